@@ -1,0 +1,152 @@
+//! The engine's one error type.
+//!
+//! Text is a lowercase fragment that reads well after "failed to …"; [`Error::kind`] says what the caller should do.
+
+use std::path::PathBuf;
+
+/// The engine's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller should do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The thing named does not exist: report it.
+    NotFound,
+    /// Another writer came first: read again and retry.
+    Conflict,
+    /// The request breaks a declared limit or format: fix it; a retry does not help.
+    Invalid,
+    /// Not now (full disk, shutting down, device error): retry later or mend what the text names.
+    Unavailable,
+    /// Bytes at rest are not what was written: never serve them; repair or restore.
+    Corrupt,
+}
+
+/// What can go wrong at rest.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing is stored under this id.
+    #[error("find {what} {id}")]
+    NotFound {
+        /// What kind of thing: "blob", "segment".
+        what: &'static str,
+        /// Its id, in its wire form.
+        id: String,
+    },
+    /// A check of a commit did not hold: another commit changed what was read.
+    #[error("commit: another writer changed what was read (check {check})")]
+    Conflict {
+        /// Index of the first check that failed, in the commit's own order.
+        check: usize,
+    },
+    /// The snapshot that a commit was based on is older than the conflict window.
+    #[error("commit: read version {read} is older than the conflict window")]
+    TooOld {
+        /// The commit's read version.
+        read: u64,
+    },
+    /// A value, commit or blob is larger than the declared limit.
+    #[error("store {what} of {size} bytes: the limit is {limit}")]
+    TooLarge {
+        /// What was too large.
+        what: &'static str,
+        /// Its size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// This process may no longer write (another owner took over, or a sync failed and the log can't be trusted).
+    #[error("write: {reason}")]
+    Fenced {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The outcome of a commit is not known: it may or may not be there after a restart.
+    #[error("learn whether the commit is durable: {reason}")]
+    Unknown {
+        /// What went wrong while it was under way.
+        reason: String,
+    },
+    /// There is no room left, the reserve for deletes aside.
+    #[error("write {wanted} bytes in {place}: the disk is full; delete something or add space")]
+    Full {
+        /// The pool or directory.
+        place: String,
+        /// Bytes that were wanted.
+        wanted: u64,
+    },
+    /// Stored bytes fail their checksum, tag or format.
+    #[error("read {what}: corrupt: {detail}")]
+    Corrupt {
+        /// Which thing, with its id and place.
+        what: String,
+        /// What did not match.
+        detail: String,
+    },
+    /// The format on disk is newer than this binary.
+    #[error(
+        "open {what}: its format is version {found}, this firn reads up to {supported}; run a newer firn"
+    )]
+    Newer {
+        /// What was opened.
+        what: String,
+        /// The version found.
+        found: u32,
+        /// The newest version this binary reads.
+        supported: u32,
+    },
+    /// Another process has the data directory open.
+    #[error("open {path}: another firn (process {pid}) is using it; stop that one first", path = path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The holder's process id as it wrote it, or "unknown".
+        pid: String,
+    },
+    /// An argument that no retry will make valid.
+    #[error("{0}")]
+    Invalid(String),
+    /// The operating system refused.
+    #[error("{op} {path}: {source}", path = path.display())]
+    Io {
+        /// The operation, a verb.
+        op: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine is shutting down.
+    #[error("go on: the appliance is shutting down")]
+    Closed,
+}
+
+impl Error {
+    /// What the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Conflict { .. } | Self::TooOld { .. } => ErrorKind::Conflict,
+            Self::TooLarge { .. } | Self::Invalid(_) | Self::Newer { .. } => ErrorKind::Invalid,
+            Self::Corrupt { .. } => ErrorKind::Corrupt,
+            Self::Fenced { .. }
+            | Self::Unknown { .. }
+            | Self::Full { .. }
+            | Self::InUse { .. }
+            | Self::Io { .. }
+            | Self::Closed => ErrorKind::Unavailable,
+        }
+    }
+
+    /// An I/O error with its operation and path; a full disk becomes [`Error::Full`].
+    pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        let path = path.into();
+        match source.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Self::Full { place: path.display().to_string(), wanted: 0 }
+            }
+            _ => Self::Io { op, path, source },
+        }
+    }
+}

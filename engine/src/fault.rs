@@ -1,0 +1,110 @@
+//! Fault injection: named points in the I/O paths that tests arm and production never does.
+//!
+//! Every place that touches a disk asks its point first. An unarmed registry costs one relaxed load a call.
+
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A place where a fault can be injected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Point {
+    /// A write of segment bytes.
+    SegmentWrite,
+    /// A sync of a segment file.
+    SegmentSync,
+    /// A read of segment bytes.
+    SegmentRead,
+    /// Allocation of a segment file.
+    SegmentAllocate,
+    /// A batch written to the catalog's log, before it is synced.
+    CatalogWrite,
+    /// A sync of the catalog's log.
+    CatalogSync,
+    /// A write to a backup target.
+    BackupWrite,
+}
+
+/// What happens at an armed point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The call fails with `EIO`.
+    Io,
+    /// The call fails with `ENOSPC`.
+    NoSpace,
+}
+
+impl Fault {
+    fn error(self) -> io::Error {
+        match self {
+            Self::Io => io::Error::other("injected I/O error"),
+            Self::NoSpace => io::Error::from(io::ErrorKind::StorageFull),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Armed {
+    skip: u64,
+    times: u64,
+    fault: Fault,
+}
+
+/// The registry of armed faults; one per appliance, shared by all its parts.
+#[derive(Debug, Default)]
+pub struct Faults {
+    any: AtomicBool,
+    armed: Mutex<HashMap<Point, Armed>>,
+}
+
+impl Faults {
+    /// Lets `skip` calls through at `point`, then fails the next `times` (`u64::MAX`: until cleared).
+    pub fn arm(&self, point: Point, fault: Fault, skip: u64, times: u64) {
+        self.armed.lock().insert(point, Armed { skip, times, fault });
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Disarms every point.
+    pub fn clear(&self) {
+        self.armed.lock().clear();
+        self.any.store(false, Ordering::Release);
+    }
+
+    /// Called at the point itself, before the real operation.
+    pub fn check(&self, point: Point) -> io::Result<()> {
+        if !self.any.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let mut armed = self.armed.lock();
+        let Some(state) = armed.get_mut(&point) else { return Ok(()) };
+        if state.skip > 0 {
+            state.skip -= 1;
+            return Ok(());
+        }
+        if state.times == 0 {
+            return Ok(());
+        }
+        state.times = state.times.saturating_sub(u64::from(state.times != u64::MAX));
+        Err(state.fault.error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Faults, Point};
+
+    #[test]
+    fn fails_exactly_the_calls_that_were_asked_for() {
+        let faults = Faults::default();
+        assert!(faults.check(Point::SegmentSync).is_ok());
+        faults.arm(Point::SegmentSync, Fault::Io, 1, 2);
+        let outcomes: Vec<bool> = (0..5).map(|_| faults.check(Point::SegmentSync).is_ok()).collect();
+        assert_eq!(outcomes, [true, false, false, true, true]);
+        assert!(faults.check(Point::SegmentWrite).is_ok());
+        faults.arm(Point::SegmentWrite, Fault::NoSpace, 0, u64::MAX);
+        assert!((0..100).all(|_| faults.check(Point::SegmentWrite).is_err()));
+        faults.clear();
+        assert!(faults.check(Point::SegmentWrite).is_ok());
+    }
+}

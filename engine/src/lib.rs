@@ -1,0 +1,25 @@
+//! Bytes and rows at rest.
+//!
+//! The engine knows partitions, rows, blobs and segments; it never knows a bucket, a user or a protocol.
+//!
+//! ```text
+//!   catalog   ordered rows in partitions, snapshots and optimistic commits
+//!   blob      immutable bytes of one upload: writer, reader, references, collector, scrub
+//!   pool      named homes of blobs: segment files with group sync
+//!   codec     data keys, AES-256-GCM chunks, record framing, checksums
+//!   clock · entropy · fault · worker      what comes in from outside, so that tests own it
+//! ```
+
+pub mod catalog;
+pub mod clock;
+pub mod entropy;
+mod error;
+pub mod fault;
+pub mod id;
+pub mod unit;
+pub mod worker;
+
+pub use error::{Error, ErrorKind, Result};
+
+/// A boxed future, as the engine's object-safe traits return it.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,32 @@
+//! Background work: one registry, one loop per worker, back-off, pause and status.
+//!
+//! A worker does a bounded batch per [`Worker::tick`] and keeps its cursor in the catalog or derives it, so that a crash
+//! at any point leaves work to be done again, never half done. The registry owns the loops; the CLI and the admin API
+//! list them all from it.
+
+use crate::{BoxFuture, Result};
+use std::time::Duration;
+
+/// What a tick did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// There is more to do: tick again at once (other work gets its turn in between).
+    More {
+        /// Units done in this tick, in the worker's own unit.
+        done: u64,
+    },
+    /// Nothing to do before this much time has passed, or before it is woken.
+    Idle {
+        /// How long to rest.
+        rest: Duration,
+    },
+}
+
+/// A background worker.
+pub trait Worker: Send {
+    /// Its name in `status`: a noun, kebab-case.
+    fn name(&self) -> &'static str;
+    /// One bounded batch. An error is logged once by the registry, counted, and the tick retried after a back-off of 1 s
+    /// doubling to 5 min.
+    fn tick(&mut self) -> BoxFuture<'_, Result<Progress>>;
+}

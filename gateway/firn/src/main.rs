@@ -1,0 +1,3 @@
+//! The firn binary: configuration, wiring, command line.
+
+fn main() {}

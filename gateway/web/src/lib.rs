@@ -1,0 +1,1 @@
+//! The HTTP doors: S3 and admin.

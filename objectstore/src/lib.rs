@@ -1,0 +1,1 @@
+//! Buckets, keys, versions: the object store's semantics.

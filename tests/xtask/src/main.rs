@@ -1,0 +1,3 @@
+//! cargo xtask: demo, test, soak, bench, tidy.
+
+fn main() {}
