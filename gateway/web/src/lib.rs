@@ -1,1 +1,20 @@
-//! The HTTP doors: S3 and admin.
+//! The HTTP doors: S3 on one port; probes, metrics and the admin API on another.
+//!
+//! ```text
+//!   TCP ─► server (hyper, bounds, timeouts) ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
+//!                                          └─► admin ─ /livez /readyz /metrics /v1/…
+//! ```
+//!
+//! This crate renders and parses; it decides no storage semantics. Everything that comes in is hostile: heads, bodies
+//! and XML are bounded in size, depth and time before they are looked at.
+
+mod admin;
+mod config;
+mod metrics;
+mod s3;
+mod server;
+mod state;
+
+pub use config::{Config, Limits};
+pub use server::Server;
+pub use state::{AdminCall, AdminError, AdminToken, Parts, State, StatusSource};

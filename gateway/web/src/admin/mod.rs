@@ -1,0 +1,201 @@
+//! The admin door: probes, metrics, and the JSON API behind a bearer token.
+//!
+//! `/livez` and `/readyz` are open and say nothing but whether; `/metrics` and `/v1/…` want the token. No CORS header is
+//! ever sent, so that no web page of another origin can read an answer.
+
+use crate::state::{AdminCall, AdminError, State};
+use bytes::Bytes;
+use http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use std::sync::Arc;
+
+/// Bytes of an admin request's body.
+const BODY_MAX: usize = 64 << 10;
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+/// The media type that Prometheus asks for.
+const OPENMETRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers one request of the admin door.
+pub(crate) async fn handle(state: Arc<State>, request: Request<Incoming>) -> Answer {
+    let mut answer = route(&state, request).await;
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    answer
+}
+
+async fn route(state: &State, request: Request<Incoming>) -> Answer {
+    let path = request.uri().path().to_owned();
+    match path.as_str() {
+        "/livez" => return read_only(&request, || answer(StatusCode::OK, TEXT, "alive\n")),
+        "/readyz" => return readyz(state, &request).await,
+        _ => {}
+    }
+    if !authorized(state, &request) {
+        let mut refused = failure(StatusCode::UNAUTHORIZED, "authenticate: a bearer token is required");
+        refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return refused;
+    }
+    if path == "/metrics" {
+        return read_only(&request, || metrics(state));
+    }
+    let (wanted, call) = match parse_call(&path, request).await {
+        Ok(parsed) => parsed,
+        Err(refused) => return refused,
+    };
+    match state.status.call(call).await {
+        Ok(document) => answer(StatusCode::OK, JSON, document.to_string()),
+        Err(error) => admin_error(&wanted, &error),
+    }
+}
+
+fn authorized(state: &State, request: &Request<Incoming>) -> bool {
+    let mut values = request.headers().get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return false };
+    let Some((scheme, token)) = value.to_str().ok().and_then(|text| text.split_once(' ')) else {
+        return false;
+    };
+    scheme.eq_ignore_ascii_case("bearer") && state.admin_token.admits(token.trim())
+}
+
+/// A known path with its call, or the answer that refuses it.
+async fn parse_call(path: &str, request: Request<Incoming>) -> Result<(String, AdminCall), Answer> {
+    let name = path.strip_prefix("/v1/").ok_or_else(|| failure(StatusCode::NOT_FOUND, "find this path"))?;
+    let method = match name {
+        "status" | "doctor" | "workers" | "where" => Method::GET,
+        "backup" => Method::POST,
+        _ => return Err(failure(StatusCode::NOT_FOUND, "find this path")),
+    };
+    if request.method() != method {
+        return Err(not_allowed(method.as_str()));
+    }
+    let call = match name {
+        "status" => AdminCall::Status,
+        "doctor" => AdminCall::Doctor,
+        "workers" => AdminCall::Workers,
+        "where" => parse_where(request.uri().query().unwrap_or_default())
+            .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
+        _ => AdminCall::Backup { request: read_json(request).await? },
+    };
+    Ok((name.to_owned(), call))
+}
+
+fn parse_where(query: &str) -> Result<AdminCall, String> {
+    let (mut bucket, mut key, mut version) = (None, None, None);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = percent_encoding::percent_decode_str(value)
+            .decode_utf8()
+            .map_err(|_| format!("parse the query: {name} is not UTF-8"))?
+            .into_owned();
+        let slot = match name {
+            "bucket" => &mut bucket,
+            "key" => &mut key,
+            "version" => &mut version,
+            other => return Err(format!("parse the query: unknown parameter {other:?}")),
+        };
+        if slot.replace(value).is_some() {
+            return Err(format!("parse the query: {name} stands twice"));
+        }
+    }
+    let bucket = bucket.ok_or("parse the query: bucket is missing")?;
+    let key = key.ok_or("parse the query: key is missing")?;
+    Ok(AdminCall::Where { bucket, key, version })
+}
+
+async fn read_json(request: Request<Incoming>) -> Result<serde_json::Value, Answer> {
+    let refused = |text: &str| failure(StatusCode::BAD_REQUEST, text);
+    let body = Limited::new(request.into_body(), BODY_MAX)
+        .collect()
+        .await
+        .map_err(|_| refused("read the body: it is incomplete or larger than 64 KiB"))?
+        .to_bytes();
+    if body.is_empty() {
+        return Ok(serde_json::Value::Null);
+    }
+    serde_json::from_slice(&body).map_err(|error| refused(&format!("parse the body as JSON: {error}")))
+}
+
+async fn readyz(state: &State, request: &Request<Incoming>) -> Answer {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return not_allowed("GET, HEAD");
+    }
+    match state.status.ready().await {
+        Ok(()) => answer(StatusCode::OK, TEXT, "ready\n"),
+        Err(reasons) => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{}\n", reasons.join("\n"))),
+    }
+}
+
+fn metrics(state: &State) -> Answer {
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &state.registry) {
+        Ok(()) => answer(StatusCode::OK, OPENMETRICS, text),
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, &format!("encode the metrics: {error}")),
+    }
+}
+
+fn admin_error(call: &str, error: &AdminError) -> Answer {
+    let status = match error {
+        AdminError::NotFound(_) => StatusCode::NOT_FOUND,
+        AdminError::Invalid(_) => StatusCode::BAD_REQUEST,
+        AdminError::Conflict(_) => StatusCode::CONFLICT,
+        AdminError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        AdminError::Internal(_) => {
+            tracing::error!(call, %error, "failed to answer an admin call");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    failure(status, &error.to_string())
+}
+
+fn read_only(request: &Request<Incoming>, document: impl FnOnce() -> Answer) -> Answer {
+    match *request.method() {
+        Method::GET | Method::HEAD => document(),
+        _ => not_allowed("GET, HEAD"),
+    }
+}
+
+fn not_allowed(methods: &str) -> Answer {
+    let mut refused =
+        failure(StatusCode::METHOD_NOT_ALLOWED, &format!("answer this method: allowed is {methods}"));
+    if let Ok(value) = HeaderValue::from_str(methods) {
+        refused.headers_mut().insert(ALLOW, value);
+    }
+    refused
+}
+
+fn failure(status: StatusCode, text: &str) -> Answer {
+    answer(status, JSON, serde_json::json!({ "error": text }).to_string())
+}
+
+fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_where;
+    use crate::state::AdminCall;
+
+    #[test]
+    fn where_takes_each_parameter_once_and_nothing_else() {
+        let call = parse_where("bucket=b&key=a%2Fb%20c&version=v1");
+        let expected = AdminCall::Where {
+            bucket: "b".to_owned(),
+            key: "a/b c".to_owned(),
+            version: Some("v1".to_owned()),
+        };
+        assert_eq!(call, Ok(expected));
+        for bad in ["", "bucket=b", "bucket=b&key=k&key=l", "bucket=b&key=k&x=1", "bucket=b&key=%ff"] {
+            parse_where(bad).unwrap_err();
+        }
+    }
+}

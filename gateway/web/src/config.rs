@@ -1,0 +1,71 @@
+//! What the doors are told: addresses, limits and timeouts, with defaults that bound everything.
+
+use engine::unit::ByteCount;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The configuration of the HTTP doors.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the AWS-shaped services listen.
+    pub http: SocketAddr,
+    /// Where probes, metrics and the admin API listen.
+    pub admin: SocketAddr,
+    /// Host names below which the first label is a bucket (`bucket.s3.localhost`). Lower case, no port.
+    pub base_domains: Vec<String>,
+    /// What is bounded.
+    pub limits: Limits,
+}
+
+/// Every bound of the HTTP doors.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections served at once on the S3 door; the next ones wait in the listen queue.
+    pub connections_max: usize,
+    /// Connections served at once on the admin door.
+    pub admin_connections_max: usize,
+    /// Bytes of one request's header section before it is refused with S3's code.
+    pub header_section_max: ByteCount,
+    /// Bytes of user metadata (names without their prefix, and values) of one object.
+    pub user_metadata_max: ByteCount,
+    /// Bytes of an XML request body.
+    pub xml_body_max: ByteCount,
+    /// How long a connection may take to send a complete request head, idle time before it included.
+    pub header_read_timeout: Duration,
+    /// How long a body may pause, and the window in which it must make progress.
+    pub body_idle_timeout: Duration,
+    /// Bytes a body must bring in each window of `body_idle_timeout`.
+    pub body_window_min: ByteCount,
+    /// How long a client may take no byte of a response.
+    pub write_idle_timeout: Duration,
+    /// How long open requests may finish after shutdown is asked for.
+    pub drain_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            admin_connections_max: 64,
+            header_section_max: ByteCount::kib(8),
+            user_metadata_max: ByteCount::kib(2),
+            xml_body_max: ByteCount::mib(2),
+            header_read_timeout: Duration::from_mins(1),
+            body_idle_timeout: Duration::from_secs(30),
+            body_window_min: ByteCount::kib(4),
+            write_idle_timeout: Duration::from_mins(1),
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from(([127, 0, 0, 1], 9000)),
+            admin: SocketAddr::from(([127, 0, 0, 1], 9001)),
+            base_domains: vec!["s3.localhost".to_owned(), "localhost".to_owned()],
+            limits: Limits::default(),
+        }
+    }
+}

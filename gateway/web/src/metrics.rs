@@ -1,0 +1,100 @@
+//! The doors' metrics, all named here: `firn_<area>_<noun>_<unit>`. Never a bucket or a key as a label.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// What a request counter is split by: the operation's name and the class of its status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct RequestLabels {
+    pub(crate) operation: &'static str,
+    pub(crate) status: &'static str,
+}
+
+/// What a latency histogram is split by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OperationLabels {
+    pub(crate) operation: &'static str,
+}
+
+/// The doors' metrics.
+pub(crate) struct Metrics {
+    pub(crate) requests: Family<RequestLabels, Counter>,
+    pub(crate) latency: Family<OperationLabels, Histogram>,
+    pub(crate) bytes_in: Counter,
+    pub(crate) bytes_out: Counter,
+    pub(crate) connections_open: Family<DoorLabels, Gauge>,
+    pub(crate) connections: Family<DoorLabels, Counter>,
+}
+
+/// 0.2 ms doubling to 26 s.
+fn latency_buckets() -> Histogram {
+    Histogram::new(exponential_buckets(0.000_2, 2.0, 18))
+}
+
+/// What the connection metrics are split by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct DoorLabels {
+    pub(crate) door: &'static str,
+}
+
+/// Counts one open connection for as long as it lives.
+pub(crate) struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+impl Metrics {
+    /// A connection was accepted.
+    pub(crate) fn connections(&self, door: &'static str) -> OpenConnection {
+        let labels = DoorLabels { door };
+        self.connections.get_or_create(&labels).inc();
+        let gauge = self.connections_open.get_or_create(&labels).clone();
+        gauge.inc();
+        OpenConnection(gauge)
+    }
+
+    /// Creates and registers all of them.
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            latency: Family::new_with_constructor(latency_buckets),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            connections_open: Family::default(),
+            connections: Family::default(),
+        };
+        let m = &metrics;
+        registry.register(
+            "firn_s3_requests",
+            "Requests answered, by operation and class of status",
+            m.requests.clone(),
+        );
+        registry.register_with_unit(
+            "firn_s3_request_latency",
+            "From the complete request head to the response head",
+            Unit::Seconds,
+            m.latency.clone(),
+        );
+        registry.register_with_unit(
+            "firn_s3_received",
+            "Body bytes received",
+            Unit::Bytes,
+            m.bytes_in.clone(),
+        );
+        registry.register_with_unit("firn_s3_sent", "Body bytes sent", Unit::Bytes, m.bytes_out.clone());
+        registry.register(
+            "firn_http_connections_open",
+            "Connections open, by door",
+            m.connections_open.clone(),
+        );
+        registry.register("firn_http_connections", "Connections accepted, by door", m.connections.clone());
+        metrics
+    }
+}

@@ -1,0 +1,219 @@
+//! Listeners and connections: bounded, timed, drained.
+//!
+//! ```text
+//!   listener ─ permit ─► connection task ─ hyper http1 ─► door
+//!        └── stops on shutdown; open connections finish their request, then close; after `drain_timeout` they are cut
+//! ```
+//!
+//! Invariants: never more connection tasks than the configured bound (the next client waits in the listen queue); no
+//! connection lives without progress longer than its timeouts; every wait is on the injected clock.
+
+mod io;
+mod timer;
+
+use crate::config::Config;
+use crate::state::State;
+use crate::{admin, s3};
+use engine::clock::Clock;
+use http::{Request, Response};
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::future::Future;
+use std::io as std_io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use timer::ClockTimer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+/// Bytes hyper buffers of one connection at most; also the largest piece of a body it hands on at once.
+const READ_BUFFER_MAX: usize = 256 << 10;
+/// Where hyper itself cuts a header section off; ours (S3's code) comes first, at `Limits::header_section_max`.
+const HEADER_SECTION_HARD_MAX: usize = 64 << 10;
+/// Header fields of one request.
+const HEADER_FIELDS_MAX: usize = 128;
+
+/// Both doors, bound to their addresses and not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    config: Arc<Config>,
+    state: Arc<State>,
+    http: TcpListener,
+    admin: TcpListener,
+}
+
+impl Server {
+    /// Binds both doors. Port 0 takes a free one; see [`Server::http_addr`].
+    pub async fn bind(config: Config, state: Arc<State>) -> std_io::Result<Self> {
+        let http = listen(config.http).await?;
+        let admin = listen(config.admin).await?;
+        Ok(Self { config: Arc::new(config), state, http, admin })
+    }
+
+    /// The address of the S3 door as bound.
+    pub fn http_addr(&self) -> std_io::Result<SocketAddr> {
+        self.http.local_addr()
+    }
+
+    /// The address of the admin door as bound.
+    pub fn admin_addr(&self) -> std_io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Serves until `shutdown` completes, then lets open requests finish for at most `drain_timeout`.
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send) {
+        let Self { config, state, http, admin } = self;
+        let (stop, stop_seen) = watch::channel(false);
+        let limits = config.limits.clone();
+        let s3_door = serve_door(
+            http,
+            Door {
+                name: "s3",
+                permits: limits.connections_max,
+                config: config.clone(),
+                state: state.clone(),
+            },
+            stop_seen.clone(),
+            s3::handle,
+        );
+        let admin_door = serve_door(
+            admin,
+            Door { name: "admin", permits: limits.admin_connections_max, config, state },
+            stop_seen,
+            move |_, state, request| admin::handle(state, request),
+        );
+        let stopping = async {
+            shutdown.await;
+            stop.send_replace(true);
+        };
+        tokio::join!(s3_door, admin_door, stopping);
+    }
+}
+
+async fn listen(addr: SocketAddr) -> std_io::Result<TcpListener> {
+    TcpListener::bind(addr).await.map_err(|e| std_io::Error::new(e.kind(), format!("listen on {addr}: {e}")))
+}
+
+/// What one door's accept loop and its connections share.
+struct Door {
+    name: &'static str,
+    permits: usize,
+    config: Arc<Config>,
+    state: Arc<State>,
+}
+
+async fn serve_door<H, F, B>(
+    listener: TcpListener,
+    door: Door,
+    mut stopped: watch::Receiver<bool>,
+    handler: H,
+) where
+    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let permits = Arc::new(Semaphore::new(door.permits));
+    let mut open = JoinSet::new();
+    loop {
+        let next = async {
+            let permit = permits.clone().acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = raised(&mut stopped) => break,
+            Some(_) = open.join_next(), if !open.is_empty() => continue,
+            accepted = next => accepted,
+        };
+        match accepted {
+            (permit, Ok((stream, _peer))) => {
+                let connection = serve_connection(
+                    stream,
+                    door.config.clone(),
+                    door.state.clone(),
+                    stopped.clone(),
+                    handler.clone(),
+                );
+                let gauge = door.state.metrics.connections(door.name);
+                open.spawn(async move {
+                    let _open = gauge;
+                    connection.await;
+                    drop(permit);
+                });
+            }
+            (_, Err(error)) => {
+                // Out of descriptors, or the client left between SYN and accept: neither may stop the door.
+                tracing::warn!(door = door.name, %error, "failed to accept a connection");
+                door.state.clock.sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    drain(open, &*door.state.clock, door.config.limits.drain_timeout, door.name).await;
+}
+
+/// Completes once shutdown is asked for, or the server that could ask is gone.
+async fn raised(stopped: &mut watch::Receiver<bool>) {
+    let _seen_or_gone = stopped.wait_for(|stop| *stop).await.is_ok();
+}
+
+async fn drain(mut open: JoinSet<()>, clock: &dyn Clock, patience: std::time::Duration, door: &'static str) {
+    let all_closed = async { while open.join_next().await.is_some() {} };
+    let cut = tokio::select! {
+        () = all_closed => false,
+        () = clock.sleep(patience) => true,
+    };
+    if cut {
+        tracing::warn!(door, connections = open.len(), "connections were still open after the drain timeout");
+    }
+    open.shutdown().await;
+}
+
+async fn serve_connection<H, F, B>(
+    stream: TcpStream,
+    config: Arc<Config>,
+    state: Arc<State>,
+    mut stopped: watch::Receiver<bool>,
+    handler: H,
+) where
+    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    }
+    let clock = state.clock.clone();
+    let limits = &config.limits;
+    let timed = io::TimedIo::new(stream, clock.clone(), limits.write_idle_timeout);
+    let mut http1 = hyper::server::conn::http1::Builder::new();
+    http1
+        .timer(ClockTimer::new(clock))
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(READ_BUFFER_MAX)
+        .max_header_size(HEADER_SECTION_HARD_MAX)
+        .max_headers(HEADER_FIELDS_MAX)
+        .half_close(true)
+        .auto_date_header(true);
+    let service = service_fn(move |request| {
+        let answer = handler(config.clone(), state.clone(), request);
+        async move { Ok::<_, std::convert::Infallible>(answer.await) }
+    });
+    let mut connection = pin!(http1.serve_connection(TokioIo::new(timed), service));
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = raised(&mut stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        // The client's doing (reset, timeout, bad head); what concerns the store was logged where it happened.
+        tracing::debug!(%error, "connection ended early");
+    }
+}

@@ -1,0 +1,149 @@
+//! What every request can reach: the store, who is who, time, randomness, metrics.
+
+use crate::metrics::Metrics;
+use engine::BoxFuture;
+use engine::clock::Clock;
+use engine::entropy::Entropy;
+use prometheus_client::registry::Registry;
+use std::fmt;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The token that opens metrics and the admin API. Never shown, wiped when dropped.
+pub struct AdminToken(Zeroizing<String>);
+
+impl AdminToken {
+    /// The token as it stands in its file, without white space around it.
+    pub fn new(token: &str) -> Self {
+        Self(Zeroizing::new(token.trim().to_owned()))
+    }
+
+    /// Whether `presented` is the token, in time that depends on lengths alone. An empty token opens nothing.
+    pub(crate) fn admits(&self, presented: &str) -> bool {
+        let (expected, presented) = (self.0.as_bytes(), presented.as_bytes());
+        if expected.is_empty() || expected.len() != presented.len() {
+            return false;
+        }
+        let difference = expected.iter().zip(presented).fold(0u8, |all, (a, b)| all | (a ^ b));
+        std::hint::black_box(difference) == 0
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken(…)")
+    }
+}
+
+/// One call of the admin API, already parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminCall {
+    /// `GET /v1/status`
+    Status,
+    /// `GET /v1/doctor`
+    Doctor,
+    /// `GET /v1/workers`
+    Workers,
+    /// `GET /v1/where?bucket&key&version`
+    Where {
+        /// The bucket's name, not yet validated.
+        bucket: String,
+        /// The key, not yet validated.
+        key: String,
+        /// The version's text form; none is the latest.
+        version: Option<String>,
+    },
+    /// `POST /v1/backup`
+    Backup {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
+}
+
+/// Why an admin call was not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// 404: what was named does not exist.
+    #[error("{0}")]
+    NotFound(String),
+    /// 400: the call is not understood.
+    #[error("{0}")]
+    Invalid(String),
+    /// 409: what is already under way stands against it.
+    #[error("{0}")]
+    Conflict(String),
+    /// 503: not now.
+    #[error("{0}")]
+    Unavailable(String),
+    /// 500: the appliance failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What the binary tells the admin door; it owns the wiring and therefore the facts.
+pub trait StatusSource: Send + Sync {
+    /// Whether requests can be served now: engine open, not fenced, disk writable. The error is every reason why not,
+    /// as lowercase fragments.
+    fn ready(&self) -> BoxFuture<'_, Result<(), Vec<String>>>;
+
+    /// Answers one call with a JSON document (`snake_case`).
+    fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<serde_json::Value, AdminError>>;
+}
+
+/// What a [`State`] is made from.
+pub struct Parts {
+    /// The appliance's region, which every signature's scope must name.
+    pub region: String,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness, for request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// The admin door's token.
+    pub admin_token: AdminToken,
+    /// What the admin door reports.
+    pub status: Arc<dyn StatusSource>,
+    /// Metrics of the other parts; the doors register their own in it.
+    pub registry: Registry,
+}
+
+/// Shared by all connections of both doors.
+pub struct State {
+    pub(crate) region: String,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) admin_token: AdminToken,
+    pub(crate) status: Arc<dyn StatusSource>,
+    pub(crate) registry: Registry,
+    pub(crate) metrics: Metrics,
+}
+
+impl State {
+    /// Registers the doors' metrics and wires the rest.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { region, clock, entropy, admin_token, status, mut registry } = parts;
+        let metrics = Metrics::register(&mut registry);
+        Arc::new(Self { region, clock, entropy, admin_token, status, registry, metrics })
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AdminToken;
+
+    #[test]
+    fn a_token_admits_only_itself_and_an_empty_one_nothing() {
+        let token = AdminToken::new(" s3cret\n");
+        assert!(token.admits("s3cret"));
+        for wrong in ["", "s3creT", "s3cret ", "s3cre"] {
+            assert!(!token.admits(wrong), "{wrong:?}");
+        }
+        assert!(!AdminToken::new("").admits(""));
+        assert_eq!(format!("{token:?}"), "AdminToken(…)");
+    }
+}
