@@ -17,6 +17,18 @@
 //! 64 KiB a value, 4 MiB and 10,000 rows a commit, 1 s from snapshot to commit as a rule (older ones answer
 //! [`Error::TooOld`](crate::Error::TooOld)).
 
+mod admit;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod memory;
+pub mod record;
+mod retry;
+pub mod table;
+mod window;
+
+pub use memory::MemoryCatalog;
+pub use retry::{RETRY_ATTEMPTS_MAX, retry};
+
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{BoxFuture, Result};
 use bytes::Bytes;
@@ -36,7 +48,7 @@ pub enum Family {
     Body,
     /// Rows that live for a short time: garbage, intents, idempotency.
     Queue,
-    /// Counters, changed by [`Write::Add`] only.
+    /// Counters, changed by [`Write::Add`] and ended by [`Write::Delete`]; a Put is refused.
     Counter,
 }
 
@@ -112,6 +124,29 @@ pub struct Commit {
     /// Makes a retry after [`Error::Unknown`](crate::Error::Unknown) harmless: a second commit with the same id within ten
     /// minutes answers the first one's version and changes nothing.
     pub idempotency: Option<IdempotencyId>,
+}
+
+impl Commit {
+    /// An empty synced commit, to be filled in.
+    pub const fn new(partition: PartitionId, read_version: Version) -> Self {
+        Self {
+            partition,
+            read_version,
+            checks: Vec::new(),
+            writes: Vec::new(),
+            durability: Durability::Synced,
+            idempotency: None,
+        }
+    }
+}
+
+impl Write {
+    /// The row that it changes.
+    pub const fn key(&self) -> &Key {
+        match self {
+            Self::Put(key, _) | Self::Delete(key) | Self::Add(key, _) => key,
+        }
+    }
 }
 
 /// The declared limits of an implementation.

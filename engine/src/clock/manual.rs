@@ -64,10 +64,10 @@ mod tests {
     #[tokio::test]
     async fn sleepers_wake_by_boot_time_not_by_the_wall() {
         let clock = ManualClock::new(Timestamp::from_millis(1_000));
-        let mut nap = clock.sleep(Duration::from_secs(60));
+        let mut nap = clock.sleep(Duration::from_mins(1));
         clock.set_wall(Timestamp::from_millis(10_000_000));
         assert!(futures_util::poll!(&mut nap).is_pending());
-        clock.advance(Duration::from_secs(60));
+        clock.advance(Duration::from_mins(1));
         nap.await;
         assert_eq!(clock.now(), Timestamp::from_millis(10_060_000));
     }
