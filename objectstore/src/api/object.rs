@@ -1,0 +1,289 @@
+//! About single objects.
+
+use crate::{
+    BucketName, ChecksumAlgorithm, ChecksumValue, ETag, Metadata, ObjectChecksum, ObjectKey, PartNumber,
+    ReadConditions, Result, StorageClass, VersionName, VersionSelector, WriteConditions,
+};
+use bytes::Bytes;
+use engine::clock::Timestamp;
+use engine::unit::ByteCount;
+use futures_util::stream::BoxStream;
+
+/// Stores an object; the body follows through [`Upload`](crate::Upload).
+#[derive(Clone, Debug)]
+pub struct PutRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// The body's length, where it is known beforehand. Another one is refused.
+    pub length: Option<ByteCount>,
+    /// Content headers and user metadata.
+    pub metadata: Metadata,
+    /// The class.
+    pub class: StorageClass,
+    /// The additional checksum to compute and store; `None` for S3's default, CRC64NVME.
+    pub checksum: Option<ChecksumAlgorithm>,
+    /// Decided in the commit.
+    pub conditions: WriteConditions,
+}
+
+impl PutRequest {
+    /// With no metadata, no conditions, and the default class.
+    pub fn new(bucket: BucketName, key: ObjectKey) -> Self {
+        Self {
+            bucket,
+            key,
+            length: None,
+            metadata: Metadata::default(),
+            class: StorageClass::default(),
+            checksum: None,
+            conditions: WriteConditions::default(),
+        }
+    }
+}
+
+/// What the client says the body's digests are, known at its end at the latest (trailers).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Expect {
+    /// Content-MD5.
+    pub content_md5: Option<[u8; 16]>,
+    /// An additional checksum. Its algorithm must be the one that the request named.
+    pub checksum: Option<ChecksumValue>,
+}
+
+/// What became of a PUT or of a part.
+#[derive(Clone, Copy, Debug)]
+pub struct Uploaded {
+    /// The entity tag.
+    pub etag: ETag,
+    /// The stored checksum.
+    pub checksum: Option<ObjectChecksum>,
+    /// The new version, in a bucket that has versions. `None` for parts.
+    pub version: Option<VersionName>,
+    /// Bytes received.
+    pub size: ByteCount,
+}
+
+/// A range as asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RangeSpec {
+    /// `first-` or `first-last`, inclusive.
+    From {
+        /// First byte.
+        first: u64,
+        /// Last byte; the end when left out or beyond it.
+        last: Option<u64>,
+    },
+    /// `-n`: the last `n` bytes.
+    Suffix(u64),
+}
+
+/// A range as answered: never empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// First byte.
+    pub first: u64,
+    /// Last byte, inclusive.
+    pub last: u64,
+}
+
+/// Reads an object.
+#[derive(Clone, Debug)]
+pub struct GetRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// Which version.
+    pub version: VersionSelector,
+    /// Only these bytes.
+    pub range: Option<RangeSpec>,
+    /// Only this part; not together with a range.
+    pub part: Option<PartNumber>,
+    /// Decided before anything is read.
+    pub conditions: ReadConditions,
+}
+
+impl GetRequest {
+    /// The whole of the latest version.
+    pub fn new(bucket: BucketName, key: ObjectKey) -> Self {
+        Self {
+            bucket,
+            key,
+            version: VersionSelector::Latest,
+            range: None,
+            part: None,
+            conditions: ReadConditions::default(),
+        }
+    }
+}
+
+/// A version as it is shown.
+#[derive(Clone, Debug)]
+pub struct ObjectInfo {
+    /// Its name, in a bucket that has versions.
+    pub version: Option<VersionName>,
+    /// The whole object's size.
+    pub size: ByteCount,
+    /// The entity tag.
+    pub etag: ETag,
+    /// Last-Modified.
+    pub modified: Timestamp,
+    /// The class.
+    pub class: StorageClass,
+    /// The stored checksum.
+    pub checksum: Option<ObjectChecksum>,
+    /// Content headers and user metadata.
+    pub metadata: Metadata,
+    /// Number of parts; 0 for one that was not uploaded in parts.
+    pub parts: u32,
+}
+
+/// Bytes of a body, verified as they come. An error ends it.
+pub type BodyStream = BoxStream<'static, Result<Bytes>>;
+
+/// What a GET answers.
+pub struct GetOutcome {
+    /// About the object.
+    pub info: ObjectInfo,
+    /// The range that the body holds, when one or a part was asked for.
+    pub range: Option<Range>,
+    /// Bytes in the body.
+    pub length: ByteCount,
+    /// The body; empty for HEAD.
+    pub body: BodyStream,
+}
+
+/// Deletes an object, a version or a delete marker.
+#[derive(Clone, Debug)]
+pub struct DeleteRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// [`VersionSelector::Latest`] for a plain delete (a marker where versions are kept).
+    pub version: VersionSelector,
+    /// Only If-Match means something.
+    pub conditions: WriteConditions,
+}
+
+/// What became of a delete. Deleting what is not there is a success.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeleteOutcome {
+    /// The version that was removed, or the marker that was added.
+    pub version: Option<VersionName>,
+    /// That version is a delete marker.
+    pub marker: bool,
+}
+
+/// Where a copy comes from.
+#[derive(Clone, Debug)]
+pub struct CopySource {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// Which version.
+    pub version: VersionSelector,
+    /// Conditions on it.
+    pub conditions: ReadConditions,
+}
+
+/// Where a copy's metadata comes from.
+#[derive(Clone, Debug, Default)]
+pub enum MetadataDirective {
+    /// From the source.
+    #[default]
+    Copy,
+    /// From the request.
+    Replace(Metadata),
+}
+
+/// Copies an object without moving its bytes.
+#[derive(Clone, Debug)]
+pub struct CopyRequest {
+    /// The source.
+    pub source: CopySource,
+    /// The destination's bucket.
+    pub bucket: BucketName,
+    /// The destination's key.
+    pub key: ObjectKey,
+    /// Where metadata comes from.
+    pub metadata: MetadataDirective,
+    /// The class; `None` for the default class, as S3 has it.
+    pub class: Option<StorageClass>,
+    /// A checksum to store; `None` to carry the source's over.
+    pub checksum: Option<ChecksumAlgorithm>,
+    /// On the destination, decided in the commit.
+    pub conditions: WriteConditions,
+}
+
+/// What became of a copy.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyOutcome {
+    /// The entity tag.
+    pub etag: ETag,
+    /// Last-Modified of the new object or part.
+    pub modified: Timestamp,
+    /// The stored checksum.
+    pub checksum: Option<ObjectChecksum>,
+    /// The new version, in a bucket that has versions.
+    pub version: Option<VersionName>,
+    /// The source's version, in a bucket that has versions.
+    pub source_version: Option<VersionName>,
+}
+
+/// Asks for an object's attributes.
+#[derive(Clone, Debug)]
+pub struct AttributesRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// Which version.
+    pub version: VersionSelector,
+    /// Parts after this number.
+    pub after: Option<PartNumber>,
+    /// At most this many parts, 1,000 at the most; 0 when no parts are asked for.
+    pub max_parts: usize,
+    /// Conditions on it.
+    pub conditions: ReadConditions,
+}
+
+/// One part of a stored object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectPart {
+    /// Its number.
+    pub number: PartNumber,
+    /// Its size.
+    pub size: ByteCount,
+    /// Its checksum.
+    pub checksum: Option<ChecksumValue>,
+}
+
+/// An object's attributes.
+#[derive(Clone, Debug)]
+pub struct AttributesOutcome {
+    /// About the object.
+    pub info: ObjectInfo,
+    /// A page of its parts.
+    pub parts: Vec<ObjectPart>,
+    /// There are more parts behind the last one.
+    pub more: bool,
+}
+
+/// Where bytes of an object lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// First byte of the object that lies here.
+    pub first: u64,
+    /// How many.
+    pub length: ByteCount,
+    /// `catalog` for an inline body, else the pool.
+    pub pool: String,
+    /// Which segment; empty for an inline body.
+    pub segment: String,
+    /// The offset in it.
+    pub offset: u64,
+}

@@ -1,0 +1,152 @@
+//! Conditional requests: pure decisions from what is there.
+//!
+//! Reads follow RFC 9110's order (If-Match, else If-Unmodified-Since; then If-None-Match, else If-Modified-Since). Writes
+//! are decided against the row that the commit then checks, so that of racing writers exactly one wins.
+
+use crate::{ETag, ETagMatch, Error, VersionName};
+use engine::clock::Timestamp;
+
+/// Conditions of a GET, HEAD or copy source. HTTP dates have whole seconds, so times are compared by the second.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadConditions {
+    /// If-Match.
+    pub if_match: Option<ETagMatch>,
+    /// If-None-Match.
+    pub if_none_match: Option<ETagMatch>,
+    /// If-Modified-Since.
+    pub if_modified_since: Option<Timestamp>,
+    /// If-Unmodified-Since.
+    pub if_unmodified_since: Option<Timestamp>,
+}
+
+/// Conditions of a PUT, completion, copy destination or DELETE.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WriteConditions {
+    /// If-Match: the current object has this tag.
+    pub if_match: Option<ETagMatch>,
+    /// If-None-Match: `*` for "there is no current object", a tag for "it is another one".
+    pub if_none_match: Option<ETagMatch>,
+}
+
+impl ReadConditions {
+    /// Decides for an object that exists.
+    pub fn check(&self, etag: ETag, modified: Timestamp, version: Option<VersionName>) -> Result<(), Error> {
+        let failed = |header| Err(Error::PreconditionFailed { header });
+        match (&self.if_match, self.if_unmodified_since) {
+            (Some(wanted), _) if !wanted.matches(&etag) => return failed("If-Match"),
+            (None, Some(limit)) if modified.as_secs() > limit.as_secs() => {
+                return failed("If-Unmodified-Since");
+            }
+            _ => {}
+        }
+        let unchanged = match (&self.if_none_match, self.if_modified_since) {
+            (Some(known), _) => known.matches(&etag),
+            (None, Some(since)) => modified.as_secs() <= since.as_secs(),
+            (None, None) => false,
+        };
+        if unchanged { Err(Error::NotModified { etag, modified, version }) } else { Ok(()) }
+    }
+
+    /// Decides for the source of a copy, where "not modified" is a failed precondition.
+    pub(crate) fn check_copy(&self, etag: ETag, modified: Timestamp) -> Result<(), Error> {
+        self.check(etag, modified, None).map_err(|error| match error {
+            Error::NotModified { .. } if self.if_none_match.is_some() => {
+                Error::PreconditionFailed { header: "x-amz-copy-source-if-none-match" }
+            }
+            Error::NotModified { .. } => {
+                Error::PreconditionFailed { header: "x-amz-copy-source-if-modified-since" }
+            }
+            other => other,
+        })
+    }
+}
+
+impl WriteConditions {
+    /// Decides a write against the current object's tag, if there is one.
+    pub(crate) fn check_write(&self, current: Option<&ETag>) -> Result<(), Error> {
+        match (&self.if_match, current) {
+            (Some(_), None) => return Err(Error::NoSuchKey { marker: None }),
+            (Some(wanted), Some(etag)) if !wanted.matches(etag) => {
+                return Err(Error::PreconditionFailed { header: "If-Match" });
+            }
+            _ => {}
+        }
+        match (&self.if_none_match, current) {
+            (Some(known), Some(etag)) if known.matches(etag) => {
+                Err(Error::PreconditionFailed { header: "If-None-Match" })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Decides a delete against the object named, if there is one: without one no tag matches.
+    pub(crate) fn check_delete(&self, current: Option<&ETag>) -> Result<(), Error> {
+        let holds = |wanted: &ETagMatch| current.is_some_and(|etag| wanted.matches(etag));
+        match &self.if_match {
+            Some(wanted) if !holds(wanted) => Err(Error::PreconditionFailed { header: "If-Match" }),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ReadConditions, WriteConditions};
+    use crate::{ETag, ETagMatch, Error};
+    use engine::clock::Timestamp;
+
+    const TAG: ETag = ETag::of_body([7; 16]);
+    const OTHER: ETag = ETag::of_body([8; 16]);
+
+    fn is(tag: ETag) -> ETagMatch {
+        ETagMatch::OneOf(vec![tag])
+    }
+
+    #[test]
+    fn reads_follow_the_order_of_rfc_9110() {
+        let at = Timestamp::from_millis;
+        let modified = at(10_500);
+        let outcome = |conditions: &ReadConditions| match conditions.check(TAG, modified, None) {
+            Ok(()) => 200,
+            Err(Error::NotModified { .. }) => 304,
+            Err(Error::PreconditionFailed { .. }) => 412,
+            Err(other) => panic!("{other}"),
+        };
+        let none = ReadConditions::default;
+        for (conditions, status) in [
+            (none(), 200),
+            (ReadConditions { if_match: Some(is(TAG)), ..none() }, 200),
+            (ReadConditions { if_match: Some(is(OTHER)), ..none() }, 412),
+            (ReadConditions { if_match: Some(is(TAG)), if_unmodified_since: Some(at(0)), ..none() }, 200),
+            (ReadConditions { if_unmodified_since: Some(at(9_999)), ..none() }, 412),
+            (ReadConditions { if_unmodified_since: Some(at(10_000)), ..none() }, 200),
+            (ReadConditions { if_none_match: Some(is(TAG)), ..none() }, 304),
+            (
+                ReadConditions {
+                    if_none_match: Some(is(OTHER)),
+                    if_modified_since: Some(at(20_000)),
+                    ..none()
+                },
+                200,
+            ),
+            (ReadConditions { if_modified_since: Some(at(10_000)), ..none() }, 304),
+            (ReadConditions { if_modified_since: Some(at(9_000)), ..none() }, 200),
+            (ReadConditions { if_match: Some(is(OTHER)), if_none_match: Some(is(TAG)), ..none() }, 412),
+        ] {
+            assert_eq!(outcome(&conditions), status, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn writes_are_decided_by_the_current_tag() {
+        let create = WriteConditions { if_none_match: Some(ETagMatch::Any), ..WriteConditions::default() };
+        create.check_write(None).unwrap();
+        assert!(matches!(create.check_write(Some(&TAG)), Err(Error::PreconditionFailed { .. })));
+        let swap = WriteConditions { if_match: Some(is(TAG)), ..WriteConditions::default() };
+        swap.check_write(Some(&TAG)).unwrap();
+        assert!(matches!(swap.check_write(Some(&OTHER)), Err(Error::PreconditionFailed { .. })));
+        assert!(matches!(swap.check_write(None), Err(Error::NoSuchKey { .. })));
+        swap.check_delete(Some(&TAG)).unwrap();
+        assert!(matches!(swap.check_delete(None), Err(Error::PreconditionFailed { .. })));
+    }
+}

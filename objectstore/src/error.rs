@@ -1,0 +1,213 @@
+//! The object store's one error type. Each variant is one S3 error code at the HTTP edge.
+
+use crate::{ChecksumAlgorithm, ETag, PartNumber, VersionName};
+use engine::clock::Timestamp;
+use engine::unit::ByteCount;
+
+/// The object store's result.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller should do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The thing named does not exist: report it.
+    NotFound,
+    /// The state of the bucket or key forbids it: read again, decide again.
+    Conflict,
+    /// The request is wrong: fix it; a retry does not help.
+    Invalid,
+    /// Not now (full disk, shutting down, device error, too much contention): retry later.
+    Unavailable,
+    /// Bytes at rest are not what was written: never serve them; repair or restore.
+    Corrupt,
+}
+
+/// What can go wrong with buckets and objects.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// `NoSuchBucket`.
+    #[error("find the bucket: there is none of this name")]
+    NoSuchBucket,
+    /// `NoSuchKey`. With a delete marker when that is what stands at the top of the key.
+    #[error("find the key in the bucket")]
+    NoSuchKey {
+        /// The delete marker that hides older versions.
+        marker: Option<VersionName>,
+    },
+    /// `NoSuchVersion`.
+    #[error("find this version of the key")]
+    NoSuchVersion,
+    /// `NoSuchUpload`.
+    #[error("find the multipart upload: it was completed, aborted, or never was")]
+    NoSuchUpload,
+    /// `MethodNotAllowed`: a delete marker was asked for by its version id.
+    #[error("read a delete marker")]
+    IsDeleteMarker {
+        /// Its name.
+        version: VersionName,
+        /// When it was made.
+        modified: Timestamp,
+    },
+    /// `BucketAlreadyOwnedByYou`.
+    #[error("create the bucket: you have it already")]
+    BucketAlreadyOwnedByYou,
+    /// `BucketAlreadyExists`.
+    #[error("create the bucket: the name is taken")]
+    BucketAlreadyExists,
+    /// `BucketNotEmpty`.
+    #[error("delete the bucket: it holds versions or delete markers")]
+    BucketNotEmpty,
+    /// `TooManyBuckets`.
+    #[error("create the bucket: the account has {limit} already")]
+    TooManyBuckets {
+        /// The limit.
+        limit: usize,
+    },
+    /// `InvalidBucketName`.
+    #[error("accept the bucket name: 3 to 63 of a-z, 0-9, dot and hyphen")]
+    InvalidBucketName,
+    /// `KeyTooLongError`.
+    #[error("accept a key of {size} bytes: the limit is 1024")]
+    KeyTooLong {
+        /// Its size in bytes.
+        size: usize,
+    },
+    /// `InvalidArgument` (S3 answers 400 with this code for a malformed version id).
+    #[error("read the version id")]
+    InvalidVersionId,
+    /// `InvalidArgument`.
+    #[error("accept {name}: {detail}")]
+    InvalidArgument {
+        /// S3's name of the argument.
+        name: &'static str,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// `InvalidRequest`.
+    #[error("accept the request: {detail}")]
+    InvalidRequest {
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// `InvalidRequest`: the copy changes nothing.
+    #[error("copy an object onto itself without changing its metadata or storage class")]
+    CopyOntoItself,
+    /// `MetadataTooLarge`.
+    #[error("store {size} bytes of user metadata: the limit is {limit}")]
+    MetadataTooLarge {
+        /// Size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// `PreconditionFailed`.
+    #[error("go on: the precondition {header} does not hold")]
+    PreconditionFailed {
+        /// The header that failed.
+        header: &'static str,
+    },
+    /// 304 without a body.
+    #[error("send the object: it has not changed")]
+    NotModified {
+        /// The current entity tag.
+        etag: ETag,
+        /// The current modification time.
+        modified: Timestamp,
+        /// The version, in a bucket that has versions.
+        version: Option<VersionName>,
+    },
+    /// `BadDigest`: the Content-MD5 does not match.
+    #[error("accept the body: its MD5 is not the one that was sent")]
+    BadDigest,
+    /// `BadDigest` or `InvalidRequest`: an additional checksum does not match.
+    #[error("accept the body: its {algorithm} is not the one that was sent")]
+    ChecksumMismatch {
+        /// Which.
+        algorithm: ChecksumAlgorithm,
+    },
+    /// `IncompleteBody`: fewer or more bytes than announced.
+    #[error("accept a body of {got}: {announced} were announced")]
+    IncompleteBody {
+        /// Bytes announced.
+        announced: ByteCount,
+        /// Bytes received.
+        got: ByteCount,
+    },
+    /// `EntityTooLarge`.
+    #[error("accept a body of {size}: the limit is {limit}")]
+    EntityTooLarge {
+        /// Its size, as far as known.
+        size: ByteCount,
+        /// The limit.
+        limit: ByteCount,
+    },
+    /// `EntityTooSmall`: a part that is not the last is below 5 MiB.
+    #[error("complete the upload: part {part} has {size}, below the 5 MiB that all but the last need")]
+    EntityTooSmall {
+        /// Which part.
+        part: PartNumber,
+        /// Its size.
+        size: ByteCount,
+        /// Its entity tag.
+        etag: ETag,
+    },
+    /// `InvalidPart`: a part is missing, or its entity tag or checksum is another one.
+    #[error("complete the upload: part {part} is missing or differs")]
+    InvalidPart {
+        /// Which part.
+        part: PartNumber,
+    },
+    /// `InvalidPartOrder`.
+    #[error("complete the upload: parts are not in ascending order")]
+    InvalidPartOrder,
+    /// `InvalidPartNumber` (416): the object has no such part.
+    #[error("read part {part}: the object has {parts}")]
+    NoSuchPart {
+        /// Which part.
+        part: PartNumber,
+        /// How many there are.
+        parts: u32,
+    },
+    /// `InvalidRange` (416).
+    #[error("read the range: the object has {size}")]
+    InvalidRange {
+        /// The object's size.
+        size: ByteCount,
+    },
+    /// `OperationAborted`/`SlowDown`: too many writers of one key at once; a retry is likely to succeed.
+    #[error("decide the write in {attempts} attempts: too many writers of this key")]
+    Contended {
+        /// How many attempts were made.
+        attempts: u32,
+    },
+    /// The engine's: `InternalError`, `ServiceUnavailable` (503) or, on a full disk, 507.
+    #[error(transparent)]
+    Engine(#[from] engine::Error),
+}
+
+impl Error {
+    /// What the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoSuchBucket
+            | Self::NoSuchKey { .. }
+            | Self::NoSuchVersion
+            | Self::NoSuchUpload
+            | Self::IsDeleteMarker { .. } => ErrorKind::NotFound,
+            Self::BucketAlreadyOwnedByYou
+            | Self::BucketAlreadyExists
+            | Self::BucketNotEmpty
+            | Self::PreconditionFailed { .. }
+            | Self::NotModified { .. } => ErrorKind::Conflict,
+            Self::Contended { .. } => ErrorKind::Unavailable,
+            Self::Engine(error) => match error.kind() {
+                // The engine's "not found" and "conflict" never mean the user's thing: bytes that a row names are gone,
+                // or a commit lost a race that the store itself should have settled.
+                engine::ErrorKind::NotFound | engine::ErrorKind::Corrupt => ErrorKind::Corrupt,
+                engine::ErrorKind::Invalid => ErrorKind::Invalid,
+                engine::ErrorKind::Conflict | engine::ErrorKind::Unavailable => ErrorKind::Unavailable,
+            },
+            _ => ErrorKind::Invalid,
+        }
+    }
+}
