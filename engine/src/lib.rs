@@ -10,12 +10,15 @@
 //!   clock · entropy · fault · worker      what comes in from outside, so that tests own it
 //! ```
 
+pub mod blob;
 pub mod catalog;
 pub mod clock;
+pub mod codec;
 pub mod entropy;
 mod error;
 pub mod fault;
 pub mod id;
+pub mod pool;
 pub mod unit;
 pub mod worker;
 

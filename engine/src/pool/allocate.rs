@@ -1,0 +1,171 @@
+//! Segment files: made, opened, recycled. Their names say their state, so that a crash leaves nothing to guess.
+//!
+//! | name | state |
+//! |---|---|
+//! | `<segment>.seg` | has this id; holds records that rows may name |
+//! | `<id>.free` | holds nothing; allocated, to be taken by a lane |
+//! | `<id>.new` | being made; removed when the pool is opened |
+//!
+//! A lane takes a file: header written and synced while it is `.free` or `.new`, then renamed to `.seg`, then the
+//! directory synced; only then are records appended.
+
+use super::frame;
+use super::header::{HEADER_BYTES, LaneKind, SegmentHeader};
+use super::segment::{Parts, ReadPin, Segment};
+use super::{Counts, PoolOptions};
+use crate::fault::Point;
+use crate::id::SegmentId;
+use crate::unit::ByteCount;
+use crate::{Error, Result};
+use parking_lot::{Mutex, RwLock};
+use std::collections::{HashMap, VecDeque};
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Owns the directory and the table of segments.
+pub(crate) struct Allocator {
+    pub(super) options: PoolOptions,
+    pub(crate) counts: Counts,
+    table: RwLock<HashMap<SegmentId, Arc<Segment>>>,
+    free: Mutex<VecDeque<PathBuf>>,
+}
+
+impl Allocator {
+    /// Opens the directory, made if missing. Refuses a segment of a newer format.
+    pub(super) fn open(options: PoolOptions) -> Result<Self> {
+        std::fs::create_dir_all(&options.dir).map_err(|e| Error::io("create", &options.dir, e))?;
+        let allocator = Self {
+            counts: Counts::default(),
+            table: RwLock::new(HashMap::new()),
+            free: Mutex::new(VecDeque::new()),
+            options,
+        };
+        let entries = std::fs::read_dir(&allocator.options.dir)
+            .map_err(|e| Error::io("list", &allocator.options.dir, e))?;
+        for entry in entries {
+            let path = entry.map_err(|e| Error::io("list", &allocator.options.dir, e))?.path();
+            allocator.adopt(&path)?;
+        }
+        Ok(allocator)
+    }
+
+    fn adopt(&self, path: &Path) -> Result<()> {
+        let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("seg") => {
+                let id: SegmentId = stem.parse()?;
+                let segment = self.open_segment(id, path)?;
+                self.table.write().insert(id, segment);
+            }
+            Some("free") => {
+                let len = std::fs::metadata(path).map_err(|e| Error::io("inspect", path, e))?.len();
+                if len == self.options.segment_bytes.get() {
+                    self.free.lock().push_back(path.to_owned());
+                } else {
+                    std::fs::remove_file(path).map_err(|e| Error::io("remove", path, e))?;
+                }
+            }
+            Some("new") => std::fs::remove_file(path).map_err(|e| Error::io("remove", path, e))?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The header only has to be of a format we know: the file's name is its id, and each frame repeats it.
+    fn open_segment(&self, id: SegmentId, path: &Path) -> Result<Arc<Segment>> {
+        let file =
+            OpenOptions::new().read(true).write(true).open(path).map_err(|e| Error::io("open", path, e))?;
+        let capacity = file.metadata().map_err(|e| Error::io("inspect", path, e))?.len();
+        let mut bytes = vec![0; HEADER_BYTES];
+        let lane = match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => match SegmentHeader::decode(&bytes, &path.display().to_string()) {
+                Ok(header) if header.segment == id => header.lane,
+                Ok(_) => LaneKind::Small,
+                Err(newer @ Error::Newer { .. }) => return Err(newer),
+                Err(error) => {
+                    tracing::warn!(%error, "segment opened without its header: its records stand for themselves");
+                    LaneKind::Small
+                }
+            },
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "segment is shorter than its header");
+                LaneKind::Small
+            }
+        };
+        let parts = Parts { id, lane, capacity, path: path.to_owned(), file, open: false };
+        Ok(Segment::new(parts, Arc::clone(&self.options.faults), Arc::clone(&self.options.clock)))
+    }
+
+    /// A segment for a lane to append to, durable in the directory.
+    pub(super) fn take(&self, lane: LaneKind, wanted: u64) -> Result<Arc<Segment>> {
+        let capacity = self.options.segment_bytes.get();
+        if wanted > capacity {
+            return Err(Error::TooLarge { what: "record", size: wanted, limit: capacity });
+        }
+        let id = SegmentId::random(&*self.options.entropy);
+        let path = self.options.dir.join(format!("{id}.seg"));
+        let free = self.free.lock().pop_front();
+        let from = match free {
+            Some(free) => free,
+            None => self.allocate_new(id, capacity)?,
+        };
+        let header = SegmentHeader {
+            segment: id,
+            capacity: ByteCount::new(capacity),
+            created: self.options.clock.now(),
+            lane,
+        };
+        let file = self.name(&header, &from, &path)?;
+        let parts = Parts { id, lane, capacity, path, file, open: true };
+        let segment = Segment::new(parts, Arc::clone(&self.options.faults), Arc::clone(&self.options.clock));
+        self.table.write().insert(id, Arc::clone(&segment));
+        Ok(segment)
+    }
+
+    fn allocate_new(&self, id: SegmentId, capacity: u64) -> Result<PathBuf> {
+        let path = self.options.dir.join(format!("{id}.new"));
+        let made = self.options.faults.check(Point::SegmentAllocate).and_then(|()| {
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, capacity)?;
+            Ok(())
+        });
+        made.map_err(|source| {
+            drop(std::fs::remove_file(&path));
+            match Error::io("allocate", &path, source) {
+                Error::Full { .. } => self.full(capacity),
+                other => other,
+            }
+        })?;
+        Ok(path)
+    }
+
+    fn full(&self, wanted: u64) -> Error {
+        Error::Full { place: self.options.dir.display().to_string(), wanted }
+    }
+
+    fn name(&self, header: &SegmentHeader, from: &Path, to: &Path) -> Result<File> {
+        let file =
+            OpenOptions::new().read(true).write(true).open(from).map_err(|e| Error::io("open", from, e))?;
+        file.write_all_at(&header.encode(), 0).map_err(|e| Error::io("write", from, e))?;
+        file.sync_data().map_err(|e| Error::io("sync", from, e))?;
+        std::fs::rename(from, to).map_err(|e| Error::io("rename", from, e))?;
+        self.sync_dir()?;
+        Ok(file)
+    }
+
+    fn sync_dir(&self) -> Result<()> {
+        let dir = &self.options.dir;
+        File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync", dir, e))
+    }
+
+    /// Pins a segment for reading; `None` when it is gone (recycled, or never was).
+    pub(crate) fn pin(&self, id: SegmentId) -> Option<ReadPin> {
+        self.table.read().get(&id).map(ReadPin::new)
+    }
+}
+
+/// Largest record that a segment must have room for.
+pub(super) const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+const _: () = assert!(frame::FRAME_BYTES < HEADER_BYTES);

@@ -1,0 +1,304 @@
+//! A lane: one thread that appends records to one segment at a time and syncs them in groups.
+//!
+//! ```text
+//!   writers ──bounded queue──► take what waits ──► append ──► one fdatasync ──► answer the group
+//!                                                    └── segment full: sync it, close it, take another
+//! ```
+//!
+//! # Invariants
+//! - A record that asked to be durable is answered only after a sync that followed its write.
+//! - A group ends on a 4 KiB boundary, so that no later write touches a page of synced records.
+//! - After a failed sync the segment is never synced or appended to again.
+//!
+//! # Limits
+//! [`QUEUE_JOBS`] jobs wait at most, then writers do. A group has at most [`GROUP_JOBS_MAX`] jobs and about
+//! [`GROUP_BYTES_MAX`] bytes.
+//!
+//! A crash leaves unacknowledged bytes behind the last synced group: no row names them.
+
+use super::allocate::Allocator;
+use super::frame::{FRAME_BYTES, Frame, record_len};
+use super::header::{HEADER_BYTES, LaneKind};
+use super::segment::{Hold, Segment};
+use crate::blob::row::RecordAt;
+use crate::id::{BlobId, PartitionId};
+use crate::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::sync::{mpsc, oneshot};
+
+/// Jobs that may wait in a lane's queue.
+const QUEUE_JOBS: usize = 256;
+/// Jobs in one group.
+const GROUP_JOBS_MAX: usize = 256;
+/// Bytes after which a group takes no more jobs.
+const GROUP_BYTES_MAX: usize = 4 << 20;
+/// Groups end on a multiple of this.
+const PAGE: u64 = 4096;
+
+/// A record on its way into a segment.
+pub(crate) struct Draft {
+    pub(crate) blob: BlobId,
+    pub(crate) home: PartitionId,
+    pub(crate) index: u32,
+    pub(crate) first_chunk: u64,
+    pub(crate) plain_len: u32,
+    pub(crate) hash: [u8; 32],
+    /// [`FRAME_BYTES`] of room for the frame, then the payload.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Draft {
+    fn payload_len(&self) -> usize {
+        self.bytes.len() - FRAME_BYTES
+    }
+
+    /// Fills in the frame and pads to whole units.
+    fn finish(&mut self, segment: &Segment) {
+        let payload = self.payload_len();
+        let frame = Frame {
+            generation: segment.id,
+            blob: self.blob,
+            home: self.home,
+            index: self.index,
+            payload_len: u32::try_from(payload).unwrap_or(u32::MAX),
+            first_chunk: self.first_chunk,
+            plain_len: self.plain_len,
+            hash: self.hash,
+        };
+        self.bytes[..FRAME_BYTES].copy_from_slice(&frame.encode());
+        self.bytes.resize(record_len(payload), 0);
+    }
+}
+
+/// A record that lies in a segment, kept there until its row is committed.
+pub(crate) struct Placed {
+    pub(crate) at: RecordAt,
+    pub(crate) hold: Hold,
+}
+
+enum Job {
+    /// Append; answer once durable if `durable`, else once written.
+    Append { draft: Draft, durable: bool, reply: oneshot::Sender<Result<Placed>> },
+    /// Answer once everything appended before is durable.
+    Sync { reply: oneshot::Sender<Result<()>> },
+}
+
+/// The sending side of a lane.
+#[derive(Clone)]
+pub(crate) struct Lane {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Lane {
+    /// Starts the lane's thread. It ends once every `Lane` is dropped and the queue is empty.
+    pub(super) fn start(
+        kind: LaneKind,
+        name: String,
+        allocator: Arc<Allocator>,
+    ) -> Result<(Self, std::thread::JoinHandle<()>)> {
+        let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
+        let mut writer = Writer {
+            kind,
+            allocator,
+            queue,
+            segment: None,
+            position: 0,
+            buffer: Vec::new(),
+            waiting: Waiting::default(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .spawn(move || writer.run())
+            .map_err(|source| Error::io("start a lane thread for", "the pool", source))?;
+        Ok((Self { jobs }, thread))
+    }
+
+    /// Appends a record. The answer comes through the receiver: once durable, or only written.
+    pub(crate) async fn append(
+        &self,
+        draft: Draft,
+        durable: bool,
+    ) -> Result<oneshot::Receiver<Result<Placed>>> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Append { draft, durable, reply }).await.map_err(|_| Error::Closed)?;
+        Ok(answer)
+    }
+
+    /// Everything appended before this call is durable when it returns, failed segments aside.
+    pub(crate) async fn sync(&self) -> Result<()> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Sync { reply }).await.map_err(|_| Error::Closed)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+}
+
+/// Who is answered after the next sync.
+#[derive(Default)]
+struct Waiting {
+    records: Vec<(Placed, oneshot::Sender<Result<Placed>>)>,
+    syncs: Vec<oneshot::Sender<Result<()>>>,
+}
+
+struct Writer {
+    kind: LaneKind,
+    allocator: Arc<Allocator>,
+    queue: mpsc::Receiver<Job>,
+    segment: Option<Arc<Segment>>,
+    /// Where the next byte goes, `buffer` not counted.
+    position: u64,
+    /// Durable records that are written at the end of the group.
+    buffer: Vec<u8>,
+    waiting: Waiting,
+}
+
+impl Writer {
+    fn run(&mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let mut jobs = 1;
+            let mut bytes = self.take(first);
+            while jobs < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
+                let Ok(next) = self.queue.try_recv() else { break };
+                bytes += self.take(next);
+                jobs += 1;
+            }
+            self.end_group();
+        }
+        self.retire();
+    }
+
+    /// Takes one job into the group and says how many bytes it has.
+    fn take(&mut self, job: Job) -> usize {
+        match job {
+            Job::Sync { reply } => {
+                self.waiting.syncs.push(reply);
+                0
+            }
+            Job::Append { mut draft, durable, reply } => {
+                let len = record_len(draft.payload_len());
+                match self.append(&mut draft, durable) {
+                    Ok(placed) if durable => self.waiting.records.push((placed, reply)),
+                    outcome => answer(reply, outcome),
+                }
+                len
+            }
+        }
+    }
+
+    fn append(&mut self, draft: &mut Draft, durable: bool) -> Result<Placed> {
+        let payload = draft.payload_len();
+        let segment = self.segment_for(record_len(payload) as u64)?;
+        draft.finish(&segment);
+        let offset = self.position + self.buffer.len() as u64;
+        if durable {
+            self.buffer.extend_from_slice(&draft.bytes);
+        } else {
+            self.flush_buffer()?;
+            if let Err(error) = segment.write(&draft.bytes, offset) {
+                self.retire();
+                return Err(error);
+            }
+            self.position = offset + draft.bytes.len() as u64;
+            segment.start_writeback(offset, draft.bytes.len() as u64);
+        }
+        let counts = &self.allocator.counts;
+        counts.records.fetch_add(1, Ordering::Relaxed);
+        counts.record_bytes.fetch_add(draft.bytes.len() as u64, Ordering::Relaxed);
+        let at = RecordAt {
+            segment: segment.id,
+            offset: u32::try_from(offset).unwrap_or(u32::MAX),
+            payload_len: u32::try_from(payload).unwrap_or(u32::MAX),
+        };
+        Ok(Placed { at, hold: Hold::new(&segment) })
+    }
+
+    /// The current segment if `len` more bytes fit, else a new one.
+    fn segment_for(&mut self, len: u64) -> Result<Arc<Segment>> {
+        if let Some(segment) = &self.segment {
+            if !segment.has_failed() && self.position + self.buffer.len() as u64 + len <= segment.capacity {
+                return Ok(Arc::clone(segment));
+            }
+            self.retire();
+        }
+        let segment = self.allocator.take(self.kind, len + HEADER_BYTES as u64)?;
+        self.position = HEADER_BYTES as u64;
+        self.segment = Some(Arc::clone(&segment));
+        Ok(segment)
+    }
+
+    /// Syncs and closes the current segment; those who wait for it are answered.
+    fn retire(&mut self) {
+        let outcome = self.sync_segment();
+        if let Some(segment) = self.segment.take() {
+            segment.close();
+        }
+        self.answer_records(&outcome);
+    }
+
+    fn end_group(&mut self) {
+        if self.waiting.records.is_empty() && self.waiting.syncs.is_empty() {
+            return;
+        }
+        self.allocator.counts.groups.fetch_add(1, Ordering::Relaxed);
+        let outcome = self.sync_segment();
+        if outcome.is_err()
+            && let Some(segment) = self.segment.take()
+        {
+            segment.close();
+        }
+        self.answer_records(&outcome);
+        for reply in self.waiting.syncs.drain(..) {
+            answer(reply, outcome.as_ref().map_err(again).copied());
+        }
+    }
+
+    fn sync_segment(&mut self) -> Result<()> {
+        self.flush_buffer()?;
+        let Some(segment) = &self.segment else { return Ok(()) };
+        self.position = self.position.next_multiple_of(PAGE);
+        self.allocator.counts.syncs.fetch_add(1, Ordering::Relaxed);
+        segment.sync()
+    }
+
+    /// Writes what the group has gathered, padded to whole pages.
+    fn flush_buffer(&mut self) -> Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let end = (self.position + self.buffer.len() as u64).next_multiple_of(PAGE);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(usize::try_from(end - self.position).unwrap_or(usize::MAX), 0);
+        let outcome = match &self.segment {
+            Some(segment) => segment.write(&buffer, self.position),
+            None => Ok(()),
+        };
+        self.position = end;
+        buffer.clear();
+        self.buffer = buffer;
+        outcome
+    }
+
+    fn answer_records(&mut self, outcome: &Result<()>) {
+        for (placed, reply) in self.waiting.records.drain(..) {
+            answer(reply, outcome.as_ref().map(|()| placed).map_err(again));
+        }
+    }
+}
+
+/// Answers; a caller who went away no longer cares.
+fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
+    drop(reply.send(outcome));
+}
+
+/// The same error once more, for each one of a group.
+fn again(error: &Error) -> Error {
+    match error {
+        Error::Full { place, wanted } => Error::Full { place: place.clone(), wanted: *wanted },
+        Error::Io { op, path, source } => Error::Io {
+            op,
+            path: path.clone(),
+            source: std::io::Error::new(source.kind(), source.to_string()),
+        },
+        other => Error::Fenced { reason: other.to_string() },
+    }
+}
