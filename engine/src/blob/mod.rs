@@ -26,7 +26,7 @@ pub use reference::{OWNER_BYTES_MAX, Owner, release, share};
 pub use row::BLOB_BYTES_MAX;
 pub use writer::{BlobWriter, SealedBlob};
 
-use crate::catalog::{Catalog, Commit, Durability, Scan, Write};
+use crate::catalog::{Catalog, Commit, Durability, Scan, Version, Write};
 use crate::clock::Clock;
 use crate::codec::DataKey;
 use crate::entropy::Entropy;
@@ -36,7 +36,7 @@ use crate::pool::{Pool, PoolOptions};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use row::{BlobRow, HOMES, PRESENT, blob_key, home_key};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -80,6 +80,7 @@ pub struct Place {
 /// The store of blobs.
 pub struct BlobStore {
     pub(crate) catalog: Arc<dyn Catalog>,
+    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) pool: Pool,
@@ -87,6 +88,8 @@ pub struct BlobStore {
     homes: RwLock<BTreeSet<PartitionId>>,
     /// Bounds the preads on the blocking pool.
     reads: Arc<Semaphore>,
+    /// See [`set_hold`](Self::set_hold).
+    hold: Mutex<Option<Version>>,
 }
 
 impl BlobStore {
@@ -110,6 +113,7 @@ impl BlobStore {
             pool,
             homes,
             reads: Arc::new(Semaphore::new(reader::READS_MAX)),
+            hold: Mutex::new(None),
         }))
     }
 
@@ -127,6 +131,12 @@ impl BlobStore {
         range: Range<u64>,
     ) -> BlobReader {
         BlobReader::new(Arc::clone(self), home, blob, key, range)
+    }
+
+    /// Keeps segments that are freed by commits after `version` from being recycled, so that a backup of that version still
+    /// finds its bytes; `None` lets them go.
+    pub fn set_hold(&self, version: Option<Version>) {
+        *self.hold.lock() = version;
     }
 
     /// Where the records of a blob lie.
@@ -170,6 +180,7 @@ impl BlobStore {
     }
 
     /// Partitions that may have blobs.
+    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn homes(&self) -> Vec<PartitionId> {
         self.homes.read().iter().copied().collect()
     }

@@ -136,7 +136,7 @@ mod tests {
             b"fREC\x01\0\0\0segment10123456789abcdefbucket 1\x02\0\0\0\x02\x01\0\0\x20\0\0\0\0\0\0\0\xf2\0\0\0",
         );
         golden[64..96].fill(0xAA);
-        golden[CHECKED..].copy_from_slice(&[0, 0, 0, 0]);
+        golden[CHECKED..].copy_from_slice(&[0x37, 0x98, 0x79, 0xCC]);
         assert_eq!(frame().encode(), golden);
         assert_eq!(Frame::decode(&golden, "golden").unwrap(), frame());
     }

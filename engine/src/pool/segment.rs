@@ -23,6 +23,7 @@ use std::time::Duration;
 /// A segment file that has an id, open or closed to appends.
 pub(crate) struct Segment {
     pub(crate) id: SegmentId,
+    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) lane: LaneKind,
     /// Bytes of the file.
     pub(crate) capacity: u64,
@@ -109,6 +110,7 @@ impl Segment {
         self.failed.load(Ordering::Acquire)
     }
 
+    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
@@ -118,6 +120,7 @@ impl Segment {
         self.open.store(false, Ordering::Release);
     }
 
+    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn is_pinned(&self) -> bool {
         self.readers.load(Ordering::Acquire) > 0 || self.is_held()
     }
@@ -128,6 +131,7 @@ impl Segment {
     }
 
     /// How long no record in it has waited for its row.
+    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn unheld_for(&self) -> Duration {
         let until = Duration::from_millis(self.held_until_ms.load(Ordering::Acquire));
         self.clock.boottime().saturating_sub(until)
@@ -138,6 +142,7 @@ impl Segment {
         self.homes.lock().insert(home);
     }
 
+    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn homes(&self) -> Vec<PartitionId> {
         self.homes.lock().iter().copied().collect()
     }

@@ -1,0 +1,129 @@
+//! Tests of the blob store, and the world they run in.
+
+mod basics;
+
+use super::{BlobStore, OpenOptions, Owner, SealedBlob, release};
+use crate::catalog::{Catalog, Commit, Durability, MemoryCatalog, Write};
+use crate::clock::{ManualClock, Timestamp};
+use crate::codec::DataKey;
+use crate::entropy::{Entropy, SeededEntropy};
+use crate::fault::Faults;
+use crate::id::{BlobId, PartitionId};
+use crate::unit::ByteCount;
+use crate::{Error, Result};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use std::ops::Range;
+use std::sync::Arc;
+
+pub(crate) const HOME: PartitionId = PartitionId::from_bytes(*b"home one");
+
+/// A store on a temporary directory with everything from outside in the test's hands.
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) entropy: Arc<SeededEntropy>,
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) store: Arc<BlobStore>,
+}
+
+impl World {
+    pub(crate) async fn new(seed: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let entropy = Arc::new(SeededEntropy::new(seed));
+        let faults = Arc::new(Faults::default());
+        let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::default());
+        let options = OpenOptions {
+            dir: dir.path().to_owned(),
+            catalog: Arc::clone(&catalog),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            faults: Arc::clone(&faults),
+            segment_bytes: ByteCount::mib(1),
+        };
+        let store = BlobStore::open(options).await.unwrap();
+        Self { dir, catalog, clock, entropy, faults, store }
+    }
+
+    pub(crate) fn options(&self) -> OpenOptions {
+        OpenOptions {
+            dir: self.dir.path().to_owned(),
+            catalog: Arc::clone(&self.catalog),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            faults: Arc::clone(&self.faults),
+            segment_bytes: ByteCount::mib(1),
+        }
+    }
+
+    /// Random bytes.
+    pub(crate) fn bytes(&self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.entropy.fill(&mut bytes);
+        bytes
+    }
+
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<u64> {
+        self.commit_in(HOME, writes).await
+    }
+
+    pub(crate) async fn commit_in(&self, partition: PartitionId, writes: Vec<Write>) -> Result<u64> {
+        let read_version = self.catalog.snapshot(partition).await?.read_version();
+        let durability = Durability::Synced;
+        let commit =
+            Commit { partition, read_version, checks: vec![], writes, durability, idempotency: None };
+        self.catalog.commit(commit).await
+    }
+
+    pub(crate) async fn seal(&self, body: &[u8]) -> Result<SealedBlob> {
+        self.seal_in(HOME, body).await
+    }
+
+    pub(crate) async fn seal_in(&self, home: PartitionId, body: &[u8]) -> Result<SealedBlob> {
+        let mut writer = self.store.writer(home, Some(ByteCount::from(body.len())));
+        for piece in body.chunks(100_000) {
+            writer.push(Bytes::copy_from_slice(piece)).await?;
+        }
+        writer.seal().await
+    }
+
+    /// Writes a blob and refers to it.
+    pub(crate) async fn put(&self, body: &[u8], owner: &str) -> Result<(BlobId, DataKey)> {
+        let sealed = self.seal(body).await?;
+        self.commit(sealed.writes(&owned(owner))).await?;
+        Ok((sealed.id, sealed.key.clone()))
+    }
+
+    pub(crate) async fn drop_reference(&self, blob: BlobId, owner: &str) {
+        self.commit(release(blob, &owned(owner))).await.unwrap();
+    }
+
+    pub(crate) async fn read(&self, blob: BlobId, key: &DataKey, range: Range<u64>) -> Result<Vec<u8>> {
+        read_all(&self.store, blob, key, range).await
+    }
+}
+
+pub(crate) fn owned(name: &str) -> Owner {
+    Owner::new(name.as_bytes().to_vec()).unwrap()
+}
+
+pub(crate) async fn read_all(
+    store: &Arc<BlobStore>,
+    blob: BlobId,
+    key: &DataKey,
+    range: Range<u64>,
+) -> Result<Vec<u8>> {
+    let mut reader = store.read(HOME, blob, key, range);
+    let mut out = Vec::new();
+    while let Some(piece) = reader.next().await {
+        out.extend_from_slice(&piece?);
+    }
+    Ok(out)
+}
+
+/// The text of an error, for what it must name.
+pub(crate) fn text(error: &Error) -> String {
+    error.to_string()
+}
