@@ -1,1 +1,24 @@
 //! Who may do what, and with which key.
+//!
+//! ```text
+//!   request ─► sigv4::authenticate ─► Authenticated ─► decide(principal, action, owner) ─► go on, or AccessDenied
+//!                  │        └ Payload ─► chunked::Decoder ─► body
+//!                  └ CredentialLookup ◄─ credentials::File
+//!   client  ◄─ sign::Signer · chunked::Encoder            the same canonicalisation, the other way round
+//!   data keys ─► keys::KeyTable ─► sealed bytes in rows   its own keys wrapped by a custodian
+//! ```
+//!
+//! It opens no socket and knows no HTTP server: all of the wire is plain functions over bytes and states.
+
+mod account;
+pub mod chunked;
+pub mod credentials;
+mod date;
+pub mod decide;
+mod error;
+pub mod sign;
+pub mod sigv4;
+
+pub use account::{AccountId, Arn};
+pub use date::AmzDate;
+pub use error::{Error, ErrorKind, Result};

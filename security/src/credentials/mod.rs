@@ -1,0 +1,115 @@
+//! Access keys and their secrets, and the file that holds an appliance's own.
+//!
+//! The file is an AWS credentials file (INI), so that every AWS tool reads it; docs/formats/credentials.md describes it.
+//! It holds secrets: one that others than its owner could read or write is refused.
+
+mod file;
+mod ini;
+
+pub use file::{File, Profile};
+
+use crate::{AccountId, Error, Result};
+use engine::entropy::Entropy;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use zeroize::Zeroizing;
+
+/// The public half of a credential: `AKIA` and sixteen more characters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccessKeyId(Arc<str>);
+
+impl AccessKeyId {
+    /// A new random id of 80 random bits.
+    pub fn random(entropy: &dyn Entropy) -> Self {
+        const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes);
+        let tail = bytes.iter().map(|byte| char::from(BASE32[usize::from(byte & 31)]));
+        Self("AKIA".chars().chain(tail).collect::<String>().into())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccessKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// 16 to 128 letters, digits and underscores, as IAM has it.
+impl FromStr for AccessKeyId {
+    type Err = Error;
+    fn from_str(text: &str) -> Result<Self> {
+        let wellformed = (16..=128).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if wellformed {
+            return Ok(Self(text.into()));
+        }
+        Err(Error::Parse {
+            what: "access key id",
+            detail: format!("{text:?} is not 16 to 128 letters and digits"),
+        })
+    }
+}
+
+/// The secret half. Never printed by `Debug`, wiped when dropped, compared in constant time.
+#[derive(Clone)]
+pub struct SecretKey(Arc<Zeroizing<String>>);
+
+impl SecretKey {
+    /// A new random secret of 40 characters, 240 random bits.
+    pub fn random(entropy: &dyn Entropy) -> Self {
+        use base64::Engine as _;
+        let mut bytes = Zeroizing::new([0; 30]);
+        entropy.fill(&mut *bytes);
+        Self(Arc::new(Zeroizing::new(base64::engine::general_purpose::STANDARD.encode(*bytes))))
+    }
+
+    /// A secret that somebody chose: 8 to 128 printable characters without blanks.
+    pub fn parse(text: &str) -> Result<Self> {
+        if (8..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(Self(Arc::new(Zeroizing::new(text.to_owned()))));
+        }
+        let detail = "it is not 8 to 128 printable characters without blanks".to_owned();
+        Err(Error::Parse { what: "secret access key", detail })
+    }
+
+    /// The secret itself, for signing and for the one time that it is shown.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for SecretKey {
+    fn eq(&self, other: &Self) -> bool {
+        aws_lc_rs::constant_time::verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+    }
+}
+
+impl Eq for SecretKey {}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(…)")
+    }
+}
+
+/// What an access key stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Credential {
+    /// The account whose root this is.
+    pub account: AccountId,
+    /// Signs.
+    pub secret: SecretKey,
+}
+
+/// Finds credentials by their access key. Implemented by the credentials file; sessions and users come behind it later.
+pub trait CredentialLookup: Send + Sync {
+    /// The credential of an access key that exists and may be used now. In memory: it is called once a request.
+    fn lookup(&self, access_key_id: &str) -> Option<Credential>;
+}

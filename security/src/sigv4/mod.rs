@@ -1,0 +1,453 @@
+//! AWS Signature Version 4, sans-IO: who sent a request, and did it arrive as it was sent?
+//!
+//! ```text
+//!   RequestHead ─► claim (header.rs | query.rs) ─► scope, date, lookup ─► canonical request ─► HMAC ─► Authenticated
+//!                  who it says it is                time, region          what was signed       equal?
+//! ```
+//!
+//! # Invariants
+//! - Nothing of a request is trusted before its signature matched; the comparison takes constant time.
+//! - In a signed request every `x-amz-*` header and `host` is signed, and stands there once. What is not signed is never
+//!   honoured.
+//! - The service is the one of the verified scope.
+//! - The canonical request is built by the code that the signing side uses ([`crate::sign`]).
+//!
+//! # Limits
+//! 15 minutes of skew both ways, 7 days for a presigned URL ([`Policy`]). Work is linear in the size of the head (plus
+//! sorting), which the web layer bounds. Signing keys of 4,096 access keys are remembered.
+//!
+//! # Never
+//! Reads a body: the declared hash of it is in [`Signed::payload`], and whoever reads the body compares.
+
+pub(crate) mod canonical;
+mod error;
+mod header;
+mod key;
+mod query;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use canonical::{RequestHead, decode_path, query_pairs};
+pub use error::{AuthCode, AuthError};
+pub use key::{Scope, Signature, SigningKey, SigningKeys};
+
+pub(crate) use key::sha256_hex;
+
+use crate::credentials::{AccessKeyId, CredentialLookup};
+use crate::date::AmzDate;
+use crate::decide::Principal;
+use crate::{AccountId, Result};
+use engine::clock::Timestamp;
+use http::HeaderMap;
+use std::time::Duration;
+
+pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+pub(crate) const CONTENT_SHA256: &str = "x-amz-content-sha256";
+pub(crate) const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
+pub(crate) const STREAMING: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD";
+pub(crate) const STREAMING_TRAILER: &str = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER";
+pub(crate) const STREAMING_UNSIGNED_TRAILER: &str = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+
+/// What a verifier expects.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy<'a> {
+    /// The region that scopes must name.
+    pub region: &'a str,
+    /// The time at the server.
+    pub now: Timestamp,
+    /// How far the client's clock may be off, either way.
+    pub max_skew: Duration,
+    /// How long a presigned URL may live.
+    pub max_presign: Duration,
+    /// Signing keys derived lately; one per server.
+    pub keys: &'a SigningKeys,
+}
+
+impl<'a> Policy<'a> {
+    /// AWS's own limits: 15 minutes of skew, 7 days of presigned life.
+    pub const fn new(region: &'a str, now: Timestamp, keys: &'a SigningKeys) -> Self {
+        Self {
+            region,
+            now,
+            max_skew: Duration::from_mins(15),
+            max_presign: Duration::from_hours(7 * 24),
+            keys,
+        }
+    }
+}
+
+/// The outcome for a request that is not refused.
+#[derive(Clone, Debug)]
+pub enum Authenticated {
+    /// Not signed at all.
+    Anonymous,
+    /// Signed, and verified.
+    Signed(Box<Signed>),
+}
+
+impl Authenticated {
+    /// Who to ask [`decide`](crate::decide::decide) about.
+    pub fn principal(&self) -> Principal {
+        match self {
+            Self::Anonymous => Principal::Anonymous,
+            Self::Signed(signed) => Principal::Root(signed.account),
+        }
+    }
+}
+
+/// A verified signature.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// Whose key signed.
+    pub access_key_id: AccessKeyId,
+    /// The account behind the key.
+    pub account: AccountId,
+    /// What the signature is good for; its service decides who answers.
+    pub scope: Scope,
+    /// What is known of the body.
+    pub payload: Payload,
+    /// How the signature came.
+    pub via: Via,
+    /// Lower case, sorted.
+    pub signed_headers: Vec<String>,
+}
+
+/// How a signature came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// In the `Authorization` header.
+    Header,
+    /// In the query: a presigned URL.
+    Query,
+}
+
+/// What the signature says about the body.
+#[derive(Clone, Debug)]
+pub enum Payload {
+    /// Nothing: the body is not covered.
+    Unsigned,
+    /// Its SHA-256. Whoever reads the body compares and answers
+    /// [`AuthError::content_sha256_mismatch`].
+    Sha256([u8; 32]),
+    /// The body is aws-chunked and each chunk is signed.
+    Streaming(ChunkSeed),
+    /// The body is aws-chunked, its chunks are not signed, and a trailer with a checksum follows.
+    StreamingUnsignedTrailer,
+}
+
+/// Where the chain of chunk signatures starts.
+#[derive(Clone, Debug)]
+pub struct ChunkSeed {
+    pub(crate) key: SigningKey,
+    pub(crate) date: AmzDate,
+    pub(crate) scope: String,
+    pub(crate) signature: Signature,
+    /// A signed trailer follows the chunks.
+    pub trailer: bool,
+}
+
+/// What a request claims before anything is verified. Borrows from the head.
+pub(crate) struct Claim<'a> {
+    via: Via,
+    /// `AKID/20130524/us-east-1/s3/aws4_request`, taken apart.
+    access_key_id: String,
+    scope: Scope,
+    signed_headers: std::borrow::Cow<'a, str>,
+    signature: String,
+    date: AmzDate,
+    payload: std::borrow::Cow<'a, str>,
+    session_token: bool,
+    /// Seconds that a presigned URL lives.
+    expires: Option<u64>,
+}
+
+/// Verifies the signature of a request, or finds that it has none.
+pub fn authenticate(
+    head: &RequestHead<'_>,
+    credentials: &dyn CredentialLookup,
+    policy: &Policy<'_>,
+) -> Result<Authenticated, AuthError> {
+    let Some(claim) = claim_of(head)? else { return Ok(Authenticated::Anonymous) };
+    check_signed_headers(head, &claim)?;
+    check_scope(&claim, policy)?;
+    let payload = parse_payload(&claim.payload)?;
+    check_time(&claim, policy)?;
+    let unknown = || {
+        AuthError::new(
+            AuthCode::InvalidAccessKeyId,
+            "The AWS Access Key Id you provided does not exist in our records.",
+        )
+        .with("AWSAccessKeyId", &*claim.access_key_id)
+    };
+    let access_key_id: AccessKeyId = claim.access_key_id.parse().map_err(|_| unknown())?;
+    let credential = credentials.lookup(&claim.access_key_id).ok_or_else(unknown)?;
+    if claim.session_token {
+        let message = "The provided token is malformed or otherwise invalid.";
+        return Err(AuthError::new(AuthCode::InvalidToken, message));
+    }
+    let key = policy.keys.get(&claim.access_key_id, &credential.secret, &claim.scope);
+    let signature = verify(head, &claim, &key)?;
+    let seed = |trailer| ChunkSeed {
+        key: key.clone(),
+        date: claim.date,
+        scope: claim.scope.to_string(),
+        signature,
+        trailer,
+    };
+    let payload = match payload {
+        Declared::Unsigned => Payload::Unsigned,
+        Declared::Sha256(hash) => Payload::Sha256(hash),
+        Declared::Streaming { trailer } => Payload::Streaming(seed(trailer)),
+        Declared::StreamingUnsignedTrailer => Payload::StreamingUnsignedTrailer,
+    };
+    Ok(Authenticated::Signed(Box::new(Signed {
+        access_key_id,
+        account: credential.account,
+        payload,
+        via: claim.via,
+        signed_headers: claim.signed_headers.split(';').map(str::to_owned).collect(),
+        scope: claim.scope,
+    })))
+}
+
+/// What the request says about itself: in its header, in its query, or nowhere; both at once is refused.
+fn claim_of<'a>(head: &RequestHead<'a>) -> Result<Option<Claim<'a>>, AuthError> {
+    let in_query = query::mechanism(head.query);
+    let Some(authorization) = head.headers.get(http::header::AUTHORIZATION) else {
+        return match in_query {
+            query::Mechanism::None => Ok(None),
+            query::Mechanism::V4 => query::claim(head).map(Some),
+            query::Mechanism::V2 => Err(unsupported_mechanism()),
+        };
+    };
+    if in_query != query::Mechanism::None
+        || head.headers.get_all(http::header::AUTHORIZATION).iter().count() > 1
+    {
+        return Err(AuthError::new(
+            AuthCode::InvalidArgument,
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string \
+             parameter or the Authorization header should be specified",
+        )
+        .with("ArgumentName", "Authorization")
+        .with("ArgumentValue", String::from_utf8_lossy(authorization.as_bytes())));
+    }
+    header::claim(head, authorization).map(Some)
+}
+
+fn unsupported_mechanism() -> AuthError {
+    AuthError::new(
+        AuthCode::InvalidRequest,
+        "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+    )
+}
+
+/// Takes `AKID/date/region/service/aws4_request` apart. The access key may hold slashes. `None`: not of that form.
+fn split_credential(credential: &str) -> Option<(&str, Scope, &str)> {
+    let mut parts = credential.rsplitn(5, '/');
+    let (terminal, service, region, date) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let access_key_id = parts.next()?;
+    let scope = Scope { date: date.into(), region: region.into(), service: service.into() };
+    Some((access_key_id, scope, terminal))
+}
+
+const CREDENTIAL_FORM: &str =
+    "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".";
+
+fn malformed(via: Via, what: impl std::fmt::Display) -> AuthError {
+    match via {
+        Via::Header => AuthError::new(
+            AuthCode::AuthorizationHeaderMalformed,
+            format!("The authorization header is malformed; {what}"),
+        ),
+        Via::Query => AuthError::new(
+            AuthCode::AuthorizationQueryParametersError,
+            format!("Error parsing the X-Amz-Credential parameter; {what}"),
+        ),
+    }
+}
+
+fn parse_credential(via: Via, credential: &str) -> Result<(String, Scope), AuthError> {
+    let (access_key_id, scope, terminal) =
+        split_credential(credential).ok_or_else(|| malformed(via, CREDENTIAL_FORM))?;
+    if access_key_id.is_empty() {
+        return Err(malformed(via, "a non-empty Access Key (AKID) must be provided in the credential."));
+    }
+    if terminal != "aws4_request" {
+        let what = format!("incorrect terminal \"{terminal}\". This endpoint uses \"aws4_request\".");
+        return Err(malformed(via, what));
+    }
+    let is_day = scope.date.len() == 8 && scope.date.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_day {
+        let what = format!(
+            "incorrect date format \"{}\". This date in the credential must be in the format \"yyyyMMdd\".",
+            scope.date
+        );
+        return Err(malformed(via, what));
+    }
+    Ok((access_key_id.to_owned(), scope))
+}
+
+/// The services that this appliance answers for.
+const SERVICES: [&str; 1] = ["s3"];
+
+fn check_scope(claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), AuthError> {
+    let scope = &claim.scope;
+    if scope.date != claim.date.day() {
+        let what = format!(
+            "Invalid credential date \"{}\". This date is not the same as X-Amz-Date: \"{}\".",
+            scope.date,
+            claim.date.day()
+        );
+        return Err(malformed(claim.via, what));
+    }
+    if !SERVICES.contains(&scope.service.as_str()) {
+        let what = format!("incorrect service \"{}\". This endpoint belongs to \"s3\".", scope.service);
+        return Err(malformed(claim.via, what));
+    }
+    if scope.region != policy.region {
+        let what = format!("the region '{}' is wrong; expecting '{}'", scope.region, policy.region);
+        return Err(malformed(claim.via, what).with("Region", policy.region));
+    }
+    Ok(())
+}
+
+fn check_time(claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), AuthError> {
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let max_skew = seconds(policy.max_skew);
+    let (now, then) = (policy.now.as_secs(), claim.date.secs());
+    let server_time = || AmzDate::from_timestamp(policy.now).extended();
+    let Some(expires) = claim.expires else {
+        if (now - then).abs() <= max_skew {
+            return Ok(());
+        }
+        return Err(AuthError::new(
+            AuthCode::RequestTimeTooSkewed,
+            "The difference between the request time and the current time is too large.",
+        )
+        .with("RequestTime", claim.date.as_str())
+        .with("ServerTime", server_time())
+        .with("MaxAllowedSkewMilliseconds", policy.max_skew.as_millis().to_string()));
+    };
+    if expires > policy.max_presign.as_secs() {
+        return Err(query::lives_too_long(policy.max_presign.as_secs()));
+    }
+    let last = then.saturating_add_unsigned(expires);
+    if then - now > max_skew {
+        return Err(AuthError::new(AuthCode::AccessDenied, "Request is not valid yet")
+            .with("X-Amz-Date", claim.date.as_str())
+            .with("ServerTime", server_time()));
+    }
+    if now > last {
+        let end = AmzDate::from_timestamp(Timestamp::from_millis(last.saturating_mul(1000)));
+        return Err(AuthError::new(AuthCode::AccessDenied, "Request has expired")
+            .with("X-Amz-Expires", expires.to_string())
+            .with("Expires", end.extended())
+            .with("ServerTime", server_time()));
+    }
+    Ok(())
+}
+
+/// The list is lower case, sorted and without repetition; it holds `host` and every `x-amz-*` header of the request; and
+/// each of those stands in the request once.
+fn check_signed_headers(head: &RequestHead<'_>, claim: &Claim<'_>) -> Result<(), AuthError> {
+    let names: Vec<&str> = claim.signed_headers.split(';').collect();
+    let is_token = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|c| c.is_ascii_graphic() && !c.is_ascii_uppercase() && c != b':')
+    };
+    if !names.iter().all(is_token) || !names.is_sorted_by(|a, b| a < b) {
+        return Err(match claim.via {
+            Via::Header => {
+                malformed(Via::Header, "SignedHeaders must be lower case, sorted, and name each header once.")
+            }
+            Via::Query => AuthError::new(
+                AuthCode::AuthorizationQueryParametersError,
+                "X-Amz-SignedHeaders must be lower case, sorted, and name each header once.",
+            ),
+        });
+    }
+    let is_signed = |name: &str| names.binary_search(&name).is_ok();
+    let mut unsigned: Vec<&str> = (!is_signed("host")).then_some("host").into_iter().collect();
+    for name in head.headers.keys().map(http::HeaderName::as_str) {
+        let amz = name.starts_with("x-amz-");
+        if (amz || name == "host") && head.headers.get_all(name).iter().nth(1).is_some() {
+            let message = format!("The header {name} was given more than once.");
+            return Err(AuthError::new(AuthCode::InvalidRequest, message).with("HeaderName", name));
+        }
+        if amz && !is_signed(name) {
+            unsigned.push(name);
+        }
+    }
+    if unsigned.is_empty() {
+        return Ok(());
+    }
+    unsigned.sort_unstable();
+    let message = "There were headers present in the request which were not signed";
+    Err(AuthError::new(AuthCode::AccessDenied, message).with("HeadersNotSigned", unsigned.join(", ")))
+}
+
+enum Declared {
+    Unsigned,
+    Sha256([u8; 32]),
+    Streaming { trailer: bool },
+    StreamingUnsignedTrailer,
+}
+
+fn parse_payload(value: &str) -> Result<Declared, AuthError> {
+    Ok(match value {
+        UNSIGNED => Declared::Unsigned,
+        STREAMING => Declared::Streaming { trailer: false },
+        STREAMING_TRAILER => Declared::Streaming { trailer: true },
+        STREAMING_UNSIGNED_TRAILER => Declared::StreamingUnsignedTrailer,
+        hash => {
+            let mut bytes = [0; 32];
+            hex::decode_to_slice(hash, &mut bytes).map_err(|_| {
+                AuthError::new(
+                    AuthCode::InvalidArgument,
+                    "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, \
+                     STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER, or a valid \
+                     sha256 value.",
+                )
+                .with("ArgumentName", CONTENT_SHA256)
+                .with("ArgumentValue", hash)
+            })?;
+            Declared::Sha256(bytes)
+        }
+    })
+}
+
+/// `AWS4-HMAC-SHA256 \n date \n scope \n SHA-256 of the canonical request`
+pub(crate) fn string_to_sign(date: &AmzDate, scope: &Scope, canonical: &[u8]) -> String {
+    format!("{ALGORITHM}\n{}\n{scope}\n{}", date.as_str(), sha256_hex(canonical))
+}
+
+fn verify(head: &RequestHead<'_>, claim: &Claim<'_>, key: &SigningKey) -> Result<Signature, AuthError> {
+    let skip = (claim.via == Via::Query).then_some(query::SIGNATURE);
+    let canonical = canonical::canonical_request(head, &claim.signed_headers, &claim.payload, skip)?;
+    let to_sign = string_to_sign(&claim.date, &claim.scope, &canonical);
+    let signature = key.sign(to_sign.as_bytes());
+    if signature.matches(claim.signature.as_bytes()) {
+        return Ok(signature);
+    }
+    let bytes_of = |data: &[u8]| data.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+    Err(signature_mismatch()
+        .with("AWSAccessKeyId", &*claim.access_key_id)
+        .with("StringToSign", &*to_sign)
+        .with("SignatureProvided", &*claim.signature)
+        .with("StringToSignBytes", bytes_of(to_sign.as_bytes()))
+        .with("CanonicalRequest", String::from_utf8_lossy(&canonical))
+        .with("CanonicalRequestBytes", bytes_of(&canonical)))
+}
+
+/// The bare refusal, for chunks too.
+pub(crate) fn signature_mismatch() -> AuthError {
+    AuthError::new(
+        AuthCode::SignatureDoesNotMatch,
+        "The request signature we calculated does not match the signature you provided. Check your key and signing \
+         method.",
+    )
+}
+
+/// A header's one value as text; missing is `None`, unreadable is empty.
+fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or_default().trim())
+}
