@@ -1,1 +1,156 @@
 //! An S3 client over hyper: what the command line and the backup use.
+//!
+//! ```text
+//!   Client ── call ──► sign (security) ──► transport (hyper, TLS) ──► any S3 endpoint
+//!     │        └── retry: back-off with jitter, anew signed each time
+//!     ├── bucket · list · object · multipart · presign      the calls
+//!     └── download                                          a body that resumes where a connection broke
+//! ```
+//!
+//! Invariants: one canonicalisation for both sides of the wire (`security::sign`); every wait is bounded; a body that is
+//! handed up has passed the checksum that the endpoint gave for it, or says that there was none.
+//!
+//! Limits: an answer in XML is at most 16 MiB; a request's body is held in memory (parts of an upload are, so that an
+//! attempt can be repeated), never a whole large object.
+//!
+//! docs/adr/0004 says why it is neither aws-sdk-s3 nor `object_store`.
+
+mod bucket;
+mod call;
+mod checksum;
+mod date;
+mod download;
+mod endpoint;
+mod error;
+mod list;
+mod multipart;
+mod object;
+mod retry;
+mod settings;
+mod transport;
+mod xml;
+
+pub use bucket::{Bucket, Versioning};
+pub use checksum::{Crc64, md5_etag, multipart_etag};
+pub use download::Download;
+pub use endpoint::{Endpoint, Style};
+pub use error::{Error, ErrorKind, Result, ServiceError};
+pub use list::{ListObjects, ListVersions, ObjectEntry, ObjectPage, VersionEntry, VersionPage};
+pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry};
+pub use object::{DELETE_MANY_MAX, DeleteFailure, Deleted, ObjectHead, ObjectRef, PutOptions, PutResult};
+pub use retry::Retries;
+pub use settings::{Checksums, Credentials, Environment, Overrides, Settings};
+
+use bytes::Bytes;
+use engine::clock::Clock;
+use engine::entropy::Entropy;
+use http::HeaderMap;
+use security::credentials::SecretKey;
+use security::sign::{PayloadHash, Signer};
+use std::sync::Arc;
+use std::time::Duration;
+use transport::Transport;
+
+/// The longest that a presigned URL may live.
+const PRESIGN_MAX: Duration = Duration::from_hours(7 * 24);
+
+/// A client of one endpoint. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    transport: Transport,
+    signer: Option<Signer>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Client {
+    /// A client; nothing is sent yet.
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
+        let transport = Transport::new(&settings.endpoint, clock, settings.answer_within)?;
+        let signer = signer(&settings)?;
+        Ok(Self { inner: Arc::new(Inner { settings, transport, signer, entropy }) })
+    }
+
+    /// Where it sends requests.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.inner.settings.endpoint
+    }
+
+    /// Whether uploads carry CRC64NVME.
+    pub fn checksums(&self) -> Checksums {
+        self.inner.settings.checksums
+    }
+
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.inner.transport
+    }
+
+    pub(crate) fn retries(&self) -> &Retries {
+        &self.inner.settings.retries
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        &*self.inner.entropy
+    }
+
+    /// Signs a request whose body is known. Over TLS the body's own hash is left out: the transport and the additional
+    /// checksum protect it already.
+    pub(crate) fn sign(&self, parts: &mut http::request::Parts, body: &Bytes) -> Result<()> {
+        let Some(signer) = &self.inner.signer else { return Ok(()) };
+        let hash = if self.endpoint().is_tls() && !body.is_empty() {
+            PayloadHash::Unsigned
+        } else {
+            payload_hash(body)
+        };
+        signer
+            .sign(parts, hash, self.transport().clock().now())
+            .map(drop)
+            .map_err(|error| Error::Invalid(format!("sign the request: {error}")))
+    }
+
+    /// A URL that lets whoever holds it GET an object until `expires` has passed; at most seven days.
+    pub fn presign_get(&self, object: &ObjectRef<'_>, expires: Duration) -> Result<String> {
+        let signer = self.inner.signer.as_ref().ok_or_else(|| {
+            Error::Invalid("share an object: there are no credentials to sign with".to_owned())
+        })?;
+        if expires > PRESIGN_MAX || expires.as_secs() == 0 {
+            return Err(Error::Invalid(format!(
+                "share an object for {} s: 1 s to 7 days are allowed",
+                expires.as_secs()
+            )));
+        }
+        let version = object.version.map(|version| ("versionId", version));
+        let uri =
+            self.endpoint().uri(Some(object.bucket), Some(object.key), &endpoint::encode_query(version))?;
+        signer
+            .presign("GET", &uri, &HeaderMap::new(), expires, self.transport().clock().now())
+            .map_err(|error| Error::Invalid(format!("sign the link: {error}")))
+    }
+}
+
+fn signer(settings: &Settings) -> Result<Option<Signer>> {
+    let Some(credentials) = &settings.credentials else { return Ok(None) };
+    let invalid = |error: security::Error| Error::Invalid(format!("use the credentials: {error}"));
+    Ok(Some(Signer {
+        access_key_id: credentials.access_key_id.parse().map_err(invalid)?,
+        secret: SecretKey::parse(&credentials.secret_access_key).map_err(invalid)?,
+        session_token: credentials.session_token.clone(),
+        region: settings.region.clone(),
+        service: "s3".to_owned(),
+    }))
+}
+
+fn payload_hash(body: &[u8]) -> PayloadHash {
+    if body.is_empty() {
+        return PayloadHash::Empty;
+    }
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest.as_ref());
+    PayloadHash::Sha256(hash)
+}

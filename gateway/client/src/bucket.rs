@@ -1,0 +1,104 @@
+//! Buckets: list, create, look at, delete, versioning.
+
+use crate::Client;
+use crate::call::{Call, header_text};
+use crate::date::from_iso;
+use crate::error::{Error, Result};
+use engine::clock::Timestamp;
+use http::Method;
+
+/// A bucket in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// When it was made, when the endpoint says.
+    pub created: Option<Timestamp>,
+}
+
+/// Whether a bucket keeps old versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioning {
+    /// Never turned on.
+    Off,
+    /// Every overwrite and delete keeps the old version.
+    Enabled,
+    /// Old versions stay, new ones are not kept.
+    Suspended,
+}
+
+impl Client {
+    /// All buckets of the account.
+    pub async fn list_buckets(&self) -> Result<Vec<Bucket>> {
+        let operation = "ListBuckets";
+        let mut buckets = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let call = Call::new(operation, Method::GET).query_some("continuation-token", token.as_deref());
+            let (root, _) = self.send_xml(&call).await?;
+            for bucket in root.child("Buckets").into_iter().flat_map(|list| list.all("Bucket")) {
+                let protocol = |detail| Error::Protocol { operation, detail };
+                buckets.push(Bucket {
+                    name: bucket.require("Name").map_err(protocol)?.to_owned(),
+                    created: bucket.text_of("CreationDate").and_then(from_iso),
+                });
+            }
+            token = root.text_of("ContinuationToken").filter(|token| !token.is_empty()).map(str::to_owned);
+            if token.is_none() {
+                return Ok(buckets);
+            }
+        }
+    }
+
+    /// Makes a bucket.
+    pub async fn create_bucket(&self, bucket: &str) -> Result<()> {
+        let region = &self.inner.settings.region;
+        let mut call = Call::new("CreateBucket", Method::PUT).bucket(bucket);
+        if region != "us-east-1" {
+            call = call.xml_body(format!(
+                "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                 <LocationConstraint>{}</LocationConstraint></CreateBucketConfiguration>",
+                crate::xml::escape(region)
+            ));
+        }
+        self.send_empty(&call).await.map(drop)
+    }
+
+    /// Whether a bucket is there and may be used; its region when the endpoint says.
+    pub async fn head_bucket(&self, bucket: &str) -> Result<Option<String>> {
+        let call = Call::new("HeadBucket", Method::HEAD).bucket(bucket);
+        let headers = self.send_empty(&call).await?;
+        Ok(header_text(&headers, "x-amz-bucket-region").map(str::to_owned))
+    }
+
+    /// Deletes an empty bucket.
+    pub async fn delete_bucket(&self, bucket: &str) -> Result<()> {
+        self.send_empty(&Call::new("DeleteBucket", Method::DELETE).bucket(bucket)).await.map(drop)
+    }
+
+    /// Whether a bucket keeps old versions.
+    pub async fn bucket_versioning(&self, bucket: &str) -> Result<Versioning> {
+        let operation = "GetBucketVersioning";
+        let call = Call::new(operation, Method::GET).bucket(bucket).query("versioning", "");
+        let (root, _) = self.send_xml(&call).await?;
+        match root.text_of("Status") {
+            None | Some("") => Ok(Versioning::Off),
+            Some("Enabled") => Ok(Versioning::Enabled),
+            Some("Suspended") => Ok(Versioning::Suspended),
+            Some(other) => Err(Error::Protocol { operation, detail: format!("versioning status {other:?}") }),
+        }
+    }
+
+    /// Turns the keeping of old versions on or off (off is `Suspended`, once it was on).
+    pub async fn set_bucket_versioning(&self, bucket: &str, on: bool) -> Result<()> {
+        let status = if on { "Enabled" } else { "Suspended" };
+        let call = Call::new("PutBucketVersioning", Method::PUT)
+            .bucket(bucket)
+            .query("versioning", "")
+            .xml_body(format!(
+                "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
+                 <Status>{status}</Status></VersioningConfiguration>"
+            ));
+        self.send_empty(&call).await.map(drop)
+    }
+}

@@ -1,0 +1,205 @@
+//! One call: built, signed and sent anew for each attempt, its error answer turned into a typed error.
+
+use crate::Client;
+use crate::endpoint::encode_query;
+use crate::error::{Error, Result, ServiceError, code_of_status};
+use crate::retry::is_transient;
+use crate::xml::{BODY_MAX, Element};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+
+/// How much of an error answer is read.
+const ERROR_BODY_MAX: usize = 256 << 10;
+
+/// What to ask, in S3's words, before it is signed.
+#[derive(Clone, Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) operation: &'static str,
+    pub(crate) method: Method,
+    pub(crate) bucket: Option<&'a str>,
+    pub(crate) key: Option<&'a str>,
+    query: Vec<(&'a str, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(operation: &'static str, method: Method) -> Self {
+        Self {
+            operation,
+            method,
+            bucket: None,
+            key: None,
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+
+    pub(crate) const fn bucket(mut self, bucket: &'a str) -> Self {
+        self.bucket = Some(bucket);
+        self
+    }
+
+    pub(crate) const fn key(mut self, bucket: &'a str, key: &'a str) -> Self {
+        self.bucket = Some(bucket);
+        self.key = Some(key);
+        self
+    }
+
+    pub(crate) fn query(mut self, name: &'a str, value: impl Into<String>) -> Self {
+        self.query.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn query_some(self, name: &'a str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.query(name, value),
+            None => self,
+        }
+    }
+
+    /// Adds a header; a value that HTTP can't carry is an error of the caller's.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Result<Self> {
+        let refused =
+            |part: &str| Error::Invalid(format!("send header {name:?}: HTTP can't carry its {part}"));
+        let name_parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused("name"))?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| refused("value"))?;
+        self.headers.insert(name_parsed, value);
+        Ok(self)
+    }
+
+    pub(crate) fn header_some(self, name: &str, value: Option<&str>) -> Result<Self> {
+        match value {
+            Some(value) => self.header(name, value),
+            None => Ok(self),
+        }
+    }
+
+    pub(crate) fn body(mut self, body: Bytes) -> Self {
+        self.body = body;
+        self
+    }
+
+    pub(crate) fn xml_body(mut self, body: String) -> Self {
+        self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        self.body = body.into();
+        self
+    }
+
+    fn build(&self, client: &Client) -> Result<Request<Full<Bytes>>> {
+        let query = encode_query(self.query.iter().map(|(name, value)| (*name, value.as_str())));
+        let uri = client.endpoint().uri(self.bucket, self.key, &query)?;
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        request.headers_mut().clone_from(&self.headers);
+        if !self.body.is_empty() || matches!(self.method, Method::PUT | Method::POST) {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        }
+        let (mut parts, body) = request.into_parts();
+        client.sign(&mut parts, &self.body)?;
+        Ok(Request::from_parts(parts, body))
+    }
+}
+
+impl Client {
+    /// Sends a call until it is answered or the retries are used up; an error status becomes an error.
+    pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
+        let mut failed = 0;
+        loop {
+            let error = match self.attempt(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failed += 1;
+            self.back_off(call.operation, failed, error).await?;
+        }
+    }
+
+    /// Waits before the next attempt, or hands the error back when it is final.
+    pub(crate) async fn back_off(&self, operation: &'static str, failed: u32, error: Error) -> Result<()> {
+        let transient = match &error {
+            Error::Transport { .. } | Error::Timeout { .. } => true,
+            Error::Service(answer) => is_transient(answer.status, &answer.code),
+            _ => false,
+        };
+        let Some(wait) = transient.then(|| self.retries().wait(failed, self.entropy())).flatten() else {
+            return Err(error);
+        };
+        tracing::debug!(operation, failed, wait_ms = wait.as_millis(), %error, "trying again");
+        self.transport().clock().sleep(wait).await;
+        Ok(())
+    }
+
+    async fn attempt(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
+        let request = call.build(self)?;
+        let mut answer = self.transport().send(call.operation, request, call.body.len() as u64).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        // A broken error body must not hide the status.
+        let body = self
+            .transport()
+            .collect(call.operation, answer.body_mut(), ERROR_BODY_MAX)
+            .await
+            .unwrap_or_default();
+        Err(service_error(call.operation, answer.status().as_u16(), answer.headers(), &body))
+    }
+
+    /// Sends a call whose answer is XML. S3 may answer 200 and still carry an error in the body (copy, completion):
+    /// that is an error here too, and tried again where it may pass.
+    pub(crate) async fn send_xml(&self, call: &Call<'_>) -> Result<(Element, HeaderMap)> {
+        let mut failed = 0;
+        loop {
+            let error = match self.attempt_xml(call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            failed += 1;
+            self.back_off(call.operation, failed, error).await?;
+        }
+    }
+
+    async fn attempt_xml(&self, call: &Call<'_>) -> Result<(Element, HeaderMap)> {
+        let operation = call.operation;
+        let mut answer = self.attempt(call).await?;
+        let body = self.transport().collect(operation, answer.body_mut(), BODY_MAX).await?;
+        let root = Element::parse(&body).map_err(|detail| Error::Protocol { operation, detail })?;
+        if root.name == "Error" {
+            return Err(service_error(operation, answer.status().as_u16(), answer.headers(), &body));
+        }
+        Ok((root, answer.into_parts().0.headers))
+    }
+
+    /// Sends a call whose answer has no body that matters.
+    pub(crate) async fn send_empty(&self, call: &Call<'_>) -> Result<HeaderMap> {
+        let mut answer = self.send(call).await?;
+        self.transport().collect(call.operation, answer.body_mut(), ERROR_BODY_MAX).await?;
+        Ok(answer.into_parts().0.headers)
+    }
+}
+
+fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+    let document = Element::parse(body).ok().filter(|root| root.name == "Error");
+    let text = |name| document.as_ref().and_then(|root| root.text_of(name)).map(str::to_owned);
+    let code = text("Code").unwrap_or_else(|| code_of_status(operation, status).to_owned());
+    let message = text("Message")
+        .filter(|message| !message.is_empty())
+        .unwrap_or_else(|| format!("the endpoint answered with status {status}"));
+    let request_id = headers
+        .get("x-amz-request-id")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned)
+        .or_else(|| text("RequestId"))
+        .unwrap_or_default();
+    Error::Service(Box::new(ServiceError { operation, status, code, message, request_id }))
+}
+
+/// A header's text, when it is there and readable.
+pub(crate) fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

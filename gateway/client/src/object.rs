@@ -1,0 +1,370 @@
+//! Objects: head, put, copy, delete.
+
+use crate::Client;
+use crate::call::{Call, header_text};
+use crate::checksum::Crc64;
+use crate::date::from_http;
+use crate::endpoint::encode_copy_source;
+use crate::error::{Error, Result};
+use crate::list::unquote;
+use crate::settings::Checksums;
+use crate::xml::{can_carry, escape};
+use base64::Engine;
+use bytes::Bytes;
+use engine::clock::Timestamp;
+use http::{HeaderMap, Method};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// The most keys that one call deletes.
+pub const DELETE_MANY_MAX: usize = 1000;
+
+/// An object, or one version of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectRef<'a> {
+    /// The bucket.
+    pub bucket: &'a str,
+    /// The key.
+    pub key: &'a str,
+    /// The version; the latest when `None`.
+    pub version: Option<&'a str>,
+}
+
+impl<'a> ObjectRef<'a> {
+    /// The latest version of a key.
+    pub const fn latest(bucket: &'a str, key: &'a str) -> Self {
+        Self { bucket, key, version: None }
+    }
+}
+
+impl std::fmt::Display for ObjectRef<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+/// What HEAD, or the head of a GET's answer, says about an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectHead {
+    /// The size of the whole object in bytes.
+    pub size: u64,
+    /// Its ETag, without quotes.
+    pub etag: String,
+    /// When it was last written, when the endpoint says.
+    pub last_modified: Option<Timestamp>,
+    /// Its version id, in a bucket that has versions.
+    pub version_id: Option<String>,
+    /// Its content type.
+    pub content_type: Option<String>,
+    /// Its storage class; `STANDARD` when the endpoint leaves it out.
+    pub storage_class: String,
+    /// The state of its restore from an archive class, as the endpoint writes it.
+    pub restore: Option<String>,
+    /// CRC64NVME over the whole object, when the endpoint keeps one.
+    pub crc64: Option<Crc64>,
+    /// Additional checksums as the endpoint gives them, by their names: `crc32`, `sha256`.
+    pub checksums: BTreeMap<String, String>,
+    /// The metadata that its writer added.
+    pub metadata: BTreeMap<String, String>,
+    /// Whether its ETag may be the MD5 of its bytes (it is not where the server encrypts with KMS or a customer's key).
+    pub etag_may_be_md5: bool,
+}
+
+/// How to store an object.
+#[derive(Clone, Debug, Default)]
+pub struct PutOptions {
+    /// Its content type.
+    pub content_type: Option<String>,
+    /// Its storage class.
+    pub storage_class: Option<String>,
+    /// Metadata of the writer's own.
+    pub metadata: BTreeMap<String, String>,
+    /// Only when nothing is stored under the key.
+    pub if_absent: bool,
+}
+
+impl PutOptions {
+    pub(crate) fn headers<'c>(&self, mut call: Call<'c>) -> Result<Call<'c>> {
+        call = call
+            .header_some("content-type", self.content_type.as_deref())?
+            .header_some("x-amz-storage-class", self.storage_class.as_deref())?;
+        for (name, value) in &self.metadata {
+            call = call.header(&format!("x-amz-meta-{name}"), value)?;
+        }
+        Ok(call)
+    }
+
+    pub(crate) fn condition<'c>(&self, call: Call<'c>) -> Result<Call<'c>> {
+        if self.if_absent { call.header("if-none-match", "*") } else { Ok(call) }
+    }
+}
+
+/// What was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutResult {
+    /// Its ETag, without quotes.
+    pub etag: String,
+    /// Its version id, in a bucket that has versions.
+    pub version_id: Option<String>,
+}
+
+/// What a delete did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deleted {
+    /// Whether it put a delete marker on top (or took one away, when that is what was named).
+    pub delete_marker: bool,
+    /// The version deleted, or the marker's.
+    pub version_id: Option<String>,
+}
+
+/// One key of a bulk delete that was not deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeleteFailure {
+    /// The key.
+    pub key: String,
+    /// The version that was named.
+    pub version_id: Option<String>,
+    /// S3's code.
+    pub code: String,
+    /// The endpoint's text for people.
+    pub message: String,
+}
+
+impl Client {
+    /// Looks at an object without reading it.
+    pub async fn head_object(&self, object: &ObjectRef<'_>) -> Result<ObjectHead> {
+        let call = Call::new("HeadObject", Method::HEAD)
+            .key(object.bucket, object.key)
+            .query_some("versionId", object.version)
+            .header("x-amz-checksum-mode", "ENABLED")?;
+        let headers = self.send_empty(&call).await?;
+        let size = header_text(&headers, "content-length").and_then(|text| text.parse().ok());
+        object_head("HeadObject", &headers, size)
+    }
+
+    /// Stores an object in one piece; at most 5 GiB, and held in memory while it is sent.
+    pub async fn put_object(
+        &self,
+        bucket: &str,
+        key: &str,
+        body: Bytes,
+        options: &PutOptions,
+    ) -> Result<PutResult> {
+        let operation = "PutObject";
+        let mut call = Call::new(operation, Method::PUT).key(bucket, key);
+        call = options.condition(options.headers(call)?)?;
+        if self.checksums() == Checksums::WhenSupported {
+            call = call.header("x-amz-checksum-crc64nvme", &Crc64::of(&body).to_header())?;
+        }
+        let headers = self.send_empty(&call.body(body)).await?;
+        put_result(operation, &headers)
+    }
+
+    /// Copies an object within the endpoint; at most 5 GiB. Metadata comes along.
+    pub async fn copy_object(
+        &self,
+        from: &ObjectRef<'_>,
+        bucket: &str,
+        key: &str,
+        storage_class: Option<&str>,
+    ) -> Result<PutResult> {
+        let operation = "CopyObject";
+        let source = encode_copy_source(from.bucket, from.key, from.version);
+        let call = Call::new(operation, Method::PUT)
+            .key(bucket, key)
+            .header("x-amz-copy-source", &source)?
+            .header_some("x-amz-storage-class", storage_class)?;
+        let (root, headers) = self.send_xml(&call).await?;
+        let etag = root.require("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
+        Ok(PutResult { etag: unquote(etag), version_id: version_of(&headers) })
+    }
+
+    /// Deletes an object, or one version for good. A key that is not there is no error, as in S3.
+    pub async fn delete_object(&self, object: &ObjectRef<'_>) -> Result<Deleted> {
+        let call = Call::new("DeleteObject", Method::DELETE)
+            .key(object.bucket, object.key)
+            .query_some("versionId", object.version);
+        let headers = self.send_empty(&call).await?;
+        Ok(Deleted {
+            delete_marker: header_text(&headers, "x-amz-delete-marker") == Some("true"),
+            version_id: version_of(&headers),
+        })
+    }
+
+    /// Deletes up to 1,000 keys in one call and returns those that it could not. Keys that XML can't carry are deleted
+    /// one by one.
+    pub async fn delete_objects(
+        &self,
+        bucket: &str,
+        objects: &[(String, Option<String>)],
+    ) -> Result<Vec<DeleteFailure>> {
+        if objects.len() > DELETE_MANY_MAX {
+            return Err(Error::Invalid(format!(
+                "delete {} keys in one call: the limit is {DELETE_MANY_MAX}",
+                objects.len()
+            )));
+        }
+        let mut failures = Vec::new();
+        let mut body =
+            String::from("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>");
+        let mut in_body = 0;
+        for (key, version) in objects {
+            let version = version.as_deref();
+            if can_carry(key) {
+                in_body += 1;
+                push_delete(&mut body, key, version);
+            } else if let Err(error) = self.delete_object(&ObjectRef { bucket, key, version }).await {
+                failures.push(delete_failure(key, version, error)?);
+            }
+        }
+        if in_body > 0 {
+            body.push_str("</Delete>");
+            failures.extend(self.delete_in_body(bucket, body).await?);
+        }
+        Ok(failures)
+    }
+
+    async fn delete_in_body(&self, bucket: &str, body: String) -> Result<Vec<DeleteFailure>> {
+        let md5 = md5_header(body.as_bytes());
+        let call = Call::new("DeleteObjects", Method::POST)
+            .bucket(bucket)
+            .query("delete", "")
+            .header("content-md5", &md5)?
+            .xml_body(body);
+        let (root, _) = self.send_xml(&call).await?;
+        let text = |entry: &crate::xml::Element, name| entry.text_of(name).unwrap_or_default().to_owned();
+        Ok(root
+            .all("Error")
+            .map(|entry| DeleteFailure {
+                key: text(entry, "Key"),
+                version_id: entry.text_of("VersionId").map(str::to_owned),
+                code: text(entry, "Code"),
+                message: text(entry, "Message"),
+            })
+            .collect())
+    }
+}
+
+fn push_delete(body: &mut String, key: &str, version: Option<&str>) {
+    // Writing to a String can't fail.
+    let _infallible = write!(body, "<Object><Key>{}</Key>", escape(key));
+    if let Some(version) = version {
+        let _infallible = write!(body, "<VersionId>{}</VersionId>", escape(version));
+    }
+    body.push_str("</Object>");
+}
+
+fn delete_failure(key: &str, version: Option<&str>, error: Error) -> Result<DeleteFailure> {
+    match error {
+        Error::Service(answer) => Ok(DeleteFailure {
+            key: key.to_owned(),
+            version_id: version.map(str::to_owned),
+            code: answer.code,
+            message: answer.message,
+        }),
+        // What is wrong with the connection or the settings is wrong for every key.
+        other => Err(other),
+    }
+}
+
+/// `Content-MD5`, which DeleteObjects demands.
+fn md5_header(body: &[u8]) -> String {
+    use md5::{Digest, Md5};
+    base64::engine::general_purpose::STANDARD.encode(Md5::digest(body))
+}
+
+fn version_of(headers: &HeaderMap) -> Option<String> {
+    header_text(headers, "x-amz-version-id").map(str::to_owned)
+}
+
+pub(crate) fn put_result(operation: &'static str, headers: &HeaderMap) -> Result<PutResult> {
+    let etag = header_text(headers, "etag")
+        .ok_or_else(|| Error::Protocol { operation, detail: "it lacks an ETag".to_owned() })?;
+    Ok(PutResult { etag: unquote(etag), version_id: version_of(headers) })
+}
+
+/// Reads an object's head from the headers of an answer; `size` is that of the whole object.
+pub(crate) fn object_head(
+    operation: &'static str,
+    headers: &HeaderMap,
+    size: Option<u64>,
+) -> Result<ObjectHead> {
+    let text = |name| header_text(headers, name).map(str::to_owned);
+    let size = size.ok_or_else(|| Error::Protocol { operation, detail: "it lacks a length".to_owned() })?;
+    let mut head = ObjectHead {
+        size,
+        etag: text("etag").map(|etag| unquote(&etag)).unwrap_or_default(),
+        last_modified: header_text(headers, "last-modified").and_then(from_http),
+        version_id: version_of(headers),
+        content_type: text("content-type"),
+        storage_class: text("x-amz-storage-class").unwrap_or_else(|| "STANDARD".to_owned()),
+        restore: text("x-amz-restore"),
+        ..ObjectHead::default()
+    };
+    for (name, value) in headers {
+        let Ok(value) = value.to_str() else { continue };
+        if let Some(name) = name.as_str().strip_prefix("x-amz-meta-") {
+            head.metadata.insert(name.to_owned(), value.to_owned());
+        } else if let Some(name) = name.as_str().strip_prefix("x-amz-checksum-")
+            && name != "type"
+        {
+            head.checksums.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    let full = header_text(headers, "x-amz-checksum-type") != Some("COMPOSITE");
+    head.crc64 =
+        head.checksums.get("crc64nvme").filter(|_| full).and_then(|text| Crc64::from_header(text, size));
+    head.etag_may_be_md5 = header_text(headers, "x-amz-server-side-encryption")
+        .is_none_or(|how| how == "AES256")
+        && !headers.contains_key("x-amz-server-side-encryption-customer-algorithm");
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Crc64, md5_header, object_head, push_delete};
+    use http::{HeaderMap, HeaderName, HeaderValue};
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn heads_tell_metadata_checksums_and_composites_apart() {
+        let crc = "rosUhgp5mIg=";
+        let head = object_head(
+            "HeadObject",
+            &headers(&[("etag", "\"e\""), ("x-amz-meta-a", "b"), ("x-amz-checksum-crc64nvme", crc)]),
+            Some(9),
+        )
+        .unwrap();
+        assert_eq!(head.crc64, Some(Crc64::of(b"123456789")));
+        assert_eq!(head.metadata["a"], "b");
+        assert_eq!((head.etag.as_str(), head.storage_class.as_str()), ("e", "STANDARD"));
+        assert!(head.etag_may_be_md5);
+        let composite = object_head(
+            "HeadObject",
+            &headers(&[
+                ("x-amz-checksum-type", "COMPOSITE"),
+                ("x-amz-checksum-crc64nvme", crc),
+                ("x-amz-server-side-encryption", "aws:kms"),
+            ]),
+            Some(9),
+        )
+        .unwrap();
+        assert_eq!(composite.crc64, None);
+        assert!(!composite.etag_may_be_md5);
+        object_head("HeadObject", &HeaderMap::new(), None).unwrap_err();
+    }
+
+    #[test]
+    fn deletes_are_escaped() {
+        let mut body = String::new();
+        push_delete(&mut body, "a<&>", Some("v"));
+        assert_eq!(body, "<Object><Key>a&lt;&amp;&gt;</Key><VersionId>v</VersionId></Object>");
+        assert_eq!(md5_header(b""), "1B2M2Y8AsgTpgAmY7PhCfg==");
+    }
+}

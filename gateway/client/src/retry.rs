@@ -1,0 +1,76 @@
+//! When to ask again, and how long to wait first: exponential back-off with full jitter.
+//!
+//! Every S3 call is asked again after a broken connection, a timeout, 429 or 5xx. A conditional write whose first answer
+//! got lost may then meet its own result (412): the caller sees a conflict and looks again, as S3's own clients do.
+
+use engine::entropy::Entropy;
+use std::time::Duration;
+
+/// How often, and how far apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Retries {
+    /// Attempts in all, the first one included; at least 1.
+    pub attempts_max: u32,
+    /// The longest wait before the second attempt; it doubles from there.
+    pub first: Duration,
+    /// No wait is longer than this.
+    pub longest: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { attempts_max: 5, first: Duration::from_millis(100), longest: Duration::from_secs(10) }
+    }
+}
+
+impl Retries {
+    /// The wait after the `failed`th attempt (from 1), or `None` when it was the last. A random part of the full step, so
+    /// that clients that failed together do not come back together.
+    pub(crate) fn wait(&self, failed: u32, entropy: &dyn Entropy) -> Option<Duration> {
+        if failed >= self.attempts_max {
+            return None;
+        }
+        let step = self.first.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(self.longest);
+        let mut random = [0; 4];
+        entropy.fill(&mut random);
+        let part = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
+        Some(step.mul_f64(part))
+    }
+}
+
+/// Whether an answer of this status and code may be different next time.
+pub(crate) fn is_transient(status: u16, code: &str) -> bool {
+    matches!(status, 429 | 500 | 502 | 503 | 504) && code != "NotImplemented"
+        || matches!(code, "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Retries, is_transient};
+    use engine::entropy::SeededEntropy;
+    use std::time::Duration;
+
+    #[test]
+    fn waits_double_stay_bounded_and_end() {
+        let entropy = SeededEntropy::new(7);
+        let retries = Retries { attempts_max: 40, ..Retries::default() };
+        for failed in 1..40 {
+            let wait = retries.wait(failed, &entropy).unwrap();
+            let step = retries.first.saturating_mul(1 << (failed - 1).min(16));
+            assert!(wait <= step.min(retries.longest), "attempt {failed} waits {wait:?}");
+        }
+        assert_eq!(retries.wait(40, &entropy), None);
+        let spread: Vec<_> = (0..50).filter_map(|_| retries.wait(5, &entropy)).collect();
+        assert!(spread.iter().any(|wait| *wait < Duration::from_millis(800)));
+        assert!(spread.iter().any(|wait| *wait > Duration::from_millis(800)));
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again() {
+        assert!(is_transient(503, "SlowDown"));
+        assert!(is_transient(400, "RequestTimeout"));
+        assert!(is_transient(200, "InternalError"));
+        assert!(!is_transient(501, "NotImplemented"));
+        assert!(!is_transient(404, "NoSuchKey"));
+    }
+}

@@ -1,0 +1,138 @@
+//! One attempt over the wire: a pooled hyper client, plain or TLS, with a bound on every wait.
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result};
+use bytes::Bytes;
+use engine::clock::Clock;
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::sync::Arc;
+use std::time::Duration;
+
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+const IDLE_CONNECTION: Duration = Duration::from_secs(20);
+/// The slowest upload that is waited for, in bytes a second, on top of the answer's own bound.
+const SLOWEST_UPLOAD: u64 = 16 << 10;
+
+/// A connection pool.
+#[derive(Clone, Debug)]
+pub(crate) struct Transport {
+    pool: Pool,
+    endpoint: String,
+    clock: Arc<dyn Clock>,
+    answer_within: Duration,
+}
+
+#[derive(Clone, Debug)]
+enum Pool {
+    Plain(Client<HttpConnector, Full<Bytes>>),
+    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+}
+
+impl Transport {
+    pub(crate) fn new(endpoint: &Endpoint, clock: Arc<dyn Clock>, answer_within: Duration) -> Result<Self> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(CONNECT_WITHIN));
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_CONNECTION);
+        let pool = if endpoint.is_tls() {
+            tcp.enforce_http(false);
+            let tls = HttpsConnectorBuilder::new()
+                .with_native_roots()
+                .map_err(|error| Error::Invalid(format!("load the system's certificates: {error}")))?
+                .https_only()
+                .enable_http1()
+                .wrap_connector(tcp);
+            Pool::Tls(builder.build(tls))
+        } else {
+            Pool::Plain(builder.build(tcp))
+        };
+        Ok(Self { pool, endpoint: endpoint.to_string(), clock, answer_within })
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Sends one request and waits for the head of the answer.
+    pub(crate) async fn send(
+        &self,
+        operation: &'static str,
+        request: Request<Full<Bytes>>,
+        body_len: u64,
+    ) -> Result<Response<Incoming>> {
+        let within = self.answer_within + Duration::from_secs(body_len / SLOWEST_UPLOAD);
+        let answer = async {
+            match &self.pool {
+                Pool::Plain(client) => client.request(request).await,
+                Pool::Tls(client) => client.request(request).await,
+            }
+        };
+        tokio::select! {
+            answer = answer => answer.map_err(|error| self.broken(operation, &error)),
+            () = self.clock.sleep(within) => Err(Error::Timeout { operation, after: within }),
+        }
+    }
+
+    /// The next piece of an answer's body; `None` at its end.
+    pub(crate) async fn next_data(
+        &self,
+        operation: &'static str,
+        body: &mut Incoming,
+    ) -> Result<Option<Bytes>> {
+        loop {
+            let frame = tokio::select! {
+                frame = body.frame() => frame,
+                () = self.clock.sleep(self.answer_within) => {
+                    return Err(Error::Timeout { operation, after: self.answer_within });
+                }
+            };
+            match frame {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(self.broken(operation, &error)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A whole body, refused when it is larger than `max`.
+    pub(crate) async fn collect(
+        &self,
+        operation: &'static str,
+        body: &mut Incoming,
+        max: usize,
+    ) -> Result<Bytes> {
+        let mut whole = Vec::new();
+        while let Some(data) = self.next_data(operation, body).await? {
+            if whole.len() + data.len() > max {
+                return Err(Error::Protocol { operation, detail: format!("it is longer than {max} bytes") });
+            }
+            whole.extend_from_slice(&data);
+        }
+        Ok(whole.into())
+    }
+
+    fn broken(&self, operation: &'static str, error: &dyn std::error::Error) -> Error {
+        let mut detail = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = cause.to_string();
+            if !detail.contains(&text) {
+                detail.push_str(": ");
+                detail.push_str(&text);
+            }
+            source = cause.source();
+        }
+        Error::Transport { operation, endpoint: self.endpoint.clone(), detail }
+    }
+}
