@@ -1,10 +1,16 @@
 //! What every request can reach: the store, who is who, time, randomness, metrics.
 
 use crate::metrics::Metrics;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
+use objectstore::ObjectStore;
 use prometheus_client::registry::Registry;
+use security::AccountId;
+use security::credentials::CredentialLookup;
+use security::sigv4::SigningKeys;
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -92,6 +98,12 @@ pub trait StatusSource: Send + Sync {
 
 /// What a [`State`] is made from.
 pub struct Parts {
+    /// The object store behind the S3 door.
+    pub store: Arc<ObjectStore>,
+    /// Whose access keys are known.
+    pub credentials: Arc<dyn CredentialLookup>,
+    /// The account that owns every bucket.
+    pub account: AccountId,
     /// The appliance's region, which every signature's scope must name.
     pub region: String,
     /// Time.
@@ -108,6 +120,14 @@ pub struct Parts {
 
 /// Shared by all connections of both doors.
 pub struct State {
+    pub(crate) store: Arc<ObjectStore>,
+    pub(crate) credentials: Arc<dyn CredentialLookup>,
+    pub(crate) account: AccountId,
+    /// The account as owner elements have it.
+    pub(crate) owner_id: String,
+    pub(crate) signing_keys: SigningKeys,
+    /// `x-amz-id-2` of every answer of this process.
+    pub(crate) host_id: String,
     pub(crate) region: String,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -120,9 +140,26 @@ pub struct State {
 impl State {
     /// Registers the doors' metrics and wires the rest.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { region, clock, entropy, admin_token, status, mut registry } = parts;
+        let Parts { store, credentials, account, region, clock, entropy, admin_token, status, mut registry } =
+            parts;
         let metrics = Metrics::register(&mut registry);
-        Arc::new(Self { region, clock, entropy, admin_token, status, registry, metrics })
+        let mut host = [0; 32];
+        entropy.fill(&mut host);
+        Arc::new(Self {
+            store,
+            credentials,
+            owner_id: account.canonical_user_id(),
+            account,
+            signing_keys: SigningKeys::default(),
+            host_id: STANDARD.encode(host),
+            region,
+            clock,
+            entropy,
+            admin_token,
+            status,
+            registry,
+            metrics,
+        })
     }
 }
 

@@ -1,6 +1,13 @@
 //! The S3 door.
 
+mod code;
+mod date;
+mod error;
+mod operation;
+mod query;
 mod request_id;
+mod route;
+mod target;
 
 use crate::config::Config;
 use crate::metrics::{OperationLabels, RequestLabels};

@@ -1,0 +1,43 @@
+//! Times as S3 writes and reads them: whole seconds, in two forms.
+
+use engine::clock::Timestamp;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// `2009-10-12T17:50:30.000Z`, as XML has it. The milliseconds are S3's: always zero, so that a listing and a
+/// Last-Modified header agree.
+pub(crate) fn iso(time: Timestamp) -> String {
+    let whole = jiff::Timestamp::from_second(time.as_secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    whole.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+}
+
+/// `Mon, 12 Oct 2009 17:50:30 GMT`, as headers have it.
+pub(crate) fn http(time: Timestamp) -> String {
+    let secs = u64::try_from(time.as_secs()).unwrap_or(0);
+    let whole = UNIX_EPOCH.checked_add(Duration::from_secs(secs)).unwrap_or(UNIX_EPOCH);
+    httpdate::fmt_http_date(whole)
+}
+
+/// A conditional header's date; one that can't be read is as good as none (RFC 9110).
+pub(crate) fn parse_http(text: &str) -> Option<Timestamp> {
+    let at: SystemTime = httpdate::parse_http_date(text.trim()).ok()?;
+    let since = at.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{http, iso, parse_http};
+    use engine::clock::Timestamp;
+
+    #[test]
+    fn both_forms_show_whole_seconds() {
+        let time = Timestamp::from_millis(1_255_369_830_999);
+        assert_eq!(iso(time), "2009-10-12T17:50:30.000Z");
+        assert_eq!(http(time), "Mon, 12 Oct 2009 17:50:30 GMT");
+        assert_eq!(
+            parse_http("Mon, 12 Oct 2009 17:50:30 GMT"),
+            Some(Timestamp::from_millis(1_255_369_830_000))
+        );
+        assert_eq!(parse_http("yesterday"), None);
+    }
+}

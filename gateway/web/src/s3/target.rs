@@ -1,0 +1,115 @@
+//! What a request is about: bucket and key, from host and path.
+//!
+//! Virtual-host style (`bucket.s3.localhost/key`) where the host lies below a configured domain, path style
+//! (`host/bucket/key`) everywhere else. Keys are taken as they come: nothing is collapsed, resolved or trimmed.
+
+use super::code::Code;
+use super::error::S3Error;
+use objectstore::{BucketName, ObjectKey};
+use security::sigv4::decode_path;
+
+/// Bucket and key as the request names them, decoded and not yet validated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Target {
+    pub(crate) bucket: Option<String>,
+    pub(crate) key: Option<String>,
+}
+
+impl Target {
+    /// From the host header and the raw path.
+    pub(crate) fn parse(host: &str, path: &str, base_domains: &[String]) -> Result<Self, S3Error> {
+        let refused = || S3Error::new(Code::InvalidURI);
+        // Decoded as a whole before it is split, as the signature's canonical path is.
+        let path = String::from_utf8(decode_path(path)?).map_err(|_| refused())?;
+        let rest = path.strip_prefix('/').ok_or_else(refused)?;
+        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        if let Some(bucket) = virtual_bucket(host, base_domains) {
+            return Ok(Self { bucket: Some(bucket), key: filled(rest) });
+        }
+        let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
+        if bucket.is_empty() && !key.is_empty() {
+            return Err(S3Error::new(Code::InvalidBucketName).field("BucketName", ""));
+        }
+        Ok(Self { bucket: filled(bucket), key: filled(key) })
+    }
+
+    /// The bucket, checked.
+    pub(crate) fn bucket(&self) -> Result<BucketName, S3Error> {
+        let name = self.bucket.as_deref().ok_or_else(|| S3Error::new(Code::InvalidBucketName))?;
+        BucketName::parse(name).map_err(S3Error::from)
+    }
+
+    /// The key, checked.
+    pub(crate) fn key(&self) -> Result<ObjectKey, S3Error> {
+        let key = self.key.as_deref().ok_or_else(|| S3Error::new(Code::MethodNotAllowed))?;
+        ObjectKey::parse(key).map_err(S3Error::from)
+    }
+
+    /// `/bucket/key`, as the error document's `Resource` has it.
+    pub(crate) fn resource(&self) -> String {
+        match (&self.bucket, &self.key) {
+            (None, _) => "/".to_owned(),
+            (Some(bucket), None) => format!("/{bucket}"),
+            (Some(bucket), Some(key)) => format!("/{bucket}/{key}"),
+        }
+    }
+}
+
+/// The bucket in front of the longest base domain that the host ends with.
+fn virtual_bucket(host: &str, base_domains: &[String]) -> Option<String> {
+    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|c| c.is_ascii_digit()));
+    let name = name.map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
+    if base_domains.contains(&name) {
+        return None;
+    }
+    let below = |domain: &String| name.strip_suffix(domain.as_str())?.strip_suffix('.').map(str::to_owned);
+    base_domains.iter().filter_map(below).filter(|bucket| !bucket.is_empty()).min_by_key(String::len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Target;
+
+    fn target(host: &str, path: &str) -> (Option<String>, Option<String>) {
+        let domains = ["localhost".to_owned(), "s3.localhost".to_owned()];
+        let Target { bucket, key } = Target::parse(host, path, &domains).unwrap();
+        (bucket, key)
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn path_and_virtual_host_style() {
+        assert_eq!(target("127.0.0.1:9000", "/"), (None, None));
+        assert_eq!(target("127.0.0.1:9000", "/b"), (some("b"), None));
+        assert_eq!(target("127.0.0.1:9000", "/b/"), (some("b"), None));
+        assert_eq!(target("localhost:9000", "/b/k"), (some("b"), some("k")));
+        assert_eq!(target("s3.localhost", "/b/k"), (some("b"), some("k")));
+        assert_eq!(target("my.buck.s3.localhost:9000", "/"), (some("my.buck"), None));
+        assert_eq!(target("B.S3.localhost", "/k/l"), (some("b"), some("k/l")));
+        assert_eq!(target("buck.localhost:9000", "/k"), (some("buck"), some("k")));
+        assert_eq!(target("[::1]:9000", "/b/k"), (some("b"), some("k")));
+    }
+
+    #[test]
+    fn keys_are_taken_as_they_come() {
+        for (path, key) in [
+            ("/b//", "/"),
+            ("/b/a//b", "a//b"),
+            ("/b/..", ".."),
+            ("/b/../c", "../c"),
+            ("/b/./", "./"),
+            ("/b/a%2Fb", "a/b"),
+            ("/b/a%20b+c", "a b+c"),
+            ("/b/%C3%A9", "é"),
+            ("/b/%00", "\0"),
+        ] {
+            assert_eq!(target("h", path).1, some(key), "{path}");
+        }
+        for bad in ["*", "//k", "/b/%", "/b/%ff", "/%zz"] {
+            Target::parse("h", bad, &[]).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The rest-xml codec: strict, bounded reading and byte-exact writing.
+
+mod reader;
+mod writer;
+
+pub(crate) use reader::{Element, Malformed};
+pub(crate) use writer::XmlWriter;
