@@ -4,6 +4,10 @@
 //! at any point leaves work to be done again, never half done. The registry owns the loops; the CLI and the admin API
 //! list them all from it.
 
+mod registry;
+
+pub use registry::{Activity, Registry, WorkerStatus};
+
 use crate::{BoxFuture, Result};
 use std::time::Duration;
 

@@ -1,0 +1,362 @@
+//! Owns the loops of all workers.
+//!
+//! ```text
+//!   tick ─ More ──► yield ──► tick
+//!        ─ Idle ──► rest (until wake) ──► tick
+//!        ─ error ─► log, back off 1 s · 2 s · … · 5 min ──► tick
+//!   pause: before the next tick      drain: the tick under way ends, then the loop does
+//! ```
+//!
+//! A wake during a tick counts: the rest after it is skipped. A wake does not shorten a back-off.
+
+use super::{Progress, Worker};
+use crate::clock::Clock;
+use crate::{Error, Result};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+
+/// The first back-off.
+const BACK_OFF_MIN: Duration = Duration::from_secs(1);
+/// The longest back-off.
+const BACK_OFF_MAX: Duration = Duration::from_mins(5);
+
+/// What a worker is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// A tick is under way, or the next one follows at once.
+    Working,
+    /// Nothing to do for now.
+    Resting,
+    /// The last tick failed; it is tried again later.
+    BackingOff,
+    /// Paused by hand.
+    Paused,
+    /// Drained.
+    Stopped,
+}
+
+/// One worker in `status`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct WorkerStatus {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is doing.
+    pub activity: Activity,
+    /// Ticks that ended, failed ones included.
+    pub ticks: u64,
+    /// Units done, in the worker's own unit.
+    pub done: u64,
+    /// Ticks that failed.
+    pub errors: u64,
+    /// Why the newest failed tick did; kept until a tick succeeds.
+    pub last_error: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Run,
+    Pause,
+    Stop,
+}
+
+struct Entry {
+    status: Arc<Mutex<WorkerStatus>>,
+    wake: Arc<Notify>,
+    order: watch::Sender<Order>,
+    task: Option<JoinHandle<()>>,
+}
+
+/// The workers of an appliance.
+#[derive(Default)]
+pub struct Registry {
+    entries: Mutex<BTreeMap<&'static str, Entry>>,
+}
+
+impl Registry {
+    /// An empty registry.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Starts a worker's loop on the current runtime. [`Error::Invalid`] when its name is taken.
+    pub fn spawn(&self, worker: Box<dyn Worker>, clock: Arc<dyn Clock>) -> Result<()> {
+        let name = worker.name();
+        let mut entries = self.entries.lock();
+        if entries.contains_key(name) {
+            return Err(Error::Invalid(format!("start worker {name}: there is one of that name")));
+        }
+        let status = Arc::new(Mutex::new(WorkerStatus {
+            name,
+            activity: Activity::Working,
+            ticks: 0,
+            done: 0,
+            errors: 0,
+            last_error: None,
+        }));
+        let wake = Arc::new(Notify::new());
+        let (order, orders) = watch::channel(Order::Run);
+        let runner = Runner {
+            worker,
+            clock,
+            status: Arc::clone(&status),
+            wake: Arc::clone(&wake),
+            orders,
+            back_off: None,
+        };
+        let task = Some(tokio::spawn(runner.run()));
+        entries.insert(name, Entry { status, wake, order, task });
+        Ok(())
+    }
+
+    /// All workers, by name.
+    pub fn status(&self) -> Vec<WorkerStatus> {
+        self.entries.lock().values().map(|entry| entry.status.lock().clone()).collect()
+    }
+
+    /// Ends a worker's rest, now or the one after the tick under way; `false` when there is none of that name.
+    pub fn wake(&self, name: &str) -> bool {
+        self.entries.lock().get(name).map(|entry| entry.wake.notify_one()).is_some()
+    }
+
+    /// Lets a worker end its tick and do nothing more; `false` when there is none of that name.
+    pub fn pause(&self, name: &str) -> bool {
+        self.order(name, Order::Pause)
+    }
+
+    /// Lets a paused worker go on; `false` when there is none of that name.
+    pub fn resume(&self, name: &str) -> bool {
+        self.order(name, Order::Run)
+    }
+
+    /// Stops all workers; returns once the ticks under way have ended.
+    pub async fn drain(&self) {
+        let tasks: Vec<_> = {
+            let mut entries = self.entries.lock();
+            entries
+                .values_mut()
+                .filter_map(|entry| {
+                    entry.order.send_replace(Order::Stop);
+                    entry.task.take()
+                })
+                .collect()
+        };
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a worker ended by itself");
+            }
+        }
+    }
+
+    fn order(&self, name: &str, order: Order) -> bool {
+        let entries = self.entries.lock();
+        let Some(entry) = entries.get(name) else { return false };
+        entry.order.send_if_modified(|now| {
+            let changes = *now != Order::Stop && *now != order;
+            if changes {
+                *now = order;
+            }
+            changes
+        });
+        true
+    }
+}
+
+/// One loop.
+struct Runner {
+    worker: Box<dyn Worker>,
+    clock: Arc<dyn Clock>,
+    status: Arc<Mutex<WorkerStatus>>,
+    wake: Arc<Notify>,
+    orders: watch::Receiver<Order>,
+    back_off: Option<Duration>,
+}
+
+impl Runner {
+    async fn run(mut self) {
+        while self.may_work().await {
+            self.show(Activity::Working);
+            let outcome = self.worker.tick().await;
+            self.status.lock().ticks += 1;
+            match outcome {
+                Ok(progress) => self.after(progress).await,
+                Err(error) => self.after_error(&error).await,
+            }
+        }
+        self.show(Activity::Stopped);
+    }
+
+    /// Waits while paused; `false` when it is time to stop.
+    async fn may_work(&mut self) -> bool {
+        if *self.orders.borrow() == Order::Pause {
+            self.show(Activity::Paused);
+        }
+        matches!(self.orders.wait_for(|order| *order != Order::Pause).await.as_deref(), Ok(Order::Run))
+    }
+
+    async fn after(&mut self, progress: Progress) {
+        self.back_off = None;
+        self.status.lock().last_error = None;
+        match progress {
+            Progress::More { done } => {
+                self.status.lock().done += done;
+                tokio::task::yield_now().await;
+            }
+            Progress::Idle { rest } => {
+                self.show(Activity::Resting);
+                tokio::select! {
+                    () = self.clock.sleep(rest) => {}
+                    () = self.wake.notified() => {}
+                    _changed = self.orders.changed() => {}
+                }
+            }
+        }
+    }
+
+    async fn after_error(&mut self, error: &Error) {
+        let wait = self.back_off.map_or(BACK_OFF_MIN, |last| (last * 2).min(BACK_OFF_MAX));
+        self.back_off = Some(wait);
+        {
+            let mut status = self.status.lock();
+            status.errors += 1;
+            status.last_error = Some(error.to_string());
+            status.activity = Activity::BackingOff;
+            tracing::error!(worker = status.name, %error, wait_s = wait.as_secs(), "worker failed: it backs off");
+        }
+        tokio::select! {
+            () = self.clock.sleep(wait) => {}
+            _changed = self.orders.changed() => {}
+        }
+    }
+
+    fn show(&self, activity: Activity) {
+        self.status.lock().activity = activity;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Activity, Registry};
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::worker::{Progress, Worker};
+    use crate::{BoxFuture, Error, Result};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use tokio::sync::mpsc;
+
+    /// Does what the test tells it to, tick by tick.
+    struct Scripted {
+        script: mpsc::UnboundedReceiver<Result<Progress>>,
+    }
+
+    impl Worker for Scripted {
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+        fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+            Box::pin(async { self.script.recv().await.unwrap_or(Err(Error::Closed)) })
+        }
+    }
+
+    struct World {
+        registry: Registry,
+        clock: Arc<ManualClock>,
+        script: mpsc::UnboundedSender<Result<Progress>>,
+    }
+
+    fn world() -> World {
+        let registry = Registry::new();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let (script, receiver) = mpsc::unbounded_channel();
+        registry.spawn(Box::new(Scripted { script: receiver }), clock.clone()).unwrap();
+        World { registry, clock, script }
+    }
+
+    impl World {
+        /// Lets the loop run until it waits for something.
+        async fn settle(&self) -> super::WorkerStatus {
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+            self.registry.status().remove(0)
+        }
+    }
+
+    const REST: Result<Progress> = Ok(Progress::Idle { rest: Duration::from_mins(1) });
+
+    #[tokio::test]
+    async fn rests_until_the_time_or_a_wake() {
+        let world = world();
+        for _ in 0..4 {
+            world.script.send(REST).unwrap();
+        }
+        assert_eq!(world.settle().await.ticks, 1);
+        world.clock.advance(Duration::from_secs(59));
+        assert_eq!(world.settle().await.ticks, 1);
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(world.settle().await.ticks, 2);
+        assert!(world.registry.wake("scripted"));
+        let status = world.settle().await;
+        assert_eq!((status.ticks, status.activity), (3, Activity::Resting));
+        assert!(!world.registry.wake("nobody"));
+    }
+
+    #[tokio::test]
+    async fn backs_off_doubling_to_five_minutes_and_forgets_after_success() {
+        let world = world();
+        let waits_s = [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300];
+        for _ in waits_s {
+            world.script.send(Err(Error::Closed)).unwrap();
+        }
+        for (ticks, wait_s) in (1..).zip(waits_s) {
+            let status = world.settle().await;
+            assert_eq!((status.ticks, status.errors, status.activity), (ticks, ticks, Activity::BackingOff));
+            world.registry.wake("scripted");
+            world.clock.advance(Duration::from_millis(wait_s * 1000 - 1));
+            assert_eq!(world.settle().await.ticks, ticks, "a wake does not shorten the wait of {wait_s} s");
+            if ticks == 11 {
+                world.script.send(Ok(Progress::More { done: 1 })).unwrap();
+                world.script.send(Err(Error::Closed)).unwrap();
+            }
+            world.clock.advance(Duration::from_millis(1));
+        }
+        assert_eq!(world.settle().await.ticks, 13);
+        world.script.send(REST).unwrap();
+        world.clock.advance(Duration::from_secs(1));
+        let status = world.settle().await;
+        assert_eq!((status.ticks, status.last_error), (14, None), "one second again after a success");
+    }
+
+    #[tokio::test]
+    async fn counts_work_and_refuses_a_second_of_the_same_name() {
+        let world = world();
+        world.script.send(Ok(Progress::More { done: 3 })).unwrap();
+        world.script.send(Ok(Progress::More { done: 4 })).unwrap();
+        world.script.send(REST).unwrap();
+        let status = world.settle().await;
+        assert_eq!((status.done, status.ticks), (7, 3));
+        let (_, script) = mpsc::unbounded_channel();
+        world.registry.spawn(Box::new(Scripted { script }), world.clock.clone()).unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_paused_worker_waits_and_a_drained_one_ends() {
+        let world = world();
+        world.script.send(REST).unwrap();
+        world.settle().await;
+        assert!(world.registry.pause("scripted"));
+        world.script.send(REST).unwrap();
+        world.registry.wake("scripted");
+        let status = world.settle().await;
+        assert_eq!((status.ticks, status.activity), (1, Activity::Paused));
+        assert!(world.registry.resume("scripted"));
+        assert_eq!(world.settle().await.ticks, 2);
+        world.registry.drain().await;
+        assert_eq!(world.registry.status().remove(0).activity, Activity::Stopped);
+        assert!(world.registry.resume("scripted"), "it is known, but stays stopped");
+    }
+}
