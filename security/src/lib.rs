@@ -16,9 +16,11 @@ pub mod credentials;
 mod date;
 pub mod decide;
 mod error;
+pub mod keys;
 pub mod sign;
 pub mod sigv4;
 
 pub use account::{AccountId, Arn};
 pub use date::AmzDate;
+pub use decide::{Action, Decision, Principal, decide};
 pub use error::{Error, ErrorKind, Result};

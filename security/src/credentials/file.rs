@@ -35,7 +35,10 @@ pub struct File {
 impl File {
     /// Reads a file that only its owner may read or write. Profiles that name no account belong to `default_account`.
     pub fn load(path: &Path, default_account: AccountId) -> Result<Self> {
-        Self::parse(&read_private(path)?, default_account)
+        let bytes = read_private(path)?;
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| Error::Parse { what: "credentials", detail: "it is not text".to_owned() })?;
+        Self::parse(text, default_account)
     }
 
     /// Reads the file's text.
@@ -119,7 +122,7 @@ impl CredentialLookup for File {
 }
 
 /// Reads a secret file after making sure that nobody but its owner can.
-pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>> {
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let io = |source| engine::Error::io("read", path, source);
     let mut file = fs::File::open(path).map_err(io)?;
     // The open file is asked, not the name, so that nobody can swap it in between.
@@ -127,9 +130,9 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>> {
     if mode & 0o077 != 0 {
         return Err(Error::LooseMode { path: path.to_owned(), mode });
     }
-    let mut text = Zeroizing::new(String::new());
-    (&mut file).take(MAX_FILE_BYTES).read_to_string(&mut text).map_err(io)?;
-    Ok(text)
+    let mut bytes = Zeroizing::new(Vec::new());
+    (&mut file).take(MAX_FILE_BYTES).read_to_end(&mut bytes).map_err(io)?;
+    Ok(bytes)
 }
 
 /// Creates a secret file, durably: the bytes are synced under another name, which then takes the right one, so that a crash

@@ -7,6 +7,7 @@ mod file;
 mod ini;
 
 pub use file::{File, Profile};
+pub(crate) use file::{read_private, write_private};
 
 use crate::{AccountId, Error, Result};
 use engine::entropy::Entropy;
