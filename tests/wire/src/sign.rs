@@ -82,9 +82,14 @@ impl Signing {
     }
 }
 
+/// The hash of a payload.
+pub fn sha256(bytes: &[u8]) -> Vec<u8> {
+    digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
+}
+
 /// The hash of a payload, in hexadecimal.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, bytes))
+    hex::encode(sha256(bytes))
 }
 
 fn mac(key: &[u8], message: &[u8]) -> Vec<u8> {

@@ -1,0 +1,160 @@
+//! Kills the real binary, or cuts its power, under random S3 operations, and knows what must be there afterwards.
+//!
+//! ```text
+//!   worker (random operations) ──► calls (S3 over wire) ──► firn server        killed −9 (crash), or
+//!      └► model: per key, the histories that the answers allow                 cut off its disk (powercut), then killed
+//!   verify: reads everything back ──► model: one of those, or a violation
+//!   space: what the server calls live is what the model holds
+//! ```
+//!
+//! `oracle crash`, `oracle powercut` and `oracle conditional` exit with 0 when no promise was broken and 1 with the seed
+//! and round when one was. The seed decides operations, kills and cuts; thread timing it does not.
+
+mod calls;
+mod conditional;
+mod model;
+mod rounds;
+mod space;
+mod verify;
+mod worker;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+use wire::Launch;
+
+/// Crash tests of the real binary against an oracle.
+#[derive(Parser)]
+#[command(version, about)]
+struct Arguments {
+    /// The firn binary; release build of this workspace when not given.
+    #[arg(long, env = "FIRN_BIN", global = true)]
+    binary: Option<PathBuf>,
+    /// A further argument for `firn server`; may be repeated.
+    #[arg(long = "server-arg", global = true, allow_hyphen_values = true)]
+    server_args: Vec<String>,
+    /// Keep the scratch directory, also when all went well.
+    #[arg(long, global = true)]
+    keep: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Kill −9 at random points, reopen, verify.
+    Crash(SoakArguments),
+    /// Cut the power under the data directory at random points, remount, verify. Needs /dev/fuse.
+    Powercut(SoakArguments),
+    /// Race for one key: exactly one winner for PUT and `CompleteMultipartUpload`.
+    Conditional {
+        /// Rounds for each of the two.
+        #[arg(long, default_value_t = 100)]
+        rounds: u64,
+        /// Writers in each round.
+        #[arg(long, default_value_t = 64)]
+        writers: usize,
+    },
+}
+
+#[derive(clap::Args)]
+struct SoakArguments {
+    /// Crashes.
+    #[arg(long, default_value_t = 25)]
+    rounds: u64,
+    /// Where every choice comes from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Concurrent clients.
+    #[arg(long, default_value_t = 6)]
+    workers: u64,
+    /// Look for leaked space after this many rounds, and after the last.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    space_every: u64,
+}
+
+fn main() -> std::process::ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = tokio::runtime::Runtime::new()
+        .context("start a runtime")
+        .and_then(|runtime| runtime.block_on(run(arguments)));
+    match outcome {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("FAILED: {error:?}"));
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let binary = match arguments.binary {
+        Some(binary) => binary,
+        None => Launch::binary_from_environment()?,
+    };
+    let mut scratch =
+        tempfile::Builder::new().prefix("firn-oracle-").tempdir_in(scratch_parent(&arguments.command))?;
+    // Kept by default: what failed is the evidence. Removed below when all went well.
+    scratch.disable_cleanup(true);
+    let begun = wire::elapsed();
+    match arguments.command {
+        Command::Crash(rounds) => soak(rounds, false, binary, arguments.server_args, &scratch).await?,
+        Command::Powercut(rounds) => soak(rounds, true, binary, arguments.server_args, &scratch).await?,
+        Command::Conditional { rounds, writers } => {
+            let launch = Launch {
+                binary,
+                dir: scratch.path().join("data"),
+                log: scratch.path().join("server.log"),
+                args: arguments.server_args,
+                patience: Duration::from_mins(1),
+            };
+            let appliance = launch.start().await?;
+            let races =
+                conditional::run(&appliance, rounds, writers).await.with_context(|| launch.log_tail())?;
+            appliance.terminate(Duration::from_mins(1)).await?;
+            say(&format!("exactly one winner of {writers} writers in every round: {races:?}"));
+        }
+    }
+    say(&format!("done in {:.1} s", wire::elapsed().saturating_sub(begun).as_secs_f64()));
+    scratch.disable_cleanup(arguments.keep);
+    Ok(())
+}
+
+async fn soak(
+    rounds: SoakArguments,
+    power_cuts: bool,
+    binary: PathBuf,
+    server_args: Vec<String>,
+    scratch: &tempfile::TempDir,
+) -> Result<()> {
+    say(&format!("seed {}, {} rounds, scratch {}", rounds.seed, rounds.rounds, scratch.path().display()));
+    let plan = rounds::Plan {
+        binary,
+        server_args,
+        scratch: scratch.path().to_owned(),
+        seed: rounds.seed,
+        rounds: rounds.rounds,
+        workers: rounds.workers,
+        power_cuts,
+        space_every: rounds.space_every,
+    };
+    let report = rounds::Soak::new(plan)?.run().await?;
+    say(&format!("nothing lost, torn or leaked: {report:?}"));
+    Ok(())
+}
+
+/// Power cuts work over memory, so that a round costs no disk; the rest on the temporary directory.
+fn scratch_parent(command: &Command) -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    match command {
+        Command::Powercut(_) if memory.is_dir() => memory,
+        _ => std::env::temp_dir(),
+    }
+}
+
+/// Results go to stdout; a closed stdout is no reason to stop.
+fn say(line: &str) {
+    let _closed = writeln!(std::io::stdout(), "{line}");
+}

@@ -1,0 +1,271 @@
+//! Rounds of work that end in a crash, each followed by a verification of everything.
+//!
+//! ```text
+//!   mount (power cuts only) ─► start ─► verify ─► workers run ─► kill −9, or cut and then kill ─► unmount ─┐
+//!      ▲                                                                                                   │
+//!      └───────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A few rounds of power cuts fall into the start itself: recovery must survive being cut, too.
+
+use crate::calls::{Caller, request, with_query};
+use crate::space;
+use crate::verify;
+use crate::worker::{PLAIN, VERSIONED, Worker};
+use anyhow::{Context, Result, ensure};
+use powercut::{PowerCut, Seeded};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use wire::{Appliance, Launch};
+
+/// Operations of one worker in one round, at most.
+const OPERATIONS_MAX: u64 = 400;
+/// How long an armed cut is waited for before the power goes anyway.
+const CUT_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a server may take to start.
+const START_PATIENCE: Duration = Duration::from_mins(1);
+
+/// What a soak is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) binary: PathBuf,
+    pub(crate) server_args: Vec<String>,
+    pub(crate) scratch: PathBuf,
+    pub(crate) seed: u64,
+    pub(crate) rounds: u64,
+    pub(crate) workers: u64,
+    pub(crate) power_cuts: bool,
+    /// Space is checked after this many rounds, and after the last.
+    pub(crate) space_every: u64,
+}
+
+/// What a soak did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) rounds: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) unknown: u64,
+    pub(crate) space_checks: u64,
+    pub(crate) cuts_in_recovery: u64,
+    pub(crate) data_at_stake: u64,
+    pub(crate) data_torn: u64,
+    pub(crate) names_at_stake: u64,
+}
+
+/// A soak under way.
+pub(crate) struct Soak {
+    plan: Plan,
+    dirs: Dirs,
+    workers: Vec<Worker>,
+    report: Report,
+}
+
+/// Where things are. `data` is below the mountpoint when power is cut.
+struct Dirs {
+    backing: PathBuf,
+    mountpoint: PathBuf,
+    launch: Launch,
+}
+
+impl Soak {
+    pub(crate) fn new(plan: Plan) -> Result<Self> {
+        let backing = plan.scratch.join("backing");
+        let mountpoint = plan.scratch.join("mnt");
+        std::fs::create_dir_all(&backing)?;
+        std::fs::create_dir_all(&mountpoint)?;
+        let data = if plan.power_cuts { mountpoint.join("data") } else { plan.scratch.join("data") };
+        let launch = Launch {
+            binary: plan.binary.clone(),
+            dir: data,
+            log: plan.scratch.join("server.log"),
+            args: plan.server_args.clone(),
+            patience: START_PATIENCE,
+        };
+        let seed = Seeded::new(plan.seed);
+        let workers = (0..plan.workers).map(|number| Worker::new(number, &seed)).collect();
+        Ok(Self { dirs: Dirs { backing, mountpoint, launch }, workers, plan, report: Report::default() })
+    }
+
+    /// Runs all rounds; the error names the round and the seed.
+    pub(crate) async fn run(mut self) -> Result<Report> {
+        self.set_up().await.context("set up")?;
+        for round in 0..self.plan.rounds {
+            let outcome = self.round(round).await;
+            outcome.with_context(|| {
+                format!(
+                    "round {round} of seed {}; the server's log ends:\n{}",
+                    self.plan.seed,
+                    self.dirs.launch.log_tail()
+                )
+            })?;
+            self.report.rounds += 1;
+        }
+        let outcome = self.last_look().await;
+        outcome.with_context(|| format!("the last verification of seed {}", self.plan.seed))?;
+        Ok(self.report)
+    }
+
+    /// Creates the buckets, in a round that nothing disturbs.
+    async fn set_up(&mut self) -> Result<()> {
+        let layer = self.mount(0)?;
+        let appliance = self.dirs.launch.start().await?;
+        let mut caller = Caller::new(&appliance);
+        for bucket in [PLAIN, VERSIONED] {
+            caller.must(&request("PUT", bucket, ""), &[]).await?;
+        }
+        let xml = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        caller.must(&with_query("PUT", VERSIONED, "", &[("versioning", "")]), xml.as_bytes()).await?;
+        appliance.kill().await?;
+        self.unmount(layer).await
+    }
+
+    async fn round(&mut self, round: u64) -> Result<()> {
+        let mut chance = Seeded::new(self.plan.seed).fork(1 + round);
+        let layer = self.mount(chance.next())?;
+        let during_start = chance.chance(1, 8);
+        let layer = match layer {
+            Some(layer) if during_start => return self.cut_during_start(layer, &mut chance).await,
+            layer => layer,
+        };
+        let appliance = self.dirs.launch.start().await?;
+        self.verify(&appliance).await?;
+        if round % self.plan.space_every == self.plan.space_every - 1 {
+            self.check_space(&appliance).await?;
+        }
+        if let Some(layer) = &layer {
+            layer.cut_after(1 + chance.below(3000));
+        }
+        let done = Arc::new(AtomicU64::new(0));
+        let working = self.work(&appliance, &done);
+        match &layer {
+            Some(layer) => self.until_cut(layer, appliance, working).await?,
+            None => self.until_killed(&mut chance, appliance, working, &done).await?,
+        }
+        self.report.acknowledged += done.load(Ordering::Relaxed);
+        self.unmount(layer).await
+    }
+
+    /// Lets the power go while the server starts: whatever it had done by then, the next start finds everything.
+    async fn cut_during_start(&mut self, layer: PowerCut, chance: &mut Seeded) -> Result<()> {
+        layer.cut_after(chance.below(200));
+        match self.dirs.launch.start().await {
+            Ok(appliance) => appliance.kill().await?,
+            Err(error) => ensure!(layer.stats().cut.is_some(), "it did not start, with power: {error}"),
+        }
+        layer.cut()?;
+        self.report.cuts_in_recovery += 1;
+        self.unmount(Some(layer)).await
+    }
+
+    /// Starts all workers.
+    fn work(
+        &mut self,
+        appliance: &Appliance,
+        done: &Arc<AtomicU64>,
+    ) -> JoinSet<(Worker, Result<Option<String>>)> {
+        let mut working = JoinSet::new();
+        for mut worker in self.workers.drain(..) {
+            let (caller, done) = (Caller::new(appliance), Arc::clone(done));
+            working.spawn(async move {
+                let outcome = worker.run(caller, OPERATIONS_MAX, done).await;
+                (worker, outcome)
+            });
+        }
+        working
+    }
+
+    /// Waits for the armed cut (or cuts), then kills the server, then waits for the workers to notice.
+    async fn until_cut(
+        &mut self,
+        layer: &PowerCut,
+        appliance: Appliance,
+        working: JoinSet<(Worker, Result<Option<String>>)>,
+    ) -> Result<()> {
+        tokio::task::block_in_place(|| layer.wait_for_cut(CUT_PATIENCE));
+        layer.cut()?;
+        appliance.kill().await?;
+        self.gather(working).await
+    }
+
+    /// Kills the server after a random number of operations.
+    async fn until_killed(
+        &mut self,
+        chance: &mut Seeded,
+        appliance: Appliance,
+        working: JoinSet<(Worker, Result<Option<String>>)>,
+        done: &AtomicU64,
+    ) -> Result<()> {
+        let target = chance.below(OPERATIONS_MAX / 2 * self.plan.workers);
+        let deadline = wire::elapsed() + CUT_PATIENCE;
+        let mut ticks = tokio::time::interval(Duration::from_millis(1));
+        while done.load(Ordering::Relaxed) < target && wire::elapsed() < deadline {
+            ticks.tick().await;
+        }
+        appliance.kill().await?;
+        self.gather(working).await
+    }
+
+    async fn gather(&mut self, mut working: JoinSet<(Worker, Result<Option<String>>)>) -> Result<()> {
+        let mut violation = None;
+        while let Some(ended) = working.join_next().await {
+            let (worker, outcome) = ended?;
+            match outcome {
+                Ok(stopped) => self.report.unknown += u64::from(stopped.is_some()),
+                Err(error) => violation = Some(error.context(format!("worker {}", worker.number))),
+            }
+            self.workers.push(worker);
+        }
+        self.workers.sort_by_key(|worker| worker.number);
+        violation.map_or(Ok(()), Err)
+    }
+
+    async fn verify(&mut self, appliance: &Appliance) -> Result<()> {
+        let mut verifying = JoinSet::new();
+        for mut worker in self.workers.drain(..) {
+            let mut caller = Caller::new(appliance);
+            verifying.spawn(async move {
+                let outcome = verify::worker(&mut worker, &mut caller).await;
+                (worker, outcome.map(|()| None))
+            });
+        }
+        self.gather(verifying).await.context("verify after the crash")
+    }
+
+    async fn check_space(&mut self, appliance: &Appliance) -> Result<()> {
+        space::check(appliance, &self.workers).await.context("look for leaked space")?;
+        self.report.space_checks += 1;
+        Ok(())
+    }
+
+    /// After the last crash: verifies, checks the space, and stops in good order.
+    async fn last_look(&mut self) -> Result<()> {
+        let layer = self.mount(0)?;
+        let appliance = self.dirs.launch.start().await?;
+        self.verify(&appliance).await?;
+        self.check_space(&appliance).await?;
+        let status = appliance.terminate(START_PATIENCE).await?;
+        ensure!(status.success(), "SIGTERM ended the server with {status}");
+        self.unmount(layer).await
+    }
+
+    fn mount(&self, seed: u64) -> Result<Option<PowerCut>> {
+        if !self.plan.power_cuts {
+            return Ok(None);
+        }
+        Ok(Some(PowerCut::mount(&self.dirs.backing, &self.dirs.mountpoint, seed)?))
+    }
+
+    async fn unmount(&mut self, layer: Option<PowerCut>) -> Result<()> {
+        let Some(layer) = layer else { return Ok(()) };
+        let stats = tokio::task::spawn_blocking(|| layer.unmount()).await??;
+        if let Some(cut) = stats.cut {
+            self.report.data_at_stake += cut.data_at_stake;
+            self.report.data_torn += cut.data_torn;
+            self.report.names_at_stake += cut.names_at_stake;
+        }
+        Ok(())
+    }
+}
