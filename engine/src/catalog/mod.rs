@@ -20,14 +20,17 @@
 mod admit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod log;
 mod memory;
 pub mod record;
 mod retry;
+mod rocks;
 pub mod table;
 mod window;
 
 pub use memory::MemoryCatalog;
 pub use retry::{RETRY_ATTEMPTS_MAX, retry};
+pub use rocks::{Counts, Options, RocksCatalog, shipped};
 
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{BoxFuture, Result};

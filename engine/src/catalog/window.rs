@@ -134,7 +134,8 @@ impl Window {
         }
     }
 
-    fn forget_through(&mut self, version: Version) {
+    /// Can judge nothing that was read before `version` any more.
+    pub(super) fn forget_through(&mut self, version: Version) {
         self.floor = self.floor.max(version);
         while let Some(&(at, row)) = self.order.front()
             && at <= version

@@ -1,0 +1,149 @@
+//! Frames and file headers: bytes to fields and back. Tables in docs/formats/catalog.md.
+
+use crate::catalog::Version;
+use crate::{Error, Result};
+
+/// Length of a frame's header.
+pub(in crate::catalog) const HEADER: usize = 48;
+/// Frames start at multiples of this.
+pub(in crate::catalog) const ALIGN: usize = 8;
+/// Length of a file's header, a page of its own; the first frame follows.
+pub(in crate::catalog) const FILE_HEADER: usize = 4096;
+/// The newest form that this code reads and the one it writes.
+pub(in crate::catalog) const FORMAT: u8 = 1;
+
+const MAGIC: [u8; 4] = *b"fgrp";
+const FILE_MAGIC: [u8; 8] = *b"firnclog";
+const FILE_FIELDS: usize = 32;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::catalog) enum Kind {
+    /// A group of commits.
+    Group,
+    /// No commits: says that everything before it is synced.
+    Seal,
+}
+
+/// A frame's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::catalog) struct Frame {
+    /// The log file that it was written to.
+    pub(in crate::catalog) log: u64,
+    /// The version before its first commit.
+    pub(in crate::catalog) prior: Version,
+    /// The version of its last commit.
+    pub(in crate::catalog) last: Version,
+    /// Synced through here when it was written.
+    pub(in crate::catalog) synced: Version,
+    /// What it is.
+    pub(in crate::catalog) kind: Kind,
+}
+
+/// Fills in the header of a frame whose payload starts at [`HEADER`] in `bytes`, and pads it.
+pub(in crate::catalog) fn seal(bytes: &mut Vec<u8>, frame: &Frame) {
+    let payload = u32::try_from(bytes.len() - HEADER).unwrap_or(u32::MAX);
+    bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
+    bytes[..4].copy_from_slice(&MAGIC);
+    bytes[8..16].copy_from_slice(&frame.log.to_le_bytes());
+    bytes[16..24].copy_from_slice(&frame.prior.to_le_bytes());
+    bytes[24..32].copy_from_slice(&frame.last.to_le_bytes());
+    bytes[32..40].copy_from_slice(&frame.synced.to_le_bytes());
+    bytes[40..44].copy_from_slice(&payload.to_le_bytes());
+    bytes[44] = match frame.kind {
+        Kind::Group => 1,
+        Kind::Seal => 2,
+    };
+    bytes[45] = FORMAT;
+    bytes[46..48].fill(0);
+    let crc = crc32c(&bytes[8..]);
+    bytes[4..8].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// Reads the frame at the start of `bytes`: its header, its payload and its padded length. `None` when it does not verify;
+/// an error only for a whole frame of a newer form.
+pub(in crate::catalog) fn parse(bytes: &[u8]) -> Result<Option<(Frame, &[u8], usize)>> {
+    let Some(header) = bytes.first_chunk::<HEADER>() else { return Ok(None) };
+    if header[..4] != MAGIC {
+        return Ok(None);
+    }
+    let payload = u32_at(header, 40) as usize;
+    let Some(total) = payload.checked_add(HEADER).and_then(|sum| sum.checked_next_multiple_of(ALIGN)) else {
+        return Ok(None);
+    };
+    let Some(whole) = bytes.get(..total) else { return Ok(None) };
+    if crc32c(&whole[8..]) != u32_at(header, 4) {
+        return Ok(None);
+    }
+    if header[45] > FORMAT {
+        return Err(Error::Newer {
+            what: "commit log".into(),
+            found: header[45].into(),
+            supported: FORMAT.into(),
+        });
+    }
+    let kind = match header[44] {
+        1 => Kind::Group,
+        2 => Kind::Seal,
+        _ => return Ok(None),
+    };
+    let at = |offset| u64_at(header, offset);
+    let frame = Frame { log: at(8), prior: at(16), last: at(24), synced: at(32), kind };
+    let ordered = frame.prior <= frame.last && (kind == Kind::Seal) == (frame.prior == frame.last);
+    Ok(ordered.then_some((frame, &whole[HEADER..HEADER + payload], total)))
+}
+
+/// A log file's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::catalog) struct FileHeader {
+    /// Names the file; grows.
+    pub(in crate::catalog) log: u64,
+    /// The version before its first frame.
+    pub(in crate::catalog) start: Version,
+}
+
+impl FileHeader {
+    /// One page.
+    pub(in crate::catalog) fn encode(&self) -> [u8; FILE_HEADER] {
+        let mut bytes = [0; FILE_HEADER];
+        bytes[..8].copy_from_slice(&FILE_MAGIC);
+        bytes[8..12].copy_from_slice(&u32::from(FORMAT).to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.log.to_le_bytes());
+        bytes[20..28].copy_from_slice(&self.start.to_le_bytes());
+        let crc = crc32c(&bytes[..28]);
+        bytes[28..FILE_FIELDS].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// From the first page of a file; `what` names the file in errors.
+    pub(in crate::catalog) fn decode(bytes: &[u8], what: &str) -> Result<Self> {
+        let corrupt = |detail: &str| Error::Corrupt { what: what.into(), detail: detail.into() };
+        let fields = bytes.first_chunk::<FILE_FIELDS>().ok_or_else(|| corrupt("shorter than its header"))?;
+        if fields[..8] != FILE_MAGIC || crc32c(&fields[..28]) != u32_at(fields, 28) {
+            return Err(corrupt("its header does not verify"));
+        }
+        if bytes.get(FILE_FIELDS..FILE_HEADER).is_none_or(|rest| rest.iter().any(|&byte| byte != 0)) {
+            return Err(corrupt("its header's padding is not zero"));
+        }
+        let found = u32_at(fields, 8);
+        if found > u32::from(FORMAT) {
+            return Err(Error::Newer { what: what.into(), found, supported: FORMAT.into() });
+        }
+        Ok(Self { log: u64_at(fields, 12), start: u64_at(fields, 20) })
+    }
+}
+
+/// CRC-32C (Castagnoli).
+pub(in crate::catalog) fn crc32c(bytes: &[u8]) -> u32 {
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
+    u32::try_from(crc).unwrap_or_default()
+}
+
+/// Both readers are called with offsets inside fixed headers only.
+fn u32_at(bytes: &[u8], offset: usize) -> u32 {
+    bytes[offset..].first_chunk().copied().map_or(0, u32::from_le_bytes)
+}
+
+fn u64_at(bytes: &[u8], offset: usize) -> u64 {
+    bytes[offset..].first_chunk().copied().map_or(0, u64::from_le_bytes)
+}

@@ -1,0 +1,236 @@
+//! Goldens, flipped bytes, torn tails and damage.
+
+use super::files::{LogWriter, Shape};
+use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
+use super::payload::{self, Logged};
+use super::recover;
+use crate::catalog::{Commit, Family, Table, Version, Write};
+use crate::fault::Faults;
+use crate::id::{IdempotencyId, PartitionId};
+use crate::{Error, Result};
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const TABLE: Table = Table { family: Family::Index, tag: 9 };
+const COUNTER: Table = Table { family: Family::Counter, tag: 2 };
+const SHAPE: Shape = Shape { file_bytes: 16 << 10, retained: 1 };
+
+fn commit(n: u8) -> Commit {
+    let mut commit = Commit::new(PartitionId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]), 0);
+    commit.idempotency = Some(IdempotencyId::from_bytes([n; 16]));
+    commit.writes = vec![
+        Write::Put(TABLE.key(&b"key"[..]), Bytes::from_static(b"value")),
+        Write::Delete(TABLE.key(&b""[..])),
+        Write::Add(COUNTER.key(&b"n"[..]), -2),
+    ];
+    commit
+}
+
+fn golden() -> Vec<u8> {
+    let mut bytes = vec![0; HEADER];
+    payload::push(&mut bytes, &commit(9));
+    frame::seal(&mut bytes, &Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group });
+    bytes
+}
+
+const GOLDEN: &str = "66677270ae026a670300000000000000070000000000000008000000000000000600000000000000\
+    47000000010100000102030405060708010909090909090909090909090909090903000000010209\
+    030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
+
+#[test]
+fn golden_frame_encodes_and_decodes() {
+    let bytes = golden();
+    let hex = |byte: usize| u8::from_str_radix(&GOLDEN[2 * byte..2 * byte + 2], 16).unwrap();
+    assert_eq!(bytes, (0..GOLDEN.len() / 2).map(hex).collect::<Vec<_>>());
+    let (header, body, total) = frame::parse(&bytes).unwrap().unwrap();
+    assert_eq!(header, Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group });
+    assert_eq!(total, bytes.len());
+    let Commit { partition, idempotency, writes, .. } = commit(9);
+    let decoded = payload::decode(Bytes::copy_from_slice(body)).unwrap();
+    assert_eq!(decoded, [Logged { partition, idempotency, writes }]);
+}
+
+#[test]
+fn every_flipped_byte_of_a_frame_is_refused() {
+    let good = golden();
+    for at in 0..good.len() {
+        for mask in [0x01, 0x80, 0xFF] {
+            let mut bad = good.clone();
+            bad[at] ^= mask;
+            assert!(frame::parse(&bad).unwrap().is_none(), "byte {at}");
+        }
+    }
+    for cut in 0..good.len() {
+        assert!(frame::parse(&good[..cut]).unwrap().is_none());
+    }
+}
+
+#[test]
+fn newer_forms_are_refused_by_name() {
+    let mut newer = golden();
+    newer[45] = frame::FORMAT + 1;
+    let crc = frame::crc32c(&newer[8..]);
+    newer[4..8].copy_from_slice(&crc.to_le_bytes());
+    assert!(matches!(frame::parse(&newer), Err(Error::Newer { found: 2, supported: 1, .. })));
+    let mut newer = FileHeader { log: 1, start: 2 }.encode();
+    newer[8] = 2;
+    let crc = frame::crc32c(&newer[..28]);
+    newer[28..32].copy_from_slice(&crc.to_le_bytes());
+    assert!(matches!(FileHeader::decode(&newer, "log"), Err(Error::Newer { found: 2, .. })));
+}
+
+#[test]
+fn golden_file_header_and_its_flipped_bytes() {
+    let header = FileHeader { log: 0x0102, start: 0x0304 };
+    let bytes = header.encode();
+    assert_eq!(&bytes[..28], b"firnclog\x01\0\0\0\x02\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\0\0");
+    assert_eq!(FileHeader::decode(&bytes, "log").unwrap(), header);
+    for at in 0..FILE_HEADER {
+        let mut bad = bytes;
+        bad[at] ^= 0x10;
+        assert!(matches!(FileHeader::decode(&bad, "log"), Err(Error::Corrupt { .. })), "byte {at}");
+    }
+}
+
+#[test]
+fn hostile_payloads_are_refused_without_panicking() {
+    let good = golden()[HEADER..].to_vec();
+    for cut in 1..good.len() - 6 {
+        payload::decode(Bytes::copy_from_slice(&good[..cut])).unwrap_err();
+    }
+    let mut huge = good;
+    huge[25..29].fill(0xFF);
+    payload::decode(huge.into()).unwrap_err();
+}
+
+fn write(dir: &Path, groups: std::ops::Range<u8>, sealed: bool) {
+    let found = recover::find(dir).unwrap();
+    let start = Version::from(groups.start);
+    let mut log = LogWriter::start(dir, SHAPE, Arc::new(Faults::default()), found, start).unwrap();
+    for n in groups {
+        let mut bytes = vec![0; HEADER];
+        payload::push(&mut bytes, &commit(n));
+        log.make_room(bytes.len() + 8, || Ok(0)).unwrap();
+        log.append(&mut bytes, Version::from(n) + 1).unwrap();
+        log.sync().unwrap();
+    }
+    if sealed {
+        log.seal_when_idle().unwrap();
+    }
+}
+
+fn replay(dir: &Path, applied: Version) -> Result<(Version, Vec<Version>)> {
+    let mut seen = Vec::new();
+    let reached = recover::replay(&recover::find(dir)?, SHAPE.file_bytes, applied, |frame, bytes| {
+        assert_eq!(payload::decode(bytes)?.len(), 1);
+        seen.push(frame.last);
+        Ok(())
+    })?;
+    Ok((reached, seen))
+}
+
+/// The newest log file and the offset of its `n`th frame.
+fn frame_at(dir: &Path, n: usize) -> (PathBuf, usize) {
+    let path = recover::find(dir).unwrap().back().unwrap().path.clone();
+    (path, FILE_HEADER + n * golden().len())
+}
+
+fn damage(path: &Path, at: usize, with: impl FnOnce(&mut [u8])) {
+    let mut bytes = std::fs::read(path).unwrap();
+    with(&mut bytes[at..]);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn replays_exactly_what_the_rows_lack_over_several_files() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..200, true);
+    assert!(recover::find(dir.path()).unwrap().len() > 1);
+    for applied in [0, 1, 77, 199, 200] {
+        let (reached, seen) = replay(dir.path(), applied).unwrap();
+        assert_eq!(reached, 200);
+        assert_eq!(seen, (applied + 1..=200).collect::<Vec<_>>());
+    }
+    write(dir.path(), 200..210, true);
+    assert_eq!(replay(dir.path(), 150).unwrap().0, 210);
+}
+
+#[test]
+fn a_torn_tail_is_dropped_and_damage_to_what_was_synced_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..10, false);
+    let (path, last) = frame_at(dir.path(), 9);
+    damage(&path, last + 60, |bytes| bytes[0] ^= 1);
+    assert_eq!(replay(dir.path(), 0).unwrap().0, 9, "the last frame alone may be torn");
+    let (path, early) = frame_at(dir.path(), 4);
+    damage(&path, early + 60, |bytes| bytes[0] ^= 1);
+    assert!(matches!(replay(dir.path(), 0), Err(Error::Corrupt { .. })), "later frames prove a sync");
+    assert_eq!(replay(dir.path(), 5).unwrap().0, 9, "the rows hold what the damaged frame held");
+}
+
+#[test]
+fn a_seal_tells_damage_to_the_last_group_from_a_torn_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..10, true);
+    let (path, last) = frame_at(dir.path(), 9);
+    damage(&path, last, |bytes| bytes[..40].fill(0));
+    assert!(matches!(replay(dir.path(), 0), Err(Error::Corrupt { .. })));
+    assert_eq!(replay(dir.path(), 10).unwrap().0, 10, "unless the rows hold it");
+}
+
+#[test]
+fn missing_and_shortened_files_are_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..250, true);
+    let files = recover::find(dir.path()).unwrap();
+    let middle = files[files.len() / 2].path.clone();
+    let bytes = std::fs::read(&middle).unwrap();
+    std::fs::write(&middle, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(matches!(replay(dir.path(), 0), Err(Error::Corrupt { .. })));
+    std::fs::remove_file(&middle).unwrap();
+    assert!(matches!(replay(dir.path(), 0), Err(Error::Corrupt { .. })));
+    std::fs::remove_file(&files[0].path).unwrap();
+    assert!(matches!(replay(dir.path(), 0), Err(Error::Corrupt { .. })));
+}
+
+#[test]
+fn frames_left_behind_a_torn_one_are_never_continued() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..6, false);
+    let (path, torn) = frame_at(dir.path(), 3);
+    // Frames 4 and 5 of an unsynced tail survived, frame 3 did not: nothing says that any of them was synced.
+    let bytes = std::fs::read(&path).unwrap();
+    let len = golden().len();
+    let mut rewritten = bytes;
+    rewritten[torn..torn + len].fill(0);
+    for n in 4..6u8 {
+        let mut frame = vec![0; HEADER];
+        payload::push(&mut frame, &commit(n));
+        let prior = Version::from(n);
+        frame::seal(&mut frame, &Frame { log: 1, prior, last: prior + 1, synced: 3, kind: Kind::Group });
+        let at = FILE_HEADER + usize::from(n) * len;
+        rewritten[at..at + len].copy_from_slice(&frame);
+    }
+    std::fs::write(&path, rewritten).unwrap();
+    assert_eq!(replay(dir.path(), 0).unwrap().0, 3);
+    write(dir.path(), 3..5, true);
+    assert_eq!(replay(dir.path(), 0).unwrap(), (5, vec![1, 2, 3, 4, 5]));
+    assert_eq!(replay(dir.path(), 4).unwrap(), (5, vec![5]), "from the new file, not the stale frame");
+}
+
+#[test]
+fn shipped_frames_are_those_after_a_version_and_never_unsynced() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..200, true);
+    let files = recover::find(dir.path()).unwrap();
+    let all = recover::read_since(&files, 0, 200, usize::MAX).unwrap().unwrap();
+    assert_eq!(all.len(), 200 * golden().len());
+    let some = recover::read_since(&files, 150, 180, usize::MAX).unwrap().unwrap();
+    assert_eq!(some.len(), 30 * golden().len());
+    let bounded = recover::read_since(&files, 0, 200, 1).unwrap().unwrap();
+    assert_eq!(bounded.len(), golden().len());
+    let mut tail = files;
+    tail.pop_front();
+    assert!(recover::read_since(&tail, 0, 200, usize::MAX).unwrap().is_none());
+}

@@ -1,0 +1,80 @@
+//! Hooks for the backup: a consistent base, and the log after it.
+//!
+//! ```text
+//!   checkpoint(dir) ─► version v        log_since(v) ─► frames …        open(dir) · apply_log(frames) …
+//! ```
+//! Shipped bytes are whole frames of the commit log as docs/formats/catalog.md has them: self-contained, checksummed, in
+//! order. Only synced groups are shipped.
+
+use super::queue::Job;
+use super::rows::{Rows, failed};
+use super::{RocksCatalog, marker};
+use crate::catalog::Version;
+use crate::catalog::log::files::sync_dir;
+use crate::catalog::log::recover;
+use crate::{Error, Result};
+use bytes::Bytes;
+use rocksdb::checkpoint::Checkpoint;
+use std::fs::File;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+/// Says that a directory has rows but, rightly, no log.
+const CHECKPOINT: &str = "checkpoint";
+
+pub(super) fn is_checkpoint(dir: &Path) -> bool {
+    dir.join(CHECKPOINT).exists()
+}
+
+/// The directory has a log from now on.
+pub(super) fn became_a_catalog(dir: &Path) -> Result<()> {
+    let path = dir.join(CHECKPOINT);
+    if is_checkpoint(dir) {
+        std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
+        sync_dir(dir)?;
+    }
+    Ok(())
+}
+
+impl RocksCatalog {
+    /// Writes a consistent copy to `dir`, which must not exist, by hard links where it is on the same file system. Answers
+    /// its version: everything committed before the call is in it. Blocks; commits go on meanwhile.
+    pub fn checkpoint(&self, dir: &Path) -> Result<Version> {
+        std::fs::create_dir(dir).map_err(|e| Error::io("create", dir, e))?;
+        let rows = dir.join("rows");
+        let place = |e| failed("write", &rows, e);
+        let checkpoint = Checkpoint::new(self.shared.rows.db()).map_err(place)?;
+        checkpoint.create_checkpoint_with_log_size(&rows, 0).map_err(place)?;
+        let version = Rows::open_read_only(&rows, &self.options)?.applied()?;
+        let path = dir.join(CHECKPOINT);
+        File::create(&path).and_then(|file| file.sync_all()).map_err(|e| Error::io("create", &path, e))?;
+        marker::create(dir)?;
+        Ok(version)
+    }
+
+    /// The synced groups after `version` (that of a checkpoint, or of the last group that was shipped), about `bytes_max`
+    /// of them and never less than one group if there is one. `None` when the log no longer goes back that far: take a new
+    /// base. Blocks.
+    pub fn log_since(&self, version: Version, bytes_max: usize) -> Result<Option<Bytes>> {
+        let synced = self.shared.synced.load(Ordering::Acquire);
+        let found = self.files.read(|files| recover::read_since(files, version, synced, bytes_max))?;
+        Ok(found.map(Bytes::from))
+    }
+
+    /// The version through which everything is durable: [`log_since`](Self::log_since) up to here is empty-handed.
+    pub fn synced(&self) -> Version {
+        self.shared.synced.load(Ordering::Acquire)
+    }
+
+    /// Applies shipped groups to a catalog that was opened from a checkpoint, before anything else commits to it. Groups
+    /// that it has are passed over; a gap or a byte that does not verify is refused. Answers the version reached, durably.
+    pub async fn apply_log(&self, frames: Bytes) -> Result<Version> {
+        let bytes = frames.len();
+        self.shared.queue.submit(Job::Apply(frames), bytes).await
+    }
+}
+
+/// The versions that shipped bytes hold: the one before the first group and that of the last. `None` for no groups.
+pub fn shipped(frames: &[u8]) -> Result<Option<(Version, Version)>> {
+    recover::span(frames)
+}

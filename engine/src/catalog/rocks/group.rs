@@ -1,0 +1,124 @@
+//! A group under construction: commits that passed, as log payload and as batch, and whom to answer.
+//!
+//! Nothing outside the group changes while it is built: when its log write is refused, dropping it undoes it.
+
+use super::queue::Request;
+use super::rows::Rows;
+use crate::catalog::log::frame::HEADER;
+use crate::catalog::log::payload;
+use crate::catalog::window::{Fingerprint, Verdict, Window};
+use crate::catalog::{Check, Commit, Durability, Key, Version, Write};
+use crate::id::{IdempotencyId, PartitionId};
+use crate::{Error, Result};
+use rocksdb::WriteBatch;
+use std::collections::HashMap;
+
+/// Commits that will be written together.
+pub(super) struct Group {
+    /// A frame: room for its header, then the commits.
+    pub(super) frame: Vec<u8>,
+    /// The same for the rows.
+    pub(super) batch: WriteBatch,
+    /// Version of the last commit.
+    pub(super) last: Version,
+    /// Some commit wants to be durable.
+    pub(super) synced: bool,
+    /// Who is told which version once the group is through.
+    pub(super) passed: Vec<(Request, Version)>,
+    /// Rows that changed, by which version last and whether they exist after it: what the group's later commits are checked
+    /// against.
+    changed: HashMap<(PartitionId, Key), (Version, bool)>,
+    answered: HashMap<(PartitionId, IdempotencyId), Version>,
+}
+
+/// What a commit is judged by.
+pub(super) struct Judge<'a> {
+    /// Recent changes.
+    pub(super) window: &'a Window,
+    /// The rows before the group.
+    pub(super) rows: &'a Rows,
+    /// The current epoch of idempotency ids.
+    pub(super) epoch: u32,
+}
+
+impl Group {
+    /// An empty group after version `prior`.
+    pub(super) fn new(prior: Version) -> Self {
+        let (passed, changed, answered) = Default::default();
+        let frame = vec![0; HEADER];
+        Self { frame, batch: WriteBatch::default(), last: prior, synced: false, passed, changed, answered }
+    }
+
+    /// Nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.frame.len() == HEADER
+    }
+
+    /// Judges a commit and takes it in. Answers its version, which holds once the group is written.
+    pub(super) fn admit(&mut self, commit: &Commit, judge: &Judge<'_>) -> Result<Version> {
+        crate::catalog::admit::admit_read_version(commit, self.last)?;
+        self.synced |= commit.durability == Durability::Synced;
+        if let Some(version) = self.already(commit, judge)? {
+            return Ok(version);
+        }
+        for (index, check) in commit.checks.iter().enumerate() {
+            if !self.holds(commit, check, judge)? {
+                return Err(Error::Conflict { check: index });
+            }
+        }
+        if commit.writes.is_empty() && commit.idempotency.is_none() {
+            return Ok(self.last);
+        }
+        self.last += 1;
+        payload::push(&mut self.frame, commit);
+        for write in &commit.writes {
+            judge.rows.stage_write(&mut self.batch, commit.partition, write);
+            let exists = !matches!(write, Write::Delete(_));
+            self.changed.insert((commit.partition, write.key().clone()), (self.last, exists));
+        }
+        if let Some(id) = &commit.idempotency {
+            judge.rows.stage_answer(&mut self.batch, judge.epoch, (commit.partition, id), self.last);
+            self.answered.insert((commit.partition, *id), self.last);
+        }
+        Ok(self.last)
+    }
+
+    fn already(&self, commit: &Commit, judge: &Judge<'_>) -> Result<Option<Version>> {
+        let Some(id) = &commit.idempotency else { return Ok(None) };
+        match self.answered.get(&(commit.partition, *id)) {
+            Some(version) => Ok(Some(*version)),
+            None => judge.rows.answered(judge.epoch, commit.partition, id),
+        }
+    }
+
+    fn holds(&self, commit: &Commit, check: &Check, judge: &Judge<'_>) -> Result<bool> {
+        let in_group = |key: &Key| self.changed.get(&(commit.partition, key.clone()));
+        match check {
+            Check::Absent(key) => match in_group(key) {
+                Some((_, exists)) => Ok(!exists),
+                None => judge.rows.exists(commit.partition, key).map(|exists| !exists),
+            },
+            Check::Unchanged(key) => {
+                if in_group(key).is_some() {
+                    return Ok(false);
+                }
+                let row = judge.window.fingerprint(commit.partition, key);
+                match judge.window.judge(row, commit.read_version) {
+                    Verdict::Unchanged => Ok(true),
+                    Verdict::Changed => Ok(false),
+                    Verdict::TooOld => Err(Error::TooOld { read: commit.read_version }),
+                }
+            }
+        }
+    }
+
+    /// The rows that the group changed, as the window knows them, in the order of their versions.
+    pub(super) fn changes(&self, window: &Window) -> Vec<(Version, Fingerprint)> {
+        let known = |((partition, key), (version, _)): (&(PartitionId, Key), &(Version, bool))| {
+            (*version, window.fingerprint(*partition, key))
+        };
+        let mut changes: Vec<_> = self.changed.iter().map(known).collect();
+        changes.sort_unstable_by_key(|(version, _)| *version);
+        changes
+    }
+}

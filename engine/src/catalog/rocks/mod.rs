@@ -1,0 +1,239 @@
+//! The durable catalog: RocksDB's rows behind our own commit sequencer and log.
+//!
+//! ```text
+//!   DIR/format     marker            DIR/log/*.log    commits, one sync per group      DIR/reserve   room for deletes
+//!   DIR/rows/      RocksDB, flushed from memory now and then; the log is replayed from where it stands
+//! ```
+//!
+//! # Invariants
+//! - A synced commit is in the log, synced, before anybody sees it or is told of it.
+//! - Rows on disk are always those of one version; log frames after it are replayed at open, in order and without a gap.
+//! - A version belongs to one commit. After a crash the versions of lost relaxed commits are given out again, which is why
+//!   nothing that was not synced is ever shipped by [`RocksCatalog::log_since`].
+//!
+//! # Limits
+//! Memory: memtables (64 MiB), one block cache (32 MiB), the conflict window (34 MB), waiting commits (32 MiB). Disk: what
+//! RocksDB needs, and log files of 32 MiB: those that the rows still need (4, more only while RocksDB can't flush) and
+//! those retained for the backup (4). One sequencer thread and two of RocksDB's.
+//!
+//! # What a crash leaves
+//! Rows at an older version and a log that continues them; a torn last frame that nobody was told of; perhaps a log file
+//! under its temporary name. See [`super::log`] for what counts as damage instead.
+
+mod backup;
+mod group;
+mod marker;
+mod queue;
+mod rows;
+mod sequencer;
+mod space;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use backup::shipped;
+pub use queue::Counts;
+
+use super::log::files::{Files, LogWriter, Shape};
+use super::log::{payload, recover};
+use super::window::{ROWS_MAX, Window};
+use super::{Catalog, Commit, Limits, Snapshot, Version, admit};
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::fault::Faults;
+use crate::id::PartitionId;
+use crate::{BoxFuture, Error, Result};
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use queue::{Counting, Job, Queue};
+use rocksdb::WriteBatch;
+use rows::Rows;
+use sequencer::{Epoch, Sequencer, Shared};
+use space::Space;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use view::{Moment, View};
+
+/// How a durable catalog is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Ages the conflict window and the idempotency ids.
+    pub clock: Arc<dyn Clock>,
+    /// Keys the conflict window.
+    pub entropy: Arc<dyn Entropy>,
+    /// Faults to inject into the commit log.
+    pub faults: Arc<Faults>,
+    /// Block cache, index and filter blocks included.
+    pub cache_bytes: usize,
+    /// Memtables of all families together.
+    pub memtable_bytes: usize,
+    /// Length of a log file; at least 5 MiB, so that the largest group fits.
+    pub log_file_bytes: u64,
+    /// Log files kept for the backup after the rows no longer need them.
+    pub log_files_retained: usize,
+    /// Free space that only deletes may use, and the size of the reserve file; 0 for none.
+    pub reserve_bytes: u64,
+    /// RocksDB's flush and compaction threads.
+    pub background_jobs: i32,
+    /// Table files that RocksDB holds open.
+    pub open_files_max: i32,
+}
+
+impl Options {
+    /// The defaults of an appliance.
+    pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, faults: Arc<Faults>) -> Self {
+        Self {
+            clock,
+            entropy,
+            faults,
+            cache_bytes: 32 << 20,
+            memtable_bytes: 64 << 20,
+            log_file_bytes: 32 << 20,
+            log_files_retained: 4,
+            reserve_bytes: 64 << 20,
+            background_jobs: 2,
+            open_files_max: 512,
+        }
+    }
+}
+
+/// A frame holds a group of up to 4 MiB or one commit of up to 4 MiB, and 11 bytes of framing for up to 10,000 rows.
+const LOG_FILE_BYTES_MIN: u64 = 5 << 20;
+
+/// The durable catalog. Dropping it closes it.
+pub struct RocksCatalog {
+    shared: Arc<Shared>,
+    files: Arc<Files>,
+    dir: PathBuf,
+    options: Options,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl std::fmt::Debug for RocksCatalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "catalog {}", self.dir.display())
+    }
+}
+
+impl RocksCatalog {
+    /// Opens the catalog in `dir`, or makes one there. Blocks: the log is replayed.
+    pub fn open(dir: impl Into<PathBuf>, options: Options) -> Result<Arc<Self>> {
+        let dir = dir.into();
+        if options.log_file_bytes < LOG_FILE_BYTES_MIN {
+            return Err(Error::Invalid(format!(
+                "open a catalog with log files below {LOG_FILE_BYTES_MIN} bytes"
+            )));
+        }
+        let log_dir = dir.join("log");
+        std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
+        marker::check_or_create(&dir)?;
+        std::fs::create_dir_all(&log_dir).map_err(|e| Error::io("create", &log_dir, e))?;
+        let rows = Arc::new(Rows::open(&dir.join("rows"), &options)?);
+        let applied = rows.applied()?;
+        let found = recover::find(&log_dir)?;
+        if found.is_empty() && applied > 0 && !backup::is_checkpoint(&dir) {
+            let detail = format!("the commit log is gone, the rows stand at version {applied}");
+            return Err(Error::Corrupt { what: format!("catalog {}", dir.display()), detail });
+        }
+        let epoch = rows.epoch()?;
+        let version = recover::replay(&found, options.log_file_bytes, applied, |frame, body| {
+            replay(&rows, (frame.prior, frame.last), body, epoch)
+        })?;
+        let shape = Shape { file_bytes: options.log_file_bytes, retained: options.log_files_retained };
+        let log = LogWriter::start(&log_dir, shape, Arc::clone(&options.faults), found, version)?;
+        backup::became_a_catalog(&dir)?;
+        let shared = Arc::new(Shared {
+            published: ArcSwap::from_pointee(Moment::now(&rows, version)),
+            rows,
+            queue: Arc::new(Queue::new()),
+            counting: Counting::default(),
+            synced: AtomicU64::new(version),
+        });
+        let files = log.files();
+        let sequencer = Sequencer {
+            shared: Arc::clone(&shared),
+            log,
+            window: Window::new(&*options.entropy, version, ROWS_MAX),
+            clock: Arc::clone(&options.clock),
+            space: Space::new(&dir, options.reserve_bytes),
+            version,
+            epoch: Epoch { number: epoch, since: options.clock.boottime(), sweep: Some(Vec::new()) },
+            fenced: None,
+            parked: None,
+        };
+        let thread = std::thread::Builder::new()
+            .name("catalog-sequencer".into())
+            .spawn(move || sequencer.run())
+            .map_err(|e| Error::io("start the sequencer of", &dir, e))?;
+        Ok(Arc::new(Self { shared, files, dir, options, thread: Mutex::new(Some(thread)) }))
+    }
+
+    /// Finishes what waits and stops; later commits answer [`Error::Closed`]. Blocks. What is in memory goes to disk when
+    /// the last snapshot is dropped; until then, and if the process ends first, the log holds it.
+    pub fn close(&self) {
+        self.shared.queue.close();
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the catalog's sequencer had panicked");
+        }
+    }
+
+    /// What the sequencer did since it was opened.
+    pub fn counts(&self) -> Counts {
+        self.shared.counting.counts()
+    }
+
+    /// Where it lies.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Partitions that have rows, in order. Blocks.
+    pub fn partitions(&self) -> Result<Vec<PartitionId>> {
+        self.shared.published.load().partitions()
+    }
+}
+
+impl Drop for RocksCatalog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Applies a group as the log has it, with its versions (before, last).
+fn replay(rows: &Rows, (prior, last): (Version, Version), body: bytes::Bytes, epoch: u32) -> Result<()> {
+    let commits = payload::decode(body)?;
+    if prior + commits.len() as u64 != last {
+        return Err(Error::Corrupt {
+            what: "commit log".into(),
+            detail: format!("{} commits from version {prior} to {last}", commits.len()),
+        });
+    }
+    let mut batch = WriteBatch::default();
+    for (version, commit) in (prior + 1..).zip(&commits) {
+        rows.stage(&mut batch, commit, version, epoch);
+    }
+    rows.stage_applied(&mut batch, last);
+    rows.apply(batch)
+}
+
+impl Catalog for RocksCatalog {
+    fn limits(&self) -> Limits {
+        Limits::STANDARD
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, Result<Arc<dyn Snapshot>>> {
+        let moment = self.shared.published.load_full();
+        Box::pin(std::future::ready(Ok(Arc::new(View { moment, partition }) as Arc<dyn Snapshot>)))
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version>> {
+        Box::pin(async move {
+            let bytes = admit::admit(&commit, &Limits::STANDARD)?;
+            self.shared.queue.submit(Job::Commit(commit), bytes).await
+        })
+    }
+}

@@ -1,0 +1,347 @@
+//! The sequencer: one thread that judges commits, writes them in groups and publishes what is durable.
+//!
+//! ```text
+//!   queue ─► judge each ─► log: write, one sync ─► rows in memory ─► publish a moment ─► answer
+//! ```
+//!
+//! # Invariants
+//! - One write and at most one sync of the log per group; a group of relaxed commits alone is not synced.
+//! - Nothing is published before it is as durable as its commits asked for; what is published is never taken back.
+//! - A log write that is refused for want of room changes nothing. Any other failed write, and every failed sync, fences:
+//!   commits of that group are unknown, later ones refused, reads go on at the last published moment. What a failed sync
+//!   left on the disk can't be known, so it is never retried; opening again finds out.
+//! - A group that is in the log but that the rows can't take (RocksDB out of room while flushing) is parked and applied
+//!   again until it passes; meanwhile commits are refused as full.
+
+use super::group::{Group, Judge};
+use super::queue::{Counting, Job, Next, Queue, Request};
+use super::rows::Rows;
+use super::space::{Room, Space, deletes};
+use super::view::Moment;
+use crate::catalog::Version;
+use crate::catalog::log::files::LogWriter;
+use crate::catalog::log::frame::{self, ALIGN, Kind};
+use crate::catalog::log::payload;
+use crate::catalog::memory::IDEMPOTENCY_KEPT;
+use crate::catalog::window::Window;
+use crate::clock::Clock;
+use crate::{Error, Result};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use rocksdb::WriteBatch;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How long the sequencer waits before it looks after itself.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Expired idempotency ids that a group takes away beside its own work.
+const EXPIRED_PER_GROUP: usize = 512;
+/// Log files that the rows may still need before they are asked to flush.
+const NEEDED_FILES_MAX: usize = 4;
+
+/// What the sequencer shares with its callers.
+pub(super) struct Shared {
+    pub(super) rows: Arc<Rows>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) published: ArcSwap<Moment>,
+    pub(super) counting: Counting,
+    /// Durable through here.
+    pub(super) synced: AtomicU64,
+}
+
+/// The thread's own state.
+pub(super) struct Sequencer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: LogWriter,
+    pub(super) window: Window,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) space: Space,
+    pub(super) version: Version,
+    pub(super) epoch: Epoch,
+    pub(super) fenced: Option<String>,
+    /// A frame that is in the log and not yet in the rows.
+    pub(super) parked: Option<Bytes>,
+}
+
+/// The age of idempotency ids: kept in the epoch they came in and the next one.
+pub(super) struct Epoch {
+    pub(super) number: u32,
+    pub(super) since: Duration,
+    /// Where the search for expired ids goes on; none when there are none left.
+    pub(super) sweep: Option<Vec<u8>>,
+}
+
+impl Sequencer {
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.shared.queue.next(PATIENCE) {
+                Next::Group(requests) => self.group(requests),
+                Next::Quiet => self.tidy(),
+                Next::Closed => break,
+            }
+        }
+        if self.fenced.is_none() {
+            let closed = self.log.sync().and_then(|()| self.log.seal_when_idle());
+            if let Err(error) = closed {
+                tracing::error!(%error, "the commit log's last sync failed");
+            }
+        }
+    }
+
+    fn group(&mut self, mut requests: Vec<Request>) {
+        if let Some(reason) = &self.fenced {
+            for request in requests {
+                request.answer(Err(Error::Fenced { reason: reason.clone() }));
+            }
+            return;
+        }
+        if !self.unpark() {
+            for request in requests {
+                let refusal = self.space.refusal(request.bytes);
+                request.answer(Err(refusal));
+            }
+            return;
+        }
+        if matches!(requests.first(), Some(Request { job: Job::Apply(_), .. })) && requests.len() == 1 {
+            if let Some(request) = requests.pop() {
+                self.apply_frames(request);
+            }
+            return;
+        }
+        let mut group = Group::new(self.version);
+        for request in requests {
+            self.judge(&mut group, request);
+        }
+        self.finish(group);
+        if self.shared.queue.is_empty()
+            && self.fenced.is_none()
+            && let Err(error) = self.log.seal_when_idle()
+        {
+            self.fence(&error);
+        }
+    }
+
+    fn judge(&mut self, group: &mut Group, request: Request) {
+        let Job::Commit(commit) = &request.job else { return };
+        let judge = Judge { window: &self.window, rows: &self.shared.rows, epoch: self.epoch.number };
+        let room = self.space.room(self.clock.boottime());
+        let outcome = room.and_then(|room| {
+            if room == Room::Plenty || (room == Room::Deletes && deletes(commit)) {
+                group.admit(commit, &judge)
+            } else {
+                Err(self.space.refusal(request.bytes))
+            }
+        });
+        match outcome {
+            Ok(version) => group.passed.push((request, version)),
+            Err(error) => {
+                if error.kind() == crate::ErrorKind::Conflict {
+                    self.shared.counting.conflicts.fetch_add(1, Ordering::Relaxed);
+                }
+                request.answer(Err(error));
+            }
+        }
+    }
+
+    /// Writes, syncs, applies, publishes and answers.
+    fn finish(&mut self, mut group: Group) {
+        if group.passed.is_empty() {
+            return;
+        }
+        let passed = std::mem::take(&mut group.passed);
+        let count = passed.len() as u64;
+        let outcome = self.write(&mut group).and_then(|()| self.apply(group));
+        match outcome {
+            Ok(()) => {
+                self.shared.counting.commits.fetch_add(count, Ordering::Relaxed);
+                for (request, version) in passed {
+                    request.answer(Ok(version));
+                }
+            }
+            Err(error) => {
+                for (request, _) in passed {
+                    let answer = match &error {
+                        Error::Full { place, .. } => {
+                            Error::Full { place: place.clone(), wanted: request.bytes as u64 }
+                        }
+                        other => Error::Unknown { reason: other.to_string() },
+                    };
+                    request.answer(Err(answer));
+                }
+            }
+        }
+    }
+
+    /// Into the log. Full changes nothing; every other error fences.
+    fn write(&mut self, group: &mut Group) -> Result<()> {
+        if !group.is_empty() {
+            let len = group.frame.len().next_multiple_of(ALIGN);
+            let written = self.append(&mut group.frame, len, group.last);
+            if let Err(error) = written {
+                if !matches!(error, Error::Full { .. }) {
+                    self.fence(&error);
+                }
+                return Err(error);
+            }
+        }
+        if group.synced { self.sync() } else { Ok(()) }
+    }
+
+    fn append(&mut self, frame: &mut Vec<u8>, len: usize, last: Version) -> Result<()> {
+        let rows = &self.shared.rows;
+        if self.log.make_room(len, || rows.flushed())? {
+            self.flush_if_needed();
+        }
+        self.log.append(frame, last)?;
+        self.shared.counting.groups.fetch_add(1, Ordering::Relaxed);
+        self.shared.counting.log_bytes.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        match self.log.sync() {
+            Ok(()) => {
+                self.shared.counting.syncs.store(self.log.syncs(), Ordering::Relaxed);
+                self.shared.synced.store(self.log.synced(), Ordering::Release);
+                Ok(())
+            }
+            Err(error) => {
+                self.fence(&error);
+                Err(Error::Unknown { reason: error.to_string() })
+            }
+        }
+    }
+
+    /// Into the rows, and published. The log has it: what fails here is parked, not lost.
+    fn apply(&mut self, group: Group) -> Result<()> {
+        if group.is_empty() {
+            return Ok(());
+        }
+        for (version, row) in group.changes(&self.window) {
+            self.window.record(row, version);
+        }
+        let Group { mut batch, last, frame, .. } = group;
+        self.age(&mut batch)?;
+        self.publish(batch, last, frame)
+    }
+
+    fn publish(&mut self, mut batch: WriteBatch, last: Version, frame: Vec<u8>) -> Result<()> {
+        let rows = &self.shared.rows;
+        rows.stage_applied(&mut batch, last);
+        self.version = last;
+        if let Err(error) = rows.apply(batch) {
+            tracing::error!(%error, "the rows can't take what the commit log holds: refusing commits until they do");
+            self.parked = Some(frame.into());
+            let reason = format!("it is in the log, the rows take it later: {error}");
+            return Err(Error::Unknown { reason });
+        }
+        self.shared.published.store(Arc::new(Moment::now(rows, last)));
+        self.window.prune(self.clock.boottime(), last);
+        Ok(())
+    }
+
+    /// Tries to apply what is parked; answers whether nothing is.
+    fn unpark(&mut self) -> bool {
+        let Some(whole) = &self.parked else { return true };
+        let rows = &self.shared.rows;
+        let applied = frame::parse(whole).and_then(|found| match found {
+            Some((header, body, _)) => {
+                let versions = (header.prior, header.last);
+                super::replay(rows, versions, whole.slice_ref(body), self.epoch.number)
+            }
+            None => Err(Error::Invalid("apply a parked group: it changed in memory".into())),
+        });
+        if applied.is_ok() {
+            self.shared.published.store(Arc::new(Moment::now(rows, self.version)));
+            self.parked = None;
+        }
+        applied.is_ok()
+    }
+
+    fn fence(&mut self, error: &Error) {
+        tracing::error!(%error, "the commit log can't be trusted any more: refusing commits until firn is restarted");
+        self.fenced = Some(format!("the commit log failed ({error}); restart firn to recover from it"));
+    }
+
+    /// Moves on to the next epoch of idempotency ids, and takes some expired ones away.
+    fn age(&mut self, batch: &mut WriteBatch) -> Result<()> {
+        let now = self.clock.boottime();
+        let rows = &self.shared.rows;
+        if now.saturating_sub(self.epoch.since) >= IDEMPOTENCY_KEPT {
+            self.epoch.number = self.epoch.number.saturating_add(1);
+            self.epoch.since = now;
+            self.epoch.sweep = Some(Vec::new());
+            rows.stage_epoch(batch, self.epoch.number);
+        }
+        if let Some(after) = &self.epoch.sweep {
+            let expired = rows.expired(self.epoch.number - 1, after, EXPIRED_PER_GROUP)?;
+            for key in &expired {
+                rows.stage_expired(batch, key);
+            }
+            self.epoch.sweep = expired.last().cloned();
+        }
+        Ok(())
+    }
+
+    /// What can wait until nothing else does.
+    fn tidy(&mut self) {
+        if self.fenced.is_some() || !self.unpark() {
+            return;
+        }
+        self.window.prune(self.clock.boottime(), self.version);
+        self.flush_if_needed();
+    }
+
+    /// The log's files are bounded: what they hold must reach the disk as rows. RocksDB tells a flush that fails by
+    /// refusing the next batch.
+    fn flush_if_needed(&self) {
+        let flush = self.shared.rows.flushed().and_then(|flushed| {
+            if self.log.needed(flushed) > NEEDED_FILES_MAX { self.shared.rows.flush(false) } else { Ok(()) }
+        });
+        if let Err(error) = flush {
+            tracing::warn!(%error, "the rows can't be flushed now");
+        }
+    }
+
+    /// Takes over groups of another catalog's log, each as one group of this one's, at the versions they have.
+    fn apply_frames(&mut self, request: Request) {
+        let Job::Apply(frames) = &request.job else { return };
+        let outcome = self.take_over(frames);
+        request.answer(outcome);
+    }
+
+    fn take_over(&mut self, frames: &Bytes) -> Result<Version> {
+        let refused =
+            |detail: &str| Error::Corrupt { what: "shipped commit log".into(), detail: detail.into() };
+        let mut offset = 0;
+        while offset < frames.len() {
+            let (header, body, total) =
+                frame::parse(&frames[offset..])?.ok_or_else(|| refused("a group does not verify"))?;
+            let body = frames.slice_ref(body);
+            offset += total;
+            if header.kind != Kind::Group || header.last <= self.version {
+                continue;
+            }
+            if header.prior != self.version {
+                return Err(refused(&format!("versions {} to {} are missing", self.version, header.prior)));
+            }
+            let mut group = Group::new(self.version);
+            group.frame.extend_from_slice(&body);
+            let commits = payload::decode(body)?;
+            if header.prior + commits.len() as u64 != header.last {
+                return Err(refused("a group's versions are not those of its commits"));
+            }
+            for (version, logged) in (header.prior + 1..).zip(&commits) {
+                self.shared.rows.stage(&mut group.batch, logged, version, self.epoch.number);
+            }
+            group.last = header.last;
+            self.write(&mut group)?;
+            self.window.forget_through(header.last);
+            self.publish(group.batch, header.last, group.frame)?;
+        }
+        self.sync()?;
+        Ok(self.version)
+    }
+}

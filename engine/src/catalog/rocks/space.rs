@@ -1,0 +1,117 @@
+//! Room on the disk: a reserve that only deletes may draw on.
+//!
+//! ```text
+//!   free ≥ margin            everything is admitted; the reserve file is held
+//!   free < margin            the reserve file is given up, once; only commits that delete are admitted
+//!   free < margin / 4        nothing is admitted, so that RocksDB can still flush what was
+//!   free ≥ 2 × margin + reserve      the reserve file is taken again
+//! ```
+//! A commit counts as one that deletes when it deletes a row and puts no more than [`DELETE_PUTS_MAX`] bytes: dropping an
+//! object also writes a marker, a queue entry and counters.
+
+use crate::catalog::{Commit, Write};
+use crate::{Error, Result};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a commit that deletes may write beside.
+pub(super) const DELETE_PUTS_MAX: usize = 8 << 10;
+/// How often the free space is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Who may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Room {
+    /// Nobody.
+    None,
+    /// Commits that delete.
+    Deletes,
+    /// Everybody.
+    Plenty,
+}
+
+/// Watches the free space.
+pub(super) struct Space {
+    dir: PathBuf,
+    reserve: PathBuf,
+    margin: u64,
+    looked: Option<Duration>,
+    room: Room,
+}
+
+impl Space {
+    /// Keeps `margin` bytes free in `dir`, and as many in a reserve file; 0 switches both off.
+    pub(super) fn new(dir: &Path, margin: u64) -> Self {
+        let reserve = dir.join("reserve");
+        Self { dir: dir.to_path_buf(), reserve, margin, looked: None, room: Room::Plenty }
+    }
+
+    /// Who may write now. Looks at the disk at most every 250 ms.
+    pub(super) fn room(&mut self, now: Duration) -> Result<Room> {
+        let fresh = self.looked.is_some_and(|at| now.saturating_sub(at) < LOOK_EVERY);
+        if self.margin > 0 && !fresh {
+            self.room = self.look()?;
+            self.looked = Some(now);
+        }
+        Ok(self.room)
+    }
+
+    fn look(&self) -> Result<Room> {
+        let mut free = self.free()?;
+        if free < self.margin && self.held() > 0 {
+            tracing::warn!(
+                free,
+                "the disk is nearly full: giving up the catalog's reserve, only deletes go on"
+            );
+            std::fs::remove_file(&self.reserve).map_err(|e| Error::io("remove", &self.reserve, e))?;
+            free = self.free()?.min(self.margin - 1);
+        } else if free >= 3 * self.margin && self.held() < self.margin {
+            self.hold()?;
+        }
+        Ok(match free {
+            _ if free >= self.margin => Room::Plenty,
+            _ if free >= self.margin / 4 => Room::Deletes,
+            _ => Room::None,
+        })
+    }
+
+    fn free(&self) -> Result<u64> {
+        let stat = statvfs(&self.dir).map_err(|e| Error::io("look at", &self.dir, e.into()))?;
+        Ok(stat.f_bavail * stat.f_frsize)
+    }
+
+    fn held(&self) -> u64 {
+        std::fs::metadata(&self.reserve).map_or(0, |metadata| metadata.len())
+    }
+
+    /// Takes the reserve. One that can't be had is no error: there is room now, and the next look tries again.
+    fn hold(&self) -> Result<()> {
+        let file = File::create(&self.reserve).map_err(|e| Error::io("create", &self.reserve, e))?;
+        if let Err(error) = fallocate(&file, FallocateFlags::empty(), 0, self.margin) {
+            tracing::warn!(%error, "the catalog's reserve can't be taken");
+            file.set_len(0).map_err(|e| Error::io("truncate", &self.reserve, e))?;
+        }
+        Ok(())
+    }
+
+    /// The answer to a commit that may not write.
+    pub(super) fn refusal(&self, wanted: usize) -> Error {
+        Error::Full { place: self.dir.display().to_string(), wanted: wanted as u64 }
+    }
+}
+
+/// Does a commit give back more than it takes?
+pub(super) fn deletes(commit: &Commit) -> bool {
+    let mut put = 0;
+    let mut deleted = false;
+    for write in &commit.writes {
+        match write {
+            Write::Put(key, value) => put += key.bytes.len() + value.len(),
+            Write::Delete(_) => deleted = true,
+            Write::Add(..) => {}
+        }
+    }
+    commit.writes.is_empty() || (deleted && put <= DELETE_PUTS_MAX)
+}

@@ -1,0 +1,423 @@
+//! The durable catalog under the conformance suite, faults, damage, and the backup's hooks.
+
+mod model;
+
+use super::{Options, RocksCatalog};
+use crate::catalog::conformance::{self, World};
+use crate::catalog::{Catalog, Check, Commit, Durability, Family, Scan, Table, Version, Write, shipped};
+use crate::clock::{ManualClock, Timestamp};
+use crate::entropy::SeededEntropy;
+use crate::fault::{Fault, Faults, Point};
+use crate::id::{IdempotencyId, PartitionId};
+use crate::{Error, Result};
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+const TABLE: Table = Table { family: Family::Record, tag: 1 };
+const BODIES: Table = Table { family: Family::Body, tag: 1 };
+const HERE: PartitionId = PartitionId::from_bytes([7; 8]);
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new(Timestamp::from_millis(0)))
+}
+
+fn options(clock: &Arc<ManualClock>, faults: &Arc<Faults>) -> Options {
+    Options {
+        log_file_bytes: 5 << 20,
+        log_files_retained: 1,
+        reserve_bytes: 0,
+        memtable_bytes: 4 << 20,
+        ..Options::new(Arc::clone(clock) as _, Arc::new(SeededEntropy::new(1)), Arc::clone(faults))
+    }
+}
+
+fn open(dir: &Path) -> Result<Arc<RocksCatalog>> {
+    RocksCatalog::open(dir, options(&clock(), &Arc::default()))
+}
+
+fn put(key: &str, value: &str) -> Commit {
+    let write = Write::Put(TABLE.key(key.as_bytes().to_vec()), Bytes::copy_from_slice(value.as_bytes()));
+    Commit { writes: vec![write], ..Commit::new(HERE, 0) }
+}
+
+async fn get(catalog: &RocksCatalog, key: &str) -> Result<Option<Bytes>> {
+    catalog.snapshot(HERE).await?.get(TABLE.key(key.as_bytes().to_vec())).await
+}
+
+#[tokio::test]
+async fn passes_the_conformance_suite() {
+    let mut dirs = Vec::new();
+    conformance::run(|| {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+        let catalog = RocksCatalog::open(dir.path(), options(&clock, &Arc::default())).unwrap();
+        dirs.push(dir);
+        World { catalog, clock }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    catalog.commit(put("a", "1")).await.unwrap();
+    let relaxed = Commit { durability: Durability::Relaxed, ..put("b", "2") };
+    let last = catalog.commit(relaxed).await.unwrap();
+    catalog.close();
+    assert!(matches!(catalog.commit(put("c", "3")).await, Err(Error::Closed)));
+    drop(catalog);
+    let catalog = open(dir.path()).unwrap();
+    assert_eq!(get(&catalog, "a").await.unwrap().unwrap(), "1");
+    assert_eq!(get(&catalog, "b").await.unwrap().unwrap(), "2");
+    assert_eq!(catalog.snapshot(HERE).await.unwrap().read_version(), last);
+    assert!(catalog.commit(put("c", "3")).await.unwrap() > last);
+    assert_eq!(catalog.partitions().unwrap(), [HERE]);
+}
+
+#[tokio::test]
+async fn a_group_takes_one_sync_and_relaxed_commits_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    for n in 0..20 {
+        catalog.commit(put(&n.to_string(), "relaxed")).await.unwrap();
+    }
+    let before = catalog.counts();
+    assert_eq!((before.commits, before.groups, before.syncs), (20, 20, 20));
+    let many = (0..500).map(|n| catalog.commit(put(&n.to_string(), "x")));
+    for outcome in futures_util::future::join_all(many).await {
+        outcome.unwrap();
+    }
+    let after = catalog.counts();
+    assert_eq!(after.commits, 520);
+    assert_eq!(after.syncs - before.syncs, after.groups - before.groups);
+    assert!(after.groups - before.groups < 500, "{after:?}");
+    for n in 0..20 {
+        let relaxed = Commit { durability: Durability::Relaxed, ..put(&n.to_string(), "r") };
+        catalog.commit(relaxed).await.unwrap();
+    }
+    assert_eq!(catalog.counts().syncs, after.syncs);
+    catalog.commit(Commit::new(HERE, 0)).await.unwrap();
+    assert_eq!(catalog.counts().syncs, after.syncs + 1, "a synced commit makes those before it durable");
+    catalog.commit(Commit::new(HERE, 0)).await.unwrap();
+    assert_eq!(catalog.counts().syncs, after.syncs + 1, "nothing to sync");
+}
+
+#[tokio::test]
+async fn a_failed_sync_fences_and_reopening_finds_out() {
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+    let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
+    catalog.commit(put("a", "1")).await.unwrap();
+    faults.arm(Point::CatalogSync, Fault::Io, 0, 1);
+    assert!(matches!(catalog.commit(put("b", "2")).await, Err(Error::Unknown { .. })));
+    assert!(matches!(catalog.commit(put("c", "3")).await, Err(Error::Fenced { .. })));
+    assert_eq!(get(&catalog, "a").await.unwrap().unwrap(), "1", "reads go on");
+    assert_eq!(get(&catalog, "b").await.unwrap(), None, "what was not acknowledged is not shown");
+    drop(catalog);
+    let catalog = open(dir.path()).unwrap();
+    assert_eq!(get(&catalog, "a").await.unwrap().unwrap(), "1");
+    assert_eq!(get(&catalog, "c").await.unwrap(), None, "refused means not there");
+    catalog.commit(put("c", "3")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_failed_write_fences() {
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+    let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
+    faults.arm(Point::CatalogWrite, Fault::Io, 0, 1);
+    assert!(matches!(catalog.commit(put("b", "2")).await, Err(Error::Unknown { .. })));
+    assert!(matches!(catalog.commit(put("c", "3")).await, Err(Error::Fenced { .. })));
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_recovers() {
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+    let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
+    catalog.commit(put("a", "1")).await.unwrap();
+    faults.arm(Point::CatalogWrite, Fault::NoSpace, 0, u64::MAX);
+    for _ in 0..3 {
+        assert!(matches!(catalog.commit(put("b", "2")).await, Err(Error::Full { .. })));
+    }
+    assert_eq!(get(&catalog, "a").await.unwrap().unwrap(), "1", "reads go on");
+    assert_eq!(get(&catalog, "b").await.unwrap(), None);
+    faults.clear();
+    let read = catalog.snapshot(HERE).await.unwrap().read_version();
+    let checks = vec![Check::Unchanged(TABLE.key(&b"b"[..]))];
+    let retry = Commit { checks, read_version: read, ..put("b", "2") };
+    catalog.commit(retry).await.expect("a refused commit left no trace in the conflict window");
+    drop(catalog);
+    assert_eq!(get(&open(dir.path()).unwrap(), "b").await.unwrap().unwrap(), "2");
+}
+
+#[tokio::test]
+async fn idempotency_ids_survive_reopening_and_go_in_the_end() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    let opened = || RocksCatalog::open(dir.path(), options(&clock, &Arc::default())).unwrap();
+    let commit = |n: u8| Commit { idempotency: Some(IdempotencyId::from_bytes([n; 16])), ..put("a", "1") };
+    let catalog = opened();
+    let first = catalog.commit(commit(1)).await.unwrap();
+    drop(catalog);
+    let catalog = opened();
+    assert_eq!(catalog.commit(commit(1)).await.unwrap(), first);
+    clock.advance(Duration::from_mins(11));
+    catalog.commit(commit(2)).await.unwrap();
+    assert_eq!(catalog.commit(commit(1)).await.unwrap(), first, "one epoch later it is still there");
+    for n in 3..6 {
+        clock.advance(Duration::from_mins(11));
+        catalog.commit(commit(n)).await.unwrap();
+    }
+    assert!(catalog.commit(commit(1)).await.unwrap() > first);
+    let epoch = catalog.shared.rows.epoch().unwrap();
+    assert_eq!(catalog.shared.rows.expired(epoch - 1, &[], 10).unwrap(), Vec::<Vec<u8>>::new());
+}
+
+#[tokio::test]
+async fn racing_readers_see_whole_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    let writer = async {
+        for n in 0..200u32 {
+            let value = Bytes::from(n.to_string());
+            let writes = ["a", "b"].map(|key| Write::Put(TABLE.key(key), value.clone()));
+            catalog.commit(Commit { writes: writes.to_vec(), ..Commit::new(HERE, 0) }).await.unwrap();
+        }
+    };
+    let reader = async {
+        for _ in 0..2000 {
+            let view = catalog.snapshot(HERE).await.unwrap();
+            let found = view.multi_get(vec![TABLE.key("a"), TABLE.key("b")]).await.unwrap();
+            assert_eq!(found[0], found[1]);
+            tokio::task::yield_now().await;
+        }
+    };
+    futures_util::join!(writer, reader);
+}
+
+/// Fills a catalog with rows of every kind and puts them on disk as tables.
+async fn filled(dir: &Path) -> Version {
+    let catalog = open(dir).unwrap();
+    let mut last = 0;
+    for n in 0..50u32 {
+        let value = Bytes::from(vec![u8::try_from(n).unwrap(); 2000]);
+        let writes =
+            [TABLE, BODIES].map(|table| Write::Put(table.key(n.to_be_bytes().to_vec()), value.clone()));
+        last = catalog.commit(Commit { writes: writes.to_vec(), ..Commit::new(HERE, 0) }).await.unwrap();
+    }
+    catalog.close();
+    catalog.shared.rows.flush(true).unwrap();
+    last
+}
+
+/// Reads everything; an answer that is neither right nor an error fails the test.
+async fn right_or_refused(dir: &Path) -> Result<()> {
+    let catalog = open(dir)?;
+    let view = catalog.snapshot(HERE).await?;
+    for table in [TABLE, BODIES] {
+        let page = view.scan(Scan::prefix(table, b"", 1000)).await?;
+        assert_eq!(page.rows.len(), 50, "rows are missing");
+        for n in 0..50u32 {
+            let found = view.get(table.key(n.to_be_bytes().to_vec())).await?.expect("a row is missing");
+            assert_eq!(found, vec![u8::try_from(n).unwrap(); 2000], "wrong bytes");
+        }
+    }
+    Ok(())
+}
+
+fn files(dir: &Path, endings: &[&str]) -> Vec<PathBuf> {
+    let all = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let named = |path: &PathBuf| endings.iter().any(|end| path.to_string_lossy().contains(end));
+    let mut found: Vec<_> = all.filter(named).collect();
+    found.sort();
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn flipped_bytes_in_tables_bodies_and_manifest_are_never_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = dir.path().join("good");
+    filled(&good).await;
+    right_or_refused(&good).await.unwrap();
+    let (mut refused, mut tried) = (0, 0);
+    for file in files(&good.join("rows"), &[".sst", ".blob", "MANIFEST"]) {
+        let len = std::fs::metadata(&file).unwrap().len();
+        let step = (len / 8).max(1);
+        for at in (0..len).step_by(usize::try_from(step).unwrap()) {
+            let bad = dir.path().join("bad");
+            copy(&good, &bad);
+            let victim = bad.join("rows").join(file.file_name().unwrap());
+            let mut bytes = std::fs::read(&victim).unwrap();
+            bytes[usize::try_from(at).unwrap()] ^= 0x20;
+            std::fs::write(&victim, bytes).unwrap();
+            tried += 1;
+            match right_or_refused(&bad).await {
+                Ok(()) => {}
+                Err(Error::Corrupt { .. }) => refused += 1,
+                Err(other) => panic!("{} at {at}: {other:?}", file.display()),
+            }
+            std::fs::remove_dir_all(&bad).unwrap();
+        }
+    }
+    assert!(refused * 2 > tried, "{refused} of {tried} flips were noticed");
+}
+
+#[tokio::test]
+async fn flipped_bytes_in_the_synced_log_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = dir.path().join("good");
+    let catalog = open(&good).unwrap();
+    for n in 0..20 {
+        catalog.commit(put(&n.to_string(), "value")).await.unwrap();
+    }
+    // The files as a crash would leave them, with the rows still in memory.
+    let frozen = dir.path().join("frozen");
+    while !sealed(&catalog) {
+        tokio::task::yield_now().await;
+    }
+    copy(&good, &frozen);
+    drop(catalog);
+    let log = files(&frozen.join("log"), &[".log"]).pop().unwrap();
+    let bytes = std::fs::read(&log).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let mut refused = 0;
+    for at in (0..=end).step_by(37) {
+        let bad = dir.path().join("bad");
+        copy(&frozen, &bad);
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x01;
+        std::fs::write(bad.join("log").join(log.file_name().unwrap()), flipped).unwrap();
+        match open(&bad) {
+            // Seals hold no commits, and all but the last one are not needed.
+            Ok(catalog) => {
+                for n in 0..20 {
+                    assert_eq!(get(&catalog, &n.to_string()).await.unwrap().unwrap(), "value", "byte {at}");
+                }
+            }
+            Err(Error::Corrupt { .. }) => refused += 1,
+            Err(other) => panic!("byte {at}: {other:?}"),
+        }
+        std::fs::remove_dir_all(&bad).unwrap();
+    }
+    assert!(refused > end / 37 / 2, "{refused} of {} flips were noticed", end / 37);
+    let catalog = open(&frozen).unwrap();
+    assert_eq!(get(&catalog, "19").await.unwrap().unwrap(), "value");
+}
+
+/// Has the sequencer written that all is synced?
+fn sealed(catalog: &RocksCatalog) -> bool {
+    let path = files(&catalog.dir().join("log"), &[".log"]).pop().unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    let end = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    // Byte 44 of a frame is its kind, 2 for a seal; byte 45, its form, is its last that is not zero.
+    bytes[end - 1..=end] == [2, 1]
+}
+
+#[tokio::test]
+async fn a_lost_log_a_lost_marker_and_a_newer_marker_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = dir.path().join("good");
+    filled(&good).await;
+    let without_log = dir.path().join("without-log");
+    copy(&good, &without_log);
+    std::fs::remove_dir_all(without_log.join("log")).unwrap();
+    assert!(matches!(open(&without_log), Err(Error::Corrupt { .. })));
+    std::fs::remove_file(good.join("format")).unwrap();
+    assert!(matches!(open(&good), Err(Error::Corrupt { .. })));
+    let newer = [&b"firncatl"[..], &2u32.to_le_bytes()].concat();
+    let crc = crate::catalog::log::frame::crc32c(&newer);
+    std::fs::write(good.join("format"), [&newer[..], &crc.to_le_bytes()].concat()).unwrap();
+    assert!(matches!(open(&good), Err(Error::Newer { found: 2, .. })));
+}
+
+#[tokio::test]
+async fn a_catalog_in_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let _held = open(dir.path()).unwrap();
+    assert!(matches!(open(dir.path()), Err(Error::InUse { .. })));
+}
+
+#[tokio::test]
+async fn a_checkpoint_and_the_shipped_log_restore_everything_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(&dir.path().join("live")).unwrap();
+    for n in 0..100 {
+        catalog.commit(put(&format!("before {n}"), "1")).await.unwrap();
+    }
+    let (base, mut at) = (dir.path().join("base"), 0);
+    let version = catalog.checkpoint(&base).unwrap();
+    assert_eq!(version, 100);
+    let mut sent = Vec::new();
+    for n in 0..100 {
+        catalog.commit(put(&format!("after {n}"), "2")).await.unwrap();
+    }
+    at += version;
+    while let Some(frames) = catalog.log_since(at, 2000).unwrap()
+        && !frames.is_empty()
+    {
+        let (from, to) = shipped(&frames).unwrap().unwrap();
+        assert_eq!(from, at);
+        at = to;
+        sent.push(frames);
+    }
+    assert_eq!(at, catalog.synced());
+    assert!(sent.len() > 3, "shipped in bounded pieces");
+    let relaxed = Commit { durability: Durability::Relaxed, ..put("relaxed", "3") };
+    catalog.commit(relaxed).await.unwrap();
+    assert!(catalog.log_since(at, 2000).unwrap().unwrap().is_empty(), "what is not synced is not shipped");
+
+    let restored = open(&base).unwrap();
+    assert_eq!(get(&restored, "before 99").await.unwrap().unwrap(), "1");
+    assert_eq!(get(&restored, "after 0").await.unwrap(), None);
+    assert!(matches!(restored.apply_log(sent[1].clone()).await, Err(Error::Corrupt { .. })), "a gap");
+    for frames in &sent {
+        let mut bad = frames.to_vec();
+        let middle = bad.len() / 2;
+        bad[middle] ^= 1;
+        assert!(matches!(restored.apply_log(bad.into()).await, Err(Error::Corrupt { .. })));
+        restored.apply_log(frames.clone()).await.unwrap();
+        restored.apply_log(frames.clone()).await.expect("groups that it has are passed over");
+    }
+    assert_eq!(restored.synced(), at);
+    assert_eq!(get(&restored, "after 99").await.unwrap().unwrap(), "2");
+    drop(restored);
+    let restored = open(&base).unwrap();
+    assert_eq!(get(&restored, "after 99").await.unwrap().unwrap(), "2");
+    assert!(restored.commit(put("on it goes", "4")).await.unwrap() > at);
+}
+
+#[tokio::test]
+async fn the_log_is_bounded_and_says_when_it_no_longer_goes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    let value = Bytes::from(vec![5; 60 << 10]);
+    for n in 0..30u32 {
+        let row = |m: u32| Write::Put(BODIES.key((n * 100 + m).to_be_bytes().to_vec()), value.clone());
+        let writes = (0..60).map(row).collect();
+        catalog.commit(Commit { writes, ..Commit::new(HERE, 0) }).await.unwrap();
+        if n % 4 == 3 {
+            catalog.shared.rows.flush(true).unwrap();
+        }
+    }
+    let held = files(&dir.path().join("log"), &[".log"]).len();
+    assert!(held <= 8, "100 MB went through {held} files of 5 MiB");
+    assert!(catalog.log_since(0, 1000).unwrap().is_none(), "take a new base");
+    assert!(catalog.log_since(catalog.synced(), 1000).unwrap().unwrap().is_empty());
+    drop(catalog);
+    let catalog = open(dir.path()).unwrap();
+    let view = catalog.snapshot(HERE).await.unwrap();
+    let scan = Scan { keys_only: true, ..Scan::prefix(BODIES, b"", 10_000) };
+    assert_eq!(view.scan(scan).await.unwrap().rows.len(), 1800);
+}

@@ -1,0 +1,201 @@
+//! Snapshots: one RocksDB snapshot per group of commits, shared by all readers of that moment.
+//!
+//! A read first looks where no disk is touched (memtables and the block cache) on the calling thread; only what is not
+//! there goes to the blocking pool.
+
+use super::rows::{ROW_PREFIX, Rows, failed, row_key};
+use crate::catalog::memory::PAGE_BYTES_MAX;
+use crate::catalog::{Family, Key, Page, Scan, Snapshot, Version, prefix_end};
+use crate::id::PartitionId;
+use crate::{BoxFuture, Error, Result};
+use bytes::Bytes;
+use rocksdb::{DB, ReadOptions, ReadTier, SnapshotWithThreadMode};
+use self_cell::self_cell;
+use std::sync::Arc;
+
+const FAMILIES: [Family; 5] = [Family::Record, Family::Index, Family::Body, Family::Queue, Family::Counter];
+
+type Pin<'a> = SnapshotWithThreadMode<'a, DB>;
+
+self_cell! {
+    struct Inner {
+        owner: Arc<Rows>,
+        #[covariant]
+        dependent: Pin,
+    }
+}
+
+/// The rows at one version, for all partitions.
+pub(super) struct Moment {
+    inner: Inner,
+    version: Version,
+}
+
+/// Where a read looks.
+#[derive(Clone, Copy, Debug)]
+enum Tier {
+    /// Memtables and the block cache.
+    Memory,
+    /// Those, then the disk.
+    Disk,
+}
+
+/// Why a read did not answer.
+enum Missed {
+    /// It would have touched the disk.
+    Disk,
+    /// It failed.
+    Failed(Error),
+}
+
+impl Moment {
+    /// The rows as they are now, which is at `version`.
+    pub(super) fn now(rows: &Arc<Rows>, version: Version) -> Self {
+        Self { inner: Inner::new(Arc::clone(rows), |rows| rows.db().snapshot()), version }
+    }
+
+    /// Which moment.
+    pub(super) const fn version(&self) -> Version {
+        self.version
+    }
+
+    fn options(&self, tier: Tier) -> ReadOptions {
+        let mut options = ReadOptions::default();
+        options.set_snapshot(self.inner.borrow_dependent());
+        options.set_read_tier(match tier {
+            Tier::Memory => ReadTier::BlockCache,
+            Tier::Disk => ReadTier::All,
+        });
+        options
+    }
+
+    fn missed(&self, error: rocksdb::Error) -> Missed {
+        if error.kind() == rocksdb::ErrorKind::Incomplete {
+            return Missed::Disk;
+        }
+        Missed::Failed(failed("read", self.inner.borrow_owner().db().path(), error))
+    }
+
+    /// Partitions that have rows: one seek for each, in each family.
+    pub(super) fn partitions(&self) -> Result<Vec<PartitionId>> {
+        let rows = self.inner.borrow_owner();
+        let mut found = std::collections::BTreeSet::new();
+        for family in FAMILIES {
+            let mut cursor = rows.db().raw_iterator_cf_opt(rows.handle(family), self.options(Tier::Disk));
+            cursor.seek_to_first();
+            while let Some(id) = cursor.key().and_then(|key| key.first_chunk().copied()) {
+                found.insert(PartitionId::from_bytes(id));
+                let next = prefix_end(&id);
+                if next.is_empty() {
+                    break;
+                }
+                cursor.seek(next);
+            }
+            cursor.status().map_err(|e| failed("read", rows.db().path(), e))?;
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    fn get(&self, partition: PartitionId, key: &Key, tier: Tier) -> Result<Option<Bytes>, Missed> {
+        let rows = self.inner.borrow_owner();
+        let row = row_key(partition, key.table, &key.bytes);
+        let found = rows.db().get_pinned_cf_opt(rows.handle(key.table.family), row, &self.options(tier));
+        let found = found.map_err(|e| self.missed(e))?;
+        Ok(found.map(|value| Bytes::copy_from_slice(&value)))
+    }
+
+    fn scan(&self, partition: PartitionId, scan: &Scan, tier: Tier) -> Result<Page, Missed> {
+        let mut page = Page::default();
+        if scan.limit == 0 || (!scan.end.is_empty() && scan.start >= scan.end) {
+            return Ok(page);
+        }
+        let rows = self.inner.borrow_owner();
+        let mut options = self.options(tier);
+        options.set_iterate_lower_bound(row_key(partition, scan.table, &scan.start));
+        let end = if scan.end.is_empty() {
+            prefix_end(&row_key(partition, scan.table, &[])).to_vec()
+        } else {
+            row_key(partition, scan.table, &scan.end)
+        };
+        if !end.is_empty() {
+            options.set_iterate_upper_bound(end);
+        }
+        let mut cursor = rows.db().raw_iterator_cf_opt(rows.handle(scan.table.family), options);
+        if scan.reverse {
+            cursor.seek_to_last();
+        } else {
+            cursor.seek_to_first();
+        }
+        let mut bytes = 0;
+        while let Some((key, value)) = cursor.item() {
+            if page.rows.len() == scan.limit || bytes >= PAGE_BYTES_MAX {
+                page.more = true;
+                break;
+            }
+            let key = Bytes::copy_from_slice(&key[ROW_PREFIX..]);
+            let value = if scan.keys_only { Bytes::new() } else { Bytes::copy_from_slice(value) };
+            bytes += key.len() + value.len();
+            page.rows.push((key, value));
+            if scan.reverse {
+                cursor.prev();
+            } else {
+                cursor.next();
+            }
+        }
+        cursor.status().map_err(|e| self.missed(e))?;
+        Ok(page)
+    }
+}
+
+/// A moment of one partition.
+pub(super) struct View {
+    /// When.
+    pub(super) moment: Arc<Moment>,
+    /// Where.
+    pub(super) partition: PartitionId,
+}
+
+/// Reads from memory at once, or from disk on the blocking pool.
+async fn read<T: Send + 'static>(
+    moment: &Arc<Moment>,
+    read: impl Fn(&Moment, Tier) -> Result<T, Missed> + Send + 'static,
+) -> Result<T> {
+    match read(moment, Tier::Memory) {
+        Ok(found) => return Ok(found),
+        Err(Missed::Failed(error)) => return Err(error),
+        Err(Missed::Disk) => {}
+    }
+    let moment = Arc::clone(moment);
+    let all = move || match read(&moment, Tier::Disk) {
+        Ok(found) => Ok(found),
+        Err(Missed::Failed(error)) => Err(error),
+        Err(Missed::Disk) => Err(Error::Invalid("read from the disk: RocksDB would not".into())),
+    };
+    match tokio::runtime::Handle::try_current() {
+        Ok(runtime) => runtime.spawn_blocking(all).await.map_err(|_| Error::Closed)?,
+        Err(_) => all(),
+    }
+}
+
+impl Snapshot for View {
+    fn read_version(&self) -> Version {
+        self.moment.version()
+    }
+
+    fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Bytes>>> {
+        let partition = self.partition;
+        Box::pin(read(&self.moment, move |moment, tier| moment.get(partition, &key, tier)))
+    }
+
+    fn multi_get(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>>> {
+        let partition = self.partition;
+        Box::pin(read(&self.moment, move |moment, tier| {
+            keys.iter().map(|key| moment.get(partition, key, tier)).collect()
+        }))
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Page>> {
+        let partition = self.partition;
+        Box::pin(read(&self.moment, move |moment, tier| moment.scan(partition, &scan, tier)))
+    }
+}
