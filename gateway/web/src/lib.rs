@@ -8,8 +8,6 @@
 //! This crate renders and parses; it decides no storage semantics. Everything that comes in is hostile: heads, bodies
 //! and XML are bounded in size, depth and time before they are looked at.
 
-#![expect(dead_code, unused_imports, reason = "the S3 operations follow in the next landing")]
-
 mod admin;
 mod config;
 mod metrics;

@@ -6,6 +6,7 @@ use super::date;
 use crate::xml::{Malformed, XmlWriter};
 use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
+use security::chunked::ChunkError;
 use security::sigv4::AuthError;
 use std::borrow::Cow;
 use std::fmt;
@@ -146,6 +147,19 @@ impl fmt::Debug for S3Error {
 impl From<Malformed> for S3Error {
     fn from(error: Malformed) -> Self {
         Self::new(Code::MalformedXML).caused_by(&error)
+    }
+}
+
+impl From<ChunkError> for S3Error {
+    fn from(error: ChunkError) -> Self {
+        Self(Box::new(Inner {
+            status: error.status(),
+            code: error.code(),
+            message: error.message().into(),
+            fields: Vec::new(),
+            headers: HeaderMap::new(),
+            cause: Some(error.to_string()),
+        }))
     }
 }
 

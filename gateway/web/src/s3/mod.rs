@@ -1,42 +1,200 @@
-//! The S3 door.
+//! The S3 door: one request from its head to its answer.
+//!
+//! ```text
+//!   head ─► bounds ─► authenticate ─► route ─► refused headers ─► decide ─► operation ─► answer
+//!                                                                             │
+//!   body ───────────────────────────── read only from here on (100-continue) ─┘
+//! ```
+//!
+//! Invariants: no byte of a body is asked for before its request is authenticated and allowed; every answer carries its
+//! request id; a body that was not read to its end either is (when short) or closes the connection.
 
+mod answer;
+mod body;
 mod code;
 mod date;
 mod error;
+mod guard;
+mod headers;
 mod operation;
+mod ops;
 mod query;
 mod request_id;
 mod route;
 mod target;
 
 use crate::config::Config;
-use crate::metrics::{OperationLabels, RequestLabels};
 use crate::state::State;
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::Full;
+use answer::{Answer, Record, set, set_amz};
+use body::{Pace, RequestBody};
+use error::S3Error;
+use http::header::{CONNECTION, SERVER};
+use http::{HeaderValue, Method, Request, StatusCode, Version, request};
 use hyper::body::Incoming;
+use operation::Operation;
+use query::Query;
 use request_id::RequestId;
+use security::sigv4::{Authenticated, Payload, Policy, RequestHead, authenticate};
 use std::sync::Arc;
+use target::Target;
+
+/// A request that may go on: everything an operation needs besides the body.
+pub(crate) struct Call {
+    config: Arc<Config>,
+    state: Arc<State>,
+    head: request::Parts,
+    target: Target,
+    query: Query,
+    operation: Operation,
+    host: String,
+}
+
+impl Call {
+    /// The host as it would stand in a path-style URL.
+    fn host_without_bucket(&self) -> &str {
+        let bucket = self.target.bucket.as_deref().unwrap_or_default();
+        let path_style = self.head.uri.path().trim_start_matches('/').starts_with(bucket);
+        match self.host.strip_prefix(bucket).and_then(|rest| rest.strip_prefix('.')) {
+            Some(rest) if !path_style && !bucket.is_empty() => rest,
+            _ => &self.host,
+        }
+    }
+}
+
+/// What is known of a request however far it came; the error document and the access log are made of it.
+struct Trace {
+    id: RequestId,
+    method: Method,
+    path: String,
+    target: Target,
+    operation: Option<Operation>,
+    access_key_id: Option<String>,
+    started: std::time::Duration,
+}
 
 /// Answers one request.
-pub(crate) async fn handle(
-    _config: Arc<Config>,
+pub(crate) async fn handle(config: Arc<Config>, state: Arc<State>, request: Request<Incoming>) -> Answer {
+    let (head, incoming) = request.into_parts();
+    let mut trace = Trace {
+        id: RequestId::random(&*state.entropy),
+        method: head.method.clone(),
+        path: head.uri.path().to_owned(),
+        target: Target::default(),
+        operation: None,
+        access_key_id: None,
+        started: state.clock.boottime(),
+    };
+    let version = head.version;
+    let head_headers = head.headers.clone();
+    let pace = Pace::new(state.clock.clone(), &config.limits);
+    let mut body = RequestBody::new(incoming, &head.headers, pace, state.metrics.bytes_in.clone());
+    let outcome = run(config, state.clone(), head, &mut body, &mut trace).await;
+    let reusable = body.settle(&head_headers).await;
+    let (mut answer, code) = match outcome {
+        Ok(answer) => (answer, ""),
+        Err(error) => render(&state, &trace, error),
+    };
+    finish_head(&state, &trace, &mut answer, reusable, version);
+    let record = Record {
+        request_id: trace.id.to_string(),
+        operation: trace.operation,
+        method: trace.method,
+        path: trace.path,
+        status: answer.status(),
+        code,
+        access_key_id: trace.access_key_id,
+        started: trace.started,
+        sent: 0,
+        state,
+    };
+    answer.body_mut().record(record);
+    answer
+}
+
+async fn run(
+    config: Arc<Config>,
     state: Arc<State>,
-    request: Request<Incoming>,
-) -> Response<Full<Bytes>> {
-    let id = RequestId::random(&*state.entropy);
-    drop(request);
-    std::future::ready(()).await;
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::NOT_IMPLEMENTED;
-    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-        response.headers_mut().insert("x-amz-request-id", value);
+    head: request::Parts,
+    body: &mut RequestBody,
+    trace: &mut Trace,
+) -> Result<Answer, S3Error> {
+    guard::check_head(&head, &config.limits)?;
+    let host = guard::host(&head)?.to_owned();
+    trace.target = Target::parse(&host, head.uri.path(), &config.base_domains)?;
+    let query = Query::parse(head.uri.query().unwrap_or_default())?;
+    if head.method == Method::OPTIONS {
+        // A preflight is never signed, and there is no CORS configuration that could allow it.
+        trace.operation = Some(Operation::CorsPreflight);
+        return Err(S3Error::new(code::Code::AccessForbidden)
+            .field("Method", text_of(&head, "access-control-request-method"))
+            .field("ResourceType", if trace.target.key.is_some() { "OBJECT" } else { "BUCKET" }));
     }
-    let m = &state.metrics;
-    m.requests.get_or_create(&RequestLabels { operation: "unknown", status: "5xx" }).inc();
-    m.latency.get_or_create(&OperationLabels { operation: "unknown" }).observe(0.0);
-    m.bytes_in.inc_by(0);
-    m.bytes_out.inc_by(0);
-    response
+    let who = verify(&state, &head)?;
+    if let Authenticated::Signed(signed) = &who {
+        trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
+    }
+    let copies = head.headers.contains_key("x-amz-copy-source");
+    let operation = route::route(&head.method, &trace.target, &query, copies)?;
+    trace.operation = Some(operation);
+    if !security::decide::decide(&who.principal(), operation.action(), state.account).allowed() {
+        return Err(S3Error::new(code::Code::AccessDenied));
+    }
+    guard::check_headers(&head, state.account)?;
+    if let Authenticated::Signed(signed) = &who {
+        body.expect(&signed.payload, &head.headers)?;
+    }
+    let call = Call { config, state, head, target: trace.target.clone(), query, operation, host };
+    ops::dispatch(&call, body).await
+}
+
+fn text_of(head: &request::Parts, name: &str) -> String {
+    head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
+
+fn verify(state: &State, head: &request::Parts) -> Result<Authenticated, S3Error> {
+    let request = RequestHead {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+    };
+    let policy = Policy::new(&state.region, state.clock.now(), &state.signing_keys);
+    Ok(authenticate(&request, &*state.credentials, &policy)?)
+}
+
+/// The error as its document; HEAD and 304 have none.
+fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str) {
+    let Target { bucket, key } = &trace.target;
+    let error = error.about(bucket.as_deref(), key.as_deref(), &state.region);
+    if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
+        tracing::error!(
+            request_id = %trace.id,
+            operation = trace.operation.map_or("Unknown", Operation::name),
+            code = error.code(),
+            cause = error.cause().unwrap_or("none given"),
+            "failed to answer a request"
+        );
+    }
+    let bare = trace.method == Method::HEAD || error.status() == StatusCode::NOT_MODIFIED;
+    let mut answer = if bare {
+        answer::empty(error.status())
+    } else {
+        let document = error.document(&trace.target.resource(), trace.id.as_str(), &state.host_id);
+        answer::xml(error.status(), document)
+    };
+    answer.headers_mut().extend(error.headers().clone());
+    if error.code() == "AuthorizationHeaderMalformed" {
+        set_amz(answer.headers_mut(), "x-amz-bucket-region", &state.region);
+    }
+    (answer, error.code())
+}
+
+fn finish_head(state: &State, trace: &Trace, answer: &mut Answer, reusable: bool, version: Version) {
+    let headers = answer.headers_mut();
+    set_amz(headers, "x-amz-request-id", trace.id.as_str());
+    set_amz(headers, "x-amz-id-2", &state.host_id);
+    set(headers, SERVER, "firn");
+    if !reusable || version == Version::HTTP_10 {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
 }

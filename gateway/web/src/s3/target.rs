@@ -76,21 +76,17 @@ mod tests {
         (bucket, key)
     }
 
-    fn some(text: &str) -> Option<String> {
-        Some(text.to_owned())
-    }
-
     #[test]
     fn path_and_virtual_host_style() {
         assert_eq!(target("127.0.0.1:9000", "/"), (None, None));
-        assert_eq!(target("127.0.0.1:9000", "/b"), (some("b"), None));
-        assert_eq!(target("127.0.0.1:9000", "/b/"), (some("b"), None));
-        assert_eq!(target("localhost:9000", "/b/k"), (some("b"), some("k")));
-        assert_eq!(target("s3.localhost", "/b/k"), (some("b"), some("k")));
-        assert_eq!(target("my.buck.s3.localhost:9000", "/"), (some("my.buck"), None));
-        assert_eq!(target("B.S3.localhost", "/k/l"), (some("b"), some("k/l")));
-        assert_eq!(target("buck.localhost:9000", "/k"), (some("buck"), some("k")));
-        assert_eq!(target("[::1]:9000", "/b/k"), (some("b"), some("k")));
+        assert_eq!(target("127.0.0.1:9000", "/b"), (Some("b".to_owned()), None));
+        assert_eq!(target("127.0.0.1:9000", "/b/"), (Some("b".to_owned()), None));
+        assert_eq!(target("localhost:9000", "/b/k"), (Some("b".to_owned()), Some("k".to_owned())));
+        assert_eq!(target("s3.localhost", "/b/k"), (Some("b".to_owned()), Some("k".to_owned())));
+        assert_eq!(target("my.buck.s3.localhost:9000", "/"), (Some("my.buck".to_owned()), None));
+        assert_eq!(target("B.S3.localhost", "/k/l"), (Some("b".to_owned()), Some("k/l".to_owned())));
+        assert_eq!(target("buck.localhost:9000", "/k"), (Some("buck".to_owned()), Some("k".to_owned())));
+        assert_eq!(target("[::1]:9000", "/b/k"), (Some("b".to_owned()), Some("k".to_owned())));
     }
 
     #[test]
@@ -106,7 +102,7 @@ mod tests {
             ("/b/%C3%A9", "é"),
             ("/b/%00", "\0"),
         ] {
-            assert_eq!(target("h", path).1, some(key), "{path}");
+            assert_eq!(target("h", path).1.as_deref(), Some(key), "{path}");
         }
         for bad in ["*", "//k", "/b/%", "/b/%ff", "/%zz"] {
             Target::parse("h", bad, &[]).unwrap_err();

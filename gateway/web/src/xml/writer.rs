@@ -71,6 +71,11 @@ impl XmlWriter {
         self.end();
     }
 
+    /// Text directly in the element that is open.
+    pub(crate) fn root_text(&mut self, value: &str) {
+        escape_into(&mut self.out, value);
+    }
+
     /// A child without content: `<Prefix/>`, as S3 has it.
     pub(crate) fn empty(&mut self, name: &'static str) {
         self.out.push('<');

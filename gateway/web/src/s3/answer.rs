@@ -1,0 +1,182 @@
+//! The answer on its way out: bodies that stream, and the record of them in the access log.
+//!
+//! A small object goes out in one write with its head: its only piece is polled together with it. An error in the middle
+//! of a body cuts the connection, so that a client never takes half an object for a whole one.
+
+use super::operation::Operation;
+use crate::metrics::{OperationLabels, RequestLabels};
+use crate::state::State;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use objectstore::BodyStream;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// What is sent.
+enum Content {
+    Nothing,
+    Whole(Bytes),
+    Stream { stream: BodyStream, left: u64 },
+}
+
+/// An answer's body.
+pub(crate) struct AnswerBody {
+    content: Content,
+    record: Option<Record>,
+}
+
+/// An answer on its way out.
+pub(crate) type Answer = Response<AnswerBody>;
+
+/// An answer without a body.
+pub(crate) fn empty(status: StatusCode) -> Answer {
+    respond(status, Content::Nothing)
+}
+
+/// An XML answer.
+pub(crate) fn xml(status: StatusCode, document: String) -> Answer {
+    let mut answer = respond(status, Content::Whole(document.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    answer
+}
+
+/// An object's bytes.
+pub(crate) fn stream(status: StatusCode, stream: BodyStream, length: u64) -> Answer {
+    let content = if length == 0 { Content::Nothing } else { Content::Stream { stream, left: length } };
+    respond(status, content)
+}
+
+fn respond(status: StatusCode, content: Content) -> Answer {
+    let mut answer = Response::new(AnswerBody { content, record: None });
+    *answer.status_mut() = status;
+    answer
+}
+
+/// Sets a header from text; text that no header can carry is left out.
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+        headers.insert(name, value);
+    }
+}
+
+/// Sets a header by a name known at compile time.
+pub(crate) fn set_amz(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    set(headers, HeaderName::from_static(name), value);
+}
+
+impl AnswerBody {
+    /// Has the answer counted and logged once it is out.
+    pub(crate) fn record(&mut self, record: Record) {
+        self.record = Some(record);
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = objectstore::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, objectstore::Error>>> {
+        let this = self.get_mut();
+        let piece = match &mut this.content {
+            Content::Nothing => return Poll::Ready(None),
+            Content::Whole(_) => match std::mem::replace(&mut this.content, Content::Nothing) {
+                Content::Whole(bytes) => bytes,
+                _ => return Poll::Ready(None),
+            },
+            Content::Stream { stream, left } => match ready!(stream.as_mut().poll_next(cx)) {
+                Some(Ok(bytes)) => {
+                    *left = left.saturating_sub(bytes.len() as u64);
+                    if *left == 0 {
+                        this.content = Content::Nothing;
+                    }
+                    bytes
+                }
+                Some(Err(error)) => {
+                    if let Some(record) = &mut this.record {
+                        record.failed(&error);
+                    }
+                    this.content = Content::Nothing;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => return Poll::Ready(None),
+            },
+        };
+        if let Some(record) = &mut this.record {
+            record.sent += piece.len() as u64;
+        }
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.content, Content::Nothing)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Nothing => SizeHint::with_exact(0),
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Stream { left, .. } => SizeHint::with_exact(*left),
+        }
+    }
+}
+
+/// One line of the access log, written when the answer's body is done with. Never a query: it may hold a signature.
+pub(crate) struct Record {
+    pub(crate) state: Arc<State>,
+    pub(crate) request_id: String,
+    pub(crate) operation: Option<Operation>,
+    pub(crate) method: http::Method,
+    pub(crate) path: String,
+    pub(crate) status: StatusCode,
+    pub(crate) code: &'static str,
+    pub(crate) access_key_id: Option<String>,
+    pub(crate) started: Duration,
+    pub(crate) sent: u64,
+}
+
+impl Record {
+    fn failed(&self, error: &objectstore::Error) {
+        tracing::error!(
+            request_id = %self.request_id,
+            %error,
+            "failed to send the rest of an object; the connection is cut"
+        );
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let took = self.state.clock.boottime().saturating_sub(self.started);
+        let operation = self.operation.map_or("Unknown", Operation::name);
+        let metrics = &self.state.metrics;
+        let status = match self.status.as_u16() {
+            100..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            _ => "5xx",
+        };
+        metrics.requests.get_or_create(&RequestLabels { operation, status }).inc();
+        metrics.latency.get_or_create(&OperationLabels { operation }).observe(took.as_secs_f64());
+        metrics.bytes_out.inc_by(self.sent);
+        tracing::info!(
+            target: "firn::access",
+            request_id = %self.request_id,
+            operation,
+            method = %self.method,
+            path = %self.path,
+            status = self.status.as_u16(),
+            code = self.code,
+            access_key_id = self.access_key_id.as_deref().unwrap_or("-"),
+            bytes_sent = self.sent,
+            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
+}

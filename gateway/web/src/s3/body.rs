@@ -1,0 +1,294 @@
+//! The request's body on its way in: unframed, timed, verified, and never more than a piece of it in memory.
+//!
+//! ```text
+//!   hyper frame ─► [aws-chunked decoder] ─► SHA-256 of the payload ─► next() ─► the operation
+//! ```
+//!
+//! The last piece is given out only after everything before it is proven: the payload's SHA-256, or the chunk and
+//! trailer signatures. An operation that has seen `None` has a body that is whole.
+
+use super::code::Code;
+use super::error::S3Error;
+use crate::config::Limits;
+use aws_lc_rs::digest;
+use bytes::{Bytes, BytesMut};
+use engine::clock::Clock;
+use engine::unit::ByteCount;
+use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, EXPECT};
+use hyper::body::{Body, Incoming};
+use prometheus_client::metrics::counter::Counter;
+use security::chunked::{ChunkError, Decoder, Event};
+use security::sigv4::{AuthError, Payload};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+/// Bytes that are read and dropped to keep a connection whose request was answered before its body ended.
+const DRAIN_MAX: u64 = 256 << 10;
+/// How long that may take.
+const DRAIN_WINDOW: Duration = Duration::from_secs(1);
+
+/// A body on its way in.
+pub(crate) struct RequestBody {
+    incoming: Incoming,
+    input: Bytes,
+    decoder: Option<Decoder>,
+    expected_hash: Option<[u8; 32]>,
+    hash: digest::Context,
+    trailers: HeaderMap,
+    length: Option<ByteCount>,
+    pace: Pace,
+    counter: Counter,
+    received: u64,
+    polled: bool,
+    ended: bool,
+}
+
+impl RequestBody {
+    /// Wraps what hyper hands over. Nothing is asked of the client yet.
+    pub(crate) fn new(incoming: Incoming, headers: &HeaderMap, pace: Pace, counter: Counter) -> Self {
+        Self {
+            ended: incoming.is_end_stream(),
+            incoming,
+            input: Bytes::new(),
+            decoder: None,
+            expected_hash: None,
+            hash: digest::Context::new(&digest::SHA256),
+            trailers: HeaderMap::new(),
+            length: content_length(headers),
+            pace,
+            counter,
+            received: 0,
+            polled: false,
+        }
+    }
+
+    /// Tells what the signature says about the body.
+    pub(crate) fn expect(&mut self, payload: &Payload, headers: &HeaderMap) -> Result<(), S3Error> {
+        self.decoder = Decoder::for_request(payload, headers)?;
+        if self.decoder.is_some() {
+            self.length = decoded_length(headers);
+            self.ended = false;
+        }
+        if let Payload::Sha256(hash) = payload {
+            self.expected_hash = Some(*hash);
+        }
+        Ok(())
+    }
+
+    /// Bytes of the body proper, where the request says it.
+    pub(crate) fn length(&self) -> Option<ByteCount> {
+        self.length
+    }
+
+    /// The trailers of an aws-chunked body; complete once [`RequestBody::next`] has answered `None`.
+    pub(crate) fn trailers(&self) -> &HeaderMap {
+        &self.trailers
+    }
+
+    /// The next piece; `None` when the body is whole and proven.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, S3Error> {
+        while !self.ended {
+            if let Some(decoder) = &mut self.decoder {
+                match decoder.push(&mut self.input)? {
+                    Event::Data(data) => return Ok(Some(data)),
+                    Event::End { trailers } => {
+                        self.trailers = trailers;
+                        self.expect_nothing_more().await?;
+                        self.ended = true;
+                    }
+                    Event::NeedMore => match self.frame().await? {
+                        Some(input) => self.input = input,
+                        None => return Err(ChunkError::Incomplete.into()),
+                    },
+                }
+                continue;
+            }
+            match self.frame().await? {
+                Some(data) if data.is_empty() => {}
+                Some(data) => {
+                    if self.expected_hash.is_some() {
+                        self.hash.update(&data);
+                    }
+                    return Ok(Some(data));
+                }
+                None => self.ended = true,
+            }
+        }
+        self.check_hash()?;
+        Ok(None)
+    }
+
+    fn check_hash(&mut self) -> Result<(), S3Error> {
+        let Some(expected) = self.expected_hash.take() else { return Ok(()) };
+        let hash = std::mem::replace(&mut self.hash, digest::Context::new(&digest::SHA256)).finish();
+        match <[u8; 32]>::try_from(hash.as_ref()) {
+            Ok(computed) if computed == expected => Ok(()),
+            Ok(computed) => Err(AuthError::content_sha256_mismatch(&expected, &computed).into()),
+            Err(_) => Err(S3Error::new(Code::InternalError)),
+        }
+    }
+
+    /// After the last chunk nothing may follow, neither in the decoder's input nor in the frames behind it.
+    async fn expect_nothing_more(&mut self) -> Result<(), S3Error> {
+        loop {
+            let decoder = self.decoder.as_mut().ok_or_else(|| S3Error::new(Code::InternalError))?;
+            match decoder.push(&mut self.input)? {
+                Event::NeedMore => {}
+                Event::Data(_) | Event::End { .. } => return Err(S3Error::new(Code::IncompleteBody)),
+            }
+            match self.frame().await? {
+                Some(input) => self.input = input,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// All of a small body.
+    pub(crate) async fn collect(&mut self, max: ByteCount) -> Result<Bytes, S3Error> {
+        let too_large = || S3Error::new(Code::MaxMessageLengthExceeded).field("MaxMessageLengthBytes", max.get().to_string());
+        if self.length.is_some_and(|length| length > max) {
+            return Err(too_large());
+        }
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let mut all = BytesMut::from(&*first);
+        let mut piece = Some(second);
+        while let Some(data) = piece {
+            if ByteCount::from(all.len() + data.len()) > max {
+                return Err(too_large());
+            }
+            all.extend_from_slice(&data);
+            piece = self.next().await?;
+        }
+        Ok(all.freeze())
+    }
+
+    /// The next frame as it came.
+    async fn frame(&mut self) -> Result<Option<Bytes>, S3Error> {
+        self.polled = true;
+        loop {
+            let (incoming, pace) = (&mut self.incoming, &mut self.pace);
+            let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
+                Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+                Poll::Pending => pace.poll_expired(cx).map(Err),
+            })
+            .await;
+            match frame {
+                Ok(Some(Ok(frame))) => {
+                    // HTTP's own trailers mean nothing here and are dropped.
+                    let Ok(data) = frame.into_data() else { continue };
+                    self.received += data.len() as u64;
+                    self.pace.progress(data.len() as u64);
+                    self.counter.inc_by(data.len() as u64);
+                    return Ok(Some(data));
+                }
+                Ok(Some(Err(_))) => return Err(S3Error::new(Code::IncompleteBody)),
+                Ok(None) => return Ok(None),
+                Err(()) => return Err(S3Error::new(Code::RequestTimeout)),
+            }
+        }
+    }
+
+    /// Called when the answer is ready: reads what little is left, so that the connection can be used again. `false`: it
+    /// cannot, and the answer has to say so.
+    pub(crate) async fn settle(&mut self, headers: &HeaderMap) -> bool {
+        if self.incoming.is_end_stream() {
+            return true;
+        }
+        let waits_for_continue = !self.polled && headers.contains_key(EXPECT);
+        let announced = content_length(headers).map(ByteCount::get);
+        let left = announced.map(|length| length.saturating_sub(self.received));
+        if waits_for_continue || left.is_none_or(|left| left > DRAIN_MAX) {
+            return false;
+        }
+        self.pace.window = DRAIN_WINDOW;
+        self.pace.nap = None;
+        loop {
+            match self.frame().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn content_length(headers: &HeaderMap) -> Option<ByteCount> {
+    number(headers, CONTENT_LENGTH.as_str()).map(ByteCount::new)
+}
+
+fn decoded_length(headers: &HeaderMap) -> Option<ByteCount> {
+    number(headers, "x-amz-decoded-content-length").map(ByteCount::new)
+}
+
+/// Gives up on a body that comes too slowly: each window of waiting must bring its minimum.
+pub(crate) struct Pace {
+    clock: Arc<dyn Clock>,
+    window: Duration,
+    least: u64,
+    arrived: u64,
+    /// Runs while the body waits; one allocation a window at most.
+    nap: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Pace {
+    pub(crate) fn new(clock: Arc<dyn Clock>, limits: &Limits) -> Self {
+        let (window, least) = (limits.body_idle_timeout, limits.body_window_min.get());
+        Self { clock, window, least, arrived: 0, nap: None }
+    }
+
+    fn progress(&mut self, bytes: u64) {
+        self.arrived = self.arrived.saturating_add(bytes);
+    }
+
+    /// Ready when a whole window brought too little.
+    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(nap) = &mut self.nap {
+                ready!(nap.as_mut().poll(cx));
+                if self.arrived < self.least {
+                    return Poll::Ready(());
+                }
+            }
+            let (clock, window) = (self.clock.clone(), self.window);
+            self.arrived = 0;
+            self.nap = Some(Box::pin(async move { clock.sleep(window).await }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Pace;
+    use crate::config::Limits;
+    use engine::clock::{ManualClock, Timestamp};
+    use std::future::poll_fn;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_body_must_bring_its_minimum_in_every_window() {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
+        let limits = Limits { body_idle_timeout: Duration::from_secs(10), ..Limits::default() };
+        let mut pace = Pace::new(clock.clone(), &limits);
+        let mut expired = Box::pin(poll_fn(|cx| pace.poll_expired(cx)));
+        assert!(futures_util::poll!(&mut expired).is_pending());
+        clock.advance(Duration::from_secs(9));
+        assert!(futures_util::poll!(&mut expired).is_pending());
+        drop(expired);
+        pace.progress(limits.body_window_min.get());
+        clock.advance(Duration::from_secs(2));
+        let mut expired = Box::pin(poll_fn(|cx| pace.poll_expired(cx)));
+        assert!(futures_util::poll!(&mut expired).is_pending(), "the first window brought enough");
+        clock.advance(Duration::from_secs(10));
+        assert!(futures_util::poll!(&mut expired).is_ready(), "the second brought nothing");
+    }
+}

@@ -1,0 +1,219 @@
+//! What is refused by its head alone: sizes, framing, and headers whose function is not there.
+//!
+//! A header that changes what a write means is never ignored: on writes, an `x-amz-*` header that is not on the list of
+//! known ones is refused by name, so that an SDK newer than this code is told the truth.
+
+use super::code::Code;
+use super::error::S3Error;
+use super::headers::text;
+use crate::config::Limits;
+use engine::unit::ByteCount;
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Version, request};
+use security::AccountId;
+
+/// Bytes of a request's path and query.
+const URI_MAX: usize = 16 << 10;
+
+/// Size and framing.
+pub(crate) fn check_head(head: &request::Parts, limits: &Limits) -> Result<(), S3Error> {
+    let uri = head.uri.path_and_query().map_or(0, |text| text.as_str().len());
+    if uri > URI_MAX {
+        return Err(S3Error::new(Code::RequestURITooLong).field("MaxURILengthBytes", URI_MAX.to_string()));
+    }
+    let size = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
+    if ByteCount::from(size) > limits.header_section_max {
+        return Err(S3Error::new(Code::RequestHeaderSectionTooLarge)
+            .field("MaxSizeAllowed", limits.header_section_max.get().to_string()));
+    }
+    check_framing(&head.headers)
+}
+
+/// One way to say where the body ends. hyper has already refused the worst; here goes what would still be ambiguous.
+fn check_framing(headers: &HeaderMap) -> Result<(), S3Error> {
+    let encodings: Vec<_> = headers.get_all(TRANSFER_ENCODING).iter().collect();
+    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
+    let chunked_only = |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    match encodings.as_slice() {
+        [] if lengths <= 1 => Ok(()),
+        [only] if chunked_only(only) && lengths == 0 => Ok(()),
+        [_, ..] if lengths == 0 => Err(S3Error::unsupported_header("Transfer-Encoding")),
+        _ => Err(S3Error::with(Code::InvalidRequest, "The request's framing is ambiguous.")),
+    }
+}
+
+/// The host that was asked for: exactly one, as HTTP/1.1 demands; an absolute request target's goes before it.
+pub(crate) fn host(head: &request::Parts) -> Result<&str, S3Error> {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let refused = |text| Err(S3Error::with(Code::InvalidRequest, text));
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => match host.to_str() {
+            Ok(host) => Ok(host),
+            Err(_) => refused("The Host header is not readable."),
+        },
+        (None, None) if head.version == Version::HTTP_10 => Ok(""),
+        (None, None) => refused("Missing required header for this request: Host"),
+        _ => refused("The Host header was given more than once."),
+    }
+}
+
+/// Headers that writes may carry. What of them is not honoured is checked by value below.
+const KNOWN: &[&str] = &[
+    "x-amz-abort-date",
+    "x-amz-acl",
+    "x-amz-bucket-object-lock-enabled",
+    "x-amz-bypass-governance-retention",
+    "x-amz-checksum-algorithm",
+    "x-amz-checksum-type",
+    "x-amz-content-sha256",
+    "x-amz-copy-source",
+    "x-amz-copy-source-if-match",
+    "x-amz-copy-source-if-modified-since",
+    "x-amz-copy-source-if-none-match",
+    "x-amz-copy-source-if-unmodified-since",
+    "x-amz-copy-source-range",
+    "x-amz-date",
+    "x-amz-decoded-content-length",
+    "x-amz-expected-bucket-owner",
+    "x-amz-metadata-directive",
+    "x-amz-mp-object-size",
+    "x-amz-object-ownership",
+    "x-amz-request-payer",
+    "x-amz-sdk-checksum-algorithm",
+    "x-amz-security-token",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-bucket-key-enabled",
+    "x-amz-source-expected-bucket-owner",
+    "x-amz-storage-class",
+    "x-amz-tagging-directive",
+    "x-amz-trailer",
+    "x-amz-user-agent",
+    "x-amz-website-redirect-location",
+];
+
+/// Headers whose function is not there, whatever the method.
+const REFUSED_PREFIXES: &[&str] =
+    &["x-amz-server-side-encryption-customer-", "x-amz-copy-source-server-side-encryption-customer-"];
+
+/// Refuses headers that would change what the request means.
+pub(crate) fn check_headers(head: &request::Parts, account: AccountId) -> Result<(), S3Error> {
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    for name in head.headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
+        if REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(S3Error::unsupported_header(name));
+        }
+        if name.starts_with("x-amz-grant-") {
+            return Err(S3Error::new(Code::AccessControlListNotSupported));
+        }
+        let free = name.starts_with("x-amz-meta-") || name.starts_with("x-amz-checksum-");
+        if !reads && !free && !KNOWN.contains(&name) {
+            return Err(S3Error::unsupported_header(name));
+        }
+    }
+    check_values(&head.headers)?;
+    for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
+        if text(&head.headers, name)?.is_some_and(|owner| owner != account.to_string()) {
+            return Err(S3Error::new(Code::AccessDenied));
+        }
+    }
+    Ok(())
+}
+
+fn check_values(headers: &HeaderMap) -> Result<(), S3Error> {
+    match text(headers, "x-amz-server-side-encryption")? {
+        None | Some("AES256") => {}
+        Some("aws:kms" | "aws:kms:dsse") => {
+            return Err(S3Error::unsupported_header("x-amz-server-side-encryption"));
+        }
+        Some(other) => {
+            return Err(S3Error::new(Code::InvalidEncryptionAlgorithmError)
+                .field("ArgumentName", "x-amz-server-side-encryption")
+                .field("ArgumentValue", other));
+        }
+    }
+    match text(headers, "x-amz-acl")? {
+        // Without access lists everything is the owner's alone, which is what these two ask for.
+        None | Some("private" | "bucket-owner-full-control") => {}
+        Some(_) => return Err(S3Error::new(Code::AccessControlListNotSupported)),
+    }
+    for (name, harmless) in [
+        ("x-amz-bucket-object-lock-enabled", "false"),
+        ("x-amz-server-side-encryption-bucket-key-enabled", "false"),
+        ("x-amz-object-ownership", "BucketOwnerEnforced"),
+        ("x-amz-tagging-directive", "COPY"),
+    ] {
+        if text(headers, name)?.is_some_and(|value| !value.eq_ignore_ascii_case(harmless)) {
+            return Err(S3Error::unsupported_header(name));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_framing, check_head, check_headers, host};
+    use crate::config::Limits;
+    use http::{Request, request};
+
+    fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> request::Parts {
+        let builder = Request::builder().method(method).uri(uri);
+        let builder = headers.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+        builder.body(()).unwrap().into_parts().0
+    }
+
+    fn refused(method: &str, headers: &[(&str, &str)]) -> &'static str {
+        let account = "111122223333".parse().unwrap();
+        check_headers(&head(method, "/b/k", headers), account).map_or_else(|error| error.code(), |()| "")
+    }
+
+    #[test]
+    fn headers_that_change_the_meaning_are_refused_by_name() {
+        for (headers, code) in [
+            (("x-amz-server-side-encryption", "AES256"), ""),
+            (("x-amz-acl", "private"), ""),
+            (("x-amz-meta-a", "b"), ""),
+            (("x-amz-expected-bucket-owner", "111122223333"), ""),
+            (("x-amz-server-side-encryption", "aws:kms"), "NotImplemented"),
+            (("x-amz-server-side-encryption", "ROT13"), "InvalidEncryptionAlgorithmError"),
+            (("x-amz-server-side-encryption-customer-key", "k"), "NotImplemented"),
+            (("x-amz-server-side-encryption-aws-kms-key-id", "k"), "NotImplemented"),
+            (("x-amz-object-lock-mode", "COMPLIANCE"), "NotImplemented"),
+            (("x-amz-object-lock-legal-hold", "ON"), "NotImplemented"),
+            (("x-amz-bucket-object-lock-enabled", "true"), "NotImplemented"),
+            (("x-amz-tagging", "a=b"), "NotImplemented"),
+            (("x-amz-write-offset-bytes", "5"), "NotImplemented"),
+            (("x-amz-invented-tomorrow", "1"), "NotImplemented"),
+            (("x-amz-acl", "public-read"), "AccessControlListNotSupported"),
+            (("x-amz-grant-read", "id=1"), "AccessControlListNotSupported"),
+            (("x-amz-expected-bucket-owner", "444455556666"), "AccessDenied"),
+        ] {
+            assert_eq!(refused("PUT", &[headers]), code, "{headers:?}");
+        }
+        assert_eq!(refused("GET", &[("x-amz-invented-tomorrow", "1")]), "");
+        assert_eq!(refused("GET", &[("x-amz-server-side-encryption-customer-key", "1")]), "NotImplemented");
+    }
+
+    #[test]
+    fn framing_is_said_once() {
+        let code = |headers: &[(&str, &str)]| {
+            check_framing(&head("PUT", "/", headers).headers).map_or_else(|error| error.code(), |()| "")
+        };
+        assert_eq!(code(&[("content-length", "3")]), "");
+        assert_eq!(code(&[("transfer-encoding", "chunked")]), "");
+        assert_eq!(code(&[("transfer-encoding", "gzip, chunked")]), "NotImplemented");
+        assert_eq!(code(&[("transfer-encoding", "chunked"), ("content-length", "3")]), "InvalidRequest");
+        assert_eq!(code(&[("content-length", "3"), ("content-length", "4")]), "InvalidRequest");
+    }
+
+    #[test]
+    fn sizes_and_hosts_are_bounded() {
+        let limits = Limits::default();
+        let code = |head: &request::Parts| check_head(head, &limits).map_or_else(|error| error.code(), |()| "");
+        assert_eq!(code(&head("GET", "/b", &[("a", "b")])), "");
+        assert_eq!(code(&head("GET", "/b", &[("a", &"b".repeat(8 << 10))])), "RequestHeaderSectionTooLarge");
+        assert_eq!(code(&head("GET", &format!("/{}", "b".repeat(16 << 10)), &[])), "RequestURITooLong");
+        assert!(host(&head("GET", "/", &[])).is_err());
+        assert!(host(&head("GET", "/", &[("host", "a"), ("host", "b")])).is_err());
+        assert_eq!(host(&head("GET", "/", &[("host", "a:1")])).unwrap(), "a:1");
+    }
+}

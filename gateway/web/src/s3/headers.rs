@@ -1,0 +1,266 @@
+//! Request headers as the store's types. Every reader refuses what it does not understand.
+
+use super::code::Code;
+use super::date;
+use super::error::S3Error;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::{
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES, HeaderName,
+    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+};
+use objectstore::{
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETagMatch, Metadata, RangeSpec, ReadConditions, StorageClass,
+    SystemMetadata, UserMetadata, WriteConditions,
+};
+
+const USER_PREFIX: &str = "x-amz-meta-";
+const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
+
+/// A header's text; one that is not text is refused.
+pub(crate) fn text<'a>(headers: &'a HeaderMap, name: impl AsRef<str>) -> Result<Option<&'a str>, S3Error> {
+    let name = name.as_ref();
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    std::str::from_utf8(value.as_bytes())
+        .map(|text| Some(text.trim()))
+        .map_err(|_| S3Error::argument(name, "", "The header is not UTF-8 text"))
+}
+
+/// Content headers and user metadata.
+pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
+    let stored = |name: HeaderName| text(headers, name).map(|value| value.map(str::to_owned));
+    let system = SystemMetadata {
+        content_type: stored(CONTENT_TYPE)?.filter(|value| !value.is_empty()),
+        content_encoding: text(headers, CONTENT_ENCODING)?.and_then(without_aws_chunked),
+        content_language: stored(CONTENT_LANGUAGE)?,
+        content_disposition: stored(CONTENT_DISPOSITION)?,
+        cache_control: stored(CACHE_CONTROL)?,
+        expires: stored(EXPIRES)?,
+        website_redirect: text(headers, "x-amz-website-redirect-location")?.map(str::to_owned),
+    };
+    let mut user = UserMetadata::new();
+    for name in headers.keys() {
+        if let Some(short) = name.as_str().strip_prefix(USER_PREFIX).filter(|short| !short.is_empty()) {
+            user.insert(short.to_owned(), text(headers, name)?.unwrap_or_default().to_owned());
+        }
+    }
+    Ok(Metadata { system, user })
+}
+
+/// The transfer's own encoding is not the object's.
+fn without_aws_chunked(value: &str) -> Option<String> {
+    let kept: Vec<&str> =
+        value.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked")).collect();
+    Some(kept.join(",")).filter(|kept| !kept.is_empty())
+}
+
+/// The class asked for. The archive classes need a vault, which is not there: they are refused, not pretended.
+pub(crate) fn storage_class(headers: &HeaderMap) -> Result<Option<StorageClass>, S3Error> {
+    let Some(name) = text(headers, "x-amz-storage-class")? else { return Ok(None) };
+    let class: StorageClass = name
+        .parse()
+        .map_err(|_| S3Error::new(Code::InvalidStorageClass).field("StorageClassRequested", name))?;
+    match class {
+        StorageClass::Glacier | StorageClass::DeepArchive => {
+            Err(S3Error::unsupported_header("x-amz-storage-class").field("StorageClassRequested", name))
+        }
+        other => Ok(Some(other)),
+    }
+}
+
+/// Conditions of a GET or HEAD.
+pub(crate) fn read_conditions(headers: &HeaderMap) -> Result<ReadConditions, S3Error> {
+    conditions(headers, [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE])
+}
+
+/// Conditions on a copy's source.
+pub(crate) fn copy_source_conditions(headers: &HeaderMap) -> Result<ReadConditions, S3Error> {
+    conditions(headers, [
+        HeaderName::from_static("x-amz-copy-source-if-match"),
+        HeaderName::from_static("x-amz-copy-source-if-none-match"),
+        HeaderName::from_static("x-amz-copy-source-if-modified-since"),
+        HeaderName::from_static("x-amz-copy-source-if-unmodified-since"),
+    ])
+}
+
+fn conditions(headers: &HeaderMap, names: [HeaderName; 4]) -> Result<ReadConditions, S3Error> {
+    let [matches, none_match, modified, unmodified] = names;
+    Ok(ReadConditions {
+        if_match: text(headers, matches)?.map(ETagMatch::parse),
+        if_none_match: text(headers, none_match)?.map(ETagMatch::parse),
+        if_modified_since: text(headers, modified)?.and_then(date::parse_http),
+        if_unmodified_since: text(headers, unmodified)?.and_then(date::parse_http),
+    })
+}
+
+/// Conditions of a write.
+pub(crate) fn write_conditions(headers: &HeaderMap) -> Result<WriteConditions, S3Error> {
+    let if_none_match = text(headers, IF_NONE_MATCH)?;
+    if if_none_match.is_some_and(|value| value != "*") {
+        return Err(S3Error::unsupported_header("If-None-Match"));
+    }
+    let if_match = text(headers, IF_MATCH)?;
+    if if_match.is_some() && if_none_match.is_some() {
+        return Err(S3Error::unsupported_header("If-Match").field("AdditionalMessage", "with If-None-Match"));
+    }
+    Ok(WriteConditions {
+        if_match: if_match.map(ETagMatch::parse),
+        if_none_match: if_none_match.map(ETagMatch::parse),
+    })
+}
+
+/// The Range header. One that is not of the form `bytes=…` with one range is as good as none (RFC 9110, and S3).
+pub(crate) fn range(headers: &HeaderMap) -> Option<RangeSpec> {
+    let value = headers.get(RANGE)?.to_str().ok()?.trim();
+    let (unit, spec) = value.split_once('=')?;
+    if unit.trim().eq_ignore_ascii_case("bytes") { range_spec(spec.trim()) } else { None }
+}
+
+/// `first-last`, `first-` or `-suffix`.
+fn range_spec(spec: &str) -> Option<RangeSpec> {
+    let digits = |text: &str| -> Option<u64> {
+        // Beyond the largest number is beyond any object.
+        let all = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+        all.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    match spec.split_once('-')? {
+        ("", suffix) => digits(suffix).map(RangeSpec::Suffix),
+        (first, "") => digits(first).map(|first| RangeSpec::From { first, last: None }),
+        (first, last) => {
+            let (first, last) = (digits(first)?, digits(last)?);
+            (first <= last).then_some(RangeSpec::From { first, last: Some(last) })
+        }
+    }
+}
+
+/// `x-amz-copy-source-range`: exactly `bytes=first-last`.
+pub(crate) fn copy_source_range(headers: &HeaderMap) -> Result<Option<RangeSpec>, S3Error> {
+    const NAME: &str = "x-amz-copy-source-range";
+    let Some(value) = text(headers, NAME)? else { return Ok(None) };
+    match value.strip_prefix("bytes=").and_then(range_spec) {
+        Some(range @ RangeSpec::From { last: Some(_), .. }) => Ok(Some(range)),
+        _ => Err(S3Error::argument(
+            NAME,
+            value,
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the \
+             zero-based offsets of the first and last bytes to copy",
+        )),
+    }
+}
+
+/// Content-MD5.
+pub(crate) fn content_md5(headers: &HeaderMap) -> Result<Option<[u8; 16]>, S3Error> {
+    let Some(value) = text(headers, "content-md5")? else { return Ok(None) };
+    let digest = STANDARD.decode(value).ok().and_then(|raw| raw.try_into().ok());
+    digest.map(Some).ok_or_else(|| S3Error::new(Code::InvalidDigest).field("Content-MD5", value))
+}
+
+/// An additional checksum as the request announces it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// Which one is to be computed.
+    pub(crate) algorithm: Option<ChecksumAlgorithm>,
+    /// Its value, when it stands in a header; else it comes in a trailer, or not at all.
+    pub(crate) value: Option<ChecksumValue>,
+}
+
+fn header_name(algorithm: ChecksumAlgorithm) -> &'static str {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 => "x-amz-checksum-crc32",
+        ChecksumAlgorithm::Crc32C => "x-amz-checksum-crc32c",
+        ChecksumAlgorithm::Crc64Nvme => "x-amz-checksum-crc64nvme",
+        ChecksumAlgorithm::Sha1 => "x-amz-checksum-sha1",
+        ChecksumAlgorithm::Sha256 => "x-amz-checksum-sha256",
+        ChecksumAlgorithm::Sha512 => "x-amz-checksum-sha512",
+        ChecksumAlgorithm::Md5 => "x-amz-checksum-md5",
+        ChecksumAlgorithm::XxHash64 => "x-amz-checksum-xxhash64",
+        ChecksumAlgorithm::XxHash3 => "x-amz-checksum-xxhash3",
+        ChecksumAlgorithm::XxHash128 => "x-amz-checksum-xxhash128",
+    }
+}
+
+/// The header that carries a checksum of this algorithm.
+pub(crate) fn checksum_header(algorithm: ChecksumAlgorithm) -> HeaderName {
+    HeaderName::from_static(header_name(algorithm))
+}
+
+/// The algorithm whose checksum a header of this name carries.
+pub(crate) fn checksum_of_header(name: &str) -> Option<ChecksumAlgorithm> {
+    name.starts_with(CHECKSUM_PREFIX)
+        .then(|| ChecksumAlgorithm::ALL.into_iter().find(|algorithm| header_name(*algorithm) == name))
+        .flatten()
+}
+
+/// Reads the request's checksum: one value in a header, or one name in `x-amz-trailer`, and an
+/// `x-amz-sdk-checksum-algorithm` that does not contradict it.
+pub(crate) fn announced_checksum(headers: &HeaderMap) -> Result<Announced, S3Error> {
+    let named = match text(headers, "x-amz-sdk-checksum-algorithm")? {
+        Some(name) => Some(algorithm(name)?),
+        None => None,
+    };
+    let value = checksum_value(headers)?;
+    let trailing = text(headers, "x-amz-trailer")?.and_then(|name| checksum_of_header(name.trim()));
+    if value.is_some() && trailing.is_some() {
+        return Err(S3Error::with(Code::InvalidRequest, "Expecting a single x-amz-checksum- header"));
+    }
+    let given = value.map(|value| value.algorithm()).or(trailing);
+    match (named, given) {
+        (Some(named), Some(given)) if named != given => Err(S3Error::with(
+            Code::InvalidRequest,
+            "Value for x-amz-sdk-checksum-algorithm header is invalid.",
+        )),
+        (Some(_), None) => Err(S3Error::with(
+            Code::InvalidRequest,
+            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers \
+             were found.",
+        )),
+        _ => Ok(Announced { algorithm: given, value }),
+    }
+}
+
+/// The one checksum value among these headers or trailers.
+pub(crate) fn checksum_value(headers: &HeaderMap) -> Result<Option<ChecksumValue>, S3Error> {
+    let mut found = None;
+    for name in headers.keys() {
+        let Some(algorithm) = checksum_of_header(name.as_str()) else { continue };
+        let value = text(headers, name)?.unwrap_or_default();
+        let parsed = ChecksumValue::parse(algorithm, value).map_err(|_| {
+            S3Error::with(Code::InvalidRequest, format!("Value for {name} header is invalid."))
+        })?;
+        if found.replace(parsed).is_some() {
+            return Err(S3Error::with(
+                Code::InvalidRequest,
+                "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+            ));
+        }
+    }
+    Ok(found)
+}
+
+fn algorithm(name: &str) -> Result<ChecksumAlgorithm, S3Error> {
+    name.parse().map_err(|_| {
+        S3Error::with(
+            Code::InvalidRequest,
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: [CRC32, CRC32C, \
+             CRC64NVME, SHA1, SHA256, SHA512, MD5, XXHASH64, XXHASH3, XXHASH128]",
+        )
+    })
+}
+
+/// `x-amz-checksum-algorithm`, of CreateMultipartUpload and CopyObject.
+pub(crate) fn checksum_algorithm(headers: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, S3Error> {
+    text(headers, "x-amz-checksum-algorithm")?.map(algorithm).transpose()
+}
+
+/// `x-amz-checksum-type`.
+pub(crate) fn checksum_type(headers: &HeaderMap) -> Result<Option<ChecksumType>, S3Error> {
+    let Some(name) = text(headers, "x-amz-checksum-type")? else { return Ok(None) };
+    name.parse().map(Some).map_err(|_| {
+        S3Error::with(Code::InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
+    })
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

@@ -1,0 +1,74 @@
+use super::{announced_checksum, content_md5, copy_source_range, metadata, range, storage_class, write_conditions};
+use http::HeaderMap;
+use objectstore::{ChecksumAlgorithm, RangeSpec};
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+}
+
+#[test]
+fn ranges_of_one_piece_are_read_and_others_are_none() {
+    let read = |value| range(&headers(&[("range", value)]));
+    assert_eq!(read("bytes=0-0"), Some(RangeSpec::From { first: 0, last: Some(0) }));
+    assert_eq!(read("bytes=5-"), Some(RangeSpec::From { first: 5, last: None }));
+    assert_eq!(read("BYTES = -7"), Some(RangeSpec::Suffix(7)));
+    let beyond = "bytes=0-99999999999999999999";
+    assert_eq!(read(beyond), Some(RangeSpec::From { first: 0, last: Some(u64::MAX) }));
+    for bad in ["bytes=", "bytes=-", "bytes=2-1", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=+1-2"] {
+        assert_eq!(read(bad), None, "{bad}");
+    }
+    let copy = |value| copy_source_range(&headers(&[("x-amz-copy-source-range", value)]));
+    assert!(copy("bytes=0-4").unwrap().is_some());
+    for bad in ["0-4", "bytes=0-", "bytes=-4", "bytes=4-0", "bytes=0-1,2-3"] {
+        assert_eq!(copy(bad).unwrap_err().code(), "InvalidArgument", "{bad}");
+    }
+}
+
+#[test]
+fn metadata_keeps_what_is_the_objects_and_drops_what_is_the_transfers() {
+    let read = metadata(&headers(&[
+        ("content-encoding", "aws-chunked,gzip"),
+        ("content-type", "text/plain"),
+        ("x-amz-meta-colour", " blue "),
+        ("x-amz-meta-", "nameless"),
+    ]))
+    .unwrap();
+    assert_eq!(read.system.content_encoding.as_deref(), Some("gzip"));
+    assert_eq!(read.user.get("colour").map(String::as_str), Some("blue"));
+    assert_eq!(read.user.len(), 1);
+    let alone = metadata(&headers(&[("content-encoding", "aws-chunked")])).unwrap();
+    assert_eq!(alone.system.content_encoding, None);
+}
+
+#[test]
+fn checksums_stand_once_and_agree_with_their_names() {
+    let crc = ("x-amz-checksum-crc32", "AAAAAA==");
+    let read = announced_checksum(&headers(&[crc, ("x-amz-sdk-checksum-algorithm", "CRC32")])).unwrap();
+    assert_eq!(read.algorithm, Some(ChecksumAlgorithm::Crc32));
+    assert!(read.value.is_some());
+    let trailer = announced_checksum(&headers(&[("x-amz-trailer", "x-amz-checksum-sha256")])).unwrap();
+    assert_eq!((trailer.algorithm, trailer.value), (Some(ChecksumAlgorithm::Sha256), None));
+    for bad in [
+        &[crc, ("x-amz-checksum-sha1", "2jmj7l5rSw0yVb/vlWAYkK/YBwk=")][..],
+        &[crc, ("x-amz-sdk-checksum-algorithm", "SHA1")],
+        &[crc, ("x-amz-trailer", "x-amz-checksum-crc32c")],
+        &[("x-amz-sdk-checksum-algorithm", "CRC32")],
+        &[("x-amz-sdk-checksum-algorithm", "CRC31")],
+        &[("x-amz-checksum-crc32", "AAAA")],
+    ] {
+        assert_eq!(announced_checksum(&headers(bad)).unwrap_err().code(), "InvalidRequest", "{bad:?}");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    assert_eq!(content_md5(&headers(&[("content-md5", "x")])).unwrap_err().code(), "InvalidDigest");
+    let class = |name| storage_class(&headers(&[("x-amz-storage-class", name)]));
+    assert!(class("STANDARD_IA").unwrap().is_some());
+    assert_eq!(class("FROZEN").unwrap_err().code(), "InvalidStorageClass");
+    assert_eq!(class("GLACIER").unwrap_err().code(), "NotImplemented");
+    let conditions = |pairs| write_conditions(&headers(pairs)).map_err(|error| error.code());
+    assert!(conditions(&[("if-none-match", "*")]).unwrap().if_none_match.is_some());
+    assert_eq!(conditions(&[("if-none-match", "\"a\"")]), Err("NotImplemented"));
+    assert_eq!(conditions(&[("if-none-match", "*"), ("if-match", "*")]), Err("NotImplemented"));
+}

@@ -1,0 +1,153 @@
+//! CompleteMultipartUpload.
+
+use super::put::upload_id;
+use super::{checksum_element, set_encryption, set_version, write_checksum};
+use crate::s3::Call;
+use crate::s3::answer::{Answer, xml};
+use crate::s3::body::RequestBody;
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::headers;
+use crate::s3::ops::list_page::url_encode;
+use crate::xml::{Element, XmlWriter};
+use engine::unit::ByteCount;
+use http::StatusCode;
+use objectstore::{
+    ChecksumAlgorithm, ChecksumValue, CompleteRequest, CompletedPart, ETag, PartNumber, Uploaded,
+};
+
+/// Parts of one upload.
+const PARTS_MAX: usize = 10_000;
+
+/// CompleteMultipartUpload.
+pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
+    let request_headers = &call.head.headers;
+    let (bucket, key, upload) = (call.target.bucket()?, call.target.key()?, upload_id(call)?);
+    let (checksum, checksum_parts) = object_checksum(call)?;
+    let size = match headers::text(request_headers, "x-amz-mp-object-size")? {
+        None => None,
+        Some(text) => Some(ByteCount::new(text.parse().map_err(|_| {
+            S3Error::argument("x-amz-mp-object-size", text, "Value for x-amz-mp-object-size header is invalid.")
+        })?)),
+    };
+    // The checksum headers are the object's here, not this document's.
+    let bytes = body.collect(call.config.limits.xml_body_max).await?;
+    if bytes.is_empty() {
+        return Err(S3Error::with(Code::InvalidRequest, "You must specify at least one part"));
+    }
+    let request = CompleteRequest {
+        parts: parse_parts(&Element::parse(&bytes)?)?,
+        checksum,
+        checksum_parts,
+        checksum_type: headers::checksum_type(request_headers)?,
+        size,
+        conditions: headers::write_conditions(request_headers)?,
+        bucket,
+        key,
+        upload,
+    };
+    let uploaded = call.state.store.complete_upload(request).await?;
+    Ok(render(call, &uploaded))
+}
+
+/// `x-amz-checksum-…`: base64, of a composite one with `-N` behind.
+fn object_checksum(call: &Call) -> Result<(Option<ChecksumValue>, Option<u16>), S3Error> {
+    let mut found = (None, None);
+    for name in call.head.headers.keys() {
+        let Some(algorithm) = headers::checksum_of_header(name.as_str()) else { continue };
+        let refused = || S3Error::with(Code::InvalidRequest, format!("Value for {name} header is invalid."));
+        let text = headers::text(&call.head.headers, name)?.unwrap_or_default();
+        let (value, parts) = match text.split_once('-') {
+            None => (text, None),
+            Some((value, parts)) => (value, Some(parts.parse().map_err(|_| refused())?)),
+        };
+        if found.0.is_some() {
+            return Err(S3Error::with(Code::InvalidRequest, "Expecting a single x-amz-checksum- header"));
+        }
+        found = (Some(ChecksumValue::parse(algorithm, value).map_err(|_| refused())?), parts);
+    }
+    Ok(found)
+}
+
+fn parse_parts(root: &Element) -> Result<Vec<CompletedPart>, S3Error> {
+    let root = root.expect("CompleteMultipartUpload")?.only(&["Part"])?;
+    let parts = root.children();
+    if parts.is_empty() || parts.len() > PARTS_MAX {
+        return Err(S3Error::new(Code::MalformedXML));
+    }
+    parts.iter().map(parse_part).collect()
+}
+
+fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
+    let malformed = || S3Error::new(Code::MalformedXML);
+    let number = part.child_text("PartNumber")?.ok_or_else(malformed)?;
+    let number: u32 = number.parse().map_err(|_| malformed())?;
+    let number = PartNumber::new(number)?;
+    let etag = part.child_text("ETag")?.ok_or_else(malformed)?;
+    // A tag that no part of ours can have names no part.
+    let etag = ETag::parse(etag)
+        .ok_or_else(|| S3Error::new(Code::InvalidPart).field("PartNumber", number.to_string()).field("ETag", etag))?;
+    let mut checksum = None;
+    for child in part.children() {
+        let name = child.name();
+        if matches!(name, "PartNumber" | "ETag") {
+            continue;
+        }
+        let algorithm = ChecksumAlgorithm::ALL.into_iter().find(|algorithm| checksum_element(*algorithm) == name);
+        let value = child.leaf()?.trim();
+        let parsed = ChecksumValue::parse(algorithm.ok_or_else(malformed)?, value)?;
+        if checksum.replace(parsed).is_some() {
+            return Err(malformed());
+        }
+    }
+    Ok(CompletedPart { number, etag, checksum })
+}
+
+fn render(call: &Call, uploaded: &Uploaded) -> Answer {
+    let mut out = XmlWriter::document("CompleteMultipartUploadResult");
+    let resource = call.target.resource();
+    out.text("Location", &format!("http://{}{}", call.host_without_bucket(), url_encode(&resource)));
+    out.text("Bucket", call.target.bucket.as_deref().unwrap_or_default());
+    out.text("Key", call.target.key.as_deref().unwrap_or_default());
+    out.etag(uploaded.etag);
+    write_checksum(&mut out, uploaded.checksum.as_ref());
+    let mut answer = xml(StatusCode::OK, out.finish());
+    set_version(answer.headers_mut(), uploaded.version);
+    set_encryption(answer.headers_mut());
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_parts;
+    use crate::xml::Element;
+
+    fn parse(parts: &str) -> Result<usize, &'static str> {
+        let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+        let root = Element::parse(document.as_bytes()).unwrap();
+        parse_parts(&root).map(|parts| parts.len()).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn completions_are_read_strictly() {
+        let tag = "d41d8cd98f00b204e9800998ecf8427e";
+        let part = format!("<Part><PartNumber>1</PartNumber><ETag>&quot;{tag}&quot;</ETag></Part>");
+        assert_eq!(parse(&part), Ok(1));
+        let summed = format!(
+            "<Part><ETag>{tag}</ETag><ChecksumCRC32>AAAAAA==</ChecksumCRC32><PartNumber>2</PartNumber></Part>"
+        );
+        assert_eq!(parse(&summed), Ok(1));
+        assert_eq!(parse(&part.repeat(10_001)), Err("MalformedXML"));
+        for (bad, code) in [
+            (String::new(), "MalformedXML"),
+            (part.replace(">1<", ">x<"), "MalformedXML"),
+            (part.replace(">1<", ">0<"), "InvalidArgument"),
+            (part.replace(tag, "nonsense"), "InvalidPart"),
+            (part.replace("PartNumber", "Number"), "MalformedXML"),
+            (summed.replace("ChecksumCRC32", "ChecksumCRC31"), "MalformedXML"),
+            (summed.replace("AAAAAA==", "AA"), "InvalidRequest"),
+        ] {
+            assert_eq!(parse(&bad), Err(code), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Copies: of an object, and of a range of one into a part.
+
+use super::object::part_number;
+use super::put::upload_id;
+use super::{parse_version, set_encryption, set_version, write_checksum};
+use crate::s3::Call;
+use crate::s3::answer::{Answer, set_amz, xml};
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::{date, headers};
+use crate::xml::XmlWriter;
+use http::StatusCode;
+use objectstore::{
+    BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, MetadataDirective, ObjectKey, VersionSelector,
+};
+use security::sigv4::decode_path;
+
+const SOURCE: &str = "x-amz-copy-source";
+
+/// CopyObject.
+pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
+    let request_headers = &call.head.headers;
+    let metadata = match headers::text(request_headers, "x-amz-metadata-directive")? {
+        None | Some("COPY") => MetadataDirective::Copy,
+        Some("REPLACE") => MetadataDirective::Replace(headers::metadata(request_headers)?),
+        Some(other) => {
+            return Err(S3Error::argument("x-amz-metadata-directive", other, "Unknown metadata directive."));
+        }
+    };
+    let request = CopyRequest {
+        source: source(call)?,
+        bucket: call.target.bucket()?,
+        key: call.target.key()?,
+        metadata,
+        class: headers::storage_class(request_headers)?,
+        checksum: headers::checksum_algorithm(request_headers)?,
+        conditions: headers::write_conditions(request_headers)?,
+    };
+    let outcome = call.state.store.copy(request).await?;
+    Ok(render("CopyObjectResult", &outcome))
+}
+
+/// UploadPartCopy.
+pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
+    let request = CopyPartRequest {
+        source: source(call)?,
+        range: headers::copy_source_range(&call.head.headers)?,
+        bucket: call.target.bucket()?,
+        key: call.target.key()?,
+        upload: upload_id(call)?,
+        part: part_number(call.query.get("partNumber").unwrap_or_default())?,
+    };
+    let outcome = call.state.store.copy_part(request).await?;
+    Ok(render("CopyPartResult", &outcome))
+}
+
+fn source(call: &Call) -> Result<CopySource, S3Error> {
+    let text = headers::text(&call.head.headers, SOURCE)?.unwrap_or_default();
+    let (bucket, key, version) = parse_source(text)?;
+    let conditions = headers::copy_source_conditions(&call.head.headers)?;
+    Ok(CopySource { bucket, key, version, conditions })
+}
+
+/// `[/]bucket/key[?versionId=id]`, percent-encoded.
+fn parse_source(text: &str) -> Result<(BucketName, ObjectKey, VersionSelector), S3Error> {
+    let refused = || {
+        S3Error::argument(SOURCE, text, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+    };
+    let (path, version) = match text.rsplit_once("?versionId=") {
+        Some((path, version)) => (path, VersionSelector::from(parse_version(version)?)),
+        None => (text, VersionSelector::Latest),
+    };
+    let path = decode_path(path).ok().and_then(|raw| String::from_utf8(raw).ok()).ok_or_else(refused)?;
+    let path = path.strip_prefix('/').unwrap_or(&path);
+    let (bucket, key) = path.split_once('/').ok_or_else(refused)?;
+    if bucket.starts_with("arn:") {
+        return Err(S3Error::new(Code::NotImplemented).field("Header", SOURCE));
+    }
+    if key.is_empty() {
+        return Err(refused());
+    }
+    let bucket = BucketName::parse(bucket)
+        .map_err(|_| S3Error::argument(SOURCE, text, "Invalid copy source bucket name"))?;
+    Ok((bucket, ObjectKey::parse(key)?, version))
+}
+
+fn render(root: &'static str, outcome: &CopyOutcome) -> Answer {
+    let mut out = XmlWriter::document(root);
+    out.text("LastModified", &date::iso(outcome.modified));
+    out.etag(outcome.etag);
+    write_checksum(&mut out, outcome.checksum.as_ref());
+    let mut answer = xml(StatusCode::OK, out.finish());
+    let head = answer.headers_mut();
+    set_version(head, outcome.version);
+    if let Some(version) = outcome.source_version {
+        set_amz(head, "x-amz-copy-source-version-id", &version.to_string());
+    }
+    set_encryption(head);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_source;
+    use objectstore::VersionSelector;
+
+    #[test]
+    fn sources_are_read_in_all_their_spellings() {
+        let read = |text| {
+            let (bucket, key, version) = parse_source(text).unwrap();
+            (bucket.to_string(), key.to_string(), version)
+        };
+        let latest = |bucket: &str, key: &str| (bucket.to_owned(), key.to_owned(), VersionSelector::Latest);
+        assert_eq!(read("src/k"), latest("src", "k"));
+        assert_eq!(read("/src/k"), latest("src", "k"));
+        assert_eq!(read("src%2Fa%20b%3FversionId=x"), latest("src", "a b?versionId=x"));
+        assert_eq!(read("src//k+"), latest("src", "/k+"));
+        assert_eq!(read("src/k?versionId=null").2, VersionSelector::Null);
+        for bad in ["", "src", "src/", "/src", "/", "src/%zz", "S/k", "src/k?versionId=nonsense"] {
+            assert_eq!(parse_source(bad).unwrap_err().code(), "InvalidArgument", "{bad}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Deletes: one, and up to a thousand.
+
+use super::{Proof, document, parse_version, required, version};
+use crate::s3::Call;
+use crate::s3::answer::{Answer, empty, set_amz, xml};
+use crate::s3::body::RequestBody;
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::headers;
+use crate::xml::{Element, XmlWriter};
+use http::StatusCode;
+use objectstore::{
+    BucketName, DeleteOutcome, DeleteRequest, ETagMatch, ObjectKey, VersionSelector, WriteConditions,
+};
+
+/// Objects of one request.
+const OBJECTS_MAX: usize = 1000;
+
+/// DeleteObject.
+pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
+    let conditions = headers::write_conditions(&call.head.headers)?;
+    if conditions.if_none_match.is_some() {
+        return Err(S3Error::unsupported_header("If-None-Match"));
+    }
+    let request = DeleteRequest {
+        bucket: call.target.bucket()?,
+        key: call.target.key()?,
+        version: version(call)?,
+        conditions,
+    };
+    let outcome = call.state.store.delete(request).await?;
+    let mut answer = empty(StatusCode::NO_CONTENT);
+    super::set_version(answer.headers_mut(), outcome.version);
+    if outcome.marker {
+        set_amz(answer.headers_mut(), "x-amz-delete-marker", "true");
+    }
+    Ok(answer)
+}
+
+/// One object of a DeleteObjects request, as it was named.
+struct Named {
+    key: String,
+    version: Option<String>,
+    etag: Option<String>,
+}
+
+/// DeleteObjects.
+pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
+    let bucket = call.target.bucket()?;
+    let root = required(document(call, body, Proof::Required).await?)?;
+    let (named, quiet) = parse_delete(&root)?;
+    call.state.store.head_bucket(&bucket).await?;
+    let mut requests = Vec::with_capacity(named.len());
+    let parsed: Vec<Result<(), S3Error>> =
+        named.iter().map(|object| parse_object(object, &bucket).map(|request| requests.push(request))).collect();
+    let mut outcomes = call.state.store.delete_many(requests).await.into_iter();
+    let mut out = XmlWriter::document("DeleteResult");
+    for (object, parsed) in named.iter().zip(parsed) {
+        let outcome = match parsed {
+            Ok(()) => match outcomes.next() {
+                Some(outcome) => outcome.map_err(S3Error::from),
+                None => Err(S3Error::new(Code::InternalError)),
+            },
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(outcome) if quiet => drop(outcome),
+            Ok(outcome) => write_deleted(&mut out, object, &outcome),
+            Err(error) => write_error(&mut out, object, &error),
+        }
+    }
+    Ok(xml(StatusCode::OK, out.finish()))
+}
+
+fn parse_delete(root: &Element) -> Result<(Vec<Named>, bool), S3Error> {
+    root.expect("Delete")?.only(&["Object", "Quiet"])?;
+    let quiet = match root.child_text("Quiet")? {
+        None | Some("") => false,
+        Some(text) if text.eq_ignore_ascii_case("true") => true,
+        Some(text) if text.eq_ignore_ascii_case("false") => false,
+        Some(_) => return Err(S3Error::new(Code::MalformedXML)),
+    };
+    let mut named = Vec::new();
+    for object in root.children().iter().filter(|child| child.name() == "Object") {
+        object.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
+        for unsupported in ["LastModifiedTime", "Size"] {
+            if object.child(unsupported)?.is_some() {
+                return Err(S3Error::new(Code::NotImplemented).field("Element", unsupported));
+            }
+        }
+        let key = object.child("Key")?.ok_or_else(|| S3Error::new(Code::MalformedXML))?.leaf()?;
+        named.push(Named {
+            key: key.to_owned(),
+            version: object.child_text("VersionId")?.filter(|text| !text.is_empty()).map(str::to_owned),
+            etag: object.child_text("ETag")?.map(str::to_owned),
+        });
+    }
+    if named.is_empty() || named.len() > OBJECTS_MAX {
+        return Err(S3Error::new(Code::MalformedXML));
+    }
+    Ok((named, quiet))
+}
+
+fn parse_object(object: &Named, bucket: &BucketName) -> Result<DeleteRequest, S3Error> {
+    Ok(DeleteRequest {
+        bucket: bucket.clone(),
+        key: ObjectKey::parse(&object.key)?,
+        version: match &object.version {
+            None => VersionSelector::Latest,
+            Some(text) => parse_version(text).map_err(|_| S3Error::new(Code::NoSuchVersion))?.into(),
+        },
+        conditions: WriteConditions {
+            if_match: object.etag.as_deref().map(ETagMatch::parse),
+            ..WriteConditions::default()
+        },
+    })
+}
+
+fn write_deleted(out: &mut XmlWriter, object: &Named, outcome: &DeleteOutcome) {
+    out.start("Deleted");
+    out.text("Key", &object.key);
+    out.optional("VersionId", object.version.as_deref());
+    if outcome.marker {
+        out.value("DeleteMarker", true);
+        if let Some(version) = outcome.version {
+            out.value("DeleteMarkerVersionId", version);
+        }
+    }
+    out.end();
+}
+
+fn write_error(out: &mut XmlWriter, object: &Named, error: &S3Error) {
+    if error.status().is_server_error() {
+        tracing::error!(code = error.code(), cause = error.cause().unwrap_or("none given"), "failed to delete an object");
+    }
+    out.start("Error");
+    out.text("Key", &object.key);
+    out.optional("VersionId", object.version.as_deref());
+    out.text("Code", error.code());
+    out.text("Message", error.message());
+    out.end();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_delete;
+    use crate::xml::Element;
+
+    #[test]
+    fn deletes_are_read_strictly_and_keys_untouched() {
+        let parse = |text: &str| parse_delete(&Element::parse(text.as_bytes()).unwrap()).map_err(|e| e.code());
+        let (named, quiet) =
+            parse("<Delete><Quiet>true</Quiet><Object><Key> a </Key><VersionId>null</VersionId></Object></Delete>")
+                .unwrap();
+        assert!(quiet && named[0].key == " a " && named[0].version.as_deref() == Some("null"));
+        let many = format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(1001));
+        for (bad, code) in [
+            ("<Delete/>", "MalformedXML"),
+            ("<Remove/>", "MalformedXML"),
+            ("<Delete><Object/></Delete>", "MalformedXML"),
+            ("<Delete><Object><Key>k</Key></Object><Quiet>maybe</Quiet></Delete>", "MalformedXML"),
+            ("<Delete><Object><Key>k</Key><Key>l</Key></Object></Delete>", "MalformedXML"),
+            ("<Delete><Object><Key>k</Key><Size>1</Size></Object></Delete>", "NotImplemented"),
+            (&many, "MalformedXML"),
+        ] {
+            assert_eq!(parse(bad).err(), Some(code), "{}", &bad[..bad.len().min(80)]);
+        }
+    }
+}

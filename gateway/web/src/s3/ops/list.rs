@@ -1,0 +1,190 @@
+//! Listings of objects (both versions of the API) and of versions.
+
+use super::list_page::Encoding;
+use super::{count, parse_version, write_algorithm, write_owner};
+use crate::s3::Call;
+use crate::s3::answer::{Answer, xml};
+use crate::s3::date;
+use crate::s3::error::S3Error;
+use crate::xml::XmlWriter;
+use http::StatusCode;
+use objectstore::{
+    ListAfter, ListEntry, ListPage, ListRequest, PAGE_MAX, VersionEntry, VersionPage, VersionsRequest,
+};
+
+fn text(call: &Call, name: &str) -> String {
+    call.query.get(name).unwrap_or_default().to_owned()
+}
+
+fn optional_attributes_are_none(call: &Call) -> Result<(), S3Error> {
+    // RestoreStatus is the only one there is, and nothing can be restored yet: leaving it out is its true value.
+    match call.head.headers.get("x-amz-optional-object-attributes").map(http::HeaderValue::as_bytes) {
+        None | Some(b"RestoreStatus") => Ok(()),
+        Some(_) => Err(S3Error::argument(
+            "x-amz-optional-object-attributes",
+            "",
+            "Invalid attribute name specified",
+        )),
+    }
+}
+
+/// ListObjects.
+pub(super) async fn objects(call: &Call) -> Result<Answer, S3Error> {
+    optional_attributes_are_none(call)?;
+    let encoding = Encoding::parse(call)?;
+    let marker = text(call, "marker");
+    let request = ListRequest {
+        bucket: call.target.bucket()?,
+        prefix: text(call, "prefix"),
+        delimiter: text(call, "delimiter"),
+        after: if marker.is_empty() { ListAfter::Start } else { ListAfter::Key(marker.clone()) },
+        max_keys: count(call, "max-keys", PAGE_MAX)?,
+    };
+    let page = call.state.store.list_objects(request.clone()).await?;
+    let mut out = XmlWriter::document("ListBucketResult");
+    out.text("Name", request.bucket.as_str());
+    out.text("Prefix", &encoding.apply(&request.prefix));
+    out.text("Marker", &encoding.apply(&marker));
+    if let Some(next) = page.next_marker.as_ref().filter(|_| !request.delimiter.is_empty()) {
+        out.text("NextMarker", &encoding.apply(next));
+    }
+    write_limits(&mut out, &request, encoding);
+    out.value("IsTruncated", page.next.is_some());
+    write_page(call, &mut out, &page, encoding, true);
+    Ok(xml(StatusCode::OK, out.finish()))
+}
+
+/// ListObjectsV2.
+pub(super) async fn objects_v2(call: &Call) -> Result<Answer, S3Error> {
+    optional_attributes_are_none(call)?;
+    let encoding = Encoding::parse(call)?;
+    let start_after = call.query.non_empty("start-after");
+    let after = match (call.query.get("continuation-token"), start_after) {
+        (Some(""), _) => {
+            let message = "The continuation token provided is incorrect";
+            return Err(S3Error::argument("continuation-token", "", message));
+        }
+        (Some(token), _) => ListAfter::Token(token.to_owned()),
+        (None, Some(key)) => ListAfter::Key(key.to_owned()),
+        (None, None) => ListAfter::Start,
+    };
+    let request = ListRequest {
+        bucket: call.target.bucket()?,
+        prefix: text(call, "prefix"),
+        delimiter: text(call, "delimiter"),
+        after,
+        max_keys: count(call, "max-keys", PAGE_MAX)?,
+    };
+    let page = call.state.store.list_objects(request.clone()).await?;
+    let mut out = XmlWriter::document("ListBucketResult");
+    out.text("Name", request.bucket.as_str());
+    out.text("Prefix", &encoding.apply(&request.prefix));
+    out.optional("StartAfter", start_after.map(|key| encoding.apply(key)).as_deref());
+    out.optional("ContinuationToken", call.query.get("continuation-token"));
+    out.optional("NextContinuationToken", page.next.as_deref());
+    out.value("KeyCount", page.entries.len() + page.common_prefixes.len());
+    write_limits(&mut out, &request, encoding);
+    out.value("IsTruncated", page.next.is_some());
+    let with_owner = call.query.get("fetch-owner").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    write_page(call, &mut out, &page, encoding, with_owner);
+    Ok(xml(StatusCode::OK, out.finish()))
+}
+
+fn write_limits(out: &mut XmlWriter, request: &ListRequest, encoding: Encoding) {
+    out.value("MaxKeys", request.max_keys);
+    if !request.delimiter.is_empty() {
+        out.text("Delimiter", &encoding.apply(&request.delimiter));
+    }
+    encoding.write(out);
+}
+
+fn write_page(call: &Call, out: &mut XmlWriter, page: &ListPage, encoding: Encoding, with_owner: bool) {
+    for entry in &page.entries {
+        out.start("Contents");
+        out.text("Key", &encoding.apply(entry.key.as_str()));
+        write_entry(out, entry);
+        if with_owner {
+            write_owner(call, out, "Owner");
+        }
+        out.value("StorageClass", entry.class);
+        out.end();
+    }
+    encoding.write_prefixes(out, &page.common_prefixes);
+}
+
+fn write_entry(out: &mut XmlWriter, entry: &ListEntry) {
+    out.text("LastModified", &date::iso(entry.modified));
+    out.etag(entry.etag);
+    write_algorithm(out, entry.checksum);
+    out.value("Size", entry.size.get());
+}
+
+/// ListObjectVersions.
+pub(super) async fn versions(call: &Call) -> Result<Answer, S3Error> {
+    optional_attributes_are_none(call)?;
+    let encoding = Encoding::parse(call)?;
+    let key_marker = call.query.non_empty("key-marker").map(str::to_owned);
+    let version_marker = match (call.query.get("version-id-marker"), &key_marker) {
+        (None, _) => None,
+        (Some(""), Some(_)) => {
+            let message = "A version-id marker cannot be empty.";
+            return Err(S3Error::argument("version-id-marker", "", message));
+        }
+        (Some(text), None) => {
+            let message = "A version-id marker cannot be specified without a key marker.";
+            return Err(S3Error::argument("version-id-marker", text, message));
+        }
+        (Some(text), Some(_)) => Some(parse_version(text)?),
+    };
+    let request = VersionsRequest {
+        bucket: call.target.bucket()?,
+        prefix: text(call, "prefix"),
+        delimiter: text(call, "delimiter"),
+        key_marker,
+        version_marker,
+        max_keys: count(call, "max-keys", PAGE_MAX)?,
+    };
+    let page = call.state.store.list_versions(request.clone()).await?;
+    Ok(xml(StatusCode::OK, render_versions(call, &request, &page, encoding)))
+}
+
+fn render_versions(call: &Call, request: &VersionsRequest, page: &VersionPage, encoding: Encoding) -> String {
+    let mut out = XmlWriter::document("ListVersionsResult");
+    out.text("Name", request.bucket.as_str());
+    out.text("Prefix", &encoding.apply(&request.prefix));
+    out.text("KeyMarker", &encoding.apply(request.key_marker.as_deref().unwrap_or_default()));
+    out.text("VersionIdMarker", call.query.get("version-id-marker").unwrap_or_default());
+    if let Some(next) = &page.next_key {
+        out.text("NextKeyMarker", &encoding.apply(next));
+        if let Some(version) = page.next_version {
+            out.value("NextVersionIdMarker", version);
+        }
+    }
+    out.value("MaxKeys", request.max_keys);
+    if !request.delimiter.is_empty() {
+        out.text("Delimiter", &encoding.apply(&request.delimiter));
+    }
+    encoding.write(&mut out);
+    out.value("IsTruncated", page.next_key.is_some());
+    for entry in &page.entries {
+        write_version(call, &mut out, entry, encoding);
+    }
+    encoding.write_prefixes(&mut out, &page.common_prefixes);
+    out.finish()
+}
+
+fn write_version(call: &Call, out: &mut XmlWriter, entry: &VersionEntry, encoding: Encoding) {
+    out.start(if entry.object.is_some() { "Version" } else { "DeleteMarker" });
+    out.text("Key", &encoding.apply(entry.key.as_str()));
+    out.value("VersionId", entry.version);
+    out.value("IsLatest", entry.latest);
+    match &entry.object {
+        Some(object) => {
+            write_entry(out, object);
+            out.value("StorageClass", object.class);
+        }
+        None => out.text("LastModified", &date::iso(entry.modified)),
+    }
+    write_owner(call, out, "Owner");
+    out.end();
+}

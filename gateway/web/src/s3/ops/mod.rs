@@ -1,0 +1,186 @@
+//! The operations: each takes a call apart into the store's request, and its outcome into S3's answer.
+
+mod bucket;
+mod complete;
+mod copy;
+mod delete;
+mod list;
+mod list_page;
+mod multipart;
+mod object;
+mod put;
+mod unset;
+
+use super::Call;
+use super::answer::{Answer, set_amz};
+use super::body::RequestBody;
+use super::code::Code;
+use super::error::S3Error;
+use super::headers;
+use super::operation::Operation as Op;
+use crate::xml::{Element, XmlWriter};
+use bytes::Bytes;
+use http::HeaderMap;
+use md5::{Digest as _, Md5};
+use objectstore::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, VersionName, VersionSelector};
+
+/// Does what was asked for.
+pub(super) async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
+    match call.operation {
+        Op::ListBuckets => bucket::list(call).await,
+        Op::CreateBucket => bucket::create(call, body).await,
+        Op::HeadBucket => bucket::head(call).await,
+        Op::DeleteBucket => bucket::delete(call).await,
+        Op::GetBucketLocation => bucket::location(call).await,
+        Op::GetBucketVersioning => bucket::versioning(call).await,
+        Op::PutBucketVersioning => bucket::set_versioning(call, body).await,
+        Op::ListObjects => list::objects(call).await,
+        Op::ListObjectsV2 => list::objects_v2(call).await,
+        Op::ListObjectVersions => list::versions(call).await,
+        Op::GetObject => object::get(call).await,
+        Op::HeadObject => object::head(call).await,
+        Op::GetObjectAttributes => object::attributes(call).await,
+        Op::PutObject => put::object(call, body).await,
+        Op::CopyObject => copy::object(call).await,
+        Op::DeleteObject => delete::one(call).await,
+        Op::DeleteObjects => delete::many(call, body).await,
+        Op::CreateMultipartUpload => multipart::create(call).await,
+        Op::UploadPart => put::part(call, body).await,
+        Op::UploadPartCopy => copy::part(call).await,
+        Op::CompleteMultipartUpload => complete::upload(call, body).await,
+        Op::AbortMultipartUpload => multipart::abort(call).await,
+        Op::ListParts => multipart::list_parts(call).await,
+        Op::ListMultipartUploads => multipart::list_uploads(call).await,
+        _ => unset::answer(call).await,
+    }
+}
+
+/// `?versionId=`; an empty one is refused.
+fn version(call: &Call) -> Result<VersionSelector, S3Error> {
+    match call.query.get("versionId") {
+        None => Ok(VersionSelector::Latest),
+        Some("") => Err(S3Error::argument("versionId", "", "Version id cannot be the empty string")),
+        Some(text) => parse_version(text).map(VersionSelector::from),
+    }
+}
+
+fn parse_version(text: &str) -> Result<VersionName, S3Error> {
+    text.parse().map_err(|_| S3Error::argument("versionId", text, "Invalid version id specified"))
+}
+
+/// A parameter that is a number between 0 and `i32::MAX`, as S3 reads them; above `cap` it means `cap`.
+fn count(call: &Call, name: &'static str, cap: usize) -> Result<usize, S3Error> {
+    let Some(text) = call.query.get(name) else { return Ok(cap) };
+    match text.parse::<i32>().ok().and_then(|number| usize::try_from(number).ok()) {
+        Some(number) => Ok(number.min(cap)),
+        None => {
+            let message = format!("Provided {name} not an integer or within integer range");
+            Err(S3Error::argument(name, text, message))
+        }
+    }
+}
+
+/// A small XML body, proven by its Content-MD5 and checksum where it has them.
+async fn document(call: &Call, body: &mut RequestBody, proof: Proof) -> Result<Option<Element>, S3Error> {
+    let announced_md5 = headers::content_md5(&call.head.headers)?;
+    let announced = headers::announced_checksum(&call.head.headers)?;
+    let bytes = body.collect(call.config.limits.xml_body_max).await?;
+    let checksum = match announced.value {
+        Some(value) => Some(value),
+        None => headers::checksum_value(body.trailers())?,
+    };
+    if proof == Proof::Required && announced_md5.is_none() && checksum.is_none() {
+        return Err(S3Error::with(
+            Code::InvalidRequest,
+            "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
+        ));
+    }
+    if announced_md5.is_some_and(|expected| Md5::digest(&bytes).as_slice() != expected) {
+        return Err(S3Error::new(Code::BadDigest));
+    }
+    if let Some(expected) = checksum {
+        check_checksum(&expected, &bytes)?;
+    }
+    if bytes.is_empty() { Ok(None) } else { Ok(Some(Element::parse(&bytes)?)) }
+}
+
+/// Whether a body must come with a digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    Required,
+    Optional,
+}
+
+fn check_checksum(expected: &ChecksumValue, bytes: &Bytes) -> Result<(), S3Error> {
+    if ChecksumValue::compute(expected.algorithm(), bytes) == *expected {
+        return Ok(());
+    }
+    let message = format!("The {} you specified did not match the calculated checksum.", expected.algorithm());
+    Err(S3Error::with(Code::BadDigest, message))
+}
+
+/// The document of a request that cannot do without one.
+fn required(document: Option<Element>) -> Result<Element, S3Error> {
+    document.ok_or_else(|| S3Error::new(Code::MissingRequestBodyError))
+}
+
+fn set_version(headers: &mut HeaderMap, version: Option<VersionName>) {
+    if let Some(version) = version {
+        set_amz(headers, "x-amz-version-id", &version.to_string());
+    }
+}
+
+/// What every stored object is: encrypted at rest.
+fn set_encryption(headers: &mut HeaderMap) {
+    set_amz(headers, "x-amz-server-side-encryption", "AES256");
+}
+
+fn set_checksum(headers: &mut HeaderMap, checksum: Option<&ObjectChecksum>) {
+    if let Some(checksum) = checksum {
+        let name = headers::checksum_header(checksum.value.algorithm());
+        super::answer::set(headers, name, &checksum.to_string());
+        set_amz(headers, "x-amz-checksum-type", checksum.kind.as_str());
+    }
+}
+
+/// The element of a checksum: `ChecksumCRC32C`.
+fn checksum_element(algorithm: ChecksumAlgorithm) -> &'static str {
+    match algorithm {
+        ChecksumAlgorithm::Crc32 => "ChecksumCRC32",
+        ChecksumAlgorithm::Crc32C => "ChecksumCRC32C",
+        ChecksumAlgorithm::Crc64Nvme => "ChecksumCRC64NVME",
+        ChecksumAlgorithm::Sha1 => "ChecksumSHA1",
+        ChecksumAlgorithm::Sha256 => "ChecksumSHA256",
+        ChecksumAlgorithm::Sha512 => "ChecksumSHA512",
+        ChecksumAlgorithm::Md5 => "ChecksumMD5",
+        ChecksumAlgorithm::XxHash64 => "ChecksumXXHASH64",
+        ChecksumAlgorithm::XxHash3 => "ChecksumXXHASH3",
+        ChecksumAlgorithm::XxHash128 => "ChecksumXXHASH128",
+    }
+}
+
+fn write_checksum(xml: &mut XmlWriter, checksum: Option<&ObjectChecksum>) {
+    if let Some(checksum) = checksum {
+        xml.value(checksum_element(checksum.value.algorithm()), checksum);
+        xml.value("ChecksumType", checksum.kind);
+    }
+}
+
+fn write_algorithm(xml: &mut XmlWriter, checksum: Option<(ChecksumAlgorithm, ChecksumType)>) {
+    if let Some((algorithm, kind)) = checksum {
+        xml.value("ChecksumAlgorithm", algorithm);
+        xml.value("ChecksumType", kind);
+    }
+}
+
+/// The account, as the owner of everything.
+fn write_owner(call: &Call, xml: &mut XmlWriter, element: &'static str) {
+    xml.start(element);
+    write_identity(call, xml);
+    xml.end();
+}
+
+fn write_identity(call: &Call, xml: &mut XmlWriter) {
+    xml.text("ID", &call.state.owner_id);
+    xml.value("DisplayName", call.state.account);
+}

@@ -1,0 +1,241 @@
+//! Objects on their way out: GET, HEAD and attributes.
+
+use super::{checksum_element, set_checksum, set_encryption, set_version, version, write_checksum};
+use crate::s3::Call;
+use crate::s3::answer::{Answer, empty, set, set_amz, stream, xml};
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::{date, headers};
+use crate::xml::XmlWriter;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, HeaderValue, LAST_MODIFIED,
+};
+use http::{HeaderMap, StatusCode};
+use objectstore::{
+    AttributesOutcome, AttributesRequest, GetOutcome, GetRequest, ObjectInfo, PartNumber, StorageClass, SystemMetadata,
+};
+
+/// What S3 says an object is when nobody said it.
+const TYPE_DEFAULT: &str = "binary/octet-stream";
+
+/// Query parameters that replace headers of the answer.
+const OVERRIDES: [(&str, HeaderName); 6] = [
+    ("response-cache-control", CACHE_CONTROL),
+    ("response-content-disposition", CONTENT_DISPOSITION),
+    ("response-content-encoding", CONTENT_ENCODING),
+    ("response-content-language", CONTENT_LANGUAGE),
+    ("response-content-type", CONTENT_TYPE),
+    ("response-expires", EXPIRES),
+];
+
+/// GetObject.
+pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
+    let request = request(call)?;
+    let part = request.part;
+    let outcome = call.state.store.get(request).await?;
+    let (head, length) = (answer_head(call, &outcome, part)?, outcome.length.get());
+    let mut answer = stream(status(&outcome), outcome.body, length);
+    *answer.headers_mut() = head;
+    Ok(answer)
+}
+
+/// HeadObject.
+pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
+    let request = request(call)?;
+    let part = request.part;
+    let outcome = call.state.store.head(request).await?;
+    let mut answer = empty(status(&outcome));
+    *answer.headers_mut() = answer_head(call, &outcome, part)?;
+    Ok(answer)
+}
+
+fn status(outcome: &GetOutcome) -> StatusCode {
+    if outcome.range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
+}
+
+fn request(call: &Call) -> Result<GetRequest, S3Error> {
+    let mut request = GetRequest::new(call.target.bucket()?, call.target.key()?);
+    request.version = version(call)?;
+    request.conditions = headers::read_conditions(&call.head.headers)?;
+    request.range = headers::range(&call.head.headers);
+    if let Some(text) = call.query.get("partNumber") {
+        if request.range.is_some() {
+            let message = "Cannot specify both Range header and partNumber query parameter";
+            return Err(S3Error::with(Code::InvalidRequest, message));
+        }
+        request.part = Some(part_number(text)?);
+    }
+    Ok(request)
+}
+
+/// A part's number, refused in S3's words.
+pub(super) fn part_number(text: &str) -> Result<PartNumber, S3Error> {
+    text.parse().ok().and_then(|number| PartNumber::new(number).ok()).ok_or_else(|| {
+        S3Error::argument("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive")
+    })
+}
+
+fn answer_head(call: &Call, outcome: &GetOutcome, part: Option<PartNumber>) -> Result<HeaderMap, S3Error> {
+    let mut head = HeaderMap::with_capacity(20);
+    let info = &outcome.info;
+    head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    head.insert(CONTENT_LENGTH, HeaderValue::from(outcome.length.get()));
+    set_info(&mut head, info);
+    set_system(&mut head, &info.metadata.system);
+    for (name, value) in &info.metadata.user {
+        if let Ok(name) = HeaderName::try_from(format!("x-amz-meta-{name}")) {
+            set(&mut head, name, value);
+        }
+    }
+    if let Some(range) = outcome.range {
+        set(&mut head, CONTENT_RANGE, &format!("bytes {}-{}/{}", range.first, range.last, info.size.get()));
+    } else if headers::text(&call.head.headers, "x-amz-checksum-mode")?
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("ENABLED"))
+    {
+        set_checksum(&mut head, info.checksum.as_ref());
+    }
+    if part.is_some() && info.parts > 0 {
+        set_amz(&mut head, "x-amz-mp-parts-count", &info.parts.to_string());
+    }
+    for (parameter, name) in OVERRIDES {
+        if let Some(text) = call.query.get(parameter) {
+            let value = HeaderValue::from_bytes(text.as_bytes())
+                .map_err(|_| S3Error::argument(parameter, text, "The value can not stand in a header"))?;
+            head.insert(name, value);
+        }
+    }
+    Ok(head)
+}
+
+fn set_info(head: &mut HeaderMap, info: &ObjectInfo) {
+    set(head, ETAG, &format!("\"{}\"", info.etag));
+    set(head, LAST_MODIFIED, &date::http(info.modified));
+    set_version(head, info.version);
+    set_encryption(head);
+    if info.class != StorageClass::Standard {
+        set_amz(head, "x-amz-storage-class", info.class.as_str());
+    }
+}
+
+fn set_system(head: &mut HeaderMap, system: &SystemMetadata) {
+    set(head, CONTENT_TYPE, system.content_type.as_deref().unwrap_or(TYPE_DEFAULT));
+    for (name, value) in [
+        (CONTENT_ENCODING, &system.content_encoding),
+        (CONTENT_LANGUAGE, &system.content_language),
+        (CONTENT_DISPOSITION, &system.content_disposition),
+        (CACHE_CONTROL, &system.cache_control),
+        (EXPIRES, &system.expires),
+        (HeaderName::from_static("x-amz-website-redirect-location"), &system.website_redirect),
+    ] {
+        if let Some(value) = value {
+            set(head, name, value);
+        }
+    }
+}
+
+/// What GetObjectAttributes may be asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    etag: bool,
+    checksum: bool,
+    parts: bool,
+    class: bool,
+    size: bool,
+}
+
+/// GetObjectAttributes.
+pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
+    let request_headers = &call.head.headers;
+    let wanted = wanted(request_headers)?;
+    let max_parts = match headers::text(request_headers, "x-amz-max-parts")? {
+        None => 1000,
+        Some(text) => text.parse::<usize>().map(|number| number.min(1000)).map_err(|_| {
+            S3Error::argument("x-amz-max-parts", text, "Provided max-parts not an integer or within integer range")
+        })?,
+    };
+    let after = headers::text(request_headers, "x-amz-part-number-marker")?.filter(|text| *text != "0");
+    let request = AttributesRequest {
+        bucket: call.target.bucket()?,
+        key: call.target.key()?,
+        version: version(call)?,
+        after: after.map(part_number).transpose()?,
+        max_parts: if wanted.parts { max_parts } else { 0 },
+        conditions: headers::read_conditions(request_headers)?,
+    };
+    let after = request.after;
+    let outcome = call.state.store.attributes(request).await?;
+    let mut answer = xml(StatusCode::OK, render_attributes(&outcome, wanted, after, max_parts));
+    set(answer.headers_mut(), LAST_MODIFIED, &date::http(outcome.info.modified));
+    set_version(answer.headers_mut(), outcome.info.version);
+    Ok(answer)
+}
+
+fn wanted(request_headers: &HeaderMap) -> Result<Wanted, S3Error> {
+    const NAME: &str = "x-amz-object-attributes";
+    let mut wanted = Wanted::default();
+    let mut any = false;
+    for value in request_headers.get_all(NAME) {
+        for name in value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            any = true;
+            match name {
+                "ETag" => wanted.etag = true,
+                "Checksum" => wanted.checksum = true,
+                "ObjectParts" => wanted.parts = true,
+                "StorageClass" => wanted.class = true,
+                "ObjectSize" => wanted.size = true,
+                other => return Err(S3Error::argument(NAME, other, "Invalid attribute name specified.")),
+            }
+        }
+    }
+    if any {
+        return Ok(wanted);
+    }
+    let message = "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty";
+    Err(S3Error::with(Code::InvalidRequest, message))
+}
+
+fn render_attributes(
+    outcome: &AttributesOutcome,
+    wanted: Wanted,
+    after: Option<PartNumber>,
+    max_parts: usize,
+) -> String {
+    let info = &outcome.info;
+    let mut out = XmlWriter::document("GetObjectAttributesResponse");
+    if wanted.etag {
+        out.value("ETag", info.etag);
+    }
+    if wanted.checksum && info.checksum.is_some() {
+        out.start("Checksum");
+        write_checksum(&mut out, info.checksum.as_ref());
+        out.end();
+    }
+    if wanted.parts && info.parts > 0 {
+        out.start("ObjectParts");
+        out.value("PartsCount", info.parts);
+        out.value("PartNumberMarker", after.map_or(0, PartNumber::get));
+        if let Some(last) = outcome.parts.last() {
+            out.value("NextPartNumberMarker", last.number);
+        }
+        out.value("MaxParts", max_parts);
+        out.value("IsTruncated", outcome.more);
+        for part in &outcome.parts {
+            out.start("Part");
+            out.value("PartNumber", part.number);
+            out.value("Size", part.size.get());
+            if let Some(checksum) = part.checksum {
+                out.value(checksum_element(checksum.algorithm()), checksum);
+            }
+            out.end();
+        }
+        out.end();
+    }
+    if wanted.class {
+        out.value("StorageClass", info.class);
+    }
+    if wanted.size {
+        out.value("ObjectSize", info.size.get());
+    }
+    out.finish()
+}

@@ -1,0 +1,93 @@
+//! Bodies on their way in: PutObject and UploadPart.
+//!
+//! The store is asked first (does the bucket exist, do the limits hold), then the client is asked for its body: who waits
+//! for 100-continue sends nothing that would be refused.
+
+use super::object::part_number;
+use super::{set_checksum, set_encryption, set_version};
+use crate::s3::Call;
+use crate::s3::answer::{Answer, empty, set};
+use crate::s3::body::RequestBody;
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::headers::{self, Announced};
+use engine::unit::ByteCount;
+use http::StatusCode;
+use http::header::ETAG;
+use objectstore::{Expect, PartRequest, PutRequest, Upload, UploadId, Uploaded};
+
+/// PutObject.
+pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
+    if let Some(version) = call.query.get("versionId") {
+        return Err(S3Error::argument("versionId", version, "This operation does not accept a version-id."));
+    }
+    let request_headers = &call.head.headers;
+    let announced = headers::announced_checksum(request_headers)?;
+    let content_md5 = headers::content_md5(request_headers)?;
+    let request = PutRequest {
+        length: Some(length(body)?),
+        metadata: headers::metadata(request_headers)?,
+        class: headers::storage_class(request_headers)?.unwrap_or_default(),
+        checksum: announced.algorithm,
+        conditions: headers::write_conditions(request_headers)?,
+        ..PutRequest::new(call.target.bucket()?, call.target.key()?)
+    };
+    let upload = call.state.store.put(request).await?;
+    let uploaded = receive(upload, body, content_md5, announced).await?;
+    Ok(render(&uploaded))
+}
+
+/// UploadPart.
+pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
+    let request_headers = &call.head.headers;
+    let announced = headers::announced_checksum(request_headers)?;
+    let content_md5 = headers::content_md5(request_headers)?;
+    let request = PartRequest {
+        bucket: call.target.bucket()?,
+        key: call.target.key()?,
+        upload: upload_id(call)?,
+        part: part_number(call.query.get("partNumber").unwrap_or_default())?,
+        length: Some(length(body)?),
+        checksum: announced.algorithm,
+    };
+    let upload = call.state.store.upload_part(request).await?;
+    let uploaded = receive(upload, body, content_md5, announced).await?;
+    Ok(render(&uploaded))
+}
+
+/// `?uploadId=`; what cannot be one names no upload.
+pub(super) fn upload_id(call: &Call) -> Result<UploadId, S3Error> {
+    let text = call.query.get("uploadId").unwrap_or_default();
+    text.parse().map_err(|_| S3Error::new(Code::NoSuchUpload).field("UploadId", text))
+}
+
+/// S3 takes no body of unknown length.
+fn length(body: &RequestBody) -> Result<ByteCount, S3Error> {
+    body.length().ok_or_else(|| S3Error::new(Code::MissingContentLength))
+}
+
+async fn receive(
+    mut upload: Upload,
+    body: &mut RequestBody,
+    content_md5: Option<[u8; 16]>,
+    announced: Announced,
+) -> Result<Uploaded, S3Error> {
+    while let Some(bytes) = body.next().await? {
+        upload.write(bytes).await?;
+    }
+    let checksum = match announced.value {
+        Some(value) => Some(value),
+        None => headers::checksum_value(body.trailers())?,
+    };
+    Ok(upload.finish(Expect { content_md5, checksum }).await?)
+}
+
+fn render(uploaded: &Uploaded) -> Answer {
+    let mut answer = empty(StatusCode::OK);
+    let head = answer.headers_mut();
+    set(head, ETAG, &format!("\"{}\"", uploaded.etag));
+    set_checksum(head, uploaded.checksum.as_ref());
+    set_version(head, uploaded.version);
+    set_encryption(head);
+    answer
+}

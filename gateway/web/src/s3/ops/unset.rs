@@ -1,0 +1,161 @@
+//! Sub-resources that can not be set (yet): reading and removing them tells the truth about a bucket that has none of
+//! them; setting them is refused, never accepted in silence.
+
+use super::{version, write_identity, write_owner};
+use crate::s3::Call;
+use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::operation::Operation as Op;
+use crate::xml::XmlWriter;
+use http::StatusCode;
+use objectstore::{GetRequest, ObjectInfo};
+
+/// Answers an operation that has no state behind it.
+pub(super) async fn answer(call: &Call) -> Result<Answer, S3Error> {
+    match call.operation {
+        Op::GetObjectAcl | Op::GetObjectTagging | Op::GetObjectRetention | Op::GetObjectLegalHold => {
+            read_object(call).await
+        }
+        Op::DeleteObjectTagging => {
+            let info = object(call).await?;
+            let mut answer = empty(StatusCode::NO_CONTENT);
+            super::set_version(answer.headers_mut(), info.version);
+            Ok(answer)
+        }
+        Op::PutObjectAcl => {
+            object(call).await?;
+            Err(S3Error::new(Code::AccessControlListNotSupported))
+        }
+        _ if call.target.key.is_none() && call.target.bucket.is_some() => bucket(call).await,
+        _ => Err(not_implemented(call.operation)),
+    }
+}
+
+fn not_implemented(operation: Op) -> S3Error {
+    S3Error::with(Code::NotImplemented, format!("{} is not implemented", operation.name()))
+}
+
+async fn object(call: &Call) -> Result<ObjectInfo, S3Error> {
+    let mut request = GetRequest::new(call.target.bucket()?, call.target.key()?);
+    request.version = version(call)?;
+    Ok(call.state.store.head(request).await?.info)
+}
+
+async fn read_object(call: &Call) -> Result<Answer, S3Error> {
+    let info = object(call).await?;
+    let document = match call.operation {
+        Op::GetObjectAcl => access_list(call),
+        Op::GetObjectTagging => {
+            let mut out = XmlWriter::document("Tagging");
+            out.empty("TagSet");
+            out.finish()
+        }
+        _ => return Err(S3Error::with(Code::InvalidRequest, "Bucket is missing Object Lock Configuration")),
+    };
+    let mut answer = xml(StatusCode::OK, document);
+    super::set_version(answer.headers_mut(), info.version);
+    Ok(answer)
+}
+
+async fn bucket(call: &Call) -> Result<Answer, S3Error> {
+    call.state.store.head_bucket(&call.target.bucket()?).await?;
+    let document = match call.operation {
+        Op::GetBucketAcl => access_list(call),
+        Op::GetBucketEncryption => encryption(),
+        Op::GetBucketOwnershipControls => ownership(),
+        Op::GetBucketRequestPayment => {
+            let mut out = XmlWriter::document("RequestPaymentConfiguration");
+            out.text("Payer", "BucketOwner");
+            out.finish()
+        }
+        Op::GetBucketLogging => XmlWriter::document("BucketLoggingStatus").finish(),
+        Op::GetBucketNotificationConfiguration => XmlWriter::document("NotificationConfiguration").finish(),
+        Op::GetBucketAccelerateConfiguration => XmlWriter::document("AccelerateConfiguration").finish(),
+        Op::ListBucketAnalyticsConfigurations => no_configurations("ListBucketAnalyticsConfigurationResult"),
+        Op::ListBucketIntelligentTieringConfigurations => {
+            no_configurations("ListBucketIntelligentTieringConfigurationsOutput")
+        }
+        Op::ListBucketInventoryConfigurations => no_configurations("ListInventoryConfigurationsResult"),
+        Op::ListBucketMetricsConfigurations => no_configurations("ListMetricsConfigurationsResult"),
+        removed if removes_nothing(removed) => return Ok(empty(StatusCode::NO_CONTENT)),
+        Op::PutBucketAcl => return Err(S3Error::new(Code::AccessControlListNotSupported)),
+        other => return Err(absent(other).map_or_else(|| not_implemented(other), S3Error::new)),
+    };
+    Ok(xml(StatusCode::OK, document))
+}
+
+/// S3's own "there is none" of each sub-resource.
+fn absent(operation: Op) -> Option<Code> {
+    Some(match operation {
+        Op::GetBucketTagging => Code::NoSuchTagSet,
+        Op::GetBucketLifecycleConfiguration => Code::NoSuchLifecycleConfiguration,
+        Op::GetBucketCors => Code::NoSuchCORSConfiguration,
+        Op::GetBucketPolicy | Op::GetBucketPolicyStatus => Code::NoSuchBucketPolicy,
+        Op::GetObjectLockConfiguration => Code::ObjectLockConfigurationNotFoundError,
+        Op::GetBucketWebsite => Code::NoSuchWebsiteConfiguration,
+        Op::GetBucketReplication => Code::ReplicationConfigurationNotFoundError,
+        Op::GetPublicAccessBlock => Code::NoSuchPublicAccessBlockConfiguration,
+        Op::GetBucketAnalyticsConfiguration
+        | Op::GetBucketIntelligentTieringConfiguration
+        | Op::GetBucketInventoryConfiguration
+        | Op::GetBucketMetricsConfiguration => Code::NoSuchConfiguration,
+        _ => return None,
+    })
+}
+
+/// Removing what is not there is a success in S3.
+fn removes_nothing(operation: Op) -> bool {
+    matches!(
+        operation,
+        Op::DeleteBucketTagging
+            | Op::DeleteBucketLifecycle
+            | Op::DeleteBucketCors
+            | Op::DeleteBucketPolicy
+            | Op::DeleteBucketWebsite
+            | Op::DeleteBucketReplication
+            | Op::DeleteBucketEncryption
+            | Op::DeletePublicAccessBlock
+    )
+}
+
+fn no_configurations(root: &'static str) -> String {
+    let mut out = XmlWriter::document(root);
+    out.value("IsTruncated", false);
+    out.finish()
+}
+
+/// Bodies are always encrypted at rest, with keys of the appliance.
+fn encryption() -> String {
+    let mut out = XmlWriter::document("ServerSideEncryptionConfiguration");
+    out.start("Rule");
+    out.start("ApplyServerSideEncryptionByDefault");
+    out.text("SSEAlgorithm", "AES256");
+    out.end();
+    out.value("BucketKeyEnabled", false);
+    out.finish()
+}
+
+/// There are no access lists: everything belongs to the bucket's owner.
+fn ownership() -> String {
+    let mut out = XmlWriter::document("OwnershipControls");
+    out.start("Rule");
+    out.text("ObjectOwnership", "BucketOwnerEnforced");
+    out.finish()
+}
+
+/// The list that S3 shows when lists are off: the owner has full control.
+fn access_list(call: &Call) -> String {
+    let mut out = XmlWriter::document("AccessControlPolicy");
+    write_owner(call, &mut out, "Owner");
+    out.start("AccessControlList");
+    out.start("Grant");
+    out.start_with(
+        "Grantee",
+        " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\"",
+    );
+    write_identity(call, &mut out);
+    out.end();
+    out.text("Permission", "FULL_CONTROL");
+    out.finish()
+}
