@@ -41,6 +41,15 @@ impl Digests {
     }
 }
 
+impl ChecksumValue {
+    /// The value over bytes that are all at hand: what an edge compares a small document's checksum with.
+    pub fn compute(algorithm: ChecksumAlgorithm, bytes: &[u8]) -> Self {
+        let mut hasher = Hasher::new(algorithm);
+        hasher.update(bytes);
+        hasher.finish(Md5::digest(bytes).into())
+    }
+}
+
 enum Hasher {
     Crc(ChecksumAlgorithm, Box<crc_fast::Digest>),
     Sha(ChecksumAlgorithm, Box<digest::Context>),

@@ -149,7 +149,9 @@ impl RequestBody {
 
     /// All of a small body.
     pub(crate) async fn collect(&mut self, max: ByteCount) -> Result<Bytes, S3Error> {
-        let too_large = || S3Error::new(Code::MaxMessageLengthExceeded).field("MaxMessageLengthBytes", max.get().to_string());
+        let too_large = || {
+            S3Error::new(Code::MaxMessageLengthExceeded).field("MaxMessageLengthBytes", max.get().to_string())
+        };
         if self.length.is_some_and(|length| length > max) {
             return Err(too_large());
         }

@@ -208,7 +208,8 @@ mod tests {
     #[test]
     fn sizes_and_hosts_are_bounded() {
         let limits = Limits::default();
-        let code = |head: &request::Parts| check_head(head, &limits).map_or_else(|error| error.code(), |()| "");
+        let code =
+            |head: &request::Parts| check_head(head, &limits).map_or_else(|error| error.code(), |()| "");
         assert_eq!(code(&head("GET", "/b", &[("a", "b")])), "");
         assert_eq!(code(&head("GET", "/b", &[("a", &"b".repeat(8 << 10))])), "RequestHeaderSectionTooLarge");
         assert_eq!(code(&head("GET", &format!("/{}", "b".repeat(16 << 10)), &[])), "RequestURITooLong");

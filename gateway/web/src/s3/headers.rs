@@ -7,19 +7,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES, HeaderName,
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES,
+    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE,
 };
 use objectstore::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETagMatch, Metadata, RangeSpec, ReadConditions, StorageClass,
-    SystemMetadata, UserMetadata, WriteConditions,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETagMatch, Metadata, RangeSpec, ReadConditions,
+    StorageClass, SystemMetadata, UserMetadata, WriteConditions,
 };
 
 const USER_PREFIX: &str = "x-amz-meta-";
 const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 
 /// A header's text; one that is not text is refused.
-pub(crate) fn text<'a>(headers: &'a HeaderMap, name: impl AsRef<str>) -> Result<Option<&'a str>, S3Error> {
+pub(crate) fn text(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>, S3Error> {
     let name = name.as_ref();
     let Some(value) = headers.get(name) else { return Ok(None) };
     std::str::from_utf8(value.as_bytes())
@@ -50,8 +50,11 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
 
 /// The transfer's own encoding is not the object's.
 fn without_aws_chunked(value: &str) -> Option<String> {
-    let kept: Vec<&str> =
-        value.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked")).collect();
+    let kept: Vec<&str> = value
+        .split(',')
+        .map(str::trim)
+        .filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"))
+        .collect();
     Some(kept.join(",")).filter(|kept| !kept.is_empty())
 }
 
@@ -76,12 +79,15 @@ pub(crate) fn read_conditions(headers: &HeaderMap) -> Result<ReadConditions, S3E
 
 /// Conditions on a copy's source.
 pub(crate) fn copy_source_conditions(headers: &HeaderMap) -> Result<ReadConditions, S3Error> {
-    conditions(headers, [
-        HeaderName::from_static("x-amz-copy-source-if-match"),
-        HeaderName::from_static("x-amz-copy-source-if-none-match"),
-        HeaderName::from_static("x-amz-copy-source-if-modified-since"),
-        HeaderName::from_static("x-amz-copy-source-if-unmodified-since"),
-    ])
+    conditions(
+        headers,
+        [
+            HeaderName::from_static("x-amz-copy-source-if-match"),
+            HeaderName::from_static("x-amz-copy-source-if-none-match"),
+            HeaderName::from_static("x-amz-copy-source-if-modified-since"),
+            HeaderName::from_static("x-amz-copy-source-if-unmodified-since"),
+        ],
+    )
 }
 
 fn conditions(headers: &HeaderMap, names: [HeaderName; 4]) -> Result<ReadConditions, S3Error> {
@@ -248,7 +254,7 @@ fn algorithm(name: &str) -> Result<ChecksumAlgorithm, S3Error> {
     })
 }
 
-/// `x-amz-checksum-algorithm`, of CreateMultipartUpload and CopyObject.
+/// `x-amz-checksum-algorithm`, of `CreateMultipartUpload` and `CopyObject`.
 pub(crate) fn checksum_algorithm(headers: &HeaderMap) -> Result<Option<ChecksumAlgorithm>, S3Error> {
     text(headers, "x-amz-checksum-algorithm")?.map(algorithm).transpose()
 }
@@ -256,9 +262,9 @@ pub(crate) fn checksum_algorithm(headers: &HeaderMap) -> Result<Option<ChecksumA
 /// `x-amz-checksum-type`.
 pub(crate) fn checksum_type(headers: &HeaderMap) -> Result<Option<ChecksumType>, S3Error> {
     let Some(name) = text(headers, "x-amz-checksum-type")? else { return Ok(None) };
-    name.parse().map(Some).map_err(|_| {
-        S3Error::with(Code::InvalidRequest, "Value for x-amz-checksum-type header is invalid.")
-    })
+    name.parse()
+        .map(Some)
+        .map_err(|_| S3Error::with(Code::InvalidRequest, "Value for x-amz-checksum-type header is invalid."))
 }
 
 #[cfg(test)]

@@ -1,9 +1,14 @@
-use super::{announced_checksum, content_md5, copy_source_range, metadata, range, storage_class, write_conditions};
+use super::{
+    announced_checksum, content_md5, copy_source_range, metadata, range, storage_class, write_conditions,
+};
 use http::HeaderMap;
 use objectstore::{ChecksumAlgorithm, RangeSpec};
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    pairs.iter().map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()))
+        .collect::<HeaderMap>()
 }
 
 #[test]

@@ -34,7 +34,7 @@ use hyper::body::Incoming;
 use operation::Operation;
 use query::Query;
 use request_id::RequestId;
-use security::sigv4::{Authenticated, Payload, Policy, RequestHead, authenticate};
+use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
 use std::sync::Arc;
 use target::Target;
 

@@ -110,6 +110,12 @@ pub(crate) fn route(method: &Method, target: &Target, query: &Query, copies: boo
     if *method == Method::OPTIONS {
         return Ok(Op::CorsPreflight);
     }
+    if *method == Method::POST
+        && target.key.is_none()
+        && target.bucket.as_deref() == Some("WriteGetObjectResponse")
+    {
+        return Ok(Op::WriteGetObjectResponse);
+    }
     let subs = match (&target.bucket, &target.key) {
         (None, _) => return route_service(method, query),
         (Some(_), None) => BUCKET,
@@ -268,6 +274,7 @@ mod tests {
             ("GET", "/b/k?uploadId=u", Op::ListParts),
             ("PUT", "/b/k?X-Amz-Signature=s&X-Amz-Date=d", Op::PutObject),
             ("OPTIONS", "/b/k", Op::CorsPreflight),
+            ("POST", "/WriteGetObjectResponse", Op::WriteGetObjectResponse),
         ] {
             assert_eq!(routed(method, path, false), Ok(op), "{method} {path}");
         }
@@ -314,7 +321,6 @@ mod tests {
         found.extend([Op::PutObject, Op::CopyObject, Op::DeleteObject, Op::UploadPartCopy]);
         found.extend([Op::ListBucketAnalyticsConfigurations, Op::ListBucketIntelligentTieringConfigurations]);
         found.extend([Op::ListBucketInventoryConfigurations, Op::ListBucketMetricsConfigurations]);
-        // A host of its own in AWS, which no request to us can name.
         found.push(Op::WriteGetObjectResponse);
         for op in Op::ALL {
             assert!(found.contains(op), "{}", op.name());

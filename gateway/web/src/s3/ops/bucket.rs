@@ -17,12 +17,16 @@ use objectstore::{BucketName, ListBuckets, Versioning};
 /// Buckets of one page at the most.
 const PAGE_MAX: usize = 10_000;
 
-/// ListBuckets.
+/// `ListBuckets`.
 pub(super) async fn list(call: &Call) -> Result<Answer, S3Error> {
     let paged = call.query.has("max-buckets");
     let max = super::count(call, "max-buckets", PAGE_MAX)?;
     if paged && max == 0 {
-        return Err(S3Error::argument("max-buckets", "0", "Argument max-buckets must be an integer between 1 and 10000"));
+        return Err(S3Error::argument(
+            "max-buckets",
+            "0",
+            "Argument max-buckets must be an integer between 1 and 10000",
+        ));
     }
     let prefix = call.query.get("prefix").unwrap_or_default();
     let region = call.query.non_empty("bucket-region");
@@ -37,8 +41,9 @@ pub(super) async fn list(call: &Call) -> Result<Answer, S3Error> {
 
 fn parse_token(token: &str) -> Result<BucketName, S3Error> {
     let name = URL_SAFE_NO_PAD.decode(token).ok().and_then(|raw| String::from_utf8(raw).ok());
-    name.and_then(|name| BucketName::parse(&name).ok())
-        .ok_or_else(|| S3Error::argument("continuation-token", token, "The continuation token provided is incorrect"))
+    name.and_then(|name| BucketName::parse(&name).ok()).ok_or_else(|| {
+        S3Error::argument("continuation-token", token, "The continuation token provided is incorrect")
+    })
 }
 
 fn render_list(call: &Call, page: &objectstore::BucketPage, prefix: &str) -> Answer {
@@ -62,7 +67,7 @@ fn render_list(call: &Call, page: &objectstore::BucketPage, prefix: &str) -> Ans
     xml(StatusCode::OK, out.finish())
 }
 
-/// CreateBucket.
+/// `CreateBucket`.
 pub(super) async fn create(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let name = call.target.bucket()?;
     if let Some(configuration) = document(call, body, Proof::Optional).await? {
@@ -100,7 +105,7 @@ fn check_configuration(root: &Element, region: &str) -> Result<(), S3Error> {
     }
 }
 
-/// HeadBucket.
+/// `HeadBucket`.
 pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
     let name = call.target.bucket()?;
     let found = call.state.store.head_bucket(&name).await;
@@ -114,13 +119,13 @@ pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
     Ok(answer)
 }
 
-/// DeleteBucket.
+/// `DeleteBucket`.
 pub(super) async fn delete(call: &Call) -> Result<Answer, S3Error> {
     call.state.store.delete_bucket(&call.target.bucket()?).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// GetBucketLocation: us-east-1 is the empty one.
+/// `GetBucketLocation`: us-east-1 is the empty one.
 pub(super) async fn location(call: &Call) -> Result<Answer, S3Error> {
     call.state.store.head_bucket(&call.target.bucket()?).await?;
     let mut out = XmlWriter::document("LocationConstraint");
@@ -130,7 +135,7 @@ pub(super) async fn location(call: &Call) -> Result<Answer, S3Error> {
     Ok(xml(StatusCode::OK, out.finish()))
 }
 
-/// GetBucketVersioning.
+/// `GetBucketVersioning`.
 pub(super) async fn versioning(call: &Call) -> Result<Answer, S3Error> {
     let versioning = call.state.store.versioning(&call.target.bucket()?).await?;
     let mut out = XmlWriter::document("VersioningConfiguration");
@@ -142,7 +147,7 @@ pub(super) async fn versioning(call: &Call) -> Result<Answer, S3Error> {
     Ok(xml(StatusCode::OK, out.finish()))
 }
 
-/// PutBucketVersioning.
+/// `PutBucketVersioning`.
 pub(super) async fn set_versioning(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let name = call.target.bucket()?;
     let root = required(document(call, body, Proof::Optional).await?)?;
@@ -156,10 +161,7 @@ pub(super) async fn set_versioning(call: &Call, body: &mut RequestBody) -> Resul
         Some("Enabled") => Versioning::Enabled,
         Some("Suspended") => Versioning::Suspended,
         None => {
-            return Err(S3Error::with(
-                Code::MalformedXML,
-                "The Versioning element must be specified",
-            ));
+            return Err(S3Error::with(Code::MalformedXML, "The Versioning element must be specified"));
         }
         Some(_) => return Err(S3Error::new(Code::MalformedXML)),
     };

@@ -1,4 +1,4 @@
-//! CompleteMultipartUpload.
+//! `CompleteMultipartUpload`.
 
 use super::put::upload_id;
 use super::{checksum_element, set_encryption, set_version, write_checksum};
@@ -19,7 +19,7 @@ use objectstore::{
 /// Parts of one upload.
 const PARTS_MAX: usize = 10_000;
 
-/// CompleteMultipartUpload.
+/// `CompleteMultipartUpload`.
 pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     let (bucket, key, upload) = (call.target.bucket()?, call.target.key()?, upload_id(call)?);
@@ -27,7 +27,11 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
     let size = match headers::text(request_headers, "x-amz-mp-object-size")? {
         None => None,
         Some(text) => Some(ByteCount::new(text.parse().map_err(|_| {
-            S3Error::argument("x-amz-mp-object-size", text, "Value for x-amz-mp-object-size header is invalid.")
+            S3Error::argument(
+                "x-amz-mp-object-size",
+                text,
+                "Value for x-amz-mp-object-size header is invalid.",
+            )
         })?)),
     };
     // The checksum headers are the object's here, not this document's.
@@ -85,15 +89,17 @@ fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
     let number = PartNumber::new(number)?;
     let etag = part.child_text("ETag")?.ok_or_else(malformed)?;
     // A tag that no part of ours can have names no part.
-    let etag = ETag::parse(etag)
-        .ok_or_else(|| S3Error::new(Code::InvalidPart).field("PartNumber", number.to_string()).field("ETag", etag))?;
+    let etag = ETag::parse(etag).ok_or_else(|| {
+        S3Error::new(Code::InvalidPart).field("PartNumber", number.to_string()).field("ETag", etag)
+    })?;
     let mut checksum = None;
     for child in part.children() {
         let name = child.name();
         if matches!(name, "PartNumber" | "ETag") {
             continue;
         }
-        let algorithm = ChecksumAlgorithm::ALL.into_iter().find(|algorithm| checksum_element(*algorithm) == name);
+        let algorithm =
+            ChecksumAlgorithm::ALL.into_iter().find(|algorithm| checksum_element(*algorithm) == name);
         let value = child.leaf()?.trim();
         let parsed = ChecksumValue::parse(algorithm.ok_or_else(malformed)?, value)?;
         if checksum.replace(parsed).is_some() {

@@ -11,13 +11,14 @@ use crate::s3::{date, headers};
 use crate::xml::XmlWriter;
 use http::StatusCode;
 use objectstore::{
-    BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, MetadataDirective, ObjectKey, VersionSelector,
+    BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, MetadataDirective, ObjectKey,
+    VersionSelector,
 };
 use security::sigv4::decode_path;
 
 const SOURCE: &str = "x-amz-copy-source";
 
-/// CopyObject.
+/// `CopyObject`.
 pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     let metadata = match headers::text(request_headers, "x-amz-metadata-directive")? {
@@ -40,7 +41,7 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
     Ok(render("CopyObjectResult", &outcome))
 }
 
-/// UploadPartCopy.
+/// `UploadPartCopy`.
 pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
     let request = CopyPartRequest {
         source: source(call)?,
@@ -64,7 +65,11 @@ fn source(call: &Call) -> Result<CopySource, S3Error> {
 /// `[/]bucket/key[?versionId=id]`, percent-encoded.
 fn parse_source(text: &str) -> Result<(BucketName, ObjectKey, VersionSelector), S3Error> {
     let refused = || {
-        S3Error::argument(SOURCE, text, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+        S3Error::argument(
+            SOURCE,
+            text,
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+        )
     };
     let (path, version) = match text.rsplit_once("?versionId=") {
         Some((path, version)) => (path, VersionSelector::from(parse_version(version)?)),

@@ -16,7 +16,7 @@ use objectstore::{
 /// Objects of one request.
 const OBJECTS_MAX: usize = 1000;
 
-/// DeleteObject.
+/// `DeleteObject`.
 pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
     let conditions = headers::write_conditions(&call.head.headers)?;
     if conditions.if_none_match.is_some() {
@@ -37,22 +37,24 @@ pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
     Ok(answer)
 }
 
-/// One object of a DeleteObjects request, as it was named.
+/// One object of a `DeleteObjects` request, as it was named.
 struct Named {
     key: String,
     version: Option<String>,
     etag: Option<String>,
 }
 
-/// DeleteObjects.
+/// `DeleteObjects`.
 pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let bucket = call.target.bucket()?;
     let root = required(document(call, body, Proof::Required).await?)?;
     let (named, quiet) = parse_delete(&root)?;
     call.state.store.head_bucket(&bucket).await?;
     let mut requests = Vec::with_capacity(named.len());
-    let parsed: Vec<Result<(), S3Error>> =
-        named.iter().map(|object| parse_object(object, &bucket).map(|request| requests.push(request))).collect();
+    let parsed: Vec<Result<(), S3Error>> = named
+        .iter()
+        .map(|object| parse_object(object, &bucket).map(|request| requests.push(request)))
+        .collect();
     let mut outcomes = call.state.store.delete_many(requests).await.into_iter();
     let mut out = XmlWriter::document("DeleteResult");
     for (object, parsed) in named.iter().zip(parsed) {
@@ -64,7 +66,7 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
             Err(error) => Err(error),
         };
         match outcome {
-            Ok(outcome) if quiet => drop(outcome),
+            Ok(_) if quiet => {}
             Ok(outcome) => write_deleted(&mut out, object, &outcome),
             Err(error) => write_error(&mut out, object, &error),
         }
@@ -131,7 +133,11 @@ fn write_deleted(out: &mut XmlWriter, object: &Named, outcome: &DeleteOutcome) {
 
 fn write_error(out: &mut XmlWriter, object: &Named, error: &S3Error) {
     if error.status().is_server_error() {
-        tracing::error!(code = error.code(), cause = error.cause().unwrap_or("none given"), "failed to delete an object");
+        tracing::error!(
+            code = error.code(),
+            cause = error.cause().unwrap_or("none given"),
+            "failed to delete an object"
+        );
     }
     out.start("Error");
     out.text("Key", &object.key);
@@ -148,10 +154,12 @@ mod tests {
 
     #[test]
     fn deletes_are_read_strictly_and_keys_untouched() {
-        let parse = |text: &str| parse_delete(&Element::parse(text.as_bytes()).unwrap()).map_err(|e| e.code());
-        let (named, quiet) =
-            parse("<Delete><Quiet>true</Quiet><Object><Key> a </Key><VersionId>null</VersionId></Object></Delete>")
-                .unwrap();
+        let parse =
+            |text: &str| parse_delete(&Element::parse(text.as_bytes()).unwrap()).map_err(|e| e.code());
+        let (named, quiet) = parse(
+            "<Delete><Quiet>true</Quiet><Object><Key> a </Key><VersionId>null</VersionId></Object></Delete>",
+        )
+        .unwrap();
         assert!(quiet && named[0].key == " a " && named[0].version.as_deref() == Some("null"));
         let many = format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(1001));
         for (bad, code) in [

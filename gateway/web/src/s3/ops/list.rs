@@ -20,15 +20,13 @@ fn optional_attributes_are_none(call: &Call) -> Result<(), S3Error> {
     // RestoreStatus is the only one there is, and nothing can be restored yet: leaving it out is its true value.
     match call.head.headers.get("x-amz-optional-object-attributes").map(http::HeaderValue::as_bytes) {
         None | Some(b"RestoreStatus") => Ok(()),
-        Some(_) => Err(S3Error::argument(
-            "x-amz-optional-object-attributes",
-            "",
-            "Invalid attribute name specified",
-        )),
+        Some(_) => {
+            Err(S3Error::argument("x-amz-optional-object-attributes", "", "Invalid attribute name specified"))
+        }
     }
 }
 
-/// ListObjects.
+/// `ListObjects`.
 pub(super) async fn objects(call: &Call) -> Result<Answer, S3Error> {
     optional_attributes_are_none(call)?;
     let encoding = Encoding::parse(call)?;
@@ -54,7 +52,7 @@ pub(super) async fn objects(call: &Call) -> Result<Answer, S3Error> {
     Ok(xml(StatusCode::OK, out.finish()))
 }
 
-/// ListObjectsV2.
+/// `ListObjectsV2`.
 pub(super) async fn objects_v2(call: &Call) -> Result<Answer, S3Error> {
     optional_attributes_are_none(call)?;
     let encoding = Encoding::parse(call)?;
@@ -119,7 +117,7 @@ fn write_entry(out: &mut XmlWriter, entry: &ListEntry) {
     out.value("Size", entry.size.get());
 }
 
-/// ListObjectVersions.
+/// `ListObjectVersions`.
 pub(super) async fn versions(call: &Call) -> Result<Answer, S3Error> {
     optional_attributes_are_none(call)?;
     let encoding = Encoding::parse(call)?;

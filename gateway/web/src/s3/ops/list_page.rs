@@ -30,7 +30,7 @@ impl Encoding {
     }
 
     /// A key or a part of one.
-    pub(super) fn apply<'a>(self, text: &'a str) -> Cow<'a, str> {
+    pub(super) fn apply(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::Plain => Cow::Borrowed(text),
             Self::Url => Cow::Owned(url_encode(text)),
@@ -58,7 +58,9 @@ pub(super) fn url_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => out.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
+                out.push(char::from(byte));
+            }
             b' ' => out.push('+'),
             other => {
                 // Writing to a string cannot fail.

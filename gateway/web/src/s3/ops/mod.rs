@@ -22,7 +22,9 @@ use crate::xml::{Element, XmlWriter};
 use bytes::Bytes;
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
-use objectstore::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, VersionName, VersionSelector};
+use objectstore::{
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, VersionName, VersionSelector,
+};
 
 /// Does what was asked for.
 pub(super) async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
@@ -71,13 +73,10 @@ fn parse_version(text: &str) -> Result<VersionName, S3Error> {
 /// A parameter that is a number between 0 and `i32::MAX`, as S3 reads them; above `cap` it means `cap`.
 fn count(call: &Call, name: &'static str, cap: usize) -> Result<usize, S3Error> {
     let Some(text) = call.query.get(name) else { return Ok(cap) };
-    match text.parse::<i32>().ok().and_then(|number| usize::try_from(number).ok()) {
-        Some(number) => Ok(number.min(cap)),
-        None => {
-            let message = format!("Provided {name} not an integer or within integer range");
-            Err(S3Error::argument(name, text, message))
-        }
-    }
+    let number = text.parse::<i32>().ok().and_then(|number| usize::try_from(number).ok());
+    number.map(|number| number.min(cap)).ok_or_else(|| {
+        S3Error::argument(name, text, format!("Provided {name} not an integer or within integer range"))
+    })
 }
 
 /// A small XML body, proven by its Content-MD5 and checksum where it has them.
@@ -115,7 +114,8 @@ fn check_checksum(expected: &ChecksumValue, bytes: &Bytes) -> Result<(), S3Error
     if ChecksumValue::compute(expected.algorithm(), bytes) == *expected {
         return Ok(());
     }
-    let message = format!("The {} you specified did not match the calculated checksum.", expected.algorithm());
+    let message =
+        format!("The {} you specified did not match the calculated checksum.", expected.algorithm());
     Err(S3Error::with(Code::BadDigest, message))
 }
 

@@ -14,7 +14,7 @@ use objectstore::{CreateUpload, PartPage, PartsRequest, UploadPage, UploadsReque
 /// Entries of one page.
 const PAGE_MAX: usize = 1000;
 
-/// CreateMultipartUpload.
+/// `CreateMultipartUpload`.
 pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     let request = CreateUpload {
@@ -39,18 +39,19 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
     Ok(answer)
 }
 
-/// AbortMultipartUpload.
+/// `AbortMultipartUpload`.
 pub(super) async fn abort(call: &Call) -> Result<Answer, S3Error> {
     let (bucket, key, upload) = (call.target.bucket()?, call.target.key()?, upload_id(call)?);
     call.state.store.abort_upload(&bucket, &key, upload).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// ListParts.
+/// `ListParts`.
 pub(super) async fn list_parts(call: &Call) -> Result<Answer, S3Error> {
     let max_parts = count(call, "max-parts", PAGE_MAX)?;
     let after = count(call, "part-number-marker", usize::from(u16::MAX))?;
-    let after = if call.query.has("part-number-marker") { u16::try_from(after).unwrap_or(u16::MAX) } else { 0 };
+    let after =
+        if call.query.has("part-number-marker") { u16::try_from(after).unwrap_or(u16::MAX) } else { 0 };
     let request = PartsRequest {
         bucket: call.target.bucket()?,
         key: call.target.key()?,
@@ -95,15 +96,16 @@ fn render_parts(call: &Call, page: &PartPage, after: u16, max_parts: usize) -> S
     out.finish()
 }
 
-/// ListMultipartUploads.
+/// `ListMultipartUploads`.
 pub(super) async fn list_uploads(call: &Call) -> Result<Answer, S3Error> {
     let encoding = Encoding::parse(call)?;
     let key_marker = call.query.non_empty("key-marker").map(str::to_owned);
     let upload_marker = match call.query.non_empty("upload-id-marker").filter(|_| key_marker.is_some()) {
         None => None,
-        Some(text) => {
-            Some(text.parse().map_err(|_| S3Error::argument("upload-id-marker", text, "Invalid uploadId marker"))?)
-        }
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| S3Error::argument("upload-id-marker", text, "Invalid uploadId marker"))?,
+        ),
     };
     let request = UploadsRequest {
         bucket: call.target.bucket()?,

@@ -13,7 +13,8 @@ use http::header::{
 };
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    AttributesOutcome, AttributesRequest, GetOutcome, GetRequest, ObjectInfo, PartNumber, StorageClass, SystemMetadata,
+    AttributesOutcome, AttributesRequest, GetOutcome, GetRequest, ObjectInfo, PartNumber, StorageClass,
+    SystemMetadata,
 };
 
 /// What S3 says an object is when nobody said it.
@@ -29,7 +30,7 @@ const OVERRIDES: [(&str, HeaderName); 6] = [
     ("response-expires", EXPIRES),
 ];
 
-/// GetObject.
+/// `GetObject`.
 pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let request = request(call)?;
     let part = request.part;
@@ -40,7 +41,7 @@ pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
     Ok(answer)
 }
 
-/// HeadObject.
+/// `HeadObject`.
 pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
     let request = request(call)?;
     let part = request.part;
@@ -134,24 +135,28 @@ fn set_system(head: &mut HeaderMap, system: &SystemMetadata) {
     }
 }
 
-/// What GetObjectAttributes may be asked for.
-#[derive(Clone, Copy, Debug, Default)]
-struct Wanted {
-    etag: bool,
-    checksum: bool,
-    parts: bool,
-    class: bool,
-    size: bool,
+/// What `GetObjectAttributes` may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    ETag,
+    Checksum,
+    Parts,
+    Class,
+    Size,
 }
 
-/// GetObjectAttributes.
+/// `GetObjectAttributes`.
 pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     let wanted = wanted(request_headers)?;
     let max_parts = match headers::text(request_headers, "x-amz-max-parts")? {
         None => 1000,
         Some(text) => text.parse::<usize>().map(|number| number.min(1000)).map_err(|_| {
-            S3Error::argument("x-amz-max-parts", text, "Provided max-parts not an integer or within integer range")
+            S3Error::argument(
+                "x-amz-max-parts",
+                text,
+                "Provided max-parts not an integer or within integer range",
+            )
         })?,
     };
     let after = headers::text(request_headers, "x-amz-part-number-marker")?.filter(|text| *text != "0");
@@ -160,58 +165,58 @@ pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
         key: call.target.key()?,
         version: version(call)?,
         after: after.map(part_number).transpose()?,
-        max_parts: if wanted.parts { max_parts } else { 0 },
+        max_parts: if wanted.contains(&Wanted::Parts) { max_parts } else { 0 },
         conditions: headers::read_conditions(request_headers)?,
     };
     let after = request.after;
     let outcome = call.state.store.attributes(request).await?;
-    let mut answer = xml(StatusCode::OK, render_attributes(&outcome, wanted, after, max_parts));
+    let mut answer = xml(StatusCode::OK, render_attributes(&outcome, &wanted, after, max_parts));
     set(answer.headers_mut(), LAST_MODIFIED, &date::http(outcome.info.modified));
     set_version(answer.headers_mut(), outcome.info.version);
     Ok(answer)
 }
 
-fn wanted(request_headers: &HeaderMap) -> Result<Wanted, S3Error> {
+fn wanted(request_headers: &HeaderMap) -> Result<Vec<Wanted>, S3Error> {
     const NAME: &str = "x-amz-object-attributes";
-    let mut wanted = Wanted::default();
-    let mut any = false;
-    for value in request_headers.get_all(NAME) {
-        for name in value.to_str().unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            any = true;
-            match name {
-                "ETag" => wanted.etag = true,
-                "Checksum" => wanted.checksum = true,
-                "ObjectParts" => wanted.parts = true,
-                "StorageClass" => wanted.class = true,
-                "ObjectSize" => wanted.size = true,
-                other => return Err(S3Error::argument(NAME, other, "Invalid attribute name specified.")),
-            }
-        }
+    let text = headers::text(request_headers, NAME)?.unwrap_or_default();
+    let wanted: Vec<Wanted> = text
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(|name| match name {
+            "ETag" => Ok(Wanted::ETag),
+            "Checksum" => Ok(Wanted::Checksum),
+            "ObjectParts" => Ok(Wanted::Parts),
+            "StorageClass" => Ok(Wanted::Class),
+            "ObjectSize" => Ok(Wanted::Size),
+            other => Err(S3Error::argument(NAME, other, "Invalid attribute name specified.")),
+        })
+        .collect::<Result<_, _>>()?;
+    if wanted.is_empty() {
+        let message = "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing \
+                       or empty";
+        return Err(S3Error::with(Code::InvalidRequest, message));
     }
-    if any {
-        return Ok(wanted);
-    }
-    let message = "The x-amz-object-attributes header specifying the attributes to be retrieved is either missing or empty";
-    Err(S3Error::with(Code::InvalidRequest, message))
+    Ok(wanted)
 }
 
 fn render_attributes(
     outcome: &AttributesOutcome,
-    wanted: Wanted,
+    wanted: &[Wanted],
     after: Option<PartNumber>,
     max_parts: usize,
 ) -> String {
     let info = &outcome.info;
     let mut out = XmlWriter::document("GetObjectAttributesResponse");
-    if wanted.etag {
+    if wanted.contains(&Wanted::ETag) {
         out.value("ETag", info.etag);
     }
-    if wanted.checksum && info.checksum.is_some() {
+    if wanted.contains(&Wanted::Checksum) && info.checksum.is_some() {
         out.start("Checksum");
         write_checksum(&mut out, info.checksum.as_ref());
         out.end();
     }
-    if wanted.parts && info.parts > 0 {
+    if wanted.contains(&Wanted::Parts) && info.parts > 0 {
         out.start("ObjectParts");
         out.value("PartsCount", info.parts);
         out.value("PartNumberMarker", after.map_or(0, PartNumber::get));
@@ -231,10 +236,10 @@ fn render_attributes(
         }
         out.end();
     }
-    if wanted.class {
+    if wanted.contains(&Wanted::Class) {
         out.value("StorageClass", info.class);
     }
-    if wanted.size {
+    if wanted.contains(&Wanted::Size) {
         out.value("ObjectSize", info.size.get());
     }
     out.finish()

@@ -1,4 +1,4 @@
-//! Bodies on their way in: PutObject and UploadPart.
+//! Bodies on their way in: `PutObject` and `UploadPart`.
 //!
 //! The store is asked first (does the bucket exist, do the limits hold), then the client is asked for its body: who waits
 //! for 100-continue sends nothing that would be refused.
@@ -16,7 +16,7 @@ use http::StatusCode;
 use http::header::ETAG;
 use objectstore::{Expect, PartRequest, PutRequest, Upload, UploadId, Uploaded};
 
-/// PutObject.
+/// `PutObject`.
 pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     if let Some(version) = call.query.get("versionId") {
         return Err(S3Error::argument("versionId", version, "This operation does not accept a version-id."));
@@ -37,7 +37,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     Ok(render(&uploaded))
 }
 
-/// UploadPart.
+/// `UploadPart`.
 pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     let announced = headers::announced_checksum(request_headers)?;
