@@ -4,6 +4,7 @@
 
 mod botocore;
 mod chunked;
+mod corpus;
 mod mutations;
 mod refusals;
 mod request;

@@ -1,0 +1,131 @@
+//! What verifying a request and sealing a data key cost, in microseconds of one core.
+//!
+//! `cargo run --release -p security --example cost`
+
+use engine::catalog::MemoryCatalog;
+use engine::clock::{Clock, SystemClock, Timestamp};
+use engine::entropy::{Entropy, SystemEntropy};
+use http::request::Parts;
+use security::AccountId;
+use security::credentials::File;
+use security::keys::{FileCustodian, KeyScope, KeyTable};
+use security::sign::{PayloadHash, Signer};
+use security::sigv4::{Authenticated, Policy, RequestHead, SigningKeys, authenticate};
+use std::error::Error;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+const NOW: Timestamp = Timestamp::from_millis(1_773_500_966_000);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let account: AccountId = "111122223333".parse()?;
+    let directory = tempfile::tempdir()?;
+    let file = File::generate(&directory.path().join("credentials"), account, "us-east-1", &SystemEntropy)?;
+    let profile = file.profile("default").ok_or("no profile")?;
+    let signer = Signer {
+        access_key_id: profile.access_key_id.clone(),
+        secret: profile.credential.secret.clone(),
+        session_token: None,
+        region: "us-east-1".to_owned(),
+        service: "s3".to_owned(),
+    };
+    requests(&file, &signer)?;
+    tokio::runtime::Builder::new_current_thread().build()?.block_on(sealing(account, &directory))
+}
+
+fn requests(file: &File, signer: &Signer) -> Result<(), Box<dyn Error>> {
+    let uri = "http://127.0.0.1:9000/datasets/imagenet/train/n01440764/n01440764_10026.JPEG";
+    let mut get = http::Request::get(uri).body(())?.into_parts().0;
+    signer.sign(&mut get, PayloadHash::Empty, NOW)?;
+    get.headers.insert("user-agent", "Boto3/1.43 md/Botocore#1.43 ua/2.1 os/linux lang/python#3.11".parse()?);
+    let mut put = http::Request::put(format!("{uri}?x-id=PutObject"))
+        .header("content-type", "image/jpeg")
+        .header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==")
+        .header("x-amz-storage-class", "STANDARD")
+        .header("x-amz-meta-source", "camera 7, east gate")
+        .header("x-amz-checksum-crc32c", "sOO8/Q==")
+        .header("x-amz-sdk-checksum-algorithm", "CRC32C")
+        .body(())?
+        .into_parts()
+        .0;
+    signer.sign(&mut put, PayloadHash::Sha256([7; 32]), NOW)?;
+    let url = signer.presign("GET", &uri.parse()?, &http::HeaderMap::new(), Duration::from_hours(1), NOW)?;
+    let presigned = http::Request::get(url).header("host", "127.0.0.1:9000").body(())?.into_parts().0;
+    let keys = SigningKeys::default();
+    for (name, parts) in [("GET, header", &get), ("PUT, header", &put), ("GET, presigned", &presigned)] {
+        measure(&format!("verify {name}"), 200_000, || verify(file, &keys, parts))?;
+    }
+    measure("verify GET, key not remembered", 50_000, || verify(file, &SigningKeys::default(), &get))?;
+    measure("sign GET", 50_000, || {
+        signer.sign(&mut get, PayloadHash::Empty, NOW)?;
+        Ok(())
+    })
+}
+
+fn verify(file: &File, keys: &SigningKeys, parts: &Parts) -> Result<(), Box<dyn Error>> {
+    let head = RequestHead {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        headers: &parts.headers,
+    };
+    match black_box(authenticate(&head, file, &Policy::new("us-east-1", NOW, keys)))? {
+        Authenticated::Signed(_) => Ok(()),
+        Authenticated::Anonymous => Err("not signed".into()),
+    }
+}
+
+async fn sealing(account: AccountId, directory: &tempfile::TempDir) -> Result<(), Box<dyn Error>> {
+    let entropy = Arc::new(SystemEntropy);
+    let custodian = FileCustodian::generate(&directory.path().join("master.key"), entropy.clone())?;
+    let catalog = Arc::new(MemoryCatalog::default());
+    let table = KeyTable::open(catalog, Arc::new(custodian), entropy, Arc::new(SystemClock)).await?;
+    let scope = KeyScope::s3(account);
+    table.prepare(scope).await?;
+    let (key, row) = ([7; 32], [9; 200]);
+    let sealed = table.seal(scope, &key, &row)?;
+    measure("seal 32 bytes, 200 of additional data", 400_000, || {
+        black_box(table.seal(scope, &key, &row)?);
+        Ok(())
+    })?;
+    measure("unseal", 400_000, || {
+        black_box(table.unseal(&sealed, &row)?);
+        Ok(())
+    })?;
+    let raw = aws_lc_rs::aead::UnboundKey::new(&aws_lc_rs::aead::AES_256_GCM, &key).map_err(|_| "key")?;
+    let raw = aws_lc_rs::aead::LessSafeKey::new(raw);
+    measure("AES-256-GCM alone", 400_000, || {
+        let nonce = aws_lc_rs::aead::Nonce::assume_unique_for_key([1; 12]);
+        let mut data = key;
+        let tag = raw.seal_in_place_separate_tag(nonce, aws_lc_rs::aead::Aad::from(&row[..]), &mut data);
+        let tag = tag.map_err(|_| "seal")?;
+        black_box(tag.as_ref());
+        Ok(())
+    })?;
+    measure("12 random bytes", 400_000, || {
+        let mut nonce = [0; 12];
+        SystemEntropy.fill(&mut nonce);
+        black_box(nonce);
+        Ok(())
+    })
+}
+
+/// The best of five rounds, so that a busy machine tells little lies only.
+#[expect(clippy::print_stdout, reason = "its only purpose")]
+fn measure(
+    name: &str,
+    times: u32,
+    mut work: impl FnMut() -> Result<(), Box<dyn Error>>,
+) -> Result<(), Box<dyn Error>> {
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let start = SystemClock.boottime();
+        for _ in 0..times / 5 {
+            work()?;
+        }
+        best = best.min(SystemClock.boottime().saturating_sub(start));
+    }
+    println!("{name:40} {:6.2} µs", best.as_secs_f64() * 1e6 / f64::from(times / 5));
+    Ok(())
+}

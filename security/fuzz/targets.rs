@@ -1,0 +1,133 @@
+//! What the fuzz targets do with their input. The tests run the same functions over the kept corpus.
+
+#![allow(dead_code, clippy::allow_attributes, reason = "each fuzz target uses one of them")]
+
+use bytes::Bytes;
+use engine::clock::Timestamp;
+use engine::unit::ByteCount;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use security::chunked::{ChunkError, Decoder, Event};
+use security::credentials::{File, SecretKey};
+use security::sign::{PayloadHash, Signer};
+use security::sigv4::{
+    Authenticated, ChunkSeed, Policy, RequestHead, SigningKeys, authenticate, decode_path, query_pairs,
+};
+
+const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+/// 2026-03-14T15:09:26Z
+const NOW: Timestamp = Timestamp::from_millis(1_773_500_966_000);
+
+fn verify(method: &str, path: &str, query: &str, headers: &HeaderMap, secret: &str) -> Option<Authenticated> {
+    let text = format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {secret}\n");
+    let file = File::parse(&text, "111122223333".parse().ok()?).ok()?;
+    let keys = SigningKeys::default();
+    let head = RequestHead { method, path, query, headers };
+    authenticate(&head, &file, &Policy::new("us-east-1", NOW, &keys)).ok()
+}
+
+fn signer() -> Option<Signer> {
+    Some(Signer {
+        access_key_id: ACCESS_KEY.parse().ok()?,
+        secret: SecretKey::parse(SECRET).ok()?,
+        session_token: None,
+        region: "us-east-1".to_owned(),
+        service: "s3".to_owned(),
+    })
+}
+
+/// Lines: method, path, query, then `name:value` each.
+pub(crate) fn signature(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let mut text = || std::str::from_utf8(lines.next().unwrap_or_default()).unwrap_or_default();
+    let (method, path, query) = (text(), text(), text());
+    let mut headers = HeaderMap::new();
+    for line in lines.take(100) {
+        let Some(at) = line.iter().position(|byte| *byte == b':') else { continue };
+        let (name, value) = (HeaderName::from_bytes(&line[..at]), HeaderValue::from_bytes(&line[at + 1..]));
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    let pairs = query_pairs(query);
+    let decoded = decode_path(path);
+    verify(method, path, query, &headers, SECRET);
+    // Nobody can sign with a secret that appears nowhere.
+    let forged = verify(method, path, query, &headers, "a-secret-that-no-input-was-signed-with");
+    assert!(!matches!(forged, Some(Authenticated::Signed(_))), "a forged signature");
+
+    // What our side signs verifies, whatever it is made of.
+    let is_uri = path.starts_with('/') && format!("http://h{path}?{query}").parse::<Uri>().is_ok();
+    let doubled = headers.keys().any(|name| headers.get_all(name).iter().nth(1).is_some());
+    if pairs.is_err() || decoded.is_err() || !is_uri || doubled || query.contains("Signature") {
+        return;
+    }
+    let foreign =
+        ["X-Amz-", "AWSAccessKeyId", "#"].iter().any(|word| query.contains(word) || path.contains(word));
+    if foreign || headers.contains_key("authorization") || headers.contains_key("x-amz-security-token") {
+        return;
+    }
+    let Ok(method) = method.parse::<http::Method>() else { return };
+    let Ok(request) = http::Request::builder().method(method).uri(format!("http://h{path}?{query}")).body(())
+    else {
+        return;
+    };
+    let mut parts = request.into_parts().0;
+    parts.headers = headers;
+    let Some(signer) = signer() else { return };
+    if signer.sign(&mut parts, PayloadHash::Empty, NOW).is_err() {
+        return;
+    }
+    let query = parts.uri.query().unwrap_or_default();
+    let back = verify(parts.method.as_str(), parts.uri.path(), query, &parts.headers, SECRET);
+    assert!(matches!(back, Some(Authenticated::Signed(_))), "what was signed does not verify: {parts:?}");
+}
+
+/// Byte 0: mode; bytes 1 and 2: declared length; byte 3: size of the pieces; the rest: the body.
+pub(crate) fn chunked(data: &[u8]) {
+    let Some((&[mode, high, low, piece], body)) = data.split_first_chunk::<4>() else { return };
+    let length = u64::from(u16::from_be_bytes([high, low]));
+    let (Some(whole), Some(split)) = (decoder(mode, length), decoder(mode, length)) else { return };
+    let whole = decode(whole, body, usize::MAX);
+    let split = decode(split, body, usize::from(piece).max(1));
+    match (whole, split) {
+        (Ok(one), Ok(two)) => {
+            assert_eq!(one, two, "the same however it is split");
+            assert_eq!(one.0.len() as u64, length, "as long as declared");
+        }
+        (Err(one), Err(two)) => assert_eq!(one.code(), two.code()),
+        (one, two) => panic!("whole {one:?}, split {two:?}"),
+    }
+}
+
+fn decoder(mode: u8, length: u64) -> Option<Decoder> {
+    let trailer = mode & 2 != 0;
+    let seed = if mode & 1 != 0 { Some(seed(trailer)?) } else { None };
+    let declared = if trailer { vec![HeaderName::from_static("x-amz-checksum-crc32c")] } else { Vec::new() };
+    Some(Decoder::new(seed, ByteCount::new(length), declared))
+}
+
+fn seed(trailer: bool) -> Option<ChunkSeed> {
+    let mut parts = http::Request::put("http://h/b/k").body(()).ok()?.into_parts().0;
+    signer()?.sign(&mut parts, PayloadHash::Streaming { trailer }, NOW).ok()
+}
+
+fn decode(mut decoder: Decoder, body: &[u8], piece: usize) -> Result<(Vec<u8>, HeaderMap), ChunkError> {
+    let (mut rest, mut out, mut end) = (Bytes::copy_from_slice(body), Vec::new(), None);
+    while !rest.is_empty() {
+        let mut input = rest.split_to(piece.min(rest.len()));
+        loop {
+            match decoder.push(&mut input)? {
+                Event::Data(bytes) => {
+                    assert!(!bytes.is_empty(), "an empty piece of data");
+                    out.extend_from_slice(&bytes);
+                }
+                Event::NeedMore => break,
+                Event::End { trailers } => end = Some(trailers),
+            }
+        }
+        assert!(input.is_empty(), "NeedMore with input left");
+    }
+    decoder.finish()?;
+    Ok((out, end.unwrap_or_default()))
+}
