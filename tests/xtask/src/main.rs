@@ -1,3 +1,68 @@
-//! cargo xtask: demo, test, soak, bench, tidy.
+//! cargo xtask: build, demo, test, soak, tidy, env.
+//!
+//! ```text
+//!   command   the command line, parsed purely
+//!   packages · rocksdb · python · tools     what a build or a test needs, made once and cached (cache)
+//!   compile   cargo's children, linked with the cached RocksDB
+//!   demo      the newcomer's first run
+//!   stages    what CI runs: fmt, tidy, clippy, deny, docs, unit, build, e2e, crash
+//!   soak      the full counts of what is random
+//!   tidy      style as a test
+//! ```
+//!
+//! It depends on nothing of ours and on little of others, so that it compiles in seconds on a machine that has only Rust.
 
-fn main() {}
+mod cache;
+mod command;
+mod compile;
+mod demo;
+mod error;
+mod packages;
+mod process;
+mod python;
+mod rocksdb;
+mod say;
+mod soak;
+mod stages;
+mod tidy;
+mod tools;
+mod totals;
+mod workspace;
+
+use command::Task;
+use error::{Error, Result};
+use std::process::ExitCode;
+use workspace::Workspace;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match command::parse(&arguments).and_then(run) {
+        Ok(code) => code,
+        Err(error) => {
+            say::line(format!("xtask: {error}"));
+            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match task {
+        Task::Help => say::result(command::HELP),
+        Task::Build => compile::release(&workspace, &compile::prepare(&workspace)?)?,
+        Task::Env => {
+            for (name, value) in compile::prepare(&workspace)?.environment() {
+                let quoted = value.to_string_lossy().replace('\'', "'\\''");
+                say::result(&format!("export {name}='{quoted}'\n"));
+            }
+        }
+        Task::Demo => demo::run(&workspace)?,
+        Task::Test(stages) => {
+            let passed = stages::run(&workspace, &stages)?;
+            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Task::Soak(area) => soak::run(&workspace, &area)?,
+        Task::Tidy => tidy::run(&workspace)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,190 @@
+//! The demo's appliance: found running, or started and left running.
+//!
+//! It is started in a session of its own with its output in a log file, so that it outlives the terminal, and says by
+//! systemd's notify protocol when it is ready: nothing here polls for it.
+
+use crate::error::{Error, Result};
+use crate::process;
+use crate::say::{self, Stopwatch};
+use crate::workspace::{make_directory, read};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const START_MAX: Duration = Duration::from_mins(1);
+const PROBE_MAX: Duration = Duration::from_secs(5);
+
+/// A running appliance and the binary that speaks to it.
+pub(crate) struct Appliance {
+    firn: PathBuf,
+    /// Its directory.
+    pub(crate) directory: PathBuf,
+    variables: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Env {
+    variables: BTreeMap<String, String>,
+}
+
+impl Appliance {
+    /// Finds the appliance of `directory` running, or starts it and waits until it is ready.
+    pub(crate) fn ensure(firn: &Path, directory: &Path, log: &Path) -> Result<Self> {
+        if is_alive(directory) {
+            say::line(format!("an appliance runs on {} already: using it", directory.display()));
+        } else {
+            let watch = Stopwatch::start();
+            let pid = start(firn, directory, log)?;
+            let time = say::duration(watch.elapsed());
+            say::line(format!(
+                "started on {} in {time}: process {pid}, log {}",
+                directory.display(),
+                log.display()
+            ));
+        }
+        let text = process::capture(Command::new(firn).args(["env", "--json"]).arg(directory))?;
+        let env: Env = serde_json::from_str(&text)
+            .map_err(|error| Error::failed(format!("failed to read `firn env --json`: {error}")))?;
+        Ok(Self { firn: firn.to_owned(), directory: directory.to_owned(), variables: env.variables })
+    }
+
+    /// A command that finds the appliance in its environment.
+    pub(crate) fn client(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.envs(&self.variables);
+        for foreign in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE"] {
+            command.env_remove(foreign);
+        }
+        command
+    }
+
+    /// `firn` itself, as a client.
+    pub(crate) fn firn(&self, arguments: &[&str]) -> Command {
+        let mut command = self.client(&self.firn);
+        command.args(arguments);
+        command
+    }
+}
+
+/// Whether an appliance answers at the admin address that `directory` names.
+fn is_alive(directory: &Path) -> bool {
+    let Ok(address) = read(&directory.join("run/admin.addr")) else { return false };
+    let Ok(address) = address.trim().parse() else { return false };
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&address, PROBE_MAX)?;
+        stream.set_read_timeout(Some(PROBE_MAX))?;
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: firn\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(64 << 10).read_to_string(&mut answer)?;
+        Ok(answer.starts_with("HTTP/1.1 200"))
+    };
+    ask().unwrap_or(false)
+}
+
+/// The default port when it is free, any other when not.
+fn address(port: u16) -> String {
+    let free = TcpListener::bind(("127.0.0.1", port)).is_ok();
+    format!("127.0.0.1:{}", if free { port } else { 0 })
+}
+
+fn start(firn: &Path, directory: &Path, log: &Path) -> Result<u32> {
+    if let Some(parent) = log.parent() {
+        make_directory(parent)?;
+    }
+    let file = File::options().create(true).append(true).open(log);
+    let file = file.map_err(|source| Error::at("open", log, source))?;
+    let other = file.try_clone().map_err(|source| Error::at("open", log, source))?;
+    let path = std::env::temp_dir().join(format!("firn-demo-{}.sock", std::process::id()));
+    let socket = UnixDatagram::bind(&path).map_err(|source| Error::at("listen at", &path, source))?;
+    let mut server = Command::new("setsid");
+    server.arg(firn).arg("server").arg(directory);
+    server.args(["--http", &address(9000), "--admin", &address(9001)]);
+    server.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(file).stderr(other);
+    let spawned = server.spawn().map_err(|source| Error::Io { doing: "start firn".into(), source });
+    let ready = spawned.and_then(|mut child| await_ready(&socket, &mut child, log).map(|()| child.id()));
+    // The socket's name served its purpose; a left-over one hurts nobody.
+    drop(std::fs::remove_file(&path));
+    ready
+}
+
+/// Waits for READY=1, or for the server's end, which is an error with the end of its log.
+fn await_ready(socket: &UnixDatagram, child: &mut Child, log: &Path) -> Result<()> {
+    let failed = |source| Error::Io { doing: "wait for firn".into(), source };
+    socket.set_read_timeout(Some(Duration::from_millis(200))).map_err(failed)?;
+    let watch = Stopwatch::start();
+    let mut message = [0; 4096];
+    while watch.elapsed() < START_MAX {
+        match socket.recv(&mut message) {
+            Ok(length) if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") => {
+                return Ok(());
+            }
+            Ok(_) => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Err(Error::failed(format!("firn ended with {status}:\n{}", tail(log))));
+        }
+    }
+    Err(Error::failed(format!("firn is not ready after {}:\n{}", say::duration(START_MAX), tail(log))))
+}
+
+fn tail(log: &Path) -> String {
+    let text = read(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::write;
+
+    #[test]
+    fn a_directory_without_addresses_or_with_a_dead_one_is_not_alive() {
+        let top = tempfile::tempdir().unwrap();
+        assert!(!is_alive(top.path()));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        make_directory(&top.path().join("run")).unwrap();
+        write(&top.path().join("run/admin.addr"), &format!("{address}\n")).unwrap();
+        assert!(!is_alive(top.path()));
+    }
+
+    #[test]
+    fn a_taken_port_gives_way_to_any_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(address(listener.local_addr().unwrap().port()), "127.0.0.1:0");
+    }
+
+    #[test]
+    fn a_server_that_ends_at_once_is_told_with_its_log() {
+        let top = tempfile::tempdir().unwrap();
+        let log = top.path().join("log");
+        write(&log, "the disk is on fire\n").unwrap();
+        let socket = UnixDatagram::bind(top.path().join("s")).unwrap();
+        let mut child = Command::new("false").spawn().unwrap();
+        let text = await_ready(&socket, &mut child, &log).unwrap_err().to_string();
+        assert!(text.contains("the disk is on fire"), "{text}");
+    }
+
+    #[test]
+    fn a_server_is_ready_when_it_says_so() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("s");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let server = UnixDatagram::unbound().unwrap();
+        server.send_to(b"STATUS=opening", &path).unwrap();
+        server.send_to(b"STATUS=open\nREADY=1", &path).unwrap();
+        let mut child = Command::new("true").spawn().unwrap();
+        await_ready(&socket, &mut child, &top.path().join("log")).unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,137 @@
+//! The full counts of what is random, area by area; CI runs the same with small ones.
+//!
+//! A failure prints the seed and the round, which run again by `FIRN_SEED=… FIRN_ROUNDS=… cargo xtask soak AREA`.
+
+use crate::error::{Error, Result};
+use crate::rocksdb::Library;
+use crate::say::{self, Stopwatch};
+use crate::stages;
+use crate::workspace::Workspace;
+use crate::{compile, process};
+use std::process::Command;
+
+/// One area.
+pub(crate) struct Area {
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// What it proves.
+    promise: &'static str,
+    /// Rounds in CI.
+    pub(crate) rounds_in_ci: u64,
+    /// Rounds of the soak.
+    rounds: u64,
+    how: How,
+}
+
+#[derive(Clone, Copy)]
+enum How {
+    /// A subcommand of the oracle, against the release binary; `true` when it takes a seed.
+    Oracle(bool),
+    /// The tests of this package whose names contain the text.
+    Tests(&'static str, &'static str),
+}
+
+/// All areas; those of the oracle are CI's stage `crash`, the others run inside the stage `unit`.
+pub(crate) const AREAS: [Area; 4] = [
+    Area {
+        name: "crash",
+        promise: "nothing acknowledged is lost by kill -9, nothing torn, no space leaked",
+        rounds_in_ci: 20,
+        rounds: 1000,
+        how: How::Oracle(true),
+    },
+    Area {
+        name: "powercut",
+        promise: "nor by a power cut under the whole data directory",
+        rounds_in_ci: 15,
+        rounds: 1000,
+        how: How::Oracle(true),
+    },
+    Area {
+        name: "conditional",
+        promise: "exactly one of 64 conditional writers wins, for PUT and CompleteMultipartUpload",
+        rounds_in_ci: 50,
+        rounds: 10_000,
+        how: How::Oracle(false),
+    },
+    Area {
+        name: "catalog",
+        promise: "the catalog equals its model under random commits, crashes and reopening",
+        rounds_in_ci: 0,
+        rounds: 1000,
+        how: How::Tests("engine", "catalog"),
+    },
+];
+
+/// Runs one area in full; lists them when none is named.
+pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
+    if name.is_empty() {
+        for area in &AREAS {
+            say::result(&format!("{:12} {:6} rounds: {}\n", area.name, area.rounds, area.promise));
+        }
+        return Ok(());
+    }
+    let area = AREAS
+        .iter()
+        .find(|area| area.name == name)
+        .ok_or_else(|| Error::Usage(format!("`{name}` is not an area: `cargo xtask soak` lists them")))?;
+    let rounds = match std::env::var("FIRN_ROUNDS") {
+        Ok(text) => text.parse().map_err(|_| Error::Usage(format!("FIRN_ROUNDS={text} is not a number")))?,
+        Err(_) => area.rounds,
+    };
+    let library = compile::prepare(workspace)?;
+    compile::release(workspace, &library)?;
+    let seed = stages::seed(workspace)?;
+    say::heading(&format!("{name}: {rounds} rounds, FIRN_SEED={seed}"));
+    let watch = Stopwatch::start();
+    process::run(&mut area.command(workspace, &library, rounds, &seed))?;
+    say::result(&format!("{name}: {rounds} rounds passed in {}\n", say::duration(watch.elapsed())));
+    Ok(())
+}
+
+impl Area {
+    /// Whether CI runs it as a check of its own.
+    pub(crate) const fn is_own_check(&self) -> bool {
+        matches!(self.how, How::Oracle(_))
+    }
+
+    /// The command that runs it.
+    pub(crate) fn command(
+        &self,
+        workspace: &Workspace,
+        library: &Library,
+        rounds: u64,
+        seed: &str,
+    ) -> Command {
+        let rounds = rounds.to_string();
+        let mut cargo = compile::cargo(workspace, library);
+        cargo.env("FIRN_BIN", workspace.firn());
+        match self.how {
+            How::Oracle(seeded) => {
+                cargo.args(["run", "--locked", "--quiet", "--package", "oracle", "--", self.name]);
+                cargo.args(["--rounds", &rounds]);
+                if seeded {
+                    cargo.args(["--seed", seed]);
+                }
+            }
+            How::Tests(package, filter) => {
+                cargo.env("FIRN_ROUNDS", rounds).env("FIRN_SEED", seed);
+                cargo.args(["test", "--locked", "--release", "--package", package, filter]);
+            }
+        }
+        cargo
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_soak_is_never_smaller_than_ci() {
+        for area in &AREAS {
+            assert!(area.rounds > area.rounds_in_ci, "{}", area.name);
+            assert_eq!(area.is_own_check(), area.rounds_in_ci > 0, "{}", area.name);
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What CI runs, stage by stage, each with its time; a failed stage does not keep the later ones from running.
+//!
+//! ```text
+//!   fmt → tidy → clippy → deny → docs → unit → build → e2e → crash     (cheap and telling ones first)
+//! ```
+//!
+//! A stage that cannot run here because of something outside the repository (no network for the advisories, say) is
+//! counted as skipped, loudly, with the reason. The last line is `N passed, N failed`.
+
+use crate::error::{Error, Result};
+use crate::rocksdb::Library;
+use crate::say::{self, Stopwatch};
+use crate::soak::AREAS;
+use crate::totals::Totals;
+use crate::workspace::Workspace;
+use crate::{compile, packages, process, python, tidy, tools};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+struct Context<'a> {
+    workspace: &'a Workspace,
+    library: Library,
+    seed: String,
+}
+
+type Stage = fn(&Context<'_>, &mut Totals) -> Result<()>;
+
+const STAGES: [(&str, Stage); 9] = [
+    ("fmt", fmt),
+    ("tidy", |context, totals| totals.check(tidy::run(context.workspace))),
+    ("clippy", clippy),
+    ("deny", deny),
+    ("docs", docs),
+    ("unit", unit),
+    ("build", |context, totals| totals.check(compile::release(context.workspace, &context.library))),
+    ("e2e", e2e),
+    ("crash", crash),
+];
+
+/// Runs all stages, or those named; returns whether nothing failed.
+pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<bool> {
+    if let Some(unknown) = named.iter().find(|name| STAGES.iter().all(|(known, _)| known != name)) {
+        return Err(Error::Usage(format!("`{unknown}` is not a stage: see `cargo xtask --help`")));
+    }
+    let whole = Stopwatch::start();
+    packages::ensure(&packages::for_tests())?;
+    let context = Context { workspace, library: compile::prepare(workspace)?, seed: seed(workspace)? };
+    say::line(format!("prepared after {}; FIRN_SEED={}", say::duration(whole.elapsed()), context.seed));
+    let mut totals = Totals::default();
+    let mut times: Vec<(&str, Duration, bool)> = Vec::new();
+    for (name, stage) in STAGES {
+        if !named.is_empty() && !named.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        say::heading(name);
+        let (watch, failed_before) = (Stopwatch::start(), totals.failed);
+        if let Err(error) = stage(&context, &mut totals) {
+            say::line(format!("{error}"));
+            // A stage that counted no failure of its own still failed.
+            totals.failed = totals.failed.max(failed_before + 1);
+        }
+        times.push((name, watch.elapsed(), totals.failed == failed_before));
+    }
+    say::heading("stages");
+    for (name, time, passed) in times {
+        let verdict = if passed { "passed" } else { "FAILED" };
+        say::line(format!("{name:8} {verdict} {:>14}", say::duration(time)));
+    }
+    say::line(format!("all of it took {}; FIRN_SEED={}", say::duration(whole.elapsed()), context.seed));
+    for reason in &totals.skipped {
+        say::line(format!("SKIPPED {reason}"));
+    }
+    say::result(&format!("{} passed, {} failed\n", totals.passed, totals.failed));
+    Ok(totals.failed == 0)
+}
+
+/// The seed of everything random: the caller's, or one that each commit has for its own.
+pub(crate) fn seed(workspace: &Workspace) -> Result<String> {
+    if let Ok(seed) = std::env::var("FIRN_SEED") {
+        return Ok(seed);
+    }
+    let mut head = Command::new("git");
+    head.current_dir(&workspace.root).args(["rev-parse", "HEAD"]);
+    seed_of(process::capture(&mut head)?.trim())
+}
+
+fn seed_of(commit: &str) -> Result<String> {
+    let digits = commit.get(..15).unwrap_or(commit);
+    let number = u64::from_str_radix(digits, 16)
+        .map_err(|error| Error::failed(format!("`{commit}` is not a commit: {error}")))?;
+    Ok(number.to_string())
+}
+
+impl Context<'_> {
+    fn cargo(&self) -> Command {
+        let mut command = compile::cargo(self.workspace, &self.library);
+        command.env("FIRN_SEED", &self.seed);
+        command
+    }
+}
+
+fn fmt(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    totals.check(process::run(context.cargo().args(["fmt", "--all", "--check"])))
+}
+
+fn clippy(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    let mut clippy = context.cargo();
+    clippy.args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+    totals.check(process::run(&mut clippy))
+}
+
+fn deny(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    let deny = tools::deny(context.workspace)?;
+    let run = |what: &[&str]| {
+        let mut command = Command::new(&deny);
+        command.current_dir(&context.workspace.root).args(["--locked", "check", "--hide-inclusion-graph"]);
+        process::output(command.args(what))
+    };
+    let offline = run(&["bans", "licenses", "sources"])?;
+    say::line(String::from_utf8_lossy(&offline.stderr).trim());
+    let judged = if offline.status.success() { Ok(()) } else { Err(Error::failed("cargo-deny refuses")) };
+    totals.check(judged)?;
+    let advisories = run(&["advisories"])?;
+    let said = String::from_utf8_lossy(&advisories.stderr);
+    say::line(said.trim());
+    if !advisories.status.success() && said.contains("failed to fetch advisory database") {
+        totals.skipped.push("deny: the advisory database cannot be fetched from here".into());
+        return Ok(());
+    }
+    totals.check(if advisories.status.success() { Ok(()) } else { Err(Error::failed("an advisory applies")) })
+}
+
+fn docs(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    let mut docs = context.cargo();
+    docs.args(["doc", "--workspace", "--no-deps", "--locked"]);
+    totals.check(process::run(docs.env("RUSTDOCFLAGS", "-D warnings")))
+}
+
+fn unit(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    let mut tests = context.cargo();
+    tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    process::run_watched(&mut tests, |line| totals.cargo_line(line))
+}
+
+fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    let firn = context.workspace.firn();
+    if !firn.is_file() {
+        return Err(Error::failed(format!("{} is not there: run the build stage first", firn.display())));
+    }
+    let clients = python::ensure(context.workspace)?;
+    let mut tests = Command::new(clients.join("pytest"));
+    tests.current_dir(context.workspace.root.join("tests/e2e"));
+    tests.args(["-p", "no:cacheprovider", "--durations=10", "-ra"]);
+    tests.env("FIRN_BIN", firn).env("FIRN_SEED", &context.seed).env("PYTHONDONTWRITEBYTECODE", "1");
+    process::run_watched(&mut tests, |line| totals.pytest_line(line))
+}
+
+/// CI's share of the soaks that drive the release binary.
+fn crash(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    let mut first = Ok(());
+    for area in AREAS.iter().filter(|area| area.is_own_check()) {
+        if area.name == "powercut" && !Path::new("/dev/fuse").exists() {
+            totals.skipped.push("crash: there is no /dev/fuse, so no power cuts".into());
+            continue;
+        }
+        say::line(format!("{}: {} rounds", area.name, area.rounds_in_ci));
+        let (workspace, library) = (context.workspace, &context.library);
+        let mut command = area.command(workspace, library, area.rounds_in_ci, &context.seed);
+        first = first.and(totals.check(process::run(&mut command)));
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_commit_has_a_seed_of_its_own() {
+        assert_eq!(seed_of("000000000000010fffff").unwrap(), "16");
+        assert_ne!(seed_of("c0304071a2b3c4d5e6f7").unwrap(), seed_of("539e4c71a2b3c4d5e6f7").unwrap());
+        assert!(seed_of("no commit").is_err());
+    }
+}

@@ -1,0 +1,131 @@
+//! docs/semantics.md: every paragraph and every list item names a test that proves it, and every test named exists.
+//!
+//! A test is named in backquotes by its last path segment: `` `web::s3::a_range_is_honoured` `` or
+//! `` `test_objects.py::test_a_range` ``. Headings, code blocks and paragraphs that end in a colon promise nothing; a
+//! paragraph in italics (`*…*`) explains.
+
+use super::Fault;
+use std::collections::HashSet;
+use std::path::Path;
+
+/// The names of all tests in a Rust or Python source.
+pub(crate) fn tests_in(path: &str, text: &str) -> Vec<String> {
+    if is_python(path) {
+        let starts = text.lines().filter_map(|line| line.trim_start().strip_prefix("def "));
+        return starts.map(identifier).filter(|name| name.starts_with("test_")).collect();
+    }
+    let mut marked = false;
+    let mut found = Vec::new();
+    for line in text.lines().map(str::trim_start) {
+        if line.starts_with("#[test]") || line.starts_with("#[tokio::test") {
+            marked = true;
+        } else if marked && !line.starts_with("#[") && !line.starts_with("//") {
+            found.extend(line.find("fn ").map(|at| identifier(&line[at + 3..])));
+            marked = false;
+        }
+    }
+    found
+}
+
+fn is_python(path: &str) -> bool {
+    Path::new(path).extension().is_some_and(|extension| extension == "py")
+}
+
+fn identifier(text: &str) -> String {
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+/// What is wrong with the promises, given the names of all tests.
+pub(crate) fn check(text: &str, tests: &HashSet<String>) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (line, promise) in paragraphs(text) {
+        let place = format!("docs/semantics.md:{line}");
+        let quoted: Vec<&str> = promise.split('`').skip(1).step_by(2).collect();
+        let proven = quoted.iter().any(|name| tests.contains(last_segment(name)));
+        if !proven && !promise.ends_with(':') && !promise.starts_with('*') {
+            let start: String = promise.chars().take(60).collect();
+            faults.push(Fault::new(&place, format!("names no test that proves it: {start}…")));
+        }
+        for name in quoted.iter().filter(|name| looks_like_a_test(name)) {
+            if !tests.contains(last_segment(name)) {
+                faults.push(Fault::new(&place, format!("names the test `{name}`, which does not exist")));
+            }
+        }
+    }
+    faults
+}
+
+fn last_segment(name: &str) -> &str {
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// A path whose last segment has at least three words in lower case, as tests have.
+fn looks_like_a_test(name: &str) -> bool {
+    let last = last_segment(name);
+    let snake = last.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    snake && (name.contains("::") || last.starts_with("test_")) && last.matches('_').count() >= 2
+}
+
+/// Paragraphs and list items with the line they start at.
+fn paragraphs(text: &str) -> Vec<(usize, String)> {
+    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut open = false;
+    let mut code = false;
+    for (index, line) in text.lines().enumerate() {
+        let words = line.trim();
+        if words.starts_with("```") {
+            code = !code;
+            open = false;
+            continue;
+        }
+        if code || words.is_empty() || words.starts_with('#') {
+            open = false;
+            continue;
+        }
+        let item = words.strip_prefix("- ").or_else(|| words.strip_prefix("* "));
+        match found.last_mut().filter(|_| open && item.is_none()) {
+            Some((_, paragraph)) => {
+                paragraph.push(' ');
+                paragraph.push_str(words);
+            }
+            None => found.push((index + 1, item.unwrap_or(words).to_owned())),
+        }
+        open = true;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known() -> HashSet<String> {
+        ["a_put_is_durable".to_owned(), "test_ranges".to_owned()].into()
+    }
+
+    #[test]
+    fn rust_and_python_tests_are_found() {
+        let rust = "#[test]\nfn one_is_one() {}\nfn maker() {}\n#[tokio::test(flavor = \"x\")]\n#[ignore]\nasync fn two() {}\n";
+        assert_eq!(tests_in("a.rs", rust), ["one_is_one", "two"]);
+        assert_eq!(tests_in("a.py", "def test_ranges(s3):\n    pass\ndef maker():\n"), ["test_ranges"]);
+    }
+
+    #[test]
+    fn a_promise_with_an_existing_test_is_accepted() {
+        let text = "# Words\n\n## Part\nA put is durable\n(`engine::a_put_is_durable`).\n\n- Ranges: `test_objects.py::test_ranges`\n\nAs follows:\n";
+        assert_eq!(check(text, &known()), []);
+    }
+
+    #[test]
+    fn a_promise_without_a_test_or_with_a_missing_one_is_a_fault() {
+        let faults = check("Nothing is ever lost.\n\n- Kept (`a_put_is_durable`).\n- Never.\n", &known());
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        let faults = check("Kept (`a_put_is_durable`, `x::never_written_down_anywhere`).\n", &known());
+        assert_eq!(faults.len(), 1, "{faults:?}");
+    }
+
+    #[test]
+    fn code_blocks_promise_nothing() {
+        assert_eq!(check("```sh\nfirn ls\n```\n", &known()), []);
+    }
+}
