@@ -1,0 +1,114 @@
+"""Fixtures: one appliance that most tests share, fresh ones for tests that stop or kill theirs, a bucket each."""
+
+import itertools
+import os
+import pathlib
+import random
+import shutil
+import sys
+
+import boto3
+import botocore.config
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from appliance import Appliance  # noqa: E402
+
+# Where pip put the clients' programs: beside the Python that runs the tests.
+CLIENTS = pathlib.Path(sys.executable).parent
+_NUMBERS = itertools.count(1)
+SEED = int(os.environ.get("FIRN_SEED", "1"))
+
+
+def pytest_report_header():
+    return f"firn: {os.environ.get('FIRN_BIN', 'FIRN_BIN is not set')}; FIRN_SEED={SEED}"
+
+
+@pytest.fixture(scope="session")
+def binary() -> str:
+    path = os.environ.get("FIRN_BIN")
+    if not path:
+        pytest.exit("set FIRN_BIN to the firn binary, or run `cargo xtask test build e2e`", returncode=2)
+    return path
+
+
+@pytest.fixture(scope="session")
+def appliance(binary, tmp_path_factory):
+    """The shared appliance; no test stops it."""
+    shared = Appliance(binary, tmp_path_factory.mktemp("shared") / "data").start()
+    yield shared
+    shared.kill()
+
+
+@pytest.fixture
+def fresh(binary, tmp_path):
+    """An appliance of the test's own, not started."""
+    own = Appliance(binary, tmp_path / "data")
+    yield own
+    own.kill()
+
+
+def client(appliance, **settings):
+    """A boto3 client; it retries nothing, so that every answer is the server's first."""
+    access, secret = appliance.keys
+    defaults = {"retries": {"total_max_attempts": 1}, "s3": {"addressing_style": "path"}}
+    return boto3.client(
+        "s3",
+        endpoint_url=appliance.endpoint,
+        aws_access_key_id=access,
+        aws_secret_access_key=secret,
+        region_name="us-east-1",
+        verify=False,
+        config=botocore.config.Config(**{**defaults, **settings}),
+    )
+
+
+@pytest.fixture(scope="session")
+def s3(appliance):
+    return client(appliance)
+
+
+def new_bucket(s3, versioned: bool = False) -> str:
+    name = f"bucket-{next(_NUMBERS):04}"
+    s3.create_bucket(Bucket=name)
+    if versioned:
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+@pytest.fixture
+def bucket(s3) -> str:
+    return new_bucket(s3)
+
+
+@pytest.fixture
+def versioned(s3) -> str:
+    return new_bucket(s3, versioned=True)
+
+
+@pytest.fixture
+def chance(request) -> random.Random:
+    """Randomness of the test's own, decided by FIRN_SEED."""
+    return random.Random(f"{SEED} {request.node.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def aws() -> str:
+    return str(CLIENTS / "aws")
+
+
+@pytest.fixture(scope="session")
+def s5cmd() -> str:
+    path = CLIENTS / "s5cmd"
+    if not path.exists():
+        pytest.skip("s5cmd is not in the environment of the clients")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def rclone() -> str:
+    path = shutil.which("rclone")
+    if path is None:
+        pytest.skip("rclone is not installed")
+    return path

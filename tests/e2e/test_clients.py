@@ -1,0 +1,112 @@
+"""Whole tools on a real tree: what they bring in comes back the same."""
+
+import filecmp
+import importlib.metadata
+import os
+import pathlib
+
+import pyarrow
+import pyarrow.fs
+import pyarrow.parquet
+import pytest
+
+
+@pytest.fixture
+def tree(tmp_path, chance):
+    """A few hundred small files in directories, some with awkward names, and two large ones."""
+    top = tmp_path / "tree"
+    for number in range(300):
+        path = top / f"d{number % 7}" / f"e{number % 3}" / f"file {number}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(chance.randbytes(chance.randrange(20_000)))
+    for name in ("ünïcode", "a+b", "q?x=1&y#z", "100%", "empty"):
+        (top / name).write_bytes(b"" if name == "empty" else name.encode())
+    for number in range(2):
+        (top / f"large{number}").write_bytes(chance.randbytes(20_000_000 + number))
+    return top
+
+
+def same(one, other):
+    """Every file of both trees, byte for byte."""
+    found = [
+        {os.path.relpath(os.path.join(where, name), top) for where, _, names in os.walk(top) for name in names}
+        for top in (one, other)
+    ]
+    assert found[0] == found[1]
+    _, wrong, missing = filecmp.cmpfiles(one, other, sorted(found[0]), shallow=False)
+    assert (wrong, missing) == ([], [])
+
+
+def test_aws_s3_sync_there_and_back(appliance, bucket, tree, tmp_path, aws):
+    appliance.run(aws, "s3", "sync", tree, f"s3://{bucket}/t", "--only-show-errors")
+    again = appliance.run(aws, "s3", "sync", tree, f"s3://{bucket}/t")
+    assert again.stdout == b"", "what is there already is not sent again"
+    appliance.run(aws, "s3", "sync", f"s3://{bucket}/t", tmp_path / "back", "--only-show-errors")
+    same(tree, tmp_path / "back")
+    appliance.run(aws, "s3", "rm", "--recursive", f"s3://{bucket}", "--only-show-errors")
+    appliance.run(aws, "s3", "rb", f"s3://{bucket}")
+
+
+def test_rclone_sync_and_check(appliance, bucket, tree, tmp_path, rclone):
+    access, secret = appliance.keys
+    remote = f":s3,provider=Other,access_key_id={access},secret_access_key={secret},region=us-east-1,"
+    remote += f"endpoint='{appliance.endpoint}',force_path_style=true:{bucket}"
+    quiet = ["--config", os.devnull, "--transfers", "8", "--s3-upload-cutoff", "10M", "--s3-chunk-size", "5M"]
+    appliance.run(rclone, "sync", tree, remote, *quiet)
+    appliance.run(rclone, "check", "--download", tree, remote, *quiet)
+    appliance.run(rclone, "sync", remote, tmp_path / "back", *quiet)
+    same(tree, tmp_path / "back")
+    (tree / "large1").unlink()
+    appliance.run(rclone, "sync", tree, remote, *quiet)
+    listed = appliance.run(rclone, "lsf", remote, *quiet).stdout.decode().split("\n")
+    assert "large0" in listed and "large1" not in listed
+
+
+def test_s5cmd_there_and_back(appliance, bucket, tree, tmp_path, s5cmd):
+    # s5cmd takes ? and * of a source for patterns.
+    (tree / "q?x=1&y#z").unlink()
+    appliance.run(s5cmd, "sync", f"{tree}/", f"s3://{bucket}/t/")
+    appliance.run(s5cmd, "sync", f"s3://{bucket}/t/*", f"{tmp_path}/back/")
+    same(tree, tmp_path / "back")
+    appliance.run(s5cmd, "rm", f"s3://{bucket}/t/*")
+    assert appliance.run(s5cmd, "ls", f"s3://{bucket}/", check=False).stdout.strip() == b""
+
+
+def test_firn_sync_there_and_back(appliance, bucket, tree, tmp_path):
+    appliance.firn("sync", tree, f"s3://{bucket}/t/")
+    appliance.firn("sync", f"s3://{bucket}/t/", tmp_path / "back")
+    same(tree, tmp_path / "back")
+
+
+def test_one_clients_objects_are_another_clients_objects(appliance, bucket, tree, tmp_path, aws, s5cmd):
+    appliance.run(aws, "s3", "cp", tree / "large0", f"s3://{bucket}/large0", "--only-show-errors")
+    appliance.run(s5cmd, "cp", f"s3://{bucket}/large0", f"{tmp_path}/by-s5cmd")
+    assert appliance.firn("cat", f"s3://{bucket}/large0").stdout == (tree / "large0").read_bytes()
+    assert filecmp.cmp(tree / "large0", tmp_path / "by-s5cmd", shallow=False)
+
+
+def test_parquet_is_written_and_read_by_columns(appliance, bucket):
+    access, secret = appliance.keys
+    store = pyarrow.fs.S3FileSystem(
+        access_key=access,
+        secret_key=secret,
+        endpoint_override=appliance.endpoint[7:],
+        scheme="http",
+        region="us-east-1",
+    )
+    table = pyarrow.table({"n": range(200_000), "text": [f"row {n}" for n in range(200_000)]})
+    pyarrow.parquet.write_table(table, f"{bucket}/set/one.parquet", filesystem=store, row_group_size=20_000)
+    pyarrow.parquet.write_to_dataset(table.slice(0, 1000), f"{bucket}/parts", filesystem=store)
+    read = pyarrow.parquet.read_table(f"{bucket}/set/one.parquet", filesystem=store, columns=["n"])
+    assert read.equals(table.select(["n"]))
+    assert pyarrow.parquet.read_table(f"{bucket}/set/one.parquet", filesystem=store).equals(table)
+    assert pyarrow.parquet.read_table(f"{bucket}/parts", filesystem=store).num_rows == 1000
+    names = [info.path for info in store.get_file_info(pyarrow.fs.FileSelector(bucket, recursive=True))]
+    assert f"{bucket}/set/one.parquet" in names
+
+
+def test_the_clients_are_the_pinned_ones():
+    lines = pathlib.Path(__file__).with_name("requirements.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line)
+    for name, version in pins.items():
+        assert importlib.metadata.version(name) == version, name

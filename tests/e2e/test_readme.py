@@ -1,0 +1,57 @@
+"""The README's commands work, in the order in which it gives them.
+
+Its `sh` blocks run in one shell; a `sh server` block is what runs in another terminal; `sh no-run` blocks take minutes
+or change the machine.
+"""
+
+import os
+import pathlib
+import re
+import socket
+import subprocess
+
+from appliance import Appliance
+
+README = pathlib.Path(__file__).parents[2] / "README.md"
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```$", README.read_text(), re.M | re.S)
+
+
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_the_readmes_commands_run_as_written(binary, aws, tmp_path):
+    """Only the ports and the place of the binaries are the test's own."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name, path in (("firn", binary), ("aws", aws)):
+        (tools / name).symlink_to(path)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FIRN_"))}
+    environment["PATH"] = f"{tools}:{environment['PATH']}"
+    doors = {"FIRN_HTTP": free_address(), "FIRN_ADMIN": free_address()}
+    (server,) = blocks("sh server")
+    appliance = Appliance(binary, tmp_path / "data")
+    try:
+        appliance.launch(["bash", "-c", "exec " + server], {**environment, **doors}, cwd=tmp_path)
+        script = "set -euo pipefail\n" + "\n".join(blocks("sh"))
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-3000:]
+    finally:
+        appliance.kill()
+
+
+def test_the_readme_has_commands_to_run():
+    assert len(blocks("sh")) >= 3
