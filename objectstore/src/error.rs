@@ -57,6 +57,9 @@ pub enum Error {
     /// `BucketNotEmpty`.
     #[error("delete the bucket: it holds versions or delete markers")]
     BucketNotEmpty,
+    /// `OperationAborted`: the bucket is being created or deleted by another request.
+    #[error("change the bucket: another request is creating or deleting it")]
+    BucketBusy,
     /// `TooManyBuckets`.
     #[error("create the bucket: the account has {limit} already")]
     TooManyBuckets {
@@ -197,6 +200,7 @@ impl Error {
             Self::BucketAlreadyOwnedByYou
             | Self::BucketAlreadyExists
             | Self::BucketNotEmpty
+            | Self::BucketBusy
             | Self::PreconditionFailed { .. }
             | Self::NotModified { .. } => ErrorKind::Conflict,
             Self::Contended { .. } => ErrorKind::Unavailable,

@@ -103,12 +103,6 @@ macro_rules! random_id {
         $vis struct $name([u8; 16]);
 
         impl $name {
-            pub(crate) fn random(entropy: &dyn Entropy) -> Self {
-                let mut bytes = [0; 16];
-                entropy.fill(&mut bytes);
-                Self(bytes)
-            }
-
             pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
             }
@@ -133,8 +127,19 @@ macro_rules! random_id {
 }
 
 random_id! {
-    /// A multipart upload. Random, 32 hexadecimal digits.
+    /// A multipart upload: 32 hexadecimal digits.
     pub UploadId
+}
+
+impl UploadId {
+    /// Ids of one key sort by when they were begun: 8 bytes of time, 8 random ones.
+    pub(crate) fn new(now: engine::clock::Timestamp, entropy: &dyn Entropy) -> Self {
+        let mut bytes = [0; 16];
+        let (time, salt) = bytes.split_at_mut(8);
+        time.copy_from_slice(&now.as_millis().to_be_bytes());
+        entropy.fill(salt);
+        Self(bytes)
+    }
 }
 
 random_id! {
@@ -145,6 +150,22 @@ random_id! {
 random_id! {
     /// A paged list of extents.
     pub(crate) ManifestId
+}
+
+impl OwnerId {
+    pub(crate) fn random(entropy: &dyn Entropy) -> Self {
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes);
+        Self(bytes)
+    }
+}
+
+impl ManifestId {
+    pub(crate) fn random(entropy: &dyn Entropy) -> Self {
+        let mut bytes = [0; 16];
+        entropy.fill(&mut bytes);
+        Self(bytes)
+    }
 }
 
 impl FromStr for UploadId {

@@ -1,22 +1,50 @@
 //! Buckets, keys, versions: the object store's semantics, as S3 has them, without a wire protocol.
 //!
 //! ```text
-//!   put ─► Upload::write … ─► Upload::finish ─► one commit publishes the version
-//!   get ─► current or version row ─► its bytes, verified and decrypted as they stream
+//!   put ─► Upload::write … ─► Upload::finish ─► one commit publishes the version     upload · publish · stack
+//!   get ─► current or version row ─► its bytes, verified and decrypted as they stream     read
+//!   copy ─► a second reference to the same bytes ─► one commit                            copy · share
+//!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
+//!   what that leaves behind ─► released in batches                                        worker
 //! ```
-
-#![expect(dead_code, unused_imports, reason = "the operations follow, one a landing")]
+//!
+//! # Invariants
+//! - Bytes before names: a version appears in one commit, when its bytes are durable; a crash leaves garbage, never a name
+//!   without bytes.
+//! - Every commit stays within one partition, one a bucket. Names of buckets are in the root.
+//! - Rows are authenticated: a version's data key is sealed with bucket, key and the rest of its row, so nothing can be moved
+//!   under another name.
+//! - Every loop is bounded, as is every commit and every page.
 
 mod api;
+mod attributes;
+mod bucket;
 mod checksum;
 mod condition;
+mod copy;
+mod delete;
 mod error;
 mod etag;
 mod id;
+mod keyring;
+mod list;
 mod meta;
+mod multipart;
 mod name;
+mod publish;
+mod read;
+mod record;
+mod share;
+mod stack;
 mod store;
+mod tables;
 mod upload;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
 
 pub use api::{
     AttributesOutcome, AttributesRequest, BodyStream, BucketInfo, BucketPage, BucketUsage, CompleteRequest,
@@ -26,6 +54,7 @@ pub use api::{
     Place, PutRequest, Range, RangeSpec, UploadEntry, UploadInfo, UploadPage, Uploaded, UploadsRequest,
     VersionEntry, VersionPage, Versioning, VersionsRequest,
 };
+pub use bucket::BUCKETS_MAX;
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
 pub use condition::{ReadConditions, WriteConditions};
 pub use error::{Error, ErrorKind, Result};
@@ -34,6 +63,7 @@ pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
 pub use meta::{
     Metadata, SYSTEM_METADATA_BYTES_MAX, StorageClass, SystemMetadata, USER_METADATA_BYTES_MAX, UserMetadata,
 };
+pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
 pub use store::{ObjectStore, Parts};
-pub use upload::Upload;
+pub use upload::{BODY_BYTES_MAX, Upload};

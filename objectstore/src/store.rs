@@ -1,178 +1,239 @@
-//! The object store: one value that the doors share.
+//! The object store itself: what it is made of, how it finds a bucket, and how it commits.
+//!
+//! Operations are `impl ObjectStore` blocks in the modules beside this one.
 
-use crate::{
-    AttributesOutcome, AttributesRequest, BucketInfo, BucketName, BucketPage, BucketUsage, CompleteRequest,
-    CopyOutcome, CopyPartRequest, CopyRequest, CreateUpload, DeleteOutcome, DeleteRequest, Error, GetOutcome,
-    GetRequest, ListBuckets, ListPage, ListRequest, ObjectKey, PartPage, PartRequest, PartsRequest, Place,
-    PutRequest, Result, Upload, UploadId, UploadInfo, UploadPage, Uploaded, UploadsRequest, VersionPage,
-    VersionSelector, Versioning, VersionsRequest,
-};
-use engine::catalog::Catalog;
-use engine::clock::Clock;
+use crate::id::OwnerId;
+use crate::keyring::Keyring;
+use crate::record::ConfigRow;
+use crate::{BucketName, Error, ObjectKey, Result, tables};
+use bytes::Bytes;
+use engine::blob::BlobStore;
+use engine::catalog::record::Record;
+use engine::catalog::{Catalog, Check, Commit, Durability, Key, Snapshot, Version, Write};
+use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
-use engine::worker::Worker;
+use engine::id::{IdempotencyId, PartitionId};
+use parking_lot::{Mutex, RwLock};
+use security::AccountId;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+
+/// How often an operation reads again and decides again before it gives up.
+pub(crate) const ATTEMPTS_MAX: u32 = 128;
+/// How often a commit of unknown outcome is repeated under its idempotency id.
+const UNKNOWN_RETRIES: u32 = 3;
+/// Keys share this many in-process locks, so that writers of one key queue here and not by conflicts.
+const STRIPES: usize = 1024;
+/// Names kept resolved.
+const CACHED_BUCKETS_MAX: usize = 65_536;
 
 /// What an object store is made of.
 pub struct Parts {
     /// Rows.
     pub catalog: Arc<dyn Catalog>,
+    /// Bytes.
+    pub blobs: Arc<BlobStore>,
+    /// What seals data keys.
+    pub keys: Arc<security::keys::KeyTable>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// The region, as locations and ARNs have it.
     pub region: String,
+    /// The account that owns new buckets.
+    pub account: AccountId,
 }
 
-/// The object store.
+/// The object store. One a process: its in-process state says which operations are under way.
 pub struct ObjectStore {
-    _parts: Parts,
+    pub(crate) catalog: Arc<dyn Catalog>,
+    pub(crate) blobs: Arc<BlobStore>,
+    pub(crate) keys: Keyring,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) account: AccountId,
+    region: String,
+    names: RwLock<HashMap<BucketName, Bucket>>,
+    stripes: Box<[tokio::sync::Mutex<()>]>,
+    /// Owners and manifests whose operation is under way in this process: workers leave them alone.
+    active: Arc<Mutex<HashMap<[u8; 16], usize>>>,
+    /// Partitions whose queues may hold work.
+    pub(crate) dirty: Mutex<BTreeSet<PartitionId>>,
+    /// Partitions that may hold intents or fences.
+    pub(crate) dirty_intents: Mutex<BTreeSet<PartitionId>>,
+    /// Buckets that are being created or deleted.
+    pub(crate) changing: Mutex<HashSet<BucketName>>,
 }
 
-pub(crate) fn unwritten<T>() -> Result<T> {
-    Err(Error::Engine(engine::Error::Invalid("do this: it comes with the next landing".into())))
+/// A bucket, found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) partition: PartitionId,
+    pub(crate) created: Timestamp,
+    pub(crate) account: AccountId,
 }
 
-#[expect(clippy::unused_async, reason = "the bodies follow, one operation a landing")]
+/// A bucket and some of its rows at one version.
+pub(crate) struct View {
+    pub(crate) bucket: Bucket,
+    pub(crate) config: ConfigRow,
+    pub(crate) snapshot: Arc<dyn Snapshot>,
+    /// In the order asked for.
+    pub(crate) rows: Vec<Option<Bytes>>,
+}
+
+/// Keeps workers away from an owner or manifest while it lives.
+pub(crate) struct Active {
+    set: Arc<Mutex<HashMap<[u8; 16], usize>>>,
+    id: [u8; 16],
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let mut set = self.set.lock();
+        if let Some(count) = set.get_mut(&self.id) {
+            *count -= 1;
+            if *count == 0 {
+                set.remove(&self.id);
+            }
+        }
+    }
+}
+
 impl ObjectStore {
-    /// Opens the store; finishes nothing by itself, [`workers`](Self::workers) do.
+    /// Opens the store. What a crash left half done is finished by the [`workers`](Self::workers).
     pub async fn open(parts: Parts) -> Result<Arc<Self>> {
-        Ok(Arc::new(Self { _parts: parts }))
+        let Parts { catalog, blobs, keys, clock, entropy, region, account } = parts;
+        let store = Self {
+            catalog,
+            blobs,
+            keys: Keyring::open(keys, account).await?,
+            clock,
+            entropy,
+            account,
+            region,
+            names: RwLock::default(),
+            stripes: (0..STRIPES).map(|_| tokio::sync::Mutex::default()).collect(),
+            active: Arc::default(),
+            dirty: Mutex::default(),
+            dirty_intents: Mutex::default(),
+            changing: Mutex::default(),
+        };
+        store.find_work().await?;
+        Ok(Arc::new(store))
     }
 
-    /// The background work: hand each to the registry once.
-    pub fn workers(self: &Arc<Self>) -> Vec<Box<dyn Worker>> {
-        Vec::new()
+    /// The region, as locations and ARNs have it.
+    pub fn region(&self) -> &str {
+        &self.region
     }
 
-    /// Creates a bucket.
-    pub async fn create_bucket(&self, _name: &BucketName) -> Result<BucketInfo> {
-        unwritten()
+    pub(crate) fn owner(&self) -> OwnerId {
+        OwnerId::random(&*self.entropy)
     }
 
-    /// Says that a bucket exists.
-    pub async fn head_bucket(&self, _name: &BucketName) -> Result<BucketInfo> {
-        unwritten()
+    /// Marks an id as in use by this process.
+    pub(crate) fn activate(&self, id: [u8; 16]) -> Active {
+        *self.active.lock().entry(id).or_default() += 1;
+        Active { set: Arc::clone(&self.active), id }
     }
 
-    /// A page of buckets.
-    pub async fn list_buckets(&self, _request: ListBuckets) -> Result<BucketPage> {
-        unwritten()
+    pub(crate) fn is_active(&self, id: [u8; 16]) -> bool {
+        self.active.lock().contains_key(&id)
     }
 
-    /// Deletes an empty bucket. Uploads that nobody completed go with it.
-    pub async fn delete_bucket(&self, _name: &BucketName) -> Result<()> {
-        unwritten()
+    /// Tells the workers that a partition's queues may hold work.
+    pub(crate) fn mark_dirty(&self, partition: PartitionId) {
+        self.dirty.lock().insert(partition);
+        self.dirty_intents.lock().insert(partition);
     }
 
-    /// Whether a bucket keeps versions.
-    pub async fn versioning(&self, _name: &BucketName) -> Result<Versioning> {
-        unwritten()
-    }
-
-    /// Enables or suspends versions. [`Versioning::Off`] is refused: there is no way back.
-    pub async fn set_versioning(&self, _name: &BucketName, _versioning: Versioning) -> Result<()> {
-        unwritten()
-    }
-
-    /// What a bucket holds.
-    pub async fn usage(&self, _name: &BucketName) -> Result<BucketUsage> {
-        unwritten()
-    }
-
-    /// Begins to store an object.
-    pub async fn put(self: &Arc<Self>, _request: PutRequest) -> Result<Upload> {
-        unwritten()
-    }
-
-    /// Reads an object.
-    pub async fn get(self: &Arc<Self>, _request: GetRequest) -> Result<GetOutcome> {
-        unwritten()
-    }
-
-    /// As [`get`](Self::get), without the body.
-    pub async fn head(&self, _request: GetRequest) -> Result<GetOutcome> {
-        unwritten()
-    }
-
-    /// Deletes one object or version.
-    pub async fn delete(&self, _request: DeleteRequest) -> Result<DeleteOutcome> {
-        unwritten()
-    }
-
-    /// Deletes many, each on its own: results in the order asked for.
-    pub async fn delete_many(&self, _requests: Vec<DeleteRequest>) -> Vec<Result<DeleteOutcome>> {
-        Vec::new()
-    }
-
-    /// Copies an object.
-    pub async fn copy(self: &Arc<Self>, _request: CopyRequest) -> Result<CopyOutcome> {
-        unwritten()
-    }
-
-    /// An object's attributes and a page of its parts.
-    pub async fn attributes(&self, _request: AttributesRequest) -> Result<AttributesOutcome> {
-        unwritten()
-    }
-
-    /// A page of live objects.
-    pub async fn list_objects(&self, _request: ListRequest) -> Result<ListPage> {
-        unwritten()
-    }
-
-    /// A page of versions and delete markers.
-    pub async fn list_versions(&self, _request: VersionsRequest) -> Result<VersionPage> {
-        unwritten()
-    }
-
-    /// Begins a multipart upload.
-    pub async fn create_upload(&self, _request: CreateUpload) -> Result<UploadInfo> {
-        unwritten()
-    }
-
-    /// Begins to send a part.
-    pub async fn upload_part(self: &Arc<Self>, _request: PartRequest) -> Result<Upload> {
-        unwritten()
-    }
-
-    /// Makes a part from an object's bytes.
-    pub async fn copy_part(self: &Arc<Self>, _request: CopyPartRequest) -> Result<CopyOutcome> {
-        unwritten()
-    }
-
-    /// A page of an upload's parts.
-    pub async fn list_parts(&self, _request: PartsRequest) -> Result<PartPage> {
-        unwritten()
-    }
-
-    /// A page of a bucket's uploads.
-    pub async fn list_uploads(&self, _request: UploadsRequest) -> Result<UploadPage> {
-        unwritten()
-    }
-
-    /// Completes an upload. A repeated completion with the same parts answers the same for a day.
-    pub async fn complete_upload(&self, _request: CompleteRequest) -> Result<Uploaded> {
-        unwritten()
-    }
-
-    /// Aborts an upload: its parts go.
-    pub async fn abort_upload(
+    /// Queues writers of one key, so that they do not wear one another down by conflicts. Correctness never rests on it.
+    pub(crate) async fn queue(
         &self,
-        _bucket: &BucketName,
-        _key: &ObjectKey,
-        _upload: UploadId,
-    ) -> Result<()> {
-        unwritten()
+        partition: PartitionId,
+        key: &ObjectKey,
+    ) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        (partition, key).hash(&mut hasher);
+        let stripe = usize::try_from(hasher.finish() % STRIPES as u64).unwrap_or(0);
+        self.stripes[stripe].lock().await
     }
 
-    /// Where a version's bytes lie, at most the first 10,000 places.
-    pub async fn where_is(
-        &self,
-        _bucket: &BucketName,
-        _key: &ObjectKey,
-        _version: VersionSelector,
-    ) -> Result<Vec<Place>> {
-        unwritten()
+    /// Finds a bucket and reads `rows` of it, all at one version.
+    pub(crate) async fn view(&self, name: &BucketName, rows: Vec<Key>) -> Result<View> {
+        if let Some(bucket) = self.remembered(name)
+            && let Some(view) = self.view_at(bucket, rows.clone()).await?
+        {
+            return Ok(view);
+        }
+        self.forget(name);
+        let bucket = self.resolve(name).await?.ok_or(Error::NoSuchBucket)?;
+        let view = self.view_at(bucket, rows).await?.ok_or(Error::NoSuchBucket)?;
+        let mut names = self.names.write();
+        if names.len() >= CACHED_BUCKETS_MAX {
+            names.clear();
+        }
+        names.insert(name.clone(), bucket);
+        drop(names);
+        Ok(view)
     }
+
+    /// As [`view`](Self::view), of a bucket that was found before; `None` once it is deleted.
+    pub(crate) async fn view_at(&self, bucket: Bucket, rows: Vec<Key>) -> Result<Option<View>> {
+        let snapshot = self.catalog.snapshot(bucket.partition).await?;
+        let mut keys = Vec::with_capacity(rows.len() + 1);
+        keys.push(tables::only(tables::CONFIG));
+        keys.extend(rows);
+        let mut rows = snapshot.multi_get(keys).await?;
+        let Some(config) = rows.remove(0) else { return Ok(None) };
+        let config = ConfigRow::from_bytes(&config)?;
+        Ok(Some(View { bucket, config, snapshot, rows }))
+    }
+
+    fn remembered(&self, name: &BucketName) -> Option<Bucket> {
+        self.names.read().get(name).copied()
+    }
+
+    pub(crate) fn forget(&self, name: &BucketName) {
+        self.names.write().remove(name);
+    }
+
+    /// Commits once, durably. A commit of unknown outcome is repeated under its idempotency id, which makes it known.
+    pub(crate) async fn commit(
+        &self,
+        partition: PartitionId,
+        read_version: Version,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+    ) -> engine::Result<Version> {
+        let idempotency = Some(IdempotencyId::random(&*self.entropy));
+        let commit =
+            Commit { partition, read_version, checks, writes, durability: Durability::Synced, idempotency };
+        for _ in 0..UNKNOWN_RETRIES {
+            match self.catalog.commit(commit.clone()).await {
+                Err(engine::Error::Unknown { .. }) => {}
+                known => return known,
+            }
+        }
+        self.catalog.commit(commit).await
+    }
+}
+
+/// What every writer of a bucket checks and adds: the bucket exists and is configured as it was read, and a deletion that
+/// saw it empty must look again.
+pub(crate) fn guards() -> (Check, Write) {
+    (Check::Unchanged(tables::only(tables::CONFIG)), Write::Add(tables::only(tables::EPOCH), 1))
+}
+
+/// The error of a read-decide-commit loop that lost every race.
+pub(crate) const fn contended() -> Error {
+    Error::Contended { attempts: ATTEMPTS_MAX }
+}
+
+/// Whether to read again and decide again.
+pub(crate) fn lost_race(error: &engine::Error) -> bool {
+    error.kind() == engine::ErrorKind::Conflict
 }

@@ -1,23 +1,293 @@
 //! A body on its way in: of an object or of a part.
+//!
+//! ```text
+//!   write ─┬─► digests (MD5 and one more), on the blocking pool once there is enough to do
+//!          └─► first 4 KiB kept ─► more comes: blob writer ─► segments
+//!   finish ─► length, MD5 and checksum as announced? ─► bytes durable ─► one commit names them
+//! ```
+//!
+//! # Invariants
+//! - Nothing is named before its bytes are durable, and nothing at all when a digest is not the announced one.
+//! - Memory: two batches of [`DIGEST_BATCH`] plus one pushed buffer for the digests, and the blob writer's own bound.
+//!
+//! A crash, or dropping it, leaves garbage that the blob store's collector owns.
 
-use crate::store::unwritten;
-use crate::{Expect, Result, Uploaded};
-use bytes::Bytes;
+use crate::checksum::{Digests, Sums};
+use crate::id::OwnerId;
+use crate::multipart::PartTarget;
+use crate::publish::Draft;
+use crate::record::{Content, Extent, Stored};
+use crate::stack::blob_owner;
+use crate::store::{Bucket, contended};
+use crate::{
+    ChecksumAlgorithm, ETag, Error, Expect, ObjectChecksum, ObjectStore, PutRequest, Result, Uploaded, tables,
+};
+use bytes::{Bytes, BytesMut};
+use engine::blob::{BlobWriter, SealedBlob};
+use engine::catalog::Write;
+use engine::codec::{DataKey, inline};
+use engine::unit::ByteCount;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// Largest body of one PUT or part.
+pub const BODY_BYTES_MAX: ByteCount = ByteCount::gib(5);
+/// Bytes that the digests take at once on the blocking pool; less is done in place.
+const DIGEST_BATCH: usize = 256 << 10;
 
 /// A body on its way in. Dropping it leaves garbage that the collector owns, never a name.
 pub struct Upload {
-    _private: (),
+    store: Arc<ObjectStore>,
+    target: Target,
+    bucket: Bucket,
+    announced: Option<ByteCount>,
+    algorithm: ChecksumAlgorithm,
+    received: u64,
+    digests: Running,
+    sink: Sink,
 }
 
-#[expect(clippy::unused_async, reason = "the bodies follow")]
+/// What the body is for.
+enum Target {
+    Object(Box<PutRequest>),
+    Part(Box<PartTarget>),
+}
+
+/// Where the bytes go.
+enum Sink {
+    /// Not more than fits inline, so far.
+    Small(BytesMut),
+    Blob(Box<BlobWriter>),
+}
+
+/// Digests that work beside the writer.
+struct Running {
+    idle: Option<Digests>,
+    busy: Option<JoinHandle<Digests>>,
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+}
+
+/// Bytes that are durable, or ride along in the commit, and what goes with them.
+pub(crate) struct Landed {
+    pub(crate) extent: Extent,
+    pub(crate) data_key: Option<DataKey>,
+    pub(crate) writes: Vec<Write>,
+    /// Keeps the blob's records in place until the commit has answered.
+    _blob: Option<SealedBlob>,
+}
+
 impl Upload {
-    /// Takes the next bytes. Memory stays bounded whatever the body's size.
-    pub async fn write(&mut self, _bytes: Bytes) -> Result<()> {
-        unwritten()
+    pub(crate) fn for_object(store: Arc<ObjectStore>, bucket: Bucket, request: PutRequest) -> Result<Self> {
+        let (announced, algorithm) =
+            (request.length, request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
+        Self::new(store, bucket, Target::Object(Box::new(request)), announced, algorithm)
+    }
+
+    pub(crate) fn for_part(
+        store: Arc<ObjectStore>,
+        bucket: Bucket,
+        target: PartTarget,
+        announced: Option<ByteCount>,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Self> {
+        Self::new(store, bucket, Target::Part(Box::new(target)), announced, algorithm)
+    }
+
+    fn new(
+        store: Arc<ObjectStore>,
+        bucket: Bucket,
+        target: Target,
+        announced: Option<ByteCount>,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Self> {
+        if let Some(size) = announced.filter(|size| *size > BODY_BYTES_MAX) {
+            return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
+        }
+        Ok(Self {
+            store,
+            target,
+            bucket,
+            announced,
+            algorithm,
+            received: 0,
+            digests: Running::new(Digests::new(Some(algorithm))),
+            sink: Sink::Small(BytesMut::new()),
+        })
+    }
+
+    /// Takes the next bytes. Memory stays bounded whatever the body's size. After an error it is of no more use.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.received += bytes.len() as u64;
+        let got = ByteCount::new(self.received);
+        if let Some(announced) = self.announced.filter(|announced| got > *announced) {
+            return Err(Error::IncompleteBody { announced, got });
+        }
+        if got > BODY_BYTES_MAX {
+            return Err(Error::EntityTooLarge { size: got, limit: BODY_BYTES_MAX });
+        }
+        self.digests.push(bytes.clone()).await?;
+        match &mut self.sink {
+            Sink::Small(kept) if kept.len() + bytes.len() <= inline::INLINE_MAX => {
+                kept.extend_from_slice(&bytes);
+            }
+            Sink::Small(kept) => {
+                let kept = std::mem::take(kept).freeze();
+                let mut writer = Box::new(self.store.blobs.writer(self.bucket.partition, self.announced));
+                if !kept.is_empty() {
+                    writer.push(kept).await?;
+                }
+                writer.push(bytes).await?;
+                self.sink = Sink::Blob(writer);
+            }
+            Sink::Blob(writer) => writer.push(bytes).await?,
+        }
+        Ok(())
     }
 
     /// Checks what was announced, makes the bytes durable and publishes them in one commit.
-    pub async fn finish(self, _expect: Expect) -> Result<Uploaded> {
-        unwritten()
+    pub async fn finish(self, expect: Expect) -> Result<Uploaded> {
+        let size = ByteCount::new(self.received);
+        if let Some(announced) = self.announced.filter(|announced| size != *announced) {
+            return Err(Error::IncompleteBody { announced, got: size });
+        }
+        let sums = self.digests.finish().await?;
+        check(&expect, &sums, self.algorithm)?;
+        let owner = self.store.owner();
+        let landed = self.sink.land(&self.store, owner, self.bucket).await?;
+        match self.target {
+            Target::Part(target) => self.store.commit_part(&target, &sums, landed).await,
+            Target::Object(request) => {
+                self.store.commit_object(self.bucket, *request, &sums, landed, size).await
+            }
+        }
+    }
+}
+
+fn check(expect: &Expect, sums: &Sums, algorithm: ChecksumAlgorithm) -> Result<()> {
+    if expect.content_md5.is_some_and(|md5| md5 != sums.md5) {
+        return Err(Error::BadDigest);
+    }
+    match expect.checksum {
+        Some(wanted) if wanted.algorithm() != algorithm => Err(Error::InvalidRequest {
+            detail: "the checksum that came is not of the algorithm that was named",
+        }),
+        Some(wanted) if Some(wanted) != sums.checksum => Err(Error::ChecksumMismatch { algorithm }),
+        _ => Ok(()),
+    }
+}
+
+impl Sink {
+    /// Makes the bytes durable, or ready to be so with the commit.
+    async fn land(self, store: &ObjectStore, owner: OwnerId, bucket: Bucket) -> Result<Landed> {
+        match self {
+            Self::Small(kept) => Ok(Landed::inline(store, owner, &kept)),
+            Self::Blob(writer) => {
+                let sealed = writer.seal().await?;
+                let content = Content::Blob { home: bucket.partition, blob: sealed.id };
+                Ok(Landed {
+                    extent: Extent { owner, content, offset: 0, length: sealed.length.get() },
+                    data_key: Some(sealed.key.clone()),
+                    writes: sealed.writes(&blob_owner(owner)?),
+                    _blob: Some(sealed),
+                })
+            }
+        }
+    }
+}
+
+impl Landed {
+    /// A small body, sealed anew, to live in the row of its owner.
+    pub(crate) fn inline(store: &ObjectStore, owner: OwnerId, plain: &[u8]) -> Self {
+        if plain.is_empty() {
+            let extent = Extent { owner, content: Content::Empty, offset: 0, length: 0 };
+            return Self { extent, data_key: None, writes: Vec::new(), _blob: None };
+        }
+        let sealed = inline::seal(&*store.entropy, plain);
+        let content = Content::Inline { blob: sealed.blob };
+        let row = tables::of_owner(tables::BODY, owner);
+        Self {
+            extent: Extent { owner, content, offset: 0, length: plain.len() as u64 },
+            data_key: Some(sealed.key),
+            writes: vec![Write::Put(row, sealed.ciphertext.into())],
+            _blob: None,
+        }
+    }
+
+    /// Bytes that lie somewhere already and whose new reference is among `writes`, or committed.
+    pub(crate) fn shared(extent: Extent, data_key: Option<DataKey>, writes: Vec<Write>) -> Self {
+        Self { extent, data_key, writes, _blob: None }
+    }
+}
+
+impl Running {
+    fn new(digests: Digests) -> Self {
+        Self { idle: Some(digests), busy: None, waiting: Vec::new(), waiting_bytes: 0 }
+    }
+
+    async fn push(&mut self, bytes: Bytes) -> Result<()> {
+        self.waiting_bytes += bytes.len();
+        self.waiting.push(bytes);
+        if self.waiting_bytes < DIGEST_BATCH {
+            return Ok(());
+        }
+        let mut digests = self.settle().await?;
+        let batch = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        self.busy = Some(tokio::task::spawn_blocking(move || {
+            for bytes in &batch {
+                digests.update(bytes);
+            }
+            digests
+        }));
+        Ok(())
+    }
+
+    /// Waits for the batch under way.
+    async fn settle(&mut self) -> Result<Digests> {
+        if let Some(busy) = self.busy.take() {
+            self.idle = Some(busy.await.map_err(|_| Error::Engine(engine::Error::Closed))?);
+        }
+        self.idle.take().ok_or(Error::Engine(engine::Error::Closed))
+    }
+
+    async fn finish(mut self) -> Result<Sums> {
+        let mut digests = self.settle().await?;
+        for bytes in &self.waiting {
+            digests.update(bytes);
+        }
+        Ok(digests.finish())
+    }
+}
+
+impl ObjectStore {
+    /// Begins to store an object.
+    pub async fn put(self: &Arc<Self>, request: PutRequest) -> Result<Upload> {
+        request.metadata.check()?;
+        let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
+        Upload::for_object(Arc::clone(self), bucket, request)
+    }
+
+    async fn commit_object(
+        &self,
+        bucket: Bucket,
+        request: PutRequest,
+        sums: &Sums,
+        landed: Landed,
+        size: ByteCount,
+    ) -> Result<Uploaded> {
+        let etag = ETag::of_body(sums.md5);
+        let checksum = sums.checksum.map(ObjectChecksum::full);
+        let stored =
+            Stored::new(landed.extent, etag, request.class, checksum, 0).with_metadata(request.metadata);
+        let data_key = landed.data_key.as_ref();
+        let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
+        draft.writes.clone_from(&landed.writes);
+        // A plain write expects nothing, so there is nothing that can be stale.
+        let published = self.publish(&draft).await?.ok_or_else(contended)?;
+        Ok(Uploaded { etag, checksum, version: published.shown, size })
     }
 }

@@ -22,7 +22,7 @@ pub(crate) mod row;
 mod writer;
 
 pub use reader::BlobReader;
-pub use reference::{OWNER_BYTES_MAX, Owner, release, share};
+pub use reference::{OWNER_BYTES_MAX, Owner, has_blobs, reference, release, share};
 pub use row::BLOB_BYTES_MAX;
 pub use writer::{BlobWriter, SealedBlob};
 

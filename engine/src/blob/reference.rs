@@ -6,8 +6,8 @@
 //! - Dropping a reference queues the blob for the collector in the same commit; the queue may hold blobs that still have
 //!   references, never miss one that has none.
 
-use super::row::{PRESENT, REFERENCES, garbage_key};
-use crate::catalog::{Key, Write};
+use super::row::{BLOBS, PRESENT, REFERENCES, garbage_key};
+use crate::catalog::{Key, Scan, Snapshot, Write};
 use crate::id::BlobId;
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -49,6 +49,17 @@ pub fn release(blob: BlobId, owner: &Owner) -> Vec<Write> {
         Write::Delete(reference_key(blob, owner)),
         Write::Put(garbage_key(blob), Bytes::from_static(PRESENT)),
     ]
+}
+
+/// The row by which `owner` refers to `blob`: what a commit that shares the blob checks to be unchanged.
+pub fn reference(blob: BlobId, owner: &Owner) -> Key {
+    reference_key(blob, owner)
+}
+
+/// Whether a partition still has blobs.
+pub async fn has_blobs(snapshot: &dyn Snapshot) -> Result<bool> {
+    let scan = Scan { keys_only: true, ..Scan::prefix(BLOBS, b"", 1) };
+    Ok(!snapshot.scan(scan).await?.rows.is_empty())
 }
 
 pub(crate) fn reference_key(blob: BlobId, owner: &Owner) -> Key {

@@ -3,6 +3,7 @@
 use crate::BucketName;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
+use security::AccountId;
 
 /// Whether new versions replace old ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -23,6 +24,8 @@ pub struct BucketInfo {
     pub name: BucketName,
     /// When it was created.
     pub created: Timestamp,
+    /// Who owns it.
+    pub owner: AccountId,
 }
 
 /// Which buckets to list.

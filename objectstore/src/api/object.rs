@@ -273,17 +273,17 @@ pub struct AttributesOutcome {
     pub more: bool,
 }
 
-/// Where bytes of an object lie.
+/// Where bytes of an object lie: one record of a blob, or an inline body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// First byte of the object that lies here.
+    /// First byte of the object that this blob or body holds.
     pub first: u64,
-    /// How many.
-    pub length: ByteCount,
     /// `catalog` for an inline body, else the pool.
     pub pool: String,
     /// Which segment; empty for an inline body.
     pub segment: String,
-    /// The offset in it.
+    /// The record's offset in it.
     pub offset: u64,
+    /// Bytes of the record, framing included; of an inline body its plaintext.
+    pub stored: ByteCount,
 }

@@ -7,7 +7,7 @@
 
 mod digests;
 
-pub(crate) use digests::{Digests, Sums};
+pub(crate) use digests::{Digests, Sums, of_parts};
 
 use crate::Error;
 use base64::Engine as _;

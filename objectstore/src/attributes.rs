@@ -1,0 +1,95 @@
+//! `GetObjectAttributes`, and where an object's bytes lie.
+
+use crate::record::{Content, Extent};
+use crate::{
+    AttributesOutcome, AttributesRequest, BucketName, ObjectKey, ObjectPart, ObjectStore, PAGE_MAX,
+    PartNumber, Place, Result, VersionSelector,
+};
+use engine::codec::DataKey;
+use engine::unit::ByteCount;
+
+/// Most places that are told.
+const PLACES_MAX: usize = 10_000;
+
+impl ObjectStore {
+    /// An object's attributes and a page of its parts.
+    pub async fn attributes(&self, request: AttributesRequest) -> Result<AttributesOutcome> {
+        let found = self.find(&request.bucket, &request.key, request.version).await?;
+        request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
+        let max = request.max_parts.min(PAGE_MAX);
+        let mut outcome = AttributesOutcome { info: found.info.clone(), parts: Vec::new(), more: false };
+        if found.info.parts == 0 || max == 0 {
+            return Ok(outcome);
+        }
+        let after = request.after.map_or(0, PartNumber::get);
+        let mut pages = Self::pages(&found.extent, found.data_key.as_ref())?;
+        while let Some((_, page)) = pages.next(self).await? {
+            for (entry, _) in page.into_iter().filter(|(entry, _)| entry.number > after) {
+                if outcome.parts.len() == max {
+                    outcome.more = true;
+                    return Ok(outcome);
+                }
+                outcome.parts.push(ObjectPart {
+                    number: PartNumber::new(entry.number.into())?,
+                    size: ByteCount::new(entry.extent.length),
+                    checksum: entry.checksum,
+                });
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Where a version's bytes lie: the records of each blob that it refers to, the first 10,000.
+    pub async fn where_is(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: VersionSelector,
+    ) -> Result<Vec<Place>> {
+        let found = self.find(bucket, key, version).await?;
+        let mut places = Vec::new();
+        let mut todo: Vec<(u64, Extent, Option<DataKey>)> = vec![(0, found.extent, found.data_key)];
+        while let Some((first, extent, data_key)) = todo.pop() {
+            if places.len() >= PLACES_MAX {
+                break;
+            }
+            match extent.content {
+                Content::Empty => {}
+                Content::Inline { .. } => places.push(Place {
+                    first,
+                    pool: "catalog".into(),
+                    segment: String::new(),
+                    offset: 0,
+                    stored: ByteCount::new(extent.length),
+                }),
+                Content::Blob { home, blob } => {
+                    places.extend(self.blobs.locate(home, blob).await?.into_iter().map(|at| Place {
+                        first,
+                        pool: at.pool.into(),
+                        segment: at.segment,
+                        offset: at.offset.get(),
+                        stored: at.length,
+                    }));
+                }
+                Content::Manifest { .. } => {
+                    let mut pages = Self::pages(&extent, data_key.as_ref())?;
+                    let mut inner = Vec::new();
+                    while let Some((mut start, page)) = pages.next(self).await? {
+                        for (entry, key) in page {
+                            let overlaps = start < extent.offset + extent.length
+                                && start + entry.extent.length > extent.offset;
+                            if overlaps {
+                                let at = first + start.saturating_sub(extent.offset);
+                                inner.push((at, entry.extent, Some(key)));
+                            }
+                            start += entry.extent.length;
+                        }
+                    }
+                    todo.extend(inner.into_iter().rev());
+                }
+            }
+        }
+        places.truncate(PLACES_MAX);
+        Ok(places)
+    }
+}

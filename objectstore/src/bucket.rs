@@ -1,0 +1,345 @@
+//! Buckets: a name in the root partition, a configuration in a partition of its own.
+//!
+//! ```text
+//!   create   root: name → Creating ─► bucket: CONFIG ─► root: Active
+//!   delete   root: Deleting ─► bucket: CONFIG gone, if nobody wrote since it was seen empty ─► root: name gone
+//! ```
+//!
+//! # Invariants
+//! - A bucket exists while its `CONFIG` row does; every writer checks that row.
+//! - Partition ids are random and never used twice, so nothing of a deleted bucket shows up in one of the same name.
+//!
+//! A crash between the steps leaves a name in `BUCKET_INTENTS`, which [`finish_bucket`](ObjectStore::finish_bucket) rolls
+//! forward (Creating) or decides by the `CONFIG` row (Deleting).
+
+use crate::record::{BucketRow, BucketState, ConfigRow};
+use crate::store::{ATTEMPTS_MAX, Bucket, contended, lost_race};
+use crate::{
+    BucketInfo, BucketName, BucketPage, BucketUsage, Error, ListBuckets, ObjectStore, Result, Versioning,
+    tables,
+};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Scan, Snapshot, Write, prefix_end};
+use engine::id::PartitionId;
+use engine::unit::ByteCount;
+use security::AccountId;
+
+/// Most buckets of an account.
+pub const BUCKETS_MAX: usize = 10_000;
+/// Most buckets of one page.
+const PAGE_MAX: usize = 10_000;
+
+/// Holds a bucket's name while it is created or deleted.
+struct Changing<'a> {
+    store: &'a ObjectStore,
+    name: BucketName,
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        self.store.changing.lock().remove(&self.name);
+    }
+}
+
+fn account(row: &BucketRow) -> Result<AccountId> {
+    AccountId::from_bytes(row.account).map_err(|_| {
+        Error::Engine(engine::Error::Corrupt {
+            what: "bucket row".into(),
+            detail: "an impossible account".into(),
+        })
+    })
+}
+
+fn bucket_of(row: &BucketRow) -> Result<Bucket> {
+    Ok(Bucket { partition: row.partition, created: row.created, account: account(row)? })
+}
+
+fn read_row(raw: Option<Bytes>) -> Result<Option<BucketRow>> {
+    Ok(raw.map(|raw| BucketRow::from_bytes(&raw)).transpose()?)
+}
+
+impl ObjectStore {
+    /// Creates a bucket.
+    pub async fn create_bucket(&self, name: &BucketName) -> Result<BucketInfo> {
+        let _changing = self.change(name)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+            let known = read_row(root.get(tables::bucket(tables::BUCKETS, name)).await?)?;
+            if let Some(row) = known {
+                // Left half done by a crash: settle it first, then look again.
+                if row.state != BucketState::Active {
+                    self.settle(name, row).await?;
+                    continue;
+                }
+                let mine = account(&row)? == self.account;
+                return Err(if mine { Error::BucketAlreadyOwnedByYou } else { Error::BucketAlreadyExists });
+            }
+            self.refuse_too_many(&*root).await?;
+            let row = BucketRow {
+                partition: PartitionId::random(&*self.entropy),
+                state: BucketState::Creating,
+                created: self.clock.now(),
+                account: self.account.to_bytes(),
+            };
+            let key = tables::bucket(tables::BUCKETS, name);
+            let writes = vec![
+                Write::Put(key.clone(), row.to_bytes()),
+                Write::Put(tables::bucket(tables::BUCKET_INTENTS, name), Bytes::from_static(&[1])),
+            ];
+            let checks = vec![Check::Absent(key)];
+            match self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await {
+                Err(error) if lost_race(&error) => continue,
+                other => other?,
+            };
+            self.roll_forward(name, row).await?;
+            return Ok(BucketInfo { name: name.clone(), created: row.created, owner: self.account });
+        }
+        Err(contended())
+    }
+
+    /// Writes the configuration of a bucket under creation, if it is not there, and confirms it.
+    async fn roll_forward(&self, name: &BucketName, row: BucketRow) -> Result<()> {
+        let snapshot = self.catalog.snapshot(row.partition).await?;
+        let config = tables::only(tables::CONFIG);
+        let writes = vec![Write::Put(config.clone(), ConfigRow { versioning: Versioning::Off }.to_bytes())];
+        match self.commit(row.partition, snapshot.read_version(), vec![Check::Absent(config)], writes).await {
+            // It is there: whoever tried before us came that far.
+            Err(error) if lost_race(&error) => {}
+            other => {
+                other?;
+            }
+        }
+        self.set_state(name, row.partition, Some(BucketState::Active)).await
+    }
+
+    /// Confirms a step in root: the name gets the state, or goes, as long as it stands for this partition.
+    async fn set_state(
+        &self,
+        name: &BucketName,
+        partition: PartitionId,
+        to: Option<BucketState>,
+    ) -> Result<()> {
+        let key = tables::bucket(tables::BUCKETS, name);
+        let intent = tables::bucket(tables::BUCKET_INTENTS, name);
+        for _ in 0..ATTEMPTS_MAX {
+            let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+            let Some(row) = read_row(root.get(key.clone()).await?)?.filter(|row| row.partition == partition)
+            else {
+                return Ok(());
+            };
+            let mut writes = Vec::new();
+            if let Some(state) = to {
+                writes.push(Write::Put(key.clone(), BucketRow { state, ..row }.to_bytes()));
+            } else {
+                let leftovers = tables::partition(tables::DELETED, partition);
+                writes.push(Write::Delete(key.clone()));
+                writes.push(Write::Put(leftovers, Bytes::from_static(&[1])));
+            }
+            writes.push(match to {
+                Some(BucketState::Deleting) => Write::Put(intent.clone(), Bytes::from_static(&[1])),
+                _ => Write::Delete(intent.clone()),
+            });
+            let checks = vec![Check::Unchanged(key.clone())];
+            match self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await {
+                Err(error) if lost_race(&error) => {}
+                other => {
+                    other?;
+                    return Ok(());
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    /// Finishes what a crash left of a creation or deletion. Callers hold the name.
+    async fn settle(&self, name: &BucketName, row: BucketRow) -> Result<()> {
+        match row.state {
+            BucketState::Active => self.set_state(name, row.partition, Some(BucketState::Active)).await,
+            BucketState::Creating => self.roll_forward(name, row).await,
+            BucketState::Deleting => {
+                let snapshot = self.catalog.snapshot(row.partition).await?;
+                let exists = snapshot.get(tables::only(tables::CONFIG)).await?.is_some();
+                self.set_state(name, row.partition, exists.then_some(BucketState::Active)).await
+            }
+        }
+    }
+
+    /// What the bucket finisher does with a name that it found in `BUCKET_INTENTS`. `false` when it is in use.
+    pub(crate) async fn finish_bucket(&self, name: &BucketName) -> Result<bool> {
+        let Ok(_changing) = self.change(name) else { return Ok(false) };
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        if let Some(row) = read_row(root.get(tables::bucket(tables::BUCKETS, name)).await?)? {
+            self.settle(name, row).await?;
+        } else {
+            let key = tables::bucket(tables::BUCKETS, name);
+            let writes = vec![Write::Delete(tables::bucket(tables::BUCKET_INTENTS, name))];
+            self.commit(PartitionId::ROOT, root.read_version(), vec![Check::Absent(key)], writes).await?;
+        }
+        Ok(true)
+    }
+
+    async fn refuse_too_many(&self, root: &dyn Snapshot) -> Result<()> {
+        let mut scan = Scan::prefix(tables::BUCKETS, b"", BUCKETS_MAX);
+        scan.keys_only = true;
+        let mut count = 0;
+        loop {
+            let page = root.scan(scan.clone()).await?;
+            count += page.rows.len();
+            if count >= BUCKETS_MAX {
+                return Err(Error::TooManyBuckets { limit: BUCKETS_MAX });
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => scan.start = after(last),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn change(&self, name: &BucketName) -> Result<Changing<'_>> {
+        if self.changing.lock().insert(name.clone()) {
+            Ok(Changing { store: self, name: name.clone() })
+        } else {
+            Err(Error::BucketBusy)
+        }
+    }
+
+    /// Finds a bucket by its name in root.
+    pub(crate) async fn resolve(&self, name: &BucketName) -> Result<Option<Bucket>> {
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let row = read_row(root.get(tables::bucket(tables::BUCKETS, name)).await?)?;
+        row.filter(|row| row.state != BucketState::Creating).map(|row| bucket_of(&row)).transpose()
+    }
+
+    /// Says that a bucket exists.
+    pub async fn head_bucket(&self, name: &BucketName) -> Result<BucketInfo> {
+        let bucket = self.view(name, Vec::new()).await?.bucket;
+        Ok(BucketInfo { name: name.clone(), created: bucket.created, owner: bucket.account })
+    }
+
+    /// A page of buckets, in order of their names.
+    pub async fn list_buckets(&self, request: ListBuckets) -> Result<BucketPage> {
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let mut scan = Scan::prefix(tables::BUCKETS, request.prefix.as_bytes(), PAGE_MAX);
+        scan.end = prefix_end(request.prefix.as_bytes());
+        if let Some(name) = &request.after {
+            scan.start = scan.start.max(after(name.as_str().as_bytes()));
+        }
+        let max = request.max.min(PAGE_MAX);
+        let mut page = BucketPage::default();
+        loop {
+            let rows = root.scan(scan.clone()).await?;
+            for (raw, value) in &rows.rows {
+                let row = BucketRow::from_bytes(value)?;
+                if row.state == BucketState::Creating {
+                    continue;
+                }
+                if page.buckets.len() == max {
+                    page.next = page.buckets.last().map(|last: &BucketInfo| last.name.clone());
+                    return Ok(page);
+                }
+                let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
+                page.buckets.push(BucketInfo { name, created: row.created, owner: account(&row)? });
+            }
+            match rows.rows.last() {
+                Some((last, _)) if rows.more => scan.start = after(last),
+                _ => return Ok(page),
+            }
+        }
+    }
+
+    /// Deletes an empty bucket. Uploads that nobody completed go with it.
+    pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
+        let bucket = self.view(name, Vec::new()).await?.bucket;
+        let _changing = self.change(name)?;
+        self.set_state(name, bucket.partition, Some(BucketState::Deleting)).await?;
+        let outcome = self.remove_config(bucket).await;
+        match outcome {
+            Ok(()) | Err(Error::NoSuchBucket) => {
+                self.set_state(name, bucket.partition, None).await?;
+                self.forget(name);
+                self.mark_dirty(bucket.partition);
+            }
+            Err(Error::BucketNotEmpty) => {
+                self.set_state(name, bucket.partition, Some(BucketState::Active)).await?;
+            }
+            // Whether it is gone is not known: the finisher reads and decides.
+            Err(_) => {}
+        }
+        outcome
+    }
+
+    /// Removes the configuration if the bucket is empty and stays so until the commit.
+    async fn remove_config(&self, bucket: Bucket) -> Result<()> {
+        let config = tables::only(tables::CONFIG);
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view_at(bucket, Vec::new()).await?.ok_or(Error::NoSuchBucket)?;
+            let mut scan = Scan::prefix(tables::VERSIONS, b"", 1);
+            scan.keys_only = true;
+            if !view.snapshot.scan(scan).await?.rows.is_empty() {
+                return Err(Error::BucketNotEmpty);
+            }
+            let checks =
+                vec![Check::Unchanged(config.clone()), Check::Unchanged(tables::only(tables::EPOCH))];
+            let writes = vec![Write::Delete(config.clone())];
+            match self.commit(bucket.partition, view.snapshot.read_version(), checks, writes).await {
+                Err(error) if lost_race(&error) => {}
+                other => {
+                    other?;
+                    return Ok(());
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    /// Whether a bucket keeps versions.
+    pub async fn versioning(&self, name: &BucketName) -> Result<Versioning> {
+        Ok(self.view(name, Vec::new()).await?.config.versioning)
+    }
+
+    /// Enables or suspends versions. [`Versioning::Off`] is refused: there is no way back.
+    pub async fn set_versioning(&self, name: &BucketName, versioning: Versioning) -> Result<()> {
+        if versioning == Versioning::Off {
+            return Err(Error::InvalidArgument { name: "Status", detail: "Enabled or Suspended" });
+        }
+        let config = tables::only(tables::CONFIG);
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(name, Vec::new()).await?;
+            if view.config.versioning == versioning {
+                return Ok(());
+            }
+            let writes = vec![Write::Put(config.clone(), ConfigRow { versioning }.to_bytes())];
+            let checks = vec![Check::Unchanged(config.clone())];
+            let read_version = view.snapshot.read_version();
+            match self.commit(view.bucket.partition, read_version, checks, writes).await {
+                Err(error) if lost_race(&error) => {}
+                other => {
+                    other?;
+                    return Ok(());
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    /// What a bucket holds.
+    pub async fn usage(&self, name: &BucketName) -> Result<BucketUsage> {
+        let rows = vec![tables::only(tables::VERSION_COUNT), tables::only(tables::BYTE_COUNT)];
+        let view = self.view(name, rows).await?;
+        let count = |row: &Option<Bytes>| {
+            let raw = row.as_deref().and_then(|raw| raw.try_into().ok()).map_or(0, i64::from_le_bytes);
+            u64::try_from(raw).unwrap_or(0)
+        };
+        let [versions, bytes] = [0, 1].map(|i| view.rows.get(i).map_or(0, count));
+        Ok(BucketUsage { versions, bytes: ByteCount::new(bytes) })
+    }
+}
+
+/// The first key after `key`.
+pub(crate) fn after(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next.into()
+}

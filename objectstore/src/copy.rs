@@ -1,0 +1,241 @@
+//! `CopyObject` and `UploadPartCopy`: bytes are shared, and read only where S3 computes something anew.
+//!
+//! | what is asked for | read? | entity tag |
+//! |---|---|---|
+//! | the source's checksum, full object | no | the source's, with its number of parts |
+//! | another algorithm, or the source's is composite | yes | MD5 of the bytes |
+//! | a part from an object | yes (its MD5 is the part's tag) | MD5 of the part |
+
+use crate::checksum::{Digests, Sums};
+use crate::multipart::PartTarget;
+use crate::publish::Draft;
+use crate::read::{Found, MANIFEST_DEPTH_MAX, resolve};
+use crate::record::{Extent, Stored};
+use crate::store::{ATTEMPTS_MAX, Bucket, contended};
+use crate::upload::{BODY_BYTES_MAX, Landed};
+use crate::{
+    ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag, Error,
+    Expect, MetadataDirective, ObjectChecksum, ObjectStore, PartRequest, Result, StorageClass, Upload,
+    VersionSelector,
+};
+use bytes::Bytes;
+use engine::codec::inline;
+use engine::unit::ByteCount;
+use futures_util::StreamExt;
+use std::sync::Arc;
+
+/// Bytes digested at once on the blocking pool.
+const BATCH: usize = 1 << 20;
+
+impl ObjectStore {
+    /// Copies an object.
+    pub async fn copy(self: &Arc<Self>, request: CopyRequest) -> Result<CopyOutcome> {
+        if let MetadataDirective::Replace(metadata) = &request.metadata {
+            metadata.check()?;
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let source = self.copy_source(&request.source).await?;
+            refuse_idle(&request, &source)?;
+            let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
+            let stored = self.copied(&request, &source).await?;
+            let from = source.view.bucket.partition;
+            let Some(share) = self.share(from, source.extent, bucket).await? else { continue };
+            let stored = stored.with_extent(share.extent);
+            let (etag, checksum) = (stored.etag, stored.checksum);
+            let data_key = source.data_key.as_ref();
+            let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
+            draft.writes.clone_from(&share.writes);
+            draft.expect.clone_from(&share.expect);
+            // Stale: the source went away between reading it and the commit.
+            let Some(published) = self.publish(&draft).await? else { continue };
+            self.confirm(&share).await;
+            return Ok(CopyOutcome {
+                etag,
+                modified: published.row.modified,
+                checksum,
+                version: published.shown,
+                source_version: source.info.version,
+            });
+        }
+        Err(contended())
+    }
+
+    async fn copy_source(&self, source: &CopySource) -> Result<Found> {
+        let found = self.find(&source.bucket, &source.key, source.version).await?;
+        source.conditions.check_copy(found.info.etag, found.info.modified)?;
+        Ok(found)
+    }
+
+    /// What the copy stores: the source's, but for what the request changes.
+    async fn copied(self: &Arc<Self>, request: &CopyRequest, source: &Found) -> Result<Stored> {
+        let metadata = match &request.metadata {
+            MetadataDirective::Copy => source.info.metadata.clone(),
+            MetadataDirective::Replace(metadata) => metadata.clone(),
+        };
+        let class = request.class.unwrap_or_default();
+        let have = source.info.checksum;
+        let wanted = request.checksum.or(have.map(|sum| sum.value.algorithm()));
+        let carried = match (wanted, have) {
+            (None, _) => true,
+            (Some(algorithm), Some(have)) => {
+                have.kind == ChecksumType::FullObject && have.value.algorithm() == algorithm
+            }
+            (Some(_), None) => false,
+        };
+        let stored = if carried {
+            Stored::new(source.extent, source.info.etag, class, have, source.info.parts)
+        } else {
+            let sums = self.digest(source, source.extent, wanted).await?;
+            let checksum = sums.checksum.map(ObjectChecksum::full);
+            Stored::new(source.extent, ETag::of_body(sums.md5), class, checksum, 0)
+        };
+        Ok(stored.with_metadata(metadata))
+    }
+
+    /// Reads an extent of a source for its digests alone.
+    async fn digest(
+        self: &Arc<Self>,
+        source: &Found,
+        extent: Extent,
+        algorithm: Option<ChecksumAlgorithm>,
+    ) -> Result<Sums> {
+        let mut digests = Digests::new(algorithm);
+        let mut body = self.body(source.view.bucket.partition, extent, source.data_key.clone()).await?;
+        let mut batch: Vec<Bytes> = Vec::new();
+        let mut waiting = 0;
+        while let Some(bytes) = body.next().await {
+            let bytes = bytes?;
+            waiting += bytes.len();
+            batch.push(bytes);
+            if waiting >= BATCH {
+                let full = std::mem::take(&mut batch);
+                waiting = 0;
+                let done = tokio::task::spawn_blocking(move || {
+                    for bytes in &full {
+                        digests.update(bytes);
+                    }
+                    digests
+                });
+                digests = done.await.map_err(|_| Error::Engine(engine::Error::Closed))?;
+            }
+        }
+        for bytes in &batch {
+            digests.update(bytes);
+        }
+        Ok(digests.finish())
+    }
+
+    /// Makes a part from an object's bytes.
+    pub async fn copy_part(self: &Arc<Self>, request: CopyPartRequest) -> Result<CopyOutcome> {
+        for _ in 0..ATTEMPTS_MAX {
+            let source = self.copy_source(&request.source).await?;
+            let extent = part_extent(&request, &source)?;
+            if extent.length <= inline::INLINE_MAX as u64 || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
+            {
+                return self.rewrite_part(&request, &source, extent).await;
+            }
+            let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
+            let sums = self.digest(&source, extent, Some(upload.checksum)).await?;
+            if let Some(outcome) = self.share_part(&request, &source, extent, view.bucket, &sums).await? {
+                return Ok(outcome);
+            }
+        }
+        Err(contended())
+    }
+
+    /// `None`: the source went away.
+    pub(crate) async fn share_part(
+        &self,
+        request: &CopyPartRequest,
+        source: &Found,
+        extent: Extent,
+        bucket: Bucket,
+        sums: &Sums,
+    ) -> Result<Option<CopyOutcome>> {
+        let from = source.view.bucket.partition;
+        let Some(share) = self.share(from, extent, bucket).await? else { return Ok(None) };
+        let target = PartTarget {
+            bucket: request.bucket.clone(),
+            key: request.key.clone(),
+            upload: request.upload,
+            number: request.part,
+            expect: share.expect.clone(),
+        };
+        let landed = Landed::shared(share.extent, source.data_key.clone(), share.writes.clone());
+        let Some((uploaded, row)) = self.try_commit_part(&target, sums, &landed).await? else {
+            return Ok(None);
+        };
+        self.confirm(&share).await;
+        Ok(Some(CopyOutcome {
+            etag: uploaded.etag,
+            modified: row.modified,
+            checksum: uploaded.checksum,
+            version: None,
+            source_version: source.info.version,
+        }))
+    }
+
+    /// Few bytes, or bytes behind too many manifests, are sent as if by a client.
+    async fn rewrite_part(
+        self: &Arc<Self>,
+        request: &CopyPartRequest,
+        source: &Found,
+        extent: Extent,
+    ) -> Result<CopyOutcome> {
+        let mut upload: Upload = self
+            .upload_part(PartRequest {
+                bucket: request.bucket.clone(),
+                key: request.key.clone(),
+                upload: request.upload,
+                part: request.part,
+                length: Some(ByteCount::new(extent.length)),
+                checksum: None,
+            })
+            .await?;
+        let mut body = self.body(source.view.bucket.partition, extent, source.data_key.clone()).await?;
+        while let Some(bytes) = body.next().await {
+            upload.write(bytes?).await?;
+        }
+        let uploaded = upload.finish(Expect::default()).await?;
+        Ok(CopyOutcome {
+            etag: uploaded.etag,
+            modified: self.clock.now(),
+            checksum: uploaded.checksum,
+            version: None,
+            source_version: source.info.version,
+        })
+    }
+}
+
+/// S3 refuses a copy onto itself that changes nothing.
+fn refuse_idle(request: &CopyRequest, source: &Found) -> Result<()> {
+    let onto_itself = request.source.bucket == request.bucket
+        && request.source.key == request.key
+        && request.source.version == VersionSelector::Latest;
+    let changes = matches!(request.metadata, MetadataDirective::Replace(_))
+        || request.class.unwrap_or(StorageClass::Standard) != source.info.class
+        || request.checksum.is_some();
+    if onto_itself && !changes { Err(Error::CopyOntoItself) } else { Ok(()) }
+}
+
+fn part_extent(request: &CopyPartRequest, source: &Found) -> Result<Extent> {
+    let whole = source.extent;
+    let extent = match request.range {
+        None => whole,
+        Some(spec) => {
+            // Unlike that of a GET, the range of a copy must lie within the source.
+            if let crate::RangeSpec::From { last: Some(last), .. } = spec
+                && last >= whole.length
+            {
+                return Err(Error::InvalidRange { size: ByteCount::new(whole.length) });
+            }
+            let range = resolve(spec, whole.length)?;
+            Extent { offset: whole.offset + range.first, length: range.last - range.first + 1, ..whole }
+        }
+    };
+    let size = ByteCount::new(extent.length);
+    if size > BODY_BYTES_MAX {
+        return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
+    }
+    Ok(extent)
+}

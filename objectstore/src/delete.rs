@@ -1,0 +1,94 @@
+//! DELETE: a marker on top, or one version taken out.
+
+use crate::publish::{Attempt, Draft};
+use crate::read::null_row;
+use crate::record::ObjectRow;
+use crate::stack::Stack;
+use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
+use crate::{
+    DeleteOutcome, DeleteRequest, ObjectKey, ObjectStore, Result, VersionId, VersionName, VersionSelector,
+    Versioning, tables,
+};
+use engine::catalog::Scan;
+use engine::catalog::record::Record;
+use futures_util::{StreamExt, stream};
+
+/// Deletes of one request that are under way at once: enough to share syncs.
+const AT_ONCE: usize = 64;
+
+impl ObjectStore {
+    /// Deletes one object or version. What is not there is deleted already.
+    pub async fn delete(&self, request: DeleteRequest) -> Result<DeleteOutcome> {
+        let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
+        self.delete_in(bucket, &request).await
+    }
+
+    /// Deletes many, each on its own: results in the order asked for.
+    pub async fn delete_many(&self, requests: Vec<DeleteRequest>) -> Vec<Result<DeleteOutcome>> {
+        stream::iter(requests).map(|request| self.delete(request)).buffered(AT_ONCE).collect().await
+    }
+
+    async fn delete_in(&self, bucket: Bucket, request: &DeleteRequest) -> Result<DeleteOutcome> {
+        for _ in 0..ATTEMPTS_MAX {
+            let _turn = self.queue(bucket.partition, &request.key).await;
+            let view = self.key_view(bucket, &request.key).await?;
+            if let Attempt::Done(outcome) = self.try_delete(bucket, request, view).await? {
+                return Ok(outcome);
+            }
+        }
+        Err(contended())
+    }
+
+    async fn try_delete(
+        &self,
+        bucket: Bucket,
+        request: &DeleteRequest,
+        view: View,
+    ) -> Result<Attempt<DeleteOutcome>> {
+        let versioning = view.config.versioning;
+        if request.version == VersionSelector::Latest && versioning != Versioning::Off {
+            let draft = Draft::marker(bucket, &request.key, &request.conditions);
+            return Ok(match self.try_publish(&draft, view).await? {
+                Attempt::Done(marker) => Attempt::Done(DeleteOutcome { version: marker.shown, marker: true }),
+                Attempt::Again | Attempt::Stale => Attempt::Again,
+            });
+        }
+        let stack = self.stack(&request.key, &view).await?;
+        let (row, shown) = match request.version {
+            VersionSelector::Latest => (stack.current().cloned(), None),
+            VersionSelector::Null => (null_row(&view, &request.key).await?, Some(VersionName::Null)),
+            VersionSelector::Id(id) => {
+                (version_row(&view, &request.key, id).await?, Some(VersionName::Id(id)))
+            }
+        };
+        let etag = row.as_ref().and_then(|row| row.stored.as_ref()).map(|stored| &stored.etag);
+        request.conditions.check_delete(etag)?;
+        let Some(row) = row else {
+            return Ok(Attempt::Done(DeleteOutcome { version: shown, marker: false }));
+        };
+        let next = next_below(&view, &stack, &row).await?;
+        let change = stack.remove(&row, next.as_ref())?;
+        if !self.commit_change(&view, change).await? {
+            return Ok(Attempt::Again);
+        }
+        Ok(Attempt::Done(DeleteOutcome { version: shown, marker: row.stored.is_none() }))
+    }
+}
+
+async fn version_row(view: &View, key: &ObjectKey, id: VersionId) -> Result<Option<ObjectRow>> {
+    let raw = view.snapshot.get(tables::version(key, id)).await?;
+    let row = raw.map(|raw| ObjectRow::from_bytes(&raw)).transpose()?;
+    // The null version is called `null`, whatever its place is.
+    Ok(row.filter(|row| !row.null))
+}
+
+/// The version below the top one, when that is the one to go.
+async fn next_below(view: &View, stack: &Stack, row: &ObjectRow) -> Result<Option<ObjectRow>> {
+    if stack.top.as_ref().is_none_or(|top| top.version != row.version) {
+        return Ok(None);
+    }
+    let mut scan = Scan::prefix(tables::VERSIONS, &tables::versions_of(&stack.key), 1);
+    scan.start = crate::bucket::after(&tables::version(&stack.key, row.version).bytes);
+    let page = view.snapshot.scan(scan).await?;
+    Ok(page.rows.first().map(|(_, raw)| ObjectRow::from_bytes(raw)).transpose()?)
+}

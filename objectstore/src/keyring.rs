@@ -1,0 +1,55 @@
+//! Data keys at rest: sealed by the key table, bound to the row that names them.
+
+use crate::{Error, Result};
+use bytes::Bytes;
+use engine::codec::DataKey;
+use security::AccountId;
+use security::keys::{KeyScope, KeyTable};
+use std::sync::Arc;
+
+/// The object store's view of the key table.
+pub(crate) struct Keyring {
+    table: Arc<KeyTable>,
+    scope: KeyScope,
+}
+
+fn refused(error: security::Error) -> Error {
+    Error::Engine(match error {
+        security::Error::Engine(error) => error,
+        security::Error::Exhausted(_) => engine::Error::Fenced { reason: error.to_string() },
+        security::Error::Newer { what, found, supported } => {
+            engine::Error::Newer { what: what.into(), found, supported }
+        }
+        other => engine::Error::Corrupt { what: "sealed data key".into(), detail: other.to_string() },
+    })
+}
+
+impl Keyring {
+    /// Makes sure that there is a key to seal with.
+    pub(crate) async fn open(table: Arc<KeyTable>, account: AccountId) -> Result<Self> {
+        let scope = KeyScope::s3(account);
+        table.prepare(scope).await.map_err(refused)?;
+        Ok(Self { table, scope })
+    }
+
+    /// Seals a data key, or nothing for the tag alone, with `aad`.
+    pub(crate) fn seal(&self, key: Option<&DataKey>, aad: &[u8]) -> Result<Bytes> {
+        let plain: &[u8] = key.map_or(&[], |key| key.as_bytes());
+        self.table.seal(self.scope, plain, aad).map(Bytes::from).map_err(refused)
+    }
+
+    /// Opens what [`seal`](Self::seal) made: corrupt when the row is not as it was.
+    pub(crate) fn unseal(&self, sealed: &[u8], aad: &[u8]) -> Result<Option<DataKey>> {
+        let plain = self.table.unseal(sealed, aad).map_err(refused)?;
+        if plain.is_empty() {
+            return Ok(None);
+        }
+        let key: [u8; DataKey::LEN] = plain.as_slice().try_into().map_err(|_| {
+            Error::Engine(engine::Error::Corrupt {
+                what: "sealed data key".into(),
+                detail: format!("{} bytes", plain.len()),
+            })
+        })?;
+        Ok(Some(DataKey::from_bytes(key)))
+    }
+}

@@ -1,0 +1,114 @@
+//! `ListObjectVersions`.
+
+use super::{Scanner, bound, bound_end, common_prefix};
+use crate::record::ObjectRow;
+use crate::store::View;
+use crate::{
+    Error, ObjectKey, ObjectStore, PAGE_MAX, Result, VersionEntry, VersionName, VersionPage, VersionsRequest,
+    tables,
+};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::table::KeyWriter;
+use engine::catalog::{Scan, prefix_end};
+
+impl ObjectStore {
+    /// A page of versions and delete markers, by key, newest first.
+    pub async fn list_versions(&self, request: VersionsRequest) -> Result<VersionPage> {
+        if request.version_marker.is_some() && request.key_marker.as_deref().is_none_or(str::is_empty) {
+            return Err(Error::InvalidArgument {
+                name: "version-id-marker",
+                detail: "a version-id marker cannot be specified without a key marker",
+            });
+        }
+        let view = self.view(&request.bucket, Vec::new()).await?;
+        let max = request.max_keys.min(PAGE_MAX);
+        let mut page = VersionPage::default();
+        if max == 0 {
+            return Ok(page);
+        }
+        let prefix = request.prefix.as_bytes();
+        let start = start(&view, &request).await?.max(bound(prefix));
+        let wanted = if request.delimiter.is_empty() { max + 1 } else { 32.min(max + 1) };
+        // The key whose newest version has been seen, on this page or before it.
+        let mut seen = seen_before(&view, &request, &start).await?;
+        let mut scanner = Scanner::new(&*view.snapshot, tables::VERSIONS, (start, bound_end(prefix)), wanted);
+        while let Some((raw_key, raw)) = scanner.next().await? {
+            let (key, _) = tables::read_version(&raw_key)?;
+            if page.entries.len() + page.common_prefixes.len() == max {
+                mark(&mut page);
+                return Ok(page);
+            }
+            if let Some(rolled) = common_prefix(&request.prefix, &request.delimiter, &key) {
+                scanner.seek(bound_end(rolled.as_bytes()));
+                page.common_prefixes.push(rolled.to_owned());
+                continue;
+            }
+            let row = ObjectRow::from_bytes(&raw)?;
+            let latest = seen.as_deref() != Some(key.as_str());
+            let object_key = ObjectKey::parse(&key)?;
+            page.entries.push(VersionEntry {
+                version: row.name(),
+                latest,
+                modified: row.modified,
+                object: row.stored.as_ref().map(|stored| stored.entry(object_key.clone(), row.modified)),
+                key: object_key,
+            });
+            seen = Some(key);
+        }
+        Ok(page)
+    }
+}
+
+/// Names the last thing on a full page.
+fn mark(page: &mut VersionPage) {
+    let entry = page.entries.last();
+    let rolled = page.common_prefixes.last();
+    match (entry, rolled) {
+        (Some(entry), rolled) if rolled.is_none_or(|rolled| rolled.as_str() < entry.key.as_str()) => {
+            page.next_key = Some(entry.key.as_str().to_owned());
+            page.next_version = Some(entry.version);
+        }
+        (_, rolled) => page.next_key = rolled.cloned(),
+    }
+}
+
+async fn start(view: &View, request: &VersionsRequest) -> Result<Bytes> {
+    let Some(marker) = request.key_marker.as_deref().filter(|marker| !marker.is_empty()) else {
+        return Ok(Bytes::new());
+    };
+    if common_prefix(&request.prefix, &request.delimiter, marker) == Some(marker) {
+        return Ok(bound_end(marker.as_bytes()));
+    }
+    let after_key = KeyWriter::new().bytes(marker.as_bytes()).finish();
+    let Ok(key) = ObjectKey::parse(marker) else { return Ok(prefix_end(&after_key)) };
+    match request.version_marker {
+        None => Ok(prefix_end(&after_key)),
+        Some(VersionName::Id(id)) => Ok(crate::bucket::after(&tables::version(&key, id).bytes)),
+        Some(VersionName::Null) => {
+            let rows = vec![tables::current(&key), tables::null(&key)];
+            let rows = view.snapshot.multi_get(rows).await?;
+            let place = View { rows, snapshot: std::sync::Arc::clone(&view.snapshot), ..*view };
+            match crate::read::null_row(&place, &key).await? {
+                Some(row) => Ok(crate::bucket::after(&tables::version(&key, row.version).bytes)),
+                // Deleted since: go on with the next key.
+                None => Ok(prefix_end(&after_key)),
+            }
+        }
+    }
+}
+
+/// The marker's key, when rows of it lie before the start: what follows is not its newest version.
+async fn seen_before(view: &View, request: &VersionsRequest, start: &Bytes) -> Result<Option<String>> {
+    let Some(marker) = request.key_marker.as_deref().filter(|marker| !marker.is_empty()) else {
+        return Ok(None);
+    };
+    let mut scan = Scan::prefix(tables::VERSIONS, &KeyWriter::new().bytes(marker.as_bytes()).finish(), 1);
+    if *start <= scan.start {
+        return Ok(None);
+    }
+    scan.end = scan.end.min(start.clone());
+    scan.keys_only = true;
+    let found = !view.snapshot.scan(scan).await?.rows.is_empty();
+    Ok(found.then(|| marker.to_owned()))
+}

@@ -1,0 +1,117 @@
+//! Multipart uploads.
+//!
+//! ```text
+//!   create    UPLOADS row
+//!   part      bytes ─► PARTS row, PART_EPOCH + 1            any order, any number at once, again and again
+//!   complete  all parts at one PART_EPOCH ─► manifest pages ─► one commit: version, UPLOADS gone, COMPLETED, garbage
+//!   abort     UPLOADS gone, garbage                         the cleaner releases parts behind both
+//! ```
+//!
+//! # Invariants
+//! - A part's commit checks the `UPLOADS` row, so nothing is added to an upload that was completed or aborted.
+//! - A completion commits only if no part changed since it read them: parts add to `PART_EPOCH`, the completion checks it.
+//! - The commits of completion and abort have a bounded number of rows whatever the number of parts. Pages that do not fit
+//!   into it are written before, under a manifest id that nobody knows yet, with a `Draft` row for the cleaner.
+//!
+//! # Limits
+//! 10,000 parts of up to 5 GiB; all but the last at least 5 MiB. A completion holds all part rows in memory (about 4 MiB).
+
+mod complete;
+mod list;
+mod part;
+
+pub use complete::PART_BYTES_MIN;
+pub(crate) use part::PartTarget;
+
+use crate::record::UploadRow;
+use crate::store::{ATTEMPTS_MAX, View, contended, guards, lost_race};
+use crate::{
+    BucketName, ChecksumAlgorithm, CreateUpload, Error, ObjectKey, ObjectStore, Result, UploadId, UploadInfo,
+    tables,
+};
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Write};
+
+impl ObjectStore {
+    /// Begins a multipart upload.
+    pub async fn create_upload(&self, request: CreateUpload) -> Result<UploadInfo> {
+        request.metadata.check()?;
+        let checksum = request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
+        let checksum_type = request.checksum_type.unwrap_or(checksum.default_type());
+        if !checksum.allows(checksum_type) {
+            return Err(Error::InvalidRequest {
+                detail: "the checksum algorithm does not go with this checksum type",
+            });
+        }
+        let now = self.clock.now();
+        let upload = UploadId::new(now, &*self.entropy);
+        let row = UploadRow {
+            initiated: now,
+            class: request.class,
+            checksum,
+            checksum_type,
+            named: request.checksum.is_some(),
+            metadata: request.metadata,
+        };
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(&request.bucket, Vec::new()).await?;
+            let (exists, epoch) = guards();
+            let writes = vec![Write::Put(tables::upload(&request.key, upload), row.to_bytes()), epoch];
+            let read_version = view.snapshot.read_version();
+            match self.commit(view.bucket.partition, read_version, vec![exists], writes).await {
+                Err(error) if lost_race(&error) => {}
+                outcome => {
+                    outcome?;
+                    return Ok(row.info(upload));
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    /// Aborts an upload: its parts go.
+    pub async fn abort_upload(&self, bucket: &BucketName, key: &ObjectKey, upload: UploadId) -> Result<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let (view, _) = self.upload_view(bucket, key, upload).await?;
+            let row = tables::upload(key, upload);
+            let checks = vec![Check::Unchanged(row.clone())];
+            let writes = drop_upload(row, upload, &crate::record::UploadGarbage::default());
+            let read_version = view.snapshot.read_version();
+            match self.commit(view.bucket.partition, read_version, checks, writes).await {
+                Err(error) if lost_race(&error) => {}
+                outcome => {
+                    outcome?;
+                    self.mark_dirty(view.bucket.partition);
+                    return Ok(());
+                }
+            }
+        }
+        Err(contended())
+    }
+
+    /// An upload under way.
+    pub(crate) async fn upload_view(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: UploadId,
+    ) -> Result<(View, UploadRow)> {
+        let view = self.view(bucket, vec![tables::upload(key, upload)]).await?;
+        let row = view.rows[0].as_ref().ok_or(Error::NoSuchUpload)?;
+        let row = UploadRow::from_bytes(row)?;
+        Ok((view, row))
+    }
+}
+
+/// What ends an upload: nothing can be added to it, and the cleaner releases what is left of it.
+fn drop_upload(
+    row: engine::catalog::Key,
+    upload: UploadId,
+    garbage: &crate::record::UploadGarbage,
+) -> Vec<Write> {
+    vec![
+        Write::Delete(row),
+        Write::Delete(tables::of_upload(tables::PART_EPOCH, upload)),
+        Write::Put(tables::of_upload(tables::UPLOAD_GARBAGE, upload), garbage.to_bytes()),
+    ]
+}

@@ -1,0 +1,122 @@
+//! Parts: sent, or made from an object's bytes.
+
+use super::Error;
+use crate::checksum::Sums;
+use crate::publish::{Expected, expected};
+use crate::record::PartRow;
+use crate::stack::release_content;
+use crate::store::{ATTEMPTS_MAX, contended, guards, lost_race};
+use crate::upload::Landed;
+use crate::{
+    BucketName, ETag, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, PartRequest, Result, Upload,
+    UploadId, Uploaded, tables,
+};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Key, Write};
+use engine::unit::ByteCount;
+use std::sync::Arc;
+
+/// Which part of which upload.
+#[derive(Clone, Debug)]
+pub(crate) struct PartTarget {
+    pub(crate) bucket: BucketName,
+    pub(crate) key: ObjectKey,
+    pub(crate) upload: UploadId,
+    pub(crate) number: PartNumber,
+    /// What else must hold, as with a draft's.
+    pub(crate) expect: Vec<(Key, Expected)>,
+}
+
+impl ObjectStore {
+    /// Begins to send a part.
+    pub async fn upload_part(self: &Arc<Self>, request: PartRequest) -> Result<Upload> {
+        let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
+        let algorithm = request.checksum.unwrap_or(upload.checksum);
+        if upload.named && algorithm != upload.checksum {
+            return Err(Error::InvalidRequest {
+                detail: "the part's checksum is not of the algorithm that the upload was begun with",
+            });
+        }
+        let target = PartTarget {
+            bucket: request.bucket,
+            key: request.key,
+            upload: request.upload,
+            number: request.part,
+            expect: Vec::new(),
+        };
+        Upload::for_part(Arc::clone(self), view.bucket, target, request.length, algorithm)
+    }
+
+    /// Publishes a part whose bytes have landed.
+    pub(crate) async fn commit_part(
+        &self,
+        target: &PartTarget,
+        sums: &Sums,
+        landed: Landed,
+    ) -> Result<Uploaded> {
+        let committed = self.try_commit_part(target, sums, &landed).await?;
+        // A sent part expects nothing that could be stale.
+        committed.map(|(uploaded, _)| uploaded).ok_or_else(contended)
+    }
+
+    /// `None`: what the target expects does not hold.
+    pub(crate) async fn try_commit_part(
+        &self,
+        target: &PartTarget,
+        sums: &Sums,
+        landed: &Landed,
+    ) -> Result<Option<(Uploaded, PartRow)>> {
+        let number = target.number.get();
+        let part_key = tables::part(target.upload, number);
+        for _ in 0..ATTEMPTS_MAX {
+            let (view, _) = self.upload_view(&target.bucket, &target.key, target.upload).await?;
+            let partition = view.bucket.partition;
+            let Some(mut checks) = expected(&target.expect, &*view.snapshot).await? else { return Ok(None) };
+            let old = view.snapshot.get(part_key.clone()).await?;
+            let mut row = PartRow {
+                modified: self.clock.now(),
+                md5: sums.md5,
+                checksum: sums.checksum,
+                extent: landed.extent,
+                sealed: Bytes::new(),
+            };
+            let aad = row.additional_data(partition, target.upload, number);
+            row.sealed = self.keys.seal(landed.data_key.as_ref(), &aad)?;
+            let (exists, epoch) = guards();
+            checks.extend([
+                exists,
+                Check::Unchanged(tables::upload(&target.key, target.upload)),
+                Check::Unchanged(part_key.clone()),
+            ]);
+            let mut writes = landed.writes.clone();
+            writes.extend([
+                epoch,
+                Write::Put(part_key.clone(), row.to_bytes()),
+                Write::Add(tables::of_upload(tables::PART_EPOCH, target.upload), 1),
+            ]);
+            let mut dirty = false;
+            if let Some(old) = old {
+                let old = PartRow::from_bytes(&old)?;
+                let (released, work) = release_content(partition, old.extent.owner, &old.extent.content)?;
+                writes.extend(released);
+                dirty = work;
+            }
+            match self.commit(partition, view.snapshot.read_version(), checks, writes).await {
+                Err(error) if lost_race(&error) => continue,
+                outcome => outcome?,
+            };
+            if dirty {
+                self.mark_dirty(partition);
+            }
+            let uploaded = Uploaded {
+                etag: ETag::of_body(sums.md5),
+                checksum: sums.checksum.map(ObjectChecksum::full),
+                version: None,
+                size: ByteCount::new(landed.extent.length),
+            };
+            return Ok(Some((uploaded, row)));
+        }
+        Err(contended())
+    }
+}

@@ -1,0 +1,210 @@
+//! One commit puts a version on top of a key: read the key's versions, decide, seal the row, commit; again if somebody was
+//! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
+
+use crate::record::{ObjectRow, Stored};
+use crate::stack::{Change, Stack, read_null};
+use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, lost_race};
+use crate::{Error, ObjectKey, ObjectStore, Result, VersionId, VersionName, WriteConditions, tables};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Key, Scan, Snapshot, Write};
+use engine::clock::Timestamp;
+use engine::codec::DataKey;
+
+/// A version that waits for its name.
+pub(crate) struct Draft<'a> {
+    pub(crate) bucket: Bucket,
+    pub(crate) key: &'a ObjectKey,
+    /// `None` for a delete marker.
+    pub(crate) stored: Option<Stored>,
+    pub(crate) data_key: Option<&'a DataKey>,
+    pub(crate) conditions: &'a WriteConditions,
+    /// What else must hold at each attempt's snapshot and until its commit.
+    pub(crate) expect: Vec<(Key, Expected)>,
+    /// What else changes in the same commit.
+    pub(crate) writes: Vec<Write>,
+    /// What else changes in the same commit and depends on the name that the version gets.
+    pub(crate) writes_named: Option<&'a NamedWrites>,
+}
+
+/// Writes that tell of a version's name.
+pub(crate) type NamedWrites = dyn Fn(Option<VersionName>) -> Vec<Write> + Send + Sync;
+
+/// How a row must be.
+#[derive(Clone, Debug)]
+pub(crate) enum Expected {
+    /// There, with any value.
+    Present,
+    /// Not there.
+    Absent,
+    /// As it was read before.
+    Is(Option<Bytes>),
+}
+
+impl<'a> Draft<'a> {
+    /// An object whose bytes have landed.
+    pub(crate) fn object(
+        bucket: Bucket,
+        key: &'a ObjectKey,
+        stored: Stored,
+        data_key: Option<&'a DataKey>,
+        conditions: &'a WriteConditions,
+    ) -> Self {
+        let (expect, writes) = (Vec::new(), Vec::new());
+        Self { bucket, key, stored: Some(stored), data_key, conditions, expect, writes, writes_named: None }
+    }
+
+    /// A delete marker.
+    pub(crate) fn marker(bucket: Bucket, key: &'a ObjectKey, conditions: &'a WriteConditions) -> Self {
+        let (expect, writes) = (Vec::new(), Vec::new());
+        Self { bucket, key, stored: None, data_key: None, conditions, expect, writes, writes_named: None }
+    }
+}
+
+/// A version that has its name.
+#[derive(Clone, Debug)]
+pub(crate) struct Published {
+    pub(crate) row: ObjectRow,
+    /// Its name as answers carry it.
+    pub(crate) shown: Option<VersionName>,
+}
+
+/// What a refused attempt means.
+pub(crate) enum Attempt<T> {
+    Done(T),
+    /// Somebody was faster: read again.
+    Again,
+    /// What was expected is not so any more: begin from the start.
+    Stale,
+}
+
+impl ObjectStore {
+    /// Publishes a draft. `None` when what it expects does not hold.
+    pub(crate) async fn publish(&self, draft: &Draft<'_>) -> Result<Option<Published>> {
+        for _ in 0..ATTEMPTS_MAX {
+            let _turn = self.queue(draft.bucket.partition, draft.key).await;
+            let view = self.key_view(draft.bucket, draft.key).await?;
+            match self.try_publish(draft, view).await? {
+                Attempt::Done(published) => return Ok(Some(published)),
+                Attempt::Again => {}
+                Attempt::Stale => return Ok(None),
+            }
+        }
+        Err(contended())
+    }
+
+    /// The rows about a key that every change of it starts from.
+    pub(crate) async fn key_view(&self, bucket: Bucket, key: &ObjectKey) -> Result<View> {
+        let rows = vec![tables::current(key), tables::null(key)];
+        self.view_at(bucket, rows).await?.ok_or(Error::NoSuchBucket)
+    }
+
+    /// One attempt, at the version of `view` (made by [`key_view`](Self::key_view)).
+    pub(crate) async fn try_publish(&self, draft: &Draft<'_>, view: View) -> Result<Attempt<Published>> {
+        let Some(checks) = expected(&draft.expect, &*view.snapshot).await? else { return Ok(Attempt::Stale) };
+        let stack = self.stack(draft.key, &view).await?;
+        let etag = stack.current().and_then(|row| row.stored.as_ref()).map(|stored| &stored.etag);
+        if draft.stored.is_some() {
+            draft.conditions.check_write(etag)?;
+        } else {
+            draft.conditions.check_delete(etag)?;
+        }
+        let now = self.clock.now();
+        let row = self.seal_row(draft, &stack, now)?;
+        let shown = row.shown(view.config.versioning);
+        let mut change = stack.insert(&row, now)?;
+        change.checks.extend(checks);
+        change.writes.extend_from_slice(&draft.writes);
+        if let Some(named) = draft.writes_named {
+            change.writes.extend(named(shown));
+        }
+        if self.commit_change(&view, change).await? {
+            return Ok(Attempt::Done(Published { row, shown }));
+        }
+        Ok(Attempt::Again)
+    }
+
+    /// Commits a change of a key's versions. `false`: somebody was faster.
+    pub(crate) async fn commit_change(&self, view: &View, mut change: Change) -> Result<bool> {
+        let (exists, epoch) = guards();
+        change.checks.push(exists);
+        change.writes.push(epoch);
+        let partition = view.bucket.partition;
+        match self.commit(partition, view.snapshot.read_version(), change.checks, change.writes).await {
+            Err(error) if lost_race(&error) => Ok(false),
+            outcome => {
+                outcome?;
+                if change.dirty {
+                    self.mark_dirty(partition);
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    fn seal_row(&self, draft: &Draft<'_>, stack: &Stack, now: Timestamp) -> Result<ObjectRow> {
+        let mut row = ObjectRow {
+            version: VersionId::new(stack.next_order(now), &*self.entropy),
+            null: stack.writes_null(),
+            modified: now,
+            noncurrent_since: None,
+            stored: draft.stored.clone(),
+            sealed: Bytes::new(),
+        };
+        let aad = row.additional_data(draft.bucket.partition, draft.key);
+        row.sealed = self.keys.seal(draft.data_key, &aad)?;
+        Ok(row)
+    }
+
+    /// A key's versions from a view made by [`key_view`](Self::key_view).
+    pub(crate) async fn stack(&self, key: &ObjectKey, view: &View) -> Result<Stack> {
+        let [current, null] = view.rows.as_slice() else {
+            return Err(Error::Engine(engine::Error::Invalid("read a key's rows: two are needed".into())));
+        };
+        let versioned = view.config.versioning != crate::Versioning::Off;
+        let top = match current {
+            Some(raw) => Some(ObjectRow::from_bytes(raw)?),
+            None if versioned => {
+                let scan = Scan::prefix(tables::VERSIONS, &tables::versions_of(key), 1);
+                let page = view.snapshot.scan(scan).await?;
+                page.rows.first().map(|(_, raw)| ObjectRow::from_bytes(raw)).transpose()?
+            }
+            None => None,
+        };
+        let stray_null = match null {
+            Some(raw) => {
+                let id = read_null(raw)?;
+                let row = view.snapshot.get(tables::version(key, id)).await?;
+                row.map(|raw| ObjectRow::from_bytes(&raw)).transpose()?
+            }
+            None => None,
+        };
+        Ok(Stack {
+            partition: view.bucket.partition,
+            key: key.clone(),
+            versioning: view.config.versioning,
+            top,
+            stray_null,
+        })
+    }
+}
+
+/// Looks whether rows are as expected, and answers the checks that keep them so; `None` if one is not.
+pub(crate) async fn expected(
+    rows: &[(Key, Expected)],
+    snapshot: &dyn Snapshot,
+) -> Result<Option<Vec<Check>>> {
+    if rows.is_empty() {
+        return Ok(Some(Vec::new()));
+    }
+    let found = snapshot.multi_get(rows.iter().map(|(key, _)| key.clone()).collect()).await?;
+    let holds = |(wanted, found): (&(Key, Expected), &Option<Bytes>)| match &wanted.1 {
+        Expected::Present => found.is_some(),
+        Expected::Absent => found.is_none(),
+        Expected::Is(value) => found == value,
+    };
+    if !rows.iter().zip(&found).all(holds) {
+        return Ok(None);
+    }
+    Ok(Some(rows.iter().map(|(key, _)| Check::Unchanged(key.clone())).collect()))
+}

@@ -1,0 +1,397 @@
+//! GET and HEAD: find the version, decide the conditions, then stream its bytes.
+//!
+//! ```text
+//!   view: CONFIG, CURRENT (or VERSIONS) ─► open the seal ─► extent ─► body
+//!   body: BODY row │ blob reader │ manifest pages, each extent in its turn
+//! ```
+//!
+//! # Limits
+//! One page of a manifest (256 extents) a level in memory; manifests refer to manifests at most
+//! [`MANIFEST_DEPTH_MAX`] deep.
+
+use crate::record::{Content, Extent, ManifestEntry, ManifestPage, ObjectRow};
+use crate::stack::read_null;
+use crate::store::{Active, View};
+use crate::{
+    BodyStream, BucketName, Error, GetOutcome, GetRequest, ObjectInfo, ObjectKey, ObjectStore, PartNumber,
+    Range, RangeSpec, Result, VersionSelector, tables,
+};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::{Scan, Snapshot};
+use engine::codec::{DataKey, inline};
+use engine::id::PartitionId;
+use engine::unit::ByteCount;
+use futures_util::{StreamExt, stream};
+use std::sync::Arc;
+
+/// How deep manifests may refer to manifests; a copy that would go deeper rewrites bytes instead.
+pub(crate) const MANIFEST_DEPTH_MAX: u8 = 8;
+
+/// A version, found and authenticated.
+pub(crate) struct Found {
+    pub(crate) view: View,
+    pub(crate) data_key: Option<DataKey>,
+    pub(crate) info: ObjectInfo,
+    pub(crate) extent: Extent,
+}
+
+fn corrupt(what: &str, detail: &str) -> Error {
+    Error::Engine(engine::Error::Corrupt { what: what.into(), detail: detail.into() })
+}
+
+impl ObjectStore {
+    /// Reads an object.
+    pub async fn get(self: &Arc<Self>, request: GetRequest) -> Result<GetOutcome> {
+        let (found, range) = self.select(&request).await?;
+        let (first, length) = span(range, found.extent.length);
+        let body = if length == 0 {
+            stream::empty().boxed()
+        } else {
+            let part = Extent { offset: found.extent.offset + first, length, ..found.extent };
+            self.body(found.view.bucket.partition, part, found.data_key).await?
+        };
+        Ok(GetOutcome { info: found.info, range, length: ByteCount::new(length), body })
+    }
+
+    /// As [`get`](Self::get), without the body.
+    pub async fn head(&self, request: GetRequest) -> Result<GetOutcome> {
+        let (found, range) = self.select(&request).await?;
+        let (_, length) = span(range, found.extent.length);
+        Ok(GetOutcome {
+            info: found.info,
+            range,
+            length: ByteCount::new(length),
+            body: stream::empty().boxed(),
+        })
+    }
+
+    async fn select(&self, request: &GetRequest) -> Result<(Found, Option<Range>)> {
+        if request.range.is_some() && request.part.is_some() {
+            return Err(Error::InvalidRequest { detail: "a range and a part number at once" });
+        }
+        let found = self.find(&request.bucket, &request.key, request.version).await?;
+        request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
+        let range = match (request.range, request.part) {
+            (Some(spec), _) => Some(resolve(spec, found.extent.length)?),
+            (None, Some(part)) => self.part_range(&found, part).await?,
+            (None, None) => None,
+        };
+        Ok((found, range))
+    }
+
+    /// Finds a version and authenticates its row.
+    pub(crate) async fn find(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: VersionSelector,
+    ) -> Result<Found> {
+        let (view, row) = self.find_row(bucket, key, version).await?;
+        let aad = row.additional_data(view.bucket.partition, key);
+        let data_key = self.keys.unseal(&row.sealed, &aad)?;
+        let Some(stored) = &row.stored else {
+            return Err(match version {
+                VersionSelector::Latest => Error::NoSuchKey { marker: Some(row.name()) },
+                _ => Error::IsDeleteMarker { version: row.name(), modified: row.modified },
+            });
+        };
+        let extent = stored.extent;
+        let info = row.info(view.config.versioning)?.ok_or_else(|| corrupt("object row", "no body"))?;
+        Ok(Found { view, data_key, info, extent })
+    }
+
+    async fn find_row(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: VersionSelector,
+    ) -> Result<(View, ObjectRow)> {
+        match version {
+            VersionSelector::Latest => {
+                let view = self.view(bucket, vec![tables::current(key)]).await?;
+                match &view.rows[0] {
+                    Some(raw) => {
+                        let row = ObjectRow::from_bytes(raw)?;
+                        Ok((view, row))
+                    }
+                    None => match top_marker(&view, key).await? {
+                        Some(marker) => Ok((view, marker)),
+                        None => Err(Error::NoSuchKey { marker: None }),
+                    },
+                }
+            }
+            VersionSelector::Id(id) => {
+                let view = self.view(bucket, vec![tables::version(key, id)]).await?;
+                let raw = view.rows[0].as_ref().ok_or(Error::NoSuchVersion)?;
+                let row = ObjectRow::from_bytes(raw)?;
+                // The null version is called `null`, whatever its place is.
+                if row.null { Err(Error::NoSuchVersion) } else { Ok((view, row)) }
+            }
+            VersionSelector::Null => {
+                let view = self.view(bucket, vec![tables::current(key), tables::null(key)]).await?;
+                let row = null_row(&view, key).await?.ok_or(Error::NoSuchVersion)?;
+                Ok((view, row))
+            }
+        }
+    }
+
+    /// The bytes of a part of a multipart object. An object that was sent in one piece is its own part 1.
+    async fn part_range(&self, found: &Found, part: PartNumber) -> Result<Option<Range>> {
+        let none = Error::NoSuchPart { part, parts: found.info.parts.max(1) };
+        let whole = found.extent.length;
+        if found.info.parts == 0 {
+            return match (part.get(), whole) {
+                (1, 0) => Ok(None),
+                (1, _) => Ok(Some(Range { first: 0, last: whole - 1 })),
+                _ => Err(none),
+            };
+        }
+        let mut pages = Self::pages(&found.extent, found.data_key.as_ref())?;
+        while let Some((mut start, page)) = pages.next(self).await? {
+            for (entry, _) in page {
+                if entry.number == part.get() {
+                    let last = (start + entry.extent.length).saturating_sub(1);
+                    return Ok((entry.extent.length > 0).then_some(Range { first: start, last }));
+                }
+                start += entry.extent.length;
+            }
+        }
+        Err(none)
+    }
+
+    /// Walks the pages of the manifest that an extent names.
+    pub(crate) fn pages(extent: &Extent, key: Option<&DataKey>) -> Result<Pages> {
+        match (extent.content, key) {
+            (Content::Manifest { home, manifest, .. }, Some(key)) => {
+                Ok(Pages { home, manifest, key: key.clone(), next: Some(0) })
+            }
+            _ => Err(corrupt("object row", "parts without a manifest")),
+        }
+    }
+
+    /// The bytes of an extent whose owner lives in `partition`.
+    pub(crate) async fn body(
+        self: &Arc<Self>,
+        partition: PartitionId,
+        extent: Extent,
+        key: Option<DataKey>,
+    ) -> Result<BodyStream> {
+        // One blob or one row needs no machinery around it.
+        match (extent.content, &key) {
+            (Content::Blob { home, blob }, Some(key)) => {
+                let range = extent.offset..extent.offset + extent.length;
+                Ok(self.blobs.read(home, blob, key, range).map(|item| item.map_err(Error::from)).boxed())
+            }
+            (Content::Inline { .. }, Some(key)) => {
+                let bytes = self.inline_body(partition, &extent, key).await?;
+                Ok(stream::iter([Ok(bytes)]).boxed())
+            }
+            (Content::Manifest { manifest, .. }, Some(_)) => {
+                let walk = Walk {
+                    _active: self.activate(*manifest.as_bytes()),
+                    store: Arc::clone(self),
+                    todo: key.map(|key| (partition, extent, key, 0)).into_iter().collect(),
+                    reading: None,
+                };
+                Ok(stream::try_unfold(walk, Walk::next).boxed())
+            }
+            (Content::Empty, _) => Ok(stream::empty().boxed()),
+            (_, None) => Err(corrupt("object row", "a body without a data key")),
+        }
+    }
+
+    async fn inline_body(&self, partition: PartitionId, extent: &Extent, key: &DataKey) -> Result<Bytes> {
+        let Content::Inline { blob } = extent.content else {
+            return Err(corrupt("object row", "not an inline body"));
+        };
+        let snapshot = self.catalog.snapshot(partition).await?;
+        let row = snapshot.get(tables::of_owner(tables::BODY, extent.owner)).await?;
+        let sealed = row.ok_or_else(|| corrupt("inline body", "its row is gone"))?;
+        let plain = Bytes::from(inline::open(blob, key, &sealed)?);
+        let range = usize::try_from(extent.offset).ok().zip(usize::try_from(extent.length).ok());
+        range
+            .and_then(|(offset, length)| Some(offset..offset.checked_add(length)?))
+            .filter(|range| range.end <= plain.len())
+            .map(|range| plain.slice(range))
+            .ok_or_else(|| corrupt("inline body", "shorter than its row says"))
+    }
+}
+
+/// The newest version of a key that has no current object: a delete marker, if anything.
+async fn top_marker(view: &View, key: &ObjectKey) -> Result<Option<ObjectRow>> {
+    if view.config.versioning == crate::Versioning::Off {
+        return Ok(None);
+    }
+    let page = view.snapshot.scan(Scan::prefix(tables::VERSIONS, &tables::versions_of(key), 1)).await?;
+    Ok(page.rows.first().map(|(_, raw)| ObjectRow::from_bytes(raw)).transpose()?)
+}
+
+/// The null version, from a view of `CURRENT` and `NULLS`.
+pub(crate) async fn null_row(view: &View, key: &ObjectKey) -> Result<Option<ObjectRow>> {
+    if let Some(raw) = &view.rows[0] {
+        let row = ObjectRow::from_bytes(raw)?;
+        if row.null {
+            return Ok(Some(row));
+        }
+    }
+    let Some(raw) = &view.rows[1] else { return Ok(None) };
+    let row = view.snapshot.get(tables::version(key, read_null(raw)?)).await?;
+    Ok(row.map(|raw| ObjectRow::from_bytes(&raw)).transpose()?)
+}
+
+fn span(range: Option<Range>, whole: u64) -> (u64, u64) {
+    range.map_or((0, whole), |range| (range.first, range.last - range.first + 1))
+}
+
+/// What a range means for an object of `size` bytes.
+pub(crate) fn resolve(spec: RangeSpec, size: u64) -> Result<Range> {
+    let unsatisfiable = Error::InvalidRange { size: ByteCount::new(size) };
+    match spec {
+        RangeSpec::From { first, last } => {
+            let last = last.unwrap_or(u64::MAX).min(size.saturating_sub(1));
+            if first >= size || last < first {
+                return Err(unsatisfiable);
+            }
+            Ok(Range { first, last })
+        }
+        RangeSpec::Suffix(0) => Err(unsatisfiable),
+        RangeSpec::Suffix(_) if size == 0 => Err(unsatisfiable),
+        RangeSpec::Suffix(n) => Ok(Range { first: size.saturating_sub(n), last: size - 1 }),
+    }
+}
+
+/// The pages of one manifest, in order.
+pub(crate) struct Pages {
+    home: PartitionId,
+    manifest: crate::id::ManifestId,
+    key: DataKey,
+    next: Option<u64>,
+}
+
+impl Pages {
+    /// The next page and the offset of its first byte.
+    pub(crate) async fn next(
+        &mut self,
+        store: &ObjectStore,
+    ) -> Result<Option<(u64, Vec<(ManifestEntry, DataKey)>)>> {
+        let Some(start) = self.next else { return Ok(None) };
+        let snapshot = store.catalog.snapshot(self.home).await?;
+        let Some(raw) = snapshot.get(tables::manifest_page(self.manifest, start)).await? else {
+            return Ok(None);
+        };
+        let page = ManifestPage::from_bytes(&raw)?.open(&self.key, self.manifest, start)?;
+        let length: u64 = page.iter().map(|(entry, _)| entry.extent.length).sum();
+        // A page of nothing but empty parts would begin where the next one does; only the last part may be empty.
+        self.next = (length > 0).then_some(start + length);
+        Ok(Some((start, page)))
+    }
+
+    /// The page that holds a byte.
+    pub(crate) async fn at(
+        &self,
+        snapshot: &dyn Snapshot,
+        offset: u64,
+    ) -> Result<(u64, Vec<(ManifestEntry, DataKey)>)> {
+        let first = tables::manifest_page(self.manifest, 0).bytes;
+        let end = crate::bucket::after(&tables::manifest_page(self.manifest, offset).bytes);
+        let scan = Scan { start: first, end, reverse: true, ..Scan::prefix(tables::MANIFESTS, b"", 1) };
+        let page = snapshot.scan(scan).await?;
+        let (raw_key, raw) = page.rows.first().ok_or_else(|| corrupt("manifest", "no page for an offset"))?;
+        let start = raw_key.get(16..24).and_then(|raw| raw.try_into().ok()).map(u64::from_be_bytes);
+        let start = start.ok_or_else(|| corrupt("manifest", "a page without an offset"))?;
+        Ok((start, ManifestPage::from_bytes(raw)?.open(&self.key, self.manifest, start)?))
+    }
+}
+
+/// Reads extents one after the other; manifests open into theirs, a page at a time.
+struct Walk {
+    store: Arc<ObjectStore>,
+    /// The next one last: partition of its owner, extent, key, depth.
+    todo: Vec<(PartitionId, Extent, DataKey, usize)>,
+    reading: Option<BodyStream>,
+    /// Keeps the manifest's pages and extents from the cleaner while they are read.
+    _active: Active,
+}
+
+impl Walk {
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>> {
+        loop {
+            if let Some(reading) = &mut self.reading {
+                match reading.next().await {
+                    Some(Ok(bytes)) => return Ok(Some((bytes, self))),
+                    Some(Err(error)) => return Err(error),
+                    None => self.reading = None,
+                }
+            }
+            let Some((partition, extent, key, depth)) = self.todo.pop() else { return Ok(None) };
+            if extent.length == 0 {
+                continue;
+            }
+            match extent.content {
+                Content::Manifest { home, manifest, .. } => {
+                    self.open(home, manifest, extent, key, depth).await?;
+                }
+                // Not a manifest: this does not come back here.
+                _ => self.reading = Some(leaf(&self.store, partition, extent, &key).await?),
+            }
+        }
+    }
+
+    /// Puts the extents of the page that holds the extent's first byte on the list, and the rest of it behind them.
+    async fn open(
+        &mut self,
+        home: PartitionId,
+        manifest: crate::id::ManifestId,
+        extent: Extent,
+        key: DataKey,
+        depth: usize,
+    ) -> Result<()> {
+        if depth >= usize::from(MANIFEST_DEPTH_MAX) {
+            return Err(corrupt("manifest", "manifests too deep"));
+        }
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let pages = Pages { home, manifest, key: key.clone(), next: None };
+        let (mut start, page) = pages.at(&*snapshot, extent.offset).await?;
+        let end = extent.offset + extent.length;
+        let mut pieces = Vec::new();
+        for (entry, entry_key) in page {
+            let stop = start + entry.extent.length;
+            let (from, to) = (start.max(extent.offset), stop.min(end));
+            if from < to {
+                let offset = entry.extent.offset + (from - start);
+                let piece = Extent { offset, length: to - from, ..entry.extent };
+                pieces.push((home, piece, entry_key, depth + 1));
+            }
+            start = stop;
+        }
+        if pieces.is_empty() {
+            return Err(corrupt("manifest", "a page without the bytes that it begins"));
+        }
+        if start < end {
+            let rest = Extent { offset: start, length: end - start, ..extent };
+            self.todo.push((home, rest, key, depth));
+        }
+        self.todo.extend(pieces.into_iter().rev());
+        Ok(())
+    }
+}
+
+async fn leaf(
+    store: &Arc<ObjectStore>,
+    partition: PartitionId,
+    extent: Extent,
+    key: &DataKey,
+) -> Result<BodyStream> {
+    match extent.content {
+        Content::Blob { home, blob } => {
+            let range = extent.offset..extent.offset + extent.length;
+            Ok(store.blobs.read(home, blob, key, range).map(|item| item.map_err(Error::from)).boxed())
+        }
+        Content::Inline { .. } => {
+            let bytes = store.inline_body(partition, &extent, key).await?;
+            Ok(stream::iter([Ok(bytes)]).boxed())
+        }
+        Content::Empty | Content::Manifest { .. } => Err(corrupt("manifest", "an extent without bytes")),
+    }
+}

@@ -1,0 +1,16 @@
+//! What rows hold. Byte tables: docs/formats/objectstore-rows.md; the encoding of fields: `engine::catalog::record`.
+
+mod bucket;
+mod content;
+mod fields;
+mod manifest;
+mod object;
+mod queue;
+mod upload;
+
+pub(crate) use bucket::{BucketRow, BucketState, ConfigRow};
+pub(crate) use content::{Content, Extent};
+pub(crate) use manifest::{ENTRIES_PER_PAGE, ManifestEntry, ManifestPage};
+pub(crate) use object::{ObjectRow, Stored};
+pub(crate) use queue::{CompletedRow, ForeignRow, IntentRow, ManifestGarbage, UploadGarbage, UsedParts};
+pub(crate) use upload::{PartRow, UploadRow};

@@ -1,0 +1,216 @@
+//! A version or delete marker, as `CURRENT` and `VERSIONS` hold it.
+//!
+//! Everything but the time at which it became noncurrent is authenticated: its data key is sealed with the rest of the
+//! row, the partition and the key as additional data, and a row without a data key seals nothing, for the tag alone.
+
+use super::content::Extent;
+use super::fields::{
+    get_bool, get_checksum, get_class, get_etag, get_metadata, get_version, put_bool, put_checksum,
+    put_class, put_etag, put_metadata, put_version,
+};
+use crate::{
+    ETag, ListEntry, Metadata, ObjectChecksum, ObjectInfo, ObjectKey, StorageClass, VersionId, VersionName,
+    Versioning,
+};
+use bytes::Bytes;
+use engine::Result;
+use engine::catalog::record::{Record, RecordReader, RecordWriter};
+use engine::clock::Timestamp;
+use engine::id::PartitionId;
+use engine::unit::ByteCount;
+
+/// What an object has and a delete marker has not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    pub(crate) extent: Extent,
+    pub(crate) etag: ETag,
+    pub(crate) class: StorageClass,
+    pub(crate) checksum: Option<ObjectChecksum>,
+    /// Number of parts; 0 for one that was not uploaded in parts.
+    pub(crate) parts: u32,
+    /// Encoded; listings never look inside.
+    metadata: Bytes,
+}
+
+impl Stored {
+    pub(crate) fn new(
+        extent: Extent,
+        etag: ETag,
+        class: StorageClass,
+        checksum: Option<ObjectChecksum>,
+        parts: u32,
+    ) -> Self {
+        let metadata = EncodedMetadata(Metadata::default()).to_bytes();
+        Self { extent, etag, class, checksum, parts, metadata }
+    }
+
+    pub(crate) fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata = EncodedMetadata(metadata).to_bytes();
+        self
+    }
+
+    /// The same of other bytes.
+    pub(crate) fn with_extent(mut self, extent: Extent) -> Self {
+        self.extent = extent;
+        self
+    }
+
+    pub(crate) fn metadata(&self) -> Result<Metadata> {
+        Ok(EncodedMetadata::from_bytes(&self.metadata)?.0)
+    }
+
+    pub(crate) fn size(&self) -> ByteCount {
+        ByteCount::new(self.extent.length)
+    }
+
+    pub(crate) fn entry(&self, key: ObjectKey, modified: Timestamp) -> ListEntry {
+        ListEntry {
+            key,
+            size: self.size(),
+            etag: self.etag,
+            modified,
+            class: self.class,
+            checksum: self.checksum.map(|sum| (sum.value.algorithm(), sum.kind)),
+        }
+    }
+}
+
+struct EncodedMetadata(Metadata);
+
+impl Record for EncodedMetadata {
+    const NAME: &'static str = "metadata";
+    const VERSION: u8 = 1;
+    fn encode(&self, out: &mut RecordWriter) {
+        put_metadata(out, &self.0);
+    }
+    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        Ok(Self(get_metadata(fields)?))
+    }
+}
+
+/// A version or delete marker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectRow {
+    pub(crate) version: VersionId,
+    /// It is the key's null version.
+    pub(crate) null: bool,
+    pub(crate) modified: Timestamp,
+    /// Set while a newer version stands above it; not authenticated.
+    pub(crate) noncurrent_since: Option<Timestamp>,
+    /// `None` for a delete marker.
+    pub(crate) stored: Option<Stored>,
+    /// The sealed data key.
+    pub(crate) sealed: Bytes,
+}
+
+impl ObjectRow {
+    /// What the seal is bound to.
+    pub(crate) fn additional_data(&self, partition: PartitionId, key: &ObjectKey) -> Vec<u8> {
+        let mut aad = b"firn object row\0".to_vec();
+        aad.extend_from_slice(partition.as_bytes());
+        aad.extend_from_slice(&(key.as_bytes().len() as u64).to_le_bytes());
+        aad.extend_from_slice(key.as_bytes());
+        aad.extend_from_slice(&Core(self).to_bytes());
+        aad
+    }
+
+    pub(crate) fn name(&self) -> VersionName {
+        if self.null { VersionName::Null } else { VersionName::Id(self.version) }
+    }
+
+    /// Its name as answers carry it: a bucket that never had versions names none.
+    pub(crate) fn shown(&self, versioning: Versioning) -> Option<VersionName> {
+        (versioning != Versioning::Off).then(|| self.name())
+    }
+
+    /// The same, as it stands when nothing is above it.
+    pub(crate) fn as_latest(&self) -> Self {
+        Self { noncurrent_since: None, ..self.clone() }
+    }
+
+    /// What HEAD shows of an object; `None` of a delete marker.
+    pub(crate) fn info(&self, versioning: Versioning) -> Result<Option<ObjectInfo>> {
+        let Some(stored) = &self.stored else { return Ok(None) };
+        Ok(Some(ObjectInfo {
+            version: self.shown(versioning),
+            size: stored.size(),
+            etag: stored.etag,
+            modified: self.modified,
+            class: stored.class,
+            checksum: stored.checksum,
+            metadata: stored.metadata()?,
+            parts: stored.parts,
+        }))
+    }
+}
+
+/// The authenticated part: written as a record, never read as one.
+struct Core<'a>(&'a ObjectRow);
+
+impl Record for Core<'_> {
+    const NAME: &'static str = ObjectRow::NAME;
+    const VERSION: u8 = ObjectRow::VERSION;
+
+    fn encode(&self, out: &mut RecordWriter) {
+        encode_core(self.0, out);
+    }
+
+    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        Err(fields.corrupt("the core of a row has no row of its own"))
+    }
+}
+
+fn encode_core(row: &ObjectRow, out: &mut RecordWriter) {
+    put_version(out, row.version);
+    put_bool(out, row.null);
+    out.i64(row.modified.as_millis());
+    put_bool(out, row.stored.is_some());
+    if let Some(stored) = &row.stored {
+        stored.extent.encode(out);
+        put_etag(out, stored.etag);
+        put_class(out, stored.class);
+        put_checksum(out, stored.checksum.as_ref());
+        out.u32(stored.parts).bytes(&stored.metadata);
+    }
+}
+
+impl Record for ObjectRow {
+    const NAME: &'static str = "object row";
+    const VERSION: u8 = 1;
+
+    fn encode(&self, out: &mut RecordWriter) {
+        encode_core(self, out);
+        out.bytes(&self.sealed);
+        put_bool(out, self.noncurrent_since.is_some());
+        if let Some(since) = self.noncurrent_since {
+            out.i64(since.as_millis());
+        }
+    }
+
+    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        let version = get_version(fields)?;
+        let null = get_bool(fields)?;
+        let modified = Timestamp::from_millis(fields.i64()?);
+        let stored = if get_bool(fields)? {
+            let extent = Extent::decode(fields)?;
+            let etag = get_etag(fields)?;
+            let class = get_class(fields)?;
+            let checksum = get_checksum(fields)?;
+            let parts = fields.u32()?;
+            Some(Stored {
+                extent,
+                etag,
+                class,
+                checksum,
+                parts,
+                metadata: Bytes::copy_from_slice(fields.bytes()?),
+            })
+        } else {
+            None
+        };
+        let sealed = Bytes::copy_from_slice(fields.bytes()?);
+        let noncurrent_since =
+            if get_bool(fields)? { Some(Timestamp::from_millis(fields.i64()?)) } else { None };
+        Ok(Self { version, null, modified, noncurrent_since, stored, sealed })
+    }
+}

@@ -1,0 +1,108 @@
+//! An upload under way, and its parts.
+
+use super::content::Extent;
+use super::fields::{
+    get_algorithm, get_bool, get_class, get_kind, get_metadata, get_value, put_algorithm, put_bool,
+    put_class, put_kind, put_metadata, put_value,
+};
+use crate::{
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, StorageClass, UploadId, UploadInfo,
+};
+use bytes::Bytes;
+use engine::Result;
+use engine::catalog::record::{Record, RecordReader, RecordWriter};
+use engine::clock::Timestamp;
+use engine::id::PartitionId;
+
+/// An upload under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct UploadRow {
+    pub(crate) initiated: Timestamp,
+    pub(crate) class: StorageClass,
+    pub(crate) checksum: ChecksumAlgorithm,
+    pub(crate) checksum_type: ChecksumType,
+    /// The client named the algorithm.
+    pub(crate) named: bool,
+    pub(crate) metadata: Metadata,
+}
+
+impl UploadRow {
+    pub(crate) fn info(&self, upload: UploadId) -> UploadInfo {
+        UploadInfo {
+            upload,
+            checksum: self.checksum,
+            checksum_type: self.checksum_type,
+            checksum_named: self.named,
+        }
+    }
+}
+
+impl Record for UploadRow {
+    const NAME: &'static str = "upload row";
+    const VERSION: u8 = 1;
+
+    fn encode(&self, out: &mut RecordWriter) {
+        out.i64(self.initiated.as_millis());
+        put_class(out, self.class);
+        put_algorithm(out, Some(self.checksum));
+        put_kind(out, self.checksum_type);
+        put_bool(out, self.named);
+        put_metadata(out, &self.metadata);
+    }
+
+    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        let initiated = Timestamp::from_millis(fields.i64()?);
+        let class = get_class(fields)?;
+        let checksum = get_algorithm(fields)?.ok_or_else(|| fields.corrupt("no checksum algorithm"))?;
+        let checksum_type = get_kind(fields)?;
+        let named = get_bool(fields)?;
+        Ok(Self { initiated, class, checksum, checksum_type, named, metadata: get_metadata(fields)? })
+    }
+}
+
+/// A part. Authenticated as object rows are, over partition, upload and number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PartRow {
+    pub(crate) modified: Timestamp,
+    pub(crate) md5: [u8; 16],
+    pub(crate) checksum: Option<ChecksumValue>,
+    pub(crate) extent: Extent,
+    /// The sealed data key.
+    pub(crate) sealed: Bytes,
+}
+
+impl PartRow {
+    pub(crate) const fn etag(&self) -> ETag {
+        ETag::of_body(self.md5)
+    }
+
+    /// What the seal is bound to.
+    pub(crate) fn additional_data(&self, partition: PartitionId, upload: UploadId, number: u16) -> Vec<u8> {
+        let mut aad = b"firn part row\0".to_vec();
+        aad.extend_from_slice(partition.as_bytes());
+        aad.extend_from_slice(upload.as_bytes());
+        aad.extend_from_slice(&number.to_le_bytes());
+        aad.extend_from_slice(&Self { sealed: Bytes::new(), ..self.clone() }.to_bytes());
+        aad
+    }
+}
+
+impl Record for PartRow {
+    const NAME: &'static str = "part row";
+    const VERSION: u8 = 1;
+
+    fn encode(&self, out: &mut RecordWriter) {
+        out.i64(self.modified.as_millis()).fixed(&self.md5);
+        put_value(out, self.checksum.as_ref());
+        self.extent.encode(out);
+        out.bytes(&self.sealed);
+    }
+
+    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        let modified = Timestamp::from_millis(fields.i64()?);
+        let md5 = fields.fixed()?;
+        let checksum = get_value(fields)?;
+        let extent = Extent::decode(fields)?;
+        Ok(Self { modified, md5, checksum, extent, sealed: Bytes::copy_from_slice(fields.bytes()?) })
+    }
+}

@@ -1,0 +1,161 @@
+//! Where rows lie. Each table's key, value and partition; the tags are part of the format (docs/formats/objectstore-rows.md).
+//!
+//! | table | partition | key | value |
+//! |---|---|---|---|
+//! | `BUCKETS` | root | name | [`BucketRow`] |
+//! | `BUCKET_INTENTS` | root | name | empty: a creation or deletion under way |
+//! | `DELETED` | root | partition | empty: its leftovers are to be cleared |
+//! | `CONFIG` | bucket | – | [`ConfigRow`]; the `exists` guard |
+//! | `CURRENT` | bucket | key bytes | the live latest version |
+//! | `VERSIONS` | bucket | key, order (newest first), salt | every version and delete marker |
+//! | `NULLS` | bucket | key | version id of a null version that is not in `CURRENT` |
+//! | `BODY` | bucket | owner | ciphertext of an inline body |
+//! | `UPLOADS` | bucket | key, upload | an upload under way |
+//! | `PARTS` | bucket | upload, part number | a part of it |
+//! | `COMPLETED` | bucket | upload | what its completion answered |
+//! | `MANIFESTS` | home | manifest, start offset | a page of at most 256 extents |
+//! | `MANIFEST_REFS` | home | manifest, owner | empty: who refers to it |
+//! | `FOREIGN` | bucket | owner | what this bucket's version or part refers to in another partition |
+//! | `UPLOAD_GARBAGE` | bucket | upload | its parts are to be released, but for those in use |
+//! | `MANIFEST_GARBAGE` | home | manifest | its pages are to go, if nobody refers to them |
+//! | `RELEASES` | bucket | owner | a reference in another partition is to be dropped |
+//! | `INTENTS` | home | owner | a copy to another partition under way |
+//! | `FENCES` | bucket | owner | this owner's commit may no longer happen |
+//! | `EPOCH`, `VERSION_COUNT`, `BYTE_COUNT` | bucket | – | counters |
+//! | `PART_EPOCH` | bucket | upload | counter: grows with every part |
+
+use crate::id::{ManifestId, OwnerId};
+use crate::{BucketName, ObjectKey, UploadId, VersionId};
+use bytes::Bytes;
+use engine::catalog::table::{KeyReader, KeyWriter};
+use engine::catalog::{Family, Key, Table};
+use engine::id::PartitionId;
+
+const fn table(family: Family, tag: u8) -> Table {
+    Table { family, tag }
+}
+
+pub(crate) const BUCKETS: Table = table(Family::Record, 0x10);
+pub(crate) const CONFIG: Table = table(Family::Record, 0x11);
+pub(crate) const NULLS: Table = table(Family::Record, 0x12);
+pub(crate) const PARTS: Table = table(Family::Record, 0x13);
+pub(crate) const COMPLETED: Table = table(Family::Record, 0x14);
+pub(crate) const MANIFESTS: Table = table(Family::Record, 0x15);
+pub(crate) const MANIFEST_REFS: Table = table(Family::Record, 0x16);
+pub(crate) const FOREIGN: Table = table(Family::Record, 0x17);
+
+pub(crate) const CURRENT: Table = table(Family::Index, 0x10);
+pub(crate) const VERSIONS: Table = table(Family::Index, 0x11);
+pub(crate) const UPLOADS: Table = table(Family::Index, 0x12);
+
+pub(crate) const BODY: Table = table(Family::Body, 0x10);
+
+pub(crate) const BUCKET_INTENTS: Table = table(Family::Queue, 0x10);
+pub(crate) const DELETED: Table = table(Family::Queue, 0x11);
+pub(crate) const UPLOAD_GARBAGE: Table = table(Family::Queue, 0x12);
+pub(crate) const MANIFEST_GARBAGE: Table = table(Family::Queue, 0x13);
+pub(crate) const RELEASES: Table = table(Family::Queue, 0x14);
+pub(crate) const INTENTS: Table = table(Family::Queue, 0x15);
+pub(crate) const FENCES: Table = table(Family::Queue, 0x16);
+
+pub(crate) const EPOCH: Table = table(Family::Counter, 0x10);
+pub(crate) const VERSION_COUNT: Table = table(Family::Counter, 0x11);
+pub(crate) const BYTE_COUNT: Table = table(Family::Counter, 0x12);
+pub(crate) const PART_EPOCH: Table = table(Family::Counter, 0x13);
+
+/// The key of a table that has one row.
+pub(crate) fn only(table: Table) -> Key {
+    table.key(Bytes::from_static(&[0]))
+}
+
+pub(crate) fn bucket(table: Table, name: &BucketName) -> Key {
+    table.key(Bytes::copy_from_slice(name.as_str().as_bytes()))
+}
+
+pub(crate) fn partition(table: Table, id: PartitionId) -> Key {
+    table.key(Bytes::copy_from_slice(id.as_bytes()))
+}
+
+pub(crate) fn current(key: &ObjectKey) -> Key {
+    CURRENT.key(Bytes::copy_from_slice(key.as_bytes()))
+}
+
+pub(crate) fn null(key: &ObjectKey) -> Key {
+    NULLS.key(Bytes::copy_from_slice(key.as_bytes()))
+}
+
+pub(crate) fn version(key: &ObjectKey, id: VersionId) -> Key {
+    VERSIONS.key(KeyWriter::new().bytes(key.as_bytes()).u64_desc(id.order).u64(id.salt).finish())
+}
+
+/// Where all versions of a key begin.
+pub(crate) fn versions_of(key: &ObjectKey) -> Bytes {
+    KeyWriter::new().bytes(key.as_bytes()).finish()
+}
+
+pub(crate) fn read_version(raw: &[u8]) -> engine::Result<(String, VersionId)> {
+    let mut reader = KeyReader::new(raw);
+    let key = text(reader.bytes()?)?;
+    let id = VersionId { order: reader.u64_desc()?, salt: reader.u64()? };
+    reader.end()?;
+    Ok((key, id))
+}
+
+pub(crate) fn upload(key: &ObjectKey, id: UploadId) -> Key {
+    UPLOADS.key(KeyWriter::new().bytes(key.as_bytes()).fixed(id.as_bytes()).finish())
+}
+
+pub(crate) fn read_upload(raw: &[u8]) -> engine::Result<(String, UploadId)> {
+    let mut reader = KeyReader::new(raw);
+    let key = text(reader.bytes()?)?;
+    let id = UploadId::from_bytes(reader.fixed()?);
+    reader.end()?;
+    Ok((key, id))
+}
+
+pub(crate) fn text(raw: Vec<u8>) -> engine::Result<String> {
+    String::from_utf8(raw).map_err(|_| engine::Error::Corrupt {
+        what: "row key".into(),
+        detail: "an object key that is not UTF-8".into(),
+    })
+}
+
+pub(crate) fn part(id: UploadId, number: u16) -> Key {
+    PARTS.key(KeyWriter::new().fixed(id.as_bytes()).fixed(&number.to_be_bytes()).finish())
+}
+
+pub(crate) fn read_part(raw: &[u8]) -> engine::Result<u16> {
+    let mut reader = KeyReader::new(raw);
+    let _upload: [u8; 16] = reader.fixed()?;
+    let number = u16::from_be_bytes(reader.fixed()?);
+    reader.end()?;
+    Ok(number)
+}
+
+pub(crate) fn of_upload(table: Table, id: UploadId) -> Key {
+    table.key(Bytes::copy_from_slice(id.as_bytes()))
+}
+
+pub(crate) fn of_owner(table: Table, id: OwnerId) -> Key {
+    table.key(Bytes::copy_from_slice(id.as_bytes()))
+}
+
+pub(crate) fn of_manifest(table: Table, id: ManifestId) -> Key {
+    table.key(Bytes::copy_from_slice(id.as_bytes()))
+}
+
+pub(crate) fn manifest_page(id: ManifestId, start: u64) -> Key {
+    MANIFESTS.key(KeyWriter::new().fixed(id.as_bytes()).u64(start).finish())
+}
+
+pub(crate) fn manifest_ref(id: ManifestId, owner: OwnerId) -> Key {
+    MANIFEST_REFS.key(KeyWriter::new().fixed(id.as_bytes()).fixed(owner.as_bytes()).finish())
+}
+
+/// A 16-byte id that is a whole key.
+pub(crate) fn read_id(raw: &[u8]) -> engine::Result<[u8; 16]> {
+    let mut reader = KeyReader::new(raw);
+    let id = reader.fixed()?;
+    reader.end()?;
+    Ok(id)
+}

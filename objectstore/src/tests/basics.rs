@@ -1,0 +1,231 @@
+//! Buckets, and objects without versions.
+
+use crate::world::{World, bucket, bytes, key};
+use crate::{
+    BucketUsage, ChecksumAlgorithm, ChecksumValue, ETag, ETagMatch, Error, Expect, GetRequest, ListBuckets,
+    Metadata, PartNumber, PutRequest, Range, RangeSpec, StorageClass, Versioning, WriteConditions, tables,
+};
+use engine::id::PartitionId;
+use engine::unit::ByteCount;
+
+#[tokio::test]
+async fn buckets_are_created_listed_and_deleted() {
+    let world = World::new(1).await;
+    for name in ["ccc", "aaa", "bbb"] {
+        world.create(name, Versioning::Off).await;
+    }
+    let again = world.store.create_bucket(&bucket("aaa")).await;
+    assert!(matches!(again, Err(Error::BucketAlreadyOwnedByYou)));
+    let names = |page: &crate::BucketPage| -> Vec<String> {
+        page.buckets.iter().map(|bucket| bucket.name.to_string()).collect()
+    };
+    let first = world.store.list_buckets(ListBuckets { max: 2, ..ListBuckets::default() }).await.unwrap();
+    assert_eq!(names(&first), ["aaa", "bbb"]);
+    let rest = ListBuckets { after: first.next, ..ListBuckets::default() };
+    assert_eq!(names(&world.store.list_buckets(rest).await.unwrap()), ["ccc"]);
+    let some = ListBuckets { prefix: "b".into(), ..ListBuckets::default() };
+    assert_eq!(names(&world.store.list_buckets(some).await.unwrap()), ["bbb"]);
+
+    let name = bucket("bbb");
+    world.put(&name, "k", "v").await;
+    assert!(matches!(world.store.delete_bucket(&name).await, Err(Error::BucketNotEmpty)));
+    assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"v");
+    world.delete(&name, "k").await;
+    world.store.delete_bucket(&name).await.unwrap();
+    assert!(matches!(world.store.head_bucket(&name).await, Err(Error::NoSuchBucket)));
+    assert!(matches!(world.get(&name, "k").await, Err(Error::NoSuchBucket)));
+    assert!(matches!(world.store.delete_bucket(&name).await, Err(Error::NoSuchBucket)));
+    world.create("bbb", Versioning::Off).await;
+    assert!(world.keys(&name).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_deleted_bucket_takes_its_uploads_with_it_and_leaves_no_rows() {
+    let world = World::new(2).await;
+    let name = world.create("gone", Versioning::Off).await;
+    let partition = world.partition(&name).await;
+    let upload = world.begin(&name, "k").await;
+    world.part(&name, "k", upload, 1, bytes(1, 10_000)).await.unwrap();
+    world.part(&name, "k", upload, 2, bytes(2, 10)).await.unwrap();
+    world.store.delete_bucket(&name).await.unwrap();
+    let late = world.part(&name, "k", upload, 3, "late").await;
+    assert!(matches!(late, Err(Error::NoSuchBucket)));
+    world.settle().await;
+    for table in [tables::UPLOADS, tables::PARTS, tables::BODY, tables::UPLOAD_GARBAGE] {
+        assert_eq!(world.rows(partition, table).await, 0, "{table:?}");
+    }
+    // The blob's own row goes with the blob store's collector; nobody refers to it any more.
+    assert_eq!(world.rows(PartitionId::ROOT, tables::BUCKETS).await, 0);
+}
+
+#[tokio::test]
+async fn bodies_of_all_sizes_come_back() {
+    let world = World::new(3).await;
+    let name = world.create("sizes", Versioning::Off).await;
+    let mut sum = 0;
+    for (index, size) in
+        [0, 1, 4_095, 4_096, 4_097, 65_536, 65_537, 300_000, 5_000_000].into_iter().enumerate()
+    {
+        let body = bytes(size as u64, size);
+        let at = format!("k{index}");
+        let put = world.put(&name, &at, body.clone()).await;
+        assert_eq!(put.etag.parts(), 0);
+        assert_eq!(put.version, None);
+        assert_eq!(world.get(&name, &at).await.unwrap(), body, "{size}");
+        sum += size as u64;
+        let usage = world.store.usage(&name).await.unwrap();
+        assert_eq!(usage, BucketUsage { versions: index as u64 + 1, bytes: ByteCount::new(sum) });
+        let places = world.store.where_is(&name, &key(&at), crate::VersionSelector::Latest).await.unwrap();
+        assert_eq!(places.is_empty(), size == 0);
+        assert_eq!(places.first().is_some_and(|place| place.pool == "catalog"), (1..=4_096).contains(&size));
+    }
+    let empty = world.store.head(GetRequest::new(name.clone(), key("k0"))).await.unwrap();
+    assert_eq!(empty.info.etag.to_string(), "d41d8cd98f00b204e9800998ecf8427e");
+    assert_eq!(empty.info.checksum.unwrap().value.algorithm(), ChecksumAlgorithm::Crc64Nvme);
+}
+
+#[tokio::test]
+async fn ranges_follow_s3() {
+    let world = World::new(4).await;
+    let name = world.create("ranges", Versioning::Off).await;
+    for size in [100usize, 200_000] {
+        let body = bytes(7, size);
+        world.put(&name, "k", body.clone()).await;
+        let n = size as u64;
+        for (spec, wanted) in [
+            (RangeSpec::From { first: 0, last: Some(0) }, Some((0, 0))),
+            (RangeSpec::From { first: 10, last: Some(19) }, Some((10, 19))),
+            (RangeSpec::From { first: 10, last: None }, Some((10, n - 1))),
+            (RangeSpec::From { first: n - 1, last: Some(u64::MAX) }, Some((n - 1, n - 1))),
+            (RangeSpec::From { first: n, last: None }, None),
+            (RangeSpec::From { first: 5, last: Some(4) }, None),
+            (RangeSpec::Suffix(1), Some((n - 1, n - 1))),
+            (RangeSpec::Suffix(n * 2), Some((0, n - 1))),
+            (RangeSpec::Suffix(0), None),
+        ] {
+            let request = GetRequest { range: Some(spec), ..GetRequest::new(name.clone(), key("k")) };
+            let outcome = world.store.get(request.clone()).await;
+            match wanted {
+                None => assert!(matches!(outcome, Err(Error::InvalidRange { .. })), "{spec:?}"),
+                Some((first, last)) => {
+                    assert_eq!(outcome.unwrap().range, Some(Range { first, last }));
+                    let got = world.read(request).await.unwrap();
+                    let skipped = usize::try_from(first).unwrap();
+                    let length = usize::try_from(last - first + 1).unwrap();
+                    assert_eq!(got, body[skipped..skipped + length], "{spec:?}");
+                }
+            }
+        }
+    }
+    let part = |number| GetRequest {
+        part: Some(PartNumber::new(number).unwrap()),
+        ..GetRequest::new(name.clone(), key("k"))
+    };
+    assert_eq!(world.read(part(1)).await.unwrap().len(), 200_000);
+    assert!(matches!(world.read(part(2)).await, Err(Error::NoSuchPart { .. })));
+}
+
+#[tokio::test]
+async fn a_wrong_digest_or_length_leaves_nothing() {
+    let world = World::new(5).await;
+    let name = world.create("digests", Versioning::Off).await;
+    let sum = ChecksumValue::from_slice(ChecksumAlgorithm::Sha256, &[1; 32]);
+    for (length, expect) in [
+        (None, Expect { content_md5: Some([1; 16]), checksum: None }),
+        (None, Expect { content_md5: None, checksum: sum }),
+        (Some(ByteCount::new(6)), Expect::default()),
+        (Some(ByteCount::new(4)), Expect::default()),
+    ] {
+        let checksum = expect.checksum.map(|sum| sum.algorithm());
+        let request = PutRequest { length, checksum, ..PutRequest::new(name.clone(), key("k")) };
+        let mut upload = world.store.put(request).await.unwrap();
+        let outcome = match upload.write("hello".into()).await {
+            Ok(()) => upload.finish(expect).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        assert!(outcome.is_err(), "{length:?} {expect:?}");
+    }
+    assert!(world.keys(&name).await.is_empty());
+    assert_eq!(world.rows(world.partition(&name).await, tables::BODY).await, 0);
+    for algorithm in ChecksumAlgorithm::ALL {
+        let request = PutRequest { checksum: Some(algorithm), ..PutRequest::new(name.clone(), key("k")) };
+        let first = world.put_with(request.clone(), "hello").await.unwrap().checksum.unwrap();
+        let mut upload = world.store.put(request).await.unwrap();
+        upload.write("hello".into()).await.unwrap();
+        let expect = Expect { content_md5: None, checksum: Some(first.value) };
+        assert_eq!(upload.finish(expect).await.unwrap().checksum, Some(first));
+    }
+}
+
+#[tokio::test]
+async fn metadata_and_class_come_back_and_are_bounded() {
+    let world = World::new(6).await;
+    let name = world.create("meta", Versioning::Off).await;
+    let mut metadata = Metadata::default();
+    metadata.system.content_type = Some("text/plain".into());
+    metadata.system.expires = Some("never".into());
+    metadata.user.insert("colour".into(), "grün".into());
+    let class = StorageClass::StandardIa;
+    let request = PutRequest { metadata: metadata.clone(), class, ..PutRequest::new(name.clone(), key("k")) };
+    world.put_with(request, "x").await.unwrap();
+    let head = world.store.head(GetRequest::new(name.clone(), key("k"))).await.unwrap();
+    assert_eq!((head.info.metadata, head.info.class), (metadata, class));
+    let mut large = Metadata::default();
+    large.user.insert("a".into(), "x".repeat(2_048));
+    let request = PutRequest { metadata: large, ..PutRequest::new(name.clone(), key("k")) };
+    assert!(matches!(world.put_with(request, "x").await, Err(Error::MetadataTooLarge { .. })));
+}
+
+#[tokio::test]
+async fn conditional_writes_are_decided_in_the_commit() {
+    let world = World::new(7).await;
+    let name = world.create("cond", Versioning::Off).await;
+    let with = |conditions| PutRequest { conditions, ..PutRequest::new(name.clone(), key("k")) };
+    let create = WriteConditions { if_none_match: Some(ETagMatch::Any), ..WriteConditions::default() };
+    let swap = |etag: ETag| WriteConditions {
+        if_match: Some(ETagMatch::OneOf(vec![etag])),
+        ..WriteConditions::default()
+    };
+    let nothing = ETag::of_body([0; 16]);
+    assert!(matches!(world.put_with(with(swap(nothing)), "0").await, Err(Error::NoSuchKey { .. })));
+    let first = world.put_with(with(create.clone()), "1").await.unwrap();
+    assert!(matches!(world.put_with(with(create), "2").await, Err(Error::PreconditionFailed { .. })));
+    world.put_with(with(swap(first.etag)), "3").await.unwrap();
+    assert!(matches!(
+        world.put_with(with(swap(first.etag)), "4").await,
+        Err(Error::PreconditionFailed { .. })
+    ));
+    assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"3");
+}
+
+#[tokio::test]
+async fn a_changed_row_is_corrupt_and_never_served() {
+    use engine::catalog::{Catalog, Commit, Write};
+    let world = World::new(8).await;
+    let name = world.create("auth", Versioning::Off).await;
+    world.put(&name, "a", bytes(1, 10_000)).await;
+    world.put(&name, "b", bytes(2, 10_000)).await;
+    let partition = world.partition(&name).await;
+    let snapshot = world.catalog.snapshot(partition).await.unwrap();
+    let row = snapshot.get(tables::current(&key("a"))).await.unwrap().unwrap();
+    let replace = |at: &'static str, row: bytes::Bytes| {
+        let mut commit = Commit::new(partition, snapshot.read_version());
+        commit.writes = vec![Write::Put(tables::current(&key(at)), row)];
+        world.catalog.commit(commit)
+    };
+    // A row moved under another name.
+    replace("b", row.clone()).await.unwrap();
+    let error = world.get(&name, "b").await.unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Corrupt);
+    // Every single bit of every byte but the flag at its end, which only says that it is current.
+    for at in 0..row.len() - 1 {
+        let mut flipped = row.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        replace("a", flipped.into()).await.unwrap();
+        let error = world.get(&name, "a").await.expect_err("a changed row was served");
+        assert!(
+            matches!(error.kind(), crate::ErrorKind::Corrupt | crate::ErrorKind::Invalid),
+            "byte {at}: {error}"
+        );
+    }
+}

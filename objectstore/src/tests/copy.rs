@@ -1,0 +1,225 @@
+//! Copies: within a bucket, to another one, onto itself, by parts.
+
+use crate::publish::Draft;
+use crate::record::Stored;
+use crate::world::{World, bytes, copy_request, copy_source, key};
+use crate::{
+    ChecksumAlgorithm, CompletedPart, CopyPartRequest, CopyRequest, ETagMatch, Error, GetRequest, Metadata,
+    MetadataDirective, PartNumber, PutRequest, RangeSpec, ReadConditions, StorageClass, VersionSelector,
+    Versioning, WriteConditions, tables,
+};
+
+const SIZES: [usize; 4] = [0, 100, 4_097, 300_000];
+
+#[tokio::test]
+async fn a_copy_outlives_its_source_within_and_across_buckets() {
+    let world = World::new(30).await;
+    let here = world.create("here", Versioning::Off).await;
+    let there = world.create("there", Versioning::Enabled).await;
+    for size in SIZES {
+        let body = bytes(size as u64, size);
+        let put = world.put(&here, "source", body.clone()).await;
+        let within = world.store.copy(copy_request((&here, "source"), (&here, "copy"))).await.unwrap();
+        let across = world.store.copy(copy_request((&here, "copy"), (&there, "copy"))).await.unwrap();
+        assert_eq!((within.etag, across.etag), (put.etag, put.etag));
+        assert_eq!((within.checksum, across.checksum), (put.checksum, put.checksum));
+        assert!(within.version.is_none() && across.version.is_some());
+        // On from the copy, back to where the bytes live.
+        world.store.copy(copy_request((&there, "copy"), (&here, "back"))).await.unwrap();
+        for at in ["source", "copy"] {
+            world.delete(&here, at).await;
+        }
+        world.settle().await;
+        assert_eq!(world.get(&there, "copy").await.unwrap(), body, "{size}");
+        assert_eq!(world.get(&here, "back").await.unwrap(), body, "{size}");
+        world.delete_version(&there, "copy", across.version.unwrap().into()).await;
+        world.settle().await;
+        assert_eq!(world.get(&here, "back").await.unwrap(), body, "{size}");
+        world.delete(&here, "back").await;
+        world.next_day();
+        world.settle().await;
+        for bucket in [&here, &there] {
+            let partition = world.partition(bucket).await;
+            let queues = [tables::BODY, tables::FOREIGN, tables::INTENTS, tables::RELEASES, tables::FENCES];
+            for table in queues {
+                assert_eq!(world.rows(partition, table).await, 0, "{size} {table:?}");
+            }
+            assert_eq!(world.references(partition).await, 0, "{size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn bytes_outlive_the_bucket_they_were_written_in() {
+    let world = World::new(31).await;
+    let old = world.create("old", Versioning::Off).await;
+    let new = world.create("new", Versioning::Off).await;
+    let body = bytes(1, 100_000);
+    world.put(&old, "k", body.clone()).await;
+    world.store.copy(copy_request((&old, "k"), (&new, "k"))).await.unwrap();
+    let partition = world.partition(&old).await;
+    world.delete(&old, "k").await;
+    world.store.delete_bucket(&old).await.unwrap();
+    world.settle().await;
+    assert_eq!(world.get(&new, "k").await.unwrap(), body);
+    assert_eq!(world.references(partition).await, 1);
+    world.delete(&new, "k").await;
+    world.settle().await;
+    assert_eq!(world.references(partition).await, 0);
+}
+
+#[tokio::test]
+async fn directives_checksums_and_conditions() {
+    let world = World::new(32).await;
+    let name = world.create("copies", Versioning::Off).await;
+    let mut metadata = Metadata::default();
+    metadata.user.insert("a".into(), "1".into());
+    let request = PutRequest { metadata: metadata.clone(), ..PutRequest::new(name.clone(), key("k")) };
+    let put = world.put_with(request, bytes(1, 10_000)).await.unwrap();
+    let base = copy_request((&name, "k"), (&name, "c"));
+    world.store.copy(base.clone()).await.unwrap();
+    let head = |at: &'static str| world.store.head(GetRequest::new(name.clone(), key(at)));
+    assert_eq!(head("c").await.unwrap().info.metadata, metadata);
+    let replace = MetadataDirective::Replace(Metadata::default());
+    let sha = Some(ChecksumAlgorithm::Sha256);
+    let request = CopyRequest {
+        metadata: replace.clone(),
+        class: Some(StorageClass::StandardIa),
+        checksum: sha,
+        ..base.clone()
+    };
+    let copied = world.store.copy(request).await.unwrap();
+    assert_eq!(copied.etag, put.etag);
+    let info = head("c").await.unwrap().info;
+    assert_eq!(info.metadata, Metadata::default());
+    assert_eq!(info.class, StorageClass::StandardIa);
+    assert_eq!(info.checksum.unwrap().value.algorithm(), ChecksumAlgorithm::Sha256);
+    // Onto itself.
+    let onto = copy_request((&name, "k"), (&name, "k"));
+    assert!(matches!(world.store.copy(onto.clone()).await, Err(Error::CopyOntoItself)));
+    world.store.copy(CopyRequest { metadata: replace, ..onto }).await.unwrap();
+    assert_eq!(world.get(&name, "k").await.unwrap(), bytes(1, 10_000));
+    // Conditions on the source and on the destination.
+    let mut refused = base.clone();
+    refused.source.conditions =
+        ReadConditions { if_none_match: Some(ETagMatch::Any), ..ReadConditions::default() };
+    assert!(matches!(world.store.copy(refused).await, Err(Error::PreconditionFailed { .. })));
+    let conditions = WriteConditions { if_none_match: Some(ETagMatch::Any), ..WriteConditions::default() };
+    let refused = CopyRequest { conditions, ..base };
+    assert!(matches!(world.store.copy(refused).await, Err(Error::PreconditionFailed { .. })));
+    let missing = world.store.copy(copy_request((&name, "none"), (&name, "c"))).await;
+    assert!(matches!(missing, Err(Error::NoSuchKey { .. })));
+}
+
+#[tokio::test]
+async fn parts_are_made_from_ranges_of_objects_in_other_buckets() {
+    const MIN: usize = 5 << 20;
+    let world = World::new(33).await;
+    let from = world.create("from", Versioning::Off).await;
+    let to = world.create("onto", Versioning::Off).await;
+    let body = bytes(1, MIN + 1_000);
+    world.put(&from, "k", body.clone()).await;
+    let make =
+        async |at: &'static str, source: (&crate::BucketName, &'static str), ranges: [(usize, usize); 2]| {
+            let upload = world.begin(&to, at).await;
+            let mut parts = Vec::new();
+            for (number, (first, last)) in (1..).zip(ranges) {
+                let number = PartNumber::new(number).unwrap();
+                let request = CopyPartRequest {
+                    source: copy_source(source),
+                    range: Some(RangeSpec::From { first: first as u64, last: Some(last as u64) }),
+                    bucket: to.clone(),
+                    key: key(at),
+                    upload,
+                    part: number,
+                };
+                let copied = world.store.copy_part(request).await.unwrap();
+                parts.push(CompletedPart { number, etag: copied.etag, checksum: None });
+            }
+            world.complete(&to, at, upload, parts).await.unwrap();
+        };
+    make("one", (&from, "k"), [(500, MIN + 499), (0, 99)]).await;
+    let one = [&body[500..MIN + 500], &body[..100]].concat();
+    assert_eq!(world.get(&to, "one").await.unwrap(), one);
+    // Of a multipart object: a manifest that refers to a manifest.
+    make("two", (&to, "one"), [(10, MIN + 49), (MIN - 5, MIN + 50)]).await;
+    let two = [&one[10..MIN + 50], &one[MIN - 5..=MIN + 50]].concat();
+    assert_eq!(world.get(&to, "two").await.unwrap(), two);
+    world.delete(&from, "k").await;
+    world.delete(&to, "one").await;
+    world.settle().await;
+    assert_eq!(world.get(&to, "two").await.unwrap(), two);
+    let outside = CopyPartRequest {
+        source: copy_source((&to, "two")),
+        range: Some(RangeSpec::From { first: 0, last: Some(two.len() as u64) }),
+        bucket: to.clone(),
+        key: key("x"),
+        upload: world.begin(&to, "x").await,
+        part: PartNumber::new(1).unwrap(),
+    };
+    assert!(matches!(world.store.copy_part(outside).await, Err(Error::InvalidRange { .. })));
+    let copied = world.store.copy(copy_request((&to, "two"), (&from, "two"))).await.unwrap();
+    assert_eq!(copied.etag.parts(), 2);
+    world.delete_version(&to, "two", VersionSelector::Null).await;
+    world.settle().await;
+    assert_eq!(world.get(&from, "two").await.unwrap(), two);
+    world.delete(&from, "two").await;
+    world.settle().await;
+    assert_eq!(world.references(world.partition(&from).await).await, 0);
+    assert_eq!(world.references(world.partition(&to).await).await, 0);
+}
+
+#[tokio::test]
+async fn a_composite_checksum_becomes_one_over_the_bytes() {
+    let world = World::new(34).await;
+    let name = world.create("composite", Versioning::Off).await;
+    let create = crate::CreateUpload {
+        bucket: name.clone(),
+        key: key("k"),
+        metadata: Metadata::default(),
+        class: StorageClass::Standard,
+        checksum: Some(ChecksumAlgorithm::Sha256),
+        checksum_type: None,
+    };
+    let upload = world.store.create_upload(create).await.unwrap().upload;
+    let part = world.part(&name, "k", upload, 1, bytes(1, 50_000)).await.unwrap();
+    let done = world.complete(&name, "k", upload, vec![part]).await.unwrap();
+    assert!(done.checksum.unwrap().to_string().ends_with("-1"));
+    let copied = world.store.copy(copy_request((&name, "k"), (&name, "c"))).await.unwrap();
+    let request =
+        PutRequest { checksum: Some(ChecksumAlgorithm::Sha256), ..PutRequest::new(name.clone(), key("w")) };
+    let whole = world.put_with(request, bytes(1, 50_000)).await.unwrap();
+    assert_eq!((copied.etag, copied.checksum), (whole.etag, whole.checksum));
+    assert_eq!(world.get(&name, "c").await.unwrap(), bytes(1, 50_000));
+}
+
+#[tokio::test]
+async fn an_intent_that_never_said_how_it_ended_is_fenced_and_undone() {
+    let mut world = World::new(35).await;
+    let from = world.create("from", Versioning::Off).await;
+    let to = world.create("onto", Versioning::Off).await;
+    world.put(&from, "k", bytes(1, 50_000)).await;
+    let (home, there) = (world.partition(&from).await, world.partition(&to).await);
+    let found = world.store.find(&from, &key("k"), VersionSelector::Latest).await.unwrap();
+    let destination = world.store.resolve(&to).await.unwrap().unwrap();
+    let begun = world.store.share(home, found.extent, destination).await.unwrap().unwrap();
+    assert_eq!((world.rows(home, tables::INTENTS).await, world.references(home).await), (1, 2));
+    // Under way in this process: left alone.
+    world.settle().await;
+    assert_eq!(world.rows(home, tables::INTENTS).await, 1);
+    // After a crash nobody is at it any more.
+    world.reopen().await;
+    world.settle().await;
+    assert_eq!((world.rows(home, tables::INTENTS).await, world.references(home).await), (0, 1));
+    assert_eq!(world.rows(there, tables::FENCES).await, 1);
+    // Were it still alive, its commit would come too late.
+    let stored = Stored::new(begun.extent, found.info.etag, StorageClass::Standard, None, 0);
+    let (at, conditions) = (key("late"), WriteConditions::default());
+    let mut draft = Draft::object(destination, &at, stored, found.data_key.as_ref(), &conditions);
+    draft.expect.clone_from(&begun.expect);
+    draft.writes.clone_from(&begun.writes);
+    assert!(world.store.publish(&draft).await.unwrap().is_none());
+    world.next_day();
+    world.settle().await;
+    assert_eq!(world.rows(there, tables::FENCES).await, 0);
+}

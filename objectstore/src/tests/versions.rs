@@ -1,0 +1,117 @@
+//! Versions, null versions and delete markers.
+
+use crate::world::{World, key};
+use crate::{
+    DeleteRequest, Error, GetRequest, VersionName, VersionSelector, Versioning, VersionsRequest,
+    WriteConditions,
+};
+
+async fn listed(world: &World, name: &crate::BucketName) -> Vec<String> {
+    let page = world.store.list_versions(VersionsRequest::new(name.clone())).await.unwrap();
+    page.entries
+        .iter()
+        .map(|entry| {
+            format!(
+                "{}{}{}{}",
+                entry.key,
+                if entry.version == VersionName::Null { " null" } else { "" },
+                if entry.object.is_none() { " marker" } else { "" },
+                if entry.latest { " latest" } else { "" }
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn enabled_keeps_versions_and_markers_hide_them() {
+    let world = World::new(10).await;
+    let name = world.create("vers", Versioning::Enabled).await;
+    let one = world.put(&name, "k", "1").await.version.unwrap();
+    let two = world.put(&name, "k", "2").await.version.unwrap();
+    assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"2");
+    assert_eq!(&world.get_version(&name, "k", one.into()).await.unwrap()[..], b"1");
+    let marker = world.delete(&name, "k").await;
+    assert!(marker.marker);
+    assert!(matches!(world.get(&name, "k").await, Err(Error::NoSuchKey { marker: Some(_) })));
+    let hidden = world.get_version(&name, "k", marker.version.unwrap().into()).await;
+    assert!(matches!(hidden, Err(Error::IsDeleteMarker { .. })));
+    assert_eq!(listed(&world, &name).await, ["k marker latest", "k", "k"]);
+    assert!(world.keys(&name).await.is_empty());
+    // The marker goes: what it hid is back.
+    let gone = world.delete_version(&name, "k", marker.version.unwrap().into()).await;
+    assert!(gone.marker);
+    assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"2");
+    world.delete_version(&name, "k", two.into()).await;
+    assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"1");
+    world.delete_version(&name, "k", one.into()).await;
+    assert!(matches!(world.get(&name, "k").await, Err(Error::NoSuchKey { marker: None })));
+    let missing = world.get_version(&name, "k", one.into()).await;
+    assert!(matches!(missing, Err(Error::NoSuchVersion)));
+    assert_eq!(world.store.usage(&name).await.unwrap(), crate::BucketUsage::default());
+}
+
+#[tokio::test]
+async fn null_versions_are_replaced_while_suspended_and_kept_while_enabled() {
+    let world = World::new(11).await;
+    let name = world.create("null", Versioning::Off).await;
+    assert_eq!(world.put(&name, "k", "off").await.version, None);
+    world.store.set_versioning(&name, Versioning::Enabled).await.unwrap();
+    let one = world.put(&name, "k", "1").await.version.unwrap();
+    assert_eq!(listed(&world, &name).await, ["k latest", "k null"]);
+    assert_eq!(&world.get_version(&name, "k", VersionSelector::Null).await.unwrap()[..], b"off");
+    world.store.set_versioning(&name, Versioning::Suspended).await.unwrap();
+    assert_eq!(world.put(&name, "k", "s1").await.version, Some(VersionName::Null));
+    assert_eq!(listed(&world, &name).await, ["k null latest", "k"]);
+    world.put(&name, "k", "s2").await;
+    assert_eq!(listed(&world, &name).await, ["k null latest", "k"]);
+    assert_eq!(&world.get_version(&name, "k", VersionSelector::Null).await.unwrap()[..], b"s2");
+    // A marker while suspended is the null version.
+    assert_eq!(world.delete(&name, "k").await.version, Some(VersionName::Null));
+    assert_eq!(listed(&world, &name).await, ["k null marker latest", "k"]);
+    world.store.set_versioning(&name, Versioning::Enabled).await.unwrap();
+    let two = world.put(&name, "k", "2").await.version.unwrap();
+    assert_eq!(listed(&world, &name).await, ["k latest", "k null marker", "k"]);
+    world.store.set_versioning(&name, Versioning::Suspended).await.unwrap();
+    world.put(&name, "k", "s3").await;
+    assert_eq!(listed(&world, &name).await, ["k null latest", "k", "k"]);
+    world.delete_version(&name, "k", VersionSelector::Null).await;
+    assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"2");
+    world.delete_version(&name, "k", two.into()).await;
+    world.delete_version(&name, "k", one.into()).await;
+    assert!(listed(&world, &name).await.is_empty());
+}
+
+#[tokio::test]
+async fn deletes_are_repeatable_and_conditional() {
+    let world = World::new(12).await;
+    let name = world.create("del", Versioning::Off).await;
+    assert_eq!(world.delete(&name, "k").await, crate::DeleteOutcome::default());
+    let put = world.put(&name, "k", "v").await;
+    let delete = |etag| DeleteRequest {
+        bucket: name.clone(),
+        key: key("k"),
+        version: VersionSelector::Latest,
+        conditions: WriteConditions {
+            if_match: Some(crate::ETagMatch::OneOf(vec![etag])),
+            if_none_match: None,
+        },
+    };
+    let other = crate::ETag::of_body([9; 16]);
+    let results = world.store.delete_many(vec![delete(other), delete(put.etag), delete(put.etag)]).await;
+    assert!(matches!(results[0], Err(Error::PreconditionFailed { .. })));
+    assert!(results[1].is_ok() != results[2].is_ok(), "one of two deletes finds the tag");
+    assert!(matches!(
+        world.store.head(GetRequest::new(name.clone(), key("k"))).await,
+        Err(Error::NoSuchKey { .. })
+    ));
+}
+
+#[tokio::test]
+async fn versioning_is_never_off_again() {
+    let world = World::new(13).await;
+    let name = world.create("ver-off", Versioning::Off).await;
+    assert_eq!(world.store.versioning(&name).await.unwrap(), Versioning::Off);
+    world.store.set_versioning(&name, Versioning::Enabled).await.unwrap();
+    world.store.set_versioning(&name, Versioning::Off).await.unwrap_err();
+    assert_eq!(world.store.versioning(&name).await.unwrap(), Versioning::Enabled);
+}

@@ -1,0 +1,205 @@
+//! Releases what ended uploads, dropped manifests and deleted copies held.
+
+use super::{BATCH, REST, SWEEP, older, reported};
+use crate::id::{ManifestId, OwnerId};
+use crate::record::{CompletedRow, ForeignRow, ManifestGarbage, ManifestPage, PartRow, UploadGarbage};
+use crate::stack::release_content;
+use crate::store::lost_race;
+use crate::{ObjectStore, Result, UploadId, tables};
+use bytes::Bytes;
+use engine::BoxFuture;
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Scan, Snapshot, Write};
+use engine::clock::Timestamp;
+use engine::id::PartitionId;
+use engine::worker::{Progress, Worker};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a completion can be repeated.
+const COMPLETED_KEPT: Duration = Duration::from_hours(24);
+/// Manifest pages taken apart in one commit: 8 of 256 extents are some 4,000 writes.
+const PAGES: usize = 8;
+
+pub(super) struct Cleanup {
+    store: Arc<ObjectStore>,
+    swept: Option<Timestamp>,
+}
+
+impl Cleanup {
+    pub(super) fn new(store: Arc<ObjectStore>) -> Self {
+        Self { store, swept: None }
+    }
+
+    async fn run(&mut self) -> Result<Progress> {
+        let now = self.store.clock.now();
+        let swept = *self.swept.get_or_insert(now);
+        if older(swept, now, SWEEP) {
+            self.swept = Some(now);
+            self.store.find_work().await?;
+        }
+        let next = self.store.dirty.lock().pop_first();
+        let Some(partition) = next else { return Ok(Progress::Idle { rest: REST }) };
+        match self.visit(partition).await {
+            Ok(0) => Ok(Progress::More { done: 0 }),
+            Ok(done) => {
+                self.store.dirty.lock().insert(partition);
+                Ok(Progress::More { done })
+            }
+            Err(error) => {
+                self.store.dirty.lock().insert(partition);
+                Err(error)
+            }
+        }
+    }
+
+    /// One batch of every queue of a partition; rows that it got rid of.
+    async fn visit(&self, partition: PartitionId) -> Result<u64> {
+        let done = self.uploads(partition).await? + self.manifests(partition).await?;
+        Ok(done + self.releases(partition).await? + self.completions(partition).await?)
+    }
+
+    async fn snapshot(&self, partition: PartitionId) -> Result<Arc<dyn Snapshot>> {
+        Ok(self.store.catalog.snapshot(partition).await?)
+    }
+
+    /// Commits a batch about one queue row. Somebody was faster: the row is looked at again.
+    async fn commit(
+        &self,
+        partition: PartitionId,
+        read_version: u64,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+    ) -> Result<u64> {
+        let done = writes.len() as u64;
+        match self.store.commit(partition, read_version, checks, writes).await {
+            Err(error) if lost_race(&error) => Ok(1),
+            outcome => {
+                outcome?;
+                Ok(done)
+            }
+        }
+    }
+
+    async fn uploads(&self, partition: PartitionId) -> Result<u64> {
+        let snapshot = self.snapshot(partition).await?;
+        let page = snapshot.scan(Scan::prefix(tables::UPLOAD_GARBAGE, b"", 1)).await?;
+        let Some((raw_id, raw)) = page.rows.first() else { return Ok(0) };
+        let upload = UploadId::from_bytes(tables::read_id(raw_id)?);
+        let garbage = UploadGarbage::from_bytes(raw)?;
+        let parts = snapshot.scan(Scan::prefix(tables::PARTS, upload.as_bytes(), BATCH)).await?;
+        let mut writes = Vec::new();
+        for (key, raw) in &parts.rows {
+            writes.push(Write::Delete(tables::PARTS.key(key.clone())));
+            if !garbage.used.contains(tables::read_part(key)?) {
+                let part = PartRow::from_bytes(raw)?;
+                let (released, _) = release_content(partition, part.extent.owner, &part.extent.content)?;
+                writes.extend(released);
+            }
+        }
+        let row = tables::of_upload(tables::UPLOAD_GARBAGE, upload);
+        if !parts.more {
+            writes.push(Write::Delete(row.clone()));
+        }
+        self.commit(partition, snapshot.read_version(), vec![Check::Unchanged(row)], writes).await
+    }
+
+    async fn manifests(&self, partition: PartitionId) -> Result<u64> {
+        let snapshot = self.snapshot(partition).await?;
+        let page = snapshot.scan(Scan::prefix(tables::MANIFEST_GARBAGE, b"", BATCH)).await?;
+        for (raw_id, raw) in &page.rows {
+            let id = tables::read_id(raw_id)?;
+            // Being written, or read: its turn comes with the next visit.
+            if self.store.is_active(id) {
+                continue;
+            }
+            let garbage = ManifestGarbage::from_bytes(raw)?;
+            return self.manifest(partition, &*snapshot, ManifestId::from_bytes(id), garbage).await;
+        }
+        Ok(0)
+    }
+
+    async fn manifest(
+        &self,
+        partition: PartitionId,
+        snapshot: &dyn Snapshot,
+        manifest: ManifestId,
+        garbage: ManifestGarbage,
+    ) -> Result<u64> {
+        let row = tables::of_manifest(tables::MANIFEST_GARBAGE, manifest);
+        let check = vec![Check::Unchanged(row.clone())];
+        let refs = Scan { keys_only: true, ..Scan::prefix(tables::MANIFEST_REFS, manifest.as_bytes(), 1) };
+        if !snapshot.scan(refs).await?.rows.is_empty() {
+            return self.commit(partition, snapshot.read_version(), check, vec![Write::Delete(row)]).await;
+        }
+        let pages = snapshot.scan(Scan::prefix(tables::MANIFESTS, manifest.as_bytes(), PAGES)).await?;
+        let mut writes = Vec::new();
+        for (key, raw) in &pages.rows {
+            writes.push(Write::Delete(tables::MANIFESTS.key(key.clone())));
+            if garbage == ManifestGarbage::Draft {
+                continue;
+            }
+            for entry in ManifestPage::from_bytes(raw)?.entries {
+                let extent = entry.extent;
+                writes.extend(release_content(partition, extent.owner, &extent.content)?.0);
+            }
+        }
+        // Written even when it stays: a completion that still counts on its draft must notice.
+        writes.push(if pages.more { Write::Put(row, garbage.to_bytes()) } else { Write::Delete(row) });
+        self.commit(partition, snapshot.read_version(), check, writes).await
+    }
+
+    async fn releases(&self, partition: PartitionId) -> Result<u64> {
+        let snapshot = self.snapshot(partition).await?;
+        let page = snapshot.scan(Scan::prefix(tables::RELEASES, b"", BATCH)).await?;
+        let mut homes: BTreeMap<PartitionId, Vec<Write>> = BTreeMap::new();
+        let mut rows = Vec::new();
+        for (raw_owner, raw) in &page.rows {
+            let owner = OwnerId::from_bytes(tables::read_id(raw_owner)?);
+            let content = ForeignRow::from_bytes(raw)?.content;
+            if let Some(home) = content.home() {
+                homes.entry(home).or_default().extend(release_content(home, owner, &content)?.0);
+            }
+            rows.push(Write::Delete(tables::of_owner(tables::RELEASES, owner)));
+        }
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        for (home, writes) in homes {
+            let read_version = self.snapshot(home).await?.read_version();
+            self.store.commit(home, read_version, Vec::new(), writes).await?;
+            self.store.mark_dirty(home);
+        }
+        self.commit(partition, snapshot.read_version(), Vec::new(), rows).await
+    }
+
+    async fn completions(&self, partition: PartitionId) -> Result<u64> {
+        let snapshot = self.snapshot(partition).await?;
+        let now = self.store.clock.now();
+        let page = snapshot.scan(Scan::prefix(tables::COMPLETED, b"", BATCH)).await?;
+        let expired = |raw: &Bytes| -> engine::Result<bool> {
+            Ok(older(CompletedRow::from_bytes(raw)?.at, now, COMPLETED_KEPT))
+        };
+        let mut writes = Vec::new();
+        for (key, raw) in &page.rows {
+            if expired(raw)? {
+                writes.push(Write::Delete(tables::COMPLETED.key(key.clone())));
+            }
+        }
+        if writes.is_empty() {
+            return Ok(0);
+        }
+        self.commit(partition, snapshot.read_version(), Vec::new(), writes).await
+    }
+}
+
+impl Worker for Cleanup {
+    fn name(&self) -> &'static str {
+        "upload-cleanup"
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
+        Box::pin(async { self.run().await.map_err(reported) })
+    }
+}

@@ -1,0 +1,108 @@
+//! Finishes creations and deletions of buckets, and clears the partitions of deleted ones.
+
+use super::{BATCH, REST, is_empty, read_partition, reported};
+use crate::record::UploadGarbage;
+use crate::{BucketName, ObjectStore, Result, tables};
+use engine::BoxFuture;
+use engine::blob::has_blobs;
+use engine::catalog::record::Record;
+use engine::catalog::{Scan, Write};
+use engine::id::PartitionId;
+use engine::worker::{Progress, Worker};
+use std::sync::Arc;
+
+pub(super) struct Finisher {
+    store: Arc<ObjectStore>,
+}
+
+impl Finisher {
+    pub(super) fn new(store: Arc<ObjectStore>) -> Self {
+        Self { store }
+    }
+
+    async fn run(&self) -> Result<Progress> {
+        let done = self.names().await? + self.leftovers().await?;
+        Ok(if done > 0 { Progress::More { done } } else { Progress::Idle { rest: REST } })
+    }
+
+    async fn names(&self) -> Result<u64> {
+        let root = self.store.catalog.snapshot(PartitionId::ROOT).await?;
+        let page = root.scan(Scan::prefix(tables::BUCKET_INTENTS, b"", BATCH)).await?;
+        let mut done = 0;
+        for (raw, _) in &page.rows {
+            let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
+            done += u64::from(self.store.finish_bucket(&name).await?);
+        }
+        Ok(done)
+    }
+
+    async fn leftovers(&self) -> Result<u64> {
+        let root = self.store.catalog.snapshot(PartitionId::ROOT).await?;
+        let page = root.scan(Scan::prefix(tables::DELETED, b"", BATCH)).await?;
+        let mut done = 0;
+        for (raw, _) in &page.rows {
+            done += self.clear(read_partition(raw)?).await?;
+        }
+        Ok(done)
+    }
+
+    /// One batch of what a deleted bucket left; rows that it got rid of.
+    async fn clear(&self, partition: PartitionId) -> Result<u64> {
+        let snapshot = self.store.catalog.snapshot(partition).await?;
+        let mut writes = Vec::new();
+        let uploads = Scan { keys_only: true, ..Scan::prefix(tables::UPLOADS, b"", BATCH) };
+        for (raw, _) in snapshot.scan(uploads).await?.rows {
+            let (_, upload) = tables::read_upload(&raw)?;
+            writes.push(Write::Delete(tables::UPLOADS.key(raw)));
+            writes.push(Write::Delete(tables::of_upload(tables::PART_EPOCH, upload)));
+            let garbage = tables::of_upload(tables::UPLOAD_GARBAGE, upload);
+            writes.push(Write::Put(garbage, UploadGarbage::default().to_bytes()));
+        }
+        let completed = Scan { keys_only: true, ..Scan::prefix(tables::COMPLETED, b"", BATCH) };
+        for (raw, _) in snapshot.scan(completed).await?.rows {
+            writes.push(Write::Delete(tables::COMPLETED.key(raw)));
+        }
+        let done = writes.len() as u64;
+        if done > 0 {
+            self.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await?;
+            self.store.mark_dirty(partition);
+            return Ok(done);
+        }
+        // What others still refer to keeps the partition; so do the queues that the other workers empty.
+        for table in [
+            tables::PARTS,
+            tables::UPLOAD_GARBAGE,
+            tables::MANIFESTS,
+            tables::MANIFEST_REFS,
+            tables::MANIFEST_GARBAGE,
+            tables::RELEASES,
+            tables::FOREIGN,
+            tables::INTENTS,
+            tables::FENCES,
+        ] {
+            if !is_empty(&*snapshot, table).await? {
+                return Ok(0);
+            }
+        }
+        if has_blobs(&*snapshot).await? {
+            return Ok(0);
+        }
+        let counters = [tables::EPOCH, tables::VERSION_COUNT, tables::BYTE_COUNT];
+        let writes = counters.map(|table| Write::Delete(tables::only(table))).to_vec();
+        self.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await?;
+        let root = self.store.catalog.snapshot(PartitionId::ROOT).await?.read_version();
+        let row = Write::Delete(tables::partition(tables::DELETED, partition));
+        self.store.commit(PartitionId::ROOT, root, Vec::new(), vec![row]).await?;
+        Ok(1)
+    }
+}
+
+impl Worker for Finisher {
+    fn name(&self) -> &'static str {
+        "bucket-finisher"
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
+        Box::pin(async { self.run().await.map_err(reported) })
+    }
+}

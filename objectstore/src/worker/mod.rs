@@ -1,0 +1,96 @@
+//! Background work: what operations leave behind is released in bounded batches.
+//!
+//! | worker | does |
+//! |---|---|
+//! | `upload-cleanup` | parts of ended uploads, manifests nobody refers to, references in other partitions, old completions |
+//! | `bucket-finisher` | creations and deletions that a crash left half done; what deleted buckets leave behind |
+//! | `copy-intents` | copies to other partitions that never said how they ended |
+//!
+//! Each queue row goes in the same commit as the last of its work, so a crash leaves work to be done again, never half of it.
+//! Partitions with work are known in memory; opening the store, and every hour after that, marks all of them.
+
+mod cleanup;
+mod finisher;
+mod intents;
+
+use crate::bucket::after;
+use crate::record::BucketRow;
+use crate::{ObjectStore, Result, tables};
+use engine::catalog::record::Record;
+use engine::catalog::table::KeyReader;
+use engine::catalog::{Scan, Snapshot, Table};
+use engine::clock::Timestamp;
+use engine::id::PartitionId;
+use engine::worker::Worker;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a worker with nothing to do rests.
+const REST: Duration = Duration::from_secs(5);
+/// How often every partition is looked at.
+const SWEEP: Duration = Duration::from_hours(1);
+/// Rows of one queue looked at in one tick.
+const BATCH: usize = 256;
+
+impl ObjectStore {
+    /// The background work: hand each to the registry once.
+    pub fn workers(self: &Arc<Self>) -> Vec<Box<dyn Worker>> {
+        vec![
+            Box::new(cleanup::Cleanup::new(Arc::clone(self))),
+            Box::new(finisher::Finisher::new(Arc::clone(self))),
+            Box::new(intents::Intents::new(Arc::clone(self))),
+        ]
+    }
+
+    /// Marks every partition of a bucket, deleted ones included.
+    pub(crate) async fn find_work(&self) -> Result<()> {
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let mut scan = Scan::prefix(tables::BUCKETS, b"", 1_000);
+        loop {
+            let page = root.scan(scan.clone()).await?;
+            for (_, raw) in &page.rows {
+                self.mark_dirty(BucketRow::from_bytes(raw)?.partition);
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => scan.start = after(last),
+                _ => break,
+            }
+        }
+        let mut scan = Scan::prefix(tables::DELETED, b"", 1_000);
+        loop {
+            let page = root.scan(scan.clone()).await?;
+            for (raw, _) in &page.rows {
+                self.mark_dirty(read_partition(raw)?);
+            }
+            match page.rows.last() {
+                Some((last, _)) if page.more => scan.start = after(last),
+                _ => return Ok(()),
+            }
+        }
+    }
+}
+
+fn read_partition(raw: &[u8]) -> engine::Result<PartitionId> {
+    let mut reader = KeyReader::new(raw);
+    let id = PartitionId::from_bytes(reader.fixed()?);
+    reader.end()?;
+    Ok(id)
+}
+
+async fn is_empty(snapshot: &dyn Snapshot, table: Table) -> engine::Result<bool> {
+    let scan = Scan { keys_only: true, ..Scan::prefix(table, b"", 1) };
+    Ok(snapshot.scan(scan).await?.rows.is_empty())
+}
+
+/// Whether `duration` has passed since `then`.
+fn older(then: Timestamp, now: Timestamp, duration: Duration) -> bool {
+    now.since(then) >= duration
+}
+
+/// The store's error as a worker reports it.
+fn reported(error: crate::Error) -> engine::Error {
+    match error {
+        crate::Error::Engine(error) => error,
+        other => engine::Error::Invalid(other.to_string()),
+    }
+}

@@ -1,0 +1,287 @@
+//! A whole object store for tests: rows in memory, segments in a temporary directory, a clock moved by hand.
+
+use crate::{
+    BucketName, CompleteRequest, CompletedPart, CopyRequest, CopySource, CreateUpload, DeleteOutcome,
+    DeleteRequest, Expect, GetOutcome, GetRequest, ListRequest, MetadataDirective, ObjectKey, ObjectStore,
+    PartNumber, PartRequest, Parts, PutRequest, ReadConditions, Result, UploadId, Uploaded, VersionSelector,
+    Versioning, WriteConditions,
+};
+use bytes::Bytes;
+use engine::blob::{BlobStore, OpenOptions};
+use engine::catalog::{Catalog, Family, MemoryCatalog, Scan, Table};
+use engine::clock::{ManualClock, Timestamp};
+use engine::entropy::{Entropy, SeededEntropy};
+use engine::fault::Faults;
+use engine::id::PartitionId;
+use engine::unit::ByteCount;
+use engine::worker::Progress;
+use futures_util::StreamExt;
+use security::AccountId;
+use security::keys::{FileCustodian, KeyTable};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the blob store keeps references, by its documented format.
+const REFERENCES: Table = Table { family: Family::Record, tag: 0xB1 };
+
+pub(crate) struct World {
+    pub(crate) store: Arc<ObjectStore>,
+    pub(crate) catalog: Arc<MemoryCatalog>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) blobs: Arc<BlobStore>,
+    keys: Arc<KeyTable>,
+    entropy: Arc<dyn Entropy>,
+    _dir: tempfile::TempDir,
+}
+
+pub(crate) fn bucket(name: &str) -> BucketName {
+    BucketName::parse(name).unwrap()
+}
+
+pub(crate) fn key(text: &str) -> ObjectKey {
+    ObjectKey::parse(text).unwrap()
+}
+
+/// Bytes that no other length or seed begins with.
+pub(crate) fn bytes(seed: u64, length: usize) -> Bytes {
+    let mut out = vec![0; length];
+    SeededEntropy::new(seed).fill(&mut out);
+    out.into()
+}
+
+impl World {
+    pub(crate) async fn new(seed: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
+        let catalog = Arc::new(MemoryCatalog::new(clock.clone(), &*entropy));
+        let blobs = BlobStore::open(OpenOptions {
+            dir: dir.path().join("pool"),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            faults: Arc::new(Faults::default()),
+            segment_bytes: ByteCount::mib(16),
+        })
+        .await
+        .unwrap();
+        let custodian = FileCustodian::generate(&dir.path().join("master.key"), entropy.clone()).unwrap();
+        let keys = KeyTable::open(catalog.clone(), Arc::new(custodian), entropy.clone(), clock.clone())
+            .await
+            .unwrap();
+        let parts = Parts {
+            catalog: catalog.clone(),
+            blobs: blobs.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            region: "us-east-1".into(),
+            account: AccountId::random(&SeededEntropy::new(1)),
+        };
+        let store = ObjectStore::open(parts).await.unwrap();
+        Self { store, catalog, clock, blobs, keys, entropy, _dir: dir }
+    }
+
+    /// Forgets what is in memory only, as a crash does. The rows stay.
+    pub(crate) async fn reopen(&mut self) {
+        let parts = Parts {
+            catalog: self.catalog.clone(),
+            blobs: self.blobs.clone(),
+            keys: self.keys.clone(),
+            clock: self.clock.clone(),
+            entropy: self.entropy.clone(),
+            region: "us-east-1".into(),
+            account: AccountId::random(&SeededEntropy::new(1)),
+        };
+        self.store = ObjectStore::open(parts).await.unwrap();
+    }
+
+    pub(crate) async fn create(&self, name: &str, versioning: Versioning) -> BucketName {
+        let name = bucket(name);
+        self.store.create_bucket(&name).await.unwrap();
+        if versioning != Versioning::Off {
+            self.store.set_versioning(&name, versioning).await.unwrap();
+        }
+        name
+    }
+
+    pub(crate) async fn put(&self, bucket: &BucketName, at: &str, body: impl Into<Bytes>) -> Uploaded {
+        self.put_with(PutRequest::new(bucket.clone(), key(at)), body).await.unwrap()
+    }
+
+    pub(crate) async fn put_with(&self, request: PutRequest, body: impl Into<Bytes>) -> Result<Uploaded> {
+        let body = body.into();
+        let mut upload = self.store.put(request).await?;
+        for piece in body.chunks(100_000) {
+            upload.write(Bytes::copy_from_slice(piece)).await?;
+        }
+        upload.finish(Expect::default()).await
+    }
+
+    pub(crate) async fn get(&self, bucket: &BucketName, at: &str) -> Result<Bytes> {
+        self.read(GetRequest::new(bucket.clone(), key(at))).await
+    }
+
+    pub(crate) async fn get_version(
+        &self,
+        bucket: &BucketName,
+        at: &str,
+        version: VersionSelector,
+    ) -> Result<Bytes> {
+        self.read(GetRequest { version, ..GetRequest::new(bucket.clone(), key(at)) }).await
+    }
+
+    pub(crate) async fn read(&self, request: GetRequest) -> Result<Bytes> {
+        let outcome = self.store.get(request).await?;
+        let length = outcome.length.get();
+        let body = collect(outcome).await?;
+        assert_eq!(body.len() as u64, length);
+        Ok(body)
+    }
+
+    pub(crate) async fn delete(&self, bucket: &BucketName, at: &str) -> DeleteOutcome {
+        self.delete_version(bucket, at, VersionSelector::Latest).await
+    }
+
+    pub(crate) async fn delete_version(
+        &self,
+        bucket: &BucketName,
+        at: &str,
+        version: VersionSelector,
+    ) -> DeleteOutcome {
+        let request = DeleteRequest {
+            bucket: bucket.clone(),
+            key: key(at),
+            version,
+            conditions: WriteConditions::default(),
+        };
+        self.store.delete(request).await.unwrap()
+    }
+
+    pub(crate) async fn keys(&self, bucket: &BucketName) -> Vec<String> {
+        let page = self.store.list_objects(ListRequest::new(bucket.clone())).await.unwrap();
+        assert_eq!(page.next, None);
+        page.entries.into_iter().map(|entry| entry.key.as_str().to_owned()).collect()
+    }
+
+    pub(crate) async fn begin(&self, bucket: &BucketName, at: &str) -> UploadId {
+        let request = CreateUpload {
+            bucket: bucket.clone(),
+            key: key(at),
+            metadata: crate::Metadata::default(),
+            class: crate::StorageClass::Standard,
+            checksum: None,
+            checksum_type: None,
+        };
+        self.store.create_upload(request).await.unwrap().upload
+    }
+
+    pub(crate) async fn part(
+        &self,
+        bucket: &BucketName,
+        at: &str,
+        upload: UploadId,
+        number: u32,
+        body: impl Into<Bytes>,
+    ) -> Result<CompletedPart> {
+        let part = PartNumber::new(number).unwrap();
+        let request =
+            PartRequest { bucket: bucket.clone(), key: key(at), upload, part, length: None, checksum: None };
+        let mut sink = self.store.upload_part(request).await?;
+        sink.write(body.into()).await?;
+        let uploaded = sink.finish(Expect::default()).await?;
+        Ok(CompletedPart { number: part, etag: uploaded.etag, checksum: None })
+    }
+
+    pub(crate) async fn complete(
+        &self,
+        bucket: &BucketName,
+        at: &str,
+        upload: UploadId,
+        parts: Vec<CompletedPart>,
+    ) -> Result<Uploaded> {
+        let request = CompleteRequest {
+            bucket: bucket.clone(),
+            key: key(at),
+            upload,
+            parts,
+            checksum: None,
+            checksum_parts: None,
+            checksum_type: None,
+            size: None,
+            conditions: WriteConditions::default(),
+        };
+        self.store.complete_upload(request).await
+    }
+
+    /// Runs our workers and the blob store's until none has anything to do.
+    pub(crate) async fn settle(&self) {
+        self.store.find_work().await.unwrap();
+        let mut workers = self.store.workers();
+        let mut calm = 0;
+        while calm < 3 {
+            calm += 1;
+            for worker in &mut workers {
+                for _ in 0..10_000 {
+                    match worker.tick().await.unwrap() {
+                        Progress::More { done: 0 } => {}
+                        Progress::More { .. } => calm = 0,
+                        Progress::Idle { .. } => break,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets a day and a bit pass, in which old completions and fences go.
+    pub(crate) fn next_day(&self) {
+        self.clock.advance(Duration::from_hours(25));
+    }
+
+    /// Rows of a table in a partition.
+    pub(crate) async fn rows(&self, partition: PartitionId, table: Table) -> usize {
+        let snapshot = self.catalog.snapshot(partition).await.unwrap();
+        snapshot.scan(Scan::prefix(table, b"", 100_000)).await.unwrap().rows.len()
+    }
+
+    /// References to blobs and manifests that are held in a partition.
+    pub(crate) async fn references(&self, partition: PartitionId) -> usize {
+        let snapshot = self.catalog.snapshot(partition).await.unwrap();
+        let scan = Scan::prefix(REFERENCES, b"", 100_000);
+        let blobs = snapshot.scan(scan).await.unwrap().rows.len();
+        blobs + self.rows(partition, crate::tables::MANIFEST_REFS).await
+    }
+
+    pub(crate) async fn partition(&self, name: &BucketName) -> PartitionId {
+        self.store.resolve(name).await.unwrap().unwrap().partition
+    }
+}
+
+pub(crate) async fn collect(mut outcome: GetOutcome) -> Result<Bytes> {
+    let mut body = Vec::new();
+    while let Some(piece) = outcome.body.next().await {
+        body.extend_from_slice(&piece?);
+    }
+    Ok(body.into())
+}
+
+pub(crate) fn copy_request(from: (&BucketName, &str), to: (&BucketName, &str)) -> CopyRequest {
+    CopyRequest {
+        source: copy_source(from),
+        bucket: to.0.clone(),
+        key: key(to.1),
+        metadata: MetadataDirective::Copy,
+        class: None,
+        checksum: None,
+        conditions: WriteConditions::default(),
+    }
+}
+
+pub(crate) fn copy_source(from: (&BucketName, &str)) -> CopySource {
+    CopySource {
+        bucket: from.0.clone(),
+        key: key(from.1),
+        version: VersionSelector::Latest,
+        conditions: ReadConditions::default(),
+    }
+}
