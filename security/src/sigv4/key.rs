@@ -127,3 +127,40 @@ fn find(of: &[Derived], secret: &SecretKey, scope: &Scope) -> Option<SigningKey>
     // The secret is compared too: a key that was given a new secret must not be known by its old one.
     of.iter().find(|known| known.scope == *scope && known.secret == *secret).map(|known| known.key.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Scope, SigningKeys};
+    use crate::credentials::SecretKey;
+
+    fn scope(day: usize) -> Scope {
+        Scope { date: format!("{:08}", 20_260_000 + day), region: "us-east-1".into(), service: "s3".into() }
+    }
+
+    #[test]
+    fn a_remembered_key_is_the_derived_one_and_a_new_secret_is_not_known_by_the_old() {
+        let keys = SigningKeys::default();
+        let (old, new) = (SecretKey::parse("old-secret").unwrap(), SecretKey::parse("new-secret").unwrap());
+        let sign = |secret, day| keys.get("AKID", secret, &scope(day)).sign(b"text").as_str().to_owned();
+        let first = sign(&old, 1);
+        assert_eq!(sign(&old, 1), first);
+        assert_ne!(sign(&new, 1), first);
+        assert_ne!(sign(&old, 2), first);
+        assert_eq!(sign(&old, 1), first);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let keys = SigningKeys::default();
+        let secret = SecretKey::parse("the-secret").unwrap();
+        for number in 0..SigningKeys::MAX_ACCESS_KEYS + 10 {
+            keys.get(&number.to_string(), &secret, &scope(1));
+        }
+        for day in 0..100 {
+            keys.get("7", &secret, &scope(day));
+        }
+        let derived = keys.derived.read();
+        assert!(derived.len() <= SigningKeys::MAX_ACCESS_KEYS);
+        assert!(derived.values().all(|of| of.len() <= SigningKeys::MAX_SCOPES));
+    }
+}
