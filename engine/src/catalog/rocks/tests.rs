@@ -421,3 +421,65 @@ async fn the_log_is_bounded_and_says_when_it_no_longer_goes_back() {
     let scan = Scan { keys_only: true, ..Scan::prefix(BODIES, b"", 10_000) };
     assert_eq!(view.scan(scan).await.unwrap().rows.len(), 1800);
 }
+
+/// Against a real full disk: `FIRN_SMALL_DISK` names an empty directory on a file system of about 100 MB.
+#[tokio::test]
+#[ignore = "wants FIRN_SMALL_DISK"]
+async fn a_disk_that_is_really_full_recovers_without_reopening() {
+    use crate::clock::{Clock as _, SystemClock};
+    let small = PathBuf::from(std::env::var("FIRN_SMALL_DISK").unwrap());
+    for reserve_bytes in [0, 8 << 20] {
+        let dir = small.join(format!("catalog-{reserve_bytes}"));
+        let options =
+            Options { reserve_bytes, clock: Arc::new(SystemClock), ..options(&clock(), &Arc::default()) };
+        let catalog = RocksCatalog::open(&dir, options.clone()).unwrap();
+        let filler = small.join("filler");
+        std::fs::write(&filler, vec![1; 24 << 20]).unwrap();
+        let entropy = SeededEntropy::new(9);
+        let mut written = Vec::new();
+        let refused = loop {
+            let mut value = vec![0; 60_000];
+            crate::entropy::Entropy::fill(&entropy, &mut value);
+            let key = TABLE.key(written.len().to_be_bytes().to_vec());
+            let write = Write::Put(key.clone(), value.clone().into());
+            match catalog.commit(Commit { writes: vec![write], ..Commit::new(HERE, 0) }).await {
+                Ok(_) => written.push((key, Bytes::from(value))),
+                Err(error) => break error,
+            }
+            assert!(written.len() < 10_000, "the disk is too large for this test");
+        };
+        assert!(matches!(refused, Error::Full { .. } | Error::Unknown { .. }), "{refused:?}");
+        let view = catalog.snapshot(HERE).await.unwrap();
+        for (key, value) in &written {
+            assert_eq!(view.get(key.clone()).await.unwrap().as_ref(), Some(value), "reads go on");
+        }
+        drop(view);
+        if reserve_bytes > 0 {
+            let delete = Write::Delete(written[0].0.clone());
+            catalog
+                .commit(Commit { writes: vec![delete], ..Commit::new(HERE, 0) })
+                .await
+                .expect("deletes work");
+            written.remove(0);
+        }
+        std::fs::remove_file(&filler).unwrap();
+        let mut tries = 0;
+        while let Err(error) = catalog.commit(put("after", "room")).await {
+            assert!(tries < 120, "still {error:?}");
+            tries += 1;
+            SystemClock.sleep(Duration::from_millis(500)).await;
+        }
+        drop(catalog);
+        let catalog = RocksCatalog::open(&dir, options).unwrap();
+        let view = catalog.snapshot(HERE).await.unwrap();
+        for (key, value) in &written {
+            assert_eq!(
+                view.get(key.clone()).await.unwrap().as_ref(),
+                Some(value),
+                "nothing acknowledged is lost"
+            );
+        }
+        drop((view, catalog));
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
