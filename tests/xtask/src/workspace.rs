@@ -74,9 +74,11 @@ impl Metadata {
 }
 
 impl Workspace {
-    /// Finds the directories, from where this crate was built and from the environment.
+    /// Finds the directories from what cargo tells its child; two clones may share a target directory, so what was known
+    /// when this was compiled is only the second choice.
     pub(crate) fn find() -> Result<Self> {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let here = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
         let root = here
             .ancestors()
             .nth(2)

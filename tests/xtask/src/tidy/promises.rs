@@ -1,8 +1,8 @@
 //! docs/semantics.md: every paragraph and every list item names a test that proves it, and every test named exists.
 //!
 //! A test is named in backquotes by its last path segment: `` `web::s3::a_range_is_honoured` `` or
-//! `` `test_objects.py::test_a_range` ``. Headings, code blocks and paragraphs that end in a colon promise nothing; a
-//! paragraph in italics (`*…*`) explains.
+//! `` `test_objects.py::test_a_range` ``; a file that holds tests, by its path. What stands before the first `##`, other
+//! headings, code blocks and paragraphs that end in a colon promise nothing.
 
 use super::Fault;
 use std::collections::HashSet;
@@ -35,14 +35,14 @@ fn identifier(text: &str) -> String {
     text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-/// What is wrong with the promises, given the names of all tests.
+/// What is wrong with the promises, given the names of all tests and the paths of the files that hold them.
 pub(crate) fn check(text: &str, tests: &HashSet<String>) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (line, promise) in paragraphs(text) {
         let place = format!("docs/semantics.md:{line}");
         let quoted: Vec<&str> = promise.split('`').skip(1).step_by(2).collect();
-        let proven = quoted.iter().any(|name| tests.contains(last_segment(name)));
-        if !proven && !promise.ends_with(':') && !promise.starts_with('*') {
+        let proven = quoted.iter().any(|name| tests.contains(*name) || tests.contains(last_segment(name)));
+        if !proven && !promise.ends_with(':') {
             let start: String = promise.chars().take(60).collect();
             faults.push(Fault::new(&place, format!("names no test that proves it: {start}…")));
         }
@@ -56,7 +56,7 @@ pub(crate) fn check(text: &str, tests: &HashSet<String>) -> Vec<Fault> {
 }
 
 fn last_segment(name: &str) -> &str {
-    name.rsplit("::").next().unwrap_or(name)
+    name.rsplit([':', ' ']).next().unwrap_or(name)
 }
 
 /// A path whose last segment has at least three words in lower case, as tests have.
@@ -71,14 +71,16 @@ fn paragraphs(text: &str) -> Vec<(usize, String)> {
     let mut found: Vec<(usize, String)> = Vec::new();
     let mut open = false;
     let mut code = false;
+    let mut introduced = false;
     for (index, line) in text.lines().enumerate() {
         let words = line.trim();
+        introduced |= words.starts_with("## ");
         if words.starts_with("```") {
             code = !code;
             open = false;
             continue;
         }
-        if code || words.is_empty() || words.starts_with('#') {
+        if !introduced || code || words.is_empty() || words.starts_with('#') {
             open = false;
             continue;
         }
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     fn known() -> HashSet<String> {
-        ["a_put_is_durable".to_owned(), "test_ranges".to_owned()].into()
+        ["a_put_is_durable", "test_ranges", "engine/tests/x.rs"].map(str::to_owned).into()
     }
 
     #[test]
@@ -112,20 +114,21 @@ mod tests {
 
     #[test]
     fn a_promise_with_an_existing_test_is_accepted() {
-        let text = "# Words\n\n## Part\nA put is durable\n(`engine::a_put_is_durable`).\n\n- Ranges: `test_objects.py::test_ranges`\n\nAs follows:\n";
+        let text = "# Words\nAn introduction.\n\n## Part\nA put is durable\n(`engine::a_put_is_durable`).\n\n- Ranges: `test_objects.py::test_ranges`\n- `engine/tests/x.rs`\n\nAs follows:\n";
         assert_eq!(check(text, &known()), []);
     }
 
     #[test]
     fn a_promise_without_a_test_or_with_a_missing_one_is_a_fault() {
-        let faults = check("Nothing is ever lost.\n\n- Kept (`a_put_is_durable`).\n- Never.\n", &known());
+        let faults =
+            check("## P\nNothing is ever lost.\n\n- Kept (`a_put_is_durable`).\n- Never.\n", &known());
         assert_eq!(faults.len(), 2, "{faults:?}");
-        let faults = check("Kept (`a_put_is_durable`, `x::never_written_down_anywhere`).\n", &known());
+        let faults = check("## P\nKept (`a_put_is_durable`, `x::never_written_down_anywhere`).\n", &known());
         assert_eq!(faults.len(), 1, "{faults:?}");
     }
 
     #[test]
     fn code_blocks_promise_nothing() {
-        assert_eq!(check("```sh\nfirn ls\n```\n", &known()), []);
+        assert_eq!(check("## P\n```sh\nfirn ls\n```\n", &known()), []);
     }
 }
