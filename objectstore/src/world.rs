@@ -62,6 +62,7 @@ impl World {
             entropy: entropy.clone(),
             faults: Arc::new(Faults::default()),
             segment_bytes: ByteCount::mib(16),
+            keep_free: engine::unit::ByteCount::mib(1),
         })
         .await
         .unwrap();

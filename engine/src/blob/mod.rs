@@ -16,15 +16,29 @@
 //! 8 GiB a blob; an owner's name 64 bytes; a writer holds at most two records (2 MiB, 8 MiB past the first half GiB) in
 //! memory, a reader its read-ahead window.
 
+mod collector;
+mod compactor;
+mod live;
+mod policy;
 mod reader;
+mod recycler;
 mod reference;
 pub(crate) mod row;
+mod scrubber;
+mod usage;
 mod writer;
+mod zeroer;
 
+pub use collector::Collector;
+pub use compactor::Compactor;
 pub use reader::BlobReader;
+pub use recycler::Recycler;
 pub use reference::{OWNER_BYTES_MAX, Owner, has_blobs, reference, release, share};
 pub use row::BLOB_BYTES_MAX;
+pub use scrubber::Scrubber;
+pub use usage::Usage;
 pub use writer::{BlobWriter, SealedBlob};
+pub use zeroer::Zeroer;
 
 use crate::catalog::{Catalog, Commit, Durability, Scan, Version, Write};
 use crate::clock::Clock;
@@ -36,16 +50,22 @@ use crate::pool::{Pool, PoolOptions};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use bytes::Bytes;
+use compactor::blocking;
+use live::Live;
 use parking_lot::{Mutex, RwLock};
 use row::{BlobRow, HOMES, PRESENT, blob_key, home_key};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use tokio::sync::Semaphore;
 
 /// The segment size when nothing else is configured.
 pub const SEGMENT_BYTES_DEFAULT: ByteCount = ByteCount::mib(256);
+
+/// What bodies leave to the catalog when nothing else is configured.
+pub const KEEP_FREE_DEFAULT: ByteCount = ByteCount::mib(64);
 
 /// What a blob store is opened with.
 #[derive(Clone)]
@@ -62,6 +82,22 @@ pub struct OpenOptions {
     pub faults: Arc<Faults>,
     /// Size of new segment files, 1 MiB to 1 GiB.
     pub segment_bytes: ByteCount,
+    /// Bytes of the file system that bodies leave to the catalog, so that deletes work when there is no room.
+    pub keep_free: ByteCount,
+}
+
+impl OpenOptions {
+    /// With the default sizes.
+    pub fn new(
+        dir: PathBuf,
+        catalog: Arc<dyn Catalog>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        faults: Arc<Faults>,
+    ) -> Self {
+        let (segment_bytes, keep_free) = (SEGMENT_BYTES_DEFAULT, KEEP_FREE_DEFAULT);
+        Self { dir, catalog, clock, entropy, faults, segment_bytes, keep_free }
+    }
 }
 
 /// Where a record of a blob lies, for people.
@@ -80,41 +116,84 @@ pub struct Place {
 /// The store of blobs.
 pub struct BlobStore {
     pub(crate) catalog: Arc<dyn Catalog>,
-    #[expect(dead_code, reason = "for the workers that follow")]
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) pool: Pool,
     /// Partitions that may have blobs: each has a row in the root partition.
     homes: RwLock<BTreeSet<PartitionId>>,
     /// Bounds the preads on the blocking pool.
     reads: Arc<Semaphore>,
+    keep_free: ByteCount,
     /// See [`set_hold`](Self::set_hold).
     hold: Mutex<Option<Version>>,
+    live: Live,
+    /// Segments that no row names, and the version of the commit that made sure.
+    freed: Mutex<BTreeMap<SegmentId, Version>>,
+    collected: AtomicU64,
+    moved_bytes: AtomicU64,
+    scrubbed_bytes: AtomicU64,
+    damaged_records: AtomicU64,
 }
 
 impl BlobStore {
     /// Opens the store; its directory must not be open anywhere else.
     pub async fn open(options: OpenOptions) -> Result<Arc<Self>> {
-        let OpenOptions { dir, catalog, clock, entropy, faults, segment_bytes } = options;
-        let pool = PoolOptions {
-            dir,
-            segment_bytes,
-            clock: Arc::clone(&clock),
-            entropy: Arc::clone(&entropy),
-            faults,
-        };
+        let OpenOptions { dir, catalog, clock, entropy, faults, segment_bytes, keep_free } = options;
         let pool =
-            tokio::task::spawn_blocking(move || Pool::open(pool)).await.map_err(|_| Error::Closed)??;
-        let homes = RwLock::new(load_homes(&*catalog).await?);
-        Ok(Arc::new(Self {
+            PoolOptions { dir, segment_bytes, keep_free, clock, entropy: Arc::clone(&entropy), faults };
+        let pool = blocking(move || {
+            let pool = Pool::open(pool)?;
+            match pool.allocator.keep_reserve() {
+                // A full disk is no reason not to open: reads and deletes work.
+                Ok(()) | Err(Error::Full { .. }) => Ok(pool),
+                Err(error) => Err(error),
+            }
+        })
+        .await?;
+        let homes = load_homes(&*catalog).await?;
+        let live = Live::load(&*catalog, &homes).await?;
+        let store = Self {
             catalog,
-            clock,
             entropy,
             pool,
-            homes,
+            homes: RwLock::new(homes),
             reads: Arc::new(Semaphore::new(reader::READS_MAX)),
+            keep_free,
             hold: Mutex::new(None),
-        }))
+            live,
+            freed: Mutex::default(),
+            collected: AtomicU64::new(0),
+            moved_bytes: AtomicU64::new(0),
+            scrubbed_bytes: AtomicU64::new(0),
+            damaged_records: AtomicU64::new(0),
+        };
+        store.report_missing();
+        Ok(Arc::new(store))
+    }
+
+    /// Ends the lanes after what waits in them; later writes answer [`Error::Closed`], reads go on. When this returns the
+    /// directory may be opened again.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    /// Says which segments rows name that are not there: reads of their blobs will fail as corrupt.
+    fn report_missing(&self) {
+        for segment in self.live.segments() {
+            if self.pool.allocator.pin(segment).is_none() {
+                tracing::error!(%segment, bytes = self.live.of(segment), "a segment that rows name is missing");
+            }
+        }
+    }
+
+    /// Says whether there is room for new bodies: what is stored beside the pool (inline bodies) asks first, so that
+    /// deletes find room in the catalog. [`Error::Full`] when less than the reserve is left.
+    pub fn check_room(&self) -> Result<()> {
+        let available = self.pool.allocator.available()?;
+        if available < self.keep_free.get() {
+            let place = self.pool.allocator.dir().display().to_string();
+            return Err(Error::Full { place, wanted: self.keep_free.get() - available });
+        }
+        Ok(())
     }
 
     /// A writer for a new blob whose row will be in partition `home`. `expected` is its length where it is known: a hint.
@@ -180,7 +259,6 @@ impl BlobStore {
     }
 
     /// Partitions that may have blobs.
-    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn homes(&self) -> Vec<PartitionId> {
         self.homes.read().iter().copied().collect()
     }

@@ -29,7 +29,6 @@ use crate::{Error, Result};
 pub(crate) const BLOBS: Table = Table { family: Family::Record, tag: 0xB0 };
 pub(crate) const REFERENCES: Table = Table { family: Family::Record, tag: 0xB1 };
 pub(crate) const HOMES: Table = Table { family: Family::Record, tag: 0xB2 };
-#[expect(dead_code, reason = "for the workers that follow")]
 pub(crate) const SCRUB_CURSOR: Table = Table { family: Family::Record, tag: 0xB3 };
 pub(crate) const GARBAGE: Table = Table { family: Family::Queue, tag: 0xB0 };
 pub(crate) const LIVE: Table = Table { family: Family::Counter, tag: 0xB0 };

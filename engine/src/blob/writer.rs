@@ -129,6 +129,7 @@ impl BlobWriter {
         self.store.register_home(self.home).await?;
         for placed in &self.placed {
             placed.hold.segment().expect_rows_of(self.home);
+            self.store.live.mark(self.home, placed.at.segment);
         }
         let places: Vec<RecordAt> = self.placed.iter().map(|p| p.at).collect();
         Ok(SealedBlob {

@@ -23,13 +23,16 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Owns the directory and the table of segments.
 pub(crate) struct Allocator {
     pub(super) options: PoolOptions,
     pub(crate) counts: Counts,
     table: RwLock<HashMap<SegmentId, Arc<Segment>>>,
-    free: Mutex<VecDeque<PathBuf>>,
+    pub(super) free: Mutex<VecDeque<PathBuf>>,
+    /// A lane found no room; cleared when space returns.
+    pub(super) full: AtomicBool,
 }
 
 impl Allocator {
@@ -40,6 +43,7 @@ impl Allocator {
             counts: Counts::default(),
             table: RwLock::new(HashMap::new()),
             free: Mutex::new(VecDeque::new()),
+            full: AtomicBool::new(false),
             options,
         };
         let entries = std::fs::read_dir(&allocator.options.dir)
@@ -79,22 +83,21 @@ impl Allocator {
             OpenOptions::new().read(true).write(true).open(path).map_err(|e| Error::io("open", path, e))?;
         let capacity = file.metadata().map_err(|e| Error::io("inspect", path, e))?.len();
         let mut bytes = vec![0; HEADER_BYTES];
-        let lane = match file.read_exact_at(&mut bytes, 0) {
-            Ok(()) => match SegmentHeader::decode(&bytes, &path.display().to_string()) {
-                Ok(header) if header.segment == id => header.lane,
-                Ok(_) => LaneKind::Small,
-                Err(newer @ Error::Newer { .. }) => return Err(newer),
-                Err(error) => {
-                    tracing::warn!(%error, "segment opened without its header: its records stand for themselves");
-                    LaneKind::Small
-                }
-            },
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "segment is shorter than its header");
-                LaneKind::Small
+        let header = file
+            .read_exact_at(&mut bytes, 0)
+            .map_err(|e| Error::io("read header of", path, e))
+            .and_then(|()| SegmentHeader::decode(&bytes, &path.display().to_string()));
+        match header {
+            Ok(header) if header.segment == id => {}
+            Ok(header) => {
+                tracing::warn!(named = %id, header = %header.segment, "segment has another one's header");
             }
-        };
-        let parts = Parts { id, lane, capacity, path: path.to_owned(), file, open: false };
+            Err(newer @ Error::Newer { .. }) => return Err(newer),
+            Err(error) => {
+                tracing::warn!(%error, "segment opened without its header: its records stand for themselves");
+            }
+        }
+        let parts = Parts { id, capacity, path: path.to_owned(), file, open: false };
         Ok(Segment::new(parts, Arc::clone(&self.options.faults), Arc::clone(&self.options.clock)))
     }
 
@@ -106,11 +109,7 @@ impl Allocator {
         }
         let id = SegmentId::random(&*self.options.entropy);
         let path = self.options.dir.join(format!("{id}.seg"));
-        let free = self.free.lock().pop_front();
-        let from = match free {
-            Some(free) => free,
-            None => self.allocate_new(id, capacity)?,
-        };
+        let from = self.file_for(lane, id)?;
         let header = SegmentHeader {
             segment: id,
             capacity: ByteCount::new(capacity),
@@ -118,13 +117,47 @@ impl Allocator {
             lane,
         };
         let file = self.name(&header, &from, &path)?;
-        let parts = Parts { id, lane, capacity, path, file, open: true };
+        let parts = Parts { id, capacity, path, file, open: true };
         let segment = Segment::new(parts, Arc::clone(&self.options.faults), Arc::clone(&self.options.clock));
         self.table.write().insert(id, Arc::clone(&segment));
         Ok(segment)
     }
 
-    fn allocate_new(&self, id: SegmentId, capacity: u64) -> Result<PathBuf> {
+    /// A `.free` file or a new one. The last `.free` file is the compactor's; large lanes leave the small lane one more, as
+    /// long as there is room for a new file.
+    fn file_for(&self, lane: LaneKind, id: SegmentId) -> Result<PathBuf> {
+        let keep = match lane {
+            LaneKind::Compacted => 0,
+            LaneKind::Small => 1,
+            LaneKind::Large => 2,
+        };
+        if let Some(path) = self.pop_free(keep) {
+            return Ok(path);
+        }
+        match self.allocate_new(id, self.options.segment_bytes.get()) {
+            Err(full @ Error::Full { .. }) => {
+                // The compactor waits for what it has just freed; for everybody else this is a full disk.
+                if lane == LaneKind::Compacted {
+                    return Err(full);
+                }
+                let path = self.pop_free(1);
+                self.full.store(path.is_none(), Ordering::Release);
+                path.ok_or(full)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The file that has waited longest, if more than `keep` wait.
+    fn pop_free(&self, keep: usize) -> Option<PathBuf> {
+        let mut free = self.free.lock();
+        if free.len() > keep { free.pop_front() } else { None }
+    }
+
+    pub(super) fn allocate_new(&self, id: SegmentId, capacity: u64) -> Result<PathBuf> {
+        if !self.has_room(capacity)? {
+            return Err(self.full_error(capacity));
+        }
         let path = self.options.dir.join(format!("{id}.new"));
         let made = self.options.faults.check(Point::SegmentAllocate).and_then(|()| {
             let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
@@ -134,14 +167,14 @@ impl Allocator {
         made.map_err(|source| {
             drop(std::fs::remove_file(&path));
             match Error::io("allocate", &path, source) {
-                Error::Full { .. } => self.full(capacity),
+                Error::Full { .. } => self.full_error(capacity),
                 other => other,
             }
         })?;
         Ok(path)
     }
 
-    fn full(&self, wanted: u64) -> Error {
+    fn full_error(&self, wanted: u64) -> Error {
         Error::Full { place: self.options.dir.display().to_string(), wanted }
     }
 
@@ -155,9 +188,39 @@ impl Allocator {
         Ok(file)
     }
 
-    fn sync_dir(&self) -> Result<()> {
+    pub(super) fn sync_dir(&self) -> Result<()> {
         let dir = &self.options.dir;
         File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync", dir, e))
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.options.dir
+    }
+
+    /// A lane found no room, and none has come back since.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Acquire)
+    }
+
+    /// Segments that no lane appends to.
+    pub(crate) fn closed(&self) -> Vec<ReadPin> {
+        self.table.read().values().filter(|segment| !segment.is_open()).map(ReadPin::new).collect()
+    }
+
+    /// How many segments there are, and their bytes.
+    pub(crate) fn segments(&self) -> (u64, u64) {
+        let table = self.table.read();
+        (table.len() as u64, table.values().map(|segment| segment.capacity).sum())
+    }
+
+    /// Takes a segment out of the table if nobody uses it.
+    pub(super) fn remove_unpinned(&self, id: SegmentId) -> Option<Arc<Segment>> {
+        let mut table = self.table.write();
+        if table.get(&id).is_some_and(|segment| !segment.is_open() && !segment.is_pinned()) {
+            table.remove(&id)
+        } else {
+            None
+        }
     }
 
     /// Pins a segment for reading; `None` when it is gone (recycled, or never was).

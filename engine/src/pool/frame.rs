@@ -74,6 +74,11 @@ impl Frame {
         bytes
     }
 
+    /// A cheap look: could a frame begin here?
+    pub(crate) fn may_start(bytes: &[u8]) -> bool {
+        bytes.starts_with(MAGIC)
+    }
+
     /// From the bytes on disk; errors name `what`.
     pub fn decode(bytes: &[u8], what: &str) -> Result<Self> {
         let corrupt = |detail: &str| Error::Corrupt { what: what.to_owned(), detail: detail.to_owned() };

@@ -80,6 +80,8 @@ pub(crate) struct Placed {
 enum Job {
     /// Append; answer once durable if `durable`, else once written.
     Append { draft: Draft, durable: bool, reply: oneshot::Sender<Result<Placed>> },
+    /// Sync, close the segment and end.
+    Stop,
     /// Answer once everything appended before is durable.
     Sync { reply: oneshot::Sender<Result<()>> },
 }
@@ -91,12 +93,8 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// Starts the lane's thread. It ends once every `Lane` is dropped and the queue is empty.
-    pub(super) fn start(
-        kind: LaneKind,
-        name: String,
-        allocator: Arc<Allocator>,
-    ) -> Result<(Self, std::thread::JoinHandle<()>)> {
+    /// Starts the lane's thread. It ends when it is stopped, or once every `Lane` is dropped and the queue is empty.
+    pub(super) fn start(kind: LaneKind, name: String, allocator: Arc<Allocator>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
         let mut writer = Writer {
             kind,
@@ -106,12 +104,13 @@ impl Lane {
             position: 0,
             buffer: Vec::new(),
             waiting: Waiting::default(),
+            stopping: false,
         };
-        let thread = std::thread::Builder::new()
+        std::thread::Builder::new()
             .name(name)
             .spawn(move || writer.run())
             .map_err(|source| Error::io("start a lane thread for", "the pool", source))?;
-        Ok((Self { jobs }, thread))
+        Ok(Self { jobs })
     }
 
     /// Appends a record. The answer comes through the receiver: once durable, or only written.
@@ -123,6 +122,13 @@ impl Lane {
         let (reply, answer) = oneshot::channel();
         self.jobs.send(Job::Append { draft, durable, reply }).await.map_err(|_| Error::Closed)?;
         Ok(answer)
+    }
+
+    /// Ends the lane after what waits in its queue; returns once its thread touches no file any more.
+    pub(super) async fn stop(&self) {
+        // A lane that ended before is what was asked for.
+        drop(self.jobs.send(Job::Stop).await);
+        self.jobs.closed().await;
     }
 
     /// Everything appended before this call is durable when it returns, failed segments aside.
@@ -150,6 +156,7 @@ struct Writer {
     /// Durable records that are written at the end of the group.
     buffer: Vec<u8>,
     waiting: Waiting,
+    stopping: bool,
 }
 
 impl Writer {
@@ -157,12 +164,15 @@ impl Writer {
         while let Some(first) = self.queue.blocking_recv() {
             let mut jobs = 1;
             let mut bytes = self.take(first);
-            while jobs < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
+            while !self.stopping && jobs < GROUP_JOBS_MAX && bytes < GROUP_BYTES_MAX {
                 let Ok(next) = self.queue.try_recv() else { break };
                 bytes += self.take(next);
                 jobs += 1;
             }
             self.end_group();
+            if self.stopping {
+                break;
+            }
         }
         self.retire();
     }
@@ -170,6 +180,10 @@ impl Writer {
     /// Takes one job into the group and says how many bytes it has.
     fn take(&mut self, job: Job) -> usize {
         match job {
+            Job::Stop => {
+                self.stopping = true;
+                0
+            }
             Job::Sync { reply } => {
                 self.waiting.syncs.push(reply);
                 0

@@ -19,11 +19,14 @@
 
 mod allocate;
 pub mod frame;
+mod free;
 pub mod header;
 pub(crate) mod lane;
+pub(crate) mod scan;
 pub(crate) mod segment;
 
 pub(crate) use allocate::Allocator;
+pub(crate) use free::ZeroFile;
 pub(crate) use lane::{Draft, Lane, Placed};
 pub(crate) use segment::{Hold, ReadPin};
 
@@ -48,6 +51,8 @@ const LARGE_LANES: usize = 2;
 pub(crate) struct PoolOptions {
     pub(crate) dir: PathBuf,
     pub(crate) segment_bytes: ByteCount,
+    /// Bytes of the file system that are left to the catalog.
+    pub(crate) keep_free: ByteCount,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) faults: Arc<Faults>,
@@ -60,12 +65,14 @@ pub(crate) struct Counts {
     pub(crate) syncs: AtomicU64,
     pub(crate) records: AtomicU64,
     pub(crate) record_bytes: AtomicU64,
+    pub(crate) zeroed_bytes: AtomicU64,
 }
 
 /// The lanes and the segments they write.
 pub(crate) struct Pool {
     pub(crate) allocator: Arc<Allocator>,
     pub(crate) small: Lane,
+    pub(crate) compaction: Lane,
     large: Vec<Lane>,
     next_large: AtomicUsize,
 }
@@ -77,12 +84,20 @@ impl Pool {
             return Err(Error::Invalid(format!("use segments of {bytes} bytes: 1 MiB to 1 GiB are allowed")));
         }
         let allocator = Arc::new(Allocator::open(options)?);
-        let (small, _) = Lane::start(LaneKind::Small, "lane-small".into(), Arc::clone(&allocator))?;
+        let small = Lane::start(LaneKind::Small, "lane-small".into(), Arc::clone(&allocator))?;
         let mut large = Vec::new();
         for n in 0..LARGE_LANES {
-            large.push(Lane::start(LaneKind::Large, format!("lane-large-{n}"), Arc::clone(&allocator))?.0);
+            large.push(Lane::start(LaneKind::Large, format!("lane-large-{n}"), Arc::clone(&allocator))?);
         }
-        Ok(Self { allocator, small, large, next_large: AtomicUsize::new(0) })
+        let compaction = Lane::start(LaneKind::Compacted, "lane-compact".into(), Arc::clone(&allocator))?;
+        Ok(Self { allocator, small, compaction, large, next_large: AtomicUsize::new(0) })
+    }
+
+    /// Ends all lanes after what waits in their queues.
+    pub(crate) async fn close(&self) {
+        for lane in self.large.iter().chain([&self.small, &self.compaction]) {
+            lane.stop().await;
+        }
     }
 
     /// A lane for a large blob, by turns.

@@ -9,7 +9,6 @@
 use crate::clock::Clock;
 use crate::fault::{Faults, Point};
 use crate::id::{PartitionId, SegmentId};
-use crate::pool::header::LaneKind;
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -23,8 +22,6 @@ use std::time::Duration;
 /// A segment file that has an id, open or closed to appends.
 pub(crate) struct Segment {
     pub(crate) id: SegmentId,
-    #[expect(dead_code, reason = "for the workers that follow")]
-    pub(crate) lane: LaneKind,
     /// Bytes of the file.
     pub(crate) capacity: u64,
     pub(crate) path: PathBuf,
@@ -45,7 +42,6 @@ pub(crate) struct Segment {
 /// What a segment is made from.
 pub(crate) struct Parts {
     pub(crate) id: SegmentId,
-    pub(crate) lane: LaneKind,
     pub(crate) capacity: u64,
     pub(crate) path: PathBuf,
     pub(crate) file: File,
@@ -54,10 +50,9 @@ pub(crate) struct Parts {
 
 impl Segment {
     pub(crate) fn new(parts: Parts, faults: Arc<Faults>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let Parts { id, lane, capacity, path, file, open } = parts;
+        let Parts { id, capacity, path, file, open } = parts;
         Arc::new(Self {
             id,
-            lane,
             capacity,
             path,
             file,
@@ -110,7 +105,6 @@ impl Segment {
         self.failed.load(Ordering::Acquire)
     }
 
-    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
@@ -120,7 +114,6 @@ impl Segment {
         self.open.store(false, Ordering::Release);
     }
 
-    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn is_pinned(&self) -> bool {
         self.readers.load(Ordering::Acquire) > 0 || self.is_held()
     }
@@ -131,7 +124,6 @@ impl Segment {
     }
 
     /// How long no record in it has waited for its row.
-    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn unheld_for(&self) -> Duration {
         let until = Duration::from_millis(self.held_until_ms.load(Ordering::Acquire));
         self.clock.boottime().saturating_sub(until)
@@ -142,7 +134,6 @@ impl Segment {
         self.homes.lock().insert(home);
     }
 
-    #[expect(dead_code, reason = "for the workers that follow")]
     pub(crate) fn homes(&self) -> Vec<PartitionId> {
         self.homes.lock().iter().copied().collect()
     }

@@ -88,7 +88,7 @@ async fn what_was_committed_is_there_after_reopening() {
     let (blob, key) = world.put(&body, "owner").await.unwrap();
     let lost = world.seal(&body).await.unwrap();
     drop(lost);
-    world.store = super::BlobStore::open(world.options()).await.unwrap();
+    world.reopen().await.unwrap();
     assert!(world.read(blob, &key, 0..900_000).await.unwrap() == body);
     let small = world.put(b"more", "owner").await.unwrap();
     assert_eq!(world.read(small.0, &small.1, 0..4).await.unwrap(), b"more");

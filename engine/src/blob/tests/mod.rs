@@ -1,8 +1,11 @@
 //! Tests of the blob store, and the world they run in.
 
 mod basics;
+mod faults;
+mod model;
+mod workers;
 
-use super::{BlobStore, OpenOptions, Owner, SealedBlob, release};
+use super::{BlobStore, Collector, Compactor, OpenOptions, Owner, Recycler, SealedBlob, release};
 use crate::catalog::{Catalog, Commit, Durability, MemoryCatalog, Write};
 use crate::clock::{ManualClock, Timestamp};
 use crate::codec::DataKey;
@@ -10,6 +13,7 @@ use crate::entropy::{Entropy, SeededEntropy};
 use crate::fault::Faults;
 use crate::id::{BlobId, PartitionId};
 use crate::unit::ByteCount;
+use crate::worker::{Progress, Worker};
 use crate::{Error, Result};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -21,6 +25,8 @@ pub(crate) const HOME: PartitionId = PartitionId::from_bytes(*b"home one");
 /// A store on a temporary directory with everything from outside in the test's hands.
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
+    /// Where the segments are, if not in `dir`.
+    pub(crate) pool_dir: std::path::PathBuf,
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) entropy: Arc<SeededEntropy>,
@@ -35,26 +41,28 @@ impl World {
         let entropy = Arc::new(SeededEntropy::new(seed));
         let faults = Arc::new(Faults::default());
         let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::default());
-        let options = OpenOptions {
-            dir: dir.path().to_owned(),
-            catalog: Arc::clone(&catalog),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            faults: Arc::clone(&faults),
-            segment_bytes: ByteCount::mib(1),
-        };
+        let pool_dir = dir.path().to_owned();
+        let mut options = OpenOptions::new(
+            pool_dir.clone(),
+            catalog.clone(),
+            clock.clone(),
+            entropy.clone(),
+            faults.clone(),
+        );
+        (options.segment_bytes, options.keep_free) = (ByteCount::mib(1), ByteCount::mib(1));
         let store = BlobStore::open(options).await.unwrap();
-        Self { dir, catalog, clock, entropy, faults, store }
+        Self { dir, pool_dir, catalog, clock, entropy, faults, store }
     }
 
     pub(crate) fn options(&self) -> OpenOptions {
         OpenOptions {
-            dir: self.dir.path().to_owned(),
+            dir: self.pool_dir.clone(),
             catalog: Arc::clone(&self.catalog),
             clock: self.clock.clone(),
             entropy: self.entropy.clone(),
             faults: Arc::clone(&self.faults),
             segment_bytes: ByteCount::mib(1),
+            keep_free: ByteCount::mib(1),
         }
     }
 
@@ -96,6 +104,29 @@ impl World {
         Ok((sealed.id, sealed.key.clone()))
     }
 
+    /// Everything in memory is lost; the directory and the catalog stay.
+    pub(crate) async fn reopen(&mut self) -> Result<()> {
+        self.store.close().await;
+        self.store = BlobStore::open(self.options()).await?;
+        Ok(())
+    }
+
+    /// Lets a grace period pass and every worker of space come to rest.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..8 {
+            self.clock.advance(std::time::Duration::from_mins(1));
+            run(&mut Collector::new(Arc::clone(&self.store))).await;
+            run(&mut Compactor::new(Arc::clone(&self.store))).await;
+            run(&mut Recycler::new(Arc::clone(&self.store))).await;
+        }
+    }
+
+    /// Segment files on disk that hold records.
+    pub(crate) fn segment_files(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.options().dir).unwrap().map(|e| e.unwrap().file_name());
+        names.filter_map(|n| n.to_str()?.strip_suffix(".seg").map(str::to_owned)).collect()
+    }
+
     pub(crate) async fn drop_reference(&self, blob: BlobId, owner: &str) {
         self.commit(release(blob, &owned(owner))).await.unwrap();
     }
@@ -121,6 +152,16 @@ pub(crate) async fn read_all(
         out.extend_from_slice(&piece?);
     }
     Ok(out)
+}
+
+/// Ticks until there is nothing to do.
+pub(crate) async fn run(worker: &mut dyn Worker) {
+    for _ in 0..10_000 {
+        if let Progress::Idle { .. } = worker.tick().await.unwrap() {
+            return;
+        }
+    }
+    panic!("{} never rests", worker.name());
 }
 
 /// The text of an error, for what it must name.

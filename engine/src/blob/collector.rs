@@ -1,0 +1,162 @@
+//! Deletes the rows of blobs that nobody refers to any more.
+//!
+//! ```text
+//!   garbage/<blob> ─► has references ─► forget the queue row
+//!                  └► has none ───────► delete blob row and queue row, subtract live bytes     (one commit)
+//! ```
+//!
+//! "No references" is stable (see `reference`), and every commit checks that queue row and blob row are unchanged, so a
+//! release or a compaction that comes between is a conflict and the blob waits for the next round. A crash leaves queue
+//! rows, which are looked at again.
+
+use super::row::{BlobRow, GARBAGE, REFERENCES, blob_key, garbage_key};
+use super::writer::live_adds;
+use super::{BlobStore, after, fixed};
+use crate::catalog::{Check, Commit, Durability, Scan, Snapshot, Write};
+use crate::id::{BlobId, PartitionId};
+use crate::worker::{Progress, Worker};
+use crate::{BoxFuture, Error, ErrorKind, Result};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Queue rows of one commit.
+const BATCH: usize = 128;
+/// Partitions without garbage that one tick passes.
+const HOMES_PER_TICK: usize = 64;
+/// Pause after a round that found nothing.
+const REST: Duration = Duration::from_secs(5);
+
+/// Worker `collector`; its unit is blobs.
+pub struct Collector {
+    store: Arc<BlobStore>,
+    /// Where the round goes on: a partition, and a key within its queue.
+    at: Option<(PartitionId, Bytes)>,
+    done_this_round: u64,
+}
+
+/// What the collector means to do about one queue row.
+struct Verdict {
+    blob: BlobId,
+    /// The row to delete, if nobody refers to the blob and it still has one.
+    dead: Option<BlobRow>,
+}
+
+impl Collector {
+    /// A collector of this store.
+    pub fn new(store: Arc<BlobStore>) -> Self {
+        Self { store, at: None, done_this_round: 0 }
+    }
+
+    async fn step(&mut self) -> Result<Progress> {
+        let homes = self.store.homes();
+        let from = self.at.as_ref().map(|(home, _)| *home);
+        let rest: Vec<_> = homes.into_iter().filter(|home| from.is_none_or(|from| *home >= from)).collect();
+        for home in rest.iter().copied().take(HOMES_PER_TICK) {
+            let start = match self.at.take() {
+                Some((at, start)) if at == home => start,
+                _ => Bytes::new(),
+            };
+            let (done, next) = self.collect(home, start).await?;
+            self.done_this_round += done;
+            if let Some(next) = next {
+                self.at = Some((home, next));
+                return Ok(Progress::More { done });
+            }
+        }
+        if let Some(next) = rest.get(HOMES_PER_TICK) {
+            self.at = Some((*next, Bytes::new()));
+            return Ok(Progress::More { done: 0 });
+        }
+        Ok(match std::mem::take(&mut self.done_this_round) {
+            0 => Progress::Idle { rest: REST },
+            done => Progress::More { done },
+        })
+    }
+
+    /// One batch of a partition's queue: how many blobs are gone, and where to go on if there may be more.
+    async fn collect(&self, home: PartitionId, start: Bytes) -> Result<(u64, Option<Bytes>)> {
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let scan = Scan { start, keys_only: true, ..Scan::prefix(GARBAGE, &[], BATCH) };
+        let page = snapshot.scan(scan).await?;
+        let mut verdicts = Vec::with_capacity(page.rows.len());
+        for (key, _) in &page.rows {
+            let blob = BlobId::from_bytes(fixed(key, "garbage row")?);
+            match judge(&*snapshot, blob).await {
+                Ok(verdict) => verdicts.push(verdict),
+                // A broken row stays, with its queue row, for whoever repairs it; the others are not kept waiting.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%home, %error, "garbage is left alone");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let done = self.apply(home, snapshot.read_version(), verdicts).await?;
+        let next = page.rows.last().filter(|_| page.more).map(|(key, _)| after(key));
+        Ok((done, next))
+    }
+
+    /// All in one commit; one by one if somebody came between.
+    async fn apply(&self, home: PartitionId, read_version: u64, verdicts: Vec<Verdict>) -> Result<u64> {
+        match self.commit(home, read_version, &verdicts).await {
+            Err(Error::Conflict { .. }) => {}
+            outcome => return outcome,
+        }
+        let mut done = 0;
+        for verdict in verdicts {
+            match self.commit(home, read_version, &[verdict]).await {
+                Err(Error::Conflict { .. } | Error::TooOld { .. }) => {}
+                outcome => done += outcome?,
+            }
+        }
+        Ok(done)
+    }
+
+    async fn commit(&self, home: PartitionId, read_version: u64, verdicts: &[Verdict]) -> Result<u64> {
+        if verdicts.is_empty() {
+            return Ok(0);
+        }
+        let mut checks = Vec::new();
+        let mut writes = Vec::new();
+        let mut dead = Vec::new();
+        for verdict in verdicts {
+            checks.push(Check::Unchanged(garbage_key(verdict.blob)));
+            writes.push(Write::Delete(garbage_key(verdict.blob)));
+            if let Some(row) = &verdict.dead {
+                checks.push(Check::Unchanged(blob_key(verdict.blob)));
+                writes.push(Write::Delete(blob_key(verdict.blob)));
+                dead.extend_from_slice(&row.places);
+            }
+        }
+        writes.extend(live_adds(&dead, -1));
+        let durability = Durability::Synced;
+        let commit = Commit { partition: home, read_version, checks, writes, durability, idempotency: None };
+        self.store.catalog.commit(commit).await?;
+        for place in &dead {
+            self.store.live.mark(home, place.segment);
+        }
+        let gone = verdicts.iter().filter(|verdict| verdict.dead.is_some()).count() as u64;
+        self.store.collected.fetch_add(gone, Ordering::Relaxed);
+        Ok(gone)
+    }
+}
+
+async fn judge(snapshot: &dyn Snapshot, blob: BlobId) -> Result<Verdict> {
+    let references = Scan { keys_only: true, ..Scan::prefix(REFERENCES, blob.as_bytes(), 1) };
+    if !snapshot.scan(references).await?.rows.is_empty() {
+        return Ok(Verdict { blob, dead: None });
+    }
+    let row = snapshot.get(blob_key(blob)).await?;
+    Ok(Verdict { blob, dead: row.map(|bytes| BlobRow::decode(blob, &bytes)).transpose()? })
+}
+
+impl Worker for Collector {
+    fn name(&self) -> &'static str {
+        "collector"
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+        Box::pin(self.step())
+    }
+}

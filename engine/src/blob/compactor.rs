@@ -1,0 +1,311 @@
+//! Empties segments that are mostly dead, then frees them.
+//!
+//! ```text
+//!   victim ─► walk its frames ─► still named by its blob row? ─► read, verify BLAKE3 ─► compaction lane ─► sync
+//!          ─► commit { Unchanged(blob row); row names the new place; counters move } ─► … ─► live 0 ─► free
+//! ```
+//!
+//! # Invariants
+//! - A row is changed only after the moved bytes are durable, and only if nobody changed it since it was read.
+//! - A segment that a sealed blob holds is neither emptied nor freed.
+//! - A record whose BLAKE3 does not match stays where it is, as evidence; its segment is left alone from then on.
+//!
+//! A crash leaves records twice, once as garbage in the segment that was being written, and rows that name either place.
+
+use super::BlobStore;
+use super::policy::{SegmentUse, victim};
+use super::row::{BlobRow, RecordAt, blob_key};
+use super::writer::live_adds;
+use crate::catalog::{Check, Commit, Durability, Snapshot, Write};
+use crate::id::{BlobId, PartitionId, SegmentId};
+use crate::pool::scan::{FrameWalk, read_record};
+use crate::pool::{Draft, Placed, ReadPin};
+use crate::worker::{Progress, Worker};
+use crate::{BoxFuture, Error, ErrorKind, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Bytes of frames and payloads that one tick looks at.
+const BYTES_PER_TICK: u64 = 8 << 20;
+/// Rows of one commit; each may have tens of KiB.
+const ROWS_PER_COMMIT: usize = 32;
+/// Pause when no segment is worth emptying.
+const REST: Duration = Duration::from_secs(5);
+/// Pause on a full disk, for the recycler to give back what was freed.
+const FULL_REST: Duration = Duration::from_secs(1);
+
+/// Worker `compactor`; its unit is bytes moved.
+pub struct Compactor {
+    store: Arc<BlobStore>,
+    current: Option<(ReadPin, FrameWalk)>,
+    /// Segments that could not be emptied.
+    damaged: BTreeSet<SegmentId>,
+}
+
+/// A record to be moved, and the row that names it.
+struct Move {
+    blob: BlobId,
+    from: RecordAt,
+    /// Index in the row.
+    index: usize,
+}
+
+impl Compactor {
+    /// A compactor of this store.
+    pub fn new(store: Arc<BlobStore>) -> Self {
+        Self { store, current: None, damaged: BTreeSet::new() }
+    }
+
+    async fn step(&mut self) -> Result<Progress> {
+        if let Some((segment, walk)) = self.current.take() {
+            return match self.empty(segment, walk).await {
+                // What was freed so far is on its way back: the recycler makes it the next file to write to.
+                Err(Error::Full { .. }) => {
+                    self.store.refresh_live().await?;
+                    self.store.free_dead().await?;
+                    Ok(Progress::Idle { rest: FULL_REST })
+                }
+                outcome => outcome,
+            };
+        }
+        self.store.refresh_live().await?;
+        let freed = self.store.free_dead().await?;
+        if let Some(segment) = self.choose() {
+            self.current = Some((segment, FrameWalk::new()));
+            return Ok(Progress::More { done: 0 });
+        }
+        Ok(if freed > 0 { Progress::More { done: 0 } } else { Progress::Idle { rest: REST } })
+    }
+
+    fn choose(&self) -> Option<ReadPin> {
+        let allocator = &self.store.pool.allocator;
+        let closed = allocator.closed();
+        let (mut pool_live, mut pool_capacity) = (0, 0);
+        let mut candidates = Vec::new();
+        for segment in closed {
+            let live = self.store.live.of(segment.id);
+            if self.store.is_freed(segment.id) {
+                continue;
+            }
+            pool_live += live;
+            pool_capacity += segment.capacity;
+            if live > 0 && !segment.is_held() && !self.damaged.contains(&segment.id) {
+                let (id, capacity, failed) = (segment.id, segment.capacity, segment.has_failed());
+                candidates.push(SegmentUse { id, capacity, live, failed });
+            }
+        }
+        victim(&candidates, pool_live, pool_capacity, allocator.is_full()).and_then(|id| allocator.pin(id))
+    }
+
+    /// One batch of the victim's records.
+    async fn empty(&mut self, segment: ReadPin, mut walk: FrameWalk) -> Result<Progress> {
+        let pin = segment.clone();
+        let (walk, frames) = blocking(move || {
+            let frames = walk.next(&pin, BYTES_PER_TICK)?;
+            Ok((walk, frames))
+        })
+        .await?;
+        if frames.is_empty() {
+            return self.finish(&segment).await;
+        }
+        let mut by_home: BTreeMap<PartitionId, Vec<(u64, BlobId)>> = BTreeMap::new();
+        for (offset, frame) in frames {
+            by_home.entry(frame.home).or_default().push((offset, frame.blob));
+        }
+        let mut done = 0;
+        for (home, records) in by_home {
+            for records in records.chunks(ROWS_PER_COMMIT) {
+                done += self.move_records(home, &segment, records).await?;
+            }
+        }
+        self.current = Some((segment, walk));
+        Ok(Progress::More { done })
+    }
+
+    /// The walk is at the end: whatever is still live could not be moved.
+    async fn finish(&mut self, segment: &ReadPin) -> Result<Progress> {
+        self.store.refresh_live().await?;
+        let left = self.store.live.of(segment.id);
+        if left > 0 && !segment.is_held() {
+            tracing::error!(segment = %segment.id, bytes = left, "segment can't be emptied: it is left alone");
+            self.damaged.insert(segment.id);
+        }
+        Ok(Progress::More { done: 0 })
+    }
+
+    /// Moves those of these records that rows still name. Returns the bytes moved.
+    async fn move_records(
+        &self,
+        home: PartitionId,
+        segment: &ReadPin,
+        records: &[(u64, BlobId)],
+    ) -> Result<u64> {
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let blobs: Vec<BlobId> =
+            records.iter().map(|(_, b)| *b).collect::<BTreeSet<_>>().into_iter().collect();
+        let values = snapshot.multi_get(blobs.iter().map(|blob| blob_key(*blob)).collect()).await?;
+        let mut rows = BTreeMap::new();
+        for (blob, value) in blobs.into_iter().zip(values) {
+            if let Some(row) = value.map(|bytes| BlobRow::decode(blob, &bytes)).transpose()? {
+                rows.insert(blob, row);
+            }
+        }
+        let mut moved = Vec::new();
+        let mut stopped = None;
+        for (offset, blob) in records {
+            let Some(found) = rows.get(blob).and_then(|row| find(row, *blob, segment.id, *offset)) else {
+                continue;
+            };
+            match self.copy(home, segment, &found).await {
+                Ok(Some(placed)) => moved.push((found, placed)),
+                Ok(None) => {}
+                // What found room is kept: on a full disk every copy that is thrown away costs room.
+                Err(error) => {
+                    stopped = Some(error);
+                    break;
+                }
+            }
+        }
+        let bytes =
+            if moved.is_empty() { 0 } else { self.settle_moves(home, &snapshot, &rows, &moved).await? };
+        stopped.map_or(Ok(bytes), Err)
+    }
+
+    /// Makes the copies durable, then has the rows name them.
+    async fn settle_moves(
+        &self,
+        home: PartitionId,
+        snapshot: &Arc<dyn Snapshot>,
+        rows: &BTreeMap<BlobId, BlobRow>,
+        moved: &[(Move, Placed)],
+    ) -> Result<u64> {
+        self.store.pool.compaction.sync().await?;
+        if let Some((_, lost)) = moved.iter().find(|(_, placed)| placed.hold.segment().has_failed()) {
+            let source = std::io::Error::other("a sync failed before the moved records were durable");
+            return Err(Error::io("write segment", &lost.hold.segment().path, source));
+        }
+        self.commit_moves(home, snapshot.read_version(), rows, moved).await
+    }
+
+    /// Copies a record to the compaction lane; `None` when its bytes are broken.
+    async fn copy(&self, home: PartitionId, segment: &ReadPin, found: &Move) -> Result<Option<Placed>> {
+        let (pin, blob, from) = (segment.clone(), found.blob, found.from);
+        let (frame, bytes) = match blocking(move || read_record(&pin, blob, &from)).await {
+            Ok(record) => record,
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(%error, "compaction leaves a broken record where it is");
+                self.store.damaged_records.fetch_add(1, Ordering::Relaxed);
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        };
+        let (index, first_chunk, plain_len, hash) =
+            (frame.index, frame.first_chunk, frame.plain_len, frame.hash);
+        let draft = Draft { blob, home, index, first_chunk, plain_len, hash, bytes };
+        let answer = self.store.pool.compaction.append(draft, false).await?;
+        Ok(Some(answer.await.map_err(|_| Error::Closed)??))
+    }
+
+    /// All rows in one commit; one by one if somebody came between. A row that was changed keeps its old place.
+    async fn commit_moves(
+        &self,
+        home: PartitionId,
+        read_version: u64,
+        rows: &BTreeMap<BlobId, BlobRow>,
+        moved: &[(Move, Placed)],
+    ) -> Result<u64> {
+        let mut by_blob: BTreeMap<BlobId, Vec<&(Move, Placed)>> = BTreeMap::new();
+        for entry in moved {
+            entry.1.hold.segment().expect_rows_of(home);
+            by_blob.entry(entry.0.blob).or_default().push(entry);
+        }
+        let mut changes = Vec::new();
+        for (blob, moves) in &by_blob {
+            let Some(row) = rows.get(blob) else { continue };
+            changes.push(change(*blob, row, moves));
+        }
+        let outcome = match self.commit(home, read_version, &changes).await {
+            Err(Error::Conflict { .. }) if changes.len() > 1 => {
+                let mut bytes = 0;
+                for change in &changes {
+                    bytes += self.commit_or_skip(home, read_version, change).await?;
+                }
+                Ok(bytes)
+            }
+            Err(Error::Conflict { .. }) => Ok(0),
+            outcome => outcome,
+        };
+        for (found, placed) in moved {
+            self.store.live.mark(home, found.from.segment);
+            self.store.live.mark(home, placed.at.segment);
+        }
+        if let Ok(bytes) = &outcome {
+            self.store.moved_bytes.fetch_add(*bytes, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    async fn commit_or_skip(&self, home: PartitionId, read_version: u64, change: &Change) -> Result<u64> {
+        match self.commit(home, read_version, std::slice::from_ref(change)).await {
+            Err(Error::Conflict { .. }) => Ok(0),
+            outcome => outcome,
+        }
+    }
+
+    async fn commit(&self, home: PartitionId, read_version: u64, changes: &[Change]) -> Result<u64> {
+        let checks = changes.iter().map(|change| Check::Unchanged(blob_key(change.blob))).collect();
+        let mut writes: Vec<Write> =
+            changes.iter().map(|c| Write::Put(blob_key(c.blob), c.row.encode().into())).collect();
+        let from: Vec<RecordAt> = changes.iter().flat_map(|c| c.from.iter().copied()).collect();
+        let to: Vec<RecordAt> = changes.iter().flat_map(|c| c.to.iter().copied()).collect();
+        writes.extend(live_adds(&from, -1));
+        writes.extend(live_adds(&to, 1));
+        let durability = Durability::Synced;
+        let commit = Commit { partition: home, read_version, checks, writes, durability, idempotency: None };
+        self.store.catalog.commit(commit).await?;
+        Ok(to.iter().map(RecordAt::stored_len).sum())
+    }
+}
+
+/// A row as it becomes.
+struct Change {
+    blob: BlobId,
+    row: BlobRow,
+    from: Vec<RecordAt>,
+    to: Vec<RecordAt>,
+}
+
+fn change(blob: BlobId, row: &BlobRow, moves: &[&(Move, Placed)]) -> Change {
+    let mut change = Change { blob, row: row.clone(), from: Vec::new(), to: Vec::new() };
+    for (found, placed) in moves {
+        change.row.places[found.index] = placed.at;
+        change.from.push(found.from);
+        change.to.push(placed.at);
+    }
+    change
+}
+
+/// The record at this place, if the row names it.
+fn find(row: &BlobRow, blob: BlobId, segment: SegmentId, offset: u64) -> Option<Move> {
+    let index = row.places.iter().position(|at| at.segment == segment && u64::from(at.offset) == offset)?;
+    Some(Move { blob, from: row.places[index], index })
+}
+
+/// Runs disk work on the blocking pool.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
+}
+
+impl Worker for Compactor {
+    fn name(&self) -> &'static str {
+        "compactor"
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+        Box::pin(self.step())
+    }
+}

@@ -1,0 +1,139 @@
+//! How many bytes of each segment rows name, by partition.
+//!
+//! The truth is in the catalog's counters, changed in the commits of the rows themselves, which this process does not see
+//! (callers commit). So what may have changed is marked, and read again before it is acted upon. A pair stays marked while
+//! a commit may still be on its way: as long as a sealed blob holds the segment, and [`GRACE`] after.
+
+use super::row::{LIVE, live_key};
+use super::{BlobStore, after, fixed};
+use crate::Result;
+use crate::catalog::{Catalog, Scan};
+use crate::id::{PartitionId, SegmentId};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long after the last hold on a segment a dropped caller's commit may still arrive. Commits are accepted for about a
+/// second after their snapshot.
+pub(super) const GRACE: Duration = Duration::from_secs(30);
+
+/// The counters as last read.
+#[derive(Default)]
+pub(crate) struct Live {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Rows that exist, those with 0 included.
+    counts: BTreeMap<SegmentId, BTreeMap<PartitionId, u64>>,
+    marked: BTreeSet<(PartitionId, SegmentId)>,
+}
+
+impl Live {
+    /// Reads all counters of these partitions.
+    pub(super) async fn load(catalog: &dyn Catalog, homes: &BTreeSet<PartitionId>) -> Result<Self> {
+        let live = Self::default();
+        for &home in homes {
+            let snapshot = catalog.snapshot(home).await?;
+            let mut scan = Scan::prefix(LIVE, &[], 1000);
+            loop {
+                let page = snapshot.scan(scan.clone()).await?;
+                for (key, value) in &page.rows {
+                    live.set(home, SegmentId::from_bytes(fixed(key, "live counter")?), Some(count(value)?));
+                }
+                match page.rows.last() {
+                    Some((last, _)) if page.more => scan.start = after(last),
+                    _ => break,
+                }
+            }
+        }
+        Ok(live)
+    }
+
+    fn set(&self, home: PartitionId, segment: SegmentId, bytes: Option<u64>) {
+        let mut state = self.state.lock();
+        let homes = state.counts.entry(segment).or_default();
+        match bytes {
+            Some(bytes) => homes.insert(home, bytes),
+            None => homes.remove(&home),
+        };
+        if homes.is_empty() {
+            state.counts.remove(&segment);
+        }
+    }
+
+    /// This counter may change or have changed.
+    pub(super) fn mark(&self, home: PartitionId, segment: SegmentId) {
+        self.state.lock().marked.insert((home, segment));
+    }
+
+    /// Bytes of a segment that rows named when last read.
+    pub(super) fn of(&self, segment: SegmentId) -> u64 {
+        self.state.lock().counts.get(&segment).map_or(0, |homes| homes.values().sum())
+    }
+
+    /// Bytes of all segments that rows named when last read.
+    pub(super) fn total(&self) -> u64 {
+        self.state.lock().counts.values().flat_map(BTreeMap::values).sum()
+    }
+
+    /// Partitions that have a counter row for this segment.
+    pub(super) fn homes_of(&self, segment: SegmentId) -> Vec<PartitionId> {
+        self.state
+            .lock()
+            .counts
+            .get(&segment)
+            .map(|homes| homes.keys().copied().collect())
+            .unwrap_or_default()
+    }
+
+    /// Segments that rows name.
+    pub(super) fn segments(&self) -> Vec<SegmentId> {
+        let state = self.state.lock();
+        state.counts.iter().filter(|(_, homes)| homes.values().any(|n| *n > 0)).map(|(id, _)| *id).collect()
+    }
+
+    fn marked(&self) -> BTreeMap<PartitionId, Vec<SegmentId>> {
+        let mut by_home: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (home, segment) in &self.state.lock().marked {
+            by_home.entry(*home).or_default().push(*segment);
+        }
+        by_home
+    }
+}
+
+impl BlobStore {
+    /// Reads the marked counters again.
+    pub(super) async fn refresh_live(&self) -> Result<()> {
+        for (home, segments) in self.live.marked() {
+            // Which ones are settled is asked before the read, so that nothing slips in between.
+            let settled: Vec<bool> = segments.iter().map(|id| self.is_settled(*id)).collect();
+            let snapshot = self.catalog.snapshot(home).await?;
+            let values = snapshot.multi_get(segments.iter().map(|id| live_key(*id)).collect()).await?;
+            for ((segment, value), settled) in segments.into_iter().zip(values).zip(settled) {
+                let bytes = value.as_deref().map(count).transpose()?;
+                self.live.set(home, segment, bytes);
+                if settled {
+                    self.live.state.lock().marked.remove(&(home, segment));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// No commit that this process knows of can still add to the segment.
+    fn is_settled(&self, segment: SegmentId) -> bool {
+        let pinned = self.pool.allocator.pin(segment);
+        pinned.is_none_or(|segment| !segment.is_open() && !segment.is_held() && segment.unheld_for() >= GRACE)
+    }
+}
+
+/// A counter's value; below zero is a broken invariant.
+pub(super) fn count(value: &[u8]) -> Result<u64> {
+    let signed = i64::from_le_bytes(fixed(value, "live counter")?);
+    u64::try_from(signed).map_err(|_| crate::Error::Corrupt {
+        what: "live counter".to_owned(),
+        detail: format!("{signed} is below zero"),
+    })
+}

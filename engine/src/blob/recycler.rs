@@ -1,0 +1,125 @@
+//! Frees segments that no row names, keeps them as long as a backup needs them, then recycles their files.
+//!
+//! ```text
+//!   live 0, not open, not held for 30 s ─► fence: one commit in each partition that may have named it
+//!     { Unchanged(counter), counter is 0; Delete(counter) } ─► freed at the newest of those versions
+//!   freed ─► version ≤ hold (or no hold), not pinned ─► `.free`, or removed if there are enough
+//! ```
+//!
+//! The fence makes a commit that was still on its way visible: it changes the counter, and the segment stays. A crash
+//! leaves a `.seg` file without counters, which is freed again when the store is opened, at the version of that moment, so
+//! that a hold never lets go too early.
+
+use super::BlobStore;
+use super::compactor::blocking;
+use super::live::{GRACE, count};
+use super::row::live_key;
+use crate::catalog::{Check, Commit, Durability, Version, Write};
+use crate::id::{PartitionId, SegmentId};
+use crate::pool::segment::Segment;
+use crate::worker::{Progress, Worker};
+use crate::{BoxFuture, Error, Result};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Pause when nothing is freed.
+const REST: Duration = Duration::from_secs(5);
+
+impl BlobStore {
+    /// Frees what is dead; how many segments that were.
+    pub(super) async fn free_dead(&self) -> Result<usize> {
+        let mut freed = 0;
+        for segment in self.pool.allocator.closed() {
+            let unheld = !segment.is_held() && (segment.homes().is_empty() || segment.unheld_for() >= GRACE);
+            if self.live.of(segment.id) == 0 && unheld && !self.is_freed(segment.id) {
+                freed += usize::from(self.free(&segment).await?);
+            }
+        }
+        Ok(freed)
+    }
+
+    async fn free(&self, segment: &Segment) -> Result<bool> {
+        let mut newest = self.catalog.snapshot(PartitionId::ROOT).await?.read_version();
+        let mut homes: BTreeSet<PartitionId> = segment.homes().into_iter().collect();
+        homes.extend(self.live.homes_of(segment.id));
+        for home in homes {
+            self.live.mark(home, segment.id);
+            match self.fence(home, segment.id).await? {
+                Some(version) => newest = newest.max(version),
+                None => return Ok(false),
+            }
+        }
+        self.freed.lock().insert(segment.id, newest);
+        Ok(true)
+    }
+
+    /// Removes a counter that is 0; `None` when it is not, or was just changed.
+    async fn fence(&self, home: PartitionId, segment: SegmentId) -> Result<Option<Version>> {
+        let snapshot = self.catalog.snapshot(home).await?;
+        let value = snapshot.get(live_key(segment)).await?;
+        if value.as_deref().map(count).transpose()?.unwrap_or(0) > 0 {
+            return Ok(None);
+        }
+        let commit = Commit {
+            partition: home,
+            read_version: snapshot.read_version(),
+            checks: vec![Check::Unchanged(live_key(segment))],
+            writes: vec![Write::Delete(live_key(segment))],
+            durability: Durability::Synced,
+            idempotency: None,
+        };
+        match self.catalog.commit(commit).await {
+            Ok(version) => Ok(Some(version)),
+            Err(Error::Conflict { .. } | Error::TooOld { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn is_freed(&self, segment: SegmentId) -> bool {
+        self.freed.lock().contains_key(&segment)
+    }
+
+    /// Freed segments that the hold lets go.
+    fn released(&self) -> Vec<SegmentId> {
+        let hold = *self.hold.lock();
+        let freed = self.freed.lock();
+        freed.iter().filter(|(_, at)| hold.is_none_or(|hold| **at <= hold)).map(|(id, _)| *id).collect()
+    }
+}
+
+/// Worker `recycler`; its unit is segments.
+pub struct Recycler {
+    store: Arc<BlobStore>,
+}
+
+impl Recycler {
+    /// A recycler of this store.
+    pub fn new(store: Arc<BlobStore>) -> Self {
+        Self { store }
+    }
+
+    async fn step(&mut self) -> Result<Progress> {
+        let mut done = 0;
+        for id in self.store.released() {
+            let allocator = Arc::clone(&self.store.pool.allocator);
+            if blocking(move || allocator.recycle(id)).await? {
+                self.store.freed.lock().remove(&id);
+                done += 1;
+            }
+        }
+        let allocator = Arc::clone(&self.store.pool.allocator);
+        blocking(move || allocator.keep_reserve()).await?;
+        Ok(if done > 0 { Progress::More { done } } else { Progress::Idle { rest: REST } })
+    }
+}
+
+impl Worker for Recycler {
+    fn name(&self) -> &'static str {
+        "recycler"
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+        Box::pin(self.step())
+    }
+}

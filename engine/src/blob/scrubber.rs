@@ -1,0 +1,157 @@
+//! Reads every record that a row names and compares its BLAKE3, without any key.
+//!
+//! At most [`BYTES_PER_TICK`] a second, so a terabyte takes about 18 hours. The cursor is a row of the root partition,
+//! written at the end of each tick that did work: a crash repeats a tick. What does not match is logged, counted and left.
+
+use super::compactor::blocking;
+use super::row::{BLOBS, BlobRow, SCRUB_CURSOR};
+use super::{BlobStore, after, fixed};
+use crate::catalog::{Commit, Durability, Scan, Write};
+use crate::id::{BlobId, PartitionId};
+use crate::pool::scan::read_record;
+use crate::worker::{Progress, Worker};
+use crate::{BoxFuture, Error, ErrorKind, Result};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Budget of a tick; one blob may exceed it.
+const BYTES_PER_TICK: u64 = 16 << 20;
+/// Rows of a page.
+const ROWS_PER_PAGE: usize = 64;
+/// Pause between ticks.
+const PACE: Duration = Duration::from_secs(1);
+/// Pause between rounds.
+const REST: Duration = Duration::from_hours(24);
+const CURSOR_VERSION: u8 = 1;
+
+/// Worker `scrubber`; its unit is bytes read.
+pub struct Scrubber {
+    store: Arc<BlobStore>,
+    /// The last blob that was read; loaded at the first tick.
+    cursor: Option<(PartitionId, Option<BlobId>)>,
+}
+
+impl Scrubber {
+    /// A scrubber of this store.
+    pub fn new(store: Arc<BlobStore>) -> Self {
+        Self { store, cursor: None }
+    }
+
+    async fn step(&mut self) -> Result<Progress> {
+        let (home, blob) = match self.cursor {
+            Some(cursor) => cursor,
+            None => self.load().await?,
+        };
+        let mut read = 0;
+        for home in
+            self.store.homes().into_iter().filter(|h| *h >= home).map(|h| (h, blob.filter(|_| h == home)))
+        {
+            let (partition, mut last) = home;
+            while let Some(next) = self.page(partition, last, &mut read).await? {
+                last = Some(next);
+                self.cursor = Some((partition, last));
+                if read >= BYTES_PER_TICK {
+                    self.save(partition, last).await?;
+                    return Ok(Progress::Idle { rest: PACE });
+                }
+            }
+        }
+        self.cursor = Some((PartitionId::ROOT, None));
+        self.save(PartitionId::ROOT, None).await?;
+        Ok(Progress::Idle { rest: REST })
+    }
+
+    /// Some blobs after `last`; the last one read, or `None` at the partition's end.
+    async fn page(&self, home: PartitionId, last: Option<BlobId>, read: &mut u64) -> Result<Option<BlobId>> {
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let start = last.map_or_else(Bytes::new, |blob| after(blob.as_bytes()));
+        let page = snapshot.scan(Scan { start, ..Scan::prefix(BLOBS, &[], ROWS_PER_PAGE) }).await?;
+        let mut reached = None;
+        for (key, value) in page.rows {
+            let blob = BlobId::from_bytes(fixed(&key, "blob row")?);
+            reached = Some(blob);
+            match self.check(blob, &value).await {
+                Ok(bytes) => *read += bytes,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    // The row may have been changed since: only what is still so counts.
+                    if self.store.row(home, blob).await.is_ok_and(|row| row.encode() != value) {
+                        continue;
+                    }
+                    tracing::error!(%error, "scrub found damage");
+                    self.store.damaged_records.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => return Err(error),
+            }
+            if *read >= BYTES_PER_TICK {
+                break;
+            }
+        }
+        Ok(reached)
+    }
+
+    async fn check(&self, blob: BlobId, value: &[u8]) -> Result<u64> {
+        let row = BlobRow::decode(blob, value)?;
+        let mut bytes = 0;
+        for place in row.places {
+            let Some(pin) = self.store.pool.allocator.pin(place.segment) else {
+                let what = super::describe(blob, place.segment, place.offset.into());
+                return Err(Error::Corrupt { what, detail: "the segment is missing".to_owned() });
+            };
+            blocking(move || read_record(&pin, blob, &place)).await?;
+            bytes += place.stored_len();
+        }
+        self.store.scrubbed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(bytes)
+    }
+
+    async fn load(&self) -> Result<(PartitionId, Option<BlobId>)> {
+        let value =
+            self.store.catalog.snapshot(PartitionId::ROOT).await?.get(SCRUB_CURSOR.key(Bytes::new())).await?;
+        let Some(value) = value else { return Ok((PartitionId::ROOT, None)) };
+        match value.split_first() {
+            // An unknown cursor only means to begin again.
+            Some((&CURSOR_VERSION, rest)) if rest.len() == PartitionId::LEN + BlobId::LEN => {
+                let (home, blob) = rest.split_at(PartitionId::LEN);
+                let blob = BlobId::from_bytes(fixed(blob, "scrub cursor")?);
+                Ok((PartitionId::from_bytes(fixed(home, "scrub cursor")?), Some(blob)))
+            }
+            _ => Ok((PartitionId::ROOT, None)),
+        }
+    }
+
+    async fn save(&self, home: PartitionId, blob: Option<BlobId>) -> Result<()> {
+        let key = SCRUB_CURSOR.key(Bytes::new());
+        let write = match blob {
+            Some(blob) => {
+                let mut value = vec![CURSOR_VERSION];
+                value.extend_from_slice(home.as_bytes());
+                value.extend_from_slice(blob.as_bytes());
+                Write::Put(key, value.into())
+            }
+            None => Write::Delete(key),
+        };
+        let read_version = self.store.catalog.snapshot(PartitionId::ROOT).await?.read_version();
+        let commit = Commit {
+            partition: PartitionId::ROOT,
+            read_version,
+            checks: vec![],
+            writes: vec![write],
+            durability: Durability::Relaxed,
+            idempotency: None,
+        };
+        self.store.catalog.commit(commit).await?;
+        Ok(())
+    }
+}
+
+impl Worker for Scrubber {
+    fn name(&self) -> &'static str {
+        "scrubber"
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+        Box::pin(self.step())
+    }
+}

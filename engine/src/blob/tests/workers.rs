@@ -1,0 +1,190 @@
+//! Collection, compaction, recycling, scrubbing.
+
+use super::super::{Compactor, Recycler, Scrubber, share};
+use super::{HOME, World, owned, run};
+use crate::ErrorKind;
+use crate::unit::ByteCount;
+use crate::worker::Worker;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+#[tokio::test]
+async fn the_last_reference_keeps_a_blob_and_its_release_frees_it() {
+    let world = World::new(10).await;
+    let body = world.bytes(10_000);
+    let (blob, key) = world.put(&body, "one").await.unwrap();
+    world.commit(share(blob, &owned("two"))).await.unwrap();
+    world.drop_reference(blob, "one").await;
+    world.settle().await;
+    assert!(world.read(blob, &key, 0..10_000).await.unwrap() == body);
+    assert!(world.store.usage().live.get() > 10_000);
+    world.drop_reference(blob, "two").await;
+    world.settle().await;
+    assert_eq!(world.read(blob, &key, 0..1).await.unwrap_err().kind(), ErrorKind::NotFound);
+    let usage = world.store.usage();
+    assert_eq!((usage.live, usage.collected_blobs), (ByteCount::ZERO, 1));
+}
+
+/// Writes blobs of 100 KB until several segments are closed, and drops all but every `keep`th.
+async fn sparse(world: &World, keep: usize) -> Vec<(crate::id::BlobId, crate::codec::DataKey, Vec<u8>)> {
+    let mut kept = Vec::new();
+    for n in 0..60 {
+        let body = world.bytes(100_000);
+        let (blob, key) = world.put(&body, "owner").await.unwrap();
+        if n % keep == 0 {
+            kept.push((blob, key, body));
+        } else {
+            world.drop_reference(blob, "owner").await;
+        }
+    }
+    kept
+}
+
+#[tokio::test]
+async fn compaction_moves_what_lives_and_recycles_the_rest() {
+    let world = World::new(11).await;
+    let kept = sparse(&world, 4).await;
+    let before = world.segment_files().len();
+    world.settle().await;
+    let after = world.segment_files().len();
+    assert!(after < before, "{before} segment files became {after}");
+    let usage = world.store.usage();
+    assert!(usage.moved_bytes.get() > 0 && usage.free_segments > 1, "{usage:?}");
+    for (blob, key, body) in &kept {
+        assert!(world.read(*blob, key, 0..100_000).await.unwrap() == *body);
+    }
+    let (blob, key) = world.put(b"in a recycled file", "owner").await.unwrap();
+    assert_eq!(world.read(blob, &key, 0..18).await.unwrap(), b"in a recycled file");
+}
+
+#[tokio::test]
+async fn a_reader_finishes_what_it_began_though_its_segments_are_emptied() {
+    let world = World::new(12).await;
+    let body = world.bytes(700_000);
+    let (blob, key) = world.put(&body, "owner").await.unwrap();
+    let mut reader = world.store.read(HOME, blob, &key, 0..700_000);
+    let mut got = reader.next().await.unwrap().unwrap().to_vec();
+    world.drop_reference(blob, "owner").await;
+    sparse(&world, 1000).await;
+    world.settle().await;
+    while let Some(piece) = reader.next().await {
+        got.extend_from_slice(&piece.unwrap());
+    }
+    assert!(got == body);
+    assert_eq!(world.read(blob, &key, 0..1).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_sealed_blob_is_left_alone_until_its_commit() {
+    let mut world = World::new(13).await;
+    let body = world.bytes(100_000);
+    let sealed = world.seal(&body).await.unwrap();
+    sparse(&world, 1000).await;
+    world.settle().await;
+    world.commit(sealed.writes(&owned("late"))).await.unwrap();
+    let (blob, key) = (sealed.id, sealed.key.clone());
+    drop(sealed);
+    world.settle().await;
+    assert!(world.read(blob, &key, 0..100_000).await.unwrap() == body);
+    world.reopen().await.unwrap();
+    world.settle().await;
+    assert!(world.read(blob, &key, 0..100_000).await.unwrap() == body);
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_late_within_the_grace_keeps_its_segment() {
+    let world = World::new(14).await;
+    let body = world.bytes(100_000);
+    let sealed = world.seal(&body).await.unwrap();
+    let (blob, key, writes) = (sealed.id, sealed.key.clone(), sealed.writes(&owned("late")));
+    drop(sealed);
+    sparse(&world, 1000).await;
+    // No time passes: the caller went away, its commit is still on its way.
+    run(&mut Compactor::new(Arc::clone(&world.store))).await;
+    run(&mut Recycler::new(Arc::clone(&world.store))).await;
+    world.commit(writes).await.unwrap();
+    world.settle().await;
+    assert!(world.read(blob, &key, 0..100_000).await.unwrap() == body);
+}
+
+#[tokio::test]
+async fn freed_segments_wait_until_the_hold_passes_their_commit() {
+    let mut world = World::new(15).await;
+    world.store.set_hold(Some(0));
+    sparse(&world, 1000).await;
+    let before = world.segment_files();
+    world.settle().await;
+    let usage = world.store.usage();
+    assert!(usage.freed_segments > 0);
+    let all_there = |now: &[String]| before.iter().all(|id| now.contains(id));
+    assert!(all_there(&world.segment_files()), "nothing that a backup may name is recycled");
+    world.reopen().await.unwrap();
+    world.store.set_hold(Some(0));
+    world.settle().await;
+    assert!(all_there(&world.segment_files()), "nor after a restart");
+    let newest = world.commit_in(crate::id::PartitionId::ROOT, vec![]).await.unwrap();
+    world.store.set_hold(Some(newest.max(world.commit(vec![]).await.unwrap())));
+    world.settle().await;
+    assert!(!all_there(&world.segment_files()));
+}
+
+#[tokio::test]
+async fn groups_share_syncs() {
+    let world = World::new(16).await;
+    let body = world.bytes(5_000);
+    let before = world.store.usage();
+    let sealed = join_all((0..64).map(|_| world.seal(&body))).await;
+    assert!(sealed.iter().all(Result::is_ok));
+    let after = world.store.usage();
+    assert_eq!(after.records - before.records, 64);
+    assert_eq!(after.syncs - before.syncs, after.groups - before.groups, "one sync a group");
+    assert!(after.groups - before.groups <= 64);
+}
+
+#[tokio::test]
+async fn a_record_behind_a_broken_one_is_still_found_and_the_broken_one_is_kept() {
+    let mut world = World::new(17).await;
+    let kept = sparse(&world, 5).await;
+    let place = world.store.locate(HOME, kept[2].0).await.unwrap().remove(0);
+    let path = world.pool_dir.join(format!("{}.seg", place.segment));
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.write_all_at(&[0xFF; 4], place.offset.get()).unwrap();
+    world.reopen().await.unwrap();
+    world.settle().await;
+    assert!(path.exists(), "the segment with the broken frame stays");
+    for (n, (blob, key, body)) in kept.iter().enumerate() {
+        assert!(world.read(*blob, key, 0..100_000).await.unwrap() == *body, "blob {n}: its chunks are whole");
+    }
+}
+
+#[tokio::test]
+async fn scrubbing_finds_damage_without_a_key() {
+    let world = World::new(18).await;
+    let body = world.bytes(300_000);
+    let (blob, _) = world.put(&body, "owner").await.unwrap();
+    world.put(b"untouched", "owner").await.unwrap();
+    let mut scrubber = Scrubber::new(Arc::clone(&world.store));
+    scrubber.tick().await.unwrap();
+    let clean = world.store.usage();
+    assert_eq!(clean.damaged_records, 0);
+    assert!(clean.scrubbed_bytes.get() > 300_000);
+    let place = world.store.locate(HOME, blob).await.unwrap().remove(0);
+    let path = world.pool_dir.join(format!("{}.seg", place.segment));
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(b"flip", place.offset.get() + 1000).unwrap();
+    Scrubber::new(Arc::clone(&world.store)).tick().await.unwrap();
+    assert_eq!(world.store.usage().damaged_records, 1);
+}
+
+#[tokio::test]
+async fn zeros_are_written_ahead_and_counted_apart() {
+    let world = World::new(19).await;
+    run(&mut super::super::Zeroer::new(Arc::clone(&world.store))).await;
+    let usage = world.store.usage();
+    assert_eq!((usage.zeroed_bytes, usage.free_segments), (ByteCount::mib(1), 2));
+    assert_eq!(usage.record_bytes, ByteCount::ZERO);
+    world.put(b"takes the file", "owner").await.unwrap();
+    assert_eq!(world.store.usage().free_segments, 1, "the last one is the compactor's");
+}

@@ -1,0 +1,146 @@
+//! Files without an id: recycled, reserved for the compactor, written with zeros ahead; and what is left of the disk.
+//!
+//! # Invariants
+//! - The last `.free` file is the compactor's: with it, it can empty a segment on a full disk and gain a file back.
+//! - A new file is made only if [`keep_free`](super::PoolOptions::keep_free) stays for the catalog, so that deletes, which are
+//!   commits, still work when writers find no room. The file `reserve` is there for the case that others fill the rest: it
+//!   goes when less than half of that is left and comes back with twice as much.
+
+use super::allocate::Allocator;
+use crate::fault::Point;
+use crate::id::SegmentId;
+use crate::{Error, Result};
+use rustix::fs::FallocateFlags;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+/// `.free` files that are kept; more are removed.
+const FREE_MAX: usize = 8;
+/// Bytes of one write of zeros.
+const ZEROS: usize = 1 << 20;
+/// A file of zeros is made ahead only with room for this many more.
+const ZERO_HEADROOM_FILES: u64 = 8;
+
+/// A `.new` file that is being written with zeros.
+pub(crate) struct ZeroFile {
+    file: File,
+    path: PathBuf,
+    id: SegmentId,
+    written: u64,
+}
+
+impl Allocator {
+    /// Files ready to be taken.
+    pub(crate) fn free_count(&self) -> usize {
+        self.free.lock().len()
+    }
+
+    /// Bytes that the file system has left for this process.
+    pub(crate) fn available(&self) -> Result<u64> {
+        let dir = &self.options.dir;
+        let stat = rustix::fs::statvfs(dir).map_err(|e| Error::io("inspect", dir, e.into()))?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    /// Turns the file of a freed segment into a `.free` one, or removes it where there are enough; `false` while it is
+    /// pinned.
+    pub(crate) fn recycle(&self, id: SegmentId) -> Result<bool> {
+        let Some(segment) = self.remove_unpinned(id) else { return Ok(false) };
+        let usable = segment.capacity == self.options.segment_bytes.get() && !segment.has_failed();
+        if usable && self.free_count() < FREE_MAX {
+            let path = self.options.dir.join(format!("{id}.free"));
+            std::fs::rename(&segment.path, &path).map_err(|e| Error::io("rename", &segment.path, e))?;
+            self.sync_dir()?;
+            self.free.lock().push_back(path);
+        } else {
+            std::fs::remove_file(&segment.path).map_err(|e| Error::io("remove", &segment.path, e))?;
+            self.sync_dir()?;
+        }
+        self.full.store(false, Ordering::Release);
+        Ok(true)
+    }
+
+    /// Makes the compactor's file and the catalog's reserve if they are missing and there is room, and gives the latter
+    /// up when there is none.
+    pub(crate) fn keep_reserve(&self) -> Result<()> {
+        let capacity = self.options.segment_bytes.get();
+        if self.free_count() == 0 && self.has_room(capacity)? {
+            let id = SegmentId::random(&*self.options.entropy);
+            let made = self.allocate_new(id, capacity)?;
+            self.publish_free(id, &made)?;
+        }
+        let keep = self.options.keep_free.get();
+        let reserve = self.options.dir.join("reserve");
+        let there = reserve.exists();
+        let available = self.available()?;
+        if there && available < keep / 2 {
+            tracing::warn!("the disk is full: the reserve for deletes is given up");
+            std::fs::remove_file(&reserve).map_err(|e| Error::io("remove", &reserve, e))?;
+        } else if !there && keep > 0 && available >= keep.saturating_mul(2) {
+            let file = File::create(&reserve).map_err(|e| Error::io("create", &reserve, e))?;
+            rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, keep)
+                .map_err(|e| Error::io("allocate", &reserve, e.into()))?;
+        }
+        if self.is_full() && self.has_room(capacity)? {
+            self.full.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_room(&self, bytes: u64) -> Result<bool> {
+        Ok(self.available()? >= bytes + self.options.keep_free.get())
+    }
+
+    fn publish_free(&self, id: SegmentId, from: &std::path::Path) -> Result<()> {
+        let path = self.options.dir.join(format!("{id}.free"));
+        std::fs::rename(from, &path).map_err(|e| Error::io("rename", from, e))?;
+        self.sync_dir()?;
+        self.free.lock().push_back(path);
+        Ok(())
+    }
+
+    /// The small lane has no file ahead, and there is plenty of room.
+    pub(crate) fn wants_zeroed(&self) -> bool {
+        let ahead = self.options.segment_bytes.get().saturating_mul(ZERO_HEADROOM_FILES);
+        self.free_count() == 1 && self.has_room(ahead).unwrap_or(false)
+    }
+
+    /// Begins a file of zeros.
+    pub(crate) fn begin_zero_file(&self) -> Result<ZeroFile> {
+        let id = SegmentId::random(&*self.options.entropy);
+        let path = self.options.dir.join(format!("{id}.new"));
+        let made = self
+            .options
+            .faults
+            .check(Point::SegmentAllocate)
+            .and_then(|()| OpenOptions::new().write(true).create_new(true).open(&path));
+        let file = made.map_err(|e| Error::io("create", &path, e))?;
+        Ok(ZeroFile { file, path, id, written: 0 })
+    }
+
+    /// Writes up to `budget` more zeros; gives the file back until it is complete.
+    pub(crate) fn fill_zero_file(&self, mut zero: ZeroFile, budget: u64) -> Result<(Option<ZeroFile>, u64)> {
+        let capacity = self.options.segment_bytes.get();
+        let zeros = vec![0; ZEROS];
+        let mut done = 0;
+        while done < budget && zero.written < capacity {
+            let len = (capacity - zero.written).min(ZEROS as u64);
+            let piece = &zeros[..usize::try_from(len).unwrap_or(ZEROS)];
+            if let Err(source) = zero.file.write_all_at(piece, zero.written) {
+                drop(std::fs::remove_file(&zero.path));
+                return Err(Error::io("write zeros to", &zero.path, source));
+            }
+            zero.written += len;
+            done += len;
+        }
+        self.counts.zeroed_bytes.fetch_add(done, Ordering::Relaxed);
+        zero.file.sync_data().map_err(|e| Error::io("sync", &zero.path, e))?;
+        if zero.written < capacity {
+            return Ok((Some(zero), done));
+        }
+        self.publish_free(zero.id, &zero.path)?;
+        Ok((None, done))
+    }
+}

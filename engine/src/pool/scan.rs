@@ -1,0 +1,99 @@
+//! Walks the frames of a segment and reads whole records, verified by their BLAKE3.
+
+use super::frame::{FRAME_ALIGN, FRAME_BYTES, Frame, record_len};
+use super::header::HEADER_BYTES;
+use super::segment::Segment;
+use crate::blob::describe;
+use crate::blob::row::RecordAt;
+use crate::fault::Point;
+use crate::id::BlobId;
+use crate::{Error, Result};
+use std::os::unix::fs::FileExt;
+
+/// Bytes read at once while looking for frames.
+const WINDOW_BYTES: usize = 256 << 10;
+
+/// A walk through a segment, resumable.
+pub(crate) struct FrameWalk {
+    position: u64,
+}
+
+impl FrameWalk {
+    /// From the first frame on.
+    pub(crate) const fn new() -> Self {
+        Self { position: HEADER_BYTES as u64 }
+    }
+
+    /// The next frames of this segment's own generation, until they hold `budget` bytes; none at the end of the file.
+    /// Where no frame is (padding, what a crash tore, a flipped bit) the walk goes on at the next possible place.
+    pub(crate) fn next(&mut self, segment: &Segment, budget: u64) -> Result<Vec<(u64, Frame)>> {
+        let mut frames = Vec::new();
+        let mut window = Vec::new();
+        let mut window_at = 0_u64;
+        let mut taken = 0;
+        while taken < budget {
+            let have = (window_at + window.len() as u64).saturating_sub(self.position);
+            if self.position < window_at || have < FRAME_BYTES as u64 {
+                window_at = self.position;
+                window = read_up_to(segment, window_at, WINDOW_BYTES)?;
+                if window.len() < FRAME_BYTES {
+                    break;
+                }
+            }
+            let at = usize::try_from(self.position - window_at).unwrap_or(usize::MAX);
+            if !Frame::may_start(&window[at..]) {
+                self.position += FRAME_ALIGN as u64;
+                continue;
+            }
+            match Frame::decode(&window[at..], "record") {
+                Ok(frame) if frame.generation == segment.id => {
+                    frames.push((self.position, frame));
+                    let len = record_len(frame.payload_len as usize) as u64;
+                    taken += len;
+                    self.position += len;
+                }
+                Err(newer @ Error::Newer { .. }) => return Err(newer),
+                _ => self.position += FRAME_ALIGN as u64,
+            }
+        }
+        Ok(frames)
+    }
+}
+
+fn read_up_to(segment: &Segment, offset: u64, len: usize) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    let mut filled = 0;
+    while filled < len {
+        let read = segment
+            .faults
+            .check(Point::SegmentRead)
+            .and_then(|()| segment.file.read_at(&mut bytes[filled..], offset + filled as u64));
+        match read {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(Error::io("read segment", &segment.path, source)),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Reads a record and verifies it without any key. The bytes keep room for a frame in front, as a draft has it.
+pub(crate) fn read_record(segment: &Segment, blob: BlobId, at: &RecordAt) -> Result<(Frame, Vec<u8>)> {
+    let what = || describe(blob, at.segment, at.offset.into());
+    let corrupt = |detail: &str| Error::Corrupt { what: what(), detail: detail.to_owned() };
+    let len = FRAME_BYTES + at.payload_len as usize;
+    let bytes = read_up_to(segment, at.offset.into(), len)?;
+    if bytes.len() < len {
+        return Err(corrupt("the segment file ends early"));
+    }
+    let frame = Frame::decode(&bytes, &what())?;
+    if frame.generation != at.segment || frame.blob != blob || frame.payload_len != at.payload_len {
+        return Err(corrupt("the frame is another record's"));
+    }
+    if blake3::hash(&bytes[FRAME_BYTES..]) != frame.hash {
+        return Err(corrupt("BLAKE3 does not match"));
+    }
+    Ok((frame, bytes))
+}
