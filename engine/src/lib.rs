@@ -6,10 +6,12 @@
 //!   catalog   ordered rows in partitions, snapshots and optimistic commits
 //!   blob      immutable bytes of one upload: writer, reader, references, collector, scrub
 //!   pool      named homes of blobs: segment files with group sync
+//!   backup    catalog and keys, sealed, somewhere else; and back
 //!   codec     data keys, AES-256-GCM chunks, record framing, checksums
 //!   clock · entropy · fault · worker      what comes in from outside, so that tests own it
 //! ```
 
+pub mod backup;
 pub mod blob;
 pub mod catalog;
 pub mod clock;

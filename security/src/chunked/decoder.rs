@@ -38,8 +38,13 @@ enum State {
     AfterData,
     /// Before the line end behind the last chunk, where no trailers are due.
     AfterLast,
-    /// In the trailers, of which so many bytes have been read.
-    Trailers { read: usize },
+    /// In the trailers.
+    Trailers {
+        /// Bytes of them so far.
+        read: usize,
+        /// The last line ended in LF alone: an empty line may complete its end.
+        bare: bool,
+    },
     /// Behind the end.
     Done,
     /// Refused; whatever follows is refused for the same reason.
@@ -64,6 +69,8 @@ pub struct Decoder {
     trailer: bool,
     declared: Vec<HeaderName>,
     trailers: HeaderMap,
+    /// As their signature covers them: `name:value\n` each, in the order of the wire.
+    canonical_trailers: Vec<u8>,
     /// Of the declared decoded length, so many bytes are still to come.
     left: u64,
     /// A chunk shorter than the minimum has been: it must have been the last.
@@ -113,6 +120,7 @@ impl Decoder {
             }),
             declared,
             trailers: HeaderMap::new(),
+            canonical_trailers: Vec::new(),
             left: decoded_length.get(),
             short: false,
             line: Vec::new(),
@@ -162,17 +170,20 @@ impl Decoder {
                     expect_empty(&line)?;
                     return Ok(self.end());
                 }
-                State::Trailers { read } => {
+                State::Trailers { read, bare } => {
                     let room = MAX_TRAILER_BYTES.saturating_sub(read);
                     let line =
-                        self.take_line(input, room).map_err(|_| ChunkError::Trailer("too long or torn"))?;
-                    let Some(line) = line else { return Ok(Event::NeedMore) };
-                    if line.is_empty() {
+                        self.take_any_line(input, room).map_err(|_| ChunkError::Trailer("too long"))?;
+                    let Some((line, ends_bare)) = line else { return Ok(Event::NeedMore) };
+                    if !line.is_empty() {
+                        self.on_trailer(&line)?;
+                    } else if ends_bare {
+                        return Err(ChunkError::Trailer("an empty line does not end in CR LF"));
+                    } else if !bare {
                         self.check_trailers()?;
                         return Ok(self.end());
                     }
-                    self.on_trailer(&line)?;
-                    self.state = State::Trailers { read: read + line.len() + 2 };
+                    self.state = State::Trailers { read: read + line.len() + 2, bare: ends_bare };
                 }
                 State::Done if input.is_empty() => return Ok(Event::NeedMore),
                 State::Done => return Err(ChunkError::Malformed("bytes follow its end")),
@@ -183,6 +194,18 @@ impl Decoder {
 
     /// A line that ends in CR LF, without them; `None` when the input ends before it does.
     fn take_line(&mut self, input: &mut Bytes, limit: usize) -> Result<Option<Vec<u8>>, ChunkError> {
+        match self.take_any_line(input, limit)? {
+            Some((_, true)) => Err(ChunkError::Malformed("a line does not end in CR LF")),
+            line => Ok(line.map(|(line, _)| line)),
+        }
+    }
+
+    /// A line without its end, and whether that was LF alone.
+    fn take_any_line(
+        &mut self,
+        input: &mut Bytes,
+        limit: usize,
+    ) -> Result<Option<(Vec<u8>, bool)>, ChunkError> {
         let room = limit.saturating_sub(self.line.len());
         let end = input.iter().take(room).position(|byte| *byte == b'\n');
         let taken = end.map_or(input.len().min(room), |at| at + 1);
@@ -194,11 +217,12 @@ impl Decoder {
             return Ok(None);
         }
         let mut line = std::mem::take(&mut self.line);
-        if !line.ends_with(b"\r\n") {
-            return Err(ChunkError::Malformed("a line does not end in CR LF"));
+        line.pop();
+        let bare = line.last() != Some(&b'\r');
+        if !bare {
+            line.pop();
         }
-        line.truncate(line.len() - 2);
-        Ok(Some(line))
+        Ok(Some((line, bare)))
     }
 
     fn on_head(&mut self, line: &[u8]) -> Result<State, ChunkError> {
@@ -230,7 +254,7 @@ impl Decoder {
             return Err(ChunkError::Incomplete);
         }
         self.verify_chunk()?;
-        Ok(if self.trailer { State::Trailers { read: 0 } } else { State::AfterLast })
+        Ok(if self.trailer { State::Trailers { read: 0, bare: false } } else { State::AfterLast })
     }
 
     fn on_data(&mut self, left: u64, input: &mut Bytes) -> Result<Bytes, ChunkError> {
@@ -277,6 +301,9 @@ impl Decoder {
         if !self.declared.contains(&name) {
             return Err(ChunkError::Trailer("a line was not declared in x-amz-trailer"));
         }
+        for part in [name.as_str().as_bytes(), b":", value, b"\n"] {
+            self.canonical_trailers.extend_from_slice(part);
+        }
         let value =
             HeaderValue::from_bytes(value).map_err(|_| ChunkError::Trailer("a value is unreadable"))?;
         match self.trailers.insert(name, value) {
@@ -291,16 +318,7 @@ impl Decoder {
         }
         let Some(verifier) = &mut self.verifier else { return Ok(()) };
         let claimed = verifier.trailer_claimed.ok_or(ChunkError::Trailer("it is not signed"))?;
-        let mut sorted: Vec<_> = self.trailers.iter().collect();
-        sorted.sort_unstable_by_key(|(name, _)| name.as_str());
-        let mut canonical = Vec::new();
-        for (name, value) in sorted {
-            canonical.extend_from_slice(name.as_str().as_bytes());
-            canonical.push(b':');
-            canonical.extend_from_slice(value.as_bytes());
-            canonical.push(b'\n');
-        }
-        if verifier.chain.trailers(&canonical).matches(&claimed) {
+        if verifier.chain.trailers(&self.canonical_trailers).matches(&claimed) {
             Ok(())
         } else {
             Err(ChunkError::Signature)

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   HEX-SIZE[;chunk-signature=64 HEX]\r\n  data  \r\n     …  the last chunk has size 0
-//!   [name:value\r\n …  [x-amz-trailer-signature:64 HEX\r\n]]  \r\n
+//!   [name:value\r\n …  [x-amz-trailer-signature:64 HEX\r\n]]  \r\n        AWS's documentation and minio-go end
+//!                                                                      the values with \n …\n\r\n: taken too
 //!
 //!   push(bytes) ─► Data(bytes)* ─► End { trailers }        each chunk's SHA-256 and the signature before it sign it
 //! ```

@@ -23,8 +23,6 @@ pub enum AuthCode {
     InvalidToken,
     /// A path or query that is not percent-encoded text.
     InvalidUri,
-    /// A required header is missing.
-    MissingSecurityHeader,
     /// More than the allowed skew between the client's clock and ours.
     RequestTimeTooSkewed,
     /// Signed with another secret, or changed on the way.
@@ -45,7 +43,6 @@ impl AuthCode {
             Self::InvalidRequest => "InvalidRequest",
             Self::InvalidToken => "InvalidToken",
             Self::InvalidUri => "InvalidURI",
-            Self::MissingSecurityHeader => "MissingSecurityHeader",
             Self::RequestTimeTooSkewed => "RequestTimeTooSkewed",
             Self::SignatureDoesNotMatch => "SignatureDoesNotMatch",
             Self::XAmzContentSha256Mismatch => "XAmzContentSHA256Mismatch",

@@ -185,7 +185,8 @@ fn broken_framing_is_refused_with_the_right_code() {
             "5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:x\r\nx-amz-checksum-crc32c:x\r\n\r\n",
             "MalformedTrailerError",
         ),
-        ("5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:x\n\r\n", "MalformedTrailerError"),
+        ("5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:x\n\n", "MalformedTrailerError"),
+        ("5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:x\n\r\n", "IncompleteBody"),
         ("5\r\nhello\r\n0\r\nx amz:x\r\n\r\n", "MalformedTrailerError"),
     ] {
         for piece in [1, 7, 100_000] {
@@ -219,6 +220,21 @@ fn a_signed_body_needs_every_signature() {
         decode(decoder(Mode::SignedTrailer, 5), late.as_bytes(), || 50),
         Err(ChunkError::Trailer(_))
     ));
+}
+
+#[test]
+fn trailers_that_end_as_in_the_aws_documentation_are_taken() {
+    for mode in [Mode::SignedTrailer, Mode::UnsignedTrailer] {
+        let body = String::from_utf8(encode(mode, b"hello", 9000)).unwrap();
+        // `name:value LF CR LF`, then the signature's line or the empty one.
+        let documented = body.replace("sOO8/Q==\r\n", "sOO8/Q==\n\r\n");
+        assert_ne!(documented, body);
+        for piece in [1, 2, 1000] {
+            let (data, trailers) = decode(decoder(mode, 5), documented.as_bytes(), || piece).unwrap();
+            assert_eq!(data, b"hello");
+            assert_eq!(trailers[CHECKSUM.0], CHECKSUM.1);
+        }
+    }
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(crate) enum Task {
     Test(Vec<String>),
     /// Run one area's full counts.
     Soak(String),
+    /// Measure one area; further words go to its program.
+    Bench(Vec<String>),
     /// Check what a reviewer would otherwise repeat.
     Tidy,
     /// Print exports for the use of plain cargo.
@@ -34,6 +36,8 @@ tasks:
   test [STAGE...]   everything that CI runs, or only the named stages:
                     fmt tidy clippy deny docs unit build e2e crash
   soak AREA         the full counts of one area (without AREA: list the areas)
+  bench AREA ...    measure an area (without AREA: list the areas); further words go to its
+                    program, `bench s3 --help` names them
   tidy              style as a test: sizes, headers, layers, names, promises
   env               print exports so that plain cargo links the same RocksDB:
                     eval \"$(cargo xtask env)\"
@@ -51,6 +55,11 @@ about 10 minutes of two cores, 4 of them for RocksDB, once per machine.
 /// Reads the arguments after the program's name.
 pub(crate) fn parse(arguments: &[String]) -> Result<Task> {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["bench", rest @ ..] = words.as_slice()
+        && rest.first() != Some(&"--help")
+    {
+        return Ok(Task::Bench(rest.iter().map(ToString::to_string).collect()));
+    }
     if words.iter().any(|word| matches!(*word, "--help" | "-h")) {
         return Ok(Task::Help);
     }
@@ -87,6 +96,8 @@ mod tests {
         assert_eq!(parsed("test").unwrap(), Task::Test(vec![]));
         assert_eq!(parsed("test fmt unit").unwrap(), Task::Test(vec!["fmt".into(), "unit".into()]));
         assert_eq!(parsed("soak crash").unwrap(), Task::Soak("crash".into()));
+        assert_eq!(parsed("bench s3 --help").unwrap(), Task::Bench(vec!["s3".into(), "--help".into()]));
+        assert_eq!(parsed("bench --help").unwrap(), Task::Help);
         assert_eq!(parsed("tidy").unwrap(), Task::Tidy);
         assert_eq!(parsed("env").unwrap(), Task::Env);
     }

@@ -1,4 +1,4 @@
-//! cargo xtask: build, demo, test, soak, tidy, env.
+//! cargo xtask: build, demo, test, soak, bench, tidy, env.
 //!
 //! ```text
 //!   command   the command line, parsed purely
@@ -7,11 +7,13 @@
 //!   demo      the newcomer's first run
 //!   stages    what CI runs: fmt, tidy, clippy, deny, docs, unit, build, e2e, crash
 //!   soak      the full counts of what is random
+//!   bench     the measurements
 //!   tidy      style as a test
 //! ```
 //!
 //! It depends on nothing of ours and on little of others, so that it compiles in seconds on a machine that has only Rust.
 
+mod bench;
 mod cache;
 mod command;
 mod compile;
@@ -62,6 +64,7 @@ fn run(task: Task) -> Result<ExitCode> {
             return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Task::Soak(area) => soak::run(&workspace, &area)?,
+        Task::Bench(words) => bench::run(&workspace, &words)?,
         Task::Tidy => tidy::run(&workspace)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -1,0 +1,187 @@
+//! Writing a base: checkpoint, upload what the target lacks, then the manifest.
+//!
+//! ```text
+//!   checkpoint (hard links) ─► hash each file ─► seal + put those the target lacks ─► manifest ─► prune
+//! ```
+//!
+//! A crash at any point leaves a checkpoint directory and staging files, which the next run removes, and at the target
+//! files without a manifest, which the next prune removes. A base exists from the moment its manifest does.
+
+use super::manifest::{Attachment, FileEntry, Manifest, Name, file_name};
+use super::target::blocking;
+use super::{Backup, staging};
+use crate::catalog::Version;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Bases kept at the target: the newest, and the one before it in case the newest turns out damaged.
+const BASES_KEPT: usize = 2;
+
+/// What this directory knows of the bases it wrote, so that prune can tell which files they need without being able to open
+/// their manifests.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Index {
+    bases: Vec<IndexedBase>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct IndexedBase {
+    version: Version,
+    hashes: BTreeSet<String>,
+}
+
+impl Index {
+    fn load(path: &Path) -> Result<Self> {
+        match fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| Error::Corrupt {
+                what: path.display().to_string(),
+                detail: error.to_string(),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(Error::io("read", path, error)),
+        }
+    }
+
+    fn store(&self, path: &Path) -> Result<()> {
+        let bytes = serde_json::to_vec(self).map_err(|error| Error::Invalid(error.to_string()))?;
+        staging::replace(path, &bytes)
+    }
+}
+
+impl Backup {
+    /// Writes one complete base and answers its version. Beside traffic; only one runs at a time.
+    pub async fn write_base(&self) -> Result<Version> {
+        let _one_at_a_time = self.base_running.lock().await;
+        let checkpoint = staging::Directory::fresh(self.dir.join("checkpoint"))?;
+        let catalog = self.catalog.clone();
+        let path = checkpoint.path().to_owned();
+        let version = blocking(move || catalog.checkpoint(&path)).await?;
+        let known: BTreeSet<String> = self.target.list("file/").await?.into_iter().collect();
+        let mut files = Vec::new();
+        for path in listing(checkpoint.path())? {
+            files.push(self.put_file(checkpoint.path(), &path, &known).await?);
+        }
+        let attachments = self.attachments()?;
+        let manifest = Manifest::new(version, self.clock.now(), files, attachments);
+        // The index first: a base that prune does not know of could lose its files.
+        let mut index = Index::load(&self.index_path())?;
+        let hashes = manifest.files.iter().map(|file| file.blake3.clone()).collect();
+        index.bases.push(IndexedBase { version, hashes });
+        index.store(&self.index_path())?;
+        self.put_sealed(&self.life.base_name(version), &manifest.encode()?).await?;
+        tracing::info!(version, files = manifest.files.len(), target = %self.target.describe(), "backup base complete");
+        self.progress.based(version, self.clock.now());
+        self.prune(index).await?;
+        Ok(version)
+    }
+
+    fn index_path(&self) -> PathBuf {
+        self.dir.join("bases.json")
+    }
+
+    /// Uploads one file of the checkpoint unless the target has its content.
+    async fn put_file(&self, root: &Path, path: &Path, known: &BTreeSet<String>) -> Result<FileEntry> {
+        let name = path
+            .strip_prefix(root)
+            .ok()
+            .and_then(Path::to_str)
+            .ok_or_else(|| Error::Invalid(format!("back up {}: not a plain name", path.display())))?;
+        let from = path.to_owned();
+        let (hash, bytes) = blocking(move || hash_file(&from)).await?;
+        let entry = FileEntry { name: name.to_owned(), blake3: hash, bytes };
+        let target_name = file_name(&entry.blake3);
+        if !known.contains(&target_name) {
+            let sealed = staging::File::new(&self.dir);
+            let (from, to, recipient) = (path.to_owned(), sealed.path().to_owned(), self.recipient.clone());
+            blocking(move || {
+                let mut source = fs::File::open(&from).map_err(|error| Error::io("open", &from, error))?;
+                let file = fs::File::create(&to).map_err(|error| Error::io("create", &to, error))?;
+                let seal = || -> io::Result<()> {
+                    let mut writer = recipient.seal(io::BufWriter::new(file))?;
+                    io::copy(&mut source, &mut writer)?;
+                    writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+                    Ok(())
+                };
+                seal().map_err(|error| Error::io("seal into", &to, error))
+            })
+            .await?;
+            self.put(&target_name, sealed.path()).await?;
+        }
+        Ok(entry)
+    }
+
+    fn attachments(&self) -> Result<Vec<Attachment>> {
+        use std::os::unix::fs::PermissionsExt;
+        let mut attachments = Vec::new();
+        for name in &self.attached {
+            let path = self.root.join(name);
+            match fs::read(&path) {
+                Ok(hex) => {
+                    let meta = fs::metadata(&path).map_err(|error| Error::io("stat", &path, error))?;
+                    attachments.push(Attachment {
+                        name: name.clone(),
+                        mode: meta.permissions().mode() & 0o777,
+                        hex,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io("read", path, error)),
+            }
+        }
+        Ok(attachments)
+    }
+
+    /// Removes bases beyond those kept, log chunks that no kept base needs, and files that no base names. Only what this
+    /// life wrote: earlier lives are left to their owner.
+    async fn prune(&self, mut index: Index) -> Result<()> {
+        let surplus = index.bases.len().saturating_sub(BASES_KEPT);
+        let gone: Vec<IndexedBase> = index.bases.drain(..surplus).collect();
+        let Some(oldest) = index.bases.first().map(|base| base.version) else { return Ok(()) };
+        for base in &gone {
+            self.target.delete(&self.life.base_name(base.version)).await?;
+        }
+        for name in self.target.list(&self.life.log_prefix()).await? {
+            if let Some(Name::Log(_, chunk)) = Name::parse(&name)
+                && chunk.last <= oldest
+            {
+                self.target.delete(&name).await?;
+            }
+        }
+        let kept: BTreeSet<&String> = index.bases.iter().flat_map(|base| &base.hashes).collect();
+        let dropped: BTreeSet<&String> = gone.iter().flat_map(|base| &base.hashes).collect();
+        for hash in dropped.difference(&kept) {
+            self.target.delete(&file_name(hash)).await?;
+        }
+        index.store(&self.index_path())
+    }
+}
+
+/// All files below `dir`, sorted.
+fn listing(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).map_err(|error| Error::io("list", &dir, error))? {
+            let path = entry.map_err(|error| Error::io("list", &dir, error))?.path();
+            if path.is_dir() { dirs.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn hash_file(path: &Path) -> Result<(String, u64)> {
+    let mut file = fs::File::open(path).map_err(|error| Error::io("open", path, error))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buffer).map_err(|error| Error::io("read", path, error))? {
+            0 => return Ok((hasher.finalize().to_hex().to_string(), hasher.count())),
+            n => hasher.update(&buffer[..n]),
+        };
+    }
+}

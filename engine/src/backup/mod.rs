@@ -1,0 +1,144 @@
+//! Backup of catalog and keys to another disk or endpoint, and recovery of a lost system disk.
+//!
+//! ```text
+//!   catalog ──checkpoint──► base  ─┐
+//!      └──────commit log──► chunks ┴─ sealed to the recovery key ─► target ──recover──► a new system disk + the old pools
+//! ```
+//!
+//! Bodies are not in a backup: they stay in the pools, and [`BackupWorker`]'s hold keeps the pools from recycling what the
+//! newest complete backup (base plus contiguous log) still names.
+//!
+//! # Invariants
+//! - A base exists once its manifest does; a chunk once it is there whole. Both are durable at the target before they count.
+//! - Nothing that a running appliance holds can open what it ships.
+//! - The hold never passes a version that the target does not have.
+//!
+//! # Limits
+//! Chunks of up to 8 MiB, about one a second; two bases kept; one base at a time.
+//!
+//! # After a crash
+//! At the target files that no manifest names, pruned later; here staging files, removed at the next start.
+
+mod base;
+mod manifest;
+mod progress;
+mod recover;
+mod seal;
+mod ship;
+mod staging;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use progress::Status;
+pub use recover::{Recovered, recover};
+pub use seal::{Recipient, RecoveryKey};
+pub use ship::{BaseWorker, LogWorker};
+#[doc(hidden)]
+pub use target::conformance;
+pub use target::{DirectoryTarget, Target};
+
+use crate::catalog::RocksCatalog;
+use crate::clock::Clock;
+use crate::entropy::Entropy;
+use crate::fault::{Faults, Point};
+use crate::{Error, Result};
+use manifest::Life;
+use progress::Progress;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a [`Backup`] is made of.
+pub struct Parts {
+    /// The data directory, whose `attached` files go into every base.
+    pub root: PathBuf,
+    /// Names of the small files of the data directory that a recovered appliance needs: marker, master key, credentials.
+    pub attached: Vec<String>,
+    /// What is backed up.
+    pub catalog: Arc<RocksCatalog>,
+    /// Where to.
+    pub target: Arc<dyn Target>,
+    /// Public half of the recovery key.
+    pub recipient: Recipient,
+    /// Time between two bases.
+    pub base_every: Duration,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Names a new life.
+    pub entropy: Arc<dyn Entropy>,
+    /// Injected faults.
+    pub faults: Arc<Faults>,
+}
+
+/// The backup of one appliance to one target.
+pub struct Backup {
+    root: PathBuf,
+    /// `root`/backup: staging, index.
+    dir: PathBuf,
+    attached: Vec<String>,
+    catalog: Arc<RocksCatalog>,
+    target: Arc<dyn Target>,
+    recipient: Recipient,
+    life: Life,
+    base_every: Duration,
+    clock: Arc<dyn Clock>,
+    faults: Arc<Faults>,
+    progress: Progress,
+    base_running: tokio::sync::Mutex<()>,
+}
+
+impl Backup {
+    /// Takes up where the last process of this life stopped, by what the target lists.
+    pub async fn open(parts: Parts) -> Result<Arc<Self>> {
+        let dir = parts.root.join("backup");
+        fs::create_dir_all(&dir).map_err(|error| Error::io("create", &dir, error))?;
+        staging::sweep(&dir)?;
+        let life = if let Some(life) = Life::load(&dir.join("life"))? {
+            life
+        } else {
+            let newest = Life::newest(&parts.target.list("lives/").await?);
+            let life = Life::new(parts.clock.now(), newest.as_ref(), parts.entropy.as_ref());
+            life.store(&dir.join("life"))?;
+            life
+        };
+        let progress = Progress::from_target(parts.target.as_ref(), &life).await?;
+        Ok(Arc::new(Self {
+            root: parts.root,
+            dir,
+            attached: parts.attached,
+            catalog: parts.catalog,
+            target: parts.target,
+            recipient: parts.recipient,
+            life,
+            base_every: parts.base_every,
+            clock: parts.clock,
+            faults: parts.faults,
+            progress,
+            base_running: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// How far the backup is behind, for `status`.
+    pub fn status(&self) -> Status {
+        self.progress.status(self.target.describe(), self.catalog.synced(), self.clock.now())
+    }
+
+    async fn put(&self, name: &str, file: &Path) -> Result<()> {
+        self.faults.check(Point::BackupWrite).map_err(|error| Error::io("write", name, error))?;
+        self.target.put(name, file).await
+    }
+
+    async fn put_sealed(&self, name: &str, plain: &[u8]) -> Result<()> {
+        use std::io::Write;
+        let sealed = staging::File::new(&self.dir);
+        let seal = || -> std::io::Result<()> {
+            let mut writer = self.recipient.seal(fs::File::create(sealed.path())?)?;
+            writer.write_all(plain)?;
+            writer.finish().map(drop)
+        };
+        seal().map_err(|error| Error::io("seal into", sealed.path(), error))?;
+        self.put(name, sealed.path()).await
+    }
+}

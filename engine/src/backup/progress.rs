@@ -1,0 +1,157 @@
+//! How far a backup has come.
+
+use super::manifest::{ChunkName, Life, Name};
+use super::target::Target;
+use crate::Result;
+use crate::catalog::Version;
+use crate::clock::Timestamp;
+use parking_lot::Mutex;
+use serde::Serialize;
+
+/// What `status` shows of the backup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// Where it goes.
+    pub target: String,
+    /// Version of the newest complete base; absent before the first.
+    pub base_version: Option<Version>,
+    /// When this process completed a base last, milliseconds since 1970.
+    pub base_completed_at_ms: Option<Timestamp>,
+    /// Newest version that a recovery would bring back.
+    pub shipped_version: Version,
+    /// Commits that a loss of the system disk would lose now.
+    pub lag_commits: u64,
+    /// Since when there has been something unshipped, in milliseconds; 0 when nothing is.
+    pub lag_ms: u64,
+    /// The last failure, if the newest attempt failed.
+    pub error: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    base: Option<Version>,
+    base_at: Option<Timestamp>,
+    wanted: bool,
+    shipped: Version,
+    caught_up_at: Option<Timestamp>,
+    error: Option<String>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Progress(Mutex<State>);
+
+impl Progress {
+    /// From the names at the target: the newest base of this life, and how far the chunks behind it reach without a gap.
+    pub(super) async fn from_target(target: &dyn Target, life: &Life) -> Result<Self> {
+        let bases = target.list(&life.base_prefix()).await?;
+        let base = bases.iter().filter_map(|name| match Name::parse(name) {
+            Some(Name::Base(_, version)) => Some(version),
+            _ => None,
+        });
+        let base = base.max();
+        let logs = target.list(&life.log_prefix()).await?;
+        let chunks = logs.iter().filter_map(|name| match Name::parse(name) {
+            Some(Name::Log(_, chunk)) => Some(chunk),
+            _ => None,
+        });
+        let shipped =
+            base.map_or(0, |base| contiguous(base, chunks).last().map_or(base, |chunk| chunk.last.max(base)));
+        Ok(Self(Mutex::new(State { base, shipped, ..State::default() })))
+    }
+
+    pub(super) fn has_base(&self) -> bool {
+        self.0.lock().base.is_some()
+    }
+
+    /// A base is due when there is none, when somebody asked, when this process has made none yet, and on schedule.
+    pub(super) fn base_due(&self, now: Timestamp, every: std::time::Duration) -> bool {
+        let state = self.0.lock();
+        state.base.is_none() || state.wanted || state.base_at.is_none_or(|at| now.since(at) >= every)
+    }
+
+    pub(super) fn base_wanted(&self) {
+        self.0.lock().wanted = true;
+    }
+
+    pub(super) fn shipped(&self) -> Version {
+        self.0.lock().shipped
+    }
+
+    pub(super) fn based(&self, version: Version, now: Timestamp) {
+        let mut state = self.0.lock();
+        state.base = Some(version);
+        state.base_at = Some(now);
+        state.wanted = false;
+        state.shipped = state.shipped.max(version);
+        state.error = None;
+    }
+
+    pub(super) fn advanced(&self, version: Version) {
+        let mut state = self.0.lock();
+        state.shipped = state.shipped.max(version);
+        state.error = None;
+    }
+
+    pub(super) fn caught_up(&self, now: Timestamp) {
+        self.0.lock().caught_up_at = Some(now);
+    }
+
+    pub(super) fn failed(&self, error: &crate::Error) {
+        self.0.lock().error = Some(error.to_string());
+    }
+
+    pub(super) fn status(&self, target: String, committed: Version, now: Timestamp) -> Status {
+        let state = self.0.lock();
+        let lag_commits = committed.saturating_sub(state.shipped);
+        let waiting = state.caught_up_at.filter(|_| lag_commits > 0);
+        Status {
+            target,
+            base_version: state.base,
+            base_completed_at_ms: state.base_at,
+            shipped_version: state.shipped,
+            lag_commits,
+            lag_ms: waiting
+                .map_or(0, |since| u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX)),
+            error: state.error.clone(),
+        }
+    }
+}
+
+/// The chunks behind `base`, in order, up to the first gap; those that lie wholly before it are left out.
+pub(super) fn contiguous(base: Version, chunks: impl Iterator<Item = ChunkName>) -> Vec<ChunkName> {
+    let mut sorted: Vec<ChunkName> = chunks.filter(|chunk| chunk.last > base).collect();
+    sorted.sort();
+    let mut reached = base;
+    let mut line = Vec::new();
+    for chunk in sorted {
+        if chunk.first > reached + 1 {
+            break;
+        }
+        if chunk.last > reached {
+            reached = chunk.last;
+            line.push(chunk);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChunkName, contiguous};
+
+    #[test]
+    fn chunks_count_up_to_the_first_gap() {
+        let chunk = |(first, last)| ChunkName { first, last };
+        for (base, chunks, reached) in [
+            (5, vec![], 5),
+            (5, vec![(1, 3), (4, 6), (7, 9)], 9),
+            (5, vec![(7, 9)], 5),
+            (5, vec![(6, 6), (8, 9)], 6),
+            (5, vec![(6, 8), (6, 7), (9, 9)], 9),
+            (0, vec![(9, 9), (1, 8)], 9),
+        ] {
+            let line = contiguous(base, chunks.iter().copied().map(chunk));
+            assert_eq!(line.last().map_or(base, |chunk| chunk.last), reached, "{base} {chunks:?}");
+        }
+    }
+}

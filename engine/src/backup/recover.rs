@@ -1,0 +1,176 @@
+//! Rebuilding a lost system disk from a backup.
+//!
+//! ```text
+//!   newest life with a base ─► its newest base ─► verify every file ─► contiguous chunks ─► attachments, the marker last
+//! ```
+//!
+//! The directory is not an appliance until the marker is there, so a crash leaves something that `recover` can be started
+//! over on, and that a server refuses. Bodies are not touched: they are in the pools.
+
+use super::manifest::{Attachment, ChunkName, Life, Manifest, Name, file_name};
+use super::progress::contiguous;
+use super::target::{Target, blocking};
+use super::{RecoveryKey, staging};
+use crate::catalog::{self, RocksCatalog, Version};
+use crate::clock::Timestamp;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// What a recovery brought back, kept as `recovered.json` in the data directory: whatever depends on state that the lost
+/// commits may have changed (locks above all) consults it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovered {
+    /// When.
+    pub at_ms: Timestamp,
+    /// The base.
+    pub base_version: Version,
+    /// When the base was taken.
+    pub base_taken_at_ms: Timestamp,
+    /// The newest commit brought back. Everything after it is lost: all that was acknowledged later than its shipping.
+    pub version: Version,
+    /// Chunks that were there but could not be used, because one before them is missing.
+    pub chunks_beyond_gap: u64,
+}
+
+/// Rebuilds a data directory at `root`, which must not hold an appliance. `marker` names the attachment that makes a directory
+/// an appliance; it is written last.
+pub async fn recover(
+    target: &dyn Target,
+    key: RecoveryKey,
+    root: &Path,
+    marker: &str,
+    options: catalog::Options,
+) -> Result<Recovered> {
+    if root.join(marker).exists() {
+        return Err(Error::Invalid(format!(
+            "recover into {}: an appliance is there already",
+            root.display()
+        )));
+    }
+    fs::create_dir_all(root).map_err(|error| Error::io("create", root, error))?;
+    let scratch = staging::Directory::fresh(root.join("recovering"))?;
+    fs::create_dir(scratch.path()).map_err(|error| Error::io("create", scratch.path(), error))?;
+    let download = Download { target, key: &key, sealed: scratch.path().join("sealed") };
+
+    let (life, base) = newest_base(target).await?;
+    let name = life.base_name(base);
+    let manifest = Manifest::decode(&name, &download.bytes(&name).await?)?;
+
+    let catalog = staging::Directory::fresh(root.join("catalog"))?;
+    fs::create_dir(catalog.path()).map_err(|error| Error::io("create", catalog.path(), error))?;
+    for file in &manifest.files {
+        download.file(&file_name(&file.blake3), &catalog.path().join(&file.name), &file.blake3).await?;
+    }
+    let at_ms = options.clock.now();
+    let chunks = log_chunks(target, &life).await?;
+    let reachable = contiguous(manifest.version, chunks.iter().copied());
+    let path = catalog.path().to_owned();
+    let opened = blocking(move || RocksCatalog::open(path, options)).await?;
+    let mut reached = manifest.version;
+    for chunk in &reachable {
+        reached = opened.apply_log(download.bytes(&life.log_name(chunk)).await?.into()).await?;
+    }
+    blocking(move || {
+        opened.close();
+        Ok(())
+    })
+    .await?;
+    let recovered = Recovered {
+        at_ms,
+        base_version: manifest.version,
+        base_taken_at_ms: manifest.taken_at_ms,
+        version: reached,
+        chunks_beyond_gap: chunks.iter().filter(|chunk| chunk.last > reached).count() as u64,
+    };
+    catalog.keep();
+    let json = serde_json::to_vec_pretty(&recovered).map_err(|error| Error::Invalid(error.to_string()))?;
+    staging::replace(&root.join("recovered.json"), &json)?;
+    let (last, others): (Vec<&Attachment>, _) =
+        manifest.attachments.iter().partition(|file| file.name == marker);
+    for attachment in others.into_iter().chain(last) {
+        attach(root, attachment)?;
+    }
+    Ok(recovered)
+}
+
+fn attach(root: &Path, attachment: &Attachment) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let path = root.join(&attachment.name);
+    staging::replace(&path, &attachment.hex)?;
+    let mode = fs::Permissions::from_mode(attachment.mode & 0o700);
+    fs::set_permissions(&path, mode).map_err(|error| Error::io("set the mode of", path, error))
+}
+
+async fn newest_base(target: &dyn Target) -> Result<(Life, Version)> {
+    let names = target.list("lives/").await?;
+    let bases = names.iter().filter_map(|name| match Name::parse(name) {
+        Some(Name::Base(life, version)) => Some((life, version)),
+        _ => None,
+    });
+    bases.max().ok_or_else(|| Error::NotFound { what: "complete backup in", id: target.describe() })
+}
+
+async fn log_chunks(target: &dyn Target, life: &Life) -> Result<Vec<ChunkName>> {
+    let names = target.list(&life.log_prefix()).await?;
+    Ok(names
+        .iter()
+        .filter_map(|name| match Name::parse(name) {
+            Some(Name::Log(_, chunk)) => Some(chunk),
+            _ => None,
+        })
+        .collect())
+}
+
+/// Fetches and opens sealed files, one at a time.
+struct Download<'a> {
+    target: &'a dyn Target,
+    key: &'a RecoveryKey,
+    sealed: std::path::PathBuf,
+}
+
+impl Download<'_> {
+    async fn open(&self, name: &str) -> Result<impl Read + use<>> {
+        self.target.get(name, &self.sealed).await?;
+        let file = fs::File::open(&self.sealed).map_err(|error| Error::io("open", &self.sealed, error))?;
+        self.key.open(name, io::BufReader::new(file))
+    }
+
+    async fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open(name).await?.read_to_end(&mut bytes).map_err(|error| damaged(name, &error))?;
+        Ok(bytes)
+    }
+
+    async fn file(&self, name: &str, to: &Path, hash: &str) -> Result<()> {
+        let mut source = self.open(name).await?;
+        let parent = to.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
+        let mut output = fs::File::create_new(to).map_err(|error| Error::io("create", to, error))?;
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            let n = source.read(&mut buffer).map_err(|error| damaged(name, &error))?;
+            if n == 0 {
+                break;
+            }
+            hasher.update(&buffer[..n]);
+            output.write_all(&buffer[..n]).map_err(|error| Error::io("write", to, error))?;
+        }
+        output.sync_all().map_err(|error| Error::io("sync", to, error))?;
+        if hasher.finalize().to_hex().as_str() == hash {
+            Ok(())
+        } else {
+            Err(Error::Corrupt {
+                what: format!("backup file {name}"),
+                detail: "its content has another hash".into(),
+            })
+        }
+    }
+}
+
+fn damaged(name: &str, error: &io::Error) -> Error {
+    Error::Corrupt { what: format!("backup file {name}"), detail: error.to_string() }
+}

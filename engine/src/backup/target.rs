@@ -1,0 +1,206 @@
+//! Where a backup goes: a directory (another disk, a network mount) here, an S3 endpoint in the gateway.
+
+use crate::{BoxFuture, Error, Result};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// A place that keeps named immutable files, somewhere that does not burn down with the system disk.
+///
+/// Names are relative, `/`-separated, made of `[0-9a-z./-]`. Every implementation passes [`conformance`].
+pub trait Target: Send + Sync {
+    /// What to call it in messages and `status`.
+    fn describe(&self) -> String;
+    /// Stores a copy of `file` under `name`, whole or not at all; durable when it answers. An existing file of that name is
+    /// replaced.
+    fn put<'a>(&'a self, name: &'a str, file: &'a Path) -> BoxFuture<'a, Result<()>>;
+    /// Copies what is stored under `name` to the local path `to`. `NotFound` when there is none.
+    fn get<'a>(&'a self, name: &'a str, to: &'a Path) -> BoxFuture<'a, Result<()>>;
+    /// All names that start with `prefix`, sorted.
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>>>;
+    /// Removes a name; one that does not exist is no error.
+    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
+}
+
+/// A directory. Files appear by rename after a sync, and the directory is synced before the answer.
+#[derive(Clone, Debug)]
+pub struct DirectoryTarget {
+    root: PathBuf,
+}
+
+impl DirectoryTarget {
+    /// Files below `root`, which is created (0700) when it is not there.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        create_private(&root)?;
+        Ok(Self { root })
+    }
+
+    /// Refuses every name that could leave the root.
+    fn path(&self, name: &str) -> Result<PathBuf> {
+        let plain =
+            !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        if plain {
+            Ok(self.root.join(name))
+        } else {
+            Err(Error::Invalid(format!("use backup file name {name:?}")))
+        }
+    }
+}
+
+/// `mkdir -p`, each new level 0700 and synced into its parent.
+fn create_private(dir: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        create_private(parent)?;
+    }
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => sync_dir(dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::io("create", dir, error)),
+    }
+}
+
+fn sync_dir(dir: &Path) -> Result<()> {
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
+}
+
+/// Copies, syncs, renames, syncs the directory.
+fn install(from: &Path, to: &Path) -> Result<()> {
+    let parent = to.parent().unwrap_or(Path::new("."));
+    create_private(parent)?;
+    let partial = to.with_extension("partial");
+    fs::copy(from, &partial).map_err(|error| Error::io("write", &partial, error))?;
+    fs::File::open(&partial)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io("sync", &partial, error))?;
+    fs::rename(&partial, to).map_err(|error| Error::io("rename", &partial, error))?;
+    sync_dir(parent)
+}
+
+fn collect(root: &Path, dir: &Path, prefix: &str, names: &mut Vec<String>) -> Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::io("list", dir, error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(|error| Error::io("list", dir, error))?.path();
+        if path.is_dir() {
+            collect(root, &path, prefix, names)?;
+        } else if path.extension().is_none_or(|extension| extension != "partial") {
+            let name = path.strip_prefix(root).ok().and_then(Path::to_str).map(str::to_owned);
+            names.extend(name.filter(|name| name.starts_with(prefix)));
+        }
+    }
+    Ok(())
+}
+
+/// Runs `work` where blocking is allowed.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
+}
+
+impl Target for DirectoryTarget {
+    fn describe(&self) -> String {
+        format!("directory {}", self.root.display())
+    }
+
+    fn put<'a>(&'a self, name: &'a str, file: &'a Path) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (from, to) = (file.to_owned(), self.path(name)?);
+            blocking(move || install(&from, &to)).await
+        })
+    }
+
+    fn get<'a>(&'a self, name: &'a str, to: &'a Path) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (from, to, id) = (self.path(name)?, to.to_owned(), name.to_owned());
+            blocking(move || match fs::copy(&from, &to) {
+                Ok(_) => Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && !from.exists() => {
+                    Err(Error::NotFound { what: "backup file", id })
+                }
+                Err(error) => Err(Error::io("copy", from, error)),
+            })
+            .await
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>>> {
+        Box::pin(async move {
+            let (root, prefix) = (self.root.clone(), prefix.to_owned());
+            blocking(move || {
+                let mut names = Vec::new();
+                collect(&root, &root, &prefix, &mut names)?;
+                names.sort();
+                Ok(names)
+            })
+            .await
+        })
+    }
+
+    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let path = self.path(name)?;
+            blocking(move || match fs::remove_file(&path) {
+                Ok(()) => Ok(()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+                Err(error) => Err(Error::io("delete", path, error)),
+            })
+            .await
+        })
+    }
+}
+
+/// What every [`Target`] does alike; `scratch` is a local directory for the files that go to and fro.
+#[doc(hidden)]
+pub async fn conformance(target: &dyn Target, scratch: &Path) -> Result<()> {
+    let write = |name: &str, bytes: &[u8]| {
+        let path = scratch.join(name);
+        fs::write(&path, bytes).map_err(|error| Error::io("write", &path, error)).map(|()| path)
+    };
+    let read = |path: &Path| fs::read(path).map_err(|error| Error::io("read", path, error));
+    let back = scratch.join("back");
+
+    assert!(
+        matches!(target.get("log/none.age", &back).await, Err(Error::NotFound { .. })),
+        "a missing name is NotFound"
+    );
+    target.delete("log/none.age").await?;
+    let one = write("one", b"one")?;
+    let two = write("two", &vec![2; 9 << 20])?;
+    target.put("log/b.age", &one).await?;
+    target.put("log/a.age", &two).await?;
+    target.put("base/c.age", &one).await?;
+    assert_eq!(target.list("log/").await?, ["log/a.age", "log/b.age"]);
+    assert_eq!(target.list("nothing/").await?, Vec::<String>::new());
+    target.get("log/a.age", &back).await?;
+    assert!(read(&back)? == read(&two)?, "bytes come back as they went");
+    target.put("log/a.age", &one).await?;
+    target.get("log/a.age", &back).await?;
+    assert_eq!(read(&back)?, b"one", "a second put replaces");
+    target.delete("log/a.age").await?;
+    assert_eq!(target.list("log/").await?, ["log/b.age"]);
+    for bad in ["", "/etc/passwd", "../up", "a/../../b"] {
+        assert!(matches!(target.put(bad, &one).await, Err(Error::Invalid(_))), "name {bad:?} is refused");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DirectoryTarget, conformance};
+
+    #[tokio::test]
+    async fn directory_conforms() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let target = DirectoryTarget::open(dir.path().join("deep/er")).unwrap();
+        conformance(&target, scratch.path()).await.unwrap();
+    }
+}

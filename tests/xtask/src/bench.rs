@@ -1,0 +1,28 @@
+//! `cargo xtask bench AREA`: the measurements whose figures docs/benchmarks.md publishes. Never a timed test.
+
+use crate::error::{Error, Result};
+use crate::workspace::Workspace;
+use crate::{compile, process, say};
+
+/// All areas.
+const AREAS: [(&str, &str); 1] =
+    [("s3", "requests per second and server CPU of the S3 door, beside a bare hyper server in the same run")];
+
+/// Runs one area; what follows it on the command line goes to its program. Lists the areas when none is named.
+pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
+    let Some((area, rest)) = words.split_first() else {
+        for (name, what) in AREAS {
+            say::result(&format!("{name:12} {what}\n"));
+        }
+        return Ok(());
+    };
+    if !AREAS.iter().any(|(name, _)| name == area) {
+        return Err(Error::Usage(format!("`{area}` is not an area: `cargo xtask bench` lists them")));
+    }
+    let library = compile::prepare(workspace)?;
+    compile::release(workspace, &library)?;
+    let mut cargo = compile::cargo(workspace, &library);
+    cargo.env("FIRN_BIN", workspace.firn());
+    cargo.args(["run", "--locked", "--quiet", "--release", "--package", "load", "--", "run"]);
+    process::run(cargo.args(rest))
+}
