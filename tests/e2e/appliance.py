@@ -90,6 +90,7 @@ class Appliance:
             AWS_REGION="us-east-1",
             AWS_DEFAULT_REGION="us-east-1",
             AWS_ENDPOINT_URL=self.endpoint,
+            S3_ENDPOINT_URL=self.endpoint,  # the name that s5cmd reads
             AWS_EC2_METADATA_DISABLED="true",
             AWS_CONFIG_FILE=os.devnull,
             AWS_SHARED_CREDENTIALS_FILE=os.devnull,
