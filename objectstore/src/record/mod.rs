@@ -6,6 +6,8 @@ mod fields;
 mod manifest;
 mod object;
 mod queue;
+#[cfg(test)]
+mod tests;
 mod upload;
 
 pub(crate) use bucket::{BucketRow, BucketState, ConfigRow};

@@ -2,5 +2,9 @@
 
 mod basics;
 mod copy;
+mod crash;
+pub(crate) mod dice;
+mod model;
 mod multipart;
+mod races;
 mod versions;

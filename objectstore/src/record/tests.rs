@@ -1,0 +1,178 @@
+//! Golden bytes: docs/formats/objectstore-rows.md. Old ones stay for ever.
+
+use super::{
+    BucketRow, BucketState, CompletedRow, ConfigRow, Content, Extent, ForeignRow, IntentRow, ManifestEntry,
+    ManifestGarbage, ManifestPage, ObjectRow, PartRow, Stored, UploadGarbage, UploadRow, UsedParts,
+};
+use crate::id::{ManifestId, OwnerId};
+use crate::{
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, ObjectChecksum, StorageClass, VersionId,
+    VersionName, Versioning,
+};
+use bytes::Bytes;
+use engine::Error;
+use engine::catalog::record::Record;
+use engine::clock::Timestamp;
+use engine::codec::DataKey;
+use engine::id::{BlobId, PartitionId};
+use std::collections::BTreeMap;
+
+const HOME: PartitionId = PartitionId::from_bytes([0x11; 8]);
+const BLOB: BlobId = BlobId::from_bytes([0x22; 16]);
+const OWNER: OwnerId = OwnerId::from_bytes([0x33; 16]);
+const MANIFEST: ManifestId = ManifestId::from_bytes([0x44; 16]);
+const AT: Timestamp = Timestamp::from_millis(0x0102_0304);
+
+fn sum() -> ChecksumValue {
+    ChecksumValue::from_slice(ChecksumAlgorithm::Crc32, &[1, 2, 3, 4]).unwrap()
+}
+
+fn extent(content: Content) -> Extent {
+    Extent { owner: OWNER, content, offset: 5, length: 6 }
+}
+
+fn metadata() -> Metadata {
+    let mut metadata = Metadata::default();
+    metadata.system.content_type = Some("text/plain".into());
+    metadata.system.website_redirect = Some("/x".into());
+    metadata.user.insert("a".into(), "1".into());
+    metadata
+}
+
+fn object() -> ObjectRow {
+    let checksum = ObjectChecksum { value: sum(), kind: ChecksumType::Composite, parts: 2 };
+    let content = Content::Manifest { home: HOME, manifest: MANIFEST, depth: 1 };
+    let etag = ETag::of_parts([9; 16], 2);
+    let stored = Stored::new(extent(content), etag, StorageClass::Glacier, Some(checksum), 2);
+    ObjectRow {
+        version: VersionId { order: 7, salt: 8 },
+        null: false,
+        modified: AT,
+        noncurrent_since: Some(AT),
+        stored: Some(stored.with_metadata(metadata())),
+        sealed: Bytes::from_static(b"sealed"),
+    }
+}
+
+fn marker() -> ObjectRow {
+    ObjectRow { null: true, noncurrent_since: None, stored: None, ..object() }
+}
+
+fn page() -> ManifestPage {
+    let content = [Content::Empty, Content::Inline { blob: BLOB }, Content::Blob { home: HOME, blob: BLOB }];
+    let entries = (1..).zip(content).map(|(number, content)| {
+        let entry = ManifestEntry { number, checksum: Some(sum()), extent: extent(content) };
+        (entry, DataKey::from_bytes([0x66; 32]))
+    });
+    ManifestPage::seal(&DataKey::from_bytes([0x55; 32]), MANIFEST, 3, entries.collect()).unwrap()
+}
+
+fn part() -> PartRow {
+    PartRow {
+        modified: AT,
+        md5: [9; 16],
+        checksum: Some(sum()),
+        extent: extent(Content::Blob { home: HOME, blob: BLOB }),
+        sealed: Bytes::from_static(b"sealed"),
+    }
+}
+
+fn upload() -> UploadRow {
+    UploadRow {
+        initiated: AT,
+        class: StorageClass::StandardIa,
+        checksum: ChecksumAlgorithm::Sha256,
+        checksum_type: ChecksumType::Composite,
+        named: true,
+        metadata: metadata(),
+    }
+}
+
+fn completed() -> CompletedRow {
+    CompletedRow {
+        at: AT,
+        key: "k".into(),
+        parts: [7; 32],
+        etag: ETag::of_parts([9; 16], 2),
+        checksum: Some(ObjectChecksum::full(sum())),
+        version: Some(VersionName::Id(VersionId { order: 7, salt: 8 })),
+        size: 10,
+    }
+}
+
+fn golden() -> BTreeMap<&'static str, &'static str> {
+    include_str!("golden.txt").lines().filter_map(|line| line.split_once(' ')).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+}
+
+fn check<R: Record + PartialEq + std::fmt::Debug>(name: &str, record: &R) {
+    let bytes = record.to_bytes();
+    let hex = bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    assert_eq!(golden().get(name).copied().unwrap_or_default(), hex, "golden bytes of {name}");
+    assert_eq!(R::from_bytes(&unhex(&hex)).unwrap(), *record);
+    let mut newer = bytes.to_vec();
+    newer[0] = R::VERSION + 1;
+    assert!(matches!(R::from_bytes(&newer), Err(Error::Newer { .. })), "{name}");
+    for cut in 0..bytes.len() {
+        assert!(matches!(R::from_bytes(&bytes[..cut]), Err(Error::Corrupt { .. })), "{name} cut at {cut}");
+    }
+    // Whatever a changed byte means, it is not the same record, and reading it ends without a panic.
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.to_vec();
+        flipped[at] ^= 0x40;
+        assert!(R::from_bytes(&flipped).ok().is_none_or(|other| other != *record), "{name} byte {at}");
+    }
+}
+
+#[test]
+fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
+    let account = [0, 0, 0, 0, 0, 0, 1, 2];
+    check("bucket", &BucketRow { partition: HOME, state: BucketState::Active, created: AT, account });
+    check("config", &ConfigRow { versioning: Versioning::Suspended });
+    check("object", &object());
+    check("marker", &marker());
+    check("part", &part());
+    check("upload", &upload());
+    check("page", &page());
+    check("completed", &completed());
+    check("foreign", &ForeignRow { content: Content::Blob { home: HOME, blob: BLOB } });
+    let content = Content::Manifest { home: HOME, manifest: MANIFEST, depth: 2 };
+    check("intent", &IntentRow { content, destination: HOME, created: AT });
+    check("draft", &ManifestGarbage::Draft);
+    check("dropped", &ManifestGarbage::Dropped);
+    let mut used = UsedParts::default();
+    used.insert(1);
+    used.insert(9);
+    check("garbage", &UploadGarbage { used });
+}
+
+#[test]
+fn a_page_opens_only_as_it_was_sealed() {
+    let key = DataKey::from_bytes([0x55; 32]);
+    let opened = page().open(&key, MANIFEST, 3).unwrap();
+    assert_eq!(opened.len(), 3);
+    assert!(opened.iter().all(|(_, key)| *key.as_bytes() == [0x66; 32]));
+    page().open(&key, MANIFEST, 4).unwrap_err();
+    page().open(&key, ManifestId::from_bytes([0; 16]), 3).unwrap_err();
+    page().open(&DataKey::from_bytes([0; 32]), MANIFEST, 3).unwrap_err();
+    let bytes = page().to_bytes();
+    for at in 0..bytes.len() {
+        let mut flipped = bytes.to_vec();
+        flipped[at] ^= 1;
+        let opened = ManifestPage::from_bytes(&flipped).and_then(|page| page.open(&key, MANIFEST, 3));
+        assert!(opened.is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn used_parts_are_a_set() {
+    let mut used = UsedParts::default();
+    for number in [1, 8, 10_000] {
+        used.insert(number);
+    }
+    let found: Vec<u16> = (0..=10_001).filter(|number| used.contains(*number)).collect();
+    assert_eq!(found, [1, 8, 10_000]);
+}

@@ -1,0 +1,118 @@
+//! Racing writers: of conditional writes exactly one wins.
+
+use super::dice::seeds;
+use crate::world::{World, bytes, key};
+use crate::{
+    CompleteRequest, DeleteRequest, ETagMatch, Error, PutRequest, VersionSelector, Versioning,
+    WriteConditions,
+};
+use std::sync::Arc;
+
+const WRITERS: u64 = 64;
+
+fn create_only() -> WriteConditions {
+    WriteConditions { if_none_match: Some(ETagMatch::Any), ..WriteConditions::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_racing_creations_exactly_one_wins() {
+    let world = Arc::new(World::new(40).await);
+    let name = world.create("race", Versioning::Off).await;
+    for round in seeds(30) {
+        let at = format!("k{round}");
+        let writers = (0..WRITERS).map(|writer| {
+            let (world, name, at) = (Arc::clone(&world), name.clone(), at.clone());
+            tokio::spawn(async move {
+                let conditions = create_only();
+                let request = PutRequest { conditions, ..PutRequest::new(name, key(&at)) };
+                world.put_with(request, bytes(writer, 100)).await.map(|_| writer)
+            })
+        });
+        let mut winners = Vec::new();
+        for writer in writers.collect::<Vec<_>>() {
+            match writer.await.unwrap() {
+                Ok(writer) => winners.push(writer),
+                Err(error) => assert!(matches!(error, Error::PreconditionFailed { .. }), "{error}"),
+            }
+        }
+        assert_eq!(winners.len(), 1, "round {round}");
+        assert_eq!(world.get(&name, &at).await.unwrap(), bytes(winners[0], 100));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_racing_swaps_deletes_and_completions_exactly_one_wins() {
+    let world = Arc::new(World::new(41).await);
+    let name = world.create("race", Versioning::Enabled).await;
+    for round in seeds(10) {
+        let first = world.put(&name, "k", bytes(round, 50)).await;
+        let swap = WriteConditions {
+            if_match: Some(ETagMatch::OneOf(vec![first.etag])),
+            ..WriteConditions::default()
+        };
+        let racers = (0..WRITERS).map(|writer| {
+            let (world, name, conditions) = (Arc::clone(&world), name.clone(), swap.clone());
+            tokio::spawn(async move {
+                match writer % 3 {
+                    0 => {
+                        let request = PutRequest { conditions, ..PutRequest::new(name, key("k")) };
+                        world.put_with(request, bytes(1_000 + writer, 60)).await.map(|_| ())
+                    }
+                    1 => {
+                        let version = VersionSelector::Latest;
+                        let request = DeleteRequest { bucket: name, key: key("k"), version, conditions };
+                        world.store.delete(request).await.map(|_| ())
+                    }
+                    _ => {
+                        let upload = world.begin(&name, "k").await;
+                        let part = world.part(&name, "k", upload, 1, bytes(2_000 + writer, 70)).await?;
+                        let request = CompleteRequest {
+                            bucket: name,
+                            key: key("k"),
+                            upload,
+                            parts: vec![part],
+                            checksum: None,
+                            checksum_parts: None,
+                            checksum_type: None,
+                            size: None,
+                            conditions,
+                        };
+                        world.store.complete_upload(request).await.map(|_| ())
+                    }
+                }
+            })
+        });
+        let mut winners = 0;
+        for racer in racers.collect::<Vec<_>>() {
+            match racer.await.unwrap() {
+                Ok(()) => winners += 1,
+                Err(Error::PreconditionFailed { .. } | Error::NoSuchKey { .. }) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(winners, 1, "round {round}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_bucket_is_not_deleted_under_a_writer() {
+    let world = Arc::new(World::new(42).await);
+    for round in seeds(30) {
+        let name = world.create(&format!("bucket-{round}"), Versioning::Off).await;
+        let writer = {
+            let (world, name) = (Arc::clone(&world), name.clone());
+            tokio::spawn(async move { world.put_with(PutRequest::new(name, key("k")), "v").await })
+        };
+        let deleted = world.store.delete_bucket(&name).await;
+        let written = writer.await.unwrap();
+        match (deleted, written) {
+            (Ok(()), Err(Error::NoSuchBucket)) => {
+                assert!(matches!(world.get(&name, "k").await, Err(Error::NoSuchBucket)));
+            }
+            (Err(Error::BucketNotEmpty), Ok(_)) => {
+                assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"v");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
