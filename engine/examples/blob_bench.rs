@@ -19,6 +19,7 @@ use engine::id::{BlobId, PartitionId};
 use engine::unit::ByteCount;
 use engine::worker::{Progress, Worker};
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -27,6 +28,8 @@ use std::time::Duration;
 
 const HOME: PartitionId = PartitionId::from_bytes(*b"bench   ");
 const BODY: usize = 16 << 20;
+/// Uploads at a time in the churn: one alone pays for a whole page of padding each.
+const WRITERS: usize = 16;
 
 fn main() {
     let base = std::env::args().nth(1).map_or_else(std::env::temp_dir, Into::into);
@@ -39,10 +42,10 @@ fn main() {
                 run(worker).await;
             }
         }
+        compaction(&dir.join("b")).await;
         bench.small_writes().await;
         bench.large_writes().await;
         bench.large_reads(&dir).await;
-        compaction(&dir.join("b")).await;
         std::fs::remove_dir_all(&dir).unwrap();
     });
 }
@@ -218,7 +221,7 @@ fn per_group(before: &Usage, after: &Usage) -> String {
     )
 }
 
-/// Uniform churn of 16 KiB bodies over segments of 4 MiB, the workers run between batches.
+/// Uniform churn of 16 KiB bodies over segments of 4 MiB by 16 writers; the workers run between batches.
 async fn compaction(dir: &Path) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
     let bench = Bench::open(dir, ByteCount::mib(4), clock.clone()).await;
@@ -226,22 +229,24 @@ async fn compaction(dir: &Path) {
     let body = Bytes::from(vec![9; 16 << 10]);
     let blobs = 4_000_usize;
     let mut held = Vec::new();
-    for _ in 0..blobs {
-        let sealed = write(&bench.store, &body).await;
-        bench.commit(sealed.writes(&owner)).await;
-        held.push(sealed.id);
+    for _ in 0..blobs / WRITERS {
+        for sealed in join_all((0..WRITERS).map(|_| write(&bench.store, &body))).await {
+            bench.commit(sealed.writes(&owner)).await;
+            held.push(sealed.id);
+        }
     }
     let (mut at_steady, mut steady) = (bench.store.usage(), 0);
     for round in 0..60 {
-        for _ in 0..blobs / 10 {
-            let mut dice = [0; 8];
-            SystemEntropy.fill(&mut dice);
-            let slot = usize::try_from(u64::from_le_bytes(dice) % blobs as u64).unwrap();
-            let sealed = write(&bench.store, &body).await;
-            let mut writes = sealed.writes(&owner);
-            writes.extend(release(held[slot], &owner));
-            bench.commit(writes).await;
-            held[slot] = sealed.id;
+        for _ in 0..blobs / 10 / WRITERS {
+            for sealed in join_all((0..WRITERS).map(|_| write(&bench.store, &body))).await {
+                let mut dice = [0; 8];
+                SystemEntropy.fill(&mut dice);
+                let slot = usize::try_from(u64::from_le_bytes(dice) % blobs as u64).unwrap();
+                let mut writes = sealed.writes(&owner);
+                writes.extend(release(held[slot], &owner));
+                bench.commit(writes).await;
+                held[slot] = sealed.id;
+            }
         }
         clock.advance(Duration::from_mins(1));
         run(Box::new(Collector::new(Arc::clone(&bench.store)))).await;
