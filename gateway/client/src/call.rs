@@ -199,6 +199,12 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
     Error::Service(Box::new(ServiceError { operation, status, code, message, request_id }))
 }
 
+/// An error answer that is not S3's XML.
+pub(crate) fn service_error_of(operation: &'static str, status: u16, message: String) -> Error {
+    let code = code_of_status(operation, status).to_owned();
+    Error::Service(Box::new(ServiceError { operation, status, code, message, request_id: String::new() }))
+}
+
 /// A header's text, when it is there and readable.
 pub(crate) fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())

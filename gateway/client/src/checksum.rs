@@ -63,14 +63,16 @@ pub fn multipart_etag<'a>(parts: impl IntoIterator<Item = &'a str>) -> Option<St
 
 /// A running MD5.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RunningMd5(Md5);
+pub struct RunningMd5(Md5);
 
 impl RunningMd5 {
-    pub(crate) fn update(&mut self, bytes: &[u8]) {
+    /// Takes more bytes in.
+    pub fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    pub(crate) fn etag(self) -> String {
+    /// The MD5 in hexadecimal, as a plain ETag is.
+    pub fn etag(self) -> String {
         hex(&self.0.finalize())
     }
 }

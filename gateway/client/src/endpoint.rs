@@ -68,6 +68,14 @@ impl Endpoint {
         self.scheme == Scheme::HTTPS
     }
 
+    /// The URL of a path that is encoded already.
+    pub(crate) fn plain_uri(&self, path: &str, query: &str) -> Result<Uri> {
+        let joint = if query.is_empty() { "" } else { "?" };
+        format!("{self}{path}{joint}{query}")
+            .parse()
+            .map_err(|error| Error::Invalid(format!("build the request's URL: {error}")))
+    }
+
     /// The URL of a bucket or key, or of the service itself, with an already encoded query.
     pub(crate) fn uri(&self, bucket: Option<&str>, key: Option<&str>, query: &str) -> Result<Uri> {
         let mut authority = self.authority.clone();

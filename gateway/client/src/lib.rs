@@ -15,6 +15,7 @@
 //!
 //! docs/adr/0004 says why it is neither aws-sdk-s3 nor `object_store`.
 
+mod admin;
 mod bucket;
 mod call;
 mod checksum;
@@ -30,8 +31,9 @@ mod settings;
 mod transport;
 mod xml;
 
+pub use admin::Admin;
 pub use bucket::{Bucket, Versioning};
-pub use checksum::{Crc64, md5_etag, multipart_etag};
+pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
 pub use endpoint::{Endpoint, Style};
 pub use error::{Error, ErrorKind, Result, ServiceError};

@@ -1,3 +1,80 @@
 //! The firn binary: configuration, wiring, command line.
+//!
+//! ```text
+//!   argv ─► cli (clap) ─► verbs ─► client ─► any S3 endpoint, or an appliance's admin door
+//!                 └─ server ─► appliance (engine + security + objectstore) ─► web
+//!   verbs ─► report ─► people or JSON on stdout; narration and progress on stderr; an exit code (exit)
+//! ```
+//!
+//! It decides no storage semantics: every verb but `server` is a client like any other.
 
-fn main() {}
+mod appliance;
+mod cli;
+mod config;
+mod exit;
+mod report;
+mod session;
+mod text;
+mod transfer;
+mod verbs;
+
+use clap::Parser;
+use exit::Exit;
+use report::{ErrorReport, Output};
+use session::Session;
+use std::process::ExitCode;
+
+/// Memory goes back to the system when 64 connections become none.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let output = Output { json: cli.global.json, quiet: cli.global.quiet };
+    let exit = match run(cli, output) {
+        Ok(exit) => exit,
+        Err(error) if is_broken_pipe(&error) => Exit::Ok,
+        Err(error) => {
+            ErrorReport::of(&error).print(output.json);
+            exit::of(&error)
+        }
+    };
+    exit.into()
+}
+
+fn run(cli: cli::Cli, output: Output) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if let cli::Verb::Server(args) = &cli.verb {
+        return runtime.block_on(appliance::serve(args));
+    }
+    let session = Session::new(cli.global, output);
+    let exit = runtime.block_on(async {
+        tokio::select! {
+            exit = verbs::run(&session, cli.verb) => exit,
+            () = interrupted() => {
+                output.note("firn: interrupted; run it again to go on where it stopped");
+                Ok(Exit::Interrupted)
+            }
+        }
+    });
+    // What still runs on the blocking pool (a read of a slow disk) must not hold the end up.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the signal ends the process by itself.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Whoever read our output has enough: that is no failure.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .is_some_and(|e| e.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe))
+    })
+}

@@ -1,0 +1,68 @@
+//! The admin door of an appliance: JSON over HTTP with a bearer token.
+
+use crate::call::service_error_of;
+use crate::endpoint::{Endpoint, encode_query};
+use crate::error::{Error, Result};
+use crate::transport::Transport;
+use bytes::Bytes;
+use engine::clock::Clock;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request};
+use http_body_util::Full;
+use std::sync::Arc;
+use std::time::Duration;
+
+const ANSWER_MAX: usize = 16 << 20;
+const OPERATION: &str = "ask the admin door";
+
+/// A client of one appliance's admin door. Not tried again: whoever asks for a status wants it as it is now.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    endpoint: Endpoint,
+    token: HeaderValue,
+    transport: Transport,
+}
+
+impl Admin {
+    /// A client; nothing is sent yet.
+    pub fn new(url: &str, token: &str, clock: Arc<dyn Clock>) -> Result<Self> {
+        let endpoint = Endpoint::parse(url)?;
+        let mut token = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
+            .map_err(|_| Error::Invalid("use the admin token: HTTP can't carry it".to_owned()))?;
+        token.set_sensitive(true);
+        let transport = Transport::new(&endpoint, clock, Duration::from_secs(30))?;
+        Ok(Self { endpoint, token, transport })
+    }
+
+    /// Where it asks.
+    pub const fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Asks for one document: `/v1/status`.
+    pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Bytes> {
+        self.send(Method::GET, path, query, Bytes::new()).await
+    }
+
+    /// Asks for something to be done, with a JSON document.
+    pub async fn post(&self, path: &str, body: Bytes) -> Result<Bytes> {
+        self.send(Method::POST, path, &[], body).await
+    }
+
+    async fn send(&self, method: Method, path: &str, query: &[(&str, &str)], body: Bytes) -> Result<Bytes> {
+        let uri = self.endpoint.plain_uri(path, &encode_query(query.iter().copied()))?;
+        let length = body.len() as u64;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        request.headers_mut().insert(AUTHORIZATION, self.token.clone());
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let mut answer = self.transport.send(OPERATION, request, length).await?;
+        let body = self.transport.collect(OPERATION, answer.body_mut(), ANSWER_MAX).await?;
+        if answer.status().is_success() {
+            return Ok(body);
+        }
+        let text = String::from_utf8_lossy(&body[..body.len().min(1000)]).trim().to_owned();
+        Err(service_error_of(OPERATION, answer.status().as_u16(), text))
+    }
+}

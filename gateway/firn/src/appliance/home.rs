@@ -1,0 +1,299 @@
+//! The directory of an appliance: made at the first start, checked at every later one.
+//!
+//! ```text
+//!   DIR/ 0700        firn.json  lock  credentials 0600  admin-token 0600  master.key 0600
+//!                    catalog/   pools/local/   backup/   run/{http,admin}.addr
+//! ```
+//!
+//! Invariants: one process at a time (lock); the marker is written before any secret, and every file durably and whole; a
+//! master key is never made where there is data already.
+//!
+//! A crash at any point of the first start leaves a directory that the next start finishes making.
+
+use super::lock::{self, Lock};
+use super::marker::{self, Marker};
+use super::read_marker;
+use crate::exit::{Exit, Failure};
+use crate::session::{ADMIN_TOKEN, CREDENTIALS};
+use crate::text::{quote_sh, show_duration};
+use anyhow::Context;
+use engine::Error;
+use engine::clock::Clock;
+use engine::entropy::Entropy;
+use security::AccountId;
+use security::credentials::File as Credentials;
+use security::keys::FileCustodian;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The master key's file.
+pub(super) const MASTER_KEY: &str = "master.key";
+/// The catalog's directory.
+pub(super) const CATALOG: &str = "catalog";
+const RUN: &str = "run";
+const DEFAULT_REGION: &str = "us-east-1";
+/// A rehearsal's day is no longer than a real one, and long enough to do something in.
+const DEBUG_DAY: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+
+/// What the first start may find: the leavings of a first start that crashed.
+const LEAVINGS: [&str; 10] = [
+    lock::NAME,
+    RUN,
+    "firn.json.new",
+    CREDENTIALS,
+    "credentials.new",
+    ADMIN_TOKEN,
+    "admin-token.new",
+    MASTER_KEY,
+    "master.key.new",
+    "lost+found",
+];
+
+/// An appliance's directory, locked, with its secrets.
+#[derive(Debug)]
+pub(crate) struct Home {
+    pub(crate) dir: PathBuf,
+    pub(crate) marker: Marker,
+    pub(crate) credentials: Credentials,
+    pub(crate) custodian: Arc<FileCustodian>,
+    pub(crate) admin_token: String,
+    /// The access key was made by this start: its secret may be shown, once.
+    pub(crate) key_is_new: bool,
+    _lock: Lock,
+}
+
+/// What a start asks of a directory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) region: Option<String>,
+    pub(crate) debug_day: Option<Duration>,
+}
+
+impl Home {
+    /// Opens the directory, or makes it.
+    pub(crate) fn open(
+        dir: &Path,
+        wish: &Wish,
+        clock: &dyn Clock,
+        entropy: &Arc<dyn Entropy>,
+    ) -> anyhow::Result<Self> {
+        let dir = std::path::absolute(dir)?;
+        make_private(&dir)?;
+        let lock = Lock::take(&dir)?;
+        let marker = match read_marker(&dir) {
+            Ok(marker) => agree(&dir, marker, wish)?,
+            Err(failure) if failure.exit == Exit::NotFound => create(&dir, wish, clock, &**entropy)?,
+            Err(failure) => return Err(failure.into()),
+        };
+        make_private(&dir.join(RUN))?;
+        let custodian = custodian(&dir, entropy)?;
+        let (credentials, key_is_new) = credentials(&dir, &marker, &**entropy)?;
+        let admin_token = admin_token(&dir, &**entropy)?;
+        Ok(Self {
+            dir,
+            marker,
+            credentials,
+            custodian: Arc::new(custodian),
+            admin_token,
+            key_is_new,
+            _lock: lock,
+        })
+    }
+
+    /// Leaves an address for clients on this machine; it is there once the door is open.
+    pub(crate) fn announce(&self, file: &str, addr: std::net::SocketAddr) -> anyhow::Result<()> {
+        write_private(&self.dir.join(file), format!("{addr}\n").as_bytes())
+    }
+
+    /// Takes an address away.
+    pub(crate) fn retract(&self, file: &str) {
+        let path = self.dir.join(file);
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(path = %path.display(), %error, "failed to remove an address");
+        }
+    }
+}
+
+/// Makes a directory that only its owner can enter. One that is there and empty is made so; one that holds an appliance
+/// already and lets others in is reported, by `doctor` too.
+fn make_private(dir: &Path) -> anyhow::Result<()> {
+    match fs::DirBuilder::new().mode(0o700).create(dir) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if let Some(parent) = dir.parent() {
+                fs::create_dir_all(parent).with_context(|| format!("create {}", parent.display()))?;
+            }
+            fs::DirBuilder::new()
+                .mode(0o700)
+                .create(dir)
+                .with_context(|| format!("create {}", dir.display()))?;
+            return Ok(());
+        }
+        Err(error) => return Err(anyhow::Error::from(error).context(format!("create {}", dir.display()))),
+    }
+    let metadata = fs::metadata(dir).with_context(|| format!("look at {}", dir.display()))?;
+    if !metadata.is_dir() {
+        return Err(Failure::usage(format!("use {}: it is no directory", dir.display())).into());
+    }
+    if metadata.permissions().mode().trailing_zeros() >= 6 {
+        return Ok(());
+    }
+    if fs::read_dir(dir)?.next().is_none() {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("chmod 700 {}", dir.display()))?;
+    } else {
+        let path = quote_sh(&dir.display().to_string());
+        tracing::warn!("others can enter {}; close it: chmod 700 {path}", dir.display());
+    }
+    Ok(())
+}
+
+/// What an appliance was made with can't be changed by starting it.
+fn agree(dir: &Path, marker: Marker, wish: &Wish) -> Result<Marker, Failure> {
+    if let Some(region) = wish.region.as_ref().filter(|region| **region != marker.region) {
+        return Err(Failure::usage(format!(
+            "start {} in region {region}: it was made in {}, which stands in every ARN",
+            dir.display(),
+            marker.region
+        )));
+    }
+    if wish.debug_day.is_some() && wish.debug_day != marker.debug_day {
+        let was = marker.debug_day.map_or_else(
+            || "without --debug-day".to_owned(),
+            |day| format!("with --debug-day {}", show_duration(day)),
+        );
+        return Err(Failure::usage(format!(
+            "start {} with another length of day: it was made {was}, and a change would open its locks",
+            dir.display()
+        ))
+        .hint("rehearse on a directory of its own: firn server ./rehearsal --debug-day 10s"));
+    }
+    Ok(marker)
+}
+
+fn create(dir: &Path, wish: &Wish, clock: &dyn Clock, entropy: &dyn Entropy) -> anyhow::Result<Marker> {
+    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
+        let name = entry?.file_name();
+        if !LEAVINGS.iter().any(|leaving| name == *leaving) {
+            return Err(Failure::usage(format!(
+                "make an appliance in {}: it is not empty (it holds {})",
+                dir.display(),
+                name.display()
+            ))
+            .hint("name a directory that is empty or not there yet")
+            .into());
+        }
+    }
+    if let Some(day) = wish.debug_day.filter(|day| !DEBUG_DAY.contains(day)) {
+        return Err(Failure::usage(format!(
+            "use --debug-day {}: 100ms to 1d are allowed",
+            show_duration(day)
+        ))
+        .into());
+    }
+    let marker = Marker {
+        created: clock.now(),
+        region: wish.region.clone().unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        account: AccountId::random(entropy),
+        debug_day: wish.debug_day,
+    };
+    write_private(&dir.join(marker::NAME), marker.encode().as_bytes())?;
+    Ok(marker)
+}
+
+fn custodian(dir: &Path, entropy: &Arc<dyn Entropy>) -> anyhow::Result<FileCustodian> {
+    let path = dir.join(MASTER_KEY);
+    let has_data = dir.join(CATALOG).try_exists()?;
+    if path.try_exists()? {
+        return FileCustodian::load(&path, entropy.clone())
+            .with_context(|| format!("load the master key {}", path.display()));
+    }
+    if has_data {
+        return Err(Failure::new(
+            Exit::NotFound,
+            format!("find the master key {}: without it the data here can't be read", path.display()),
+        )
+        .hint("put it back from where you keep a copy")
+        .into());
+    }
+    FileCustodian::generate(&path, entropy.clone()).context("make the master key")
+}
+
+/// A missing credentials file is made anew, with a new key: whoever can start the server may have one.
+fn credentials(dir: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<(Credentials, bool)> {
+    let path = dir.join(CREDENTIALS);
+    if path.try_exists()? {
+        let file = Credentials::load(&path, marker.account)
+            .with_context(|| format!("load the credentials {}", path.display()))?;
+        return Ok((file, false));
+    }
+    let file = Credentials::generate(&path, marker.account, &marker.region, entropy)
+        .context("make the credentials")?;
+    Ok((file, true))
+}
+
+fn admin_token(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<String> {
+    let path = dir.join(ADMIN_TOKEN);
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let mut random = [0; 32];
+            entropy.fill(&mut random);
+            let token = hex::encode(random);
+            write_private(&path, format!("{token}\n").as_bytes())?;
+            Ok(token)
+        }
+        Err(error) => Err(anyhow::Error::from(error).context(format!("look at {}", path.display()))),
+        Ok(metadata) => {
+            let mode = metadata.permissions().mode() & 0o777;
+            let shown = path.display().to_string();
+            if mode & 0o077 != 0 {
+                return Err(Failure::new(
+                    Exit::Denied,
+                    format!("use the admin token {shown}: its mode is {mode:04o}, so others can read it"),
+                )
+                .hint(format!("chmod 600 {}", quote_sh(&shown)))
+                .into());
+            }
+            let token = fs::read_to_string(&path).with_context(|| format!("read {shown}"))?.trim().to_owned();
+            if token.len() < 32 {
+                return Err(Failure::usage(format!(
+                    "use the admin token {shown}: it is shorter than 32 bytes"
+                ))
+                .hint(format!("remove it, and the next start makes one: rm {}", quote_sh(&shown)))
+                .into());
+            }
+            Ok(token)
+        }
+    }
+}
+
+/// Writes a file for its owner alone, durably and whole: under another name first, then renamed.
+fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".new");
+    let partial = PathBuf::from(partial);
+    let io = |op: &'static str| {
+        let place = path.to_owned();
+        move |error| Error::io(op, place, error)
+    };
+    let mut options = fs::OpenOptions::new();
+    let mut file =
+        options.write(true).create(true).truncate(true).mode(0o600).open(&partial).map_err(io("create"))?;
+    file.write_all(bytes).map_err(io("write"))?;
+    file.sync_all().map_err(io("sync"))?;
+    fs::rename(&partial, path).map_err(io("rename"))?;
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("sync"))?;
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "home_tests.rs"]
+mod tests;

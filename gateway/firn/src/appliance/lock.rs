@@ -1,0 +1,88 @@
+//! `DIR/lock`: one process per directory, by flock. The kernel drops it when the process ends, however it ends.
+
+use engine::{Error, Result};
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// The file's name.
+pub(crate) const NAME: &str = "lock";
+
+/// Held while an appliance is open.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock or says who holds it.
+    pub(crate) fn take(dir: &Path) -> Result<Self> {
+        let path = dir.join(NAME);
+        let mut file = open(&path).map_err(|error| Error::io("open", &path, error))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(Error::InUse { path: dir.to_owned(), pid: holder(&mut file) });
+            }
+            Err(errno) => return Err(Error::io("lock", path, errno.into())),
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .map_err(|error| Error::io("write", path, error))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Who holds a directory's lock: a process id, or "unknown"; `None` when nobody does.
+    pub(crate) fn holder(dir: &Path) -> std::io::Result<Option<String>> {
+        let mut file = match File::open(dir.join(NAME)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(Some(holder(&mut file))),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.take(32).read_to_string(&mut text));
+    let pid = text.trim();
+    if read.is_ok() && !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit()) {
+        pid.to_owned()
+    } else {
+        "unknown".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lock;
+    use engine::Error;
+
+    #[test]
+    fn the_second_learns_who_the_first_is() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(Lock::holder(dir.path()).unwrap(), None);
+        let first = Lock::take(dir.path()).unwrap();
+        let me = std::process::id().to_string();
+        match Lock::take(dir.path()).unwrap_err() {
+            Error::InUse { pid, .. } => assert_eq!(pid, me),
+            other => panic!("{other}"),
+        }
+        assert_eq!(Lock::holder(dir.path()).unwrap(), Some(me));
+        drop(first);
+        assert_eq!(Lock::holder(dir.path()).unwrap(), None);
+        Lock::take(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,40 @@
+//! An appliance: one directory, one process, everything wired.
+//!
+//! ```text
+//!   serve ─► home (directory, lock, marker, secrets) ─► open (catalog ─ keys ─ blobs ─ objects ─ workers)
+//!        └─► web::Server, with status as its facts; banner for people, JSON lines for machines
+//! ```
+
+mod banner;
+mod home;
+mod lock;
+mod logging;
+mod marker;
+mod open;
+mod serve;
+mod status;
+
+pub(crate) use lock::Lock;
+pub(crate) use marker::VERSION as MARKER_VERSION;
+pub(crate) use serve::run as serve;
+
+use crate::exit::{Exit, Failure};
+use marker::Marker;
+use std::path::Path;
+
+/// Reads what makes a directory an appliance.
+pub(crate) fn read_marker(dir: &Path) -> Result<Marker, Failure> {
+    let path = dir.join(marker::NAME);
+    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::new(
+            Exit::NotFound,
+            format!("find an appliance in {}: there is no {}", dir.display(), marker::NAME),
+        )
+        .hint(format!("make one: firn server {}", crate::text::quote_sh(&dir.display().to_string()))),
+        std::io::ErrorKind::PermissionDenied => {
+            Failure::new(Exit::Denied, format!("read {}: {error}", path.display()))
+        }
+        _ => Failure::new(Exit::Error, format!("read {}: {error}", path.display())),
+    })?;
+    Marker::decode(&bytes, &path.display().to_string())
+}

@@ -1,0 +1,96 @@
+//! From a directory to a running engine: catalog, keys, blobs, objects, workers.
+//!
+//! They open from the bottom up and close from the top down: first the doors (the caller's), then the workers, then the
+//! catalog. Whatever is cut short there was not acknowledged.
+
+use super::home::{CATALOG, Home};
+use crate::config::Config;
+use anyhow::Context;
+use engine::blob::{BlobStore, OpenOptions};
+use engine::catalog::{Options, RocksCatalog};
+use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
+use engine::clock::{Clock, Timestamp};
+use engine::entropy::Entropy;
+use engine::fault::Faults;
+use engine::worker::Registry;
+use objectstore::{ObjectStore, Parts};
+use security::keys::KeyTable;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything behind the doors.
+pub(crate) struct Appliance {
+    pub(crate) home: Home,
+    pub(crate) catalog: Arc<RocksCatalog>,
+    pub(crate) keys: Arc<KeyTable>,
+    pub(crate) store: Arc<ObjectStore>,
+    pub(crate) compliance: Arc<ComplianceClock>,
+    pub(crate) workers: Registry,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) started: Timestamp,
+    pub(crate) started_boot: Duration,
+}
+
+impl Appliance {
+    /// Opens everything; the workers run when it returns.
+    pub(crate) async fn open(
+        home: Home,
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> anyhow::Result<Self> {
+        let faults = Arc::new(Faults::default());
+        let mut options = Options::new(clock.clone(), entropy.clone(), faults.clone());
+        options.cache_bytes = usize::try_from(config.cache.get())?;
+        let catalog_dir = home.dir.join(CATALOG);
+        let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
+            .await?
+            .context("open the catalog")?;
+        let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
+            .await
+            .context("open the key table")?;
+        let blobs = BlobStore::open(OpenOptions {
+            dir: home.dir.join("pools/local"),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            faults,
+            segment_bytes: config.segment,
+        })
+        .await
+        .context("open the local pool")?;
+        let store = ObjectStore::open(Parts {
+            catalog: catalog.clone(),
+            blobs: blobs.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            region: home.marker.region.clone(),
+            account: home.marker.account,
+        })
+        .await
+        .context("open the object store")?;
+        let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
+            .await
+            .context("open the compliance clock")?;
+        let workers = Registry::new();
+        workers
+            .spawn(Box::new(ComplianceWorker::new(compliance.clone())), clock.clone())
+            .context("start a worker")?;
+        for worker in store.workers() {
+            workers.spawn(worker, clock.clone()).context("start a worker")?;
+        }
+        let (started, started_boot) = (clock.now(), clock.boottime());
+        Ok(Self { home, catalog, keys, store, compliance, workers, clock, entropy, started, started_boot })
+    }
+
+    /// Stops the workers and closes the catalog.
+    pub(crate) async fn close(&self) {
+        self.workers.drain().await;
+        let catalog = self.catalog.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || catalog.close()).await {
+            tracing::error!(%error, "failed to close the catalog");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `firn server`: from the command line to open doors, and back.
+//!
+//! The first SIGTERM or SIGINT closes the doors for new connections and lets open requests finish, for at most
+//! `http.drain`; then the workers' ticks end and the catalog closes. A second signal ends the process at once, which
+//! loses nothing that was acknowledged: neither does SIGKILL.
+
+use super::banner::Banner;
+use super::home::{Home, Wish};
+use super::logging;
+use super::open::Appliance;
+use super::status::Facts;
+use crate::cli::Server as Args;
+use crate::config::{self, Config, Overrides};
+use crate::exit::{Exit, Failure};
+use crate::session::{ADMIN_ADDR, HTTP_ADDR, variable};
+use anyhow::Context;
+use engine::clock::{Clock, SystemClock};
+use engine::entropy::{Entropy, SystemEntropy};
+use engine::unit::ByteCount;
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use web::{AdminToken, Limits, Server, State};
+
+/// Descriptors wanted: connections, segments, table files.
+const DESCRIPTORS: u64 = 65_536;
+
+/// Runs an appliance until it is told to stop.
+pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
+    refuse_absent_doors(args)?;
+    let overrides = Overrides {
+        http: args.http,
+        admin: args.admin,
+        insecure_http: args.insecure_http,
+        log: variable("FIRN_LOG"),
+        region: variable("FIRN_REGION"),
+    };
+    let config = config::load(args.config.as_deref(), &overrides)?;
+    logging::start(&config.log)?;
+    raise_descriptors();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let wish = Wish { region: config.region.clone(), debug_day: args.debug_day };
+    let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
+    // Signals are caught from here on: an interrupted start ends as an interrupted run does.
+    let stop = Stop::listen()?;
+    let appliance = Arc::new(Appliance::open(home, &config, clock, entropy).await?);
+    let served = serve(&appliance, &config, args, stop).await;
+    appliance.home.retract(HTTP_ADDR);
+    appliance.home.retract(ADMIN_ADDR);
+    appliance.close().await;
+    served?;
+    tracing::info!("stopped");
+    Ok(Exit::Ok)
+}
+
+async fn serve(appliance: &Arc<Appliance>, config: &Config, args: &Args, stop: Stop) -> anyhow::Result<()> {
+    let facts = Facts::new(appliance.clone());
+    let home = &appliance.home;
+    let state = State::new(web::Parts {
+        store: appliance.store.clone(),
+        credentials: Arc::new(home.credentials.clone()),
+        account: home.marker.account,
+        region: home.marker.region.clone(),
+        clock: appliance.clock.clone(),
+        entropy: appliance.entropy.clone(),
+        admin_token: AdminToken::new(&home.admin_token),
+        status: facts.clone(),
+        registry: prometheus_client::registry::Registry::default(),
+    });
+    let limits =
+        Limits { connections_max: config.connections_max, drain_timeout: config.drain, ..Limits::default() };
+    let doors = web::Config {
+        http: config.http,
+        admin: config.admin,
+        base_domains: config.base_domains.clone(),
+        limits,
+    };
+    let server = Server::bind(doors, state).await.map_err(|error| {
+        let hint = "another process may have that port: choose another with --http and --admin";
+        Failure::new(Exit::Error, error.to_string()).hint(hint)
+    })?;
+    let (http, admin) = (server.http_addr()?, server.admin_addr()?);
+    facts.opened(http, admin);
+    home.announce(HTTP_ADDR, http)?;
+    home.announce(ADMIN_ADDR, admin)?;
+    say_hello(appliance, config, args, (http, admin));
+    notify(&[sd_notify::NotifyState::Ready]);
+    server.serve(stop.first()).await;
+    Ok(())
+}
+
+fn say_hello(
+    appliance: &Appliance,
+    config: &Config,
+    args: &Args,
+    (http, admin): (std::net::SocketAddr, std::net::SocketAddr),
+) {
+    let home = &appliance.home;
+    let marker = &home.marker;
+    if let Some(day) = marker.debug_day {
+        tracing::warn!(debug_day_ms = day.as_millis(), "rehearsal: calendar days are shorter than real ones");
+    }
+    if !logging::for_people(&config.log) {
+        tracing::info!(%http, %admin, region = marker.region, account = %marker.account, "ready");
+        return;
+    }
+    let free = rustix::fs::statvfs(&home.dir)
+        .ok()
+        .map(|stat| ByteCount::new(stat.f_bavail.saturating_mul(stat.f_frsize)));
+    // A secret belongs on a terminal or in its file, never in a log.
+    let may_show = home.key_is_new && !args.no_secret && std::io::stderr().is_terminal();
+    let profile = home.credentials.profile("default").filter(|_| may_show);
+    let banner = Banner {
+        dir: &home.dir,
+        http,
+        admin,
+        region: &marker.region,
+        account: marker.account.to_string(),
+        free,
+        debug_day: marker.debug_day,
+        new_key: profile.map(|profile| (profile.access_key_id.as_str(), profile.credential.secret.expose())),
+        insecure: !http.ip().is_loopback() || !admin.ip().is_loopback(),
+    };
+    // Nobody may be reading stderr; the appliance runs all the same.
+    let _unheard = std::io::stderr().lock().write_all(banner.render().as_bytes());
+}
+
+fn refuse_absent_doors(args: &Args) -> Result<(), Failure> {
+    for (flag, addr) in [("--nbd", args.nbd), ("--iscsi", args.iscsi)] {
+        if let Some(addr) = addr {
+            return Err(Failure::usage(format!("listen on {flag} {addr}: this door is not in this version"))
+                .hint(format!("leave {flag} out")));
+        }
+    }
+    Ok(())
+}
+
+/// Raises the soft limit of open files towards what a busy appliance needs; a lower one is said and lived with.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let now = getrlimit(Resource::Nofile);
+    let wanted = DESCRIPTORS.min(now.maximum.unwrap_or(DESCRIPTORS));
+    if now.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let limit = Rlimit { current: Some(wanted), maximum: now.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, wanted, "failed to raise the limit of open files");
+    }
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "failed to tell systemd");
+    }
+}
+
+/// The signals that end an appliance.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    /// Completes at the first signal; from then on a second one ends the process.
+    async fn first(mut self) {
+        self.next().await;
+        tracing::info!("stopping: open requests may finish; a second signal ends at once");
+        notify(&[sd_notify::NotifyState::Stopping]);
+        tokio::spawn(async move {
+            self.next().await;
+            std::process::exit(i32::from(Exit::Interrupted as u8));
+        });
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! What the admin door says about an appliance: readiness, status, findings, workers, where bytes lie.
+
+use super::open::Appliance;
+use crate::verbs::{Finding, json_time, space};
+use engine::BoxFuture;
+use engine::catalog::{Catalog, Commit};
+use engine::id::PartitionId;
+use objectstore::{BucketName, ErrorKind, GetRequest, ObjectKey, VersionName, VersionSelector};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use web::{AdminCall, AdminError, StatusSource};
+
+/// The facts behind the admin door.
+pub(crate) struct Facts {
+    appliance: Arc<Appliance>,
+    doors: OnceLock<Doors>,
+}
+
+#[derive(Clone, Copy)]
+struct Doors {
+    http: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Facts {
+    pub(crate) fn new(appliance: Arc<Appliance>) -> Arc<Self> {
+        Arc::new(Self { appliance, doors: OnceLock::new() })
+    }
+
+    /// The doors are open, here.
+    pub(crate) fn opened(&self, http: SocketAddr, admin: SocketAddr) {
+        // Set once, by the start; a second call would change nothing.
+        let _already = self.doors.set(Doors { http, admin });
+    }
+
+    /// Asks the sequencer itself: a commit without writes passes through it and answers as a write would, but changes
+    /// nothing and costs no sync.
+    async fn probe(&self) -> Result<(), Vec<String>> {
+        let mut reasons = Vec::new();
+        match self.appliance.catalog.snapshot(PartitionId::ROOT).await {
+            Err(error) => reasons.push(format!("read the catalog: {error}")),
+            Ok(snapshot) => {
+                let commit = Commit::new(PartitionId::ROOT, snapshot.read_version());
+                if let Err(error) = self.appliance.catalog.commit(commit).await {
+                    reasons.push(error.to_string());
+                }
+            }
+        }
+        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
+    }
+
+    fn status(&self, ready: &Result<(), Vec<String>>) -> Value {
+        let appliance = &self.appliance;
+        let marker = &appliance.home.marker;
+        let counts = appliance.catalog.counts();
+        let uptime = appliance.clock.boottime().saturating_sub(appliance.started_boot);
+        let (key_count, custodian) = appliance.keys.describe();
+        let doors = self.doors.get();
+        let on = |addr: Option<SocketAddr>| json!({ "on": addr.is_some(), "address": addr });
+        let later = json!({ "on": false, "how": "not in this version" });
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "ready": ready.is_ok(),
+            "not_ready_because": ready.as_ref().err().cloned().unwrap_or_default(),
+            "directory": appliance.home.dir.display().to_string(),
+            "pid": std::process::id(),
+            "region": marker.region,
+            "account_id": marker.account.to_string(),
+            "created": json_time(Some(marker.created)),
+            "started": json_time(Some(appliance.started)),
+            "uptime_s": uptime.as_secs(),
+            "debug_day_ms": marker.debug_day.map(|day| day.as_millis()),
+            "doors": {
+                "s3": on(doors.map(|doors| doors.http)),
+                "admin": on(doors.map(|doors| doors.admin)),
+                "nbd": later,
+                "iscsi": later,
+            },
+            "disk": self.disk(),
+            "catalog": {
+                "commits": counts.commits,
+                "conflicts": counts.conflicts,
+                "groups": counts.groups,
+                "syncs": counts.syncs,
+                "log_bytes": counts.log_bytes,
+            },
+            "keys": { "count": key_count, "custodian": custodian },
+            "memory_resident_bytes": resident_bytes(),
+            "compliance_clock": {
+                "now": json_time(Some(appliance.compliance.now())),
+                "lag_s": appliance.compliance.lag().as_secs(),
+            },
+            "backup": { "on": false },
+        })
+    }
+
+    fn disk(&self) -> Value {
+        match rustix::fs::statvfs(&self.appliance.home.dir) {
+            Ok(stat) => json!({
+                "free_bytes": stat.f_bavail.saturating_mul(stat.f_frsize),
+                "total_bytes": stat.f_blocks.saturating_mul(stat.f_frsize),
+            }),
+            Err(error) => json!({ "error": error.to_string() }),
+        }
+    }
+
+    fn findings(&self, ready: Result<(), Vec<String>>) -> Value {
+        let mut findings = Vec::new();
+        findings.push(match ready {
+            Ok(()) => Finding::fine("engine", "reads and commits"),
+            Err(reasons) => {
+                let fix = "restart the server; it recovers from its log";
+                Finding::fault("engine", reasons.join("; "), fix)
+            }
+        });
+        findings.push(space(&self.appliance.home.dir));
+        for worker in self.appliance.workers.status() {
+            if let Some(error) = worker.last_error {
+                let fix = "look at the log for the first occurrence; it is tried again by itself";
+                findings.push(Finding::fault(worker.name, error, fix));
+            }
+        }
+        if let Some(day) = self.appliance.home.marker.debug_day {
+            findings.push(Finding::fine(
+                "debug-day",
+                format!("REHEARSAL: a calendar day lasts {} ms here", day.as_millis()),
+            ));
+        }
+        json!({ "findings": findings })
+    }
+
+    async fn where_is(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Value, AdminError> {
+        let invalid = |error: objectstore::Error| AdminError::Invalid(error.to_string());
+        let bucket_name = BucketName::parse(bucket).map_err(invalid)?;
+        let object_key = ObjectKey::parse(key).map_err(invalid)?;
+        let selector = match version {
+            None => VersionSelector::Latest,
+            Some(text) => text.parse::<VersionName>().map_err(invalid)?.into(),
+        };
+        let mut request = GetRequest::new(bucket_name.clone(), object_key.clone());
+        request.version = selector;
+        let store = &self.appliance.store;
+        let head = store.head(request).await.map_err(admin_error)?;
+        let places = store.where_is(&bucket_name, &object_key, selector).await.map_err(admin_error)?;
+        let inline = places.iter().any(|place| place.pool == "catalog");
+        let places: Vec<_> = places
+            .iter()
+            .map(|place| {
+                json!({
+                    "pool": place.pool,
+                    "segment": place.segment,
+                    "offset": place.offset,
+                    "object_offset": place.first,
+                    "stored_bytes": place.stored,
+                })
+            })
+            .collect();
+        let why = if inline {
+            "small objects lie encrypted beside their row in the catalog"
+        } else {
+            "larger objects lie encrypted in segment files of the local pool"
+        };
+        Ok(json!({
+            "bucket": bucket,
+            "key": key,
+            "version_id": head.info.version.map(|version| version.to_string()),
+            "storage_class": head.info.class.to_string(),
+            "size_bytes": head.info.size,
+            "copies": 1,
+            "why": format!("{why}; {} keeps one copy while there is one zone", head.info.class),
+            "places": places,
+        }))
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn admin_error(error: objectstore::Error) -> AdminError {
+    match error.kind() {
+        ErrorKind::NotFound => AdminError::NotFound(error.to_string()),
+        ErrorKind::Invalid => AdminError::Invalid(error.to_string()),
+        ErrorKind::Conflict => AdminError::Conflict(error.to_string()),
+        ErrorKind::Unavailable => AdminError::Unavailable(error.to_string()),
+        ErrorKind::Corrupt => AdminError::Internal(error.to_string()),
+    }
+}
+
+/// Memory that the process holds, from the kernel; `None` where it does not say.
+fn resident_bytes() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+impl StatusSource for Facts {
+    fn ready(&self) -> BoxFuture<'_, Result<(), Vec<String>>> {
+        Box::pin(self.probe())
+    }
+
+    fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<Value, AdminError>> {
+        Box::pin(async move {
+            match call {
+                AdminCall::Status => Ok(self.status(&self.probe().await)),
+                AdminCall::Doctor => Ok(self.findings(self.probe().await)),
+                AdminCall::Workers => serde_json::to_value(self.appliance.workers.status())
+                    .map_err(|error| AdminError::Internal(error.to_string())),
+                AdminCall::Where { bucket, key, version } => {
+                    self.where_is(&bucket, &key, version.as_deref()).await
+                }
+                AdminCall::Backup { .. } => {
+                    Err(AdminError::Invalid("back up: it is not in this version".to_owned()))
+                }
+            }
+        })
+    }
+}

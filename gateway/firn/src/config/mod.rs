@@ -1,0 +1,204 @@
+//! The configuration: one TOML file, read raw, validated, and from then on typed.
+//!
+//! A flag goes before a `FIRN_*` variable (clap reads both), and that before the file. Every error names the file, the key
+//! and what is allowed.
+
+mod raw;
+
+use crate::exit::Failure;
+use crate::text::{parse_duration, parse_size};
+use engine::unit::ByteCount;
+use raw::Raw;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What `firn server` runs with.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The region of a new appliance; an old one keeps its own.
+    pub(crate) region: Option<String>,
+    /// Where S3 listens.
+    pub(crate) http: SocketAddr,
+    /// Where the admin door listens.
+    pub(crate) admin: SocketAddr,
+    /// Whether either may listen beyond loopback without TLS.
+    pub(crate) insecure_http: bool,
+    /// Host names below which the first label is a bucket.
+    pub(crate) base_domains: Vec<String>,
+    /// Connections served at once on the S3 door.
+    pub(crate) connections_max: usize,
+    /// How long open requests may finish after a stop is asked for.
+    pub(crate) drain: Duration,
+    /// Memory for rows read before.
+    pub(crate) cache: ByteCount,
+    /// The size of a segment file.
+    pub(crate) segment: ByteCount,
+    /// What is logged.
+    pub(crate) log: Log,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// A filter: `info`, `warn,web=debug`.
+    pub(crate) filter: String,
+    /// How lines look.
+    pub(crate) format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// For people on a terminal, JSON otherwise.
+    Auto,
+    Json,
+    People,
+}
+
+/// What the command line and `FIRN_*` variables say; it wins over the file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    pub(crate) http: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) insecure_http: bool,
+    pub(crate) log: Option<String>,
+    pub(crate) region: Option<String>,
+}
+
+/// Reads, validates and merges.
+pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
+    let (raw, name) = match file {
+        None => (Raw::default(), PathBuf::from("the defaults")),
+        Some(path) => {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Failure::usage(format!("read the configuration {}: {error}", path.display()))
+            })?;
+            (parse(&text, path)?, path.to_owned())
+        }
+    };
+    let mut config = validate(raw, &name)?;
+    config.http = overrides.http.unwrap_or(config.http);
+    config.admin = overrides.admin.unwrap_or(config.admin);
+    config.insecure_http |= overrides.insecure_http;
+    if let Some(filter) = &overrides.log {
+        config.log.filter.clone_from(filter);
+    }
+    if let Some(region) = &overrides.region {
+        check_region(region).map_err(|why| Failure::usage(format!("read FIRN_REGION: {why}")))?;
+        config.region = Some(region.clone());
+    }
+    check_filter(&config.log.filter)
+        .map_err(|why| Failure::usage(format!("read the log level (FIRN_LOG, log.level): {why}")))?;
+    refuse_plain_beyond_loopback(&config)?;
+    Ok(config)
+}
+
+fn parse(text: &str, path: &Path) -> Result<Raw, Failure> {
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        Failure::usage(format!(
+            "read the configuration {}, line {line}: {}",
+            path.display(),
+            error.message().trim()
+        ))
+    })
+}
+
+fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
+    let bad = |key: &str, why: String| Failure::usage(format!("use {key} in {}: {why}", file.display()));
+    let size = |key: &str, text: Option<String>, default: ByteCount, range: (ByteCount, ByteCount)| {
+        let Some(text) = text else { return Ok(default) };
+        let bytes = ByteCount::new(parse_size(&text).map_err(|why| bad(key, why))?);
+        if bytes < range.0 || bytes > range.1 {
+            return Err(bad(key, format!("{text} is not in {}..={}", range.0, range.1)));
+        }
+        Ok(bytes)
+    };
+    let domains = raw.http.base_domains;
+    let base = web::Config::default();
+    let drain = raw.http.drain.map_or(Ok(Duration::from_secs(30)), |text| {
+        let drain = parse_duration(&text).map_err(|why| bad("http.drain", why))?;
+        if drain > Duration::from_mins(10) {
+            return Err(bad("http.drain", format!("{text} is not in 0s..=10m")));
+        }
+        Ok(drain)
+    })?;
+    let connections_max = raw.http.connections.unwrap_or(base.limits.connections_max as u64);
+    if !(1..=100_000).contains(&connections_max) {
+        return Err(bad("http.connections", format!("{connections_max} is not in 1..=100000")));
+    }
+    if let Some(region) = &raw.region {
+        check_region(region).map_err(|why| bad("region", why))?;
+    }
+    for domain in domains.iter().flatten() {
+        check_domain(domain).map_err(|why| bad("http.base-domains", why))?;
+    }
+    let format = match raw.log.format.as_deref() {
+        None | Some("auto") => LogFormat::Auto,
+        Some("json") => LogFormat::Json,
+        Some("people") => LogFormat::People,
+        Some(other) => {
+            return Err(bad("log.format", format!("{other:?} is none of \"auto\", \"json\", \"people\"")));
+        }
+    };
+    Ok(Config {
+        region: raw.region,
+        http: raw.http.listen.unwrap_or(base.http),
+        admin: raw.admin.listen.unwrap_or(base.admin),
+        insecure_http: raw.http.insecure,
+        base_domains: domains.unwrap_or(base.base_domains),
+        connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
+        drain,
+        cache: size(
+            "engine.cache",
+            raw.engine.cache,
+            ByteCount::mib(64),
+            (ByteCount::mib(8), ByteCount::gib(1024)),
+        )?,
+        segment: size(
+            "engine.segment",
+            raw.engine.segment,
+            ByteCount::mib(256),
+            (ByteCount::mib(16), ByteCount::gib(1)),
+        )?,
+        log: Log { filter: raw.log.level.unwrap_or_else(|| "info".to_owned()), format },
+    })
+}
+
+fn check_region(region: &str) -> Result<(), String> {
+    let fine = (1..=32).contains(&region.len())
+        && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if fine { Ok(()) } else { Err(format!("{region:?} is not 1..=32 of a-z, 0-9 and -")) }
+}
+
+fn check_domain(domain: &str) -> Result<(), String> {
+    let fine = (1..=253).contains(&domain.len())
+        && domain
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte));
+    if fine { Ok(()) } else { Err(format!("{domain:?} is not a lower-case host name without port")) }
+}
+
+fn check_filter(filter: &str) -> Result<(), String> {
+    filter.parse::<tracing_subscriber::EnvFilter>().map(drop).map_err(|error| {
+        format!("{filter:?} is no level (error, warn, info, debug, trace) or filter: {error}")
+    })
+}
+
+fn refuse_plain_beyond_loopback(config: &Config) -> Result<(), Failure> {
+    for (flag, addr) in [("--http", config.http), ("--admin", config.admin)] {
+        if !addr.ip().is_loopback() && !config.insecure_http {
+            return Err(Failure::usage(format!(
+                "listen on {flag} {addr}: it is not loopback, and this version has no TLS"
+            ))
+            .hint(
+                "listen on 127.0.0.1, put a TLS proxy in front, or accept plain text with --insecure-http",
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,44 @@
+//! The file as it is written, before anything in it is believed.
+
+use serde::Deserialize;
+use std::net::SocketAddr;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Raw {
+    pub(super) region: Option<String>,
+    pub(super) http: Http,
+    pub(super) admin: Admin,
+    pub(super) engine: Engine,
+    pub(super) log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Http {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) insecure: bool,
+    pub(super) base_domains: Option<Vec<String>>,
+    pub(super) connections: Option<u64>,
+    pub(super) drain: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Admin {
+    pub(super) listen: Option<SocketAddr>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Engine {
+    pub(super) cache: Option<String>,
+    pub(super) segment: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Log {
+    pub(super) level: Option<String>,
+    pub(super) format: Option<String>,
+}

@@ -1,0 +1,74 @@
+use super::{LogFormat, Overrides, load};
+use engine::unit::ByteCount;
+use std::time::Duration;
+
+fn load_text(text: &str, overrides: &Overrides) -> Result<super::Config, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("firn.toml");
+    std::fs::write(&path, text).unwrap();
+    load(Some(&path), overrides).map_err(|failure| failure.text.replace(path.to_str().unwrap(), "firn.toml"))
+}
+
+#[test]
+fn a_whole_file_is_read_and_flags_win() {
+    let text = r#"
+region = "eu-central-1"
+[http]
+listen = "127.0.0.1:8000"
+base-domains = ["s3.example.test"]
+connections = 100
+drain = "5s"
+[admin]
+listen = "127.0.0.1:8001"
+[engine]
+cache = "16MiB"
+segment = "64MiB"
+[log]
+level = "warn,web=debug"
+format = "json"
+"#;
+    let config = load_text(text, &Overrides::default()).unwrap();
+    assert_eq!(config.region.as_deref(), Some("eu-central-1"));
+    assert_eq!(config.http.to_string(), "127.0.0.1:8000");
+    assert_eq!(config.admin.to_string(), "127.0.0.1:8001");
+    assert_eq!(config.base_domains, ["s3.example.test"]);
+    assert_eq!((config.connections_max, config.drain), (100, Duration::from_secs(5)));
+    assert_eq!((config.cache, config.segment), (ByteCount::mib(16), ByteCount::mib(64)));
+    assert_eq!(config.log.format, LogFormat::Json);
+    let flags = Overrides {
+        http: Some("127.0.0.1:0".parse().unwrap()),
+        log: Some("error".to_owned()),
+        ..Overrides::default()
+    };
+    let config = load_text(text, &flags).unwrap();
+    assert_eq!(config.http.port(), 0);
+    assert_eq!(config.log.filter, "error");
+}
+
+#[test]
+fn errors_name_file_key_and_range() {
+    for (text, wanted) in [
+        ("[http]\nconnections = 0", "use http.connections in firn.toml: 0 is not in 1..=100000"),
+        ("[engine]\ncache = \"1KiB\"", "use engine.cache in firn.toml: 1KiB is not in 8.0 MiB..=1.0 TiB"),
+        ("[http]\ndrain = \"1h\"", "use http.drain in firn.toml: 1h is not in 0s..=10m"),
+        ("[log]\nformat = \"xml\"", "use log.format in firn.toml: \"xml\" is none of"),
+        ("region = \"EU\"", "use region in firn.toml: \"EU\" is not 1..=32 of a-z, 0-9 and -"),
+        ("[http]\nlisten_on = 1", "line 2: unknown field `listen_on`, expected one of `listen`"),
+        ("\n[http]\nlisten = \"here\"", "line 3: invalid socket address syntax"),
+        ("[log]\nlevel = \"web=loud\"", "read the log level"),
+    ] {
+        let error = load_text(text, &Overrides::default()).unwrap_err();
+        assert!(error.contains(wanted), "{text:?} gave {error:?}");
+    }
+}
+
+#[test]
+fn plain_http_beyond_loopback_is_refused_unless_asked_for() {
+    let beyond = "[http]\nlisten = \"0.0.0.0:9000\"";
+    assert!(load_text(beyond, &Overrides::default()).unwrap_err().contains("not loopback"));
+    load_text(&format!("{beyond}\ninsecure = true"), &Overrides::default()).unwrap();
+    let flag = Overrides { insecure_http: true, ..Overrides::default() };
+    load_text(beyond, &flag).unwrap();
+    load_text("[admin]\nlisten = \"[::]:9001\"", &Overrides::default()).unwrap_err();
+    load_text("[admin]\nlisten = \"[::1]:9001\"", &Overrides::default()).unwrap();
+}

@@ -1,0 +1,90 @@
+//! What every verb is given: output, time, randomness, and a client when it asks for one.
+
+use crate::cli::{AdminDir, Global};
+use crate::exit::{Exit, Failure};
+use crate::report::Output;
+use client::{Admin, Client, Settings};
+use engine::clock::{Clock, SystemClock};
+use engine::entropy::{Entropy, SystemEntropy};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where an appliance leaves the address of its S3 door while it runs.
+pub(crate) const HTTP_ADDR: &str = "run/http.addr";
+/// Where an appliance leaves the address of its admin door while it runs.
+pub(crate) const ADMIN_ADDR: &str = "run/admin.addr";
+/// The admin door's token.
+pub(crate) const ADMIN_TOKEN: &str = "admin-token";
+/// The access keys.
+pub(crate) const CREDENTIALS: &str = "credentials";
+
+/// One run of the command line.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) output: Output,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    global: Global,
+}
+
+impl Session {
+    pub(crate) fn new(global: Global, output: Output) -> Self {
+        Self { output, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), global }
+    }
+
+    /// A client of the endpoint that the command line or the environment names.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        let overrides = client::Overrides {
+            endpoint: self.global.endpoint.clone(),
+            profile: self.global.profile.clone(),
+            region: self.global.region.clone(),
+            anonymous: self.global.no_sign_request,
+        };
+        let settings = Settings::resolve(&overrides, &variable)?;
+        Ok(Client::new(settings, self.clock.clone(), self.entropy.clone())?)
+    }
+
+    /// A client of an appliance's admin door: the directory's, or the one that the environment names.
+    pub(crate) fn admin(&self, dir: &AdminDir) -> anyhow::Result<Admin> {
+        let (url, token) = match (&dir.dir, variable("FIRN_ADMIN_URL"), variable("FIRN_ADMIN_TOKEN_FILE")) {
+            (None, Some(url), Some(file)) => (url, read_token(Path::new(&file))?),
+            (dir, ..) => {
+                let dir = dir.clone().unwrap_or_else(default_dir);
+                (format!("http://{}", read_addr(&dir, ADMIN_ADDR)?), read_token(&dir.join(ADMIN_TOKEN))?)
+            }
+        };
+        Ok(Admin::new(&url, &token, self.clock.clone())?)
+    }
+}
+
+/// A variable of the environment; one that is not UTF-8 counts as unset.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The directory that is meant when none is named.
+pub(crate) fn default_dir() -> PathBuf {
+    PathBuf::from("./data")
+}
+
+/// An address that a running appliance left in its directory.
+pub(crate) fn read_addr(dir: &Path, file: &str) -> Result<String, Failure> {
+    let path = dir.join(file);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Error };
+        Failure::new(exit, format!("find a running appliance in {}: read {file}: {error}", dir.display()))
+            .hint(format!("start it: firn server {}", crate::text::quote_sh(&dir.display().to_string())))
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+fn read_token(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|error| {
+        let exit = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => Exit::Denied,
+            std::io::ErrorKind::NotFound => Exit::NotFound,
+            _ => Exit::Error,
+        };
+        Failure::new(exit, format!("read the admin token {}: {error}", path.display()))
+    })
+}

@@ -1,0 +1,156 @@
+//! Directories as lists, and names from elsewhere as paths.
+//!
+//! A key becomes a path only if every part of it is an ordinary file name: no `..`, no `.`, nothing empty or absolute,
+//! no NUL. So a list that a stranger wrote can't place a file outside the directory that was named.
+
+use super::entry::{Entry, Found};
+use super::{AHEAD, Stream};
+use crate::exit::{Exit, Failure};
+use engine::clock::Timestamp;
+use std::cmp::Ordering;
+use std::ffi::OsStr;
+use std::fs::Metadata;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+use tokio::sync::mpsc;
+use walkdir::{DirEntry, WalkDir};
+
+/// What temporary files of downloads begin with; they are never uploaded.
+pub(super) const TEMPORARY: &str = ".firn-partial-";
+const NAME_MAX: usize = 255;
+
+/// The path of a key below a directory, or why it can have none.
+pub(super) fn path_of(root: &Path, key: &str) -> Result<PathBuf, Failure> {
+    let refused = |why: &str| {
+        Failure::new(
+            Exit::Error,
+            format!("name a file after the key {:?}: {why}", crate::text::printable(key)),
+        )
+    };
+    let mut path = root.to_owned();
+    for part in key.split('/') {
+        match part {
+            "" if key.starts_with('/') => return Err(refused("it begins with a slash")),
+            "" if key.ends_with('/') => return Err(refused("it ends with a slash")),
+            "" => return Err(refused("it has two slashes in a row")),
+            "." | ".." => return Err(refused("it has a part . or ..")),
+            part if part.contains('\0') => return Err(refused("it has a NUL")),
+            part if part.len() > NAME_MAX => return Err(refused("a part is longer than 255 bytes")),
+            part => path.push(part),
+        }
+    }
+    Ok(path)
+}
+
+/// A file's last change.
+pub(super) fn modified(metadata: &Metadata) -> Option<Timestamp> {
+    let time = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(time.as_millis()).ok().map(Timestamp::from_millis)
+}
+
+/// All files below a directory, in the order of their names' bytes. Links are followed, loops refused; what is neither
+/// file nor directory is refused.
+pub(crate) fn walk(root: PathBuf) -> Stream<Found> {
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    tokio::task::spawn_blocking(move || {
+        let walk = WalkDir::new(&root).min_depth(1).follow_links(true).sort_by(by_key);
+        for entry in walk {
+            let Some(found) = found(&root, entry) else { continue };
+            if sender.blocking_send(found).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Siblings as their keys sort: a directory's name counts with the slash that follows it.
+fn by_key(a: &DirEntry, b: &DirEntry) -> Ordering {
+    let key = |entry: &DirEntry| {
+        let mut name = entry.file_name().as_bytes().to_vec();
+        if entry.file_type().is_dir() {
+            name.push(b'/');
+        }
+        name
+    };
+    key(a).cmp(&key(b))
+}
+
+fn found(root: &Path, entry: walkdir::Result<DirEntry>) -> Option<Found> {
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(error) => {
+            let path = error.path().unwrap_or(root);
+            let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
+            return Some(Found::Refused(name, anyhow::Error::from(error).context("read the directory")));
+        }
+    };
+    let file_type = entry.file_type();
+    if file_type.is_dir() || is_temporary(entry.file_name()) {
+        return None;
+    }
+    let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
+    let Some(name) = path.to_str() else {
+        let name = path.display().to_string();
+        return Some(Found::Refused(name, anyhow::anyhow!("make a key of its name: it is not UTF-8")));
+    };
+    if !file_type.is_file() {
+        return Some(Found::Refused(name.to_owned(), anyhow::anyhow!("read it: it is no regular file")));
+    }
+    Some(match entry.metadata() {
+        Err(error) => Found::Refused(name.to_owned(), anyhow::Error::from(error).context("look at the file")),
+        Ok(metadata) => Found::Entry(Entry {
+            name: name.to_owned(),
+            size: metadata.len(),
+            modified: modified(&metadata),
+            etag: None,
+        }),
+    })
+}
+
+fn is_temporary(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(TEMPORARY.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, path_of, walk};
+    use std::path::Path;
+
+    #[test]
+    fn hostile_keys_name_no_file() {
+        let root = Path::new("/dst");
+        for bad in ["", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", "a\0b", &"n".repeat(256)] {
+            path_of(root, bad).unwrap_err();
+        }
+        for good in ["a", "a/b", "..a", "a..", "...", "-rf", "é ü", &"n".repeat(255)] {
+            assert_eq!(path_of(root, good).unwrap(), root.join(good));
+        }
+    }
+
+    #[tokio::test]
+    async fn walks_in_key_order_and_refuses_what_is_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        for name in ["b/x", "b.txt", "b-y", "a", "c/d/e", ".firn-partial-1"] {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+        std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
+        std::os::unix::fs::symlink("missing", root.join("dangling")).unwrap();
+        let mut list = walk(root.to_owned());
+        let (mut names, mut refused) = (Vec::new(), 0);
+        while let Some(found) = list.recv().await {
+            match found {
+                Found::Entry(entry) => names.push(entry.name),
+                Found::Refused(..) => refused += 1,
+                Found::Broken(error) => panic!("{error:#}"),
+            }
+        }
+        assert_eq!(names, ["a", "b-y", "b.txt", "b/x", "c/d/e"]);
+        assert!(names.is_sorted());
+        assert_eq!(refused, 2);
+    }
+}

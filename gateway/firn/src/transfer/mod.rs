@@ -1,0 +1,39 @@
+//! Moving bytes between directories, buckets and streams.
+//!
+//! ```text
+//!   source list ─┐
+//!                ├─► plan (merge-join by name) ─► jobs ─► runner: N at once ─► report
+//!   target list ─┘                                          │
+//!                                upload · download · copy · remove, each with its own verification
+//! ```
+//!
+//! Both lists come in the order of their names' bytes and are joined as they come, so that memory does not grow with
+//! their length. A job that fails is listed and the others go on.
+//!
+//! Limits: `jobs` requests under way at once (default 8), each holding at most two parts in memory.
+//!
+//! An interruption at any point leaves whole objects and whole files only: an upload in parts goes on where it stopped
+//! when the same command runs again, a download's temporary file is removed.
+
+mod copy;
+mod download;
+mod entry;
+mod local;
+mod plan;
+mod progress;
+mod remote;
+mod report;
+mod run;
+mod single;
+mod upload;
+
+pub(crate) use entry::Entry;
+pub(crate) use plan::{Compare, Job, Place, Spot, SyncPlan};
+pub(crate) use run::{Runner, Settings};
+pub(crate) use single::{one, stream_in, stream_out};
+
+/// Where a stream of things found, or a failure to find one, comes from.
+pub(crate) type Stream<T> = tokio::sync::mpsc::Receiver<T>;
+
+/// Things found ahead of their use.
+pub(crate) const AHEAD: usize = 1024;

@@ -1,0 +1,129 @@
+use super::{Compare, Entry, Found, Join, Place, Planned, SyncPlan, Verdict, compare};
+use engine::clock::Timestamp;
+use tokio::sync::mpsc;
+
+fn entry(name: &str, size: u64, secs: i64) -> Entry {
+    Entry { name: name.to_owned(), size, modified: Some(Timestamp::from_millis(secs * 1000)), etag: None }
+}
+
+async fn stream(entries: Vec<Entry>) -> mpsc::Receiver<Found> {
+    let (sender, receiver) = mpsc::channel(100);
+    for entry in entries {
+        sender.send(Found::Entry(entry)).await.unwrap();
+    }
+    receiver
+}
+
+async fn plan(source: Vec<Entry>, target: Vec<Entry>, delete: bool, exclude: &[&str]) -> Vec<String> {
+    let plan = SyncPlan {
+        source: Place::Prefix("src".to_owned(), String::new()),
+        target: Place::Directory("/dst".into()),
+        compare: Compare::SizeAndTime,
+        delete,
+        exclude: exclude.iter().map(|pattern| (*pattern).to_owned()).collect(),
+    };
+    let (sender, mut receiver) = mpsc::channel(100);
+    let target = Some(stream(target).await);
+    Join { plan, sender, unread: Vec::new() }.run(stream(source).await, target).await.unwrap();
+    let mut lines = Vec::new();
+    while let Some(planned) = receiver.recv().await {
+        lines.push(match planned {
+            Planned::Job(job) => job.to_string(),
+            Planned::Same => "same".to_owned(),
+            Planned::Compare(job, _) => format!("compare, then {job}"),
+            Planned::Refused(name, _) => format!("refused {name}"),
+            Planned::Broken(error) => format!("broken: {error}"),
+        });
+    }
+    lines
+}
+
+#[tokio::test]
+async fn joins_two_lists_by_name() {
+    let source = vec![entry("a", 1, 10), entry("b", 1, 10), entry("c", 2, 10), entry("e", 1, 30)];
+    let target =
+        vec![entry("b", 1, 20), entry("c", 3, 20), entry("d", 1, 1), entry("e", 1, 20), entry("f", 1, 1)];
+    assert_eq!(
+        plan(source.clone(), target.clone(), true, &[]).await,
+        [
+            "download s3://src/a to /dst/a",
+            "same",
+            "download s3://src/c to /dst/c",
+            "remove /dst/d",
+            "download s3://src/e to /dst/e",
+            "remove /dst/f",
+        ]
+    );
+    let kept = plan(source, target, false, &["c", "e"]).await;
+    assert_eq!(kept, ["download s3://src/a to /dst/a", "same"]);
+}
+
+#[tokio::test]
+async fn hostile_names_are_refused_and_directory_markers_passed_over() {
+    let source = vec![entry("../x", 1, 1), entry("a//b", 1, 1), entry("dir/", 0, 1), entry("dir/f", 1, 1)];
+    assert_eq!(
+        plan(source, Vec::new(), true, &[]).await,
+        ["refused ../x", "refused a//b", "download s3://src/dir/f to /dst/dir/f"]
+    );
+}
+
+#[tokio::test]
+async fn a_broken_list_ends_the_plan_and_removes_nothing() {
+    let (sender, source) = mpsc::channel(10);
+    sender.send(Found::Broken(anyhow::anyhow!("list the source"))).await.unwrap();
+    drop(sender);
+    let plan = SyncPlan {
+        source: Place::Prefix("src".to_owned(), String::new()),
+        target: Place::Prefix("dst".to_owned(), String::new()),
+        compare: Compare::SizeAndTime,
+        delete: true,
+        exclude: Vec::new(),
+    };
+    let (sender, mut planned) = mpsc::channel(10);
+    let target = stream(vec![entry("a", 1, 1)]).await;
+    Join { plan, sender, unread: Vec::new() }.run(source, Some(target)).await.unwrap();
+    assert!(matches!(planned.recv().await, Some(Planned::Broken(_))));
+    assert!(planned.recv().await.is_none(), "nothing may be removed on half a list");
+}
+
+#[test]
+fn comparison_follows_size_then_what_was_asked_for() {
+    let with_etag = |mut entry: Entry, etag: &str| {
+        entry.etag = Some(etag.to_owned());
+        entry
+    };
+    let (old, new) = (entry("k", 5, 10), entry("k", 5, 20));
+    assert_eq!(compare(Compare::SizeAndTime, &old, &new), Verdict::Same);
+    assert_eq!(compare(Compare::SizeAndTime, &new, &old), Verdict::Differs);
+    assert_eq!(compare(Compare::SizeAndTime, &old, &entry("k", 6, 20)), Verdict::Differs);
+    assert_eq!(compare(Compare::Size, &new, &old), Verdict::Same);
+    assert_eq!(compare(Compare::Nothing, &old, &new), Verdict::Differs);
+    assert_eq!(compare(Compare::Contents, &old, &with_etag(new.clone(), "x")), Verdict::Contents);
+    let (a, b) = (with_etag(new.clone(), "x"), with_etag(old.clone(), "x"));
+    assert_eq!(compare(Compare::SizeAndTime, &a, &b), Verdict::Same);
+    assert_eq!(compare(Compare::Contents, &a, &with_etag(old, "y")), Verdict::Differs);
+}
+
+#[tokio::test]
+async fn nothing_is_removed_below_what_could_not_be_read() {
+    let (sender, source) = mpsc::channel(10);
+    sender.send(Found::Refused("b".to_owned(), anyhow::anyhow!("read the directory"))).await.unwrap();
+    drop(sender);
+    let plan = SyncPlan {
+        source: Place::Directory("/src".into()),
+        target: Place::Prefix("dst".to_owned(), String::new()),
+        compare: Compare::SizeAndTime,
+        delete: true,
+        exclude: Vec::new(),
+    };
+    let (sender, mut planned) = mpsc::channel(10);
+    let target = stream(vec![entry("a", 1, 1), entry("b/x", 1, 1), entry("b2", 1, 1)]).await;
+    Join { plan, sender, unread: Vec::new() }.run(source, Some(target)).await.unwrap();
+    let mut lines = Vec::new();
+    while let Some(found) = planned.recv().await {
+        lines.push(format!("{found:?}"));
+    }
+    assert!(lines[0].starts_with("Refused(\"b\""), "{lines:?}");
+    assert_eq!(lines.len(), 3, "only a and b2 are removed: {lines:?}");
+    assert!(lines[1].contains("\"a\"") && lines[2].contains("\"b2\""));
+}

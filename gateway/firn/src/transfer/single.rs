@@ -1,0 +1,110 @@
+//! One thing: a file, an object, or a stream of unknown length.
+
+use super::plan::{Job, Planned};
+use super::report::TransferReport;
+use super::run::{Runner, Shared};
+use anyhow::Context;
+use bytes::{Bytes, BytesMut};
+use client::{Client, CompletedPart, ObjectRef, OpenUpload, PutOptions};
+use std::io::Write;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::mpsc;
+
+/// Parts of a stream grow so that 10,000 of them reach 5 TiB, S3's largest object: they double every 1,000.
+const GROW_EVERY: u32 = 1000;
+const PARTS_MAX: u32 = 10_000;
+
+/// Does one job.
+pub(crate) async fn one(runner: Runner, job: Job) -> anyhow::Result<TransferReport> {
+    let (sender, plan) = mpsc::channel(1);
+    sender.send(Planned::Job(job)).await?;
+    drop(sender);
+    runner.run(plan).await
+}
+
+/// Uploads stdin.
+pub(crate) async fn stream_in(runner: Runner, bucket: &str, key: &str) -> anyhow::Result<TransferReport> {
+    let (shared, mut report) = runner.into_parts();
+    if shared.settings.dry_run {
+        report.uploaded = 1;
+        return Ok(report);
+    }
+    let bytes = upload_stream(&shared, &mut tokio::io::stdin(), bucket, key).await?;
+    report.uploaded = 1;
+    report.bytes = engine::unit::ByteCount::new(bytes);
+    Ok(report)
+}
+
+/// Writes an object to stdout.
+pub(crate) async fn stream_out(client: &Client, object: &ObjectRef<'_>) -> anyhow::Result<()> {
+    let mut download = client.get_object(object, None, None).await?;
+    while let Some(data) = download.next().await? {
+        // A pipe that nobody reads blocks here, off the runtime's threads.
+        tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(&data)).await??;
+    }
+    std::io::stdout().lock().flush()?;
+    Ok(())
+}
+
+/// Holds one part in memory; the next is read when it has been acknowledged.
+async fn upload_stream(
+    shared: &Shared,
+    source: &mut (impl AsyncRead + Unpin),
+    bucket: &str,
+    key: &str,
+) -> anyhow::Result<u64> {
+    let options = PutOptions {
+        storage_class: shared.settings.storage_class.clone(),
+        if_absent: shared.settings.if_absent,
+        ..PutOptions::default()
+    };
+    let first_size = usize::try_from(shared.settings.part_size)?;
+    let first = read_part(source, first_size).await?;
+    if first.len() < first_size {
+        let bytes = first.len() as u64;
+        shared.client.put_object(bucket, key, first, &options).await?;
+        return Ok(bytes);
+    }
+    let upload = shared.client.create_upload(bucket, key, &options).await?;
+    let sent = send_parts(shared, source, &upload, first).await;
+    let completed = match sent {
+        Ok((parts, bytes)) => {
+            shared.client.complete_upload(&upload, &parts, &options).await.map(|_| bytes).map_err(Into::into)
+        }
+        Err(error) => Err(error),
+    };
+    if completed.is_err() {
+        // A stream can't be read again, so nothing of it can be resumed; the first error is the one to tell.
+        let _best_effort = shared.client.abort_upload(&upload).await;
+    }
+    completed
+}
+
+async fn send_parts(
+    shared: &Shared,
+    source: &mut (impl AsyncRead + Unpin),
+    upload: &OpenUpload,
+    first: Bytes,
+) -> anyhow::Result<(Vec<CompletedPart>, u64)> {
+    let (mut parts, mut bytes, mut body) = (Vec::new(), 0, first);
+    for number in 1..=PARTS_MAX {
+        if body.is_empty() {
+            return Ok((parts, bytes));
+        }
+        bytes += body.len() as u64;
+        shared.progress.expect(body.len() as u64);
+        let length = body.len() as u64;
+        parts.push(shared.client.upload_part(upload, number, body).await?);
+        shared.progress.moved(length);
+        let size = shared.settings.part_size << (number / GROW_EVERY);
+        body = read_part(source, usize::try_from(size)?).await?;
+    }
+    anyhow::bail!("upload the stream: it is longer than {PARTS_MAX} parts")
+}
+
+async fn read_part(source: &mut (impl AsyncRead + Unpin), size: usize) -> anyhow::Result<Bytes> {
+    let mut part = BytesMut::with_capacity(size.min(64 << 10));
+    let mut limited = source.take(size as u64);
+    while limited.read_buf(&mut part).await.context("read the stream")? > 0 {}
+    Ok(part.freeze())
+}

@@ -1,0 +1,269 @@
+//! Files to objects.
+//!
+//! Up to two parts a file goes in one request; a larger one in parts, several at once. Before it begins, an upload of the
+//! same key that an interrupted run left behind is looked for: parts whose size and MD5 are those of the file's are kept.
+//! A file that changes while it is read fails, and nothing is made of it.
+
+use super::run::{Done, Shared};
+use anyhow::Context;
+use bytes::Bytes;
+use client::{CompletedPart, Crc64, OpenUpload, PartEntry, PutOptions, md5_etag, multipart_etag};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// S3's limit of parts.
+const PARTS_MAX: u64 = 10_000;
+const MIB: u64 = 1 << 20;
+
+/// The size of the parts of a file: the asked-for size, or larger where 10,000 of them would not do.
+pub(super) fn part_size(asked: u64, size: u64) -> u64 {
+    asked.max(size.div_ceil(PARTS_MAX).next_multiple_of(MIB))
+}
+
+/// Uploads one file.
+pub(super) async fn file(shared: &Shared, path: &Path, bucket: &str, key: &str) -> anyhow::Result<Done> {
+    let source = Source::open(path).await?;
+    let options = PutOptions {
+        content_type: content_type(path).map(str::to_owned),
+        storage_class: shared.settings.storage_class.clone(),
+        if_absent: shared.settings.if_absent,
+        ..PutOptions::default()
+    };
+    if source.size <= shared.settings.part_size * 2 {
+        let _permit = shared.permits.acquire().await?;
+        let body = source.read(0, source.size).await?;
+        source.still_the_same().await?;
+        shared.client.put_object(bucket, key, body, &options).await?;
+        shared.progress.moved(source.size);
+        return Ok(Done { bytes: source.size, ..Done::default() });
+    }
+    in_parts(shared, &source, bucket, key, &options).await
+}
+
+async fn in_parts(
+    shared: &Shared,
+    source: &Source,
+    bucket: &str,
+    key: &str,
+    options: &PutOptions,
+) -> anyhow::Result<Done> {
+    let part_size = part_size(shared.settings.part_size, source.size);
+    let (upload, held) = match find_open(shared, bucket, key).await {
+        Some(found) => found,
+        None => (shared.client.create_upload(bucket, key, options).await?, HashMap::new()),
+    };
+    let numbers = 1..=u32::try_from(source.size.div_ceil(part_size))?;
+    let mut parts: Vec<(CompletedPart, bool)> = stream::iter(numbers)
+        .map(|number| one_part(shared, source, &upload, number, part_size, held.get(&number)))
+        .buffer_unordered(shared.settings.jobs)
+        .try_collect()
+        .await?;
+    source.still_the_same().await?;
+    parts.sort_by_key(|(part, _)| part.number);
+    let parts_resumed = parts.iter().filter(|(_, resumed)| *resumed).count() as u64;
+    let parts: Vec<_> = parts.into_iter().map(|(part, _)| part).collect();
+    let _permit = shared.permits.acquire().await?;
+    let result = shared.client.complete_upload(&upload, &parts, options).await?;
+    verify_etag(&parts, &result.etag, bucket, key)?;
+    Ok(Done { bytes: source.size, parts_resumed, ..Done::default() })
+}
+
+async fn one_part(
+    shared: &Shared,
+    source: &Source,
+    upload: &OpenUpload,
+    number: u32,
+    part_size: u64,
+    held: Option<&PartEntry>,
+) -> anyhow::Result<(CompletedPart, bool)> {
+    let _permit = shared.permits.acquire().await?;
+    let start = u64::from(number - 1) * part_size;
+    let length = part_size.min(source.size - start);
+    let body = source.read(start, length).await?;
+    if let Some(held) = held.filter(|held| held.size == length) {
+        let etag = md5_etag(&body);
+        if held.etag.eq_ignore_ascii_case(&etag) {
+            shared.progress.moved(length);
+            let crc64 = upload.with_crc64.then(|| Crc64::of(&body));
+            return Ok((CompletedPart { number, etag, crc64 }, true));
+        }
+    }
+    let part = shared.client.upload_part(upload, number, body).await?;
+    shared.progress.moved(length);
+    Ok((part, false))
+}
+
+/// The newest upload of this key that is under way and fits, with its parts. Not finding one, for whatever reason, is no
+/// failure: the upload then begins anew.
+async fn find_open(
+    shared: &Shared,
+    bucket: &str,
+    key: &str,
+) -> Option<(OpenUpload, HashMap<u32, PartEntry>)> {
+    let with_crc64 = shared.client.checksums() == client::Checksums::WhenSupported;
+    let wanted = if with_crc64 { "CRC64NVME" } else { "" };
+    let uploads = shared.client.list_uploads(bucket, key).await.ok()?;
+    let found =
+        uploads.into_iter().rev().find(|upload| upload.key == key && upload.checksum_algorithm == wanted)?;
+    let upload =
+        OpenUpload { bucket: bucket.to_owned(), key: key.to_owned(), upload_id: found.upload_id, with_crc64 };
+    let parts = shared.client.list_parts(&upload).await.ok()?;
+    Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))
+}
+
+/// The endpoint's ETag has to be the one that our parts make, where they are plain MD5s.
+fn verify_etag(parts: &[CompletedPart], etag: &str, bucket: &str, key: &str) -> anyhow::Result<()> {
+    let Some(expected) = multipart_etag(parts.iter().map(|part| part.etag.as_str())) else { return Ok(()) };
+    let looks_alike = etag.len() == expected.len() && etag.contains('-');
+    if looks_alike && !etag.eq_ignore_ascii_case(&expected) {
+        return Err(client::Error::Integrity {
+            what: format!("s3://{bucket}/{key}"),
+            detail: format!("its ETag is {etag}, our parts make {expected}"),
+        }
+        .into());
+    }
+    Ok(())
+}
+
+/// Whether a file, uploaded in one piece or in parts of this size, would get this ETag.
+pub(super) fn has_etag(path: &Path, etag: &str, part_size: u64) -> std::io::Result<bool> {
+    let mut file = File::open(path)?;
+    let piece = if etag.contains('-') { part_size } else { u64::MAX };
+    let mut parts = Vec::new();
+    loop {
+        let mut md5 = client::RunningMd5::default();
+        let mut left = piece;
+        let mut buffer = vec![0; 256 << 10];
+        while left > 0 {
+            let want = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+            let got = file.read(&mut buffer[..want])?;
+            if got == 0 {
+                break;
+            }
+            md5.update(&buffer[..got]);
+            left -= got as u64;
+        }
+        if left == piece && !parts.is_empty() {
+            break;
+        }
+        parts.push(md5.etag());
+        if left > 0 {
+            break;
+        }
+    }
+    let ours =
+        if etag.contains('-') { multipart_etag(parts.iter().map(String::as_str)) } else { parts.pop() };
+    Ok(ours.is_some_and(|ours| ours.eq_ignore_ascii_case(etag)))
+}
+
+/// A file that is being read, and what it was when that began.
+struct Source {
+    file: Arc<File>,
+    size: u64,
+    modified: SystemTime,
+}
+
+impl Source {
+    async fn open(path: &Path) -> anyhow::Result<Self> {
+        let path = path.to_owned();
+        tokio::task::spawn_blocking(move || {
+            let file = File::open(&path)?;
+            let metadata = file.metadata()?;
+            if !metadata.is_file() {
+                return Err(std::io::Error::other("it is no regular file"));
+            }
+            Ok(Self { file: Arc::new(file), size: metadata.len(), modified: metadata.modified()? })
+        })
+        .await?
+        .context("open the file")
+    }
+
+    async fn read(&self, start: u64, length: u64) -> anyhow::Result<Bytes> {
+        let file = self.file.clone();
+        let length = usize::try_from(length)?;
+        let bytes = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; length];
+            file.read_exact_at(&mut bytes, start).map(|()| bytes)
+        });
+        Ok(bytes.await?.context("read the file")?.into())
+    }
+
+    async fn still_the_same(&self) -> anyhow::Result<()> {
+        let file = self.file.clone();
+        let metadata = tokio::task::spawn_blocking(move || file.metadata()).await??;
+        if metadata.len() != self.size || metadata.modified()? != self.modified {
+            return Err(crate::exit::Failure::new(
+                crate::exit::Exit::Conflict,
+                "read the file: it changed meanwhile",
+            )
+            .into());
+        }
+        Ok(())
+    }
+}
+
+/// The content type that a name's ending stands for.
+pub(super) fn content_type(path: &Path) -> Option<&'static str> {
+    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+    Some(match extension.as_str() {
+        "css" => "text/css",
+        "csv" => "text/csv",
+        "gif" => "image/gif",
+        "gz" => "application/gzip",
+        "htm" | "html" => "text/html",
+        "jpeg" | "jpg" => "image/jpeg",
+        "js" | "mjs" => "text/javascript",
+        "json" => "application/json",
+        "md" => "text/markdown",
+        "mp4" => "video/mp4",
+        "parquet" => "application/vnd.apache.parquet",
+        "pdf" => "application/pdf",
+        "png" => "image/png",
+        "svg" => "image/svg+xml",
+        "tar" => "application/x-tar",
+        "txt" | "log" => "text/plain",
+        "wasm" => "application/wasm",
+        "webp" => "image/webp",
+        "xml" => "application/xml",
+        "zip" => "application/zip",
+        "zst" => "application/zstd",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MIB, has_etag, part_size};
+    use client::{md5_etag, multipart_etag};
+
+    #[test]
+    fn parts_grow_so_that_ten_thousand_suffice() {
+        assert_eq!(part_size(8 * MIB, 100 * MIB), 8 * MIB);
+        let tib = 1 << 40;
+        let size = part_size(8 * MIB, 5 * tib);
+        assert!((5_u64 * tib).div_ceil(size) <= 10_000, "{size}");
+    }
+
+    #[test]
+    fn a_file_knows_the_etag_that_it_would_get() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, b"aaaabbbbcc").unwrap();
+        assert!(has_etag(&path, &md5_etag(b"aaaabbbbcc"), 4).unwrap());
+        let parts = [md5_etag(b"aaaa"), md5_etag(b"bbbb"), md5_etag(b"cc")];
+        let etag = multipart_etag(parts.iter().map(String::as_str)).unwrap();
+        assert!(has_etag(&path, &etag, 4).unwrap());
+        assert!(!has_etag(&path, &etag, 5).unwrap());
+        std::fs::write(&path, b"aaaabbbb").unwrap();
+        let even = multipart_etag(parts[..2].iter().map(String::as_str)).unwrap();
+        assert!(has_etag(&path, &even, 4).unwrap());
+        std::fs::write(&path, b"").unwrap();
+        assert!(has_etag(&path, &md5_etag(b""), 4).unwrap());
+    }
+}

@@ -1,0 +1,107 @@
+//! Verbs that say what firn is: version, completions, manual pages, the configuration.
+
+use crate::cli::{Cli, Completions, Config, Man};
+use crate::config;
+use crate::exit::{Exit, Failure};
+use crate::report::Report;
+use crate::session::Session;
+use clap::CommandFactory;
+use serde::Serialize;
+use std::io::{self, Write};
+
+#[derive(Debug, Serialize)]
+struct VersionReport {
+    version: &'static str,
+    marker_format: u32,
+}
+
+impl Report for VersionReport {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "firn {} (directory format {})", self.version, self.marker_format)
+    }
+}
+
+pub(super) fn version(session: &Session) -> anyhow::Result<Exit> {
+    session.output.print(&VersionReport {
+        version: env!("CARGO_PKG_VERSION"),
+        marker_format: crate::appliance::MARKER_VERSION,
+    })
+}
+
+pub(super) fn completions(args: &Completions) -> anyhow::Result<Exit> {
+    // Rendered first: clap_complete panics on a closed pipe.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "firn", &mut script);
+    io::stdout().lock().write_all(&script)?;
+    Ok(Exit::Ok)
+}
+
+pub(super) fn man(args: &Man) -> anyhow::Result<Exit> {
+    let mut command = Cli::command();
+    command.build();
+    let page = match &args.verb {
+        None => clap_mangen::Man::new(command),
+        Some(verb) => {
+            let found = command.find_subcommand(verb).ok_or_else(|| {
+                Failure::usage(format!("show the manual of {verb:?}: there is no such verb"))
+            })?;
+            clap_mangen::Man::new(found.clone()).title(format!("firn-{verb}"))
+        }
+    };
+    let mut out = Vec::new();
+    page.render(&mut out)?;
+    io::stdout().lock().write_all(&out)?;
+    Ok(Exit::Ok)
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigReport {
+    file: String,
+    region: Option<String>,
+    http: String,
+    admin: String,
+    insecure_http: bool,
+    base_domains: Vec<String>,
+    connections_max: usize,
+    drain_ms: u64,
+    cache_bytes: u64,
+    segment_bytes: u64,
+    log_level: String,
+}
+
+impl Report for ConfigReport {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{} is fine. The server would run with:", self.file)?;
+        writeln!(
+            out,
+            "  region        {}",
+            self.region.as_deref().unwrap_or("us-east-1 (for a new appliance)")
+        )?;
+        writeln!(out, "  http          {} (insecure: {})", self.http, self.insecure_http)?;
+        writeln!(out, "  admin         {}", self.admin)?;
+        writeln!(out, "  base domains  {}", self.base_domains.join(", "))?;
+        writeln!(out, "  connections   {}", self.connections_max)?;
+        writeln!(out, "  drain         {} ms", self.drain_ms)?;
+        writeln!(out, "  cache         {} bytes", self.cache_bytes)?;
+        writeln!(out, "  segment       {} bytes", self.segment_bytes)?;
+        writeln!(out, "  log level     {}", self.log_level)
+    }
+}
+
+pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
+    let Config::Check { file } = args;
+    let config = config::load(Some(file), &config::Overrides::default())?;
+    session.output.print(&ConfigReport {
+        file: file.display().to_string(),
+        region: config.region,
+        http: config.http.to_string(),
+        admin: config.admin.to_string(),
+        insecure_http: config.insecure_http,
+        base_domains: config.base_domains,
+        connections_max: config.connections_max,
+        drain_ms: u64::try_from(config.drain.as_millis()).unwrap_or(u64::MAX),
+        cache_bytes: config.cache.get(),
+        segment_bytes: config.segment.get(),
+        log_level: config.log.filter,
+    })
+}

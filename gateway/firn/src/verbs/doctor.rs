@@ -1,0 +1,223 @@
+//! `firn doctor`: each fault with a line that mends it. Works when the server is down, too.
+
+use super::admin::ask;
+use crate::appliance::{Lock, read_marker};
+use crate::cli::AdminDir;
+use crate::exit::Exit;
+use crate::report::Report;
+use crate::session::{ADMIN_TOKEN, CREDENTIALS, Session, default_dir, variable};
+use crate::text::{printable, quote_sh};
+use engine::unit::ByteCount;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// Below this much free space new data may soon be refused.
+const LOW_SPACE: ByteCount = ByteCount::gib(1);
+/// No clock of a working machine shows an earlier time: 2025-01-01.
+const EARLIEST_SANE_MS: i64 = 1_735_689_600_000;
+
+/// One thing looked at.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Finding {
+    /// What was looked at.
+    pub(crate) check: String,
+    /// Whether it is as it should be.
+    pub(crate) ok: bool,
+    /// What was seen.
+    pub(crate) detail: String,
+    /// A line that mends it.
+    pub(crate) fix: Option<String>,
+}
+
+impl Finding {
+    pub(crate) fn fine(check: &str, detail: impl Into<String>) -> Self {
+        Self { check: check.to_owned(), ok: true, detail: detail.into(), fix: None }
+    }
+
+    pub(crate) fn fault(check: &str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check: check.to_owned(), ok: false, detail: detail.into(), fix: Some(fix.into()) }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Findings {
+    healthy: bool,
+    findings: Vec<Finding>,
+}
+
+impl Report for Findings {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        for finding in &self.findings {
+            let mark = if finding.ok { "ok   " } else { "FAULT" };
+            writeln!(out, "{mark}  {:12} {}", finding.check, printable(&finding.detail))?;
+            if let Some(fix) = &finding.fix {
+                writeln!(out, "       fix: {}", printable(fix))?;
+            }
+        }
+        let faults = self.findings.iter().filter(|finding| !finding.ok).count();
+        match faults {
+            0 => writeln!(out, "no faults"),
+            1 => writeln!(out, "1 fault"),
+            n => writeln!(out, "{n} faults"),
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        if self.healthy { Exit::Ok } else { Exit::Error }
+    }
+}
+
+pub(super) async fn run(session: &Session, args: &AdminDir) -> anyhow::Result<Exit> {
+    let mut findings = Vec::new();
+    let remote = args.dir.is_none() && variable("FIRN_ADMIN_URL").is_some();
+    if !remote {
+        let dir = args.dir.clone().unwrap_or_else(default_dir);
+        directory(&dir, &mut findings);
+        findings.push(clock(session.clock.now().as_millis()));
+    }
+    server(session, args, &mut findings).await;
+    let healthy = findings.iter().all(|finding| finding.ok);
+    session.output.print(&Findings { healthy, findings })
+}
+
+async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>) {
+    let dir = args.dir.clone().unwrap_or_else(default_dir);
+    let start = format!("firn server {}", quote_sh(&dir.display().to_string()));
+    let answer = match session.admin(args) {
+        Ok(admin) => ask(&admin, "/v1/doctor", &[]).await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Err(error) => findings.push(Finding::fault("server", format!("no answer: {error:#}"), start)),
+        Ok(document) => {
+            findings.push(Finding::fine("server", "it answers"));
+            let list = document.get("findings").cloned().unwrap_or_default();
+            match serde_json::from_value::<Vec<Finding>>(list) {
+                Ok(theirs) => findings.extend(theirs),
+                Err(error) => findings.push(Finding::fault(
+                    "server",
+                    format!("its findings are not understood: {error}"),
+                    "use the firn of the server's version",
+                )),
+            }
+        }
+    }
+}
+
+/// What can be seen of a directory from outside.
+fn directory(dir: &Path, findings: &mut Vec<Finding>) {
+    let shown = quote_sh(&dir.display().to_string());
+    match std::fs::metadata(dir) {
+        Err(error) => {
+            let fix = format!("firn server {shown}");
+            findings.push(Finding::fault("directory", format!("look at {}: {error}", dir.display()), fix));
+            return;
+        }
+        Ok(metadata) => findings.push(mode("directory", dir, metadata.permissions().mode(), 0o700)),
+    }
+    match read_marker(dir) {
+        Ok(marker) => findings
+            .push(Finding::fine("marker", format!("account {}, region {}", marker.account, marker.region))),
+        Err(failure) => {
+            let fix = failure.hint.clone().unwrap_or_else(|| format!("firn server {shown}"));
+            findings.push(Finding::fault("marker", failure.to_string(), fix));
+        }
+    }
+    for name in [CREDENTIALS, ADMIN_TOKEN, "master.key"] {
+        let path = dir.join(name);
+        findings.push(match std::fs::metadata(&path) {
+            Ok(metadata) => mode(name, &path, metadata.mode(), 0o600),
+            Err(error) => {
+                let fix = if name == "master.key" {
+                    "put it back from where you keep a copy; without it the data can't be read".to_owned()
+                } else {
+                    format!("firn server {shown}   # makes a new one")
+                };
+                Finding::fault(name, format!("look at {}: {error}", path.display()), fix)
+            }
+        });
+    }
+    findings.push(match Lock::holder(dir) {
+        Ok(Some(pid)) => Finding::fine("lock", format!("held by process {pid}")),
+        Ok(None) => Finding::fine("lock", "free"),
+        Err(error) => Finding::fault("lock", error.to_string(), format!("chmod u+rw {shown}/lock")),
+    });
+    findings.push(space(dir));
+}
+
+fn mode(check: &str, path: &Path, mode: u32, wanted: u32) -> Finding {
+    let mode = mode & 0o777;
+    if mode.trailing_zeros() >= 6 {
+        return Finding::fine(check, format!("mode {mode:04o}"));
+    }
+    let path = path.display().to_string();
+    Finding::fault(
+        check,
+        format!("{path} has mode {mode:04o}: others can reach it"),
+        format!("chmod {wanted:o} {}", quote_sh(&path)),
+    )
+}
+
+/// How much room is left where a directory lies.
+pub(crate) fn space(dir: &Path) -> Finding {
+    let shown = dir.display();
+    match rustix::fs::statvfs(dir) {
+        Err(error) => Finding::fault("space", format!("look at {shown}: {error}"), format!("ls -ld {shown}")),
+        Ok(stat) => {
+            let free = ByteCount::new(stat.f_bavail.saturating_mul(stat.f_frsize));
+            let total = ByteCount::new(stat.f_blocks.saturating_mul(stat.f_frsize));
+            if free < LOW_SPACE {
+                let fix = "delete objects (firn rm), or give the file system more room";
+                return Finding::fault("space", format!("{free} free of {total}"), fix);
+            }
+            Finding::fine("space", format!("{free} free of {total}"))
+        }
+    }
+}
+
+fn clock(now_ms: i64) -> Finding {
+    if now_ms < EARLIEST_SANE_MS {
+        return Finding::fault(
+            "clock",
+            "it shows a time before 2025: every signature will be refused",
+            "timedatectl set-ntp true",
+        );
+    }
+    Finding::fine("clock", "plausible")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Findings, clock, directory, mode};
+    use crate::exit::Exit;
+    use crate::report::{Report, render};
+    use std::path::Path;
+
+    #[test]
+    fn every_fault_comes_with_a_fix() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut findings = Vec::new();
+        directory(dir.path(), &mut findings);
+        directory(Path::new("/nonexistent/appliance"), &mut findings);
+        findings.push(clock(0));
+        assert!(findings.iter().filter(|finding| !finding.ok).count() >= 5, "{findings:?}");
+        for finding in &findings {
+            assert_eq!(finding.ok, finding.fix.is_none(), "{finding:?}");
+        }
+    }
+
+    #[test]
+    fn loose_modes_are_faults_and_shown_with_their_fix() {
+        let findings = vec![
+            mode("credentials", Path::new("/d/credentials"), 0o100_644, 0o600),
+            mode("directory", Path::new("/d"), 0o40_700, 0o700),
+        ];
+        let report = Findings { healthy: false, findings };
+        assert_eq!(report.exit(), Exit::Error);
+        let mut text = Vec::new();
+        render(&report, false, &mut text).unwrap();
+        insta::assert_snapshot!(String::from_utf8(text).unwrap());
+    }
+}

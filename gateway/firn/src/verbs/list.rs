@@ -1,0 +1,261 @@
+//! `ls` and `du`.
+
+use super::{json_time, show_time};
+use crate::cli::{Du, Ls, S3Uri};
+use crate::exit::{Exit, Failure};
+use crate::report::Report;
+use crate::session::Session;
+use crate::text::printable;
+use client::{Client, ListObjects, ListVersions};
+use engine::clock::Timestamp;
+use engine::unit::ByteCount;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// One line of a list.
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Line {
+    Bucket {
+        bucket: String,
+        created: Option<String>,
+    },
+    Prefix {
+        prefix: String,
+    },
+    Object {
+        key: String,
+        size: u64,
+        etag: String,
+        last_modified: Option<String>,
+        storage_class: String,
+    },
+    Version {
+        key: String,
+        version_id: String,
+        is_latest: bool,
+        is_delete_marker: bool,
+        size: u64,
+        etag: String,
+        last_modified: Option<String>,
+        storage_class: String,
+    },
+}
+
+/// A line, and its time in the form for people.
+#[derive(Debug, Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    line: Line,
+    #[serde(skip)]
+    time: Option<Timestamp>,
+}
+
+impl Report for Listed {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let time = show_time(self.time);
+        match &self.line {
+            Line::Bucket { bucket, .. } => writeln!(out, "{time:19}  {}", printable(bucket)),
+            Line::Prefix { prefix } => writeln!(out, "{:19} {:>14}  {}", "", "PRE", printable(prefix)),
+            Line::Object { key, size, storage_class, .. } => {
+                let class = class_suffix(storage_class);
+                writeln!(out, "{time:19} {size:>14}  {}{class}", printable(key))
+            }
+            Line::Version { key, version_id, is_latest, is_delete_marker, size, storage_class, .. } => {
+                let what = match (is_delete_marker, is_latest) {
+                    (true, true) => "delete marker, latest",
+                    (true, false) => "delete marker",
+                    (false, true) => "latest",
+                    (false, false) => "old",
+                };
+                let class = class_suffix(storage_class);
+                writeln!(out, "{time:19} {size:>14}  {}{class}  {version_id}  ({what})", printable(key))
+            }
+        }
+    }
+}
+
+fn class_suffix(class: &str) -> String {
+    if matches!(class, "STANDARD" | "") { String::new() } else { format!("  [{}]", printable(class)) }
+}
+
+pub(super) async fn list(session: &Session, args: &Ls) -> anyhow::Result<Exit> {
+    let client = session.client()?;
+    match &args.target {
+        None => buckets(session, &client).await?,
+        Some(target) if args.versions => versions(session, &client, target, args.recursive).await?,
+        Some(target) => objects(session, &client, target, args.recursive).await?,
+    }
+    Ok(Exit::Ok)
+}
+
+async fn buckets(session: &Session, client: &Client) -> anyhow::Result<()> {
+    for bucket in client.list_buckets().await? {
+        let time = bucket.created;
+        let line = Line::Bucket { bucket: bucket.name, created: json_time(time) };
+        session.output.item(&Listed { line, time })?;
+    }
+    Ok(())
+}
+
+async fn objects(session: &Session, client: &Client, target: &S3Uri, deep: bool) -> anyhow::Result<()> {
+    let list = ListObjects {
+        bucket: &target.bucket,
+        prefix: &target.key,
+        delimiter: (!deep).then_some("/"),
+        ..ListObjects::default()
+    };
+    let mut token: Option<String> = None;
+    let mut any = false;
+    loop {
+        let page = client.list_objects(&list, token.as_deref()).await?;
+        any |= !page.prefixes.is_empty() || !page.objects.is_empty();
+        // The two come apart on a page; people and scripts want one order.
+        let mut lines = BTreeMap::new();
+        for prefix in page.prefixes {
+            lines.insert(prefix.clone(), Listed { line: Line::Prefix { prefix }, time: None });
+        }
+        for object in page.objects {
+            let time = object.last_modified;
+            let line = Line::Object {
+                key: object.key.clone(),
+                size: object.size,
+                etag: object.etag,
+                last_modified: json_time(time),
+                storage_class: object.storage_class,
+            };
+            lines.insert(object.key, Listed { line, time });
+        }
+        for line in lines.values() {
+            session.output.item(line)?;
+        }
+        token = page.next;
+        if token.is_none() {
+            break;
+        }
+    }
+    found(any, target)
+}
+
+async fn versions(session: &Session, client: &Client, target: &S3Uri, deep: bool) -> anyhow::Result<()> {
+    let mut after: Option<(String, String)> = None;
+    let mut any = false;
+    loop {
+        let list = ListVersions {
+            bucket: &target.bucket,
+            prefix: &target.key,
+            delimiter: (!deep).then_some("/"),
+            after: after.as_ref().map(|(key, version)| (key.as_str(), version.as_str())),
+        };
+        let page = client.list_versions(&list).await?;
+        any |= !page.prefixes.is_empty() || !page.versions.is_empty();
+        for prefix in page.prefixes {
+            session.output.item(&Listed { line: Line::Prefix { prefix }, time: None })?;
+        }
+        for version in page.versions {
+            let time = version.last_modified;
+            let line = Line::Version {
+                key: version.key,
+                version_id: version.version_id,
+                is_latest: version.is_latest,
+                is_delete_marker: version.is_delete_marker,
+                size: version.size,
+                etag: version.etag,
+                last_modified: json_time(time),
+                storage_class: version.storage_class,
+            };
+            session.output.item(&Listed { line, time })?;
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    found(any, target)
+}
+
+/// An empty bucket lists nothing; a prefix that nothing begins with is a mistake.
+fn found(any: bool, target: &S3Uri) -> anyhow::Result<()> {
+    if any || target.key.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NotFound, format!("find anything that begins with {target}")).into())
+}
+
+#[derive(Debug, Serialize)]
+struct Usage {
+    bucket: String,
+    prefix: String,
+    objects: u64,
+    bytes: ByteCount,
+    by_storage_class: BTreeMap<String, ByteCount>,
+}
+
+impl Report for Usage {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{}  {} objects  s3://{}/{}",
+            self.bytes,
+            self.objects,
+            self.bucket,
+            printable(&self.prefix)
+        )?;
+        if self.by_storage_class.len() > 1 {
+            for (class, bytes) in &self.by_storage_class {
+                writeln!(out, "  {bytes}  {}", printable(class))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Usage {
+    fn add(&mut self, class: String, size: u64) {
+        self.objects += 1;
+        self.bytes += ByteCount::new(size);
+        *self.by_storage_class.entry(class).or_default() += ByteCount::new(size);
+    }
+}
+
+pub(super) async fn usage(session: &Session, args: &Du) -> anyhow::Result<Exit> {
+    let client = session.client()?;
+    let (bucket, prefix) = (&args.target.bucket, &args.target.key);
+    let mut usage = Usage {
+        bucket: bucket.clone(),
+        prefix: prefix.clone(),
+        objects: 0,
+        bytes: ByteCount::ZERO,
+        by_storage_class: BTreeMap::new(),
+    };
+    if args.versions {
+        let mut after: Option<(String, String)> = None;
+        loop {
+            let after_ref = after.as_ref().map(|(key, version)| (key.as_str(), version.as_str()));
+            let list = ListVersions { bucket, prefix, delimiter: None, after: after_ref };
+            let page = client.list_versions(&list).await?;
+            for version in page.versions.into_iter().filter(|version| !version.is_delete_marker) {
+                usage.add(version.storage_class, version.size);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    } else {
+        let list = ListObjects { bucket, prefix, ..ListObjects::default() };
+        let mut token: Option<String> = None;
+        loop {
+            let page = client.list_objects(&list, token.as_deref()).await?;
+            for object in page.objects {
+                usage.add(object.storage_class, object.size);
+            }
+            token = page.next;
+            if token.is_none() {
+                break;
+            }
+        }
+    }
+    session.output.print(&usage)
+}

@@ -1,0 +1,192 @@
+//! `rm`, and what `rb --force` does first.
+//!
+//! Keys are removed in bulk, a page of at most 1,000 at a time, while the list goes on: memory does not grow with the
+//! number of keys. What was removed before an error stays removed; running it again goes on.
+
+use crate::cli::Rm;
+use crate::exit::{Exit, Failure};
+use crate::report::Report;
+use crate::session::Session;
+use crate::text::printable;
+use client::{Client, DeleteFailure, ListObjects, ListVersions, ObjectRef};
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// Failures and dry-run lines that are kept for the report; more are counted.
+const LISTED_MAX: usize = 1000;
+
+/// One key that was not removed.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct NotRemoved {
+    pub(crate) key: String,
+    pub(crate) version_id: Option<String>,
+    pub(crate) error: String,
+}
+
+/// What was removed.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Removed {
+    pub(crate) dry_run: bool,
+    #[serde(rename = "removed")]
+    pub(crate) count: u64,
+    pub(crate) failed_count: u64,
+    /// The first thousand.
+    pub(crate) failed: Vec<NotRemoved>,
+}
+
+impl Removed {
+    pub(crate) fn new(dry_run: bool) -> Self {
+        Self { dry_run, ..Self::default() }
+    }
+
+    fn fail(&mut self, failure: DeleteFailure) {
+        self.failed_count += 1;
+        if self.failed.len() < LISTED_MAX {
+            self.failed.push(NotRemoved {
+                key: failure.key,
+                version_id: failure.version_id,
+                error: format!("{} ({})", failure.message, failure.code),
+            });
+        }
+    }
+}
+
+impl Report for Removed {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        for failed in &self.failed {
+            writeln!(out, "not removed: {}: {}", printable(&failed.key), printable(&failed.error))?;
+        }
+        let verb = if self.dry_run { "would remove" } else { "removed" };
+        let things = if self.count == 1 { "object" } else { "objects" };
+        write!(out, "{verb} {} {things}", self.count)?;
+        if self.failed_count > 0 {
+            write!(out, ", {} failed", self.failed_count)?;
+        }
+        writeln!(out)
+    }
+
+    fn exit(&self) -> Exit {
+        if self.failed_count == 0 { Exit::Ok } else { Exit::Partial }
+    }
+}
+
+pub(super) async fn run(session: &Session, args: &Rm) -> anyhow::Result<Exit> {
+    let client = session.client()?;
+    let bucket = &args.target.bucket;
+    if args.recursive || args.versions {
+        if args.versions && !args.recursive {
+            args.target.require_key()?;
+        }
+        let only = (!args.recursive).then_some(args.target.key.as_str());
+        let removed = if args.versions {
+            versions_below(session, &client, bucket, &args.target.key, only, args.dry_run).await?
+        } else {
+            below(session, &client, bucket, &args.target.key, false, args.dry_run).await?
+        };
+        return session.output.print(&removed);
+    }
+    let key = args.target.require_key()?;
+    let object = ObjectRef { bucket, key, version: args.version_id.as_deref() };
+    // S3 deletes what is not there without a word; people want to know that they mistyped.
+    if args.version_id.is_none() {
+        client.head_object(&object).await.map_err(|error| {
+            let hint = "prefixes need -r; delete markers and old versions need --versions or --version-id";
+            match error.kind() {
+                client::ErrorKind::NotFound => {
+                    Failure::new(Exit::NotFound, format!("find {}: {error}", args.target)).hint(hint).into()
+                }
+                _ => anyhow::Error::from(error),
+            }
+        })?;
+    }
+    let mut removed = Removed::new(args.dry_run);
+    if !args.dry_run {
+        client.delete_object(&object).await?;
+    }
+    removed.count = 1;
+    session.output.print(&removed)
+}
+
+/// Removes everything below a prefix; with `versions`, old versions and markers too.
+pub(super) async fn below(
+    session: &Session,
+    client: &Client,
+    bucket: &str,
+    prefix: &str,
+    versions: bool,
+    dry_run: bool,
+) -> anyhow::Result<Removed> {
+    if versions {
+        return versions_below(session, client, bucket, prefix, None, dry_run).await;
+    }
+    let mut removed = Removed::new(dry_run);
+    let list = ListObjects { bucket, prefix, ..ListObjects::default() };
+    let mut token: Option<String> = None;
+    loop {
+        let page = client.list_objects(&list, token.as_deref()).await?;
+        let keys: Vec<_> = page.objects.into_iter().map(|object| (object.key, None)).collect();
+        remove_page(session, client, bucket, &keys, &mut removed).await?;
+        token = page.next;
+        if token.is_none() {
+            return Ok(removed);
+        }
+    }
+}
+
+async fn versions_below(
+    session: &Session,
+    client: &Client,
+    bucket: &str,
+    prefix: &str,
+    only: Option<&str>,
+    dry_run: bool,
+) -> anyhow::Result<Removed> {
+    let mut removed = Removed::new(dry_run);
+    let mut after: Option<(String, String)> = None;
+    loop {
+        let list = ListVersions {
+            bucket,
+            prefix,
+            delimiter: None,
+            after: after.as_ref().map(|(key, version)| (key.as_str(), version.as_str())),
+        };
+        let page = client.list_versions(&list).await?;
+        let past = only.is_some_and(|only| page.versions.last().is_some_and(|last| last.key != only));
+        let keys: Vec<_> = page
+            .versions
+            .into_iter()
+            .filter(|version| only.is_none_or(|only| version.key == only))
+            .map(|version| (version.key, Some(version.version_id)))
+            .collect();
+        remove_page(session, client, bucket, &keys, &mut removed).await?;
+        after = page.next;
+        if after.is_none() || past {
+            return Ok(removed);
+        }
+    }
+}
+
+async fn remove_page(
+    session: &Session,
+    client: &Client,
+    bucket: &str,
+    keys: &[(String, Option<String>)],
+    removed: &mut Removed,
+) -> anyhow::Result<()> {
+    if removed.dry_run {
+        for (key, version) in keys {
+            let version = version.as_ref().map(|id| format!(" version {id}")).unwrap_or_default();
+            session.output.note(&format!("would remove s3://{bucket}/{}{version}", printable(key)));
+        }
+        removed.count += keys.len() as u64;
+        return Ok(());
+    }
+    for chunk in keys.chunks(client::DELETE_MANY_MAX) {
+        let failures = client.delete_objects(bucket, chunk).await?;
+        removed.count += (chunk.len() - failures.len()) as u64;
+        for failure in failures {
+            removed.fail(failure);
+        }
+    }
+    Ok(())
+}
