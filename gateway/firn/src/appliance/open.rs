@@ -22,6 +22,7 @@ use std::time::Duration;
 pub(crate) struct Appliance {
     pub(crate) home: Home,
     pub(crate) catalog: Arc<RocksCatalog>,
+    pub(crate) blobs: Arc<BlobStore>,
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) compliance: Arc<ComplianceClock>,
@@ -50,16 +51,10 @@ impl Appliance {
         let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
             .await
             .context("open the key table")?;
-        let blobs = BlobStore::open(OpenOptions {
-            dir: home.dir.join("pools/local"),
-            catalog: catalog.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            faults,
-            segment_bytes: config.segment,
-        })
-        .await
-        .context("open the local pool")?;
+        let pool_dir = home.dir.join("pools/local");
+        let mut options = OpenOptions::new(pool_dir, catalog.clone(), clock.clone(), entropy.clone(), faults);
+        options.segment_bytes = config.segment;
+        let blobs = BlobStore::open(options).await.context("open the local pool")?;
         let store = ObjectStore::open(Parts {
             catalog: catalog.clone(),
             blobs: blobs.clone(),
@@ -78,11 +73,23 @@ impl Appliance {
         workers
             .spawn(Box::new(ComplianceWorker::new(compliance.clone())), clock.clone())
             .context("start a worker")?;
-        for worker in store.workers() {
+        for worker in blobs.workers().into_iter().chain(store.workers()) {
             workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
         let (started, started_boot) = (clock.now(), clock.boottime());
-        Ok(Self { home, catalog, keys, store, compliance, workers, clock, entropy, started, started_boot })
+        Ok(Self {
+            home,
+            catalog,
+            blobs,
+            keys,
+            store,
+            compliance,
+            workers,
+            clock,
+            entropy,
+            started,
+            started_boot,
+        })
     }
 
     /// Stops the workers and closes the catalog.

@@ -78,6 +78,7 @@ impl Facts {
                 "iscsi": later,
             },
             "disk": self.disk(),
+            "pool": appliance.blobs.usage(),
             "catalog": {
                 "commits": counts.commits,
                 "conflicts": counts.conflicts,
@@ -120,6 +121,15 @@ impl Facts {
                 let fix = "look at the log for the first occurrence; it is tried again by itself";
                 findings.push(Finding::fault(worker.name, error, fix));
             }
+        }
+        let usage = self.appliance.blobs.usage();
+        if usage.damaged_records > 0 {
+            let fix = "read the log for their ids; restore those objects from a copy (firn where tells where bytes lie)";
+            findings.push(Finding::fault("pool", format!("{} damaged records", usage.damaged_records), fix));
+        }
+        if usage.full {
+            let fix = "delete objects (firn rm), or give the file system more room";
+            findings.push(Finding::fault("pool", "full: new objects are refused, deletes still work", fix));
         }
         if let Some(day) = self.appliance.home.marker.debug_day {
             findings.push(Finding::fine(
