@@ -5,8 +5,10 @@ use crate::workspace::Workspace;
 use crate::{compile, process, say};
 
 /// All areas.
-const AREAS: [(&str, &str); 1] =
-    [("s3", "requests per second and server CPU of the S3 door, beside a bare hyper server in the same run")];
+const AREAS: [(&str, &str); 2] = [
+    ("engine", "durable transactions, syncs per group, ingest, pages, reopening of the catalog"),
+    ("s3", "requests per second and server CPU of the S3 door, beside a bare hyper server in the same run"),
+];
 
 /// Runs one area; what follows it on the command line goes to its program. Lists the areas when none is named.
 pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
@@ -20,9 +22,13 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
         return Err(Error::Usage(format!("`{area}` is not an area: `cargo xtask bench` lists them")));
     }
     let library = compile::prepare(workspace)?;
-    compile::release(workspace, &library)?;
     let mut cargo = compile::cargo(workspace, &library);
-    cargo.env("FIRN_BIN", workspace.firn());
-    cargo.args(["run", "--locked", "--quiet", "--release", "--package", "load", "--", "run"]);
-    process::run(cargo.args(rest))
+    cargo.args(["run", "--locked", "--quiet", "--release"]);
+    if area == "engine" {
+        cargo.args(["--package", "engine", "--example", "catalog_bench", "--"]);
+    } else {
+        compile::release(workspace, &library)?;
+        cargo.env("FIRN_BIN", workspace.firn()).args(["--package", "load", "--", "run"]);
+    }
+    process::hand_over(cargo.args(rest))
 }

@@ -40,6 +40,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     judge(command, status)
 }
 
+/// Runs it with the caller's terminal, its standard output being this task's result.
+pub(crate) fn hand_over(command: &mut Command) -> Result<()> {
+    let status = command.status().map_err(|source| not_started(command, source))?;
+    judge(command, status)
+}
+
 /// Runs it and returns all that it wrote, whatever its exit status.
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null()).output().map_err(|source| not_started(command, source))

@@ -11,7 +11,7 @@ mod source;
 use crate::error::{Error, Result};
 use crate::say;
 use crate::workspace::{Workspace, read};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 const FILE_LINES_MAX: usize = 800;
@@ -187,15 +187,11 @@ fn semantics(workspace: &Workspace, texts: &[Text]) -> Result<Vec<Fault>> {
         return Ok(Vec::new());
     }
     let sources = texts.iter().filter(|file| file.has_extension("rs") || file.has_extension("py"));
-    let mut known = HashSet::new();
+    let mut proofs = promises::Proofs::default();
     for file in sources {
-        let proofs = promises::tests_in(&file.path, &file.text);
-        if !proofs.is_empty() {
-            known.insert(file.path.clone());
-        }
-        known.extend(proofs);
+        proofs.add(&file.path, &file.text);
     }
-    Ok(promises::check(&read(&path)?, &known))
+    Ok(promises::check(&read(&path)?, &proofs))
 }
 
 #[cfg(test)]

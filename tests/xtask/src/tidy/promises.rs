@@ -1,7 +1,7 @@
 //! docs/semantics.md: every paragraph and every list item names a test that proves it, and every test named exists.
 //!
 //! A test is named in backquotes by its last path segment: `` `web::s3::a_range_is_honoured` `` or
-//! `` `test_objects.py::test_a_range` ``; a file that holds tests, by its path. What stands before the first `##`, other
+//! `` `test_objects.py::test_a_range` ``; a file or folder that holds tests, by its path or the end of it. What stands before the first `##`, other
 //! headings, code blocks and paragraphs that end in a colon promise nothing.
 
 use super::Fault;
@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 /// The names of all tests in a Rust or Python source.
-pub(crate) fn tests_in(path: &str, text: &str) -> Vec<String> {
+fn tests_in(path: &str, text: &str) -> Vec<String> {
     if is_python(path) {
         let starts = text.lines().filter_map(|line| line.trim_start().strip_prefix("def "));
         return starts.map(identifier).filter(|name| name.starts_with("test_")).collect();
@@ -35,19 +35,47 @@ fn identifier(text: &str) -> String {
     text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
-/// What is wrong with the promises, given the names of all tests and the paths of the files that hold them.
-pub(crate) fn check(text: &str, tests: &HashSet<String>) -> Vec<Fault> {
+/// What there is to prove promises with.
+#[derive(Debug, Default)]
+pub(crate) struct Proofs {
+    /// The names of all tests.
+    tests: HashSet<String>,
+    /// The paths of the files that hold them.
+    files: Vec<String>,
+}
+
+impl Proofs {
+    /// Adds the tests of one source.
+    pub(crate) fn add(&mut self, path: &str, text: &str) {
+        let found = tests_in(path, text);
+        if !found.is_empty() {
+            self.files.push(path.to_owned());
+        }
+        self.tests.extend(found);
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.tests.contains(last_segment(name))
+            || self.files.iter().any(|file| match name.strip_suffix('/') {
+                Some(folder) => file.starts_with(&format!("{folder}/")),
+                None => file == name || file.ends_with(&format!("/{name}")),
+            })
+    }
+}
+
+/// What is wrong with the promises, given all that proves them.
+pub(crate) fn check(text: &str, proofs: &Proofs) -> Vec<Fault> {
     let mut faults = Vec::new();
     for (line, promise) in paragraphs(text) {
         let place = format!("docs/semantics.md:{line}");
         let quoted: Vec<&str> = promise.split('`').skip(1).step_by(2).collect();
-        let proven = quoted.iter().any(|name| tests.contains(*name) || tests.contains(last_segment(name)));
+        let proven = quoted.iter().any(|name| proofs.has(name));
         if !proven && !promise.ends_with(':') {
             let start: String = promise.chars().take(60).collect();
             faults.push(Fault::new(&place, format!("names no test that proves it: {start}…")));
         }
         for name in quoted.iter().filter(|name| looks_like_a_test(name)) {
-            if !tests.contains(last_segment(name)) {
+            if !proofs.has(name) {
                 faults.push(Fault::new(&place, format!("names the test `{name}`, which does not exist")));
             }
         }
@@ -101,8 +129,11 @@ fn paragraphs(text: &str) -> Vec<(usize, String)> {
 mod tests {
     use super::*;
 
-    fn known() -> HashSet<String> {
-        ["a_put_is_durable", "test_ranges", "engine/tests/x.rs"].map(str::to_owned).into()
+    fn known() -> Proofs {
+        let mut proofs = Proofs::default();
+        proofs.add("engine/tests/x.rs", "#[test]\nfn a_put_is_durable() {}\n");
+        proofs.add("tests/e2e/test_objects.py", "def test_ranges():\n");
+        proofs
     }
 
     #[test]
@@ -114,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_promise_with_an_existing_test_is_accepted() {
-        let text = "# Words\nAn introduction.\n\n## Part\nA put is durable\n(`engine::a_put_is_durable`).\n\n- Ranges: `test_objects.py::test_ranges`\n- `engine/tests/x.rs`\n\nAs follows:\n";
+        let text = "# Words\nAn introduction.\n\n## Part\nA put is durable\n(`engine::a_put_is_durable`).\n\n- Ranges: `test_objects.py::test_ranges`\n- `engine/tests/x.rs`\n- `x.rs`\n- Tests are in `engine/tests/`\n\nAs follows:\n";
         assert_eq!(check(text, &known()), []);
     }
 
