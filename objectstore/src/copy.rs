@@ -15,8 +15,8 @@ use crate::store::{ATTEMPTS_MAX, Bucket, contended};
 use crate::upload::{BODY_BYTES_MAX, Landed};
 use crate::{
     ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag, Error,
-    Expect, MetadataDirective, ObjectChecksum, ObjectStore, PartRequest, Result, StorageClass, Upload,
-    VersionSelector,
+    ErrorKind, Expect, MetadataDirective, ObjectChecksum, ObjectStore, PartRequest, Result, StorageClass,
+    Upload, VersionSelector,
 };
 use bytes::Bytes;
 use engine::codec::inline;
@@ -37,7 +37,10 @@ impl ObjectStore {
             let source = self.copy_source(&request.source).await?;
             refuse_idle(&request, &source)?;
             let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
-            let stored = self.copied(&request, &source).await?;
+            let stored = match self.copied(&request, &source).await {
+                Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                outcome => outcome?,
+            };
             let from = source.view.bucket.partition;
             let Some(share) = self.share(from, source.extent, bucket).await? else { continue };
             let stored = stored.with_extent(share.extent);
@@ -64,6 +67,14 @@ impl ObjectStore {
         let found = self.find(&source.bucket, &source.key, source.version).await?;
         source.conditions.check_copy(found.info.etag, found.info.modified)?;
         Ok(found)
+    }
+
+    /// Whether an error came from a source that was replaced while it was read.
+    async fn source_replaced(&self, source: &CopySource, found: &Found, error: &Error) -> Result<bool> {
+        if error.kind() != ErrorKind::Corrupt {
+            return Ok(false);
+        }
+        self.is_replaced(&source.bucket, &source.key, source.version, found).await
     }
 
     /// What the copy stores: the source's, but for what the request changes.
@@ -135,7 +146,10 @@ impl ObjectStore {
                 return self.rewrite_part(&request, &source, extent).await;
             }
             let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
-            let sums = self.digest(&source, extent, Some(upload.checksum)).await?;
+            let sums = match self.digest(&source, extent, Some(upload.checksum)).await {
+                Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                outcome => outcome?,
+            };
             if let Some(outcome) = self.share_part(&request, &source, extent, view.bucket, &sums).await? {
                 return Ok(outcome);
             }

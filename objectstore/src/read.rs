@@ -11,10 +11,10 @@
 
 use crate::record::{Content, Extent, ManifestEntry, ManifestPage, ObjectRow};
 use crate::stack::read_null;
-use crate::store::{Active, View};
+use crate::store::{ATTEMPTS_MAX, Active, View, contended};
 use crate::{
-    BodyStream, BucketName, Error, GetOutcome, GetRequest, ObjectInfo, ObjectKey, ObjectStore, PartNumber,
-    Range, RangeSpec, Result, VersionSelector, tables,
+    BodyStream, BucketName, Error, ErrorKind, GetOutcome, GetRequest, ObjectInfo, ObjectKey, ObjectStore,
+    PartNumber, Range, RangeSpec, Result, VersionSelector, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -41,43 +41,76 @@ fn corrupt(what: &str, detail: &str) -> Error {
 }
 
 impl ObjectStore {
-    /// Reads an object.
+    /// Reads an object. Its first bytes are read before it answers, so that an object which is replaced meanwhile is found
+    /// again and not reported as damaged.
     pub async fn get(self: &Arc<Self>, request: GetRequest) -> Result<GetOutcome> {
-        let (found, range) = self.select(&request).await?;
-        let (first, length) = span(range, found.extent.length);
-        let body = if length == 0 {
-            stream::empty().boxed()
-        } else {
-            let part = Extent { offset: found.extent.offset + first, length, ..found.extent };
-            self.body(found.view.bucket.partition, part, found.data_key).await?
-        };
-        Ok(GetOutcome { info: found.info, range, length: ByteCount::new(length), body })
+        for _ in 0..ATTEMPTS_MAX {
+            let found = self.find(&request.bucket, &request.key, request.version).await?;
+            match self.get_found(&request, &found).await {
+                Err(error) if self.replaced(&request, &found, &error).await? => {}
+                outcome => return outcome,
+            }
+        }
+        Err(contended())
     }
 
     /// As [`get`](Self::get), without the body.
     pub async fn head(&self, request: GetRequest) -> Result<GetOutcome> {
-        let (found, range) = self.select(&request).await?;
-        let (_, length) = span(range, found.extent.length);
-        Ok(GetOutcome {
-            info: found.info,
-            range,
-            length: ByteCount::new(length),
-            body: stream::empty().boxed(),
-        })
+        for _ in 0..ATTEMPTS_MAX {
+            let found = self.find(&request.bucket, &request.key, request.version).await?;
+            match self.select(&request, &found).await {
+                Err(error) if self.replaced(&request, &found, &error).await? => {}
+                Err(error) => return Err(error),
+                Ok(range) => {
+                    let length = ByteCount::new(span(range, found.extent.length).1);
+                    return Ok(GetOutcome { info: found.info, range, length, body: stream::empty().boxed() });
+                }
+            }
+        }
+        Err(contended())
     }
 
-    async fn select(&self, request: &GetRequest) -> Result<(Found, Option<Range>)> {
-        if request.range.is_some() && request.part.is_some() {
-            return Err(Error::InvalidRequest { detail: "a range and a part number at once" });
+    /// Whether an error came from bytes that went because another version took their place.
+    async fn replaced(&self, request: &GetRequest, found: &Found, error: &Error) -> Result<bool> {
+        if error.kind() != ErrorKind::Corrupt {
+            return Ok(false);
         }
-        let found = self.find(&request.bucket, &request.key, request.version).await?;
+        self.is_replaced(&request.bucket, &request.key, request.version, found).await
+    }
+
+    /// Whether something else stands where `found` was found.
+    pub(crate) async fn is_replaced(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: VersionSelector,
+        found: &Found,
+    ) -> Result<bool> {
+        Ok(self.find(bucket, key, version).await?.extent.owner != found.extent.owner)
+    }
+
+    async fn get_found(self: &Arc<Self>, request: &GetRequest, found: &Found) -> Result<GetOutcome> {
+        let range = self.select(request, found).await?;
+        let (first, length) = span(range, found.extent.length);
+        let mut body = stream::empty().boxed();
+        if length > 0 {
+            let part = Extent { offset: found.extent.offset + first, length, ..found.extent };
+            let partition = found.view.bucket.partition;
+            let mut rest = self.body(partition, part, found.data_key.clone()).await?;
+            let first = rest.next().await.transpose()?;
+            body = stream::iter(first.map(Ok)).chain(rest).boxed();
+        }
+        Ok(GetOutcome { info: found.info.clone(), range, length: ByteCount::new(length), body })
+    }
+
+    async fn select(&self, request: &GetRequest, found: &Found) -> Result<Option<Range>> {
         request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
-        let range = match (request.range, request.part) {
-            (Some(spec), _) => Some(resolve(spec, found.extent.length)?),
-            (None, Some(part)) => self.part_range(&found, part).await?,
-            (None, None) => None,
-        };
-        Ok((found, range))
+        match (request.range, request.part) {
+            (Some(_), Some(_)) => Err(Error::InvalidRequest { detail: "a range and a part number at once" }),
+            (Some(spec), None) => resolve(spec, found.extent.length).map(Some),
+            (None, Some(part)) => self.part_range(found, part).await,
+            (None, None) => Ok(None),
+        }
     }
 
     /// Finds a version and authenticates its row.

@@ -21,11 +21,9 @@ impl Dice {
     }
 }
 
-/// How many seeds a random test runs: `FIRN_SOAK` times what CI takes.
+/// The seeds of a random test: `FIRN_ROUNDS` of them (else CI's number) from `FIRN_SEED` on.
 pub(crate) fn seeds(ci: u64) -> std::ops::Range<u64> {
-    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    if let Some(seed) = number("FIRN_SEED") {
-        return seed..seed + 1;
-    }
-    0..ci * number("FIRN_SOAK").unwrap_or(1)
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let first = number("FIRN_SEED").unwrap_or(0) % (1 << 62);
+    first..first + number("FIRN_ROUNDS").unwrap_or(ci)
 }

@@ -1,6 +1,6 @@
 //! Random operations against an oracle of S3's semantics: a list of versions a key, newest first.
 //!
-//! A failure names its seed; `FIRN_SEED=n` runs that one alone, `FIRN_SOAK=n` runs n times as many.
+//! A failure names its seed: `FIRN_SEED=n FIRN_ROUNDS=1` runs that one alone.
 
 use super::dice::{Dice, seeds};
 use crate::world::{World, bytes, copy_request, key};

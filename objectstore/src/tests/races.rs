@@ -116,3 +116,38 @@ async fn a_bucket_is_not_deleted_under_a_writer() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_reader_sees_one_version_or_another_while_all_of_them_go() {
+    const SIZES: [usize; 3] = [100, 4_000, 9_000];
+    let world = Arc::new(World::new(43).await);
+    let name = world.create("churn", Versioning::Off).await;
+    world.put(&name, "k", bytes(0, 100)).await;
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (world, name, stop) = (Arc::clone(&world), name.clone(), Arc::clone(&stop));
+            tokio::spawn(async move {
+                let mut reads = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let body = world.get(&name, "k").await.unwrap();
+                    assert!(SIZES.contains(&body.len()), "{} bytes", body.len());
+                    let copied =
+                        world.store.copy(crate::world::copy_request((&name, "k"), (&name, "c"))).await;
+                    copied.unwrap();
+                    reads += 1;
+                }
+                reads
+            })
+        })
+        .collect();
+    let mut collector = engine::blob::Collector::new(Arc::clone(&world.blobs));
+    for (number, size) in (0..300).zip(SIZES.into_iter().cycle()) {
+        world.put(&name, "k", bytes(number, size)).await;
+        let _progress = engine::worker::Worker::tick(&mut collector).await.unwrap();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    for reader in readers {
+        assert!(reader.await.unwrap() > 0);
+    }
+}

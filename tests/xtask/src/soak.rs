@@ -32,7 +32,7 @@ enum How {
 }
 
 /// All areas; those of the oracle are CI's stage `crash`, the others run inside the stage `unit`.
-pub(crate) const AREAS: [Area; 4] = [
+pub(crate) const AREAS: [Area; 5] = [
     Area {
         name: "crash",
         promise: "nothing acknowledged is lost by kill -9, nothing torn, no space leaked",
@@ -60,6 +60,13 @@ pub(crate) const AREAS: [Area; 4] = [
         rounds_in_ci: 0,
         rounds: 1000,
         how: How::Tests("engine", "catalog"),
+    },
+    Area {
+        name: "objects",
+        promise: "the object store equals its oracle under random and dropped operations, and races have one winner",
+        rounds_in_ci: 0,
+        rounds: 1000,
+        how: How::Tests("objectstore", "tests::"),
     },
 ];
 
