@@ -1,0 +1,191 @@
+//! The object store on the durable catalog: what was acknowledged is there after a reopening, and a small PUT is one commit.
+
+use bytes::Bytes;
+use engine::blob::{BlobStore, OpenOptions};
+use engine::catalog::{Options, RocksCatalog};
+use engine::clock::{Clock, SystemClock};
+use engine::entropy::{Entropy, SystemEntropy};
+use engine::fault::Faults;
+use engine::unit::ByteCount;
+use futures_util::{StreamExt, stream};
+use objectstore::{
+    BucketName, CompleteRequest, CompletedPart, CopyRequest, CopySource, CreateUpload, Expect, GetRequest,
+    ListRequest, Metadata, MetadataDirective, ObjectKey, ObjectStore, PartNumber, PartRequest, Parts,
+    PutRequest, ReadConditions, StorageClass, VersionSelector, WriteConditions,
+};
+use security::AccountId;
+use security::keys::{FileCustodian, KeyTable};
+use std::path::Path;
+use std::sync::Arc;
+
+struct Appliance {
+    catalog: Arc<RocksCatalog>,
+    store: Arc<ObjectStore>,
+}
+
+impl Appliance {
+    async fn open(dir: &Path) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let faults = Arc::new(Faults::default());
+        let options = Options::new(clock.clone(), entropy.clone(), faults.clone());
+        let catalog = RocksCatalog::open(dir.join("catalog"), options).unwrap();
+        let blobs = BlobStore::open(OpenOptions {
+            dir: dir.join("pool"),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            faults,
+            segment_bytes: ByteCount::mib(32),
+            keep_free: ByteCount::mib(1),
+        })
+        .await
+        .unwrap();
+        let key_file = dir.join("master.key");
+        let custodian = if key_file.exists() {
+            FileCustodian::load(&key_file, entropy.clone())
+        } else {
+            FileCustodian::generate(&key_file, entropy.clone())
+        };
+        let custodian = Arc::new(custodian.unwrap());
+        let keys = KeyTable::open(catalog.clone(), custodian, entropy.clone(), clock.clone()).await.unwrap();
+        let account: AccountId = "123456789012".parse().unwrap();
+        let region = "us-east-1".into();
+        let parts = Parts { catalog: catalog.clone(), blobs, keys, clock, entropy, region, account };
+        Self { store: ObjectStore::open(parts).await.unwrap(), catalog }
+    }
+
+    fn close(self) {
+        drop(self.store);
+        self.catalog.close();
+    }
+
+    async fn put(&self, bucket: &BucketName, at: &str, body: Bytes) {
+        let request = PutRequest::new(bucket.clone(), key(at));
+        let mut upload = self.store.put(request).await.unwrap();
+        upload.write(body).await.unwrap();
+        upload.finish(Expect::default()).await.unwrap();
+    }
+
+    async fn get(&self, bucket: &BucketName, at: &str) -> Bytes {
+        let mut outcome = self.store.get(GetRequest::new(bucket.clone(), key(at))).await.unwrap();
+        let mut body = Vec::new();
+        while let Some(piece) = outcome.body.next().await {
+            body.extend_from_slice(&piece.unwrap());
+        }
+        body.into()
+    }
+}
+
+fn key(text: &str) -> ObjectKey {
+    ObjectKey::parse(text).unwrap()
+}
+
+fn body(number: usize, length: usize) -> Bytes {
+    (0..length).map(|at| u8::try_from((at * 31 + number * 7) % 251).unwrap()).collect()
+}
+
+async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
+    let create = CreateUpload {
+        bucket: bucket.clone(),
+        key: key("multi"),
+        metadata: Metadata::default(),
+        class: StorageClass::Standard,
+        checksum: None,
+        checksum_type: None,
+    };
+    let upload = appliance.store.create_upload(create).await.unwrap().upload;
+    let number = PartNumber::new(7).unwrap();
+    let part = PartRequest {
+        bucket: bucket.clone(),
+        key: key("multi"),
+        upload,
+        part: number,
+        length: None,
+        checksum: None,
+    };
+    let mut sink = appliance.store.upload_part(part).await.unwrap();
+    sink.write(content).await.unwrap();
+    let etag = sink.finish(Expect::default()).await.unwrap().etag;
+    let complete = CompleteRequest {
+        bucket: bucket.clone(),
+        key: key("multi"),
+        upload,
+        parts: vec![CompletedPart { number, etag, checksum: None }],
+        checksum: None,
+        checksum_parts: None,
+        checksum_type: None,
+        size: None,
+        conditions: WriteConditions::default(),
+    };
+    appliance.store.complete_upload(complete).await.unwrap();
+}
+
+async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName, &str)) {
+    let request = CopyRequest {
+        source: CopySource {
+            bucket: from.0.clone(),
+            key: key(from.1),
+            version: VersionSelector::Latest,
+            conditions: ReadConditions::default(),
+        },
+        bucket: to.0.clone(),
+        key: key(to.1),
+        metadata: MetadataDirective::Copy,
+        class: None,
+        checksum: None,
+        conditions: WriteConditions::default(),
+    };
+    appliance.store.copy(request).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn acknowledged_objects_are_there_after_a_reopening() {
+    const OBJECTS: usize = 64;
+    let size = |number: usize| [100, 4_096, 5_000, 200_000][number % 4];
+    let dir = tempfile::tempdir().unwrap();
+    let appliance = Appliance::open(dir.path()).await;
+    let (one, two) = (BucketName::parse("one").unwrap(), BucketName::parse("two").unwrap());
+    for name in [&one, &two] {
+        appliance.store.create_bucket(name).await.unwrap();
+    }
+    let puts = stream::iter(0..OBJECTS).for_each_concurrent(16, |number| {
+        let (appliance, one) = (&appliance, &one);
+        async move { appliance.put(one, &format!("k{number}"), body(number, size(number))).await }
+    });
+    puts.await;
+    multipart(&appliance, &one, body(500, 300_000)).await;
+    copy(&appliance, (&one, "multi"), (&two, "multi")).await;
+    copy(&appliance, (&one, "k3"), (&two, "k3")).await;
+    appliance.close();
+
+    let appliance = Appliance::open(dir.path()).await;
+    for number in 0..OBJECTS {
+        assert_eq!(appliance.get(&one, &format!("k{number}")).await, body(number, size(number)), "{number}");
+    }
+    for name in [&one, &two] {
+        assert_eq!(appliance.get(name, "multi").await, body(500, 300_000));
+    }
+    assert_eq!(appliance.get(&two, "k3").await, body(3, size(3)));
+    let page = appliance.store.list_objects(ListRequest::new(one.clone())).await.unwrap();
+    assert_eq!(page.entries.len(), OBJECTS + 1);
+    appliance.close();
+}
+
+#[tokio::test]
+async fn a_small_put_is_one_commit_and_a_small_get_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let appliance = Appliance::open(dir.path()).await;
+    let name = BucketName::parse("count").unwrap();
+    appliance.store.create_bucket(&name).await.unwrap();
+    appliance.put(&name, "warm", body(0, 10)).await;
+    let before = appliance.catalog.counts().commits;
+    for number in 0..10 {
+        appliance.put(&name, "k", body(number, 4_096)).await;
+    }
+    let after = appliance.catalog.counts().commits;
+    assert_eq!(after - before, 10);
+    assert_eq!(appliance.get(&name, "k").await, body(9, 4_096));
+    assert_eq!(appliance.catalog.counts().commits, after);
+    appliance.close();
+}
