@@ -71,7 +71,7 @@ struct SoakArguments {
     #[arg(long, default_value_t = 6)]
     workers: u64,
     /// Look for leaked space after this many rounds, and after the last.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     space_every: u64,
 }
 
@@ -83,7 +83,7 @@ fn main() -> std::process::ExitCode {
     match outcome {
         Ok(()) => std::process::ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("FAILED: {error:?}"));
+            say(&format!("FAILED: {error:#}"));
             std::process::ExitCode::FAILURE
         }
     }

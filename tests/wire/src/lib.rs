@@ -15,7 +15,7 @@ mod sign;
 
 pub use appliance::{Appliance, Launch};
 pub use connection::{Answer, Connection, Sink};
-pub use sign::{Request, Signing, sha256, sha256_hex};
+pub use sign::{Request, Signing, encode, sha256, sha256_hex};
 
 use std::time::Duration;
 

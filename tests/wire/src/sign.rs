@@ -32,12 +32,9 @@ impl Signing {
     pub fn head(&self, host: &str, request: &Request, length: usize, payload: &str, now: i64) -> Vec<u8> {
         let stamp = stamp(now);
         let day = &stamp[..8];
-        let path = encode(&request.path, true);
-        let mut query: Vec<String> = request
-            .query
-            .iter()
-            .map(|(name, value)| format!("{}={}", encode(name, false), encode(value, false)))
-            .collect();
+        let path = escape(&request.path, true);
+        let mut query: Vec<String> =
+            request.query.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         query.sort_unstable();
         let query = query.join("&");
         let mut headers: Vec<(&str, &str)> =
@@ -96,8 +93,13 @@ fn mac(key: &[u8], message: &[u8]) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec()
 }
 
-/// Everything but letters, digits and `-._~` (and `/` where a path keeps it) as `%XX`.
-fn encode(text: &str, keep_slash: bool) -> String {
+/// A value for a query: everything but letters, digits and `-._~` as `%XX`.
+pub fn encode(text: &str) -> String {
+    escape(text, false)
+}
+
+/// The same, but a path keeps its `/`.
+fn escape(text: &str, keep_slash: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         let plain = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || (keep_slash && byte == b'/');
@@ -129,7 +131,7 @@ fn stamp(unix_seconds: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Request, Signing, encode, sha256_hex, stamp};
+    use super::{Request, Signing, encode, escape, sha256_hex, stamp};
 
     /// The examples of AWS's documentation for Signature Version 4 with S3.
     fn signing() -> Signing {
@@ -170,7 +172,7 @@ mod tests {
         assert_eq!(stamp(1_369_353_600), "20130524T000000Z");
         assert_eq!(stamp(951_782_399), "20000228T235959Z");
         assert_eq!(stamp(951_782_400), "20000229T000000Z");
-        assert_eq!(encode("/b/a b+ü", true), "/b/a%20b%2B%C3%BC");
-        assert_eq!(encode("a/b", false), "a%2Fb");
+        assert_eq!(escape("/b/a b+ü", true), "/b/a%20b%2B%C3%BC");
+        assert_eq!(encode("a/b"), "a%2Fb");
     }
 }

@@ -1,0 +1,286 @@
+//! The real binary on a disk that is full, damaged, taken or from the future. Skipped, loudly, while there is no binary
+//! (`FIRN_BIN`, or a release build).
+
+#![expect(clippy::unwrap_used, reason = "a step that fails fails the test")]
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wire::{Answer, Appliance, Launch, Request, Sink};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A data directory below a scratch directory.
+struct World {
+    scratch: tempfile::TempDir,
+    launch: Launch,
+}
+
+impl World {
+    fn new() -> Option<Self> {
+        let binary = match Launch::binary_from_environment() {
+            Ok(binary) => binary,
+            Err(missing) => {
+                let _unwritable = writeln!(std::io::stderr(), "SKIPPED: cannot {missing}");
+                return None;
+            }
+        };
+        let scratch = tempfile::tempdir().unwrap();
+        let launch = Launch {
+            binary,
+            dir: scratch.path().join("data"),
+            log: scratch.path().join("server.log"),
+            args: Vec::new(),
+            patience: PATIENCE,
+        };
+        Some(Self { scratch, launch })
+    }
+
+    async fn start(&self) -> Appliance {
+        self.launch.start().await.unwrap()
+    }
+
+    /// A started appliance with a bucket.
+    async fn with_bucket(&self) -> Appliance {
+        let appliance = self.start().await;
+        assert_eq!(call(&appliance, "PUT", "/bucket", &[]).await.status, 200);
+        appliance
+    }
+
+    /// Files below the data directory with this extension, by name.
+    fn files(&self, below: &str, extension: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut waiting = vec![self.launch.dir.join(below)];
+        while let Some(dir) = waiting.pop() {
+            for entry in fs::read_dir(dir).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    waiting.push(path);
+                } else if path.extension().is_some_and(|found| found == extension) {
+                    found.push(path);
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+async fn call(appliance: &Appliance, method: &'static str, path: &str, body: &[u8]) -> Answer {
+    try_call(appliance, method, path, body).await.unwrap()
+}
+
+/// An error is a connection that broke: the server refused to finish an answer.
+async fn try_call(
+    appliance: &Appliance,
+    method: &'static str,
+    path: &str,
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let request = Request { method, path: path.to_owned(), ..Request::default() };
+    let head = appliance.head(&request, body);
+    let mut connection = appliance.connect().await?;
+    connection.exchange(&head, body, Sink::Keep).await
+}
+
+/// Bytes that differ from one another and from place to place.
+fn body(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    powercut::Seeded::new(seed).fill(&mut bytes);
+    bytes
+}
+
+/// Where a marker of the stored bytes lies in a file is unknown, so every stretch of it is damaged.
+fn flip_all_along(path: &Path) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let length = file.metadata().unwrap().len();
+    for offset in (8192..length).step_by(4096) {
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, offset).unwrap();
+        file.write_all_at(&[byte[0] ^ 0x10], offset).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_a_segment_is_never_served() {
+    let Some(world) = World::new() else { return };
+    let appliance = world.with_bucket().await;
+    let large = body(1, 3 << 20);
+    assert_eq!(call(&appliance, "PUT", "/bucket/large", &large).await.status, 200);
+    assert_eq!(call(&appliance, "PUT", "/bucket/small", b"inline").await.status, 200);
+    assert_eq!(call(&appliance, "GET", "/bucket/large", &[]).await.body, large);
+    appliance.kill().await.unwrap();
+    for segment in world.files("pools", "seg") {
+        flip_all_along(&segment);
+    }
+    let appliance = world.start().await;
+    // Refused at once, or broken off before a wrong byte: what did come is a prefix of what was stored.
+    match try_call(&appliance, "GET", "/bucket/large", &[]).await {
+        Ok(answer) => assert!(answer.status >= 500, "{} with {} bytes", answer.status, answer.body.len()),
+        Err(broken_off) => assert!(broken_off.kind() != std::io::ErrorKind::TimedOut),
+    }
+    assert_eq!(call(&appliance, "GET", "/bucket/small", &[]).await.body, b"inline", "the rest is served");
+    assert_eq!(call(&appliance, "PUT", "/bucket/new", &large).await.status, 200, "and written");
+    assert_eq!(call(&appliance, "GET", "/bucket/new", &[]).await.body, large);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_byte_in_a_table_of_the_catalog_is_never_believed() {
+    let Some(world) = World::new() else { return };
+    let appliance = world.with_bucket().await;
+    let stored = |n: u64| body(n, 900);
+    for n in 0..200 {
+        assert_eq!(call(&appliance, "PUT", &format!("/bucket/{n}"), &stored(n)).await.status, 200);
+    }
+    // An orderly stop writes the rows to tables.
+    assert!(appliance.terminate(PATIENCE).await.unwrap().success());
+    let tables = world.files("catalog", "sst");
+    assert!(!tables.is_empty(), "there is no table to damage");
+    for table in &tables {
+        let file = File::options().read(true).write(true).open(table).unwrap();
+        let middle = file.metadata().unwrap().len() / 2;
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, middle).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
+    }
+    // It may refuse to start; if it starts, no answer is wrong.
+    let Ok(appliance) = world.launch.start().await else {
+        let log = world.launch.log_tail();
+        assert!(log.to_lowercase().contains("corrupt"), "{log}");
+        return;
+    };
+    let mut refused = 0;
+    for n in 0..200 {
+        match try_call(&appliance, "GET", &format!("/bucket/{n}"), &[]).await {
+            Ok(answer) if answer.status == 200 => assert_eq!(answer.body, stored(n), "key {n}"),
+            Ok(answer) => {
+                assert!(answer.status >= 500, "key {n}: {} {}", answer.status, answer.text());
+                refused += 1;
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 0, "the damage was not met: {} tables", tables.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_truncated_last_segment_loses_what_it_held_and_nothing_else() {
+    let Some(world) = World::new() else { return };
+    let appliance = world.with_bucket().await;
+    let large = body(2, 200_000);
+    assert_eq!(call(&appliance, "PUT", "/bucket/cut", &large).await.status, 200);
+    assert_eq!(call(&appliance, "PUT", "/bucket/inline", b"inline").await.status, 200);
+    appliance.kill().await.unwrap();
+    for segment in world.files("pools", "seg") {
+        File::options().write(true).open(segment).unwrap().set_len(5000).unwrap();
+    }
+    let appliance = world.start().await;
+    match try_call(&appliance, "GET", "/bucket/cut", &[]).await {
+        Ok(answer) => assert!(answer.status >= 500, "{}", answer.status),
+        Err(broken_off) => assert!(broken_off.kind() != std::io::ErrorKind::TimedOut),
+    }
+    assert_eq!(call(&appliance, "GET", "/bucket/inline", &[]).await.body, b"inline");
+    assert_eq!(call(&appliance, "PUT", "/bucket/cut", &large).await.status, 200, "it can be written again");
+    assert_eq!(call(&appliance, "GET", "/bucket/cut", &[]).await.body, large);
+    appliance.kill().await.unwrap();
+    let appliance = world.start().await;
+    assert_eq!(call(&appliance, "GET", "/bucket/cut", &[]).await.body, large);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_in_use_is_refused_with_its_holder() {
+    let Some(world) = World::new() else { return };
+    let appliance = world.with_bucket().await;
+    let second = Launch { log: world.scratch.path().join("second.log"), ..world.launch.clone() };
+    let (status, log) = second.start_refused().await.unwrap();
+    assert!(!status.success());
+    let pid = appliance.pid().unwrap().to_string();
+    assert!(log.contains("using it") && log.contains(&pid), "{log}");
+    assert_eq!(call(&appliance, "HEAD", "/bucket", &[]).await.status, 200, "the first one serves on");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_directory_is_refused_and_left_alone() {
+    let Some(world) = World::new() else { return };
+    world.with_bucket().await.kill().await.unwrap();
+    let marker = world.launch.dir.join("firn.json");
+    let text = fs::read_to_string(&marker).unwrap();
+    let mut newer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    newer["version"] = (newer["version"].as_u64().unwrap() + 1).into();
+    fs::write(&marker, newer.to_string()).unwrap();
+    let (status, log) = world.launch.start_refused().await.unwrap();
+    assert!(!status.success());
+    assert!(log.contains("newer"), "{log}");
+    fs::write(&marker, text).unwrap();
+    let appliance = world.start().await;
+    assert_eq!(call(&appliance, "HEAD", "/bucket", &[]).await.status, 200);
+}
+
+/// A disk of its own, so that it can be full; unmounted when dropped. None where mounting is not allowed.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        fs::create_dir_all(at).unwrap();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(at)
+            .status();
+        if mount.is_ok_and(|status| status.success()) {
+            return Some(Self(at.to_owned()));
+        }
+        let _unwritable = writeln!(std::io::stderr(), "SKIPPED: cannot mount a small disk (needs root)");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a failed test may leave the server's last files open for a moment.
+        let _left_behind = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Room for the reserves and a few segments of the least size, and no more.
+const SMALL_DISK: &str = "700m";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_writes_reads_on_deletes_and_recovers() {
+    let Some(mut world) = World::new() else { return };
+    let Some(_disk) = SmallDisk::mount(&world.scratch.path().join("disk"), SMALL_DISK) else { return };
+    world.launch.dir = world.scratch.path().join("disk/data");
+    let appliance = world.with_bucket().await;
+    let piece = body(3, 8 << 20);
+    let mut stored = Vec::new();
+    let refusal = loop {
+        let path = format!("/bucket/{}", stored.len());
+        let answer = call(&appliance, "PUT", &path, &piece).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        stored.push(path);
+        assert!(stored.len() < 200, "a disk of {SMALL_DISK} took {} pieces of 8 MiB", stored.len());
+    };
+    assert!(!stored.is_empty(), "the first write was refused: {} {}", refusal.status, refusal.text());
+    assert!(matches!(refusal.status, 503 | 507), "{} {}", refusal.status, refusal.text());
+    assert_eq!(call(&appliance, "GET", &stored[0], &[]).await.body, piece, "reads go on");
+    for path in &stored[1..] {
+        assert_eq!(call(&appliance, "DELETE", path, &[]).await.status, 204, "deletes go on");
+    }
+    // Space returns when the collector, the compactor and the recycler have been there.
+    let deadline = wire::elapsed() + 3 * PATIENCE;
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        ticks.tick().await;
+        let answer = call(&appliance, "PUT", "/bucket/again", &piece).await;
+        if answer.status == 200 {
+            break;
+        }
+        assert!(wire::elapsed() < deadline, "writes do not recover: {} {}", answer.status, answer.text());
+    }
+    assert_eq!(call(&appliance, "GET", "/bucket/again", &[]).await.body, piece);
+    assert_eq!(call(&appliance, "GET", &stored[0], &[]).await.body, piece);
+    assert!(appliance.terminate(PATIENCE).await.unwrap().success());
+}
