@@ -1,5 +1,7 @@
 //! The object store on the durable catalog: what was acknowledged is there after a reopening, and a small PUT is one commit.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use bytes::Bytes;
 use engine::blob::{BlobStore, OpenOptions};
 use engine::catalog::{Options, RocksCatalog};
