@@ -1,0 +1,129 @@
+//! The client against a server that answers what the test says, connection by connection.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use client::{Client, Crc64, Credentials, Endpoint, ErrorKind, ObjectRef, PutOptions, Settings};
+use engine::clock::SystemClock;
+use engine::entropy::SeededEntropy;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// Answers one request per connection with the given bytes, and hands the requests back.
+async fn scripted(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let mut requests = Vec::new();
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut request).await.unwrap() > 0, "the request ended early");
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            requests.push(String::from_utf8_lossy(&request).to_ascii_lowercase());
+        }
+        requests
+    });
+    let credentials = Credentials {
+        access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+        secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
+        session_token: None,
+    };
+    let endpoint = Endpoint::parse(&format!("http://{address}")).unwrap();
+    let mut settings = Settings::new(endpoint, "us-east-1", Some(credentials));
+    settings.retries.attempts_max = 3;
+    settings.retries.first = Duration::ZERO;
+    (Client::new(settings, Arc::new(SystemClock), Arc::new(SeededEntropy::new(1))).unwrap(), served)
+}
+
+fn answer(status: &str, headers: &str, length: usize, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
+}
+
+fn slow_down() -> String {
+    let body = "<Error><Code>SlowDown</Code><Message>later</Message></Error>";
+    answer("503 Slow Down", "", body.len(), body)
+}
+
+const OBJECT: ObjectRef<'static> = ObjectRef::latest("bucket", "key");
+
+async fn read(client: &Client) -> client::Result<Vec<u8>> {
+    let mut download = client.get_object(&OBJECT, None, None).await?;
+    let mut bytes = Vec::new();
+    while let Some(data) = download.next().await? {
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again_and_signed_anew() {
+    let ok = answer("200 OK", "etag: \"e\"\r\n", 0, "");
+    let (client, served) = scripted(vec![slow_down(), slow_down(), ok]).await;
+    let put = client.put_object("bucket", "key", "body".into(), &PutOptions::default()).await.unwrap();
+    assert_eq!(put.etag, "e");
+    let requests = served.await.unwrap();
+    assert_eq!(requests.len(), 3);
+    for request in requests {
+        assert!(request.starts_with("put /bucket/key http/1.1\r\n"), "{request}");
+        assert!(request.contains("authorization: aws4-hmac-sha256 credential="), "{request}");
+        assert!(request.contains("x-amz-checksum-crc64nvme: "), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn attempts_end_and_final_answers_are_not_repeated() {
+    let (client, served) = scripted(vec![slow_down(), slow_down(), slow_down()]).await;
+    let error = client.head_bucket("bucket").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(served.await.unwrap().len(), 3);
+
+    let (client, served) = scripted(vec![answer("404 Not Found", "", 0, "")]).await;
+    let error = client.head_object(&OBJECT).await.unwrap_err();
+    assert_eq!((error.kind(), error.code()), (ErrorKind::NotFound, Some("NoSuchKey")));
+    assert_eq!(served.await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_broken_download_goes_on_where_it_stopped_pinned_to_the_same_version() {
+    let crc = Crc64::of(b"hello world").to_header();
+    let headers = format!("etag: \"e\"\r\nx-amz-checksum-crc64nvme: {crc}\r\n");
+    let first = answer("200 OK", &headers, 11, "hello ");
+    let rest = answer("206 Partial Content", "etag: \"e\"\r\ncontent-range: bytes 6-10/11\r\n", 5, "world");
+    let (client, served) = scripted(vec![first, rest]).await;
+    assert_eq!(read(&client).await.unwrap(), b"hello world");
+    let second = &served.await.unwrap()[1];
+    assert!(second.contains("range: bytes=6-10\r\n") && second.contains("if-match: \"e\"\r\n"), "{second}");
+}
+
+#[tokio::test]
+async fn bytes_that_do_not_match_their_checksum_are_an_error() {
+    let crc = Crc64::of(b"hello").to_header();
+    let headers = format!("etag: \"e\"\r\nx-amz-checksum-crc64nvme: {crc}\r\n");
+    let (client, _served) = scripted(vec![answer("200 OK", &headers, 5, "hellO")]).await;
+    assert_eq!(read(&client).await.unwrap_err().kind(), ErrorKind::Integrity);
+
+    let etag = format!("etag: \"{}\"\r\n", client::md5_etag(b"hello"));
+    let (client, _served) = scripted(vec![answer("200 OK", &etag, 5, "hellO")]).await;
+    assert_eq!(read(&client).await.unwrap_err().kind(), ErrorKind::Integrity);
+}
+
+#[tokio::test]
+async fn an_error_in_the_body_of_a_200_is_an_error() {
+    let body = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
+    let (client, _served) = scripted(vec![answer("200 OK", "", body.len(), body)]).await;
+    let error = client.copy_object(&OBJECT, "bucket", "copy", None).await.unwrap_err();
+    assert_eq!(error.code(), Some("NoSuchKey"));
+}
+
+#[tokio::test]
+async fn an_answer_in_xml_is_bounded() {
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n".to_owned();
+    let (client, _served) = scripted(vec![head + &"x".repeat((16 << 20) + 1)]).await;
+    let error = client.list_buckets().await.unwrap_err();
+    assert!(error.to_string().contains("longer than"), "{error}");
+}
