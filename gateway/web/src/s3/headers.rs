@@ -103,9 +103,6 @@ fn conditions(headers: &HeaderMap, names: [HeaderName; 4]) -> Result<ReadConditi
 /// Conditions of a write.
 pub(crate) fn write_conditions(headers: &HeaderMap) -> Result<WriteConditions, S3Error> {
     let if_none_match = text(headers, IF_NONE_MATCH)?;
-    if if_none_match.is_some_and(|value| value != "*") {
-        return Err(S3Error::unsupported_header("If-None-Match"));
-    }
     let if_match = text(headers, IF_MATCH)?;
     if if_match.is_some() && if_none_match.is_some() {
         return Err(S3Error::unsupported_header("If-Match").field("AdditionalMessage", "with If-None-Match"));

@@ -74,6 +74,5 @@ fn what_is_not_understood_is_refused() {
     assert_eq!(class("GLACIER").unwrap_err().code(), "NotImplemented");
     let conditions = |pairs| write_conditions(&headers(pairs)).map_err(|error| error.code());
     assert!(conditions(&[("if-none-match", "*")]).unwrap().if_none_match.is_some());
-    assert_eq!(conditions(&[("if-none-match", "\"a\"")]), Err("NotImplemented"));
     assert_eq!(conditions(&[("if-none-match", "*"), ("if-match", "*")]), Err("NotImplemented"));
 }

@@ -37,7 +37,7 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
     // The checksum headers are the object's here, not this document's.
     let bytes = body.collect(call.config.limits.xml_body_max).await?;
     if bytes.is_empty() {
-        return Err(S3Error::with(Code::InvalidRequest, "You must specify at least one part"));
+        return Err(S3Error::new(Code::MalformedXML));
     }
     let request = CompleteRequest {
         parts: parse_parts(&Element::parse(&bytes)?)?,

@@ -58,13 +58,9 @@ pub(super) async fn objects_v2(call: &Call) -> Result<Answer, S3Error> {
     let encoding = Encoding::parse(call)?;
     let start_after = call.query.non_empty("start-after");
     let after = match (call.query.get("continuation-token"), start_after) {
-        (Some(""), _) => {
-            let message = "The continuation token provided is incorrect";
-            return Err(S3Error::argument("continuation-token", "", message));
-        }
-        (Some(token), _) => ListAfter::Token(token.to_owned()),
-        (None, Some(key)) => ListAfter::Key(key.to_owned()),
-        (None, None) => ListAfter::Start,
+        (Some(token), _) if !token.is_empty() => ListAfter::Token(token.to_owned()),
+        (_, Some(key)) => ListAfter::Key(key.to_owned()),
+        (_, None) => ListAfter::Start,
     };
     let request = ListRequest {
         bucket: call.target.bucket()?,

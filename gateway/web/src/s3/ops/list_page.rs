@@ -53,15 +53,14 @@ impl Encoding {
     }
 }
 
-/// S3's form: what is unreserved, `/` and `*` stay, a space is `+`, the rest is escaped.
+/// S3's form: what is unreserved stays, and `/` and `*`; the rest is escaped, so that `+` is never a space.
 pub(super) fn url_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'*' | b'/' => {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'*' | b'/' => {
                 out.push(char::from(byte));
             }
-            b' ' => out.push('+'),
             other => {
                 // Writing to a string cannot fail.
                 let _infallible = write!(out, "%{other:02X}");
@@ -77,6 +76,6 @@ mod tests {
 
     #[test]
     fn encodes_as_s3_does() {
-        assert_eq!(url_encode("a b/c*é~+\u{1}"), "a+b/c*%C3%A9%7E%2B%01");
+        assert_eq!(url_encode("a b/c*é~+\u{1}"), "a%20b/c*%C3%A9~%2B%01");
     }
 }

@@ -13,7 +13,7 @@ use crate::s3::error::S3Error;
 use crate::s3::headers::{self, Announced};
 use engine::unit::ByteCount;
 use http::StatusCode;
-use http::header::ETAG;
+use http::header::{ETAG, TRANSFER_ENCODING};
 use objectstore::{Expect, PartRequest, PutRequest, Upload, UploadId, Uploaded};
 
 /// `PutObject`.
@@ -25,7 +25,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let announced = headers::announced_checksum(request_headers)?;
     let content_md5 = headers::content_md5(request_headers)?;
     let request = PutRequest {
-        length: Some(length(body)?),
+        length: length(call, body)?,
         metadata: headers::metadata(request_headers)?,
         class: headers::storage_class(request_headers)?.unwrap_or_default(),
         checksum: announced.algorithm,
@@ -47,7 +47,7 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         key: call.target.key()?,
         upload: upload_id(call)?,
         part: part_number(call.query.get("partNumber").unwrap_or_default())?,
-        length: Some(length(body)?),
+        length: length(call, body)?,
         checksum: announced.algorithm,
     };
     let upload = call.state.store.upload_part(request).await?;
@@ -61,9 +61,15 @@ pub(super) fn upload_id(call: &Call) -> Result<UploadId, S3Error> {
     text.parse().map_err(|_| S3Error::new(Code::NoSuchUpload).field("UploadId", text))
 }
 
-/// S3 takes no body of unknown length.
-fn length(body: &RequestBody) -> Result<ByteCount, S3Error> {
-    body.length().ok_or_else(|| S3Error::new(Code::MissingContentLength))
+/// The length that the body will have. It may be left open in one way only: a body in HTTP's own chunks, which says itself
+/// where it ends.
+fn length(call: &Call, body: &RequestBody) -> Result<Option<ByteCount>, S3Error> {
+    match body.length() {
+        None if !call.head.headers.contains_key(TRANSFER_ENCODING) => {
+            Err(S3Error::new(Code::MissingContentLength))
+        }
+        length => Ok(length),
+    }
 }
 
 async fn receive(

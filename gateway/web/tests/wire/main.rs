@@ -1,0 +1,257 @@
+//! The doors on the wire: what a hand-written client may send, and what it must get.
+
+mod world;
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use web::Limits;
+use world::World;
+
+#[tokio::test]
+async fn an_object_goes_in_and_out_over_one_connection() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    let created = client.answer().await.unwrap();
+    assert_eq!((created.status, created.header("location")), (200, Some("/bucket")));
+    assert_eq!(created.header("x-amz-request-id").map(str::len), Some(16));
+    assert!(created.header("date").is_some() && created.header("server") == Some("firn"));
+    client.send(&world.signed("PUT", "/bucket/a//b", &[("x-amz-meta-colour", "blue")], b"hello")).await;
+    let put = client.answer().await.unwrap();
+    assert_eq!(put.header("etag"), Some("\"5d41402abc4b2a76b9719d911017c592\""), "{put:?}");
+    // Pipelined: two requests in one write, two answers in order.
+    let mut both = world.signed("GET", "/bucket/a//b", &[("range", "bytes=1-2")], b"");
+    both.extend(world.signed("HEAD", "/bucket/a//b", &[], b""));
+    client.send(&both).await;
+    let ranged = client.answer().await.unwrap();
+    assert_eq!(
+        (ranged.status, ranged.text(), ranged.header("content-range")),
+        (206, "el", Some("bytes 1-2/5"))
+    );
+    let head = client.answer_to_head().await.unwrap();
+    assert_eq!((head.status, head.header("content-length")), (200, Some("5")));
+    assert_eq!(head.header("x-amz-meta-colour"), Some("blue"));
+    drop(client);
+    world.shut_down().await;
+}
+
+#[tokio::test]
+async fn a_refused_request_leaves_the_connection_usable() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.send_text("PUT /bucket/key HTTP/1.1\r\nhost: {host}\r\ncontent-length: 5\r\n\r\nhello").await;
+    let refused = client.answer().await.unwrap();
+    assert_eq!((refused.status, refused.code()), (403, "AccessDenied"));
+    assert_eq!(refused.header("connection"), None);
+    assert!(refused.text().contains("<Resource>/bucket/key</Resource>"));
+    client.send(&world.signed("GET", "/", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_body_is_asked_for_only_once_its_request_is_allowed() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    let head =
+        "PUT /bucket/key HTTP/1.1\r\nhost: {host}\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+    client.send_text(head).await;
+    let refused = client.answer().await.unwrap();
+    assert_eq!((refused.status, refused.header("connection")), (403, Some("close")));
+    assert!(client.closed().await);
+
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let whole = world.signed("PUT", "/bucket/key", &[("expect", "100-continue")], b"hello");
+    let (head, body) = whole.split_at(whole.len() - 5);
+    client.send(head).await;
+    assert_eq!(client.answer().await.unwrap().status, 100);
+    client.send(body).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn two_lengths_and_half_framings_smuggle_nothing() {
+    let world = World::new().await;
+    // TE goes before CL, and the connection ends with the answer: what follows is never a second request.
+    let mut client = world.connect().await;
+    client
+        .send_text(
+            "PUT /bucket/key HTTP/1.1\r\nhost: {host}\r\ncontent-length: 30\r\ntransfer-encoding: chunked\r\n\r\n\
+             0\r\n\r\nGET / HTTP/1.1\r\nhost: {host}\r\n\r\n",
+        )
+        .await;
+    assert_eq!(client.answer().await.unwrap().status, 403);
+    assert!(client.closed().await, "no second answer");
+    for (framing, status) in [
+        ("content-length: 5\r\ncontent-length: 6", 400),
+        ("content-length: +5", 400),
+        ("content-length: 5 5", 400),
+        ("transfer-encoding: chunked, gzip", 400),
+        ("transfer-encoding: gzip, chunked", 501),
+        ("transfer-encoding : chunked", 400),
+        ("content-length: 0\r\nbad header", 400),
+    ] {
+        let mut client = world.connect().await;
+        client.send_text(&format!("PUT /bucket/key HTTP/1.1\r\nhost: {{host}}\r\n{framing}\r\n\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.map(|answer| answer.status), Some(status), "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn a_torn_chunk_leaves_nothing() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let head = world.signed("PUT", "/bucket/key", &[("transfer-encoding", "chunked")], b"");
+    client.send(&head).await;
+    client.send(b"5\r\nhello\r\nnonsense\r\n").await;
+    assert_eq!(client.answer().await.unwrap().code(), "IncompleteBody");
+    let mut client = world.connect().await;
+    client.send(&world.signed("GET", "/bucket/key", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().code(), "NoSuchKey");
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_sending_side_still_gets_its_answer() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.send(&world.signed("GET", "/", &[], b"")).await;
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    // In the middle of a body it gets told what is missing.
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let whole = world.signed("PUT", "/bucket/key", &[], b"hello");
+    client.send(&whole[..whole.len() - 1]).await;
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(client.answer().await.unwrap().code(), "IncompleteBody");
+}
+
+#[tokio::test]
+async fn heads_are_bounded_in_bytes() {
+    let world = World::new().await;
+    let long = "x".repeat(9 << 10);
+    let mut client = world.connect().await;
+    client.send_text(&format!("GET / HTTP/1.1\r\nhost: {{host}}\r\nx-long: {long}\r\n\r\n")).await;
+    assert_eq!(client.answer().await.unwrap().code(), "RequestHeaderSectionTooLarge");
+    let mut client = world.connect().await;
+    client.send_text(&format!("GET /{long}{long} HTTP/1.1\r\nhost: {{host}}\r\n\r\n")).await;
+    let answer = client.answer().await.unwrap();
+    assert_eq!((answer.status, answer.code()), (414, "RequestURITooLong"));
+    let mut client = world.connect().await;
+    let huge = "x".repeat(70 << 10);
+    client.send_text(&format!("GET / HTTP/1.1\r\nhost: {{host}}\r\nx-long: {huge}\r\n\r\n")).await;
+    assert_eq!(client.answer().await.unwrap().status, 431);
+    let mut client = world.connect().await;
+    client.send_text("GET / HTTP/1.1\r\n\r\n").await;
+    assert_eq!(client.answer().await.unwrap().code(), "InvalidRequest");
+}
+
+/// Moves the clock on until the server has closed the connection or answered.
+async fn while_time_passes<T>(world: &World, waiting: impl Future<Output = T>) -> T {
+    let mut waiting = std::pin::pin!(waiting);
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut waiting => return outcome,
+            () = tokio::task::yield_now() => world.clock.advance(Duration::from_millis(100)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn slow_heads_and_slow_bodies_are_cut_off() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.send_text("GET / HTTP/1.1\r\nhost: {host}\r\nx-slow: ").await;
+    assert!(while_time_passes(&world, client.closed()).await, "closed without an answer");
+
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let whole = world.signed("PUT", "/bucket/key", &[], &[b'x'; 9000]);
+    client.send(&whole[..whole.len() - 8990]).await;
+    let answer = while_time_passes(&world, client.answer()).await.unwrap();
+    assert_eq!((answer.status, answer.code()), (400, "RequestTimeout"));
+    assert_eq!(answer.header("connection"), Some("close"));
+}
+
+#[tokio::test]
+async fn connections_are_bounded_and_the_next_one_waits() {
+    let world = World::with(Limits { connections_max: 1, ..Limits::default() }).await;
+    let mut first = world.connect().await;
+    first.send(&world.signed("GET", "/", &[], b"")).await;
+    assert_eq!(first.answer().await.unwrap().status, 200);
+    let mut second = world.connect().await;
+    second.send(&world.signed("GET", "/", &[], b"")).await;
+    let mut waiting = Box::pin(second.answer());
+    // The first one is served on while the second waits.
+    first.send(&world.signed("GET", "/", &[], b"")).await;
+    tokio::select! {
+        biased;
+        _ = &mut waiting => panic!("two connections at once"),
+        answer = first.answer() => assert_eq!(answer.unwrap().status, 200),
+    }
+    drop(first);
+    assert_eq!(waiting.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn shutdown_lets_an_open_request_finish() {
+    let mut world = World::new().await;
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let whole = world.signed("PUT", "/bucket/key", &[("expect", "100-continue")], b"hello");
+    client.send(&whole[..whole.len() - 5]).await;
+    assert_eq!(client.answer().await.unwrap().status, 100);
+    world.ask_to_stop();
+    client.send(b"hello").await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    assert!(client.closed().await);
+    drop(client);
+    world.shut_down().await;
+}
+
+#[tokio::test]
+async fn the_admin_door_opens_with_its_token_only() {
+    let world = World::new().await;
+    let mut client = world.connect_admin().await;
+    let with_token = "authorization: Bearer the-token\r\n";
+    for (request, headers, status) in [
+        ("GET /livez", "", 200),
+        ("GET /readyz", "", 200),
+        ("POST /livez", "", 405),
+        ("GET /metrics", "", 401),
+        ("GET /v1/status", "", 401),
+        ("GET /v1/status", "authorization: Bearer the-token2\r\n", 401),
+        ("GET /v1/status", "authorization: Basic the-token\r\n", 401),
+        ("GET /v1/status", with_token, 200),
+        ("GET /v1/workers", with_token, 404),
+        ("GET /v1/where?bucket=b", with_token, 400),
+        ("GET /v1/nothing", with_token, 404),
+        ("POST /v1/status", with_token, 405),
+        ("GET /metrics", with_token, 200),
+    ] {
+        client.send_text(&format!("{request} HTTP/1.1\r\nhost: {{host}}\r\n{headers}\r\n")).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{request} {headers}");
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+        if request == "GET /metrics" && status == 200 {
+            assert!(
+                answer.text().contains("firn_http_connections_open{door=\"admin\"} 1"),
+                "{}",
+                answer.text()
+            );
+        }
+    }
+    world.facts.broken.store(true, Ordering::SeqCst);
+    client.send_text("GET /readyz HTTP/1.1\r\nhost: {host}\r\n\r\n").await;
+    let answer = client.answer().await.unwrap();
+    assert_eq!((answer.status, answer.text()), (503, "the disk is full\n"));
+}

@@ -1,0 +1,283 @@
+//! A whole server on free ports over an in-memory catalog, and a client that speaks bytes.
+
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
+use engine::BoxFuture;
+use engine::blob::{BlobStore, OpenOptions};
+use engine::catalog::{Catalog, MemoryCatalog};
+use engine::clock::{ManualClock, Timestamp};
+use engine::entropy::{Entropy, SeededEntropy};
+use engine::fault::Faults;
+use engine::unit::ByteCount;
+use objectstore::ObjectStore;
+use security::AccountId;
+use security::credentials::File;
+use security::keys::{FileCustodian, KeyTable};
+use security::sign::{PayloadHash, Signer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use web::{AdminCall, AdminError, AdminToken, Config, Limits, Parts, Server, State, StatusSource};
+
+const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+/// Reports what the test tells it to.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub(crate) broken: AtomicBool,
+}
+
+impl StatusSource for Facts {
+    fn ready(&self) -> BoxFuture<'_, Result<(), Vec<String>>> {
+        let broken = self.broken.load(Ordering::SeqCst);
+        Box::pin(async move { if broken { Err(vec!["the disk is full".to_owned()]) } else { Ok(()) } })
+    }
+
+    fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<serde_json::Value, AdminError>> {
+        Box::pin(async move {
+            match call {
+                AdminCall::Status => Ok(serde_json::json!({ "ready": true })),
+                other => Err(AdminError::NotFound(format!("answer {other:?}"))),
+            }
+        })
+    }
+}
+
+/// A running server.
+pub(crate) struct World {
+    pub(crate) http: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) facts: Arc<Facts>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: tokio::task::JoinHandle<()>,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(11));
+        let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new(clock.clone(), &*entropy));
+        let blobs = BlobStore::open(OpenOptions {
+            dir: dir.path().join("pool"),
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            faults: Arc::new(Faults::default()),
+            segment_bytes: ByteCount::mib(16),
+        })
+        .await
+        .unwrap();
+        let custodian = FileCustodian::generate(&dir.path().join("master.key"), entropy.clone()).unwrap();
+        let keys = KeyTable::open(catalog.clone(), Arc::new(custodian), entropy.clone(), clock.clone())
+            .await
+            .unwrap();
+        let account: AccountId = "111122223333".parse().unwrap();
+        let store = ObjectStore::open(objectstore::Parts {
+            catalog,
+            blobs,
+            keys,
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            region: "us-east-1".to_owned(),
+            account,
+        })
+        .await
+        .unwrap();
+        let ini =
+            format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n");
+        let facts = Arc::new(Facts::default());
+        let state = State::new(Parts {
+            store,
+            credentials: Arc::new(File::parse(&ini, account).unwrap()),
+            account,
+            region: "us-east-1".to_owned(),
+            clock: clock.clone(),
+            entropy,
+            admin_token: AdminToken::new("the-token"),
+            status: facts.clone(),
+            registry: prometheus_client::registry::Registry::default(),
+        });
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let config = Config { http: any, admin: any, limits, ..Config::default() };
+        let server = Server::bind(config, state).await.unwrap();
+        let (http, admin) = (server.http_addr().unwrap(), server.admin_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(server.serve(async move {
+            let _asked_or_dropped = stopped.await;
+        }));
+        Self { http, admin, clock, facts, stop: Some(stop), serving, _dir: dir }
+    }
+
+    /// Asks the server to stop and waits until it has.
+    pub(crate) async fn shut_down(mut self) {
+        self.ask_to_stop();
+        self.serving.await.unwrap();
+    }
+
+    pub(crate) fn ask_to_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).unwrap();
+        }
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client {
+            stream: TcpStream::connect(self.http).await.unwrap(),
+            host: self.http.to_string(),
+            buffer: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn connect_admin(&self) -> Client {
+        Client {
+            stream: TcpStream::connect(self.admin).await.unwrap(),
+            host: self.admin.to_string(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// The bytes of a signed request. `extra` headers are signed too.
+    pub(crate) fn signed(&self, method: &str, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+        use engine::clock::Clock as _;
+        let mut request =
+            http::Request::builder().method(method).uri(path).header("host", self.http.to_string());
+        for (name, value) in extra {
+            request = request.header(*name, *value);
+        }
+        if !body.is_empty() {
+            request = request.header("content-length", body.len().to_string());
+        }
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        signer().sign(&mut parts, PayloadHash::Unsigned, self.clock.now()).unwrap();
+        let mut bytes = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
+        for (name, value) in &parts.headers {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(body);
+        bytes
+    }
+}
+
+fn signer() -> Signer {
+    Signer {
+        access_key_id: ACCESS_KEY.parse().unwrap(),
+        secret: security::credentials::SecretKey::parse(SECRET_KEY).unwrap(),
+        session_token: None,
+        region: "us-east-1".to_owned(),
+        service: "s3".to_owned(),
+    }
+}
+
+/// One connection.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    host: String,
+    buffer: Vec<u8>,
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (known, value) = line.split_once(": ")?;
+            known.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// The error document's code.
+    pub(crate) fn code(&self) -> &str {
+        self.text()
+            .split_once("<Code>")
+            .and_then(|(_, rest)| rest.split_once("</Code>"))
+            .map_or("", |(code, _)| code)
+    }
+}
+
+impl Client {
+    pub(crate) async fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.unwrap();
+    }
+
+    /// Sends a request written by hand; `{host}` stands for the server's address.
+    pub(crate) async fn send_text(&mut self, text: &str) {
+        let text = text.replace("{host}", &self.host);
+        self.send(text.as_bytes()).await;
+    }
+
+    /// Reads one answer; `None` when the server closed the connection before one.
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
+        self.read_answer(false).await
+    }
+
+    /// The answer to a HEAD request, which has no body whatever its length says.
+    pub(crate) async fn answer_to_head(&mut self) -> Option<Answer> {
+        self.read_answer(true).await
+    }
+
+    async fn read_answer(&mut self, to_head: bool) -> Option<Answer> {
+        let end = loop {
+            if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if !self.fill().await {
+                assert!(
+                    self.buffer.is_empty(),
+                    "half an answer: {:?}",
+                    String::from_utf8_lossy(&self.buffer)
+                );
+                return None;
+            }
+        };
+        let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut answer = Answer { status, head, body: Vec::new() };
+        if status >= 200 && !to_head {
+            let length: usize = answer.header("content-length").map_or(0, |text| text.parse().unwrap());
+            while self.buffer.len() < length {
+                assert!(self.fill().await, "the body ended early");
+            }
+            answer.body = self.buffer.drain(..length).collect();
+        }
+        Some(answer)
+    }
+
+    /// Waits until the server closes, and says whether it did so without sending anything more.
+    pub(crate) async fn closed(&mut self) -> bool {
+        while self.fill().await {}
+        self.buffer.is_empty()
+    }
+
+    async fn fill(&mut self) -> bool {
+        let mut piece = [0; 4096];
+        // A reset is an end too.
+        let count = self.stream.read(&mut piece).await.unwrap_or(0);
+        self.buffer.extend_from_slice(&piece[..count]);
+        count > 0
+    }
+}
