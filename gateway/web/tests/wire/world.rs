@@ -75,6 +75,7 @@ impl World {
             entropy: entropy.clone(),
             faults: Arc::new(Faults::default()),
             segment_bytes: ByteCount::mib(16),
+            keep_free: ByteCount::ZERO,
         })
         .await
         .unwrap();
