@@ -257,3 +257,25 @@ fn verbs_without_a_server_print_what_they_should() {
     let none = firn().args(["env", "/nonexistent"]).output().unwrap();
     assert_eq!(none.status.code(), Some(4));
 }
+
+#[test]
+fn ctrl_c_ends_with_130_and_leaves_no_object() {
+    let (_root, appliance) = start();
+    appliance.ok(&["mb", "s3://cut"]);
+    let mut child = appliance
+        .command(&["cp", "-", "s3://cut/s"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // More than a pipe holds: when it is written, the verb has been reading for a while, its handler in place.
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&vec![1; 1 << 20]).unwrap();
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let ended = child.wait_with_output().unwrap();
+    drop(stdin);
+    assert_eq!(ended.status.code(), Some(130), "{ended:?}");
+    assert!(String::from_utf8(ended.stderr).unwrap().contains("interrupted"));
+    assert_eq!(appliance.run(&["stat", "s3://cut/s"]).code, 4);
+}
