@@ -251,6 +251,9 @@ async fn a_full_disk_refuses_writes_reads_on_deletes_and_recovers() {
     let Some(mut world) = World::new() else { return };
     let Some(_disk) = SmallDisk::mount(&world.scratch.path().join("disk"), SMALL_DISK) else { return };
     world.launch.dir = world.scratch.path().join("disk/data");
+    let config = world.scratch.path().join("firn.toml");
+    fs::write(&config, "[engine]\nsegment = \"32MiB\"\n").unwrap();
+    world.launch.args = vec!["--config".to_owned(), config.display().to_string()];
     let appliance = world.with_bucket().await;
     let piece = body(3, 8 << 20);
     let mut stored = Vec::new();
