@@ -156,9 +156,13 @@ fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
     process::run_watched(&mut tests, |line| totals.pytest_line(line))
 }
 
-/// CI's share of the soaks that drive the release binary.
+/// Faults of the disk below the release binary, then CI's share of the soaks that drive it.
 fn crash(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
-    let mut first = Ok(());
+    let mut faults = compile::cargo(context.workspace, &context.library);
+    faults.env("FIRN_BIN", context.workspace.firn());
+    faults.args(["test", "--locked", "--quiet", "--package", "oracle", "--test", "faults"]);
+    say::line("faults: a full, a damaged, a taken and a newer data directory");
+    let mut first = totals.check(process::run(&mut faults));
     for area in AREAS.iter().filter(|area| area.is_own_check()) {
         if area.name == "powercut" && !Path::new("/dev/fuse").exists() {
             totals.skipped.push("crash: there is no /dev/fuse, so no power cuts".into());
