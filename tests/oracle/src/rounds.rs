@@ -76,12 +76,17 @@ impl Soak {
         let mountpoint = plan.scratch.join("mnt");
         std::fs::create_dir_all(&backing)?;
         std::fs::create_dir_all(&mountpoint)?;
+        // The least segments: they fill, are compacted and recycled within a soak, and every crash leaves some half full.
+        let config = plan.scratch.join("firn.toml");
+        std::fs::write(&config, "[engine]\nsegment = \"16MiB\"\n")?;
+        let mut args = vec!["--config".to_owned(), config.display().to_string()];
+        args.extend(plan.server_args.iter().cloned());
         let data = if plan.power_cuts { mountpoint.join("data") } else { plan.scratch.join("data") };
         let launch = Launch {
             binary: plan.binary.clone(),
             dir: data,
             log: plan.scratch.join("server.log"),
-            args: plan.server_args.clone(),
+            args,
             patience: START_PATIENCE,
         };
         let seed = Seeded::new(plan.seed);
