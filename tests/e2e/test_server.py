@@ -126,9 +126,7 @@ def test_sigterm_drains_what_is_under_way(fresh, chance):
     fresh.start()
     bucket = new_bucket(client(fresh))
     body = chance.randbytes(2_000_000)
-    request = AWSRequest(
-        "PUT", f"{fresh.endpoint}/{bucket}/o", headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
-    )
+    request = AWSRequest("PUT", f"{fresh.endpoint}/{bucket}/o", data=body)
     S3SigV4Auth(Credentials(*fresh.keys), "s3", "us-east-1").add_auth(request)
     host, port = fresh.endpoint[7:].split(":")
     lines = [f"PUT /{bucket}/o HTTP/1.1", f"Host: {host}:{port}", f"Content-Length: {len(body)}"]
