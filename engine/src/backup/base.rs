@@ -7,7 +7,7 @@
 //! A crash at any point leaves a checkpoint directory and staging files, which the next run removes, and at the target
 //! files without a manifest, which the next prune removes. A base exists from the moment its manifest does.
 
-use super::manifest::{Attachment, FileEntry, Manifest, Name, file_name};
+use super::manifest::{Attachment, FileEntry, Life, Manifest, Name, file_name};
 use super::target::blocking;
 use super::{Backup, staging};
 use crate::catalog::Version;
@@ -56,6 +56,7 @@ impl Backup {
     /// Writes one complete base and answers its version. Beside traffic; only one runs at a time.
     pub async fn write_base(&self) -> Result<Version> {
         let _one_at_a_time = self.base_running.lock().await;
+        let life = self.life().await?;
         let checkpoint = staging::Directory::fresh(self.dir.join("checkpoint"))?;
         let catalog = self.catalog.clone();
         let path = checkpoint.path().to_owned();
@@ -72,10 +73,10 @@ impl Backup {
         let hashes = manifest.files.iter().map(|file| file.blake3.clone()).collect();
         index.bases.push(IndexedBase { version, hashes });
         index.store(&self.index_path())?;
-        self.put_sealed(&self.life.base_name(version), &manifest.encode()?).await?;
+        self.put_sealed(&life.base_name(version), &manifest.encode()?).await?;
         tracing::info!(version, files = manifest.files.len(), target = %self.target.describe(), "backup base complete");
         self.progress.based(version, self.clock.now());
-        self.prune(index).await?;
+        self.prune(life, index).await?;
         Ok(version)
     }
 
@@ -96,7 +97,8 @@ impl Backup {
         let target_name = file_name(&entry.blake3);
         if !known.contains(&target_name) {
             let sealed = staging::File::new(&self.dir);
-            let (from, to, recipient) = (path.to_owned(), sealed.path().to_owned(), self.recipient.clone());
+            let (from, to, recipient) =
+                (path.to_owned(), sealed.path().to_owned(), self.recipient.load_full());
             blocking(move || {
                 let mut source = fs::File::open(&from).map_err(|error| Error::io("open", &from, error))?;
                 let file = fs::File::create(&to).map_err(|error| Error::io("create", &to, error))?;
@@ -137,14 +139,14 @@ impl Backup {
 
     /// Removes bases beyond those kept, log chunks that no kept base needs, and files that no base names. Only what this
     /// life wrote: earlier lives are left to their owner.
-    async fn prune(&self, mut index: Index) -> Result<()> {
+    async fn prune(&self, life: &Life, mut index: Index) -> Result<()> {
         let surplus = index.bases.len().saturating_sub(BASES_KEPT);
         let gone: Vec<IndexedBase> = index.bases.drain(..surplus).collect();
         let Some(oldest) = index.bases.first().map(|base| base.version) else { return Ok(()) };
         for base in &gone {
-            self.target.delete(&self.life.base_name(base.version)).await?;
+            self.target.delete(&life.base_name(base.version)).await?;
         }
-        for name in self.target.list(&self.life.log_prefix()).await? {
+        for name in self.target.list(&life.log_prefix()).await? {
             if let Some(Name::Log(_, chunk)) = Name::parse(&name)
                 && chunk.last <= oldest
             {

@@ -43,12 +43,14 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::fault::{Faults, Point};
 use crate::{Error, Result};
+use arc_swap::ArcSwap;
 use manifest::Life;
 use progress::Progress;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// What a [`Backup`] is made of.
 pub struct Parts {
@@ -80,44 +82,64 @@ pub struct Backup {
     attached: Vec<String>,
     catalog: Arc<RocksCatalog>,
     target: Arc<dyn Target>,
-    recipient: Recipient,
-    life: Life,
+    recipient: ArcSwap<Recipient>,
+    life: OnceCell<Life>,
     base_every: Duration,
     clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
     faults: Arc<Faults>,
     progress: Progress,
     base_running: tokio::sync::Mutex<()>,
 }
 
 impl Backup {
-    /// Takes up where the last process of this life stopped, by what the target lists.
-    pub async fn open(parts: Parts) -> Result<Arc<Self>> {
+    /// Touches nothing but the data directory: a target that can't be reached now is no reason not to start.
+    pub fn open(parts: Parts) -> Result<Arc<Self>> {
         let dir = parts.root.join("backup");
         fs::create_dir_all(&dir).map_err(|error| Error::io("create", &dir, error))?;
         staging::sweep(&dir)?;
-        let life = if let Some(life) = Life::load(&dir.join("life"))? {
-            life
-        } else {
-            let newest = Life::newest(&parts.target.list("lives/").await?);
-            let life = Life::new(parts.clock.now(), newest.as_ref(), parts.entropy.as_ref());
-            life.store(&dir.join("life"))?;
-            life
-        };
-        let progress = Progress::from_target(parts.target.as_ref(), &life).await?;
         Ok(Arc::new(Self {
             root: parts.root,
             dir,
             attached: parts.attached,
             catalog: parts.catalog,
             target: parts.target,
-            recipient: parts.recipient,
-            life,
+            recipient: ArcSwap::from_pointee(parts.recipient),
+            life: OnceCell::new(),
             base_every: parts.base_every,
             clock: parts.clock,
+            entropy: parts.entropy,
             faults: parts.faults,
-            progress,
+            progress: Progress::default(),
             base_running: tokio::sync::Mutex::new(()),
         }))
+    }
+
+    /// Seals to another key from now on, and asks for a base under it: what is needed for a recovery is never sealed to two
+    /// keys for longer than that base takes.
+    pub fn reseal(&self, recipient: Recipient) {
+        self.recipient.store(Arc::new(recipient));
+        self.progress.base_wanted();
+    }
+
+    /// This life. The first call takes up where the last process of it stopped, by what the target lists, or begins a new
+    /// one.
+    async fn life(&self) -> Result<&Life> {
+        self.life
+            .get_or_try_init(|| async {
+                let file = self.dir.join("life");
+                let life = if let Some(life) = Life::load(&file)? {
+                    life
+                } else {
+                    let newest = Life::newest(&self.target.list("lives/").await?);
+                    let life = Life::new(self.clock.now(), newest.as_ref(), self.entropy.as_ref());
+                    life.store(&file)?;
+                    life
+                };
+                self.progress.take_up(self.target.as_ref(), &life).await?;
+                Ok(life)
+            })
+            .await
     }
 
     /// How far the backup is behind, for `status`.
@@ -134,7 +156,7 @@ impl Backup {
         use std::io::Write;
         let sealed = staging::File::new(&self.dir);
         let seal = || -> std::io::Result<()> {
-            let mut writer = self.recipient.seal(fs::File::create(sealed.path())?)?;
+            let mut writer = self.recipient.load().seal(fs::File::create(sealed.path())?)?;
             writer.write_all(plain)?;
             writer.finish().map(drop)
         };

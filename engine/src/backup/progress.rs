@@ -15,8 +15,8 @@ pub struct Status {
     pub target: String,
     /// Version of the newest complete base; absent before the first.
     pub base_version: Option<Version>,
-    /// When this process completed a base last, milliseconds since 1970.
-    pub base_completed_at_ms: Option<Timestamp>,
+    /// When this process completed a base last.
+    pub base_completed_at: Option<Timestamp>,
     /// Newest version that a recovery would bring back.
     pub shipped_version: Version,
     /// Commits that a loss of the system disk would lose now.
@@ -42,7 +42,7 @@ pub(super) struct Progress(Mutex<State>);
 
 impl Progress {
     /// From the names at the target: the newest base of this life, and how far the chunks behind it reach without a gap.
-    pub(super) async fn from_target(target: &dyn Target, life: &Life) -> Result<Self> {
+    pub(super) async fn take_up(&self, target: &dyn Target, life: &Life) -> Result<()> {
         let bases = target.list(&life.base_prefix()).await?;
         let base = bases.iter().filter_map(|name| match Name::parse(name) {
             Some(Name::Base(_, version)) => Some(version),
@@ -54,9 +54,11 @@ impl Progress {
             Some(Name::Log(_, chunk)) => Some(chunk),
             _ => None,
         });
-        let shipped =
-            base.map_or(0, |base| contiguous(base, chunks).last().map_or(base, |chunk| chunk.last.max(base)));
-        Ok(Self(Mutex::new(State { base, shipped, ..State::default() })))
+        let shipped = base.map_or(0, |base| contiguous(base, chunks).last().map_or(base, |chunk| chunk.last));
+        let mut state = self.0.lock();
+        state.base = base;
+        state.shipped = shipped;
+        Ok(())
     }
 
     pub(super) fn has_base(&self) -> bool {
@@ -107,7 +109,7 @@ impl Progress {
         Status {
             target,
             base_version: state.base,
-            base_completed_at_ms: state.base_at,
+            base_completed_at: state.base_at,
             shipped_version: state.shipped,
             lag_commits,
             lag_ms: waiting

@@ -23,18 +23,21 @@ pub struct LogWorker {
 }
 
 impl LogWorker {
-    /// From the moment it exists, the pools keep what the backup names.
+    /// From the moment it exists, the pools recycle nothing that the backup may name: nothing at all until the target has
+    /// said how far it is. Make it before the pools' workers start.
     pub fn new(backup: Arc<Backup>, blobs: Arc<BlobStore>) -> Self {
-        blobs.set_hold(Some(backup.progress.shipped()));
+        blobs.set_hold(Some(0));
         Self { backup, blobs }
     }
 
     async fn ship(&self) -> Result<Progress> {
         let backup = &self.backup;
+        let life = backup.life().await?;
         // Chunks without a base below them are worth nothing: the base worker comes first.
         if !backup.progress.has_base() {
             return Ok(Progress::Idle { rest: SHIP_EVERY });
         }
+        self.blobs.set_hold(Some(backup.progress.shipped()));
         let (now, shipped) = (backup.clock.now(), backup.progress.shipped());
         let catalog = backup.catalog.clone();
         let Some(frames) = blocking(move || catalog.log_since(shipped, CHUNK_BYTES)).await? else {
@@ -49,7 +52,7 @@ impl LogWorker {
             backup.progress.caught_up(now);
             return Ok(Progress::Idle { rest: SHIP_EVERY });
         };
-        let name = backup.life.log_name(&ChunkName { first: before + 1, last });
+        let name = life.log_name(&ChunkName { first: before + 1, last });
         backup.put_sealed(&name, &frames).await?;
         backup.progress.advanced(last);
         self.blobs.set_hold(Some(last));
@@ -87,6 +90,7 @@ impl Worker for BaseWorker {
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
         Box::pin(async move {
             // Looked at every second rather than slept through: the log worker may ask for a base at any time.
+            self.backup.life().await.inspect_err(|error| self.backup.progress.failed(error))?;
             if !self.backup.progress.base_due(self.backup.clock.now(), self.backup.base_every) {
                 return Ok(Progress::Idle { rest: SHIP_EVERY });
             }

@@ -67,16 +67,15 @@ impl World {
 
     async fn start(&self) -> Appliance {
         let catalog = RocksCatalog::open(self.root().join("catalog"), self.options()).unwrap();
-        let blobs = BlobStore::open(OpenOptions {
-            dir: self.disks.path().join("pool"),
-            catalog: catalog.clone(),
-            clock: self.clock.clone(),
-            entropy: self.entropy.clone(),
-            faults: self.faults.clone(),
-            segment_bytes: ByteCount::mib(1),
-        })
-        .await
-        .unwrap();
+        let mut options = OpenOptions::new(
+            self.disks.path().join("pool"),
+            catalog.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            self.faults.clone(),
+        );
+        options.segment_bytes = ByteCount::mib(1);
+        let blobs = BlobStore::open(options).await.unwrap();
         let backup = Backup::open(Parts {
             root: self.root(),
             attached: vec![MARKER.into(), "master.key".into(), "absent".into()],
@@ -88,7 +87,6 @@ impl World {
             entropy: self.entropy.clone(),
             faults: self.faults.clone(),
         })
-        .await
         .unwrap();
         let (base, log) = (BaseWorker::new(backup.clone()), LogWorker::new(backup.clone(), blobs));
         Appliance { catalog, backup, base, log }
@@ -172,6 +170,7 @@ async fn a_restart_goes_on_shipping_where_it_stopped() {
     appliance.catalog.close();
     drop(appliance);
     let mut appliance = world.start().await;
+    appliance.ship().await;
     assert_eq!(appliance.backup.status().shipped_version, shipped);
     appliance.put("b").await;
     appliance.ship().await;
@@ -247,6 +246,25 @@ async fn recovery_refuses_what_it_must_and_reports_a_gap() {
     assert_eq!(recovered.chunks_beyond_gap, 1);
     let appliance = world.start().await;
     assert!(appliance.has("a").await && !appliance.has("b").await && !appliance.has("c").await);
+}
+
+#[tokio::test]
+async fn a_new_key_opens_what_comes_after_it() {
+    let mut world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    appliance.put("a").await;
+    appliance.ship().await;
+    let lost_key = std::mem::replace(&mut world.key, RecoveryKey::generate());
+    appliance.backup.reseal(world.key.recipient());
+    assert!(matches!(appliance.base.tick().await.unwrap(), Progress::More { .. }));
+    appliance.put("b").await;
+    appliance.ship().await;
+    world.lose(appliance);
+    assert!(recover(&world.target(), lost_key, &world.root(), MARKER, world.options()).await.is_err());
+    world.recover().await.unwrap();
+    let appliance = world.start().await;
+    assert!(appliance.has("a").await && appliance.has("b").await);
 }
 
 #[tokio::test]

@@ -108,7 +108,10 @@ impl BlobRow {
         }
         let (places, rest) = places.as_chunks::<PLACE_BYTES>();
         let count = u32::from_be_bytes([fixed[10], fixed[11], fixed[12], fixed[13]]);
-        if fixed[0] == 0 || fixed[1] != POOL_LOCAL || !rest.is_empty() || places.len() as u64 != u64::from(count)
+        if fixed[0] == 0
+            || fixed[1] != POOL_LOCAL
+            || !rest.is_empty()
+            || places.len() as u64 != u64::from(count)
         {
             return Err(corrupt("impossible version, pool or number of places"));
         }

@@ -9,6 +9,7 @@
 //! It decides no storage semantics: every verb but `server` is a client like any other.
 
 mod appliance;
+mod backup;
 mod cli;
 mod config;
 mod exit;

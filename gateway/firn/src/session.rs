@@ -44,6 +44,16 @@ impl Session {
         Ok(Client::new(settings, self.clock.clone(), self.entropy.clone())?)
     }
 
+    /// The endpoint that the command line names.
+    pub(crate) fn endpoint(&self) -> Option<String> {
+        self.global.endpoint.clone()
+    }
+
+    /// The profile that the command line names.
+    pub(crate) fn profile(&self) -> Option<String> {
+        self.global.profile.clone()
+    }
+
     /// A client of an appliance's admin door: the directory's, or the one that the environment names.
     pub(crate) fn admin(&self, dir: &AdminDir) -> anyhow::Result<Admin> {
         let (url, token) = match (&dir.dir, variable("FIRN_ADMIN_URL"), variable("FIRN_ADMIN_TOKEN_FILE")) {

@@ -19,6 +19,10 @@ pub(crate) struct Banner<'a> {
     pub(crate) debug_day: Option<Duration>,
     /// Access key and secret, when they are new and may be shown.
     pub(crate) new_key: Option<(&'a str, &'a str)>,
+    /// The recovery key's secret half, when it is new and may be shown.
+    pub(crate) recovery_key: Option<String>,
+    /// Where backups go, when they do.
+    pub(crate) backup: Option<String>,
     pub(crate) insecure: bool,
 }
 
@@ -43,7 +47,13 @@ impl Banner<'_> {
         for door in ["console", "fuse", "nbd", "iscsi"] {
             writeln!(out, "    {door:9}off  not in this version")?;
         }
-        writeln!(out, "  backup   off  not in this version: keep copies of {dir}/master.key elsewhere")?;
+        match &self.backup {
+            Some(target) => writeln!(out, "  backup   on   to {target}")?,
+            None => writeln!(
+                out,
+                "  backup   off  set backup.target in a --config file; until then keep a copy of {dir}/master.key elsewhere"
+            )?,
+        }
         if self.insecure {
             writeln!(out, "  WARNING  plain HTTP beyond this machine: what is sent can be read on the way")?;
         }
@@ -57,6 +67,10 @@ impl Banner<'_> {
         if let Some((key, secret)) = self.new_key {
             writeln!(out, "  new access key, shown this once (it stands in {dir}/credentials):")?;
             writeln!(out, "    {key}  {secret}")?;
+        }
+        if let Some(key) = &self.recovery_key {
+            writeln!(out, "  recovery key, shown this once and kept nowhere here: write it down")?;
+            writeln!(out, "    {key}")?;
         }
         writeln!(out, "  next")?;
         writeln!(out, "    eval \"$(firn env {dir})\"")?;
@@ -82,6 +96,8 @@ mod tests {
             free: Some(ByteCount::gib(79)),
             debug_day: None,
             new_key: None,
+            recovery_key: None,
+            backup: None,
             insecure: false,
         }
     }
@@ -96,6 +112,8 @@ mod tests {
         let loud = Banner {
             debug_day: Some(Duration::from_secs(10)),
             new_key: Some(("AKIAEXAMPLE", "secret")),
+            recovery_key: Some("AGE-SECRET-KEY-1EXAMPLE".to_owned()),
+            backup: Some("directory /mnt/backup".to_owned()),
             insecure: true,
             ..banner()
         };

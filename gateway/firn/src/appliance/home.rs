@@ -13,11 +13,13 @@
 use super::lock::{self, Lock};
 use super::marker::{self, Marker};
 use super::read_marker;
+use crate::backup::RECIPIENT;
 use crate::exit::{Exit, Failure};
 use crate::session::{ADMIN_TOKEN, CREDENTIALS};
 use crate::text::{quote_sh, show_duration};
 use anyhow::Context;
 use engine::Error;
+use engine::backup::{Recipient, RecoveryKey};
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use security::AccountId;
@@ -63,6 +65,8 @@ pub(crate) struct Home {
     pub(crate) admin_token: String,
     /// The access key was made by this start: its secret may be shown, once.
     pub(crate) key_is_new: bool,
+    /// The recovery key's secret half, made by this start because somebody is there to write it down. Kept nowhere.
+    pub(crate) new_recovery_key: Option<RecoveryKey>,
     _lock: Lock,
 }
 
@@ -71,6 +75,8 @@ pub(crate) struct Home {
 pub(crate) struct Wish {
     pub(crate) region: Option<String>,
     pub(crate) debug_day: Option<Duration>,
+    /// Somebody watches a terminal, so secrets that are shown once can be made now.
+    pub(crate) shows_secrets: bool,
 }
 
 impl Home {
@@ -93,6 +99,7 @@ impl Home {
         let custodian = custodian(&dir, entropy)?;
         let (credentials, key_is_new) = credentials(&dir, &marker, &**entropy)?;
         let admin_token = admin_token(&dir, &**entropy)?;
+        let new_recovery_key = recovery_key(&dir, wish.shows_secrets && key_is_new)?;
         Ok(Self {
             dir,
             marker,
@@ -100,6 +107,7 @@ impl Home {
             custodian: Arc::new(custodian),
             admin_token,
             key_is_new,
+            new_recovery_key,
             _lock: lock,
         })
     }
@@ -107,6 +115,11 @@ impl Home {
     /// Leaves an address for clients on this machine; it is there once the door is open.
     pub(crate) fn announce(&self, file: &str, addr: std::net::SocketAddr) -> anyhow::Result<()> {
         write_private(&self.dir.join(file), format!("{addr}\n").as_bytes())
+    }
+
+    /// Keeps the public half of the recovery key.
+    pub(crate) fn store_recipient(&self, recipient: &Recipient) -> anyhow::Result<()> {
+        store_recipient(&self.dir, recipient)
     }
 
     /// Takes an address away.
@@ -118,6 +131,11 @@ impl Home {
             tracing::warn!(path = %path.display(), %error, "failed to remove an address");
         }
     }
+}
+
+/// Keeps the public half of the recovery key of a directory.
+pub(crate) fn store_recipient(dir: &Path, recipient: &Recipient) -> anyhow::Result<()> {
+    write_private(&dir.join(RECIPIENT), format!("{recipient}\n").as_bytes())
 }
 
 /// Makes a directory that only its owner can enter. One that is there and empty is made so; one that holds an appliance
@@ -237,6 +255,16 @@ fn credentials(dir: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Re
     let file = Credentials::generate(&path, marker.account, &marker.region, entropy)
         .context("make the credentials")?;
     Ok((file, true))
+}
+
+/// A recovery key that nobody sees is worth nothing: without a terminal none is made, and `firn backup key` makes one.
+fn recovery_key(dir: &Path, wanted: bool) -> anyhow::Result<Option<RecoveryKey>> {
+    if !wanted || dir.join(RECIPIENT).try_exists()? {
+        return Ok(None);
+    }
+    let key = RecoveryKey::generate();
+    store_recipient(dir, &key.recipient())?;
+    Ok(Some(key))
 }
 
 fn admin_token(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<String> {

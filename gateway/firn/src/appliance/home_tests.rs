@@ -83,7 +83,11 @@ fn a_master_key_is_never_made_where_there_is_data() {
 #[test]
 fn region_and_length_of_day_are_fixed_at_creation() {
     let dir = tempfile::tempdir().unwrap();
-    let ten = Wish { region: Some("eu-west-1".to_owned()), debug_day: Some(Duration::from_secs(10)) };
+    let ten = Wish {
+        region: Some("eu-west-1".to_owned()),
+        debug_day: Some(Duration::from_secs(10)),
+        shows_secrets: false,
+    };
     drop(open(dir.path(), &ten).unwrap());
     drop(open(dir.path(), &ten).unwrap());
     let kept = open(dir.path(), &Wish::default()).unwrap();

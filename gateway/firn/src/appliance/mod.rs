@@ -14,8 +14,9 @@ mod open;
 mod serve;
 mod status;
 
+pub(crate) use home::store_recipient;
 pub(crate) use lock::Lock;
-pub(crate) use marker::VERSION as MARKER_VERSION;
+pub(crate) use marker::{NAME as MARKER_NAME, VERSION as MARKER_VERSION};
 pub(crate) use serve::run as serve;
 
 use crate::exit::{Exit, Failure};

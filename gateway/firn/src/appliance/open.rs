@@ -4,8 +4,10 @@
 //! catalog. Whatever is cut short there was not acknowledged.
 
 use super::home::{CATALOG, Home};
+use crate::backup::{ATTACHED, recipient};
 use crate::config::Config;
 use anyhow::Context;
+use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions};
 use engine::catalog::{Options, RocksCatalog};
 use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
@@ -26,6 +28,7 @@ pub(crate) struct Appliance {
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) compliance: Arc<ComplianceClock>,
+    pub(crate) backup: Option<Arc<Backup>>,
     pub(crate) workers: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -51,8 +54,9 @@ impl Appliance {
         let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
             .await
             .context("open the key table")?;
-        let pool_dir = home.dir.join("pools/local");
-        let mut options = OpenOptions::new(pool_dir, catalog.clone(), clock.clone(), entropy.clone(), faults);
+        let pool_dir = config.pool_dir.clone().unwrap_or_else(|| home.dir.join("pools/local"));
+        let mut options =
+            OpenOptions::new(pool_dir, catalog.clone(), clock.clone(), entropy.clone(), faults.clone());
         options.segment_bytes = config.segment;
         let blobs = BlobStore::open(options).await.context("open the local pool")?;
         let store = ObjectStore::open(Parts {
@@ -73,6 +77,15 @@ impl Appliance {
         workers
             .spawn(Box::new(ComplianceWorker::new(compliance.clone())), clock.clone())
             .context("start a worker")?;
+        let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
+        if let Some(backup) = &backup {
+            // Before the pool's workers: until the target has answered, nothing may be recycled.
+            let log = LogWorker::new(backup.clone(), blobs.clone());
+            workers.spawn(Box::new(log), clock.clone()).context("start a worker")?;
+            workers
+                .spawn(Box::new(BaseWorker::new(backup.clone())), clock.clone())
+                .context("start a worker")?;
+        }
         for worker in blobs.workers().into_iter().chain(store.workers()) {
             workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
@@ -84,6 +97,7 @@ impl Appliance {
             keys,
             store,
             compliance,
+            backup,
             workers,
             clock,
             entropy,
@@ -100,4 +114,37 @@ impl Appliance {
             tracing::error!(%error, "failed to close the catalog");
         }
     }
+}
+
+/// The backup, when one is configured and there is a key to seal it to.
+async fn backup(
+    home: &Home,
+    config: &Config,
+    catalog: &Arc<RocksCatalog>,
+    (clock, entropy, faults): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<Faults>),
+) -> anyhow::Result<Option<Arc<Backup>>> {
+    let Some(plan) = &config.backup else { return Ok(None) };
+    let Some(recipient) = recipient(&home.dir)? else {
+        tracing::warn!("no backup is made: there is no recovery key yet; make one with `firn backup key`");
+        return Ok(None);
+    };
+    let (destination, dir) = (plan.destination.clone(), home.dir.clone());
+    let parts = (clock.clone(), entropy.clone());
+    // A directory target may be on a network mount: opening it can block.
+    let target = tokio::task::spawn_blocking(move || destination.open(&dir, parts.0, parts.1))
+        .await?
+        .context("open the backup target")?;
+    let backup = Backup::open(backup::Parts {
+        root: home.dir.clone(),
+        attached: ATTACHED.map(str::to_owned).to_vec(),
+        catalog: catalog.clone(),
+        target,
+        recipient,
+        base_every: plan.every,
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        faults: faults.clone(),
+    })
+    .context("open the backup")?;
+    Ok(Some(backup))
 }

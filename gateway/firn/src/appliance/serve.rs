@@ -40,7 +40,9 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     raise_descriptors();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let wish = Wish { region: config.region.clone(), debug_day: args.debug_day };
+    let shows_secrets =
+        logging::for_people(&config.log) && !args.no_secret && std::io::stderr().is_terminal();
+    let wish = Wish { region: config.region.clone(), debug_day: args.debug_day, shows_secrets };
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
     // Signals are caught from here on: an interrupted start ends as an interrupted run does.
     let stop = Stop::listen()?;
@@ -120,6 +122,8 @@ fn say_hello(
         free,
         debug_day: marker.debug_day,
         new_key: profile.map(|profile| (profile.access_key_id.as_str(), profile.credential.secret.expose())),
+        recovery_key: home.new_recovery_key.as_ref().map(engine::backup::RecoveryKey::reveal),
+        backup: appliance.backup.as_ref().map(|backup| backup.status().target),
         insecure: !http.ip().is_loopback() || !admin.ip().is_loopback(),
     };
     // Nobody may be reading stderr; the appliance runs all the same.

@@ -6,10 +6,19 @@ use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit};
 use engine::id::PartitionId;
 use objectstore::{BucketName, ErrorKind, GetRequest, ObjectKey, VersionName, VersionSelector};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use web::{AdminCall, AdminError, StatusSource};
+
+/// What `POST /v1/backup` takes.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+enum BackupRequest {
+    Base,
+    Reseal { recipient: String },
+}
 
 /// The facts behind the admin door.
 pub(crate) struct Facts {
@@ -92,8 +101,50 @@ impl Facts {
                 "now": json_time(Some(appliance.compliance.now())),
                 "lag_s": appliance.compliance.lag().as_secs(),
             },
-            "backup": { "on": false },
+            "backup": self.backup(),
         })
+    }
+
+    fn backup(&self) -> Value {
+        let Some(backup) = &self.appliance.backup else { return json!({ "on": false }) };
+        let status = backup.status();
+        json!({
+            "on": true,
+            "target": status.target,
+            "base_version": status.base_version,
+            "base_completed_at": json_time(status.base_completed_at),
+            "shipped_version": status.shipped_version,
+            "lag_commits": status.lag_commits,
+            "lag_ms": status.lag_ms,
+            "error": status.error,
+        })
+    }
+
+    /// `{"action": "base"}` takes a base now; `{"action": "reseal", "recipient": "age1…"}` seals to another key.
+    async fn back_up(&self, request: BackupRequest) -> Result<Value, AdminError> {
+        let off =
+            || AdminError::Conflict("back up: no backup runs; set backup.target and restart".to_owned());
+        let failed = |error: engine::Error| AdminError::Unavailable(error.to_string());
+        match request {
+            BackupRequest::Base => {
+                let backup = self.appliance.backup.as_ref().ok_or_else(off)?;
+                let version = backup.write_base().await.map_err(failed)?;
+                Ok(json!({ "base_version": version }))
+            }
+            BackupRequest::Reseal { recipient } => {
+                let parsed = recipient
+                    .parse()
+                    .map_err(|error: engine::Error| AdminError::Invalid(error.to_string()))?;
+                self.appliance
+                    .home
+                    .store_recipient(&parsed)
+                    .map_err(|error| AdminError::Unavailable(format!("{error:#}")))?;
+                if let Some(backup) = &self.appliance.backup {
+                    backup.reseal(parsed);
+                }
+                Ok(json!({ "recipient": recipient, "backup": self.backup() }))
+            }
+        }
     }
 
     fn disk(&self) -> Value {
@@ -217,8 +268,10 @@ impl StatusSource for Facts {
                 AdminCall::Where { bucket, key, version } => {
                     self.where_is(&bucket, &key, version.as_deref()).await
                 }
-                AdminCall::Backup { .. } => {
-                    Err(AdminError::Invalid("back up: it is not in this version".to_owned()))
+                AdminCall::Backup { request } => {
+                    let request = serde_json::from_value(request)
+                        .map_err(|error| AdminError::Invalid(format!("read the request: {error}")))?;
+                    self.back_up(request).await
                 }
             }
         })

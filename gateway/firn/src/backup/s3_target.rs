@@ -29,7 +29,11 @@ impl S3Target {
 
     fn key(&self, name: &str) -> Result<String> {
         let plain = !name.is_empty() && name.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        if plain { Ok(format!("{}{name}", self.prefix)) } else { Err(invalid(format!("use backup file name {name:?}"))) }
+        if plain {
+            Ok(format!("{}{name}", self.prefix))
+        } else {
+            Err(invalid(format!("use backup file name {name:?}")))
+        }
     }
 
     fn failed(&self, error: &client::Error) -> Error {
@@ -52,11 +56,13 @@ impl S3Target {
             return put.map(drop).map_err(|error| self.failed(&error));
         }
         let options = PutOptions::default();
-        let upload = self.client.create_upload(&self.bucket, key, &options).await.map_err(|e| self.failed(&e))?;
+        let upload =
+            self.client.create_upload(&self.bucket, key, &options).await.map_err(|e| self.failed(&e))?;
         let mut parts = Vec::new();
         let mut body = first;
         while !body.is_empty() {
-            let number = u32::try_from(parts.len() + 1).map_err(|_| invalid("upload a backup file: too large".into()))?;
+            let number = u32::try_from(parts.len() + 1)
+                .map_err(|_| invalid("upload a backup file: too large".into()))?;
             match self.client.upload_part(&upload, number, body).await {
                 Ok(part) => parts.push(part),
                 Err(error) => {
@@ -69,7 +75,11 @@ impl S3Target {
             }
             body = read_part(&mut source).await.map_err(io)?;
         }
-        self.client.complete_upload(&upload, &parts, &options).await.map(drop).map_err(|error| self.failed(&error))
+        self.client
+            .complete_upload(&upload, &parts, &options)
+            .await
+            .map(drop)
+            .map_err(|error| self.failed(&error))
     }
 
     async fn get_file(&self, key: &str, to: &Path) -> Result<()> {
@@ -95,8 +105,11 @@ impl S3Target {
         let mut names = Vec::new();
         let mut token = None;
         loop {
-            let page = self.client.list_objects(&list, token.as_deref()).await.map_err(|e| self.failed(&e))?;
-            names.extend(page.objects.iter().filter_map(|o| o.key.strip_prefix(&self.prefix)).map(str::to_owned));
+            let page =
+                self.client.list_objects(&list, token.as_deref()).await.map_err(|e| self.failed(&e))?;
+            names.extend(
+                page.objects.iter().filter_map(|o| o.key.strip_prefix(&self.prefix)).map(str::to_owned),
+            );
             token = page.next;
             if token.is_none() {
                 names.sort();

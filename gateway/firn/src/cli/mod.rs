@@ -85,6 +85,11 @@ pub(crate) enum Verb {
     Share(Share),
     /// Say where an object's bytes lie, and why.
     Where(Where),
+    /// Look after the backup of catalog and keys.
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Rebuild a lost data directory from its backup.
+    Recover(Recover),
     /// Check or show the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -354,6 +359,32 @@ pub(crate) struct Where {
     pub(crate) version_id: Option<String>,
     #[command(flatten)]
     pub(crate) admin: AdminDir,
+}
+
+/// `firn backup`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Take a base now, instead of waiting for the schedule.
+    Now(AdminDir),
+    /// Make a new recovery key, print it this once, and seal everything to it from now on.
+    Key(Dir),
+}
+
+/// `firn recover`.
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// The data directory to rebuild; it must not hold an appliance.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Where the backup is: an absolute path, or s3://BUCKET/PREFIX (at --endpoint, with --profile).
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) from: String,
+    /// A file with the recovery key; `-` reads it from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// An AWS credentials file for an S3 target [default: as for every other verb].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credentials_file: Option<PathBuf>,
 }
 
 /// `firn config`.

@@ -5,6 +5,7 @@
 
 mod raw;
 
+use crate::backup::{Access, Destination, Plan};
 use crate::exit::Failure;
 use crate::text::{parse_duration, parse_size};
 use engine::unit::ByteCount;
@@ -34,6 +35,10 @@ pub(crate) struct Config {
     pub(crate) cache: ByteCount,
     /// The size of a segment file.
     pub(crate) segment: ByteCount,
+    /// Where segment files lie; `DIR/pools/local` unless they have a disk of their own.
+    pub(crate) pool_dir: Option<PathBuf>,
+    /// Where catalog and keys are backed up to, if anywhere.
+    pub(crate) backup: Option<Plan>,
     /// What is logged.
     pub(crate) log: Log,
 }
@@ -162,8 +167,40 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
             ByteCount::mib(256),
             (ByteCount::mib(16), ByteCount::gib(1)),
         )?,
+        pool_dir: raw.pool.directory.map_or(Ok(None), |dir| {
+            if dir.is_absolute() {
+                Ok(Some(dir))
+            } else {
+                Err(bad("pool.directory", format!("{} is not an absolute path", dir.display())))
+            }
+        })?,
+        backup: backup(raw.backup, &bad)?,
         log: Log { filter: raw.log.level.unwrap_or_else(|| "info".to_owned()), format },
     })
+}
+
+fn backup(raw: raw::Backup, bad: &dyn Fn(&str, String) -> Failure) -> Result<Option<Plan>, Failure> {
+    let Some(target) = raw.target else {
+        let orphan = [
+            ("every", raw.every.is_some()),
+            ("endpoint", raw.endpoint.is_some()),
+            ("profile", raw.profile.is_some()),
+            ("credentials-file", raw.credentials_file.is_some()),
+        ];
+        return match orphan.into_iter().find(|(_, there)| *there) {
+            Some((key, _)) => Err(bad(&format!("backup.{key}"), "there is no backup.target".to_owned())),
+            None => Ok(None),
+        };
+    };
+    let access =
+        Access { endpoint: raw.endpoint, profile: raw.profile, credentials_file: raw.credentials_file };
+    let destination = Destination::parse(&target, access).map_err(|why| bad("backup.target", why))?;
+    let text = raw.every.unwrap_or_else(|| "24h".to_owned());
+    let every = parse_duration(&text).map_err(|why| bad("backup.every", why))?;
+    if !(Duration::from_mins(1)..=Duration::from_hours(24 * 31)).contains(&every) {
+        return Err(bad("backup.every", format!("{text} is not in 1m..=31d")));
+    }
+    Ok(Some(Plan { destination, every }))
 }
 
 fn check_region(region: &str) -> Result<(), String> {

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
@@ -10,6 +11,8 @@ pub(super) struct Raw {
     pub(super) http: Http,
     pub(super) admin: Admin,
     pub(super) engine: Engine,
+    pub(super) pool: Pool,
+    pub(super) backup: Backup,
     pub(super) log: Log,
 }
 
@@ -41,4 +44,20 @@ pub(super) struct Engine {
 pub(super) struct Log {
     pub(super) level: Option<String>,
     pub(super) format: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Pool {
+    pub(super) directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Backup {
+    pub(super) target: Option<String>,
+    pub(super) every: Option<String>,
+    pub(super) endpoint: Option<String>,
+    pub(super) profile: Option<String>,
+    pub(super) credentials_file: Option<PathBuf>,
 }

@@ -23,6 +23,12 @@ listen = "127.0.0.1:8001"
 [engine]
 cache = "16MiB"
 segment = "64MiB"
+[pool]
+directory = "/mnt/disk1/firn"
+[backup]
+target = "s3://vault/firn"
+endpoint = "http://127.0.0.1:7000"
+every = "6h"
 [log]
 level = "warn,web=debug"
 format = "json"
@@ -34,6 +40,10 @@ format = "json"
     assert_eq!(config.base_domains, ["s3.example.test"]);
     assert_eq!((config.connections_max, config.drain), (100, Duration::from_secs(5)));
     assert_eq!((config.cache, config.segment), (ByteCount::mib(16), ByteCount::mib(64)));
+    assert_eq!(config.pool_dir.as_deref(), Some(std::path::Path::new("/mnt/disk1/firn")));
+    let plan = config.backup.as_ref().unwrap();
+    assert_eq!(plan.every, Duration::from_hours(6));
+    assert!(matches!(&plan.destination, crate::backup::Destination::S3 { bucket, .. } if bucket == "vault"));
     assert_eq!(config.log.format, LogFormat::Json);
     let flags = Overrides {
         http: Some("127.0.0.1:0".parse().unwrap()),

@@ -66,6 +66,8 @@ struct ConfigReport {
     drain_ms: u64,
     cache_bytes: u64,
     segment_bytes: u64,
+    pool_directory: Option<String>,
+    backup: Option<String>,
     log_level: String,
 }
 
@@ -84,6 +86,9 @@ impl Report for ConfigReport {
         writeln!(out, "  drain         {} ms", self.drain_ms)?;
         writeln!(out, "  cache         {} bytes", self.cache_bytes)?;
         writeln!(out, "  segment       {} bytes", self.segment_bytes)?;
+        let pool = self.pool_directory.as_deref().unwrap_or("in the data directory");
+        writeln!(out, "  pool          {pool}")?;
+        writeln!(out, "  backup        {}", self.backup.as_deref().unwrap_or("none"))?;
         writeln!(out, "  log level     {}", self.log_level)
     }
 }
@@ -102,6 +107,8 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         drain_ms: u64::try_from(config.drain.as_millis()).unwrap_or(u64::MAX),
         cache_bytes: config.cache.get(),
         segment_bytes: config.segment.get(),
+        pool_directory: config.pool_dir.map(|dir| dir.display().to_string()),
+        backup: config.backup.map(|plan| plan.destination.to_string()),
         log_level: config.log.filter,
     })
 }

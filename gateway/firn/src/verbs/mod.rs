@@ -2,6 +2,7 @@
 
 mod about;
 mod admin;
+mod backup;
 mod bucket;
 mod doctor;
 mod env;
@@ -36,6 +37,8 @@ pub(crate) async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Cat(args) => object::cat(session, &args).await,
         Verb::Share(args) => object::share(session, &args),
         Verb::Where(args) => admin::where_is(session, &args).await,
+        Verb::Backup(args) => backup::run(session, &args).await,
+        Verb::Recover(args) => backup::recover(session, &args).await,
         Verb::Config(args) => about::config(session, &args),
         Verb::Version => about::version(session),
         Verb::Completions(args) => about::completions(&args),

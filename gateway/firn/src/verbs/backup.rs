@@ -1,0 +1,116 @@
+//! `firn backup` and `firn recover`.
+
+use super::admin::Document;
+use super::json_time;
+use crate::appliance::{Lock, MARKER_NAME, store_recipient};
+use crate::backup::{Access, Destination, read_key};
+use crate::cli::{AdminDir, Backup, Dir, Recover};
+use crate::exit::{Exit, Failure};
+use crate::report::Report;
+use crate::session::Session;
+use anyhow::Context;
+use engine::backup::RecoveryKey;
+use engine::catalog::Options;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+use std::sync::Arc;
+
+pub(super) async fn run(session: &Session, args: &Backup) -> anyhow::Result<Exit> {
+    match args {
+        Backup::Now(dir) => {
+            let answer = post(session, dir, &json!({ "action": "base" })).await?;
+            session.output.print(&Document(answer))
+        }
+        Backup::Key(dir) => key(session, dir).await,
+    }
+}
+
+async fn post(session: &Session, dir: &AdminDir, request: &Value) -> anyhow::Result<Value> {
+    let body = session.admin(dir)?.post("/v1/backup", serde_json::to_vec(request)?.into()).await?;
+    serde_json::from_slice(&body).context("understand the admin door")
+}
+
+/// A key's secret half: printed once, on stdout, so that it can be piped to where it is kept.
+#[derive(Debug, Serialize)]
+struct KeyReport {
+    recovery_key: String,
+    recipient: String,
+}
+
+impl Report for KeyReport {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.recovery_key)
+    }
+}
+
+/// The key is made here and never reaches the server: it learns the public half alone.
+async fn key(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
+    let key = RecoveryKey::generate();
+    let recipient = key.recipient();
+    if Lock::holder(&args.dir)?.is_some() {
+        let request = json!({ "action": "reseal", "recipient": recipient.to_string() });
+        post(session, &AdminDir { dir: Some(args.dir.clone()) }, &request).await?;
+    } else {
+        crate::appliance::read_marker(&args.dir)?;
+        let _lock = Lock::take(&args.dir)?;
+        store_recipient(&args.dir, &recipient)?;
+    }
+    session.output.note(
+        "firn: this is the new recovery key, shown this once. Keep it where a fire here does not reach; \
+         an earlier key opens earlier backups only.",
+    );
+    session.output.print(&KeyReport { recovery_key: key.reveal(), recipient: recipient.to_string() })
+}
+
+#[derive(Debug, Serialize)]
+struct RecoverReport {
+    directory: String,
+    base_taken_at: Option<String>,
+    base_version: u64,
+    version: u64,
+    chunks_beyond_gap: u64,
+}
+
+impl Report for RecoverReport {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let taken = self.base_taken_at.as_deref().unwrap_or("an unknown time");
+        writeln!(out, "{} is rebuilt.", self.directory)?;
+        writeln!(out, "  base      version {} of {taken}", self.base_version)?;
+        writeln!(out, "  log       through version {}", self.version)?;
+        writeln!(out, "  lost      every change after version {}: what was not shipped yet", self.version)?;
+        if self.chunks_beyond_gap > 0 {
+            writeln!(
+                out,
+                "  WARNING   {} log chunks lie behind a missing one and are lost",
+                self.chunks_beyond_gap
+            )?;
+        }
+        writeln!(
+            out,
+            "  next      firn server {}  (with the same --config, so that it finds the pool)",
+            self.directory
+        )
+    }
+}
+
+pub(super) async fn recover(session: &Session, args: &Recover) -> anyhow::Result<Exit> {
+    let key = read_key(&args.key)?;
+    let access = Access {
+        endpoint: session.endpoint(),
+        profile: session.profile(),
+        credentials_file: args.credentials_file.clone(),
+    };
+    let destination =
+        Destination::parse(&args.from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
+    let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
+    let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
+    let recovered = engine::backup::recover(target.as_ref(), key, &args.dir, MARKER_NAME, options).await?;
+    session.output.print(&RecoverReport {
+        directory: args.dir.display().to_string(),
+        base_taken_at: json_time(Some(recovered.base_taken_at_ms)),
+        base_version: recovered.base_version,
+        version: recovered.version,
+        chunks_beyond_gap: recovered.chunks_beyond_gap,
+    })
+}

@@ -1,0 +1,165 @@
+//! The drill: the system disk and its key file are lost under load, and come back from the backup and the pool.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use support::{Appliance, run};
+
+/// A system disk, a pool disk and a backup target.
+struct Disks {
+    root: tempfile::TempDir,
+}
+
+impl Disks {
+    fn new(target: &str, more: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[pool]\ndirectory = {:?}\n[backup]\ntarget = {target:?}\nevery = \"24h\"\n{more}",
+            root.path().join("pool")
+        );
+        fs::write(root.path().join("firn.toml"), config).unwrap();
+        Self { root }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// A first start without a terminal makes no recovery key; the second has the one that was asked for.
+    fn start_with_key(&self) -> Appliance {
+        let config = self.path("firn.toml");
+        let args = ["--config", config.to_str().unwrap(), "--no-secret"];
+        let first = Appliance::start(&self.path("system"), &args);
+        assert_eq!(first.ok(&["status", "--json"]).json()["backup"]["on"], false);
+        assert_eq!(first.terminate(), 0);
+        let key = run(&["backup", "key", self.path("system").to_str().unwrap(), "--json"]).json();
+        fs::write(self.path("key"), key["recovery_key"].as_str().unwrap()).unwrap();
+        self.start("system")
+    }
+
+    fn start(&self, dir: &str) -> Appliance {
+        let config = self.path("firn.toml");
+        Appliance::start(&self.path(dir), &["--config", config.to_str().unwrap()])
+    }
+
+    fn recover(&self, from: &str, more: &[&str]) -> support::Ran {
+        let (dir, key) = (self.path("system"), self.path("key"));
+        let mut args =
+            vec!["recover", dir.to_str().unwrap(), "--from", from, "--key", key.to_str().unwrap(), "--json"];
+        args.extend(more);
+        run(&args)
+    }
+}
+
+/// Waits until everything acknowledged so far has been shipped. Each look is a process: it paces itself.
+fn shipped(appliance: &Appliance) {
+    for _ in 0..2_000 {
+        let backup = &appliance.ok(&["status", "--json"]).json()["backup"];
+        if backup["base_version"].is_u64() && backup["lag_commits"] == 0 {
+            return;
+        }
+    }
+    panic!("the backup never caught up: {:?}", appliance.ok(&["status"]));
+}
+
+fn body(number: usize) -> Vec<u8> {
+    // Inline, one record, several records.
+    let length = [100, 20_000, 6 << 20][number % 3];
+    (0..length).map(|at| u8::try_from((at * 31 + number * 7) % 251).unwrap()).collect()
+}
+
+fn put(appliance: &Appliance, scratch: &Path, number: usize) -> bool {
+    let file = scratch.join(format!("body-{number}"));
+    fs::write(&file, body(number)).unwrap();
+    let target = format!("s3://drill/{number}");
+    appliance.command(&["cp", file.to_str().unwrap(), &target]).output().unwrap().status.success()
+}
+
+fn drill(disks: &Disks, target: &str, more: &[&str]) {
+    let appliance = disks.start_with_key();
+    appliance.ok(&["mb", "s3://drill"]);
+    for number in 0..9 {
+        assert!(put(&appliance, disks.root.path(), number));
+    }
+    shipped(&appliance);
+    let account = appliance.ok(&["status", "--json"]).json()["account_id"].clone();
+
+    // Under load: somebody writes on while the disk goes.
+    let stop = AtomicBool::new(false);
+    let written = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let mut number = 9;
+            while !stop.load(Ordering::Relaxed) && put(&appliance, disks.root.path(), number) {
+                number += 1;
+            }
+            number
+        });
+        shipped(&appliance);
+        let pid = fs::read_to_string(disks.path("system/lock")).unwrap();
+        let killed = std::process::Command::new("kill").args(["-KILL", pid.trim()]).status().unwrap();
+        assert!(killed.success());
+        stop.store(true, Ordering::Relaxed);
+        writer.join().unwrap()
+    });
+    drop(appliance);
+    fs::remove_dir_all(disks.path("system")).unwrap();
+
+    let recovered = disks.recover(target, more);
+    assert_eq!(recovered.code, 0, "{recovered:?}");
+    assert_eq!(disks.recover(target, more).code, 2, "an appliance is there now");
+    let appliance = disks.start("system");
+    assert_eq!(appliance.ok(&["status", "--json"]).json()["account_id"], account);
+    for number in 0..=written {
+        let got = appliance.command(&["cat", &format!("s3://drill/{number}")]).output().unwrap();
+        if got.status.success() {
+            assert!(got.stdout == body(number), "object {number} came back changed");
+        } else {
+            assert!(number >= 9, "object {number} had been shipped");
+            assert_eq!(got.status.code(), Some(4), "lost is not found, nothing else: {got:?}");
+        }
+    }
+    assert!(put(&appliance, disks.root.path(), 10_000), "the recovered appliance takes writes");
+    shipped(&appliance);
+    assert_eq!(appliance.terminate(), 0);
+}
+
+#[test]
+fn a_system_disk_lost_under_load_comes_back_from_a_directory() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("backup");
+    let target = target.to_str().unwrap();
+    drill(&Disks::new(target, ""), target, &[]);
+}
+
+#[test]
+fn a_system_disk_lost_under_load_comes_back_from_another_firn() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = Appliance::start(&elsewhere.path().join("other"), &[]);
+    other.ok(&["mb", "s3://backups"]);
+    let endpoint = fs::read_to_string(other.dir().join("run/http.addr")).unwrap();
+    let endpoint = format!("http://{}", endpoint.trim());
+    let credentials = other.dir().join("credentials");
+    let more = format!("endpoint = {endpoint:?}\ncredentials-file = {:?}\n", credentials.to_str().unwrap());
+    let disks = Disks::new("s3://backups/drill", &more);
+    let flags = ["--endpoint", &endpoint, "--credentials-file", credentials.to_str().unwrap()];
+    drill(&disks, "s3://backups/drill", &flags);
+}
+
+#[test]
+fn a_target_inside_the_data_directory_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, config) = (root.path().join("data"), root.path().join("firn.toml"));
+    let first = Appliance::start(&dir, &[]);
+    assert_eq!(first.terminate(), 0);
+    assert_eq!(run(&["backup", "key", dir.to_str().unwrap()]).code, 0);
+    fs::write(&config, format!("[backup]\ntarget = {:?}\n", dir.join("backup/copy"))).unwrap();
+    let (dir, config) = (dir.to_str().unwrap(), config.to_str().unwrap());
+    let refused =
+        run(&["server", dir, "--config", config, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert_eq!(refused.code, 2, "{refused:?}");
+    assert!(refused.err.contains("would be lost with it"), "{refused:?}");
+}
