@@ -291,8 +291,9 @@ impl Worker {
         let Some((bucket, key, _)) = self.uploads.iter().find(|(_, _, id)| id == upload).cloned() else {
             return Ok(());
         };
-        acknowledged(caller.call(&with_query("DELETE", bucket, &key, &[("uploadId", upload)]), &[]).await)?;
+        // From here on it may be gone, whether the answer comes or not.
         self.uploads.retain(|(_, _, id)| id != upload);
+        acknowledged(caller.call(&with_query("DELETE", bucket, &key, &[("uploadId", upload)]), &[]).await)?;
         Ok(())
     }
 
