@@ -88,6 +88,10 @@ impl Home {
         entropy: &Arc<dyn Entropy>,
     ) -> anyhow::Result<Self> {
         let dir = std::path::absolute(dir)?;
+        // Before anything is changed in it: what is somebody else's stays as it is.
+        if dir.is_dir() && !dir.join(marker::NAME).try_exists()? {
+            refuse_foreign(&dir)?;
+        }
         make_private(&dir)?;
         let lock = Lock::take(&dir)?;
         let marker = match read_marker(&dir) {
@@ -196,7 +200,8 @@ fn agree(dir: &Path, marker: Marker, wish: &Wish) -> Result<Marker, Failure> {
     Ok(marker)
 }
 
-fn create(dir: &Path, wish: &Wish, clock: &dyn Clock, entropy: &dyn Entropy) -> anyhow::Result<Marker> {
+/// Refuses a directory that holds anything but the leavings of a first start.
+fn refuse_foreign(dir: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
         let name = entry?.file_name();
         if !LEAVINGS.iter().any(|leaving| name == *leaving) {
@@ -209,6 +214,11 @@ fn create(dir: &Path, wish: &Wish, clock: &dyn Clock, entropy: &dyn Entropy) -> 
             .into());
         }
     }
+    Ok(())
+}
+
+fn create(dir: &Path, wish: &Wish, clock: &dyn Clock, entropy: &dyn Entropy) -> anyhow::Result<Marker> {
+    refuse_foreign(dir)?;
     if let Some(day) = wish.debug_day.filter(|day| !DEBUG_DAY.contains(day)) {
         return Err(Failure::usage(format!(
             "use --debug-day {}: 100ms to 1d are allowed",

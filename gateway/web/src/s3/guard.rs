@@ -61,6 +61,8 @@ pub(crate) fn host(head: &request::Parts) -> Result<&str, S3Error> {
 const KNOWN: &[&str] = &[
     "x-amz-abort-date",
     "x-amz-acl",
+    // The C++ SDK, and pyarrow with it, names the API's only version.
+    "x-amz-api-version",
     "x-amz-bucket-object-lock-enabled",
     "x-amz-bypass-governance-retention",
     "x-amz-checksum-algorithm",
@@ -171,6 +173,7 @@ mod tests {
         for (headers, code) in [
             (("x-amz-server-side-encryption", "AES256"), ""),
             (("x-amz-acl", "private"), ""),
+            (("x-amz-api-version", "2006-03-01"), ""),
             (("x-amz-meta-a", "b"), ""),
             (("x-amz-expected-bucket-owner", "111122223333"), ""),
             (("x-amz-server-side-encryption", "aws:kms"), "NotImplemented"),
