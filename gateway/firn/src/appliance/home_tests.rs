@@ -1,3 +1,5 @@
+//! Opening and making an appliance's directory.
+
 use super::{Home, Wish};
 use crate::exit::{self, Exit};
 use engine::clock::{ManualClock, Timestamp};

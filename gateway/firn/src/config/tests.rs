@@ -1,3 +1,5 @@
+//! The configuration file: what is read, what is refused and how it is told.
+
 use super::{LogFormat, Overrides, load};
 use engine::unit::ByteCount;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What a plan of a transfer holds.
+
 use super::{Compare, Entry, Found, Join, Place, Planned, SyncPlan, Verdict, compare};
 use engine::clock::Timestamp;
 use tokio::sync::mpsc;

@@ -1,3 +1,5 @@
+//! What the headers of a request say, and what is refused.
+
 use super::{
     announced_checksum, content_md5, copy_source_range, metadata, range, storage_class, write_conditions,
 };
