@@ -79,8 +79,7 @@ impl Bench {
     async fn commit(&self, writes: Vec<Write>) {
         let read_version = self.catalog.snapshot(HOME).await.unwrap().read_version();
         let durability = Durability::Synced;
-        let commit =
-            Commit { partition: HOME, read_version, checks: vec![], writes, durability, idempotency: None };
+        let commit = Commit { writes, durability, ..Commit::new(HOME, read_version) };
         self.catalog.commit(commit).await.unwrap();
     }
 

@@ -22,6 +22,8 @@ pub enum Point {
     CatalogWrite,
     /// A sync of the catalog's log.
     CatalogSync,
+    /// Allocation of the next file of the catalog's log.
+    CatalogAllocate,
     /// A write to a backup target.
     BackupWrite,
 }

@@ -141,7 +141,7 @@ impl ObjectStore {
                 _ => Write::Delete(intent.clone()),
             });
             let checks = vec![Check::Unchanged(key.clone())];
-            match self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await {
+            match self.commit_freeing(PartitionId::ROOT, root.read_version(), checks, writes).await {
                 Err(error) if lost_race(&error) => {}
                 other => {
                     other?;
@@ -174,7 +174,8 @@ impl ObjectStore {
         } else {
             let key = tables::bucket(tables::BUCKETS, name);
             let writes = vec![Write::Delete(tables::bucket(tables::BUCKET_INTENTS, name))];
-            self.commit(PartitionId::ROOT, root.read_version(), vec![Check::Absent(key)], writes).await?;
+            self.commit_freeing(PartitionId::ROOT, root.read_version(), vec![Check::Absent(key)], writes)
+                .await?;
         }
         Ok(true)
     }
@@ -282,7 +283,7 @@ impl ObjectStore {
             let checks =
                 vec![Check::Unchanged(config.clone()), Check::Unchanged(tables::only(tables::EPOCH))];
             let writes = vec![Write::Delete(config.clone())];
-            match self.commit(bucket.partition, view.snapshot.read_version(), checks, writes).await {
+            match self.commit_freeing(bucket.partition, view.snapshot.read_version(), checks, writes).await {
                 Err(error) if lost_race(&error) => {}
                 other => {
                     other?;

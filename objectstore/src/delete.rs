@@ -67,7 +67,8 @@ impl ObjectStore {
             return Ok(Attempt::Done(DeleteOutcome { version: shown, marker: false }));
         };
         let next = next_below(&view, &stack, &row).await?;
-        let change = stack.remove(&row, next.as_ref())?;
+        let mut change = stack.remove(&row, next.as_ref())?;
+        change.freeing = true;
         if !self.commit_change(&view, change).await? {
             return Ok(Attempt::Again);
         }

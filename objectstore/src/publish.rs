@@ -113,6 +113,7 @@ impl ObjectStore {
         let row = self.seal_row(draft, &stack, now)?;
         let shown = row.shown(view.config.versioning);
         let mut change = stack.insert(&row, now)?;
+        change.freeing = draft.stored.is_none();
         change.checks.extend(checks);
         change.writes.extend_from_slice(&draft.writes);
         if let Some(named) = draft.writes_named {
@@ -130,7 +131,13 @@ impl ObjectStore {
         change.checks.push(exists);
         change.writes.push(epoch);
         let partition = view.bucket.partition;
-        match self.commit(partition, view.snapshot.read_version(), change.checks, change.writes).await {
+        let read_version = view.snapshot.read_version();
+        let outcome = if change.freeing {
+            self.commit_freeing(partition, read_version, change.checks, change.writes).await
+        } else {
+            self.commit(partition, read_version, change.checks, change.writes).await
+        };
+        match outcome {
             Err(error) if lost_race(&error) => Ok(false),
             outcome => {
                 outcome?;

@@ -135,12 +135,9 @@ impl ObjectStore {
         let confirmed = async {
             let read_version = self.catalog.snapshot(home).await?.read_version();
             let commit = Commit {
-                partition: home,
-                read_version,
-                checks: Vec::new(),
                 writes: vec![Write::Delete(row)],
                 durability: Durability::Relaxed,
-                idempotency: None,
+                ..Commit::new(home, read_version)
             };
             self.catalog.commit(commit).await
         };

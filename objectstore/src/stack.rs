@@ -45,6 +45,8 @@ pub(crate) struct Change {
     bytes: i64,
     /// Queues got work.
     pub(crate) dirty: bool,
+    /// It leads to free space: see [`ObjectStore::commit_freeing`](crate::ObjectStore::commit_freeing).
+    pub(crate) freeing: bool,
 }
 
 impl Change {

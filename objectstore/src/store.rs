@@ -9,7 +9,7 @@ use crate::{BucketName, Error, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
-use engine::catalog::{Catalog, Check, Commit, Durability, Key, Snapshot, Version, Write};
+use engine::catalog::{Catalog, Check, Commit, Key, Snapshot, Version, Write};
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::id::{IdempotencyId, PartitionId};
@@ -209,9 +209,24 @@ impl ObjectStore {
         checks: Vec<Check>,
         writes: Vec<Write>,
     ) -> engine::Result<Version> {
+        self.commit_whole(Commit { checks, writes, ..Commit::new(partition, read_version) }).await
+    }
+
+    /// The same for what leads to free space: it may draw on the reserve of a full disk.
+    pub(crate) async fn commit_freeing(
+        &self,
+        partition: PartitionId,
+        read_version: Version,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+    ) -> engine::Result<Version> {
+        let commit = Commit::new(partition, read_version).from_reserve();
+        self.commit_whole(Commit { checks, writes, ..commit }).await
+    }
+
+    async fn commit_whole(&self, commit: Commit) -> engine::Result<Version> {
         let idempotency = Some(IdempotencyId::random(&*self.entropy));
-        let commit =
-            Commit { partition, read_version, checks, writes, durability: Durability::Synced, idempotency };
+        let commit = Commit { idempotency, ..commit };
         for _ in 0..UNKNOWN_RETRIES {
             match self.catalog.commit(commit.clone()).await {
                 Err(engine::Error::Unknown { .. }) => {}

@@ -85,7 +85,12 @@ impl World {
 
     /// Forgets what is in memory only, as a crash does. The rows stay.
     pub(crate) async fn reopen(&mut self) {
-        let parts = Parts {
+        self.store = ObjectStore::open(self.parts()).await.unwrap();
+    }
+
+    /// What the store is made of.
+    pub(crate) fn parts(&self) -> Parts {
+        Parts {
             catalog: self.catalog.clone(),
             blobs: self.blobs.clone(),
             keys: self.keys.clone(),
@@ -93,8 +98,7 @@ impl World {
             entropy: self.entropy.clone(),
             region: "us-east-1".into(),
             account: AccountId::random(&SeededEntropy::new(1)),
-        };
-        self.store = ObjectStore::open(parts).await.unwrap();
+        }
     }
 
     pub(crate) async fn create(&self, name: &str, versioning: Versioning) -> BucketName {

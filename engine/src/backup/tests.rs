@@ -2,7 +2,7 @@
 
 use super::{Backup, BaseWorker, DirectoryTarget, LogWorker, Parts, RecoveryKey, Target, recover};
 use crate::blob::{BlobStore, OpenOptions};
-use crate::catalog::{Catalog, Commit, Durability, Family, Options, RocksCatalog, Table, Version, Write};
+use crate::catalog::{Catalog, Commit, Family, Options, RocksCatalog, Table, Version, Write};
 use crate::clock::{ManualClock, Timestamp};
 use crate::entropy::SeededEntropy;
 use crate::fault::{Fault, Faults, Point};
@@ -108,12 +108,8 @@ impl World {
 impl Appliance {
     async fn put(&self, name: &str) -> Version {
         let commit = Commit {
-            partition: PartitionId::ROOT,
-            read_version: 0,
-            checks: vec![],
             writes: vec![Write::Put(ROWS.key(name.as_bytes().to_vec()), vec![1; 100].into())],
-            durability: Durability::Synced,
-            idempotency: None,
+            ..Commit::new(PartitionId::ROOT, 0)
         };
         self.catalog.commit(commit).await.unwrap()
     }

@@ -12,7 +12,7 @@
 use super::row::{BlobRow, GARBAGE, REFERENCES, blob_key, garbage_key};
 use super::writer::live_adds;
 use super::{BlobStore, after, fixed};
-use crate::catalog::{Check, Commit, Durability, Scan, Snapshot, Write};
+use crate::catalog::{Check, Commit, Scan, Snapshot, Write};
 use crate::id::{BlobId, PartitionId};
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
@@ -130,8 +130,7 @@ impl Collector {
             }
         }
         writes.extend(live_adds(&dead, -1));
-        let durability = Durability::Synced;
-        let commit = Commit { partition: home, read_version, checks, writes, durability, idempotency: None };
+        let commit = Commit { checks, writes, ..Commit::new(home, read_version).from_reserve() };
         self.store.catalog.commit(commit).await?;
         for place in &dead {
             self.store.live.mark(home, place.segment);

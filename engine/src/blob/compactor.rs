@@ -16,7 +16,7 @@ use super::BlobStore;
 use super::policy::{SegmentUse, victim};
 use super::row::{BlobRow, RecordAt, blob_key};
 use super::writer::live_adds;
-use crate::catalog::{Check, Commit, Durability, Snapshot, Write};
+use crate::catalog::{Check, Commit, Snapshot, Write};
 use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::pool::scan::{FrameWalk, read_record};
 use crate::pool::{Draft, Placed, ReadPin};
@@ -262,8 +262,7 @@ impl Compactor {
         let to: Vec<RecordAt> = changes.iter().flat_map(|c| c.to.iter().copied()).collect();
         writes.extend(live_adds(&from, -1));
         writes.extend(live_adds(&to, 1));
-        let durability = Durability::Synced;
-        let commit = Commit { partition: home, read_version, checks, writes, durability, idempotency: None };
+        let commit = Commit { checks, writes, ..Commit::new(home, read_version).from_reserve() };
         self.store.catalog.commit(commit).await?;
         Ok(to.iter().map(RecordAt::stored_len).sum())
     }

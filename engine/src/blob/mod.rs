@@ -40,7 +40,7 @@ pub use usage::Usage;
 pub use writer::{BlobWriter, SealedBlob};
 pub use zeroer::Zeroer;
 
-use crate::catalog::{Catalog, Commit, Durability, Scan, Version, Write};
+use crate::catalog::{Catalog, Commit, Scan, Version, Write};
 use crate::clock::Clock;
 use crate::codec::DataKey;
 use crate::entropy::Entropy;
@@ -246,12 +246,8 @@ impl BlobStore {
         let read_version = self.catalog.snapshot(PartitionId::ROOT).await?.read_version();
         self.catalog
             .commit(Commit {
-                partition: PartitionId::ROOT,
-                read_version,
-                checks: vec![],
                 writes: vec![Write::Put(home_key(home), Bytes::from_static(PRESENT))],
-                durability: Durability::Synced,
-                idempotency: None,
+                ..Commit::new(PartitionId::ROOT, read_version)
             })
             .await?;
         self.homes.write().insert(home);

@@ -14,7 +14,7 @@ use super::BlobStore;
 use super::compactor::blocking;
 use super::live::{GRACE, count};
 use super::row::live_key;
-use crate::catalog::{Check, Commit, Durability, Version, Write};
+use crate::catalog::{Check, Commit, Version, Write};
 use crate::id::{PartitionId, SegmentId};
 use crate::pool::segment::Segment;
 use crate::worker::{Progress, Worker};
@@ -62,12 +62,9 @@ impl BlobStore {
             return Ok(None);
         }
         let commit = Commit {
-            partition: home,
-            read_version: snapshot.read_version(),
             checks: vec![Check::Unchanged(live_key(segment))],
             writes: vec![Write::Delete(live_key(segment))],
-            durability: Durability::Synced,
-            idempotency: None,
+            ..Commit::new(home, snapshot.read_version()).from_reserve()
         };
         match self.catalog.commit(commit).await {
             Ok(version) => Ok(Some(version)),

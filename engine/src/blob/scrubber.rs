@@ -134,12 +134,9 @@ impl Scrubber {
         };
         let read_version = self.store.catalog.snapshot(PartitionId::ROOT).await?.read_version();
         let commit = Commit {
-            partition: PartitionId::ROOT,
-            read_version,
-            checks: vec![],
             writes: vec![write],
             durability: Durability::Relaxed,
-            idempotency: None,
+            ..Commit::new(PartitionId::ROOT, read_version)
         };
         self.store.catalog.commit(commit).await?;
         Ok(())

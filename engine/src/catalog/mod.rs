@@ -111,6 +111,17 @@ pub enum Durability {
     Relaxed,
 }
 
+/// Which space a commit may use on a disk that is nearly full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Space {
+    /// What is free. A commit that deletes rows and puts little may use the reserve without saying so.
+    #[default]
+    Ordinary,
+    /// The reserve too: the commit is a step on the way to freeing space, although it may delete nothing itself. Holds up
+    /// to 256 KiB of puts; a larger commit is treated as [`Space::Ordinary`].
+    Reserve,
+}
+
 /// A set of changes that happen together or not at all.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -127,6 +138,8 @@ pub struct Commit {
     /// Makes a retry after [`Error::Unknown`](crate::Error::Unknown) harmless: a second commit with the same id within ten
     /// minutes answers the first one's version and changes nothing.
     pub idempotency: Option<IdempotencyId>,
+    /// What it may use on a full disk.
+    pub space: Space,
 }
 
 impl Commit {
@@ -139,7 +152,14 @@ impl Commit {
             writes: Vec::new(),
             durability: Durability::Synced,
             idempotency: None,
+            space: Space::Ordinary,
         }
+    }
+
+    /// The same, allowed to draw on the reserve.
+    #[must_use]
+    pub fn from_reserve(self) -> Self {
+        Self { space: Space::Reserve, ..self }
     }
 }
 

@@ -77,7 +77,7 @@ impl ObjectStore {
             let checks = vec![Check::Unchanged(row.clone())];
             let writes = drop_upload(row, upload, &crate::record::UploadGarbage::default());
             let read_version = view.snapshot.read_version();
-            match self.commit(view.bucket.partition, read_version, checks, writes).await {
+            match self.commit_freeing(view.bucket.partition, read_version, checks, writes).await {
                 Err(error) if lost_race(&error) => {}
                 outcome => {
                     outcome?;

@@ -4,6 +4,7 @@ mod basics;
 mod copy;
 mod crash;
 pub(crate) mod dice;
+mod full;
 mod model;
 mod multipart;
 mod races;

@@ -73,7 +73,7 @@ impl Cleanup {
         writes: Vec<Write>,
     ) -> Result<u64> {
         let done = writes.len() as u64;
-        match self.store.commit(partition, read_version, checks, writes).await {
+        match self.store.commit_freeing(partition, read_version, checks, writes).await {
             Err(error) if lost_race(&error) => Ok(1),
             outcome => {
                 outcome?;
@@ -168,7 +168,7 @@ impl Cleanup {
         }
         for (home, writes) in homes {
             let read_version = self.snapshot(home).await?.read_version();
-            self.store.commit(home, read_version, Vec::new(), writes).await?;
+            self.store.commit_freeing(home, read_version, Vec::new(), writes).await?;
             self.store.mark_dirty(home);
         }
         self.commit(partition, snapshot.read_version(), Vec::new(), rows).await

@@ -64,7 +64,7 @@ impl Finisher {
         }
         let done = writes.len() as u64;
         if done > 0 {
-            self.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await?;
+            self.store.commit_freeing(partition, snapshot.read_version(), Vec::new(), writes).await?;
             self.store.mark_dirty(partition);
             return Ok(done);
         }
@@ -89,10 +89,10 @@ impl Finisher {
         }
         let counters = [tables::EPOCH, tables::VERSION_COUNT, tables::BYTE_COUNT];
         let writes = counters.map(|table| Write::Delete(tables::only(table))).to_vec();
-        self.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await?;
+        self.store.commit_freeing(partition, snapshot.read_version(), Vec::new(), writes).await?;
         let root = self.store.catalog.snapshot(PartitionId::ROOT).await?.read_version();
         let row = Write::Delete(tables::partition(tables::DELETED, partition));
-        self.store.commit(PartitionId::ROOT, root, Vec::new(), vec![row]).await?;
+        self.store.commit_freeing(PartitionId::ROOT, root, Vec::new(), vec![row]).await?;
         Ok(1)
     }
 }

@@ -62,7 +62,11 @@ impl Intents {
             let now = self.store.clock.now().as_millis().to_be_bytes();
             let fence = Write::Put(tables::of_owner(tables::FENCES, owner), Bytes::copy_from_slice(&now));
             let checks = vec![Check::Unchanged(foreign)];
-            match self.store.commit(intent.destination, there.read_version(), checks, vec![fence]).await {
+            match self
+                .store
+                .commit_freeing(intent.destination, there.read_version(), checks, vec![fence])
+                .await
+            {
                 // The commit that we were about to fence off: it is there now.
                 Err(error) if lost_race(&error) => return Ok(()),
                 outcome => outcome?,
@@ -71,7 +75,7 @@ impl Intents {
             writes.extend(release_content(home, owner, &intent.content)?.0);
         }
         let read_version = self.store.catalog.snapshot(home).await?.read_version();
-        self.store.commit(home, read_version, Vec::new(), writes).await?;
+        self.store.commit_freeing(home, read_version, Vec::new(), writes).await?;
         self.store.dirty.lock().insert(home);
         Ok(())
     }
@@ -89,7 +93,7 @@ impl Intents {
             gone.map(|(key, _)| Write::Delete(tables::FENCES.key(key.clone()))).collect();
         let done = writes.len() as u64;
         if done > 0 {
-            self.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await?;
+            self.store.commit_freeing(partition, snapshot.read_version(), Vec::new(), writes).await?;
         }
         Ok(done)
     }

@@ -31,7 +31,7 @@ use super::row::{ACTIVE, KEYS, KeyId, KeyRow, KeyScope, decode_active, encode_ac
 use super::{Aead, NONCE_LEN, TAG_LEN, refused};
 use crate::{Error, Result};
 use arc_swap::ArcSwap;
-use engine::catalog::{Catalog, Check, Commit, Durability, Scan, Snapshot, Table, Write, retry};
+use engine::catalog::{Catalog, Check, Commit, Scan, Snapshot, Table, Write, retry};
 use engine::clock::Clock;
 use engine::codec::Custodian;
 use engine::entropy::Entropy;
@@ -296,14 +296,9 @@ impl KeyTable {
         checks: Vec<Check>,
         writes: Vec<Write>,
     ) -> engine::Result<()> {
-        let commit = Commit {
-            partition: PartitionId::ROOT,
-            read_version: snapshot.read_version(),
-            checks,
-            writes,
-            durability: Durability::Synced,
-            idempotency: None,
-        };
+        // Delete markers are sealed too: a full disk must not keep them from their keys.
+        let commit = Commit::new(PartitionId::ROOT, snapshot.read_version()).from_reserve();
+        let commit = Commit { checks, writes, ..commit };
         self.catalog.commit(commit).await.map(drop)
     }
 }

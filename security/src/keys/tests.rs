@@ -5,7 +5,7 @@ use super::{FileCustodian, KeyScope, KeyTable, custodian, row};
 use crate::credentials::write_private;
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
-use engine::catalog::{Catalog, Commit, Durability, Limits, MemoryCatalog, Snapshot, Table, Version, Write};
+use engine::catalog::{Catalog, Commit, Limits, MemoryCatalog, Snapshot, Table, Version, Write};
 use engine::clock::{ManualClock, Timestamp};
 use engine::entropy::SeededEntropy;
 use engine::id::PartitionId;
@@ -263,16 +263,13 @@ async fn golden_rows_and_file_open_a_golden_sealed_value() {
     };
     let id = [1, 2, 3, 4, 5, 6, 7, 8];
     let scope_key = [&111_122_223_333_u64.to_be_bytes()[..], &[1]].concat();
+    let read_version = bench.world.snapshot(PartitionId::ROOT).await.unwrap().read_version();
     let commit = Commit {
-        partition: PartitionId::ROOT,
-        read_version: bench.world.snapshot(PartitionId::ROOT).await.unwrap().read_version(),
-        checks: Vec::new(),
         writes: vec![
             put(row::KEYS, &id, row::tests::KEY_ROW),
             put(row::ACTIVE, &scope_key, row::tests::ACTIVE_ROW),
         ],
-        durability: Durability::Synced,
-        idempotency: None,
+        ..Commit::new(PartitionId::ROOT, read_version)
     };
     bench.world.commit(commit).await.unwrap();
     let custodian = Arc::new(FileCustodian::load(&path, bench.entropy.clone()).unwrap());

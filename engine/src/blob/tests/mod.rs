@@ -80,8 +80,7 @@ impl World {
     pub(crate) async fn commit_in(&self, partition: PartitionId, writes: Vec<Write>) -> Result<u64> {
         let read_version = self.catalog.snapshot(partition).await?.read_version();
         let durability = Durability::Synced;
-        let commit =
-            Commit { partition, read_version, checks: vec![], writes, durability, idempotency: None };
+        let commit = Commit { writes, durability, ..Commit::new(partition, read_version) };
         self.catalog.commit(commit).await
     }
 

@@ -1,22 +1,29 @@
 //! The log's files: appended to, synced, rotated and recycled.
 //!
 //! A file is written with zeros and synced before its first use, so that later syncs change no file metadata (measured:
-//! 100 µs instead of 200). A file that the rows no longer need is renamed and used again, once the newer ones hold what is
-//! retained for the backup.
+//! 100 µs instead of 200). That happens ahead, on a thread of its own ([`super::spare`]): rotating costs a header, a rename
+//! and their syncs. Opening takes the spare that the last process left, or starts a file of which only the first MiB is
+//! zeros; the writer leaves it for the spare as soon as there is one, and goes on in it as long as there is none.
+//!
+//! Files that the rows no longer need, beyond those retained for the backup, are used again or removed: at open, at every
+//! rotation, and when nothing else is to be done.
 
 use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
+use super::spare::{self, Spares};
 use crate::catalog::Version;
 use crate::fault::{Faults, Point};
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The name of a file that is being made ready.
-const SPARE: &str = "spare.tmp";
+pub(super) const SPARE: &str = "spare.tmp";
+/// Zeros that opening waits for when there is no spare.
+pub(in crate::catalog) const FIRST_BYTES: u64 = 1 << 20;
 
 /// A log file on disk.
 #[derive(Clone, Debug)]
@@ -53,13 +60,25 @@ pub(in crate::catalog) struct Shape {
     pub(in crate::catalog) retained: usize,
 }
 
+/// A file that is about to be written to.
+struct Started {
+    file: File,
+    /// Zeros up to here: a sync of what is written there changes no metadata.
+    ready: u64,
+    /// May be written up to here.
+    end: u64,
+    /// Zeros that were written while somebody waited.
+    zeroed: u64,
+}
+
 /// The writing end, owned by the sequencer.
 pub(in crate::catalog) struct LogWriter {
     dir: PathBuf,
     shape: Shape,
     faults: Arc<Faults>,
     files: Arc<Files>,
-    current: File,
+    spares: Spares,
+    current: Started,
     path: PathBuf,
     log: u64,
     offset: u64,
@@ -70,38 +89,49 @@ pub(in crate::catalog) struct LogWriter {
     /// What the newest frame on disk says is synced.
     told: Version,
     syncs: u64,
+    waits: u64,
 }
 
 impl LogWriter {
-    /// Starts a new file after those found, from version `start`.
+    /// Starts a new file after those found, from version `start`, and removes those that nobody needs. `flushed` is what
+    /// the rows hold without the log.
     pub(in crate::catalog) fn start(
         dir: &Path,
         shape: Shape,
         faults: Arc<Faults>,
         found: VecDeque<LogFile>,
-        start: Version,
+        (start, flushed): (Version, Version),
     ) -> Result<Self> {
         if let Some(last) = found.back() {
             let file = File::open(&last.path).map_err(|e| Error::io("open", &last.path, e))?;
             file.sync_data().map_err(|e| Error::io("sync", &last.path, e))?;
         }
-        let log = found.back().map_or(1, |file| file.header.log + 1);
-        let (current, path) = activate(dir, shape, FileHeader { log, start }, None)?;
+        let header = FileHeader { log: found.back().map_or(1, |file| file.header.log + 1), start };
+        let current = match spare::left_whole(dir, shape.file_bytes)? {
+            Some(file) => Started { file, ready: shape.file_bytes, end: shape.file_bytes, zeroed: 0 },
+            None => first_part(dir, shape.file_bytes)?,
+        };
+        let path = name(dir, &current.file, header)?;
         let mut files = found;
-        files.push_back(LogFile { header: FileHeader { log, start }, path: path.clone() });
+        files.push_back(LogFile { header, path: path.clone() });
+        for old in surplus(&mut files, flushed, shape.retained) {
+            spare::remove(dir, &old)?;
+        }
         Ok(Self {
             dir: dir.to_path_buf(),
             shape,
+            spares: Spares::start(dir, shape, Arc::clone(&faults))?,
             faults,
             files: Arc::new(Files { list: Mutex::new(files), reading: Mutex::new(()) }),
             current,
             path,
-            log,
+            log: header.log,
             offset: FILE_HEADER as u64,
             written: start,
             synced: start,
             told: start,
             syncs: 0,
+            waits: 0,
         })
     }
 
@@ -120,6 +150,22 @@ impl LogWriter {
         self.syncs
     }
 
+    /// Zeros written while the opening or the writer waited for them, all files together.
+    pub(in crate::catalog) const fn zeroed(&self) -> u64 {
+        self.current.zeroed
+    }
+
+    /// Rotations that had to wait for the spare.
+    pub(in crate::catalog) const fn waits(&self) -> u64 {
+        self.waits
+    }
+
+    /// Is the next file ready?
+    #[cfg(test)]
+    pub(in crate::catalog) fn spare_ready(&self) -> bool {
+        self.spares.ready()
+    }
+
     /// Files whose frames the rows still need, the current one included.
     pub(in crate::catalog) fn needed(&self, flushed: Version) -> usize {
         let files = self.files.list.lock();
@@ -127,33 +173,35 @@ impl LogWriter {
     }
 
     /// Makes sure that a frame of `len` bytes fits, by starting the next file if need be. Nothing is half done when it
-    /// fails. `flushed` is what the rows hold without the log. Answers whether a file was started.
-    pub(in crate::catalog) fn make_room(
-        &mut self,
-        len: usize,
-        flushed: impl Fn() -> Result<Version>,
-    ) -> Result<bool> {
-        if self.offset + len as u64 <= self.shape.file_bytes {
+    /// fails. Answers whether a file was started.
+    pub(in crate::catalog) fn make_room(&mut self, len: usize) -> Result<bool> {
+        let end = self.offset + len as u64;
+        if end <= self.current.ready {
+            return Ok(false);
+        }
+        let spare = self.spares.ready();
+        if !spare && end <= self.current.end {
             return Ok(false);
         }
         self.sync()?;
-        let recycled = self.recyclable(flushed()?);
+        self.waits += u64::from(!spare);
+        let file = self.spares.take()?;
         let header = FileHeader { log: self.log + 1, start: self.written };
-        let (current, path) = activate(&self.dir, self.shape, header, recycled.as_deref())?;
-        (self.current, self.path, self.log, self.offset) = (current, path, header.log, FILE_HEADER as u64);
+        let named = name(&self.dir, &file, header);
+        self.spares.named();
+        self.path = named?;
+        let whole = self.shape.file_bytes;
+        self.current = Started { file, ready: whole, end: whole, zeroed: self.current.zeroed };
+        (self.log, self.offset) = (header.log, FILE_HEADER as u64);
         self.files.list.lock().push_back(LogFile { header, path: self.path.clone() });
         Ok(true)
     }
 
-    /// The oldest file, when nobody needs it any more.
-    fn recyclable(&self, flushed: Version) -> Option<PathBuf> {
-        let _unread = self.files.reading.try_lock()?;
-        let mut files = self.files.list.lock();
-        let next = files.get(1)?;
-        if next.header.start > flushed || files.len() <= self.shape.retained + 1 {
-            return None;
-        }
-        files.pop_front().map(|file| file.path)
+    /// Lets go of what nobody needs, unless somebody reads the files just now. `flushed` is what the rows hold without the
+    /// log.
+    pub(in crate::catalog) fn trim(&self, flushed: Version) {
+        let Some(_unread) = self.files.reading.try_lock() else { return };
+        self.spares.retire(surplus(&mut self.files.list.lock(), flushed, self.shape.retained));
     }
 
     /// Writes a group's frame; `bytes` holds its payload from [`HEADER`] on. Room has been made.
@@ -170,7 +218,7 @@ impl LogWriter {
     /// Says on disk, without a sync, that all is synced, so that damage to the last group can be told from a torn tail.
     pub(in crate::catalog) fn seal_when_idle(&mut self) -> Result<()> {
         let done = self.told == self.synced || self.synced != self.written;
-        if done || self.offset + HEADER as u64 > self.shape.file_bytes {
+        if done || self.offset + HEADER as u64 > self.current.end {
             return Ok(());
         }
         let mut bytes = vec![0; HEADER];
@@ -185,7 +233,7 @@ impl LogWriter {
         let wrote = self
             .faults
             .check(Point::CatalogWrite)
-            .and_then(|()| self.current.write_all_at(bytes, self.offset));
+            .and_then(|()| self.current.file.write_all_at(bytes, self.offset));
         wrote.map_err(|e| Error::io("write", &self.path, e))?;
         self.offset += bytes.len() as u64;
         Ok(())
@@ -196,7 +244,7 @@ impl LogWriter {
         if self.synced == self.written {
             return Ok(());
         }
-        let synced = self.faults.check(Point::CatalogSync).and_then(|()| self.current.sync_data());
+        let synced = self.faults.check(Point::CatalogSync).and_then(|()| self.current.file.sync_data());
         synced.map_err(|e| Error::io("sync", &self.path, e))?;
         self.synced = self.written;
         self.syncs += 1;
@@ -204,40 +252,58 @@ impl LogWriter {
     }
 }
 
-/// Makes a file ready under a temporary name, from an old one or from zeros, and gives it its name.
-fn activate(dir: &Path, shape: Shape, header: FileHeader, old: Option<&Path>) -> Result<(File, PathBuf)> {
-    let (spare, path) = (dir.join(SPARE), dir.join(format!("{:016x}.log", header.log)));
-    let refused = |op, at: &Path| {
-        let at = at.to_path_buf();
-        move |e| Error::io(op, at, e)
-    };
-    if let Some(old) = old {
-        std::fs::rename(old, &spare).map_err(refused("rename", old))?;
+/// What nobody needs: files that hold nothing, and the oldest ones beyond those retained, taken off the list.
+fn surplus(files: &mut VecDeque<LogFile>, flushed: Version, retained: usize) -> Vec<PathBuf> {
+    let mut gone = Vec::new();
+    let starts: Vec<Version> = files.iter().skip(1).map(|next| next.header.start).collect();
+    let mut ends = starts.into_iter();
+    files.retain(|file| {
+        let empty = ends.next() == Some(file.header.start);
+        if empty {
+            gone.push((file.header.log, file.path.clone()));
+        }
+        !empty
+    });
+    while files.len() > retained + 1 && files.get(1).is_some_and(|next| next.header.start <= flushed) {
+        gone.extend(files.pop_front().map(|file| (file.header.log, file.path)));
     }
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create(true).truncate(false).open(&spare);
-    let file = file.map_err(refused("open", &spare))?;
-    zero_from(&file, shape.file_bytes).map_err(refused("allocate", &spare))?;
-    file.write_all_at(&header.encode(), 0).map_err(refused("write", &spare))?;
-    file.sync_all().map_err(refused("sync", &spare))?;
-    std::fs::rename(&spare, &path).map_err(refused("rename", &spare))?;
-    sync_dir(dir)?;
-    Ok((file, path))
+    gone.sort_unstable();
+    gone.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Writes zeros from the file's end up to `len`. A whole file is left as it is: its old frames name another log.
-fn zero_from(file: &File, len: u64) -> std::io::Result<()> {
-    const ZEROS: &[u8] = &[0; 1 << 20];
-    let mut at = file.metadata()?.len();
-    if at > len {
-        file.set_len(len)?;
+/// A file under the temporary name, ready for frames in part: opening does not wait for more.
+fn first_part(dir: &Path, file_bytes: u64) -> Result<Started> {
+    let spare = dir.join(SPARE);
+    let refused = |op| {
+        let spare = spare.clone();
+        move |e: std::io::Error| Error::io(op, spare, e)
+    };
+    let file = File::create(&spare).map_err(refused("create"))?;
+    let ready = FIRST_BYTES.min(file_bytes);
+    let end = if spare::allocate(&file, file_bytes).is_ok() {
+        file_bytes
+    } else {
+        // What little room there is may do until the spare can be made.
+        file.set_len(0).and_then(|()| file.set_len(file_bytes)).map_err(refused("truncate"))?;
+        ready
+    };
+    spare::zero(&file, 0, ready, || true).map_err(refused("write"))?;
+    Ok(Started { file, ready, end, zeroed: ready })
+}
+
+/// Gives the file under the temporary name its header and its name, durably.
+fn name(dir: &Path, file: &File, header: FileHeader) -> Result<PathBuf> {
+    let (spare, path) = (dir.join(SPARE), dir.join(format!("{:016x}.log", header.log)));
+    file.write_all_at(&header.encode(), 0).map_err(|e| Error::io("write", &spare, e))?;
+    file.sync_all().map_err(|e| Error::io("sync", &spare, e))?;
+    std::fs::rename(&spare, &path).map_err(|e| Error::io("rename", &spare, e))?;
+    match sync_dir(dir) {
+        // The file is there and says where the one before it ends: going on in that one would lose what follows.
+        Err(Error::Full { .. }) => {
+            Err(Error::Io { op: "sync", path, source: std::io::Error::other("no space left on the disk") })
+        }
+        other => other.map(|()| path),
     }
-    while at < len {
-        let chunk = ZEROS.len().min(usize::try_from(len - at).unwrap_or(usize::MAX));
-        file.write_all_at(&ZEROS[..chunk], at)?;
-        at += chunk as u64;
-    }
-    Ok(())
 }
 
 /// Makes renames and new files in a directory durable.

@@ -23,5 +23,6 @@ pub(super) mod files;
 pub(super) mod frame;
 pub(super) mod payload;
 pub(super) mod recover;
+mod spare;
 #[cfg(test)]
 mod tests;

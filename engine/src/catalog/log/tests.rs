@@ -15,6 +15,7 @@ use std::sync::Arc;
 const TABLE: Table = Table { family: Family::Index, tag: 9 };
 const COUNTER: Table = Table { family: Family::Counter, tag: 2 };
 const SHAPE: Shape = Shape { file_bytes: 16 << 10, retained: 1 };
+const SHAPE_ROOM: usize = (16 << 10) - FILE_HEADER;
 
 fn commit(n: u8) -> Commit {
     let mut commit = Commit::new(PartitionId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]), 0);
@@ -107,11 +108,11 @@ fn hostile_payloads_are_refused_without_panicking() {
 fn write(dir: &Path, groups: std::ops::Range<u8>, sealed: bool) {
     let found = recover::find(dir).unwrap();
     let start = Version::from(groups.start);
-    let mut log = LogWriter::start(dir, SHAPE, Arc::new(Faults::default()), found, start).unwrap();
+    let mut log = LogWriter::start(dir, SHAPE, Arc::new(Faults::default()), found, (start, 0)).unwrap();
     for n in groups {
         let mut bytes = vec![0; HEADER];
         payload::push(&mut bytes, &commit(n));
-        log.make_room(bytes.len() + 8, || Ok(0)).unwrap();
+        log.make_room(bytes.len() + 8).unwrap();
         log.append(&mut bytes, Version::from(n) + 1).unwrap();
         log.sync().unwrap();
     }
@@ -233,4 +234,77 @@ fn shipped_frames_are_those_after_a_version_and_never_unsynced() {
     let mut tail = files;
     tail.pop_front();
     assert!(recover::read_since(&tail, 0, 200, usize::MAX).unwrap().is_none());
+}
+
+/// Yields until the next file is ready.
+fn spare_ready(log: &LogWriter) {
+    while !log.spare_ready() {
+        std::thread::yield_now();
+    }
+}
+
+fn start(dir: &Path, at: Version) -> LogWriter {
+    let found = recover::find(dir).unwrap();
+    LogWriter::start(dir, SHAPE, Arc::new(Faults::default()), found, (at, at)).unwrap()
+}
+
+#[test]
+fn a_rotation_takes_the_spare_and_retires_what_nobody_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = start(dir.path(), 0);
+    let zeroed = log.zeroed();
+    for n in 0..20u8 {
+        spare_ready(&log);
+        let mut bytes = vec![0; HEADER];
+        payload::push(&mut bytes, &commit(n));
+        // A frame that fits an empty file and no other.
+        assert_eq!(log.make_room(SHAPE_ROOM).unwrap(), n > 0);
+        log.append(&mut bytes, Version::from(n) + 1).unwrap();
+        log.trim(Version::from(n));
+    }
+    assert_eq!((log.waits(), log.zeroed()), (0, zeroed), "nothing was made while somebody waited");
+    drop(log);
+    let held = recover::find(dir.path()).unwrap();
+    assert_eq!(held.len(), SHAPE.retained + 1);
+    assert_eq!(held.back().unwrap().header.log, 20);
+}
+
+#[test]
+fn opening_takes_the_spare_that_was_left_and_finishes_half_of_one_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = start(dir.path(), 0);
+    assert_eq!(log.zeroed(), SHAPE.file_bytes, "there was none");
+    spare_ready(&log);
+    drop(log);
+    let log = start(dir.path(), 0);
+    assert_eq!(log.zeroed(), 0, "the spare was used");
+    spare_ready(&log);
+    drop(log);
+    let spare = dir.path().join("spare.tmp");
+    std::fs::OpenOptions::new().write(true).open(&spare).unwrap().set_len(5000).unwrap();
+    let log = start(dir.path(), 0);
+    assert_eq!(log.zeroed(), SHAPE.file_bytes, "half a spare is none");
+    spare_ready(&log);
+    drop(log);
+    assert_eq!(std::fs::metadata(&spare).unwrap().len(), SHAPE.file_bytes);
+    assert_eq!(recover::find(dir.path()).unwrap().len(), 1, "files that hold nothing go");
+}
+
+#[test]
+fn files_are_not_let_go_while_somebody_reads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..250, true);
+    let held = recover::find(dir.path()).unwrap().len();
+    assert!(held > SHAPE.retained + 1);
+    let found = recover::find(dir.path()).unwrap();
+    let log = LogWriter::start(dir.path(), SHAPE, Arc::new(Faults::default()), found, (250, 0)).unwrap();
+    log.files().read(|files| {
+        log.trim(250);
+        assert_eq!(files.len(), held + 1);
+    });
+    assert_eq!(log.files().read(std::collections::VecDeque::len), held + 1, "nothing went");
+    log.trim(250);
+    assert_eq!(log.files().read(std::collections::VecDeque::len), SHAPE.retained + 1);
+    drop(log);
+    assert_eq!(recover::find(dir.path()).unwrap().len(), SHAPE.retained + 1);
 }

@@ -13,8 +13,8 @@
 //!
 //! # Limits
 //! Memory: memtables (64 MiB), one block cache (32 MiB), the conflict window (34 MB), waiting commits (32 MiB). Disk: what
-//! RocksDB needs, and log files of 32 MiB: those that the rows still need (4, more only while RocksDB can't flush) and
-//! those retained for the backup (4). One sequencer thread and two of RocksDB's.
+//! RocksDB needs, and log files of 32 MiB: those that the rows still need (4, more only while RocksDB can't flush), those
+//! retained for the backup (4) and a spare. One sequencer thread, one for the log's files and two of RocksDB's.
 //!
 //! # What a crash leaves
 //! Rows at an older version and a log that continues them; a torn last frame that nobody was told of; perhaps a log file
@@ -22,6 +22,7 @@
 
 mod backup;
 mod group;
+mod holder;
 mod marker;
 mod queue;
 mod rows;
@@ -48,11 +49,11 @@ use parking_lot::Mutex;
 use queue::{Counting, Job, Queue};
 use rocksdb::WriteBatch;
 use rows::Rows;
-use sequencer::{Epoch, Sequencer, Shared};
-use space::Space;
+use sequencer::{Epoch, NEEDED_FILES_MAX, Sequencer, Shared};
+use space::Gauge;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use view::{Moment, View};
 
@@ -142,7 +143,13 @@ impl RocksCatalog {
             replay(&rows, (frame.prior, frame.last), body, epoch)
         })?;
         let shape = Shape { file_bytes: options.log_file_bytes, retained: options.log_files_retained };
-        let log = LogWriter::start(&log_dir, shape, Arc::clone(&options.faults), found, version)?;
+        if found.len() > NEEDED_FILES_MAX
+            && let Err(error) = rows.flush(true)
+        {
+            tracing::warn!(%error, "the rows can't be flushed now: the commit log keeps its files");
+        }
+        let stand = (version, rows.flushed()?);
+        let log = LogWriter::start(&log_dir, shape, Arc::clone(&options.faults), found, stand)?;
         backup::became_a_catalog(&dir)?;
         let shared = Arc::new(Shared {
             published: ArcSwap::from_pointee(Moment::now(&rows, version)),
@@ -152,12 +159,13 @@ impl RocksCatalog {
             synced: AtomicU64::new(version),
         });
         let files = log.files();
+        shared.counting.zeroed_bytes.store(log.zeroed(), Ordering::Relaxed);
         let sequencer = Sequencer {
             shared: Arc::clone(&shared),
             log,
             window: Window::new(&*options.entropy, version, ROWS_MAX),
             clock: Arc::clone(&options.clock),
-            space: Space::new(&dir, options.reserve_bytes),
+            space: Gauge::new(&dir, options.reserve_bytes),
             version,
             epoch: Epoch { number: epoch, since: options.clock.boottime(), sweep: Some(Vec::new()) },
             fenced: None,

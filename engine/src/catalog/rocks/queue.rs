@@ -63,6 +63,10 @@ pub struct Counts {
     pub syncs: u64,
     /// Bytes written to the commit log.
     pub log_bytes: u64,
+    /// Zeros written into log files while the opening or a commit waited; those written ahead are not counted.
+    pub zeroed_bytes: u64,
+    /// Starts of a log file that had to wait until it was made.
+    pub log_waits: u64,
 }
 
 /// [`Counts`], as they are counted.
@@ -73,6 +77,8 @@ pub(super) struct Counting {
     pub(super) groups: AtomicU64,
     pub(super) syncs: AtomicU64,
     pub(super) log_bytes: AtomicU64,
+    pub(super) zeroed_bytes: AtomicU64,
+    pub(super) log_waits: AtomicU64,
 }
 
 impl Counting {
@@ -85,6 +91,8 @@ impl Counting {
             groups: read(&self.groups),
             syncs: read(&self.syncs),
             log_bytes: read(&self.log_bytes),
+            zeroed_bytes: read(&self.zeroed_bytes),
+            log_waits: read(&self.log_waits),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! there.
 
 use super::Options;
+use super::holder::holder;
 use crate::catalog::log::payload::Logged;
 use crate::catalog::{Family, Key, Table, Version, Write};
 use crate::id::{IdempotencyId, PartitionId};
@@ -151,7 +152,7 @@ pub(super) fn failed(op: &'static str, place: &Path, error: rocksdb::Error) -> E
 fn failed_to_open(place: &Path, error: rocksdb::Error) -> Error {
     let text = error.to_string();
     if text.contains("While lock file") || text.contains("lock hold") {
-        return Error::InUse { path: place.to_path_buf(), pid: "unknown".into() };
+        return Error::InUse { path: place.to_path_buf(), pid: holder(&place.join("LOCK")) };
     }
     if text.contains("No such file") || error.kind() == rocksdb::ErrorKind::InvalidArgument {
         // A file that the manifest names is gone or shorter than it says, or the manifest names unknown families.

@@ -16,7 +16,7 @@
 use super::group::{Group, Judge};
 use super::queue::{Counting, Job, Next, Queue, Request};
 use super::rows::Rows;
-use super::space::{Room, Space, deletes};
+use super::space::{Gauge, Room, may_draw_on_reserve};
 use super::view::Moment;
 use crate::catalog::Version;
 use crate::catalog::log::files::LogWriter;
@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Expired idempotency ids that a group takes away beside its own work.
 const EXPIRED_PER_GROUP: usize = 512;
 /// Log files that the rows may still need before they are asked to flush.
-const NEEDED_FILES_MAX: usize = 4;
+pub(super) const NEEDED_FILES_MAX: usize = 4;
 
 /// What the sequencer shares with its callers.
 pub(super) struct Shared {
@@ -56,7 +56,7 @@ pub(super) struct Sequencer {
     pub(super) log: LogWriter,
     pub(super) window: Window,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) space: Space,
+    pub(super) space: Gauge,
     pub(super) version: Version,
     pub(super) epoch: Epoch,
     pub(super) fenced: Option<String>,
@@ -128,7 +128,7 @@ impl Sequencer {
         let judge = Judge { window: &self.window, rows: &self.shared.rows, epoch: self.epoch.number };
         let room = self.space.room(self.clock.boottime());
         let outcome = room.and_then(|room| {
-            if room == Room::Plenty || (room == Room::Deletes && deletes(commit)) {
+            if room == Room::Plenty || (room == Room::Deletes && may_draw_on_reserve(commit)) {
                 group.admit(commit, &judge)
             } else {
                 Err(self.space.refusal(request.bytes))
@@ -190,8 +190,9 @@ impl Sequencer {
     }
 
     fn append(&mut self, frame: &mut Vec<u8>, len: usize, last: Version) -> Result<()> {
-        let rows = &self.shared.rows;
-        if self.log.make_room(len, || rows.flushed())? {
+        if self.log.make_room(len)? {
+            self.shared.counting.log_waits.store(self.log.waits(), Ordering::Relaxed);
+            self.shared.counting.zeroed_bytes.store(self.log.zeroed(), Ordering::Relaxed);
             self.flush_if_needed();
         }
         self.log.append(frame, last)?;
@@ -295,9 +296,10 @@ impl Sequencer {
     }
 
     /// The log's files are bounded: what they hold must reach the disk as rows. RocksDB tells a flush that fails by
-    /// refusing the next batch.
+    /// refusing the next batch. What they hold that is there goes.
     fn flush_if_needed(&self) {
         let flush = self.shared.rows.flushed().and_then(|flushed| {
+            self.log.trim(flushed);
             if self.log.needed(flushed) > NEEDED_FILES_MAX { self.shared.rows.flush(false) } else { Ok(()) }
         });
         if let Err(error) = flush {

@@ -6,10 +6,11 @@
 //!   free < margin / 4        nothing is admitted, so that RocksDB can still flush what was
 //!   free ≥ 2 × margin + reserve      the reserve file is taken again
 //! ```
-//! A commit counts as one that deletes when it deletes a row and puts no more than [`DELETE_PUTS_MAX`] bytes: dropping an
-//! object also writes a marker, a queue entry and counters.
+//! A commit counts as one that deletes when it deletes a row and puts no more than [`DELETE_PUTS_MAX`] bytes (dropping an
+//! object also writes a queue entry and counters), or when it says so ([`Space::Reserve`]) and puts no more than
+//! [`RESERVE_PUTS_MAX`]: a delete marker deletes no row.
 
-use crate::catalog::{Commit, Write};
+use crate::catalog::{Commit, Space, Write};
 use crate::{Error, Result};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use std::fs::File;
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 /// What a commit that deletes may write beside.
 pub(super) const DELETE_PUTS_MAX: usize = 8 << 10;
+/// What a commit that says that it frees space may write: some rows, or a batch of entries in a queue.
+pub(super) const RESERVE_PUTS_MAX: usize = 256 << 10;
 /// How often the free space is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -33,7 +36,7 @@ pub(super) enum Room {
 }
 
 /// Watches the free space.
-pub(super) struct Space {
+pub(super) struct Gauge {
     dir: PathBuf,
     reserve: PathBuf,
     margin: u64,
@@ -41,7 +44,7 @@ pub(super) struct Space {
     room: Room,
 }
 
-impl Space {
+impl Gauge {
     /// Keeps `margin` bytes free in `dir`, and as many in a reserve file; 0 switches both off.
     pub(super) fn new(dir: &Path, margin: u64) -> Self {
         let reserve = dir.join("reserve");
@@ -102,8 +105,8 @@ impl Space {
     }
 }
 
-/// Does a commit give back more than it takes?
-pub(super) fn deletes(commit: &Commit) -> bool {
+/// Does a commit give back more than it takes, or say that it will?
+pub(super) fn may_draw_on_reserve(commit: &Commit) -> bool {
     let mut put = 0;
     let mut deleted = false;
     for write in &commit.writes {
@@ -113,5 +116,9 @@ pub(super) fn deletes(commit: &Commit) -> bool {
             Write::Add(..) => {}
         }
     }
-    commit.writes.is_empty() || (deleted && put <= DELETE_PUTS_MAX)
+    match commit.space {
+        _ if commit.writes.is_empty() => true,
+        Space::Reserve if put <= RESERVE_PUTS_MAX => true,
+        Space::Reserve | Space::Ordinary => deleted && put <= DELETE_PUTS_MAX,
+    }
 }

@@ -1,0 +1,70 @@
+//! A full disk: what leads to free space goes on, everything else is refused.
+
+use crate::world::{World, bytes, key};
+use crate::{Error, ObjectStore, Parts, VersionName, VersionSelector, Versioning, tables};
+use engine::BoxFuture;
+use engine::catalog::{Catalog, Commit, Limits, MemoryCatalog, Snapshot, Space, Version};
+use engine::id::PartitionId;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Refuses what may not draw on the reserve while it is full; a durable catalog would be milder with deletes.
+struct Filled {
+    rows: Arc<MemoryCatalog>,
+    full: AtomicBool,
+}
+
+impl Catalog for Filled {
+    fn limits(&self) -> Limits {
+        self.rows.limits()
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+        self.rows.snapshot(partition)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+        if self.full.load(Ordering::Relaxed) && commit.space == Space::Ordinary {
+            let refusal = engine::Error::Full { place: "here".into(), wanted: 1 };
+            return Box::pin(std::future::ready(Err(refusal)));
+        }
+        self.rows.commit(commit)
+    }
+}
+
+fn is_full(error: &Error) -> bool {
+    matches!(error, Error::Engine(engine::Error::Full { .. }))
+}
+
+#[tokio::test]
+async fn deletes_and_aborts_go_on_when_the_disk_is_full() {
+    let mut world = World::new(21).await;
+    let catalog = Arc::new(Filled { rows: world.catalog.clone(), full: AtomicBool::new(false) });
+    world.store = ObjectStore::open(Parts { catalog: catalog.clone(), ..world.parts() }).await.unwrap();
+    let name = world.create("kept", Versioning::Enabled).await;
+    let empty = world.create("empty", Versioning::Off).await;
+    let large = bytes(1, 200_000);
+    let put = world.put(&name, "a", large.clone()).await;
+    world.put(&name, "b", "small").await;
+    let upload = world.begin(&name, "c").await;
+    world.part(&name, "c", upload, 1, large.clone()).await.unwrap();
+
+    catalog.full.store(true, Ordering::Relaxed);
+    let request = crate::PutRequest::new(name.clone(), key("b"));
+    assert!(is_full(&world.put_with(request, "more").await.unwrap_err()));
+    let marker = world.delete(&name, "a").await;
+    assert!(marker.marker);
+    assert!(world.get(&name, "a").await.is_err(), "the marker hides it");
+    let Some(VersionName::Id(version)) = put.version else { panic!("it has no version") };
+    assert!(!world.delete_version(&name, "a", VersionSelector::Id(version)).await.marker);
+    world.store.abort_upload(&name, &key("c"), upload).await.unwrap();
+    world.store.delete_bucket(&empty).await.unwrap();
+    world.settle().await;
+    let partition = world.partition(&name).await;
+    assert_eq!(world.rows(partition, tables::PARTS).await, 0, "the upload's part went");
+    assert_eq!(world.references(partition).await, 0, "and nothing holds the bytes");
+    assert_eq!(world.get(&name, "b").await.unwrap(), "small");
+
+    catalog.full.store(false, Ordering::Relaxed);
+    world.put(&name, "b", "more").await;
+}
