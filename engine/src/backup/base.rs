@@ -7,9 +7,9 @@
 //! A crash at any point leaves a checkpoint directory and staging files, which the next run removes, and at the target
 //! files without a manifest, which the next prune removes. A base exists from the moment its manifest does.
 
-use super::manifest::{Attachment, FileEntry, Life, Manifest, Name, file_name};
+use super::manifest::{Attachment, FileEntry, Life, Manifest, Name};
 use super::target::blocking;
-use super::{Backup, staging};
+use super::{Backup, Recipient, staging};
 use crate::catalog::Version;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bases kept at the target: the newest, and the one before it in case the newest turns out damaged.
 const BASES_KEPT: usize = 2;
@@ -31,7 +32,8 @@ pub(super) struct Index {
 #[derive(Debug, Serialize, Deserialize)]
 struct IndexedBase {
     version: Version,
-    hashes: BTreeSet<String>,
+    /// Names at the target.
+    files: BTreeSet<String>,
 }
 
 impl Index {
@@ -43,6 +45,15 @@ impl Index {
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::io("read", path, error)),
+        }
+    }
+
+    /// A base of a version that has one already takes its place, and keeps its files until the two are pruned: until the
+    /// new manifest is there the old one needs them.
+    fn add(&mut self, version: Version, files: BTreeSet<String>) {
+        match self.bases.iter_mut().find(|base| base.version == version) {
+            Some(base) => base.files.extend(files),
+            None => self.bases.push(IndexedBase { version, files }),
         }
     }
 
@@ -61,21 +72,31 @@ impl Backup {
         let catalog = self.catalog.clone();
         let path = checkpoint.path().to_owned();
         let version = blocking(move || catalog.checkpoint(&path)).await?;
-        let known: BTreeSet<String> = self.target.list("file/").await?.into_iter().collect();
-        let mut files = Vec::new();
+        // One key for the whole of a base: one that changes meanwhile asks for the next.
+        let recipient = self.recipient.load_full();
+        let known: BTreeSet<String> = self.target.list(&life.file_prefix()).await?.into_iter().collect();
+        let (mut files, mut names) = (Vec::new(), BTreeSet::new());
         for path in listing(checkpoint.path())? {
-            files.push(self.put_file(checkpoint.path(), &path, &known).await?);
+            let entry = entry(checkpoint.path(), &path).await?;
+            let name = life.file_name(&recipient, &entry.blake3);
+            if !known.contains(&name) && !names.contains(&name) {
+                self.put_file(&path, &name, &recipient).await?;
+            }
+            names.insert(name);
+            files.push(entry);
         }
         let attachments = self.attachments()?;
         let manifest = Manifest::new(version, self.clock.now(), files, attachments);
         // The index first: a base that prune does not know of could lose its files.
         let mut index = Index::load(&self.index_path())?;
-        let hashes = manifest.files.iter().map(|file| file.blake3.clone()).collect();
-        index.bases.push(IndexedBase { version, hashes });
+        index.add(version, names);
         index.store(&self.index_path())?;
-        self.put_sealed(&life.base_name(version), &manifest.encode()?).await?;
+        self.put_sealed(&life.base_name(version), &manifest.encode()?, &recipient).await?;
         tracing::info!(version, files = manifest.files.len(), target = %self.target.describe(), "backup base complete");
         self.progress.based(version, self.clock.now());
+        if !Arc::ptr_eq(&recipient, &self.recipient.load_full()) {
+            self.progress.base_wanted();
+        }
         self.prune(life, index).await?;
         Ok(version)
     }
@@ -84,36 +105,23 @@ impl Backup {
         self.dir.join("bases.json")
     }
 
-    /// Uploads one file of the checkpoint unless the target has its content.
-    async fn put_file(&self, root: &Path, path: &Path, known: &BTreeSet<String>) -> Result<FileEntry> {
-        let name = path
-            .strip_prefix(root)
-            .ok()
-            .and_then(Path::to_str)
-            .ok_or_else(|| Error::Invalid(format!("back up {}: not a plain name", path.display())))?;
-        let from = path.to_owned();
-        let (hash, bytes) = blocking(move || hash_file(&from)).await?;
-        let entry = FileEntry { name: name.to_owned(), blake3: hash, bytes };
-        let target_name = file_name(&entry.blake3);
-        if !known.contains(&target_name) {
-            let sealed = staging::File::new(&self.dir);
-            let (from, to, recipient) =
-                (path.to_owned(), sealed.path().to_owned(), self.recipient.load_full());
-            blocking(move || {
-                let mut source = fs::File::open(&from).map_err(|error| Error::io("open", &from, error))?;
-                let file = fs::File::create(&to).map_err(|error| Error::io("create", &to, error))?;
-                let seal = || -> io::Result<()> {
-                    let mut writer = recipient.seal(io::BufWriter::new(file))?;
-                    io::copy(&mut source, &mut writer)?;
-                    writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-                    Ok(())
-                };
-                seal().map_err(|error| Error::io("seal into", &to, error))
-            })
-            .await?;
-            self.put(&target_name, sealed.path()).await?;
-        }
-        Ok(entry)
+    /// Uploads one file of the checkpoint.
+    async fn put_file(&self, from: &Path, name: &str, recipient: &Arc<Recipient>) -> Result<()> {
+        let sealed = staging::File::new(&self.dir);
+        let (from, to, recipient) = (from.to_owned(), sealed.path().to_owned(), recipient.clone());
+        blocking(move || {
+            let mut source = fs::File::open(&from).map_err(|error| Error::io("open", &from, error))?;
+            let file = fs::File::create(&to).map_err(|error| Error::io("create", &to, error))?;
+            let seal = || -> io::Result<()> {
+                let mut writer = recipient.seal(io::BufWriter::new(file))?;
+                io::copy(&mut source, &mut writer)?;
+                writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+                Ok(())
+            };
+            seal().map_err(|error| Error::io("seal into", &to, error))
+        })
+        .await?;
+        self.put(name, sealed.path()).await
     }
 
     fn attachments(&self) -> Result<Vec<Attachment>> {
@@ -153,13 +161,25 @@ impl Backup {
                 self.target.delete(&name).await?;
             }
         }
-        let kept: BTreeSet<&String> = index.bases.iter().flat_map(|base| &base.hashes).collect();
-        let dropped: BTreeSet<&String> = gone.iter().flat_map(|base| &base.hashes).collect();
-        for hash in dropped.difference(&kept) {
-            self.target.delete(&file_name(hash)).await?;
+        let kept: BTreeSet<&String> = index.bases.iter().flat_map(|base| &base.files).collect();
+        let dropped: BTreeSet<&String> = gone.iter().flat_map(|base| &base.files).collect();
+        for name in dropped.difference(&kept) {
+            self.target.delete(name).await?;
         }
         index.store(&self.index_path())
     }
+}
+
+/// What a manifest says of the file at `path` of the checkpoint at `root`.
+async fn entry(root: &Path, path: &Path) -> Result<FileEntry> {
+    let name = path
+        .strip_prefix(root)
+        .ok()
+        .and_then(Path::to_str)
+        .ok_or_else(|| Error::Invalid(format!("back up {}: not a plain name", path.display())))?;
+    let from = path.to_owned();
+    let (blake3, bytes) = blocking(move || hash_file(&from)).await?;
+    Ok(FileEntry { name: name.to_owned(), blake3, bytes })
 }
 
 /// All files below `dir`, sorted.

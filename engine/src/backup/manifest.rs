@@ -1,6 +1,6 @@
 //! What a base says of itself, and how things are named at the target (docs/formats/backup.md).
 
-use super::staging;
+use super::{Recipient, staging};
 use crate::catalog::Version;
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
@@ -60,6 +60,16 @@ impl Life {
         format!("lives/{}/log/{:020}-{:020}.age", self.0, chunk.first, chunk.last)
     }
 
+    /// One file of a checkpoint. Its name has the key it is sealed to: after a new key nothing that only the old one opens
+    /// is taken for it. It belongs to this life: what another one prunes is not what this one needs.
+    pub(super) fn file_name(&self, recipient: &Recipient, hash: &str) -> String {
+        format!("{}{}/{hash}.age", self.file_prefix(), recipient.tag())
+    }
+
+    pub(super) fn file_prefix(&self) -> String {
+        format!("lives/{}/file/", self.0)
+    }
+
     pub(super) fn base_prefix(&self) -> String {
         format!("lives/{}/base/", self.0)
     }
@@ -101,10 +111,6 @@ impl Name {
             _ => None,
         }
     }
-}
-
-pub(super) fn file_name(hash: &str) -> String {
-    format!("file/{hash}.age")
 }
 
 /// One file of a catalog checkpoint.
@@ -243,9 +249,13 @@ mod tests {
         assert_eq!(Name::parse(&early.log_name(&chunk)), Some(Name::Log(early.clone(), chunk)));
         assert_eq!(Name::parse(&late.base_name(12)), Some(Name::Base(late.clone(), 12)));
         assert!(late.base_name(9) < late.base_name(10));
-        for foreign in
-            ["lives/a/base/x.age", "lives/a/log/2-1.age", "lives/a/b/c/d.age", "file/ab.age", "notes.txt"]
-        {
+        for foreign in [
+            "lives/a/base/x.age",
+            "lives/a/log/2-1.age",
+            "lives/a/b/c/d.age",
+            "lives/a/file/t/ab.age",
+            "notes.txt",
+        ] {
             assert_eq!(Name::parse(foreign), None, "{foreign}");
         }
     }

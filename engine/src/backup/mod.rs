@@ -52,6 +52,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
+/// What a recovery leaves in the data directory.
+const RECOVERED: &str = "recovered.json";
+
 /// What a [`Backup`] is made of.
 pub struct Parts {
     /// The data directory, whose `attached` files go into every base.
@@ -132,6 +135,13 @@ impl Backup {
                     life
                 } else {
                     let newest = Life::newest(&self.target.list("lives/").await?);
+                    if newest.is_some() && !self.root.join(RECOVERED).exists() {
+                        return Err(Error::Invalid(format!(
+                            "back up to {}: it holds the backup of another appliance; recover that one before this \
+                             is started, or name a target of its own",
+                            self.target.describe()
+                        )));
+                    }
                     let life = Life::new(self.clock.now(), newest.as_ref(), self.entropy.as_ref());
                     life.store(&file)?;
                     life
@@ -152,11 +162,11 @@ impl Backup {
         self.target.put(name, file).await
     }
 
-    async fn put_sealed(&self, name: &str, plain: &[u8]) -> Result<()> {
+    async fn put_sealed(&self, name: &str, plain: &[u8], recipient: &Recipient) -> Result<()> {
         use std::io::Write;
         let sealed = staging::File::new(&self.dir);
         let seal = || -> std::io::Result<()> {
-            let mut writer = self.recipient.load().seal(fs::File::create(sealed.path())?)?;
+            let mut writer = recipient.seal(fs::File::create(sealed.path())?)?;
             writer.write_all(plain)?;
             writer.finish().map(drop)
         };

@@ -7,10 +7,10 @@
 //! The directory is not an appliance until the marker is there, so a crash leaves something that `recover` can be started
 //! over on, and that a server refuses. Bodies are not touched: they are in the pools.
 
-use super::manifest::{Attachment, ChunkName, Life, Manifest, Name, file_name};
+use super::manifest::{Attachment, ChunkName, Life, Manifest, Name};
 use super::progress::contiguous;
 use super::target::{Target, blocking};
-use super::{RecoveryKey, staging};
+use super::{RECOVERED, RecoveryKey, staging};
 use crate::catalog::{self, RocksCatalog, Version};
 use crate::clock::Timestamp;
 use crate::{Error, Result};
@@ -61,8 +61,10 @@ pub async fn recover(
 
     let catalog = staging::Directory::fresh(root.join("catalog"))?;
     fs::create_dir(catalog.path()).map_err(|error| Error::io("create", catalog.path(), error))?;
+    let recipient = key.recipient();
     for file in &manifest.files {
-        download.file(&file_name(&file.blake3), &catalog.path().join(&file.name), &file.blake3).await?;
+        let name = life.file_name(&recipient, &file.blake3);
+        download.file(&name, &catalog.path().join(&file.name), &file.blake3).await?;
     }
     let at_ms = options.clock.now();
     let chunks = log_chunks(target, &life).await?;
@@ -87,7 +89,7 @@ pub async fn recover(
     };
     catalog.keep();
     let json = serde_json::to_vec_pretty(&recovered).map_err(|error| Error::Invalid(error.to_string()))?;
-    staging::replace(&root.join("recovered.json"), &json)?;
+    staging::replace(&root.join(RECOVERED), &json)?;
     let (last, others): (Vec<&Attachment>, _) =
         manifest.attachments.iter().partition(|file| file.name == marker);
     for attachment in others.into_iter().chain(last) {

@@ -67,6 +67,12 @@ impl std::fmt::Debug for RecoveryKey {
 }
 
 impl Recipient {
+    /// Tells keys apart in names at the target: the first 16 hex digits of the BLAKE3 of its text.
+    pub(super) fn tag(&self) -> String {
+        let hash = blake3::hash(self.to_string().as_bytes());
+        hex::encode(&hash.as_bytes()[..8])
+    }
+
     /// A writer that seals what is written to it into `output`; [`SealedWriter::finish`] completes it.
     pub fn seal<W: Write>(&self, output: W) -> io::Result<SealedWriter<W>> {
         let recipient: &dyn age::Recipient = &self.0;

@@ -53,7 +53,8 @@ impl LogWorker {
             return Ok(Progress::Idle { rest: SHIP_EVERY });
         };
         let name = life.log_name(&ChunkName { first: before + 1, last });
-        backup.put_sealed(&name, &frames).await?;
+        let recipient = backup.recipient.load_full();
+        backup.put_sealed(&name, &frames, &recipient).await?;
         backup.progress.advanced(last);
         self.blobs.set_hold(Some(last));
         Ok(Progress::More { done: last - before })

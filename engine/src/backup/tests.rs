@@ -264,6 +264,53 @@ async fn a_new_key_opens_what_comes_after_it() {
 }
 
 #[tokio::test]
+async fn a_base_of_the_same_version_takes_the_place_of_the_one_before() {
+    let world = World::new();
+    let appliance = world.start().await;
+    appliance.put("a").await;
+    let version = appliance.backup.write_base().await.unwrap();
+    for _ in 0..4 {
+        assert_eq!(appliance.backup.write_base().await.unwrap(), version, "nothing is written in between");
+    }
+    world.lose(appliance);
+    world.recover().await.unwrap();
+    assert!(world.start().await.has("a").await);
+}
+
+#[tokio::test]
+async fn a_new_key_opens_files_that_have_not_changed_since_the_old_one() {
+    let mut world = World::new();
+    let appliance = world.start().await;
+    appliance.put("a").await;
+    appliance.backup.write_base().await.unwrap();
+    world.key = RecoveryKey::generate();
+    appliance.backup.reseal(world.key.recipient());
+    appliance.backup.write_base().await.unwrap();
+    world.lose(appliance);
+    world.recover().await.unwrap();
+    assert!(world.start().await.has("a").await);
+}
+
+#[tokio::test]
+async fn a_new_appliance_leaves_the_backup_of_another_alone() {
+    let world = World::new();
+    let appliance = world.start().await;
+    appliance.put("a").await;
+    appliance.backup.write_base().await.unwrap();
+    world.lose(appliance);
+    // Started in its place by mistake, before the recovery.
+    std::fs::create_dir(world.root()).unwrap();
+    std::fs::write(world.root().join(MARKER), b"{}").unwrap();
+    let mut fresh = world.start().await;
+    let refused = fresh.base.tick().await.unwrap_err();
+    assert!(refused.to_string().contains("the backup of another appliance"), "{refused}");
+    assert!(fresh.log.tick().await.is_err());
+    world.lose(fresh);
+    world.recover().await.unwrap();
+    assert!(world.start().await.has("a").await);
+}
+
+#[tokio::test]
 async fn recovery_refuses_every_damaged_file() {
     let world = World::new();
     let mut appliance = world.start().await;
