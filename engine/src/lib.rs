@@ -22,6 +22,7 @@ pub mod fault;
 pub mod id;
 pub mod pool;
 pub mod unit;
+mod vital;
 pub mod worker;
 
 pub use error::{Error, ErrorKind, Result};

@@ -22,6 +22,7 @@ use super::header::{HEADER_BYTES, LaneKind};
 use super::segment::{Hold, Segment};
 use crate::blob::row::RecordAt;
 use crate::id::{BlobId, PartitionId};
+use crate::vital::Vital;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -108,7 +109,10 @@ impl Lane {
         };
         std::thread::Builder::new()
             .name(name)
-            .spawn(move || writer.run())
+            .spawn(move || {
+                let _vital = Vital::guard();
+                writer.run();
+            })
             .map_err(|source| Error::io("start a lane thread for", "the pool", source))?;
         Ok(Self { jobs })
     }

@@ -12,8 +12,10 @@
 use super::{Progress, Worker};
 use crate::clock::Clock;
 use crate::{Error, Result};
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -180,7 +182,7 @@ impl Runner {
     async fn run(mut self) {
         while self.may_work().await {
             self.show(Activity::Working);
-            let outcome = self.worker.tick().await;
+            let outcome = self.tick().await;
             self.status.lock().ticks += 1;
             match outcome {
                 Ok(progress) => self.after(progress).await,
@@ -188,6 +190,14 @@ impl Runner {
             }
         }
         self.show(Activity::Stopped);
+    }
+
+    /// One tick; a panic in it is an error like any other, so that one bad row doesn't end the work for ever. A worker keeps its
+    /// place in the catalog, and may be left off at any await anyhow.
+    async fn tick(&mut self) -> Result<Progress> {
+        AssertUnwindSafe(self.worker.tick()).catch_unwind().await.unwrap_or_else(|_| {
+            Err(Error::Unknown { reason: "the worker panicked; its message is on standard error".to_owned() })
+        })
     }
 
     /// Waits while paused; `false` when it is time to stop.
@@ -329,6 +339,30 @@ mod tests {
         world.clock.advance(Duration::from_secs(1));
         let status = world.settle().await;
         assert_eq!((status.ticks, status.last_error), (14, None), "one second again after a success");
+    }
+
+    struct Panics;
+
+    impl Worker for Panics {
+        fn name(&self) -> &'static str {
+            "panics"
+        }
+        fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+            Box::pin(async { panic!("on purpose") })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_backed_off_from_like_an_error() {
+        let world = world();
+        world.registry.spawn(Box::new(Panics), world.clock.clone()).unwrap();
+        for ticks in 1..3 {
+            let status = world.settle().await;
+            assert_eq!((status.name, status.ticks, status.errors), ("panics", ticks, ticks));
+            assert_eq!(status.activity, Activity::BackingOff);
+            assert!(status.last_error.is_some_and(|error| error.contains("panicked")));
+            world.clock.advance(Duration::from_secs(1));
+        }
     }
 
     #[tokio::test]

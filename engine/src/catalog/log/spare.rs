@@ -19,6 +19,7 @@
 
 use crate::catalog::log::files::{SPARE, Shape, sync_dir};
 use crate::fault::{Faults, Point};
+use crate::vital::Vital;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
@@ -81,7 +82,10 @@ impl Spares {
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let shared = Arc::new(Shared { dir: dir.to_path_buf(), shape, faults, state, changed });
         let worker = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("catalog-log".into()).spawn(move || worker.run());
+        let thread = std::thread::Builder::new().name("catalog-log".into()).spawn(move || {
+            let _vital = Vital::guard();
+            worker.run();
+        });
         let thread = thread.map_err(|e| Error::io("start the log thread of", dir, e))?;
         Ok(Self { shared, thread: Some(thread) })
     }

@@ -43,6 +43,7 @@ use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::fault::Faults;
 use crate::id::PartitionId;
+use crate::vital::Vital;
 use crate::{BoxFuture, Error, Result};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -173,7 +174,10 @@ impl RocksCatalog {
         };
         let thread = std::thread::Builder::new()
             .name("catalog-sequencer".into())
-            .spawn(move || sequencer.run())
+            .spawn(move || {
+                let _vital = Vital::guard();
+                sequencer.run();
+            })
             .map_err(|e| Error::io("start the sequencer of", &dir, e))?;
         Ok(Arc::new(Self { shared, files, dir, options, thread: Mutex::new(Some(thread)) }))
     }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Invariants: never more connection tasks than the configured bound (the next client waits in the listen queue); no
-//! connection lives without progress longer than its timeouts; every wait is on the injected clock.
+//! connection lives without progress longer than its timeouts; every wait is on the injected clock; a panic costs the connection
+//! it happened on.
 
 mod io;
 mod timer;
@@ -15,19 +16,27 @@ use crate::config::Config;
 use crate::state::State;
 use crate::{admin, s3};
 use engine::clock::Clock;
-use http::{Request, Response};
+use futures_util::FutureExt;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode};
+use http_body_util::{Either, Empty};
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
 use std::future::Future;
 use std::io as std_io;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use timer::ClockTimer;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
+
+#[cfg(panic = "abort")]
+compile_error!("the doors contain a panic by unwinding: build with panic = \"unwind\"");
 
 /// Bytes hyper buffers of one connection at most; also the largest piece of a body it hands on at once.
 const READ_BUFFER_MAX: usize = 256 << 10;
@@ -126,12 +135,16 @@ async fn serve_door<H, F, B>(
         let accepted = tokio::select! {
             biased;
             () = raised(&mut stopped) => break,
-            Some(_) = open.join_next(), if !open.is_empty() => continue,
+            Some(ended) = open.join_next(), if !open.is_empty() => {
+                report(ended, door.name);
+                continue;
+            }
             accepted = next => accepted,
         };
         match accepted {
             (permit, Ok((stream, _peer))) => {
                 let connection = serve_connection(
+                    door.name,
                     stream,
                     door.config.clone(),
                     door.state.clone(),
@@ -156,13 +169,24 @@ async fn serve_door<H, F, B>(
     drain(open, &*door.state.clock, door.config.limits.drain_timeout, door.name).await;
 }
 
+/// A connection that panicked outside its handler (in the body of an answer, say) was cut off; its client knows, the log too.
+fn report(ended: Result<(), JoinError>, door: &'static str) {
+    if let Err(error) = ended {
+        tracing::error!(door, %error, "a connection panicked and was cut off");
+    }
+}
+
 /// Completes once shutdown is asked for, or the server that could ask is gone.
 async fn raised(stopped: &mut watch::Receiver<bool>) {
     let _seen_or_gone = stopped.wait_for(|stop| *stop).await.is_ok();
 }
 
 async fn drain(mut open: JoinSet<()>, clock: &dyn Clock, patience: std::time::Duration, door: &'static str) {
-    let all_closed = async { while open.join_next().await.is_some() {} };
+    let all_closed = async {
+        while let Some(ended) = open.join_next().await {
+            report(ended, door);
+        }
+    };
     let cut = tokio::select! {
         () = all_closed => false,
         () = clock.sleep(patience) => true,
@@ -173,7 +197,25 @@ async fn drain(mut open: JoinSet<()>, clock: &dyn Clock, patience: std::time::Du
     open.shutdown().await;
 }
 
+/// The handler's answer. A panic on the way costs this request (500) and its connection, not the other clients: what a handler
+/// shares with others it may leave at any await, for every client may go at any time.
+async fn contained<B: Body>(
+    door: &'static str,
+    answer: impl Future<Output = Response<B>>,
+) -> Result<Response<Either<B, Empty<B::Data>>>, Infallible> {
+    Ok(if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
+        answer.map(Either::Left)
+    } else {
+        tracing::error!(door, "a request panicked: it is answered 500; its message is on standard error");
+        let mut failed = Response::new(Either::Right(Empty::new()));
+        *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        failed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        failed
+    })
+}
+
 async fn serve_connection<H, F, B>(
+    door: &'static str,
     stream: TcpStream,
     config: Arc<Config>,
     state: Arc<State>,
@@ -200,10 +242,7 @@ async fn serve_connection<H, F, B>(
         .max_headers(HEADER_FIELDS_MAX)
         .half_close(true)
         .auto_date_header(true);
-    let service = service_fn(move |request| {
-        let answer = handler(config.clone(), state.clone(), request);
-        async move { Ok::<_, std::convert::Infallible>(answer.await) }
-    });
+    let service = service_fn(move |request| contained(door, handler(config.clone(), state.clone(), request)));
     let mut connection = pin!(http1.serve_connection(TokioIo::new(timed), service));
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

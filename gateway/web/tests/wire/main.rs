@@ -255,3 +255,24 @@ async fn the_admin_door_opens_with_its_token_only() {
     let answer = client.answer().await.unwrap();
     assert_eq!((answer.status, answer.text()), (503, "the disk is full\n"));
 }
+
+#[tokio::test]
+async fn a_panic_costs_its_own_request_and_is_answered() {
+    let world = World::new().await;
+    let mut bystander = world.connect_admin().await;
+    bystander.send_text("GET /livez HTTP/1.1\r\nhost: {host}\r\n\r\n").await;
+    assert_eq!(bystander.answer().await.unwrap().status, 200);
+    world.facts.panics.store(true, Ordering::SeqCst);
+    let mut client = world.connect_admin().await;
+    let status = "GET /v1/status HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer the-token\r\n\r\n";
+    client.send_text(status).await;
+    let failed = client.answer().await.unwrap();
+    assert_eq!((failed.status, failed.header("connection")), (500, Some("close")));
+    assert!(client.closed().await);
+    drop(client);
+    world.facts.panics.store(false, Ordering::SeqCst);
+    bystander.send_text(status).await;
+    assert_eq!(bystander.answer().await.unwrap().status, 200);
+    drop(bystander);
+    world.shut_down().await;
+}

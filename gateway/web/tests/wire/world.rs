@@ -29,6 +29,7 @@ const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 #[derive(Default)]
 pub(crate) struct Facts {
     pub(crate) broken: AtomicBool,
+    pub(crate) panics: AtomicBool,
 }
 
 impl StatusSource for Facts {
@@ -38,7 +39,9 @@ impl StatusSource for Facts {
     }
 
     fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<serde_json::Value, AdminError>> {
+        let panics = self.panics.load(Ordering::SeqCst);
         Box::pin(async move {
+            assert!(!panics, "on purpose");
             match call {
                 AdminCall::Status => Ok(serde_json::json!({ "ready": true })),
                 other => Err(AdminError::NotFound(format!("answer {other:?}"))),
