@@ -265,7 +265,7 @@ impl S3Error {
             E::InvalidRange { size } => Self::new(Code::InvalidRange)
                 .field("ActualObjectSize", size.get().to_string())
                 .header(http::header::CONTENT_RANGE, &format!("bytes */{}", size.get())),
-            E::Contended { .. } => Self::new(Code::OperationAborted),
+            E::Contended { .. } | E::BucketBusy => Self::new(Code::OperationAborted),
             E::Engine(error) => Self::from_engine(&error),
             other => Self::new(Code::InternalError).caused_by(&other),
         }
@@ -302,6 +302,15 @@ mod tests {
         );
         let error = S3Error::new(Code::NoSuchBucket).about(Some("b"), None, "us-east-1");
         assert!(error.document("/b", "", "").contains("<BucketName>b</BucketName>"));
+    }
+
+    #[test]
+    fn who_loses_a_race_is_told_to_try_again() {
+        let contended = objectstore::Error::Contended { attempts: 3 };
+        for lost in [objectstore::Error::BucketBusy, contended] {
+            let error = S3Error::from(lost);
+            assert_eq!((error.status().as_u16(), error.code()), (409, "OperationAborted"));
+        }
     }
 
     #[test]
