@@ -132,6 +132,9 @@ impl RocksCatalog {
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         marker::check_or_create(&dir)?;
         std::fs::create_dir_all(&log_dir).map_err(|e| Error::io("create", &log_dir, e))?;
+        // Somebody else may have filled the disk meanwhile: opening needs room too, and the reserve is there for that.
+        let mut space = Gauge::new(&dir, options.reserve_bytes);
+        space.room(options.clock.boottime())?;
         let rows = Arc::new(Rows::open(&dir.join("rows"), &options)?);
         let applied = rows.applied()?;
         let found = recover::find(&log_dir)?;
@@ -166,7 +169,7 @@ impl RocksCatalog {
             log,
             window: Window::new(&*options.entropy, version, ROWS_MAX),
             clock: Arc::clone(&options.clock),
-            space: Gauge::new(&dir, options.reserve_bytes),
+            space,
             version,
             epoch: Epoch { number: epoch, since: options.clock.boottime(), sweep: Some(Vec::new()) },
             fenced: None,

@@ -77,6 +77,23 @@ async fn what_was_committed_is_there_after_reopening() {
     assert_eq!(catalog.partitions().unwrap(), [HERE]);
 }
 
+/// No disk here has as much room as is asked to stay free: it counts as full.
+#[tokio::test]
+async fn opening_on_a_full_disk_gives_the_reserve_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    catalog.commit(put("a", "1")).await.unwrap();
+    catalog.close();
+    drop(catalog);
+    let reserve = dir.path().join("reserve");
+    std::fs::write(&reserve, b"held").unwrap();
+    let full = Options { reserve_bytes: 1 << 60, ..options(&clock(), &Arc::default()) };
+    let catalog = RocksCatalog::open(dir.path(), full).unwrap();
+    assert!(!reserve.exists(), "given up before anything was written");
+    assert_eq!(get(&catalog, "a").await.unwrap().unwrap(), "1");
+    assert!(matches!(catalog.commit(put("b", "2")).await, Err(Error::Full { .. })));
+}
+
 #[tokio::test]
 async fn a_group_takes_one_sync_and_relaxed_commits_none() {
     let dir = tempfile::tempdir().unwrap();
