@@ -3,8 +3,10 @@
 //! Reads follow RFC 9110's order (If-Match, else If-Unmodified-Since; then If-None-Match, else If-Modified-Since). Writes
 //! are decided against the row that the commit then checks, so that of racing writers exactly one wins.
 
+use crate::record::ObjectRow;
 use crate::{ETag, ETagMatch, Error, VersionName};
 use engine::clock::Timestamp;
+use engine::unit::ByteCount;
 
 /// Conditions of a GET, HEAD or copy source. HTTP dates have whole seconds, so times are compared by the second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,13 +21,24 @@ pub struct ReadConditions {
     pub if_unmodified_since: Option<Timestamp>,
 }
 
-/// Conditions of a PUT, completion, copy destination or DELETE.
+/// Conditions of a PUT, completion or copy destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteConditions {
     /// If-Match: the current object has this tag.
     pub if_match: Option<ETagMatch>,
     /// If-None-Match: `*` for "there is no current object", a tag for "it is another one".
     pub if_none_match: Option<ETagMatch>,
+}
+
+/// Conditions of a DELETE, on the current object or on the version named. All that are given must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeleteConditions {
+    /// If-Match: the object is there and has this tag.
+    pub if_match: Option<ETagMatch>,
+    /// x-amz-if-match-last-modified-time, compared by the second; an object that is not there needs none.
+    pub if_modified_at: Option<Timestamp>,
+    /// x-amz-if-match-size; an object that is not there needs none.
+    pub if_size: Option<ByteCount>,
 }
 
 impl ReadConditions {
@@ -78,14 +91,30 @@ impl WriteConditions {
             _ => Ok(()),
         }
     }
+}
 
-    /// Decides a delete against the object named, if there is one: without one no tag matches.
-    pub(crate) fn check_delete(&self, current: Option<&ETag>) -> Result<(), Error> {
-        let holds = |wanted: &ETagMatch| current.is_some_and(|etag| wanted.matches(etag));
-        match &self.if_match {
-            Some(wanted) if !holds(wanted) => Err(Error::PreconditionFailed { header: "If-Match" }),
-            _ => Ok(()),
+impl DeleteConditions {
+    /// Decides against the row of the object or version named, if there is one. Under a delete marker there is no object,
+    /// so no tag, time or size of one can match it.
+    pub(crate) fn check(&self, row: Option<&ObjectRow>) -> Result<(), Error> {
+        let stored = row.and_then(|row| row.stored.as_ref().map(|stored| (row.modified, stored)));
+        match (&self.if_match, stored) {
+            (Some(_), None) => return Err(Error::NoSuchKey { marker: None }),
+            (Some(wanted), Some((_, stored))) if !wanted.matches(&stored.etag) => {
+                return Err(Error::PreconditionFailed { header: "If-Match" });
+            }
+            _ => {}
         }
+        let differs = |asked: bool, same: bool| row.is_some() && asked && !same;
+        let time = stored.map(|(modified, _)| modified.as_secs());
+        if differs(self.if_modified_at.is_some(), time == self.if_modified_at.map(Timestamp::as_secs)) {
+            return Err(Error::PreconditionFailed { header: "x-amz-if-match-last-modified-time" });
+        }
+        let size = stored.map(|(_, stored)| ByteCount::new(stored.extent.length));
+        if differs(self.if_size.is_some(), size == self.if_size) {
+            return Err(Error::PreconditionFailed { header: "x-amz-if-match-size" });
+        }
+        Ok(())
     }
 }
 
@@ -146,7 +175,5 @@ mod tests {
         swap.check_write(Some(&TAG)).unwrap();
         assert!(matches!(swap.check_write(Some(&OTHER)), Err(Error::PreconditionFailed { .. })));
         assert!(matches!(swap.check_write(None), Err(Error::NoSuchKey { .. })));
-        swap.check_delete(Some(&TAG)).unwrap();
-        assert!(matches!(swap.check_delete(None), Err(Error::PreconditionFailed { .. })));
     }
 }

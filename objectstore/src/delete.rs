@@ -61,8 +61,7 @@ impl ObjectStore {
                 (version_row(&view, &request.key, id).await?, Some(VersionName::Id(id)))
             }
         };
-        let etag = row.as_ref().and_then(|row| row.stored.as_ref()).map(|stored| &stored.etag);
-        request.conditions.check_delete(etag)?;
+        request.conditions.check(row.as_ref())?;
         let Some(row) = row else {
             return Ok(Attempt::Done(DeleteOutcome { version: shown, marker: false }));
         };

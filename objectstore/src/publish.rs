@@ -4,7 +4,9 @@
 use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack, read_null};
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, lost_race};
-use crate::{Error, ObjectKey, ObjectStore, Result, VersionId, VersionName, WriteConditions, tables};
+use crate::{
+    DeleteConditions, Error, ObjectKey, ObjectStore, Result, VersionId, VersionName, WriteConditions, tables,
+};
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Key, Scan, Snapshot, Write};
@@ -18,13 +20,20 @@ pub(crate) struct Draft<'a> {
     /// `None` for a delete marker.
     pub(crate) stored: Option<Stored>,
     pub(crate) data_key: Option<&'a DataKey>,
-    pub(crate) conditions: &'a WriteConditions,
+    pub(crate) conditions: Conditions<'a>,
     /// What else must hold at each attempt's snapshot and until its commit.
     pub(crate) expect: Vec<(Key, Expected)>,
     /// What else changes in the same commit.
     pub(crate) writes: Vec<Write>,
     /// What else changes in the same commit and depends on the name that the version gets.
     pub(crate) writes_named: Option<&'a NamedWrites>,
+}
+
+/// What must hold of what is on top.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Conditions<'a> {
+    Write(&'a WriteConditions),
+    Delete(&'a DeleteConditions),
 }
 
 /// Writes that tell of a version's name.
@@ -51,12 +60,14 @@ impl<'a> Draft<'a> {
         conditions: &'a WriteConditions,
     ) -> Self {
         let (expect, writes) = (Vec::new(), Vec::new());
+        let conditions = Conditions::Write(conditions);
         Self { bucket, key, stored: Some(stored), data_key, conditions, expect, writes, writes_named: None }
     }
 
     /// A delete marker.
-    pub(crate) fn marker(bucket: Bucket, key: &'a ObjectKey, conditions: &'a WriteConditions) -> Self {
+    pub(crate) fn marker(bucket: Bucket, key: &'a ObjectKey, conditions: &'a DeleteConditions) -> Self {
         let (expect, writes) = (Vec::new(), Vec::new());
+        let conditions = Conditions::Delete(conditions);
         Self { bucket, key, stored: None, data_key: None, conditions, expect, writes, writes_named: None }
     }
 }
@@ -103,11 +114,12 @@ impl ObjectStore {
     pub(crate) async fn try_publish(&self, draft: &Draft<'_>, view: View) -> Result<Attempt<Published>> {
         let Some(checks) = expected(&draft.expect, &*view.snapshot).await? else { return Ok(Attempt::Stale) };
         let stack = self.stack(draft.key, &view).await?;
-        let etag = stack.current().and_then(|row| row.stored.as_ref()).map(|stored| &stored.etag);
-        if draft.stored.is_some() {
-            draft.conditions.check_write(etag)?;
-        } else {
-            draft.conditions.check_delete(etag)?;
+        match draft.conditions {
+            Conditions::Write(conditions) => {
+                let stored = stack.current().and_then(|row| row.stored.as_ref());
+                conditions.check_write(stored.map(|stored| &stored.etag))?;
+            }
+            Conditions::Delete(conditions) => conditions.check(stack.top.as_ref())?,
         }
         let now = self.clock.now();
         let row = self.seal_row(draft, &stack, now)?;

@@ -13,8 +13,8 @@ use crate::record::{Content, Extent, ManifestEntry, ManifestPage, ObjectRow};
 use crate::stack::read_null;
 use crate::store::{ATTEMPTS_MAX, Active, View, contended};
 use crate::{
-    BodyStream, BucketName, Error, ErrorKind, GetOutcome, GetRequest, ObjectInfo, ObjectKey, ObjectStore,
-    PartNumber, Range, RangeSpec, Result, VersionSelector, tables,
+    BodyStream, BucketName, ChecksumValue, Error, ErrorKind, GetOutcome, GetRequest, ObjectInfo, ObjectKey,
+    ObjectStore, PartNumber, Range, RangeSpec, Result, VersionSelector, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -27,6 +27,15 @@ use std::sync::Arc;
 
 /// How deep manifests may refer to manifests; a copy that would go deeper rewrites bytes instead.
 pub(crate) const MANIFEST_DEPTH_MAX: u8 = 8;
+
+/// What of a body was asked for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Selected {
+    /// `None` for all of it.
+    range: Option<Range>,
+    /// The checksum of the one part that it is.
+    part_checksum: Option<ChecksumValue>,
+}
 
 /// A version, found and authenticated.
 pub(crate) struct Found {
@@ -61,9 +70,10 @@ impl ObjectStore {
             match self.select(&request, &found).await {
                 Err(error) if self.replaced(&request, &found, &error).await? => {}
                 Err(error) => return Err(error),
-                Ok(range) => {
+                Ok(Selected { range, part_checksum }) => {
                     let length = ByteCount::new(span(range, found.extent.length).1);
-                    return Ok(GetOutcome { info: found.info, range, length, body: stream::empty().boxed() });
+                    let body = stream::empty().boxed();
+                    return Ok(GetOutcome { info: found.info, range, part_checksum, length, body });
                 }
             }
         }
@@ -90,7 +100,7 @@ impl ObjectStore {
     }
 
     async fn get_found(self: &Arc<Self>, request: &GetRequest, found: &Found) -> Result<GetOutcome> {
-        let range = self.select(request, found).await?;
+        let Selected { range, part_checksum } = self.select(request, found).await?;
         let (first, length) = span(range, found.extent.length);
         let mut body = stream::empty().boxed();
         if length > 0 {
@@ -100,16 +110,20 @@ impl ObjectStore {
             let first = rest.next().await.transpose()?;
             body = stream::iter(first.map(Ok)).chain(rest).boxed();
         }
-        Ok(GetOutcome { info: found.info.clone(), range, length: ByteCount::new(length), body })
+        let length = ByteCount::new(length);
+        Ok(GetOutcome { info: found.info.clone(), range, part_checksum, length, body })
     }
 
-    async fn select(&self, request: &GetRequest, found: &Found) -> Result<Option<Range>> {
+    async fn select(&self, request: &GetRequest, found: &Found) -> Result<Selected> {
         request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
         match (request.range, request.part) {
             (Some(_), Some(_)) => Err(Error::InvalidRequest { detail: "a range and a part number at once" }),
-            (Some(spec), None) => resolve(spec, found.extent.length).map(Some),
-            (None, Some(part)) => self.part_range(found, part).await,
-            (None, None) => Ok(None),
+            (Some(spec), None) => {
+                let range = Some(resolve(spec, found.extent.length)?);
+                Ok(Selected { range, part_checksum: None })
+            }
+            (None, Some(part)) => self.select_part(found, part).await,
+            (None, None) => Ok(Selected::default()),
         }
     }
 
@@ -169,23 +183,25 @@ impl ObjectStore {
         }
     }
 
-    /// The bytes of a part of a multipart object. An object that was sent in one piece is its own part 1.
-    async fn part_range(&self, found: &Found, part: PartNumber) -> Result<Option<Range>> {
+    /// The bytes of a part of a multipart object, and their checksum. An object that was sent in one piece is its own part 1.
+    async fn select_part(&self, found: &Found, part: PartNumber) -> Result<Selected> {
         let none = Error::NoSuchPart { part, parts: found.info.parts.max(1) };
         let whole = found.extent.length;
         if found.info.parts == 0 {
-            return match (part.get(), whole) {
-                (1, 0) => Ok(None),
-                (1, _) => Ok(Some(Range { first: 0, last: whole - 1 })),
-                _ => Err(none),
+            let range = match (part.get(), whole) {
+                (1, 0) => None,
+                (1, _) => Some(Range { first: 0, last: whole - 1 }),
+                _ => return Err(none),
             };
+            return Ok(Selected { range, part_checksum: found.info.checksum.map(|checksum| checksum.value) });
         }
         let mut pages = Self::pages(&found.extent, found.data_key.as_ref())?;
         while let Some((mut start, page)) = pages.next(self).await? {
             for (entry, _) in page {
                 if entry.number == part.get() {
                     let last = (start + entry.extent.length).saturating_sub(1);
-                    return Ok((entry.extent.length > 0).then_some(Range { first: start, last }));
+                    let range = (entry.extent.length > 0).then_some(Range { first: start, last });
+                    return Ok(Selected { range, part_checksum: entry.checksum });
                 }
                 start += entry.extent.length;
             }

@@ -158,7 +158,7 @@ impl World {
             bucket: bucket.clone(),
             key: key(at),
             version,
-            conditions: WriteConditions::default(),
+            conditions: crate::DeleteConditions::default(),
         };
         self.store.delete(request).await.unwrap()
     }

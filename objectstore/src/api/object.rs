@@ -1,8 +1,9 @@
 //! About single objects.
 
 use crate::{
-    BucketName, ChecksumAlgorithm, ChecksumValue, ETag, Metadata, ObjectChecksum, ObjectKey, PartNumber,
-    ReadConditions, Result, StorageClass, VersionName, VersionSelector, WriteConditions,
+    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, Metadata, ObjectChecksum,
+    ObjectKey, PartNumber, ReadConditions, Result, StorageClass, VersionName, VersionSelector,
+    WriteConditions,
 };
 use bytes::Bytes;
 use engine::clock::Timestamp;
@@ -149,6 +150,8 @@ pub struct GetOutcome {
     pub info: ObjectInfo,
     /// The range that the body holds, when one or a part was asked for.
     pub range: Option<Range>,
+    /// The checksum of the part that was asked for, where it has one of its own.
+    pub part_checksum: Option<ChecksumValue>,
     /// Bytes in the body.
     pub length: ByteCount,
     /// The body; empty for HEAD.
@@ -164,8 +167,8 @@ pub struct DeleteRequest {
     pub key: ObjectKey,
     /// [`VersionSelector::Latest`] for a plain delete (a marker where versions are kept).
     pub version: VersionSelector,
-    /// Only If-Match means something.
-    pub conditions: WriteConditions,
+    /// Decided in the commit.
+    pub conditions: DeleteConditions,
 }
 
 /// What became of a delete. Deleting what is not there is a success.

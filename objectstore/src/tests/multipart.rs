@@ -44,6 +44,8 @@ async fn parts_in_any_order_make_one_object() {
             part: Some(PartNumber::new(number).unwrap()),
             ..GetRequest::new(name.clone(), key("k"))
         };
+        let sum = world.store.head(part.clone()).await.unwrap().part_checksum.unwrap();
+        assert_eq!(sum, crate::ChecksumValue::compute(sum.algorithm(), body));
         assert_eq!(world.read(part).await.unwrap(), *body);
     }
     let attributes = AttributesRequest {

@@ -3,8 +3,8 @@
 use super::dice::seeds;
 use crate::world::{World, bytes, key};
 use crate::{
-    CompleteRequest, DeleteRequest, ETagMatch, Error, PutRequest, VersionSelector, Versioning,
-    WriteConditions,
+    CompleteRequest, DeleteConditions, DeleteRequest, ETagMatch, Error, PutRequest, VersionSelector,
+    Versioning, WriteConditions,
 };
 use std::sync::Arc;
 
@@ -60,6 +60,8 @@ async fn of_racing_swaps_deletes_and_completions_exactly_one_wins() {
                     }
                     1 => {
                         let version = VersionSelector::Latest;
+                        let conditions =
+                            DeleteConditions { if_match: conditions.if_match, ..DeleteConditions::default() };
                         let request = DeleteRequest { bucket: name, key: key("k"), version, conditions };
                         world.store.delete(request).await.map(|_| ())
                     }

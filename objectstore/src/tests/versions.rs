@@ -2,9 +2,11 @@
 
 use crate::world::{World, key};
 use crate::{
-    DeleteRequest, Error, GetRequest, VersionName, VersionSelector, Versioning, VersionsRequest,
-    WriteConditions,
+    DeleteConditions, DeleteRequest, Error, GetRequest, VersionName, VersionSelector, Versioning,
+    VersionsRequest,
 };
+use engine::clock::Timestamp;
+use engine::unit::ByteCount;
 
 async fn listed(world: &World, name: &crate::BucketName) -> Vec<String> {
     let page = world.store.list_versions(VersionsRequest::new(name.clone())).await.unwrap();
@@ -91,19 +93,59 @@ async fn deletes_are_repeatable_and_conditional() {
         bucket: name.clone(),
         key: key("k"),
         version: VersionSelector::Latest,
-        conditions: WriteConditions {
+        conditions: DeleteConditions {
             if_match: Some(crate::ETagMatch::OneOf(vec![etag])),
-            if_none_match: None,
+            ..DeleteConditions::default()
         },
     };
     let other = crate::ETag::of_body([9; 16]);
     let results = world.store.delete_many(vec![delete(other), delete(put.etag), delete(put.etag)]).await;
     assert!(matches!(results[0], Err(Error::PreconditionFailed { .. })));
     assert!(results[1].is_ok() != results[2].is_ok(), "one of two deletes finds the tag");
+    assert!(results[1..].iter().any(|result| matches!(result, Err(Error::NoSuchKey { marker: None }))));
     assert!(matches!(
         world.store.head(GetRequest::new(name.clone(), key("k"))).await,
         Err(Error::NoSuchKey { .. })
     ));
+}
+
+#[tokio::test]
+async fn deletes_compare_time_and_size_of_what_is_there() {
+    for versioning in [Versioning::Off, Versioning::Enabled] {
+        let world = World::new(14).await;
+        let name = world.create("del-if", versioning).await;
+        let delete = |if_modified_at, if_size: Option<u64>, version| {
+            let conditions =
+                DeleteConditions { if_match: None, if_modified_at, if_size: if_size.map(ByteCount::new) };
+            let request = DeleteRequest { bucket: name.clone(), key: key("k"), version, conditions };
+            world.store.delete(request)
+        };
+        let latest = VersionSelector::Latest;
+        let never = Some(Timestamp::from_millis(1));
+        if versioning == Versioning::Off {
+            delete(never, Some(7), latest).await.unwrap();
+        }
+        let put = world.put(&name, "k", "four").await;
+        let info = world.store.head(GetRequest::new(name.clone(), key("k"))).await.unwrap().info;
+        // HTTP dates have whole seconds.
+        let seen = Some(Timestamp::from_millis(info.modified.as_secs() * 1000));
+        let version = put.version.map_or(latest, VersionSelector::from);
+        for (time, size) in [(never, None), (None, Some(3)), (seen, Some(3)), (never, Some(4))] {
+            for of in [latest, version] {
+                let refused = delete(time, size, of).await;
+                assert!(matches!(refused, Err(Error::PreconditionFailed { .. })), "{time:?} {size:?}");
+            }
+        }
+        let outcome = delete(seen, Some(4), latest).await.unwrap();
+        assert_eq!(outcome.marker, versioning == Versioning::Enabled);
+        if versioning == Versioning::Enabled {
+            // A marker has neither.
+            assert!(matches!(delete(None, Some(0), latest).await, Err(Error::PreconditionFailed { .. })));
+            delete(seen, Some(4), version).await.unwrap();
+        }
+        // What is gone needs neither.
+        delete(never, Some(7), version).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -24,9 +24,15 @@ pub(crate) fn parse_http(text: &str) -> Option<Timestamp> {
     i64::try_from(since.as_millis()).ok().map(Timestamp::from_millis)
 }
 
+/// A date in either form, as a condition of a delete may name it.
+pub(crate) fn parse(text: &str) -> Option<Timestamp> {
+    let iso = || text.trim().parse::<jiff::Timestamp>().ok();
+    parse_http(text).or_else(|| iso().map(|at| Timestamp::from_millis(at.as_millisecond())))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{http, iso, parse_http};
+    use super::{http, iso, parse, parse_http};
     use engine::clock::Timestamp;
 
     #[test]
@@ -39,5 +45,7 @@ mod tests {
             Some(Timestamp::from_millis(1_255_369_830_000))
         );
         assert_eq!(parse_http("yesterday"), None);
+        let whole = Some(Timestamp::from_millis(1_255_369_830_000));
+        assert_eq!((parse(&http(time)), parse(&iso(time)), parse("yesterday")), (whole, whole, None));
     }
 }

@@ -93,6 +93,9 @@ const KNOWN: &[&str] = &[
     "x-amz-website-redirect-location",
 ];
 
+/// Headers that a DELETE may carry besides.
+const KNOWN_OF_DELETE: &[&str] = &["x-amz-if-match-last-modified-time", "x-amz-if-match-size"];
+
 /// Headers whose function is not there, whatever the method.
 const REFUSED_PREFIXES: &[&str] =
     &["x-amz-server-side-encryption-customer-", "x-amz-copy-source-server-side-encryption-customer-"];
@@ -108,7 +111,9 @@ pub(crate) fn check_headers(head: &request::Parts, account: AccountId) -> Result
             return Err(S3Error::new(Code::AccessControlListNotSupported));
         }
         let free = name.starts_with("x-amz-meta-") || name.starts_with("x-amz-checksum-");
-        if !reads && !free && !KNOWN.contains(&name) {
+        let known =
+            KNOWN.contains(&name) || (head.method == Method::DELETE && KNOWN_OF_DELETE.contains(&name));
+        if !reads && !free && !known {
             return Err(S3Error::unsupported_header(name));
         }
     }
@@ -192,6 +197,8 @@ mod tests {
         ] {
             assert_eq!(refused("PUT", &[headers]), code, "{headers:?}");
         }
+        assert_eq!(refused("DELETE", &[("x-amz-if-match-size", "1")]), "");
+        assert_eq!(refused("PUT", &[("x-amz-if-match-size", "1")]), "NotImplemented");
         assert_eq!(refused("GET", &[("x-amz-invented-tomorrow", "1")]), "");
         assert_eq!(refused("GET", &[("x-amz-server-side-encryption-customer-key", "1")]), "NotImplemented");
     }

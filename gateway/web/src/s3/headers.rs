@@ -3,16 +3,18 @@
 use super::code::Code;
 use super::date;
 use super::error::S3Error;
+use super::mime_word;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use engine::unit::ByteCount;
 use http::HeaderMap;
 use http::header::{
     CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES,
     HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE,
 };
 use objectstore::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETagMatch, Metadata, RangeSpec, ReadConditions,
-    StorageClass, SystemMetadata, UserMetadata, WriteConditions,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, DeleteConditions, ETagMatch, Metadata, RangeSpec,
+    ReadConditions, StorageClass, SystemMetadata, UserMetadata, WriteConditions,
 };
 
 const USER_PREFIX: &str = "x-amz-meta-";
@@ -42,7 +44,7 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
     let mut user = UserMetadata::new();
     for name in headers.keys() {
         if let Some(short) = name.as_str().strip_prefix(USER_PREFIX).filter(|short| !short.is_empty()) {
-            user.insert(short.to_owned(), text(headers, name)?.unwrap_or_default().to_owned());
+            user.insert(short.to_owned(), mime_word::decode(text(headers, name)?.unwrap_or_default()));
         }
     }
     Ok(Metadata { system, user })
@@ -50,12 +52,13 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
 
 /// The transfer's own encoding is not the object's.
 fn without_aws_chunked(value: &str) -> Option<String> {
-    let kept: Vec<&str> = value
-        .split(',')
-        .map(str::trim)
-        .filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"))
-        .collect();
-    Some(kept.join(",")).filter(|kept| !kept.is_empty())
+    let own = |coding: &str| coding.eq_ignore_ascii_case("aws-chunked");
+    let codings = || value.split(',').map(str::trim);
+    if !codings().any(own) {
+        return Some(value.to_owned()).filter(|value| !value.is_empty());
+    }
+    let kept: Vec<&str> = codings().filter(|coding| !own(coding)).collect();
+    Some(kept.join(", ")).filter(|kept| !kept.is_empty())
 }
 
 /// The class asked for. The archive classes need a vault, which is not there: they are refused, not pretended.
@@ -111,6 +114,29 @@ pub(crate) fn write_conditions(headers: &HeaderMap) -> Result<WriteConditions, S
         if_match: if_match.map(ETagMatch::parse),
         if_none_match: if_none_match.map(ETagMatch::parse),
     })
+}
+
+/// Conditions of a DELETE. One that can't be read is refused, not left out: it guards what would be gone.
+pub(crate) fn delete_conditions(headers: &HeaderMap) -> Result<DeleteConditions, S3Error> {
+    const TIME: &str = "x-amz-if-match-last-modified-time";
+    const SIZE: &str = "x-amz-if-match-size";
+    if text(headers, IF_NONE_MATCH)?.is_some() {
+        return Err(S3Error::unsupported_header("If-None-Match"));
+    }
+    let refused = |name, value| S3Error::argument(name, value, "The condition's value can not be read");
+    let time = text(headers, TIME)?.map(|value| date::parse(value).ok_or_else(|| refused(TIME, value)));
+    let size = text(headers, SIZE)?.map(|value| size(value).ok_or_else(|| refused(SIZE, value)));
+    Ok(DeleteConditions {
+        if_match: text(headers, IF_MATCH)?.map(ETagMatch::parse),
+        if_modified_at: time.transpose()?,
+        if_size: size.transpose()?,
+    })
+}
+
+/// A size in bytes: digits only.
+pub(crate) fn size(text: &str) -> Option<ByteCount> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).map(ByteCount::new)
 }
 
 /// The Range header. One that is not of the form `bytes=…` with one range is as good as none (RFC 9110, and S3).

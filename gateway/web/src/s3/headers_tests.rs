@@ -1,8 +1,10 @@
 //! What the headers of a request say, and what is refused.
 
 use super::{
-    announced_checksum, content_md5, copy_source_range, metadata, range, storage_class, write_conditions,
+    announced_checksum, content_md5, copy_source_range, delete_conditions, metadata, range, storage_class,
+    write_conditions,
 };
+use engine::unit::ByteCount;
 use http::HeaderMap;
 use objectstore::{ChecksumAlgorithm, RangeSpec};
 
@@ -45,6 +47,12 @@ fn metadata_keeps_what_is_the_objects_and_drops_what_is_the_transfers() {
     assert_eq!(read.user.len(), 1);
     let alone = metadata(&headers(&[("content-encoding", "aws-chunked")])).unwrap();
     assert_eq!(alone.system.content_encoding, None);
+    for (sent, stored) in
+        [("deflate, gzip", "deflate, gzip"), ("br,gzip", "br,gzip"), ("br,AWS-Chunked,gzip", "br, gzip")]
+    {
+        let read = metadata(&headers(&[("content-encoding", sent)])).unwrap();
+        assert_eq!(read.system.content_encoding.as_deref(), Some(stored));
+    }
 }
 
 #[test]
@@ -77,4 +85,11 @@ fn what_is_not_understood_is_refused() {
     let conditions = |pairs| write_conditions(&headers(pairs)).map_err(|error| error.code());
     assert!(conditions(&[("if-none-match", "*")]).unwrap().if_none_match.is_some());
     assert_eq!(conditions(&[("if-none-match", "*"), ("if-match", "*")]), Err("NotImplemented"));
+    let delete = |name, value| delete_conditions(&headers(&[(name, value)])).map_err(|error| error.code());
+    assert_eq!(delete("x-amz-if-match-size", "7").unwrap().if_size.map(ByteCount::get), Some(7));
+    for bad in ["", "+7", "x", "99999999999999999999"] {
+        assert_eq!(delete("x-amz-if-match-size", bad), Err("InvalidArgument"), "{bad}");
+    }
+    assert_eq!(delete("x-amz-if-match-last-modified-time", "yesterday"), Err("InvalidArgument"));
+    assert_eq!(delete("if-none-match", "*"), Err("NotImplemented"));
 }

@@ -16,6 +16,7 @@ mod date;
 mod error;
 mod guard;
 mod headers;
+mod mime_word;
 mod operation;
 mod ops;
 mod query;

@@ -6,11 +6,11 @@ use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::headers;
+use crate::s3::{date, headers};
 use crate::xml::{Element, XmlWriter};
 use http::StatusCode;
 use objectstore::{
-    BucketName, DeleteOutcome, DeleteRequest, ETagMatch, ObjectKey, VersionSelector, WriteConditions,
+    BucketName, DeleteConditions, DeleteOutcome, DeleteRequest, ETagMatch, ObjectKey, VersionSelector,
 };
 
 /// Objects of one request.
@@ -18,15 +18,11 @@ const OBJECTS_MAX: usize = 1000;
 
 /// `DeleteObject`.
 pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
-    let conditions = headers::write_conditions(&call.head.headers)?;
-    if conditions.if_none_match.is_some() {
-        return Err(S3Error::unsupported_header("If-None-Match"));
-    }
     let request = DeleteRequest {
         bucket: call.target.bucket()?,
         key: call.target.key()?,
         version: version(call)?,
-        conditions,
+        conditions: headers::delete_conditions(&call.head.headers)?,
     };
     let outcome = call.state.store.delete(request).await?;
     let mut answer = empty(StatusCode::NO_CONTENT);
@@ -41,7 +37,7 @@ pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
 struct Named {
     key: String,
     version: Option<String>,
-    etag: Option<String>,
+    conditions: DeleteConditions,
 }
 
 /// `DeleteObjects`.
@@ -85,22 +81,28 @@ fn parse_delete(root: &Element) -> Result<(Vec<Named>, bool), S3Error> {
     let mut named = Vec::new();
     for object in root.children().iter().filter(|child| child.name() == "Object") {
         object.only(&["Key", "VersionId", "ETag", "LastModifiedTime", "Size"])?;
-        for unsupported in ["LastModifiedTime", "Size"] {
-            if object.child(unsupported)?.is_some() {
-                return Err(S3Error::new(Code::NotImplemented).field("Element", unsupported));
-            }
-        }
         let key = object.child("Key")?.ok_or_else(|| S3Error::new(Code::MalformedXML))?.leaf()?;
         named.push(Named {
             key: key.to_owned(),
             version: object.child_text("VersionId")?.filter(|text| !text.is_empty()).map(str::to_owned),
-            etag: object.child_text("ETag")?.map(str::to_owned),
+            conditions: parse_conditions(object)?,
         });
     }
     if named.is_empty() || named.len() > OBJECTS_MAX {
         return Err(S3Error::new(Code::MalformedXML));
     }
     Ok((named, quiet))
+}
+
+fn parse_conditions(object: &Element) -> Result<DeleteConditions, S3Error> {
+    let malformed = || S3Error::new(Code::MalformedXML);
+    let time = object.child_text("LastModifiedTime")?.map(|text| date::parse(text).ok_or_else(malformed));
+    let size = object.child_text("Size")?.map(|text| headers::size(text.trim()).ok_or_else(malformed));
+    Ok(DeleteConditions {
+        if_match: object.child_text("ETag")?.map(ETagMatch::parse),
+        if_modified_at: time.transpose()?,
+        if_size: size.transpose()?,
+    })
 }
 
 fn parse_object(object: &Named, bucket: &BucketName) -> Result<DeleteRequest, S3Error> {
@@ -111,10 +113,7 @@ fn parse_object(object: &Named, bucket: &BucketName) -> Result<DeleteRequest, S3
             None => VersionSelector::Latest,
             Some(text) => parse_version(text).map_err(|_| S3Error::new(Code::NoSuchVersion))?.into(),
         },
-        conditions: WriteConditions {
-            if_match: object.etag.as_deref().map(ETagMatch::parse),
-            ..WriteConditions::default()
-        },
+        conditions: object.conditions.clone(),
     })
 }
 
@@ -161,6 +160,15 @@ mod tests {
         )
         .unwrap();
         assert!(quiet && named[0].key == " a " && named[0].version.as_deref() == Some("null"));
+        let (named, _) = parse(
+            "<Delete><Object><Key>k</Key><ETag>*</ETag><Size>7</Size><LastModifiedTime>Mon, 12 Oct 2009 17:50:30 \
+             GMT</LastModifiedTime></Object></Delete>",
+        )
+        .unwrap();
+        let conditions = &named[0].conditions;
+        assert_eq!(conditions.if_match, Some(objectstore::ETagMatch::Any));
+        assert_eq!(conditions.if_size.map(engine::unit::ByteCount::get), Some(7));
+        assert_eq!(conditions.if_modified_at.map(|at| at.as_secs()), Some(1_255_369_830));
         let many = format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(1001));
         for (bad, code) in [
             ("<Delete/>", "MalformedXML"),
@@ -168,7 +176,11 @@ mod tests {
             ("<Delete><Object/></Delete>", "MalformedXML"),
             ("<Delete><Object><Key>k</Key></Object><Quiet>maybe</Quiet></Delete>", "MalformedXML"),
             ("<Delete><Object><Key>k</Key><Key>l</Key></Object></Delete>", "MalformedXML"),
-            ("<Delete><Object><Key>k</Key><Size>1</Size></Object></Delete>", "NotImplemented"),
+            ("<Delete><Object><Key>k</Key><Size>-1</Size></Object></Delete>", "MalformedXML"),
+            (
+                "<Delete><Object><Key>k</Key><LastModifiedTime>x</LastModifiedTime></Object></Delete>",
+                "MalformedXML",
+            ),
             (&many, "MalformedXML"),
         ] {
             assert_eq!(parse(bad).err(), Some(code), "{}", &bad[..bad.len().min(80)]);

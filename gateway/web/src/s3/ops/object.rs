@@ -5,7 +5,7 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set, set_amz, stream, xml};
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::{date, headers};
+use crate::s3::{date, headers, mime_word};
 use crate::xml::XmlWriter;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
@@ -86,15 +86,16 @@ fn answer_head(call: &Call, outcome: &GetOutcome, part: Option<PartNumber>) -> R
     set_system(&mut head, &info.metadata.system);
     for (name, value) in &info.metadata.user {
         if let Ok(name) = HeaderName::try_from(format!("x-amz-meta-{name}")) {
-            set(&mut head, name, value);
+            set(&mut head, name, &mime_word::encode(value));
         }
     }
     if let Some(range) = outcome.range {
         set(&mut head, CONTENT_RANGE, &format!("bytes {}-{}/{}", range.first, range.last, info.size.get()));
-    } else if headers::text(&call.head.headers, "x-amz-checksum-mode")?
+    }
+    if headers::text(&call.head.headers, "x-amz-checksum-mode")?
         .is_some_and(|mode| mode.eq_ignore_ascii_case("ENABLED"))
     {
-        set_checksum(&mut head, info.checksum.as_ref());
+        set_own_checksum(&mut head, outcome, part.is_some());
     }
     if part.is_some() && info.parts > 0 {
         set_amz(&mut head, "x-amz-mp-parts-count", &info.parts.to_string());
@@ -107,6 +108,21 @@ fn answer_head(call: &Call, outcome: &GetOutcome, part: Option<PartNumber>) -> R
         }
     }
     Ok(head)
+}
+
+/// The checksum of what was asked for: the object's, or its part's. Any other range has none.
+fn set_own_checksum(head: &mut HeaderMap, outcome: &GetOutcome, of_part: bool) {
+    let info = &outcome.info;
+    if !of_part || info.parts == 0 {
+        if of_part || outcome.range.is_none() {
+            set_checksum(head, info.checksum.as_ref());
+        }
+    } else if let Some(value) = outcome.part_checksum {
+        set(head, headers::checksum_header(value.algorithm()), &value.to_string());
+        if let Some(whole) = &info.checksum {
+            set_amz(head, "x-amz-checksum-type", whole.kind.as_str());
+        }
+    }
 }
 
 fn set_info(head: &mut HeaderMap, info: &ObjectInfo) {

@@ -1,0 +1,108 @@
+//! Details of S3's answers that clients look at: conditions of deletes, checksums of parts, metadata beyond ASCII.
+
+use crate::world::{Answer, Client, World};
+
+async fn call(
+    world: &World,
+    client: &mut Client,
+    request: (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    client.send(&world.signed(request.0, request.1, headers, body)).await;
+    if request.0 == "HEAD" { client.answer_to_head().await.unwrap() } else { client.answer().await.unwrap() }
+}
+
+#[tokio::test]
+async fn a_delete_is_refused_where_its_conditions_do_not_hold() {
+    const SIZE: &str = "x-amz-if-match-size";
+    const TIME: &str = "x-amz-if-match-last-modified-time";
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let missing = call(&world, &mut client, ("DELETE", "/bucket/k"), &[("if-match", "*")], b"").await;
+    assert_eq!((missing.status, missing.code()), (404, "NoSuchKey"));
+    let unneeded = call(&world, &mut client, ("DELETE", "/bucket/k"), &[(SIZE, "9")], b"").await;
+    assert_eq!(unneeded.status, 204);
+    call(&world, &mut client, ("PUT", "/bucket/k"), &[], b"hello").await;
+    let head = call(&world, &mut client, ("HEAD", "/bucket/k"), &[], b"").await;
+    let modified = head.header("last-modified").unwrap().to_owned();
+    for headers in [
+        [("if-match", "nonsense"), (SIZE, "5")],
+        [("if-match", "*"), (SIZE, "4")],
+        [(TIME, "Thu, 01 Jan 2015 00:00:00 GMT"), (SIZE, "5")],
+    ] {
+        let refused = call(&world, &mut client, ("DELETE", "/bucket/k"), &headers, b"").await;
+        assert_eq!((refused.status, refused.code()), (412, "PreconditionFailed"), "{headers:?}");
+    }
+    let unread = call(&world, &mut client, ("DELETE", "/bucket/k"), &[(TIME, "soon")], b"").await;
+    assert_eq!((unread.status, unread.code()), (400, "InvalidArgument"));
+    let all = [("if-match", "*"), (SIZE, "5"), (TIME, modified.as_str())];
+    assert_eq!(call(&world, &mut client, ("DELETE", "/bucket/k"), &all, b"").await.status, 204);
+    assert_eq!(call(&world, &mut client, ("HEAD", "/bucket/k"), &[], b"").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_part_is_answered_with_its_own_checksum() {
+    const MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
+    const CRC: &str = "x-amz-checksum-crc32";
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let asked = [("x-amz-checksum-algorithm", "CRC32"), ("x-amz-checksum-type", "COMPOSITE")];
+    let begun = call(&world, &mut client, ("POST", "/bucket/k?uploads="), &asked, b"").await;
+    let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let mut parts = String::new();
+    // CRC-32 of "a" and of "b".
+    for (number, body, sum) in [(1, b"a", "6Le+Qw=="), (2, b"b", "cb7v+Q==")] {
+        let path = format!("/bucket/k?partNumber={number}&uploadId={id}");
+        if number == 1 {
+            // Only a last part may be this small, so the object has one part.
+            let put = call(&world, &mut client, ("PUT", &path), &[(CRC, sum)], body).await;
+            let etag = put.header("etag").unwrap().trim_matches('"').to_owned();
+            parts = format!(
+                "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><ChecksumCRC32>{sum}</ChecksumCRC32></Part>"
+            );
+        } else {
+            let refused = call(&world, &mut client, ("PUT", &path), &[(CRC, "6Le+Qw==")], body).await;
+            assert_eq!((refused.status, refused.code()), (400, "BadDigest"));
+        }
+    }
+    let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    let path = format!("/bucket/k?uploadId={id}");
+    let done = call(&world, &mut client, ("POST", &path), &[], document.as_bytes()).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    for method in ["GET", "HEAD"] {
+        let part = call(&world, &mut client, (method, "/bucket/k?partNumber=1"), &[MODE], b"").await;
+        assert_eq!((part.status, part.header(CRC)), (206, Some("6Le+Qw==")));
+        assert_eq!(part.header("x-amz-checksum-type"), Some("COMPOSITE"));
+        let whole = call(&world, &mut client, (method, "/bucket/k"), &[MODE], b"").await;
+        assert!(whole.header(CRC).is_some_and(|sum| sum.ends_with("-1")), "{whole:?}");
+        let range = call(&world, &mut client, (method, "/bucket/k"), &[MODE, ("range", "bytes=0-0")], b"");
+        assert_eq!(range.await.header(CRC), None);
+        let unasked = call(&world, &mut client, (method, "/bucket/k?partNumber=1"), &[], b"").await;
+        assert_eq!(unasked.header(CRC), None);
+    }
+}
+
+#[tokio::test]
+async fn metadata_beyond_ascii_is_answered_as_an_encoded_word() {
+    const NAME: &str = "x-amz-meta-city";
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    call(&world, &mut client, ("PUT", "/bucket/k"), &[(NAME, "=?utf-8?q?Z=C3=BCrich_=28ZH=29?=")], b"x")
+        .await;
+    let head = call(&world, &mut client, ("HEAD", "/bucket/k"), &[], b"").await;
+    let answered = head.header(NAME).unwrap().to_owned();
+    assert_eq!(answered, "=?UTF-8?B?WsO8cmljaCAoWkgp?=");
+    // What was answered, sent again, means the same.
+    call(&world, &mut client, ("PUT", "/bucket/l"), &[(NAME, &answered)], b"x").await;
+    let again = call(&world, &mut client, ("HEAD", "/bucket/l"), &[], b"").await;
+    assert_eq!(again.header(NAME), Some(answered.as_str()));
+    // A word cannot smuggle a header.
+    call(&world, &mut client, ("PUT", "/bucket/m"), &[(NAME, "=?UTF-8?Q?a=0D=0Aevil:_1?=")], b"x").await;
+    let smuggled = call(&world, &mut client, ("HEAD", "/bucket/m"), &[], b"").await;
+    assert_eq!(smuggled.header("evil"), None);
+    assert_eq!(smuggled.header(NAME), Some("=?UTF-8?B?YQ0KZXZpbDogMQ==?="));
+}
