@@ -62,7 +62,13 @@ impl Admin {
         if answer.status().is_success() {
             return Ok(body);
         }
-        let text = String::from_utf8_lossy(&body[..body.len().min(1000)]).trim().to_owned();
+        // Its own words, where it has answered in its own form.
+        let told = serde_json::from_slice::<serde_json::Value>(&body).ok();
+        let told = told.as_ref().and_then(|told| told.get("error")?.as_str());
+        let text = told.map_or_else(
+            || String::from_utf8_lossy(&body[..body.len().min(1000)]).trim().to_owned(),
+            str::to_owned,
+        );
         Err(service_error_of(OPERATION, answer.status().as_u16(), text))
     }
 }

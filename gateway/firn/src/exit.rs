@@ -146,6 +146,14 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
                 "RequestTimeTooSkewed" => {
                     Some("the clocks of this host and the server differ by more than 15 minutes: set them".to_owned())
                 }
+                "NoSuchBucket" => Some("see which there are: firn ls; make one: firn mb s3://NAME".to_owned()),
+                "NoSuchKey" => Some("see what is there: firn ls s3://BUCKET/PREFIX".to_owned()),
+                "BucketNotEmpty" => {
+                    Some("see what is in it: firn ls --versions s3://NAME; remove all of it: firn rb --force s3://NAME".to_owned())
+                }
+                "InvalidBucketName" => {
+                    Some("3 to 63 of a-z, 0-9, - and ., beginning and ending with a letter or digit".to_owned())
+                }
                 "InvalidObjectState" => Some("the object is archived: ask for a restore first".to_owned()),
                 _ => None,
             },

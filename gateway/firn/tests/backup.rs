@@ -162,3 +162,26 @@ fn a_target_inside_the_data_directory_is_refused() {
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.err.contains("would be lost with it"), "{refused:?}");
 }
+
+#[test]
+fn a_new_appliance_leaves_the_pool_of_a_lost_one_alone() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let target = elsewhere.path().join("backup");
+    let target = target.to_str().unwrap();
+    let disks = Disks::new(target, "");
+    let appliance = disks.start_with_key();
+    appliance.ok(&["mb", "s3://drill"]);
+    assert!(put(&appliance, disks.root.path(), 1));
+    shipped(&appliance);
+    appliance.kill();
+    fs::remove_dir_all(disks.path("system")).unwrap();
+    let (dir, config) = (disks.path("system"), disks.path("firn.toml"));
+    let (dir, config) = (dir.to_str().unwrap(), config.to_str().unwrap());
+    let refused =
+        run(&["server", dir, "--config", config, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert_eq!(refused.code, 8, "{refused:?}");
+    assert!(refused.err.contains("firn recover"), "{refused:?}");
+    assert_eq!(disks.recover(target, &[]).code, 0);
+    let got = disks.start("system").command(&["cat", "s3://drill/1"]).output().unwrap();
+    assert!(got.status.success() && got.stdout == body(1), "its bodies are as they were");
+}

@@ -17,13 +17,38 @@ pub(crate) struct Banner<'a> {
     pub(crate) account: String,
     pub(crate) free: Option<ByteCount>,
     pub(crate) debug_day: Option<Duration>,
-    /// Access key and secret, when they are new and may be shown.
-    pub(crate) new_key: Option<(&'a str, &'a str)>,
-    /// The recovery key's secret half, when it is new and may be shown.
-    pub(crate) recovery_key: Option<String>,
     /// Where backups go, when they do.
     pub(crate) backup: Option<String>,
     pub(crate) insecure: bool,
+}
+
+/// What is shown once. It goes before the banner, as soon as it is made: a start that fails later (a port is taken) must not
+/// swallow it.
+#[derive(Debug)]
+pub(crate) struct Secrets<'a> {
+    pub(crate) dir: &'a Path,
+    /// Access key and secret, when they are new.
+    pub(crate) access: Option<(&'a str, &'a str)>,
+    /// The recovery key's secret half, when it is new.
+    pub(crate) recovery: Option<String>,
+}
+
+impl Secrets<'_> {
+    /// The text; empty when nothing is new.
+    pub(crate) fn render(&self) -> String {
+        let mut text = String::new();
+        if let Some((key, secret)) = self.access {
+            let dir = quote_sh(&self.dir.display().to_string());
+            text.extend([format!(
+                "new access key, shown this once (it stands in {dir}/credentials):\n  {key}  {secret}\n"
+            )]);
+        }
+        if let Some(key) = &self.recovery {
+            text += "recovery key, shown this once and kept nowhere here: write it down, backups open with it alone\n";
+            text.extend([format!("  {key}\n")]);
+        }
+        text
+    }
 }
 
 impl Banner<'_> {
@@ -64,14 +89,6 @@ impl Banner<'_> {
                 "  WARNING  rehearsal: a calendar day lasts {day} here; keep nothing that matters"
             )?;
         }
-        if let Some((key, secret)) = self.new_key {
-            writeln!(out, "  new access key, shown this once (it stands in {dir}/credentials):")?;
-            writeln!(out, "    {key}  {secret}")?;
-        }
-        if let Some(key) = &self.recovery_key {
-            writeln!(out, "  recovery key, shown this once and kept nowhere here: write it down")?;
-            writeln!(out, "    {key}")?;
-        }
         writeln!(out, "  next")?;
         writeln!(out, "    eval \"$(firn env {dir})\"")?;
         writeln!(out, "    firn mb s3://first")?;
@@ -81,7 +98,7 @@ impl Banner<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Banner;
+    use super::{Banner, Secrets};
     use engine::unit::ByteCount;
     use std::path::Path;
     use std::time::Duration;
@@ -95,8 +112,6 @@ mod tests {
             account: "123456789012".to_owned(),
             free: Some(ByteCount::gib(79)),
             debug_day: None,
-            new_key: None,
-            recovery_key: None,
             backup: None,
             insecure: false,
         }
@@ -111,12 +126,15 @@ mod tests {
     fn warnings_and_new_keys_stand_out() {
         let loud = Banner {
             debug_day: Some(Duration::from_secs(10)),
-            new_key: Some(("AKIAEXAMPLE", "secret")),
-            recovery_key: Some("AGE-SECRET-KEY-1EXAMPLE".to_owned()),
             backup: Some("directory /mnt/backup".to_owned()),
             insecure: true,
             ..banner()
         };
-        insta::assert_snapshot!(loud.render());
+        let secrets = Secrets {
+            dir: Path::new("/srv/firn data"),
+            access: Some(("AKIAEXAMPLE", "secret")),
+            recovery: Some("AGE-SECRET-KEY-1EXAMPLE".to_owned()),
+        };
+        insta::assert_snapshot!(secrets.render() + &loud.render());
     }
 }

@@ -6,6 +6,7 @@
 use super::home::{CATALOG, Home};
 use crate::backup::{ATTACHED, recipient};
 use crate::config::Config;
+use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions};
@@ -17,6 +18,7 @@ use engine::fault::Faults;
 use engine::worker::Registry;
 use objectstore::{ObjectStore, Parts};
 use security::keys::KeyTable;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,13 +50,13 @@ impl Appliance {
         let mut options = Options::new(clock.clone(), entropy.clone(), faults.clone());
         options.cache_bytes = usize::try_from(config.cache.get())?;
         let catalog_dir = home.dir.join(CATALOG);
+        let pool_dir = config.pool_dir.clone().unwrap_or_else(|| home.dir.join("pools/local"));
         let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
             .await?
             .context("open the catalog")?;
         let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
             .await
             .context("open the key table")?;
-        let pool_dir = config.pool_dir.clone().unwrap_or_else(|| home.dir.join("pools/local"));
         let mut options =
             OpenOptions::new(pool_dir, catalog.clone(), clock.clone(), entropy.clone(), faults.clone());
         options.segment_bytes = config.segment;
@@ -114,6 +116,34 @@ impl Appliance {
             tracing::error!(%error, "failed to close the catalog");
         }
     }
+}
+
+/// A new appliance knows none of the bodies in a pool and would recycle them all: those of one that is to be recovered, above
+/// all.
+pub(super) fn refuse_pool_of_another(dir: &Path, config: &Config) -> anyhow::Result<()> {
+    let Some(pool) = config.pool_dir.as_ref() else { return Ok(()) };
+    if dir.join(CATALOG).try_exists()? {
+        return Ok(());
+    }
+    let entries = match std::fs::read_dir(pool) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(anyhow::Error::from(error).context(format!("read {}", pool.display()))),
+    };
+    for entry in entries {
+        if entry?.path().extension().is_some_and(|extension| extension == "seg") {
+            return Err(Failure::new(
+                Exit::Conflict,
+                format!(
+                    "start a new appliance on the pool {}: it holds the bodies of another",
+                    pool.display()
+                ),
+            )
+            .hint("bring that one back first (firn recover), or name an empty directory as pool.directory")
+            .into());
+        }
+    }
+    Ok(())
 }
 
 /// The backup, when one is configured and there is a key to seal it to.

@@ -4,10 +4,10 @@
 //! `http.drain`; then the workers' ticks end and the catalog closes. A second signal ends the process at once, which
 //! loses nothing that was acknowledged: neither does SIGKILL.
 
-use super::banner::Banner;
+use super::banner::{Banner, Secrets};
 use super::home::{Home, Wish};
 use super::logging;
-use super::open::Appliance;
+use super::open::{Appliance, refuse_pool_of_another};
 use super::status::Facts;
 use crate::cli::Server as Args;
 use crate::config::{self, Config, Overrides};
@@ -43,11 +43,16 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let shows_secrets =
         logging::for_people(&config.log) && !args.no_secret && std::io::stderr().is_terminal();
     let wish = Wish { region: config.region.clone(), debug_day: args.debug_day, shows_secrets };
+    // Before anything is made in the directory: a recovery needs it empty.
+    refuse_pool_of_another(&args.dir, &config)?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
+    if shows_secrets {
+        show_secrets(&home);
+    }
     // Signals are caught from here on: an interrupted start ends as an interrupted run does.
     let stop = Stop::listen()?;
     let appliance = Arc::new(Appliance::open(home, &config, clock, entropy).await?);
-    let served = serve(&appliance, &config, args, stop).await;
+    let served = serve(&appliance, &config, stop).await;
     appliance.home.retract(HTTP_ADDR);
     appliance.home.retract(ADMIN_ADDR);
     appliance.close().await;
@@ -56,7 +61,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-async fn serve(appliance: &Arc<Appliance>, config: &Config, args: &Args, stop: Stop) -> anyhow::Result<()> {
+async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyhow::Result<()> {
     let facts = Facts::new(appliance.clone());
     let home = &appliance.home;
     let state = State::new(web::Parts {
@@ -86,16 +91,27 @@ async fn serve(appliance: &Arc<Appliance>, config: &Config, args: &Args, stop: S
     facts.opened(http, admin);
     home.announce(HTTP_ADDR, http)?;
     home.announce(ADMIN_ADDR, admin)?;
-    say_hello(appliance, config, args, (http, admin));
+    say_hello(appliance, config, (http, admin));
     notify(&[sd_notify::NotifyState::Ready]);
     server.serve(stop.first()).await;
     Ok(())
 }
 
+/// A secret belongs on a terminal or in its file, never in a log.
+fn show_secrets(home: &Home) {
+    let profile = home.credentials.profile("default").filter(|_| home.key_is_new);
+    let secrets = Secrets {
+        dir: &home.dir,
+        access: profile.map(|profile| (profile.access_key_id.as_str(), profile.credential.secret.expose())),
+        recovery: home.new_recovery_key.as_ref().map(engine::backup::RecoveryKey::reveal),
+    };
+    // Nobody may be reading stderr; the appliance runs all the same.
+    let _unheard = std::io::stderr().lock().write_all(secrets.render().as_bytes());
+}
+
 fn say_hello(
     appliance: &Appliance,
     config: &Config,
-    args: &Args,
     (http, admin): (std::net::SocketAddr, std::net::SocketAddr),
 ) {
     let home = &appliance.home;
@@ -110,9 +126,6 @@ fn say_hello(
     let free = rustix::fs::statvfs(&home.dir)
         .ok()
         .map(|stat| ByteCount::new(stat.f_bavail.saturating_mul(stat.f_frsize)));
-    // A secret belongs on a terminal or in its file, never in a log.
-    let may_show = home.key_is_new && !args.no_secret && std::io::stderr().is_terminal();
-    let profile = home.credentials.profile("default").filter(|_| may_show);
     let banner = Banner {
         dir: &home.dir,
         http,
@@ -121,8 +134,6 @@ fn say_hello(
         account: marker.account.to_string(),
         free,
         debug_day: marker.debug_day,
-        new_key: profile.map(|profile| (profile.access_key_id.as_str(), profile.credential.secret.expose())),
-        recovery_key: home.new_recovery_key.as_ref().map(engine::backup::RecoveryKey::reveal),
         backup: appliance.backup.as_ref().map(|backup| backup.status().target),
         insecure: !http.ip().is_loopback() || !admin.ip().is_loopback(),
     };

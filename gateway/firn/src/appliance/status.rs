@@ -106,7 +106,9 @@ impl Facts {
     }
 
     fn backup(&self) -> Value {
-        let Some(backup) = &self.appliance.backup else { return json!({ "on": false }) };
+        let Some(backup) = &self.appliance.backup else {
+            return json!({ "on": false, "how": "set backup.target in a --config file, then restart" });
+        };
         let status = backup.status();
         json!({
             "on": true,

@@ -33,7 +33,8 @@ impl S3Uri {
 impl FromStr for S3Uri {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let rest = text.strip_prefix("s3://").ok_or("it does not begin with s3://")?;
+        let rest =
+            text.strip_prefix("s3://").ok_or("it does not begin with s3://, as s3://BUCKET/KEY does")?;
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() {
             return Err("it names no bucket: s3://BUCKET/KEY".to_owned());
@@ -67,6 +68,9 @@ impl FromStr for Location {
             "" => Err("it is empty".to_owned()),
             "-" => Ok(Self::Stream),
             text if text.starts_with("s3://") => text.parse().map(Self::S3),
+            text if text.starts_with("s3:") => {
+                Err("it is neither s3://BUCKET/KEY nor a path; write ./s3:… for a file".to_owned())
+            }
             text => Ok(Self::Path(text.into())),
         }
     }
@@ -107,6 +111,7 @@ mod tests {
         assert_eq!("-".parse::<Location>().unwrap(), Location::Stream);
         assert_eq!("./-".parse::<Location>().unwrap(), Location::Path("./-".into()));
         "s3://".parse::<Location>().unwrap_err();
+        "s3:/b/k".parse::<Location>().unwrap_err();
         "".parse::<Location>().unwrap_err();
     }
 }

@@ -11,6 +11,7 @@ use client::Admin;
 use engine::unit::ByteCount;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 
 /// A document of the admin door.
@@ -55,7 +56,7 @@ fn scalar(name: &str, value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => printable(text),
-        Value::Number(number) if name.ends_with("bytes") => {
+        Value::Number(number) if name.ends_with("bytes") || matches!(name, "live" | "disk_available") => {
             number.as_u64().map_or_else(|| number.to_string(), |n| ByteCount::new(n).to_string())
         }
         Value::Array(_) | Value::Object(_) => "none".to_owned(),
@@ -70,7 +71,7 @@ pub(super) async fn ask(admin: &Admin, path: &str, query: &[(&str, &str)]) -> an
 
 pub(super) async fn status(session: &Session, args: &AdminDir) -> anyhow::Result<Exit> {
     let admin = session.admin(args)?;
-    session.output.print(&Document(ask(&admin, "/v1/status", &[]).await?))
+    session.output.print(&Status(ask(&admin, "/v1/status", &[]).await?))
 }
 
 pub(super) async fn where_is(session: &Session, args: &Where) -> anyhow::Result<Exit> {
@@ -80,7 +81,78 @@ pub(super) async fn where_is(session: &Session, args: &Where) -> anyhow::Result<
     if let Some(version) = &args.version_id {
         query.push(("version", version));
     }
-    session.output.print(&Document(ask(&admin, "/v1/where", &query).await?))
+    session.output.print(&Whereabouts(ask(&admin, "/v1/where", &query).await?))
+}
+
+/// Where an object lies: for people its records are one line for each segment.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Whereabouts(Value);
+
+impl Report for Whereabouts {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let mut facts = self.0.clone();
+        let places = facts.as_object_mut().and_then(|facts| facts.remove("places")).unwrap_or_default();
+        lines(&facts, 0, out)?;
+        let mut segments: BTreeMap<(String, String), (usize, u64, u64)> = BTreeMap::new();
+        for place in places.as_array().into_iter().flatten() {
+            let text = |name: &str| place[name].as_str().map(printable).unwrap_or_default();
+            let number = |name: &str| place[name].as_u64().unwrap_or_default();
+            let sum = segments.entry((text("pool"), text("segment"))).or_insert((0, 0, u64::MAX));
+            *sum = (sum.0 + 1, sum.1 + number("stored_bytes"), sum.2.min(number("offset")));
+        }
+        writeln!(out, "places")?;
+        for ((pool, segment), (records, stored, first)) in segments {
+            let stored = ByteCount::new(stored);
+            if segment.is_empty() {
+                writeln!(out, "  {pool:8} {stored}, beside its row")?;
+            } else {
+                let what = if records == 1 { "record" } else { "records" };
+                writeln!(
+                    out,
+                    "  {pool:8} segment {segment}: {stored} in {records} {what} from offset {first}"
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The order in which people read a status; what is not named here follows.
+const STATUS_FIRST: [&str; 9] =
+    ["version", "ready", "not_ready_because", "directory", "uptime_s", "doors", "disk", "pool", "backup"];
+
+/// A status, with what matters first, and workers a line each.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Status(Value);
+
+impl Report for Status {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let Value::Object(mut rest) = self.0.clone() else { return lines(&self.0, 0, out) };
+        let workers = rest.remove("workers");
+        for name in STATUS_FIRST {
+            if let Some(value) = rest.remove(name) {
+                lines(&Value::Object([(name.to_owned(), value)].into_iter().collect()), 0, out)?;
+            }
+        }
+        lines(&Value::Object(rest), 0, out)?;
+        let Some(workers) = workers.as_ref().and_then(Value::as_array) else { return Ok(()) };
+        writeln!(out, "{:24} {:>10} {:>14} {:>7}  last error", "workers", "ticks", "done", "errors")?;
+        for worker in workers {
+            let cell = |name: &str| scalar(name, &worker[name]);
+            writeln!(
+                out,
+                "  {:22} {:>10} {:>14} {:>7}  {}",
+                cell("name"),
+                cell("ticks"),
+                cell("done"),
+                cell("errors"),
+                cell("last_error")
+            )?;
+        }
+        Ok(())
+    }
 }
 
 pub(super) async fn top(session: &Session, args: &Top) -> anyhow::Result<Exit> {
@@ -93,7 +165,7 @@ pub(super) async fn top(session: &Session, args: &Top) -> anyhow::Result<Exit> {
             // Cursor home, clear to the end: no flicker.
             io::stdout().lock().write_all(b"\x1b[H\x1b[2J")?;
         }
-        session.output.item(&Document(document))?;
+        session.output.item(&Status(document))?;
         if args.once {
             return Ok(Exit::Ok);
         }
@@ -103,8 +175,37 @@ pub(super) async fn top(session: &Session, args: &Top) -> anyhow::Result<Exit> {
 
 #[cfg(test)]
 mod tests {
-    use super::Document;
-    use crate::report::render;
+    use super::{Document, Status, Whereabouts};
+    use crate::report::{Report, render};
+
+    fn people(report: &impl Report) -> String {
+        let mut text = Vec::new();
+        render(report, false, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_status_begins_with_what_matters_and_has_a_line_for_each_worker() {
+        let status = Status(serde_json::json!({
+            "account_id": "1", "ready": true, "version": "1",
+            "workers": [{ "name": "collector", "ticks": 3, "done": 2, "errors": 0, "last_error": null }],
+        }));
+        insta::assert_snapshot!(people(&status));
+    }
+
+    #[test]
+    fn an_object_is_in_so_many_records_of_each_segment() {
+        let record = |offset: u64| {
+            serde_json::json!({
+                "pool": "local", "segment": "ab", "offset": offset, "stored_bytes": 1_048_576,
+            })
+        };
+        let large = Whereabouts(serde_json::json!({ "key": "k", "places": [record(8192), record(4096)] }));
+        let inline =
+            serde_json::json!([{ "pool": "catalog", "segment": "", "offset": 0, "stored_bytes": 13 }]);
+        let small = Whereabouts(serde_json::json!({ "key": "k", "places": inline }));
+        insta::assert_snapshot!(people(&large) + &people(&small));
+    }
 
     #[test]
     fn documents_are_shown_line_by_line() {

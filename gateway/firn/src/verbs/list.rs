@@ -196,9 +196,10 @@ impl Report for Usage {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
-            "{}  {} objects  s3://{}/{}",
+            "{}  {} {}  s3://{}/{}",
             self.bytes,
             self.objects,
+            if self.objects == 1 { "object" } else { "objects" },
             self.bucket,
             printable(&self.prefix)
         )?;

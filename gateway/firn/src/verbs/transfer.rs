@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::session::Session;
 use crate::transfer::{Compare, Entry, Place, Runner, Settings, SyncPlan, one, stream_in, stream_out};
 use anyhow::Context;
-use client::{Client, ObjectRef};
+use client::{Client, ListObjects, ObjectRef};
 use std::path::{Path, PathBuf};
 
 /// S3's smallest part.
@@ -34,6 +34,9 @@ pub(super) async fn sync(session: &Session, args: Sync) -> anyhow::Result<Exit> 
     let target = place(&args.target, false)?;
     refuse_local_only(&source, &target)?;
     refuse_overlap(&source, &target)?;
+    if let (true, Location::S3(uri)) = (args.delete, &args.source) {
+        refuse_nothing(session, uri).await?;
+    }
     let compare = match (args.size_only, args.checksum) {
         (true, _) => Compare::Size,
         (_, true) => Compare::Contents,
@@ -41,6 +44,18 @@ pub(super) async fn sync(session: &Session, args: Sync) -> anyhow::Result<Exit> 
     };
     let plan = SyncPlan { source, target, compare, delete: args.delete, exclude: args.options.exclude };
     run_plan(session, plan, settings).await
+}
+
+/// A prefix that nothing begins with is a mistake, and one that would empty the target.
+async fn refuse_nothing(session: &Session, source: &S3Uri) -> anyhow::Result<()> {
+    let list = ListObjects { bucket: &source.bucket, prefix: &source.key, ..ListObjects::default() };
+    let page = session.client()?.list_objects(&list, None).await?;
+    if source.key.is_empty() || !page.objects.is_empty() || page.next.is_some() {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::NotFound, format!("find anything that begins with {source}"))
+        .hint("with --delete that would empty the target; nothing was done")
+        .into())
 }
 
 fn settings(options: &TransferOptions, if_absent: bool, move_source: bool) -> Result<Settings, Failure> {
