@@ -1,5 +1,7 @@
 //! Details of S3's answers that clients look at: conditions of deletes, checksums of parts, metadata beyond ASCII.
 
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
 use crate::world::{Answer, Client, World};
 
 async fn call(

@@ -168,7 +168,7 @@ mod tests {
         let conditions = &named[0].conditions;
         assert_eq!(conditions.if_match, Some(objectstore::ETagMatch::Any));
         assert_eq!(conditions.if_size.map(engine::unit::ByteCount::get), Some(7));
-        assert_eq!(conditions.if_modified_at.map(|at| at.as_secs()), Some(1_255_369_830));
+        assert_eq!(conditions.if_modified_at.map(engine::clock::Timestamp::as_secs), Some(1_255_369_830));
         let many = format!("<Delete>{}</Delete>", "<Object><Key>k</Key></Object>".repeat(1001));
         for (bad, code) in [
             ("<Delete/>", "MalformedXML"),
