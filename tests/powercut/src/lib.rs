@@ -14,8 +14,8 @@
 //! - `fsync` and `fdatasync` make a file's bytes and length durable, and a new file's or directory's own creation.
 //!   `fsync` of a directory makes its changes durable. `sync_file_range`, `syncfs`, `sync`, `close` and
 //!   `O_TRUNC`-then-rename make nothing durable.
-//! - Unsynced writes are dropped, kept, reordered between sectors or torn at 512-byte sectors ([`content`]).
-//! - Unsynced creations, links, renames and removals are lost by one of two disciplines ([`namespace`]).
+//! - Unsynced writes are dropped, kept, reordered between sectors or torn at 512-byte sectors (`content`).
+//! - Unsynced creations, links, renames and removals are lost by one of two disciplines (`namespace`).
 //! - Modes, owners and times are always durable; they are not what is tested here.
 //!
 //! Limits: unsynced bytes are held twice in memory; the backing directory must be on a file system with `O_TMPFILE`
