@@ -105,10 +105,16 @@ impl ObjectStore {
         let mut body = stream::empty().boxed();
         if length > 0 {
             let part = Extent { offset: found.extent.offset + first, length, ..found.extent };
-            let partition = found.view.bucket.partition;
-            let mut rest = self.body(partition, part, found.data_key.clone()).await?;
-            let first = rest.next().await.transpose()?;
-            body = stream::iter(first.map(Ok)).chain(rest).boxed();
+            if let (Content::Inline { .. }, Some(key)) = (part.content, &found.data_key) {
+                // Its row is at the version at which the object was found: nothing can have replaced it there.
+                let bytes = inline_body(&*found.view.snapshot, &part, key).await?;
+                body = stream::iter([Ok(bytes)]).boxed();
+            } else {
+                let partition = found.view.bucket.partition;
+                let mut rest = self.body(partition, part, found.data_key.clone()).await?;
+                let first = rest.next().await.transpose()?;
+                body = stream::iter(first.map(Ok)).chain(rest).boxed();
+            }
         }
         let length = ByteCount::new(length);
         Ok(GetOutcome { info: found.info.clone(), range, part_checksum, length, body })
@@ -233,7 +239,8 @@ impl ObjectStore {
                 Ok(self.blobs.read(home, blob, key, range).map(|item| item.map_err(Error::from)).boxed())
             }
             (Content::Inline { .. }, Some(key)) => {
-                let bytes = self.inline_body(partition, &extent, key).await?;
+                let snapshot = self.catalog.snapshot(partition).await?;
+                let bytes = inline_body(&*snapshot, &extent, key).await?;
                 Ok(stream::iter([Ok(bytes)]).boxed())
             }
             (Content::Manifest { manifest, .. }, Some(_)) => {
@@ -249,22 +256,22 @@ impl ObjectStore {
             (_, None) => Err(corrupt("object row", "a body without a data key")),
         }
     }
+}
 
-    async fn inline_body(&self, partition: PartitionId, extent: &Extent, key: &DataKey) -> Result<Bytes> {
-        let Content::Inline { blob } = extent.content else {
-            return Err(corrupt("object row", "not an inline body"));
-        };
-        let snapshot = self.catalog.snapshot(partition).await?;
-        let row = snapshot.get(tables::of_owner(tables::BODY, extent.owner)).await?;
-        let sealed = row.ok_or_else(|| corrupt("inline body", "its row is gone"))?;
-        let plain = Bytes::from(inline::open(blob, key, &sealed)?);
-        let range = usize::try_from(extent.offset).ok().zip(usize::try_from(extent.length).ok());
-        range
-            .and_then(|(offset, length)| Some(offset..offset.checked_add(length)?))
-            .filter(|range| range.end <= plain.len())
-            .map(|range| plain.slice(range))
-            .ok_or_else(|| corrupt("inline body", "shorter than its row says"))
-    }
+/// A body that lives in a row, as a snapshot of its owner's partition has it.
+async fn inline_body(snapshot: &dyn Snapshot, extent: &Extent, key: &DataKey) -> Result<Bytes> {
+    let Content::Inline { blob } = extent.content else {
+        return Err(corrupt("object row", "not an inline body"));
+    };
+    let row = snapshot.get(tables::of_owner(tables::BODY, extent.owner)).await?;
+    let sealed = row.ok_or_else(|| corrupt("inline body", "its row is gone"))?;
+    let plain = inline::open(blob, key, sealed)?;
+    let range = usize::try_from(extent.offset).ok().zip(usize::try_from(extent.length).ok());
+    range
+        .and_then(|(offset, length)| Some(offset..offset.checked_add(length)?))
+        .filter(|range| range.end <= plain.len())
+        .map(|range| plain.slice(range))
+        .ok_or_else(|| corrupt("inline body", "shorter than its row says"))
 }
 
 /// The newest version of a key that has no current object: a delete marker, if anything.
@@ -438,7 +445,8 @@ async fn leaf(
             Ok(store.blobs.read(home, blob, key, range).map(|item| item.map_err(Error::from)).boxed())
         }
         Content::Inline { .. } => {
-            let bytes = store.inline_body(partition, &extent, key).await?;
+            let snapshot = store.catalog.snapshot(partition).await?;
+            let bytes = inline_body(&*snapshot, &extent, key).await?;
             Ok(stream::iter([Ok(bytes)]).boxed())
         }
         Content::Empty | Content::Manifest { .. } => Err(corrupt("manifest", "an extent without bytes")),

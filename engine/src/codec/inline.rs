@@ -7,6 +7,7 @@ use super::chunk::{ChunkCipher, TAG_BYTES};
 use crate::entropy::Entropy;
 use crate::id::BlobId;
 use crate::{Error, Result};
+use bytes::{Bytes, BytesMut};
 
 /// Largest body that is meant to live inline, in bytes of plaintext. Callers decide by it; nothing here depends on it.
 pub const INLINE_MAX: usize = 4096;
@@ -31,14 +32,15 @@ pub fn seal(entropy: &dyn Entropy, plain: &[u8]) -> Inline {
     Inline { blob, key, ciphertext }
 }
 
-/// Opens what [`seal`] made. [`Error::Corrupt`] when anything does not match.
-pub fn open(blob: BlobId, key: &DataKey, ciphertext: &[u8]) -> Result<Vec<u8>> {
-    let mut plain = ciphertext.to_vec();
+/// Opens what [`seal`] made, in place when nobody else holds the ciphertext. [`Error::Corrupt`] when anything does not
+/// match.
+pub fn open(blob: BlobId, key: &DataKey, ciphertext: impl Into<BytesMut>) -> Result<Bytes> {
+    let mut plain = ciphertext.into();
     match ChunkCipher::new(blob, key).open_in_place(0, &mut plain) {
         Ok(len) => plain.truncate(len),
         Err(e) => return Err(Error::Corrupt { what: format!("inline blob {blob}"), detail: e.to_string() }),
     }
-    Ok(plain)
+    Ok(plain.freeze())
 }
 
 #[cfg(test)]
@@ -54,7 +56,7 @@ mod tests {
         for len in [0, 1, INLINE_MAX] {
             let plain = vec![42; len];
             let sealed = seal(&entropy, &plain);
-            assert_eq!(open(sealed.blob, &sealed.key, &sealed.ciphertext).unwrap(), plain);
+            assert_eq!(open(sealed.blob, &sealed.key, &sealed.ciphertext[..]).unwrap(), plain);
         }
     }
 
@@ -71,7 +73,7 @@ mod tests {
     fn what_does_not_match_is_corrupt() {
         let sealed = seal(&SeededEntropy::new(3), b"body");
         let wrong = DataKey::from_bytes([0; 32]);
-        assert_eq!(open(sealed.blob, &wrong, &sealed.ciphertext).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(open(sealed.blob, &wrong, &sealed.ciphertext[..]).unwrap_err().kind(), ErrorKind::Corrupt);
         let cut = &sealed.ciphertext[..sealed.ciphertext.len() - 1];
         assert_eq!(open(sealed.blob, &sealed.key, cut).unwrap_err().kind(), ErrorKind::Corrupt);
     }

@@ -27,6 +27,8 @@ self_cell! {
 
 /// The rows at one version, for all partitions.
 pub(super) struct Moment {
+    /// How most reads are made; kept, because making options costs as much as a small read.
+    in_memory: ReadOptions,
     inner: Inner,
     version: Version,
 }
@@ -48,25 +50,26 @@ enum Missed {
     Failed(Error),
 }
 
+fn options(inner: &Inner, tier: Tier) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_snapshot(inner.borrow_dependent());
+    options.set_read_tier(match tier {
+        Tier::Memory => ReadTier::BlockCache,
+        Tier::Disk => ReadTier::All,
+    });
+    options
+}
+
 impl Moment {
     /// The rows as they are now, which is at `version`.
     pub(super) fn now(rows: &Arc<Rows>, version: Version) -> Self {
-        Self { inner: Inner::new(Arc::clone(rows), |rows| rows.db().snapshot()), version }
+        let inner = Inner::new(Arc::clone(rows), |rows| rows.db().snapshot());
+        Self { in_memory: options(&inner, Tier::Memory), inner, version }
     }
 
     /// Which moment.
     pub(super) const fn version(&self) -> Version {
         self.version
-    }
-
-    fn options(&self, tier: Tier) -> ReadOptions {
-        let mut options = ReadOptions::default();
-        options.set_snapshot(self.inner.borrow_dependent());
-        options.set_read_tier(match tier {
-            Tier::Memory => ReadTier::BlockCache,
-            Tier::Disk => ReadTier::All,
-        });
-        options
     }
 
     fn missed(&self, error: rocksdb::Error) -> Missed {
@@ -81,7 +84,8 @@ impl Moment {
         let rows = self.inner.borrow_owner();
         let mut found = std::collections::BTreeSet::new();
         for family in FAMILIES {
-            let mut cursor = rows.db().raw_iterator_cf_opt(rows.handle(family), self.options(Tier::Disk));
+            let mut cursor =
+                rows.db().raw_iterator_cf_opt(rows.handle(family), options(&self.inner, Tier::Disk));
             cursor.seek_to_first();
             while let Some(id) = cursor.key().and_then(|key| key.first_chunk().copied()) {
                 found.insert(PartitionId::from_bytes(id));
@@ -99,7 +103,11 @@ impl Moment {
     fn get(&self, partition: PartitionId, key: &Key, tier: Tier) -> Result<Option<Bytes>, Missed> {
         let rows = self.inner.borrow_owner();
         let row = row_key(partition, key.table, &key.bytes);
-        let found = rows.db().get_pinned_cf_opt(rows.handle(key.table.family), row, &self.options(tier));
+        let handle = rows.handle(key.table.family);
+        let found = match tier {
+            Tier::Memory => rows.db().get_pinned_cf_opt(handle, row, &self.in_memory),
+            Tier::Disk => rows.db().get_pinned_cf_opt(handle, row, &options(&self.inner, tier)),
+        };
         let found = found.map_err(|e| self.missed(e))?;
         Ok(found.map(|value| Bytes::copy_from_slice(&value)))
     }
@@ -110,7 +118,7 @@ impl Moment {
             return Ok(page);
         }
         let rows = self.inner.borrow_owner();
-        let mut options = self.options(tier);
+        let mut options = options(&self.inner, tier);
         options.set_iterate_lower_bound(row_key(partition, scan.table, &scan.start));
         let end = if scan.end.is_empty() {
             prefix_end(&row_key(partition, scan.table, &[])).to_vec()
