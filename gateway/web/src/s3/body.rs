@@ -40,6 +40,9 @@ pub(crate) struct RequestBody {
     hash: digest::Context,
     trailers: HeaderMap,
     length: Option<ByteCount>,
+    /// Bytes on the wire, where the request says it.
+    announced: Option<ByteCount>,
+    expects_continue: bool,
     pace: Pace,
     counter: Counter,
     received: u64,
@@ -59,6 +62,8 @@ impl RequestBody {
             hash: digest::Context::new(&digest::SHA256),
             trailers: HeaderMap::new(),
             length: content_length(headers),
+            announced: content_length(headers),
+            expects_continue: headers.contains_key(EXPECT),
             pace,
             counter,
             received: 0,
@@ -197,13 +202,12 @@ impl RequestBody {
 
     /// Called when the answer is ready: reads what little is left, so that the connection can be used again. `false`: it
     /// cannot, and the answer has to say so.
-    pub(crate) async fn settle(&mut self, headers: &HeaderMap) -> bool {
+    pub(crate) async fn settle(&mut self) -> bool {
         if self.incoming.is_end_stream() {
             return true;
         }
-        let waits_for_continue = !self.polled && headers.contains_key(EXPECT);
-        let announced = content_length(headers).map(ByteCount::get);
-        let left = announced.map(|length| length.saturating_sub(self.received));
+        let waits_for_continue = !self.polled && self.expects_continue;
+        let left = self.announced.map(|length| length.get().saturating_sub(self.received));
         if waits_for_continue || left.is_none_or(|left| left > DRAIN_MAX) {
             return false;
         }

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use engine::unit::ByteCount;
 use http::HeaderMap;
 use http::header::{
-    CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE, EXPIRES,
-    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+    AsHeaderName, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE,
+    EXPIRES, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE,
 };
 use objectstore::{
     ChecksumAlgorithm, ChecksumType, ChecksumValue, DeleteConditions, ETagMatch, Metadata, RangeSpec,
@@ -21,12 +21,18 @@ const USER_PREFIX: &str = "x-amz-meta-";
 const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 
 /// A header's text; one that is not text is refused.
-pub(crate) fn text(headers: &HeaderMap, name: impl AsRef<str>) -> Result<Option<&str>, S3Error> {
-    let name = name.as_ref();
-    let Some(value) = headers.get(name) else { return Ok(None) };
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "names are constants and literals: callers need not borrow them"
+)]
+pub(crate) fn text<N>(headers: &HeaderMap, name: N) -> Result<Option<&str>, S3Error>
+where
+    N: AsHeaderName + AsRef<str> + Clone,
+{
+    let Some(value) = headers.get(name.clone()) else { return Ok(None) };
     std::str::from_utf8(value.as_bytes())
         .map(|text| Some(text.trim()))
-        .map_err(|_| S3Error::argument(name, "", "The header is not UTF-8 text"))
+        .map_err(|_| S3Error::argument(name.as_ref(), "", "The header is not UTF-8 text"))
 }
 
 /// Content headers and user metadata.

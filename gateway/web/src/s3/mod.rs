@@ -86,11 +86,10 @@ pub(crate) async fn handle(config: Arc<Config>, state: Arc<State>, request: Requ
         started: state.clock.boottime(),
     };
     let version = head.version;
-    let head_headers = head.headers.clone();
     let pace = Pace::new(state.clock.clone(), &config.limits);
     let mut body = RequestBody::new(incoming, &head.headers, pace, state.metrics.bytes_in.clone());
     let outcome = run(config, state.clone(), head, &mut body, &mut trace).await;
-    let reusable = body.settle(&head_headers).await;
+    let reusable = body.settle().await;
     let (mut answer, code) = match outcome {
         Ok(answer) => (answer, ""),
         Err(error) => render(&state, &trace, error),
