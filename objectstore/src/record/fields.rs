@@ -82,8 +82,12 @@ pub(super) fn put_value(out: &mut RecordWriter, value: Option<&ChecksumValue>) {
 
 pub(super) fn get_value(fields: &mut RecordReader<'_>) -> Result<Option<ChecksumValue>> {
     let Some(algorithm) = get_algorithm(fields)? else { return Ok(None) };
-    let raw: Vec<u8> = (0..algorithm.value_bytes()).map(|_| fields.u8()).collect::<Result<_>>()?;
-    Ok(ChecksumValue::from_slice(algorithm, &raw))
+    let mut raw = [0; 64];
+    let raw = &mut raw[..algorithm.value_bytes()];
+    for byte in &mut *raw {
+        *byte = fields.u8()?;
+    }
+    Ok(ChecksumValue::from_slice(algorithm, raw))
 }
 
 pub(super) fn put_kind(out: &mut RecordWriter, kind: ChecksumType) {

@@ -7,7 +7,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Last-Modified header agree.
 pub(crate) fn iso(time: Timestamp) -> String {
     let whole = jiff::Timestamp::from_second(time.as_secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    whole.strftime("%Y-%m-%dT%H:%M:%S.000Z").to_string()
+    let at = jiff::tz::Offset::UTC.to_datetime(whole);
+    // Digit by digit: a listing has a thousand of them.
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let mut put = |range: std::ops::Range<usize>, mut number: i16| {
+        for digit in text[range].iter_mut().rev() {
+            *digit += number.rem_euclid(10).to_le_bytes()[0];
+            number /= 10;
+        }
+    };
+    put(0..4, at.year());
+    put(5..7, at.month().into());
+    put(8..10, at.day().into());
+    put(11..13, at.hour().into());
+    put(14..16, at.minute().into());
+    put(17..19, at.second().into());
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// `Mon, 12 Oct 2009 17:50:30 GMT`, as headers have it.
@@ -39,6 +54,8 @@ mod tests {
     fn both_forms_show_whole_seconds() {
         let time = Timestamp::from_millis(1_255_369_830_999);
         assert_eq!(iso(time), "2009-10-12T17:50:30.000Z");
+        assert_eq!(iso(Timestamp::from_millis(0)), "1970-01-01T00:00:00.000Z");
+        assert_eq!(iso(Timestamp::from_millis(253_370_764_799_999)), "9998-12-31T23:59:59.000Z");
         assert_eq!(http(time), "Mon, 12 Oct 2009 17:50:30 GMT");
         assert_eq!(
             parse_http("Mon, 12 Oct 2009 17:50:30 GMT"),

@@ -27,6 +27,11 @@ impl XmlWriter {
         writer
     }
 
+    /// Makes room for about this many further bytes, so that a long document is not moved as it grows.
+    pub(crate) fn reserve(&mut self, bytes: usize) {
+        self.out.reserve(bytes);
+    }
+
     fn bare() -> Self {
         let mut out = String::with_capacity(512);
         out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -117,19 +122,25 @@ impl XmlWriter {
 /// What XML 1.0 cannot carry goes as a character reference, which is what S3 does; clients that may meet such keys ask
 /// for `encoding-type=url`.
 fn escape_into(out: &mut String, value: &str) {
-    for c in value.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\t' | '\n' => out.push(c),
-            c if c < ' ' => {
-                let _infallible = write!(out, "&#x{:x};", u32::from(c));
+    let mut rest = value;
+    // What needs escaping is ASCII, so a byte's place is a character's.
+    let special = |c: u8| c < b' ' && c != b'\t' && c != b'\n' || matches!(c, b'&' | b'<' | b'>' | b'"');
+    while let Some(at) = rest.bytes().position(special) {
+        let (plain, from) = rest.split_at(at);
+        out.push_str(plain);
+        let mut chars = from.chars();
+        match chars.next() {
+            Some('&') => out.push_str("&amp;"),
+            Some('<') => out.push_str("&lt;"),
+            Some('>') => out.push_str("&gt;"),
+            Some('"') => out.push_str("&quot;"),
+            other => {
+                let _infallible = write!(out, "&#x{:x};", other.map_or(0, u32::from));
             }
-            c => out.push(c),
         }
+        rest = chars.as_str();
     }
+    out.push_str(rest);
 }
 
 #[cfg(test)]

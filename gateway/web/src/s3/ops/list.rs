@@ -12,6 +12,9 @@ use objectstore::{
     ListAfter, ListEntry, ListPage, ListRequest, PAGE_MAX, VersionEntry, VersionPage, VersionsRequest,
 };
 
+/// About what an entry of a listing takes beside its key.
+const ENTRY_BYTES: usize = 320;
+
 fn text(call: &Call, name: &str) -> String {
     call.query.get(name).unwrap_or_default().to_owned()
 }
@@ -93,6 +96,7 @@ fn write_limits(out: &mut XmlWriter, request: &ListRequest, encoding: Encoding) 
 }
 
 fn write_page(call: &Call, out: &mut XmlWriter, page: &ListPage, encoding: Encoding, with_owner: bool) {
+    out.reserve(page.entries.iter().map(|entry| ENTRY_BYTES + entry.key.as_bytes().len()).sum());
     for entry in &page.entries {
         out.start("Contents");
         out.text("Key", &encoding.apply(entry.key.as_str()));
