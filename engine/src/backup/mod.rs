@@ -5,7 +5,7 @@
 //!      └──────commit log──► chunks ┴─ sealed to the recovery key ─► target ──recover──► a new system disk + the old pools
 //! ```
 //!
-//! Bodies are not in a backup: they stay in the pools, and [`BackupWorker`]'s hold keeps the pools from recycling what the
+//! Bodies are not in a backup: they stay in the pools, and [`LogWorker`]'s hold keeps the pools from recycling what the
 //! newest complete backup (base plus contiguous log) still names.
 //!
 //! # Invariants

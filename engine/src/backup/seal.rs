@@ -73,7 +73,7 @@ impl Recipient {
         hex::encode(&hash.as_bytes()[..8])
     }
 
-    /// A writer that seals what is written to it into `output`; [`SealedWriter::finish`] completes it.
+    /// A writer that seals what is written to it into `output`; `finish` completes it.
     pub fn seal<W: Write>(&self, output: W) -> io::Result<SealedWriter<W>> {
         let recipient: &dyn age::Recipient = &self.0;
         let encryptor =
