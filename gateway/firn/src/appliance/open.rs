@@ -5,7 +5,7 @@
 
 use super::home::{CATALOG, Home};
 use crate::backup::{ATTACHED, recipient};
-use crate::config::Config;
+use crate::config::{Config, segment_for};
 use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
@@ -15,6 +15,7 @@ use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::fault::Faults;
+use engine::unit::ByteCount;
 use engine::worker::Registry;
 use objectstore::{ObjectStore, Parts};
 use security::keys::KeyTable;
@@ -57,9 +58,10 @@ impl Appliance {
         let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
             .await
             .context("open the key table")?;
+        let segment = config.segment.unwrap_or_else(|| segment_for(disk_size(&pool_dir)));
         let mut options =
             OpenOptions::new(pool_dir, catalog.clone(), clock.clone(), entropy.clone(), faults.clone());
-        options.segment_bytes = config.segment;
+        options.segment_bytes = segment;
         let blobs = BlobStore::open(options).await.context("open the local pool")?;
         let store = ObjectStore::open(Parts {
             catalog: catalog.clone(),
@@ -144,6 +146,13 @@ pub(super) fn refuse_pool_of_another(dir: &Path, config: &Config) -> anyhow::Res
         }
     }
     Ok(())
+}
+
+/// The size of the file system that `dir`, or the directory that it is yet to be made in, lies on. One that can't be asked
+/// counts as large: opening it will say what is wrong.
+fn disk_size(dir: &Path) -> ByteCount {
+    let stat = dir.ancestors().find_map(|place| rustix::fs::statvfs(place).ok());
+    stat.map_or(ByteCount::new(u64::MAX), |stat| ByteCount::new(stat.f_blocks.saturating_mul(stat.f_frsize)))
 }
 
 /// The backup, when one is configured and there is a key to seal it to.

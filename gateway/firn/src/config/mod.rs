@@ -33,14 +33,26 @@ pub(crate) struct Config {
     pub(crate) drain: Duration,
     /// Memory for rows read before.
     pub(crate) cache: ByteCount,
-    /// The size of a segment file.
-    pub(crate) segment: ByteCount,
+    /// The size of a segment file; what suits the pool's disk when it is not said.
+    pub(crate) segment: Option<ByteCount>,
     /// Where segment files lie; `DIR/pools/local` unless they have a disk of their own.
     pub(crate) pool_dir: Option<PathBuf>,
     /// Where catalog and keys are backed up to, if anywhere.
     pub(crate) backup: Option<Plan>,
     /// What is logged.
     pub(crate) log: Log,
+}
+
+/// The smallest segment file.
+const SEGMENT_MIN: ByteCount = ByteCount::mib(16);
+/// What segment files are on disks of 16 GiB and more.
+const SEGMENT_MAX: ByteCount = ByteCount::mib(256);
+
+/// The size of segment files that suits a disk of `total` bytes: a 64th of it, so that the few files which are open, spare or
+/// kept for deletes leave room for objects; a power of two from 16 to 256 MiB.
+pub(crate) fn segment_for(total: ByteCount) -> ByteCount {
+    let share = (total.get() / 64).clamp(SEGMENT_MIN.get(), SEGMENT_MAX.get());
+    ByteCount::new(1 << share.ilog2())
 }
 
 /// What is logged, and how.
@@ -161,12 +173,10 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
             ByteCount::mib(64),
             (ByteCount::mib(8), ByteCount::gib(1024)),
         )?,
-        segment: size(
-            "engine.segment",
-            raw.engine.segment,
-            ByteCount::mib(256),
-            (ByteCount::mib(16), ByteCount::gib(1)),
-        )?,
+        segment: match raw.engine.segment {
+            None => None,
+            text => Some(size("engine.segment", text, SEGMENT_MAX, (SEGMENT_MIN, ByteCount::gib(1)))?),
+        },
         pool_dir: raw.pool.directory.map_or(Ok(None), |dir| {
             if dir.is_absolute() {
                 Ok(Some(dir))

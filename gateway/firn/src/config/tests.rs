@@ -41,7 +41,7 @@ format = "json"
     assert_eq!(config.admin.to_string(), "127.0.0.1:8001");
     assert_eq!(config.base_domains, ["s3.example.test"]);
     assert_eq!((config.connections_max, config.drain), (100, Duration::from_secs(5)));
-    assert_eq!((config.cache, config.segment), (ByteCount::mib(16), ByteCount::mib(64)));
+    assert_eq!((config.cache, config.segment), (ByteCount::mib(16), Some(ByteCount::mib(64))));
     assert_eq!(config.pool_dir.as_deref(), Some(std::path::Path::new("/mnt/disk1/firn")));
     let plan = config.backup.as_ref().unwrap();
     assert_eq!(plan.every, Duration::from_hours(6));
@@ -83,4 +83,17 @@ fn plain_http_beyond_loopback_is_refused_unless_asked_for() {
     load_text(beyond, &flag).unwrap();
     load_text("[admin]\nlisten = \"[::]:9001\"", &Overrides::default()).unwrap_err();
     load_text("[admin]\nlisten = \"[::1]:9001\"", &Overrides::default()).unwrap();
+}
+
+#[test]
+fn segments_suit_their_disk() {
+    for (disk, segment) in [
+        (ByteCount::mib(100), ByteCount::mib(16)),
+        (ByteCount::mib(700), ByteCount::mib(16)),
+        (ByteCount::gib(3), ByteCount::mib(32)),
+        (ByteCount::gib(16), ByteCount::mib(256)),
+        (ByteCount::gib(80_000), ByteCount::mib(256)),
+    ] {
+        assert_eq!(super::segment_for(disk), segment, "{disk}");
+    }
 }

@@ -65,7 +65,7 @@ struct ConfigReport {
     connections_max: usize,
     drain_ms: u64,
     cache_bytes: u64,
-    segment_bytes: u64,
+    segment_bytes: Option<u64>,
     pool_directory: Option<String>,
     backup: Option<String>,
     log_level: String,
@@ -85,7 +85,10 @@ impl Report for ConfigReport {
         writeln!(out, "  connections   {}", self.connections_max)?;
         writeln!(out, "  drain         {} ms", self.drain_ms)?;
         writeln!(out, "  cache         {} bytes", self.cache_bytes)?;
-        writeln!(out, "  segment       {} bytes", self.segment_bytes)?;
+        match self.segment_bytes {
+            Some(bytes) => writeln!(out, "  segment       {bytes} bytes")?,
+            None => writeln!(out, "  segment       as suits the pool's disk, 16 to 256 MiB")?,
+        }
         let pool = self.pool_directory.as_deref().unwrap_or("in the data directory");
         writeln!(out, "  pool          {pool}")?;
         writeln!(out, "  backup        {}", self.backup.as_deref().unwrap_or("none"))?;
@@ -106,7 +109,7 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         connections_max: config.connections_max,
         drain_ms: u64::try_from(config.drain.as_millis()).unwrap_or(u64::MAX),
         cache_bytes: config.cache.get(),
-        segment_bytes: config.segment.get(),
+        segment_bytes: config.segment.map(engine::unit::ByteCount::get),
         pool_directory: config.pool_dir.map(|dir| dir.display().to_string()),
         backup: config.backup.map(|plan| plan.destination.to_string()),
         log_level: config.log.filter,
