@@ -183,8 +183,10 @@ mod tests {
         let server = UnixDatagram::unbound().unwrap();
         server.send_to(b"STATUS=opening", &path).unwrap();
         server.send_to(b"STATUS=open\nREADY=1", &path).unwrap();
-        let mut child = Command::new("true").spawn().unwrap();
+        // It runs on until its input ends, as a server that has said so does.
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         await_ready(&socket, &mut child, &top.path().join("log")).unwrap();
+        drop(child.stdin.take());
         child.wait().unwrap();
     }
 }
