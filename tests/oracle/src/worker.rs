@@ -320,6 +320,18 @@ impl Worker {
                 }
                 Ok(())
             }
+            Outcome::Done(answer) if only_the_servers_errors(&answer.text()) => {
+                // The power went in the middle: what is named as deleted is, the rest may be.
+                let text = answer.text();
+                for key in keys {
+                    if text.contains(&format!("<Deleted><Key>{}</Key>", escape(&key))) {
+                        self.state(bucket, &key).wrote(Version { id: None, body: None, etag: None });
+                    } else {
+                        self.state(bucket, &key).may_have_written(None);
+                    }
+                }
+                Err(Stop::Unknown(text))
+            }
             Outcome::Done(answer) => bail_violation(format!("a delete of many failed: {}", answer.text())),
             Outcome::Refused(answer) => {
                 bail_violation(format!("a delete of many was refused: {}", answer.text()))
@@ -384,6 +396,15 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether every error in the answer to a DeleteObjects is what a single call would have as a 5xx: its outcome is unknown.
+fn only_the_servers_errors(text: &str) -> bool {
+    text.split("<Error>").skip(1).all(|error| {
+        ["InternalError", "ServiceUnavailable"]
+            .iter()
+            .any(|code| error.contains(&format!("<Code>{code}</Code>")))
+    })
 }
 
 fn bail_violation<T>(text: String) -> Result<T, Stop> {
