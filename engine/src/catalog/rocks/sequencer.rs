@@ -118,6 +118,8 @@ impl Sequencer {
         if self.shared.queue.is_empty()
             && self.fenced.is_none()
             && let Err(error) = self.log.seal_when_idle()
+            // A seal only tells damage from a torn tail. Without room for one, the next group's frame says the same.
+            && !matches!(error, Error::Full { .. })
         {
             self.fence(&error);
         }
