@@ -125,7 +125,12 @@ fn await_ready(socket: &UnixDatagram, child: &mut Child, log: &Path) -> Result<(
                 return Ok(());
             }
             Ok(_) => {}
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            // A timed receive ends early when a child's end, or being stopped and continued, interrupts it.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                ) => {}
             Err(error) => return Err(failed(error)),
         }
         if let Some(status) = child.try_wait().map_err(failed)? {
