@@ -37,6 +37,10 @@ def same(one, other):
     assert (wrong, missing) == ([], [])
 
 
+@pytest.mark.xfail(
+    strict=False,
+    reason="open: now and then a part's answer reaches aws-cli only when the idle connection is closed, a minute later",
+)
 def test_aws_s3_sync_there_and_back(appliance, bucket, tree, tmp_path, aws):
     appliance.run(aws, "s3", "sync", tree, f"s3://{bucket}/t", "--only-show-errors")
     again = appliance.run(aws, "s3", "sync", tree, f"s3://{bucket}/t")
