@@ -43,6 +43,8 @@ pub(crate) struct RequestBody {
     /// Bytes on the wire, where the request says it.
     announced: Option<ByteCount>,
     expects_continue: bool,
+    /// No byte of body was announced, so hyper answers an expectation with no 100.
+    began_empty: bool,
     pace: Pace,
     counter: Counter,
     received: u64,
@@ -55,6 +57,7 @@ impl RequestBody {
     pub(crate) fn new(incoming: Incoming, headers: &HeaderMap, pace: Pace, counter: Counter) -> Self {
         Self {
             ended: incoming.is_end_stream(),
+            began_empty: incoming.is_end_stream(),
             incoming,
             input: Bytes::new(),
             decoder: None,
@@ -203,6 +206,11 @@ impl RequestBody {
     /// Called when the answer is ready: reads what little is left, so that the connection can be used again. `false`: it
     /// cannot, and the answer has to say so.
     pub(crate) async fn settle(&mut self) -> bool {
+        if self.expects_continue && self.began_empty {
+            // aws-cli 1 (its own botocore 1.43) takes the status of an answer that came without a 100 for that of the
+            // connection's next answer too, and loses its headers; only closing makes it forget.
+            return false;
+        }
         if self.incoming.is_end_stream() {
             return true;
         }

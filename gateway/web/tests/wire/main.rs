@@ -72,6 +72,20 @@ async fn a_body_is_asked_for_only_once_its_request_is_allowed() {
     assert_eq!(client.answer().await.unwrap().status, 200);
 }
 
+/// An empty body is never asked for, and aws-cli 1 takes the next answer on such a connection for a part of this one.
+#[tokio::test]
+async fn an_expectation_that_got_no_100_closes_the_connection() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let expects = [("expect", "100-continue"), ("content-length", "0")];
+    client.send(&world.signed("PUT", "/bucket/empty", &expects, b"")).await;
+    let stored = client.answer().await.unwrap();
+    assert_eq!((stored.status, stored.header("connection")), (200, Some("close")));
+    assert!(client.closed().await);
+}
+
 #[tokio::test]
 async fn two_lengths_and_half_framings_smuggle_nothing() {
     let world = World::new().await;
