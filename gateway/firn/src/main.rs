@@ -45,13 +45,14 @@ fn main() -> ExitCode {
 
 fn run(cli: cli::Cli, output: Output) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    if let cli::Verb::Server(args) = &cli.verb {
-        return runtime.block_on(appliance::serve(args));
-    }
+    let verb = match cli.verb {
+        cli::Verb::Server(args) => return runtime.block_on(appliance::serve(&args)),
+        cli::Verb::Client(verb) => verb,
+    };
     let session = Session::new(cli.global, output);
     let exit = runtime.block_on(async {
         tokio::select! {
-            exit = verbs::run(&session, cli.verb) => exit,
+            exit = verbs::run(&session, verb) => exit,
             () = interrupted() => {
                 output.note("firn: interrupted; run it again to go on where it stopped");
                 Ok(Exit::Interrupted)

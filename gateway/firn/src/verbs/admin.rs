@@ -75,10 +75,10 @@ pub(super) async fn status(session: &Session, args: &AdminDir) -> anyhow::Result
 }
 
 pub(super) async fn where_is(session: &Session, args: &Where) -> anyhow::Result<Exit> {
-    let key = args.target.require_key()?;
+    let object = args.object.object()?;
     let admin = session.admin(&args.admin)?;
-    let mut query = vec![("bucket", args.target.bucket.as_str()), ("key", key)];
-    if let Some(version) = &args.version_id {
+    let mut query = vec![("bucket", object.bucket), ("key", object.key)];
+    if let Some(version) = object.version {
         query.push(("version", version));
     }
     session.output.print(&Whereabouts(ask(&admin, "/v1/where", &query).await?))

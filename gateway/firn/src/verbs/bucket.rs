@@ -22,7 +22,7 @@ impl Report for MadeBucket {
 }
 
 pub(super) async fn make(session: &Session, args: &Mb) -> anyhow::Result<Exit> {
-    let bucket = args.bucket.require_bucket_alone()?;
+    let bucket = args.bucket.name()?;
     let client = session.client()?;
     client.create_bucket(bucket).await?;
     if args.versioning {
@@ -55,7 +55,7 @@ impl Report for RemovedBucket {
 }
 
 pub(super) async fn remove(session: &Session, args: &Rb) -> anyhow::Result<Exit> {
-    let bucket = args.bucket.require_bucket_alone()?;
+    let bucket = args.bucket.name()?;
     let client = session.client()?;
     let removed = if args.force {
         remove::below(session, &client, bucket, "", true, args.dry_run).await?

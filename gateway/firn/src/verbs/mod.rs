@@ -13,36 +13,35 @@ mod transfer;
 
 pub(crate) use doctor::{Finding, space};
 
-use crate::cli::Verb;
+use crate::cli::ClientVerb;
 use crate::exit::Exit;
 use crate::session::Session;
 
 /// Does what was asked for.
-pub(crate) async fn run(session: &Session, verb: Verb) -> anyhow::Result<Exit> {
+pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<Exit> {
     match verb {
-        Verb::Server(_) => Err(crate::exit::Failure::usage("start a server: it is started elsewhere").into()),
-        Verb::Env(args) => env::run(session, &args),
-        Verb::Status(args) => admin::status(session, &args).await,
-        Verb::Doctor(args) => doctor::run(session, &args).await,
-        Verb::Top(args) => admin::top(session, &args).await,
-        Verb::Mb(args) => bucket::make(session, &args).await,
-        Verb::Rb(args) => bucket::remove(session, &args).await,
-        Verb::Ls(args) => list::list(session, &args).await,
-        Verb::Cp(args) => transfer::copy(session, args).await,
-        Verb::Mv(args) => transfer::mv(session, args).await,
-        Verb::Rm(args) => remove::run(session, &args).await,
-        Verb::Sync(args) => transfer::sync(session, args).await,
-        Verb::Du(args) => list::usage(session, &args).await,
-        Verb::Stat(args) => object::stat(session, &args).await,
-        Verb::Cat(args) => object::cat(session, &args).await,
-        Verb::Share(args) => object::share(session, &args),
-        Verb::Where(args) => admin::where_is(session, &args).await,
-        Verb::Backup(args) => backup::run(session, &args).await,
-        Verb::Recover(args) => backup::recover(session, &args).await,
-        Verb::Config(args) => about::config(session, &args),
-        Verb::Version => about::version(session),
-        Verb::Completions(args) => about::completions(&args),
-        Verb::Man(args) => about::man(&args),
+        ClientVerb::Env(args) => env::run(session, &args),
+        ClientVerb::Status(args) => admin::status(session, &args).await,
+        ClientVerb::Doctor(args) => doctor::run(session, &args).await,
+        ClientVerb::Top(args) => admin::top(session, &args).await,
+        ClientVerb::Mb(args) => bucket::make(session, &args).await,
+        ClientVerb::Rb(args) => bucket::remove(session, &args).await,
+        ClientVerb::Ls(args) => list::list(session, &args).await,
+        ClientVerb::Cp(args) => transfer::copy(session, args).await,
+        ClientVerb::Mv(args) => transfer::mv(session, args).await,
+        ClientVerb::Rm(args) => remove::run(session, &args).await,
+        ClientVerb::Sync(args) => transfer::sync(session, args).await,
+        ClientVerb::Du(args) => list::usage(session, &args).await,
+        ClientVerb::Stat(args) => object::stat(session, &args).await,
+        ClientVerb::Cat(args) => object::cat(session, &args).await,
+        ClientVerb::Share(args) => object::share(session, &args),
+        ClientVerb::Where(args) => admin::where_is(session, &args).await,
+        ClientVerb::Backup(args) => backup::run(session, &args).await,
+        ClientVerb::Recover(args) => backup::recover(session, &args).await,
+        ClientVerb::Config(args) => about::config(session, &args),
+        ClientVerb::Version => about::version(session),
+        ClientVerb::Completions(args) => about::completions(&args),
+        ClientVerb::Man(args) => about::man(&args),
     }
 }
 

@@ -105,14 +105,16 @@ async fn bucket_stat(session: &Session, client: &Client, bucket: &str) -> anyhow
 
 pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {
     let client = session.client()?;
-    let key = args.target.require_key()?;
-    let object = ObjectRef { bucket: &args.target.bucket, key, version: args.version_id.as_deref() };
+    let object = args.object.object()?;
     let range = match args.range {
         None => None,
         Some(asked) => {
             let size = client.head_object(&object).await?.size;
             Some(asked.within(size).ok_or_else(|| {
-                Failure::usage(format!("read that range of {}: the object has {size} bytes", args.target))
+                Failure::usage(format!(
+                    "read that range of {}: the object has {size} bytes",
+                    args.object.target
+                ))
             })?)
         }
     };
@@ -139,13 +141,12 @@ impl Report for Link {
 
 pub(super) fn share(session: &Session, args: &Share) -> anyhow::Result<Exit> {
     let client = session.client()?;
-    let key = args.target.require_key()?;
-    let object = ObjectRef { bucket: &args.target.bucket, key, version: args.version_id.as_deref() };
+    let object = args.object.object()?;
     let url = client.presign_get(&object, args.expires)?;
     let expires = json_time(Some(session.clock.now().plus(args.expires)));
     session.output.note(&format!(
         "whoever has this link can read {} for {}",
-        printable(&args.target.to_string()),
+        printable(&args.object.target.to_string()),
         show_duration(args.expires)
     ));
     session.output.print(&Link { url, expires })

@@ -1,0 +1,105 @@
+//! Verbs of one appliance: it is served, watched, backed up and rebuilt.
+
+use super::options::{AdminDir, Dir};
+use crate::text::parse_duration;
+use clap::{Args, Subcommand};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `firn server`.
+#[derive(Debug, Args)]
+pub(crate) struct Server {
+    /// The appliance's directory; made, with mode 0700, if it is not there.
+    #[arg(value_name = "DIR", env = "FIRN_DIR", hide_env_values = true)]
+    pub(crate) dir: PathBuf,
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE", env = "FIRN_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where S3 listens [default: 127.0.0.1:9000]; port 0 takes a free one, written to DIR/run/http.addr.
+    #[arg(long, value_name = "ADDR", env = "FIRN_HTTP", hide_env_values = true)]
+    pub(crate) http: Option<SocketAddr>,
+    /// Where probes, metrics and the admin API listen [default: 127.0.0.1:9001].
+    #[arg(long, value_name = "ADDR", env = "FIRN_ADMIN", hide_env_values = true)]
+    pub(crate) admin: Option<SocketAddr>,
+    /// Where NBD listens; not in this version.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) nbd: Option<SocketAddr>,
+    /// Where iSCSI listens; not in this version.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) iscsi: Option<SocketAddr>,
+    /// Let every calendar day last so long, for rehearsals; only at an appliance's first start.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) debug_day: Option<Duration>,
+    /// Allow addresses other than loopback without TLS: what is sent can then be read on the way.
+    #[arg(long, env = "FIRN_INSECURE_HTTP", hide_env_values = true)]
+    pub(crate) insecure_http: bool,
+    /// Never print a new secret, not even to a terminal.
+    #[arg(long)]
+    pub(crate) no_secret: bool,
+}
+
+/// `firn top`.
+#[derive(Debug, Args)]
+pub(crate) struct Top {
+    #[command(flatten)]
+    pub(crate) admin: AdminDir,
+    /// Print once and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How long between two looks.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "2s")]
+    pub(crate) interval: Duration,
+}
+
+/// `firn backup`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Backup {
+    /// Take a base now, instead of waiting for the schedule.
+    Now(AdminDir),
+    /// Make a new recovery key, print it this once, and seal everything to it from now on.
+    Key(Dir),
+}
+
+/// `firn recover`.
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// The data directory to rebuild; it must not hold an appliance.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Where the backup is: an absolute path, or s3://BUCKET/PREFIX (at --endpoint, with --profile).
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) from: String,
+    /// A file with the recovery key; `-` reads it from standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    /// An AWS credentials file for an S3 target [default: as for every other verb].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) credentials_file: Option<PathBuf>,
+}
+
+/// `firn config`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Check a configuration file, and show what the server would run with.
+    Check {
+        /// The configuration file (TOML).
+        #[arg(value_name = "FILE", env = "FIRN_CONFIG", hide_env_values = true)]
+        file: PathBuf,
+    },
+}
+
+/// `firn completions`.
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+/// `firn man`.
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// A verb; firn itself when left out.
+    #[arg(value_name = "VERB")]
+    pub(crate) verb: Option<String>,
+}

@@ -1,0 +1,172 @@
+//! Verbs of buckets and objects, at any S3 endpoint.
+
+use super::options::{AdminDir, BucketName, ObjectVersion, TransferOptions};
+use super::uri::{Location, S3Uri};
+use crate::text::{ByteRange, parse_duration};
+use clap::Args;
+use std::time::Duration;
+
+/// `firn mb`.
+#[derive(Debug, Args)]
+pub(crate) struct Mb {
+    #[command(flatten)]
+    pub(crate) bucket: BucketName,
+    /// Keep old versions from the start.
+    #[arg(long)]
+    pub(crate) versioning: bool,
+}
+
+/// `firn rb`.
+#[derive(Debug, Args)]
+pub(crate) struct Rb {
+    #[command(flatten)]
+    pub(crate) bucket: BucketName,
+    /// Remove everything in it first, old versions included.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Only print what would be removed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `firn ls`.
+#[derive(Debug, Args)]
+pub(crate) struct Ls {
+    /// A bucket or prefix: s3://NAME/PREFIX; all buckets when left out.
+    #[arg(value_name = "S3URI")]
+    pub(crate) target: Option<S3Uri>,
+    /// Everything below, not only the next level.
+    #[arg(long, short)]
+    pub(crate) recursive: bool,
+    /// Old versions and delete markers too.
+    #[arg(long)]
+    pub(crate) versions: bool,
+}
+
+/// `firn cp`.
+#[derive(Debug, Args)]
+pub(crate) struct Cp {
+    /// What to copy: a file, a directory with -r, s3://…, or - for stdin.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Location,
+    /// Where to: a file or directory, s3://…, or - for stdout.
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Location,
+    /// Everything below the source.
+    #[arg(long, short)]
+    pub(crate) recursive: bool,
+    /// Fail (8) rather than overwrite an object.
+    #[arg(long)]
+    pub(crate) no_clobber: bool,
+    #[command(flatten)]
+    pub(crate) options: TransferOptions,
+}
+
+/// `firn mv`.
+#[derive(Debug, Args)]
+pub(crate) struct Mv {
+    /// What to move.
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Location,
+    /// Where to.
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Location,
+    /// Everything below the source.
+    #[arg(long, short)]
+    pub(crate) recursive: bool,
+    #[command(flatten)]
+    pub(crate) options: TransferOptions,
+}
+
+/// `firn rm`.
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// An object, or a prefix with -r: s3://NAME/KEY.
+    #[arg(value_name = "S3URI")]
+    pub(crate) target: S3Uri,
+    /// Everything that begins with the prefix.
+    #[arg(long, short)]
+    pub(crate) recursive: bool,
+    /// One version, for good.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["recursive", "versions"])]
+    pub(crate) version_id: Option<String>,
+    /// All versions and delete markers, for good.
+    #[arg(long)]
+    pub(crate) versions: bool,
+    /// Only print what would be removed.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `firn sync`.
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// What it shall be like: a directory or s3://….
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Location,
+    /// What is changed: a directory or s3://….
+    #[arg(value_name = "TARGET")]
+    pub(crate) target: Location,
+    /// Remove from the target what the source lacks.
+    #[arg(long)]
+    pub(crate) delete: bool,
+    /// Compare sizes alone.
+    #[arg(long, conflicts_with = "checksum")]
+    pub(crate) size_only: bool,
+    /// Compare contents by MD5 where the size is the same, whatever the times say.
+    #[arg(long)]
+    pub(crate) checksum: bool,
+    #[command(flatten)]
+    pub(crate) options: TransferOptions,
+}
+
+/// `firn du`.
+#[derive(Debug, Args)]
+pub(crate) struct Du {
+    /// A bucket or prefix: s3://NAME/PREFIX.
+    #[arg(value_name = "S3URI")]
+    pub(crate) target: S3Uri,
+    /// Old versions too.
+    #[arg(long)]
+    pub(crate) versions: bool,
+}
+
+/// `firn stat`.
+#[derive(Debug, Args)]
+pub(crate) struct Stat {
+    /// A bucket or an object: s3://NAME/KEY.
+    #[arg(value_name = "S3URI")]
+    pub(crate) target: S3Uri,
+    /// A version other than the latest.
+    #[arg(long, value_name = "ID")]
+    pub(crate) version_id: Option<String>,
+}
+
+/// `firn cat`.
+#[derive(Debug, Args)]
+pub(crate) struct Cat {
+    #[command(flatten)]
+    pub(crate) object: ObjectVersion,
+    /// Only these bytes: FIRST-LAST, FIRST- or -COUNT from the end.
+    #[arg(long, value_name = "RANGE")]
+    pub(crate) range: Option<ByteRange>,
+}
+
+/// `firn share`.
+#[derive(Debug, Args)]
+pub(crate) struct Share {
+    #[command(flatten)]
+    pub(crate) object: ObjectVersion,
+    /// How long the link lives; at most 7d.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1h")]
+    pub(crate) expires: Duration,
+}
+
+/// `firn where`.
+#[derive(Debug, Args)]
+pub(crate) struct Where {
+    #[command(flatten)]
+    pub(crate) object: ObjectVersion,
+    #[command(flatten)]
+    pub(crate) admin: AdminDir,
+}

@@ -1,0 +1,76 @@
+//! Groups of options that several verbs take: each is said once, with its text.
+
+use super::uri::S3Uri;
+use crate::exit::Failure;
+use crate::text::parse_size;
+use clap::Args;
+use client::ObjectRef;
+use std::path::PathBuf;
+
+/// An appliance's directory.
+#[derive(Debug, Args)]
+pub(crate) struct Dir {
+    /// The appliance's directory.
+    #[arg(value_name = "DIR", env = "FIRN_DIR", hide_env_values = true, default_value = "./data")]
+    pub(crate) dir: PathBuf,
+}
+
+/// An appliance, by its directory or by its admin address and token.
+#[derive(Debug, Args)]
+pub(crate) struct AdminDir {
+    /// The appliance's directory [default: FIRN_ADMIN_URL and FIRN_ADMIN_TOKEN_FILE, else ./data].
+    #[arg(value_name = "DIR", env = "FIRN_DIR", hide_env_values = true)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// A bucket, of which a verb needs the name alone.
+#[derive(Debug, Args)]
+pub(crate) struct BucketName {
+    /// The bucket: s3://NAME.
+    #[arg(value_name = "S3URI")]
+    bucket: S3Uri,
+}
+
+impl BucketName {
+    pub(crate) fn name(&self) -> Result<&str, Failure> {
+        self.bucket.require_bucket_alone()
+    }
+}
+
+/// One object, or one version of it.
+#[derive(Debug, Args)]
+pub(crate) struct ObjectVersion {
+    /// An object: s3://NAME/KEY.
+    #[arg(value_name = "S3URI")]
+    pub(crate) target: S3Uri,
+    /// A version other than the latest.
+    #[arg(long, value_name = "ID")]
+    version_id: Option<String>,
+}
+
+impl ObjectVersion {
+    pub(crate) fn object(&self) -> Result<ObjectRef<'_>, Failure> {
+        let key = self.target.require_key()?;
+        Ok(ObjectRef { bucket: &self.target.bucket, key, version: self.version_id.as_deref() })
+    }
+}
+
+/// What a transfer between places takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct TransferOptions {
+    /// How many requests are under way at once.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// The smallest size of a part; files larger than two of them go in parts.
+    #[arg(long, value_name = "SIZE", default_value = "8MiB", value_parser = parse_size)]
+    pub(crate) part_size: u64,
+    /// Skip names that match; `*` matches anything, `?` one character. May be given again.
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude: Vec<String>,
+    /// The storage class of what is written.
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) storage_class: Option<String>,
+    /// Only print what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
