@@ -42,14 +42,32 @@ pub(crate) struct RequestBody {
     length: Option<ByteCount>,
     /// Bytes on the wire, where the request says it.
     announced: Option<ByteCount>,
-    expects_continue: bool,
-    /// No byte of body was announced, so hyper answers an expectation with no 100.
-    began_empty: bool,
+    expectation: Expectation,
     pace: Pace,
     counter: Counter,
     received: u64,
-    polled: bool,
     ended: bool,
+}
+
+/// What became of the client's `expect: 100-continue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expectation {
+    /// There was none, or it was met: the first poll for the body sent the 100.
+    Settled,
+    /// The client waits for a 100 that goes out with the first poll.
+    Waiting,
+    /// No byte of body was announced, so hyper sends no 100.
+    Unmet,
+}
+
+impl Expectation {
+    fn of(incoming: &Incoming, headers: &HeaderMap) -> Self {
+        match (headers.contains_key(EXPECT), incoming.is_end_stream()) {
+            (false, _) => Self::Settled,
+            (true, false) => Self::Waiting,
+            (true, true) => Self::Unmet,
+        }
+    }
 }
 
 impl RequestBody {
@@ -57,7 +75,7 @@ impl RequestBody {
     pub(crate) fn new(incoming: Incoming, headers: &HeaderMap, pace: Pace, counter: Counter) -> Self {
         Self {
             ended: incoming.is_end_stream(),
-            began_empty: incoming.is_end_stream(),
+            expectation: Expectation::of(&incoming, headers),
             incoming,
             input: Bytes::new(),
             decoder: None,
@@ -66,11 +84,9 @@ impl RequestBody {
             trailers: HeaderMap::new(),
             length: content_length(headers),
             announced: content_length(headers),
-            expects_continue: headers.contains_key(EXPECT),
             pace,
             counter,
             received: 0,
-            polled: false,
         }
     }
 
@@ -179,7 +195,9 @@ impl RequestBody {
 
     /// The next frame as it came.
     async fn frame(&mut self) -> Result<Option<Bytes>, S3Error> {
-        self.polled = true;
+        if self.expectation == Expectation::Waiting {
+            self.expectation = Expectation::Settled;
+        }
         loop {
             let (incoming, pace) = (&mut self.incoming, &mut self.pace);
             let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
@@ -206,7 +224,7 @@ impl RequestBody {
     /// Called when the answer is ready: reads what little is left, so that the connection can be used again. `false`: it
     /// cannot, and the answer has to say so.
     pub(crate) async fn settle(&mut self) -> bool {
-        if self.expects_continue && self.began_empty {
+        if self.expectation == Expectation::Unmet {
             // aws-cli 1 (its own botocore 1.43) takes the status of an answer that came without a 100 for that of the
             // connection's next answer too, and loses its headers; only closing makes it forget.
             return false;
@@ -214,9 +232,8 @@ impl RequestBody {
         if self.incoming.is_end_stream() {
             return true;
         }
-        let waits_for_continue = !self.polled && self.expects_continue;
         let left = self.announced.map(|length| length.get().saturating_sub(self.received));
-        if waits_for_continue || left.is_none_or(|left| left > DRAIN_MAX) {
+        if self.expectation == Expectation::Waiting || left.is_none_or(|left| left > DRAIN_MAX) {
             return false;
         }
         self.pace.window = DRAIN_WINDOW;
