@@ -25,7 +25,10 @@ impl ETag {
         let text = text.strip_prefix('"').and_then(|t| t.strip_suffix('"')).unwrap_or(text);
         let (digits, parts) = match text.split_once('-') {
             None => (text, 0),
-            Some((digits, n)) => (digits, n.parse().ok().filter(|n| *n > 0 && !text.contains("-0"))?),
+            Some((digits, n)) if n.starts_with(|c: char| c.is_ascii_digit() && c != '0') => {
+                (digits, n.parse().ok()?)
+            }
+            Some(_) => return None,
         };
         if digits.len() != 32 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
             return None;
@@ -83,13 +86,22 @@ impl ETagMatch {
         }
     }
 
-    /// From a header's value: `*`, or a comma-separated list of tags, quoted or not, weak or not.
+    /// From If-Match: `*`, or a comma-separated list of tags, quoted or not. A weak tag matches nothing: RFC 9110 has
+    /// If-Match compared strongly.
     pub fn parse(header: &str) -> Self {
+        Self::listed(header, |tag| tag)
+    }
+
+    /// From If-None-Match, which RFC 9110 has compared weakly: `W/"x"` means `"x"` too.
+    pub fn parse_weak(header: &str) -> Self {
+        Self::listed(header, |tag| tag.strip_prefix("W/").unwrap_or(tag))
+    }
+
+    fn listed(header: &str, strengthen: impl Fn(&str) -> &str) -> Self {
         if header.trim() == "*" {
             return Self::Any;
         }
-        let strong = |tag: &str| ETag::parse(tag.trim().trim_start_matches("W/"));
-        Self::OneOf(header.split(',').filter_map(strong).collect())
+        Self::OneOf(header.split(',').filter_map(|tag| ETag::parse(strengthen(tag.trim()))).collect())
     }
 }
 
@@ -104,10 +116,11 @@ mod tests {
             assert_eq!(ETag::parse(&format!("\"{text}\"")).unwrap().to_string(), text);
         }
         let short = "d41d8cd98f00b204e9800998ecf8427";
-        for bad in
-            ["", "x", "\"", short, "+41d8cd98f00b204e9800998ecf8427e", "d41d8cd98f00b204e9800998ecf8427e-0"]
-        {
+        for bad in ["", "x", "\"", short, "+41d8cd98f00b204e9800998ecf8427e"] {
             assert_eq!(ETag::parse(bad), None, "{bad}");
+        }
+        for parts in ["", "0", "01", "+1", "-1", "65536"] {
+            assert_eq!(ETag::parse(&format!("d41d8cd98f00b204e9800998ecf8427e-{parts}")), None, "{parts}");
         }
     }
 
@@ -118,5 +131,15 @@ mod tests {
         assert!(ETagMatch::parse(&format!("\"nonsense\", \"{tag}\"")).matches(&tag));
         assert!(!ETagMatch::parse("\"nonsense\"").matches(&tag));
         assert!(!ETagMatch::parse(&format!("\"{tag}-2\"")).matches(&tag));
+        for (list, strongly, weakly) in [
+            (format!("W/\"{tag}\""), false, true),
+            (format!("\"x\",W/\"{tag}\" , \"y\""), false, true),
+            (format!("W/\"x\", {tag}"), true, true),
+            ("\"x\", *".to_owned(), false, false),
+            (String::new(), false, false),
+        ] {
+            assert_eq!(ETagMatch::parse(&list).matches(&tag), strongly, "{list}");
+            assert_eq!(ETagMatch::parse_weak(&list).matches(&tag), weakly, "{list}");
+        }
     }
 }

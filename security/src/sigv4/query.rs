@@ -100,7 +100,8 @@ pub(super) fn claim<'a>(head: &RequestHead<'a>) -> Result<Claim<'a>, AuthError> 
 
 /// Not negative; the policy's limit is checked with the time.
 fn parse_expires(text: &str) -> Result<u64, AuthError> {
-    let seconds: i64 = text.parse().map_err(|_| refused("X-Amz-Expires should be a number"))?;
+    let number = if text.starts_with('+') { None } else { text.parse::<i64>().ok() };
+    let seconds = number.ok_or_else(|| refused("X-Amz-Expires should be a number"))?;
     u64::try_from(seconds).map_err(|_| refused("X-Amz-Expires must be non-negative"))
 }
 

@@ -293,6 +293,7 @@ fn presigned_parameters_missing_or_unreadable() {
     for (from, to, message) in [
         ("AWS4-HMAC", "AWS5-HMAC", "X-Amz-Algorithm only supports \"AWS4-HMAC-SHA256\""),
         ("Expires=3600", "Expires=soon", "X-Amz-Expires should be a number"),
+        ("Expires=3600", "Expires=%2B5", "X-Amz-Expires should be a number"),
         ("Expires=3600", "Expires=-1", "X-Amz-Expires must be non-negative"),
         (
             "Expires=3600",

@@ -9,6 +9,7 @@
 
 use super::code::Code;
 use super::error::S3Error;
+use super::headers::digits;
 use crate::config::Limits;
 use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
@@ -249,7 +250,7 @@ impl RequestBody {
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+    digits(headers.get(name)?.to_str().ok()?.trim())
 }
 
 fn content_length(headers: &HeaderMap) -> Option<ByteCount> {

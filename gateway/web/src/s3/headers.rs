@@ -16,11 +16,13 @@ use objectstore::{
     ChecksumAlgorithm, ChecksumType, ChecksumValue, DeleteConditions, ETagMatch, Metadata, RangeSpec,
     ReadConditions, StorageClass, SystemMetadata, UserMetadata, WriteConditions,
 };
+use std::borrow::Cow;
+use std::str::FromStr;
 
 const USER_PREFIX: &str = "x-amz-meta-";
 const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 
-/// A header's text; one that is not text is refused.
+/// A header's text; one that is not text is refused, and one that stands twice, for then nobody knows which is meant.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "names are constants and literals: callers need not borrow them"
@@ -29,21 +31,41 @@ pub(crate) fn text<N>(headers: &HeaderMap, name: N) -> Result<Option<&str>, S3Er
 where
     N: AsHeaderName + AsRef<str> + Clone,
 {
-    let Some(value) = headers.get(name.clone()) else { return Ok(None) };
+    let mut values = headers.get_all(name.clone()).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(S3Error::argument(name.as_ref(), "", "The header was given more than once"));
+    }
     std::str::from_utf8(value.as_bytes())
         .map(|text| Some(text.trim()))
         .map_err(|_| S3Error::argument(name.as_ref(), "", "The header is not UTF-8 text"))
 }
 
+/// The text of a header that is a list: its lines are one list (RFC 9110, 5.3).
+fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<Cow<'h, str>>, S3Error> {
+    let mut whole: Option<Cow<'h, str>> = None;
+    for value in headers.get_all(name) {
+        let line = std::str::from_utf8(value.as_bytes())
+            .map_err(|_| S3Error::argument(name.as_str(), "", "The header is not UTF-8 text"))?
+            .trim();
+        whole = Some(match whole {
+            None => Cow::Borrowed(line),
+            Some(before) => Cow::Owned(format!("{before}, {line}")),
+        });
+    }
+    Ok(whole)
+}
+
 /// Content headers and user metadata.
 pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
     let stored = |name: HeaderName| text(headers, name).map(|value| value.map(str::to_owned));
+    let listed = |name: HeaderName| list(headers, &name).map(|value| value.map(Cow::into_owned));
     let system = SystemMetadata {
         content_type: stored(CONTENT_TYPE)?.filter(|value| !value.is_empty()),
-        content_encoding: text(headers, CONTENT_ENCODING)?.and_then(without_aws_chunked),
-        content_language: stored(CONTENT_LANGUAGE)?,
+        content_encoding: list(headers, &CONTENT_ENCODING)?.and_then(|value| without_aws_chunked(&value)),
+        content_language: listed(CONTENT_LANGUAGE)?,
         content_disposition: stored(CONTENT_DISPOSITION)?,
-        cache_control: stored(CACHE_CONTROL)?,
+        cache_control: listed(CACHE_CONTROL)?,
         expires: stored(EXPIRES)?,
         website_redirect: text(headers, "x-amz-website-redirect-location")?.map(str::to_owned),
     };
@@ -102,8 +124,8 @@ pub(crate) fn copy_source_conditions(headers: &HeaderMap) -> Result<ReadConditio
 fn conditions(headers: &HeaderMap, names: [HeaderName; 4]) -> Result<ReadConditions, S3Error> {
     let [matches, none_match, modified, unmodified] = names;
     Ok(ReadConditions {
-        if_match: text(headers, matches)?.map(ETagMatch::parse),
-        if_none_match: text(headers, none_match)?.map(ETagMatch::parse),
+        if_match: list(headers, &matches)?.as_deref().map(ETagMatch::parse),
+        if_none_match: list(headers, &none_match)?.as_deref().map(ETagMatch::parse_weak),
         if_modified_since: text(headers, modified)?.and_then(date::parse_http),
         if_unmodified_since: text(headers, unmodified)?.and_then(date::parse_http),
     })
@@ -111,14 +133,14 @@ fn conditions(headers: &HeaderMap, names: [HeaderName; 4]) -> Result<ReadConditi
 
 /// Conditions of a write.
 pub(crate) fn write_conditions(headers: &HeaderMap) -> Result<WriteConditions, S3Error> {
-    let if_none_match = text(headers, IF_NONE_MATCH)?;
-    let if_match = text(headers, IF_MATCH)?;
+    let if_none_match = list(headers, &IF_NONE_MATCH)?;
+    let if_match = list(headers, &IF_MATCH)?;
     if if_match.is_some() && if_none_match.is_some() {
         return Err(S3Error::unsupported_header("If-Match").field("AdditionalMessage", "with If-None-Match"));
     }
     Ok(WriteConditions {
-        if_match: if_match.map(ETagMatch::parse),
-        if_none_match: if_none_match.map(ETagMatch::parse),
+        if_match: if_match.as_deref().map(ETagMatch::parse),
+        if_none_match: if_none_match.as_deref().map(ETagMatch::parse_weak),
     })
 }
 
@@ -126,28 +148,33 @@ pub(crate) fn write_conditions(headers: &HeaderMap) -> Result<WriteConditions, S
 pub(crate) fn delete_conditions(headers: &HeaderMap) -> Result<DeleteConditions, S3Error> {
     const TIME: &str = "x-amz-if-match-last-modified-time";
     const SIZE: &str = "x-amz-if-match-size";
-    if text(headers, IF_NONE_MATCH)?.is_some() {
+    if headers.contains_key(IF_NONE_MATCH) {
         return Err(S3Error::unsupported_header("If-None-Match"));
     }
     let refused = |name, value| S3Error::argument(name, value, "The condition's value can not be read");
     let time = text(headers, TIME)?.map(|value| date::parse(value).ok_or_else(|| refused(TIME, value)));
     let size = text(headers, SIZE)?.map(|value| size(value).ok_or_else(|| refused(SIZE, value)));
     Ok(DeleteConditions {
-        if_match: text(headers, IF_MATCH)?.map(ETagMatch::parse),
+        if_match: list(headers, &IF_MATCH)?.as_deref().map(ETagMatch::parse),
         if_modified_at: time.transpose()?,
         if_size: size.transpose()?,
     })
 }
 
-/// A size in bytes: digits only.
-pub(crate) fn size(text: &str) -> Option<ByteCount> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits).map(ByteCount::new)
+/// A number as protocols have it: digits only, where Rust's own reading takes a sign too.
+pub(crate) fn digits<N: FromStr>(text: &str) -> Option<N> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
-/// The Range header. One that is not of the form `bytes=…` with one range is as good as none (RFC 9110, and S3).
+/// A size in bytes.
+pub(crate) fn size(text: &str) -> Option<ByteCount> {
+    digits(text).map(ByteCount::new)
+}
+
+/// The Range header. One that is not of the form `bytes=…` with one range, or that stands twice, is as good as none (RFC 9110, and S3).
 pub(crate) fn range(headers: &HeaderMap) -> Option<RangeSpec> {
-    let value = headers.get(RANGE)?.to_str().ok()?.trim();
+    let mut values = headers.get_all(RANGE).iter();
+    let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?.trim();
     let (unit, spec) = value.split_once('=')?;
     if unit.trim().eq_ignore_ascii_case("bytes") { range_spec(spec.trim()) } else { None }
 }

@@ -1,18 +1,19 @@
 //! What the headers of a request say, and what is refused.
 
 use super::{
-    announced_checksum, content_md5, copy_source_range, delete_conditions, metadata, range, storage_class,
-    write_conditions,
+    announced_checksum, content_md5, copy_source_range, delete_conditions, digits, metadata, range,
+    read_conditions, storage_class, text, write_conditions,
 };
 use engine::unit::ByteCount;
 use http::HeaderMap;
-use objectstore::{ChecksumAlgorithm, RangeSpec};
+use objectstore::{ChecksumAlgorithm, ETag, RangeSpec};
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).parse().unwrap(), value.parse().unwrap()))
-        .collect::<HeaderMap>()
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(*name, value.parse().unwrap());
+    }
+    headers
 }
 
 #[test]
@@ -92,4 +93,30 @@ fn what_is_not_understood_is_refused() {
     }
     assert_eq!(delete("x-amz-if-match-last-modified-time", "yesterday"), Err("InvalidArgument"));
     assert_eq!(delete("if-none-match", "*"), Err("NotImplemented"));
+}
+
+#[test]
+fn a_header_that_stands_twice_is_a_list_or_is_refused() {
+    let twice = |name, one, two| headers(&[(name, one), (name, two)]);
+    for name in ["content-md5", "content-type", "x-amz-copy-source", "if-modified-since", "expires"] {
+        assert_eq!(text(&twice(name, "a", "b"), name).unwrap_err().code(), "InvalidArgument", "{name}");
+    }
+    let stored = metadata(&twice("cache-control", "no-cache", "private")).unwrap();
+    assert_eq!(stored.system.cache_control.as_deref(), Some("no-cache, private"));
+    assert_eq!(range(&twice("range", "bytes=0-0", "bytes=1-1")), None);
+    // The second line guards as the first does.
+    let (one, two) = (ETag::of_body([1; 16]), ETag::of_body([2; 16]));
+    let tags = [format!("\"{one}\""), format!("W/\"{two}\"")];
+    let known = write_conditions(&twice("if-none-match", &tags[0], &tags[1])).unwrap().if_none_match.unwrap();
+    assert!(known.matches(&one) && known.matches(&two));
+    let wanted = read_conditions(&twice("if-match", &tags[0], &tags[1])).unwrap().if_match.unwrap();
+    assert!(wanted.matches(&one) && !wanted.matches(&two), "a weak tag is not the same bytes");
+}
+
+#[test]
+fn numbers_are_digits() {
+    assert_eq!(digits::<u32>("0017"), Some(17));
+    for bad in ["", "+5", "-5", " 5", "5 ", "0x5", "5.0", "\u{665}", "4294967296"] {
+        assert_eq!(digits::<u32>(bad), None, "{bad}");
+    }
 }

@@ -108,3 +108,57 @@ async fn metadata_beyond_ascii_is_answered_as_an_encoded_word() {
     assert_eq!(smuggled.header("evil"), None);
     assert_eq!(smuggled.header(NAME), Some("=?UTF-8?B?YQ0KZXZpbDogMQ==?="));
 }
+
+#[tokio::test]
+async fn a_write_while_versioning_is_suspended_names_no_version_and_a_read_names_null() {
+    const VERSION: &str = "x-amz-version-id";
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut named = Vec::new();
+    for status in ["Enabled", "Suspended"] {
+        let document =
+            format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
+        call(&world, &mut client, ("PUT", "/bucket?versioning="), &[], document.as_bytes()).await;
+        let source = [("x-amz-copy-source", "bucket/k")];
+        for (path, headers, body) in [("/bucket/k", &[][..], &b"x"[..]), ("/bucket/copy", &source, b"")] {
+            let made = call(&world, &mut client, ("PUT", path), headers, body).await;
+            assert_eq!(made.status, 200, "{made:?}");
+            named.push(made.header(VERSION).map(str::to_owned));
+        }
+    }
+    assert!(named[0].is_some() && named[1].is_some(), "{named:?}");
+    assert_eq!(named[2..], [None, None]);
+    for method in ["GET", "HEAD"] {
+        let read = call(&world, &mut client, (method, "/bucket/k"), &[], b"").await;
+        assert_eq!(read.header(VERSION), Some("null"));
+    }
+}
+
+#[tokio::test]
+async fn numbers_in_a_request_have_no_sign_and_no_spaces() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let begun = call(&world, &mut client, ("POST", "/bucket/k?uploads="), &[], b"").await;
+    let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    for bad in ["%2B5", "-5", "%205", "5%20", "5.0", "five", "", "2147483648"] {
+        for query in [
+            format!("/bucket?max-keys={bad}"),
+            format!("/bucket?list-type=2&max-keys={bad}"),
+            format!("/bucket?max-keys={bad}&versions="),
+            format!("/bucket?max-uploads={bad}&uploads="),
+            format!("/bucket/k?max-parts={bad}&uploadId={id}"),
+            format!("/bucket/k?partNumber={bad}"),
+        ] {
+            let refused = call(&world, &mut client, ("GET", &query), &[], b"").await;
+            assert_eq!((refused.status, refused.code()), (400, "InvalidArgument"), "{query}");
+        }
+    }
+    for (good, shown) in [("0", "0"), ("007", "7"), ("1001", "1000"), ("2147483647", "1000")] {
+        let query = format!("/bucket?max-keys={good}");
+        let listed = call(&world, &mut client, ("GET", &query), &[], b"").await;
+        assert_eq!(listed.status, 200, "{query}");
+        assert!(listed.text().contains(&format!("<MaxKeys>{shown}</MaxKeys>")), "{}", listed.text());
+    }
+}

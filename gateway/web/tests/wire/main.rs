@@ -1,5 +1,6 @@
 //! The doors on the wire: what a hand-written client may send, and what it must get.
 
+mod conditions;
 mod fidelity;
 mod world;
 

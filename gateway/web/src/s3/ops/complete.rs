@@ -1,7 +1,7 @@
 //! `CompleteMultipartUpload`.
 
 use super::put::upload_id;
-use super::{checksum_element, set_encryption, set_version, write_checksum};
+use super::{checksum_element, set_encryption, set_made_version, write_checksum};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, xml};
 use crate::s3::body::RequestBody;
@@ -10,7 +10,6 @@ use crate::s3::error::S3Error;
 use crate::s3::headers;
 use crate::s3::ops::list_page::url_encode;
 use crate::xml::{Element, XmlWriter};
-use engine::unit::ByteCount;
 use http::StatusCode;
 use objectstore::{
     ChecksumAlgorithm, ChecksumValue, CompleteRequest, CompletedPart, ETag, PartNumber, Uploaded,
@@ -26,13 +25,13 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
     let (checksum, checksum_parts) = object_checksum(call)?;
     let size = match headers::text(request_headers, "x-amz-mp-object-size")? {
         None => None,
-        Some(text) => Some(ByteCount::new(text.parse().map_err(|_| {
+        Some(text) => Some(headers::size(text).ok_or_else(|| {
             S3Error::argument(
                 "x-amz-mp-object-size",
                 text,
                 "Value for x-amz-mp-object-size header is invalid.",
             )
-        })?)),
+        })?),
     };
     // The checksum headers are the object's here, not this document's.
     let bytes = body.collect(call.config.limits.xml_body_max).await?;
@@ -63,7 +62,7 @@ fn object_checksum(call: &Call) -> Result<(Option<ChecksumValue>, Option<u16>), 
         let text = headers::text(&call.head.headers, name)?.unwrap_or_default();
         let (value, parts) = match text.split_once('-') {
             None => (text, None),
-            Some((value, parts)) => (value, Some(parts.parse().map_err(|_| refused())?)),
+            Some((value, parts)) => (value, Some(headers::digits(parts).ok_or_else(refused)?)),
         };
         if found.0.is_some() {
             return Err(S3Error::with(Code::InvalidRequest, "Expecting a single x-amz-checksum- header"));
@@ -85,7 +84,7 @@ fn parse_parts(root: &Element) -> Result<Vec<CompletedPart>, S3Error> {
 fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
     let malformed = || S3Error::new(Code::MalformedXML);
     let number = part.child_text("PartNumber")?.ok_or_else(malformed)?;
-    let number: u32 = number.parse().map_err(|_| malformed())?;
+    let number: u32 = headers::digits(number).ok_or_else(malformed)?;
     let number = PartNumber::new(number)?;
     let etag = part.child_text("ETag")?.ok_or_else(malformed)?;
     // A tag that no part of ours can have names no part.
@@ -118,7 +117,7 @@ fn render(call: &Call, uploaded: &Uploaded) -> Answer {
     out.etag(uploaded.etag);
     write_checksum(&mut out, uploaded.checksum.as_ref());
     let mut answer = xml(StatusCode::OK, out.finish());
-    set_version(answer.headers_mut(), uploaded.version);
+    set_made_version(answer.headers_mut(), uploaded.version);
     set_encryption(answer.headers_mut());
     answer
 }
@@ -147,6 +146,7 @@ mod tests {
         for (bad, code) in [
             (String::new(), "MalformedXML"),
             (part.replace(">1<", ">x<"), "MalformedXML"),
+            (part.replace(">1<", ">+1<"), "MalformedXML"),
             (part.replace(">1<", ">0<"), "InvalidArgument"),
             (part.replace(tag, "nonsense"), "InvalidPart"),
             (part.replace("PartNumber", "Number"), "MalformedXML"),

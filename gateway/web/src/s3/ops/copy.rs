@@ -2,7 +2,7 @@
 
 use super::object::part_number;
 use super::put::upload_id;
-use super::{parse_version, set_encryption, set_version, write_checksum};
+use super::{parse_version, set_encryption, set_made_version, write_checksum};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, set_amz, xml};
 use crate::s3::code::Code;
@@ -96,7 +96,7 @@ fn render(root: &'static str, outcome: &CopyOutcome) -> Answer {
     write_checksum(&mut out, outcome.checksum.as_ref());
     let mut answer = xml(StatusCode::OK, out.finish());
     let head = answer.headers_mut();
-    set_version(head, outcome.version);
+    set_made_version(head, outcome.version);
     if let Some(version) = outcome.source_version {
         set_amz(head, "x-amz-copy-source-version-id", &version.to_string());
     }

@@ -73,7 +73,7 @@ fn parse_version(text: &str) -> Result<VersionName, S3Error> {
 /// A parameter that is a number between 0 and `i32::MAX`, as S3 reads them; above `cap` it means `cap`.
 fn count(call: &Call, name: &'static str, cap: usize) -> Result<usize, S3Error> {
     let Some(text) = call.query.get(name) else { return Ok(cap) };
-    let number = text.parse::<i32>().ok().and_then(|number| usize::try_from(number).ok());
+    let number = headers::digits::<i32>(text).and_then(|number| usize::try_from(number).ok());
     number.map(|number| number.min(cap)).ok_or_else(|| {
         S3Error::argument(name, text, format!("Provided {name} not an integer or within integer range"))
     })
@@ -128,6 +128,11 @@ fn set_version(headers: &mut HeaderMap, version: Option<VersionName>) {
     if let Some(version) = version {
         set_amz(headers, "x-amz-version-id", &version.to_string());
     }
+}
+
+/// The version that a write made. S3 names no null version here, though reads and listings do.
+fn set_made_version(headers: &mut HeaderMap, version: Option<VersionName>) {
+    set_version(headers, version.filter(|version| *version != VersionName::Null));
 }
 
 /// What every stored object is: encrypted at rest.

@@ -72,7 +72,7 @@ fn request(call: &Call) -> Result<GetRequest, S3Error> {
 
 /// A part's number, refused in S3's words.
 pub(super) fn part_number(text: &str) -> Result<PartNumber, S3Error> {
-    text.parse().ok().and_then(|number| PartNumber::new(number).ok()).ok_or_else(|| {
+    headers::digits(text).and_then(|number| PartNumber::new(number).ok()).ok_or_else(|| {
         S3Error::argument("partNumber", text, "Part number must be an integer between 1 and 10000, inclusive")
     })
 }
@@ -167,7 +167,7 @@ pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
     let wanted = wanted(request_headers)?;
     let max_parts = match headers::text(request_headers, "x-amz-max-parts")? {
         None => 1000,
-        Some(text) => text.parse::<usize>().map(|number| number.min(1000)).map_err(|_| {
+        Some(text) => headers::digits(text).map(|number: usize| number.min(1000)).ok_or_else(|| {
             S3Error::argument(
                 "x-amz-max-parts",
                 text,

@@ -4,7 +4,7 @@
 //! for 100-continue sends nothing that would be refused.
 
 use super::object::part_number;
-use super::{set_checksum, set_encryption, set_version};
+use super::{set_checksum, set_encryption, set_made_version};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set};
 use crate::s3::body::RequestBody;
@@ -93,7 +93,7 @@ fn render(uploaded: &Uploaded) -> Answer {
     let head = answer.headers_mut();
     set(head, ETAG, &format!("\"{}\"", uploaded.etag));
     set_checksum(head, uploaded.checksum.as_ref());
-    set_version(head, uploaded.version);
+    set_made_version(head, uploaded.version);
     set_encryption(head);
     answer
 }
