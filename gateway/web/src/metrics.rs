@@ -1,5 +1,6 @@
 //! The doors' metrics, all named here: `firn_<area>_<noun>_<unit>`. Never a bucket or a key as a label.
 
+use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -58,6 +59,17 @@ impl Metrics {
         let gauge = self.connections_open.get_or_create(&labels).clone();
         gauge.inc();
         OpenConnection(gauge)
+    }
+
+    /// A request was answered.
+    pub(crate) fn answered(&self, operation: &'static str, status: StatusCode) {
+        let status = match status.as_u16() {
+            100..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.get_or_create(&RequestLabels { operation, status }).inc();
     }
 
     /// Creates and registers all of them.

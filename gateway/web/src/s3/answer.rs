@@ -4,7 +4,7 @@
 //! of a body cuts the connection, so that a client never takes half an object for a whole one.
 
 use super::operation::Operation;
-use crate::metrics::{OperationLabels, RequestLabels};
+use crate::metrics::OperationLabels;
 use crate::state::State;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -156,13 +156,7 @@ impl Drop for Record {
         let took = self.state.clock.boottime().saturating_sub(self.started);
         let operation = self.operation.map_or("Unknown", Operation::name);
         let metrics = &self.state.metrics;
-        let status = match self.status.as_u16() {
-            100..=299 => "2xx",
-            300..=399 => "3xx",
-            400..=499 => "4xx",
-            _ => "5xx",
-        };
-        metrics.requests.get_or_create(&RequestLabels { operation, status }).inc();
+        metrics.answered(operation, self.status);
         metrics.latency.get_or_create(&OperationLabels { operation }).observe(took.as_secs_f64());
         metrics.bytes_out.inc_by(self.sent);
         tracing::info!(

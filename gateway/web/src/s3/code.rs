@@ -34,6 +34,7 @@ codes! {
     AccessDenied 403 "Access Denied";
     AccessForbidden 403 "CORSResponse: CORS is not enabled for this bucket.";
     BadDigest 400 "The Content-MD5 you specified did not match what we received.";
+    BadRequest 400 "An error occurred when parsing the HTTP request.";
     BucketAlreadyExists 409 "The requested bucket name is not available. The bucket namespace is shared by all users of the system. Please select a different name and try again.";
     BucketAlreadyOwnedByYou 409 "Your previous request to create the named bucket succeeded and you already own it.";
     BucketNotEmpty 409 "The bucket you tried to delete is not empty";

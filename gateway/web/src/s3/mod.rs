@@ -28,9 +28,10 @@ use crate::config::Config;
 use crate::state::State;
 use answer::{Answer, Record, set, set_amz};
 use body::{Pace, RequestBody};
+use bytes::Bytes;
 use error::S3Error;
-use http::header::{CONNECTION, SERVER};
-use http::{HeaderValue, Method, Request, StatusCode, Version, request};
+use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
 use operation::Operation;
 use query::Query;
@@ -187,6 +188,36 @@ fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str
         set_amz(answer.headers_mut(), "x-amz-bucket-region", &state.region);
     }
     (answer, error.code())
+}
+
+/// The answer to what never became a request, and to a request whose handling broke off: S3's words for a bare status.
+pub(crate) fn refuse(state: &State, status: StatusCode) -> Response<Bytes> {
+    let code = match status {
+        StatusCode::URI_TOO_LONG => code::Code::RequestURITooLong,
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => code::Code::RequestHeaderSectionTooLarge,
+        status if status.is_server_error() => code::Code::InternalError,
+        _ => code::Code::BadRequest,
+    };
+    let (id, error) = (RequestId::random(&*state.entropy), S3Error::new(code));
+    let document = error.document("/", id.as_str(), &state.host_id);
+    let mut answer = Response::new(document.into());
+    *answer.status_mut() = error.status();
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    set_amz(headers, "x-amz-request-id", id.as_str());
+    set_amz(headers, "x-amz-id-2", &state.host_id);
+    set(headers, SERVER, "firn");
+    set(headers, DATE, &date::http(state.clock.now()));
+    state.metrics.answered("Unknown", error.status());
+    tracing::info!(
+        target: "firn::access",
+        request_id = id.as_str(),
+        operation = "Unknown",
+        status = error.status().as_u16(),
+        code = error.code(),
+        "request"
+    );
+    answer
 }
 
 fn finish_head(state: &State, trace: &Trace, answer: &mut Answer, reusable: bool, version: Version) {

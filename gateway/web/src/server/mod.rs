@@ -10,19 +10,22 @@
 //! it happened on.
 
 mod io;
+mod refusal;
 mod timer;
 
 use crate::config::Config;
 use crate::state::State;
 use crate::{admin, s3};
+use bytes::Bytes;
 use engine::clock::Clock;
 use futures_util::FutureExt;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode};
-use http_body_util::{Either, Empty};
+use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use refusal::{Ended, Refuse, Tracked, Turn};
 use std::convert::Infallible;
 use std::future::Future;
 use std::io as std_io;
@@ -82,6 +85,7 @@ impl Server {
             Door {
                 name: "s3",
                 permits: limits.connections_max,
+                refuse: Some(s3::refuse),
                 config: config.clone(),
                 state: state.clone(),
             },
@@ -90,7 +94,7 @@ impl Server {
         );
         let admin_door = serve_door(
             admin,
-            Door { name: "admin", permits: limits.admin_connections_max, config, state },
+            Door { name: "admin", permits: limits.admin_connections_max, refuse: None, config, state },
             stop_seen,
             move |_, state, request| admin::handle(state, request),
         );
@@ -110,6 +114,8 @@ async fn listen(addr: SocketAddr) -> std_io::Result<TcpListener> {
 struct Door {
     name: &'static str,
     permits: usize,
+    /// The door's words for what hyper refuses by itself, and for a panic; without them there are none.
+    refuse: Option<fn(&State, StatusCode) -> Response<Bytes>>,
     config: Arc<Config>,
     state: Arc<State>,
 }
@@ -122,9 +128,10 @@ async fn serve_door<H, F, B>(
 ) where
     H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = bytes::Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
+    let door = Arc::new(door);
     let permits = Arc::new(Semaphore::new(door.permits));
     let mut open = JoinSet::new();
     loop {
@@ -143,14 +150,8 @@ async fn serve_door<H, F, B>(
         };
         match accepted {
             (permit, Ok((stream, _peer))) => {
-                let connection = serve_connection(
-                    door.name,
-                    stream,
-                    door.config.clone(),
-                    door.state.clone(),
-                    stopped.clone(),
-                    handler.clone(),
-                );
+                let connection =
+                    serve_connection(Arc::clone(&door), stream, stopped.clone(), handler.clone());
                 let gauge = door.state.metrics.connections(door.name);
                 open.spawn(async move {
                     let _open = gauge;
@@ -200,39 +201,47 @@ async fn drain(mut open: JoinSet<()>, clock: &dyn Clock, patience: std::time::Du
 /// The handler's answer. A panic on the way costs this request (500) and its connection, not the other clients: what a handler
 /// shares with others it may leave at any await, for every client may go at any time.
 async fn contained<B: Body>(
-    door: &'static str,
+    door: &Door,
     answer: impl Future<Output = Response<B>>,
-) -> Result<Response<Either<B, Empty<B::Data>>>, Infallible> {
-    Ok(if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
+    ended: Ended,
+) -> Result<Response<Tracked<Either<B, Full<Bytes>>>>, Infallible> {
+    let answer = if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
         answer.map(Either::Left)
     } else {
-        tracing::error!(door, "a request panicked: it is answered 500; its message is on standard error");
-        let mut failed = Response::new(Either::Right(Empty::new()));
+        tracing::error!(
+            door = door.name,
+            "a request panicked: it is answered 500; its message is on standard error"
+        );
+        let mut failed = match door.refuse {
+            Some(refuse) => refuse(&door.state, StatusCode::INTERNAL_SERVER_ERROR),
+            None => Response::new(Bytes::new()),
+        };
         *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
         failed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        failed
-    })
+        failed.map(|document| Either::Right(Full::new(document)))
+    };
+    Ok(answer.map(|body| Tracked { body, _ended: ended }))
 }
 
 async fn serve_connection<H, F, B>(
-    door: &'static str,
+    door: Arc<Door>,
     stream: TcpStream,
-    config: Arc<Config>,
-    state: Arc<State>,
     mut stopped: watch::Receiver<bool>,
     handler: H,
 ) where
     H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = bytes::Bytes> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
-    let clock = state.clock.clone();
-    let limits = &config.limits;
-    let timed = io::TimedIo::new(stream, clock.clone(), limits.write_idle_timeout);
+    let clock = door.state.clock.clone();
+    let limits = &door.config.limits;
+    let (turn, refusing) = (Turn::default(), Arc::clone(&door));
+    let refuse = door.refuse.map(|refuse| Box::new(move |status| refuse(&refusing.state, status)) as Refuse);
+    let timed = io::TimedIo::new(stream, clock.clone(), limits.write_idle_timeout, turn.clone(), refuse);
     let mut http1 = hyper::server::conn::http1::Builder::new();
     http1
         .timer(ClockTimer::new(clock))
@@ -242,7 +251,10 @@ async fn serve_connection<H, F, B>(
         .max_headers(HEADER_FIELDS_MAX)
         .half_close(true)
         .auto_date_header(true);
-    let service = service_fn(move |request| contained(door, handler(config.clone(), state.clone(), request)));
+    let service = service_fn(|request| {
+        let answer = handler(door.config.clone(), door.state.clone(), request);
+        contained(&door, answer, turn.begin())
+    });
     let mut connection = pin!(http1.serve_connection(TokioIo::new(timed), service));
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

@@ -111,9 +111,49 @@ async fn two_lengths_and_half_framings_smuggle_nothing() {
     ] {
         let mut client = world.connect().await;
         client.send_text(&format!("PUT /bucket/key HTTP/1.1\r\nhost: {{host}}\r\n{framing}\r\n\r\n")).await;
-        let answer = client.answer().await;
-        assert_eq!(answer.map(|answer| answer.status), Some(status), "{framing}");
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{framing}");
+        let code = if status == 501 { "NotImplemented" } else { "BadRequest" };
+        assert_eq!(answer.code(), code, "{framing}");
     }
+}
+
+#[tokio::test]
+async fn what_is_no_request_gets_an_error_document_all_the_same() {
+    let world = World::new().await;
+    let bad_lines =
+        ["G@T / HTTP/1.1", "GET / HTTP/9.9", "GET  / HTTP/1.1", "GET /\u{7f}\u{1} HTTP/1.1", "nonsense"];
+    for line in bad_lines {
+        let mut client = world.connect().await;
+        client.send_text(&format!("{line}\r\nhost: {{host}}\r\n\r\n")).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!((answer.status, answer.code()), (400, "BadRequest"), "{line}");
+        assert_eq!(answer.header("content-type"), Some("application/xml"));
+        assert_eq!(answer.header("connection"), Some("close"));
+        assert!(answer.header("x-amz-request-id").is_some_and(|id| answer.text().contains(id)), "{answer:?}");
+        assert!(client.closed().await, "one answer, then the end");
+    }
+    // After an answer of ours, too.
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    // An object that looks like a refusal comes back as it is.
+    let body = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n";
+    client.send(&world.signed("PUT", "/bucket/k", &[], body)).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    client.send(&world.signed("GET", "/bucket/k", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().body, body);
+    client.send(b"nonsense\r\n\r\n").await;
+    assert_eq!(client.answer().await.unwrap().code(), "BadRequest");
+    assert!(client.closed().await);
+    // In one write with a request: its answer is whole, and the refusal, bare or not, the last thing said.
+    let mut client = world.connect().await;
+    let mut both = world.signed("GET", "/bucket/k", &[], b"");
+    both.extend_from_slice(b"nonsense\r\n\r\n");
+    client.send(&both).await;
+    assert_eq!(client.answer().await.unwrap().body, body);
+    assert_eq!(client.answer().await.unwrap().status, 400);
+    assert!(client.closed().await);
 }
 
 #[tokio::test]
@@ -162,7 +202,14 @@ async fn heads_are_bounded_in_bytes() {
     let mut client = world.connect().await;
     let huge = "x".repeat(70 << 10);
     client.send_text(&format!("GET / HTTP/1.1\r\nhost: {{host}}\r\nx-long: {huge}\r\n\r\n")).await;
-    assert_eq!(client.answer().await.unwrap().status, 431);
+    let answer = client.answer().await.unwrap();
+    assert_eq!((answer.status, answer.code()), (400, "RequestHeaderSectionTooLarge"));
+    assert!(answer.header("x-amz-request-id").is_some_and(|id| answer.text().contains(id)), "{answer:?}");
+    assert!(client.closed().await, "one answer, then the end");
+    let mut client = world.connect().await;
+    let many = "a: b\r\n".repeat(129);
+    client.send_text(&format!("GET / HTTP/1.1\r\nhost: {{host}}\r\n{many}\r\n")).await;
+    assert_eq!(client.answer().await.unwrap().code(), "RequestHeaderSectionTooLarge");
     let mut client = world.connect().await;
     client.send_text("GET / HTTP/1.1\r\n\r\n").await;
     assert_eq!(client.answer().await.unwrap().code(), "InvalidRequest");

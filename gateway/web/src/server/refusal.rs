@@ -1,0 +1,144 @@
+//! Words for what hyper refuses by itself.
+//!
+//! A head that hyper can not read (broken, too long, too many fields) never becomes a request: hyper answers it with a bare
+//! 400, 414 or 431 and closes. S3 sends an error document. hyper has no place to say so, but its stream knows whose turn it
+//! is to write:
+//!
+//! ```text
+//!   Idle ── a request is handed to the door ──► Answering ── its answer's body is done with ──► Flushing
+//!     ▲                                                                                            │
+//!     └───────────────────────── hyper has flushed, so its buffer is empty ◄─────────────────────────┘
+//! ```
+//!
+//! What is written while `Idle` is no answer of ours, so it is a refusal, and the door's own goes out in its stead. One that
+//! hyper appends to an answer not yet flushed (a pipelined request) stays bare: it can not be told from the answer.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+/// Makes a door's refusal for the status that hyper chose.
+pub(super) type Refuse = Box<dyn FnOnce(StatusCode) -> Response<Bytes> + Send>;
+
+const IDLE: u8 = 0;
+const ANSWERING: u8 = 1;
+const FLUSHING: u8 = 2;
+
+/// Whose bytes a connection writes. One task owns a connection, so the orderings are of no concern.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turn(Arc<AtomicU8>);
+
+impl Turn {
+    /// A request was handed to the door.
+    pub(super) fn begin(&self) -> Ended {
+        self.0.store(ANSWERING, Ordering::Relaxed);
+        Ended(self.clone())
+    }
+
+    /// hyper's buffer is empty.
+    pub(super) fn flushed(&self) {
+        if self.0.load(Ordering::Relaxed) == FLUSHING {
+            self.0.store(IDLE, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == IDLE
+    }
+}
+
+/// Dropped when the door's answer is done with.
+#[derive(Debug)]
+pub(super) struct Ended(Turn);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.0.store(FLUSHING, Ordering::Relaxed);
+    }
+}
+
+/// An answer's body that tells when it is done with.
+pub(super) struct Tracked<B> {
+    pub(super) body: B,
+    pub(super) _ended: Ended,
+}
+
+impl<B: Body + Unpin> Body for Tracked<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A refusal as it goes over the wire, after which the connection closes.
+pub(super) fn wire_form(refusal: &Response<Bytes>) -> Vec<u8> {
+    let (status, body) = (refusal.status(), refusal.body());
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut out = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in refusal.headers() {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
+    out.extend_from_slice(body);
+    out
+}
+
+/// The status of an answer's head.
+pub(super) fn status_of(head: &[u8]) -> Option<StatusCode> {
+    StatusCode::from_bytes(head.strip_prefix(b"HTTP/1.")?.get(2..5)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Turn, status_of, wire_form};
+    use bytes::Bytes;
+    use http::{Response, StatusCode};
+
+    #[test]
+    fn a_turn_is_idle_only_when_everything_of_ours_is_out() {
+        let turn = Turn::default();
+        assert!(turn.is_idle());
+        let ended = turn.begin();
+        turn.flushed();
+        assert!(!turn.is_idle(), "a piece of the body was flushed, more follows");
+        drop(ended);
+        assert!(!turn.is_idle(), "the last piece still lies in hyper's buffer");
+        turn.flushed();
+        assert!(turn.is_idle());
+    }
+
+    #[test]
+    fn a_refusal_is_a_whole_answer() {
+        let refusal = Response::builder().status(414).header("server", "firn").body(Bytes::from("<Error/>"));
+        let expected = "HTTP/1.1 414 URI Too Long\r\nserver: firn\r\ncontent-length: 8\r\nconnection: close\r\n\r\n<Error/>";
+        assert_eq!(wire_form(&refusal.unwrap()), expected.as_bytes());
+    }
+
+    #[test]
+    fn statuses_are_read_from_heads_alone() {
+        assert_eq!(status_of(b"HTTP/1.1 431 Request"), Some(StatusCode::from_u16(431).unwrap()));
+        for other in [&b"HTTP/1.1 43"[..], b"HTTP/2 431 x", b"HTTP/1.1 xyz", b"", b"hello"] {
+            assert_eq!(status_of(other), None);
+        }
+    }
+}
