@@ -3,6 +3,7 @@
 //! A small object goes out in one write with its head: its only piece is polled together with it. An error in the middle
 //! of a body cuts the connection, so that a client never takes half an object for a whole one.
 
+use super::late::Late;
 use super::operation::Operation;
 use crate::metrics::OperationLabels;
 use crate::state::State;
@@ -21,6 +22,7 @@ enum Content {
     Nothing,
     Whole(Bytes),
     Stream { stream: BodyStream, left: u64 },
+    Late(Box<Late>),
 }
 
 /// An answer's body.
@@ -40,6 +42,13 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
 /// An XML answer.
 pub(crate) fn xml(status: StatusCode, document: String) -> Answer {
     let mut answer = respond(status, Content::Whole(document.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+    answer
+}
+
+/// An XML answer that is still being worked on.
+pub(super) fn xml_late(late: Late) -> Answer {
+    let mut answer = respond(StatusCode::OK, Content::Late(Box::new(late)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     answer
 }
@@ -69,6 +78,14 @@ pub(crate) fn set_amz(headers: &mut HeaderMap, name: &'static str, value: &str) 
 }
 
 impl AnswerBody {
+    /// The document of an answer made by [`xml`]; nothing of any other.
+    pub(super) fn into_document(self) -> Bytes {
+        match self.content {
+            Content::Whole(document) => document,
+            _ => Bytes::new(),
+        }
+    }
+
     /// Has the answer counted and logged once it is out.
     pub(crate) fn record(&mut self, record: Record) {
         self.record = Some(record);
@@ -107,6 +124,15 @@ impl Body for AnswerBody {
                 }
                 None => return Poll::Ready(None),
             },
+            Content::Late(late) => match ready!(late.poll_piece(cx)) {
+                Some((piece, code)) => {
+                    if let (Some(record), Some(code)) = (&mut this.record, code) {
+                        record.code = code;
+                    }
+                    piece
+                }
+                None => return Poll::Ready(None),
+            },
         };
         if let Some(record) = &mut this.record {
             record.sent += piece.len() as u64;
@@ -115,7 +141,11 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.content, Content::Nothing)
+        match &self.content {
+            Content::Nothing => true,
+            Content::Late(late) => late.is_over(),
+            Content::Whole(_) | Content::Stream { .. } => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -123,6 +153,7 @@ impl Body for AnswerBody {
             Content::Nothing => SizeHint::with_exact(0),
             Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Content::Stream { left, .. } => SizeHint::with_exact(*left),
+            Content::Late(_) => SizeHint::default(),
         }
     }
 }

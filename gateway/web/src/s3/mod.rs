@@ -16,6 +16,7 @@ mod date;
 mod error;
 mod guard;
 mod headers;
+mod late;
 mod mime_word;
 mod operation;
 mod ops;
@@ -49,6 +50,7 @@ pub(crate) struct Call {
     query: Query,
     operation: Operation,
     host: String,
+    id: RequestId,
 }
 
 impl Call {
@@ -144,7 +146,8 @@ async fn run(
     if let Authenticated::Signed(signed) = &who {
         body.expect(&signed.payload, &head.headers)?;
     }
-    let call = Call { config, state, head, target: trace.target.clone(), query, operation, host };
+    let call =
+        Call { config, state, head, target: trace.target.clone(), query, operation, host, id: trace.id };
     ops::dispatch(&call, body).await
 }
 
@@ -163,19 +166,24 @@ fn verify(state: &State, head: &request::Parts) -> Result<Authenticated, S3Error
     Ok(authenticate(&request, &*state.credentials, &policy)?)
 }
 
-/// The error as its document; HEAD and 304 have none.
-fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str) {
-    let Target { bucket, key } = &trace.target;
-    let error = error.about(bucket.as_deref(), key.as_deref(), &state.region);
+/// The appliance's own failures, once.
+fn log_failure(id: RequestId, operation: Option<Operation>, error: &S3Error) {
     if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
         tracing::error!(
-            request_id = %trace.id,
-            operation = trace.operation.map_or("Unknown", Operation::name),
+            request_id = %id,
+            operation = operation.map_or("Unknown", Operation::name),
             code = error.code(),
             cause = error.cause().unwrap_or("none given"),
             "failed to answer a request"
         );
     }
+}
+
+/// The error as its document; HEAD and 304 have none.
+fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str) {
+    let Target { bucket, key } = &trace.target;
+    let error = error.about(bucket.as_deref(), key.as_deref(), &state.region);
+    log_failure(trace.id, trace.operation, &error);
     let bare = trace.method == Method::HEAD || error.status() == StatusCode::NOT_MODIFIED;
     let mut answer = if bare {
         answer::empty(error.status())

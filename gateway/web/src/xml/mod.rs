@@ -4,4 +4,4 @@ mod reader;
 mod writer;
 
 pub(crate) use reader::{Element, Malformed};
-pub(crate) use writer::XmlWriter;
+pub(crate) use writer::{DECLARATION, XmlWriter};

@@ -5,6 +5,9 @@ use std::fmt::{Display, Write};
 /// S3's namespace, on the root of every successful answer and on no error.
 pub(crate) const S3_NAMESPACE: &str = "http://s3.amazonaws.com/doc/2006-03-01/";
 
+/// What every document begins with.
+pub(crate) const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n";
+
 /// An XML document under construction.
 #[derive(Debug)]
 pub(crate) struct XmlWriter {
@@ -34,7 +37,7 @@ impl XmlWriter {
 
     fn bare() -> Self {
         let mut out = String::with_capacity(512);
-        out.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        out.push_str(DECLARATION);
         Self { out, open: Vec::new() }
     }
 

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod fidelity;
+mod late;
 mod world;
 
 use std::sync::atomic::Ordering;

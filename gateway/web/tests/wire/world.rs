@@ -4,10 +4,11 @@
 
 use engine::BoxFuture;
 use engine::blob::{BlobStore, OpenOptions};
-use engine::catalog::{Catalog, MemoryCatalog};
+use engine::catalog::{Catalog, Commit, MemoryCatalog, Snapshot, Version};
 use engine::clock::{ManualClock, Timestamp};
 use engine::entropy::{Entropy, SeededEntropy};
 use engine::fault::Faults;
+use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use objectstore::ObjectStore;
 use security::AccountId;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use web::{AdminCall, AdminError, AdminToken, Config, Limits, Parts, Server, State, StatusSource};
 
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -50,12 +51,49 @@ impl StatusSource for Facts {
     }
 }
 
+/// A catalog that makes everybody wait while it is shut.
+pub(crate) struct Gate {
+    catalog: Arc<dyn Catalog>,
+    open: watch::Sender<bool>,
+}
+
+impl Gate {
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
+    }
+
+    async fn pass(&self) {
+        self.open.subscribe().wait_for(|open| *open).await.unwrap();
+    }
+}
+
+impl Catalog for Gate {
+    fn limits(&self) -> engine::catalog::Limits {
+        self.catalog.limits()
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+        Box::pin(async move {
+            self.pass().await;
+            self.catalog.snapshot(partition).await
+        })
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+        Box::pin(async move {
+            self.pass().await;
+            self.catalog.commit(commit).await
+        })
+    }
+}
+
 /// A running server.
 pub(crate) struct World {
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) facts: Arc<Facts>,
+    pub(crate) gate: Arc<Gate>,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
     _dir: tempfile::TempDir,
@@ -71,6 +109,8 @@ impl World {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(11));
         let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new(clock.clone(), &*entropy));
+        let gate = Arc::new(Gate { catalog, open: watch::Sender::new(true) });
+        let catalog: Arc<dyn Catalog> = gate.clone();
         let blobs = BlobStore::open(OpenOptions {
             dir: dir.path().join("pool"),
             catalog: catalog.clone(),
@@ -120,7 +160,7 @@ impl World {
         let serving = tokio::spawn(server.serve(async move {
             let _asked_or_dropped = stopped.await;
         }));
-        Self { http, admin, clock, facts, stop: Some(stop), serving, _dir: dir }
+        Self { http, admin, clock, facts, gate, stop: Some(stop), serving, _dir: dir }
     }
 
     /// Asks the server to stop and waits until it has.
@@ -244,7 +284,8 @@ impl Client {
         self.read_answer(true).await
     }
 
-    async fn read_answer(&mut self, to_head: bool) -> Option<Answer> {
+    /// Reads a head, and nothing behind it.
+    pub(crate) async fn head(&mut self) -> Option<Answer> {
         let end = loop {
             if let Some(at) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
                 break at + 4;
@@ -260,8 +301,29 @@ impl Client {
         };
         let head = String::from_utf8(self.buffer.drain(..end).collect()).unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let mut answer = Answer { status, head, body: Vec::new() };
-        if status >= 200 && !to_head {
+        Some(Answer { status, head, body: Vec::new() })
+    }
+
+    /// Reads the next of HTTP's chunks; an empty one is the last.
+    pub(crate) async fn chunk(&mut self) -> Vec<u8> {
+        let (start, length) = loop {
+            if let Some(at) = self.buffer.windows(2).position(|window| window == b"\r\n") {
+                let size = std::str::from_utf8(&self.buffer[..at]).unwrap();
+                break (at + 2, usize::from_str_radix(size, 16).unwrap());
+            }
+            assert!(self.fill().await, "the body ended early");
+        };
+        while self.buffer.len() < start + length + 2 {
+            assert!(self.fill().await, "the body ended early");
+        }
+        let framed: Vec<u8> = self.buffer.drain(..start + length + 2).collect();
+        assert!(framed.ends_with(b"\r\n"));
+        framed[start..start + length].to_vec()
+    }
+
+    async fn read_answer(&mut self, to_head: bool) -> Option<Answer> {
+        let mut answer = self.head().await?;
+        if answer.status >= 200 && !to_head {
             let length: usize = answer.header("content-length").map_or(0, |text| text.parse().unwrap());
             while self.buffer.len() < length {
                 assert!(self.fill().await, "the body ended early");

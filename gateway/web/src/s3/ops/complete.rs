@@ -8,12 +8,14 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::headers;
+use crate::s3::late;
 use crate::s3::ops::list_page::url_encode;
 use crate::xml::{Element, XmlWriter};
 use http::StatusCode;
 use objectstore::{
     ChecksumAlgorithm, ChecksumValue, CompleteRequest, CompletedPart, ETag, PartNumber, Uploaded,
 };
+use std::sync::Arc;
 
 /// Parts of one upload.
 const PARTS_MAX: usize = 10_000;
@@ -49,8 +51,9 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         key,
         upload,
     };
-    let uploaded = call.state.store.complete_upload(request).await?;
-    Ok(render(call, &uploaded))
+    let (store, named) = (Arc::clone(&call.state.store), Named::of(call));
+    let work = async move { store.complete_upload(request).await };
+    late::answer(call, work, move |uploaded| render(&named, &uploaded)).await
 }
 
 /// `x-amz-checksum-…`: base64, of a composite one with `-N` behind.
@@ -108,12 +111,29 @@ fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
     Ok(CompletedPart { number, etag, checksum })
 }
 
-fn render(call: &Call, uploaded: &Uploaded) -> Answer {
+/// What the answer says about the request.
+struct Named {
+    location: String,
+    bucket: String,
+    key: String,
+}
+
+impl Named {
+    fn of(call: &Call) -> Self {
+        let resource = url_encode(&call.target.resource());
+        Self {
+            location: format!("http://{}{resource}", call.host_without_bucket()),
+            bucket: call.target.bucket.clone().unwrap_or_default(),
+            key: call.target.key.clone().unwrap_or_default(),
+        }
+    }
+}
+
+fn render(named: &Named, uploaded: &Uploaded) -> Answer {
     let mut out = XmlWriter::document("CompleteMultipartUploadResult");
-    let resource = call.target.resource();
-    out.text("Location", &format!("http://{}{}", call.host_without_bucket(), url_encode(&resource)));
-    out.text("Bucket", call.target.bucket.as_deref().unwrap_or_default());
-    out.text("Key", call.target.key.as_deref().unwrap_or_default());
+    out.text("Location", &named.location);
+    out.text("Bucket", &named.bucket);
+    out.text("Key", &named.key);
     out.etag(uploaded.etag);
     write_checksum(&mut out, uploaded.checksum.as_ref());
     let mut answer = xml(StatusCode::OK, out.finish());

@@ -7,7 +7,7 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, set_amz, xml};
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::{date, headers};
+use crate::s3::{date, headers, late};
 use crate::xml::XmlWriter;
 use http::StatusCode;
 use objectstore::{
@@ -15,6 +15,7 @@ use objectstore::{
     VersionSelector,
 };
 use security::sigv4::decode_path;
+use std::sync::Arc;
 
 const SOURCE: &str = "x-amz-copy-source";
 
@@ -37,8 +38,9 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         checksum: headers::checksum_algorithm(request_headers)?,
         conditions: headers::write_conditions(request_headers)?,
     };
-    let outcome = call.state.store.copy(request).await?;
-    Ok(render("CopyObjectResult", &outcome))
+    let store = Arc::clone(&call.state.store);
+    let work = async move { store.copy(request).await };
+    late::answer(call, work, |outcome| render("CopyObjectResult", &outcome)).await
 }
 
 /// `UploadPartCopy`.
@@ -51,8 +53,9 @@ pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
         upload: upload_id(call)?,
         part: part_number(call.query.get("partNumber").unwrap_or_default())?,
     };
-    let outcome = call.state.store.copy_part(request).await?;
-    Ok(render("CopyPartResult", &outcome))
+    let store = Arc::clone(&call.state.store);
+    let work = async move { store.copy_part(request).await };
+    late::answer(call, work, |outcome| render("CopyPartResult", &outcome)).await
 }
 
 fn source(call: &Call) -> Result<CopySource, S3Error> {
