@@ -20,7 +20,7 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Scan, Snapshot, Write, prefix_end};
+use engine::catalog::{Check, Scan, Snapshot, Write, key_after};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use security::AccountId;
@@ -181,20 +181,17 @@ impl ObjectStore {
     }
 
     async fn refuse_too_many(&self, root: &dyn Snapshot) -> Result<()> {
-        let mut scan = Scan::prefix(tables::BUCKETS, b"", BUCKETS_MAX);
-        scan.keys_only = true;
+        let mut next = Some(Scan { keys_only: true, ..Scan::prefix(tables::BUCKETS, b"", BUCKETS_MAX) });
         let mut count = 0;
-        loop {
+        while let Some(scan) = next {
             let page = root.scan(scan.clone()).await?;
             count += page.rows.len();
             if count >= BUCKETS_MAX {
                 return Err(Error::TooManyBuckets { limit: BUCKETS_MAX });
             }
-            match page.rows.last() {
-                Some((last, _)) if page.more => scan.start = after(last),
-                _ => return Ok(()),
-            }
+            next = scan.behind(&page);
         }
+        Ok(())
     }
 
     fn change(&self, name: &BucketName) -> Result<Changing<'_>> {
@@ -222,13 +219,13 @@ impl ObjectStore {
     pub async fn list_buckets(&self, request: ListBuckets) -> Result<BucketPage> {
         let root = self.catalog.snapshot(PartitionId::ROOT).await?;
         let mut scan = Scan::prefix(tables::BUCKETS, request.prefix.as_bytes(), PAGE_MAX);
-        scan.end = prefix_end(request.prefix.as_bytes());
         if let Some(name) = &request.after {
-            scan.start = scan.start.max(after(name.as_str().as_bytes()));
+            scan.start = scan.start.max(key_after(name.as_str().as_bytes()));
         }
         let max = request.max.min(PAGE_MAX);
         let mut page = BucketPage::default();
-        loop {
+        let mut next = Some(scan);
+        while let Some(scan) = next {
             let rows = root.scan(scan.clone()).await?;
             for (raw, value) in &rows.rows {
                 let row = BucketRow::from_bytes(value)?;
@@ -242,11 +239,9 @@ impl ObjectStore {
                 let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
                 page.buckets.push(BucketInfo { name, created: row.created, owner: account(&row)? });
             }
-            match rows.rows.last() {
-                Some((last, _)) if rows.more => scan.start = after(last),
-                _ => return Ok(page),
-            }
+            next = scan.behind(&rows);
         }
+        Ok(page)
     }
 
     /// Deletes an empty bucket. Uploads that nobody completed go with it.
@@ -335,12 +330,4 @@ impl ObjectStore {
         let [versions, bytes] = [0, 1].map(|i| view.rows.get(i).map_or(0, count));
         Ok(BucketUsage { versions, bytes: ByteCount::new(bytes) })
     }
-}
-
-/// The first key after `key`.
-pub(crate) fn after(key: &[u8]) -> Bytes {
-    let mut next = Vec::with_capacity(key.len() + 1);
-    next.extend_from_slice(key);
-    next.push(0);
-    next.into()
 }

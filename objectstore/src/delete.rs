@@ -9,8 +9,8 @@ use crate::{
     DeleteOutcome, DeleteRequest, ObjectKey, ObjectStore, Result, VersionId, VersionName, VersionSelector,
     Versioning, tables,
 };
-use engine::catalog::Scan;
 use engine::catalog::record::Record;
+use engine::catalog::{Scan, key_after};
 use futures_util::{StreamExt, stream};
 
 /// Deletes of one request that are under way at once: enough to share syncs.
@@ -88,7 +88,7 @@ async fn next_below(view: &View, stack: &Stack, row: &ObjectRow) -> Result<Optio
         return Ok(None);
     }
     let mut scan = Scan::prefix(tables::VERSIONS, &tables::versions_of(&stack.key), 1);
-    scan.start = crate::bucket::after(&tables::version(&stack.key, row.version).bytes);
+    scan.start = key_after(&tables::version(&stack.key, row.version).bytes);
     let page = view.snapshot.scan(scan).await?;
     Ok(page.rows.first().map(|(_, raw)| ObjectRow::from_bytes(raw)).transpose()?)
 }

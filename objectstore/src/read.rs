@@ -18,7 +18,7 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Scan, Snapshot};
+use engine::catalog::{Scan, Snapshot, key_after};
 use engine::codec::{DataKey, inline};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
@@ -350,7 +350,7 @@ impl Pages {
         offset: u64,
     ) -> Result<(u64, Vec<(ManifestEntry, DataKey)>)> {
         let first = tables::manifest_page(self.manifest, 0).bytes;
-        let end = crate::bucket::after(&tables::manifest_page(self.manifest, offset).bytes);
+        let end = key_after(&tables::manifest_page(self.manifest, offset).bytes);
         let scan = Scan { start: first, end, reverse: true, ..Scan::prefix(tables::MANIFESTS, b"", 1) };
         let page = snapshot.scan(scan).await?;
         let (raw_key, raw) = page.rows.first().ok_or_else(|| corrupt("manifest", "no page for an offset"))?;

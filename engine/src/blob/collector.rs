@@ -11,7 +11,7 @@
 
 use super::row::{BlobRow, GARBAGE, REFERENCES, blob_key, garbage_key};
 use super::writer::live_adds;
-use super::{BlobStore, after, fixed};
+use super::{BlobStore, fixed};
 use crate::catalog::{Check, Commit, Scan, Snapshot, Write};
 use crate::id::{BlobId, PartitionId};
 use crate::worker::{Progress, Worker};
@@ -79,7 +79,7 @@ impl Collector {
     async fn collect(&self, home: PartitionId, start: Bytes) -> Result<(u64, Option<Bytes>)> {
         let snapshot = self.store.catalog.snapshot(home).await?;
         let scan = Scan { start, keys_only: true, ..Scan::prefix(GARBAGE, &[], BATCH) };
-        let page = snapshot.scan(scan).await?;
+        let page = snapshot.scan(scan.clone()).await?;
         let mut verdicts = Vec::with_capacity(page.rows.len());
         for (key, _) in &page.rows {
             let blob = BlobId::from_bytes(fixed(key, "garbage row")?);
@@ -93,8 +93,7 @@ impl Collector {
             }
         }
         let done = self.apply(home, snapshot.read_version(), verdicts).await?;
-        let next = page.rows.last().filter(|_| page.more).map(|(key, _)| after(key));
-        Ok((done, next))
+        Ok((done, scan.behind(&page).map(|scan| scan.start)))
     }
 
     /// All in one commit; one by one if somebody came between.

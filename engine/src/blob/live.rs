@@ -5,7 +5,7 @@
 //! a commit may still be on its way: as long as a sealed blob holds the segment, and [`GRACE`] after.
 
 use super::row::{LIVE, live_key};
-use super::{BlobStore, after, fixed};
+use super::{BlobStore, fixed};
 use crate::Result;
 use crate::catalog::{Catalog, Scan};
 use crate::id::{PartitionId, SegmentId};
@@ -36,16 +36,13 @@ impl Live {
         let live = Self::default();
         for &home in homes {
             let snapshot = catalog.snapshot(home).await?;
-            let mut scan = Scan::prefix(LIVE, &[], 1000);
-            loop {
+            let mut next = Some(Scan::prefix(LIVE, &[], 1000));
+            while let Some(scan) = next {
                 let page = snapshot.scan(scan.clone()).await?;
                 for (key, value) in &page.rows {
                     live.set(home, SegmentId::from_bytes(fixed(key, "live counter")?), Some(count(value)?));
                 }
-                match page.rows.last() {
-                    Some((last, _)) if page.more => scan.start = after(last),
-                    _ => break,
-                }
+                next = scan.behind(&page);
             }
         }
         Ok(live)

@@ -263,24 +263,15 @@ impl BlobStore {
 async fn load_homes(catalog: &dyn Catalog) -> Result<BTreeSet<PartitionId>> {
     let snapshot = catalog.snapshot(PartitionId::ROOT).await?;
     let mut homes = BTreeSet::new();
-    let mut scan = Scan { keys_only: true, ..Scan::prefix(HOMES, &[], 1000) };
-    loop {
+    let mut next = Some(Scan { keys_only: true, ..Scan::prefix(HOMES, &[], 1000) });
+    while let Some(scan) = next {
         let page = snapshot.scan(scan.clone()).await?;
         for (key, _) in &page.rows {
             homes.insert(PartitionId::from_bytes(fixed(key, "home row")?));
         }
-        match page.rows.last() {
-            Some((last, _)) if page.more => scan.start = after(last),
-            _ => return Ok(homes),
-        }
+        next = scan.behind(&page);
     }
-}
-
-/// The smallest key after this one.
-pub(crate) fn after(key: &[u8]) -> Bytes {
-    let mut next = key.to_vec();
-    next.push(0);
-    next.into()
+    Ok(homes)
 }
 
 /// A key of a fixed length.

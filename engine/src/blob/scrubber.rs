@@ -5,8 +5,8 @@
 
 use super::compactor::blocking;
 use super::row::{BLOBS, BlobRow, SCRUB_CURSOR};
-use super::{BlobStore, after, fixed};
-use crate::catalog::{Commit, Durability, Scan, Write};
+use super::{BlobStore, fixed};
+use crate::catalog::{Commit, Durability, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
 use crate::pool::scan::read_record;
 use crate::worker::{Progress, Worker};
@@ -66,7 +66,7 @@ impl Scrubber {
     /// Some blobs after `last`; the last one read, or `None` at the partition's end.
     async fn page(&self, home: PartitionId, last: Option<BlobId>, read: &mut u64) -> Result<Option<BlobId>> {
         let snapshot = self.store.catalog.snapshot(home).await?;
-        let start = last.map_or_else(Bytes::new, |blob| after(blob.as_bytes()));
+        let start = last.map_or_else(Bytes::new, |blob| key_after(blob.as_bytes()));
         let page = snapshot.scan(Scan { start, ..Scan::prefix(BLOBS, &[], ROWS_PER_PAGE) }).await?;
         let mut reached = None;
         for (key, value) in page.rows {

@@ -194,23 +194,24 @@ async fn scans_are_bounded(world: &World) {
         write(world, HERE, (0..60).map(row).collect()).await;
     }
     let view = snapshot(world, HERE).await;
-    let (mut found, mut start, mut pages) = (0, Bytes::new(), 0);
-    loop {
-        let scan = Scan { start: start.clone(), ..Scan::prefix(RECORDS, b"", 1000) };
-        let page = view.scan(scan).await.expect("a scan");
-        let bytes: usize = page.rows.iter().map(|row| row.1.len()).sum();
-        assert!(bytes <= 8 << 20, "a page of {bytes} bytes");
-        found += page.rows.len();
-        pages += 1;
-        if !page.more {
-            break;
+    for reverse in [false, true] {
+        let (mut found, mut pages) = (Vec::new(), 0);
+        let mut next = Some(Scan { reverse, ..Scan::prefix(RECORDS, b"", 1000) });
+        while let Some(scan) = next {
+            let page = view.scan(scan.clone()).await.expect("a scan");
+            let bytes: usize = page.rows.iter().map(|row| row.1.len()).sum();
+            assert!(bytes <= 8 << 20, "a page of {bytes} bytes");
+            pages += 1;
+            next = scan.behind(&page);
+            found.extend(page.rows.into_iter().map(|(key, _)| key));
         }
-        let mut next = page.rows.last().expect("more comes with rows").0.to_vec();
-        next.push(0);
-        start = next.into();
+        if reverse {
+            found.reverse();
+        }
+        assert_eq!(found.len(), 240);
+        assert!(found.is_sorted_by(|a, b| a < b), "every row once, in order");
+        assert!(pages > 1);
     }
-    assert_eq!(found, 240);
-    assert!(pages > 1);
 }
 
 async fn unchanged_is_checked(world: &World) {

@@ -220,6 +220,25 @@ impl Scan {
             keys_only: false,
         }
     }
+
+    /// The scan of what lies behind a page that this one answered; `None` when there is no more.
+    #[must_use]
+    pub fn behind(self, page: &Page) -> Option<Self> {
+        let (last, _) = page.rows.last().filter(|_| page.more)?;
+        Some(if self.reverse {
+            Self { end: last.clone(), ..self }
+        } else {
+            Self { start: key_after(last), ..self }
+        })
+    }
+}
+
+/// The smallest key after this one.
+pub fn key_after(key: &[u8]) -> Bytes {
+    let mut next = Vec::with_capacity(key.len() + 1);
+    next.extend_from_slice(key);
+    next.push(0);
+    next.into()
 }
 
 /// The first key after all those that start with `prefix`; empty when there is none.

@@ -6,8 +6,8 @@ use crate::{Error, ListAfter, ListPage, ListRequest, ObjectKey, ObjectStore, PAG
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use engine::catalog::prefix_end;
 use engine::catalog::record::Record;
+use engine::catalog::{key_after, prefix_end};
 
 /// Where the rows after a page begin, as its token says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ enum Place {
 impl Place {
     fn start(&self) -> Bytes {
         match self {
-            Self::AfterKey(key) => crate::bucket::after(key.as_bytes()),
+            Self::AfterKey(key) => key_after(key.as_bytes()),
             Self::AfterPrefix(prefix) => prefix_end(prefix.as_bytes()),
         }
     }

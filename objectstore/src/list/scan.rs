@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use engine::Result;
 use engine::catalog::table::KeyWriter;
-use engine::catalog::{Scan, Snapshot, Table, prefix_end};
+use engine::catalog::{Scan, Snapshot, Table, key_after, prefix_end};
 use std::collections::VecDeque;
 
 /// Most rows read at once.
@@ -71,7 +71,7 @@ impl<'a> Scanner<'a> {
             self.more = page.more;
             self.rows = page.rows.into();
             if let Some((last, _)) = self.rows.back() {
-                self.start = crate::bucket::after(last);
+                self.start = key_after(last);
             }
             self.batch = (self.batch * 4).min(BATCH_MAX);
         }

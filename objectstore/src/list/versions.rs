@@ -10,7 +10,7 @@ use crate::{
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::table::KeyWriter;
-use engine::catalog::{Scan, prefix_end};
+use engine::catalog::{Scan, key_after, prefix_end};
 
 impl ObjectStore {
     /// A page of versions and delete markers, by key, newest first.
@@ -84,13 +84,13 @@ async fn start(view: &View, request: &VersionsRequest) -> Result<Bytes> {
     let Ok(key) = ObjectKey::parse(marker) else { return Ok(prefix_end(&after_key)) };
     match request.version_marker {
         None => Ok(prefix_end(&after_key)),
-        Some(VersionName::Id(id)) => Ok(crate::bucket::after(&tables::version(&key, id).bytes)),
+        Some(VersionName::Id(id)) => Ok(key_after(&tables::version(&key, id).bytes)),
         Some(VersionName::Null) => {
             let rows = vec![tables::current(&key), tables::null(&key)];
             let rows = view.snapshot.multi_get(rows).await?;
             let place = View { rows, snapshot: std::sync::Arc::clone(&view.snapshot), ..*view };
             match crate::read::null_row(&place, &key).await? {
-                Some(row) => Ok(crate::bucket::after(&tables::version(&key, row.version).bytes)),
+                Some(row) => Ok(key_after(&tables::version(&key, row.version).bytes)),
                 // Deleted since: go on with the next key.
                 None => Ok(prefix_end(&after_key)),
             }

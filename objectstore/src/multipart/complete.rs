@@ -276,18 +276,16 @@ fn pages(
 
 /// All parts of an upload.
 async fn all_parts(snapshot: &dyn Snapshot, upload: UploadId) -> Result<BTreeMap<u16, PartRow>> {
-    let mut scan = Scan::prefix(tables::PARTS, upload.as_bytes(), 1_000);
+    let mut next = Some(Scan::prefix(tables::PARTS, upload.as_bytes(), 1_000));
     let mut parts = BTreeMap::new();
-    loop {
+    while let Some(scan) = next {
         let page = snapshot.scan(scan.clone()).await?;
         for (key, raw) in &page.rows {
             parts.insert(tables::read_part(key)?, PartRow::from_bytes(raw)?);
         }
-        match page.rows.last() {
-            Some((last, _)) if page.more => scan.start = crate::bucket::after(last),
-            _ => return Ok(parts),
-        }
+        next = scan.behind(&page);
     }
+    Ok(parts)
 }
 
 /// By what a repeated completion is known to name the same parts.

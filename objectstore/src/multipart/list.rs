@@ -1,6 +1,5 @@
 //! `ListParts` and `ListMultipartUploads`.
 
-use crate::bucket::after;
 use crate::list::{Scanner, bound, bound_end, common_prefix};
 use crate::record::{PartRow, UploadRow};
 use crate::{
@@ -10,7 +9,7 @@ use crate::{
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::table::KeyWriter;
-use engine::catalog::{Scan, prefix_end};
+use engine::catalog::{Scan, key_after, prefix_end};
 use engine::unit::ByteCount;
 
 impl ObjectStore {
@@ -29,8 +28,8 @@ impl ObjectStore {
         }
         let mut scan = Scan::prefix(tables::PARTS, request.upload.as_bytes(), max + 1);
         scan.start = tables::part(request.upload, request.after.saturating_add(1)).bytes;
-        // An implementation may answer fewer rows than there are.
-        loop {
+        let mut next = Some(scan);
+        while let Some(scan) = next {
             let rows = view.snapshot.scan(scan.clone()).await?;
             for (key, raw) in &rows.rows {
                 if page.parts.len() == max {
@@ -47,11 +46,9 @@ impl ObjectStore {
                     checksum: row.checksum,
                 });
             }
-            match rows.rows.last() {
-                Some((last, _)) if rows.more => scan.start = after(last),
-                _ => return Ok(page),
-            }
+            next = scan.behind(&rows);
         }
+        Ok(page)
     }
 
     /// A page of a bucket's uploads, by key, then by the time they were begun.
@@ -101,7 +98,7 @@ fn start(request: &UploadsRequest) -> Bytes {
     }
     let of_key = KeyWriter::new().bytes(marker.as_bytes());
     match request.upload_marker {
-        Some(upload) => after(&of_key.fixed(upload.as_bytes()).finish()),
+        Some(upload) => key_after(&of_key.fixed(upload.as_bytes()).finish()),
         None => prefix_end(&of_key.finish()),
     }
 }

@@ -13,7 +13,6 @@ mod cleanup;
 mod finisher;
 mod intents;
 
-use crate::bucket::after;
 use crate::record::BucketRow;
 use crate::{ObjectStore, Result, tables};
 use engine::catalog::record::Record;
@@ -45,28 +44,23 @@ impl ObjectStore {
     /// Marks every partition of a bucket, deleted ones included.
     pub(crate) async fn find_work(&self) -> Result<()> {
         let root = self.catalog.snapshot(PartitionId::ROOT).await?;
-        let mut scan = Scan::prefix(tables::BUCKETS, b"", 1_000);
-        loop {
+        let mut next = Some(Scan::prefix(tables::BUCKETS, b"", 1_000));
+        while let Some(scan) = next {
             let page = root.scan(scan.clone()).await?;
             for (_, raw) in &page.rows {
                 self.mark_dirty(BucketRow::from_bytes(raw)?.partition);
             }
-            match page.rows.last() {
-                Some((last, _)) if page.more => scan.start = after(last),
-                _ => break,
-            }
+            next = scan.behind(&page);
         }
-        let mut scan = Scan::prefix(tables::DELETED, b"", 1_000);
-        loop {
+        let mut next = Some(Scan::prefix(tables::DELETED, b"", 1_000));
+        while let Some(scan) = next {
             let page = root.scan(scan.clone()).await?;
             for (raw, _) in &page.rows {
                 self.mark_dirty(read_partition(raw)?);
             }
-            match page.rows.last() {
-                Some((last, _)) if page.more => scan.start = after(last),
-                _ => return Ok(()),
-            }
+            next = scan.behind(&page);
         }
+        Ok(())
     }
 }
 

@@ -324,19 +324,14 @@ fn unwrap(custodian: &dyn Custodian, id: KeyId, value: &[u8]) -> Result<Arc<Aead
 /// All rows of a table, at one version.
 async fn scan_all(snapshot: &dyn Snapshot, table: Table) -> Result<Vec<(bytes::Bytes, bytes::Bytes)>> {
     let mut rows = Vec::new();
-    let mut scan = Scan::prefix(table, b"", 1000);
-    loop {
-        let page = snapshot.scan(scan.clone()).await?;
-        if let Some((last, _)) = page.rows.last() {
-            // The next key there can be: the last one and a zero byte.
-            scan.start = [last.as_ref(), &[0]].concat().into();
-        }
-        rows.extend(page.rows);
-        if !page.more {
-            return Ok(rows);
-        }
+    let mut next = Some(Scan::prefix(table, b"", 1000));
+    while let Some(scan) = next {
         if rows.len() > MAX_KEYS {
             return Err(refused("key table", "it has too many rows"));
         }
+        let page = snapshot.scan(scan.clone()).await?;
+        next = scan.behind(&page);
+        rows.extend(page.rows);
     }
+    Ok(rows)
 }
