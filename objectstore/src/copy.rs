@@ -70,7 +70,12 @@ impl ObjectStore {
     }
 
     /// Whether an error came from a source that was replaced while it was read.
-    async fn source_replaced(&self, source: &CopySource, found: &Found, error: &Error) -> Result<bool> {
+    pub(crate) async fn source_replaced(
+        &self,
+        source: &CopySource,
+        found: &Found,
+        error: &Error,
+    ) -> Result<bool> {
         if error.kind() != ErrorKind::Corrupt {
             return Ok(false);
         }
@@ -111,7 +116,7 @@ impl ObjectStore {
         algorithm: Option<ChecksumAlgorithm>,
     ) -> Result<Sums> {
         let mut digests = Digests::new(algorithm);
-        let mut body = self.body(source.view.bucket.partition, extent, source.data_key.clone()).await?;
+        let mut body = self.found_body(source, extent).await?;
         let mut batch: Vec<Bytes> = Vec::new();
         let mut waiting = 0;
         while let Some(bytes) = body.next().await {
@@ -143,7 +148,10 @@ impl ObjectStore {
             let extent = part_extent(&request, &source)?;
             if extent.length <= inline::INLINE_MAX as u64 || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
             {
-                return self.rewrite_part(&request, &source, extent).await;
+                match self.rewrite_part(&request, &source, extent).await {
+                    Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                    outcome => return outcome,
+                }
             }
             let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
             let sums = match self.digest(&source, extent, Some(upload.checksum)).await {
@@ -190,7 +198,7 @@ impl ObjectStore {
     }
 
     /// Few bytes, or bytes behind too many manifests, are sent as if by a client.
-    async fn rewrite_part(
+    pub(crate) async fn rewrite_part(
         self: &Arc<Self>,
         request: &CopyPartRequest,
         source: &Found,
@@ -206,7 +214,7 @@ impl ObjectStore {
                 checksum: None,
             })
             .await?;
-        let mut body = self.body(source.view.bucket.partition, extent, source.data_key.clone()).await?;
+        let mut body = self.found_body(source, extent).await?;
         while let Some(bytes) = body.next().await {
             upload.write(bytes?).await?;
         }

@@ -105,13 +105,10 @@ impl ObjectStore {
         let mut body = stream::empty().boxed();
         if length > 0 {
             let part = Extent { offset: found.extent.offset + first, length, ..found.extent };
-            if let (Content::Inline { .. }, Some(key)) = (part.content, &found.data_key) {
-                // Its row is at the version at which the object was found: nothing can have replaced it there.
-                let bytes = inline_body(&*found.view.snapshot, &part, key).await?;
-                body = stream::iter([Ok(bytes)]).boxed();
+            let mut rest = self.found_body(found, part).await?;
+            if let Content::Inline { .. } = part.content {
+                body = rest;
             } else {
-                let partition = found.view.bucket.partition;
-                let mut rest = self.body(partition, part, found.data_key.clone()).await?;
                 let first = rest.next().await.transpose()?;
                 body = stream::iter(first.map(Ok)).chain(rest).boxed();
             }
@@ -222,6 +219,18 @@ impl ObjectStore {
                 Ok(Pages { home, manifest, key: key.clone(), next: Some(0) })
             }
             _ => Err(corrupt("object row", "parts without a manifest")),
+        }
+    }
+
+    /// The bytes of an extent of a version that was found. What lies in a row is read at the version at which it was found,
+    /// where nothing can have replaced it; of what lies elsewhere only the first bytes tell.
+    pub(crate) async fn found_body(self: &Arc<Self>, found: &Found, extent: Extent) -> Result<BodyStream> {
+        match (extent.content, &found.data_key) {
+            (Content::Inline { .. }, Some(key)) => {
+                let bytes = inline_body(&*found.view.snapshot, &extent, key).await?;
+                Ok(stream::iter([Ok(bytes)]).boxed())
+            }
+            _ => self.body(found.view.bucket.partition, extent, found.data_key.clone()).await,
         }
     }
 

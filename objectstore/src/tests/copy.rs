@@ -223,3 +223,63 @@ async fn an_intent_that_never_said_how_it_ended_is_fenced_and_undone() {
     world.settle().await;
     assert_eq!(world.rows(there, tables::FENCES).await, 0);
 }
+
+#[tokio::test]
+async fn a_copy_within_a_bucket_commits_only_while_its_source_holds_the_bytes() {
+    let world = World::new(36).await;
+    let name = world.create("within", Versioning::Off).await;
+    for size in [10_000, 300_000] {
+        world.put(&name, "source", bytes(1, size)).await;
+        let found = world.store.find(&name, &key("source"), VersionSelector::Latest).await.unwrap();
+        let here = world.store.resolve(&name).await.unwrap().unwrap();
+        let begun = world.store.share(here.partition, found.extent, here).await.unwrap().unwrap();
+        assert_eq!(begun.expect.len(), 1, "the source's own hold");
+        let stored = Stored::new(begun.extent, found.info.etag, StorageClass::Standard, None, 0);
+        let (at, conditions) = (key("late"), WriteConditions::default());
+        let mut draft = Draft::object(here, &at, stored, found.data_key.as_ref(), &conditions);
+        draft.expect.clone_from(&begun.expect);
+        draft.writes.clone_from(&begun.writes);
+        // The source goes between reading it and the commit that would share its bytes.
+        world.delete(&name, "source").await;
+        assert!(world.store.publish(&draft).await.unwrap().is_none());
+        drop(begun);
+        world.settle().await;
+        assert_eq!(world.references(here.partition).await, 0, "nothing holds what the source let go");
+        assert!(matches!(world.get(&name, "late").await, Err(Error::NoSuchKey { .. })));
+        let gone = world.store.copy(copy_request((&name, "source"), (&name, "late"))).await;
+        assert!(matches!(gone, Err(Error::NoSuchKey { .. })));
+    }
+}
+
+#[tokio::test]
+async fn a_part_is_rewritten_from_its_source_as_it_was_found_or_is_found_again() {
+    let world = World::new(37).await;
+    let name = world.create("rewrite", Versioning::Off).await;
+    for size in [100, 10_000] {
+        let old = bytes(1, size);
+        world.put(&name, "source", old.clone()).await;
+        let request = CopyPartRequest {
+            source: copy_source((&name, "source")),
+            range: None,
+            bucket: name.clone(),
+            key: key("to"),
+            upload: world.begin(&name, "to").await,
+            part: PartNumber::new(1).unwrap(),
+        };
+        let found = world.store.find(&name, &key("source"), VersionSelector::Latest).await.unwrap();
+        world.put(&name, "source", bytes(2, size)).await;
+        world.settle().await;
+        match world.store.rewrite_part(&request, &found, found.extent).await {
+            Ok(copied) => assert_eq!(copied.etag, found.info.etag, "{size}"),
+            Err(error) => {
+                // The bytes went with the version: no damage, and the next attempt finds the new one.
+                let replaced = world.store.source_replaced(&request.source, &found, &error).await.unwrap();
+                assert!(replaced && size > 4_096, "{size}: {error}");
+            }
+        }
+        let copied = world.store.copy_part(request.clone()).await.unwrap();
+        let part = CompletedPart { number: request.part, etag: copied.etag, checksum: None };
+        world.complete(&name, "to", request.upload, vec![part]).await.unwrap();
+        assert_eq!(world.get(&name, "to").await.unwrap(), bytes(2, size));
+    }
+}

@@ -1,12 +1,13 @@
 //! Racing writers: of conditional writes exactly one wins.
 
 use super::dice::seeds;
-use crate::world::{World, bytes, key};
+use crate::world::{World, bytes, copy_request, copy_source, key};
 use crate::{
-    CompleteRequest, DeleteConditions, DeleteRequest, ETagMatch, Error, PutRequest, VersionSelector,
-    Versioning, WriteConditions,
+    CompleteRequest, CompletedPart, CopyPartRequest, DeleteConditions, DeleteRequest, ETagMatch, Error,
+    PartNumber, PutRequest, VersionSelector, Versioning, WriteConditions,
 };
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const WRITERS: u64 = 64;
 
@@ -151,5 +152,72 @@ async fn a_reader_sees_one_version_or_another_while_all_of_them_go() {
     stop.store(true, std::sync::atomic::Ordering::Relaxed);
     for reader in readers {
         assert!(reader.await.unwrap() > 0);
+    }
+}
+
+/// A source that is replaced while it is copied: small enough to lie in a row, or large enough for a blob.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_source_replaced_under_a_copy_is_copied_whole_or_found_again() {
+    const SIZES: [usize; 2] = [100, 10_000];
+    for (seed, size) in [60, 61].into_iter().zip(SIZES) {
+        let world = Arc::new(World::new(seed).await);
+        let name = world.create("race", Versioning::Off).await;
+        let other = world.create("other", Versioning::Off).await;
+        world.put(&name, "source", bytes(0, size)).await;
+        let done = Arc::new(AtomicBool::new(false));
+        let replacing = {
+            let (world, name, done) = (Arc::clone(&world), name.clone(), Arc::clone(&done));
+            tokio::spawn(async move {
+                let mut round = 0;
+                while !done.load(Ordering::Relaxed) {
+                    round += 1;
+                    world.put(&name, "source", bytes(round % 7, size)).await;
+                    if round % 5 == 0 {
+                        world.settle().await;
+                    }
+                }
+            })
+        };
+        let copiers = (0..4).map(|copier| {
+            let (world, name, other) = (Arc::clone(&world), name.clone(), other.clone());
+            tokio::spawn(async move {
+                for round in 0..100 {
+                    let to = if round % 2 == 0 { &name } else { &other };
+                    let at = format!("copy-{copier}");
+                    let upload = world.begin(to, &at).await;
+                    let part = CopyPartRequest {
+                        source: copy_source((&name, "source")),
+                        range: None,
+                        bucket: to.clone(),
+                        key: key(&at),
+                        upload,
+                        part: PartNumber::new(1).unwrap(),
+                    };
+                    // Lost races may be reported as such; damage never.
+                    match world.store.copy_part(part).await {
+                        Ok(copied) => {
+                            let number = PartNumber::new(1).unwrap();
+                            let part = CompletedPart { number, etag: copied.etag, checksum: None };
+                            world.complete(to, &at, upload, vec![part]).await.unwrap();
+                            let body = world.get(to, &at).await.unwrap();
+                            assert!((0..7).any(|seed| bytes(seed, size) == body));
+                        }
+                        Err(error) => assert!(matches!(error, Error::Contended { .. }), "{error}"),
+                    }
+                    match world.store.copy(copy_request((&name, "source"), (to, "whole"))).await {
+                        Ok(_) => {
+                            let body = world.get(to, "whole").await.unwrap();
+                            assert!((0..7).any(|seed| bytes(seed, size) == body));
+                        }
+                        Err(error) => assert!(matches!(error, Error::Contended { .. }), "{error}"),
+                    }
+                }
+            })
+        });
+        for copier in copiers.collect::<Vec<_>>() {
+            copier.await.unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        replacing.await.unwrap();
     }
 }
