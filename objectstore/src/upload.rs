@@ -291,3 +291,20 @@ impl ObjectStore {
         Ok(Uploaded { etag, checksum, version: published.shown, size })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::BODY_BYTES_MAX;
+    use crate::world::{World, key};
+    use crate::{Error, PutRequest, Versioning};
+
+    #[tokio::test]
+    async fn a_body_of_unknown_length_ends_at_5_gib() {
+        let world = World::new(50).await;
+        let name = world.create("large", Versioning::Off).await;
+        let mut upload = world.store.put(PutRequest::new(name, key("k"))).await.unwrap();
+        upload.received = BODY_BYTES_MAX.get() - 1;
+        upload.write("x".into()).await.unwrap();
+        assert!(matches!(upload.write("x".into()).await, Err(Error::EntityTooLarge { .. })));
+    }
+}

@@ -31,7 +31,7 @@ pub(crate) struct World {
     pub(crate) blobs: Arc<BlobStore>,
     keys: Arc<KeyTable>,
     entropy: Arc<dyn Entropy>,
-    _dir: tempfile::TempDir,
+    dir: Arc<tempfile::TempDir>,
 }
 
 pub(crate) fn bucket(name: &str) -> BucketName {
@@ -80,12 +80,26 @@ impl World {
             account: AccountId::random(&SeededEntropy::new(1)),
         };
         let store = ObjectStore::open(parts).await.unwrap();
-        Self { store, catalog, clock, blobs, keys, entropy, _dir: dir }
+        Self { store, catalog, clock, blobs, keys, entropy, dir: Arc::new(dir) }
     }
 
     /// Forgets what is in memory only, as a crash does. The rows stay.
     pub(crate) async fn reopen(&mut self) {
         self.store = ObjectStore::open(self.parts()).await.unwrap();
+    }
+
+    /// Another owner of the same rows and bytes, with a memory of its own, that reads and commits through `rows`.
+    pub(crate) async fn beside(&self, rows: Arc<dyn Catalog>) -> Self {
+        let store = ObjectStore::open(Parts { catalog: rows, ..self.parts() }).await.unwrap();
+        Self {
+            store,
+            catalog: self.catalog.clone(),
+            clock: self.clock.clone(),
+            blobs: self.blobs.clone(),
+            keys: self.keys.clone(),
+            entropy: self.entropy.clone(),
+            dir: self.dir.clone(),
+        }
     }
 
     /// What the store is made of.

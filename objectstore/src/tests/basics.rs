@@ -59,6 +59,50 @@ async fn a_deleted_bucket_takes_its_uploads_with_it_and_leaves_no_rows() {
 }
 
 #[tokio::test]
+async fn what_a_deleted_bucket_left_is_cleared_after_a_crash_too() {
+    let mut world = World::new(9).await;
+    let name = world.create("gone", Versioning::Off).await;
+    let partition = world.partition(&name).await;
+    let upload = world.begin(&name, "k").await;
+    world.part(&name, "k", upload, 1, bytes(1, 10_000)).await.unwrap();
+    world.store.delete_bucket(&name).await.unwrap();
+    // The finisher comes as far as it can, and nobody else comes at all.
+    let mut workers = world.store.workers();
+    let finisher = workers.iter_mut().find(|worker| worker.name() == "bucket-finisher").unwrap();
+    for _ in 0..10 {
+        finisher.tick().await.unwrap();
+    }
+    world.reopen().await;
+    world.settle().await;
+    for table in [tables::PARTS, tables::UPLOAD_GARBAGE] {
+        assert_eq!(world.rows(partition, table).await, 0, "{table:?}");
+    }
+    assert_eq!(world.references(partition).await, 0);
+}
+
+#[tokio::test]
+async fn the_number_of_buckets_is_bounded() {
+    use crate::record::{BucketRow, BucketState};
+    use engine::catalog::record::Record;
+    use engine::catalog::{Catalog, Commit, Write};
+    let world = World::new(16).await;
+    let row = BucketRow {
+        partition: PartitionId::from_bytes([7; 8]),
+        state: BucketState::Active,
+        created: engine::clock::Timestamp::from_millis(0),
+        account: [0; 8],
+    };
+    let mut commit = Commit::new(PartitionId::ROOT, 0);
+    commit.writes = (1..crate::BUCKETS_MAX)
+        .map(|n| Write::Put(tables::bucket(tables::BUCKETS, &bucket(&format!("b{n:05}"))), row.to_bytes()))
+        .collect();
+    world.catalog.commit(commit).await.unwrap();
+    world.create("the-last", Versioning::Off).await;
+    let more = world.store.create_bucket(&bucket("one-more")).await;
+    assert!(matches!(more, Err(Error::TooManyBuckets { .. })), "{more:?}");
+}
+
+#[tokio::test]
 async fn bodies_of_all_sizes_come_back() {
     let world = World::new(3).await;
     let name = world.create("sizes", Versioning::Off).await;
@@ -141,10 +185,21 @@ async fn a_wrong_digest_or_length_leaves_nothing() {
         let mut upload = world.store.put(request).await.unwrap();
         let outcome = match upload.write("hello".into()).await {
             Ok(()) => upload.finish(expect).await.map(|_| ()),
-            Err(error) => Err(error),
+            Err(error) => {
+                assert_eq!(length, Some(ByteCount::new(4)), "more than was announced is not even taken");
+                Err(error)
+            }
         };
         assert!(outcome.is_err(), "{length:?} {expect:?}");
     }
+    // The checksum that came is right, but of another algorithm than the one that was named.
+    let request =
+        PutRequest { checksum: Some(ChecksumAlgorithm::Crc32), ..PutRequest::new(name.clone(), key("k")) };
+    let mut upload = world.store.put(request).await.unwrap();
+    upload.write("hello".into()).await.unwrap();
+    let checksum = Some(ChecksumValue::compute(ChecksumAlgorithm::Sha256, b"hello"));
+    let outcome = upload.finish(Expect { content_md5: None, checksum }).await;
+    assert!(matches!(outcome, Err(Error::InvalidRequest { .. })), "{outcome:?}");
     assert!(world.keys(&name).await.is_empty());
     assert_eq!(world.rows(world.partition(&name).await, tables::BODY).await, 0);
     for algorithm in ChecksumAlgorithm::ALL {
@@ -154,6 +209,20 @@ async fn a_wrong_digest_or_length_leaves_nothing() {
         upload.write("hello".into()).await.unwrap();
         let expect = Expect { content_md5: None, checksum: Some(first.value) };
         assert_eq!(upload.finish(expect).await.unwrap().checksum, Some(first));
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_more_than_5_gib_is_refused_before_it_comes() {
+    let world = World::new(17).await;
+    let name = world.create("large", Versioning::Off).await;
+    let limit = ByteCount::gib(5);
+    for (length, fits) in [(limit, true), (ByteCount::new(limit.get() + 1), false)] {
+        let request = PutRequest { length: Some(length), ..PutRequest::new(name.clone(), key("k")) };
+        match world.store.put(request).await {
+            Ok(_) => assert!(fits),
+            Err(error) => assert!(!fits && matches!(error, Error::EntityTooLarge { .. }), "{error}"),
+        }
     }
 }
 
@@ -216,6 +285,13 @@ async fn a_changed_row_is_corrupt_and_never_served() {
     // A row moved under another name.
     replace("b", row.clone()).await.unwrap();
     let error = world.get(&name, "b").await.unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Corrupt);
+    // Under its own name, in another bucket.
+    let other = world.create("other", Versioning::Off).await;
+    let mut moved = Commit::new(world.partition(&other).await, snapshot.read_version());
+    moved.writes = vec![Write::Put(tables::current(&key("a")), row.clone())];
+    world.catalog.commit(moved).await.unwrap();
+    let error = world.get(&other, "a").await.unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Corrupt);
     // Every single bit of every byte but the flag at its end, which only says that it is current.
     for at in 0..row.len() - 1 {

@@ -8,6 +8,8 @@ use crate::{
     MetadataDirective, PartNumber, PutRequest, RangeSpec, ReadConditions, StorageClass, VersionSelector,
     Versioning, WriteConditions, tables,
 };
+use engine::id::PartitionId;
+use engine::worker::{Progress, Worker};
 
 const SIZES: [usize; 4] = [0, 100, 4_097, 300_000];
 
@@ -63,9 +65,41 @@ async fn bytes_outlive_the_bucket_they_were_written_in() {
     world.settle().await;
     assert_eq!(world.get(&new, "k").await.unwrap(), body);
     assert_eq!(world.references(partition).await, 1);
+    assert_eq!(world.rows(PartitionId::ROOT, tables::DELETED).await, 1, "it lives on without a name");
     world.delete(&new, "k").await;
     world.settle().await;
     assert_eq!(world.references(partition).await, 0);
+    let mut collector = engine::blob::Collector::new(world.blobs.clone());
+    while let Progress::More { .. } = collector.tick().await.unwrap() {}
+    world.settle().await;
+    assert_eq!(world.rows(PartitionId::ROOT, tables::DELETED).await, 0, "and ends with its last bytes");
+}
+
+#[tokio::test]
+async fn copies_of_copies_of_parts_stay_readable() {
+    let world = World::new(36).await;
+    let name = world.create("nested", Versioning::Off).await;
+    let body = bytes(1, 9_000);
+    world.put(&name, "k0", body.clone()).await;
+    for level in 1..=2 * u32::from(crate::read::MANIFEST_DEPTH_MAX) {
+        let (source, at) = (format!("k{}", level - 1), format!("k{level}"));
+        let upload = world.begin(&name, &at).await;
+        let number = PartNumber::new(1).unwrap();
+        let request = CopyPartRequest {
+            source: copy_source((&name, &source)),
+            range: None,
+            bucket: name.clone(),
+            key: key(&at),
+            upload,
+            part: number,
+        };
+        let copied = world.store.copy_part(request).await.unwrap();
+        let part = CompletedPart { number, etag: copied.etag, checksum: None };
+        world.complete(&name, &at, upload, vec![part]).await.unwrap();
+        world.delete(&name, &source).await;
+        world.settle().await;
+        assert_eq!(world.get(&name, &at).await.unwrap(), body, "level {level}");
+    }
 }
 
 #[tokio::test]

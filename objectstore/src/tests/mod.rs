@@ -1,6 +1,7 @@
 //! Tests of the store as a whole, one file per area.
 
 mod basics;
+mod between;
 mod copy;
 mod crash;
 pub(crate) mod dice;

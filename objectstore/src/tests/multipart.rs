@@ -10,6 +10,8 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::unit::ByteCount;
+use futures_util::StreamExt;
+use std::time::Duration;
 
 const MIN: usize = 5 << 20;
 
@@ -70,6 +72,10 @@ async fn parts_in_any_order_make_one_object() {
     assert_eq!(world.rows(partition, tables::PARTS).await, 0);
     assert_eq!(world.rows(partition, tables::COMPLETED).await, 1);
     assert_eq!(world.rows(partition, tables::BODY).await, 1, "the part that was named, and no other");
+    world.clock.advance(Duration::from_hours(23));
+    world.settle().await;
+    let late = world.complete(&name, "k", upload, vec![first, second, third]).await.unwrap();
+    assert_eq!((late.etag, late.size), (done.etag, done.size), "it is answered for a day");
     world.delete(&name, "k").await;
     world.next_day();
     world.settle().await;
@@ -96,7 +102,11 @@ async fn a_completion_is_refused_for_what_s3_refuses() {
     assert!(matches!(complete(vec![missing]).await, Err(Error::InvalidPart { .. })));
     let other = CompletedPart { etag: ETag::of_body([0; 16]), ..last };
     assert!(matches!(complete(vec![other]).await, Err(Error::InvalidPart { .. })));
-    complete(vec![last]).await.unwrap();
+    let checksum = Some(crate::ChecksumValue::compute(ChecksumAlgorithm::Crc64Nvme, b"another"));
+    let other = CompletedPart { checksum, ..last };
+    assert!(matches!(complete(vec![other]).await, Err(Error::InvalidPart { .. })));
+    let checksum = Some(crate::ChecksumValue::compute(ChecksumAlgorithm::Crc64Nvme, b"last"));
+    complete(vec![CompletedPart { checksum, ..last }]).await.unwrap();
     assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"last");
 }
 
@@ -280,8 +290,10 @@ async fn many_parts_spill_into_pages_that_an_abandoned_draft_gives_back() {
     let refused = world.store.complete_upload(refused).await;
     assert!(matches!(refused, Err(Error::PreconditionFailed { .. })));
     assert_eq!(world.rows(partition, tables::MANIFESTS).await, 3);
+    assert_eq!(world.references(partition).await, 601);
     world.settle().await;
     assert_eq!(world.rows(partition, tables::MANIFESTS).await, 0);
+    assert_eq!(world.references(partition).await, 601, "the parts are still the upload's");
     let done = world.complete(&name, "k", upload, parts).await.unwrap();
     assert_eq!((done.etag.parts(), done.size.get()), (600, 600 * MIN as u64));
     world.delete(&name, "source").await;
@@ -303,4 +315,66 @@ async fn many_parts_spill_into_pages_that_an_abandoned_draft_gives_back() {
     world.settle().await;
     assert_eq!(world.rows(partition, tables::MANIFESTS).await, 0);
     assert_eq!(world.references(partition).await, 0);
+}
+
+#[tokio::test]
+async fn a_changed_part_row_is_corrupt_and_never_completed() {
+    use engine::catalog::{Catalog, Commit, Write};
+    let world = World::new(26).await;
+    let name = world.create("parts", Versioning::Off).await;
+    let partition = world.partition(&name).await;
+    let upload = world.begin(&name, "k").await;
+    let first = world.part(&name, "k", upload, 1, bytes(1, 9_000)).await.unwrap();
+    let second = world.part(&name, "k", upload, 2, bytes(2, 9_000)).await.unwrap();
+    let snapshot = world.catalog.snapshot(partition).await.unwrap();
+    let row = snapshot.get(tables::part(upload, 1)).await.unwrap().unwrap();
+    let replace = |number: u16, row: Bytes| {
+        let mut commit = Commit::new(partition, snapshot.read_version());
+        commit.writes = vec![Write::Put(tables::part(upload, number), row)];
+        world.catalog.commit(commit)
+    };
+    // In the place of another part.
+    replace(2, row.clone()).await.unwrap();
+    let moved = CompletedPart { etag: first.etag, ..second };
+    let error = world.complete(&name, "k", upload, vec![moved]).await.unwrap_err();
+    assert_eq!(error.kind(), crate::ErrorKind::Corrupt);
+    // Every single bit of every byte; a changed digest is not that of the part any more.
+    for at in 0..row.len() {
+        let mut flipped = row.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        replace(1, flipped.into()).await.unwrap();
+        let error = world.complete(&name, "k", upload, vec![first]).await.expect_err("it was completed");
+        let refused = matches!(error, Error::InvalidPart { .. })
+            || matches!(error.kind(), crate::ErrorKind::Corrupt | crate::ErrorKind::Invalid);
+        assert!(refused, "byte {at}: {error}");
+    }
+    replace(1, row).await.unwrap();
+    world.complete(&name, "k", upload, vec![first]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_of_parts_finishes_what_it_began() {
+    use engine::worker::{Progress, Worker};
+    let world = World::new(27).await;
+    let name = world.create("read", Versioning::Off).await;
+    let upload = world.begin(&name, "k").await;
+    let bodies = [bytes(1, MIN), bytes(2, MIN)];
+    let mut parts = Vec::new();
+    for (number, body) in (1..).zip(&bodies) {
+        parts.push(world.part(&name, "k", upload, number, body.clone()).await.unwrap());
+    }
+    world.complete(&name, "k", upload, parts).await.unwrap();
+    let mut outcome = world.store.get(GetRequest::new(name.clone(), key("k"))).await.unwrap();
+    let mut read = outcome.body.next().await.unwrap().unwrap().to_vec();
+    world.delete(&name, "k").await;
+    let collect = async || {
+        world.settle().await;
+        let mut collector = engine::blob::Collector::new(world.blobs.clone());
+        while let Progress::More { .. } = collector.tick().await.unwrap() {}
+    };
+    collect().await;
+    read.extend_from_slice(&crate::world::collect(outcome).await.unwrap());
+    assert!(read == joined(&bodies), "what it began to read it can finish");
+    collect().await;
+    assert_eq!(world.references(world.partition(&name).await).await, 0, "and then it goes");
 }

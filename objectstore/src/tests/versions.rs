@@ -157,3 +157,35 @@ async fn versioning_is_never_off_again() {
     world.store.set_versioning(&name, Versioning::Off).await.unwrap_err();
     assert_eq!(world.store.versioning(&name).await.unwrap(), Versioning::Enabled);
 }
+
+#[tokio::test]
+async fn the_null_version_has_no_other_name() {
+    use engine::catalog::{Catalog, Scan};
+    let world = World::new(14).await;
+    let name = world.create("hidden", Versioning::Off).await;
+    world.put(&name, "k", "null").await;
+    world.store.set_versioning(&name, Versioning::Enabled).await.unwrap();
+    let partition = world.partition(&name).await;
+    let snapshot = world.catalog.snapshot(partition).await.unwrap();
+    let page = snapshot.scan(Scan::prefix(crate::tables::VERSIONS, b"", 1)).await.unwrap();
+    let (_, place) = crate::tables::read_version(&page.rows[0].0).unwrap();
+    let by_place = world.get_version(&name, "k", VersionSelector::Id(place)).await;
+    assert!(matches!(by_place, Err(Error::NoSuchVersion)), "{by_place:?}");
+    world.delete_version(&name, "k", VersionSelector::Id(place)).await;
+    assert_eq!(world.get(&name, "k").await.unwrap(), "null");
+}
+
+#[tokio::test]
+async fn a_page_holds_a_thousand_whatever_is_asked_for() {
+    let world = World::new(15).await;
+    let name = world.create("pages", Versioning::Enabled).await;
+    for number in 0..=1_000 {
+        world.put(&name, &format!("{number:04}"), "").await;
+    }
+    let request = crate::ListRequest { max_keys: 5_000, ..crate::ListRequest::new(name.clone()) };
+    let page = world.store.list_objects(request).await.unwrap();
+    assert_eq!((page.entries.len(), page.next.is_some()), (1_000, true));
+    let request = VersionsRequest { max_keys: 5_000, ..VersionsRequest::new(name) };
+    let page = world.store.list_versions(request).await.unwrap();
+    assert_eq!((page.entries.len(), page.next_key.as_deref()), (1_000, Some("0999")));
+}
