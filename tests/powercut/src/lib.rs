@@ -5,8 +5,8 @@
 //! rest, and answers `EIO` from then on, so that the process can be killed and the surviving image mounted again.
 //!
 //! ```text
-//!   process under test ──► kernel ──► layer ──► content (one per file: bytes and unsynced changes)
-//!                                        └────► namespace (trees: as seen, durable, and the queue between)
+//!   process under test ──► kernel ──► fuse ──► layer ─┬─► content    one per file: bytes and unsynced changes
+//!                                    (power: one lock) └─► namespace  trees: as seen, durable, the queue between
 //!   cut(): survivors chosen, EIO from here     unmount(): what survived is laid out in the backing directory
 //! ```
 //!
@@ -23,16 +23,19 @@
 //! the last image's names and arbitrary bytes. Needs `/dev/fuse` ([`available`]).
 
 mod content;
+mod fuse;
 mod image;
 mod layer;
 mod namespace;
+mod power;
 mod seeded;
 mod stats;
 
 pub use seeded::Seeded;
 pub use stats::{CutReport, FileKind, Stats};
 
-use layer::{Layer, Shared};
+use layer::Layer;
+use power::Shared;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
