@@ -37,7 +37,7 @@ pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
 pub use endpoint::{Endpoint, Style};
 pub use error::{Error, ErrorKind, Result, ServiceError};
-pub use list::{ListObjects, ListVersions, ObjectEntry, ObjectPage, VersionEntry, VersionPage};
+pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};
 pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry};
 pub use object::{DELETE_MANY_MAX, DeleteFailure, Deleted, ObjectHead, ObjectRef, PutOptions, PutResult};
 pub use retry::Retries;

@@ -13,17 +13,13 @@ use http::Method;
 
 /// What to list.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ListObjects<'a> {
+pub struct List<'a> {
     /// The bucket.
     pub bucket: &'a str,
     /// Only keys that begin with this.
     pub prefix: &'a str,
     /// Fold keys up to the next delimiter into one common prefix.
     pub delimiter: Option<&'a str>,
-    /// Only keys after this one.
-    pub start_after: Option<&'a str>,
-    /// At most so many entries a page; the endpoint's default (1,000) when `None`.
-    pub max_keys: Option<u32>,
 }
 
 /// An object in a list.
@@ -41,96 +37,162 @@ pub struct ObjectEntry {
     pub storage_class: String,
 }
 
-/// A page of objects.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ObjectPage {
-    /// The objects, in key order.
-    pub objects: Vec<ObjectEntry>,
-    /// The common prefixes, in order.
-    pub prefixes: Vec<String>,
-    /// What the next page is asked for with; `None` on the last one.
-    pub next: Option<String>,
-}
-
-/// What to list versions of.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ListVersions<'a> {
-    /// The bucket.
-    pub bucket: &'a str,
-    /// Only keys that begin with this.
-    pub prefix: &'a str,
-    /// Fold keys up to the next delimiter into one common prefix.
-    pub delimiter: Option<&'a str>,
-    /// Where the page before ended.
-    pub after: Option<(&'a str, &'a str)>,
-}
-
 /// A version or a delete marker in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionEntry {
-    /// Its key.
-    pub key: String,
+    /// What it is a version of; a marker has no bytes, no ETag and no storage class.
+    pub object: ObjectEntry,
     /// Its version id; `null` for one written while versioning was not on.
     pub version_id: String,
     /// Whether it is the newest of its key.
     pub is_latest: bool,
-    /// Whether it is a delete marker, which has no bytes.
+    /// Whether it is a delete marker.
     pub is_delete_marker: bool,
-    /// Its size in bytes.
-    pub size: u64,
-    /// Its ETag, without quotes; empty for a marker.
-    pub etag: String,
-    /// When it was written, when the endpoint says.
-    pub last_modified: Option<Timestamp>,
-    /// Its storage class; empty for a marker.
-    pub storage_class: String,
 }
 
-/// A page of versions.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VersionPage {
-    /// Versions and markers, by key, newest first.
-    pub versions: Vec<VersionEntry>,
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// Objects in key order; versions and markers by key, newest first.
+    pub entries: Vec<T>,
     /// The common prefixes, in order.
     pub prefixes: Vec<String>,
-    /// Key and version that the next page is asked for with; `None` on the last one.
-    pub next: Option<(String, String)>,
+}
+
+/// The parameters by which the endpoint finds the next page; none behind the last one.
+type Cursor = Vec<(&'static str, String)>;
+
+/// One of the two lists.
+#[derive(Debug)]
+struct Kind<T> {
+    operation: &'static str,
+    parameter: (&'static str, &'static str),
+    entry: fn(&Element, &Element) -> Result<Option<T>, String>,
+    cursor: fn(&Element) -> Result<Cursor, String>,
+}
+
+/// A list on its way, a page at a time.
+#[derive(Debug)]
+pub struct Pages<'a, T> {
+    client: &'a Client,
+    list: List<'a>,
+    kind: Kind<T>,
+    /// Where the next page begins; `None` when there is none.
+    cursor: Option<Cursor>,
 }
 
 impl Client {
-    /// One page of objects; `token` is the `next` of the page before.
-    pub async fn list_objects(&self, list: &ListObjects<'_>, token: Option<&str>) -> Result<ObjectPage> {
-        let operation = "ListObjectsV2";
-        let call = Call::new(operation, Method::GET)
-            .bucket(list.bucket)
-            .query("list-type", "2")
-            .query("encoding-type", "url")
-            .query("prefix", list.prefix)
-            .query_some("delimiter", list.delimiter)
-            .query_some("start-after", list.start_after)
-            .query_some("max-keys", list.max_keys.map(|n| n.to_string()))
-            .query_some("continuation-token", token);
-        let (root, _) = self.send_xml(&call).await?;
-        object_page(&root).map_err(|detail| Error::Protocol { operation, detail })
+    /// Lists objects.
+    pub fn objects<'a>(&'a self, list: List<'a>) -> Pages<'a, ObjectEntry> {
+        Pages { client: self, list, kind: OBJECTS, cursor: Some(Vec::new()) }
     }
 
-    /// One page of versions and delete markers.
-    pub async fn list_versions(&self, list: &ListVersions<'_>) -> Result<VersionPage> {
-        let operation = "ListObjectVersions";
-        let call = Call::new(operation, Method::GET)
-            .bucket(list.bucket)
-            .query("versions", "")
-            .query("encoding-type", "url")
-            .query("prefix", list.prefix)
-            .query_some("delimiter", list.delimiter)
-            .query_some("key-marker", list.after.map(|(key, _)| key))
-            .query_some(
-                "version-id-marker",
-                list.after.map(|(_, version)| version).filter(|v| !v.is_empty()),
-            );
-        let (root, _) = self.send_xml(&call).await?;
-        version_page(&root).map_err(|detail| Error::Protocol { operation, detail })
+    /// Lists versions and delete markers.
+    pub fn versions<'a>(&'a self, list: List<'a>) -> Pages<'a, VersionEntry> {
+        Pages { client: self, list, kind: VERSIONS, cursor: Some(Vec::new()) }
     }
+}
+
+impl<T> Pages<'_, T> {
+    /// The next page; `None` behind the last one, and after an error.
+    pub async fn next(&mut self) -> Result<Option<Page<T>>> {
+        let Some(cursor) = self.cursor.take() else { return Ok(None) };
+        let operation = self.kind.operation;
+        let (name, value) = self.kind.parameter;
+        let mut call = Call::new(operation, Method::GET)
+            .bucket(self.list.bucket)
+            .query(name, value)
+            .query("encoding-type", "url")
+            .query("prefix", self.list.prefix)
+            .query_some("delimiter", self.list.delimiter);
+        for (name, value) in &cursor {
+            call = call.query(name, value.as_str());
+        }
+        let (root, _) = self.client.send_xml(&call).await?;
+        let protocol = |detail| Error::Protocol { operation, detail };
+        let (page, next) = self.kind.page(&root).map_err(protocol)?;
+        if next.as_ref() == Some(&cursor) {
+            return Err(protocol("it goes in circles: a page is followed by itself".to_owned()));
+        }
+        self.cursor = next;
+        Ok(Some(page))
+    }
+}
+
+impl<T> Kind<T> {
+    fn page(&self, root: &Element) -> Result<(Page<T>, Option<Cursor>), String> {
+        let prefixes = root.all("CommonPrefixes").map(|entry| key_text(root, entry.require("Prefix")?));
+        let page = Page {
+            entries: root
+                .children
+                .iter()
+                .filter_map(|child| (self.entry)(root, child).transpose())
+                .collect::<Result<_, _>>()?,
+            prefixes: prefixes.collect::<Result<_, _>>()?,
+        };
+        let more = root.text_of("IsTruncated") == Some("true");
+        Ok((page, more.then(|| (self.cursor)(root)).transpose()?))
+    }
+}
+
+const OBJECTS: Kind<ObjectEntry> = Kind {
+    operation: "ListObjectsV2",
+    parameter: ("list-type", "2"),
+    entry: |root, child| {
+        if child.name == "Contents" { object_entry(root, child).map(Some) } else { Ok(None) }
+    },
+    cursor: |root| Ok(vec![("continuation-token", root.require("NextContinuationToken")?.to_owned())]),
+};
+
+const VERSIONS: Kind<VersionEntry> = Kind {
+    operation: "ListObjectVersions",
+    parameter: ("versions", ""),
+    entry: |root, child| match child.name.as_str() {
+        "Version" | "DeleteMarker" => version_entry(root, child).map(Some),
+        _ => Ok(None),
+    },
+    cursor: |root| {
+        let mut cursor = vec![("key-marker", key_text(root, root.require("NextKeyMarker")?)?)];
+        // A page may end with a common prefix, which is no version.
+        let version = root.text_of("NextVersionIdMarker").filter(|id| !id.is_empty());
+        cursor.extend(version.map(|id| ("version-id-marker", id.to_owned())));
+        Ok(cursor)
+    },
+};
+
+fn object_entry(root: &Element, entry: &Element) -> Result<ObjectEntry, String> {
+    Ok(ObjectEntry {
+        key: key_text(root, entry.require("Key")?)?,
+        size: entry.require_u64("Size")?,
+        etag: unquote(entry.text_of("ETag").unwrap_or_default()),
+        last_modified: last_modified(entry),
+        storage_class: entry.text_of("StorageClass").unwrap_or("STANDARD").to_owned(),
+    })
+}
+
+fn version_entry(root: &Element, entry: &Element) -> Result<VersionEntry, String> {
+    let is_delete_marker = entry.name == "DeleteMarker";
+    let object = if is_delete_marker {
+        ObjectEntry {
+            key: key_text(root, entry.require("Key")?)?,
+            size: 0,
+            etag: String::new(),
+            last_modified: last_modified(entry),
+            storage_class: String::new(),
+        }
+    } else {
+        object_entry(root, entry)?
+    };
+    Ok(VersionEntry {
+        object,
+        version_id: entry.text_of("VersionId").unwrap_or("null").to_owned(),
+        is_latest: entry.text_of("IsLatest") == Some("true"),
+        is_delete_marker,
+    })
+}
+
+fn last_modified(entry: &Element) -> Option<Timestamp> {
+    entry.text_of("LastModified").and_then(from_iso)
 }
 
 /// A key as the list has it, undone from its encoding.
@@ -138,63 +200,13 @@ pub(crate) fn key_text(list: &Element, text: &str) -> Result<String, String> {
     if list.text_of("EncodingType") == Some("url") { decode_url(text) } else { Ok(text.to_owned()) }
 }
 
-fn common_prefixes(root: &Element) -> Result<Vec<String>, String> {
-    root.all("CommonPrefixes").map(|entry| key_text(root, entry.require("Prefix")?)).collect()
-}
-
 pub(crate) fn unquote(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
 }
 
-fn is_truncated(root: &Element) -> bool {
-    root.text_of("IsTruncated") == Some("true")
-}
-
-fn object_page(root: &Element) -> Result<ObjectPage, String> {
-    let mut page = ObjectPage { prefixes: common_prefixes(root)?, ..ObjectPage::default() };
-    for entry in root.all("Contents") {
-        page.objects.push(ObjectEntry {
-            key: key_text(root, entry.require("Key")?)?,
-            size: entry.require_u64("Size")?,
-            etag: unquote(entry.text_of("ETag").unwrap_or_default()),
-            last_modified: entry.text_of("LastModified").and_then(from_iso),
-            storage_class: entry.text_of("StorageClass").unwrap_or("STANDARD").to_owned(),
-        });
-    }
-    if is_truncated(root) {
-        page.next = Some(root.require("NextContinuationToken")?.to_owned());
-    }
-    Ok(page)
-}
-
-fn version_page(root: &Element) -> Result<VersionPage, String> {
-    let mut page = VersionPage { prefixes: common_prefixes(root)?, ..VersionPage::default() };
-    for entry in &root.children {
-        let is_delete_marker = entry.name == "DeleteMarker";
-        if !is_delete_marker && entry.name != "Version" {
-            continue;
-        }
-        page.versions.push(VersionEntry {
-            key: key_text(root, entry.require("Key")?)?,
-            version_id: entry.text_of("VersionId").unwrap_or("null").to_owned(),
-            is_latest: entry.text_of("IsLatest") == Some("true"),
-            is_delete_marker,
-            size: if is_delete_marker { 0 } else { entry.require_u64("Size")? },
-            etag: unquote(entry.text_of("ETag").unwrap_or_default()),
-            last_modified: entry.text_of("LastModified").and_then(from_iso),
-            storage_class: entry.text_of("StorageClass").unwrap_or_default().to_owned(),
-        });
-    }
-    if is_truncated(root) {
-        let key = key_text(root, root.require("NextKeyMarker")?)?;
-        page.next = Some((key, root.text_of("NextVersionIdMarker").unwrap_or_default().to_owned()));
-    }
-    Ok(page)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{object_page, version_page};
+    use super::{OBJECTS, VERSIONS};
     use crate::xml::Element;
 
     #[test]
@@ -206,11 +218,12 @@ mod tests {
             <CommonPrefixes><Prefix>p%2F</Prefix></CommonPrefixes></ListBucketResult>",
         )
         .unwrap();
-        let page = object_page(&root).unwrap();
-        assert_eq!(page.objects[0].key, "a &\n");
-        assert_eq!(page.objects[0].etag, "e");
+        let (page, next) = OBJECTS.page(&root).unwrap();
+        assert_eq!(page.entries[0].key, "a &\n");
+        assert_eq!(page.entries[0].etag, "e");
         assert_eq!(page.prefixes, ["p/"]);
-        assert_eq!(page.next.as_deref(), Some("a+b"), "tokens are opaque and stay as they are");
+        let token = ("continuation-token", "a+b".to_owned());
+        assert_eq!(next, Some(vec![token]), "tokens are opaque and stay as they are");
     }
 
     #[test]
@@ -222,9 +235,9 @@ mod tests {
             <DeleteMarker><Key>k</Key><VersionId>1</VersionId></DeleteMarker></ListVersionsResult>",
         )
         .unwrap();
-        let page = version_page(&root).unwrap();
-        let ids: Vec<_> = page.versions.iter().map(|v| (v.version_id.as_str(), v.is_delete_marker)).collect();
+        let (page, next) = VERSIONS.page(&root).unwrap();
+        let ids: Vec<_> = page.entries.iter().map(|v| (v.version_id.as_str(), v.is_delete_marker)).collect();
         assert_eq!(ids, [("3", true), ("2", false), ("1", true)]);
-        assert_eq!(page.next, None);
+        assert_eq!(next, None);
     }
 }

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use client::{Client, Crc64, Credentials, Endpoint, ErrorKind, ObjectRef, PutOptions, Settings};
+use client::{Client, Crc64, Credentials, Endpoint, ErrorKind, List, ObjectRef, PutOptions, Settings};
 use engine::clock::SystemClock;
 use engine::entropy::SeededEntropy;
 use std::sync::Arc;
@@ -126,4 +126,26 @@ async fn an_answer_in_xml_is_bounded() {
     let (client, _served) = scripted(vec![head + &"x".repeat((16 << 20) + 1)]).await;
     let error = client.list_buckets().await.unwrap_err();
     assert!(error.to_string().contains("longer than"), "{error}");
+}
+
+#[tokio::test]
+async fn a_list_goes_on_by_its_token_and_never_in_circles() {
+    let page = |token: &str| {
+        let body = format!(
+            "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{token}\
+             </NextContinuationToken><Contents><Key>k</Key><Size>1</Size></Contents></ListBucketResult>"
+        );
+        answer("200 OK", "", body.len(), &body)
+    };
+    let (client, served) = scripted(vec![page("a"), page("b"), page("b")]).await;
+    let mut pages = client.objects(List { bucket: "bucket", ..List::default() });
+    assert_eq!(pages.next().await.unwrap().unwrap().entries.len(), 1);
+    assert_eq!(pages.next().await.unwrap().unwrap().entries.len(), 1);
+    let error = pages.next().await.unwrap_err();
+    assert!(error.to_string().contains("in circles"), "{error}");
+    assert_eq!(pages.next().await.unwrap(), None);
+    let requests = served.await.unwrap();
+    assert!(!requests[0].contains("continuation-token"), "{}", requests[0]);
+    assert!(requests[1].contains("continuation-token=a"), "{}", requests[1]);
+    assert!(requests[2].contains("continuation-token=b"), "{}", requests[2]);
 }

@@ -1,7 +1,7 @@
 //! A backup target on any S3 endpoint, another firn included.
 
 use bytes::Bytes;
-use client::{Client, ErrorKind, ListObjects, ObjectRef, PutOptions};
+use client::{Client, ErrorKind, List, ObjectRef, PutOptions};
 use engine::backup::Target;
 use engine::{BoxFuture, Error, Result};
 use std::io::Write;
@@ -101,21 +101,14 @@ impl S3Target {
 
     async fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let prefix = format!("{}{prefix}", self.prefix);
-        let list = ListObjects { bucket: &self.bucket, prefix: &prefix, ..ListObjects::default() };
+        let mut pages = self.client.objects(List { bucket: &self.bucket, prefix: &prefix, delimiter: None });
         let mut names = Vec::new();
-        let mut token = None;
-        loop {
-            let page =
-                self.client.list_objects(&list, token.as_deref()).await.map_err(|e| self.failed(&e))?;
-            names.extend(
-                page.objects.iter().filter_map(|o| o.key.strip_prefix(&self.prefix)).map(str::to_owned),
-            );
-            token = page.next;
-            if token.is_none() {
-                names.sort();
-                return Ok(names);
-            }
+        while let Some(page) = pages.next().await.map_err(|error| self.failed(&error))? {
+            let below = page.entries.iter().filter_map(|object| object.key.strip_prefix(&self.prefix));
+            names.extend(below.map(str::to_owned));
         }
+        names.sort();
+        Ok(names)
     }
 }
 

@@ -2,25 +2,25 @@
 
 use super::entry::{Entry, Found};
 use super::{AHEAD, Stream};
-use client::{Client, ListObjects};
+use client::{Client, List};
 use tokio::sync::mpsc;
 
 /// All objects below a prefix, in key order, by their names below it.
 pub(crate) fn list(client: Client, bucket: String, prefix: String) -> Stream<Found> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
-        let mut token: Option<String> = None;
+        let mut pages = client.objects(List { bucket: &bucket, prefix: &prefix, delimiter: None });
         loop {
-            let list = ListObjects { bucket: &bucket, prefix: &prefix, ..ListObjects::default() };
-            let page = match client.list_objects(&list, token.as_deref()).await {
-                Ok(page) => page,
+            let page = match pages.next().await {
+                Ok(Some(page)) => page,
+                Ok(None) => return,
                 Err(error) => {
                     // Nobody is listening any more when this fails.
                     let _gone = sender.send(Found::Broken(error.into())).await;
                     return;
                 }
             };
-            for object in page.objects {
+            for object in page.entries {
                 let Some(name) = object.key.strip_prefix(&prefix) else {
                     let error =
                         anyhow::anyhow!("trust the list: {:?} lacks the prefix asked for", object.key);
@@ -36,10 +36,6 @@ pub(crate) fn list(client: Client, bucket: String, prefix: String) -> Stream<Fou
                 if sender.send(Found::Entry(entry)).await.is_err() {
                     return;
                 }
-            }
-            token = page.next;
-            if token.is_none() {
-                return;
             }
         }
     });

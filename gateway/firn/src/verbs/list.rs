@@ -6,7 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::printable;
-use client::{Client, ListObjects, ListVersions};
+use client::{Client, List, ObjectEntry};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -100,23 +100,16 @@ async fn buckets(session: &Session, client: &Client) -> anyhow::Result<()> {
 }
 
 async fn objects(session: &Session, client: &Client, target: &S3Uri, deep: bool) -> anyhow::Result<()> {
-    let list = ListObjects {
-        bucket: &target.bucket,
-        prefix: &target.key,
-        delimiter: (!deep).then_some("/"),
-        ..ListObjects::default()
-    };
-    let mut token: Option<String> = None;
+    let mut pages = client.objects(below(target, deep));
     let mut any = false;
-    loop {
-        let page = client.list_objects(&list, token.as_deref()).await?;
-        any |= !page.prefixes.is_empty() || !page.objects.is_empty();
+    while let Some(page) = pages.next().await? {
+        any |= !page.prefixes.is_empty() || !page.entries.is_empty();
         // The two come apart on a page; people and scripts want one order.
         let mut lines = BTreeMap::new();
         for prefix in page.prefixes {
             lines.insert(prefix.clone(), Listed { line: Line::Prefix { prefix }, time: None });
         }
-        for object in page.objects {
+        for object in page.entries {
             let time = object.last_modified;
             let line = Line::Object {
                 key: object.key.clone(),
@@ -130,49 +123,40 @@ async fn objects(session: &Session, client: &Client, target: &S3Uri, deep: bool)
         for line in lines.values() {
             session.output.item(line)?;
         }
-        token = page.next;
-        if token.is_none() {
-            break;
-        }
     }
     found(any, target)
 }
 
 async fn versions(session: &Session, client: &Client, target: &S3Uri, deep: bool) -> anyhow::Result<()> {
-    let mut after: Option<(String, String)> = None;
+    let mut pages = client.versions(below(target, deep));
     let mut any = false;
-    loop {
-        let list = ListVersions {
-            bucket: &target.bucket,
-            prefix: &target.key,
-            delimiter: (!deep).then_some("/"),
-            after: after.as_ref().map(|(key, version)| (key.as_str(), version.as_str())),
-        };
-        let page = client.list_versions(&list).await?;
-        any |= !page.prefixes.is_empty() || !page.versions.is_empty();
+    while let Some(page) = pages.next().await? {
+        any |= !page.prefixes.is_empty() || !page.entries.is_empty();
         for prefix in page.prefixes {
             session.output.item(&Listed { line: Line::Prefix { prefix }, time: None })?;
         }
-        for version in page.versions {
-            let time = version.last_modified;
+        for version in page.entries {
+            let object = version.object;
+            let time = object.last_modified;
             let line = Line::Version {
-                key: version.key,
+                key: object.key,
                 version_id: version.version_id,
                 is_latest: version.is_latest,
                 is_delete_marker: version.is_delete_marker,
-                size: version.size,
-                etag: version.etag,
+                size: object.size,
+                etag: object.etag,
                 last_modified: json_time(time),
-                storage_class: version.storage_class,
+                storage_class: object.storage_class,
             };
             session.output.item(&Listed { line, time })?;
         }
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
     }
     found(any, target)
+}
+
+/// What lies below a prefix: all of it, or its next level.
+fn below(target: &S3Uri, deep: bool) -> List<'_> {
+    List { bucket: &target.bucket, prefix: &target.key, delimiter: (!deep).then_some("/") }
 }
 
 /// An empty bucket lists nothing; a prefix that nothing begins with is a mistake.
@@ -213,10 +197,11 @@ impl Report for Usage {
 }
 
 impl Usage {
-    fn add(&mut self, class: String, size: u64) {
+    fn add(&mut self, object: ObjectEntry) {
+        let size = ByteCount::new(object.size);
         self.objects += 1;
-        self.bytes += ByteCount::new(size);
-        *self.by_storage_class.entry(class).or_default() += ByteCount::new(size);
+        self.bytes += size;
+        *self.by_storage_class.entry(object.storage_class).or_default() += size;
     }
 }
 
@@ -231,31 +216,16 @@ pub(super) async fn usage(session: &Session, args: &Du) -> anyhow::Result<Exit> 
         by_storage_class: BTreeMap::new(),
     };
     if args.versions {
-        let mut after: Option<(String, String)> = None;
-        loop {
-            let after_ref = after.as_ref().map(|(key, version)| (key.as_str(), version.as_str()));
-            let list = ListVersions { bucket, prefix, delimiter: None, after: after_ref };
-            let page = client.list_versions(&list).await?;
-            for version in page.versions.into_iter().filter(|version| !version.is_delete_marker) {
-                usage.add(version.storage_class, version.size);
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
+        let mut pages = client.versions(below(&args.target, true));
+        while let Some(page) = pages.next().await? {
+            for version in page.entries.into_iter().filter(|version| !version.is_delete_marker) {
+                usage.add(version.object);
             }
         }
     } else {
-        let list = ListObjects { bucket, prefix, ..ListObjects::default() };
-        let mut token: Option<String> = None;
-        loop {
-            let page = client.list_objects(&list, token.as_deref()).await?;
-            for object in page.objects {
-                usage.add(object.storage_class, object.size);
-            }
-            token = page.next;
-            if token.is_none() {
-                break;
-            }
+        let mut pages = client.objects(below(&args.target, true));
+        while let Some(page) = pages.next().await? {
+            page.entries.into_iter().for_each(|object| usage.add(object));
         }
     }
     session.output.print(&usage)

@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::printable;
-use client::{Client, DeleteFailure, ListObjects, ListVersions, ObjectRef};
+use client::{Client, DeleteFailure, List, ObjectRef};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -120,17 +120,12 @@ pub(super) async fn below(
         return versions_below(session, client, bucket, prefix, None, dry_run).await;
     }
     let mut removed = Removed::new(dry_run);
-    let list = ListObjects { bucket, prefix, ..ListObjects::default() };
-    let mut token: Option<String> = None;
-    loop {
-        let page = client.list_objects(&list, token.as_deref()).await?;
-        let keys: Vec<_> = page.objects.into_iter().map(|object| (object.key, None)).collect();
+    let mut pages = client.objects(List { bucket, prefix, delimiter: None });
+    while let Some(page) = pages.next().await? {
+        let keys: Vec<_> = page.entries.into_iter().map(|object| (object.key, None)).collect();
         remove_page(session, client, bucket, &keys, &mut removed).await?;
-        token = page.next;
-        if token.is_none() {
-            return Ok(removed);
-        }
     }
+    Ok(removed)
 }
 
 async fn versions_below(
@@ -142,28 +137,21 @@ async fn versions_below(
     dry_run: bool,
 ) -> anyhow::Result<Removed> {
     let mut removed = Removed::new(dry_run);
-    let mut after: Option<(String, String)> = None;
-    loop {
-        let list = ListVersions {
-            bucket,
-            prefix,
-            delimiter: None,
-            after: after.as_ref().map(|(key, version)| (key.as_str(), version.as_str())),
-        };
-        let page = client.list_versions(&list).await?;
-        let past = only.is_some_and(|only| page.versions.last().is_some_and(|last| last.key != only));
+    let mut pages = client.versions(List { bucket, prefix, delimiter: None });
+    while let Some(page) = pages.next().await? {
+        let past = only.is_some_and(|only| page.entries.last().is_some_and(|last| last.object.key != only));
         let keys: Vec<_> = page
-            .versions
+            .entries
             .into_iter()
-            .filter(|version| only.is_none_or(|only| version.key == only))
-            .map(|version| (version.key, Some(version.version_id)))
+            .filter(|version| only.is_none_or(|only| version.object.key == only))
+            .map(|version| (version.object.key, Some(version.version_id)))
             .collect();
         remove_page(session, client, bucket, &keys, &mut removed).await?;
-        after = page.next;
-        if after.is_none() || past {
-            return Ok(removed);
+        if past {
+            break;
         }
     }
+    Ok(removed)
 }
 
 async fn remove_page(

@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::session::Session;
 use crate::transfer::{Compare, Entry, Place, Runner, Settings, SyncPlan, one, stream_in, stream_out};
 use anyhow::Context;
-use client::{Client, ListObjects, ObjectRef};
+use client::{Client, List, ObjectRef};
 use std::path::{Path, PathBuf};
 
 /// S3's smallest part.
@@ -48,10 +48,12 @@ pub(super) async fn sync(session: &Session, args: Sync) -> anyhow::Result<Exit> 
 
 /// A prefix that nothing begins with is a mistake, and one that would empty the target.
 async fn refuse_nothing(session: &Session, source: &S3Uri) -> anyhow::Result<()> {
-    let list = ListObjects { bucket: &source.bucket, prefix: &source.key, ..ListObjects::default() };
-    let page = session.client()?.list_objects(&list, None).await?;
-    if source.key.is_empty() || !page.objects.is_empty() || page.next.is_some() {
-        return Ok(());
+    let client = session.client()?;
+    let mut pages = client.objects(List { bucket: &source.bucket, prefix: &source.key, delimiter: None });
+    while let Some(page) = pages.next().await? {
+        if source.key.is_empty() || !page.entries.is_empty() {
+            return Ok(());
+        }
     }
     Err(Failure::new(Exit::NotFound, format!("find anything that begins with {source}"))
         .hint("with --delete that would empty the target; nothing was done")
