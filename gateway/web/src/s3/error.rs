@@ -181,109 +181,133 @@ const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 impl From<objectstore::Error> for S3Error {
     fn from(error: objectstore::Error) -> Self {
+        let code = code_of(&error);
+        match message_of(&error) {
+            Some(message) => Self::with(code, message),
+            None => Self::new(code),
+        }
+        .telling(&error)
+    }
+}
+
+/// The one code of each of the store's errors.
+fn code_of(error: &objectstore::Error) -> Code {
+    use objectstore::Error as E;
+    match error {
+        E::NoSuchBucket => Code::NoSuchBucket,
+        E::NoSuchKey { .. } => Code::NoSuchKey,
+        E::NoSuchVersion => Code::NoSuchVersion,
+        E::NoSuchUpload => Code::NoSuchUpload,
+        E::IsDeleteMarker { .. } => Code::MethodNotAllowed,
+        E::BucketAlreadyOwnedByYou => Code::BucketAlreadyOwnedByYou,
+        E::BucketAlreadyExists => Code::BucketAlreadyExists,
+        E::BucketNotEmpty => Code::BucketNotEmpty,
+        E::BucketBusy | E::Contended { .. } => Code::OperationAborted,
+        E::TooManyBuckets { .. } => Code::TooManyBuckets,
+        E::InvalidBucketName => Code::InvalidBucketName,
+        E::KeyTooLong { .. } => Code::KeyTooLongError,
+        E::InvalidVersionId | E::InvalidArgument { .. } => Code::InvalidArgument,
+        E::InvalidRequest { .. } | E::CopyOntoItself => Code::InvalidRequest,
+        E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
+        E::PreconditionFailed { .. } => Code::PreconditionFailed,
+        E::NotModified { .. } => Code::NotModified,
+        E::BadDigest | E::ChecksumMismatch { .. } => Code::BadDigest,
+        E::IncompleteBody { .. } => Code::IncompleteBody,
+        E::EntityTooLarge { .. } => Code::EntityTooLarge,
+        E::EntityTooSmall { .. } => Code::EntityTooSmall,
+        E::InvalidPart { .. } => Code::InvalidPart,
+        E::InvalidPartOrder => Code::InvalidPartOrder,
+        E::NoSuchPart { .. } => Code::InvalidPartNumber,
+        E::InvalidRange { .. } => Code::InvalidRange,
+        E::Engine(error) => code_of_engine(error),
+    }
+}
+
+/// The code of the appliance's own trouble.
+fn code_of_engine(error: &engine::Error) -> Code {
+    use engine::{Error as E, ErrorKind};
+    match (error, error.kind()) {
+        (E::Full { .. }, _) => Code::StorageFull,
+        (_, ErrorKind::Conflict) => Code::OperationAborted,
+        (E::Closed | E::Fenced { .. }, _) => Code::ServiceUnavailable,
+        (_, ErrorKind::Unavailable | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt) => {
+            Code::InternalError
+        }
+    }
+}
+
+/// The message, where the code's own says too little.
+fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
+    use objectstore::Error as E;
+    Some(match error {
+        E::InvalidVersionId => "Invalid version id specified".into(),
+        E::InvalidArgument { detail, .. } | E::InvalidRequest { detail } => (*detail).into(),
+        E::CopyOntoItself => "This copy request is illegal because it is trying to copy an object to itself without \
+                              changing the object's metadata, storage class, website redirect location or encryption \
+                              attributes."
+            .into(),
+        E::ChecksumMismatch { algorithm } => {
+            format!("The {algorithm} you specified did not match the calculated checksum.").into()
+        }
+        _ => return None,
+    })
+}
+
+impl S3Error {
+    /// Adds the elements and headers that S3 sends with an error of the store.
+    fn telling(self, error: &objectstore::Error) -> Self {
         use objectstore::Error as E;
         match error {
-            E::NoSuchBucket => Self::new(Code::NoSuchBucket),
-            E::NoSuchKey { marker } => {
-                let answer = Self::new(Code::NoSuchKey);
-                match marker {
-                    Some(version) => {
-                        answer.header(DELETE_MARKER, "true").header(VERSION_ID, &version.to_string())
-                    }
-                    None => answer,
-                }
+            E::NoSuchKey { marker: Some(version) } => {
+                self.header(DELETE_MARKER, "true").header(VERSION_ID, &version.to_string())
             }
-            E::NoSuchVersion => Self::new(Code::NoSuchVersion),
-            E::NoSuchUpload => Self::new(Code::NoSuchUpload),
-            E::IsDeleteMarker { version, modified } => Self::new(Code::MethodNotAllowed)
+            E::IsDeleteMarker { version, modified } => self
                 .header(http::header::ALLOW, "DELETE")
                 .header(DELETE_MARKER, "true")
                 .header(VERSION_ID, &version.to_string())
-                .header(LAST_MODIFIED, &date::http(modified)),
-            E::BucketAlreadyOwnedByYou => Self::new(Code::BucketAlreadyOwnedByYou),
-            E::BucketAlreadyExists => Self::new(Code::BucketAlreadyExists),
-            E::BucketNotEmpty => Self::new(Code::BucketNotEmpty),
-            E::TooManyBuckets { .. } => Self::new(Code::TooManyBuckets),
-            E::InvalidBucketName => Self::new(Code::InvalidBucketName),
-            E::KeyTooLong { size } => Self::new(Code::KeyTooLongError)
+                .header(LAST_MODIFIED, &date::http(*modified)),
+            E::KeyTooLong { size } => self
                 .field("Size", size.to_string())
                 .field("MaxSizeAllowed", objectstore::KEY_BYTES_MAX.to_string()),
-            E::InvalidVersionId => Self::argument("versionId", "", "Invalid version id specified"),
-            E::InvalidArgument { name, detail } => Self::argument(name, "", detail),
-            E::InvalidRequest { detail } => Self::with(Code::InvalidRequest, detail),
-            E::CopyOntoItself => Self::with(
-                Code::InvalidRequest,
-                "This copy request is illegal because it is trying to copy an object to itself without changing the \
-                 object's metadata, storage class, website redirect location or encryption attributes.",
-            ),
-            E::MetadataTooLarge { size, limit } => Self::new(Code::MetadataTooLarge)
-                .field("Size", size.to_string())
-                .field("MaxSizeAllowed", limit.to_string()),
-            E::PreconditionFailed { header } => {
-                Self::new(Code::PreconditionFailed).field("Condition", header)
+            E::InvalidVersionId => self.field("ArgumentName", "versionId").field("ArgumentValue", ""),
+            E::InvalidArgument { name, .. } => self.field("ArgumentName", *name).field("ArgumentValue", ""),
+            E::MetadataTooLarge { size, limit } => {
+                self.field("Size", size.to_string()).field("MaxSizeAllowed", limit.to_string())
             }
+            E::PreconditionFailed { header } => self.field("Condition", *header),
             E::NotModified { etag, modified, version } => {
-                let answer = Self::new(Code::NotModified)
-                    .header(ETAG, &format!("\"{etag}\""))
-                    .header(LAST_MODIFIED, &date::http(modified));
+                let answer =
+                    self.header(ETAG, &format!("\"{etag}\"")).header(LAST_MODIFIED, &date::http(*modified));
                 match version {
                     Some(version) => answer.header(VERSION_ID, &version.to_string()),
                     None => answer,
                 }
             }
-            other => Self::from_body_error(other),
-        }
-    }
-}
-
-impl S3Error {
-    /// Errors about bodies, parts and the appliance itself.
-    fn from_body_error(error: objectstore::Error) -> Self {
-        use objectstore::Error as E;
-        match error {
-            E::BadDigest => Self::new(Code::BadDigest),
-            E::ChecksumMismatch { algorithm } => Self::with(
-                Code::BadDigest,
-                format!("The {algorithm} you specified did not match the calculated checksum."),
-            ),
-            E::IncompleteBody { announced, got } => Self::new(Code::IncompleteBody)
+            E::IncompleteBody { announced, got } => self
                 .field("NumberBytesExpected", announced.get().to_string())
                 .field("NumberBytesProvided", got.get().to_string()),
-            E::EntityTooLarge { size, limit } => Self::new(Code::EntityTooLarge)
+            E::EntityTooLarge { size, limit } => self
                 .field("ProposedSize", size.get().to_string())
                 .field("MaxSizeAllowed", limit.get().to_string()),
-            E::EntityTooSmall { part, size, etag } => Self::new(Code::EntityTooSmall)
+            E::EntityTooSmall { part, size, etag } => self
                 .field("ProposedSize", size.get().to_string())
-                .field("MinSizeAllowed", (5u64 << 20).to_string())
+                .field("MinSizeAllowed", objectstore::PART_BYTES_MIN.get().to_string())
                 .field("PartNumber", part.to_string())
                 .field("ETag", etag.to_string()),
-            E::InvalidPart { part } => Self::new(Code::InvalidPart).field("PartNumber", part.to_string()),
-            E::InvalidPartOrder => Self::new(Code::InvalidPartOrder),
-            E::NoSuchPart { part, parts } => Self::new(Code::InvalidPartNumber)
+            E::InvalidPart { part } => self.field("PartNumber", part.to_string()),
+            E::NoSuchPart { part, parts } => self
                 .field("PartNumberRequested", part.to_string())
                 .field("ActualPartCount", parts.to_string()),
-            E::InvalidRange { size } => Self::new(Code::InvalidRange)
+            E::InvalidRange { size } => self
                 .field("ActualObjectSize", size.get().to_string())
                 .header(http::header::CONTENT_RANGE, &format!("bytes */{}", size.get())),
-            E::Contended { .. } | E::BucketBusy => Self::new(Code::OperationAborted),
-            E::Engine(error) => Self::from_engine(&error),
-            other => Self::new(Code::InternalError).caused_by(&other),
-        }
-    }
-
-    /// The appliance's own trouble: said honestly, without inner detail, and logged with it.
-    fn from_engine(error: &engine::Error) -> Self {
-        use engine::{Error as E, ErrorKind};
-        let code = match (error, error.kind()) {
-            (E::Full { .. }, _) => Code::StorageFull,
-            (_, ErrorKind::Conflict) => Code::OperationAborted,
-            (E::Closed | E::Fenced { .. }, _) => Code::ServiceUnavailable,
-            (_, ErrorKind::Unavailable | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt) => {
-                Code::InternalError
+            // Said honestly, without inner detail; the log has it.
+            E::Engine(error) if code_of_engine(error) == Code::ServiceUnavailable => {
+                self.caused_by(error).header(RETRY_AFTER, "1")
             }
-        };
-        let answer = Self::new(code).caused_by(error);
-        if code == Code::ServiceUnavailable { answer.header(RETRY_AFTER, "1") } else { answer }
+            E::Engine(error) => self.caused_by(error),
+            _ => self,
+        }
     }
 }
 

@@ -53,18 +53,6 @@ pub(crate) struct Call {
     id: RequestId,
 }
 
-impl Call {
-    /// The host as it would stand in a path-style URL.
-    fn host_without_bucket(&self) -> &str {
-        let bucket = self.target.bucket.as_deref().unwrap_or_default();
-        let path_style = self.head.uri.path().trim_start_matches('/').starts_with(bucket);
-        match self.host.strip_prefix(bucket).and_then(|rest| rest.strip_prefix('.')) {
-            Some(rest) if !path_style && !bucket.is_empty() => rest,
-            _ => &self.host,
-        }
-    }
-}
-
 /// What is known of a request however far it came; the error document and the access log are made of it.
 struct Trace {
     id: RequestId,
@@ -181,7 +169,7 @@ fn log_failure(id: RequestId, operation: Option<Operation>, error: &S3Error) {
 
 /// The error as its document; HEAD and 304 have none.
 fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str) {
-    let Target { bucket, key } = &trace.target;
+    let Target { bucket, key, .. } = &trace.target;
     let error = error.about(bucket.as_deref(), key.as_deref(), &state.region);
     log_failure(trace.id, trace.operation, &error);
     let bare = trace.method == Method::HEAD || error.status() == StatusCode::NOT_MODIFIED;

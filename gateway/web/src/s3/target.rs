@@ -13,6 +13,8 @@ use security::sigv4::decode_path;
 pub(crate) struct Target {
     pub(crate) bucket: Option<String>,
     pub(crate) key: Option<String>,
+    /// The host named the bucket, not the path.
+    virtual_hosted: bool,
 }
 
 impl Target {
@@ -24,13 +26,13 @@ impl Target {
         let rest = path.strip_prefix('/').ok_or_else(refused)?;
         let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         if let Some(bucket) = virtual_bucket(host, base_domains) {
-            return Ok(Self { bucket: Some(bucket), key: filled(rest) });
+            return Ok(Self { bucket: Some(bucket), key: filled(rest), virtual_hosted: true });
         }
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() && !key.is_empty() {
             return Err(S3Error::new(Code::InvalidBucketName).field("BucketName", ""));
         }
-        Ok(Self { bucket: filled(bucket), key: filled(key) })
+        Ok(Self { bucket: filled(bucket), key: filled(key), virtual_hosted: false })
     }
 
     /// The bucket, checked.
@@ -43,6 +45,15 @@ impl Target {
     pub(crate) fn key(&self) -> Result<ObjectKey, S3Error> {
         let key = self.key.as_deref().ok_or_else(|| S3Error::new(Code::MethodNotAllowed))?;
         ObjectKey::parse(key).map_err(S3Error::from)
+    }
+
+    /// `host` as it would stand in a path-style URL.
+    pub(crate) fn host_of_path_style<'h>(&self, host: &'h str) -> &'h str {
+        let bucket = self.bucket.as_deref().unwrap_or_default();
+        match host.get(bucket.len()..).and_then(|rest| rest.strip_prefix('.')) {
+            Some(rest) if self.virtual_hosted => rest,
+            _ => host,
+        }
     }
 
     /// `/bucket/key`, as the error document's `Resource` has it.
@@ -72,7 +83,7 @@ mod tests {
 
     fn target(host: &str, path: &str) -> (Option<String>, Option<String>) {
         let domains = ["localhost".to_owned(), "s3.localhost".to_owned()];
-        let Target { bucket, key } = Target::parse(host, path, &domains).unwrap();
+        let Target { bucket, key, .. } = Target::parse(host, path, &domains).unwrap();
         (bucket, key)
     }
 
@@ -87,6 +98,21 @@ mod tests {
         assert_eq!(target("B.S3.localhost", "/k/l"), (Some("b".to_owned()), Some("k/l".to_owned())));
         assert_eq!(target("buck.localhost:9000", "/k"), (Some("buck".to_owned()), Some("k".to_owned())));
         assert_eq!(target("[::1]:9000", "/b/k"), (Some("b".to_owned()), Some("k".to_owned())));
+    }
+
+    #[test]
+    fn a_virtual_host_is_undone_whatever_the_key_begins_with() {
+        let domains = ["s3.localhost".to_owned()];
+        for (host, path, expected) in [
+            ("buck.s3.localhost:9000", "/k", "s3.localhost:9000"),
+            ("buck.s3.localhost:9000", "/buck/k", "s3.localhost:9000"),
+            ("BUCK.s3.localhost", "/k", "s3.localhost"),
+            ("s3.localhost:9000", "/buck/k", "s3.localhost:9000"),
+            ("s3.example", "/s3/k", "s3.example"),
+        ] {
+            let target = Target::parse(host, path, &domains).unwrap();
+            assert_eq!(target.host_of_path_style(host), expected, "{host} {path}");
+        }
     }
 
     #[test]

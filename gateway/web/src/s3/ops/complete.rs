@@ -17,9 +17,6 @@ use objectstore::{
 };
 use std::sync::Arc;
 
-/// Parts of one upload.
-const PARTS_MAX: usize = 10_000;
-
 /// `CompleteMultipartUpload`.
 pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
@@ -78,7 +75,7 @@ fn object_checksum(call: &Call) -> Result<(Option<ChecksumValue>, Option<u16>), 
 fn parse_parts(root: &Element) -> Result<Vec<CompletedPart>, S3Error> {
     let root = root.expect("CompleteMultipartUpload")?.only(&["Part"])?;
     let parts = root.children();
-    if parts.is_empty() || parts.len() > PARTS_MAX {
+    if parts.is_empty() || parts.len() > usize::from(PartNumber::MAX) {
         return Err(S3Error::new(Code::MalformedXML));
     }
     parts.iter().map(parse_part).collect()
@@ -122,7 +119,7 @@ impl Named {
     fn of(call: &Call) -> Self {
         let resource = url_encode(&call.target.resource());
         Self {
-            location: format!("http://{}{resource}", call.host_without_bucket()),
+            location: format!("http://{}{resource}", call.target.host_of_path_style(&call.host)),
             bucket: call.target.bucket.clone().unwrap_or_default(),
             key: call.target.key.clone().unwrap_or_default(),
         }

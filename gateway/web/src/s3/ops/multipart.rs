@@ -9,10 +9,7 @@ use crate::s3::error::S3Error;
 use crate::s3::{date, headers};
 use crate::xml::XmlWriter;
 use http::StatusCode;
-use objectstore::{CreateUpload, PartPage, PartsRequest, UploadPage, UploadsRequest};
-
-/// Entries of one page.
-const PAGE_MAX: usize = 1000;
+use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, UploadPage, UploadsRequest};
 
 /// `CreateMultipartUpload`.
 pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {

@@ -13,8 +13,8 @@ use http::header::{
 };
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    AttributesOutcome, AttributesRequest, GetOutcome, GetRequest, ObjectInfo, PartNumber, StorageClass,
-    SystemMetadata,
+    AttributesOutcome, AttributesRequest, GetOutcome, GetRequest, ObjectInfo, PAGE_MAX, PartNumber,
+    StorageClass, SystemMetadata,
 };
 
 /// What S3 says an object is when nobody said it.
@@ -166,8 +166,8 @@ pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     let wanted = wanted(request_headers)?;
     let max_parts = match headers::text(request_headers, "x-amz-max-parts")? {
-        None => 1000,
-        Some(text) => headers::digits(text).map(|number: usize| number.min(1000)).ok_or_else(|| {
+        None => PAGE_MAX,
+        Some(text) => headers::digits(text).map(|number: usize| number.min(PAGE_MAX)).ok_or_else(|| {
             S3Error::argument(
                 "x-amz-max-parts",
                 text,
