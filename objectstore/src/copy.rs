@@ -257,7 +257,9 @@ fn part_extent(request: &CopyPartRequest, source: &Found) -> Result<Extent> {
     };
     let size = ByteCount::new(extent.length);
     if size > BODY_BYTES_MAX {
-        return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
+        return Err(Error::InvalidRequest {
+            detail: "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
+        });
     }
     Ok(extent)
 }

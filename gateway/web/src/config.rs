@@ -26,8 +26,6 @@ pub struct Limits {
     pub admin_connections_max: usize,
     /// Bytes of one request's header section before it is refused with S3's code.
     pub header_section_max: ByteCount,
-    /// Bytes of user metadata (names without their prefix, and values) of one object.
-    pub user_metadata_max: ByteCount,
     /// Bytes of an XML request body.
     pub xml_body_max: ByteCount,
     /// How long a connection may take to send a complete request head, idle time before it included.
@@ -48,7 +46,6 @@ impl Default for Limits {
             connections_max: 4096,
             admin_connections_max: 64,
             header_section_max: ByteCount::kib(8),
-            user_metadata_max: ByteCount::kib(2),
             xml_body_max: ByteCount::mib(2),
             header_read_timeout: Duration::from_mins(1),
             body_idle_timeout: Duration::from_secs(30),

@@ -126,7 +126,7 @@ pub(crate) fn route(method: &Method, target: &Target, query: &Query, copies: boo
     let operation = match sub {
         Some(sub) => sub.operation(method).map(|found| refine(found, query, copies)),
         None if target.key.is_some() => plain_object(method, query, copies)?,
-        None => plain_bucket(method, query),
+        None => plain_bucket(method, query)?,
     };
     operation.ok_or_else(|| not_allowed(method, sub, target))
 }
@@ -201,16 +201,22 @@ fn refine(found: Op, query: &Query, copies: bool) -> Op {
     }
 }
 
-fn plain_bucket(method: &Method, query: &Query) -> Option<Op> {
-    match *method {
-        Method::GET if query.get("list-type") == Some("2") => Some(Op::ListObjectsV2),
-        Method::GET => Some(Op::ListObjects),
+fn plain_bucket(method: &Method, query: &Query) -> Result<Option<Op>, S3Error> {
+    Ok(match *method {
+        Method::GET => Some(match query.get("list-type") {
+            None => Op::ListObjects,
+            Some("2") => Op::ListObjectsV2,
+            Some(other) => {
+                let message = "Invalid List Type specified in Request";
+                return Err(S3Error::argument("list-type", other, message));
+            }
+        }),
         Method::HEAD => Some(Op::HeadBucket),
         Method::PUT => Some(Op::CreateBucket),
         Method::DELETE => Some(Op::DeleteBucket),
         Method::POST => Some(Op::PostObject),
         _ => None,
-    }
+    })
 }
 
 fn plain_object(method: &Method, query: &Query, copies: bool) -> Result<Option<Op>, S3Error> {
@@ -299,6 +305,7 @@ mod tests {
         assert_eq!(routed("PATCH", "/b/k", false), Err("MethodNotAllowed"));
         assert_eq!(routed("PUT", "/", false), Err("MethodNotAllowed"));
         assert_eq!(routed("HEAD", "/b?acl", false), Err("MethodNotAllowed"));
+        assert_eq!(routed("GET", "/b?list-type=3", false), Err("InvalidArgument"));
         assert_eq!(routed("POST", "/b/k", false), Err("MethodNotAllowed"));
     }
 

@@ -3,6 +3,9 @@
 mod conditions;
 mod fidelity;
 mod late;
+mod limits;
+mod listing;
+mod multipart;
 mod world;
 
 use std::sync::atomic::Ordering;
