@@ -64,8 +64,13 @@ impl Index {
 }
 
 impl Backup {
-    /// Writes one complete base and answers its version. Beside traffic; only one runs at a time.
+    /// Writes one complete base and answers its version. Beside traffic; only one runs at a time. A failure is shown by
+    /// [`status`](Self::status), whoever asked for the base.
     pub async fn write_base(&self) -> Result<Version> {
+        self.write_base_unseen().await.inspect_err(|error| self.progress.failed(error))
+    }
+
+    async fn write_base_unseen(&self) -> Result<Version> {
         let _one_at_a_time = self.base_running.lock().await;
         let life = self.life().await?;
         let checkpoint = staging::Directory::fresh(self.dir.join("checkpoint"))?;

@@ -95,7 +95,7 @@ impl Worker for BaseWorker {
             if !self.backup.progress.base_due(self.backup.clock.now(), self.backup.base_every) {
                 return Ok(Progress::Idle { rest: SHIP_EVERY });
             }
-            self.backup.write_base().await.inspect_err(|error| self.backup.progress.failed(error))?;
+            self.backup.write_base().await?;
             Ok(Progress::More { done: 1 })
         })
     }

@@ -19,14 +19,12 @@ use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Queue rows of one commit.
 const BATCH: usize = 128;
 /// Partitions without garbage that one tick passes.
 const HOMES_PER_TICK: usize = 64;
-/// Pause after a round that found nothing.
-const REST: Duration = Duration::from_secs(5);
 
 /// Worker `collector`; its unit is blobs.
 pub struct Collector {
@@ -70,8 +68,11 @@ impl Collector {
             return Ok(Progress::More { done: 0 });
         }
         Ok(match std::mem::take(&mut self.done_this_round) {
-            0 => Progress::Idle { rest: REST },
-            done => Progress::More { done },
+            0 => Progress::Idle { rest: self.store.rest() },
+            done => {
+                self.store.bells.compactor.notify_one();
+                Progress::More { done }
+            }
         })
     }
 
@@ -152,6 +153,10 @@ async fn judge(snapshot: &dyn Snapshot, blob: BlobId) -> Result<Verdict> {
 impl Worker for Collector {
     fn name(&self) -> &'static str {
         "collector"
+    }
+
+    fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.store.bells.collector)
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {

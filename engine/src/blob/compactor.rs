@@ -25,16 +25,12 @@ use crate::{BoxFuture, Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Bytes of frames and payloads that one tick looks at.
 const BYTES_PER_TICK: u64 = 8 << 20;
 /// Rows of one commit; each may have tens of KiB.
 const ROWS_PER_COMMIT: usize = 32;
-/// Pause when no segment is worth emptying.
-const REST: Duration = Duration::from_secs(5);
-/// Pause on a full disk, for the recycler to give back what was freed.
-const FULL_REST: Duration = Duration::from_secs(1);
 
 /// Worker `compactor`; its unit is bytes moved.
 pub struct Compactor {
@@ -65,7 +61,7 @@ impl Compactor {
                 Err(Error::Full { .. }) => {
                     self.store.refresh_live().await?;
                     self.store.free_dead().await?;
-                    Ok(Progress::Idle { rest: FULL_REST })
+                    Ok(Progress::Idle { rest: super::FULL_REST })
                 }
                 outcome => outcome,
             };
@@ -76,7 +72,7 @@ impl Compactor {
             self.current = Some((segment, FrameWalk::new()));
             return Ok(Progress::More { done: 0 });
         }
-        Ok(if freed > 0 { Progress::More { done: 0 } } else { Progress::Idle { rest: REST } })
+        Ok(if freed > 0 { Progress::More { done: 0 } } else { Progress::Idle { rest: self.store.rest() } })
     }
 
     fn choose(&self) -> Option<ReadPin> {
@@ -302,6 +298,10 @@ pub(super) async fn blocking<T: Send + 'static>(
 impl Worker for Compactor {
     fn name(&self) -> &'static str {
         "compactor"
+    }
+
+    fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.store.bells.compactor)
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {

@@ -2,20 +2,17 @@
 //!
 //! The truth is in the catalog's counters, changed in the commits of the rows themselves, which this process does not see
 //! (callers commit). So what may have changed is marked, and read again before it is acted upon. A pair stays marked while
-//! a commit may still be on its way: as long as a sealed blob holds the segment, and [`GRACE`] after.
+//! a commit may still be on its way: as long as a sealed blob holds the segment, and until a commit of our own has
+//! answered after the last hold. The catalog decides what a caller dropped before it decides what comes later, so no time
+//! has to pass.
 
 use super::row::{LIVE, live_key};
 use super::{BlobStore, fixed};
-use crate::Result;
-use crate::catalog::{Catalog, Scan};
+use crate::catalog::{Catalog, Commit, Durability, Scan};
 use crate::id::{PartitionId, SegmentId};
+use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-/// How long after the last hold on a segment a dropped caller's commit may still arrive. Commits are accepted for about a
-/// second after their snapshot.
-pub(super) const GRACE: Duration = Duration::from_secs(30);
 
 /// The counters as last read.
 #[derive(Default)]
@@ -105,7 +102,10 @@ impl BlobStore {
     pub(super) async fn refresh_live(&self) -> Result<()> {
         for (home, segments) in self.live.marked() {
             // Which ones are settled is asked before the read, so that nothing slips in between.
-            let settled: Vec<bool> = segments.iter().map(|id| self.is_settled(*id)).collect();
+            let mut settled: Vec<bool> = segments.iter().map(|id| self.is_let_go(*id)).collect();
+            if settled.contains(&true) && !self.flush_dropped(home).await? {
+                settled.fill(false);
+            }
             let snapshot = self.catalog.snapshot(home).await?;
             let values = snapshot.multi_get(segments.iter().map(|id| live_key(*id)).collect()).await?;
             for ((segment, value), settled) in segments.into_iter().zip(values).zip(settled) {
@@ -119,10 +119,21 @@ impl BlobStore {
         Ok(())
     }
 
-    /// No commit that this process knows of can still add to the segment.
-    fn is_settled(&self, segment: SegmentId) -> bool {
+    /// Nobody who may commit a row that names the segment holds it any more.
+    fn is_let_go(&self, segment: SegmentId) -> bool {
         let pinned = self.pool.allocator.pin(segment);
-        pinned.is_none_or(|segment| !segment.is_open() && !segment.is_held() && segment.unheld_for() >= GRACE)
+        pinned.is_none_or(|segment| !segment.is_open() && !segment.is_held())
+    }
+
+    /// Has every commit decided that a caller dropped before this; `false` when the catalog is too full to say.
+    async fn flush_dropped(&self, home: PartitionId) -> Result<bool> {
+        let read_version = self.catalog.snapshot(home).await?.read_version();
+        let barrier = Commit { durability: Durability::Relaxed, ..Commit::new(home, read_version) };
+        match self.catalog.commit(barrier).await {
+            Ok(_) => Ok(true),
+            Err(Error::Full { .. } | Error::TooOld { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

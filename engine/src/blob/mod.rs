@@ -59,13 +59,36 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use tokio::sync::Semaphore;
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
 
 /// The segment size when nothing else is configured.
 pub const SEGMENT_BYTES_DEFAULT: ByteCount = ByteCount::mib(256);
 
 /// What bodies leave to the catalog when nothing else is configured.
 pub const KEEP_FREE_DEFAULT: ByteCount = ByteCount::mib(64);
+
+/// Pause of the workers of space when they find nothing to do.
+const REST: Duration = Duration::from_secs(5);
+/// The same while writers find no room.
+const FULL_REST: Duration = Duration::from_millis(500);
+
+/// What ends the rest of the workers of space: each rings for the next, and a lane that finds no room for all of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bells {
+    collector: Arc<Notify>,
+    compactor: Arc<Notify>,
+    recycler: Arc<Notify>,
+}
+
+impl Bells {
+    /// The pool is full.
+    pub(crate) fn ring_all(&self) {
+        for bell in [&self.collector, &self.compactor, &self.recycler] {
+            bell.notify_one();
+        }
+    }
+}
 
 /// What a blob store is opened with.
 #[derive(Clone)]
@@ -126,6 +149,7 @@ pub struct BlobStore {
     /// See [`set_hold`](Self::set_hold).
     hold: Mutex<Option<Version>>,
     live: Live,
+    bells: Bells,
     /// Segments that no row names, and the version of the commit that made sure.
     freed: Mutex<BTreeMap<SegmentId, Version>>,
     collected: AtomicU64,
@@ -138,15 +162,25 @@ impl BlobStore {
     /// Opens the store; its directory must not be open anywhere else.
     pub async fn open(options: OpenOptions) -> Result<Arc<Self>> {
         let OpenOptions { dir, catalog, clock, entropy, faults, segment_bytes, keep_free } = options;
-        let pool =
-            PoolOptions { dir, segment_bytes, keep_free, clock, entropy: Arc::clone(&entropy), faults };
+        let bells = Bells::default();
+        let pool = PoolOptions {
+            dir,
+            segment_bytes,
+            keep_free,
+            clock,
+            entropy: Arc::clone(&entropy),
+            faults,
+            bells: bells.clone(),
+        };
         let pool = blocking(move || {
             let pool = Pool::open(pool)?;
             match pool.allocator.keep_reserve() {
                 // A full disk is no reason not to open: reads and deletes work.
-                Ok(()) | Err(Error::Full { .. }) => Ok(pool),
-                Err(error) => Err(error),
+                Ok(()) | Err(Error::Full { .. }) => {}
+                Err(error) => return Err(error),
             }
+            pool.allocator.judge_room()?;
+            Ok(pool)
         })
         .await?;
         let homes = load_homes(&*catalog).await?;
@@ -160,6 +194,7 @@ impl BlobStore {
             keep_free,
             hold: Mutex::new(None),
             live,
+            bells,
             freed: Mutex::default(),
             collected: AtomicU64::new(0),
             moved_bytes: AtomicU64::new(0),
@@ -252,6 +287,11 @@ impl BlobStore {
             .await?;
         self.homes.write().insert(home);
         Ok(())
+    }
+
+    /// How long a worker of space rests that found nothing to do.
+    fn rest(&self) -> Duration {
+        if self.pool.allocator.is_full() { FULL_REST } else { REST }
     }
 
     /// Partitions that may have blobs.

@@ -1,18 +1,20 @@
 //! Frees segments that no row names, keeps them as long as a backup needs them, then recycles their files.
 //!
 //! ```text
-//!   live 0, not open, not held for 30 s ─► fence: one commit in each partition that may have named it
+//!   live 0, not open, not held ─► fence: one commit in each partition that may have named it
 //!     { Unchanged(counter), counter is 0; Delete(counter) } ─► freed at the newest of those versions
 //!   freed ─► version ≤ hold (or no hold), not pinned ─► `.free`, or removed if there are enough
 //! ```
 //!
-//! The fence makes a commit that was still on its way visible: it changes the counter, and the segment stays. A crash
+//! The fence makes a commit that was still on its way visible, for the catalog decides first what a caller dropped first:
+//! it changes the counter, and the segment stays. So nobody waits for time to pass; what keeps a segment is a holder of a
+//! sealed blob, a reader's pin or a backup's hold. A crash
 //! leaves a `.seg` file without counters, which is freed again when the store is opened, at the version of that moment, so
 //! that a hold never lets go too early.
 
 use super::BlobStore;
 use super::compactor::blocking;
-use super::live::{GRACE, count};
+use super::live::count;
 use super::row::live_key;
 use crate::catalog::{Check, Commit, Version, Write};
 use crate::id::{PartitionId, SegmentId};
@@ -21,20 +23,24 @@ use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, Result};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Pause when nothing is freed.
-const REST: Duration = Duration::from_secs(5);
+use tokio::sync::Notify;
 
 impl BlobStore {
     /// Frees what is dead; how many segments that were.
     pub(super) async fn free_dead(&self) -> Result<usize> {
         let mut freed = 0;
         for segment in self.pool.allocator.closed() {
-            let unheld = !segment.is_held() && (segment.homes().is_empty() || segment.unheld_for() >= GRACE);
-            if self.live.of(segment.id) == 0 && unheld && !self.is_freed(segment.id) {
-                freed += usize::from(self.free(&segment).await?);
+            if self.live.of(segment.id) == 0 && !segment.is_held() && !self.is_freed(segment.id) {
+                match self.free(&segment).await {
+                    Ok(done) => freed += usize::from(done),
+                    // The catalog takes nothing: what is freed already goes its way, and that may help.
+                    Err(Error::Full { .. }) => break,
+                    Err(error) => return Err(error),
+                }
             }
+        }
+        if freed > 0 {
+            self.bells.recycler.notify_one();
         }
         Ok(freed)
     }
@@ -97,6 +103,7 @@ impl Recycler {
     }
 
     async fn step(&mut self) -> Result<Progress> {
+        let full = self.store.pool.allocator.is_full();
         let mut done = 0;
         for id in self.store.released() {
             let allocator = Arc::clone(&self.store.pool.allocator);
@@ -107,13 +114,23 @@ impl Recycler {
         }
         let allocator = Arc::clone(&self.store.pool.allocator);
         blocking(move || allocator.keep_reserve()).await?;
-        Ok(if done > 0 { Progress::More { done } } else { Progress::Idle { rest: REST } })
+        if done == 0 {
+            return Ok(Progress::Idle { rest: self.store.rest() });
+        }
+        if full {
+            self.store.bells.compactor.notify_one();
+        }
+        Ok(Progress::More { done })
     }
 }
 
 impl Worker for Recycler {
     fn name(&self) -> &'static str {
         "recycler"
+    }
+
+    fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.store.bells.recycler)
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {

@@ -23,6 +23,8 @@ pub struct Usage {
     pub disk_available: ByteCount,
     /// New bodies are refused until space returns.
     pub full: bool,
+    /// The newest write or sync of a segment file failed.
+    pub failing: bool,
     /// Groups of writes that ended with a sync.
     pub groups: u64,
     /// Syncs of segment files by lanes.
@@ -59,6 +61,7 @@ impl BlobStore {
             free_segments: allocator.free_count() as u64,
             disk_available: ByteCount::new(allocator.available().unwrap_or(0)),
             full: allocator.is_full(),
+            failing: allocator.is_failing(),
             groups: count(&counts.groups),
             syncs: count(&counts.syncs),
             records: count(&counts.records),

@@ -425,4 +425,35 @@ async fn dropped_futures_go_on(world: &World) {
     // A commit that comes after it in the queue is answered after it.
     write(world, HERE, vec![put(RECORDS, "b", "1")]).await;
     assert_eq!(get(world, HERE, RECORDS, "a").await, text("1"), "polled once ({polled:?}), then dropped");
+    dropped_futures_are_decided_before_what_comes_later(world).await;
+}
+
+/// More than a queue holds, so that some of them never get into it.
+async fn dropped_futures_are_decided_before_what_comes_later(world: &World) {
+    let value = Bytes::from(vec![7; world.catalog.limits().value_bytes]);
+    for n in 0..48_u8 {
+        let mut commit = Commit::new(HERE, 0);
+        commit.writes = (0..32).map(|m| Write::Put(RECORDS.key(vec![b'd', n, m]), value.clone())).collect();
+        let mut future = world.catalog.commit(commit);
+        let _pending = futures_util::poll!(&mut future);
+    }
+    write(world, HERE, vec![put(RECORDS, "e", "1")]).await;
+    let there = dropped_rows(world).await;
+    write(world, HERE, vec![put(RECORDS, "e", "2")]).await;
+    assert_eq!(dropped_rows(world).await, there, "a dropped commit came after one that was polled later");
+    assert!(there.len() % 32 == 0, "a dropped commit is whole or not there: {}", there.len());
+}
+
+async fn dropped_rows(world: &World) -> Vec<Bytes> {
+    let snapshot = snapshot(world, HERE).await;
+    let mut scan = Scan { keys_only: true, ..Scan::prefix(RECORDS, b"d", 10_000) };
+    let mut rows = Vec::new();
+    loop {
+        let page = snapshot.scan(scan.clone()).await.expect("a scan");
+        rows.extend(page.rows.into_iter().map(|(key, _)| key).filter(|key| key.len() == 3));
+        match rows.last() {
+            Some(last) if page.more => scan.start = [last, &[0][..]].concat().into(),
+            _ => return rows,
+        }
+    }
 }

@@ -281,7 +281,9 @@ pub trait Catalog: Send + Sync {
     /// The newest committed state of a partition (an empty one for an id never written). Reads what this process has been
     /// told is committed.
     fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, Result<Arc<dyn Snapshot>>>;
-    /// Applies a commit or changes nothing. Once polled it goes on even if the future is dropped.
+    /// Applies a commit or changes nothing. Once polled it may go on even if the future is dropped; if it does, it is
+    /// decided before every commit that is first polled after the drop. So whoever sees such a commit answered knows that
+    /// nothing dropped before it is still on its way.
     ///
     /// Errors: `Conflict` and `TooOld` (read again and retry), `TooLarge`, `Fenced`, `Full`, `Unknown` (retry with the
     /// same idempotency id, or read to find out).

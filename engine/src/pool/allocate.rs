@@ -33,6 +33,8 @@ pub(crate) struct Allocator {
     pub(super) free: Mutex<VecDeque<PathBuf>>,
     /// A lane found no room; cleared when space returns.
     pub(super) full: AtomicBool,
+    /// The newest write or sync of a segment failed, and not for want of room; cleared by the next one that succeeds.
+    pub(super) failing: AtomicBool,
 }
 
 impl Allocator {
@@ -44,6 +46,7 @@ impl Allocator {
             table: RwLock::new(HashMap::new()),
             free: Mutex::new(VecDeque::new()),
             full: AtomicBool::new(false),
+            failing: AtomicBool::new(false),
             options,
         };
         let entries = std::fs::read_dir(&allocator.options.dir)
@@ -98,7 +101,7 @@ impl Allocator {
             }
         }
         let parts = Parts { id, capacity, path: path.to_owned(), file, open: false };
-        Ok(Segment::new(parts, Arc::clone(&self.options.faults), Arc::clone(&self.options.clock)))
+        Ok(Segment::new(parts, Arc::clone(&self.options.faults)))
     }
 
     /// A segment for a lane to append to, durable in the directory.
@@ -118,7 +121,7 @@ impl Allocator {
         };
         let file = self.name(&header, &from, &path)?;
         let parts = Parts { id, capacity, path, file, open: true };
-        let segment = Segment::new(parts, Arc::clone(&self.options.faults), Arc::clone(&self.options.clock));
+        let segment = Segment::new(parts, Arc::clone(&self.options.faults));
         self.table.write().insert(id, Arc::clone(&segment));
         Ok(segment)
     }
@@ -142,6 +145,9 @@ impl Allocator {
                 }
                 let path = self.pop_free(1);
                 self.full.store(path.is_none(), Ordering::Release);
+                if path.is_none() {
+                    self.options.bells.ring_all();
+                }
                 path.ok_or(full)
             }
             outcome => outcome,
@@ -200,6 +206,19 @@ impl Allocator {
     /// A lane found no room, and none has come back since.
     pub(crate) fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
+    }
+
+    /// The disk's last answer to a write or sync was an error.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
+    }
+
+    /// Remembers how a write or sync went.
+    pub(super) fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
+        if !matches!(outcome, Err(Error::Full { .. })) {
+            self.failing.store(outcome.is_err(), Ordering::Release);
+        }
+        outcome
     }
 
     /// Segments that no lane appends to.

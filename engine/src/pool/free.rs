@@ -16,7 +16,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-/// `.free` files that are kept; more are removed.
+/// `.free` files that are kept, where there is room; more are removed.
 const FREE_MAX: usize = 8;
 /// Bytes of one write of zeros.
 const ZEROS: usize = 1 << 20;
@@ -49,7 +49,10 @@ impl Allocator {
     pub(crate) fn recycle(&self, id: SegmentId) -> Result<bool> {
         let Some(segment) = self.remove_unpinned(id) else { return Ok(false) };
         let usable = segment.capacity == self.options.segment_bytes.get() && !segment.has_failed();
-        if usable && self.free_count() < FREE_MAX {
+        // On a full disk the catalog may need the room more than the next body.
+        let wanted =
+            self.free_count() < 2 || (self.free_count() < FREE_MAX && self.has_room(segment.capacity)?);
+        if usable && wanted {
             let path = self.options.dir.join(format!("{id}.free"));
             std::fs::rename(&segment.path, &path).map_err(|e| Error::io("rename", &segment.path, e))?;
             self.sync_dir()?;
@@ -86,7 +89,33 @@ impl Allocator {
         if self.is_full() && self.has_room(capacity)? {
             self.full.store(false, Ordering::Release);
         }
+        if self.is_failing() {
+            self.try_disk();
+        }
         Ok(())
+    }
+
+    /// Before anything is written: a disk without room for a segment, and without a file to spare, is full.
+    pub(crate) fn judge_room(&self) -> Result<()> {
+        let full = self.free_count() <= 1 && !self.has_room(self.options.segment_bytes.get())?;
+        self.full.store(full, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whoever asks for readiness may keep all writers away from a failing disk: then nobody but us finds out that it
+    /// works again.
+    fn try_disk(&self) {
+        let path = self.options.dir.join("probe");
+        let tried = self.options.faults.check(Point::SegmentSync).and_then(|()| {
+            let file = File::create(&path)?;
+            file.write_all_at(&[0; 4096], 0)?;
+            rustix::fs::fdatasync(&file)?;
+            std::fs::remove_file(&path)
+        });
+        let failed = self.noted(tried.map_err(|source| Error::io("write", &path, source)));
+        if let Err(error) = failed {
+            tracing::warn!(%error, "the pool's disk still fails");
+        }
     }
 
     pub(super) fn has_room(&self, bytes: u64) -> Result<bool> {

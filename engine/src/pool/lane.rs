@@ -212,7 +212,7 @@ impl Writer {
             self.buffer.extend_from_slice(&draft.bytes);
         } else {
             self.flush_buffer()?;
-            if let Err(error) = segment.write(&draft.bytes, offset) {
+            if let Err(error) = self.allocator.noted(segment.write(&draft.bytes, offset)) {
                 self.retire();
                 return Err(error);
             }
@@ -275,7 +275,7 @@ impl Writer {
         let Some(segment) = &self.segment else { return Ok(()) };
         self.position = self.position.next_multiple_of(PAGE);
         self.allocator.counts.syncs.fetch_add(1, Ordering::Relaxed);
-        segment.sync()
+        self.allocator.noted(segment.sync())
     }
 
     /// Writes what the group has gathered, padded to whole pages.
@@ -287,7 +287,7 @@ impl Writer {
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.resize(usize::try_from(end - self.position).unwrap_or(usize::MAX), 0);
         let outcome = match &self.segment {
-            Some(segment) => segment.write(&buffer, self.position),
+            Some(segment) => self.allocator.noted(segment.write(&buffer, self.position)),
             None => Ok(()),
         };
         self.position = end;

@@ -30,6 +30,7 @@ pub(crate) use free::ZeroFile;
 pub(crate) use lane::{Draft, Lane, Placed};
 pub(crate) use segment::{Hold, ReadPin};
 
+use crate::blob::Bells;
 use crate::clock::Clock;
 use crate::codec::chunk::{CHUNK_BYTES, SEALED_CHUNK_BYTES};
 use crate::entropy::Entropy;
@@ -56,6 +57,8 @@ pub(crate) struct PoolOptions {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) faults: Arc<Faults>,
+    /// Rung when a lane finds no room.
+    pub(crate) bells: Bells,
 }
 
 /// What the pool has done since it was opened.

@@ -6,7 +6,6 @@
 //! - A failed sync marks the segment failed for ever: the kernel may have dropped the pages, so nothing that was unsynced
 //!   then is acknowledged later.
 
-use crate::clock::Clock;
 use crate::fault::{Faults, Point};
 use crate::id::{PartitionId, SegmentId};
 use crate::{Error, Result};
@@ -16,8 +15,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A segment file that has an id, open or closed to appends.
 pub(crate) struct Segment {
@@ -27,14 +25,11 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
     pub(crate) faults: Arc<Faults>,
-    pub(crate) clock: Arc<dyn Clock>,
     /// A lane still appends to it.
     open: AtomicBool,
     failed: AtomicBool,
     readers: AtomicUsize,
     holds: AtomicUsize,
-    /// Boot time in milliseconds when the last hold went.
-    held_until_ms: AtomicU64,
     /// Partitions that may have committed rows naming this segment since the pool was opened.
     homes: Mutex<BTreeSet<PartitionId>>,
 }
@@ -49,7 +44,7 @@ pub(crate) struct Parts {
 }
 
 impl Segment {
-    pub(crate) fn new(parts: Parts, faults: Arc<Faults>, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(crate) fn new(parts: Parts, faults: Arc<Faults>) -> Arc<Self> {
         let Parts { id, capacity, path, file, open } = parts;
         Arc::new(Self {
             id,
@@ -57,12 +52,10 @@ impl Segment {
             path,
             file,
             faults,
-            clock,
             open: AtomicBool::new(open),
             failed: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
             holds: AtomicUsize::new(0),
-            held_until_ms: AtomicU64::new(0),
             homes: Mutex::new(BTreeSet::new()),
         })
     }
@@ -123,12 +116,6 @@ impl Segment {
         self.holds.load(Ordering::Acquire) > 0
     }
 
-    /// How long no record in it has waited for its row.
-    pub(crate) fn unheld_for(&self) -> Duration {
-        let until = Duration::from_millis(self.held_until_ms.load(Ordering::Acquire));
-        self.clock.boottime().saturating_sub(until)
-    }
-
     /// Rows of `home` may come to name this segment.
     pub(crate) fn expect_rows_of(&self, home: PartitionId) {
         self.homes.lock().insert(home);
@@ -185,8 +172,6 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let now = u64::try_from(self.0.clock.boottime().as_millis()).unwrap_or(u64::MAX);
-        self.0.held_until_ms.fetch_max(now, Ordering::AcqRel);
         self.0.holds.fetch_sub(1, Ordering::AcqRel);
     }
 }

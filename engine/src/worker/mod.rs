@@ -9,7 +9,9 @@ mod registry;
 pub use registry::{Activity, Registry, WorkerStatus};
 
 use crate::{BoxFuture, Result};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// What a tick did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,11 @@ pub enum Progress {
 pub trait Worker: Send {
     /// Its name in `status`: a noun, kebab-case.
     fn name(&self) -> &'static str;
+    /// Ends a rest of this worker when it is rung; what a worker shares with those who make work for it.
+    fn bell(&self) -> Arc<Notify> {
+        Arc::default()
+    }
     /// One bounded batch. An error is logged once by the registry, counted, and the tick retried after a back-off of 1 s
-    /// doubling to 5 min.
+    /// doubling to 5 min; [`Error::Full`](crate::Error::Full) every second, for space returns at any moment.
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>>;
 }

@@ -3,7 +3,7 @@
 //! ```text
 //!   tick ─ More ──► yield ──► tick
 //!        ─ Idle ──► rest (until wake) ──► tick
-//!        ─ error ─► log, back off 1 s · 2 s · … · 5 min ──► tick
+//!        ─ error ─► log, back off 1 s · 2 s · … · 5 min (a full disk: 1 s, logged once) ──► tick
 //!   pause: before the next tick      drain: the tick under way ends, then the loop does
 //! ```
 //!
@@ -100,7 +100,7 @@ impl Registry {
             errors: 0,
             last_error: None,
         }));
-        let wake = Arc::new(Notify::new());
+        let wake = worker.bell();
         let (order, orders) = watch::channel(Order::Run);
         let runner = Runner {
             worker,
@@ -219,23 +219,32 @@ impl Runner {
             Progress::Idle { rest } => {
                 self.show(Activity::Resting);
                 tokio::select! {
-                    () = self.clock.sleep(rest) => {}
-                    () = self.wake.notified() => {}
+                    biased;
+                    // First: a pause must not use a wake up.
                     _changed = self.orders.changed() => {}
+                    () = self.wake.notified() => {}
+                    () = self.clock.sleep(rest) => {}
                 }
             }
         }
     }
 
     async fn after_error(&mut self, error: &Error) {
-        let wait = self.back_off.map_or(BACK_OFF_MIN, |last| (last * 2).min(BACK_OFF_MAX));
+        let full = matches!(error, Error::Full { .. });
+        let wait = match self.back_off {
+            Some(last) if !full => (last * 2).min(BACK_OFF_MAX),
+            _ => BACK_OFF_MIN,
+        };
+        let known = full && self.back_off.is_some();
         self.back_off = Some(wait);
         {
             let mut status = self.status.lock();
             status.errors += 1;
             status.last_error = Some(error.to_string());
             status.activity = Activity::BackingOff;
-            tracing::error!(worker = status.name, %error, wait_s = wait.as_secs(), "worker failed: it backs off");
+            if !known {
+                tracing::error!(worker = status.name, %error, wait_s = wait.as_secs(), "worker failed: it backs off");
+            }
         }
         tokio::select! {
             () = self.clock.sleep(wait) => {}
@@ -255,6 +264,7 @@ mod tests {
     use crate::worker::{Progress, Worker};
     use crate::{BoxFuture, Error, Result};
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::Duration;
     use tokio::sync::mpsc;
 
@@ -384,13 +394,49 @@ mod tests {
         world.settle().await;
         assert!(world.registry.pause("scripted"));
         world.script.send(REST).unwrap();
+        world.script.send(REST).unwrap();
         world.registry.wake("scripted");
         let status = world.settle().await;
         assert_eq!((status.ticks, status.activity), (1, Activity::Paused));
         assert!(world.registry.resume("scripted"));
-        assert_eq!(world.settle().await.ticks, 2);
+        assert_eq!(world.settle().await.ticks, 3, "the wake counts, now that it works again");
         world.registry.drain().await;
         assert_eq!(world.registry.status().remove(0).activity, Activity::Stopped);
         assert!(world.registry.resume("scripted"), "it is known, but stays stopped");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_tried_again_every_second() {
+        let world = world();
+        for n in 1..=5 {
+            world.script.send(Err(Error::Full { place: "here".to_owned(), wanted: 1 })).unwrap();
+            let status = world.settle().await;
+            assert_eq!((status.errors, status.activity), (n, Activity::BackingOff));
+            world.clock.advance(Duration::from_secs(1));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_may_bring_the_bell_that_ends_its_rest() {
+        struct Belled(Arc<tokio::sync::Notify>, Arc<AtomicU64>);
+        impl Worker for Belled {
+            fn name(&self) -> &'static str {
+                "belled"
+            }
+            fn bell(&self) -> Arc<tokio::sync::Notify> {
+                Arc::clone(&self.0)
+            }
+            fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+                self.1.fetch_add(1, Ordering::Relaxed);
+                Box::pin(std::future::ready(REST))
+            }
+        }
+        let world = world();
+        let (bell, ticks) = (Arc::new(tokio::sync::Notify::new()), Arc::new(AtomicU64::new(0)));
+        world.registry.spawn(Box::new(Belled(bell.clone(), ticks.clone())), world.clock.clone()).unwrap();
+        world.settle().await;
+        bell.notify_one();
+        world.settle().await;
+        assert_eq!(ticks.load(Ordering::Relaxed), 2);
     }
 }

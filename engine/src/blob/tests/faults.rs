@@ -1,11 +1,14 @@
 //! Disks that fail, fill up, or come back with less than they had.
 
+use super::super::Recycler;
 use super::{HOME, World, text};
 use crate::blob::BlobStore;
 use crate::fault::{Fault, Point};
+use crate::worker::Worker;
 use crate::{Error, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::process::Command;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_failed_sync_fails_its_writes_and_loses_nothing_acknowledged() {
@@ -44,6 +47,21 @@ async fn a_failed_write_fails_alone() {
         let (blob, key) = world.put(&body, "after").await.unwrap();
         assert!(world.read(blob, &key, 0..len).await.unwrap() == body);
     }
+}
+
+#[tokio::test]
+async fn a_failing_disk_is_said_and_tried_again() {
+    let world = World::new(26).await;
+    let mut recycler = Recycler::new(Arc::clone(&world.store));
+    world.faults.arm(Point::SegmentSync, Fault::Io, 0, 2);
+    assert!(!world.store.usage().failing);
+    world.put(b"some bytes", "owner").await.unwrap_err();
+    assert!(world.store.usage().failing, "a sync failed");
+    recycler.tick().await.unwrap();
+    assert!(world.store.usage().failing, "the recycler's own sync failed, too");
+    recycler.tick().await.unwrap();
+    assert!(!world.store.usage().failing, "nobody had to write for that");
+    assert!(!world.pool_dir.join("probe").exists());
 }
 
 #[tokio::test]

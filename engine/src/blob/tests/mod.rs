@@ -110,7 +110,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets a grace period pass and every worker of space come to rest.
+    /// Lets time pass and every worker of space come to rest.
     pub(crate) async fn settle(&self) {
         for _ in 0..8 {
             self.clock.advance(std::time::Duration::from_mins(1));

@@ -1,14 +1,18 @@
 //! Collection, compaction, recycling, scrubbing.
 
-use super::super::{Compactor, Recycler, Scrubber, share};
+use super::super::{Collector, Compactor, Recycler, Scrubber, share};
 use super::{HOME, World, owned, run};
-use crate::ErrorKind;
+use crate::catalog::{Catalog, Commit, Limits, MemoryCatalog, Snapshot};
+use crate::fault::{Fault, Point};
+use crate::id::PartitionId;
 use crate::unit::ByteCount;
-use crate::worker::Worker;
-use futures_util::StreamExt;
+use crate::worker::{Progress, Worker};
+use crate::{BoxFuture, Error, ErrorKind, Result};
 use futures_util::future::join_all;
+use futures_util::{FutureExt, StreamExt};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[tokio::test]
 async fn the_last_reference_keeps_a_blob_and_its_release_frees_it() {
@@ -93,20 +97,105 @@ async fn a_sealed_blob_is_left_alone_until_its_commit() {
     assert!(world.read(blob, &key, 0..100_000).await.unwrap() == body);
 }
 
+/// Keeps commits whose callers went away until the next one comes, and decides them before it: as late as a catalog may.
+#[derive(Default)]
+struct Tardy {
+    inner: MemoryCatalog,
+    waiting: parking_lot::Mutex<Vec<Commit>>,
+}
+
+impl Catalog for Tardy {
+    fn limits(&self) -> Limits {
+        self.inner.limits()
+    }
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, Result<Arc<dyn Snapshot>>> {
+        self.inner.snapshot(partition)
+    }
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async move {
+            for earlier in std::mem::take(&mut *self.waiting.lock()) {
+                drop(self.inner.commit(earlier).now_or_never());
+            }
+            self.waiting.lock().push(commit);
+            tokio::task::yield_now().await;
+            let own = self.waiting.lock().pop();
+            self.inner.commit(own.ok_or(Error::Closed)?).await
+        })
+    }
+}
+
 #[tokio::test]
-async fn a_commit_that_comes_late_within_the_grace_keeps_its_segment() {
-    let world = World::new(14).await;
+async fn a_commit_whose_caller_went_away_keeps_its_segment() {
+    let mut world = World::new(14).await;
+    world.catalog = Arc::new(Tardy::default());
+    world.reopen().await.unwrap();
     let body = world.bytes(100_000);
-    let sealed = world.seal(&body).await.unwrap();
-    let (blob, key, writes) = (sealed.id, sealed.key.clone(), sealed.writes(&owned("late")));
-    drop(sealed);
-    sparse(&world, 1000).await;
-    // No time passes: the caller went away, its commit is still on its way.
-    run(&mut Compactor::new(Arc::clone(&world.store))).await;
-    run(&mut Recycler::new(Arc::clone(&world.store))).await;
-    world.commit(writes).await.unwrap();
-    world.settle().await;
+    let (blob, key) = {
+        let sealed = world.seal(&body).await.unwrap();
+        // Everything else in its segment dies, and the segment is closed.
+        for (other, _, _) in sparse(&world, 1000).await {
+            world.drop_reference(other, "owner").await;
+        }
+        run(&mut Collector::new(Arc::clone(&world.store))).await;
+        let commit = world.commit(sealed.writes(&owned("late")));
+        assert!(commit.now_or_never().is_none(), "it is on its way when its caller goes");
+        (sealed.id, sealed.key.clone())
+    };
+    // No time passes. The recycler's own commit comes after the one that is on its way.
+    for _ in 0..3 {
+        run(&mut Compactor::new(Arc::clone(&world.store))).await;
+        run(&mut Recycler::new(Arc::clone(&world.store))).await;
+    }
     assert!(world.read(blob, &key, 0..100_000).await.unwrap() == body);
+    assert!(world.store.usage().live.get() >= 100_000, "its bytes are counted");
+}
+
+#[tokio::test]
+async fn a_full_pool_is_emptied_without_waiting() {
+    let world = World::new(18).await;
+    world.faults.arm(Point::SegmentAllocate, Fault::NoSpace, 12, u64::MAX);
+    let body = world.bytes(200_000);
+    let mut blobs = Vec::new();
+    while let Ok((blob, _)) = world.put(&body, "owner").await {
+        blobs.push(blob);
+        assert!(blobs.len() < 2000, "never full");
+    }
+    let mut workers: [Box<dyn Worker>; 3] = [
+        Box::new(Collector::new(Arc::clone(&world.store))),
+        Box::new(Compactor::new(Arc::clone(&world.store))),
+        Box::new(Recycler::new(Arc::clone(&world.store))),
+    ];
+    let rung = |worker: &dyn Worker| worker.bell().notified().now_or_never().is_some();
+    for worker in &workers {
+        assert!(rung(&**worker), "the {} is called when a writer finds no room", worker.name());
+    }
+    for blob in blobs {
+        world.drop_reference(blob, "owner").await;
+    }
+    // In this order each has rung for the next, and no time passes.
+    for (n, worker) in workers.iter_mut().enumerate() {
+        assert!(n == 0 || rung(&**worker), "the {} is called", worker.name());
+        run(&mut **worker).await;
+    }
+    world.put(&body, "again").await.unwrap();
+    assert!(!world.store.usage().full);
+}
+
+#[tokio::test]
+async fn while_the_pool_is_full_its_workers_look_twice_a_second() {
+    let world = World::new(19).await;
+    world.faults.arm(Point::SegmentAllocate, Fault::NoSpace, 4, u64::MAX);
+    let body = world.bytes(200_000);
+    let mut collector = Collector::new(Arc::clone(&world.store));
+    let rest = |progress| if let Progress::Idle { rest } = progress { rest } else { Duration::ZERO };
+    assert_eq!(rest(collector.tick().await.unwrap()), Duration::from_secs(5));
+    for n in 0..2000 {
+        if world.put(&body, "owner").await.is_err() {
+            break;
+        }
+        assert!(n < 1999, "never full");
+    }
+    assert_eq!(rest(collector.tick().await.unwrap()), Duration::from_millis(500));
 }
 
 #[tokio::test]

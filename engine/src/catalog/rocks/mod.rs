@@ -54,7 +54,7 @@ use sequencer::{Epoch, NEEDED_FILES_MAX, Sequencer, Shared};
 use space::Gauge;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use view::{Moment, View};
 
@@ -161,6 +161,7 @@ impl RocksCatalog {
             queue: Arc::new(Queue::new()),
             counting: Counting::default(),
             synced: AtomicU64::new(version),
+            roomy: AtomicBool::new(true),
         });
         let files = log.files();
         shared.counting.zeroed_bytes.store(log.zeroed(), Ordering::Relaxed);
@@ -199,6 +200,11 @@ impl RocksCatalog {
     /// What the sequencer did since it was opened.
     pub fn counts(&self) -> Counts {
         self.shared.counting.counts()
+    }
+
+    /// Whether the newest commit found room for more than deletes; a commit without writes finds out and costs nothing.
+    pub fn has_room(&self) -> bool {
+        self.shared.roomy.load(Ordering::Acquire)
     }
 
     /// Where it lies.

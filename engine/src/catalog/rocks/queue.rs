@@ -117,26 +117,14 @@ impl Queue {
         }
     }
 
-    /// Puts work into the queue as soon as there is space; the answer comes whether or not this future is polled on.
+    /// Puts work into the queue as soon as there is space. Dropped before that, it never happens; dropped after, it keeps
+    /// its place, ahead of all that comes later.
     pub(super) async fn submit(self: &Arc<Self>, job: Job, bytes: usize) -> Result<Version> {
         let (answer, answered) = oneshot::channel();
         let bytes = bytes + ROW_COST * rows(&job);
         let kib = u32::try_from(bytes.div_ceil(1024).clamp(1, WAITING_KIB_MAX)).unwrap_or(u32::MAX);
-        match Arc::clone(&self.space).try_acquire_many_owned(kib) {
-            Ok(permit) => self.push(Request { job, bytes, answer, permit }),
-            Err(_full) => {
-                let queue = Arc::clone(self);
-                let later = async move {
-                    if let Ok(permit) = Arc::clone(&queue.space).acquire_many_owned(kib).await {
-                        queue.push(Request { job, bytes, answer, permit });
-                    }
-                };
-                match tokio::runtime::Handle::try_current() {
-                    Ok(runtime) => drop(runtime.spawn(later)),
-                    Err(_) => later.await,
-                }
-            }
-        }
+        let permit = Arc::clone(&self.space).acquire_many_owned(kib).await.map_err(|_| Error::Closed)?;
+        self.push(Request { job, bytes, answer, permit });
         answered.await.unwrap_or(Err(Error::Closed))
     }
 

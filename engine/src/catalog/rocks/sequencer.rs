@@ -30,7 +30,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use rocksdb::WriteBatch;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// How long the sequencer waits before it looks after itself.
@@ -48,6 +48,8 @@ pub(super) struct Shared {
     pub(super) counting: Counting,
     /// Durable through here.
     pub(super) synced: AtomicU64,
+    /// When room was last looked at, it was enough for every commit.
+    pub(super) roomy: AtomicBool,
 }
 
 /// The thread's own state.
@@ -129,6 +131,7 @@ impl Sequencer {
         let Job::Commit(commit) = &request.job else { return };
         let judge = Judge { window: &self.window, rows: &self.shared.rows, epoch: self.epoch.number };
         let room = self.space.room(self.clock.boottime());
+        self.shared.roomy.store(matches!(room, Ok(Room::Plenty)), Ordering::Release);
         let outcome = room.and_then(|room| {
             if room == Room::Plenty || (room == Room::Deletes && may_draw_on_reserve(commit)) {
                 group.admit(commit, &judge)
