@@ -181,7 +181,13 @@ fn a_new_appliance_leaves_the_pool_of_a_lost_one_alone() {
         run(&["server", dir, "--config", config, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     assert_eq!(refused.code, 8, "{refused:?}");
     assert!(refused.err.contains("firn recover"), "{refused:?}");
-    assert_eq!(disks.recover(target, &[]).code, 0);
+    let recovered = disks.recover(target, &[]);
+    assert_eq!(recovered.code, 0, "{recovered:?}");
+    let noted = fs::read(disks.path("system").join("recovered.json")).unwrap();
+    let noted: serde_json::Value = serde_json::from_slice(&noted).unwrap();
+    let version = noted["version"].as_u64().unwrap();
+    assert!(version >= noted["base_version"].as_u64().unwrap(), "{noted}");
+    assert_eq!(recovered.json()["version"], version);
     let got = disks.start("system").command(&["cat", "s3://drill/1"]).output().unwrap();
     assert!(got.status.success() && got.stdout == body(1), "its bodies are as they were");
 }

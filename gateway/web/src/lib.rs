@@ -18,4 +18,4 @@ mod xml;
 
 pub use config::{Config, Limits};
 pub use server::Server;
-pub use state::{AdminCall, AdminError, AdminToken, Parts, State, StatusSource};
+pub use state::{AdminCall, AdminError, AdminToken, Obstacle, Parts, Readiness, State, StatusSource};

@@ -86,11 +86,65 @@ pub enum AdminError {
     Internal(String),
 }
 
+/// What keeps requests from being served. The names are for programs; they stand in docs/cli.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// Nothing is served: the catalog can't be read.
+    CatalogUnreadable,
+    /// Writes are refused until a restart: the commit log could not be written.
+    CatalogFenced,
+    /// Writes are refused until space returns on the catalog's disk; deletes go on.
+    CatalogFull,
+    /// Bodies are refused until space returns on the pool's disk; deletes go on.
+    PoolFull,
+    /// The pool's disk fails writes.
+    PoolFailing,
+}
+
+/// Whether requests can be served, and what keeps them from it.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness {
+    obstacles: Vec<(Obstacle, String)>,
+}
+
+impl Readiness {
+    /// One more reason why not, with what was seen: a lowercase fragment.
+    pub fn add(&mut self, obstacle: Obstacle, detail: String) {
+        self.obstacles.push((obstacle, detail));
+    }
+
+    /// Everything is served.
+    pub fn is_ready(&self) -> bool {
+        self.obstacles.is_empty()
+    }
+
+    /// Reads are served.
+    pub fn reads(&self) -> bool {
+        !self.obstacles.iter().any(|(obstacle, _)| *obstacle == Obstacle::CatalogUnreadable)
+    }
+
+    /// The reasons, with what was seen.
+    pub fn obstacles(&self) -> &[(Obstacle, String)] {
+        &self.obstacles
+    }
+
+    /// What anybody may know: no path, no text of an error.
+    pub fn public(&self) -> serde_json::Value {
+        let reasons: Vec<Obstacle> = self.obstacles.iter().map(|(obstacle, _)| *obstacle).collect();
+        serde_json::json!({
+            "ready": self.is_ready(),
+            "reads": self.reads(),
+            "writes": self.is_ready(),
+            "reasons": reasons,
+        })
+    }
+}
+
 /// What the binary tells the admin door; it owns the wiring and therefore the facts.
 pub trait StatusSource: Send + Sync {
-    /// Whether requests can be served now: engine open, not fenced, disk writable. The error is every reason why not,
-    /// as lowercase fragments.
-    fn ready(&self) -> BoxFuture<'_, Result<(), Vec<String>>>;
+    /// Whether requests can be served now.
+    fn ready(&self) -> BoxFuture<'_, Readiness>;
 
     /// Answers one call with a JSON document (`snake_case`).
     fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<serde_json::Value, AdminError>>;

@@ -85,6 +85,13 @@ async fn try_call(
     connection.exchange(&head, body, Sink::Keep).await
 }
 
+/// Asks the admin door, as a load balancer does.
+async fn probe(appliance: &Appliance, path: &str) -> Answer {
+    let mut connection = wire::Connection::open(appliance.admin).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", appliance.admin);
+    connection.exchange(head.as_bytes(), &[], Sink::Keep).await.unwrap()
+}
+
 /// Bytes that differ from one another and from place to place.
 fn body(seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
@@ -269,11 +276,16 @@ async fn a_full_disk_refuses_writes_reads_on_deletes_and_recovers() {
     assert!(!stored.is_empty(), "the first write was refused: {} {}", refusal.status, refusal.text());
     assert!(matches!(refusal.status, 503 | 507), "{} {}", refusal.status, refusal.text());
     assert_eq!(call(&appliance, "GET", &stored[0], &[]).await.body, piece, "reads go on");
+    let ready = probe(&appliance, "/readyz").await;
+    assert_eq!(ready.status, 503, "a balancer sends writes elsewhere: {}", ready.text());
+    assert!(ready.text().contains("\"reasons\":[\"pool_full\"]"), "{}", ready.text());
+    assert_eq!(probe(&appliance, "/readyz/reads").await.status, 200, "and reads here");
     for path in &stored[1..] {
         assert_eq!(call(&appliance, "DELETE", path, &[]).await.status, 204, "deletes go on");
     }
     // Space returns when the collector, the compactor and the recycler have been there.
-    let deadline = wire::elapsed() + 3 * PATIENCE;
+    let deleted = wire::elapsed();
+    let deadline = deleted + PATIENCE;
     let mut ticks = tokio::time::interval(Duration::from_millis(500));
     loop {
         ticks.tick().await;
@@ -283,6 +295,9 @@ async fn a_full_disk_refuses_writes_reads_on_deletes_and_recovers() {
         }
         assert!(wire::elapsed() < deadline, "writes do not recover: {} {}", answer.status, answer.text());
     }
+    let after = wire::elapsed().saturating_sub(deleted);
+    let _unwritable = writeln!(std::io::stderr(), "writes came back after {after:?}");
+    assert_eq!(probe(&appliance, "/readyz").await.status, 200, "and it says so");
     assert_eq!(call(&appliance, "GET", "/bucket/again", &[]).await.body, piece);
     assert_eq!(call(&appliance, "GET", &stored[0], &[]).await.body, piece);
     assert!(appliance.terminate(PATIENCE).await.unwrap().success());

@@ -313,7 +313,7 @@ fn admin_token(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<String> {
 }
 
 /// Writes a file for its owner alone, durably and whole: under another name first, then renamed.
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(".new");
     let partial = PathBuf::from(partial);

@@ -35,6 +35,18 @@ impl Lock {
         Ok(Self { _file: file })
     }
 
+    /// Locks a file that is there and whose bytes stay as they are.
+    pub(crate) fn hold(path: &Path) -> Result<Self> {
+        let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                Err(Error::InUse { path: path.to_owned(), pid: "unknown".to_owned() })
+            }
+            Err(errno) => Err(Error::io("lock", path, errno.into())),
+        }
+    }
+
     /// Who holds a directory's lock: a process id, or "unknown"; `None` when nobody does.
     pub(crate) fn holder(dir: &Path) -> std::io::Result<Option<String>> {
         let mut file = match File::open(dir.join(NAME)) {

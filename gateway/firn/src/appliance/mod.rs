@@ -6,11 +6,14 @@
 //! ```
 
 mod banner;
+mod findings;
+mod health;
 mod home;
 mod lock;
 mod logging;
 mod marker;
 mod open;
+mod pool_owner;
 mod serve;
 mod status;
 

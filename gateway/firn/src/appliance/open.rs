@@ -4,9 +4,10 @@
 //! catalog. Whatever is cut short there was not acknowledged.
 
 use super::home::{CATALOG, Home};
-use crate::backup::{ATTACHED, recipient};
+use super::lock::Lock;
+use super::pool_owner;
+use crate::backup::{ATTACHED, Plan, recipient};
 use crate::config::{Config, segment_for};
-use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions};
@@ -19,7 +20,7 @@ use engine::unit::ByteCount;
 use engine::worker::Registry;
 use objectstore::{ObjectStore, Parts};
 use security::keys::KeyTable;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,12 +32,17 @@ pub(crate) struct Appliance {
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) compliance: Arc<ComplianceClock>,
+    /// Where segment files lie.
+    pub(crate) pool_dir: PathBuf,
     pub(crate) backup: Option<Arc<Backup>>,
+    /// What the configuration wants of the backup, whether or not it runs.
+    pub(crate) backup_plan: Option<Plan>,
     pub(crate) workers: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) started: Timestamp,
     pub(crate) started_boot: Duration,
+    _pool_lock: Lock,
 }
 
 impl Appliance {
@@ -51,7 +57,8 @@ impl Appliance {
         let mut options = Options::new(clock.clone(), entropy.clone(), faults.clone());
         options.cache_bytes = usize::try_from(config.cache.get())?;
         let catalog_dir = home.dir.join(CATALOG);
-        let pool_dir = config.pool_dir.clone().unwrap_or_else(|| home.dir.join("pools/local"));
+        let pool_dir = pool_dir(&home.dir, config);
+        let pool_lock = pool_owner::claim(&home.dir, &pool_dir, &home.marker, &*entropy)?;
         let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
             .await?
             .context("open the catalog")?;
@@ -59,8 +66,13 @@ impl Appliance {
             .await
             .context("open the key table")?;
         let segment = config.segment.unwrap_or_else(|| segment_for(disk_size(&pool_dir)));
-        let mut options =
-            OpenOptions::new(pool_dir, catalog.clone(), clock.clone(), entropy.clone(), faults.clone());
+        let mut options = OpenOptions::new(
+            pool_dir.clone(),
+            catalog.clone(),
+            clock.clone(),
+            entropy.clone(),
+            faults.clone(),
+        );
         options.segment_bytes = segment;
         let blobs = BlobStore::open(options).await.context("open the local pool")?;
         let store = ObjectStore::open(Parts {
@@ -101,12 +113,15 @@ impl Appliance {
             keys,
             store,
             compliance,
+            pool_dir,
             backup,
+            backup_plan: config.backup.clone(),
             workers,
             clock,
             entropy,
             started,
             started_boot,
+            _pool_lock: pool_lock,
         })
     }
 
@@ -120,32 +135,9 @@ impl Appliance {
     }
 }
 
-/// A new appliance knows none of the bodies in a pool and would recycle them all: those of one that is to be recovered, above
-/// all.
-pub(super) fn refuse_pool_of_another(dir: &Path, config: &Config) -> anyhow::Result<()> {
-    let Some(pool) = config.pool_dir.as_ref() else { return Ok(()) };
-    if dir.join(CATALOG).try_exists()? {
-        return Ok(());
-    }
-    let entries = match std::fs::read_dir(pool) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(anyhow::Error::from(error).context(format!("read {}", pool.display()))),
-    };
-    for entry in entries {
-        if entry?.path().extension().is_some_and(|extension| extension == "seg") {
-            return Err(Failure::new(
-                Exit::Conflict,
-                format!(
-                    "start a new appliance on the pool {}: it holds the bodies of another",
-                    pool.display()
-                ),
-            )
-            .hint("bring that one back first (firn recover), or name an empty directory as pool.directory")
-            .into());
-        }
-    }
-    Ok(())
+/// Where the segment files of the appliance in `dir` lie.
+pub(super) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {
+    config.pool_dir.clone().unwrap_or_else(|| dir.join("pools/local"))
 }
 
 /// The size of the file system that `dir`, or the directory that it is yet to be made in, lies on. One that can't be asked

@@ -7,7 +7,8 @@
 use super::banner::{Banner, Secrets};
 use super::home::{Home, Wish};
 use super::logging;
-use super::open::{Appliance, refuse_pool_of_another};
+use super::open::{Appliance, pool_dir};
+use super::pool_owner::refuse_pool_of_another;
 use super::status::Facts;
 use crate::cli::Server as Args;
 use crate::config::{self, Config, Overrides};
@@ -44,7 +45,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         logging::for_people(&config.log) && !args.no_secret && std::io::stderr().is_terminal();
     let wish = Wish { region: config.region.clone(), debug_day: args.debug_day, shows_secrets };
     // Before anything is made in the directory: a recovery needs it empty.
-    refuse_pool_of_another(&args.dir, &config)?;
+    refuse_pool_of_another(&args.dir, &pool_dir(&args.dir, &config))?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
     if shows_secrets {
         show_secrets(&home);

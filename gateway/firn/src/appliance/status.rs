@@ -1,16 +1,15 @@
-//! What the admin door says about an appliance: readiness, status, findings, workers, where bytes lie.
+//! What the admin door says about an appliance: status, workers, where bytes lie, backups asked for.
 
 use super::open::Appliance;
-use crate::verbs::{Finding, json_time, space};
+use crate::verbs::json_time;
 use engine::BoxFuture;
-use engine::catalog::{Catalog, Commit};
-use engine::id::PartitionId;
 use objectstore::{BucketName, ErrorKind, GetRequest, ObjectKey, VersionName, VersionSelector};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use web::{AdminCall, AdminError, StatusSource};
+use web::{AdminCall, AdminError, Readiness, StatusSource};
 
 /// What `POST /v1/backup` takes.
 #[derive(Debug, Deserialize)]
@@ -43,23 +42,7 @@ impl Facts {
         let _already = self.doors.set(Doors { http, admin });
     }
 
-    /// Asks the sequencer itself: a commit without writes passes through it and answers as a write would, but changes
-    /// nothing and costs no sync.
-    async fn probe(&self) -> Result<(), Vec<String>> {
-        let mut reasons = Vec::new();
-        match self.appliance.catalog.snapshot(PartitionId::ROOT).await {
-            Err(error) => reasons.push(format!("read the catalog: {error}")),
-            Ok(snapshot) => {
-                let commit = Commit::new(PartitionId::ROOT, snapshot.read_version());
-                if let Err(error) = self.appliance.catalog.commit(commit).await {
-                    reasons.push(error.to_string());
-                }
-            }
-        }
-        if reasons.is_empty() { Ok(()) } else { Err(reasons) }
-    }
-
-    fn status(&self, ready: &Result<(), Vec<String>>) -> Value {
+    fn status(&self, readiness: &Readiness) -> Value {
         let appliance = &self.appliance;
         let marker = &appliance.home.marker;
         let counts = appliance.catalog.counts();
@@ -67,11 +50,18 @@ impl Facts {
         let (key_count, custodian) = appliance.keys.describe();
         let doors = self.doors.get();
         let on = |addr: Option<SocketAddr>| json!({ "on": addr.is_some(), "address": addr });
+        let because: Vec<Value> = readiness
+            .obstacles()
+            .iter()
+            .map(|(obstacle, detail)| json!({ "reason": obstacle, "detail": detail }))
+            .collect();
         let later = json!({ "on": false, "how": "not in this version" });
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "ready": ready.is_ok(),
-            "not_ready_because": ready.as_ref().err().cloned().unwrap_or_default(),
+            "ready": readiness.is_ready(),
+            "reads": readiness.reads(),
+            "writes": readiness.is_ready(),
+            "not_ready_because": because,
             "directory": appliance.home.dir.display().to_string(),
             "pid": std::process::id(),
             "region": marker.region,
@@ -86,7 +76,8 @@ impl Facts {
                 "nbd": later,
                 "iscsi": later,
             },
-            "disk": self.disk(),
+            "disk": disk(&appliance.home.dir),
+            "pool_disk": appliance.pool_elsewhere().map(disk),
             "pool": appliance.blobs.usage(),
             "catalog": {
                 "commits": counts.commits,
@@ -107,7 +98,12 @@ impl Facts {
 
     fn backup(&self) -> Value {
         let Some(backup) = &self.appliance.backup else {
-            return json!({ "on": false, "how": "set backup.target in a --config file, then restart" });
+            let how = if self.appliance.backup_plan.is_some() {
+                "make a recovery key (firn backup key DIR), then restart"
+            } else {
+                "set backup.target in a --config file, then restart"
+            };
+            return json!({ "on": false, "how": how });
         };
         let status = backup.status();
         json!({
@@ -147,50 +143,6 @@ impl Facts {
                 Ok(json!({ "recipient": recipient, "backup": self.backup() }))
             }
         }
-    }
-
-    fn disk(&self) -> Value {
-        match rustix::fs::statvfs(&self.appliance.home.dir) {
-            Ok(stat) => json!({
-                "free_bytes": stat.f_bavail.saturating_mul(stat.f_frsize),
-                "total_bytes": stat.f_blocks.saturating_mul(stat.f_frsize),
-            }),
-            Err(error) => json!({ "error": error.to_string() }),
-        }
-    }
-
-    fn findings(&self, ready: Result<(), Vec<String>>) -> Value {
-        let mut findings = Vec::new();
-        findings.push(match ready {
-            Ok(()) => Finding::fine("engine", "reads and commits"),
-            Err(reasons) => {
-                let fix = "restart the server; it recovers from its log";
-                Finding::fault("engine", reasons.join("; "), fix)
-            }
-        });
-        findings.push(space(&self.appliance.home.dir));
-        for worker in self.appliance.workers.status() {
-            if let Some(error) = worker.last_error {
-                let fix = "look at the log for the first occurrence; it is tried again by itself";
-                findings.push(Finding::fault(worker.name, error, fix));
-            }
-        }
-        let usage = self.appliance.blobs.usage();
-        if usage.damaged_records > 0 {
-            let fix = "read the log for their ids; restore those objects from a copy (firn where tells where bytes lie)";
-            findings.push(Finding::fault("pool", format!("{} damaged records", usage.damaged_records), fix));
-        }
-        if usage.full {
-            let fix = "delete objects (firn rm), or give the file system more room";
-            findings.push(Finding::fault("pool", "full: new objects are refused, deletes still work", fix));
-        }
-        if let Some(day) = self.appliance.home.marker.debug_day {
-            findings.push(Finding::fine(
-                "debug-day",
-                format!("REHEARSAL: a calendar day lasts {} ms here", day.as_millis()),
-            ));
-        }
-        json!({ "findings": findings })
     }
 
     async fn where_is(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Value, AdminError> {
@@ -248,6 +200,17 @@ fn admin_error(error: objectstore::Error) -> AdminError {
     }
 }
 
+fn disk(dir: &Path) -> Value {
+    match rustix::fs::statvfs(dir) {
+        Ok(stat) => json!({
+            "directory": dir.display().to_string(),
+            "free_bytes": stat.f_bavail.saturating_mul(stat.f_frsize),
+            "total_bytes": stat.f_blocks.saturating_mul(stat.f_frsize),
+        }),
+        Err(error) => json!({ "directory": dir.display().to_string(), "error": error.to_string() }),
+    }
+}
+
 /// Memory that the process holds, from the kernel; `None` where it does not say.
 fn resident_bytes() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -256,15 +219,18 @@ fn resident_bytes() -> Option<u64> {
 }
 
 impl StatusSource for Facts {
-    fn ready(&self) -> BoxFuture<'_, Result<(), Vec<String>>> {
-        Box::pin(self.probe())
+    fn ready(&self) -> BoxFuture<'_, Readiness> {
+        Box::pin(self.appliance.readiness())
     }
 
     fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<Value, AdminError>> {
         Box::pin(async move {
             match call {
-                AdminCall::Status => Ok(self.status(&self.probe().await)),
-                AdminCall::Doctor => Ok(self.findings(self.probe().await)),
+                AdminCall::Status => Ok(self.status(&self.appliance.readiness().await)),
+                AdminCall::Doctor => {
+                    let readiness = self.appliance.readiness().await;
+                    Ok(json!({ "findings": self.appliance.findings(&readiness) }))
+                }
                 AdminCall::Workers => serde_json::to_value(self.appliance.workers.status())
                     .map_err(|error| AdminError::Internal(error.to_string())),
                 AdminCall::Where { bucket, key, version } => {

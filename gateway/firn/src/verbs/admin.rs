@@ -119,8 +119,20 @@ impl Report for Whereabouts {
 }
 
 /// The order in which people read a status; what is not named here follows.
-const STATUS_FIRST: [&str; 9] =
-    ["version", "ready", "not_ready_because", "directory", "uptime_s", "doors", "disk", "pool", "backup"];
+const STATUS_FIRST: [&str; 12] = [
+    "version",
+    "ready",
+    "reads",
+    "writes",
+    "not_ready_because",
+    "directory",
+    "uptime_s",
+    "doors",
+    "disk",
+    "pool_disk",
+    "pool",
+    "backup",
+];
 
 /// A status, with what matters first, and workers a line each.
 #[derive(Debug, Serialize)]

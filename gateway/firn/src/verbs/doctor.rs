@@ -27,13 +27,18 @@ pub(crate) struct Finding {
     pub(crate) ok: bool,
     /// What was seen.
     pub(crate) detail: String,
-    /// A line that mends it.
+    /// A line that mends it, or betters what is no fault.
     pub(crate) fix: Option<String>,
 }
 
 impl Finding {
     pub(crate) fn fine(check: &str, detail: impl Into<String>) -> Self {
         Self { check: check.to_owned(), ok: true, detail: detail.into(), fix: None }
+    }
+
+    /// No fault, and yet worth doing something about.
+    pub(crate) fn note(check: &str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { check: check.to_owned(), ok: true, detail: detail.into(), fix: Some(fix.into()) }
     }
 
     pub(crate) fn fault(check: &str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
@@ -50,7 +55,11 @@ struct Findings {
 impl Report for Findings {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         for finding in &self.findings {
-            let mark = if finding.ok { "ok   " } else { "FAULT" };
+            let mark = match (finding.ok, &finding.fix) {
+                (true, None) => "ok   ",
+                (true, Some(_)) => "note ",
+                (false, _) => "FAULT",
+            };
             writeln!(out, "{mark}  {:12} {}", finding.check, printable(&finding.detail))?;
             if let Some(fix) = &finding.fix {
                 writeln!(out, "       fix: {}", printable(fix))?;
@@ -77,12 +86,20 @@ pub(super) async fn run(session: &Session, args: &AdminDir) -> anyhow::Result<Ex
         directory(&dir, &mut findings);
         findings.push(clock(session.clock.now().as_millis()));
     }
-    server(session, args, &mut findings).await;
+    let answers = server(session, args, &mut findings).await;
+    if !remote && !answers {
+        // A server that answers says it itself, of the pool's disk too.
+        let dir = args.dir.clone().unwrap_or_else(default_dir);
+        if dir.exists() {
+            findings.push(space("space", &dir));
+        }
+    }
     let healthy = findings.iter().all(|finding| finding.ok);
     session.output.print(&Findings { healthy, findings })
 }
 
-async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>) {
+/// What the server says; whether it answered.
+async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>) -> bool {
     let dir = args.dir.clone().unwrap_or_else(default_dir);
     let start = format!("firn server {}", quote_sh(&dir.display().to_string()));
     let answer = match session.admin(args) {
@@ -90,7 +107,10 @@ async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>)
         Err(error) => Err(error),
     };
     match answer {
-        Err(error) => findings.push(Finding::fault("server", format!("no answer: {error:#}"), start)),
+        Err(error) => {
+            findings.push(Finding::fault("server", format!("no answer: {error:#}"), start));
+            false
+        }
         Ok(document) => {
             findings.push(Finding::fine("server", "it answers"));
             let list = document.get("findings").cloned().unwrap_or_default();
@@ -102,6 +122,7 @@ async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>)
                     "use the firn of the server's version",
                 )),
             }
+            true
         }
     }
 }
@@ -144,7 +165,6 @@ fn directory(dir: &Path, findings: &mut Vec<Finding>) {
         Ok(None) => Finding::fine("lock", "free"),
         Err(error) => Finding::fault("lock", error.to_string(), format!("chmod u+rw {shown}/lock")),
     });
-    findings.push(space(dir));
 }
 
 fn mode(check: &str, path: &Path, mode: u32, wanted: u32) -> Finding {
@@ -161,18 +181,22 @@ fn mode(check: &str, path: &Path, mode: u32, wanted: u32) -> Finding {
 }
 
 /// How much room is left where a directory lies.
-pub(crate) fn space(dir: &Path) -> Finding {
+pub(crate) fn space(check: &str, dir: &Path) -> Finding {
     let shown = dir.display();
     match rustix::fs::statvfs(dir) {
-        Err(error) => Finding::fault("space", format!("look at {shown}: {error}"), format!("ls -ld {shown}")),
+        Err(error) => Finding::fault(
+            check,
+            format!("look at {shown}: {error}"),
+            format!("ls -ld {}", quote_sh(&shown.to_string())),
+        ),
         Ok(stat) => {
             let free = ByteCount::new(stat.f_bavail.saturating_mul(stat.f_frsize));
             let total = ByteCount::new(stat.f_blocks.saturating_mul(stat.f_frsize));
             if free < LOW_SPACE {
                 let fix = "delete objects (firn rm), or give the file system more room";
-                return Finding::fault("space", format!("{free} free of {total}"), fix);
+                return Finding::fault(check, format!("{free} free of {total} where {shown} lies"), fix);
             }
-            Finding::fine("space", format!("{free} free of {total}"))
+            Finding::fine(check, format!("{free} free of {total} where {shown} lies"))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The admin door: probes, metrics, and the JSON API behind a bearer token.
 //!
-//! `/livez` and `/readyz` are open and say nothing but whether; `/metrics` and `/v1/…` want the token. No CORS header is
+//! `/livez` and `/readyz` are open: they say whether, and why not in one word, never a path or a name. `/readyz` is 503 as
+//! soon as writes are refused; `/readyz/reads` only when reads are, for a balancer that keeps the two apart. `/metrics` and `/v1/…` want the token. No CORS header is
 //! ever sent, so that no web page of another origin can read an answer.
 
 use crate::state::{AdminCall, AdminError, State};
@@ -33,7 +34,7 @@ async fn route(state: &State, request: Request<Incoming>) -> Answer {
     let path = request.uri().path().to_owned();
     match path.as_str() {
         "/livez" => return read_only(&request, || answer(StatusCode::OK, TEXT, "alive\n")),
-        "/readyz" => return readyz(state, &request).await,
+        "/readyz" | "/readyz/reads" => return readyz(state, &request).await,
         _ => {}
     }
     if !authorized(state, &request) {
@@ -125,10 +126,11 @@ async fn readyz(state: &State, request: &Request<Incoming>) -> Answer {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return not_allowed("GET, HEAD");
     }
-    match state.status.ready().await {
-        Ok(()) => answer(StatusCode::OK, TEXT, "ready\n"),
-        Err(reasons) => answer(StatusCode::SERVICE_UNAVAILABLE, TEXT, format!("{}\n", reasons.join("\n"))),
-    }
+    let readiness = state.status.ready().await;
+    let wanted =
+        if request.uri().path() == "/readyz/reads" { readiness.reads() } else { readiness.is_ready() };
+    let status = if wanted { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    answer(status, JSON, format!("{}\n", readiness.public()))
 }
 
 fn metrics(state: &State) -> Answer {

@@ -317,10 +317,26 @@ async fn the_admin_door_opens_with_its_token_only() {
             );
         }
     }
-    world.facts.broken.store(true, Ordering::SeqCst);
-    client.send_text("GET /readyz HTTP/1.1\r\nhost: {host}\r\n\r\n").await;
-    let answer = client.answer().await.unwrap();
-    assert_eq!((answer.status, answer.text()), (503, "the disk is full\n"));
+}
+
+#[tokio::test]
+async fn readyz_is_503_when_writes_are_refused_and_says_why_in_one_word() {
+    let world = World::new().await;
+    let mut client = world.connect_admin().await;
+    let ready = "{\"reads\":true,\"ready\":true,\"reasons\":[],\"writes\":true}\n";
+    let full = "{\"reads\":true,\"ready\":false,\"reasons\":[\"pool_full\"],\"writes\":false}\n";
+    let gone = "{\"reads\":false,\"ready\":false,\"reasons\":[\"pool_full\",\"catalog_unreadable\"],\"writes\":false}\n";
+    for (broken, unreadable, writes, reads, document) in
+        [(false, false, 200, 200, ready), (true, false, 503, 200, full), (true, true, 503, 503, gone)]
+    {
+        world.facts.broken.store(broken, Ordering::SeqCst);
+        world.facts.unreadable.store(unreadable, Ordering::SeqCst);
+        for (path, status) in [("/readyz", writes), ("/readyz/reads", reads)] {
+            client.send_text(&format!("GET {path} HTTP/1.1\r\nhost: {{host}}\r\n\r\n")).await;
+            let answer = client.answer().await.unwrap();
+            assert_eq!((answer.status, answer.text()), (status, document), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
-use web::{AdminCall, AdminError, AdminToken, Config, Limits, Parts, Server, State, StatusSource};
+use web::{
+    AdminCall, AdminError, AdminToken, Config, Limits, Obstacle, Parts, Readiness, Server, State,
+    StatusSource,
+};
 
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
@@ -30,13 +33,20 @@ const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 #[derive(Default)]
 pub(crate) struct Facts {
     pub(crate) broken: AtomicBool,
+    pub(crate) unreadable: AtomicBool,
     pub(crate) panics: AtomicBool,
 }
 
 impl StatusSource for Facts {
-    fn ready(&self) -> BoxFuture<'_, Result<(), Vec<String>>> {
-        let broken = self.broken.load(Ordering::SeqCst);
-        Box::pin(async move { if broken { Err(vec!["the disk is full".to_owned()]) } else { Ok(()) } })
+    fn ready(&self) -> BoxFuture<'_, Readiness> {
+        let mut readiness = Readiness::default();
+        if self.broken.load(Ordering::SeqCst) {
+            readiness.add(Obstacle::PoolFull, "the disk of /secret/place is full".to_owned());
+        }
+        if self.unreadable.load(Ordering::SeqCst) {
+            readiness.add(Obstacle::CatalogUnreadable, "read /secret/place".to_owned());
+        }
+        Box::pin(std::future::ready(readiness))
     }
 
     fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<serde_json::Value, AdminError>> {

@@ -1,0 +1,223 @@
+//! What `doctor` says of a running appliance: one line for each part, and for each fault the line that mends it.
+
+use super::open::Appliance;
+use crate::backup::{Destination, Plan};
+use crate::text::{quote_sh, show_duration};
+use crate::verbs::{Finding, space};
+use engine::backup::Status;
+use engine::clock::Timestamp;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+use web::{Obstacle, Readiness};
+
+/// Shipping that is so late is a fault, and so is a first base that takes so long.
+const LATE: Duration = Duration::from_mins(5);
+
+impl Appliance {
+    /// Everything that `doctor` shows of this process.
+    pub(crate) fn findings(&self, readiness: &Readiness) -> Vec<Finding> {
+        let mut findings = self.obstacles(readiness);
+        findings.push(space("space", &self.home.dir));
+        if let Some(pool) = self.pool_elsewhere() {
+            findings.push(space("pool-space", pool));
+        }
+        findings.extend(self.backup_findings());
+        for worker in self.workers.status() {
+            // What the backup's workers last said stands in the backup's own line.
+            if let Some(error) = worker.last_error.filter(|_| !worker.name.starts_with("backup-")) {
+                let fix = "look at the log for the first occurrence; it is tried again by itself";
+                findings.push(Finding::fault(worker.name, error, fix));
+            }
+        }
+        let usage = self.blobs.usage();
+        if usage.damaged_records > 0 {
+            let fix = "read the log for their ids; restore those objects from a copy (firn where tells where bytes lie)";
+            findings.push(Finding::fault("pool", format!("{} damaged records", usage.damaged_records), fix));
+        }
+        if let Some(day) = self.home.marker.debug_day {
+            let text = format!("REHEARSAL: a calendar day lasts {} ms here", day.as_millis());
+            findings.push(Finding::fine("debug-day", text));
+        }
+        findings
+    }
+
+    fn obstacles(&self, readiness: &Readiness) -> Vec<Finding> {
+        if readiness.is_ready() {
+            return vec![Finding::fine("ready", "reads and writes")];
+        }
+        let dir = quote_sh(&self.home.dir.display().to_string());
+        let pool = quote_sh(&self.pool_dir.display().to_string());
+        let line = |(obstacle, detail): &(Obstacle, String)| {
+            let (means, fix) = match obstacle {
+                Obstacle::CatalogUnreadable => {
+                    ("nothing is served", "restart the server; it recovers from its log".to_owned())
+                }
+                Obstacle::CatalogFenced => (
+                    "reads go on, writes are refused",
+                    "restart the server; it recovers from its log".to_owned(),
+                ),
+                Obstacle::CatalogFull => (
+                    "reads and deletes go on, writes are refused",
+                    format!("delete objects (firn rm), or give that file system room: df -h {dir}"),
+                ),
+                Obstacle::PoolFull => (
+                    "full: reads and deletes go on, new objects are refused",
+                    format!("delete objects (firn rm), or give that file system room: df -h {pool}"),
+                ),
+                Obstacle::PoolFailing => (
+                    "reads go on where they can, writes may fail",
+                    format!("look at the kernel's log (dmesg) for the disk of {pool}, and replace it"),
+                ),
+            };
+            Finding::fault("ready", format!("{means}: {detail}"), fix)
+        };
+        readiness.obstacles().iter().map(line).collect()
+    }
+
+    /// The pool's directory, when its disk is not that of the data directory.
+    pub(crate) fn pool_elsewhere(&self) -> Option<&Path> {
+        let pool = self.pool_dir.as_path();
+        (device(pool) != device(&self.home.dir)).then_some(pool)
+    }
+
+    fn backup_findings(&self) -> Vec<Finding> {
+        let dir = quote_sh(&self.home.dir.display().to_string());
+        let Some(plan) = &self.backup_plan else {
+            return vec![Finding::note(
+                "backup",
+                "none configured: what is lost with the disk is lost for good",
+                "set backup.target in a --config file and restart; until then keep a copy of master.key elsewhere",
+            )];
+        };
+        let Some(backup) = &self.backup else {
+            return vec![Finding::fault(
+                "backup",
+                "it does not run: there is no recovery key to seal it to",
+                format!("firn backup key {dir}   # then restart the server"),
+            )];
+        };
+        let up = self.clock.boottime().saturating_sub(self.started_boot);
+        let mut findings = vec![judge(&backup.status(), plan, &dir, self.clock.now(), up)];
+        if let Destination::Directory(target) = &plan.destination
+            && device(target).is_some_and(|disk| Some(disk) == device(&self.home.dir))
+        {
+            findings.push(Finding::note(
+                "backup",
+                format!("{} is on the disk that it protects", target.display()),
+                "name a directory on another disk, or a bucket, as backup.target",
+            ));
+        }
+        if self.pool_elsewhere().is_none() {
+            findings.push(Finding::note(
+                "backup",
+                "bodies are not in it, and the pool is on the data directory's disk",
+                "a new appliance can have its pool elsewhere: name pool.directory at its first start",
+            ));
+        }
+        findings
+    }
+}
+
+/// How a backup that runs is doing.
+fn judge(status: &Status, plan: &Plan, dir: &str, now: Timestamp, up: Duration) -> Finding {
+    let target = &status.target;
+    let age = status.base_completed_at.map(|at| now.since(at));
+    if let Some(error) = &status.error {
+        let fix = format!(
+            "bring {target} back; it is tried again by itself, and firn backup now {dir} tries at once"
+        );
+        return Finding::fault("backup", format!("the target does not take it: {error}"), fix);
+    }
+    let now_line = format!("firn backup now {dir}");
+    let Some(age) = age else {
+        return if up > LATE {
+            Finding::fault("backup", format!("no base since the start {} ago", about(up)), now_line)
+        } else {
+            Finding::fine("backup", format!("to {target}: the first base since the start is being written"))
+        };
+    };
+    if age > plan.every * 2 {
+        let text =
+            format!("the last base is {} old; one is due every {}", about(age), show_duration(plan.every));
+        return Finding::fault("backup", text, now_line);
+    }
+    let lag = Duration::from_millis(status.lag_ms);
+    if lag > LATE {
+        let text =
+            format!("{} commits wait for the target, the first for {}", status.lag_commits, about(lag));
+        return Finding::fault(
+            "backup",
+            text,
+            format!("look at the way to {target}, and at firn status {dir}"),
+        );
+    }
+    let text = format!("to {target}: last base {} ago, {} commits behind", about(age), status.lag_commits);
+    Finding::fine("backup", text)
+}
+
+/// In its largest unit, rounded down.
+fn about(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds == 0 {
+        return "0s".to_owned();
+    }
+    let unit = [86_400, 3600, 60].into_iter().find(|unit| seconds >= *unit).unwrap_or(1);
+    show_duration(Duration::from_secs(seconds - seconds % unit))
+}
+
+/// The file system that a directory, or the one it is yet to be made in, lies on.
+fn device(dir: &Path) -> Option<u64> {
+    dir.ancestors().find_map(|place| std::fs::metadata(place).ok()).map(|metadata| metadata.dev())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+    use crate::backup::{Destination, Plan};
+    use engine::backup::Status;
+    use engine::clock::Timestamp;
+    use std::time::Duration;
+
+    #[test]
+    fn a_backup_is_judged_by_its_error_its_age_and_its_lag() {
+        let hour = Duration::from_hours(1);
+        let plan = Plan { destination: Destination::Directory("/mnt/b".into()), every: hour };
+        let at = |hours: i64| Timestamp::from_millis(1_700_000_000_000 + hours * 3_600_000);
+        let fine = Status {
+            target: "directory /mnt/b".to_owned(),
+            base_version: Some(7),
+            base_completed_at: Some(at(0)),
+            shipped_version: 9,
+            lag_commits: 0,
+            lag_ms: 0,
+            error: None,
+        };
+        let verdict = |status: &Status, hours| judge(status, &plan, "d", at(hours), hour);
+        let good = verdict(&fine, 1);
+        assert!(good.ok && good.fix.is_none(), "{good:?}");
+        assert_eq!(good.detail, "to directory /mnt/b: last base 1h ago, 0 commits behind");
+        for (status, hours, says, fix) in [
+            (
+                Status { error: Some("no route".to_owned()), ..fine.clone() },
+                1,
+                "no route",
+                "bring directory /mnt/b back",
+            ),
+            (fine.clone(), 3, "3h old; one is due every 1h", "firn backup now d"),
+            (Status { base_completed_at: None, ..fine.clone() }, 1, "no base since", "firn backup now d"),
+            (
+                Status { lag_ms: 600_000, lag_commits: 12, ..fine.clone() },
+                1,
+                "12 commits wait for the target, the first for 10m",
+                "firn status d",
+            ),
+        ] {
+            let finding = verdict(&status, hours);
+            assert!(!finding.ok && finding.detail.contains(says), "{finding:?}");
+            assert!(finding.fix.as_ref().is_some_and(|line| line.contains(fix)), "{finding:?}");
+        }
+        let young = judge(&Status { base_completed_at: None, ..fine }, &plan, "d", at(0), Duration::ZERO);
+        assert!(young.ok, "{young:?}");
+    }
+}

@@ -1,0 +1,220 @@
+//! Whose a pool is: `owner.json` in the pool, and the same bytes as `pool.json` in the data directory.
+//!
+//! ```text
+//!   pool    DIR/pool.json
+//!   none    none       a new pool, or one from before marks: taken, unless DIR is new and the pool holds bodies
+//!   there   the same   opened
+//!   there   none       of this appliance (recovered, or a start that was cut short): taken over, with a new incarnation
+//!   there   another    of this appliance: refused, another directory has taken it over since
+//!   none    there      refused: the pool's disk is not there
+//!   of another appliance: refused
+//! ```
+//!
+//! A catalog recycles every segment that it has no row of. So a pool is opened only with the catalog that wrote to it last:
+//! after a recovery the old directory can't be started on it any more. A copy of a data directory, mark included, can't be
+//! told from the original; the lock on `owner.json` keeps two of them from running at once.
+//!
+//! Both files are one line of JSON, exactly as [`Owner::encode`] renders it (docs/formats/pool-owner.md):
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `format` | `"firn pool"`, the magic |
+//! | `version` | 1; a newer one is refused |
+//! | `account_id`, `created_ms` | those of the appliance's `firn.json`, which a recovery brings back |
+//! | `incarnation` | 32 lower-case hexadecimal digits, random: the data directory that took the pool |
+//! | `crc32c` | of all bytes before `,"crc32c"`, 8 lower-case hexadecimal digits |
+//!
+//! The pool's file is written first. A crash between the two leaves the third line of the table, which the next start ends.
+
+use super::home::write_private;
+use super::lock::Lock;
+use super::marker::{self, Marker};
+use crate::exit::{Exit, Failure};
+use crate::text::quote_sh;
+use anyhow::Context;
+use engine::clock::Timestamp;
+use engine::entropy::Entropy;
+use security::AccountId;
+use serde::Deserialize;
+use std::path::Path;
+
+/// The file's name in the pool.
+const IN_POOL: &str = "owner.json";
+/// Its name in the data directory.
+const IN_DIR: &str = "pool.json";
+const FORMAT: &str = "firn pool";
+/// The newest version of the format that this binary reads, and the one that it writes.
+const VERSION: u32 = 1;
+
+/// A pool's owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    account: AccountId,
+    created: Timestamp,
+    incarnation: u128,
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    format: String,
+    version: u32,
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    account_id: String,
+    created_ms: i64,
+    incarnation: String,
+}
+
+impl Owner {
+    /// The files' bytes.
+    fn encode(&self) -> String {
+        let body = format!(
+            "{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\"account_id\":\"{}\",\"created_ms\":{},\
+             \"incarnation\":\"{:032x}\"",
+            self.account,
+            self.created.as_millis(),
+            self.incarnation,
+        );
+        let crc = crc_fast::crc32_iscsi(body.as_bytes());
+        format!("{body},\"crc32c\":\"{crc:08x}\"}}\n")
+    }
+
+    /// Reads a file's bytes; the path is for error texts.
+    fn decode(bytes: &[u8], path: &Path) -> Result<Self, Failure> {
+        let path = path.display();
+        let corrupt = |why: &str| {
+            let dir = IN_DIR;
+            Failure::new(Exit::Integrity, format!("read {path}: corrupt: {why}")).hint(format!(
+                "put it back as it was: {IN_POOL} of the pool and {dir} of its data directory are the same"
+            ))
+        };
+        let versioned: Versioned =
+            serde_json::from_slice(bytes).map_err(|_| corrupt("it is not the JSON of an owner"))?;
+        if versioned.format != FORMAT {
+            return Err(corrupt("its format is another"));
+        }
+        if versioned.version > VERSION {
+            return Err(Failure::usage(format!(
+                "open {path}: its format is version {}, this firn reads up to {VERSION}",
+                versioned.version
+            ))
+            .hint("run a newer firn on this directory"));
+        }
+        let fields: Fields = serde_json::from_slice(bytes).map_err(|_| corrupt("a field is missing"))?;
+        let account = fields.account_id.parse().map_err(|_| corrupt("its account id is none"))?;
+        let incarnation =
+            u128::from_str_radix(&fields.incarnation, 16).map_err(|_| corrupt("its incarnation is none"))?;
+        let owner = Self { account, created: Timestamp::from_millis(fields.created_ms), incarnation };
+        if owner.encode().as_bytes() != bytes {
+            return Err(corrupt("its checksum does not match"));
+        }
+        Ok(owner)
+    }
+
+    fn load(path: &Path) -> anyhow::Result<Option<Self>> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(Some(Self::decode(&bytes, path)?)),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(anyhow::Error::from(error).context(format!("read {}", path.display()))),
+        }
+    }
+
+    fn is_of(&self, marker: &Marker) -> bool {
+        self.account == marker.account && self.created == marker.created
+    }
+}
+
+/// Refuses a pool that a start would damage. Changes nothing, so that a recovery still finds what it needs.
+pub(super) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<()> {
+    let theirs = Owner::load(&pool.join(IN_POOL))?;
+    if !dir.join(marker::NAME).try_exists()? {
+        return if theirs.is_some() || holds_bodies(pool)? {
+            Err(of_a_lost_one(pool).into())
+        } else {
+            Ok(())
+        };
+    }
+    let ours = Owner::load(&dir.join(IN_DIR))?;
+    let (shown, here) = (pool.display(), dir.display());
+    match (theirs, ours) {
+        (Some(theirs), _) if !theirs.is_of(&super::read_marker(dir)?) => Err(Failure::new(
+            Exit::Conflict,
+            format!(
+                "start {here} on the pool {shown}: it belongs to the appliance of account {}, which would lose its bodies",
+                theirs.account
+            ),
+        )
+        .hint("name this appliance's own pool as pool.directory (firn config check FILE says which it is)")
+        .into()),
+        (Some(theirs), Some(ours)) if theirs != ours => Err(Failure::new(
+            Exit::Conflict,
+            format!("start {here} on the pool {shown}: another directory of this appliance took it over"),
+        )
+        .hint("start the directory that was recovered last; this one does not know what was stored since")
+        .into()),
+        (None, Some(_)) => Err(Failure::new(
+            Exit::NotFound,
+            format!("start {here} on the pool {shown}: it has no {IN_POOL}, and the one that bodies lie in has"),
+        )
+        .hint("mount the pool's disk, or let pool.directory name the place where the pool is now")
+        .into()),
+        (None, None) if !dir.join(super::home::CATALOG).try_exists()? && holds_bodies(pool)? => {
+            Err(of_a_lost_one(pool).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes the pool for as long as the lock lives.
+pub(super) fn claim(dir: &Path, pool: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<Lock> {
+    std::fs::create_dir_all(pool).with_context(|| format!("create {}", pool.display()))?;
+    let (in_pool, in_dir) = (pool.join(IN_POOL), dir.join(IN_DIR));
+    if !in_dir.try_exists()? {
+        let mut incarnation = [0; 16];
+        entropy.fill(&mut incarnation);
+        let incarnation = u128::from_be_bytes(incarnation);
+        let owner = Owner { account: marker.account, created: marker.created, incarnation };
+        write_private(&in_pool, owner.encode().as_bytes())?;
+        write_private(&in_dir, owner.encode().as_bytes())?;
+    }
+    Ok(Lock::hold(&in_pool)?)
+}
+
+/// Nothing is there. A file in a directory's place is for whoever opens the directory to refuse.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
+}
+
+fn holds_bodies(pool: &Path) -> anyhow::Result<bool> {
+    let entries = match std::fs::read_dir(pool) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(false),
+        Err(error) => return Err(anyhow::Error::from(error).context(format!("read {}", pool.display()))),
+    };
+    for entry in entries {
+        if entry?.path().extension().is_some_and(|extension| extension == "seg") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// A new appliance knows none of the bodies in a pool and would recycle them all: those of one that is to be recovered,
+/// above all.
+fn of_a_lost_one(pool: &Path) -> Failure {
+    let shown = pool.display();
+    Failure::new(
+        Exit::Conflict,
+        format!("start a new appliance on the pool {shown}: it holds the bodies of another"),
+    )
+    .hint(format!(
+        "bring that one back first (firn recover), or name an empty directory as pool.directory: ls {}",
+        quote_sh(&shown.to_string())
+    ))
+}
+
+#[cfg(test)]
+#[path = "pool_owner_tests.rs"]
+mod tests;
