@@ -92,6 +92,15 @@ impl Element {
     }
 }
 
+/// A name with at most one prefix. The parser takes nearly anything for one; requests have ASCII names only.
+fn is_name(name: &str) -> bool {
+    let mut parts = name.splitn(2, ':');
+    parts.all(|part| {
+        part.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    })
+}
+
 #[derive(Default)]
 struct Builder {
     open: Vec<Element>,
@@ -138,8 +147,15 @@ impl Builder {
         if self.open.len() >= DEPTH_MAX || self.elements > ELEMENTS_MAX {
             return Err(Malformed("more elements than any request needs"));
         }
-        if start.attributes().with_checks(true).any(|attribute| attribute.is_err()) {
-            return Err(Malformed("an attribute is not well formed"));
+        if !is_name(start.name().as_ref()) {
+            return Err(Malformed("a name that is none"));
+        }
+        for attribute in start.attributes().with_checks(true) {
+            let wellformed =
+                attribute.is_ok_and(|found| is_name(found.key.as_ref()) && !found.value.contains('<'));
+            if !wellformed {
+                return Err(Malformed("an attribute is not well formed"));
+            }
         }
         let name = start.local_name().into_inner().into();
         self.open.push(Element { name, ..Element::default() });
@@ -223,6 +239,13 @@ mod tests {
             "<?php x?><a/>",
             "<a><?xml version='1.0'?></a>",
             "<a x=1/>",
+            "<a//>",
+            "<1/>",
+            "<a:/>",
+            "<a:b:c/>",
+            "<é/>",
+            "<a /='1'/>",
+            "<a x='<'/>",
             "<a x='1' x='2'/>",
             &deep,
             &many,
