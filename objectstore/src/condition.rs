@@ -21,6 +21,25 @@ pub struct ReadConditions {
     pub if_unmodified_since: Option<Timestamp>,
 }
 
+/// If-Range: a range is answered only of the object that the client has the beginning of; of another one, all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfRange {
+    /// The object has this tag, compared strongly.
+    Tag(ETagMatch),
+    /// The object was last modified at this second.
+    Time(Timestamp),
+}
+
+impl IfRange {
+    /// Whether the object is the one that the client has begun to read.
+    pub(crate) fn holds(&self, etag: &ETag, modified: Timestamp) -> bool {
+        match self {
+            Self::Tag(wanted) => wanted.matches(etag),
+            Self::Time(second) => modified.as_secs() == second.as_secs(),
+        }
+    }
+}
+
 /// Conditions of a PUT, completion or copy destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteConditions {

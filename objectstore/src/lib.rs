@@ -56,7 +56,7 @@ pub use api::{
 };
 pub use bucket::BUCKETS_MAX;
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
-pub use condition::{DeleteConditions, ReadConditions, WriteConditions};
+pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
 pub use error::{Error, ErrorKind, Result};
 pub use etag::{ETag, ETagMatch};
 pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};

@@ -13,8 +13,8 @@ use crate::record::{Content, Extent, ManifestEntry, ManifestPage, ObjectRow};
 use crate::stack::read_null;
 use crate::store::{ATTEMPTS_MAX, Active, View, contended};
 use crate::{
-    BodyStream, BucketName, ChecksumValue, Error, ErrorKind, GetOutcome, GetRequest, ObjectInfo, ObjectKey,
-    ObjectStore, PartNumber, Range, RangeSpec, Result, VersionSelector, tables,
+    BodyStream, BucketName, ChecksumValue, Error, ErrorKind, GetOutcome, GetRequest, IfRange, ObjectInfo,
+    ObjectKey, ObjectStore, PartNumber, Range, RangeSpec, Result, VersionSelector, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -119,7 +119,9 @@ impl ObjectStore {
 
     async fn select(&self, request: &GetRequest, found: &Found) -> Result<Selected> {
         request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
-        match (request.range, request.part) {
+        let same = |known: &IfRange| known.holds(&found.info.etag, found.info.modified);
+        let range = request.range.filter(|_| request.if_range.as_ref().is_none_or(same));
+        match (range, request.part) {
             (Some(_), Some(_)) => Err(Error::InvalidRequest { detail: "a range and a part number at once" }),
             (Some(spec), None) => {
                 let range = Some(resolve(spec, found.extent.length)?);

@@ -1,7 +1,7 @@
 //! About single objects.
 
 use crate::{
-    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, Metadata, ObjectChecksum,
+    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, IfRange, Metadata, ObjectChecksum,
     ObjectKey, PartNumber, ReadConditions, Result, StorageClass, VersionName, VersionSelector,
     WriteConditions,
 };
@@ -100,6 +100,8 @@ pub struct GetRequest {
     pub version: VersionSelector,
     /// Only these bytes.
     pub range: Option<RangeSpec>,
+    /// Only if it is still the same object; else all of it. Means nothing without a range.
+    pub if_range: Option<IfRange>,
     /// Only this part; not together with a range.
     pub part: Option<PartNumber>,
     /// Decided before anything is read.
@@ -114,6 +116,7 @@ impl GetRequest {
             key,
             version: VersionSelector::Latest,
             range: None,
+            if_range: None,
             part: None,
             conditions: ReadConditions::default(),
         }

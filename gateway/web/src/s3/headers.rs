@@ -10,11 +10,11 @@ use engine::unit::ByteCount;
 use http::HeaderMap;
 use http::header::{
     AsHeaderName, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_TYPE,
-    EXPIRES, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE, RANGE,
+    EXPIRES, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use objectstore::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, DeleteConditions, ETagMatch, Metadata, RangeSpec,
-    ReadConditions, StorageClass, SystemMetadata, UserMetadata, WriteConditions,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, DeleteConditions, ETagMatch, IfRange, Metadata,
+    RangeSpec, ReadConditions, StorageClass, SystemMetadata, UserMetadata, WriteConditions,
 };
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -177,6 +177,12 @@ pub(crate) fn range(headers: &HeaderMap) -> Option<RangeSpec> {
     let value = values.next().filter(|_| values.next().is_none())?.to_str().ok()?.trim();
     let (unit, spec) = value.split_once('=')?;
     if unit.trim().eq_ignore_ascii_case("bytes") { range_spec(spec.trim()) } else { None }
+}
+
+/// If-Range: a date, or a tag; one that can't be read names no object, so that the range falls away.
+pub(crate) fn if_range(headers: &HeaderMap) -> Result<Option<IfRange>, S3Error> {
+    let Some(value) = text(headers, IF_RANGE)? else { return Ok(None) };
+    Ok(Some(date::parse_http(value).map_or_else(|| IfRange::Tag(ETagMatch::parse(value)), IfRange::Time)))
 }
 
 /// `first-last`, `first-` or `-suffix`.

@@ -60,6 +60,9 @@ fn request(call: &Call) -> Result<GetRequest, S3Error> {
     request.version = version(call)?;
     request.conditions = headers::read_conditions(&call.head.headers)?;
     request.range = headers::range(&call.head.headers);
+    if request.range.is_some() {
+        request.if_range = headers::if_range(&call.head.headers)?;
+    }
     if let Some(text) = call.query.get("partNumber") {
         if request.range.is_some() {
             let message = "Cannot specify both Range header and partNumber query parameter";
