@@ -13,6 +13,7 @@ mod backup;
 mod cli;
 mod config;
 mod exit;
+mod layout;
 mod report;
 mod session;
 mod text;

@@ -2,21 +2,13 @@
 
 use crate::cli::{AdminDir, Global};
 use crate::exit::{Exit, Failure};
+use crate::layout::{ADMIN_ADDR, ADMIN_TOKEN};
 use crate::report::Output;
 use client::{Admin, Client, Settings};
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where an appliance leaves the address of its S3 door while it runs.
-pub(crate) const HTTP_ADDR: &str = "run/http.addr";
-/// Where an appliance leaves the address of its admin door while it runs.
-pub(crate) const ADMIN_ADDR: &str = "run/admin.addr";
-/// The admin door's token.
-pub(crate) const ADMIN_TOKEN: &str = "admin-token";
-/// The access keys.
-pub(crate) const CREDENTIALS: &str = "credentials";
 
 /// One run of the command line.
 #[derive(Debug)]

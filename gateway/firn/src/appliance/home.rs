@@ -10,12 +10,11 @@
 //!
 //! A crash at any point of the first start leaves a directory that the next start finishes making.
 
-use super::lock::{self, Lock};
-use super::marker::{self, Marker};
+use super::lock::Lock;
+use super::marker::Marker;
 use super::read_marker;
-use crate::backup::RECIPIENT;
 use crate::exit::{Exit, Failure};
-use crate::session::{ADMIN_TOKEN, CREDENTIALS};
+use crate::layout::{ADMIN_TOKEN, CATALOG, CREDENTIALS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN};
 use crate::text::{quote_sh, show_duration};
 use anyhow::Context;
 use engine::Error;
@@ -32,28 +31,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The master key's file.
-pub(super) const MASTER_KEY: &str = "master.key";
-/// The catalog's directory.
-pub(super) const CATALOG: &str = "catalog";
-const RUN: &str = "run";
 const DEFAULT_REGION: &str = "us-east-1";
 /// A rehearsal's day is no longer than a real one, and long enough to do something in.
 const DEBUG_DAY: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
 
-/// What the first start may find: the leavings of a first start that crashed.
-const LEAVINGS: [&str; 10] = [
-    lock::NAME,
-    RUN,
-    "firn.json.new",
-    CREDENTIALS,
-    "credentials.new",
-    ADMIN_TOKEN,
-    "admin-token.new",
-    MASTER_KEY,
-    "master.key.new",
-    "lost+found",
-];
+/// What the first start may find, whole or half written as `.new`: the leavings of a first start that crashed.
+const LEAVINGS: [&str; 7] = [LOCK, RUN, MARKER, CREDENTIALS, ADMIN_TOKEN, MASTER_KEY, "lost+found"];
+/// How a file is called until it is whole.
+const PARTIAL: &str = ".new";
 
 /// An appliance's directory, locked, with its secrets.
 #[derive(Debug)]
@@ -89,7 +74,7 @@ impl Home {
     ) -> anyhow::Result<Self> {
         let dir = std::path::absolute(dir)?;
         // Before anything is changed in it: what is somebody else's stays as it is.
-        if dir.is_dir() && !dir.join(marker::NAME).try_exists()? {
+        if dir.is_dir() && !dir.join(MARKER).try_exists()? {
             refuse_foreign(&dir)?;
         }
         make_private(&dir)?;
@@ -204,7 +189,8 @@ fn agree(dir: &Path, marker: Marker, wish: &Wish) -> Result<Marker, Failure> {
 fn refuse_foreign(dir: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
         let name = entry?.file_name();
-        if !LEAVINGS.iter().any(|leaving| name == *leaving) {
+        let whole = name.to_str().map(|name| name.strip_suffix(PARTIAL).unwrap_or(name));
+        if !whole.is_some_and(|whole| LEAVINGS.contains(&whole)) {
             return Err(Failure::usage(format!(
                 "make an appliance in {}: it is not empty (it holds {})",
                 dir.display(),
@@ -232,7 +218,7 @@ fn create(dir: &Path, wish: &Wish, clock: &dyn Clock, entropy: &dyn Entropy) -> 
         account: AccountId::random(entropy),
         debug_day: wish.debug_day,
     };
-    write_private(&dir.join(marker::NAME), marker.encode().as_bytes())?;
+    write_private(&dir.join(MARKER), marker.encode().as_bytes())?;
     Ok(marker)
 }
 
@@ -315,7 +301,7 @@ fn admin_token(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<String> {
 /// Writes a file for its owner alone, durably and whole: under another name first, then renamed.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut partial = path.as_os_str().to_owned();
-    partial.push(".new");
+    partial.push(PARTIAL);
     let partial = PathBuf::from(partial);
     let io = |op: &'static str| {
         let place = path.to_owned();

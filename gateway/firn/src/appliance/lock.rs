@@ -1,14 +1,12 @@
 //! `DIR/lock`: one process per directory, by flock. The kernel drops it when the process ends, however it ends.
 
+use crate::layout::LOCK;
 use engine::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-
-/// The file's name.
-pub(crate) const NAME: &str = "lock";
 
 /// Held while an appliance is open.
 #[derive(Debug)]
@@ -19,7 +17,7 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes the lock or says who holds it.
     pub(crate) fn take(dir: &Path) -> Result<Self> {
-        let path = dir.join(NAME);
+        let path = dir.join(LOCK);
         let mut file = open(&path).map_err(|error| Error::io("open", &path, error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -49,7 +47,7 @@ impl Lock {
 
     /// Who holds a directory's lock: a process id, or "unknown"; `None` when nobody does.
     pub(crate) fn holder(dir: &Path) -> std::io::Result<Option<String>> {
-        let mut file = match File::open(dir.join(NAME)) {
+        let mut file = match File::open(dir.join(LOCK)) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

@@ -22,8 +22,6 @@ use security::AccountId;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// The file's name.
-pub(crate) const NAME: &str = "firn.json";
 const FORMAT: &str = "firn appliance";
 /// The newest version of the format that this binary reads, and the one that it writes.
 pub(crate) const VERSION: u32 = 1;

@@ -19,20 +19,21 @@ mod status;
 
 pub(crate) use home::store_recipient;
 pub(crate) use lock::Lock;
-pub(crate) use marker::{NAME as MARKER_NAME, VERSION as MARKER_VERSION};
+pub(crate) use marker::VERSION as MARKER_VERSION;
 pub(crate) use serve::run as serve;
 
 use crate::exit::{Exit, Failure};
+use crate::layout::MARKER;
 use marker::Marker;
 use std::path::Path;
 
 /// Reads what makes a directory an appliance.
 pub(crate) fn read_marker(dir: &Path) -> Result<Marker, Failure> {
-    let path = dir.join(marker::NAME);
+    let path = dir.join(MARKER);
     let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => Failure::new(
             Exit::NotFound,
-            format!("find an appliance in {}: there is no {}", dir.display(), marker::NAME),
+            format!("find an appliance in {}: there is no {}", dir.display(), MARKER),
         )
         .hint(format!("make one: firn server {}", crate::text::quote_sh(&dir.display().to_string()))),
         std::io::ErrorKind::PermissionDenied => {

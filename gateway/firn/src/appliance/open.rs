@@ -3,11 +3,12 @@
 //! They open from the bottom up and close from the top down: first the doors (the caller's), then the workers, then the
 //! catalog. Whatever is cut short there was not acknowledged.
 
-use super::home::{CATALOG, Home};
+use super::home::Home;
 use super::lock::Lock;
 use super::pool_owner;
-use crate::backup::{ATTACHED, Plan, recipient};
+use crate::backup::{Plan, recipient};
 use crate::config::{Config, segment_for};
+use crate::layout::{ATTACHED, CATALOG, POOL};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions};
@@ -137,7 +138,7 @@ impl Appliance {
 
 /// Where the segment files of the appliance in `dir` lie.
 pub(super) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {
-    config.pool_dir.clone().unwrap_or_else(|| dir.join("pools/local"))
+    config.pool_dir.clone().unwrap_or_else(|| dir.join(POOL))
 }
 
 /// The size of the file system that `dir`, or the directory that it is yet to be made in, lies on. One that can't be asked

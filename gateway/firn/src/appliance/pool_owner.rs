@@ -28,8 +28,9 @@
 
 use super::home::write_private;
 use super::lock::Lock;
-use super::marker::{self, Marker};
+use super::marker::Marker;
 use crate::exit::{Exit, Failure};
+use crate::layout;
 use crate::text::quote_sh;
 use anyhow::Context;
 use engine::clock::Timestamp;
@@ -129,7 +130,7 @@ impl Owner {
 /// Refuses a pool that a start would damage. Changes nothing, so that a recovery still finds what it needs.
 pub(super) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<()> {
     let theirs = Owner::load(&pool.join(IN_POOL))?;
-    if !dir.join(marker::NAME).try_exists()? {
+    if !dir.join(layout::MARKER).try_exists()? {
         return if theirs.is_some() || holds_bodies(pool)? {
             Err(of_a_lost_one(pool).into())
         } else {
@@ -160,7 +161,7 @@ pub(super) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<
         )
         .hint("mount the pool's disk, or let pool.directory name the place where the pool is now")
         .into()),
-        (None, None) if !dir.join(super::home::CATALOG).try_exists()? && holds_bodies(pool)? => {
+        (None, None) if !dir.join(layout::CATALOG).try_exists()? && holds_bodies(pool)? => {
             Err(of_a_lost_one(pool).into())
         }
         _ => Ok(()),

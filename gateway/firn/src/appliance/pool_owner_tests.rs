@@ -1,8 +1,9 @@
 //! Every line of the table: who may open a pool, and what the others are told.
 
 use super::{IN_DIR, IN_POOL, Owner, claim, refuse_pool_of_another};
-use crate::appliance::marker::{self, Marker};
+use crate::appliance::marker::Marker;
 use crate::exit::{self, Exit};
+use crate::layout;
 use engine::clock::Timestamp;
 use engine::entropy::SeededEntropy;
 use std::fs;
@@ -67,7 +68,7 @@ impl World {
             debug_day: None,
         };
         fs::create_dir_all(self.path(name).join("catalog")).unwrap();
-        fs::write(self.path(name).join(marker::NAME), marker.encode()).unwrap();
+        fs::write(self.path(name).join(layout::MARKER), marker.encode()).unwrap();
     }
 
     fn check(&self, dir: &str) -> Result<(), (Exit, String)> {

@@ -8,6 +8,7 @@
 mod s3_target;
 
 use crate::exit::Failure;
+use crate::layout::RECIPIENT;
 use anyhow::Context;
 use client::{Client, Overrides, Settings};
 use engine::backup::{DirectoryTarget, Recipient, RecoveryKey, Target};
@@ -17,12 +18,6 @@ use s3_target::S3Target;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The public half of the recovery key, in the data directory.
-pub(crate) const RECIPIENT: &str = "recovery.pub";
-
-/// The small files that a recovered appliance needs again, its marker among them.
-pub(crate) const ATTACHED: [&str; 5] = ["firn.json", "credentials", "admin-token", "master.key", RECIPIENT];
 
 /// What the configuration says about the backup.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use super::admin::Document;
 use super::json_time;
-use crate::appliance::{Lock, MARKER_NAME, store_recipient};
+use crate::appliance::{Lock, store_recipient};
 use crate::backup::{Access, Destination, read_key};
 use crate::cli::{AdminDir, Backup, Dir, Recover};
 use crate::exit::{Exit, Failure};
+use crate::layout::MARKER;
 use crate::report::Report;
 use crate::session::Session;
 use anyhow::Context;
@@ -105,7 +106,7 @@ pub(super) async fn recover(session: &Session, args: &Recover) -> anyhow::Result
         Destination::parse(&args.from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
-    let recovered = engine::backup::recover(target.as_ref(), key, &args.dir, MARKER_NAME, options).await?;
+    let recovered = engine::backup::recover(target.as_ref(), key, &args.dir, MARKER, options).await?;
     session.output.print(&RecoverReport {
         directory: args.dir.display().to_string(),
         base_taken_at: json_time(Some(recovered.base_taken_at_ms)),

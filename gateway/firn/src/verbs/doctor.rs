@@ -4,8 +4,9 @@ use super::admin::ask;
 use crate::appliance::{Lock, read_marker};
 use crate::cli::AdminDir;
 use crate::exit::Exit;
+use crate::layout::{MASTER_KEY, SECRETS};
 use crate::report::Report;
-use crate::session::{ADMIN_TOKEN, CREDENTIALS, Session, default_dir, variable};
+use crate::session::{Session, default_dir, variable};
 use crate::text::{printable, quote_sh};
 use engine::unit::ByteCount;
 use serde::{Deserialize, Serialize};
@@ -146,12 +147,12 @@ fn directory(dir: &Path, findings: &mut Vec<Finding>) {
             findings.push(Finding::fault("marker", failure.to_string(), fix));
         }
     }
-    for name in [CREDENTIALS, ADMIN_TOKEN, "master.key"] {
+    for name in SECRETS {
         let path = dir.join(name);
         findings.push(match std::fs::metadata(&path) {
             Ok(metadata) => mode(name, &path, metadata.mode(), 0o600),
             Err(error) => {
-                let fix = if name == "master.key" {
+                let fix = if name == MASTER_KEY {
                     "put it back from where you keep a copy; without it the data can't be read".to_owned()
                 } else {
                     format!("firn server {shown}   # makes a new one")

@@ -2,8 +2,9 @@
 
 use crate::cli::Dir;
 use crate::exit::{Exit, Failure};
+use crate::layout::{ADMIN_ADDR, ADMIN_TOKEN, CREDENTIALS, HTTP_ADDR};
 use crate::report::Report;
-use crate::session::{ADMIN_ADDR, ADMIN_TOKEN, CREDENTIALS, HTTP_ADDR, Session, read_addr};
+use crate::session::{Session, read_addr};
 use crate::text::quote_sh;
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -1,0 +1,29 @@
+//! The names of what lies in an appliance's directory: each said here once. docs/formats/directory.md says what they hold.
+
+/// What makes a directory an appliance.
+pub(crate) const MARKER: &str = "firn.json";
+/// Held while a process has the directory open.
+pub(crate) const LOCK: &str = "lock";
+/// The access keys.
+pub(crate) const CREDENTIALS: &str = "credentials";
+/// The admin door's token.
+pub(crate) const ADMIN_TOKEN: &str = "admin-token";
+/// What wraps the key table's keys.
+pub(crate) const MASTER_KEY: &str = "master.key";
+/// The public half of the recovery key.
+pub(crate) const RECIPIENT: &str = "recovery.pub";
+/// The catalog's directory.
+pub(crate) const CATALOG: &str = "catalog";
+/// The local pool, unless it has a disk of its own.
+pub(crate) const POOL: &str = "pools/local";
+/// What is so while a server runs.
+pub(crate) const RUN: &str = "run";
+/// The address of the S3 door while it is open.
+pub(crate) const HTTP_ADDR: &str = "run/http.addr";
+/// The address of the admin door while it is open.
+pub(crate) const ADMIN_ADDR: &str = "run/admin.addr";
+
+/// Files that only their owner may read or write.
+pub(crate) const SECRETS: [&str; 3] = [CREDENTIALS, ADMIN_TOKEN, MASTER_KEY];
+/// The small files that a recovered appliance needs again.
+pub(crate) const ATTACHED: [&str; 5] = [MARKER, CREDENTIALS, ADMIN_TOKEN, MASTER_KEY, RECIPIENT];
