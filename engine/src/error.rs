@@ -7,16 +7,16 @@ use std::path::PathBuf;
 /// The engine's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What the caller should do about an error.
+/// What the caller should do about an error: of this crate, and of those above that keep things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// The thing named does not exist: report it.
     NotFound,
-    /// Another writer came first: read again and retry.
+    /// Another writer came first, or what is there forbids it: read again, decide again.
     Conflict,
     /// The request breaks a declared limit or format: fix it; a retry does not help.
     Invalid,
-    /// Not now (full disk, shutting down, device error): retry later or mend what the text names.
+    /// Not now (full disk, shutting down, device error, too many writers): retry later or mend what the text names.
     Unavailable,
     /// Bytes at rest are not what was written: never serve them; repair or restore.
     Corrupt,

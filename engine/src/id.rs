@@ -3,14 +3,55 @@
 
 use crate::entropy::Entropy;
 use crate::{Error, Result};
-use std::fmt;
 use std::str::FromStr;
+
+/// Declares an id: bytes behind a private field, shown as hexadecimal digits. `$inner` is who may take it apart.
+#[macro_export]
+macro_rules! id_type {
+    ($(#[$doc:meta])* $vis:vis struct $name:ident($inner:vis [u8; $len:literal]), $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $vis struct $name([u8; $len]);
+
+        impl $name {
+            /// From the binary form.
+            $inner const fn from_bytes(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+
+            /// The binary form, as stored in rows and records.
+            $inner const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl ::std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                write!(f, concat!($what, " {}"), self)
+            }
+        }
+    };
+}
+
+/// Random bytes, for a new id.
+pub fn random_bytes<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
+    let mut bytes = [0; N];
+    entropy.fill(&mut bytes);
+    bytes
+}
 
 macro_rules! random_id {
     ($(#[$doc:meta])* $name:ident, $len:literal, $what:literal) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name([u8; $len]);
+        id_type! {
+            $(#[$doc])*
+            pub struct $name(pub [u8; $len]), $what
+        }
 
         impl $name {
             /// Length of the binary form in bytes.
@@ -18,31 +59,7 @@ macro_rules! random_id {
 
             /// A new random id.
             pub fn random(entropy: &dyn Entropy) -> Self {
-                let mut bytes = [0; $len];
-                entropy.fill(&mut bytes);
-                Self(bytes)
-            }
-
-            /// From the binary form.
-            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
-                Self(bytes)
-            }
-
-            /// The binary form, as stored in rows and records.
-            pub const fn as_bytes(&self) -> &[u8; $len] {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($what, " {}"), self)
+                Self(random_bytes(entropy))
             }
         }
 

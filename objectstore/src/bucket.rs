@@ -13,7 +13,7 @@
 //! forward (Creating) or decides by the `CONFIG` row (Deleting).
 
 use crate::record::{BucketRow, BucketState, ConfigRow};
-use crate::store::{ATTEMPTS_MAX, Bucket, contended, lost_race};
+use crate::store::{ATTEMPTS_MAX, Bucket, contended, won};
 use crate::{
     BucketInfo, BucketName, BucketPage, BucketUsage, Error, ListBuckets, ObjectStore, Result, Versioning,
     tables,
@@ -88,10 +88,9 @@ impl ObjectStore {
                 Write::Put(tables::bucket(tables::BUCKET_INTENTS, name), Bytes::from_static(&[1])),
             ];
             let checks = vec![Check::Absent(key)];
-            match self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await {
-                Err(error) if lost_race(&error) => continue,
-                other => other?,
-            };
+            if !won(self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await)? {
+                continue;
+            }
             self.roll_forward(name, row).await?;
             return Ok(BucketInfo { name: name.clone(), created: row.created, owner: self.account });
         }
@@ -103,13 +102,8 @@ impl ObjectStore {
         let snapshot = self.catalog.snapshot(row.partition).await?;
         let config = tables::only(tables::CONFIG);
         let writes = vec![Write::Put(config.clone(), ConfigRow { versioning: Versioning::Off }.to_bytes())];
-        match self.commit(row.partition, snapshot.read_version(), vec![Check::Absent(config)], writes).await {
-            // It is there: whoever tried before us came that far.
-            Err(error) if lost_race(&error) => {}
-            other => {
-                other?;
-            }
-        }
+        // A race that is lost was won by whoever tried before us: it is there.
+        won(self.commit(row.partition, snapshot.read_version(), vec![Check::Absent(config)], writes).await)?;
         self.set_state(name, row.partition, Some(BucketState::Active)).await
     }
 
@@ -141,12 +135,8 @@ impl ObjectStore {
                 _ => Write::Delete(intent.clone()),
             });
             let checks = vec![Check::Unchanged(key.clone())];
-            match self.commit_freeing(PartitionId::ROOT, root.read_version(), checks, writes).await {
-                Err(error) if lost_race(&error) => {}
-                other => {
-                    other?;
-                    return Ok(());
-                }
+            if won(self.commit_freeing(PartitionId::ROOT, root.read_version(), checks, writes).await)? {
+                return Ok(());
             }
         }
         Err(contended())
@@ -278,12 +268,9 @@ impl ObjectStore {
             let checks =
                 vec![Check::Unchanged(config.clone()), Check::Unchanged(tables::only(tables::EPOCH))];
             let writes = vec![Write::Delete(config.clone())];
-            match self.commit_freeing(bucket.partition, view.snapshot.read_version(), checks, writes).await {
-                Err(error) if lost_race(&error) => {}
-                other => {
-                    other?;
-                    return Ok(());
-                }
+            let read_version = view.snapshot.read_version();
+            if won(self.commit_freeing(bucket.partition, read_version, checks, writes).await)? {
+                return Ok(());
             }
         }
         Err(contended())
@@ -308,12 +295,8 @@ impl ObjectStore {
             let writes = vec![Write::Put(config.clone(), ConfigRow { versioning }.to_bytes())];
             let checks = vec![Check::Unchanged(config.clone())];
             let read_version = view.snapshot.read_version();
-            match self.commit(view.bucket.partition, read_version, checks, writes).await {
-                Err(error) if lost_race(&error) => {}
-                other => {
-                    other?;
-                    return Ok(());
-                }
+            if won(self.commit(view.bucket.partition, read_version, checks, writes).await)? {
+                return Ok(());
             }
         }
         Err(contended())

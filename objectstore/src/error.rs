@@ -1,26 +1,12 @@
 //! The object store's one error type. Each variant is one S3 error code at the HTTP edge.
 
 use crate::{ChecksumAlgorithm, ETag, PartNumber, VersionName};
+pub use engine::ErrorKind;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 
 /// The object store's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// What the caller should do about an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorKind {
-    /// The thing named does not exist: report it.
-    NotFound,
-    /// The state of the bucket or key forbids it: read again, decide again.
-    Conflict,
-    /// The request is wrong: fix it; a retry does not help.
-    Invalid,
-    /// Not now (full disk, shutting down, device error, too much contention): retry later.
-    Unavailable,
-    /// Bytes at rest are not what was written: never serve them; repair or restore.
-    Corrupt,
-}
 
 /// What can go wrong with buckets and objects.
 #[derive(Debug, thiserror::Error)]

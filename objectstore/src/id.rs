@@ -2,6 +2,7 @@
 
 use crate::Error;
 use engine::entropy::Entropy;
+use engine::id::random_bytes;
 use std::fmt;
 use std::str::FromStr;
 
@@ -96,39 +97,9 @@ impl From<VersionName> for VersionSelector {
     }
 }
 
-macro_rules! random_id {
-    ($(#[$doc:meta])* $vis:vis $name:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        $vis struct $name([u8; 16]);
-
-        impl $name {
-            pub(crate) const fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(bytes)
-            }
-
-            pub(crate) const fn as_bytes(&self) -> &[u8; 16] {
-                &self.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), " {}"), self)
-            }
-        }
-    };
-}
-
-random_id! {
+engine::id_type! {
     /// A multipart upload: 32 hexadecimal digits.
-    pub UploadId
+    pub struct UploadId(pub(crate) [u8; 16]), "upload"
 }
 
 impl UploadId {
@@ -142,29 +113,25 @@ impl UploadId {
     }
 }
 
-random_id! {
+engine::id_type! {
     /// Who refers to a blob, a manifest or an inline body: one version, or one part. Never reused.
-    pub(crate) OwnerId
-}
-
-random_id! {
-    /// A paged list of extents.
-    pub(crate) ManifestId
+    pub(crate) struct OwnerId(pub(crate) [u8; 16]), "owner"
 }
 
 impl OwnerId {
     pub(crate) fn random(entropy: &dyn Entropy) -> Self {
-        let mut bytes = [0; 16];
-        entropy.fill(&mut bytes);
-        Self(bytes)
+        Self(random_bytes(entropy))
     }
+}
+
+engine::id_type! {
+    /// A paged list of extents.
+    pub(crate) struct ManifestId(pub(crate) [u8; 16]), "manifest"
 }
 
 impl ManifestId {
     pub(crate) fn random(entropy: &dyn Entropy) -> Self {
-        let mut bytes = [0; 16];
-        entropy.fill(&mut bytes);
-        Self(bytes)
+        Self(random_bytes(entropy))
     }
 }
 

@@ -65,5 +65,5 @@ pub use meta::{
 };
 pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
-pub use store::{ObjectStore, Parts};
+pub use store::{Components, ObjectStore};
 pub use upload::{BODY_BYTES_MAX, Upload};

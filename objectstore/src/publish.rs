@@ -3,7 +3,7 @@
 
 use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack, read_null};
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, lost_race};
+use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
 use crate::{
     DeleteConditions, Error, ObjectKey, ObjectStore, Result, VersionId, VersionName, WriteConditions, tables,
 };
@@ -149,16 +149,11 @@ impl ObjectStore {
         } else {
             self.commit(partition, read_version, change.checks, change.writes).await
         };
-        match outcome {
-            Err(error) if lost_race(&error) => Ok(false),
-            outcome => {
-                outcome?;
-                if change.dirty {
-                    self.mark_dirty(partition);
-                }
-                Ok(true)
-            }
+        let won = won(outcome)?;
+        if won && change.dirty {
+            self.mark_dirty(partition);
         }
+        Ok(won)
     }
 
     fn seal_row(&self, draft: &Draft<'_>, stack: &Stack, now: Timestamp) -> Result<ObjectRow> {

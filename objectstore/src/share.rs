@@ -16,7 +16,7 @@ use crate::id::OwnerId;
 use crate::publish::Expected;
 use crate::record::{Content, Extent, ForeignRow, IntentRow};
 use crate::stack::blob_owner;
-use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended, lost_race};
+use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended, won};
 use crate::{ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::blob::{reference, share};
@@ -115,15 +115,13 @@ impl ObjectStore {
                 return Ok(false);
             }
             let checks = vec![Check::Unchanged(held.clone())];
-            match self.commit(home, snapshot.read_version(), checks, writes.clone()).await {
-                Err(error) if lost_race(&error) => {}
-                outcome => {
-                    // From here on the intent is there, or may be: the worker looks after it if we do not.
-                    self.mark_dirty(home);
-                    outcome?;
-                    return Ok(true);
-                }
+            let announced = won(self.commit(home, snapshot.read_version(), checks, writes.clone()).await);
+            if matches!(announced, Ok(false)) {
+                continue;
             }
+            // From here on the intent is there, or may be: the worker looks after it if we do not.
+            self.mark_dirty(home);
+            return announced;
         }
         Err(contended())
     }

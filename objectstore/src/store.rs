@@ -5,7 +5,7 @@
 use crate::id::OwnerId;
 use crate::keyring::Keyring;
 use crate::record::ConfigRow;
-use crate::{BucketName, Error, ObjectKey, Result, tables};
+use crate::{BucketName, Error, ErrorKind, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
@@ -29,7 +29,7 @@ const STRIPES: usize = 1024;
 const CACHED_BUCKETS_MAX: usize = 65_536;
 
 /// What an object store is made of.
-pub struct Parts {
+pub struct Components {
     /// Rows.
     pub catalog: Arc<dyn Catalog>,
     /// Bytes.
@@ -104,8 +104,8 @@ impl Drop for Active {
 
 impl ObjectStore {
     /// Opens the store. What a crash left half done is finished by the [`workers`](Self::workers).
-    pub async fn open(parts: Parts) -> Result<Arc<Self>> {
-        let Parts { catalog, blobs, keys, clock, entropy, region, account } = parts;
+    pub async fn open(components: Components) -> Result<Arc<Self>> {
+        let Components { catalog, blobs, keys, clock, entropy, region, account } = components;
         let store = Self {
             catalog,
             blobs,
@@ -248,7 +248,11 @@ pub(crate) const fn contended() -> Error {
     Error::Contended { attempts: ATTEMPTS_MAX }
 }
 
-/// Whether to read again and decide again.
-pub(crate) fn lost_race(error: &engine::Error) -> bool {
-    error.kind() == engine::ErrorKind::Conflict
+/// Whether a commit came through; `false`: somebody was faster, read again and decide again.
+pub(crate) fn won(outcome: engine::Result<Version>) -> Result<bool> {
+    match outcome {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -27,7 +27,7 @@
 use crate::id::{ManifestId, OwnerId};
 use crate::{BucketName, ObjectKey, UploadId, VersionId};
 use bytes::Bytes;
-use engine::catalog::table::{KeyReader, KeyWriter};
+use engine::catalog::key::{KeyReader, KeyWriter};
 use engine::catalog::{Family, Key, Table};
 use engine::id::PartitionId;
 

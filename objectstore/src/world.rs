@@ -1,10 +1,10 @@
 //! A whole object store for tests: rows in memory, segments in a temporary directory, a clock moved by hand.
 
 use crate::{
-    BucketName, CompleteRequest, CompletedPart, CopyRequest, CopySource, CreateUpload, DeleteOutcome,
-    DeleteRequest, Expect, GetOutcome, GetRequest, ListRequest, MetadataDirective, ObjectKey, ObjectStore,
-    PartNumber, PartRequest, Parts, PutRequest, ReadConditions, Result, UploadId, Uploaded, VersionSelector,
-    Versioning, WriteConditions,
+    BucketName, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource, CreateUpload,
+    DeleteOutcome, DeleteRequest, Expect, GetOutcome, GetRequest, ListRequest, MetadataDirective, ObjectKey,
+    ObjectStore, PartNumber, PartRequest, PutRequest, ReadConditions, Result, UploadId, Uploaded,
+    VersionSelector, Versioning, WriteConditions,
 };
 use bytes::Bytes;
 use engine::blob::{BlobStore, OpenOptions};
@@ -70,7 +70,7 @@ impl World {
         let keys = KeyTable::open(catalog.clone(), Arc::new(custodian), entropy.clone(), clock.clone())
             .await
             .unwrap();
-        let parts = Parts {
+        let parts = Components {
             catalog: catalog.clone(),
             blobs: blobs.clone(),
             keys: keys.clone(),
@@ -90,7 +90,7 @@ impl World {
 
     /// Another owner of the same rows and bytes, with a memory of its own, that reads and commits through `rows`.
     pub(crate) async fn beside(&self, rows: Arc<dyn Catalog>) -> Self {
-        let store = ObjectStore::open(Parts { catalog: rows, ..self.parts() }).await.unwrap();
+        let store = ObjectStore::open(Components { catalog: rows, ..self.parts() }).await.unwrap();
         Self {
             store,
             catalog: self.catalog.clone(),
@@ -103,8 +103,8 @@ impl World {
     }
 
     /// What the store is made of.
-    pub(crate) fn parts(&self) -> Parts {
-        Parts {
+    pub(crate) fn parts(&self) -> Components {
+        Components {
             catalog: self.catalog.clone(),
             blobs: self.blobs.clone(),
             keys: self.keys.clone(),

@@ -11,8 +11,8 @@ use engine::fault::Faults;
 use engine::unit::ByteCount;
 use futures_util::{StreamExt, stream};
 use objectstore::{
-    BucketName, CompleteRequest, CompletedPart, CopyRequest, CopySource, CreateUpload, Expect, GetRequest,
-    ListRequest, Metadata, MetadataDirective, ObjectKey, ObjectStore, PartNumber, PartRequest, Parts,
+    BucketName, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource, CreateUpload, Expect,
+    GetRequest, ListRequest, Metadata, MetadataDirective, ObjectKey, ObjectStore, PartNumber, PartRequest,
     PutRequest, ReadConditions, StorageClass, VersionSelector, WriteConditions,
 };
 use security::AccountId;
@@ -53,7 +53,7 @@ impl Appliance {
         let keys = KeyTable::open(catalog.clone(), custodian, entropy.clone(), clock.clone()).await.unwrap();
         let account: AccountId = "123456789012".parse().unwrap();
         let region = "us-east-1".into();
-        let parts = Parts { catalog: catalog.clone(), blobs, keys, clock, entropy, region, account };
+        let parts = Components { catalog: catalog.clone(), blobs, keys, clock, entropy, region, account };
         Self { store: ObjectStore::open(parts).await.unwrap(), catalog }
     }
 

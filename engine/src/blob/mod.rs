@@ -220,8 +220,8 @@ impl BlobStore {
         }
     }
 
-    /// Says whether there is room for new bodies: what is stored beside the pool (inline bodies) asks first, so that
-    /// deletes find room in the catalog. [`Error::Full`] when less than the reserve is left.
+    /// Says whether the pool takes new bodies: [`Error::Full`] when its file system has less left than they leave to the
+    /// catalog.
     pub fn check_room(&self) -> Result<()> {
         let available = self.pool.allocator.available()?;
         if available < self.keep_free.get() {

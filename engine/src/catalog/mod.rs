@@ -20,12 +20,12 @@
 mod admit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod key;
 mod log;
 mod memory;
 pub mod record;
 mod retry;
 mod rocks;
-pub mod table;
 mod window;
 
 pub use memory::MemoryCatalog;

@@ -1,6 +1,6 @@
 //! `ListObjects`, both versions.
 
-use super::{Scanner, common_prefix};
+use super::{Next, Order, RollUp, common_prefix};
 use crate::record::ObjectRow;
 use crate::{Error, ListAfter, ListPage, ListRequest, ObjectKey, ObjectStore, PAGE_MAX, Result, tables};
 use base64::Engine as _;
@@ -79,34 +79,40 @@ impl ObjectStore {
         let prefix = Bytes::copy_from_slice(request.prefix.as_bytes());
         let end = prefix_end(&prefix);
         let start = after.as_ref().map_or(prefix.clone(), |place| place.start().max(prefix));
-        let wanted = if request.delimiter.is_empty() { max + 1 } else { 32.min(max + 1) };
-        let mut scanner = Scanner::new(&*view.snapshot, tables::CURRENT, (start, end), wanted);
+        let folds = (request.prefix.as_str(), request.delimiter.as_str());
+        let mut rows = RollUp::new(&*view.snapshot, &ORDER, (start, end), folds, max);
         let mut last = None;
-        while let Some((raw_key, raw)) = scanner.next().await? {
-            let key = tables::text(raw_key.to_vec())?;
-            if page.entries.len() + page.common_prefixes.len() == max {
-                page.next = last.as_ref().map(Place::token);
-                page.next_marker = last.map(|place| place.text().to_owned());
-                return Ok(page);
+        loop {
+            match rows.next().await? {
+                Next::End => return Ok(page),
+                Next::Full => {
+                    page.next = last.as_ref().map(Place::token);
+                    page.next_marker = last.map(|place| place.text().to_owned());
+                    return Ok(page);
+                }
+                Next::Prefix(rolled) => {
+                    page.common_prefixes.push(rolled.clone());
+                    last = Some(Place::AfterPrefix(rolled));
+                }
+                Next::Row(key, _, row) => {
+                    let row = ObjectRow::from_bytes(&row)?;
+                    let stored = row.stored.as_ref().ok_or_else(|| engine::Error::Corrupt {
+                        what: "current row".into(),
+                        detail: "a delete marker".into(),
+                    })?;
+                    page.entries.push(stored.entry(ObjectKey::parse(&key)?, row.modified));
+                    last = Some(Place::AfterKey(key));
+                }
             }
-            if let Some(rolled) = common_prefix(&request.prefix, &request.delimiter, &key) {
-                let place = Place::AfterPrefix(rolled.to_owned());
-                scanner.seek(place.start());
-                page.common_prefixes.push(rolled.to_owned());
-                last = Some(place);
-                continue;
-            }
-            let row = ObjectRow::from_bytes(&raw)?;
-            let stored = row.stored.as_ref().ok_or_else(|| engine::Error::Corrupt {
-                what: "current row".into(),
-                detail: "a delete marker".into(),
-            })?;
-            page.entries.push(stored.entry(ObjectKey::parse(&key)?, row.modified));
-            last = Some(Place::AfterKey(key));
         }
-        Ok(page)
     }
 }
+
+const ORDER: Order = Order {
+    table: tables::CURRENT,
+    object_key: |row_key| tables::text(row_key.to_vec()),
+    behind: |prefix| prefix_end(prefix.as_bytes()),
+};
 
 #[cfg(test)]
 mod tests {

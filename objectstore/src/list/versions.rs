@@ -1,6 +1,6 @@
 //! `ListObjectVersions`.
 
-use super::{Scanner, bound, bound_end, common_prefix};
+use super::{Next, Order, RollUp, bound, bound_end, common_prefix};
 use crate::record::ObjectRow;
 use crate::store::View;
 use crate::{
@@ -8,8 +8,8 @@ use crate::{
     tables,
 };
 use bytes::Bytes;
+use engine::catalog::key::KeyWriter;
 use engine::catalog::record::Record;
-use engine::catalog::table::KeyWriter;
 use engine::catalog::{Scan, key_after, prefix_end};
 
 impl ObjectStore {
@@ -27,24 +27,25 @@ impl ObjectStore {
         if max == 0 {
             return Ok(page);
         }
-        let prefix = request.prefix.as_bytes();
-        let start = start(&view, &request).await?.max(bound(prefix));
-        let wanted = if request.delimiter.is_empty() { max + 1 } else { 32.min(max + 1) };
+        let start = start(&view, &request).await?.max(bound(request.prefix.as_bytes()));
         // The key whose newest version has been seen, on this page or before it.
         let mut seen = seen_before(&view, &request, &start).await?;
-        let mut scanner = Scanner::new(&*view.snapshot, tables::VERSIONS, (start, bound_end(prefix)), wanted);
-        while let Some((raw_key, raw)) = scanner.next().await? {
-            let (key, _) = tables::read_version(&raw_key)?;
-            if page.entries.len() + page.common_prefixes.len() == max {
-                mark(&mut page);
-                return Ok(page);
-            }
-            if let Some(rolled) = common_prefix(&request.prefix, &request.delimiter, &key) {
-                scanner.seek(bound_end(rolled.as_bytes()));
-                page.common_prefixes.push(rolled.to_owned());
-                continue;
-            }
-            let row = ObjectRow::from_bytes(&raw)?;
+        let range = (start, bound_end(&request.prefix));
+        let folds = (request.prefix.as_str(), request.delimiter.as_str());
+        let mut rows = RollUp::new(&*view.snapshot, &ORDER, range, folds, max);
+        loop {
+            let (key, row) = match rows.next().await? {
+                Next::End => return Ok(page),
+                Next::Full => {
+                    mark(&mut page);
+                    return Ok(page);
+                }
+                Next::Prefix(rolled) => {
+                    page.common_prefixes.push(rolled);
+                    continue;
+                }
+                Next::Row(key, _, row) => (key, ObjectRow::from_bytes(&row)?),
+            };
             let latest = seen.as_deref() != Some(key.as_str());
             let object_key = ObjectKey::parse(&key)?;
             page.entries.push(VersionEntry {
@@ -56,9 +57,14 @@ impl ObjectStore {
             });
             seen = Some(key);
         }
-        Ok(page)
     }
 }
+
+const ORDER: Order = Order {
+    table: tables::VERSIONS,
+    object_key: |row_key| tables::read_version(row_key).map(|(key, _)| key),
+    behind: bound_end,
+};
 
 /// Names the last thing on a full page.
 fn mark(page: &mut VersionPage) {
@@ -78,7 +84,7 @@ async fn start(view: &View, request: &VersionsRequest) -> Result<Bytes> {
         return Ok(Bytes::new());
     };
     if common_prefix(&request.prefix, &request.delimiter, marker) == Some(marker) {
-        return Ok(bound_end(marker.as_bytes()));
+        return Ok(bound_end(marker));
     }
     let after_key = KeyWriter::new().bytes(marker.as_bytes()).finish();
     let Ok(key) = ObjectKey::parse(marker) else { return Ok(prefix_end(&after_key)) };

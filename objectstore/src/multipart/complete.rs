@@ -8,7 +8,7 @@ use crate::record::{
     CompletedRow, Content, ENTRIES_PER_PAGE, Extent, ManifestEntry, ManifestGarbage, ManifestPage, PartRow,
     Stored, UploadGarbage, UploadRow, UsedParts,
 };
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, lost_race};
+use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
 use crate::{
     CompleteRequest, CompletedPart, ETag, Error, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, Result,
     UploadId, Uploaded, VersionName, tables,
@@ -181,20 +181,21 @@ impl ObjectStore {
     async fn write_pages(&self, bucket: Bucket, draft_row: Key, pages: Vec<Write>) -> Result<()> {
         self.mark_dirty(bucket.partition);
         for batch in pages.chunks(PAGES_PER_COMMIT) {
-            for attempt in 1.. {
+            let mut written = false;
+            for _ in 0..ATTEMPTS_MAX {
                 let view = self.view_at(bucket, Vec::new()).await?.ok_or(Error::NoSuchBucket)?;
                 let (exists, epoch) = guards();
                 let mut writes =
                     vec![epoch, Write::Put(draft_row.clone(), ManifestGarbage::Draft.to_bytes())];
                 writes.extend_from_slice(batch);
                 let read_version = view.snapshot.read_version();
-                match self.commit(bucket.partition, read_version, vec![exists], writes).await {
-                    Err(error) if lost_race(&error) && attempt < ATTEMPTS_MAX => {}
-                    outcome => {
-                        outcome?;
-                        break;
-                    }
+                written = won(self.commit(bucket.partition, read_version, vec![exists], writes).await)?;
+                if written {
+                    break;
                 }
+            }
+            if !written {
+                return Err(contended());
             }
         }
         Ok(())

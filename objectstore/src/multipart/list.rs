@@ -1,14 +1,14 @@
 //! `ListParts` and `ListMultipartUploads`.
 
-use crate::list::{Scanner, bound, bound_end, common_prefix};
+use crate::list::{Next, Order, RollUp, bound, bound_end, common_prefix};
 use crate::record::{PartRow, UploadRow};
 use crate::{
     ObjectKey, ObjectStore, PAGE_MAX, PartEntry, PartNumber, PartPage, PartsRequest, Result, UploadEntry,
     UploadPage, UploadsRequest, tables,
 };
 use bytes::Bytes;
+use engine::catalog::key::KeyWriter;
 use engine::catalog::record::Record;
-use engine::catalog::table::KeyWriter;
 use engine::catalog::{Scan, key_after, prefix_end};
 use engine::unit::ByteCount;
 
@@ -59,23 +59,25 @@ impl ObjectStore {
         if max == 0 {
             return Ok(page);
         }
-        let prefix = request.prefix.as_bytes();
-        let range = (start(&request).max(bound(prefix)), bound_end(prefix));
-        let mut scanner = Scanner::new(&*view.snapshot, tables::UPLOADS, range, max + 1);
+        let range = (start(&request).max(bound(request.prefix.as_bytes())), bound_end(&request.prefix));
+        let folds = (request.prefix.as_str(), request.delimiter.as_str());
+        let mut rows = RollUp::new(&*view.snapshot, &ORDER, range, folds, max);
         let mut last = None;
-        while let Some((raw_key, raw)) = scanner.next().await? {
-            let (key, upload) = tables::read_upload(&raw_key)?;
-            if page.uploads.len() + page.common_prefixes.len() == max {
-                (page.next_key, page.next_upload) = last.unwrap_or_default();
-                return Ok(page);
-            }
-            if let Some(rolled) = common_prefix(&request.prefix, &request.delimiter, &key) {
-                scanner.seek(bound_end(rolled.as_bytes()));
-                page.common_prefixes.push(rolled.to_owned());
-                last = Some((Some(rolled.to_owned()), None));
-                continue;
-            }
-            let row = UploadRow::from_bytes(&raw)?;
+        loop {
+            let (key, row_key, row) = match rows.next().await? {
+                Next::End => return Ok(page),
+                Next::Full => {
+                    (page.next_key, page.next_upload) = last.unwrap_or_default();
+                    return Ok(page);
+                }
+                Next::Prefix(rolled) => {
+                    page.common_prefixes.push(rolled.clone());
+                    last = Some((Some(rolled), None));
+                    continue;
+                }
+                Next::Row(key, row_key, row) => (key, row_key, UploadRow::from_bytes(&row)?),
+            };
+            let (_, upload) = tables::read_upload(&row_key)?;
             page.uploads.push(UploadEntry {
                 key: ObjectKey::parse(&key)?,
                 upload,
@@ -85,16 +87,21 @@ impl ObjectStore {
             });
             last = Some((Some(key), Some(upload)));
         }
-        Ok(page)
     }
 }
+
+const ORDER: Order = Order {
+    table: tables::UPLOADS,
+    object_key: |row_key| tables::read_upload(row_key).map(|(key, _)| key),
+    behind: bound_end,
+};
 
 fn start(request: &UploadsRequest) -> Bytes {
     let Some(marker) = request.key_marker.as_deref().filter(|marker| !marker.is_empty()) else {
         return Bytes::new();
     };
     if common_prefix(&request.prefix, &request.delimiter, marker) == Some(marker) {
-        return bound_end(marker.as_bytes());
+        return bound_end(marker);
     }
     let of_key = KeyWriter::new().bytes(marker.as_bytes());
     match request.upload_marker {

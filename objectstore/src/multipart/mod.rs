@@ -24,7 +24,7 @@ pub use complete::PART_BYTES_MIN;
 pub(crate) use part::PartTarget;
 
 use crate::record::UploadRow;
-use crate::store::{ATTEMPTS_MAX, View, contended, guards, lost_race};
+use crate::store::{ATTEMPTS_MAX, View, contended, guards, won};
 use crate::{
     BucketName, ChecksumAlgorithm, CreateUpload, Error, ObjectKey, ObjectStore, Result, UploadId, UploadInfo,
     tables,
@@ -58,12 +58,8 @@ impl ObjectStore {
             let (exists, epoch) = guards();
             let writes = vec![Write::Put(tables::upload(&request.key, upload), row.to_bytes()), epoch];
             let read_version = view.snapshot.read_version();
-            match self.commit(view.bucket.partition, read_version, vec![exists], writes).await {
-                Err(error) if lost_race(&error) => {}
-                outcome => {
-                    outcome?;
-                    return Ok(row.info(upload));
-                }
+            if won(self.commit(view.bucket.partition, read_version, vec![exists], writes).await)? {
+                return Ok(row.info(upload));
             }
         }
         Err(contended())
@@ -77,13 +73,9 @@ impl ObjectStore {
             let checks = vec![Check::Unchanged(row.clone())];
             let writes = drop_upload(row, upload, &crate::record::UploadGarbage::default());
             let read_version = view.snapshot.read_version();
-            match self.commit_freeing(view.bucket.partition, read_version, checks, writes).await {
-                Err(error) if lost_race(&error) => {}
-                outcome => {
-                    outcome?;
-                    self.mark_dirty(view.bucket.partition);
-                    return Ok(());
-                }
+            if won(self.commit_freeing(view.bucket.partition, read_version, checks, writes).await)? {
+                self.mark_dirty(view.bucket.partition);
+                return Ok(());
             }
         }
         Err(contended())

@@ -5,7 +5,7 @@ use crate::checksum::Sums;
 use crate::publish::{Expected, expected};
 use crate::record::PartRow;
 use crate::stack::release_content;
-use crate::store::{ATTEMPTS_MAX, contended, guards, lost_race};
+use crate::store::{ATTEMPTS_MAX, contended, guards, won};
 use crate::upload::Landed;
 use crate::{
     BucketName, ETag, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, PartRequest, Result, Upload,
@@ -102,10 +102,9 @@ impl ObjectStore {
                 writes.extend(released);
                 dirty = work;
             }
-            match self.commit(partition, view.snapshot.read_version(), checks, writes).await {
-                Err(error) if lost_race(&error) => continue,
-                outcome => outcome?,
-            };
+            if !won(self.commit(partition, view.snapshot.read_version(), checks, writes).await)? {
+                continue;
+            }
             if dirty {
                 self.mark_dirty(partition);
             }

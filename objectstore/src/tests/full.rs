@@ -1,7 +1,7 @@
 //! A full disk: what leads to free space goes on, everything else is refused.
 
 use crate::world::{World, bytes, key};
-use crate::{Error, ObjectStore, Parts, VersionName, VersionSelector, Versioning, tables};
+use crate::{Components, Error, ObjectStore, VersionName, VersionSelector, Versioning, tables};
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit, Limits, MemoryCatalog, Snapshot, Space, Version};
 use engine::id::PartitionId;
@@ -40,7 +40,7 @@ fn is_full(error: &Error) -> bool {
 async fn deletes_and_aborts_go_on_when_the_disk_is_full() {
     let mut world = World::new(21).await;
     let catalog = Arc::new(Filled { rows: world.catalog.clone(), full: AtomicBool::new(false) });
-    world.store = ObjectStore::open(Parts { catalog: catalog.clone(), ..world.parts() }).await.unwrap();
+    world.store = ObjectStore::open(Components { catalog: catalog.clone(), ..world.parts() }).await.unwrap();
     let name = world.create("kept", Versioning::Enabled).await;
     let empty = world.create("empty", Versioning::Off).await;
     let large = bytes(1, 200_000);

@@ -4,7 +4,7 @@ use super::{BATCH, REST, SWEEP, older, reported};
 use crate::id::{ManifestId, OwnerId};
 use crate::record::{CompletedRow, ForeignRow, ManifestGarbage, ManifestPage, PartRow, UploadGarbage};
 use crate::stack::release_content;
-use crate::store::lost_race;
+use crate::store::won;
 use crate::{ObjectStore, Result, UploadId, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
@@ -73,13 +73,8 @@ impl Cleanup {
         writes: Vec<Write>,
     ) -> Result<u64> {
         let done = writes.len() as u64;
-        match self.store.commit_freeing(partition, read_version, checks, writes).await {
-            Err(error) if lost_race(&error) => Ok(1),
-            outcome => {
-                outcome?;
-                Ok(done)
-            }
-        }
+        let won = won(self.store.commit_freeing(partition, read_version, checks, writes).await)?;
+        Ok(if won { done } else { 1 })
     }
 
     async fn uploads(&self, partition: PartitionId) -> Result<u64> {

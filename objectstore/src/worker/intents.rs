@@ -5,7 +5,7 @@ use super::{BATCH, REST, older, reported};
 use crate::id::OwnerId;
 use crate::record::IntentRow;
 use crate::stack::release_content;
-use crate::store::lost_race;
+use crate::store::won;
 use crate::{ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
@@ -62,15 +62,13 @@ impl Intents {
             let now = self.store.clock.now().as_millis().to_be_bytes();
             let fence = Write::Put(tables::of_owner(tables::FENCES, owner), Bytes::copy_from_slice(&now));
             let checks = vec![Check::Unchanged(foreign)];
-            match self
-                .store
-                .commit_freeing(intent.destination, there.read_version(), checks, vec![fence])
-                .await
-            {
+            let read_version = there.read_version();
+            let fenced =
+                self.store.commit_freeing(intent.destination, read_version, checks, vec![fence]).await;
+            if !won(fenced)? {
                 // The commit that we were about to fence off: it is there now.
-                Err(error) if lost_race(&error) => return Ok(()),
-                outcome => outcome?,
-            };
+                return Ok(());
+            }
             self.store.dirty_intents.lock().insert(intent.destination);
             writes.extend(release_content(home, owner, &intent.content)?.0);
         }

@@ -15,8 +15,8 @@ mod intents;
 
 use crate::record::BucketRow;
 use crate::{ObjectStore, Result, tables};
+use engine::catalog::key::KeyReader;
 use engine::catalog::record::Record;
-use engine::catalog::table::KeyReader;
 use engine::catalog::{Scan, Snapshot, Table};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use engine::catalog::{Family, Key, Table};
 use engine::clock::Timestamp;
 use engine::entropy::Entropy;
+use engine::id::random_bytes;
 use std::fmt;
 
 pub(super) const KEYS: Table = Table { family: Family::Record, tag: 0xA0 };
@@ -30,41 +31,20 @@ const FIXED_LEN: usize = 28;
 /// What of a row a custodian authenticates with the key.
 const BOUND_LEN: usize = 18;
 
-/// A key of the table. Random, never reused.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct KeyId([u8; 8]);
+engine::id_type! {
+    /// A key of the table. Random, never reused.
+    pub struct KeyId(pub(super) [u8; 8]), "key"
+}
 
 impl KeyId {
     pub(super) const LEN: usize = 8;
 
     pub(super) fn random(entropy: &dyn Entropy) -> Self {
-        let mut bytes = [0; Self::LEN];
-        entropy.fill(&mut bytes);
-        Self(bytes)
-    }
-
-    pub(super) const fn from_bytes(bytes: [u8; 8]) -> Self {
-        Self(bytes)
-    }
-
-    pub(super) const fn as_bytes(&self) -> &[u8; 8] {
-        &self.0
+        Self(random_bytes(entropy))
     }
 
     pub(super) fn row(self) -> Key {
         KEYS.key(Bytes::copy_from_slice(&self.0))
-    }
-}
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "key {self}")
     }
 }
 

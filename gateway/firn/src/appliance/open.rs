@@ -19,7 +19,7 @@ use engine::entropy::Entropy;
 use engine::fault::Faults;
 use engine::unit::ByteCount;
 use engine::worker::Registry;
-use objectstore::{ObjectStore, Parts};
+use objectstore::{Components, ObjectStore};
 use security::keys::KeyTable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Appliance {
         );
         options.segment_bytes = segment;
         let blobs = BlobStore::open(options).await.context("open the local pool")?;
-        let store = ObjectStore::open(Parts {
+        let store = ObjectStore::open(Components {
             catalog: catalog.clone(),
             blobs: blobs.clone(),
             keys: keys.clone(),

@@ -137,7 +137,7 @@ impl World {
             .await
             .unwrap();
         let account: AccountId = "111122223333".parse().unwrap();
-        let store = ObjectStore::open(objectstore::Parts {
+        let store = ObjectStore::open(objectstore::Components {
             catalog,
             blobs,
             keys,

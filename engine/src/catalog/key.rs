@@ -1,4 +1,4 @@
-//! Typed tables: order-preserving keys over the catalog's bytes.
+//! Order-preserving keys: a table's key as components over the catalog's bytes.
 //!
 //! | component | encoding | order |
 //! |---|---|---|
@@ -10,11 +10,8 @@
 //!
 //! Keys of the same components compare as their tuples do (test `keys_sort_as_their_tuples_do`).
 
-use super::record::Record;
-use super::{Check, Key, Scan, Snapshot, Table, Write};
 use crate::{Error, Result};
 use bytes::Bytes;
-use std::marker::PhantomData;
 
 /// Builds a key, component by component.
 #[derive(Clone, Debug, Default)]
@@ -161,82 +158,6 @@ impl<'a> KeyReader<'a> {
     /// Nothing may be left.
     pub fn end(self) -> Result<()> {
         if self.rest.is_empty() { Ok(()) } else { Err(self.corrupt()) }
-    }
-}
-
-/// A type that is a table's key.
-pub trait RowKey: Sized {
-    /// Appends its components.
-    fn write(&self, key: KeyWriter) -> KeyWriter;
-    /// Reads them back.
-    fn read(key: &mut KeyReader<'_>) -> Result<Self>;
-}
-
-/// A table with typed keys and records. Declared as a constant by the code that owns it.
-pub struct TypedTable<K, V> {
-    table: Table,
-    types: PhantomData<fn(K) -> V>,
-}
-
-/// Typed rows of a scan and whether there may be more.
-pub type Rows<K, V> = (Vec<(K, V)>, bool);
-
-impl<K: RowKey, V: Record> TypedTable<K, V> {
-    /// Types for `table`.
-    pub const fn new(table: Table) -> Self {
-        Self { table, types: PhantomData }
-    }
-
-    /// The table without its types.
-    pub const fn table(&self) -> Table {
-        self.table
-    }
-
-    /// A row's key.
-    pub fn key(&self, key: &K) -> Key {
-        self.table.key(key.write(KeyWriter::new()).finish())
-    }
-
-    /// Sets a row.
-    pub fn put(&self, key: &K, record: &V) -> Write {
-        Write::Put(self.key(key), record.to_bytes())
-    }
-
-    /// Removes a row.
-    pub fn delete(&self, key: &K) -> Write {
-        Write::Delete(self.key(key))
-    }
-
-    /// The row is as it was read.
-    pub fn unchanged(&self, key: &K) -> Check {
-        Check::Unchanged(self.key(key))
-    }
-
-    /// The row is not there.
-    pub fn absent(&self, key: &K) -> Check {
-        Check::Absent(self.key(key))
-    }
-
-    /// Reads a row.
-    pub async fn get(&self, snapshot: &dyn Snapshot, key: &K) -> Result<Option<V>> {
-        snapshot.get(self.key(key)).await?.map(|bytes| V::from_bytes(&bytes)).transpose()
-    }
-
-    /// Reads the rows whose keys start with `prefix`, in order.
-    pub async fn rows(&self, snapshot: &dyn Snapshot, prefix: KeyWriter, limit: usize) -> Result<Rows<K, V>> {
-        self.decode(snapshot, Scan::prefix(self.table, &prefix.finish(), limit)).await
-    }
-
-    /// Reads a range; the scan must be of this table and not keys-only.
-    pub async fn decode(&self, snapshot: &dyn Snapshot, scan: Scan) -> Result<Rows<K, V>> {
-        let page = snapshot.scan(scan).await?;
-        let typed = |(key, value): (Bytes, Bytes)| {
-            let mut reader = KeyReader::new(&key);
-            let typed = K::read(&mut reader)?;
-            reader.end()?;
-            Ok((typed, V::from_bytes(&value)?))
-        };
-        Ok((page.rows.into_iter().map(typed).collect::<Result<_>>()?, page.more))
     }
 }
 
