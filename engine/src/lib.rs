@@ -8,6 +8,7 @@
 //!   pool      named homes of blobs: segment files with group sync
 //!   backup    catalog and keys, sealed, somewhere else; and back
 //!   codec     data keys, AES-256-GCM chunks, record framing, checksums
+//!   file      small files that are whole or absent
 //!   clock · entropy · fault · worker      what comes in from outside, so that tests own it
 //! ```
 
@@ -19,6 +20,7 @@ pub mod codec;
 pub mod entropy;
 mod error;
 pub mod fault;
+pub mod file;
 pub mod id;
 pub mod pool;
 pub mod unit;

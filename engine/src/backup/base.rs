@@ -11,7 +11,7 @@ use super::manifest::{Attachment, FileEntry, Life, Manifest, Name};
 use super::target::blocking;
 use super::{Backup, Recipient, staging};
 use crate::catalog::Version;
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs;
@@ -59,7 +59,7 @@ impl Index {
 
     fn store(&self, path: &Path) -> Result<()> {
         let bytes = serde_json::to_vec(self).map_err(|error| Error::Invalid(error.to_string()))?;
-        staging::replace(path, &bytes)
+        file::replace(path, &bytes)
     }
 }
 

@@ -1,10 +1,10 @@
 //! What a base says of itself, and how things are named at the target (docs/formats/backup.md).
 
-use super::{Recipient, staging};
+use super::Recipient;
 use crate::catalog::Version;
 use crate::clock::Timestamp;
 use crate::entropy::Entropy;
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -49,7 +49,7 @@ impl Life {
 
     /// Makes `path` name this life.
     pub(super) fn store(&self, path: &Path) -> Result<()> {
-        staging::replace(path, self.0.as_bytes())
+        file::replace(path, self.0.as_bytes())
     }
 
     pub(super) fn base_name(&self, version: Version) -> String {

@@ -13,7 +13,7 @@ use super::target::{Target, blocking};
 use super::{RECOVERED, RecoveryKey, staging};
 use crate::catalog::{self, RocksCatalog, Version};
 use crate::clock::Timestamp;
-use crate::{Error, Result};
+use crate::{Error, Result, file};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Read, Write};
@@ -89,7 +89,7 @@ pub async fn recover(
     };
     catalog.keep();
     let json = serde_json::to_vec_pretty(&recovered).map_err(|error| Error::Invalid(error.to_string()))?;
-    staging::replace(&root.join(RECOVERED), &json)?;
+    file::replace(&root.join(RECOVERED), &json)?;
     let (last, others): (Vec<&Attachment>, _) =
         manifest.attachments.iter().partition(|file| file.name == marker);
     for attachment in others.into_iter().chain(last) {
@@ -101,7 +101,7 @@ pub async fn recover(
 fn attach(root: &Path, attachment: &Attachment) -> Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let path = root.join(&attachment.name);
-    staging::replace(&path, &attachment.hex)?;
+    file::replace(&path, &attachment.hex)?;
     let mode = fs::Permissions::from_mode(attachment.mode & 0o700);
     fs::set_permissions(&path, mode).map_err(|error| Error::io("set the mode of", path, error))
 }

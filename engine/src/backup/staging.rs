@@ -2,7 +2,6 @@
 
 use crate::{Error, Result};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -77,19 +76,4 @@ pub(super) fn sweep(dir: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Replaces a file's content by rename: a crash leaves the old or the new one, 0600.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    use std::os::unix::fs::OpenOptionsExt;
-    let partial = path.with_extension("partial");
-    let write = || -> std::io::Result<()> {
-        let mut file =
-            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&partial)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)?;
-        fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-    };
-    write().map_err(|error| Error::io("write", path, error))
 }

@@ -1,5 +1,6 @@
 //! Where a backup goes: a directory (another disk, a network mount) here, an S3 endpoint in the gateway.
 
+use crate::file::sync_dir;
 use crate::{BoxFuture, Error, Result};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -61,10 +62,6 @@ fn create_private(dir: &Path) -> Result<()> {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(Error::io("create", dir, error)),
     }
-}
-
-fn sync_dir(dir: &Path) -> Result<()> {
-    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
 }
 
 /// Copies, syncs, renames, syncs the directory.

@@ -195,8 +195,7 @@ impl Allocator {
     }
 
     pub(super) fn sync_dir(&self) -> Result<()> {
-        let dir = &self.options.dir;
-        File::open(dir).and_then(|d| d.sync_all()).map_err(|e| Error::io("sync", dir, e))
+        crate::file::sync_dir(&self.options.dir)
     }
 
     pub(crate) fn dir(&self) -> &Path {

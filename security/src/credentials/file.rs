@@ -6,8 +6,8 @@ use engine::entropy::Entropy;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -138,31 +138,8 @@ pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
 /// Creates a secret file, durably: the bytes are synced under another name, which then takes the right one, so that a crash
 /// leaves the whole file or none.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".new");
-    let partial = Path::new(&partial);
-    let io = |op| move |source| Error::from(engine::Error::io(op, partial, source));
-    match fs::remove_file(partial) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io("remove")(error)),
-        _ => {}
-    }
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(partial)
-        .map_err(io("create"))?;
-    file.write_all(bytes).map_err(io("write"))?;
-    file.sync_all().map_err(io("sync"))?;
-    // The directory's lock keeps others out between this look and the rename.
-    if path.try_exists().map_err(io("look for"))? {
-        fs::remove_file(partial).map_err(io("remove"))?;
-        return Err(Error::Exists(path.to_owned()));
-    }
-    fs::rename(partial, path).map_err(io("rename"))?;
-    let sync = |source| Error::from(engine::Error::io("sync", directory, source));
-    fs::File::open(directory).map_err(sync)?.sync_all().map_err(sync)
+    // The directory's lock keeps others out meanwhile.
+    if engine::file::create(path, bytes)? { Ok(()) } else { Err(Error::Exists(path.to_owned())) }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
 use super::spare::{self, Spares};
 use crate::catalog::Version;
 use crate::fault::{Faults, Point};
+use crate::file::sync_dir;
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -304,10 +305,4 @@ fn name(dir: &Path, file: &File, header: FileHeader) -> Result<PathBuf> {
         }
         other => other.map(|()| path),
     }
-}
-
-/// Makes renames and new files in a directory durable.
-pub(in crate::catalog) fn sync_dir(dir: &Path) -> Result<()> {
-    let handle = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
-    handle.sync_all().map_err(|e| Error::io("sync", dir, e))
 }

@@ -17,8 +17,9 @@
 //! A `spare.tmp` in any state, which holds nothing and is finished or used by the next process; retired files, which the
 //! next open removes.
 
-use crate::catalog::log::files::{SPARE, Shape, sync_dir};
+use crate::catalog::log::files::{SPARE, Shape};
 use crate::fault::{Faults, Point};
+use crate::file::sync_dir;
 use crate::vital::Vital;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};

@@ -6,11 +6,9 @@
 //! | 8 | 4 | version | of the directory's layout, little-endian |
 //! | 12 | 4 | checksum | CRC-32C of bytes 0–11, little-endian |
 
-use crate::catalog::log::files::sync_dir;
 use crate::catalog::log::frame::crc32c;
-use crate::{Error, Result};
-use std::fs::File;
-use std::io::{ErrorKind, Write as _};
+use crate::{Error, Result, file};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// The newest layout that this code reads and the one it writes.
@@ -63,14 +61,7 @@ pub(super) fn check_or_create(dir: &Path) -> Result<()> {
 
 /// Writes the marker, durably.
 pub(super) fn create(dir: &Path) -> Result<()> {
-    let (spare, path) = (dir.join("format.tmp"), dir.join(NAME));
-    let written = File::create(&spare).and_then(|mut file| {
-        file.write_all(&encode(FORMAT))?;
-        file.sync_all()
-    });
-    written.map_err(|e| Error::io("write", &spare, e))?;
-    std::fs::rename(&spare, &path).map_err(|e| Error::io("rename", &spare, e))?;
-    sync_dir(dir)
+    file::replace(&dir.join(NAME), &encode(FORMAT))
 }
 
 #[cfg(test)]

@@ -17,16 +17,15 @@ use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_TOKEN, CATALOG, CREDENTIALS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN};
 use crate::text::{quote_sh, show_duration};
 use anyhow::Context;
-use engine::Error;
 use engine::backup::{Recipient, RecoveryKey};
 use engine::clock::Clock;
 use engine::entropy::Entropy;
+use engine::file as durable;
 use security::AccountId;
 use security::credentials::File as Credentials;
 use security::keys::FileCustodian;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +36,6 @@ const DEBUG_DAY: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)
 
 /// What the first start may find, whole or half written as `.new`: the leavings of a first start that crashed.
 const LEAVINGS: [&str; 7] = [LOCK, RUN, MARKER, CREDENTIALS, ADMIN_TOKEN, MASTER_KEY, "lost+found"];
-/// How a file is called until it is whole.
-const PARTIAL: &str = ".new";
 
 /// An appliance's directory, locked, with its secrets.
 #[derive(Debug)]
@@ -103,7 +100,7 @@ impl Home {
 
     /// Leaves an address for clients on this machine; it is there once the door is open.
     pub(crate) fn announce(&self, file: &str, addr: std::net::SocketAddr) -> anyhow::Result<()> {
-        write_private(&self.dir.join(file), format!("{addr}\n").as_bytes())
+        Ok(durable::replace(&self.dir.join(file), format!("{addr}\n").as_bytes())?)
     }
 
     /// Keeps the public half of the recovery key.
@@ -124,7 +121,7 @@ impl Home {
 
 /// Keeps the public half of the recovery key of a directory.
 pub(crate) fn store_recipient(dir: &Path, recipient: &Recipient) -> anyhow::Result<()> {
-    write_private(&dir.join(RECIPIENT), format!("{recipient}\n").as_bytes())
+    Ok(durable::replace(&dir.join(RECIPIENT), format!("{recipient}\n").as_bytes())?)
 }
 
 /// Makes a directory that only its owner can enter. One that is there and empty is made so; one that holds an appliance
@@ -189,7 +186,7 @@ fn agree(dir: &Path, marker: Marker, wish: &Wish) -> Result<Marker, Failure> {
 fn refuse_foreign(dir: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
         let name = entry?.file_name();
-        let whole = name.to_str().map(|name| name.strip_suffix(PARTIAL).unwrap_or(name));
+        let whole = name.to_str().map(|name| name.strip_suffix(durable::PARTIAL).unwrap_or(name));
         if !whole.is_some_and(|whole| LEAVINGS.contains(&whole)) {
             return Err(Failure::usage(format!(
                 "make an appliance in {}: it is not empty (it holds {})",
@@ -218,7 +215,7 @@ fn create(dir: &Path, wish: &Wish, clock: &dyn Clock, entropy: &dyn Entropy) -> 
         account: AccountId::random(entropy),
         debug_day: wish.debug_day,
     };
-    write_private(&dir.join(MARKER), marker.encode().as_bytes())?;
+    durable::replace(&dir.join(MARKER), marker.encode().as_bytes())?;
     Ok(marker)
 }
 
@@ -270,7 +267,7 @@ fn admin_token(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<String> {
             let mut random = [0; 32];
             entropy.fill(&mut random);
             let token = hex::encode(random);
-            write_private(&path, format!("{token}\n").as_bytes())?;
+            durable::replace(&path, format!("{token}\n").as_bytes())?;
             Ok(token)
         }
         Err(error) => Err(anyhow::Error::from(error).context(format!("look at {}", path.display()))),
@@ -296,26 +293,6 @@ fn admin_token(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<String> {
             Ok(token)
         }
     }
-}
-
-/// Writes a file for its owner alone, durably and whole: under another name first, then renamed.
-pub(super) fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(PARTIAL);
-    let partial = PathBuf::from(partial);
-    let io = |op: &'static str| {
-        let place = path.to_owned();
-        move |error| Error::io(op, place, error)
-    };
-    let mut options = fs::OpenOptions::new();
-    let mut file =
-        options.write(true).create(true).truncate(true).mode(0o600).open(&partial).map_err(io("create"))?;
-    file.write_all(bytes).map_err(io("write"))?;
-    file.sync_all().map_err(io("sync"))?;
-    fs::rename(&partial, path).map_err(io("rename"))?;
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(io("sync"))?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -26,7 +26,6 @@
 //!
 //! The pool's file is written first. A crash between the two leaves the third line of the table, which the next start ends.
 
-use super::home::write_private;
 use super::lock::Lock;
 use super::marker::Marker;
 use crate::exit::{Exit, Failure};
@@ -177,8 +176,8 @@ pub(super) fn claim(dir: &Path, pool: &Path, marker: &Marker, entropy: &dyn Entr
         entropy.fill(&mut incarnation);
         let incarnation = u128::from_be_bytes(incarnation);
         let owner = Owner { account: marker.account, created: marker.created, incarnation };
-        write_private(&in_pool, owner.encode().as_bytes())?;
-        write_private(&in_dir, owner.encode().as_bytes())?;
+        engine::file::replace(&in_pool, owner.encode().as_bytes())?;
+        engine::file::replace(&in_dir, owner.encode().as_bytes())?;
     }
     Ok(Lock::hold(&in_pool)?)
 }

@@ -1,0 +1,95 @@
+//! Small files that are whole or absent, and names that last.
+//!
+//! ```text
+//!   NAME.new (0600) ─► written, synced ─► renamed to NAME ─► its directory synced
+//! ```
+//!
+//! A crash leaves the old file, the new one or none, and perhaps a `.new`, which the next write of that name removes. Two
+//! writers of one name at a time are kept apart by their callers' locks.
+
+use crate::{Error, Result};
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// How a file's name goes on until it is whole.
+pub const PARTIAL: &str = ".new";
+
+/// Puts a file for its owner alone in the place of whatever has its name; durable when this returns.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let partial = write_partial(path, bytes)?;
+    install(&partial, path)
+}
+
+/// The same for a name that must be free: `false`, and nothing is changed, when it is taken.
+pub fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let partial = write_partial(path, bytes)?;
+    if path.try_exists().map_err(|error| Error::io("look for", path, error))? {
+        fs::remove_file(&partial).map_err(|error| Error::io("remove", &partial, error))?;
+        return Ok(false);
+    }
+    install(&partial, path).map(|()| true)
+}
+
+/// Makes what was created, renamed or removed in a directory durable.
+pub fn sync_dir(dir: &Path) -> Result<()> {
+    fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
+}
+
+fn write_partial(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(PARTIAL);
+    let partial = PathBuf::from(partial);
+    // Made anew, so that neither its mode nor its owner is that of what somebody left there.
+    match fs::remove_file(&partial) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Error::io("remove", partial, error));
+        }
+        _ => {}
+    }
+    let written = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&partial)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
+    written.map_err(|error| Error::io("write", &partial, error))?;
+    Ok(partial)
+}
+
+fn install(partial: &Path, path: &Path) -> Result<()> {
+    fs::rename(partial, path).map_err(|error| Error::io("rename", partial, error))?;
+    sync_dir(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{create, replace};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_private_whatever_a_crash_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, partial) = (dir.path().join("a.b"), dir.path().join("a.b.new"));
+        fs::write(&partial, "half of it, for all to read").unwrap();
+        fs::set_permissions(&partial, fs::Permissions::from_mode(0o644)).unwrap();
+        for content in ["one", "two"] {
+            replace(&path, content.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(!partial.exists());
+    }
+
+    #[test]
+    fn a_name_that_is_taken_keeps_what_it_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert!(create(&path, b"one").unwrap());
+        assert!(!create(&path, b"two").unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}
