@@ -16,15 +16,20 @@
 //!
 //! A crash while it is written leaves a directory without it, which the next start finishes making.
 
-use crate::exit::{Exit, Failure};
+use super::line::Line;
+use crate::exit::Failure;
 use engine::clock::Timestamp;
 use security::AccountId;
 use serde::Deserialize;
 use std::time::Duration;
 
-const FORMAT: &str = "firn appliance";
 /// The newest version of the format that this binary reads, and the one that it writes.
 pub(crate) const VERSION: u32 = 1;
+const LINE: Line = Line {
+    format: "firn appliance",
+    version: VERSION,
+    mend: "put the file back as it was; it is written once and never changed",
+};
 
 /// What is fixed when an appliance is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +38,6 @@ pub(crate) struct Marker {
     pub(crate) region: String,
     pub(crate) account: AccountId,
     pub(crate) debug_day: Option<Duration>,
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    format: String,
-    version: u32,
 }
 
 #[derive(Deserialize)]
@@ -53,47 +52,25 @@ impl Marker {
     /// The file's bytes.
     pub(crate) fn encode(&self) -> String {
         let debug_day = self.debug_day.map_or_else(|| "null".to_owned(), |day| day.as_millis().to_string());
-        let body = format!(
-            "{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\"created_ms\":{},\"region\":\"{}\",\
-             \"account_id\":\"{}\",\"debug_day_ms\":{debug_day}",
+        LINE.render(&format!(
+            "\"created_ms\":{},\"region\":\"{}\",\"account_id\":\"{}\",\"debug_day_ms\":{debug_day}",
             self.created.as_millis(),
             self.region,
             self.account,
-        );
-        let crc = crc_fast::crc32_iscsi(body.as_bytes());
-        format!("{body},\"crc32c\":\"{crc:08x}\"}}\n")
+        ))
     }
 
     /// Reads the file's bytes; the path is for error texts.
     pub(crate) fn decode(bytes: &[u8], path: &str) -> Result<Self, Failure> {
-        let corrupt = |why: &str| {
-            Failure::new(Exit::Integrity, format!("read {path}: corrupt: {why}"))
-                .hint("put the file back as it was; it is written once and never changed")
+        let make = |fields: Fields| {
+            Ok(Self {
+                created: Timestamp::from_millis(fields.created_ms),
+                region: fields.region,
+                account: fields.account_id.parse().map_err(|_| "its account id is none")?,
+                debug_day: fields.debug_day_ms.map(Duration::from_millis),
+            })
         };
-        let versioned: Versioned =
-            serde_json::from_slice(bytes).map_err(|_| corrupt("it is not the JSON of a marker"))?;
-        if versioned.format != FORMAT {
-            return Err(corrupt("its format is another"));
-        }
-        if versioned.version > VERSION {
-            return Err(Failure::usage(format!(
-                "open {path}: its format is version {}, this firn reads up to {VERSION}",
-                versioned.version
-            ))
-            .hint("run a newer firn on this directory"));
-        }
-        let fields: Fields = serde_json::from_slice(bytes).map_err(|_| corrupt("a field is missing"))?;
-        let account = fields.account_id.parse().map_err(|_| corrupt("its account id is none"))?;
-        let marker = Self {
-            created: Timestamp::from_millis(fields.created_ms),
-            region: fields.region,
-            account,
-            debug_day: fields.debug_day_ms.map(Duration::from_millis),
-        };
-        if marker.encode().as_bytes() != bytes {
-            return Err(corrupt("its checksum does not match"));
-        }
-        Ok(marker)
+        LINE.read(bytes, path, make, Self::encode)
     }
 }
 

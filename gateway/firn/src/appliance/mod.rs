@@ -9,6 +9,7 @@ mod banner;
 mod findings;
 mod health;
 mod home;
+mod line;
 mod lock;
 mod logging;
 mod marker;

@@ -26,6 +26,7 @@
 //!
 //! The pool's file is written first. A crash between the two leaves the third line of the table, which the next start ends.
 
+use super::line::Line;
 use super::lock::Lock;
 use super::marker::Marker;
 use crate::exit::{Exit, Failure};
@@ -42,9 +43,11 @@ use std::path::Path;
 const IN_POOL: &str = "owner.json";
 /// Its name in the data directory.
 const IN_DIR: &str = "pool.json";
-const FORMAT: &str = "firn pool";
-/// The newest version of the format that this binary reads, and the one that it writes.
-const VERSION: u32 = 1;
+const LINE: Line = Line {
+    format: "firn pool",
+    version: 1,
+    mend: "put it back as it was: owner.json of the pool and pool.json of its data directory are the same",
+};
 
 /// A pool's owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +55,6 @@ pub(super) struct Owner {
     account: AccountId,
     created: Timestamp,
     incarnation: u128,
-}
-
-#[derive(Deserialize)]
-struct Versioned {
-    format: String,
-    version: u32,
 }
 
 #[derive(Deserialize)]
@@ -70,47 +67,25 @@ struct Fields {
 impl Owner {
     /// The files' bytes.
     fn encode(&self) -> String {
-        let body = format!(
-            "{{\"format\":\"{FORMAT}\",\"version\":{VERSION},\"account_id\":\"{}\",\"created_ms\":{},\
-             \"incarnation\":\"{:032x}\"",
+        LINE.render(&format!(
+            "\"account_id\":\"{}\",\"created_ms\":{},\"incarnation\":\"{:032x}\"",
             self.account,
             self.created.as_millis(),
             self.incarnation,
-        );
-        let crc = crc_fast::crc32_iscsi(body.as_bytes());
-        format!("{body},\"crc32c\":\"{crc:08x}\"}}\n")
+        ))
     }
 
     /// Reads a file's bytes; the path is for error texts.
     fn decode(bytes: &[u8], path: &Path) -> Result<Self, Failure> {
-        let path = path.display();
-        let corrupt = |why: &str| {
-            let dir = IN_DIR;
-            Failure::new(Exit::Integrity, format!("read {path}: corrupt: {why}")).hint(format!(
-                "put it back as it was: {IN_POOL} of the pool and {dir} of its data directory are the same"
-            ))
+        let make = |fields: Fields| {
+            Ok(Self {
+                account: fields.account_id.parse().map_err(|_| "its account id is none")?,
+                created: Timestamp::from_millis(fields.created_ms),
+                incarnation: u128::from_str_radix(&fields.incarnation, 16)
+                    .map_err(|_| "its incarnation is none")?,
+            })
         };
-        let versioned: Versioned =
-            serde_json::from_slice(bytes).map_err(|_| corrupt("it is not the JSON of an owner"))?;
-        if versioned.format != FORMAT {
-            return Err(corrupt("its format is another"));
-        }
-        if versioned.version > VERSION {
-            return Err(Failure::usage(format!(
-                "open {path}: its format is version {}, this firn reads up to {VERSION}",
-                versioned.version
-            ))
-            .hint("run a newer firn on this directory"));
-        }
-        let fields: Fields = serde_json::from_slice(bytes).map_err(|_| corrupt("a field is missing"))?;
-        let account = fields.account_id.parse().map_err(|_| corrupt("its account id is none"))?;
-        let incarnation =
-            u128::from_str_radix(&fields.incarnation, 16).map_err(|_| corrupt("its incarnation is none"))?;
-        let owner = Self { account, created: Timestamp::from_millis(fields.created_ms), incarnation };
-        if owner.encode().as_bytes() != bytes {
-            return Err(corrupt("its checksum does not match"));
-        }
-        Ok(owner)
+        LINE.read(bytes, &path.display().to_string(), make, Self::encode)
     }
 
     fn load(path: &Path) -> anyhow::Result<Option<Self>> {
