@@ -6,10 +6,11 @@
 //! | another algorithm, or the source's is composite | yes | MD5 of the bytes |
 //! | a part from an object | yes (its MD5 is the part's tag) | MD5 of the part |
 
+use crate::body::MANIFEST_DEPTH_MAX;
 use crate::checksum::{Digests, Sums};
 use crate::multipart::PartTarget;
 use crate::publish::Draft;
-use crate::read::{Found, MANIFEST_DEPTH_MAX, resolve};
+use crate::read::{Found, resolve};
 use crate::record::{Extent, Stored};
 use crate::store::{ATTEMPTS_MAX, Bucket, contended};
 use crate::upload::{BODY_BYTES_MAX, Landed};

@@ -1,13 +1,12 @@
 //! DELETE: a marker on top, or one version taken out.
 
+use crate::lookup::{by_id, null_row};
 use crate::publish::{Attempt, Draft};
-use crate::read::null_row;
 use crate::record::ObjectRow;
 use crate::stack::Stack;
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
 use crate::{
-    DeleteOutcome, DeleteRequest, ObjectKey, ObjectStore, Result, VersionId, VersionName, VersionSelector,
-    Versioning, tables,
+    DeleteOutcome, DeleteRequest, ObjectStore, Result, VersionName, VersionSelector, Versioning, tables,
 };
 use engine::catalog::record::Record;
 use engine::catalog::{Scan, key_after};
@@ -58,7 +57,8 @@ impl ObjectStore {
             VersionSelector::Latest => (stack.current().cloned(), None),
             VersionSelector::Null => (null_row(&view, &request.key).await?, Some(VersionName::Null)),
             VersionSelector::Id(id) => {
-                (version_row(&view, &request.key, id).await?, Some(VersionName::Id(id)))
+                let row = view.snapshot.get(tables::version(&request.key, id)).await?;
+                (by_id(row.as_deref())?, Some(VersionName::Id(id)))
             }
         };
         request.conditions.check(row.as_ref())?;
@@ -73,13 +73,6 @@ impl ObjectStore {
         }
         Ok(Attempt::Done(DeleteOutcome { version: shown, marker: row.stored.is_none() }))
     }
-}
-
-async fn version_row(view: &View, key: &ObjectKey, id: VersionId) -> Result<Option<ObjectRow>> {
-    let raw = view.snapshot.get(tables::version(key, id)).await?;
-    let row = raw.map(|raw| ObjectRow::from_bytes(&raw)).transpose()?;
-    // The null version is called `null`, whatever its place is.
-    Ok(row.filter(|row| !row.null))
 }
 
 /// The version below the top one, when that is the one to go.

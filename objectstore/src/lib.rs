@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   put ─► Upload::write … ─► Upload::finish ─► one commit publishes the version     upload · publish · stack
-//!   get ─► current or version row ─► its bytes, verified and decrypted as they stream     read
+//!   get ─► current or version row ─► its bytes, verified and decrypted as they stream     read · lookup · body
 //!   copy ─► a second reference to the same bytes ─► one commit                            copy · share
 //!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
 //!   what that leaves behind ─► released in batches                                        worker
@@ -18,6 +18,7 @@
 
 mod api;
 mod attributes;
+mod body;
 mod bucket;
 mod checksum;
 mod condition;
@@ -28,6 +29,7 @@ mod etag;
 mod id;
 mod keyring;
 mod list;
+mod lookup;
 mod meta;
 mod multipart;
 mod name;

@@ -1,15 +1,16 @@
 //! One commit puts a version on top of a key: read the key's versions, decide, seal the row, commit; again if somebody was
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
+use crate::lookup::{newest, stray_null};
 use crate::record::{ObjectRow, Stored};
-use crate::stack::{Change, Stack, read_null};
+use crate::stack::{Change, Stack};
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
 use crate::{
     DeleteConditions, Error, ObjectKey, ObjectStore, Result, VersionId, VersionName, WriteConditions, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Key, Scan, Snapshot, Write};
+use engine::catalog::{Check, Key, Snapshot, Write};
 use engine::clock::Timestamp;
 use engine::codec::DataKey;
 
@@ -175,24 +176,11 @@ impl ObjectStore {
         let [current, null] = view.rows.as_slice() else {
             return Err(Error::Engine(engine::Error::Invalid("read a key's rows: two are needed".into())));
         };
-        let versioned = view.config.versioning != crate::Versioning::Off;
         let top = match current {
-            Some(raw) => Some(ObjectRow::from_bytes(raw)?),
-            None if versioned => {
-                let scan = Scan::prefix(tables::VERSIONS, &tables::versions_of(key), 1);
-                let page = view.snapshot.scan(scan).await?;
-                page.rows.first().map(|(_, raw)| ObjectRow::from_bytes(raw)).transpose()?
-            }
-            None => None,
+            Some(row) => Some(ObjectRow::from_bytes(row)?),
+            None => newest(view, key).await?,
         };
-        let stray_null = match null {
-            Some(raw) => {
-                let id = read_null(raw)?;
-                let row = view.snapshot.get(tables::version(key, id)).await?;
-                row.map(|raw| ObjectRow::from_bytes(&raw)).transpose()?
-            }
-            None => None,
-        };
+        let stray_null = stray_null(view, key, null.as_deref()).await?;
         Ok(Stack {
             partition: view.bucket.partition,
             key: key.clone(),

@@ -95,7 +95,7 @@ async fn start(view: &View, request: &VersionsRequest) -> Result<Bytes> {
             let rows = vec![tables::current(&key), tables::null(&key)];
             let rows = view.snapshot.multi_get(rows).await?;
             let place = View { rows, snapshot: std::sync::Arc::clone(&view.snapshot), ..*view };
-            match crate::read::null_row(&place, &key).await? {
+            match crate::lookup::null_row(&place, &key).await? {
                 Some(row) => Ok(key_after(&tables::version(&key, row.version).bytes)),
                 // Deleted since: go on with the next key.
                 None => Ok(prefix_end(&after_key)),

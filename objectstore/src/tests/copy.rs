@@ -81,7 +81,7 @@ async fn copies_of_copies_of_parts_stay_readable() {
     let name = world.create("nested", Versioning::Off).await;
     let body = bytes(1, 9_000);
     world.put(&name, "k0", body.clone()).await;
-    for level in 1..=2 * u32::from(crate::read::MANIFEST_DEPTH_MAX) {
+    for level in 1..=2 * u32::from(crate::body::MANIFEST_DEPTH_MAX) {
         let (source, at) = (format!("k{}", level - 1), format!("k{level}"));
         let upload = world.begin(&name, &at).await;
         let number = PartNumber::new(1).unwrap();
