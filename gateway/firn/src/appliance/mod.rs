@@ -11,6 +11,7 @@ mod health;
 mod home;
 mod line;
 mod lock;
+mod log_lines;
 mod logging;
 mod marker;
 mod open;

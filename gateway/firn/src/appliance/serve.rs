@@ -38,7 +38,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         region: variable("FIRN_REGION"),
     };
     let config = config::load(args.config.as_deref(), &overrides)?;
-    logging::start(&config.log)?;
+    let _logging = logging::start(&config.log)?;
     raise_descriptors();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
@@ -193,6 +193,7 @@ impl Stop {
         notify(&[sd_notify::NotifyState::Stopping]);
         tokio::spawn(async move {
             self.next().await;
+            tracing::warn!("stopping at once");
             std::process::exit(i32::from(Exit::Interrupted as u8));
         });
     }
