@@ -417,7 +417,22 @@ fn parse_payload(value: &str) -> Result<Declared, AuthError> {
 
 /// `AWS4-HMAC-SHA256 \n date \n scope \n SHA-256 of the canonical request`
 pub(crate) fn string_to_sign(date: &AmzDate, scope: &Scope, canonical: &[u8]) -> String {
-    format!("{ALGORITHM}\n{}\n{scope}\n{}", date.as_str(), sha256_hex(canonical))
+    let Scope { date: day, region, service } = scope;
+    // Pieces rather than a format: this is done for each request.
+    let pieces = [
+        ALGORITHM,
+        "\n",
+        date.as_str(),
+        "\n",
+        day,
+        "/",
+        region,
+        "/",
+        service,
+        "/aws4_request\n",
+        &sha256_hex(canonical),
+    ];
+    pieces.concat()
 }
 
 fn verify(head: &RequestHead<'_>, claim: &Claim<'_>, key: &SigningKey) -> Result<Signature, AuthError> {
