@@ -112,6 +112,11 @@ impl Group {
         }
     }
 
+    /// The rows that the group changed.
+    pub(super) fn changed_rows(&self) -> impl Iterator<Item = &(PartitionId, Key)> {
+        self.changed.keys()
+    }
+
     /// The rows that the group changed, as the window knows them, in the order of their versions.
     pub(super) fn changes(&self, window: &Window) -> Vec<(Version, Fingerprint)> {
         let known = |((partition, key), (version, _)): (&(PartitionId, Key), &(Version, bool))| {

@@ -12,7 +12,8 @@
 //!   nothing that was not synced is ever shipped by [`RocksCatalog::log_since`].
 //!
 //! # Limits
-//! Memory: memtables (64 MiB), one block cache (32 MiB), the conflict window (34 MB), waiting commits (32 MiB). Disk: what
+//! Memory: memtables (64 MiB), one block cache (32 MiB), rows read lately (16 MiB), the conflict
+//! window (34 MB), waiting commits (32 MiB). Disk: what
 //! RocksDB needs, and log files of 32 MiB: those that the rows still need (4, more only while RocksDB can't flush), those
 //! retained for the backup (4) and a spare. One sequencer thread, one for the log's files and two of RocksDB's.
 //!
@@ -23,6 +24,7 @@
 mod backup;
 mod group;
 mod holder;
+mod hot;
 mod marker;
 mod queue;
 mod rows;
@@ -46,6 +48,7 @@ use crate::id::PartitionId;
 use crate::vital::Vital;
 use crate::{BoxFuture, Error, Result};
 use arc_swap::ArcSwap;
+use hot::Hot;
 use parking_lot::Mutex;
 use queue::{Counting, Job, Queue};
 use rocksdb::WriteBatch;
@@ -69,6 +72,8 @@ pub struct Options {
     pub faults: Arc<Faults>,
     /// Block cache, index and filter blocks included.
     pub cache_bytes: usize,
+    /// Rows that were read lately.
+    pub hot_bytes: usize,
     /// Memtables of all families together.
     pub memtable_bytes: usize,
     /// Length of a log file; at least 5 MiB, so that the largest group fits.
@@ -91,6 +96,7 @@ impl Options {
             entropy,
             faults,
             cache_bytes: 32 << 20,
+            hot_bytes: 16 << 20,
             memtable_bytes: 64 << 20,
             log_file_bytes: 32 << 20,
             log_files_retained: 4,
@@ -155,9 +161,11 @@ impl RocksCatalog {
         let stand = (version, rows.flushed()?);
         let log = LogWriter::start(&log_dir, shape, Arc::clone(&options.faults), found, stand)?;
         backup::became_a_catalog(&dir)?;
+        let hot = Arc::new(Hot::new(options.hot_bytes));
         let shared = Arc::new(Shared {
-            published: ArcSwap::from_pointee(Moment::now(&rows, version)),
+            published: ArcSwap::from_pointee(Moment::now(&rows, &hot, version)),
             rows,
+            hot,
             queue: Arc::new(Queue::new()),
             counting: Counting::default(),
             synced: AtomicU64::new(version),

@@ -14,6 +14,7 @@
 //!   again until it passes; meanwhile commits are refused as full.
 
 use super::group::{Group, Judge};
+use super::hot::Hot;
 use super::queue::{Counting, Job, Next, Queue, Request};
 use super::rows::Rows;
 use super::space::{Gauge, Room, may_draw_on_reserve};
@@ -43,6 +44,7 @@ pub(super) const NEEDED_FILES_MAX: usize = 4;
 /// What the sequencer shares with its callers.
 pub(super) struct Shared {
     pub(super) rows: Arc<Rows>,
+    pub(super) hot: Arc<Hot>,
     pub(super) queue: Arc<Queue>,
     pub(super) published: ArcSwap<Moment>,
     pub(super) counting: Counting,
@@ -228,6 +230,8 @@ impl Sequencer {
         for (version, row) in group.changes(&self.window) {
             self.window.record(row, version);
         }
+        // Before it is published: nobody may find a row as it was before the group.
+        group.changed_rows().for_each(|row| self.shared.hot.forget(row, group.last));
         let Group { mut batch, last, frame, .. } = group;
         self.age(&mut batch)?;
         self.publish(batch, last, frame)
@@ -243,7 +247,7 @@ impl Sequencer {
             let reason = format!("it is in the log, the rows take it later: {error}");
             return Err(Error::Unknown { reason });
         }
-        self.shared.published.store(Arc::new(Moment::now(rows, last)));
+        self.shared.published.store(Arc::new(Moment::now(rows, &self.shared.hot, last)));
         self.window.prune(self.clock.boottime(), last);
         Ok(())
     }
@@ -260,7 +264,7 @@ impl Sequencer {
             None => Err(Error::Invalid("apply a parked group: it changed in memory".into())),
         });
         if applied.is_ok() {
-            self.shared.published.store(Arc::new(Moment::now(rows, self.version)));
+            self.shared.published.store(Arc::new(Moment::now(rows, &self.shared.hot, self.version)));
             self.parked = None;
         }
         applied.is_ok()
@@ -346,6 +350,7 @@ impl Sequencer {
             group.last = header.last;
             self.write(&mut group)?;
             self.window.forget_through(header.last);
+            self.shared.hot.forget_all(header.last);
             self.publish(group.batch, header.last, group.frame)?;
         }
         self.sync()?;

@@ -3,6 +3,7 @@
 //! A read first looks where no disk is touched (memtables and the block cache) on the calling thread; only what is not
 //! there goes to the blocking pool.
 
+use super::hot::Hot;
 use super::rows::{ROW_PREFIX, Rows, failed, row_key};
 use crate::catalog::memory::PAGE_BYTES_MAX;
 use crate::catalog::{Family, Key, Page, Scan, Snapshot, Version, prefix_end};
@@ -29,6 +30,7 @@ self_cell! {
 pub(super) struct Moment {
     /// How most reads are made; kept, because making options costs as much as a small read.
     in_memory: ReadOptions,
+    hot: Arc<Hot>,
     inner: Inner,
     version: Version,
 }
@@ -62,9 +64,9 @@ fn options(inner: &Inner, tier: Tier) -> ReadOptions {
 
 impl Moment {
     /// The rows as they are now, which is at `version`.
-    pub(super) fn now(rows: &Arc<Rows>, version: Version) -> Self {
+    pub(super) fn now(rows: &Arc<Rows>, hot: &Arc<Hot>, version: Version) -> Self {
         let inner = Inner::new(Arc::clone(rows), |rows| rows.db().snapshot());
-        Self { in_memory: options(&inner, Tier::Memory), inner, version }
+        Self { in_memory: options(&inner, Tier::Memory), hot: Arc::clone(hot), inner, version }
     }
 
     /// Which moment.
@@ -100,16 +102,23 @@ impl Moment {
         Ok(found.into_iter().collect())
     }
 
-    fn get(&self, partition: PartitionId, key: &Key, tier: Tier) -> Result<Option<Bytes>, Missed> {
+    fn get(&self, row: &(PartitionId, Key), tier: Tier) -> Result<Option<Bytes>, Missed> {
+        if let Some(value) = self.hot.get(row, self.version) {
+            return Ok(Some(value));
+        }
         let rows = self.inner.borrow_owner();
-        let row = row_key(partition, key.table, &key.bytes);
+        let (partition, key) = row;
+        let bytes = row_key(*partition, key.table, &key.bytes);
         let handle = rows.handle(key.table.family);
         let found = match tier {
-            Tier::Memory => rows.db().get_pinned_cf_opt(handle, row, &self.in_memory),
-            Tier::Disk => rows.db().get_pinned_cf_opt(handle, row, &options(&self.inner, tier)),
+            Tier::Memory => rows.db().get_pinned_cf_opt(handle, bytes, &self.in_memory),
+            Tier::Disk => rows.db().get_pinned_cf_opt(handle, bytes, &options(&self.inner, tier)),
         };
-        let found = found.map_err(|e| self.missed(e))?;
-        Ok(found.map(|value| Bytes::copy_from_slice(&value)))
+        let found = found.map_err(|e| self.missed(e))?.map(|value| Bytes::copy_from_slice(&value));
+        if let Some(value) = &found {
+            self.hot.keep(row.clone(), self.version, value);
+        }
+        Ok(found)
     }
 
     fn scan(&self, partition: PartitionId, scan: &Scan, tier: Tier) -> Result<Page, Missed> {
@@ -191,14 +200,14 @@ impl Snapshot for View {
     }
 
     fn get(&self, key: Key) -> BoxFuture<'_, Result<Option<Bytes>>> {
-        let partition = self.partition;
-        Box::pin(read(&self.moment, move |moment, tier| moment.get(partition, &key, tier)))
+        let row = (self.partition, key);
+        Box::pin(read(&self.moment, move |moment, tier| moment.get(&row, tier)))
     }
 
     fn multi_get(&self, keys: Vec<Key>) -> BoxFuture<'_, Result<Vec<Option<Bytes>>>> {
-        let partition = self.partition;
+        let rows: Vec<_> = keys.into_iter().map(|key| (self.partition, key)).collect();
         Box::pin(read(&self.moment, move |moment, tier| {
-            keys.iter().map(|key| moment.get(partition, key, tier)).collect()
+            rows.iter().map(|row| moment.get(row, tier)).collect()
         }))
     }
 

@@ -56,7 +56,9 @@ impl Appliance {
     ) -> anyhow::Result<Self> {
         let faults = Arc::new(Faults::default());
         let mut options = Options::new(clock.clone(), entropy.clone(), faults.clone());
-        options.cache_bytes = usize::try_from(config.cache.get())?;
+        let cache_bytes = usize::try_from(config.cache.get())?;
+        options.hot_bytes = cache_bytes / 4;
+        options.cache_bytes = cache_bytes - options.hot_bytes;
         let catalog_dir = home.dir.join(CATALOG);
         let pool_dir = pool_dir(&home.dir, config);
         let pool_lock = pool_owner::claim(&home.dir, &pool_dir, &home.marker, &*entropy)?;
