@@ -226,10 +226,10 @@ impl ObjectStore {
 
     async fn commit_whole(&self, commit: Commit) -> engine::Result<Version> {
         let idempotency = Some(IdempotencyId::random(&*self.entropy));
-        let commit = Commit { idempotency, ..commit };
+        let mut commit = Commit { idempotency, id_is_fresh: true, ..commit };
         for _ in 0..UNKNOWN_RETRIES {
             match self.catalog.commit(commit.clone()).await {
-                Err(engine::Error::Unknown { .. }) => {}
+                Err(engine::Error::Unknown { .. }) => commit.id_is_fresh = false,
                 known => return known,
             }
         }

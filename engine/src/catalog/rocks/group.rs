@@ -7,7 +7,7 @@ use super::rows::Rows;
 use crate::catalog::log::frame::HEADER;
 use crate::catalog::log::payload;
 use crate::catalog::window::{Fingerprint, Verdict, Window};
-use crate::catalog::{Check, Commit, Durability, Key, Version, Write};
+use crate::catalog::{Check, Commit, Durability, Family, Key, Version, Write};
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
 use rocksdb::WriteBatch;
@@ -17,8 +17,10 @@ use std::collections::HashMap;
 pub(super) struct Group {
     /// A frame: room for its header, then the commits.
     pub(super) frame: Vec<u8>,
-    /// The same for the rows.
-    pub(super) batch: WriteBatch,
+    /// The same for the rows, but for what counters grow by.
+    batch: WriteBatch,
+    /// What the group adds to each counter: one row a group, however many commits count.
+    added: HashMap<(PartitionId, Key), i64>,
     /// Version of the last commit.
     pub(super) last: Version,
     /// Some commit wants to be durable.
@@ -42,11 +44,13 @@ pub(super) struct Judge<'a> {
 }
 
 impl Group {
-    /// An empty group after version `prior`.
-    pub(super) fn new(prior: Version) -> Self {
-        let (passed, changed, answered) = Default::default();
-        let frame = vec![0; HEADER];
-        Self { frame, batch: WriteBatch::default(), last: prior, synced: false, passed, changed, answered }
+    /// An empty group after version `prior`, with room for commits of about `bytes`; `frame` is the buffer of an earlier one.
+    pub(super) fn new(prior: Version, bytes: usize, mut frame: Vec<u8>) -> Self {
+        let (passed, added, changed, answered) = Default::default();
+        frame.clear();
+        frame.resize(HEADER, 0);
+        let batch = WriteBatch::with_capacity_bytes(bytes);
+        Self { frame, batch, added, last: prior, synced: false, passed, changed, answered }
     }
 
     /// Nothing to write.
@@ -72,7 +76,7 @@ impl Group {
         self.last += 1;
         payload::push(&mut self.frame, commit);
         for write in &commit.writes {
-            judge.rows.stage_write(&mut self.batch, commit.partition, write);
+            self.stage(commit.partition, write, judge.rows);
             let exists = !matches!(write, Write::Delete(_));
             self.changed.insert((commit.partition, write.key().clone()), (self.last, exists));
         }
@@ -83,8 +87,33 @@ impl Group {
         Ok(self.last)
     }
 
+    /// Adds a write to the batch. Adds are summed up and follow it at the end, which a Delete of their counter does not.
+    fn stage(&mut self, partition: PartitionId, write: &Write, rows: &Rows) {
+        match write {
+            Write::Add(key, delta) => {
+                let sum = self.added.entry((partition, key.clone())).or_default();
+                *sum = sum.wrapping_add(*delta);
+                return;
+            }
+            Write::Delete(key) if key.table.family == Family::Counter => {
+                self.added.remove(&(partition, key.clone()));
+            }
+            Write::Put(..) | Write::Delete(_) => {}
+        }
+        rows.stage_write(&mut self.batch, partition, write);
+    }
+
+    /// All that the group changes in the rows.
+    pub(super) fn into_batch(self, rows: &Rows) -> WriteBatch {
+        let mut batch = self.batch;
+        for ((partition, key), delta) in self.added {
+            rows.stage_write(&mut batch, partition, &Write::Add(key, delta));
+        }
+        batch
+    }
+
     fn already(&self, commit: &Commit, judge: &Judge<'_>) -> Result<Option<Version>> {
-        let Some(id) = &commit.idempotency else { return Ok(None) };
+        let Some(id) = commit.idempotency.as_ref().filter(|_| !commit.id_is_fresh) else { return Ok(None) };
         match self.answered.get(&(commit.partition, *id)) {
             Some(version) => Ok(Some(*version)),
             None => judge.rows.answered(judge.epoch, commit.partition, id),

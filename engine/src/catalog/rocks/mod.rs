@@ -183,6 +183,7 @@ impl RocksCatalog {
             epoch: Epoch { number: epoch, since: options.clock.boottime(), sweep: Some(Vec::new()) },
             fenced: None,
             parked: None,
+            spare: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("catalog-sequencer".into())

@@ -66,6 +66,8 @@ pub(super) struct Sequencer {
     pub(super) fenced: Option<String>,
     /// A frame that is in the log and not yet in the rows.
     pub(super) parked: Option<Bytes>,
+    /// The last frame's buffer, for the next one: a fresh one of that size would be zeroed by the system each time.
+    pub(super) spare: Vec<u8>,
 }
 
 /// The age of idempotency ids: kept in the epoch they came in and the next one.
@@ -114,7 +116,8 @@ impl Sequencer {
             }
             return;
         }
-        let mut group = Group::new(self.version);
+        let bytes = requests.iter().map(|request| request.bytes).sum();
+        let mut group = Group::new(self.version, bytes, std::mem::take(&mut self.spare));
         for request in requests {
             self.judge(&mut group, request);
         }
@@ -223,7 +226,7 @@ impl Sequencer {
     }
 
     /// Into the rows, and published. The log has it: what fails here is parked, not lost.
-    fn apply(&mut self, group: Group) -> Result<()> {
+    fn apply(&mut self, mut group: Group) -> Result<()> {
         if group.is_empty() {
             return Ok(());
         }
@@ -232,8 +235,9 @@ impl Sequencer {
         }
         // Before it is published: nobody may find a row as it was before the group.
         group.changed_rows().for_each(|row| self.shared.hot.forget(row, group.last));
-        let Group { mut batch, last, frame, .. } = group;
-        self.age(&mut batch)?;
+        let (last, frame) = (group.last, std::mem::take(&mut group.frame));
+        let mut batch = group.into_batch(&self.shared.rows);
+        self.age(&mut batch);
         self.publish(batch, last, frame)
     }
 
@@ -248,6 +252,7 @@ impl Sequencer {
             return Err(Error::Unknown { reason });
         }
         self.shared.published.store(Arc::new(Moment::now(rows, &self.shared.hot, last)));
+        self.spare = frame;
         self.window.prune(self.clock.boottime(), last);
         Ok(())
     }
@@ -276,7 +281,7 @@ impl Sequencer {
     }
 
     /// Moves on to the next epoch of idempotency ids, and takes some expired ones away.
-    fn age(&mut self, batch: &mut WriteBatch) -> Result<()> {
+    fn age(&mut self, batch: &mut WriteBatch) {
         let now = self.clock.boottime();
         let rows = &self.shared.rows;
         if now.saturating_sub(self.epoch.since) >= IDEMPOTENCY_KEPT {
@@ -286,13 +291,17 @@ impl Sequencer {
             rows.stage_epoch(batch, self.epoch.number);
         }
         if let Some(after) = &self.epoch.sweep {
-            let expired = rows.expired(self.epoch.number - 1, after, EXPIRED_PER_GROUP)?;
+            // The group is in the log already: a sweep that fails must not stop it. The next epoch's begins from the start.
+            let expired =
+                rows.expired(self.epoch.number - 1, after, EXPIRED_PER_GROUP).unwrap_or_else(|error| {
+                    tracing::warn!(%error, "expired idempotency ids can't be read now");
+                    Vec::new()
+                });
             for key in &expired {
                 rows.stage_expired(batch, key);
             }
             self.epoch.sweep = expired.last().cloned();
         }
-        Ok(())
     }
 
     /// What can wait until nothing else does.
@@ -338,20 +347,21 @@ impl Sequencer {
             if header.prior != self.version {
                 return Err(refused(&format!("versions {} to {} are missing", self.version, header.prior)));
             }
-            let mut group = Group::new(self.version);
+            let mut group = Group::new(self.version, body.len(), Vec::new());
             group.frame.extend_from_slice(&body);
             let commits = payload::decode(body)?;
             if header.prior + commits.len() as u64 != header.last {
                 return Err(refused("a group's versions are not those of its commits"));
             }
+            let mut batch = WriteBatch::default();
             for (version, logged) in (header.prior + 1..).zip(&commits) {
-                self.shared.rows.stage(&mut group.batch, logged, version, self.epoch.number);
+                self.shared.rows.stage(&mut batch, logged, version, self.epoch.number);
             }
             group.last = header.last;
             self.write(&mut group)?;
             self.window.forget_through(header.last);
             self.shared.hot.forget_all(header.last);
-            self.publish(group.batch, header.last, group.frame)?;
+            self.publish(batch, header.last, group.frame)?;
         }
         self.sync()?;
         Ok(self.version)

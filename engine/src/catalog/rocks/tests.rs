@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const TABLE: Table = Table { family: Family::Record, tag: 1 };
+const COUNTERS: Table = Table { family: Family::Counter, tag: 1 };
 const BODIES: Table = Table { family: Family::Body, tag: 1 };
 const HERE: PartitionId = PartitionId::from_bytes([7; 8]);
 
@@ -120,6 +121,31 @@ async fn a_group_takes_one_sync_and_relaxed_commits_none() {
     assert_eq!(catalog.counts().syncs, after.syncs + 1, "a synced commit makes those before it durable");
     catalog.commit(Commit::new(HERE, 0)).await.unwrap();
     assert_eq!(catalog.counts().syncs, after.syncs + 1, "nothing to sync");
+}
+
+#[tokio::test]
+async fn counters_count_every_commit_of_a_group_also_after_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let (here, replayed) = (dir.path().join("here"), dir.path().join("replayed"));
+    let catalog = open(&here).unwrap();
+    let add = |key: &'static str, delta| Write::Add(COUNTERS.key(key), delta);
+    let both = vec![add("n", 1), add("m", 2), add("m", -1)];
+    let ended = vec![add("n", 50), Write::Delete(COUNTERS.key("n")), add("n", 7)];
+    let writes = (0..200).map(|n| if n == 100 { ended.clone() } else { both.clone() });
+    let commits = writes.map(|writes| catalog.commit(Commit { writes, ..Commit::new(HERE, 0) }));
+    for outcome in futures_util::future::join_all(commits).await {
+        outcome.unwrap();
+    }
+    assert!(catalog.counts().groups < 100, "most share a group: {:?}", catalog.counts());
+    // Nothing was flushed: in the copy, the log's commits are applied one by one.
+    copy(&here, &replayed);
+    for catalog in [catalog, open(&replayed).unwrap()] {
+        let view = catalog.snapshot(HERE).await.unwrap();
+        for (key, sum) in [("n", 7 + 99i64), ("m", 199)] {
+            let found = view.get(COUNTERS.key(key)).await.unwrap();
+            assert_eq!(found, Some(Bytes::copy_from_slice(&sum.to_le_bytes())), "{key}");
+        }
+    }
 }
 
 #[tokio::test]
