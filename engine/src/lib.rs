@@ -23,6 +23,8 @@ pub mod fault;
 pub mod file;
 pub mod id;
 pub mod pool;
+#[cfg(test)]
+mod small_disk;
 pub mod unit;
 mod vital;
 pub mod worker;

@@ -10,6 +10,7 @@ use crate::id::PartitionId;
 use crate::unit::ByteCount;
 use crate::worker::{Progress, Worker};
 use crate::{Error, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,8 @@ struct World {
     faults: Arc<Faults>,
     key: RecoveryKey,
     entropy: Arc<SeededEntropy>,
+    /// Length of a log file, and how many are retained.
+    log_shape: (u64, usize),
 }
 
 struct Appliance {
@@ -31,6 +34,7 @@ struct Appliance {
     backup: Arc<Backup>,
     base: BaseWorker,
     log: LogWorker,
+    blobs: Arc<BlobStore>,
 }
 
 impl World {
@@ -41,6 +45,7 @@ impl World {
             faults: Arc::default(),
             key: RecoveryKey::generate(),
             entropy: Arc::new(SeededEntropy::new(5)),
+            log_shape: (16 << 20, 2),
         };
         std::fs::create_dir(world.root()).unwrap();
         std::fs::write(world.root().join(MARKER), b"{}").unwrap();
@@ -58,8 +63,8 @@ impl World {
 
     fn options(&self) -> Options {
         Options {
-            log_file_bytes: 16 << 20,
-            log_files_retained: 2,
+            log_file_bytes: self.log_shape.0,
+            log_files_retained: self.log_shape.1,
             reserve_bytes: 0,
             ..Options::new(self.clock.clone(), self.entropy.clone(), self.faults.clone())
         }
@@ -88,8 +93,8 @@ impl World {
             faults: self.faults.clone(),
         })
         .unwrap();
-        let (base, log) = (BaseWorker::new(backup.clone()), LogWorker::new(backup.clone(), blobs));
-        Appliance { catalog, backup, base, log }
+        let (base, log) = (BaseWorker::new(backup.clone()), LogWorker::new(backup.clone(), blobs.clone()));
+        Appliance { catalog, backup, base, log, blobs }
     }
 
     /// The system disk is gone, its key files with it.
@@ -141,7 +146,9 @@ async fn a_lost_system_disk_comes_back_up_to_the_last_shipped_commit() {
     let recovered = world.recover().await.unwrap();
     assert_eq!(recovered.version, shipped);
     assert_eq!(recovered.chunks_beyond_gap, 0);
-    assert_eq!(std::fs::read(world.root().join("master.key")).unwrap(), b"key material");
+    let master_key = world.root().join("master.key");
+    assert_eq!(std::fs::read(&master_key).unwrap(), b"key material");
+    assert_eq!(std::fs::metadata(master_key).unwrap().permissions().mode() & 0o777, 0o600);
     let mut again = world.start().await;
     for name in ["in the base", "in the log", "in the log too"] {
         assert!(again.has(name).await, "{name}");
@@ -208,13 +215,121 @@ async fn prune_keeps_two_bases_and_what_they_need() {
         appliance.base.tick().await.unwrap();
     }
     let names = world.target().list("").await.unwrap();
-    assert_eq!(names.iter().filter(|name| name.contains("/base/")).count(), 2, "{names:?}");
+    let bases: Vec<&String> = names.iter().filter(|name| name.contains("/base/")).collect();
+    assert_eq!(bases.len(), 2, "{names:?}");
+    let newest = bases[1].clone();
     world.lose(appliance);
     world.recover().await.unwrap();
-    let appliance = world.start().await;
+    let mut appliance = world.start().await;
     for round in 0..4 {
         assert!(appliance.has(&format!("round {round}")).await);
     }
+    // The newest base is gone too, with what only it needs: the one before it and the log after that are enough.
+    appliance.catalog.close();
+    world.lose(appliance);
+    world.target().delete(&newest).await.unwrap();
+    let recovered = world.recover().await.unwrap();
+    assert_eq!(recovered.chunks_beyond_gap, 0);
+    appliance = world.start().await;
+    for round in 0..4 {
+        assert!(appliance.has(&format!("round {round}")).await, "round {round}");
+    }
+}
+
+#[tokio::test]
+async fn the_pool_is_held_at_what_the_target_has() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    assert_eq!(appliance.blobs.hold(), Some(0), "until the target has answered nothing is let go");
+    appliance.put("a").await;
+    appliance.ship().await;
+    assert_eq!(appliance.blobs.hold(), Some(0), "there is no base yet");
+    assert!(world.target().list("").await.unwrap().is_empty(), "and no chunk without one");
+    appliance.base.tick().await.unwrap();
+    appliance.ship().await;
+    let based = appliance.backup.status().shipped_version;
+    assert_eq!(appliance.blobs.hold(), Some(based));
+    let version = appliance.put("b").await;
+    world.faults.arm(Point::BackupWrite, Fault::Io, 0, 1);
+    assert!(appliance.log.tick().await.is_err());
+    assert_eq!(appliance.blobs.hold(), Some(based), "the target does not have it");
+    assert_eq!(appliance.backup.status().shipped_version, based);
+    appliance.log.tick().await.unwrap();
+    assert_eq!(appliance.blobs.hold(), Some(version), "at once");
+    appliance.ship().await;
+    assert_eq!(appliance.blobs.hold(), Some(version));
+    assert_eq!(appliance.backup.status().shipped_version, version);
+}
+
+#[tokio::test]
+async fn a_restart_counts_what_was_shipped_up_to_the_first_gap() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    let first = appliance.put("a").await;
+    appliance.ship().await;
+    for name in ["b", "c"] {
+        appliance.put(name).await;
+        appliance.ship().await;
+    }
+    appliance.catalog.close();
+    drop(appliance);
+    let chunks = world.target().list("lives/").await.unwrap();
+    let lost = chunks.iter().filter(|name| name.contains("/log/")).nth(1).unwrap();
+    world.target().delete(lost).await.unwrap();
+    let mut appliance = world.start().await;
+    // The first tick takes up what is there.
+    appliance.log.tick().await.unwrap();
+    assert!(appliance.backup.status().shipped_version > first, "it ships the rest again");
+    appliance.ship().await;
+    world.lose(appliance);
+    assert_eq!(world.recover().await.unwrap().chunks_beyond_gap, 0);
+    let appliance = world.start().await;
+    for name in ["a", "b", "c"] {
+        assert!(appliance.has(name).await, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_no_longer_reaches_back_asks_for_a_base() {
+    let world = World { log_shape: (5 << 20, 0), ..World::new() };
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    appliance.ship().await;
+    // The target is away while log files come and, once the rows are on disk, go.
+    let shipped = appliance.backup.status().shipped_version;
+    for round in 0..3 {
+        for n in 0..100_u32 {
+            let row = Write::Put(ROWS.key(n.to_be_bytes().to_vec()), vec![round; 60_000].into());
+            let commit = Commit { writes: vec![row], ..Commit::new(PartitionId::ROOT, 0) };
+            appliance.catalog.commit(commit).await.unwrap();
+        }
+        let copy = world.disks.path().join(format!("flushed{round}"));
+        appliance.catalog.checkpoint(&copy).unwrap();
+    }
+    assert!(appliance.catalog.log_since(shipped, 1).unwrap().is_none(), "it is gone");
+    assert!(matches!(appliance.base.tick().await.unwrap(), Progress::Idle { .. }), "not due by time");
+    appliance.log.tick().await.unwrap();
+    assert!(matches!(appliance.base.tick().await.unwrap(), Progress::More { .. }), "but wanted");
+    appliance.put("a").await;
+    appliance.ship().await;
+    world.lose(appliance);
+    world.recover().await.unwrap();
+    assert!(world.start().await.has("a").await);
+}
+
+#[tokio::test]
+async fn a_base_that_prune_cannot_know_of_is_not_published() {
+    let world = World::new();
+    let appliance = world.start().await;
+    appliance.put("a").await;
+    let in_the_way = world.root().join("backup/bases.json.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    assert!(appliance.backup.write_base().await.is_err());
+    let names = world.target().list("").await.unwrap();
+    assert!(!names.iter().any(|name| name.contains("/base/")), "{names:?}");
+    std::fs::remove_dir(in_the_way).unwrap();
+    appliance.backup.write_base().await.unwrap();
 }
 
 #[tokio::test]
@@ -331,6 +446,17 @@ async fn recovery_refuses_every_damaged_file() {
         assert!(matches!(error, Error::Corrupt { .. } | Error::Invalid(_)), "{name}: {error}");
         std::fs::write(&path, &good).unwrap();
         assert!(!Path::new(&world.root().join(MARKER)).exists());
+    }
+    // Whole files with another content: whoever knows the public key can seal one.
+    for name in target.list("").await.unwrap().iter().filter(|name| name.contains("/file/")) {
+        let path = world.disks.path().join("elsewhere").join(name);
+        let good = std::fs::read(&path).unwrap();
+        let mut forged = world.key.recipient().seal(std::fs::File::create(&path).unwrap()).unwrap();
+        std::io::Write::write_all(&mut forged, b"forged").unwrap();
+        forged.finish().unwrap();
+        let error = world.recover().await.unwrap_err();
+        assert!(error.to_string().contains("another hash"), "{name}: {error}");
+        std::fs::write(&path, &good).unwrap();
     }
     world.recover().await.unwrap();
 }

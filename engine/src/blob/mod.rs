@@ -253,6 +253,12 @@ impl BlobStore {
         *self.hold.lock() = version;
     }
 
+    /// The hold, as it was set last.
+    #[cfg(test)]
+    pub(crate) fn hold(&self) -> Option<Version> {
+        *self.hold.lock()
+    }
+
     /// Where the records of a blob lie.
     pub async fn locate(&self, home: PartitionId, blob: BlobId) -> Result<Vec<Place>> {
         let row = self.row(home, blob).await?;

@@ -248,3 +248,19 @@ pub(super) fn live_adds(places: &[RecordAt], sign: i64) -> impl Iterator<Item = 
         Write::Add(live_key(segment), i64::try_from(bytes).unwrap_or(i64::MAX) * sign)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{HOME, World};
+    use super::BLOB_BYTES_MAX;
+    use crate::Error;
+
+    #[tokio::test]
+    async fn a_blob_ends_at_its_limit() {
+        let world = World::new(70).await;
+        let mut writer = world.store.writer(HOME, None);
+        writer.length = BLOB_BYTES_MAX - 1;
+        writer.push("x".into()).await.unwrap();
+        assert!(matches!(writer.push("x".into()).await, Err(Error::TooLarge { .. })));
+    }
+}

@@ -101,6 +101,81 @@ async fn a_broken_download_goes_on_where_it_stopped_pinned_to_the_same_version()
 }
 
 #[tokio::test]
+async fn what_a_broken_download_goes_on_with_is_what_was_asked_for() {
+    for rest in [
+        answer("206 Partial Content", "etag: \"e\"\r\ncontent-range: bytes 5-9/11\r\n", 5, "other"),
+        answer("206 Partial Content", "etag: \"e\"\r\ncontent-range: bytes 6-10/12\r\n", 5, "other"),
+        answer("200 OK", "etag: \"e\"\r\n", 11, "hello world"),
+    ] {
+        let first = answer("200 OK", "etag: \"e\"\r\n", 11, "hello ");
+        let (client, _served) = scripted(vec![first, rest.clone()]).await;
+        let error = read(&client).await.unwrap_err();
+        assert!(error.to_string().contains("another range"), "{error}: {rest}");
+    }
+    // From the start on, too.
+    let other = answer("206 Partial Content", "etag: \"e\"\r\ncontent-range: bytes 3-5/11\r\n", 3, "abc");
+    let (client, _served) = scripted(vec![other]).await;
+    let error = client.get_object(&OBJECT, Some(2..5), None).await.unwrap_err();
+    assert!(error.to_string().contains("another range"), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_longer_than_its_range_is_an_error() {
+    let headers = "etag: \"e\"\r\ncontent-range: bytes 0-4/11\r\n";
+    let (client, _served) = scripted(vec![answer("206 Partial Content", headers, 8, "hello wo")]).await;
+    let mut download = client.get_object(&OBJECT, Some(0..5), None).await.unwrap();
+    assert!(download.next().await.unwrap_err().to_string().contains("longer than it says"));
+}
+
+#[tokio::test]
+async fn a_server_error_without_a_document_is_tried_again() {
+    for status in
+        ["429 Too Many Requests", "500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout"]
+    {
+        let ok = answer("200 OK", "", 0, "");
+        let (client, served) = scripted(vec![answer(status, "", 5, "sorry"), ok]).await;
+        client.head_bucket("bucket").await.unwrap();
+        assert_eq!(served.await.unwrap().len(), 2, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn all_pages_of_parts_are_read() {
+    let page = |number: u32, rest: &str| {
+        let body = format!(
+            "<ListPartsResult>{rest}<Part><PartNumber>{number}</PartNumber><Size>5</Size><ETag>\"e\"</ETag></Part>\
+             </ListPartsResult>"
+        );
+        answer("200 OK", "", body.len(), &body)
+    };
+    let more = "<IsTruncated>true</IsTruncated><NextPartNumberMarker>1</NextPartNumberMarker>";
+    let (client, served) = scripted(vec![page(1, more), page(2, "<IsTruncated>false</IsTruncated>")]).await;
+    let upload = client::OpenUpload {
+        bucket: "bucket".to_owned(),
+        key: "key".to_owned(),
+        upload_id: "id".to_owned(),
+        with_crc64: false,
+    };
+    let parts = client.list_parts(&upload).await.unwrap();
+    assert_eq!(parts.iter().map(|part| part.number).collect::<Vec<_>>(), [1, 2]);
+    assert!(served.await.unwrap()[1].contains("part-number-marker=1"));
+}
+
+#[tokio::test]
+async fn a_link_lives_from_a_second_to_a_week() {
+    let (client, _served) = scripted(vec![]).await;
+    let week = Duration::from_hours(7 * 24);
+    for (expires, fits) in [
+        (Duration::ZERO, false),
+        (Duration::from_secs(1), true),
+        (week, true),
+        (week + Duration::from_secs(1), false),
+    ] {
+        assert_eq!(client.presign_get(&OBJECT, expires).is_ok(), fits, "{expires:?}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_that_do_not_match_their_checksum_are_an_error() {
     let crc = Crc64::of(b"hello").to_header();
     let headers = format!("etag: \"e\"\r\nx-amz-checksum-crc64nvme: {crc}\r\n");

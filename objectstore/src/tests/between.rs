@@ -11,7 +11,7 @@ use crate::id::OwnerId;
 use crate::world::{World, bytes, copy_request, key};
 use crate::{BucketName, ETagMatch, Error, PutRequest, Result, Versioning, WriteConditions, tables};
 use engine::BoxFuture;
-use engine::catalog::{Catalog, Commit, Limits, MemoryCatalog, Scan, Snapshot, Version, Write};
+use engine::catalog::{Catalog, Check, Commit, Limits, MemoryCatalog, Scan, Snapshot, Version, Write};
 use engine::id::PartitionId;
 use engine::worker::Worker;
 use parking_lot::Mutex;
@@ -383,9 +383,13 @@ async fn an_intent_is_not_undone_when_its_commit_comes_between() {
         let begun = pair.fast.store.share(home, found.extent, destination).await.unwrap().unwrap();
         let owner: OwnerId = begun.extent.owner;
         let (rows, writes) = (pair.fast.catalog.clone(), begun.writes.clone());
+        let committed = Arc::new(Mutex::new(None));
+        let (told, fence) = (committed.clone(), tables::of_owner(tables::FENCES, owner));
         let step = async move {
             let read_version = rows.snapshot(there).await.unwrap().read_version();
-            rows.commit(Commit { writes, ..Commit::new(there, read_version) }).await.unwrap();
+            let checks = vec![Check::Absent(fence)];
+            let commit = Commit { checks, writes, ..Commit::new(there, read_version) };
+            *told.lock() = Some(rows.commit(commit).await.is_ok());
         };
         pair.slow.store.mark_dirty(home);
         let mut workers = pair.slow.store.workers();
@@ -393,10 +397,10 @@ async fn an_intent_is_not_undone_when_its_commit_comes_between() {
         let outcome = pair.with_step_at(n, step, intents.tick()).await;
         let Some(outcome) = outcome else { return false };
         outcome.unwrap();
+        // Either the commit was first, and what it names stays, or the fence was, and what was shared is given back.
+        let committed = committed.lock().unwrap();
         let fenced = is_there(&pair.fast, there, tables::of_owner(tables::FENCES, owner)).await;
-        let references = pair.fast.references(home).await;
-        // Either the fence was first, and what was shared is given back, or the commit was, and it stays.
-        assert_eq!(references, if fenced { 1 } else { 2 }, "gap {n}");
+        assert_eq!((fenced, pair.fast.references(home).await), (!committed, if committed { 2 } else { 1 }));
         let mut clear = Commit::new(home, pair.fast.catalog.snapshot(home).await.unwrap().read_version());
         clear.writes = crate::stack::release_content(home, owner, &found.extent.content).unwrap().0;
         clear.writes.push(Write::Delete(tables::of_owner(tables::INTENTS, owner)));

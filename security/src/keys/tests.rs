@@ -10,6 +10,7 @@ use engine::clock::{ManualClock, Timestamp};
 use engine::entropy::SeededEntropy;
 use engine::id::PartitionId;
 use engine::{BoxFuture, Result};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -20,6 +21,8 @@ struct World {
     commits: AtomicU64,
     /// 0: works. 1: commits fail. 2: commits happen and their outcome is lost.
     mood: AtomicU8,
+    /// Happens between what the next commit was based on and the commit itself.
+    between: Mutex<Option<BoxFuture<'static, ()>>>,
 }
 
 impl Catalog for World {
@@ -31,6 +34,10 @@ impl Catalog for World {
     }
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version>> {
         Box::pin(async move {
+            let step = self.between.lock().take();
+            if let Some(step) = step {
+                step.await;
+            }
             let lost = || engine::Error::Unknown { reason: "test".to_owned() };
             match self.mood.load(Ordering::SeqCst) {
                 1 => return Err(engine::Error::Full { place: "test".to_owned(), wanted: 1 }),
@@ -58,7 +65,12 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let entropy = Arc::new(SeededEntropy::new(11));
         let custodian = FileCustodian::generate(&dir.path().join("master.key"), entropy.clone()).unwrap();
-        let world = World { inner: MemoryCatalog::default(), commits: 0.into(), mood: 0.into() };
+        let world = World {
+            inner: MemoryCatalog::default(),
+            commits: 0.into(),
+            mood: 0.into(),
+            between: Mutex::default(),
+        };
         Self { world: Arc::new(world), custodian: Arc::new(custodian), entropy, _dir: dir }
     }
 
@@ -278,4 +290,38 @@ async fn golden_rows_and_file_open_a_golden_sealed_value() {
     assert_eq!(&**table.unseal(&hex::decode(SEALED).unwrap(), b"row").unwrap(), b"data key");
     table.prepare(scope()).await.unwrap();
     assert_eq!(key_of(&table.seal(scope(), b"x", b"").unwrap()), id, "the active key goes on sealing");
+}
+
+#[tokio::test]
+async fn two_tables_never_count_one_block_twice() {
+    let bench = Bench::new();
+    let first = bench.open(2, 1).await;
+    first.prepare(scope()).await.unwrap();
+    let mut used: HashMap<[u8; 8], u32> = HashMap::new();
+    let mut seal =
+        |table: &KeyTable| *used.entry(key_of(&table.seal(scope(), b"x", b"").unwrap())).or_default() += 1;
+    seal(&first);
+    // Another process reserves a block between what this one read and what it writes.
+    let (one, other) = (bench.open(2, 1).await, bench.open(2, 1).await);
+    let theirs = other.clone();
+    *bench.world.between.lock() = Some(Box::pin(async move { theirs.prepare(scope()).await.unwrap() }));
+    one.prepare(scope()).await.unwrap();
+    seal(&other);
+    seal(&one);
+    assert!(used.values().all(|uses| *uses <= 2), "a key was used beyond its limit: {used:?}");
+    assert_eq!(used.values().sum::<u32>(), 3);
+}
+
+#[tokio::test]
+async fn of_two_first_keys_one_is_active() {
+    let bench = Bench::new();
+    let (one, other) = (bench.open(1 << 32, 1 << 20).await, bench.open(1 << 32, 1 << 20).await);
+    let theirs = other.clone();
+    *bench.world.between.lock() = Some(Box::pin(async move { theirs.prepare(scope()).await.unwrap() }));
+    // Who loses the race is told so, and finds the other's key.
+    if one.prepare(scope()).await.is_err() {
+        one.prepare(scope()).await.unwrap();
+    }
+    let key = |table: &KeyTable| key_of(&table.seal(scope(), b"x", b"").unwrap());
+    assert_eq!(key(&one), key(&other));
 }

@@ -185,6 +185,8 @@ fn broken_framing_is_refused_with_the_right_code() {
             "5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:x\r\nx-amz-checksum-crc32c:x\r\n\r\n",
             "MalformedTrailerError",
         ),
+        // Beside the declared one, too.
+        ("5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:x\r\nx-amz-acl:private\r\n\r\n", "MalformedTrailerError"),
         ("5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:x\n\n", "MalformedTrailerError"),
         ("5\r\nhello\r\n0\r\nx-amz-checksum-crc32c:x\n\r\n", "IncompleteBody"),
         ("5\r\nhello\r\n0\r\nx amz:x\r\n\r\n", "MalformedTrailerError"),
@@ -298,4 +300,28 @@ fn a_large_chunk_streams_through_without_being_kept() {
     }
     decoder.finish().unwrap();
     assert_eq!(total, chunk);
+}
+
+#[test]
+fn a_trailer_is_signed_once() {
+    let whole = encode(Mode::SignedTrailer, b"hello", 5);
+    let text = String::from_utf8(whole).unwrap();
+    decode(decoder(Mode::SignedTrailer, 5), text.as_bytes(), || 9).unwrap();
+    let name = "x-amz-trailer-signature:";
+    // The right signature is the last one.
+    let twice = text.replace(name, &format!("{name}{}\r\n{name}", "0".repeat(64)));
+    let outcome = decode(decoder(Mode::SignedTrailer, 5), twice.as_bytes(), || 9);
+    assert_eq!(outcome.unwrap_err().code(), "MalformedTrailerError");
+}
+
+#[test]
+fn the_number_of_declared_trailers_is_bounded() {
+    let payload = security::sigv4::Payload::StreamingUnsignedTrailer;
+    for (count, fits) in [(16, true), (17, false)] {
+        let names: Vec<_> = (0..count).map(|n| format!("x-amz-checksum-{n}")).collect();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-decoded-content-length", "5".parse().unwrap());
+        headers.insert("x-amz-trailer", names.join(",").parse().unwrap());
+        assert_eq!(Decoder::for_request(&payload, &headers).is_ok(), fits, "{count}");
+    }
 }

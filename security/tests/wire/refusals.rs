@@ -316,6 +316,14 @@ fn presigned_parameters_missing_or_unreadable() {
 }
 
 #[test]
+fn a_presigned_body_has_one_hash() {
+    let mut request = with_query(|text| format!("{text}&X-Amz-Content-Sha256=UNSIGNED-PAYLOAD"));
+    request.set("x-amz-content-sha256", &"0".repeat(64));
+    let message = "The x-amz-content-sha256 header and the X-Amz-Content-Sha256 parameter differ.";
+    refused(&request, "InvalidRequest", message);
+}
+
+#[test]
 fn presigned_times() {
     let request = by_query();
     let at = |offset: i64| {

@@ -23,7 +23,8 @@ impl World {
         let binary = match Launch::binary_from_environment() {
             Ok(binary) => binary,
             Err(missing) => {
-                let _unwritable = writeln!(std::io::stderr(), "SKIPPED: cannot {missing}");
+                let _unwritable =
+                    writeln!(std::io::stdout(), "SKIPPED a fault of the disk: cannot {missing}");
                 return None;
             }
         };
@@ -238,7 +239,10 @@ impl SmallDisk {
         if mount.is_ok_and(|status| status.success()) {
             return Some(Self(at.to_owned()));
         }
-        let _unwritable = writeln!(std::io::stderr(), "SKIPPED: cannot mount a small disk (needs root)");
+        let _unwritable = writeln!(
+            std::io::stdout(),
+            "SKIPPED a fault of the disk: cannot mount a small disk (needs root)"
+        );
         None
     }
 }

@@ -88,7 +88,7 @@ fn must_survive(stopped_at: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_commits_survive_power_cuts() {
     if let Err(missing) = powercut::available() {
-        let _unwritable = writeln!(std::io::stderr(), "SKIPPED: cannot {missing}");
+        let _unwritable = writeln!(std::io::stdout(), "SKIPPED power cuts and mounts: cannot {missing}");
         return;
     }
     let rounds = std::env::var("FIRN_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(25_u64);

@@ -20,7 +20,7 @@ impl World {
     fn new() -> Option<Self> {
         if let Err(missing) = powercut::available() {
             // The one thing that a test says when it can't run; CI installs what is missing.
-            let _unwritable = writeln!(std::io::stderr(), "SKIPPED: cannot {missing}");
+            let _unwritable = writeln!(std::io::stdout(), "SKIPPED power cuts and mounts: cannot {missing}");
             return None;
         }
         let dirs = tempfile::tempdir().unwrap();

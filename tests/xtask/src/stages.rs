@@ -160,9 +160,12 @@ fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
 fn crash(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
     let mut faults = compile::cargo(context.workspace, &context.library);
     faults.env("FIRN_BIN", context.workspace.firn());
-    faults.args(["test", "--locked", "--quiet", "--package", "oracle", "--test", "faults"]);
+    faults.args(["test", "--locked", "--package", "oracle", "--test", "faults"]);
     say::line("faults: a full, a damaged, a taken and a newer data directory");
-    let mut first = totals.check(process::run(&mut faults));
+    let mut seen = Totals::default();
+    let ran = process::run_watched(&mut faults, |line| seen.cargo_line(line));
+    totals.skipped.append(&mut seen.skipped);
+    let mut first = totals.check(ran);
     for area in AREAS.iter().filter(|area| area.is_own_check()) {
         if area.name == "powercut" && !Path::new("/dev/fuse").exists() {
             totals.skipped.push("crash: there is no /dev/fuse, so no power cuts".into());

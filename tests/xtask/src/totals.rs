@@ -23,8 +23,16 @@ impl Totals {
         result
     }
 
-    /// Reads one line of cargo test's output.
+    /// Reads one line of cargo test's output. A test that cannot run here says so on standard output, past the capture.
     pub(crate) fn cargo_line(&mut self, line: &str) {
+        if let Some((_, reason)) = line.split_once("SKIPPED ") {
+            self.skipped.push(format!("unit: {reason}"));
+        }
+        if let Some((name, rest)) =
+            line.strip_prefix("test ").and_then(|test| test.split_once(" ... ignored"))
+        {
+            self.skipped.push(format!("unit: {name} is ignored{rest}"));
+        }
         let Some(result) = line.strip_prefix("test result: ") else { return };
         self.passed += count_before(result, "passed");
         self.failed += count_before(result, "failed");
@@ -68,6 +76,14 @@ mod tests {
         totals.cargo_line("test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured");
         totals.cargo_line("running 3 tests");
         assert_eq!((totals.passed, totals.failed), (15, 2));
+        assert_eq!(totals.skipped, Vec::<String>::new());
+        totals.cargo_line("test a::really_full_disk ... ignored, wants FIRN_SMALL_DISK");
+        totals.cargo_line("test x ... SKIPPED a_mounted_disk: mounting needs root");
+        let listed = [
+            "unit: a::really_full_disk is ignored, wants FIRN_SMALL_DISK",
+            "unit: a_mounted_disk: mounting needs root",
+        ];
+        assert_eq!(totals.skipped, listed);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Tests of the blob store, and the world they run in.
 
 mod basics;
+mod between;
 mod faults;
 mod model;
 mod workers;

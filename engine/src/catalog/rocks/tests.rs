@@ -469,12 +469,12 @@ async fn the_log_is_bounded_and_says_when_it_no_longer_goes_back() {
     assert_eq!(view.scan(scan).await.unwrap().rows.len(), 1800);
 }
 
-/// Against a real full disk: `FIRN_SMALL_DISK` names an empty directory on a file system of about 100 MB.
 #[tokio::test]
-#[ignore = "wants FIRN_SMALL_DISK"]
 async fn a_disk_that_is_really_full_recovers_without_reopening() {
     use crate::clock::{Clock as _, SystemClock};
-    let small = PathBuf::from(std::env::var("FIRN_SMALL_DISK").unwrap());
+    let test = "a_disk_that_is_really_full_recovers_without_reopening";
+    let Some(disk) = crate::small_disk::SmallDisk::mount("100m", test) else { return };
+    let small = disk.path();
     for reserve_bytes in [0, 8 << 20] {
         let dir = small.join(format!("catalog-{reserve_bytes}"));
         let options =

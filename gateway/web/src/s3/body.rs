@@ -322,5 +322,14 @@ mod tests {
         assert!(futures_util::poll!(&mut expired).is_pending(), "the first window brought enough");
         clock.advance(Duration::from_secs(10));
         assert!(futures_util::poll!(&mut expired).is_ready(), "the second brought nothing");
+        drop(expired);
+        let mut pace = Pace::new(clock.clone(), &limits);
+        let mut expired = Box::pin(poll_fn(|cx| pace.poll_expired(cx)));
+        assert!(futures_util::poll!(&mut expired).is_pending());
+        drop(expired);
+        pace.progress(limits.body_window_min.get() - 1);
+        clock.advance(Duration::from_secs(10));
+        let mut expired = Box::pin(poll_fn(|cx| pace.poll_expired(cx)));
+        assert!(futures_util::poll!(&mut expired).is_ready(), "a byte too little");
     }
 }

@@ -173,6 +173,11 @@ impl World {
         Self { http, admin, clock, facts, gate, stop: Some(stop), serving, _dir: dir }
     }
 
+    /// Waits until the server has stopped, as it was asked to.
+    pub(crate) async fn stopped(&mut self) {
+        (&mut self.serving).await.unwrap();
+    }
+
     /// Asks the server to stop and waits until it has.
     pub(crate) async fn shut_down(mut self) {
         self.ask_to_stop();
@@ -201,8 +206,19 @@ impl World {
         }
     }
 
-    /// The bytes of a signed request. `extra` headers are signed too.
+    /// The bytes of a signed request. `extra` headers are signed too, the body is not.
     pub(crate) fn signed(&self, method: &str, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
+        self.signed_as(PayloadHash::Unsigned, (method, path), extra, body)
+    }
+
+    /// The same, with what the signature says of the body.
+    pub(crate) fn signed_as(
+        &self,
+        payload: PayloadHash,
+        (method, path): (&str, &str),
+        extra: &[(&str, &str)],
+        body: &[u8],
+    ) -> Vec<u8> {
         use engine::clock::Clock as _;
         let mut request =
             http::Request::builder().method(method).uri(path).header("host", self.http.to_string());
@@ -213,7 +229,7 @@ impl World {
             request = request.header("content-length", body.len().to_string());
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        signer().sign(&mut parts, PayloadHash::Unsigned, self.clock.now()).unwrap();
+        signer().sign(&mut parts, payload, self.clock.now()).unwrap();
         let mut bytes = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
         for (name, value) in &parts.headers {
             bytes.extend_from_slice(name.as_str().as_bytes());
