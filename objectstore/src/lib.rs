@@ -40,6 +40,8 @@ mod share;
 mod stack;
 mod store;
 mod tables;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod upload;
 mod worker;
 

@@ -29,6 +29,7 @@ const STRIPES: usize = 1024;
 const CACHED_BUCKETS_MAX: usize = 65_536;
 
 /// What an object store is made of.
+#[derive(Clone)]
 pub struct Components {
     /// Rows.
     pub catalog: Arc<dyn Catalog>,

@@ -1,5 +1,6 @@
 //! A whole object store for tests: rows in memory, segments in a temporary directory, a clock moved by hand.
 
+use crate::testing::Foundation;
 use crate::{
     BucketName, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource, CreateUpload,
     DeleteOutcome, DeleteRequest, Expect, GetOutcome, GetRequest, ListRequest, MetadataDirective, ObjectKey,
@@ -7,17 +8,14 @@ use crate::{
     VersionSelector, Versioning, WriteConditions,
 };
 use bytes::Bytes;
-use engine::blob::{BlobStore, OpenOptions};
+use engine::blob::BlobStore;
 use engine::catalog::{Catalog, Family, MemoryCatalog, Scan, Table};
-use engine::clock::{ManualClock, Timestamp};
+use engine::clock::ManualClock;
 use engine::entropy::{Entropy, SeededEntropy};
-use engine::fault::Faults;
 use engine::id::PartitionId;
-use engine::unit::ByteCount;
 use engine::worker::Progress;
 use futures_util::StreamExt;
 use security::AccountId;
-use security::keys::{FileCustodian, KeyTable};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +27,9 @@ pub(crate) struct World {
     pub(crate) catalog: Arc<MemoryCatalog>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) blobs: Arc<BlobStore>,
-    keys: Arc<KeyTable>,
-    entropy: Arc<dyn Entropy>,
-    dir: Arc<tempfile::TempDir>,
+    components: Components,
+    /// Keeps the directory.
+    foundation: Foundation,
 }
 
 pub(crate) fn bucket(name: &str) -> BucketName {
@@ -51,36 +49,12 @@ pub(crate) fn bytes(seed: u64, length: usize) -> Bytes {
 
 impl World {
     pub(crate) async fn new(seed: u64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
-        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
-        let catalog = Arc::new(MemoryCatalog::new(clock.clone(), &*entropy));
-        let blobs = BlobStore::open(OpenOptions {
-            dir: dir.path().join("pool"),
-            catalog: catalog.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            faults: Arc::new(Faults::default()),
-            segment_bytes: ByteCount::mib(16),
-            keep_free: engine::unit::ByteCount::mib(1),
-        })
-        .await
-        .unwrap();
-        let custodian = FileCustodian::generate(&dir.path().join("master.key"), entropy.clone()).unwrap();
-        let keys = KeyTable::open(catalog.clone(), Arc::new(custodian), entropy.clone(), clock.clone())
-            .await
-            .unwrap();
-        let parts = Components {
-            catalog: catalog.clone(),
-            blobs: blobs.clone(),
-            keys: keys.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            region: "us-east-1".into(),
-            account: AccountId::random(&SeededEntropy::new(1)),
-        };
-        let store = ObjectStore::open(parts).await.unwrap();
-        Self { store, catalog, clock, blobs, keys, entropy, dir: Arc::new(dir) }
+        let foundation = Foundation::new(seed);
+        let account = AccountId::random(&SeededEntropy::new(1));
+        let components = foundation.components(foundation.catalog.clone(), account).await;
+        let store = ObjectStore::open(components.clone()).await.unwrap();
+        let Foundation { catalog, clock, .. } = foundation.clone();
+        Self { store, catalog, clock, blobs: components.blobs.clone(), components, foundation }
     }
 
     /// Forgets what is in memory only, as a crash does. The rows stay.
@@ -96,23 +70,14 @@ impl World {
             catalog: self.catalog.clone(),
             clock: self.clock.clone(),
             blobs: self.blobs.clone(),
-            keys: self.keys.clone(),
-            entropy: self.entropy.clone(),
-            dir: self.dir.clone(),
+            components: self.components.clone(),
+            foundation: self.foundation.clone(),
         }
     }
 
     /// What the store is made of.
     pub(crate) fn parts(&self) -> Components {
-        Components {
-            catalog: self.catalog.clone(),
-            blobs: self.blobs.clone(),
-            keys: self.keys.clone(),
-            clock: self.clock.clone(),
-            entropy: self.entropy.clone(),
-            region: "us-east-1".into(),
-            account: AccountId::random(&SeededEntropy::new(1)),
-        }
+        self.components.clone()
     }
 
     pub(crate) async fn create(&self, name: &str, versioning: Versioning) -> BucketName {

@@ -3,17 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
 use engine::BoxFuture;
-use engine::blob::{BlobStore, OpenOptions};
-use engine::catalog::{Catalog, Commit, MemoryCatalog, Snapshot, Version};
-use engine::clock::{ManualClock, Timestamp};
-use engine::entropy::{Entropy, SeededEntropy};
-use engine::fault::Faults;
+use engine::catalog::{Catalog, Commit, Snapshot, Version};
+use engine::clock::ManualClock;
 use engine::id::PartitionId;
-use engine::unit::ByteCount;
 use objectstore::ObjectStore;
+use objectstore::testing::Foundation;
 use security::AccountId;
 use security::credentials::File;
-use security::keys::{FileCustodian, KeyTable};
 use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -106,7 +102,7 @@ pub(crate) struct World {
     pub(crate) gate: Arc<Gate>,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
-    _dir: tempfile::TempDir,
+    _foundation: Foundation,
 }
 
 impl World {
@@ -115,39 +111,12 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
-        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(11));
-        let catalog: Arc<dyn Catalog> = Arc::new(MemoryCatalog::new(clock.clone(), &*entropy));
-        let gate = Arc::new(Gate { catalog, open: watch::Sender::new(true) });
-        let catalog: Arc<dyn Catalog> = gate.clone();
-        let blobs = BlobStore::open(OpenOptions {
-            dir: dir.path().join("pool"),
-            catalog: catalog.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            faults: Arc::new(Faults::default()),
-            segment_bytes: ByteCount::mib(16),
-            keep_free: ByteCount::ZERO,
-        })
-        .await
-        .unwrap();
-        let custodian = FileCustodian::generate(&dir.path().join("master.key"), entropy.clone()).unwrap();
-        let keys = KeyTable::open(catalog.clone(), Arc::new(custodian), entropy.clone(), clock.clone())
-            .await
-            .unwrap();
+        let foundation = Foundation::new(11);
+        let gate = Arc::new(Gate { catalog: foundation.catalog.clone(), open: watch::Sender::new(true) });
         let account: AccountId = "111122223333".parse().unwrap();
-        let store = ObjectStore::open(objectstore::Components {
-            catalog,
-            blobs,
-            keys,
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            region: "us-east-1".to_owned(),
-            account,
-        })
-        .await
-        .unwrap();
+        let components = foundation.components(gate.clone(), account).await;
+        let store = ObjectStore::open(components).await.unwrap();
+        let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
         let ini =
             format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n");
         let facts = Arc::new(Facts::default());
@@ -170,7 +139,7 @@ impl World {
         let serving = tokio::spawn(server.serve(async move {
             let _asked_or_dropped = stopped.await;
         }));
-        Self { http, admin, clock, facts, gate, stop: Some(stop), serving, _dir: dir }
+        Self { http, admin, clock, facts, gate, stop: Some(stop), serving, _foundation: foundation }
     }
 
     /// Waits until the server has stopped, as it was asked to.

@@ -1,0 +1,69 @@
+//! What an object store stands on in tests: rows in memory, segments in a temporary directory, a clock moved by hand.
+//!
+//! For this crate's tests and, by the feature `testing`, for those of the doors above it. A failure panics: that is a test's
+//! way to say so.
+
+#![expect(clippy::missing_panics_doc, reason = "see above")]
+
+use crate::Components;
+use engine::blob::{BlobStore, OpenOptions};
+use engine::catalog::{Catalog, MemoryCatalog};
+use engine::clock::{ManualClock, Timestamp};
+use engine::entropy::{Entropy, SeededEntropy};
+use engine::fault::Faults;
+use engine::unit::ByteCount;
+use security::AccountId;
+use security::keys::{FileCustodian, KeyTable};
+use std::sync::Arc;
+use tempfile::TempDir;
+
+/// Rows, time, randomness and a directory; dropping the last of it removes the directory.
+#[derive(Clone)]
+pub struct Foundation {
+    /// Rows.
+    pub catalog: Arc<MemoryCatalog>,
+    /// Time, from 2023-11-14 on.
+    pub clock: Arc<ManualClock>,
+    /// Randomness that repeats itself.
+    pub entropy: Arc<dyn Entropy>,
+    dir: Arc<TempDir>,
+}
+
+impl Foundation {
+    /// An empty one.
+    pub fn new(seed: u64) -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
+        let catalog = Arc::new(MemoryCatalog::new(clock.clone(), &*entropy));
+        Self { catalog, clock, entropy, dir: Arc::new(tempfile::tempdir().expect("a temporary directory")) }
+    }
+
+    /// What a store is made of, over `catalog`: this one's, or one that stands before it. Once for each foundation.
+    pub async fn components(&self, catalog: Arc<dyn Catalog>, account: AccountId) -> Components {
+        let pool = OpenOptions {
+            segment_bytes: ByteCount::mib(16),
+            keep_free: ByteCount::mib(1),
+            ..OpenOptions::new(
+                self.dir.path().join("pool"),
+                Arc::clone(&catalog),
+                self.clock.clone(),
+                Arc::clone(&self.entropy),
+                Arc::new(Faults::default()),
+            )
+        };
+        let blobs = BlobStore::open(pool).await.expect("a pool");
+        let custodian = FileCustodian::generate(&self.dir.path().join("master.key"), self.entropy.clone());
+        let custodian = Arc::new(custodian.expect("a master key"));
+        let keys =
+            KeyTable::open(Arc::clone(&catalog), custodian, self.entropy.clone(), self.clock.clone()).await;
+        Components {
+            catalog,
+            blobs,
+            keys: keys.expect("a key table"),
+            clock: self.clock.clone(),
+            entropy: Arc::clone(&self.entropy),
+            region: "us-east-1".to_owned(),
+            account,
+        }
+    }
+}
