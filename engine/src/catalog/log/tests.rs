@@ -221,6 +221,19 @@ fn frames_left_behind_a_torn_one_are_never_continued() {
 }
 
 #[test]
+fn a_frame_of_the_life_before_never_continues_a_recycled_file() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..3, false);
+    let (path, end) = frame_at(dir.path(), 3);
+    let mut stale = vec![0; HEADER];
+    payload::push(&mut stale, &commit(3));
+    // Whole, and right where the log ends; only the file it was written to is another.
+    frame::seal(&mut stale, &Frame { log: 0, prior: 3, last: 4, synced: 3, kind: Kind::Group });
+    damage(&path, end, |bytes| bytes[..stale.len()].copy_from_slice(&stale));
+    assert_eq!(replay(dir.path(), 0).unwrap(), (3, vec![1, 2, 3]));
+}
+
+#[test]
 fn shipped_frames_are_those_after_a_version_and_never_unsynced() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 0..200, true);
