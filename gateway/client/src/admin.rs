@@ -30,7 +30,7 @@ impl Admin {
         let mut token = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
             .map_err(|_| Error::Invalid("use the admin token: HTTP can't carry it".to_owned()))?;
         token.set_sensitive(true);
-        let transport = Transport::new(&endpoint, clock, Duration::from_secs(30))?;
+        let transport = Transport::new(&endpoint, None, clock, Duration::from_secs(30))?;
         Ok(Self { endpoint, token, transport })
     }
 

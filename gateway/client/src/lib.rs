@@ -41,13 +41,13 @@ pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};
 pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry};
 pub use object::{DELETE_MANY_MAX, DeleteFailure, Deleted, ObjectHead, ObjectRef, PutOptions, PutResult};
 pub use retry::Retries;
-pub use settings::{Checksums, Credentials, Environment, Overrides, Settings};
+pub use settings::{Checksums, Credentials, EndpointFrom, Environment, Overrides, Settings};
 
 use bytes::Bytes;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use http::HeaderMap;
-use security::credentials::SecretKey;
+use security::credentials::{AccessKeyId, SecretKey};
 use security::sign::{PayloadHash, Signer};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,7 +73,8 @@ struct Inner {
 impl Client {
     /// A client; nothing is sent yet.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self> {
-        let transport = Transport::new(&settings.endpoint, clock, settings.answer_within)?;
+        let transport =
+            Transport::new(&settings.endpoint, settings.ca_bundle.as_deref(), clock, settings.answer_within)?;
         let signer = signer(&settings)?;
         Ok(Self { inner: Arc::new(Inner { settings, transport, signer, entropy }) })
     }
@@ -81,6 +82,11 @@ impl Client {
     /// Where it sends requests.
     pub fn endpoint(&self) -> &Endpoint {
         &self.inner.settings.endpoint
+    }
+
+    /// What named the endpoint: a flag, a variable, a profile, or nothing.
+    pub fn endpoint_from(&self) -> EndpointFrom {
+        self.inner.settings.endpoint_from
     }
 
     /// Whether uploads carry CRC64NVME.
@@ -121,10 +127,9 @@ impl Client {
             Error::Invalid("share an object: there are no credentials to sign with".to_owned())
         })?;
         if expires > PRESIGN_MAX || expires.as_secs() == 0 {
-            return Err(Error::Invalid(format!(
-                "share an object for {} s: 1 s to 7 days are allowed",
-                expires.as_secs()
-            )));
+            return Err(Error::Invalid(
+                "share an object for so long or so short: 1s to 7d are allowed".to_owned(),
+            ));
         }
         let version = object.version.map(|version| ("versionId", version));
         let uri =
@@ -139,8 +144,8 @@ fn signer(settings: &Settings) -> Result<Option<Signer>> {
     let Some(credentials) = &settings.credentials else { return Ok(None) };
     let invalid = |error: security::Error| Error::Invalid(format!("use the credentials: {error}"));
     Ok(Some(Signer {
-        access_key_id: credentials.access_key_id.parse().map_err(invalid)?,
-        secret: SecretKey::parse(&credentials.secret_access_key).map_err(invalid)?,
+        access_key_id: AccessKeyId::of_others(&credentials.access_key_id).map_err(invalid)?,
+        secret: SecretKey::of_others(&credentials.secret_access_key).map_err(invalid)?,
         session_token: credentials.session_token.clone(),
         region: settings.region.clone(),
         service: "s3".to_owned(),

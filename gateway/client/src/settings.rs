@@ -37,11 +37,39 @@ pub enum Checksums {
     WhenRequired,
 }
 
+/// What named the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointFrom {
+    /// The command line, or the caller.
+    Flag,
+    /// This variable.
+    Variable(&'static str),
+    /// `endpoint_url` of the profile.
+    Profile,
+    /// Nothing: it is AWS's own.
+    Nothing,
+}
+
+impl std::fmt::Display for EndpointFrom {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Flag => f.write_str("--endpoint"),
+            Self::Variable(name) => f.write_str(name),
+            Self::Profile => f.write_str("endpoint_url of the profile"),
+            Self::Nothing => f.write_str("AWS itself, for nothing names another"),
+        }
+    }
+}
+
 /// Everything that a client needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where to send requests.
     pub endpoint: Endpoint,
+    /// What named it.
+    pub endpoint_from: EndpointFrom,
+    /// A PEM file of the certificates that an `https` endpoint's must go back to, instead of the system's.
+    pub ca_bundle: Option<PathBuf>,
     /// The region in the signature's scope.
     pub region: String,
     /// Who signs; nobody: unsigned requests.
@@ -75,6 +103,8 @@ impl Settings {
     pub fn new(endpoint: Endpoint, region: impl Into<String>, credentials: Option<Credentials>) -> Self {
         Self {
             endpoint,
+            endpoint_from: EndpointFrom::Flag,
+            ca_bundle: None,
             region: region.into(),
             credentials,
             retries: Retries::default(),
@@ -94,15 +124,17 @@ impl Settings {
             .or_else(|| env("AWS_DEFAULT_REGION"))
             .or_else(|| files.value("region"))
             .unwrap_or_else(|| "us-east-1".to_owned());
+        let variable = |name| env(name).map(|url| (url, EndpointFrom::Variable(name)));
         let named = overrides
             .endpoint
             .clone()
-            .or_else(|| env("AWS_ENDPOINT_URL_S3"))
-            .or_else(|| env("AWS_ENDPOINT_URL"))
-            .or_else(|| files.value("endpoint_url"));
-        let endpoint = match named {
-            Some(url) => Endpoint::parse(&url)?,
-            None => Endpoint::aws(&region)?,
+            .map(|url| (url, EndpointFrom::Flag))
+            .or_else(|| variable("AWS_ENDPOINT_URL_S3"))
+            .or_else(|| variable("AWS_ENDPOINT_URL"))
+            .or_else(|| files.value("endpoint_url").map(|url| (url, EndpointFrom::Profile)));
+        let (endpoint, endpoint_from) = match named {
+            Some((url, from)) => (Endpoint::parse(&url)?, from),
+            None => (Endpoint::aws(&region)?, EndpointFrom::Nothing),
         };
         let endpoint = match env("FIRN_ADDRESSING_STYLE").as_deref() {
             None | Some("auto") => endpoint,
@@ -116,7 +148,8 @@ impl Settings {
         };
         let credentials =
             if overrides.anonymous { None } else { credentials(overrides.profile.is_some(), &files, &env)? };
-        let mut settings = Self::new(endpoint, region, credentials);
+        let mut settings = Self { endpoint_from, ..Self::new(endpoint, region, credentials) };
+        settings.ca_bundle = env("AWS_CA_BUNDLE").or_else(|| files.value("ca_bundle")).map(PathBuf::from);
         if env("AWS_REQUEST_CHECKSUM_CALCULATION").is_some_and(|v| v.eq_ignore_ascii_case("when_required")) {
             settings.checksums = Checksums::WhenRequired;
         }
@@ -234,7 +267,7 @@ fn parse_section(text: &str, wanted: &str) -> BTreeMap<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Checksums, Overrides, Settings, parse_section};
+    use super::{Checksums, EndpointFrom, Overrides, Settings, parse_section};
 
     fn resolve(overrides: &Overrides, vars: &[(&str, &str)]) -> crate::Result<Settings> {
         let lookup = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
@@ -257,6 +290,7 @@ mod tests {
         let plain = resolve(&Overrides::default(), &[file]).unwrap();
         assert_eq!(plain.region, "eu-north-1");
         assert_eq!(plain.endpoint.to_string(), "https://s3.eu-north-1.amazonaws.com");
+        assert_eq!((plain.endpoint_from, plain.ca_bundle.clone()), (EndpointFrom::Nothing, None));
         assert_eq!(key(plain), "FILE");
 
         let env = [
@@ -268,6 +302,7 @@ mod tests {
         ];
         let from_env = resolve(&Overrides::default(), &env).unwrap();
         assert_eq!(from_env.endpoint.to_string(), "http://env:1");
+        assert!(matches!(from_env.endpoint_from, EndpointFrom::Variable(_)));
         assert_eq!(key(from_env), "ENV");
 
         let flags = Overrides {

@@ -11,6 +11,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,8 +38,32 @@ enum Pool {
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
+/// TLS with the root certificates of a PEM file alone.
+fn believing(file: &Path) -> Result<ClientConfig> {
+    let refused = |why: &dyn std::fmt::Display| {
+        Error::Invalid(format!("load the certificates of AWS_CA_BUNDLE, {}: {why}", file.display()))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| refused(&error))? {
+        roots.add(certificate.map_err(|error| refused(&error))?).map_err(|error| refused(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(refused(&"there are none in it"));
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| refused(&error))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
 impl Transport {
-    pub(crate) fn new(endpoint: &Endpoint, clock: Arc<dyn Clock>, answer_within: Duration) -> Result<Self> {
+    /// `ca_bundle` names a file of root certificates that are believed instead of the system's.
+    pub(crate) fn new(
+        endpoint: &Endpoint,
+        ca_bundle: Option<&Path>,
+        clock: Arc<dyn Clock>,
+        answer_within: Duration,
+    ) -> Result<Self> {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(CONNECT_WITHIN));
@@ -43,12 +71,14 @@ impl Transport {
         builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_CONNECTION);
         let pool = if endpoint.is_tls() {
             tcp.enforce_http(false);
-            let tls = HttpsConnectorBuilder::new()
-                .with_native_roots()
-                .map_err(|error| Error::Invalid(format!("load the system's certificates: {error}")))?
-                .https_only()
-                .enable_http1()
-                .wrap_connector(tcp);
+            let tls = HttpsConnectorBuilder::new();
+            let tls = match ca_bundle {
+                Some(file) => tls.with_tls_config(believing(file)?),
+                None => tls
+                    .with_native_roots()
+                    .map_err(|error| Error::Invalid(format!("load the system's certificates: {error}")))?,
+            };
+            let tls = tls.https_only().enable_http1().wrap_connector(tcp);
             Pool::Tls(builder.build(tls))
         } else {
             Pool::Plain(builder.build(tcp))

@@ -136,6 +136,10 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
             return failure.hint.clone();
         }
         match cause.downcast_ref::<client::Error>()? {
+            client::Error::Transport { endpoint, .. } if endpoint.ends_with(".amazonaws.com") => Some(
+                "name the appliance's endpoint, if AWS is not what you mean: eval \"$(firn env DIR)\", or --endpoint"
+                    .to_owned(),
+            ),
             client::Error::Transport { endpoint, .. } => Some(format!(
                 "is a server listening at {endpoint}? start one with `firn server DIR`, or name another with --endpoint"
             )),

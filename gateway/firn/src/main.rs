@@ -23,34 +23,43 @@ mod verbs;
 use clap::Parser;
 use exit::Exit;
 use report::{ErrorReport, Output};
-use session::Session;
+use session::{Session, Used};
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 
 /// Memory goes back to the system when 64 connections become none.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refused) if refused.use_stderr() && std::env::args_os().any(|arg| arg == "--json") => {
+            ErrorReport::of_usage(&refused).print(true);
+            return Exit::Usage.into();
+        }
+        Err(refused) => refused.exit(),
+    };
     let output = Output { json: cli.global.json, quiet: cli.global.quiet };
-    let exit = match run(cli, output) {
+    let used = Arc::default();
+    let exit = match run(cli, output, &used) {
         Ok(exit) => exit,
         Err(error) if is_broken_pipe(&error) => Exit::Ok,
         Err(error) => {
-            ErrorReport::of(&error).print(output.json);
+            ErrorReport::of(&error, used.get()).print(output.json);
             exit::of(&error)
         }
     };
     exit.into()
 }
 
-fn run(cli: cli::Cli, output: Output) -> anyhow::Result<Exit> {
+fn run(cli: cli::Cli, output: Output, used: &Arc<OnceLock<Used>>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let verb = match cli.verb {
         cli::Verb::Server(args) => return runtime.block_on(appliance::serve(&args)),
         cli::Verb::Client(verb) => verb,
     };
-    let session = Session::new(cli.global, output);
+    let session = Session::new(cli.global, output, Arc::clone(used));
     let exit = runtime.block_on(async {
         tokio::select! {
             exit = verbs::run(&session, verb) => exit,

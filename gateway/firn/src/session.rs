@@ -4,11 +4,11 @@ use crate::cli::{AdminDir, Global};
 use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_ADDR, ADMIN_TOKEN};
 use crate::report::Output;
-use client::{Admin, Client, Settings};
+use client::{Admin, Client, EndpointFrom, Settings};
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// One run of the command line.
 #[derive(Debug)]
@@ -17,11 +17,21 @@ pub(crate) struct Session {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     global: Global,
+    /// The endpoint that this run has used, for errors.
+    used: Arc<OnceLock<Used>>,
+}
+
+/// The endpoint of a run.
+#[derive(Clone, Debug)]
+pub(crate) struct Used {
+    pub(crate) url: String,
+    pub(crate) from: EndpointFrom,
 }
 
 impl Session {
-    pub(crate) fn new(global: Global, output: Output) -> Self {
-        Self { output, clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), global }
+    pub(crate) fn new(global: Global, output: Output, used: Arc<OnceLock<Used>>) -> Self {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        Self { output, clock, entropy, global, used }
     }
 
     /// A client of the endpoint that the command line or the environment names.
@@ -33,6 +43,12 @@ impl Session {
             anonymous: self.global.no_sign_request,
         };
         let settings = Settings::resolve(&overrides, &variable)?;
+        let used = Used { url: settings.endpoint.to_string(), from: settings.endpoint_from };
+        if used.from == EndpointFrom::Nothing {
+            self.output.note(&format!("firn: no endpoint is named, so this goes to AWS ({})", used.url));
+        }
+        // The first one is the one that errors are about.
+        let _already = self.used.set(used);
         Ok(Client::new(settings, self.clock.clone(), self.entropy.clone())?)
     }
 
@@ -73,11 +89,26 @@ pub(crate) fn default_dir() -> PathBuf {
 pub(crate) fn read_addr(dir: &Path, file: &str) -> Result<String, Failure> {
     let path = dir.join(file);
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        let exit = if error.kind() == std::io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Error };
-        Failure::new(exit, format!("find a running appliance in {}: read {file}: {error}", dir.display()))
+        let text = format!("find a running appliance in {}: read {file}: {error}", dir.display());
+        let exit = match error.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Exit::NotFound,
+            std::io::ErrorKind::PermissionDenied => {
+                return Failure::new(Exit::Denied, text).hint(as_its_owner(dir));
+            }
+            _ => Exit::Error,
+        };
+        Failure::new(exit, text)
             .hint(format!("start it: firn server {}", crate::text::quote_sh(&dir.display().to_string())))
     })?;
     Ok(text.trim().to_owned())
+}
+
+/// The next step for whoever may not look into a directory.
+pub(crate) fn as_its_owner(dir: &Path) -> String {
+    let shown = crate::text::quote_sh(&dir.display().to_string());
+    format!(
+        "it belongs to another user: run this as that one (ls -ld {shown} says who), by sudo -u for example"
+    )
 }
 
 fn read_token(path: &Path) -> Result<String, Failure> {

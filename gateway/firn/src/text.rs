@@ -1,5 +1,6 @@
 //! Values as people write them: durations, sizes, ranges; and sh quoting.
 
+use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -29,6 +30,12 @@ pub(crate) fn show_duration(duration: Duration) -> String {
         }
     }
     format!("{ms}ms")
+}
+
+/// `127.0.0.1:9000`, `[::1]:9000`: where a door listens.
+pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let why = "it is no IP address with a port, like 127.0.0.1:9000 or [::1]:9000";
+    text.parse().map_err(|_| why.to_owned())
 }
 
 /// `8MiB`, `64KiB`, `1GiB`, `1000000`: bytes, with a binary unit or none.

@@ -5,10 +5,12 @@
 mod support;
 
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use support::{Appliance, run};
+use support::{Appliance, Ran, firn, run};
 
 /// The findings about one thing.
 fn findings(dir: &str, check: &str) -> Vec<Value> {
@@ -96,4 +98,232 @@ fn a_pool_of_another_appliance_is_refused_with_the_next_step() {
     assert!(refused.err.contains("pool.directory"), "{refused:?}");
     assert_eq!(fs::read(one.join("pools/local/owner.json")).unwrap(), before, "left alone");
     assert_eq!(Appliance::start(&one, &[]).terminate(), 0);
+}
+
+/// An endpoint that answers everything with the same.
+fn endpoint_that_answers(answer: String) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            while !request.windows(4).any(|window| window == b"\r\n\r\n") {
+                let mut piece = [0; 4096];
+                let got = stream.read(&mut piece).unwrap();
+                request.extend_from_slice(&piece[..got]);
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    format!("http://{address}")
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
+}
+
+#[test]
+fn each_exit_code_of_the_table_is_seen() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md")).unwrap();
+    let table = page.split("## Exit codes").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut wanted: Vec<i32> =
+        table.lines().filter_map(|line| line.strip_prefix("| ")?.split(' ').next()?.parse().ok()).collect();
+    let root = tempfile::tempdir().unwrap();
+    let appliance = Appliance::start(&root.path().join("data"), &[]);
+    appliance.ok(&["mb", "s3://codes"]);
+    let tree = root.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("good"), "x").unwrap();
+    std::os::unix::fs::symlink("/nonexistent/file", tree.join("dangling")).unwrap();
+    let (tree, good) = (tree.to_str().unwrap(), tree.join("good"));
+    let good = good.to_str().unwrap();
+    let archived = "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
+    let archived = endpoint_that_answers(answer("403 Forbidden", "", archived));
+    let flipped = answer("200 OK", "x-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\netag: \"a\"\r\n", "wrong");
+    let flipped = endpoint_that_answers(flipped);
+    let cases: [(i32, &[&str]); 9] = [
+        (0, &["ls"]),
+        (1, &["ls", "--endpoint", "http://127.0.0.1:1"]),
+        (2, &["cp", "a", "b"]),
+        (3, &["cp", "-r", tree, "s3://codes/tree"]),
+        (4, &["cat", "s3://codes/none"]),
+        (5, &["ls", "--no-sign-request"]),
+        (6, &["cat", "s3://codes/old", "--endpoint", &archived]),
+        (7, &["cp", "s3://codes/bad", &format!("{good}.copy"), "--endpoint", &flipped]),
+        (8, &["rb", "s3://codes"]),
+    ];
+    for (code, args) in cases {
+        let ran: Ran = appliance.command(args).env("AWS_MAX_ATTEMPTS", "1").output().unwrap().into();
+        assert_eq!(ran.code, code, "{args:?}: {ran:?}");
+        wanted.retain(|wanted| *wanted != code);
+    }
+    assert!(!Path::new(&format!("{good}.copy")).exists(), "what fails its checksum is not there");
+    // Proven by `ctrl_c_ends_with_130_and_leaves_no_object`.
+    assert_eq!(wanted, [130], "every code of the page is tried");
+}
+
+/// The verbs below a command, as its help lists them.
+fn verbs(above: &[String]) -> Vec<Vec<String>> {
+    let help = firn().args(above).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let Some(list) = help.split("Commands:\n").nth(1) else { return vec![above.to_vec()] };
+    let names =
+        list.lines().take_while(|line| line.starts_with("  ")).filter(|line| !line.starts_with("   "));
+    names
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .flat_map(|name| verbs(&[above, &[name.to_owned()]].concat()))
+        .collect()
+}
+
+#[test]
+fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, target) = (root.path().join("data"), root.path().join("backup"));
+    let config = root.path().join("firn.toml");
+    fs::write(&config, format!("[backup]\ntarget = {target:?}\n")).unwrap();
+    let config = config.to_str().unwrap();
+    assert_eq!(Appliance::start(&data, &[]).terminate(), 0);
+    let key = run(&["backup", "key", data.to_str().unwrap(), "--json"]);
+    let key = key.json()["recovery_key"].as_str().unwrap().to_owned();
+    let key_file = root.path().join("key");
+    fs::write(&key_file, key).unwrap();
+    let appliance = Appliance::start(&data, &["--config", config]);
+    let (file, tree) = (root.path().join("file"), root.path().join("tree"));
+    fs::write(&file, "hello").unwrap();
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("leaf"), "leaf").unwrap();
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (file, tree, again) = (text(&file), text(&tree), text(&root.path().join("again")));
+    let (key_file, from) = (text(&key_file), text(&target));
+    // In the order in which they find what they need.
+    let lines = [
+        "mb s3://listed".to_owned(),
+        format!("cp {file} s3://listed/k"),
+        format!("sync {tree} s3://listed/tree"),
+        "mv s3://listed/k s3://listed/moved".to_owned(),
+        "ls s3://listed".to_owned(),
+        "du s3://listed".to_owned(),
+        "stat s3://listed/moved".to_owned(),
+        "share s3://listed/moved".to_owned(),
+        "where s3://listed/moved".to_owned(),
+        "env".to_owned(),
+        "status".to_owned(),
+        "doctor".to_owned(),
+        "top --once".to_owned(),
+        "rm s3://listed/moved".to_owned(),
+        "rb s3://listed --force".to_owned(),
+        "backup now".to_owned(),
+        "backup key".to_owned(),
+        format!("recover {again} --from {from} --key {key_file}"),
+        format!("config check {config}"),
+        "version".to_owned(),
+        "completions bash".to_owned(),
+        "man".to_owned(),
+    ];
+    let lines: BTreeMap<Vec<String>, (usize, Vec<String>)> = lines
+        .iter()
+        .enumerate()
+        .map(|(n, line)| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            let verb = if ["backup", "config"].contains(&words[0].as_str()) { 2 } else { 1 };
+            (words[..verb].to_vec(), (n, words))
+        })
+        .collect();
+    let mut known: Vec<Vec<String>> = lines.keys().cloned().collect();
+    // One serves, the other's result is the object itself.
+    known.extend([vec!["server".to_owned()], vec!["cat".to_owned()]]);
+    known.sort();
+    let mut all = verbs(&[]);
+    all.sort();
+    assert_eq!(all, known, "a verb is new: say how it prints JSON");
+    let mut ordered: Vec<&(usize, Vec<String>)> = lines.values().collect();
+    ordered.sort();
+    for (_, words) in ordered {
+        let ran: Ran = appliance.command(&[]).args(words).arg("--json").output().unwrap().into();
+        assert_eq!(ran.code, 0, "{words:?}: {ran:?}");
+        assert!(!ran.out.is_empty(), "{words:?} prints nothing");
+        for line in ran.out.lines() {
+            let document: Value =
+                serde_json::from_str(line).unwrap_or_else(|e| panic!("{words:?}: {e}: {line}"));
+            snake_case(&document);
+        }
+    }
+    for verb in ["rb", "rm", "mv", "sync", "cp"] {
+        let help = run(&[verb, "--help"]).out;
+        assert!(help.contains("--dry-run"), "{verb} destroys or overwrites");
+    }
+    let refused = run(&["frobnicate", "--json"]);
+    let error: Value = serde_json::from_str(&refused.err).unwrap();
+    assert_eq!((refused.code, &error["exit"]), (2, &2.into()), "{refused:?}");
+}
+
+/// Names that programs look up; below `variables` and workers' own they are data.
+fn snake_case(document: &Value) {
+    for (name, value) in document.as_object().into_iter().flatten() {
+        let snake =
+            name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+        assert!(snake, "{name}");
+        if !["variables", "metadata", "by_storage_class"].contains(&name.as_str()) {
+            snake_case(value);
+        }
+    }
+}
+
+#[test]
+fn what_an_operator_mistypes_is_answered_with_the_next_step() {
+    let root = tempfile::tempdir().unwrap();
+    let appliance = Appliance::start(&root.path().join("data"), &[]);
+    assert_eq!(appliance.ok(&["mb", "s3://twice", "--json"]).json()["created"], true);
+    let twice = appliance.ok(&["mb", "s3://twice"]);
+    assert!(twice.out.contains("was there already, and is yours"), "{twice:?}");
+    assert_eq!(appliance.ok(&["mb", "s3://twice", "--json"]).json()["created"], false);
+    let file = root.path().join("file");
+    fs::write(&file, "hello").unwrap();
+    let file = file.to_str().unwrap();
+    appliance.ok(&["cp", file, "s3://twice/k"]);
+    let full = appliance.run(&["rb", "s3://twice", "--dry-run"]);
+    assert!(full.code == 8 && full.err.contains("firn rb --force s3://twice"), "{full:?}");
+    let wish = appliance.ok(&["mv", file, "s3://twice/moved", "--dry-run"]);
+    assert!(wish.out.contains("nothing changed: 1 to upload"), "{wish:?}");
+
+    let missing = appliance.run(&["cat", "s3://twice/none"]);
+    let url = fs::read_to_string(appliance.dir().join("run/http.addr")).unwrap();
+    let said = format!("endpoint: http://{} (AWS_ENDPOINT_URL)", url.trim());
+    assert!(missing.err.contains(&said), "{missing:?}");
+    let env = appliance.ok(&["env"]).out;
+    assert!(env.contains(&format!("export S3_ENDPOINT_URL=http://{}", url.trim())), "s5cmd's: {env}");
+    assert!(env.contains("# aws-cli before 2.13") && env.contains("--endpoint-url"), "{env}");
+    let nowhere = firn().args(["ls"]).env("AWS_MAX_ATTEMPTS", "1").env("AWS_REGION", "nowhere-1").output();
+    let nowhere: Ran = nowhere.unwrap().into();
+    assert!(nowhere.err.contains("no endpoint is named, so this goes to AWS"), "{nowhere:?}");
+    assert!(nowhere.err.contains("firn env DIR"), "{nowhere:?}");
+
+    let server = |args: &[&str]| run(&[&["server"], args].concat());
+    let taken = url.trim();
+    let fresh = root.path().join("fresh");
+    let fresh = fresh.to_str().unwrap();
+    for (args, code, says) in [
+        (vec![file, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"], 2, "it is no directory"),
+        (vec![fresh, "--http", taken, "--admin", "127.0.0.1:0"], 1, "another process has that port"),
+        (vec![fresh, "--http", "127.0.0.1"], 2, "like 127.0.0.1:9000"),
+        (vec![fresh, "--insecure-http", "--http", "203.0.113.7:1", "--admin", "127.0.0.1:0"], 2, "ip addr"),
+        (vec![fresh, "--config", "/nonexistent.toml"], 2, "/nonexistent.toml"),
+    ] {
+        let refused = server(&args);
+        assert!(refused.code == code && refused.err.contains(says), "{args:?}: {refused:?}");
+    }
+    let config = root.path().join("firn.toml");
+    fs::write(&config, "[engine]\ncache = \"128MiB\"\nsegment = \"32MiB\"\n[backup]\ntarget = \"/b\"\n")
+        .unwrap();
+    let config = config.to_str().unwrap();
+    let shown = run(&["config", "check", config]).out;
+    for line in ["drain         30s", "cache         128.0 MiB", "segment       32.0 MiB", "a base every 1d"]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let exact = run(&["config", "check", config, "--json"]).json();
+    assert_eq!((&exact["cache_bytes"], &exact["drain_ms"]), (&134_217_728.into(), &30_000.into()));
 }

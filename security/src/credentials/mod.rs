@@ -30,6 +30,17 @@ impl AccessKeyId {
         Self("AKIA".chars().chain(tail).collect::<String>().into())
     }
 
+    /// One that another endpoint has issued: 1 to 256 characters that a signature's header can hold.
+    pub fn of_others(text: &str) -> Result<Self> {
+        let holds = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'/' | b',' | b'=');
+        if (1..=256).contains(&text.len()) && text.bytes().all(holds) {
+            return Ok(Self(text.into()));
+        }
+        let detail =
+            "it is not 1 to 256 printable characters without blanks, slashes, commas and =".to_owned();
+        Err(Error::Parse { what: "access key id", detail })
+    }
+
     /// Its text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -77,6 +88,15 @@ impl SecretKey {
             return Ok(Self(Arc::new(Zeroizing::new(text.to_owned()))));
         }
         let detail = "it is not 8 to 128 printable characters without blanks".to_owned();
+        Err(Error::Parse { what: "secret access key", detail })
+    }
+
+    /// One that goes with [`AccessKeyId::of_others`]: 1 to 1,024 printable characters.
+    pub fn of_others(text: &str) -> Result<Self> {
+        if (1..=1024).contains(&text.len()) && text.chars().all(|c| !c.is_control()) {
+            return Ok(Self(Arc::new(Zeroizing::new(text.to_owned()))));
+        }
+        let detail = "it is not 1 to 1,024 printable characters".to_owned();
         Err(Error::Parse { what: "secret access key", detail })
     }
 

@@ -14,7 +14,7 @@ use crate::cli::Server as Args;
 use crate::config::{self, Config, Overrides};
 use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_ADDR, HTTP_ADDR};
-use crate::session::variable;
+use crate::session::{as_its_owner, variable};
 use anyhow::Context;
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
@@ -45,6 +45,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     let shows_secrets =
         logging::for_people(&config.log) && !args.no_secret && std::io::stderr().is_terminal();
     let wish = Wish { region: config.region.clone(), debug_day: args.debug_day, shows_secrets };
+    refuse_unreachable(&args.dir)?;
     // Before anything is made in the directory: a recovery needs it empty.
     refuse_pool_of_another(&args.dir, &pool_dir(&args.dir, &config))?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
@@ -86,8 +87,20 @@ async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyho
         limits,
     };
     let server = Server::bind(doors, state).await.map_err(|error| {
-        let hint = "another process may have that port: choose another with --http and --admin";
-        Failure::new(Exit::Error, error.to_string()).hint(hint)
+        let (exit, hint) = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                (Exit::Error, "another process has that port: choose another with --http and --admin")
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                (Exit::Usage, "this machine does not have that address: ip addr shows those that it has")
+            }
+            std::io::ErrorKind::PermissionDenied => (
+                Exit::Denied,
+                "ports below 1024 want CAP_NET_BIND_SERVICE: choose another with --http and --admin",
+            ),
+            _ => (Exit::Error, "choose other addresses with --http and --admin"),
+        };
+        Failure::new(exit, error.to_string()).hint(hint)
     })?;
     let (http, admin) = (server.http_addr()?, server.admin_addr()?);
     facts.opened(http, admin);
@@ -141,6 +154,22 @@ fn say_hello(
     };
     // Nobody may be reading stderr; the appliance runs all the same.
     let _unheard = std::io::stderr().lock().write_all(banner.render().as_bytes());
+}
+
+/// No directory, or one that only another user may look into.
+fn refuse_unreachable(dir: &std::path::Path) -> Result<(), Failure> {
+    let Err(error) = std::fs::read_dir(dir) else { return Ok(()) };
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            let text = format!("open {}: {error}", dir.display());
+            Err(Failure::new(Exit::Denied, text).hint(as_its_owner(dir)))
+        }
+        std::io::ErrorKind::NotADirectory => {
+            let text = format!("use {}: it is no directory", dir.display());
+            Err(Failure::usage(text).hint("name a directory that is empty or not there yet"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refuse_absent_doors(args: &Args) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Verbs of one appliance: it is served, watched, backed up and rebuilt.
 
 use super::options::{AdminDir, Dir};
-use crate::text::parse_duration;
+use crate::text::{parse_address, parse_duration};
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,16 +17,16 @@ pub(crate) struct Server {
     #[arg(long, value_name = "FILE", env = "FIRN_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Where S3 listens [default: 127.0.0.1:9000]; port 0 takes a free one, written to DIR/run/http.addr.
-    #[arg(long, value_name = "ADDR", env = "FIRN_HTTP", hide_env_values = true)]
+    #[arg(long, value_name = "ADDR", env = "FIRN_HTTP", hide_env_values = true, value_parser = parse_address)]
     pub(crate) http: Option<SocketAddr>,
     /// Where probes, metrics and the admin API listen [default: 127.0.0.1:9001].
-    #[arg(long, value_name = "ADDR", env = "FIRN_ADMIN", hide_env_values = true)]
+    #[arg(long, value_name = "ADDR", env = "FIRN_ADMIN", hide_env_values = true, value_parser = parse_address)]
     pub(crate) admin: Option<SocketAddr>,
     /// Where NBD listens; not in this version.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) nbd: Option<SocketAddr>,
     /// Where iSCSI listens; not in this version.
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) iscsi: Option<SocketAddr>,
     /// Let every calendar day last so long, for rehearsals; only at an appliance's first start.
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]

@@ -4,6 +4,7 @@
 //! where there is a list.
 
 use crate::exit::Exit;
+use crate::session::Used;
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -68,15 +69,30 @@ pub(crate) struct ErrorReport {
     pub(crate) error: String,
     pub(crate) exit: u8,
     pub(crate) hint: Option<String>,
+    /// The S3 endpoint that was asked, and what named it.
+    pub(crate) endpoint: Option<String>,
 }
 
 impl ErrorReport {
-    pub(crate) fn of(error: &anyhow::Error) -> Self {
+    /// `used` is the S3 endpoint of the run, if it had one.
+    pub(crate) fn of(error: &anyhow::Error, used: Option<&Used>) -> Self {
+        let asked = error.chain().find_map(|cause| cause.downcast_ref::<client::Error>());
+        let used = used.filter(|_| asked.is_some());
         Self {
             error: crate::text::printable(&format!("{error:#}")),
             exit: crate::exit::of(error) as u8,
             hint: crate::exit::hint(error),
+            endpoint: used.map(|used| format!("{} ({})", used.url, used.from)),
         }
+    }
+
+    /// What the command line's parser says.
+    pub(crate) fn of_usage(refused: &clap::Error) -> Self {
+        let text = refused.render().to_string();
+        let text = text.trim().strip_prefix("error: ").unwrap_or_else(|| text.trim());
+        let (error, hint) = text.split_once("\n\n").unwrap_or((text, ""));
+        let hint = (!hint.is_empty()).then(|| hint.to_owned());
+        Self { error: error.to_owned(), exit: Exit::Usage as u8, hint, endpoint: None }
     }
 
     /// Prints it to stderr.
@@ -86,10 +102,18 @@ impl ErrorReport {
         let _unheard = if json {
             serde_json::to_writer(&mut out, self).map_err(io::Error::from).and_then(|()| writeln!(out))
         } else {
-            writeln!(out, "firn: failed to {}", self.error).and_then(|()| match &self.hint {
-                Some(hint) => writeln!(out, "  {hint}"),
-                None => Ok(()),
-            })
+            self.people(&mut out)
         };
+    }
+
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "firn: failed to {}", self.error)?;
+        if let Some(endpoint) = &self.endpoint {
+            writeln!(out, "  endpoint: {endpoint}")?;
+        }
+        match &self.hint {
+            Some(hint) => writeln!(out, "  {hint}"),
+            None => Ok(()),
+        }
     }
 }

@@ -70,16 +70,16 @@ impl Report for TransferReport {
             writeln!(out, "failed: {} more", self.failed_count - self.failed.len() as u64)?;
         }
         let mut words = Vec::new();
-        for (count, word) in [
-            (self.uploaded, "uploaded"),
-            (self.downloaded, "downloaded"),
-            (self.copied, "copied"),
-            (self.removed, "removed"),
-            (self.skipped, "the same already"),
-            (self.failed_count, "failed"),
+        for (count, done, wanted) in [
+            (self.uploaded, "uploaded", "to upload"),
+            (self.downloaded, "downloaded", "to download"),
+            (self.copied, "copied", "to copy"),
+            (self.removed, "removed", "to remove"),
+            (self.skipped, "the same already", "the same already"),
+            (self.failed_count, "failed", "failed"),
         ] {
             if count > 0 {
-                words.push(format!("{count} {word}"));
+                words.push(format!("{count} {}", if self.dry_run { wanted } else { done }));
             }
         }
         if words.is_empty() {

@@ -5,9 +5,12 @@ use crate::config;
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
+use crate::text::show_duration;
 use clap::CommandFactory;
+use engine::unit::ByteCount;
 use serde::Serialize;
 use std::io::{self, Write};
+use std::time::Duration;
 
 #[derive(Debug, Serialize)]
 struct VersionReport {
@@ -28,15 +31,28 @@ pub(super) fn version(session: &Session) -> anyhow::Result<Exit> {
     })
 }
 
-pub(super) fn completions(args: &Completions) -> anyhow::Result<Exit> {
+/// A text that a program reads: a script, a manual page.
+#[derive(Debug, Serialize)]
+struct Text {
+    /// Of what.
+    name: String,
+    text: String,
+}
+
+impl Report for Text {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(self.text.as_bytes())
+    }
+}
+
+pub(super) fn completions(session: &Session, args: &Completions) -> anyhow::Result<Exit> {
     // Rendered first: clap_complete panics on a closed pipe.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "firn", &mut script);
-    io::stdout().lock().write_all(&script)?;
-    Ok(Exit::Ok)
+    session.output.print(&Text { name: args.shell.to_string(), text: String::from_utf8(script)? })
 }
 
-pub(super) fn man(args: &Man) -> anyhow::Result<Exit> {
+pub(super) fn man(session: &Session, args: &Man) -> anyhow::Result<Exit> {
     let mut command = Cli::command();
     command.build();
     let page = match &args.verb {
@@ -50,8 +66,8 @@ pub(super) fn man(args: &Man) -> anyhow::Result<Exit> {
     };
     let mut out = Vec::new();
     page.render(&mut out)?;
-    io::stdout().lock().write_all(&out)?;
-    Ok(Exit::Ok)
+    let name = args.verb.as_ref().map_or_else(|| "firn".to_owned(), |verb| format!("firn-{verb}"));
+    session.output.print(&Text { name, text: String::from_utf8(out)? })
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +84,7 @@ struct ConfigReport {
     segment_bytes: Option<u64>,
     pool_directory: Option<String>,
     backup: Option<String>,
+    backup_every_ms: Option<u64>,
     log_level: String,
 }
 
@@ -83,17 +100,27 @@ impl Report for ConfigReport {
         writeln!(out, "  admin         {}", self.admin)?;
         writeln!(out, "  base domains  {}", self.base_domains.join(", "))?;
         writeln!(out, "  connections   {}", self.connections_max)?;
-        writeln!(out, "  drain         {} ms", self.drain_ms)?;
-        writeln!(out, "  cache         {} bytes", self.cache_bytes)?;
+        writeln!(out, "  drain         {}", show_duration(Duration::from_millis(self.drain_ms)))?;
+        writeln!(out, "  cache         {}", ByteCount::new(self.cache_bytes))?;
         match self.segment_bytes {
-            Some(bytes) => writeln!(out, "  segment       {bytes} bytes")?,
+            Some(bytes) => writeln!(out, "  segment       {}", ByteCount::new(bytes))?,
             None => writeln!(out, "  segment       as suits the pool's disk, 16 to 256 MiB")?,
         }
         let pool = self.pool_directory.as_deref().unwrap_or("in the data directory");
         writeln!(out, "  pool          {pool}")?;
-        writeln!(out, "  backup        {}", self.backup.as_deref().unwrap_or("none"))?;
+        match (&self.backup, self.backup_every_ms) {
+            (Some(target), Some(every)) => {
+                let every = show_duration(Duration::from_millis(every));
+                writeln!(out, "  backup        to {target}, a base every {every}")?;
+            }
+            _ => writeln!(out, "  backup        none")?,
+        }
         writeln!(out, "  log level     {}", self.log_level)
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
@@ -107,10 +134,11 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         insecure_http: config.insecure_http,
         base_domains: config.base_domains,
         connections_max: config.connections_max,
-        drain_ms: u64::try_from(config.drain.as_millis()).unwrap_or(u64::MAX),
+        drain_ms: millis(config.drain),
         cache_bytes: config.cache.get(),
-        segment_bytes: config.segment.map(engine::unit::ByteCount::get),
+        segment_bytes: config.segment.map(ByteCount::get),
         pool_directory: config.pool_dir.map(|dir| dir.display().to_string()),
+        backup_every_ms: config.backup.as_ref().map(|plan| millis(plan.every)),
         backup: config.backup.map(|plan| plan.destination.to_string()),
         log_level: config.log.filter,
     })

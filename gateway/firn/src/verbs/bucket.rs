@@ -2,33 +2,46 @@
 
 use super::remove::{self, Removed};
 use crate::cli::{Mb, Rb};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
+use client::{Client, List};
 use serde::Serialize;
 use std::io::{self, Write};
 
 #[derive(Debug, Serialize)]
 struct MadeBucket {
     bucket: String,
+    /// False: it was there already, and yours.
+    created: bool,
     versioning: bool,
 }
 
 impl Report for MadeBucket {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         let versions = if self.versioning { ", with versions" } else { "" };
-        writeln!(out, "made s3://{}{versions}", self.bucket)
+        if self.created {
+            return writeln!(out, "made s3://{}{versions}", self.bucket);
+        }
+        writeln!(out, "s3://{} was there already, and is yours{versions}; what is in it stays", self.bucket)
     }
 }
 
 pub(super) async fn make(session: &Session, args: &Mb) -> anyhow::Result<Exit> {
     let bucket = args.bucket.name()?;
     let client = session.client()?;
-    client.create_bucket(bucket).await?;
+    // AWS answers in us-east-1 as if it had made what was there.
+    let created = match client.head_bucket(bucket).await {
+        Ok(_) => false,
+        Err(_missing_or_not_ours) => {
+            client.create_bucket(bucket).await?;
+            true
+        }
+    };
     if args.versioning {
         client.set_bucket_versioning(bucket, true).await?;
     }
-    session.output.print(&MadeBucket { bucket: bucket.to_owned(), versioning: args.versioning })
+    session.output.print(&MadeBucket { bucket: bucket.to_owned(), created, versioning: args.versioning })
 }
 
 #[derive(Debug, Serialize)]
@@ -54,6 +67,19 @@ impl Report for RemovedBucket {
     }
 }
 
+/// What the endpoint would say to removing it.
+async fn refuse_full(client: &Client, bucket: &str) -> anyhow::Result<()> {
+    let mut pages = client.versions(List { bucket, prefix: "", delimiter: None });
+    if pages.next().await?.is_none_or(|page| page.entries.is_empty()) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Conflict, format!("remove s3://{bucket}: it is not empty"))
+        .hint(format!(
+            "see what is in it: firn ls --versions s3://{bucket}; remove all of it: firn rb --force s3://{bucket}"
+        ))
+        .into())
+}
+
 pub(super) async fn remove(session: &Session, args: &Rb) -> anyhow::Result<Exit> {
     let bucket = args.bucket.name()?;
     let client = session.client()?;
@@ -64,6 +90,9 @@ pub(super) async fn remove(session: &Session, args: &Rb) -> anyhow::Result<Exit>
     };
     if args.dry_run {
         client.head_bucket(bucket).await?;
+        if !args.force {
+            refuse_full(&client, bucket).await?;
+        }
     } else if removed.failed.is_empty() {
         client.delete_bucket(bucket).await?;
     }

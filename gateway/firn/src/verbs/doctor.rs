@@ -137,7 +137,16 @@ fn directory(dir: &Path, findings: &mut Vec<Finding>) {
             findings.push(Finding::fault("directory", format!("look at {}: {error}", dir.display()), fix));
             return;
         }
-        Ok(metadata) => findings.push(mode("directory", dir, metadata.permissions().mode(), 0o700)),
+        Ok(metadata) => {
+            if let Err(error) = std::fs::read_dir(dir) {
+                let uid = metadata.uid();
+                let text = format!("look into {}, which belongs to user {uid}: {error}", dir.display());
+                let fix = format!("sudo -u '#{uid}' firn doctor {shown}");
+                findings.push(Finding::fault("directory", text, fix));
+                return;
+            }
+            findings.push(mode("directory", dir, metadata.permissions().mode(), 0o700));
+        }
     }
     match read_marker(dir) {
         Ok(marker) => findings

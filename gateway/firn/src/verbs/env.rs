@@ -44,6 +44,8 @@ pub(super) fn run(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
         ("AWS_REGION", marker.region.clone()),
         ("AWS_DEFAULT_REGION", marker.region),
         ("AWS_ENDPOINT_URL", format!("http://{http}")),
+        // s5cmd's own.
+        ("S3_ENDPOINT_URL", format!("http://{http}")),
         // Nobody is to ask a cloud's metadata service about an appliance.
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         ("FIRN_DIR", dir.display().to_string()),

@@ -40,8 +40,8 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Recover(args) => backup::recover(session, &args).await,
         ClientVerb::Config(args) => about::config(session, &args),
         ClientVerb::Version => about::version(session),
-        ClientVerb::Completions(args) => about::completions(&args),
-        ClientVerb::Man(args) => about::man(&args),
+        ClientVerb::Completions(args) => about::completions(session, &args),
+        ClientVerb::Man(args) => about::man(session, &args),
     }
 }
 
