@@ -14,7 +14,8 @@ pub trait Entropy: Send + Sync + std::fmt::Debug {
 /// AWS-LC's generator, seeded by the operating system.
 ///
 /// A draw costs about a microsecond whatever its length (the processor is asked for fresh entropy each time), and a PUT makes
-/// seven small ones. So each thread draws [`DRAWN_BYTES`] at once and hands them out; what was handed out is wiped.
+/// seven small ones. So each thread draws 512 bytes at once and hands them out; what was handed out is wiped. A machine that is
+/// resumed twice from one snapshot of its memory hands out what was left of them twice: restart firn in such a copy.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
 
