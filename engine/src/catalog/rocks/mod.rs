@@ -140,7 +140,7 @@ impl RocksCatalog {
         std::fs::create_dir_all(&log_dir).map_err(|e| Error::io("create", &log_dir, e))?;
         // Somebody else may have filled the disk meanwhile: opening needs room too, and the reserve is there for that.
         let mut space = Gauge::new(&dir, options.reserve_bytes);
-        space.room(options.clock.boottime())?;
+        space.room(options.clock.boottime(), 0)?;
         let rows = Arc::new(Rows::open(&dir.join("rows"), &options)?);
         let applied = rows.applied()?;
         let found = recover::find(&log_dir)?;

@@ -135,7 +135,7 @@ impl Sequencer {
     fn judge(&mut self, group: &mut Group, request: Request) {
         let Job::Commit(commit) = &request.job else { return };
         let judge = Judge { window: &self.window, rows: &self.shared.rows, epoch: self.epoch.number };
-        let room = self.space.room(self.clock.boottime());
+        let room = self.space.room(self.clock.boottime(), request.bytes);
         self.shared.roomy.store(matches!(room, Ok(Room::Plenty)), Ordering::Release);
         let outcome = room.and_then(|room| {
             if room == Room::Plenty || (room == Room::Deletes && may_draw_on_reserve(commit)) {

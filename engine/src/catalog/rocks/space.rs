@@ -21,8 +21,10 @@ use std::time::Duration;
 pub(super) const DELETE_PUTS_MAX: usize = 8 << 10;
 /// What a commit that says that it frees space may write: some rows, or a batch of entries in a queue.
 pub(super) const RESERVE_PUTS_MAX: usize = 256 << 10;
-/// How often the free space is looked at.
+/// How often the free space is looked at, and at least after how many parts of the margin were written: a fast disk fills up
+/// more than the margin within that time.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOKS_PER_MARGIN: u64 = 16;
 
 /// Who may write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,6 +43,8 @@ pub(super) struct Gauge {
     reserve: PathBuf,
     margin: u64,
     looked: Option<Duration>,
+    /// Bytes asked for since then.
+    asked: u64,
     room: Room,
 }
 
@@ -48,15 +52,17 @@ impl Gauge {
     /// Keeps `margin` bytes free in `dir`, and as many in a reserve file; 0 switches both off.
     pub(super) fn new(dir: &Path, margin: u64) -> Self {
         let reserve = dir.join("reserve");
-        Self { dir: dir.to_path_buf(), reserve, margin, looked: None, room: Room::Plenty }
+        Self { dir: dir.to_path_buf(), reserve, margin, looked: None, asked: 0, room: Room::Plenty }
     }
 
-    /// Who may write now. Looks at the disk at most every 250 ms.
-    pub(super) fn room(&mut self, now: Duration) -> Result<Room> {
-        let fresh = self.looked.is_some_and(|at| now.saturating_sub(at) < LOOK_EVERY);
+    /// Who may write `bytes` now. Looks at the disk every 250 ms or sixteenth of the margin, whichever comes first.
+    pub(super) fn room(&mut self, now: Duration, bytes: usize) -> Result<Room> {
+        self.asked = self.asked.saturating_add(bytes as u64);
+        let fresh = self.looked.is_some_and(|at| now.saturating_sub(at) < LOOK_EVERY)
+            && self.asked < self.margin / LOOKS_PER_MARGIN;
         if self.margin > 0 && !fresh {
             self.room = self.look()?;
-            self.looked = Some(now);
+            (self.looked, self.asked) = (Some(now), 0);
         }
         Ok(self.room)
     }
