@@ -9,13 +9,18 @@ pub trait Entropy: Send + Sync + std::fmt::Debug {
     ///
     /// Never fails: where the operating system has none to give, the process ends, because going on would reuse nonces.
     fn fill(&self, out: &mut [u8]);
+
+    /// Fills `out`, a part of an id that must not be met again; never for keys and nonces. It may be drawn ahead, which is
+    /// cheaper, but a machine resumed twice from one snapshot of its memory is given the same bytes twice.
+    fn fill_id(&self, out: &mut [u8]) {
+        self.fill(out);
+    }
 }
 
 /// AWS-LC's generator, seeded by the operating system.
 ///
 /// A draw costs about a microsecond whatever its length (the processor is asked for fresh entropy each time), and a PUT makes
-/// seven small ones. So each thread draws 512 bytes at once and hands them out; what was handed out is wiped. A machine that is
-/// resumed twice from one snapshot of its memory hands out what was left of them twice: restart firn in such a copy.
+/// several ids. So each thread draws 512 bytes for them at once and hands them out; what was handed out is wiped.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemEntropy;
 
@@ -55,6 +60,10 @@ fn draw(out: &mut [u8]) {
 
 impl Entropy for SystemEntropy {
     fn fill(&self, out: &mut [u8]) {
+        draw(out);
+    }
+
+    fn fill_id(&self, out: &mut [u8]) {
         // A thread that is ending may have none left to draw from.
         if out.len() > DRAWN_BYTES / 2 || DRAWN.try_with(|drawn| drawn.borrow_mut().hand_out(out)).is_err() {
             draw(out);
@@ -100,7 +109,7 @@ mod tests {
             let mut found = Vec::new();
             for len in [8, 16, 24, 40, DRAWN_BYTES / 2, DRAWN_BYTES / 2 + 8, DRAWN_BYTES, 4096].repeat(9) {
                 let mut out = vec![0; len];
-                SystemEntropy.fill(&mut out);
+                SystemEntropy.fill_id(&mut out);
                 found.extend_from_slice(out.as_chunks().0);
             }
             found
@@ -114,7 +123,7 @@ mod tests {
     #[test]
     fn what_was_handed_out_is_wiped() {
         let mut out = [0; 32];
-        SystemEntropy.fill(&mut out);
+        SystemEntropy.fill_id(&mut out);
         DRAWN.with_borrow(|drawn| {
             assert_eq!(drawn.bytes[..drawn.next], [0; DRAWN_BYTES][..drawn.next]);
             assert!(drawn.bytes[drawn.next..].iter().any(|byte| *byte != 0));

@@ -42,7 +42,7 @@ macro_rules! id_type {
 /// Random bytes, for a new id.
 pub fn random_bytes<const N: usize>(entropy: &dyn Entropy) -> [u8; N] {
     let mut bytes = [0; N];
-    entropy.fill(&mut bytes);
+    entropy.fill_id(&mut bytes);
     bytes
 }
 

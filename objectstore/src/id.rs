@@ -17,7 +17,7 @@ pub struct VersionId {
 impl VersionId {
     pub(crate) fn new(order: u64, entropy: &dyn Entropy) -> Self {
         let mut salt = [0; 8];
-        entropy.fill(&mut salt);
+        entropy.fill_id(&mut salt);
         Self { order, salt: u64::from_be_bytes(salt) }
     }
 }
@@ -108,7 +108,7 @@ impl UploadId {
         let mut bytes = [0; 16];
         let (time, salt) = bytes.split_at_mut(8);
         time.copy_from_slice(&now.as_millis().to_be_bytes());
-        entropy.fill(salt);
+        entropy.fill_id(salt);
         Self(bytes)
     }
 }

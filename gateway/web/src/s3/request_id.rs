@@ -12,7 +12,7 @@ impl RequestId {
     pub(crate) fn random(entropy: &dyn Entropy) -> Self {
         const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         let mut id = [0; 16];
-        entropy.fill(&mut id);
+        entropy.fill_id(&mut id);
         for byte in &mut id {
             *byte = ALPHABET[usize::from(*byte & 31)];
         }
