@@ -1,19 +1,6 @@
 //! Details of S3's answers that clients look at: conditions of deletes, checksums of parts, metadata beyond ASCII.
 
-#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
-
-use crate::world::{Answer, Client, World};
-
-async fn call(
-    world: &World,
-    client: &mut Client,
-    request: (&str, &str),
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Answer {
-    client.send(&world.signed(request.0, request.1, headers, body)).await;
-    if request.0 == "HEAD" { client.answer_to_head().await.unwrap() } else { client.answer().await.unwrap() }
-}
+use crate::world::{World, call};
 
 #[tokio::test]
 async fn a_delete_is_refused_where_its_conditions_do_not_hold() {

@@ -3,20 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
 use crate::while_time_passes;
-use crate::world::{Answer, Client, World};
+use crate::world::{Client, World, call};
 use engine::clock::Clock as _;
 use std::time::Duration;
-
-async fn call(
-    world: &World,
-    client: &mut Client,
-    request: (&str, &str),
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Answer {
-    client.send(&world.signed(request.0, request.1, headers, body)).await;
-    client.answer().await.unwrap()
-}
 
 /// A part that waits for its completion: the request's path and document.
 async fn one_part(world: &World, client: &mut Client) -> (String, String) {

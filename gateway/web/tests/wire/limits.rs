@@ -1,20 +1,7 @@
 //! Every limit of a request, at it and one beyond it, with S3's code and status, and the limit in the document.
 
-#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
-
-use crate::world::{Answer, Client, World};
+use crate::world::{Answer, World, call};
 use web::Limits;
-
-async fn call(
-    world: &World,
-    client: &mut Client,
-    request: (&str, &str),
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Answer {
-    client.send(&world.signed(request.0, request.1, headers, body)).await;
-    client.answer().await.unwrap()
-}
 
 fn says(answer: &Answer, element: &str, value: &str) -> bool {
     answer.text().contains(&format!("<{element}>{value}</{element}>"))

@@ -2,17 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
-use crate::world::{Answer, Client, World};
+use crate::world::{Answer, Client, World, call};
 use std::fmt::Write as _;
 
 /// In order of their bytes.
 const KEYS: [&str; 12] =
     ["\u{1}", "\r\n", " leading", "..", "a b", "a%2Fb", "a&<>\"'", "a+b", "a//b", "a/b", "~!*()", "é/日本"];
-
-async fn call(world: &World, client: &mut Client, request: (&str, &str), body: &[u8]) -> Answer {
-    client.send(&world.signed(request.0, request.1, &[], body)).await;
-    client.answer().await.unwrap()
-}
 
 fn encode(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
@@ -40,11 +35,11 @@ fn all(answer: &Answer, element: &str) -> Vec<String> {
 }
 
 async fn filled(world: &World, client: &mut Client) {
-    call(world, client, ("PUT", "/bucket"), b"").await;
+    call(world, client, ("PUT", "/bucket"), &[], b"").await;
     for key in KEYS {
         let path = format!("/bucket/{}", encode(key));
-        assert_eq!(call(world, client, ("PUT", &path), b"x").await.status, 200, "{key:?}");
-        assert_eq!(call(world, client, ("POST", &format!("{path}?uploads=")), b"").await.status, 200);
+        assert_eq!(call(world, client, ("PUT", &path), &[], b"x").await.status, 200, "{key:?}");
+        assert_eq!(call(world, client, ("POST", &format!("{path}?uploads=")), &[], b"").await.status, 200);
     }
 }
 
@@ -55,17 +50,17 @@ async fn every_key_survives_every_listing_under_encoding_type_url() {
     filled(&world, &mut client).await;
     for query in ["", "&list-type=2", "&versions=", "&uploads="] {
         let path = format!("/bucket?encoding-type=url{query}");
-        let listed = call(&world, &mut client, ("GET", &path), b"").await;
+        let listed = call(&world, &mut client, ("GET", &path), &[], b"").await;
         assert_eq!(listed.status, 200, "{query}");
         let encoded = all(&listed, "Key");
         let clean = |key: &String| key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~*/%".contains(&b));
         assert!(encoded.iter().all(clean), "{encoded:?}");
         assert_eq!(encoded.iter().map(|key| decode(key)).collect::<Vec<_>>(), KEYS, "{query}");
         assert!(listed.text().contains("<EncodingType>url</EncodingType>"));
-        let refused = call(&world, &mut client, ("GET", &path.replace("=url", "=URL")), b"").await;
+        let refused = call(&world, &mut client, ("GET", &path.replace("=url", "=URL")), &[], b"").await;
         assert_eq!((refused.status, refused.code()), (400, "InvalidArgument"), "{query}");
     }
-    let plain = call(&world, &mut client, ("GET", "/bucket?encoding-type="), b"").await;
+    let plain = call(&world, &mut client, ("GET", "/bucket?encoding-type="), &[], b"").await;
     assert!(
         !plain.text().contains("EncodingType") && plain.text().contains("<Key>a&amp;&lt;&gt;&quot;'</Key>")
     );
@@ -96,7 +91,7 @@ async fn pages_go_on_where_they_ended_whatever_the_names() {
             let mut after = String::new();
             loop {
                 let path = format!("/bucket?encoding-type=url&{max}=1&delimiter={delimiter}{query}{after}");
-                let page = call(&world, &mut client, ("GET", &path), b"").await;
+                let page = call(&world, &mut client, ("GET", &path), &[], b"").await;
                 assert_eq!(page.status, 200, "{path}: {}", page.text());
                 let keys = all(&page, "Key");
                 let prefixes = page.text().split("<CommonPrefixes>").skip(1);

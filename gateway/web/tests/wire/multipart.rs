@@ -2,19 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
-use crate::world::{Answer, Client, World};
+use crate::world::{Answer, Client, World, call};
 use std::fmt::Write as _;
-
-async fn call(
-    world: &World,
-    client: &mut Client,
-    request: (&str, &str),
-    headers: &[(&str, &str)],
-    body: &[u8],
-) -> Answer {
-    client.send(&world.signed(request.0, request.1, headers, body)).await;
-    client.answer().await.unwrap()
-}
 
 async fn begin(world: &World, client: &mut Client, headers: &[(&str, &str)]) -> String {
     call(world, client, ("PUT", "/bucket"), &[], b"").await;

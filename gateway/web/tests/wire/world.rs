@@ -342,3 +342,15 @@ impl Client {
         count > 0
     }
 }
+
+/// Sends a signed request and waits for its answer.
+pub(crate) async fn call(
+    world: &World,
+    client: &mut Client,
+    request: (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
+    client.send(&world.signed(request.0, request.1, headers, body)).await;
+    if request.0 == "HEAD" { client.answer_to_head().await.unwrap() } else { client.answer().await.unwrap() }
+}
