@@ -13,6 +13,7 @@
 //! forward (Creating) or decides by the `CONFIG` row (Deleting).
 
 use crate::record::{BucketRow, BucketState, ConfigRow};
+use crate::setting;
 use crate::store::{ATTEMPTS_MAX, Bucket, contended, won};
 use crate::{
     BucketInfo, BucketName, BucketPage, BucketUsage, Error, ListBuckets, ObjectStore, Result, Versioning,
@@ -101,7 +102,10 @@ impl ObjectStore {
     async fn roll_forward(&self, name: &BucketName, row: BucketRow) -> Result<()> {
         let snapshot = self.catalog.snapshot(row.partition).await?;
         let config = tables::only(tables::CONFIG);
-        let writes = vec![Write::Put(config.clone(), ConfigRow { versioning: Versioning::Off }.to_bytes())];
+        let writes = vec![Write::Put(
+            config.clone(),
+            ConfigRow { versioning: Versioning::Off, revision: 0 }.to_bytes(),
+        )];
         // A race that is lost was won by whoever tried before us: it is there.
         won(self.commit(row.partition, snapshot.read_version(), vec![Check::Absent(config)], writes).await)?;
         self.set_state(name, row.partition, Some(BucketState::Active)).await
@@ -267,7 +271,8 @@ impl ObjectStore {
             }
             let checks =
                 vec![Check::Unchanged(config.clone()), Check::Unchanged(tables::only(tables::EPOCH))];
-            let writes = vec![Write::Delete(config.clone())];
+            let mut writes = setting::all(&*view.snapshot).await?;
+            writes.push(Write::Delete(config.clone()));
             let read_version = view.snapshot.read_version();
             if won(self.commit_freeing(bucket.partition, read_version, checks, writes).await)? {
                 return Ok(());
@@ -292,7 +297,8 @@ impl ObjectStore {
             if view.config.versioning == versioning {
                 return Ok(());
             }
-            let writes = vec![Write::Put(config.clone(), ConfigRow { versioning }.to_bytes())];
+            let row = ConfigRow { versioning, ..view.config };
+            let writes = vec![Write::Put(config.clone(), row.to_bytes())];
             let checks = vec![Check::Unchanged(config.clone())];
             let read_version = view.snapshot.read_version();
             if won(self.commit(view.bucket.partition, read_version, checks, writes).await)? {

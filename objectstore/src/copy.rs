@@ -17,7 +17,7 @@ use crate::upload::{BODY_BYTES_MAX, Landed};
 use crate::{
     ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag, Error,
     ErrorKind, Expect, MetadataDirective, ObjectChecksum, ObjectStore, PartRequest, Result, StorageClass,
-    Upload, VersionSelector,
+    Subresources, Upload, VersionSelector,
 };
 use bytes::Bytes;
 use engine::codec::inline;
@@ -50,6 +50,7 @@ impl ObjectStore {
             let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
             draft.writes.clone_from(&share.writes);
             draft.expect.clone_from(&share.expect);
+            draft.subresources = beside(&request, &source);
             // Stale: the source went away between reading it and the commit.
             let Some(published) = self.publish(&draft).await? else { continue };
             self.confirm(&share).await;
@@ -228,6 +229,15 @@ impl ObjectStore {
             source_version: source.info.version,
         })
     }
+}
+
+/// What stands beside the copy.
+fn beside(request: &CopyRequest, source: &Found) -> Subresources {
+    let mut subresources = request.subresources.clone();
+    if request.copy_tags {
+        subresources.tags = source.info.subresources.tags.clone();
+    }
+    subresources
 }
 
 /// S3 refuses a copy onto itself that changes nothing.

@@ -78,6 +78,12 @@ pub enum Error {
         /// What is wrong with it.
         detail: &'static str,
     },
+    /// `InvalidTag`.
+    #[error("accept the tags: {detail}")]
+    InvalidTag {
+        /// What is wrong with them.
+        detail: &'static str,
+    },
     /// `InvalidRequest`: the copy changes nothing.
     #[error("copy an object onto itself without changing its metadata or storage class")]
     CopyOntoItself,

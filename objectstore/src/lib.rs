@@ -3,6 +3,7 @@
 //! ```text
 //!   put ─► Upload::write … ─► Upload::finish ─► one commit publishes the version     upload · publish · stack
 //!   get ─► current or version row ─► its bytes, verified and decrypted as they stream     read · lookup · body
+//!   tags ─► the version's row, opened, changed and sealed again ─► one commit              amend · subresources
 //!   copy ─► a second reference to the same bytes ─► one commit                            copy · share
 //!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
 //!   what that leaves behind ─► released in batches                                        worker
@@ -16,6 +17,7 @@
 //!   under another name.
 //! - Every loop is bounded, as is every commit and every page.
 
+mod amend;
 mod api;
 mod attributes;
 mod body;
@@ -36,9 +38,11 @@ mod name;
 mod publish;
 mod read;
 mod record;
+mod setting;
 mod share;
 mod stack;
 mod store;
+mod subresources;
 mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -51,12 +55,12 @@ mod tests;
 mod world;
 
 pub use api::{
-    AttributesOutcome, AttributesRequest, BodyStream, BucketInfo, BucketPage, BucketUsage, CompleteRequest,
-    CompletedPart, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, CreateUpload, DeleteOutcome,
-    DeleteRequest, Expect, GetOutcome, GetRequest, ListAfter, ListBuckets, ListEntry, ListPage, ListRequest,
-    MetadataDirective, ObjectInfo, ObjectPart, PAGE_MAX, PartEntry, PartPage, PartRequest, PartsRequest,
-    Place, PutRequest, Range, RangeSpec, UploadEntry, UploadInfo, UploadPage, Uploaded, UploadsRequest,
-    VersionEntry, VersionPage, Versioning, VersionsRequest,
+    AmendRequest, AttributesOutcome, AttributesRequest, BodyStream, BucketInfo, BucketPage, BucketUsage,
+    CompleteRequest, CompletedPart, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, CreateUpload,
+    DeleteOutcome, DeleteRequest, Expect, GetOutcome, GetRequest, ListAfter, ListBuckets, ListEntry,
+    ListPage, ListRequest, MetadataDirective, ObjectInfo, ObjectPart, PAGE_MAX, PartEntry, PartPage,
+    PartRequest, PartsRequest, Place, PutRequest, Range, RangeSpec, UploadEntry, UploadInfo, UploadPage,
+    Uploaded, UploadsRequest, VersionEntry, VersionPage, Versioning, VersionsRequest,
 };
 pub use bucket::BUCKETS_MAX;
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
@@ -69,5 +73,7 @@ pub use meta::{
 };
 pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
+pub use setting::{BucketTags, Setting, SettingKind};
 pub use store::{Components, ObjectStore};
+pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};
 pub use upload::{BODY_BYTES_MAX, Upload};

@@ -6,7 +6,8 @@ use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack};
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
 use crate::{
-    DeleteConditions, Error, ObjectKey, ObjectStore, Result, VersionId, VersionName, WriteConditions, tables,
+    DeleteConditions, Error, ObjectKey, ObjectStore, Result, Subresources, VersionId, VersionName,
+    WriteConditions, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -20,6 +21,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) key: &'a ObjectKey,
     /// `None` for a delete marker.
     pub(crate) stored: Option<Stored>,
+    pub(crate) subresources: Subresources,
     pub(crate) data_key: Option<&'a DataKey>,
     pub(crate) conditions: Conditions<'a>,
     /// What else must hold at each attempt's snapshot and until its commit.
@@ -62,14 +64,34 @@ impl<'a> Draft<'a> {
     ) -> Self {
         let (expect, writes) = (Vec::new(), Vec::new());
         let conditions = Conditions::Write(conditions);
-        Self { bucket, key, stored: Some(stored), data_key, conditions, expect, writes, writes_named: None }
+        Self {
+            bucket,
+            key,
+            stored: Some(stored),
+            subresources: Subresources::default(),
+            data_key,
+            conditions,
+            expect,
+            writes,
+            writes_named: None,
+        }
     }
 
     /// A delete marker.
     pub(crate) fn marker(bucket: Bucket, key: &'a ObjectKey, conditions: &'a DeleteConditions) -> Self {
         let (expect, writes) = (Vec::new(), Vec::new());
         let conditions = Conditions::Delete(conditions);
-        Self { bucket, key, stored: None, data_key: None, conditions, expect, writes, writes_named: None }
+        Self {
+            bucket,
+            key,
+            stored: None,
+            subresources: Subresources::default(),
+            data_key: None,
+            conditions,
+            expect,
+            writes,
+            writes_named: None,
+        }
     }
 }
 
@@ -164,6 +186,7 @@ impl ObjectStore {
             modified: now,
             noncurrent_since: None,
             stored: draft.stored.clone(),
+            subresources: draft.subresources.clone(),
             sealed: Bytes::new(),
         };
         let aad = row.additional_data(draft.bucket.partition, draft.key);

@@ -193,6 +193,20 @@ impl Stack {
         Ok(change.count())
     }
 
+    /// Puts a version's row in the place of the one of the same id: nothing about its bytes or its place changes. The row in
+    /// `CURRENT` is written whichever version it is, so that changes of a key's versions exclude one another.
+    pub(crate) fn replace(&self, row: &ObjectRow) -> Change {
+        let mut change = self.begin();
+        change.writes.push(self.put_version(row));
+        let is_top = self.top.as_ref().is_some_and(|top| top.version == row.version);
+        let current = tables::current(&self.key);
+        change.writes.push(match if is_top { Some(row) } else { self.current() } {
+            Some(current_row) if current_row.stored.is_some() => Write::Put(current, current_row.to_bytes()),
+            _ => Write::Delete(current),
+        });
+        change
+    }
+
     /// Takes a version or marker out. `next` is the one below it, needed when it is the top.
     pub(crate) fn remove(&self, row: &ObjectRow, next: Option<&ObjectRow>) -> Result<Change> {
         let mut change = self.begin();

@@ -5,6 +5,7 @@
 use crate::id::OwnerId;
 use crate::keyring::Keyring;
 use crate::record::ConfigRow;
+use crate::setting::Settings;
 use crate::{BucketName, Error, ErrorKind, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
@@ -66,6 +67,8 @@ pub struct ObjectStore {
     pub(crate) dirty_intents: Mutex<BTreeSet<PartitionId>>,
     /// Buckets that are being created or deleted.
     pub(crate) changing: Mutex<HashSet<BucketName>>,
+    /// Settings of buckets, decoded.
+    pub(crate) settings: Settings,
 }
 
 /// A bucket, found.
@@ -121,6 +124,7 @@ impl ObjectStore {
             dirty: Mutex::default(),
             dirty_intents: Mutex::default(),
             changing: Mutex::default(),
+            settings: Settings::default(),
         };
         store.find_work().await?;
         Ok(Arc::new(store))

@@ -6,6 +6,7 @@
 //! | `BUCKET_INTENTS` | root | name | empty: a creation or deletion under way |
 //! | `DELETED` | root | partition | empty: its leftovers are to be cleared |
 //! | `CONFIG` | bucket | – | [`ConfigRow`]; the `exists` guard |
+//! | `SETTINGS` | bucket | kind, name where there can be several | [`Setting`](crate::Setting): CORS rules, tags, … |
 //! | `CURRENT` | bucket | key bytes | the live latest version |
 //! | `VERSIONS` | bucket | key, order (newest first), salt | every version and delete marker |
 //! | `NULLS` | bucket | key | version id of a null version that is not in `CURRENT` |
@@ -25,7 +26,7 @@
 //! | `PART_EPOCH` | bucket | upload | counter: grows with every part |
 
 use crate::id::{ManifestId, OwnerId};
-use crate::{BucketName, ObjectKey, UploadId, VersionId};
+use crate::{BucketName, ObjectKey, SettingKind, UploadId, VersionId};
 use bytes::Bytes;
 use engine::catalog::key::{KeyReader, KeyWriter};
 use engine::catalog::{Family, Key, Table};
@@ -43,6 +44,7 @@ pub(crate) const COMPLETED: Table = table(Family::Record, 0x14);
 pub(crate) const MANIFESTS: Table = table(Family::Record, 0x15);
 pub(crate) const MANIFEST_REFS: Table = table(Family::Record, 0x16);
 pub(crate) const FOREIGN: Table = table(Family::Record, 0x17);
+pub(crate) const SETTINGS: Table = table(Family::Record, 0x18);
 
 pub(crate) const CURRENT: Table = table(Family::Index, 0x10);
 pub(crate) const VERSIONS: Table = table(Family::Index, 0x11);
@@ -74,6 +76,12 @@ pub(crate) fn bucket(table: Table, name: &BucketName) -> Key {
 
 pub(crate) fn partition(table: Table, id: PartitionId) -> Key {
     table.key(Bytes::copy_from_slice(id.as_bytes()))
+}
+
+pub(crate) fn setting(kind: SettingKind, name: &str) -> Key {
+    let mut raw = vec![kind.tag()];
+    raw.extend_from_slice(name.as_bytes());
+    SETTINGS.key(raw)
 }
 
 pub(crate) fn current(key: &ObjectKey) -> Key {

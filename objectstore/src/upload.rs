@@ -285,6 +285,7 @@ impl ObjectStore {
             Stored::new(landed.extent, etag, request.class, checksum, 0).with_metadata(request.metadata);
         let data_key = landed.data_key.as_ref();
         let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
+        draft.subresources = request.subresources;
         draft.writes.clone_from(&landed.writes);
         // A plain write expects nothing, so there is nothing that can be stale.
         let published = self.publish(&draft).await?.ok_or_else(contended)?;

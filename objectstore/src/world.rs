@@ -156,6 +156,7 @@ impl World {
             class: crate::StorageClass::Standard,
             checksum: None,
             checksum_type: None,
+            subresources: crate::Subresources::default(),
         };
         self.store.create_upload(request).await.unwrap().upload
     }
@@ -257,6 +258,8 @@ pub(crate) fn copy_request(from: (&BucketName, &str), to: (&BucketName, &str)) -
         metadata: MetadataDirective::Copy,
         class: None,
         checksum: None,
+        subresources: crate::Subresources::default(),
+        copy_tags: true,
         conditions: WriteConditions::default(),
     }
 }

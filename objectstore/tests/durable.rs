@@ -13,7 +13,7 @@ use futures_util::{StreamExt, stream};
 use objectstore::{
     BucketName, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource, CreateUpload, Expect,
     GetRequest, ListRequest, Metadata, MetadataDirective, ObjectKey, ObjectStore, PartNumber, PartRequest,
-    PutRequest, ReadConditions, StorageClass, VersionSelector, WriteConditions,
+    PutRequest, ReadConditions, StorageClass, Subresources, VersionSelector, WriteConditions,
 };
 use security::AccountId;
 use security::keys::{FileCustodian, KeyTable};
@@ -95,6 +95,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         class: StorageClass::Standard,
         checksum: None,
         checksum_type: None,
+        subresources: Subresources::default(),
     };
     let upload = appliance.store.create_upload(create).await.unwrap().upload;
     let number = PartNumber::new(7).unwrap();
@@ -137,6 +138,8 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
         class: None,
         checksum: None,
         conditions: WriteConditions::default(),
+        subresources: Subresources::default(),
+        copy_tags: true,
     };
     appliance.store.copy(request).await.unwrap();
 }

@@ -21,16 +21,22 @@ use bytes::Bytes;
 pub trait Record: Sized {
     /// What it is, for error text.
     const NAME: &'static str;
-    /// The version that [`encode`](Self::encode) writes; the first is 1.
+    /// The newest version; the first is 1.
     const VERSION: u8;
-    /// Writes the fields.
+    /// Writes the fields as [`version`](Self::version) has them.
     fn encode(&self, out: &mut RecordWriter);
     /// Reads the fields as `version` (never 0, never above [`VERSION`](Self::VERSION)) wrote them.
     fn decode(version: u8, fields: &mut RecordReader<'_>) -> Result<Self>;
 
+    /// The version that this value is written as: an older one where that says all of it, so that what did not change stays
+    /// readable by what wrote it.
+    fn version(&self) -> u8 {
+        Self::VERSION
+    }
+
     /// Version and fields.
     fn to_bytes(&self) -> Bytes {
-        let mut out = RecordWriter(vec![Self::VERSION]);
+        let mut out = RecordWriter(vec![self.version()]);
         self.encode(&mut out);
         out.0.into()
     }

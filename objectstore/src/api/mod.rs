@@ -14,7 +14,7 @@ pub use multipart::{
     PartsRequest, UploadEntry, UploadInfo, UploadPage, UploadsRequest,
 };
 pub use object::{
-    AttributesOutcome, AttributesRequest, BodyStream, CopyOutcome, CopyRequest, CopySource, DeleteOutcome,
-    DeleteRequest, Expect, GetOutcome, GetRequest, MetadataDirective, ObjectInfo, ObjectPart, Place,
-    PutRequest, Range, RangeSpec, Uploaded,
+    AmendRequest, AttributesOutcome, AttributesRequest, BodyStream, CopyOutcome, CopyRequest, CopySource,
+    DeleteOutcome, DeleteRequest, Expect, GetOutcome, GetRequest, MetadataDirective, ObjectInfo, ObjectPart,
+    Place, PutRequest, Range, RangeSpec, Uploaded,
 };

@@ -2,7 +2,7 @@
 
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumType, ChecksumValue, CopySource, ETag, Metadata, ObjectKey,
-    PartNumber, RangeSpec, StorageClass, UploadId, WriteConditions,
+    PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions,
 };
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
@@ -22,6 +22,8 @@ pub struct CreateUpload {
     pub checksum: Option<ChecksumAlgorithm>,
     /// What the checksum is over; `None` for the algorithm's default.
     pub checksum_type: Option<ChecksumType>,
+    /// Tags and what else will stand beside the object.
+    pub subresources: Subresources,
 }
 
 /// An upload that was begun.

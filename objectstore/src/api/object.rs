@@ -2,7 +2,7 @@
 
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, IfRange, Metadata, ObjectChecksum,
-    ObjectKey, PartNumber, ReadConditions, Result, StorageClass, VersionName, VersionSelector,
+    ObjectKey, PartNumber, ReadConditions, Result, StorageClass, Subresources, VersionName, VersionSelector,
     WriteConditions,
 };
 use bytes::Bytes;
@@ -25,6 +25,8 @@ pub struct PutRequest {
     pub class: StorageClass,
     /// The additional checksum to compute and store; `None` for S3's default, CRC64NVME.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// Tags and what else stands beside it.
+    pub subresources: Subresources,
     /// Decided in the commit.
     pub conditions: WriteConditions,
 }
@@ -39,6 +41,7 @@ impl PutRequest {
             metadata: Metadata::default(),
             class: StorageClass::default(),
             checksum: None,
+            subresources: Subresources::default(),
             conditions: WriteConditions::default(),
         }
     }
@@ -142,6 +145,8 @@ pub struct ObjectInfo {
     pub metadata: Metadata,
     /// Number of parts; 0 for one that was not uploaded in parts.
     pub parts: u32,
+    /// Tags and what else stands beside it.
+    pub subresources: Subresources,
 }
 
 /// Bytes of a body, verified as they come. An error ends it.
@@ -172,6 +177,17 @@ pub struct DeleteRequest {
     pub version: VersionSelector,
     /// Decided in the commit.
     pub conditions: DeleteConditions,
+}
+
+/// Which version's subresources to change.
+#[derive(Clone, Debug)]
+pub struct AmendRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The key.
+    pub key: ObjectKey,
+    /// Which version.
+    pub version: VersionSelector,
 }
 
 /// What became of a delete. Deleting what is not there is a success.
@@ -221,6 +237,10 @@ pub struct CopyRequest {
     pub class: Option<StorageClass>,
     /// A checksum to store; `None` to carry the source's over.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// What stands beside the copy; the source's is not carried over, but for tags that are left out here.
+    pub subresources: Subresources,
+    /// The tags are the source's.
+    pub copy_tags: bool,
     /// On the destination, decided in the commit.
     pub conditions: WriteConditions,
 }

@@ -11,7 +11,7 @@ use crate::record::{
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
 use crate::{
     CompleteRequest, CompletedPart, ETag, Error, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, Result,
-    UploadId, Uploaded, VersionName, tables,
+    Subresources, UploadId, Uploaded, VersionName, tables,
 };
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
@@ -37,6 +37,7 @@ struct Parts {
 /// What a completion will publish.
 struct Plan {
     stored: Stored,
+    subresources: Subresources,
     manifest: ManifestId,
     manifest_key: DataKey,
     /// Start offset and page.
@@ -132,7 +133,8 @@ impl ObjectStore {
             version: None,
             size,
         };
-        Ok(Plan { stored, manifest, manifest_key, pages, completed, garbage })
+        let subresources = upload.subresources.clone();
+        Ok(Plan { stored, subresources, manifest, manifest_key, pages, completed, garbage })
     }
 
     /// `None`: the upload or one of its parts changed meanwhile.
@@ -168,6 +170,7 @@ impl ObjectStore {
         let stored = plan.stored.clone();
         let key = Some(&plan.manifest_key);
         let mut draft = Draft::object(bucket, &request.key, stored, key, &request.conditions);
+        draft.subresources = plan.subresources.clone();
         draft.expect = expect;
         draft.writes = writes;
         draft.writes_named = Some(&named);

@@ -52,6 +52,7 @@ impl ObjectStore {
             checksum_type,
             named: request.checksum.is_some(),
             metadata: request.metadata,
+            subresources: request.subresources,
         };
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(&request.bucket, Vec::new()).await?;

@@ -58,17 +58,27 @@ impl Record for BucketRow {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigRow {
     pub(crate) versioning: Versioning,
+    /// Grows with every change of a setting; 0 as long as none was ever set.
+    pub(crate) revision: u64,
 }
 
 impl Record for ConfigRow {
     const NAME: &'static str = "bucket configuration";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn version(&self) -> u8 {
+        if self.revision == 0 { 1 } else { 2 }
+    }
 
     fn encode(&self, out: &mut RecordWriter) {
         put_versioning(out, self.versioning);
+        if self.revision != 0 {
+            out.u64(self.revision);
+        }
     }
 
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
-        Ok(Self { versioning: get_versioning(fields)? })
+    fn decode(version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        let versioning = get_versioning(fields)?;
+        Ok(Self { versioning, revision: if version == 1 { 0 } else { fields.u64()? } })
     }
 }

@@ -6,6 +6,7 @@ mod fields;
 mod manifest;
 mod object;
 mod queue;
+mod subresources;
 #[cfg(test)]
 mod tests;
 mod upload;

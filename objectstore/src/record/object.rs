@@ -8,9 +8,10 @@ use super::fields::{
     get_bool, get_checksum, get_class, get_etag, get_metadata, get_version, put_bool, put_checksum,
     put_class, put_etag, put_metadata, put_version,
 };
+use super::subresources::{get_subresources, put_subresources};
 use crate::{
-    ETag, ListEntry, Metadata, ObjectChecksum, ObjectInfo, ObjectKey, StorageClass, VersionId, VersionName,
-    Versioning,
+    ETag, ListEntry, Metadata, ObjectChecksum, ObjectInfo, ObjectKey, StorageClass, Subresources, VersionId,
+    VersionName, Versioning,
 };
 use bytes::Bytes;
 use engine::Result;
@@ -99,6 +100,8 @@ pub(crate) struct ObjectRow {
     pub(crate) noncurrent_since: Option<Timestamp>,
     /// `None` for a delete marker.
     pub(crate) stored: Option<Stored>,
+    /// Tags and what else S3 keeps beside an object.
+    pub(crate) subresources: Subresources,
     /// The sealed data key.
     pub(crate) sealed: Bytes,
 }
@@ -140,6 +143,7 @@ impl ObjectRow {
             checksum: stored.checksum,
             metadata: stored.metadata()?,
             parts: stored.parts,
+            subresources: self.subresources.clone(),
         }))
     }
 }
@@ -150,6 +154,10 @@ struct Core<'a>(&'a ObjectRow);
 impl Record for Core<'_> {
     const NAME: &'static str = ObjectRow::NAME;
     const VERSION: u8 = ObjectRow::VERSION;
+
+    fn version(&self) -> u8 {
+        self.0.version()
+    }
 
     fn encode(&self, out: &mut RecordWriter) {
         encode_core(self.0, out);
@@ -172,11 +180,19 @@ fn encode_core(row: &ObjectRow, out: &mut RecordWriter) {
         put_checksum(out, stored.checksum.as_ref());
         out.u32(stored.parts).bytes(&stored.metadata);
     }
+    if !row.subresources.is_none() {
+        put_subresources(out, &row.subresources);
+    }
 }
 
 impl Record for ObjectRow {
     const NAME: &'static str = "object row";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    /// Without subresources it is what it was before there were any, seal included.
+    fn version(&self) -> u8 {
+        if self.subresources.is_none() { 1 } else { 2 }
+    }
 
     fn encode(&self, out: &mut RecordWriter) {
         encode_core(self, out);
@@ -187,7 +203,7 @@ impl Record for ObjectRow {
         }
     }
 
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+    fn decode(form: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
         let version = get_version(fields)?;
         let null = get_bool(fields)?;
         let modified = Timestamp::from_millis(fields.i64()?);
@@ -208,9 +224,10 @@ impl Record for ObjectRow {
         } else {
             None
         };
+        let subresources = if form == 1 { Subresources::default() } else { get_subresources(fields)? };
         let sealed = Bytes::copy_from_slice(fields.bytes()?);
         let noncurrent_since =
             if get_bool(fields)? { Some(Timestamp::from_millis(fields.i64()?)) } else { None };
-        Ok(Self { version, null, modified, noncurrent_since, stored, sealed })
+        Ok(Self { version, null, modified, noncurrent_since, stored, subresources, sealed })
     }
 }

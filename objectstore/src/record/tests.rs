@@ -6,8 +6,8 @@ use super::{
 };
 use crate::id::{ManifestId, OwnerId};
 use crate::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, ObjectChecksum, StorageClass, VersionId,
-    VersionName, Versioning,
+    BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, ObjectChecksum, StorageClass,
+    Subresources, Tags, VersionId, VersionName, Versioning,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -50,8 +50,14 @@ fn object() -> ObjectRow {
         modified: AT,
         noncurrent_since: Some(AT),
         stored: Some(stored.with_metadata(metadata())),
+        subresources: Subresources::default(),
         sealed: Bytes::from_static(b"sealed"),
     }
+}
+
+fn tagged() -> Subresources {
+    let tags = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())];
+    Subresources { tags: Tags::of_object(tags).unwrap() }
 }
 
 fn marker() -> ObjectRow {
@@ -85,6 +91,7 @@ fn upload() -> UploadRow {
         checksum_type: ChecksumType::Composite,
         named: true,
         metadata: metadata(),
+        subresources: Subresources::default(),
     }
 }
 
@@ -131,11 +138,15 @@ fn check<R: Record + PartialEq + std::fmt::Debug>(name: &str, record: &R) {
 fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     let account = [0, 0, 0, 0, 0, 0, 1, 2];
     check("bucket", &BucketRow { partition: HOME, state: BucketState::Active, created: AT, account });
-    check("config", &ConfigRow { versioning: Versioning::Suspended });
+    check("config", &ConfigRow { versioning: Versioning::Suspended, revision: 0 });
+    check("config-2", &ConfigRow { versioning: Versioning::Suspended, revision: 3 });
     check("object", &object());
+    check("object-2", &ObjectRow { subresources: tagged(), ..object() });
     check("marker", &marker());
     check("part", &part());
     check("upload", &upload());
+    check("upload-2", &UploadRow { subresources: tagged(), ..upload() });
+    check("bucket-tags", &BucketTags(tagged().tags));
     check("page", &page());
     check("completed", &completed());
     check("foreign", &ForeignRow { content: Content::Blob { home: HOME, blob: BLOB } });

@@ -5,8 +5,10 @@ use super::fields::{
     get_algorithm, get_bool, get_class, get_kind, get_metadata, get_value, put_algorithm, put_bool,
     put_class, put_kind, put_metadata, put_value,
 };
+use super::subresources::{get_subresources, put_subresources};
 use crate::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, StorageClass, UploadId, UploadInfo,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, StorageClass, Subresources, UploadId,
+    UploadInfo,
 };
 use bytes::Bytes;
 use engine::Result;
@@ -24,6 +26,7 @@ pub(crate) struct UploadRow {
     /// The client named the algorithm.
     pub(crate) named: bool,
     pub(crate) metadata: Metadata,
+    pub(crate) subresources: Subresources,
 }
 
 impl UploadRow {
@@ -39,7 +42,11 @@ impl UploadRow {
 
 impl Record for UploadRow {
     const NAME: &'static str = "upload row";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    fn version(&self) -> u8 {
+        if self.subresources.is_none() { 1 } else { 2 }
+    }
 
     fn encode(&self, out: &mut RecordWriter) {
         out.i64(self.initiated.as_millis());
@@ -48,15 +55,20 @@ impl Record for UploadRow {
         put_kind(out, self.checksum_type);
         put_bool(out, self.named);
         put_metadata(out, &self.metadata);
+        if !self.subresources.is_none() {
+            put_subresources(out, &self.subresources);
+        }
     }
 
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+    fn decode(version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
         let initiated = Timestamp::from_millis(fields.i64()?);
         let class = get_class(fields)?;
         let checksum = get_algorithm(fields)?.ok_or_else(|| fields.corrupt("no checksum algorithm"))?;
         let checksum_type = get_kind(fields)?;
         let named = get_bool(fields)?;
-        Ok(Self { initiated, class, checksum, checksum_type, named, metadata: get_metadata(fields)? })
+        let metadata = get_metadata(fields)?;
+        let subresources = if version == 1 { Subresources::default() } else { get_subresources(fields)? };
+        Ok(Self { initiated, class, checksum, checksum_type, named, metadata, subresources })
     }
 }
 

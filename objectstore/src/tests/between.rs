@@ -200,6 +200,7 @@ async fn a_writer_notices_that_its_bucket_goes() {
             class: crate::StorageClass::Standard,
             checksum: None,
             checksum_type: None,
+            subresources: crate::Subresources::default(),
         };
         slow.store.create_upload(request).await
     })

@@ -1,5 +1,6 @@
 //! Tests of the store as a whole, one file per area.
 
+mod amend;
 mod basics;
 mod between;
 mod copy;

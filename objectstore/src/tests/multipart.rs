@@ -197,6 +197,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
             class: StorageClass::Standard,
             checksum: Some(algorithm),
             checksum_type: Some(kind),
+            subresources: crate::Subresources::default(),
         };
         let upload = world.store.create_upload(create).await.unwrap().upload;
         let mut parts = Vec::new();
@@ -243,6 +244,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
             class: StorageClass::Standard,
             checksum: Some(algorithm),
             checksum_type: Some(kind),
+            subresources: crate::Subresources::default(),
         };
         assert!(matches!(world.store.create_upload(create).await, Err(Error::InvalidRequest { .. })));
     }

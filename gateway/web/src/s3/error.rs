@@ -208,6 +208,7 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::KeyTooLong { .. } => Code::KeyTooLongError,
         E::InvalidVersionId | E::InvalidArgument { .. } => Code::InvalidArgument,
         E::InvalidRequest { .. } | E::CopyOntoItself => Code::InvalidRequest,
+        E::InvalidTag { .. } => Code::InvalidTag,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
         E::PreconditionFailed { .. } => Code::PreconditionFailed,
         E::NotModified { .. } => Code::NotModified,
@@ -241,7 +242,9 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
     use objectstore::Error as E;
     Some(match error {
         E::InvalidVersionId => "Invalid version id specified".into(),
-        E::InvalidArgument { detail, .. } | E::InvalidRequest { detail } => (*detail).into(),
+        E::InvalidArgument { detail, .. } | E::InvalidRequest { detail } | E::InvalidTag { detail } => {
+            (*detail).into()
+        }
         E::CopyOntoItself => "This copy request is illegal because it is trying to copy an object to itself without \
                               changing the object's metadata, storage class, website redirect location or encryption \
                               attributes."

@@ -12,7 +12,7 @@ use crate::xml::XmlWriter;
 use http::StatusCode;
 use objectstore::{
     BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, MetadataDirective, ObjectKey,
-    VersionSelector,
+    Subresources, VersionSelector,
 };
 use security::sigv4::decode_path;
 use std::sync::Arc;
@@ -37,6 +37,8 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         class: headers::storage_class(request_headers)?,
         checksum: headers::checksum_algorithm(request_headers)?,
         conditions: headers::write_conditions(request_headers)?,
+        subresources: Subresources::default(),
+        copy_tags: true,
     };
     let store = Arc::clone(&call.state.store);
     let work = async move { store.copy(request).await };

@@ -9,7 +9,7 @@ use crate::s3::error::S3Error;
 use crate::s3::{date, headers};
 use crate::xml::XmlWriter;
 use http::StatusCode;
-use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, UploadPage, UploadsRequest};
+use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, Subresources, UploadPage, UploadsRequest};
 
 /// `CreateMultipartUpload`.
 pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
@@ -21,6 +21,7 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         class: headers::storage_class(request_headers)?.unwrap_or_default(),
         checksum: headers::checksum_algorithm(request_headers)?,
         checksum_type: headers::checksum_type(request_headers)?,
+        subresources: Subresources::default(),
     };
     let info = call.state.store.create_upload(request).await?;
     let mut out = XmlWriter::document("InitiateMultipartUploadResult");

@@ -1,0 +1,156 @@
+//! What is set on a bucket besides versioning: tags, and each further sub-resource in a module of its own.
+//!
+//! ```text
+//!   set     CONFIG: revision + 1 ┐
+//!           SETTINGS: kind → row ┴─ one commit
+//!   read    CONFIG's revision ─► the decoded value that is in memory for it, else the row
+//! ```
+//!
+//! # Invariants
+//! - Every change of a setting changes the `CONFIG` row, which every writer checks: a write is decided by the settings that hold
+//!   when it commits.
+//! - Revision 0 says that nothing was ever set: such a bucket costs no look-up.
+//! - Partitions are never used twice and revisions only grow, so what is in memory for both is right for ever.
+//!
+//! Limits: one row a setting, 64 KiB at the most, as the catalog has it.
+
+mod tags;
+
+pub use tags::BucketTags;
+
+use crate::record::ConfigRow;
+use crate::store::{ATTEMPTS_MAX, View, contended, won};
+use crate::{BucketName, ObjectStore, Result, tables};
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Scan, Snapshot, Write};
+use engine::id::PartitionId;
+use parking_lot::Mutex;
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Buckets whose decoded settings are kept in memory.
+const CACHED_MAX: usize = 65_536;
+
+/// Which setting; its number is part of the format (docs/formats/objectstore-rows.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SettingKind {
+    /// [`BucketTags`].
+    Tags,
+}
+
+impl SettingKind {
+    pub(crate) const fn tag(self) -> u8 {
+        match self {
+            Self::Tags => 1,
+        }
+    }
+}
+
+/// Something that is set on a bucket, once, and kept as a row.
+pub trait Setting: Record + Send + Sync + 'static {
+    /// Which.
+    const KIND: SettingKind;
+}
+
+type Decoded = Option<Arc<dyn Any + Send + Sync>>;
+
+/// Settings as they were decoded last, by partition.
+#[derive(Default)]
+pub(crate) struct Settings(Mutex<HashMap<PartitionId, Known>>);
+
+#[derive(Default)]
+struct Known {
+    revision: u64,
+    values: HashMap<SettingKind, Decoded>,
+}
+
+impl Settings {
+    /// The value at this revision, if it is in memory. The inner `None`: it is not set.
+    fn get(&self, view: &View, kind: SettingKind) -> Option<Decoded> {
+        let known = self.0.lock();
+        let known =
+            known.get(&view.bucket.partition).filter(|known| known.revision == view.config.revision)?;
+        known.values.get(&kind).cloned()
+    }
+
+    fn put(&self, view: &View, kind: SettingKind, value: Decoded) {
+        let mut all = self.0.lock();
+        if all.len() >= CACHED_MAX && !all.contains_key(&view.bucket.partition) {
+            all.clear();
+        }
+        let known = all.entry(view.bucket.partition).or_default();
+        if known.revision > view.config.revision {
+            return;
+        }
+        if known.revision < view.config.revision {
+            *known = Known { revision: view.config.revision, values: HashMap::new() };
+        }
+        known.values.insert(kind, value);
+    }
+}
+
+/// Deletes of all settings of a bucket that goes.
+pub(crate) async fn all(snapshot: &dyn Snapshot) -> Result<Vec<Write>> {
+    let mut writes = Vec::new();
+    let mut next = Some(Scan { keys_only: true, ..Scan::prefix(tables::SETTINGS, b"", 1000) });
+    while let Some(scan) = next {
+        let page = snapshot.scan(scan.clone()).await?;
+        writes.extend(page.rows.iter().map(|(key, _)| Write::Delete(tables::SETTINGS.key(key.clone()))));
+        next = scan.behind(&page);
+    }
+    Ok(writes)
+}
+
+impl ObjectStore {
+    /// A setting of a bucket; `None` where it is not set.
+    pub async fn setting<S: Setting>(&self, bucket: &BucketName) -> Result<Option<Arc<S>>> {
+        self.setting_at(&self.view(bucket, Vec::new()).await?).await
+    }
+
+    /// The same, at the version of a view.
+    pub(crate) async fn setting_at<S: Setting>(&self, view: &View) -> Result<Option<Arc<S>>> {
+        if view.config.revision == 0 {
+            return Ok(None);
+        }
+        let decoded = if let Some(known) = self.settings.get(view, S::KIND) {
+            known
+        } else {
+            let row = view.snapshot.get(tables::setting(S::KIND, "")).await?;
+            let decoded = row.map(|row| S::from_bytes(&row)).transpose()?;
+            let decoded: Decoded = decoded.map(|value| Arc::new(value) as Arc<dyn Any + Send + Sync>);
+            self.settings.put(view, S::KIND, decoded.clone());
+            decoded
+        };
+        // A kind stands for one type.
+        Ok(decoded.and_then(|value| value.downcast::<S>().ok()))
+    }
+
+    /// Sets it, or removes it with `None`. Removing what is not set is a success.
+    pub async fn set<S: Setting>(&self, bucket: &BucketName, value: Option<&S>) -> Result<()> {
+        let config = tables::only(tables::CONFIG);
+        let row = tables::setting(S::KIND, "");
+        let raw = value.map(Record::to_bytes);
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(bucket, vec![row.clone()]).await?;
+            if view.rows[0] == raw {
+                return Ok(());
+            }
+            let changed = ConfigRow { revision: view.config.revision + 1, ..view.config };
+            let change = match &raw {
+                Some(raw) => Write::Put(row.clone(), raw.clone()),
+                None => Write::Delete(row.clone()),
+            };
+            let writes = vec![Write::Put(config.clone(), changed.to_bytes()), change];
+            let checks = vec![Check::Unchanged(config.clone())];
+            let read_version = view.snapshot.read_version();
+            if won(self.commit(view.bucket.partition, read_version, checks, writes).await)? {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+}
+
+#[cfg(test)]
+mod tests;
