@@ -75,6 +75,22 @@ pub enum Error {
         /// Bytes that were wanted.
         wanted: u64,
     },
+    /// Fewer zones take writes than a body is to have copies.
+    #[error(
+        "store {wanted} copies: {there} zones take writes; mend or replace a zone, or let copies.short = \"accept\""
+    )]
+    TooFewZones {
+        /// Copies that were wanted.
+        wanted: usize,
+        /// Zones that take writes.
+        there: usize,
+    },
+    /// A zone's disks are not there.
+    #[error("use zone {zone}: its disks are not there; mount them, or replace the zone")]
+    ZoneAway {
+        /// Its name.
+        zone: String,
+    },
     /// Stored bytes fail their checksum, tag or format.
     #[error("read {what}: corrupt: {detail}")]
     Corrupt {
@@ -133,6 +149,8 @@ impl Error {
             Self::Fenced { .. }
             | Self::Unknown { .. }
             | Self::Full { .. }
+            | Self::TooFewZones { .. }
+            | Self::ZoneAway { .. }
             | Self::InUse { .. }
             | Self::Io { .. }
             | Self::Closed => ErrorKind::Unavailable,

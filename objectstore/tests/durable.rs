@@ -32,14 +32,11 @@ impl Appliance {
         let faults = Arc::new(Faults::default());
         let options = Options::new(clock.clone(), entropy.clone(), faults.clone());
         let catalog = RocksCatalog::open(dir.join("catalog"), options).unwrap();
+        let pool = dir.join("pool");
         let blobs = BlobStore::open(OpenOptions {
-            dir: dir.join("pool"),
-            catalog: catalog.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            faults,
             segment_bytes: ByteCount::mib(32),
             keep_free: ByteCount::mib(1),
+            ..OpenOptions::new(pool, catalog.clone(), clock.clone(), entropy.clone(), faults)
         })
         .await
         .unwrap();

@@ -126,7 +126,7 @@ impl Collector {
             if let Some(row) = &verdict.dead {
                 checks.push(Check::Unchanged(blob_key(verdict.blob)));
                 writes.push(Write::Delete(blob_key(verdict.blob)));
-                dead.extend_from_slice(&row.places);
+                dead.extend(row.places().copied());
             }
         }
         writes.extend(live_adds(&dead, -1));

@@ -19,7 +19,7 @@ use super::writer::live_adds;
 use crate::catalog::{Check, Commit, Snapshot, Write};
 use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::pool::scan::{FrameWalk, read_record};
-use crate::pool::{Draft, Placed, ReadPin};
+use crate::pool::{Draft, Placed, Pool, ReadPin};
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,17 +35,25 @@ const ROWS_PER_COMMIT: usize = 32;
 /// Worker `compactor`; its unit is bytes moved.
 pub struct Compactor {
     store: Arc<BlobStore>,
-    current: Option<(ReadPin, FrameWalk)>,
+    current: Option<Victim>,
     /// Segments that could not be emptied.
     damaged: BTreeSet<SegmentId>,
+}
+
+/// The segment that is being emptied.
+struct Victim {
+    /// Its pool, which keeps what it has: records are moved within their directory.
+    pool: Arc<Pool>,
+    segment: ReadPin,
+    walk: FrameWalk,
 }
 
 /// A record to be moved, and the row that names it.
 struct Move {
     blob: BlobId,
     from: RecordAt,
-    /// Index in the row.
-    index: usize,
+    /// Index of the copy in the row, and of the record in the copy.
+    index: (usize, usize),
 }
 
 impl Compactor {
@@ -55,8 +63,8 @@ impl Compactor {
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        if let Some((segment, walk)) = self.current.take() {
-            return match self.empty(segment, walk).await {
+        if let Some(victim) = self.current.take() {
+            return match self.empty(victim).await {
                 // What was freed so far is on its way back: the recycler makes it the next file to write to.
                 Err(Error::Full { .. }) => {
                     self.store.refresh_live().await?;
@@ -68,15 +76,25 @@ impl Compactor {
         }
         self.store.refresh_live().await?;
         let freed = self.store.free_dead().await?;
-        if let Some(segment) = self.choose() {
-            self.current = Some((segment, FrameWalk::new()));
+        self.current = self.choose();
+        if self.current.is_some() {
             return Ok(Progress::More { done: 0 });
         }
         Ok(if freed > 0 { Progress::More { done: 0 } } else { Progress::Idle { rest: self.store.rest() } })
     }
 
-    fn choose(&self) -> Option<ReadPin> {
-        let allocator = &self.store.pool.allocator;
+    /// A victim of a pool that is full, or else of any.
+    fn choose(&self) -> Option<Victim> {
+        let mut pools: Vec<&Arc<Pool>> = self.store.zones.pools().collect();
+        pools.sort_by_key(|pool| !pool.allocator.is_full());
+        pools.into_iter().find_map(|pool| {
+            let segment = self.choose_in(pool)?;
+            Some(Victim { pool: Arc::clone(pool), segment, walk: FrameWalk::new() })
+        })
+    }
+
+    fn choose_in(&self, pool: &Pool) -> Option<ReadPin> {
+        let allocator = &pool.allocator;
         let closed = allocator.closed();
         let (mut pool_live, mut pool_capacity) = (0, 0);
         let mut candidates = Vec::new();
@@ -96,7 +114,8 @@ impl Compactor {
     }
 
     /// One batch of the victim's records.
-    async fn empty(&mut self, segment: ReadPin, mut walk: FrameWalk) -> Result<Progress> {
+    async fn empty(&mut self, victim: Victim) -> Result<Progress> {
+        let Victim { pool, segment, mut walk } = victim;
         let pin = segment.clone();
         let (walk, frames) = blocking(move || {
             let frames = walk.next(&pin, BYTES_PER_TICK)?;
@@ -113,10 +132,10 @@ impl Compactor {
         let mut done = 0;
         for (home, records) in by_home {
             for records in records.chunks(ROWS_PER_COMMIT) {
-                done += self.move_records(home, &segment, records).await?;
+                done += self.move_records(home, (&pool, &segment), records).await?;
             }
         }
-        self.current = Some((segment, walk));
+        self.current = Some(Victim { pool, segment, walk });
         Ok(Progress::More { done })
     }
 
@@ -135,7 +154,7 @@ impl Compactor {
     async fn move_records(
         &self,
         home: PartitionId,
-        segment: &ReadPin,
+        (pool, segment): (&Pool, &ReadPin),
         records: &[(u64, BlobId)],
     ) -> Result<u64> {
         let snapshot = self.store.catalog.snapshot(home).await?;
@@ -154,7 +173,7 @@ impl Compactor {
             let Some(found) = rows.get(blob).and_then(|row| find(row, *blob, segment.id, *offset)) else {
                 continue;
             };
-            match self.copy(home, segment, &found).await {
+            match self.copy(home, (pool, segment), &found).await {
                 Ok(Some(placed)) => moved.push((found, placed)),
                 Ok(None) => {}
                 // What found room is kept: on a full disk every copy that is thrown away costs room.
@@ -164,8 +183,11 @@ impl Compactor {
                 }
             }
         }
-        let bytes =
-            if moved.is_empty() { 0 } else { self.settle_moves(home, &snapshot, &rows, &moved).await? };
+        let bytes = if moved.is_empty() {
+            0
+        } else {
+            self.settle_moves(home, pool, &snapshot, &rows, &moved).await?
+        };
         stopped.map_or(Ok(bytes), Err)
     }
 
@@ -173,11 +195,12 @@ impl Compactor {
     async fn settle_moves(
         &self,
         home: PartitionId,
+        pool: &Pool,
         snapshot: &Arc<dyn Snapshot>,
         rows: &BTreeMap<BlobId, BlobRow>,
         moved: &[(Move, Placed)],
     ) -> Result<u64> {
-        self.store.pool.compaction.sync().await?;
+        pool.compaction.sync().await?;
         if let Some((_, lost)) = moved.iter().find(|(_, placed)| placed.hold.segment().has_failed()) {
             let source = std::io::Error::other("a sync failed before the moved records were durable");
             return Err(Error::io("write segment", &lost.hold.segment().path, source));
@@ -186,21 +209,24 @@ impl Compactor {
     }
 
     /// Copies a record to the compaction lane; `None` when its bytes are broken.
-    async fn copy(&self, home: PartitionId, segment: &ReadPin, found: &Move) -> Result<Option<Placed>> {
+    async fn copy(
+        &self,
+        home: PartitionId,
+        (pool, segment): (&Pool, &ReadPin),
+        found: &Move,
+    ) -> Result<Option<Placed>> {
         let (pin, blob, from) = (segment.clone(), found.blob, found.from);
         let (frame, bytes) = match blocking(move || read_record(&pin, blob, &from)).await {
             Ok(record) => record,
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::error!(%error, "compaction leaves a broken record where it is");
                 self.store.damaged_records.fetch_add(1, Ordering::Relaxed);
+                self.store.note_damage(home, blob);
                 return Ok(None);
             }
             Err(error) => return Err(error),
         };
-        let (index, first_chunk, plain_len, hash) =
-            (frame.index, frame.first_chunk, frame.plain_len, frame.hash);
-        let draft = Draft { blob, home, index, first_chunk, plain_len, hash, bytes };
-        let answer = self.store.pool.compaction.append(draft, false).await?;
+        let answer = pool.compaction.append(Draft::again(home, &frame, bytes), false).await?;
         Ok(Some(answer.await.map_err(|_| Error::Closed)??))
     }
 
@@ -275,7 +301,7 @@ struct Change {
 fn change(blob: BlobId, row: &BlobRow, moves: &[&(Move, Placed)]) -> Change {
     let mut change = Change { blob, row: row.clone(), from: Vec::new(), to: Vec::new() };
     for (found, placed) in moves {
-        change.row.places[found.index] = placed.at;
+        change.row.copies[found.index.0].places[found.index.1] = placed.at;
         change.from.push(found.from);
         change.to.push(placed.at);
     }
@@ -284,8 +310,11 @@ fn change(blob: BlobId, row: &BlobRow, moves: &[&(Move, Placed)]) -> Change {
 
 /// The record at this place, if the row names it.
 fn find(row: &BlobRow, blob: BlobId, segment: SegmentId, offset: u64) -> Option<Move> {
-    let index = row.places.iter().position(|at| at.segment == segment && u64::from(at.offset) == offset)?;
-    Some(Move { blob, from: row.places[index], index })
+    let is_it = |at: &RecordAt| at.segment == segment && u64::from(at.offset) == offset;
+    row.copies.iter().enumerate().find_map(|(n, copy)| {
+        let index = copy.places.iter().position(is_it)?;
+        Some(Move { blob, from: copy.places[index], index: (n, index) })
+    })
 }
 
 /// Runs disk work on the blocking pool.

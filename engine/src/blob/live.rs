@@ -121,7 +121,7 @@ impl BlobStore {
 
     /// Nobody who may commit a row that names the segment holds it any more.
     fn is_let_go(&self, segment: SegmentId) -> bool {
-        let pinned = self.pool.allocator.pin(segment);
+        let pinned = self.zones.pin(segment);
         pinned.is_none_or(|segment| !segment.is_open() && !segment.is_held())
     }
 

@@ -4,6 +4,7 @@
 //!   writer.push ─► chunk ─► seal (AES-256-GCM) ─► record ─► lane ─► segment
 //!   writer.seal ─► sync ─► SealedBlob ─► the caller commits sealed.writes(owner) with its own rows
 //!   read ─► row ─► pin segments ─► preadv2 / pread ─► verify and open each chunk ─► Stream<Bytes>
+//!   repair ─► a copy that is missing, damaged or in the wrong zone ─► read from another one, verified ─► a new place
 //! ```
 //!
 //! # Invariants
@@ -13,30 +14,38 @@
 //!   dead without anybody looking for it.
 //!
 //! # Limits
-//! 8 GiB a blob; an owner's name 64 bytes; a writer holds at most two records (2 MiB, 8 MiB past the first half GiB) in
-//! memory, a reader its read-ahead window.
+//! 8 GiB and 3 copies a blob; an owner's name 64 bytes; a writer holds at most two records (2 MiB, 8 MiB past the first
+//! half GiB) of each copy in memory, a reader its read-ahead window.
 
 mod collector;
 mod compactor;
 mod live;
+mod mend;
+mod open;
 mod policy;
 mod reader;
 mod recycler;
 mod reference;
+mod repairer;
+mod roster;
 pub(crate) mod row;
 mod scrubber;
+mod spread;
+mod sweep;
 mod usage;
 mod writer;
 mod zeroer;
 
 pub use collector::Collector;
 pub use compactor::Compactor;
+pub use open::{KEEP_FREE_DEFAULT, LOCAL_ZONE, OpenOptions, SEGMENT_BYTES_DEFAULT, Short, ZoneOptions};
 pub use reader::BlobReader;
 pub use recycler::Recycler;
 pub use reference::{OWNER_BYTES_MAX, Owner, has_blobs, reference, release, share};
-pub use row::BLOB_BYTES_MAX;
+pub use repairer::{Repair, Repairer};
+pub use row::{BLOB_BYTES_MAX, Copies};
 pub use scrubber::Scrubber;
-pub use usage::Usage;
+pub use usage::{Usage, ZoneUsage};
 pub use writer::{BlobWriter, SealedBlob};
 pub use zeroer::Zeroer;
 
@@ -44,30 +53,23 @@ use crate::catalog::{Catalog, Commit, Scan, Version, Write};
 use crate::clock::Clock;
 use crate::codec::DataKey;
 use crate::entropy::Entropy;
-use crate::fault::Faults;
 use crate::id::{BlobId, PartitionId, SegmentId};
-use crate::pool::{Pool, PoolOptions};
+use crate::pool::{Pool, Zone, Zones};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use bytes::Bytes;
-use compactor::blocking;
 use live::Live;
 use parking_lot::{Mutex, RwLock};
 use row::{BlobRow, HOMES, PRESENT, blob_key, home_key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
-/// The segment size when nothing else is configured.
-pub const SEGMENT_BYTES_DEFAULT: ByteCount = ByteCount::mib(256);
-
-/// What bodies leave to the catalog when nothing else is configured.
-pub const KEEP_FREE_DEFAULT: ByteCount = ByteCount::mib(64);
-
+/// Blobs with damage that wait to be queued.
+const DAMAGE_MAX: usize = 4096;
 /// Pause of the workers of space when they find nothing to do.
 const REST: Duration = Duration::from_secs(5);
 /// The same while writers find no room.
@@ -79,6 +81,7 @@ pub(crate) struct Bells {
     collector: Arc<Notify>,
     compactor: Arc<Notify>,
     recycler: Arc<Notify>,
+    repairer: Arc<Notify>,
 }
 
 impl Bells {
@@ -90,44 +93,17 @@ impl Bells {
     }
 }
 
-/// What a blob store is opened with.
-#[derive(Clone)]
-pub struct OpenOptions {
-    /// The directory of the local pool's segment files; made if missing.
-    pub dir: PathBuf,
-    /// Where the rows are.
-    pub catalog: Arc<dyn Catalog>,
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Ids and keys.
-    pub entropy: Arc<dyn Entropy>,
-    /// Injected faults.
-    pub faults: Arc<Faults>,
-    /// Size of new segment files, 1 MiB to 1 GiB.
-    pub segment_bytes: ByteCount,
-    /// Bytes of the file system that bodies leave to the catalog, so that deletes work when there is no room.
-    pub keep_free: ByteCount,
-}
-
-impl OpenOptions {
-    /// With the default sizes.
-    pub fn new(
-        dir: PathBuf,
-        catalog: Arc<dyn Catalog>,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-        faults: Arc<Faults>,
-    ) -> Self {
-        let (segment_bytes, keep_free) = (SEGMENT_BYTES_DEFAULT, KEEP_FREE_DEFAULT);
-        Self { dir, catalog, clock, entropy, faults, segment_bytes, keep_free }
-    }
-}
-
 /// Where a record of a blob lies, for people.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Place {
     /// The pool's name.
     pub pool: &'static str,
+    /// Which copy of the blob it belongs to, from 0.
+    pub copy: usize,
+    /// The zone that the copy is in.
+    pub zone: String,
+    /// It can't be read now: its zone is away, or its segment is lost.
+    pub missing: bool,
     /// The segment, in its text form.
     pub segment: String,
     /// Offset of the record in the segment file.
@@ -139,8 +115,13 @@ pub struct Place {
 /// The store of blobs.
 pub struct BlobStore {
     pub(crate) catalog: Arc<dyn Catalog>,
+    clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    pub(crate) pool: Pool,
+    pub(crate) zones: Zones,
+    segment_bytes: ByteCount,
+    /// Copies of a blob that says nothing else.
+    copies: usize,
+    short: Short,
     /// Partitions that may have blobs: each has a row in the root partition.
     homes: RwLock<BTreeSet<PartitionId>>,
     /// Bounds the preads on the blocking pool.
@@ -156,39 +137,35 @@ pub struct BlobStore {
     moved_bytes: AtomicU64,
     scrubbed_bytes: AtomicU64,
     damaged_records: AtomicU64,
+    /// Blobs of which a reader found a copy damaged; the repairer queues them.
+    damage: Mutex<BTreeSet<(PartitionId, BlobId)>>,
+    repair: Mutex<Repair>,
 }
 
 impl BlobStore {
-    /// Opens the store; its directory must not be open anywhere else.
+    /// Opens the store; its directories must not be open anywhere else.
     pub async fn open(options: OpenOptions) -> Result<Arc<Self>> {
-        let OpenOptions { dir, catalog, clock, entropy, faults, segment_bytes, keep_free } = options;
+        let OpenOptions { zones, catalog, clock, entropy, segment_bytes, keep_free, copies, short } = options;
         let bells = Bells::default();
-        let pool = PoolOptions {
-            dir,
+        let copies = open::check_copies(&zones, copies)?;
+        let shared = open::Shared {
             segment_bytes,
             keep_free,
-            clock,
+            clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
-            faults,
             bells: bells.clone(),
         };
-        let pool = blocking(move || {
-            let pool = Pool::open(pool)?;
-            match pool.allocator.keep_reserve() {
-                // A full disk is no reason not to open: reads and deletes work.
-                Ok(()) | Err(Error::Full { .. }) => {}
-                Err(error) => return Err(error),
-            }
-            pool.allocator.judge_room()?;
-            Ok(pool)
-        })
-        .await?;
+        let zones = open::open_zones(&*catalog, zones, shared).await?;
         let homes = load_homes(&*catalog).await?;
         let live = Live::load(&*catalog, &homes).await?;
         let store = Self {
             catalog,
+            clock,
             entropy,
-            pool,
+            zones,
+            segment_bytes,
+            copies,
+            short,
             homes: RwLock::new(homes),
             reads: Arc::new(Semaphore::new(reader::READS_MAX)),
             keep_free,
@@ -200,6 +177,8 @@ impl BlobStore {
             moved_bytes: AtomicU64::new(0),
             scrubbed_bytes: AtomicU64::new(0),
             damaged_records: AtomicU64::new(0),
+            damage: Mutex::default(),
+            repair: Mutex::default(),
         };
         store.report_missing();
         Ok(Arc::new(store))
@@ -208,27 +187,83 @@ impl BlobStore {
     /// Ends the lanes after what waits in them; later writes answer [`Error::Closed`], reads go on. When this returns the
     /// directory may be opened again.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.zones.close().await;
     }
 
-    /// Says which segments rows name that are not there: reads of their blobs will fail as corrupt.
+    /// Says which segments rows name that are not there: reads of their blobs need another copy, or fail as corrupt. Those
+    /// of zones that are away are said together.
     fn report_missing(&self) {
-        for segment in self.live.segments() {
-            if self.pool.allocator.pin(segment).is_none() {
+        let all_there = self.zones.iter().all(Zone::is_there);
+        for segment in self.missing_segments() {
+            if all_there {
                 tracing::error!(%segment, bytes = self.live.of(segment), "a segment that rows name is missing");
             }
         }
+        if !all_there {
+            let bytes: u64 = self.missing_segments().into_iter().map(|segment| self.live.of(segment)).sum();
+            tracing::error!(
+                bytes,
+                "a zone is away: what lies there is read from other copies, where there are any"
+            );
+        }
     }
 
-    /// Says whether the pool takes new bodies: [`Error::Full`] when its file system has less left than they leave to the
-    /// catalog.
+    /// Segments that rows name and that no pool has.
+    pub(crate) fn missing_segments(&self) -> Vec<SegmentId> {
+        let named = self.live.segments().into_iter();
+        named.filter(|segment| self.zones.holder(*segment).is_none()).collect()
+    }
+
+    /// Says whether new bodies find room: [`Error::Full`] when fewer zones than they are to have copies have as much left
+    /// on their file systems as bodies leave to the catalog.
     pub fn check_room(&self) -> Result<()> {
-        let available = self.pool.allocator.available()?;
+        let mut first = None;
+        let mut enough = 0;
+        for zone in self.zones.iter().filter(|zone| zone.is_there() && !zone.is_draining()) {
+            let rooms = zone.pools.iter().map(|pool| self.check_pool(pool)).collect::<Vec<_>>();
+            if rooms.iter().any(Result::is_ok) {
+                enough += 1;
+            }
+            first = first.or(rooms.into_iter().find_map(Result::err));
+        }
+        let wanted = self.needed_zones();
+        match first {
+            _ if enough >= wanted => Ok(()),
+            Some(error) => Err(error),
+            None => Err(Error::TooFewZones { wanted, there: enough }),
+        }
+    }
+
+    fn check_pool(&self, pool: &Pool) -> Result<()> {
+        let available = pool.allocator.available()?;
         if available < self.keep_free.get() {
-            let place = self.pool.allocator.dir().display().to_string();
+            let place = pool.allocator.dir().display().to_string();
             return Err(Error::Full { place, wanted: self.keep_free.get() - available });
         }
         Ok(())
+    }
+
+    /// Zones that a write needs.
+    fn needed_zones(&self) -> usize {
+        if self.short == Short::Accept { 1 } else { self.copies }
+    }
+
+    /// How many copies that is.
+    pub(crate) fn count_of(&self, copies: Copies) -> usize {
+        match copies {
+            Copies::Configured => self.copies,
+            Copies::One => 1,
+        }
+    }
+
+    /// A copy of this blob is damaged, and another one is not: the repairer will see to it. What is forgotten by a crash is
+    /// found again by whoever reads or scrubs it.
+    pub(crate) fn note_damage(&self, home: PartitionId, blob: BlobId) {
+        let mut damage = self.damage.lock();
+        if self.zones.are_several() && damage.len() < DAMAGE_MAX {
+            damage.insert((home, blob));
+            self.bells.repairer.notify_one();
+        }
     }
 
     /// A writer for a new blob whose row will be in partition `home`. `expected` is its length where it is known: a hint.
@@ -262,13 +297,21 @@ impl BlobStore {
     /// Where the records of a blob lie.
     pub async fn locate(&self, home: PartitionId, blob: BlobId) -> Result<Vec<Place>> {
         let row = self.row(home, blob).await?;
-        let place = |at: &row::RecordAt| Place {
-            pool: "local",
-            segment: at.segment.to_string(),
-            offset: ByteCount::new(at.offset.into()),
-            length: ByteCount::new(at.stored_len()),
-        };
-        Ok(row.places.iter().map(place).collect())
+        let mut places = Vec::new();
+        for (copy, of) in row.copies.iter().enumerate() {
+            for at in &of.places {
+                places.push(Place {
+                    pool: "local",
+                    copy,
+                    zone: self.zones.get(of.zone).map_or("unknown", |zone| &zone.name).to_owned(),
+                    missing: self.zones.holder(at.segment).is_none(),
+                    segment: at.segment.to_string(),
+                    offset: ByteCount::new(at.offset.into()),
+                    length: ByteCount::new(at.stored_len()),
+                });
+            }
+        }
+        Ok(places)
     }
 
     pub(crate) async fn row(&self, home: PartitionId, blob: BlobId) -> Result<BlobRow> {
@@ -297,7 +340,7 @@ impl BlobStore {
 
     /// How long a worker of space rests that found nothing to do.
     fn rest(&self) -> Duration {
-        if self.pool.allocator.is_full() { FULL_REST } else { REST }
+        if self.zones.is_any_full() { FULL_REST } else { REST }
     }
 
     /// Partitions that may have blobs.

@@ -5,6 +5,7 @@
 //!     range ≤ 4 chunks:  preadv2(NOWAIT) here ─► would block? ─► pread on the blocking pool
 //!     longer:            a window of 3 spans on the blocking pool, in order
 //!   span ─► open each chunk in place ─► Bytes slices of the one buffer
+//!     missing, unreadable or not as sealed ─► the same span of another copy ─► the blob is queued for repair
 //! ```
 //!
 //! # Invariants
@@ -21,8 +22,8 @@ use crate::codec::DataKey;
 use crate::codec::chunk::{CHUNK_BYTES, ChunkCipher, SEALED_CHUNK_BYTES, TAG_BYTES};
 use crate::fault::Point;
 use crate::id::{BlobId, PartitionId};
-use crate::pool::ReadPin;
 use crate::pool::frame::FRAME_BYTES;
+use crate::pool::{ReadPin, ZoneId};
 use crate::{BoxFuture, Error, Result};
 use bytes::Bytes;
 use futures_util::Stream;
@@ -43,6 +44,7 @@ const SPAN_CHUNKS: u64 = 16;
 const DIRECT_CHUNKS: u64 = 4;
 /// Spans under way in a stream.
 const WINDOW: usize = 3;
+const MISSING: &str = "the segment is missing";
 /// How often the row is read again when a segment it names is gone.
 const ATTEMPTS: usize = 4;
 
@@ -92,18 +94,31 @@ impl Stream for BlobReader {
     }
 }
 
+/// Where a span lies in one copy.
+struct Source {
+    pin: ReadPin,
+    /// In the segment file.
+    offset: u64,
+}
+
 /// A run of chunks within one record.
 struct Span {
-    pin: ReadPin,
+    at: Source,
+    /// The same in the other copies.
+    others: Vec<Source>,
     blob: BlobId,
     cipher: Arc<ChunkCipher>,
     first_chunk: u64,
-    /// In the segment file.
-    offset: u64,
     /// Sealed bytes.
     len: usize,
     /// The part of the span's plaintext that is wanted.
     wanted: Range<usize>,
+}
+
+/// A span's plaintext, and why it is not that of the first copy that was asked.
+struct Opened {
+    pieces: Vec<Bytes>,
+    damage: Option<Error>,
 }
 
 struct State {
@@ -113,7 +128,7 @@ struct State {
     cipher: Arc<ChunkCipher>,
     range: Range<u64>,
     spans: Option<VecDeque<Span>>,
-    under_way: VecDeque<JoinHandle<Result<Vec<Bytes>>>>,
+    under_way: VecDeque<JoinHandle<Result<Opened>>>,
     ready: VecDeque<Bytes>,
 }
 
@@ -141,25 +156,37 @@ impl State {
             let direct = self.range.end - self.range.start <= DIRECT_CHUNKS * CHUNK_BYTES as u64;
             if direct {
                 let Some(span) = spans.pop_front() else { return Ok(None) };
-                self.ready.extend(self.read_direct(span).await?);
+                let opened = self.read_direct(span).await?;
+                self.take(opened);
                 continue;
             }
             while self.under_way.len() < WINDOW {
                 let Some(span) = spans.pop_front() else { break };
-                self.under_way.push_back(self.store.read_behind(span).await?);
+                self.under_way.push_back(self.store.read_behind(span, None).await?);
             }
             match self.under_way.pop_front() {
-                Some(job) => self.ready.extend(job.await.map_err(|_| Error::Closed)??),
+                Some(job) => {
+                    let opened = job.await.map_err(|_| Error::Closed)??;
+                    self.take(opened);
+                }
                 None => return Ok(None),
             }
         }
     }
 
+    fn take(&mut self, opened: Opened) {
+        self.ready.extend(opened.pieces);
+        if let Some(error) = opened.damage {
+            tracing::error!(%error, "read from another copy");
+            self.store.note_damage(self.home, self.blob);
+        }
+    }
+
     /// Reads the row and pins the segments of the range. A segment that is gone was recycled after its records had moved:
-    /// the row read again names the new place.
+    /// the row read again names the new place. If it does not, that copy is damaged, and the others are enough.
     async fn open(&self) -> Result<VecDeque<Span>> {
         let mut missing = None;
-        for _ in 0..ATTEMPTS {
+        for attempt in 1..=ATTEMPTS {
             let row = self.store.row(self.home, self.blob).await?;
             if self.range.start > self.range.end || self.range.end > row.length {
                 return Err(Error::Invalid(format!(
@@ -167,20 +194,25 @@ impl State {
                     self.range.start, self.range.end, self.blob, row.length
                 )));
             }
-            match self.spans(&row) {
-                Ok(spans) => return Ok(spans),
-                Err(place) => missing = Some(place),
+            match self.spans(&row, attempt == ATTEMPTS) {
+                Ok(spans) => {
+                    if let Some(Missing { place, .. }) = missing.filter(|_| attempt == ATTEMPTS) {
+                        tracing::error!(blob = %self.blob, segment = %place.segment, "a copy's segment is missing");
+                        self.store.note_damage(self.home, self.blob);
+                    }
+                    return Ok(spans);
+                }
+                Err(lost) => missing = Some(lost),
             }
         }
-        let what = missing.map_or_else(
-            || format!("blob {}", self.blob),
-            |place| describe(self.blob, place.segment, place.offset.into()),
-        );
-        Err(Error::Corrupt { what, detail: "the segment is missing".to_owned() })
+        match missing {
+            None => Err(Error::Corrupt { what: format!("blob {}", self.blob), detail: MISSING.to_owned() }),
+            Some(Missing { place, zone }) => Err(self.store.missing(self.blob, &place, zone)),
+        }
     }
 
-    /// The spans of the range, or the record whose segment is gone.
-    fn spans(&self, row: &BlobRow) -> Result<VecDeque<Span>, RecordAt> {
+    /// The spans of the range, or the record whose segment is gone: from all copies, or with `some` from the last one.
+    fn spans(&self, row: &BlobRow, some: bool) -> Result<VecDeque<Span>, Missing> {
         let mut spans = VecDeque::new();
         if self.range.is_empty() {
             return Ok(spans);
@@ -188,15 +220,21 @@ impl State {
         let chunk = CHUNK_BYTES as u64;
         let (first, end) = (self.range.start / chunk, self.range.end.div_ceil(chunk));
         let mut record_first = 0;
-        for place in &row.places {
+        for (index, place) in row.copies.first().map_or(&[][..], |copy| &copy.places).iter().enumerate() {
             let record_end = record_first + place.chunks();
             let mut at = first.max(record_first);
             let stop = end.min(record_end);
             if at < stop {
-                let pin = self.store.pool.allocator.pin(place.segment).ok_or(*place)?;
+                let (pinned, others) = self.pin(row, index, some)?;
                 while at < stop {
                     let count = SPAN_CHUNKS.min(stop - at);
-                    spans.push_back(self.span(row, pin.clone(), (place, record_first), at..at + count));
+                    let in_record = (at - record_first) * SEALED_CHUNK_BYTES as u64;
+                    let source = |(pin, place): &(ReadPin, RecordAt)| Source {
+                        pin: pin.clone(),
+                        offset: u64::from(place.offset) + FRAME_BYTES as u64 + in_record,
+                    };
+                    let others = others.iter().map(source).collect();
+                    spans.push_back(self.span(row, (source(&pinned), others), at..at + count));
                     at += count;
                 }
             }
@@ -205,39 +243,87 @@ impl State {
         Ok(spans)
     }
 
-    fn span(&self, row: &BlobRow, pin: ReadPin, record: (&RecordAt, u64), chunks: Range<u64>) -> Span {
-        let (place, record_first) = record;
+    /// A record's segments, of the copy to be read first and of the others. Copies in zones that are away are passed over,
+    /// and with `some` those that are lost.
+    fn pin(&self, row: &BlobRow, index: usize, some: bool) -> Result<(Pinned, Vec<Pinned>), Missing> {
+        let (mut first, mut others, mut missing) = (None, Vec::new(), None);
+        for copy in &row.copies {
+            let place = copy.places[index];
+            match self.store.zones.pin(place.segment) {
+                Some(pin) if first.is_none() => first = Some((pin, place)),
+                Some(pin) => others.push((pin, place)),
+                None => {
+                    let lost = Missing { place, zone: copy.zone };
+                    if !some && self.store.zones.is_there(copy.zone) {
+                        return Err(lost);
+                    }
+                    missing.get_or_insert(lost);
+                }
+            }
+        }
+        let nowhere = Missing { place: row.copies[0].places[index], zone: row.copies[0].zone };
+        first.map(|first| (first, others)).ok_or(missing.unwrap_or(nowhere))
+    }
+
+    fn span(&self, row: &BlobRow, (at, others): (Source, Vec<Source>), chunks: Range<u64>) -> Span {
         let sealed: usize = chunks.clone().map(|index| row.chunk_len(index) + TAG_BYTES).sum();
-        let in_record = (chunks.start - record_first) * SEALED_CHUNK_BYTES as u64;
         let plain_start = chunks.start * CHUNK_BYTES as u64;
         let plain_len = sealed - TAG_BYTES * usize::try_from(chunks.end - chunks.start).unwrap_or(0);
         let within =
             |at: u64| usize::try_from(at.saturating_sub(plain_start)).unwrap_or(usize::MAX).min(plain_len);
         Span {
-            pin,
+            at,
+            others,
             blob: self.blob,
             cipher: Arc::clone(&self.cipher),
             first_chunk: chunks.start,
-            offset: u64::from(place.offset) + FRAME_BYTES as u64 + in_record,
             len: sealed,
             wanted: within(self.range.start)..within(self.range.end),
         }
     }
 
-    async fn read_direct(&self, span: Span) -> Result<Vec<Bytes>> {
-        match span.read_cached()? {
-            Some(bytes) => span.open(bytes),
-            None => self.store.read_behind(span).await?.await.map_err(|_| Error::Closed)?,
+    async fn read_direct(&self, span: Span) -> Result<Opened> {
+        let opened = match span.read_cached() {
+            Ok(Some(bytes)) => span.open(&span.at, bytes),
+            Ok(None) => return self.store.read_behind(span, None).await?.await.map_err(|_| Error::Closed)?,
+            Err(error) => Err(error),
+        };
+        match opened {
+            Ok(pieces) => Ok(Opened { pieces, damage: None }),
+            Err(error) if span.others.is_empty() => Err(error),
+            Err(error) => {
+                self.store.read_behind(span, Some(error)).await?.await.map_err(|_| Error::Closed)?
+            }
         }
     }
 }
 
+type Pinned = (ReadPin, RecordAt);
+
+/// A record whose segment no pool has.
+#[derive(Clone, Copy)]
+struct Missing {
+    place: RecordAt,
+    zone: ZoneId,
+}
+
 impl BlobStore {
-    /// Reads and opens a span on the blocking pool.
-    async fn read_behind(&self, span: Span) -> Result<JoinHandle<Result<Vec<Bytes>>>> {
+    /// Says that nobody has a record: its zone is away, or it is lost.
+    pub(super) fn missing(&self, blob: BlobId, place: &RecordAt, zone: ZoneId) -> Error {
+        match self.zones.get(zone) {
+            Some(zone) if !zone.is_there() => Error::ZoneAway { zone: zone.name.clone() },
+            _ => {
+                let what = describe(blob, place.segment, place.offset.into());
+                Error::Corrupt { what, detail: MISSING.to_owned() }
+            }
+        }
+    }
+
+    /// Reads and opens a span on the blocking pool; from the other copies alone if the first one `failed`.
+    async fn read_behind(&self, span: Span, failed: Option<Error>) -> Result<JoinHandle<Result<Opened>>> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| Error::Closed)?;
         Ok(tokio::task::spawn_blocking(move || {
-            let outcome = span.read().and_then(|bytes| span.open(bytes));
+            let outcome = span.read_any(failed);
             drop(permit);
             outcome
         }))
@@ -245,47 +331,61 @@ impl BlobStore {
 }
 
 impl Span {
+    /// From the first copy that has it; the first one's error if none has.
+    fn read_any(&self, mut failed: Option<Error>) -> Result<Opened> {
+        let first = std::iter::once(&self.at).filter(|_| failed.is_none());
+        let sources: Vec<&Source> = first.chain(&self.others).collect();
+        for source in sources {
+            match self.read(source).and_then(|bytes| self.open(source, bytes)) {
+                Ok(pieces) => return Ok(Opened { pieces, damage: failed }),
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        Err(failed.unwrap_or(Error::Closed))
+    }
+
     /// The sealed bytes if the page cache has all of them.
     fn read_cached(&self) -> Result<Option<Vec<u8>>> {
-        self.check_fault()?;
+        let source = &self.at;
+        check_fault(source)?;
         let mut bytes = vec![0; self.len];
         let mut slices = [IoSliceMut::new(&mut bytes)];
-        match rustix::io::preadv2(&self.pin.file, &mut slices, self.offset, ReadWriteFlags::NOWAIT) {
+        match rustix::io::preadv2(&source.pin.file, &mut slices, source.offset, ReadWriteFlags::NOWAIT) {
             Ok(n) if n == self.len => Ok(Some(bytes)),
             // Short, not cached, or not supported by this file system: the blocking pool reads it.
             Ok(_) | Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => Ok(None),
-            Err(error) => Err(Error::io("read segment", &self.pin.path, error.into())),
+            Err(error) => Err(Error::io("read segment", &source.pin.path, error.into())),
         }
     }
 
-    fn read(&self) -> Result<Vec<u8>> {
-        self.check_fault()?;
+    fn read(&self, source: &Source) -> Result<Vec<u8>> {
+        check_fault(source)?;
         let mut bytes = Vec::with_capacity(self.len);
         while bytes.len() < self.len {
-            let at = self.offset + bytes.len() as u64;
+            let at = source.offset + bytes.len() as u64;
             let missing = self.len - bytes.len();
-            match rustix::io::pread(&self.pin.file, rustix::buffer::spare_capacity(&mut bytes), at) {
-                Ok(0) => return Err(self.corrupt(format!("the segment file ends {missing} bytes early"))),
+            match rustix::io::pread(&source.pin.file, rustix::buffer::spare_capacity(&mut bytes), at) {
+                Ok(0) => {
+                    return Err(self.corrupt(source, format!("the segment file ends {missing} bytes early")));
+                }
                 Ok(_) => bytes.truncate(self.len),
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(Error::io("read segment", &self.pin.path, error.into())),
+                Err(error) => return Err(Error::io("read segment", &source.pin.path, error.into())),
             }
         }
         Ok(bytes)
     }
 
-    fn check_fault(&self) -> Result<()> {
-        let outcome = self.pin.faults.check(Point::SegmentRead);
-        outcome.map_err(|source| Error::io("read segment", &self.pin.path, source))
-    }
-
     /// Opens every chunk in place; the pieces share the one buffer.
-    fn open(&self, mut bytes: Vec<u8>) -> Result<Vec<Bytes>> {
+    fn open(&self, source: &Source, mut bytes: Vec<u8>) -> Result<Vec<Bytes>> {
         let mut pieces = Vec::new();
         let mut plain_start = 0;
         for (index, sealed) in (self.first_chunk..).zip(bytes.chunks_mut(SEALED_CHUNK_BYTES)) {
             let at = pieces.len() * SEALED_CHUNK_BYTES;
-            let plain = self.cipher.open_in_place(index, sealed).map_err(|e| self.corrupt(e.to_string()))?;
+            let plain =
+                self.cipher.open_in_place(index, sealed).map_err(|e| self.corrupt(source, e.to_string()))?;
             let from = self.wanted.start.saturating_sub(plain_start).min(plain);
             let to = self.wanted.end.saturating_sub(plain_start).min(plain);
             pieces.push(at + from..at + to);
@@ -295,7 +395,12 @@ impl Span {
         Ok(pieces.into_iter().filter(|piece| !piece.is_empty()).map(|piece| bytes.slice(piece)).collect())
     }
 
-    fn corrupt(&self, detail: String) -> Error {
-        Error::Corrupt { what: describe(self.blob, self.pin.id, self.offset), detail }
+    fn corrupt(&self, source: &Source, detail: String) -> Error {
+        Error::Corrupt { what: describe(self.blob, source.pin.id, source.offset), detail }
     }
+}
+
+fn check_fault(source: &Source) -> Result<()> {
+    let outcome = source.pin.faults.check(Point::SegmentRead);
+    outcome.map_err(|error| Error::io("read segment", &source.pin.path, error))
 }

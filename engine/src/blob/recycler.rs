@@ -29,7 +29,7 @@ impl BlobStore {
     /// Frees what is dead; how many segments that were.
     pub(super) async fn free_dead(&self) -> Result<usize> {
         let mut freed = 0;
-        for segment in self.pool.allocator.closed() {
+        for segment in self.zones.pools().flat_map(|pool| pool.allocator.closed()) {
             if self.live.of(segment.id) == 0 && !segment.is_held() && !self.is_freed(segment.id) {
                 match self.free(&segment).await {
                     Ok(done) => freed += usize::from(done),
@@ -103,17 +103,28 @@ impl Recycler {
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        let full = self.store.pool.allocator.is_full();
+        let full = self.store.zones.is_any_full();
         let mut done = 0;
+        let mut trouble = None;
         for id in self.store.released() {
-            let allocator = Arc::clone(&self.store.pool.allocator);
-            if blocking(move || allocator.recycle(id)).await? {
-                self.store.freed.lock().remove(&id);
-                done += 1;
+            let Some(pool) = self.store.zones.holder(id).cloned() else { continue };
+            match blocking(move || pool.allocator.recycle(id)).await {
+                Ok(true) => {
+                    self.store.freed.lock().remove(&id);
+                    done += 1;
+                }
+                Ok(false) => {}
+                Err(error) => trouble = trouble.or(Some(error)),
             }
         }
-        let allocator = Arc::clone(&self.store.pool.allocator);
-        blocking(move || allocator.keep_reserve()).await?;
+        // One disk that fails keeps none of the others waiting.
+        for pool in self.store.zones.pools().cloned() {
+            let kept = blocking(move || pool.allocator.keep_reserve()).await;
+            trouble = trouble.or(kept.err());
+        }
+        if let Some(error) = trouble {
+            return Err(error);
+        }
         if done == 0 {
             return Ok(Progress::Idle { rest: self.store.rest() });
         }

@@ -1,13 +1,15 @@
 //! Reads every record that a row names and compares its BLAKE3, without any key.
 //!
 //! At most [`BYTES_PER_TICK`] a second, so a terabyte takes about 18 hours. The cursor is a row of the root partition,
-//! written at the end of each tick that did work: a crash repeats a tick. What does not match is logged, counted and left.
+//! written at the end of each tick that did work: a crash repeats a tick. What does not match is logged and counted; where
+//! the blob has another copy the repairer puts it right, elsewhere it is left.
 
 use super::compactor::blocking;
-use super::row::{BLOBS, BlobRow, SCRUB_CURSOR};
+use super::row::{BLOBS, BlobCopy, BlobRow, SCRUB_CURSOR};
 use super::{BlobStore, fixed};
 use crate::catalog::{Commit, Durability, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
+use crate::pool::Zone;
 use crate::pool::scan::read_record;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
@@ -72,7 +74,7 @@ impl Scrubber {
         for (key, value) in page.rows {
             let blob = BlobId::from_bytes(fixed(&key, "blob row")?);
             reached = Some(blob);
-            match self.check(blob, &value).await {
+            match self.check(home, blob, &value).await {
                 Ok(bytes) => *read += bytes,
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     // The row may have been changed since: only what is still so counts.
@@ -81,6 +83,9 @@ impl Scrubber {
                     }
                     tracing::error!(%error, "scrub found damage");
                     self.store.damaged_records.fetch_add(1, Ordering::Relaxed);
+                    if self.store.zones.are_several() {
+                        self.store.queue_damaged(home, &[blob]).await?;
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -91,19 +96,36 @@ impl Scrubber {
         Ok(reached)
     }
 
-    async fn check(&self, blob: BlobId, value: &[u8]) -> Result<u64> {
+    /// Reads every copy, but for those in zones that are away. Damage of one copy is an error after the others were read.
+    async fn check(&self, home: PartitionId, blob: BlobId, value: &[u8]) -> Result<u64> {
         let row = BlobRow::decode(blob, value)?;
         let mut bytes = 0;
-        for place in row.places {
-            let Some(pin) = self.store.pool.allocator.pin(place.segment) else {
-                let what = super::describe(blob, place.segment, place.offset.into());
-                return Err(Error::Corrupt { what, detail: "the segment is missing".to_owned() });
-            };
-            blocking(move || read_record(&pin, blob, &place)).await?;
-            bytes += place.stored_len();
+        let mut damage = None;
+        for copy in row.copies.iter().filter(|copy| self.can_read(copy)) {
+            for place in copy.places.iter().copied() {
+                let Some(pin) = self.store.zones.pin(place.segment) else {
+                    damage = damage.or(Some(self.store.missing(blob, &place, copy.zone)));
+                    continue;
+                };
+                match blocking(move || read_record(&pin, blob, &place)).await {
+                    Ok(_) => bytes += place.stored_len(),
+                    Err(error) if error.kind() == ErrorKind::Corrupt => damage = damage.or(Some(error)),
+                    // A disk that does not read is for the others to make good.
+                    Err(error @ Error::Io { .. }) if row.copies.len() > 1 => {
+                        tracing::error!(%blob, %error, "scrub can't read a copy");
+                        self.store.note_damage(home, blob);
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
         }
         self.store.scrubbed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(bytes)
+        damage.map_or(Ok(bytes), Err)
+    }
+
+    /// Its zone is there; or nobody knows the zone, and then its segments are asked for.
+    fn can_read(&self, copy: &BlobCopy) -> bool {
+        self.store.zones.get(copy.zone).is_none_or(Zone::is_there)
     }
 
     async fn load(&self) -> Result<(PartitionId, Option<BlobId>)> {

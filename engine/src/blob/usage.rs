@@ -1,8 +1,10 @@
 //! How full the store is and what it has done, for `status`, metrics and tests.
 
-use super::{BlobStore, Collector, Compactor, Recycler, Scrubber, Zeroer};
+use super::{BlobStore, Collector, Compactor, Recycler, Repairer, Scrubber, Zeroer, roster};
+use crate::pool::Zone;
 use crate::unit::ByteCount;
 use crate::worker::Worker;
+use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,11 +21,11 @@ pub struct Usage {
     pub freed_segments: u64,
     /// Files ready to be written to.
     pub free_segments: u64,
-    /// Bytes the file system has left for this process.
+    /// Bytes the file system has left for this process; the least of them where there are several.
     pub disk_available: ByteCount,
-    /// New bodies are refused until space returns.
+    /// New bodies are refused until space returns: too few zones have any.
     pub full: bool,
-    /// The newest write or sync of a segment file failed.
+    /// Of too few zones the newest write or sync of a segment file went well.
     pub failing: bool,
     /// Groups of writes that ended with a sync.
     pub groups: u64,
@@ -45,43 +47,128 @@ pub struct Usage {
     pub damaged_records: u64,
 }
 
+/// A zone at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ZoneUsage {
+    /// Its name.
+    pub name: String,
+    /// `in use`, `draining` or `away`.
+    pub state: &'static str,
+    /// Why it is away, or a part of it.
+    pub why_away: Option<String>,
+    /// Where its segment files lie.
+    pub directories: Vec<String>,
+    /// Bytes of its records that rows name.
+    pub live: ByteCount,
+    /// Size of its segment files.
+    pub segment_bytes: ByteCount,
+    /// Bytes that its file systems have left for this process.
+    pub disk_available: ByteCount,
+    /// It takes no bodies until space returns.
+    pub full: bool,
+    /// The newest write or sync of one of its directories failed.
+    pub failing: bool,
+}
+
 impl BlobStore {
-    /// The figures now.
+    /// The figures now, of all zones together.
     pub fn usage(&self) -> Usage {
-        let allocator = &self.pool.allocator;
-        let (segments, segment_bytes) = allocator.segments();
-        let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let bytes = |n: &AtomicU64| ByteCount::new(n.load(Ordering::Relaxed));
-        let counts = &allocator.counts;
-        Usage {
+        let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        let needed = self.needed_zones();
+        let mut usage = Usage {
             live: ByteCount::new(self.live.total()),
-            segments,
-            segment_bytes: ByteCount::new(segment_bytes),
             freed_segments: self.freed.lock().len() as u64,
-            free_segments: allocator.free_count() as u64,
-            disk_available: ByteCount::new(allocator.available().unwrap_or(0)),
-            full: allocator.is_full(),
-            failing: allocator.is_failing(),
-            groups: count(&counts.groups),
-            syncs: count(&counts.syncs),
-            records: count(&counts.records),
-            record_bytes: bytes(&counts.record_bytes),
-            moved_bytes: bytes(&self.moved_bytes),
-            zeroed_bytes: bytes(&counts.zeroed_bytes),
-            collected_blobs: count(&self.collected),
-            scrubbed_bytes: bytes(&self.scrubbed_bytes),
-            damaged_records: count(&self.damaged_records),
+            full: !self.zones.suffice(needed, |pool| !pool.allocator.is_full()),
+            failing: !self.zones.suffice(needed, |pool| !pool.allocator.is_failing()),
+            moved_bytes: ByteCount::new(load(&self.moved_bytes)),
+            collected_blobs: load(&self.collected),
+            scrubbed_bytes: ByteCount::new(load(&self.scrubbed_bytes)),
+            damaged_records: load(&self.damaged_records),
+            ..Usage::default()
+        };
+        let mut room = None;
+        let add = |sum: &mut ByteCount, n: u64| *sum = ByteCount::new(sum.get() + n);
+        for pool in self.zones.pools() {
+            let allocator = &pool.allocator;
+            let (segments, segment_bytes) = allocator.segments();
+            let available = allocator.available().unwrap_or(0);
+            room = Some(room.map_or(available, |room: u64| room.min(available)));
+            usage.segments += segments;
+            add(&mut usage.segment_bytes, segment_bytes);
+            usage.free_segments += allocator.free_count() as u64;
+            usage.groups += load(&allocator.counts.groups);
+            usage.syncs += load(&allocator.counts.syncs);
+            usage.records += load(&allocator.counts.records);
+            add(&mut usage.record_bytes, load(&allocator.counts.record_bytes));
+            add(&mut usage.zeroed_bytes, load(&allocator.counts.zeroed_bytes));
         }
+        usage.disk_available = ByteCount::new(room.unwrap_or(0));
+        usage
+    }
+
+    /// Each zone that the store knows, those that are away included.
+    pub fn zones(&self) -> Vec<ZoneUsage> {
+        self.zones.iter().map(|zone| self.zone_usage(zone)).collect()
+    }
+
+    fn zone_usage(&self, zone: &Zone) -> ZoneUsage {
+        let allocators = || zone.pools.iter().map(|pool| &pool.allocator);
+        let live = self.live.segments().into_iter();
+        let own = live.filter(|segment| allocators().any(|allocator| allocator.has(*segment)));
+        ZoneUsage {
+            name: zone.name.clone(),
+            state: match (zone.is_there(), zone.is_draining()) {
+                (false, _) => "away",
+                (true, true) => "draining",
+                (true, false) => "in use",
+            },
+            why_away: zone.away.clone(),
+            directories: allocators().map(|allocator| allocator.dir().display().to_string()).collect(),
+            live: ByteCount::new(own.map(|segment| self.live.of(segment)).sum()),
+            segment_bytes: ByteCount::new(allocators().map(|allocator| allocator.segments().1).sum()),
+            disk_available: ByteCount::new(allocators().map(|a| a.available().unwrap_or(0)).sum()),
+            full: zone.is_there() && allocators().all(|allocator| allocator.is_full()),
+            failing: zone.is_there() && allocators().any(|allocator| allocator.is_failing()),
+        }
+    }
+
+    /// Copies that a blob is to have when its class says nothing else.
+    pub const fn copies(&self) -> usize {
+        self.copies
+    }
+
+    /// Takes a zone out of use, durably, or back into it: nothing new is written to a zone that drains, and the repairer
+    /// copies elsewhere what it holds. It is empty when its [`live`](ZoneUsage::live) bytes are 0.
+    pub async fn drain_zone(&self, name: &str, draining: bool) -> Result<()> {
+        let Some(zone) = self.zones.named(name) else {
+            return Err(Error::NotFound { what: "zone", id: name.to_owned() });
+        };
+        let others = self.zones.iter().filter(|other| other.id != zone.id);
+        let left = others.filter(|other| other.is_there() && !other.is_draining()).count();
+        if draining && left < self.copies {
+            return Err(Error::Invalid(format!(
+                "drain zone {name}: {left} other zones are in use, and {} copies are kept; add a zone, or keep fewer copies",
+                self.copies
+            )));
+        }
+        roster::set_draining(&*self.catalog, zone.id, draining).await?;
+        zone.set_draining(draining);
+        self.bells.repairer.notify_one();
+        Ok(())
     }
 
     /// Every background worker of the store, for the registry.
     pub fn workers(self: &Arc<Self>) -> Vec<Box<dyn Worker>> {
-        vec![
+        let mut workers: Vec<Box<dyn Worker>> = vec![
             Box::new(Collector::new(Arc::clone(self))),
             Box::new(Compactor::new(Arc::clone(self))),
             Box::new(Recycler::new(Arc::clone(self))),
             Box::new(Scrubber::new(Arc::clone(self))),
             Box::new(Zeroer::new(Arc::clone(self))),
-        ]
+        ];
+        if self.zones.are_several() {
+            workers.push(Box::new(Repairer::new(Arc::clone(self))));
+        }
+        workers
     }
 }

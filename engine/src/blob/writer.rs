@@ -2,23 +2,24 @@
 //!
 //! Plaintext gathers to chunks, chunks are sealed into a record's payload, full records go to a lane. A blob that ends
 //! below 256 KiB is one record in the small lane; a larger one stays with one large lane and is synced once, at its seal.
+//! Each record goes to as many zones as the blob is to have copies ([`Spread`]).
 //! Dropping a writer leaves records that no row names: garbage.
 
 use super::BlobStore;
 use super::reference::{Owner, share};
-use super::row::{BLOB_BYTES_MAX, BlobRow, RecordAt, blob_key, live_key};
+use super::row::{BLOB_BYTES_MAX, BlobRow, Copies, PRESENT, RecordAt, blob_key, live_key, repair_key};
+use super::spread::Spread;
 use crate::catalog::Write;
 use crate::codec::DataKey;
 use crate::codec::chunk::{CHUNK_BYTES, ChunkCipher, sealed_len};
 use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::pool::frame::FRAME_BYTES;
-use crate::pool::{Draft, Hold, Lane, Placed, SMALL_BYTES};
+use crate::pool::{Draft, Hold, SMALL_BYTES, record_plain_bytes};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::oneshot;
 
 /// Writes one blob.
 pub struct BlobWriter {
@@ -34,11 +35,9 @@ pub struct BlobWriter {
     /// Index of the next chunk to be sealed.
     next_chunk: u64,
     record: Record,
-    /// Once the blob has outgrown the small lane.
-    large: Option<Lane>,
-    /// The record before, while its lane still writes it.
-    in_flight: Option<oneshot::Receiver<Result<Placed>>>,
-    placed: Vec<Placed>,
+    /// The blob has outgrown the small lane.
+    is_large: bool,
+    spread: Spread,
 }
 
 /// The record under way: room for its frame, then sealed chunks.
@@ -66,7 +65,7 @@ impl BlobWriter {
         let key = DataKey::random(&*store.entropy);
         let cipher = ChunkCipher::new(blob, &key);
         let expected = expected.map_or(CHUNK_BYTES, |n| usize::try_from(n.get()).unwrap_or(usize::MAX));
-        let record = Record::new(0, store.pool.record_plain_bytes(0), expected);
+        let record = Record::new(0, record_plain_bytes(store.segment_bytes, 0), expected);
         Self {
             store,
             home,
@@ -77,10 +76,19 @@ impl BlobWriter {
             partial: Vec::new(),
             next_chunk: 0,
             record,
-            large: None,
-            in_flight: None,
-            placed: Vec::new(),
+            is_large: false,
+            spread: Spread::new(home, blob),
         }
+    }
+
+    /// The same, for a blob that is to have so many copies. In a store of one zone nothing is said about it, so that a zone
+    /// that comes later finds blobs to copy.
+    #[must_use]
+    pub fn with_copies(mut self, copies: Copies) -> Self {
+        if self.store.zones.are_several() {
+            self.spread.wanted = copies;
+        }
+        self
     }
 
     /// The blob's id.
@@ -121,23 +129,29 @@ impl BlobWriter {
         if !rest.is_empty() {
             self.seal_chunk(&rest).await?;
         }
-        match self.large.clone() {
-            Some(lane) => self.finish_large(&lane).await?,
-            None if self.record.plain_len > 0 => self.finish_small().await?,
-            None => {}
+        if self.is_large || self.record.plain_len >= SMALL_BYTES {
+            if self.record.plain_len > 0 {
+                self.send_record().await?;
+            }
+            self.spread.sync().await?;
+        } else if self.record.plain_len > 0 {
+            let draft = self.draft();
+            self.spread.send_small(&self.store, draft).await?;
         }
         self.store.register_home(self.home).await?;
-        for placed in &self.placed {
-            placed.hold.segment().expect_rows_of(self.home);
-            self.store.live.mark(self.home, placed.at.segment);
+        let wanted = if self.length == 0 { Copies::Configured } else { self.spread.wanted };
+        let landed = self.spread.settle(&self.store).await?;
+        for hold in &landed.holds {
+            hold.segment().expect_rows_of(self.home);
+            self.store.live.mark(self.home, hold.segment().id);
         }
-        let places: Vec<RecordAt> = self.placed.iter().map(|p| p.at).collect();
         Ok(SealedBlob {
             id: self.blob,
             length: ByteCount::new(self.length),
             key: self.key,
-            row: BlobRow { length: self.length, places },
-            _holds: self.placed.into_iter().map(|p| p.hold).collect(),
+            row: BlobRow { length: self.length, wanted, copies: landed.copies },
+            short: landed.short,
+            _holds: landed.holds,
         })
     }
 
@@ -153,63 +167,27 @@ impl BlobWriter {
         Ok(())
     }
 
-    /// Hands the record to the large lane once the one before is written.
+    /// Hands the record to the large lanes once the one before is written.
     async fn send_record(&mut self) -> Result<()> {
-        self.await_in_flight().await?;
-        let lane = self.large.get_or_insert_with(|| self.store.pool.large_lane()).clone();
+        self.spread.await_in_flight().await?;
+        self.is_large = true;
         let draft = self.draft();
-        self.in_flight = Some(lane.append(draft, false).await?);
-        Ok(())
-    }
-
-    async fn await_in_flight(&mut self) -> Result<()> {
-        if let Some(answer) = self.in_flight.take() {
-            self.placed.push(answer.await.map_err(|_| Error::Closed)??);
-        }
-        Ok(())
+        self.spread.send(&self.store, draft).await
     }
 
     /// The record under way, complete; the next one begins.
     fn draft(&mut self) -> Draft {
-        let target = self.store.pool.record_plain_bytes(self.length);
+        let target = record_plain_bytes(self.store.segment_bytes, self.length);
         let next = Record::new(self.next_chunk, target, target);
         let record = std::mem::replace(&mut self.record, next);
-        let index = self.placed.len();
         Draft {
             blob: self.blob,
             home: self.home,
-            index: u32::try_from(index).unwrap_or(u32::MAX),
+            index: self.spread.next_index(),
             first_chunk: record.first_chunk,
             plain_len: u32::try_from(record.plain_len).unwrap_or(u32::MAX),
             hash: record.hash.finalize().into(),
             bytes: record.bytes,
-        }
-    }
-
-    async fn finish_small(&mut self) -> Result<()> {
-        if self.record.plain_len >= SMALL_BYTES {
-            let lane = self.store.pool.large_lane();
-            self.large = Some(lane.clone());
-            return self.finish_large(&lane).await;
-        }
-        let draft = self.draft();
-        let answer = self.store.pool.small.append(draft, true).await?;
-        self.placed.push(answer.await.map_err(|_| Error::Closed)??);
-        Ok(())
-    }
-
-    async fn finish_large(&mut self, lane: &Lane) -> Result<()> {
-        if self.record.plain_len > 0 {
-            self.send_record().await?;
-        }
-        self.await_in_flight().await?;
-        lane.sync().await?;
-        match self.placed.iter().find(|placed| placed.hold.segment().has_failed()) {
-            None => Ok(()),
-            Some(lost) => {
-                let source = std::io::Error::other("a sync failed before the blob was sealed");
-                Err(Error::io("write segment", &lost.hold.segment().path, source))
-            }
         }
     }
 }
@@ -225,28 +203,39 @@ pub struct SealedBlob {
     /// Its key, to be wrapped.
     pub key: DataKey,
     row: BlobRow,
+    /// It has fewer copies than are wanted.
+    short: bool,
     _holds: Vec<Hold>,
 }
 
 impl SealedBlob {
-    /// The blob's row, its first reference and its live bytes, for a commit in its home partition.
+    /// Bytes are at risk: fewer zones than wanted took a copy, which the store was told to accept.
+    pub const fn is_at_risk(&self) -> bool {
+        self.short
+    }
+
+    /// The blob's row, its first reference and its live bytes, for a commit in its home partition; one that is at risk is
+    /// queued for repair with it.
     pub fn writes(&self, owner: &Owner) -> Vec<Write> {
         let mut writes = vec![Write::Put(blob_key(self.id), self.row.encode().into())];
         writes.extend(share(self.id, owner));
-        writes.extend(live_adds(&self.row.places, 1));
+        writes.extend(live_adds(self.row.places(), 1));
+        if self.short {
+            writes.push(Write::Put(repair_key(self.id), Bytes::from_static(PRESENT)));
+        }
         writes
     }
 }
 
 /// Counter changes for records that come to life (`sign` 1) or die (−1), one per segment.
-pub(super) fn live_adds(places: &[RecordAt], sign: i64) -> impl Iterator<Item = Write> {
+pub(super) fn live_adds<'a>(places: impl IntoIterator<Item = &'a RecordAt>, sign: i64) -> Vec<Write> {
     let mut sums: BTreeMap<SegmentId, u64> = BTreeMap::new();
     for place in places {
         *sums.entry(place.segment).or_default() += place.stored_len();
     }
-    sums.into_iter().map(move |(segment, bytes)| {
-        Write::Add(live_key(segment), i64::try_from(bytes).unwrap_or(i64::MAX) * sign)
-    })
+    let add =
+        |(segment, bytes)| Write::Add(live_key(segment), i64::try_from(bytes).unwrap_or(i64::MAX) * sign);
+    sums.into_iter().map(add).collect()
 }
 
 #[cfg(test)]

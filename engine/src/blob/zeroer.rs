@@ -6,7 +6,7 @@
 
 use super::BlobStore;
 use super::compactor::blocking;
-use crate::pool::ZeroFile;
+use crate::pool::{Pool, ZeroFile};
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Result};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ const REST: Duration = Duration::from_secs(1);
 /// Worker `zeroer`; its unit is bytes.
 pub struct Zeroer {
     store: Arc<BlobStore>,
-    file: Option<ZeroFile>,
+    file: Option<(Arc<Pool>, ZeroFile)>,
 }
 
 impl Zeroer {
@@ -30,14 +30,16 @@ impl Zeroer {
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        let allocator = Arc::clone(&self.store.pool.allocator);
-        let file = match self.file.take() {
+        let (pool, file) = match self.file.take() {
             Some(file) => file,
-            None if !allocator.wants_zeroed() => return Ok(Progress::Idle { rest: REST }),
-            None => allocator.begin_zero_file()?,
+            None => match self.store.zones.pools().find(|pool| pool.allocator.wants_zeroed()) {
+                None => return Ok(Progress::Idle { rest: REST }),
+                Some(pool) => (Arc::clone(pool), pool.allocator.begin_zero_file()?),
+            },
         };
-        let (file, done) = blocking(move || allocator.fill_zero_file(file, BYTES_PER_TICK)).await?;
-        self.file = file;
+        let filling = Arc::clone(&pool);
+        let (file, done) = blocking(move || filling.allocator.fill_zero_file(file, BYTES_PER_TICK)).await?;
+        self.file = file.map(|file| (pool, file));
         Ok(Progress::More { done })
     }
 }

@@ -241,6 +241,11 @@ impl Allocator {
         }
     }
 
+    /// Whether it has this segment.
+    pub(crate) fn has(&self, id: SegmentId) -> bool {
+        self.table.read().contains_key(&id)
+    }
+
     /// Pins a segment for reading; `None` when it is gone (recycled, or never was).
     pub(crate) fn pin(&self, id: SegmentId) -> Option<ReadPin> {
         self.table.read().get(&id).map(ReadPin::new)

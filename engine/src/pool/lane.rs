@@ -38,6 +38,7 @@ const GROUP_BYTES_MAX: usize = 4 << 20;
 const PAGE: u64 = 4096;
 
 /// A record on its way into a segment.
+#[derive(Clone)]
 pub(crate) struct Draft {
     pub(crate) blob: BlobId,
     pub(crate) home: PartitionId,
@@ -50,6 +51,12 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
+    /// A record that was read, on its way to another place; its bytes as [`read_record`](super::scan::read_record) gave them.
+    pub(crate) fn again(home: PartitionId, frame: &Frame, bytes: Vec<u8>) -> Self {
+        let Frame { blob, index, first_chunk, plain_len, hash, .. } = *frame;
+        Self { blob, home, index, first_chunk, plain_len, hash, bytes }
+    }
+
     fn payload_len(&self) -> usize {
         self.bytes.len() - FRAME_BYTES
     }

@@ -1,4 +1,4 @@
-//! The local pool: append-only segment files.
+//! Local pools, append-only segment files in one directory each, and the zones that they belong to.
 //!
 //! ```text
 //!   records < 256 KiB ──► small lane ──┐ one fdatasync per group
@@ -24,11 +24,14 @@ pub mod header;
 pub(crate) mod lane;
 pub(crate) mod scan;
 pub(crate) mod segment;
+mod zone;
 
 pub(crate) use allocate::Allocator;
 pub(crate) use free::ZeroFile;
 pub(crate) use lane::{Draft, Lane, Placed};
 pub(crate) use segment::{Hold, ReadPin};
+pub use zone::ZoneId;
+pub(crate) use zone::{Zone, Zones};
 
 use crate::blob::Bells;
 use crate::clock::Clock;
@@ -109,11 +112,16 @@ impl Pool {
         self.large[turn % self.large.len()].clone()
     }
 
-    /// Plaintext bytes of a record of a blob that has `before` bytes already: small at first, which bounds the memory of
-    /// an upload, then large, which bounds the blob's row.
-    pub(crate) fn record_plain_bytes(&self, before: u64) -> usize {
-        let wanted = if before < 512 << 20 { 16 } else { 64 };
-        let fits = usize::try_from(self.allocator.options.segment_bytes.get() / 4).unwrap_or(usize::MAX);
-        wanted.min(fits / SEALED_CHUNK_BYTES).max(1) * CHUNK_BYTES
+    /// A lane found no room, or the newest write or sync failed.
+    pub(crate) fn is_troubled(&self) -> bool {
+        self.allocator.is_full() || self.allocator.is_failing()
     }
+}
+
+/// Plaintext bytes of a record of a blob that has `before` bytes already, in segments of this size: small at first, which
+/// bounds the memory of an upload, then large, which bounds the blob's row.
+pub(crate) fn record_plain_bytes(segment_bytes: ByteCount, before: u64) -> usize {
+    let wanted = if before < 512 << 20 { 16 } else { 64 };
+    let fits = usize::try_from(segment_bytes.get() / 4).unwrap_or(usize::MAX);
+    wanted.min(fits / SEALED_CHUNK_BYTES).max(1) * CHUNK_BYTES
 }

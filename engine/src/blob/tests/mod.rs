@@ -5,8 +5,12 @@ mod between;
 mod faults;
 mod model;
 mod workers;
+mod zones;
 
-use super::{BlobStore, Collector, Compactor, OpenOptions, Owner, Recycler, SealedBlob, release};
+use super::{
+    BlobStore, Collector, Compactor, OpenOptions, Owner, Recycler, Scrubber, SealedBlob, Short, ZoneOptions,
+    release,
+};
 use crate::catalog::{Catalog, Commit, Durability, MemoryCatalog, Write};
 use crate::clock::{ManualClock, Timestamp};
 use crate::codec::DataKey;
@@ -32,6 +36,9 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) entropy: Arc<SeededEntropy>,
     pub(crate) faults: Arc<Faults>,
+    /// Where there is more than one; the first is in `pool_dir`.
+    pub(crate) zones: Vec<ZoneOptions>,
+    pub(crate) short: Short,
     pub(crate) store: Arc<BlobStore>,
 }
 
@@ -52,19 +59,43 @@ impl World {
         );
         (options.segment_bytes, options.keep_free) = (ByteCount::mib(1), ByteCount::mib(1));
         let store = BlobStore::open(options).await.unwrap();
-        Self { dir, pool_dir, catalog, clock, entropy, faults, store }
+        let (zones, short) = (Vec::new(), Short::Refuse);
+        Self { dir, pool_dir, catalog, clock, entropy, faults, zones, short, store }
+    }
+
+    /// The same with so many zones, `a`, `b` and so on, each with faults of its own.
+    pub(crate) async fn with_zones(seed: u64, zones: u8) -> Self {
+        let mut world = Self::new(seed).await;
+        world.name_zones(zones);
+        world.reopen().await.unwrap();
+        world
+    }
+
+    /// Names zones, for the next time that the store is opened.
+    pub(crate) fn name_zones(&mut self, zones: u8) {
+        self.zones = (0..zones)
+            .map(|n| {
+                let name = char::from(b'a' + n).to_string();
+                let directory = if n == 0 { self.pool_dir.clone() } else { self.dir.path().join(&name) };
+                ZoneOptions { name, directories: vec![directory], away: None, faults: Arc::default() }
+            })
+            .collect();
     }
 
     pub(crate) fn options(&self) -> OpenOptions {
-        OpenOptions {
-            dir: self.pool_dir.clone(),
-            catalog: Arc::clone(&self.catalog),
-            clock: self.clock.clone(),
-            entropy: self.entropy.clone(),
-            faults: Arc::clone(&self.faults),
-            segment_bytes: ByteCount::mib(1),
-            keep_free: ByteCount::mib(1),
+        let mut options = OpenOptions::new(
+            self.pool_dir.clone(),
+            Arc::clone(&self.catalog),
+            self.clock.clone(),
+            self.entropy.clone(),
+            Arc::clone(&self.faults),
+        );
+        (options.segment_bytes, options.keep_free) = (ByteCount::mib(1), ByteCount::mib(1));
+        options.short = self.short;
+        if !self.zones.is_empty() {
+            options.zones.clone_from(&self.zones);
         }
+        options
     }
 
     /// Random bytes.
@@ -121,9 +152,23 @@ impl World {
         }
     }
 
+    /// Every record is read and compared.
+    pub(crate) async fn scrub(&self) {
+        let mut scrubber = Scrubber::new(Arc::clone(&self.store));
+        for _ in 0..1000 {
+            if scrubber.tick().await.unwrap()
+                == (Progress::Idle { rest: std::time::Duration::from_hours(24) })
+            {
+                return;
+            }
+        }
+        panic!("the scrubber finds no end");
+    }
+
     /// Segment files on disk that hold records.
     pub(crate) fn segment_files(&self) -> Vec<String> {
-        let names = std::fs::read_dir(self.options().dir).unwrap().map(|e| e.unwrap().file_name());
+        let dirs = self.options().zones.into_iter().flat_map(|zone| zone.directories);
+        let names = dirs.flat_map(|dir| std::fs::read_dir(dir).unwrap()).map(|e| e.unwrap().file_name());
         names.filter_map(|n| n.to_str()?.strip_suffix(".seg").map(str::to_owned)).collect()
     }
 

@@ -1,6 +1,6 @@
 //! Random operations against an oracle, with crash-and-reopen among them.
 
-use super::super::{Collector, Compactor, Recycler, share};
+use super::super::{Collector, Compactor, Recycler, Repairer, share};
 use super::{HOME, World, owned};
 use crate::ErrorKind;
 use crate::codec::DataKey;
@@ -19,6 +19,8 @@ struct Kept {
 
 struct Model {
     world: World,
+    /// Something is wrong in this zone: nothing may happen to another one before it is mended.
+    harmed: Option<usize>,
     dice: SeededEntropy,
     blobs: BTreeMap<BlobId, Kept>,
     gone: Vec<(BlobId, DataKey)>,
@@ -26,10 +28,10 @@ struct Model {
 }
 
 impl Model {
-    async fn new(seed: u64) -> Self {
-        let world = World::new(seed).await;
+    async fn new(seed: u64, zones: u8) -> Self {
+        let world = if zones > 1 { World::with_zones(seed, zones).await } else { World::new(seed).await };
         let dice = SeededEntropy::new(seed ^ 0xD1CE);
-        Self { world, dice, blobs: BTreeMap::new(), gone: Vec::new(), next_owner: 0 }
+        Self { world, harmed: None, dice, blobs: BTreeMap::new(), gone: Vec::new(), next_owner: 0 }
     }
 
     fn below(&self, n: usize) -> usize {
@@ -90,10 +92,12 @@ impl Model {
     /// A few ticks of one worker, however far they get.
     async fn work(&self) {
         let store = Arc::clone(&self.world.store);
-        let mut worker: Box<dyn Worker> = match self.below(3) {
+        let several = self.world.zones.len() > 1;
+        let mut worker: Box<dyn Worker> = match self.below(if several { 4 } else { 3 }) {
             0 => Box::new(Collector::new(store)),
             1 => Box::new(Compactor::new(store)),
-            _ => Box::new(Recycler::new(store)),
+            2 => Box::new(Recycler::new(store)),
+            _ => Box::new(Repairer::new(store)),
         };
         for _ in 0..=self.below(6) {
             worker.tick().await.unwrap();
@@ -109,9 +113,54 @@ impl Model {
         self.world.reopen().await.unwrap();
     }
 
+    /// A zone goes away, comes back empty, or has a byte flipped.
+    async fn harm(&mut self) {
+        if self.harmed.is_some() || self.world.zones.len() < 2 {
+            return;
+        }
+        let zone = self.below(self.world.zones.len());
+        self.harmed = Some(zone);
+        match self.below(3) {
+            0 => {
+                self.world.zones[zone].away = Some("it was pulled".to_owned());
+                self.world.reopen().await.unwrap();
+            }
+            1 => self.world.replace(zone).await,
+            _ => {
+                let Some(blob) = self.any() else { return };
+                let name = self.world.zones[zone].name.clone();
+                let places = self.world.store.locate(HOME, blob).await.unwrap();
+                let here: Vec<_> = places.into_iter().filter(|place| place.zone == name).collect();
+                if !here.is_empty() {
+                    let (n, at) = (self.below(here.len()), self.below(1000));
+                    self.world.flip(&here[n], 128 + at as u64 % (here[n].length.get() - 192));
+                }
+            }
+        }
+    }
+
+    /// Whatever went comes back, and what is wrong is put right.
+    async fn heal(&mut self) {
+        let Some(zone) = self.harmed.take() else { return };
+        if self.world.zones[zone].away.take().is_some() {
+            self.world.reopen().await.unwrap();
+        }
+        self.world.scrub().await;
+        super::run(&mut Repairer::new(Arc::clone(&self.world.store))).await;
+        let repair = self.world.store.repair();
+        assert_eq!((repair.walking, repair.short_blobs, repair.lost_blobs), (false, 0, 0), "{repair:?}");
+        for blob in self.blobs.keys() {
+            let places = self.world.store.locate(HOME, *blob).await.unwrap();
+            assert!(places.iter().all(|place| !place.missing), "{blob}");
+        }
+    }
+
     async fn step(&mut self) {
         match self.below(100) {
-            0..32 => self.put().await,
+            // In a store of one zone these do nothing.
+            0..4 => self.harm().await,
+            4..7 => self.heal().await,
+            7..32 => self.put().await,
             32..50 => self.read().await,
             50..56 => self.share().await,
             56..82 => self.release().await,
@@ -122,6 +171,7 @@ impl Model {
     }
 
     async fn check(&mut self) {
+        self.heal().await;
         self.world.reopen().await.unwrap();
         self.world.settle().await;
         let mut live = 0;
@@ -159,12 +209,21 @@ impl Model {
 
 #[tokio::test]
 async fn random_operations_agree_with_the_oracle() {
+    agree_with_the_oracle(1).await;
+}
+
+#[tokio::test]
+async fn random_operations_and_the_loss_of_zones_agree_with_the_oracle() {
+    agree_with_the_oracle(3).await;
+}
+
+async fn agree_with_the_oracle(zones: u8) {
     let seeds: Vec<u64> = match std::env::var("FIRN_SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
         Err(_) => (0..6).collect(),
     };
     for seed in seeds {
-        let mut model = Model::new(seed).await;
+        let mut model = Model::new(seed, zones).await;
         let run = async {
             for _ in 0..250 {
                 model.step().await;

@@ -1,0 +1,420 @@
+//! Re-establishes copies: of blobs that were found damaged or were written to too few zones, and of all blobs once zones
+//! were lost, replaced, added, drained or came back.
+//!
+//! ```text
+//!   readers, compactor ─► damage (memory) ─► repair queue ◄─ scrubber, writers that accepted fewer copies
+//!   repair queue ─► one blob at a time ─► mend
+//!   the zones are not those of the last walk, or a segment is missing ─► walk over all blobs ─► mend
+//! ```
+//!
+//! # Invariants
+//! - The queue goes first; a walk goes on where it was, after a restart too.
+//! - A blob that can't be mended now stays in the queue, or counted by the walk, and holds up no other.
+//!
+//! # Limits
+//! One blob at a time, [`BYTES_PER_TICK`] a tick. A crash repeats the blob under way and what the last tick passed.
+
+use super::mend::{Found, Mend, Step, Verdict};
+use super::row::{BLOBS, BlobRow, DAMAGED, REPAIR, blob_key, repair_key};
+use super::sweep::SweepRow;
+use super::{BlobStore, fixed};
+use crate::catalog::{Check, Commit, Scan, Write, key_after};
+use crate::id::{BlobId, PartitionId};
+use crate::unit::ByteCount;
+use crate::worker::{Progress, Worker};
+use crate::{BoxFuture, Error, ErrorKind, Result};
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Bytes of records that one tick looks at.
+const BYTES_PER_TICK: u64 = 8 << 20;
+/// Rows of one page of the walk or of the queue.
+const ROWS_PER_PAGE: usize = 256;
+/// Queue rows of one commit.
+const QUEUE_BATCH: usize = 128;
+/// Pause when there is nothing to do.
+const REST: Duration = Duration::from_mins(1);
+
+/// How repair stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Repair {
+    /// A walk over all blobs is under way.
+    pub walking: bool,
+    /// Bytes of records when the walk began.
+    pub total: ByteCount,
+    /// Those of them that it has passed.
+    pub done: ByteCount,
+    /// Seconds that the rest takes at the pace since this process began to walk.
+    pub eta_s: Option<u64>,
+    /// Blobs that the walk, or the last one, found with fewer copies than they are to have, and no zone to take one.
+    pub short_blobs: u64,
+    /// Bytes of their records.
+    pub short: ByteCount,
+    /// Blobs of which it could read something nowhere.
+    pub lost_blobs: u64,
+    /// Bytes of their records.
+    pub lost: ByteCount,
+    /// Blobs in the repair queue when it was last gone through.
+    pub queued_blobs: u64,
+    /// Blobs mended since the store was opened.
+    pub mended_blobs: u64,
+    /// Bytes copied for that.
+    pub copied: ByteCount,
+}
+
+impl BlobStore {
+    /// How repair stands; all zero in a store that has known one zone only.
+    pub fn repair(&self) -> Repair {
+        *self.repair.lock()
+    }
+
+    /// Queues a blob that has a damaged copy.
+    pub(super) async fn queue_damaged(&self, home: PartitionId, blobs: &[BlobId]) -> Result<()> {
+        let read_version = self.catalog.snapshot(home).await?.read_version();
+        let put = |blob: &BlobId| Write::Put(repair_key(*blob), Bytes::from_static(DAMAGED));
+        let writes = blobs.iter().map(put).collect();
+        self.catalog.commit(Commit { writes, ..Commit::new(home, read_version).from_reserve() }).await?;
+        self.bells.repairer.notify_one();
+        Ok(())
+    }
+}
+
+/// Where a blob under way came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Queue,
+    Walk,
+}
+
+/// Worker `repairer`; its unit is bytes copied.
+pub struct Repairer {
+    store: Arc<BlobStore>,
+    current: Option<(Source, PartitionId, Box<Mend>)>,
+    /// Of the queue's round under way; `None` between two rounds.
+    queue: Option<Round>,
+    sweep: Option<SweepRow>,
+    /// It has rested since the last walk ended: what was short then may be tried again.
+    rested: bool,
+    /// When this process began to walk, and what had been passed then.
+    pace: Option<(Duration, u64)>,
+}
+
+#[derive(Default)]
+struct Round {
+    homes: VecDeque<PartitionId>,
+    start: Bytes,
+    waiting: VecDeque<(PartitionId, BlobId, bool)>,
+    seen: u64,
+}
+
+impl Repairer {
+    /// A repairer of this store.
+    pub fn new(store: Arc<BlobStore>) -> Self {
+        Self { store, current: None, queue: None, sweep: None, rested: false, pace: None }
+    }
+
+    /// A blob is under way.
+    #[cfg(test)]
+    pub(crate) fn is_busy(&self) -> bool {
+        self.current.is_some()
+    }
+
+    async fn step(&mut self) -> Result<Progress> {
+        self.queue_noted().await?;
+        if let Some((source, home, mut mend)) = self.current.take() {
+            let outcome = mend.step(&self.store, BYTES_PER_TICK).await;
+            return self.stepped(source, home, mend, outcome).await;
+        }
+        if self.queue.is_none() {
+            let homes = self.store.homes().into();
+            self.queue = Some(Round { homes, ..Round::default() });
+        }
+        if self.next_queued().await? || self.walk().await? {
+            return Ok(Progress::More { done: 0 });
+        }
+        self.queue = None;
+        self.rested = true;
+        Ok(Progress::Idle { rest: REST })
+    }
+
+    /// What readers found goes to the queue.
+    async fn queue_noted(&self) -> Result<()> {
+        let noted: Vec<(PartitionId, BlobId)> = self.store.damage.lock().iter().copied().collect();
+        let mut by_home: BTreeMap<PartitionId, Vec<BlobId>> = BTreeMap::new();
+        for (home, blob) in &noted {
+            by_home.entry(*home).or_default().push(*blob);
+        }
+        for (home, blobs) in by_home {
+            for blobs in blobs.chunks(QUEUE_BATCH) {
+                self.store.queue_damaged(home, blobs).await?;
+            }
+        }
+        let mut damage = self.store.damage.lock();
+        for entry in &noted {
+            damage.remove(entry);
+        }
+        Ok(())
+    }
+
+    async fn stepped(
+        &mut self,
+        source: Source,
+        home: PartitionId,
+        mend: Box<Mend>,
+        outcome: Result<Step>,
+    ) -> Result<Progress> {
+        let (blob, bytes) = (mend.blob(), mend.stored_bytes());
+        let mut done = 0;
+        let mut short = false;
+        match outcome {
+            Ok(Step::More(copied)) => {
+                self.count(copied, 0);
+                self.current = Some((source, home, mend));
+                return Ok(Progress::More { done: copied });
+            }
+            Ok(Step::Done(copied)) => {
+                done = copied;
+                self.count(copied, 1);
+            }
+            Ok(Step::StillShort(copied)) => {
+                done = copied;
+                short = true;
+                self.count(copied, u64::from(copied > 0));
+            }
+            Ok(Step::Unreadable(error)) => {
+                tracing::error!(%blob, %error, "a blob can't be repaired: no copy can be read");
+                if source == Source::Queue {
+                    self.forget(home, blob).await?;
+                } else if let Some(sweep) = &mut self.sweep {
+                    sweep.lost_blobs += 1;
+                    sweep.lost_bytes += bytes;
+                }
+            }
+            // It is in the queue again, or for the first time: in the next round.
+            Ok(Step::Again) if source == Source::Walk => self.store.queue_damaged(home, &[blob]).await?,
+            Ok(Step::Again) => {}
+            Err(
+                error @ (Error::Closed | Error::Newer { .. } | Error::Fenced { .. } | Error::Unknown { .. }),
+            ) => {
+                return Err(error);
+            }
+            Err(error) => {
+                tracing::warn!(%blob, %error, "a blob can't be repaired now");
+                short = true;
+            }
+        }
+        if source == Source::Walk {
+            self.passed(bytes, short).await?;
+        }
+        Ok(Progress::More { done })
+    }
+
+    fn count(&self, copied: u64, blobs: u64) {
+        let mut repair = self.store.repair.lock();
+        repair.copied = ByteCount::new(repair.copied.get() + copied);
+        repair.mended_blobs += blobs;
+    }
+
+    /// Takes a blob out of the queue.
+    async fn forget(&self, home: PartitionId, blob: BlobId) -> Result<()> {
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let commit = Commit {
+            checks: vec![Check::Unchanged(repair_key(blob))],
+            writes: vec![Write::Delete(repair_key(blob))],
+            ..Commit::new(home, snapshot.read_version())
+        };
+        match self.store.catalog.commit(commit).await {
+            Ok(_) | Err(Error::Conflict { .. } | Error::TooOld { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The next blob of the queue; `false` when the round is over.
+    async fn next_queued(&mut self) -> Result<bool> {
+        let Some(round) = &mut self.queue else { return Ok(false) };
+        if let Some((home, blob, deep)) = round.waiting.pop_front() {
+            let snapshot = self.store.catalog.snapshot(home).await?;
+            let Some(value) = snapshot.get(blob_key(blob)).await? else {
+                self.forget(home, blob).await?;
+                return Ok(true);
+            };
+            let version = snapshot.read_version();
+            let row = match BlobRow::decode(blob, &value) {
+                Ok(row) => row,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%home, %error, "a blob can't be repaired: its row is broken");
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
+            };
+            let found = Found { home, blob, row, version, queued: true };
+            match Mend::plan(&self.store, found, deep)? {
+                Verdict::Sound => self.forget(home, blob).await?,
+                Verdict::Short => {}
+                Verdict::Work(mend) => self.current = Some((Source::Queue, home, mend)),
+            }
+            return Ok(true);
+        }
+        let Some(&home) = round.homes.front() else {
+            self.store.repair.lock().queued_blobs = round.seen;
+            return Ok(false);
+        };
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let scan = Scan { start: round.start.clone(), ..Scan::prefix(REPAIR, &[], ROWS_PER_PAGE) };
+        let page = snapshot.scan(scan.clone()).await?;
+        for (key, value) in &page.rows {
+            let blob = BlobId::from_bytes(fixed(key, "repair row")?);
+            round.waiting.push_back((home, blob, value == DAMAGED));
+        }
+        round.seen += page.rows.len() as u64;
+        if let Some(scan) = scan.behind(&page) {
+            round.start = scan.start;
+        } else {
+            round.homes.pop_front();
+            round.start = Bytes::new();
+        }
+        Ok(true)
+    }
+
+    /// Goes on with the walk; `false` when there is none to do.
+    async fn walk(&mut self) -> Result<bool> {
+        let mut sweep = if let Some(sweep) = self.sweep.take() {
+            sweep
+        } else {
+            let mut sweep = self.store.load_sweep().await?;
+            if sweep.finished && !self.store.missing_segments().is_empty() {
+                // They went while nobody looked: the zones may be the same and a disk be another.
+                sweep = SweepRow::default();
+            }
+            sweep
+        };
+        let zones = self.store.zones_digest();
+        let retry = self.rested && sweep.finished && sweep.short_blobs > 0 && self.has_takers();
+        if sweep.zones != zones || retry {
+            sweep = SweepRow { zones, ..SweepRow::default() };
+        }
+        self.rested = false;
+        if sweep.finished {
+            self.publish(&sweep);
+            self.sweep = Some(sweep);
+            return Ok(false);
+        }
+        if sweep.total == 0 && sweep.blob.is_none() {
+            sweep.total = self.store.live.total();
+        }
+        let outcome = self.walk_page(&mut sweep).await;
+        self.publish(&sweep);
+        self.sweep = Some(sweep);
+        outcome?;
+        Ok(true)
+    }
+
+    fn has_takers(&self) -> bool {
+        let takers = self.store.zones.takers();
+        takers.iter().filter(|zone| !zone.is_troubled()).count() >= self.store.copies
+    }
+
+    /// One page of rows, up to the first that needs work.
+    async fn walk_page(&mut self, sweep: &mut SweepRow) -> Result<()> {
+        let at = PartitionId::from_bytes(sweep.home);
+        let Some(home) = self.store.homes().into_iter().find(|home| *home >= at) else {
+            sweep.finished = true;
+            return self.store.save_sweep(sweep).await;
+        };
+        if home != at {
+            (sweep.home, sweep.blob) = (*home.as_bytes(), None);
+        }
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let start = sweep.blob.map_or_else(Bytes::new, |blob| key_after(blob.as_bytes()));
+        let page = snapshot.scan(Scan { start, ..Scan::prefix(BLOBS, &[], ROWS_PER_PAGE) }).await?;
+        if page.rows.is_empty() {
+            match next_partition(home) {
+                Some(next) => (sweep.home, sweep.blob) = (*next.as_bytes(), None),
+                None => sweep.finished = true,
+            }
+            return self.store.save_sweep(sweep).await;
+        }
+        let version = snapshot.read_version();
+        for (key, value) in page.rows {
+            let blob = BlobId::from_bytes(fixed(&key, "blob row")?);
+            sweep.blob = Some(blob);
+            let row = match BlobRow::decode(blob, &value) {
+                Ok(row) => row,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%home, %error, "repair passes a broken row");
+                    sweep.lost_blobs += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let bytes = row.places().map(super::row::RecordAt::stored_len).sum::<u64>();
+            let found = Found { home, blob, row, version, queued: false };
+            match Mend::plan(&self.store, found, false)? {
+                Verdict::Sound => sweep.done += bytes,
+                Verdict::Short => {
+                    sweep.done += bytes;
+                    sweep.short_blobs += 1;
+                    sweep.short_bytes += bytes;
+                }
+                Verdict::Work(mend) => {
+                    self.current = Some((Source::Walk, home, mend));
+                    return Ok(());
+                }
+            }
+        }
+        self.store.save_sweep(sweep).await
+    }
+
+    /// The walk is past the blob that was under way.
+    async fn passed(&mut self, bytes: u64, short: bool) -> Result<()> {
+        let Some(mut sweep) = self.sweep.take() else { return Ok(()) };
+        sweep.done += bytes;
+        if short {
+            sweep.short_blobs += 1;
+            sweep.short_bytes += bytes;
+        }
+        self.publish(&sweep);
+        let saved = self.store.save_sweep(&sweep).await;
+        self.sweep = Some(sweep);
+        saved
+    }
+
+    fn publish(&mut self, sweep: &SweepRow) {
+        let now = self.store.clock.boottime();
+        let (since, before) = *self.pace.get_or_insert((now, sweep.done));
+        if sweep.finished {
+            self.pace = None;
+        }
+        let (spent, passed) = (now.saturating_sub(since).as_secs(), sweep.done.saturating_sub(before));
+        let left = sweep.total.saturating_sub(sweep.done);
+        let mut repair = self.store.repair.lock();
+        repair.walking = !sweep.finished;
+        repair.total = ByteCount::new(sweep.total.max(sweep.done));
+        repair.done = ByteCount::new(sweep.done);
+        repair.eta_s = (!sweep.finished && passed > 0).then(|| left.saturating_mul(spent) / passed);
+        (repair.short_blobs, repair.short) = (sweep.short_blobs, ByteCount::new(sweep.short_bytes));
+        (repair.lost_blobs, repair.lost) = (sweep.lost_blobs, ByteCount::new(sweep.lost_bytes));
+    }
+}
+
+fn next_partition(home: PartitionId) -> Option<PartitionId> {
+    let next = u64::from_be_bytes(*home.as_bytes()).checked_add(1)?;
+    Some(PartitionId::from_bytes(next.to_be_bytes()))
+}
+
+impl Worker for Repairer {
+    fn name(&self) -> &'static str {
+        "repairer"
+    }
+
+    fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.store.bells.repairer)
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+        Box::pin(self.step())
+    }
+}
