@@ -84,6 +84,12 @@ pub enum Error {
         /// What is wrong with them.
         detail: &'static str,
     },
+    /// `InvalidRequest`: a setting of a bucket that S3 would not take either.
+    #[error("accept the setting: {detail}")]
+    InvalidSetting {
+        /// What is wrong with it, in S3's words.
+        detail: String,
+    },
     /// `InvalidRequest`: the copy changes nothing.
     #[error("copy an object onto itself without changing its metadata or storage class")]
     CopyOntoItself,

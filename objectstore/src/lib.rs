@@ -73,7 +73,11 @@ pub use meta::{
 };
 pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
-pub use setting::{BucketTags, Setting, SettingKind};
+pub use setting::{
+    BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange,
+    ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
+    SettingKind, WebProtocol, Website,
+};
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};
 pub use upload::{BODY_BYTES_MAX, Upload};

@@ -2,12 +2,15 @@
 
 #![allow(dead_code, clippy::allow_attributes, reason = "each fuzz target uses one of them")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use security::chunked::{ChunkError, Decoder, Event};
 use security::credentials::{File, SecretKey};
+use security::form::{self, Fields, FormError};
 use security::sign::{PayloadHash, Signer};
 use security::sigv4::{
     Authenticated, ChunkSeed, Policy, RequestHead, SigningKeys, authenticate, decode_path, query_pairs,
@@ -130,4 +133,51 @@ fn decode(mut decoder: Decoder, body: &[u8], piece: usize) -> Result<(Vec<u8>, H
     }
     decoder.finish()?;
     Ok((out, end.unwrap_or_default()))
+}
+
+/// Byte 0: size of the pieces; the rest: a form with the boundary `xy`.
+pub(crate) fn form(data: &[u8]) {
+    let Some((&piece, body)) = data.split_first() else { return };
+    let whole = read_form(body, body.len().max(1));
+    let split = read_form(body, usize::from(piece).max(1));
+    match (whole, split) {
+        (Ok(one), Ok(two)) => assert_eq!(one, two, "the same however it is split"),
+        (Err(one), Err(two)) => assert_eq!(one.code(), two.code()),
+        (one, two) => panic!("whole {one:?}, split {two:?}"),
+    }
+}
+
+type Form = (Vec<(String, String)>, Option<String>, Vec<u8>);
+
+fn read_form(body: &[u8], piece: usize) -> Result<Form, FormError> {
+    let mut decoder = form::Decoder::new("xy");
+    let (mut fields, mut file, mut data) = (Vec::new(), None, Vec::new());
+    for input in body.chunks(piece) {
+        decoder.push(input);
+        loop {
+            match decoder.event()? {
+                form::Event::NeedMore | form::Event::End => break,
+                form::Event::Field { name, value } => fields.push((name, value)),
+                form::Event::File(head) => assert!(file.replace(head.name).is_none(), "two files"),
+                form::Event::Data(bytes) => {
+                    assert!(!bytes.is_empty() && file.is_some(), "data without a file");
+                    data.extend_from_slice(&bytes);
+                }
+            }
+        }
+    }
+    decoder.finish()?;
+    Ok((fields, file, data))
+}
+
+/// A policy's JSON.
+pub(crate) fn policy(data: &[u8]) {
+    let Ok(policy) = form::Policy::parse(&STANDARD.encode(data)) else { return };
+    let mut fields = Fields::default();
+    let unheard = "x-a-field-that-no-input-names-e7c1";
+    if fields.add(unheard, "value".to_owned()).is_err() {
+        return;
+    }
+    let named = std::str::from_utf8(data).is_ok_and(|text| text.to_ascii_lowercase().contains("e7c1"));
+    assert!(named || policy.check("bucket", &fields, NOW).is_err(), "a field that no condition names passed");
 }

@@ -4,6 +4,7 @@
 //!   request ─► sigv4::authenticate ─► Authenticated ─► decide(principal, action, owner) ─► go on, or AccessDenied
 //!                  │        └ Payload ─► chunked::Decoder ─► body
 //!                  └ CredentialLookup ◄─ credentials::File
+//!   form    ─► form::Decoder ─► form::authenticate ─► form::Policy::check           browser uploads
 //!   client  ◄─ sign::Signer · chunked::Encoder            the same canonicalisation, the other way round
 //!   data keys ─► keys::KeyTable ─► sealed bytes in rows   its own keys wrapped by a custodian
 //! ```
@@ -16,6 +17,7 @@ pub mod credentials;
 mod date;
 pub mod decide;
 mod error;
+pub mod form;
 pub mod keys;
 pub mod sign;
 pub mod sigv4;

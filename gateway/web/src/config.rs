@@ -1,6 +1,7 @@
 //! What the doors are told: addresses, limits and timeouts, with defaults that bound everything.
 
 use engine::unit::ByteCount;
+use security::form::LegacyForms;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Host names below which the first label is a bucket (`bucket.s3.localhost`). Lower case, no port.
     pub base_domains: Vec<String>,
+    /// Host names below which the first label is a bucket's website. They go before `base_domains`. Lower case, no port.
+    pub website_domains: Vec<String>,
+    /// Whether forms may carry the old signature, HMAC-SHA1 over their policy.
+    pub legacy_forms: LegacyForms,
     /// What is bounded.
     pub limits: Limits,
 }
@@ -62,6 +67,8 @@ impl Default for Config {
             http: SocketAddr::from(([127, 0, 0, 1], 9000)),
             admin: SocketAddr::from(([127, 0, 0, 1], 9001)),
             base_domains: vec!["s3.localhost".to_owned(), "localhost".to_owned()],
+            website_domains: vec!["s3-website.localhost".to_owned()],
+            legacy_forms: LegacyForms::Refused,
             limits: Limits::default(),
         }
     }

@@ -6,8 +6,9 @@ use super::{
 };
 use crate::id::{ManifestId, OwnerId};
 use crate::{
-    BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, ObjectChecksum, StorageClass,
-    Subresources, Tags, VersionId, VersionName, Versioning,
+    BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule, ETag, Encryption,
+    KeyChange, Metadata, ObjectChecksum, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule,
+    StorageClass, Subresources, Tags, VersionId, VersionName, Versioning, WebProtocol, Website,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -107,6 +108,35 @@ fn completed() -> CompletedRow {
     }
 }
 
+fn cors() -> Cors {
+    let full = CorsRule {
+        id: Some("a".into()),
+        origins: vec!["http://*.x".into(), "y".into()],
+        methods: vec![CorsMethod::Get, CorsMethod::Delete],
+        headers: vec!["*".into()],
+        exposed: vec!["ETag".into()],
+        max_age_secs: Some(600),
+    };
+    let least = CorsRule { origins: vec!["*".into()], methods: vec![CorsMethod::Put], ..CorsRule::default() };
+    Cors::new(vec![full, least]).unwrap()
+}
+
+fn website() -> Website {
+    let condition = RoutingCondition { prefix: Some("a/".into()), error: Some(404) };
+    let redirect = RoutingRedirect {
+        protocol: Some(WebProtocol::Http),
+        host: Some("h".into()),
+        key: KeyChange::Prefix("b/".into()),
+        status: Some(302),
+    };
+    let whole = RoutingRedirect { key: KeyChange::Whole("c".into()), ..RoutingRedirect::default() };
+    let rules = vec![
+        RoutingRule { condition: Some(condition), redirect },
+        RoutingRule { condition: None, redirect: whole },
+    ];
+    Website::Documents { index: "i".into(), error: Some("e".into()), rules }
+}
+
 fn golden() -> BTreeMap<&'static str, &'static str> {
     include_str!("golden.txt").lines().filter_map(|line| line.split_once(' ')).collect()
 }
@@ -147,6 +177,11 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("upload", &upload());
     check("upload-2", &UploadRow { subresources: tagged(), ..upload() });
     check("bucket-tags", &BucketTags(tagged().tags));
+    check("cors", &cors());
+    check("website", &website());
+    check("redirect", &Website::RedirectAll { host: "h".into(), protocol: Some(WebProtocol::Https) });
+    check("encryption", &Encryption { bucket_key: true, blocks_customer_keys: Some(true) });
+    check("payment", &RequestPayment::Requester);
     check("page", &page());
     check("completed", &completed());
     check("foreign", &ForeignRow { content: Content::Blob { home: HOME, blob: BLOB } });

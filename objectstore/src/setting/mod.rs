@@ -14,9 +14,20 @@
 //!
 //! Limits: one row a setting, 64 KiB at the most, as the catalog has it.
 
+mod cors;
+mod encryption;
+mod payment;
 mod tags;
+mod website;
 
+pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
+pub use encryption::Encryption;
+pub use payment::RequestPayment;
 pub use tags::BucketTags;
+pub use website::{
+    KeyChange, ROUTING_RULES_MAX, Redirect, RoutingCondition, RoutingRedirect, RoutingRule, WebProtocol,
+    Website,
+};
 
 use crate::record::ConfigRow;
 use crate::store::{ATTEMPTS_MAX, View, contended, won};
@@ -37,12 +48,24 @@ const CACHED_MAX: usize = 65_536;
 pub enum SettingKind {
     /// [`BucketTags`].
     Tags,
+    /// [`Cors`].
+    Cors,
+    /// [`Website`].
+    Website,
+    /// [`Encryption`].
+    Encryption,
+    /// [`RequestPayment`].
+    RequestPayment,
 }
 
 impl SettingKind {
     pub(crate) const fn tag(self) -> u8 {
         match self {
             Self::Tags => 1,
+            Self::Cors => 2,
+            Self::Website => 3,
+            Self::Encryption => 4,
+            Self::RequestPayment => 5,
         }
     }
 }

@@ -169,16 +169,10 @@ pub fn authenticate(
 ) -> Result<Authenticated, AuthError> {
     let Some(claim) = claim_of(head)? else { return Ok(Authenticated::Anonymous) };
     check_signed_headers(head, &claim)?;
-    check_scope(&claim, policy)?;
+    check_scope(claim.via, &claim.scope, claim.date.day(), policy.region)?;
     let payload = parse_payload(&claim.payload)?;
     check_time(&claim, policy)?;
-    let unknown = || {
-        AuthError::new(
-            AuthCode::InvalidAccessKeyId,
-            "The AWS Access Key Id you provided does not exist in our records.",
-        )
-        .with("AWSAccessKeyId", &*claim.access_key_id)
-    };
+    let unknown = || unknown_key(&claim.access_key_id);
     let access_key_id: AccessKeyId = claim.access_key_id.parse().map_err(|_| unknown())?;
     let credential = credentials.lookup(&claim.access_key_id).ok_or_else(unknown)?;
     if claim.session_token {
@@ -234,7 +228,15 @@ fn claim_of<'a>(head: &RequestHead<'a>) -> Result<Option<Claim<'a>>, AuthError> 
     header::claim(head, authorization).map(Some)
 }
 
-fn unsupported_mechanism() -> AuthError {
+pub(crate) fn unknown_key(access_key_id: &str) -> AuthError {
+    AuthError::new(
+        AuthCode::InvalidAccessKeyId,
+        "The AWS Access Key Id you provided does not exist in our records.",
+    )
+    .with("AWSAccessKeyId", access_key_id)
+}
+
+pub(crate) fn unsupported_mechanism() -> AuthError {
     AuthError::new(
         AuthCode::InvalidRequest,
         "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
@@ -266,7 +268,7 @@ fn malformed(via: Via, what: impl std::fmt::Display) -> AuthError {
     }
 }
 
-fn parse_credential(via: Via, credential: &str) -> Result<(String, Scope), AuthError> {
+pub(crate) fn parse_credential(via: Via, credential: &str) -> Result<(String, Scope), AuthError> {
     let (access_key_id, scope, terminal) =
         split_credential(credential).ok_or_else(|| malformed(via, CREDENTIAL_FORM))?;
     if access_key_id.is_empty() {
@@ -290,23 +292,22 @@ fn parse_credential(via: Via, credential: &str) -> Result<(String, Scope), AuthE
 /// The services that this appliance answers for.
 const SERVICES: [&str; 1] = ["s3"];
 
-fn check_scope(claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), AuthError> {
-    let scope = &claim.scope;
-    if scope.date != claim.date.day() {
+/// The scope is of the day that was signed, of this service and of this region.
+pub(crate) fn check_scope(via: Via, scope: &Scope, day: &str, region: &str) -> Result<(), AuthError> {
+    if scope.date != day {
         let what = format!(
             "Invalid credential date \"{}\". This date is not the same as X-Amz-Date: \"{}\".",
-            scope.date,
-            claim.date.day()
+            scope.date, day
         );
-        return Err(malformed(claim.via, what));
+        return Err(malformed(via, what));
     }
     if !SERVICES.contains(&scope.service.as_str()) {
         let what = format!("incorrect service \"{}\". This endpoint belongs to \"s3\".", scope.service);
-        return Err(malformed(claim.via, what));
+        return Err(malformed(via, what));
     }
-    if scope.region != policy.region {
-        let what = format!("the region '{}' is wrong; expecting '{}'", scope.region, policy.region);
-        return Err(malformed(claim.via, what).with("Region", policy.region));
+    if scope.region != region {
+        let what = format!("the region '{}' is wrong; expecting '{region}'", scope.region);
+        return Err(malformed(via, what).with("Region", region));
     }
     Ok(())
 }

@@ -21,6 +21,16 @@ fn the_signature_corpus_is_harmless() {
 }
 
 #[test]
+fn the_form_corpus_is_harmless() {
+    replay("form", targets::form);
+}
+
+#[test]
+fn the_policy_corpus_is_harmless() {
+    replay("policy", targets::policy);
+}
+
+#[test]
 fn the_chunked_corpus_is_harmless() {
     replay("chunked", targets::chunked);
 }

@@ -84,6 +84,8 @@ async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyho
         http: config.http,
         admin: config.admin,
         base_domains: config.base_domains.clone(),
+        website_domains: config.website_domains.clone(),
+        legacy_forms: config.legacy_forms,
         limits,
     };
     let server = Server::bind(doors, state).await.map_err(|error| {

@@ -10,6 +10,7 @@ use crate::exit::Failure;
 use crate::text::{parse_duration, parse_size};
 use engine::unit::ByteCount;
 use raw::Raw;
+use security::form::LegacyForms;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +28,10 @@ pub(crate) struct Config {
     pub(crate) insecure_http: bool,
     /// Host names below which the first label is a bucket.
     pub(crate) base_domains: Vec<String>,
+    /// Host names below which the first label is a bucket's website.
+    pub(crate) website_domains: Vec<String>,
+    /// Whether browser forms may carry the old signature.
+    pub(crate) legacy_forms: LegacyForms,
     /// Connections served at once on the S3 door.
     pub(crate) connections_max: usize,
     /// How long open requests may finish after a stop is asked for.
@@ -148,8 +153,11 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
     if let Some(region) = &raw.region {
         check_region(region).map_err(|why| bad("region", why))?;
     }
-    for domain in domains.iter().flatten() {
-        check_domain(domain).map_err(|why| bad("http.base-domains", why))?;
+    let websites = raw.http.website_domains;
+    for (key, domains) in [("http.base-domains", &domains), ("http.website-domains", &websites)] {
+        for domain in domains.iter().flatten() {
+            check_domain(domain).map_err(|why| bad(key, why))?;
+        }
     }
     let format = match raw.log.format.as_deref() {
         None | Some("auto") => LogFormat::Auto,
@@ -165,6 +173,8 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         admin: raw.admin.listen.unwrap_or(base.admin),
         insecure_http: raw.http.insecure,
         base_domains: domains.unwrap_or(base.base_domains),
+        website_domains: websites.unwrap_or(base.website_domains),
+        legacy_forms: if raw.http.legacy_form_signatures { LegacyForms::Taken } else { LegacyForms::Refused },
         connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
         drain,
         cache: size(

@@ -22,6 +22,8 @@ pub(super) struct Http {
     pub(super) listen: Option<SocketAddr>,
     pub(super) insecure: bool,
     pub(super) base_domains: Option<Vec<String>>,
+    pub(super) website_domains: Option<Vec<String>>,
+    pub(super) legacy_form_signatures: bool,
     pub(super) connections: Option<u64>,
     pub(super) drain: Option<String>,
 }

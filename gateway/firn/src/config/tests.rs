@@ -18,6 +18,8 @@ region = "eu-central-1"
 [http]
 listen = "127.0.0.1:8000"
 base-domains = ["s3.example.test"]
+website-domains = ["web.example.test"]
+legacy-form-signatures = true
 connections = 100
 drain = "5s"
 [admin]
@@ -40,6 +42,8 @@ format = "json"
     assert_eq!(config.http.to_string(), "127.0.0.1:8000");
     assert_eq!(config.admin.to_string(), "127.0.0.1:8001");
     assert_eq!(config.base_domains, ["s3.example.test"]);
+    assert_eq!(config.website_domains, ["web.example.test"]);
+    assert_eq!(config.legacy_forms, security::form::LegacyForms::Taken);
     assert_eq!((config.connections_max, config.drain), (100, Duration::from_secs(5)));
     assert_eq!((config.cache, config.segment), (ByteCount::mib(16), Some(ByteCount::mib(64))));
     assert_eq!(config.pool_dir.as_deref(), Some(std::path::Path::new("/mnt/disk1/firn")));

@@ -46,6 +46,13 @@ pub(crate) fn xml(status: StatusCode, document: String) -> Answer {
     answer
 }
 
+/// A page for people.
+pub(super) fn html(status: StatusCode, document: String) -> Answer {
+    let mut answer = respond(status, Content::Whole(document.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    answer
+}
+
 /// An XML answer that is still being worked on.
 pub(super) fn xml_late(late: Late) -> Answer {
     let mut answer = respond(StatusCode::OK, Content::Late(Box::new(late)));

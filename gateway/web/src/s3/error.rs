@@ -7,6 +7,7 @@ use crate::xml::{Malformed, XmlWriter};
 use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use security::chunked::ChunkError;
+use security::form::FormError;
 use security::sigv4::AuthError;
 use std::borrow::Cow;
 use std::fmt;
@@ -83,6 +84,10 @@ impl S3Error {
 
     pub(crate) fn message(&self) -> &str {
         &self.0.message
+    }
+
+    pub(crate) fn fields(&self) -> &[(&'static str, String)] {
+        &self.0.fields
     }
 
     pub(crate) fn headers(&self) -> &HeaderMap {
@@ -163,6 +168,19 @@ impl From<ChunkError> for S3Error {
     }
 }
 
+impl From<FormError> for S3Error {
+    fn from(error: FormError) -> Self {
+        Self(Box::new(Inner {
+            status: error.status(),
+            code: error.code(),
+            message: error.message().into(),
+            fields: error.fields(),
+            headers: HeaderMap::new(),
+            cause: Some(error.to_string()),
+        }))
+    }
+}
+
 impl From<AuthError> for S3Error {
     fn from(error: AuthError) -> Self {
         Self(Box::new(Inner {
@@ -207,7 +225,7 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::InvalidBucketName => Code::InvalidBucketName,
         E::KeyTooLong { .. } => Code::KeyTooLongError,
         E::InvalidVersionId | E::InvalidArgument { .. } => Code::InvalidArgument,
-        E::InvalidRequest { .. } | E::CopyOntoItself => Code::InvalidRequest,
+        E::InvalidRequest { .. } | E::InvalidSetting { .. } | E::CopyOntoItself => Code::InvalidRequest,
         E::InvalidTag { .. } => Code::InvalidTag,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
         E::PreconditionFailed { .. } => Code::PreconditionFailed,
@@ -245,6 +263,7 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
         E::InvalidArgument { detail, .. } | E::InvalidRequest { detail } | E::InvalidTag { detail } => {
             (*detail).into()
         }
+        E::InvalidSetting { detail } => detail.clone().into(),
         E::CopyOntoItself => "This copy request is illegal because it is trying to copy an object to itself without \
                               changing the object's metadata, storage class, website redirect location or encryption \
                               attributes."

@@ -6,12 +6,14 @@
 //!   body ───────────────────────────── read only from here on (100-continue) ─┘
 //! ```
 //!
-//! Invariants: no byte of a body is asked for before its request is authenticated and allowed; every answer carries its
+//! Invariants: no byte of a body is asked for before its request is authenticated and allowed (but for the
+//! fields of a form, which say who asks); every answer carries its
 //! request id; a body that was not read to its end either is (when short) or closes the connection.
 
 mod answer;
 mod body;
 mod code;
+mod cors;
 mod date;
 mod error;
 mod guard;
@@ -24,12 +26,14 @@ mod query;
 mod request_id;
 mod route;
 mod target;
+mod website;
 
 use crate::config::Config;
 use crate::state::State;
 use answer::{Answer, Record, set, set_amz};
 use body::{Pace, RequestBody};
 use bytes::Bytes;
+use cors::Page;
 use error::S3Error;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
@@ -62,6 +66,8 @@ struct Trace {
     operation: Option<Operation>,
     access_key_id: Option<String>,
     started: std::time::Duration,
+    /// The host is a website's: errors are pages.
+    website: bool,
 }
 
 /// Answers one request.
@@ -75,8 +81,9 @@ pub(crate) async fn handle(config: Arc<Config>, state: Arc<State>, request: Requ
         operation: None,
         access_key_id: None,
         started: state.clock.boottime(),
+        website: false,
     };
-    let version = head.version;
+    let (version, visitor) = (head.version, Page::of(&head.method, &head.headers));
     let pace = Pace::new(state.clock.clone(), &config.limits);
     let mut body = RequestBody::new(incoming, &head.headers, pace, state.metrics.bytes_in.clone());
     let outcome = run(config, state.clone(), head, &mut body, &mut trace).await;
@@ -85,6 +92,9 @@ pub(crate) async fn handle(config: Arc<Config>, state: Arc<State>, request: Requ
         Ok(answer) => (answer, ""),
         Err(error) => render(&state, &trace, error),
     };
+    if let Some(page) = visitor.filter(|_| trace.method != Method::OPTIONS && trace.target.bucket.is_some()) {
+        cors::decorate(&state, &trace.target, &page, answer.headers_mut()).await;
+    }
     finish_head(&state, &trace, &mut answer, reusable, version);
     let record = Record {
         request_id: trace.id.to_string(),
@@ -111,14 +121,17 @@ async fn run(
 ) -> Result<Answer, S3Error> {
     guard::check_head(&head, &config.limits)?;
     let host = guard::host(&head)?.to_owned();
+    if let Some(bucket) = target::website_bucket(&host, &config.website_domains) {
+        trace.website = true;
+        trace.target = Target::of_website(bucket, head.uri.path())?;
+        let (target, id) = (trace.target.clone(), trace.id);
+        return website::Visit { config, state, head, target, host, id }.answer().await;
+    }
     trace.target = Target::parse(&host, head.uri.path(), &config.base_domains)?;
     let query = Query::parse(head.uri.query().unwrap_or_default())?;
     if head.method == Method::OPTIONS {
-        // A preflight is never signed, and there is no CORS configuration that could allow it.
         trace.operation = Some(Operation::CorsPreflight);
-        return Err(S3Error::new(code::Code::AccessForbidden)
-            .field("Method", text_of(&head, "access-control-request-method"))
-            .field("ResourceType", if trace.target.key.is_some() { "OBJECT" } else { "BUCKET" }));
+        return cors::preflight(&state, &trace.target, &head.headers).await;
     }
     let who = verify(&state, &head)?;
     if let Authenticated::Signed(signed) = &who {
@@ -127,7 +140,13 @@ async fn run(
     let copies = head.headers.contains_key("x-amz-copy-source");
     let operation = route::route(&head.method, &trace.target, &query, copies)?;
     trace.operation = Some(operation);
-    if !security::decide::decide(&who.principal(), operation.action(), state.account).allowed() {
+    if operation == Operation::PostObject {
+        // A form says itself who sends it.
+        if matches!(who, Authenticated::Signed(_)) {
+            let message = "A form is signed by its policy, not by its request.";
+            return Err(S3Error::with(code::Code::InvalidRequest, message));
+        }
+    } else if !security::decide::decide(&who.principal(), operation.action(), state.account).allowed() {
         return Err(S3Error::new(code::Code::AccessDenied));
     }
     guard::check_headers(&head, state.account)?;
@@ -137,10 +156,6 @@ async fn run(
     let call =
         Call { config, state, head, target: trace.target.clone(), query, operation, host, id: trace.id };
     ops::dispatch(&call, body).await
-}
-
-fn text_of(head: &request::Parts, name: &str) -> String {
-    head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 fn verify(state: &State, head: &request::Parts) -> Result<Authenticated, S3Error> {
@@ -175,6 +190,8 @@ fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str
     let bare = trace.method == Method::HEAD || error.status() == StatusCode::NOT_MODIFIED;
     let mut answer = if bare {
         answer::empty(error.status())
+    } else if trace.website {
+        website::page(&error, trace.id.as_str(), &state.host_id)
     } else {
         let document = error.document(&trace.target.resource(), trace.id.as_str(), &state.host_id);
         answer::xml(error.status(), document)

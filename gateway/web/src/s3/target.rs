@@ -18,6 +18,15 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// A document of a bucket's website.
+    pub(crate) fn of_website(bucket: String, path: &str) -> Result<Self, S3Error> {
+        let refused = || S3Error::new(Code::InvalidURI);
+        let path = String::from_utf8(decode_path(path)?).map_err(|_| refused())?;
+        let key = path.strip_prefix('/').ok_or_else(refused)?;
+        let key = (!key.is_empty()).then(|| key.to_owned());
+        Ok(Self { bucket: Some(bucket), key, virtual_hosted: true })
+    }
+
     /// From the host header and the raw path.
     pub(crate) fn parse(host: &str, path: &str, base_domains: &[String]) -> Result<Self, S3Error> {
         let refused = || S3Error::new(Code::InvalidURI);
@@ -64,6 +73,11 @@ impl Target {
             (Some(bucket), Some(key)) => format!("/{bucket}/{key}"),
         }
     }
+}
+
+/// The bucket whose website a host names, below the longest of these domains.
+pub(crate) fn website_bucket(host: &str, domains: &[String]) -> Option<String> {
+    virtual_bucket(host, domains)
 }
 
 /// The bucket in front of the longest base domain that the host ends with.

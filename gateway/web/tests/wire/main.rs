@@ -1,12 +1,16 @@
 //! The doors on the wire: what a hand-written client may send, and what it must get.
 
 mod conditions;
+mod cors;
 mod fidelity;
+mod forms;
 mod late;
 mod limits;
 mod listing;
 mod multipart;
 mod proofs;
+mod settings;
+mod website;
 mod world;
 
 use std::sync::atomic::Ordering;

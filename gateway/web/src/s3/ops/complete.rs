@@ -108,6 +108,12 @@ fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
     Ok(CompletedPart { number, etag, checksum })
 }
 
+/// The object's own URL, in path style.
+pub(super) fn location(call: &Call) -> String {
+    let resource = url_encode(&call.target.resource());
+    format!("http://{}{resource}", call.target.host_of_path_style(&call.host))
+}
+
 /// What the answer says about the request.
 struct Named {
     location: String,
@@ -117,9 +123,8 @@ struct Named {
 
 impl Named {
     fn of(call: &Call) -> Self {
-        let resource = url_encode(&call.target.resource());
         Self {
-            location: format!("http://{}{resource}", call.target.host_of_path_style(&call.host)),
+            location: location(call),
             bucket: call.target.bucket.clone().unwrap_or_default(),
             key: call.target.key.clone().unwrap_or_default(),
         }

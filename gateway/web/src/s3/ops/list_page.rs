@@ -54,7 +54,7 @@ impl Encoding {
 }
 
 /// S3's form: what is unreserved stays, and `/` and `*`; the rest is escaped, so that `+` is never a space.
-pub(super) fn url_encode(text: &str) -> String {
+pub(in crate::s3) fn url_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {
         match byte {

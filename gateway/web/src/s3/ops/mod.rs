@@ -3,13 +3,18 @@
 mod bucket;
 mod complete;
 mod copy;
+mod cors;
 mod delete;
+mod encryption;
 mod list;
 mod list_page;
 mod multipart;
 mod object;
+mod payment;
+mod post;
 mod put;
 mod unset;
+mod website;
 
 use super::Call;
 use super::answer::{Answer, set_amz};
@@ -20,11 +25,19 @@ use super::headers;
 use super::operation::Operation as Op;
 use crate::xml::{Element, XmlWriter};
 use bytes::Bytes;
+use engine::unit::ByteCount;
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 use objectstore::{
     ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, VersionName, VersionSelector,
 };
+
+pub(super) use list_page::url_encode;
+
+/// An object as GET or HEAD show it.
+pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
+    if call.operation == Op::HeadObject { object::head(call).await } else { object::get(call).await }
+}
 
 /// Does what was asked for.
 pub(super) async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
@@ -36,6 +49,18 @@ pub(super) async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answ
         Op::GetBucketLocation => bucket::location(call).await,
         Op::GetBucketVersioning => bucket::versioning(call).await,
         Op::PutBucketVersioning => bucket::set_versioning(call, body).await,
+        Op::GetBucketCors => cors::get(call).await,
+        Op::PutBucketCors => cors::put(call, body).await,
+        Op::DeleteBucketCors => cors::delete(call).await,
+        Op::GetBucketEncryption => encryption::get(call).await,
+        Op::PutBucketEncryption => encryption::put(call, body).await,
+        Op::DeleteBucketEncryption => encryption::delete(call).await,
+        Op::GetBucketRequestPayment => payment::get(call).await,
+        Op::PutBucketRequestPayment => payment::put(call, body).await,
+        Op::GetBucketWebsite => website::get(call).await,
+        Op::PutBucketWebsite => website::put(call, body).await,
+        Op::DeleteBucketWebsite => website::delete(call).await,
+        Op::PostObject => post::object(call, body).await,
         Op::ListObjects => list::objects(call).await,
         Op::ListObjectsV2 => list::objects_v2(call).await,
         Op::ListObjectVersions => list::versions(call).await,
@@ -81,9 +106,19 @@ fn count(call: &Call, name: &'static str, cap: usize) -> Result<usize, S3Error> 
 
 /// A small XML body, proven by its Content-MD5 and checksum where it has them.
 async fn document(call: &Call, body: &mut RequestBody, proof: Proof) -> Result<Option<Element>, S3Error> {
+    document_within(call, body, proof, call.config.limits.xml_body_max).await
+}
+
+/// The same, of at most `max` bytes.
+async fn document_within(
+    call: &Call,
+    body: &mut RequestBody,
+    proof: Proof,
+    max: ByteCount,
+) -> Result<Option<Element>, S3Error> {
     let announced_md5 = headers::content_md5(&call.head.headers)?;
     let announced = headers::announced_checksum(&call.head.headers)?;
-    let bytes = body.collect(call.config.limits.xml_body_max).await?;
+    let bytes = body.collect(max).await?;
     let checksum = match announced.value {
         Some(value) => Some(value),
         None => headers::checksum_value(body.trailers())?,

@@ -12,8 +12,8 @@ use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::headers::{self, Announced};
 use engine::unit::ByteCount;
-use http::StatusCode;
 use http::header::{ETAG, TRANSFER_ENCODING};
+use http::{HeaderMap, StatusCode};
 use objectstore::{Expect, PartRequest, PutRequest, Upload, UploadId, Uploaded};
 
 /// `PutObject`.
@@ -21,11 +21,25 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     if let Some(version) = call.query.get("versionId") {
         return Err(S3Error::argument("versionId", version, "This operation does not accept a version-id."));
     }
+    let started = begin(call, length(call, body)?).await?;
+    let uploaded = receive(started.upload, body, started.content_md5, started.announced).await?;
+    Ok(render(&uploaded))
+}
+
+/// An upload that waits for its bytes, and what they are compared with.
+pub(super) struct Started {
+    pub(super) upload: Upload,
+    pub(super) content_md5: Option<[u8; 16]>,
+    pub(super) announced: Announced,
+}
+
+/// Asks the store for what the headers say.
+pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Started, S3Error> {
     let request_headers = &call.head.headers;
     let announced = headers::announced_checksum(request_headers)?;
     let content_md5 = headers::content_md5(request_headers)?;
     let request = PutRequest {
-        length: length(call, body)?,
+        length,
         metadata: headers::metadata(request_headers)?,
         class: headers::storage_class(request_headers)?.unwrap_or_default(),
         checksum: announced.algorithm,
@@ -33,8 +47,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
         ..PutRequest::new(call.target.bucket()?, call.target.key()?)
     };
     let upload = call.state.store.put(request).await?;
-    let uploaded = receive(upload, body, content_md5, announced).await?;
-    Ok(render(&uploaded))
+    Ok(Started { upload, content_md5, announced })
 }
 
 /// `UploadPart`.
@@ -90,10 +103,14 @@ async fn receive(
 
 fn render(uploaded: &Uploaded) -> Answer {
     let mut answer = empty(StatusCode::OK);
-    let head = answer.headers_mut();
+    describe(answer.headers_mut(), uploaded);
+    answer
+}
+
+/// What is said of an object that was stored.
+pub(super) fn describe(head: &mut HeaderMap, uploaded: &Uploaded) {
     set(head, ETAG, &format!("\"{}\"", uploaded.etag));
     set_checksum(head, uploaded.checksum.as_ref());
     set_made_version(head, uploaded.version);
     set_encryption(head);
-    answer
 }

@@ -27,6 +27,7 @@ pub(super) async fn answer(call: &Call) -> Result<Answer, S3Error> {
             object(call).await?;
             Err(S3Error::new(Code::AccessControlListNotSupported))
         }
+        Op::WriteGetObjectResponse => Err(not_implemented(call.operation)),
         _ if call.target.key.is_none() && call.target.bucket.is_some() => bucket(call).await,
         _ => Err(not_implemented(call.operation)),
     }
@@ -62,13 +63,7 @@ async fn bucket(call: &Call) -> Result<Answer, S3Error> {
     call.state.store.head_bucket(&call.target.bucket()?).await?;
     let document = match call.operation {
         Op::GetBucketAcl => access_list(call),
-        Op::GetBucketEncryption => encryption(),
         Op::GetBucketOwnershipControls => ownership(),
-        Op::GetBucketRequestPayment => {
-            let mut out = XmlWriter::document("RequestPaymentConfiguration");
-            out.text("Payer", "BucketOwner");
-            out.finish()
-        }
         Op::GetBucketLogging => XmlWriter::document("BucketLoggingStatus").finish(),
         Op::GetBucketNotificationConfiguration => XmlWriter::document("NotificationConfiguration").finish(),
         Op::GetBucketAccelerateConfiguration => XmlWriter::document("AccelerateConfiguration").finish(),
@@ -90,13 +85,19 @@ fn absent(operation: Op) -> Option<Code> {
     Some(match operation {
         Op::GetBucketTagging => Code::NoSuchTagSet,
         Op::GetBucketLifecycleConfiguration => Code::NoSuchLifecycleConfiguration,
-        Op::GetBucketCors => Code::NoSuchCORSConfiguration,
         Op::GetBucketPolicy | Op::GetBucketPolicyStatus => Code::NoSuchBucketPolicy,
         Op::GetObjectLockConfiguration => Code::ObjectLockConfigurationNotFoundError,
-        Op::GetBucketWebsite => Code::NoSuchWebsiteConfiguration,
         Op::GetBucketReplication => Code::ReplicationConfigurationNotFoundError,
         Op::GetPublicAccessBlock => Code::NoSuchPublicAccessBlockConfiguration,
+        Op::GetBucketMetadataConfiguration
+        | Op::GetBucketMetadataTableConfiguration
+        | Op::DeleteBucketMetadataConfiguration
+        | Op::DeleteBucketMetadataTableConfiguration => Code::MetadataConfigurationNotFound,
         Op::GetBucketAnalyticsConfiguration
+        | Op::DeleteBucketAnalyticsConfiguration
+        | Op::DeleteBucketIntelligentTieringConfiguration
+        | Op::DeleteBucketInventoryConfiguration
+        | Op::DeleteBucketMetricsConfiguration
         | Op::GetBucketIntelligentTieringConfiguration
         | Op::GetBucketInventoryConfiguration
         | Op::GetBucketMetricsConfiguration => Code::NoSuchConfiguration,
@@ -110,11 +111,8 @@ fn removes_nothing(operation: Op) -> bool {
         operation,
         Op::DeleteBucketTagging
             | Op::DeleteBucketLifecycle
-            | Op::DeleteBucketCors
             | Op::DeleteBucketPolicy
-            | Op::DeleteBucketWebsite
             | Op::DeleteBucketReplication
-            | Op::DeleteBucketEncryption
             | Op::DeletePublicAccessBlock
     )
 }
@@ -122,17 +120,6 @@ fn removes_nothing(operation: Op) -> bool {
 fn no_configurations(root: &'static str) -> String {
     let mut out = XmlWriter::document(root);
     out.value("IsTruncated", false);
-    out.finish()
-}
-
-/// Bodies are always encrypted at rest, with keys of the appliance.
-fn encryption() -> String {
-    let mut out = XmlWriter::document("ServerSideEncryptionConfiguration");
-    out.start("Rule");
-    out.start("ApplyServerSideEncryptionByDefault");
-    out.text("SSEAlgorithm", "AES256");
-    out.end();
-    out.value("BucketKeyEnabled", false);
     out.finish()
 }
 

@@ -1,0 +1,242 @@
+//! `PostObject`: an upload by a browser's form.
+//!
+//! ```text
+//!   form's fields (≤ 20 KiB) ─► signature over the policy ─► policy ─► decide ─► a call as PutObject has it
+//!   form's file ──────────────────────────────────────────────────────────────► its body, as it comes
+//! ```
+//!
+//! The one operation that reads of its body before it knows who asks: the form itself says so. What a field sets is what the
+//! header of its name sets on a PUT, and is checked by the same code; headers of the request itself set nothing.
+
+use super::complete::location;
+use super::list_page::url_encode;
+use super::put;
+use crate::s3::Call;
+use crate::s3::answer::{Answer, empty, set, xml};
+use crate::s3::body::RequestBody;
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::query::Query;
+use crate::s3::{guard, headers};
+use crate::xml::{Element, XmlWriter};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::{HeaderMap, Method, Request, StatusCode, request};
+use objectstore::{Expect, Uploaded};
+use security::decide::{Principal, decide};
+use security::form::{
+    Decoder, Event, Fields, FileHead, FormError, LengthRange, Policy, authenticate, boundary,
+};
+use security::sigv4;
+use std::sync::Arc;
+
+/// Fields that stand for a header of their name; so do all of `x-amz-`.
+const HEADERS: [&str; 7] = [
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "content-md5",
+    "content-type",
+    "expires",
+];
+
+/// Fields of the signature; no header of a PUT.
+const OF_SIGNATURES: [&str; 5] =
+    ["x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-security-token", "x-amz-signature"];
+
+/// A form on its way in.
+struct Form<'b> {
+    decoder: Decoder,
+    body: &'b mut RequestBody,
+}
+
+impl Form<'_> {
+    /// What comes next; never [`Event::NeedMore`].
+    async fn next(&mut self) -> Result<Event, S3Error> {
+        loop {
+            match self.decoder.event()? {
+                Event::NeedMore => match self.body.next().await? {
+                    Some(bytes) => self.decoder.push(&bytes),
+                    None => self.decoder.finish()?,
+                },
+                event => return Ok(event),
+            }
+        }
+    }
+
+    /// All fields before the file.
+    async fn fields(&mut self) -> Result<(Fields, FileHead), S3Error> {
+        let mut fields = Fields::default();
+        loop {
+            match self.next().await? {
+                Event::Field { name, value } => fields.add(&name, value)?,
+                Event::File(file) => return Ok((fields, file)),
+                Event::NeedMore | Event::Data(_) | Event::End => return Err(FormError::Files.into()),
+            }
+        }
+    }
+}
+
+/// `PostObject`.
+pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
+    let bucket = call.target.bucket()?;
+    call.state.store.head_bucket(&bucket).await?;
+    let content_type = headers::text(&call.head.headers, CONTENT_TYPE)?.unwrap_or_default();
+    let mut form = Form { decoder: Decoder::new(&boundary(content_type)?), body };
+    let (mut fields, file) = form.fields().await?;
+    fields.name_the_file(&file.name);
+    let (principal, range) = allowed(call, bucket.as_str(), &fields)?;
+    if !decide(&principal, call.operation.action(), call.state.account).allowed() {
+        return Err(S3Error::new(Code::AccessDenied));
+    }
+    let inner = as_put(call, &fields)?;
+    let started = put::begin(&inner, None).await?;
+    let (mut upload, expect) =
+        (started.upload, Expect { content_md5: started.content_md5, checksum: started.announced.value });
+    let mut size = 0;
+    loop {
+        match form.next().await? {
+            Event::Data(bytes) => {
+                size += bytes.len() as u64;
+                check_at_most(size, range)?;
+                upload.write(bytes).await?;
+            }
+            Event::End => break,
+            Event::NeedMore | Event::Field { .. } | Event::File(_) => return Err(FormError::Files.into()),
+        }
+    }
+    check_at_least(size, range)?;
+    let uploaded = upload.finish(expect).await?;
+    Ok(answer(&inner, &fields, &uploaded))
+}
+
+/// Who asks, and how large the file may be.
+fn allowed(call: &Call, bucket: &str, fields: &Fields) -> Result<(Principal, Option<LengthRange>), S3Error> {
+    let state = &call.state;
+    let now = state.clock.now();
+    let verifier = sigv4::Policy::new(&state.region, now, &state.signing_keys);
+    let signed = authenticate(fields, &*state.credentials, &verifier, call.config.legacy_forms)?;
+    let Some(signed) = signed else { return Ok((Principal::Anonymous, None)) };
+    let policy = Policy::parse(fields.get("policy").unwrap_or_default())?;
+    policy.check(bucket, fields, now)?;
+    Ok((Principal::Root(signed.account), policy.length()))
+}
+
+fn check_at_most(size: u64, range: Option<LengthRange>) -> Result<(), S3Error> {
+    match range {
+        Some(range) if size > range.max => Err(S3Error::new(Code::EntityTooLarge)
+            .field("ProposedSize", size.to_string())
+            .field("MaxSizeAllowed", range.max.to_string())),
+        _ => Ok(()),
+    }
+}
+
+fn check_at_least(size: u64, range: Option<LengthRange>) -> Result<(), S3Error> {
+    match range {
+        Some(range) if size < range.min => Err(S3Error::new(Code::EntityTooSmall)
+            .field("ProposedSize", size.to_string())
+            .field("MinSizeAllowed", range.min.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// The PUT that the form stands for.
+fn as_put(call: &Call, fields: &Fields) -> Result<Call, S3Error> {
+    let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| FormError::missing("key"))?;
+    let mut head = blank();
+    head.headers = header_map(fields)?;
+    guard::check_headers(&head, call.state.account)?;
+    let mut target = call.target.clone();
+    target.key = Some(key.to_owned());
+    Ok(Call {
+        config: Arc::clone(&call.config),
+        state: Arc::clone(&call.state),
+        head,
+        target,
+        query: Query::default(),
+        operation: call.operation,
+        host: call.host.clone(),
+        id: call.id,
+    })
+}
+
+fn blank() -> request::Parts {
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = Method::POST;
+    head
+}
+
+fn header_map(fields: &Fields) -> Result<HeaderMap, S3Error> {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields.iter() {
+        let of_header =
+            HEADERS.contains(&name) || (name.starts_with("x-amz-") && !OF_SIGNATURES.contains(&name));
+        let (name, value) = match name {
+            "acl" => ("x-amz-acl", value.to_owned()),
+            "tagging" => ("x-amz-tagging", tag_query(value)?),
+            name if of_header => (name, value.to_owned()),
+            _ => continue,
+        };
+        let (Ok(header), Ok(text)) = (HeaderName::try_from(name), HeaderValue::from_bytes(value.as_bytes()))
+        else {
+            return Err(S3Error::argument(name, "", "The field's value can not stand in a header."));
+        };
+        map.append(header, text);
+    }
+    Ok(map)
+}
+
+/// The field has the document of `PutObjectTagging`; the header has its tags as a query.
+fn tag_query(document: &str) -> Result<String, S3Error> {
+    let root = Element::parse(document.as_bytes())?;
+    let set = root.expect("Tagging")?.only(&["TagSet"])?.child("TagSet")?;
+    let mut pairs = Vec::new();
+    for tag in set.map(|set| set.only(&["Tag"])).transpose()?.into_iter().flat_map(Element::children) {
+        tag.only(&["Key", "Value"])?;
+        let (Some(key), Some(value)) = (tag.child("Key")?, tag.child("Value")?) else {
+            return Err(S3Error::new(Code::MalformedXML));
+        };
+        pairs.push(format!("{}={}", url_encode(key.leaf()?), url_encode(value.leaf()?)));
+    }
+    Ok(pairs.join("&"))
+}
+
+fn answer(call: &Call, fields: &Fields, uploaded: &Uploaded) -> Answer {
+    let location = location(call);
+    let (bucket, key) =
+        (call.target.bucket.as_deref().unwrap_or_default(), call.target.key.as_deref().unwrap_or_default());
+    let redirect = fields.get("success_action_redirect").or_else(|| fields.get("redirect"));
+    if let Some(to) = redirect.and_then(|url| redirect_to(url, bucket, key, uploaded)) {
+        let mut answer = empty(StatusCode::SEE_OTHER);
+        put::describe(answer.headers_mut(), uploaded);
+        answer.headers_mut().insert(LOCATION, to);
+        return answer;
+    }
+    let mut answer = match fields.get("success_action_status") {
+        Some("200") => empty(StatusCode::OK),
+        Some("201") => {
+            let mut out = XmlWriter::plain("PostResponse");
+            out.text("Location", &location);
+            out.text("Bucket", bucket);
+            out.text("Key", key);
+            out.etag(uploaded.etag);
+            xml(StatusCode::CREATED, out.finish())
+        }
+        _ => empty(StatusCode::NO_CONTENT),
+    };
+    put::describe(answer.headers_mut(), uploaded);
+    set(answer.headers_mut(), LOCATION, &location);
+    answer
+}
+
+/// The URL with bucket, key and ETag behind it; nothing where it is none that a browser could go to.
+fn redirect_to(url: &str, bucket: &str, key: &str, uploaded: &Uploaded) -> Option<HeaderValue> {
+    let parsed: http::Uri = url.parse().ok()?;
+    if !matches!(parsed.scheme_str(), Some("http" | "https")) || parsed.host().is_none_or(str::is_empty) {
+        return None;
+    }
+    let join = if parsed.query().is_some() { '&' } else { '?' };
+    let key = url_encode(key);
+    let text = format!("{url}{join}bucket={bucket}&key={key}&etag=%22{}%22", uploaded.etag);
+    HeaderValue::from_str(&text).ok()
+}
