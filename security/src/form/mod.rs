@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! - Of a signed form every field is covered by a condition of its policy, `bucket` and `key` included, except those that
-//!   carry the signature itself and `x-ignore-…`.
+//!   carry the signature itself, checksums of the file (they can only refuse it) and `x-ignore-…`.
 //! - A field stands once. What follows the file is ignored.
 //! - The old signature (HMAC-SHA1 over the policy) is verified only where it is switched on, and for forms alone.
 //!

@@ -177,9 +177,10 @@ impl Condition {
     }
 }
 
-/// Fields that no condition has to name: they carry the policy and its signature, or are to be ignored.
+/// Fields that no condition has to name: they carry the policy and its signature, prove the file, or are to be ignored.
 fn is_free(name: &str) -> bool {
     matches!(name, "policy" | "signature" | "x-amz-signature" | "awsaccesskeyid")
+        || name.starts_with("x-amz-checksum-")
         || name.starts_with("x-ignore-")
 }
 
@@ -261,7 +262,13 @@ mod tests {
             ("x-amz-meta-a", "1"),
         ];
         assert_eq!(check(&all, &good), Ok(()));
-        let free = [("policy", "p"), ("x-amz-signature", "s"), ("x-ignore-me", "x"), ("key", "user/x")];
+        let free = [
+            ("policy", "p"),
+            ("x-amz-signature", "s"),
+            ("x-ignore-me", "x"),
+            ("x-amz-checksum-crc32", "c"),
+            ("key", "user/x"),
+        ];
         assert_eq!(check(BASE, &free), Ok(()));
         for (at, value, words) in [
             (0, "other/x", r#"Policy Condition failed: ["starts-with", "$key", "user/"]"#),

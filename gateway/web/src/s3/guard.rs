@@ -99,6 +99,9 @@ const KNOWN_OF_DELETE: &[&str] = &["x-amz-if-match-last-modified-time", "x-amz-i
 /// Headers of every signed request; they change nothing else.
 const OF_SIGNATURES: &[&str] = &["x-amz-content-sha256", "x-amz-date"];
 
+/// How an object is encrypted: said when it is written, and refused on reads, as S3 does.
+const SSE: &str = "x-amz-server-side-encryption";
+
 /// Headers whose function is not there, whatever the method.
 const REFUSED_PREFIXES: &[&str] =
     &["x-amz-server-side-encryption-customer-", "x-amz-copy-source-server-side-encryption-customer-"];
@@ -110,6 +113,10 @@ pub(crate) fn check_headers(head: &request::Parts, account: AccountId) -> Result
     for name in head.headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
         if REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
             return Err(S3Error::unsupported_header(name));
+        }
+        if reads && name == SSE {
+            let message = "x-amz-server-side-encryption header is not supported for this operation.";
+            return Err(S3Error::argument(SSE, "", message));
         }
         if name.starts_with("x-amz-grant-") {
             return Err(S3Error::new(Code::AccessControlListNotSupported));
@@ -208,6 +215,7 @@ mod tests {
         assert_eq!(refused("DELETE", &[("x-amz-if-match-size", "1")]), "");
         assert_eq!(refused("PUT", &[("x-amz-if-match-size", "1")]), "NotImplemented");
         assert_eq!(refused("GET", &[("x-amz-invented-tomorrow", "1")]), "");
+        assert_eq!(refused("HEAD", &[("x-amz-server-side-encryption", "AES256")]), "InvalidArgument");
         assert_eq!(refused("GET", &[("x-amz-server-side-encryption-customer-key", "1")]), "NotImplemented");
     }
 
