@@ -68,6 +68,7 @@ mod tests {
     use super::{create, replace};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
 
     #[test]
     fn a_file_is_replaced_whole_and_private_whatever_a_crash_left() {
@@ -81,6 +82,31 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert!(!partial.exists());
+    }
+
+    #[test]
+    fn a_power_cut_leaves_a_small_file_whole_and_its_name_where_it_was_said_to_be() {
+        const TEST: &str = "a_power_cut_leaves_a_small_file_whole_and_its_name_where_it_was_said_to_be";
+        let (old, new) = (vec![1; 3_000], vec![2; 5_000]);
+        let found = |dir: &Path| fs::read(dir.join("a"));
+        powercut::at_every_step(
+            TEST,
+            |dir| fs::write(dir.join("a"), &old).unwrap(),
+            |dir| drop(replace(&dir.join("a"), &new)),
+            |dir, cut| {
+                let found = found(dir).unwrap();
+                assert!(found == new || (found == old && !cut.ended), "{cut}");
+            },
+        );
+        powercut::at_every_step(
+            TEST,
+            |_| {},
+            |dir| drop(create(&dir.join("a"), &new)),
+            |dir, cut| match found(dir) {
+                Ok(found) => assert!(found == new, "{cut}"),
+                Err(_) => assert!(!cut.ended, "{cut}"),
+            },
+        );
     }
 
     #[test]

@@ -191,7 +191,8 @@ pub async fn conformance(target: &dyn Target, scratch: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DirectoryTarget, conformance};
+    use super::{DirectoryTarget, conformance, install};
+    use std::fs;
 
     #[tokio::test]
     async fn directory_conforms() {
@@ -199,5 +200,29 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let target = DirectoryTarget::open(dir.path().join("deep/er")).unwrap();
         conformance(&target, scratch.path()).await.unwrap();
+    }
+
+    #[test]
+    fn a_file_of_a_backup_is_whole_and_there_once_it_was_said_to_be() {
+        let scratch = tempfile::tempdir().unwrap();
+        let from = scratch.path().join("from");
+        let (old, new) = (vec![1; 3_000], vec![2; 200_000]);
+        fs::write(&from, &new).unwrap();
+        for replaces in [true, false] {
+            powercut::at_every_step(
+                "a_file_of_a_backup_is_whole_and_there_once_it_was_said_to_be",
+                |dir| {
+                    if replaces {
+                        fs::create_dir(dir.join("log")).unwrap();
+                        fs::write(dir.join("log/a.age"), &old).unwrap();
+                    }
+                },
+                |dir| drop(install(&from, &dir.join("log/a.age"))),
+                |dir, cut| match fs::read(dir.join("log/a.age")) {
+                    Ok(found) => assert!(found == new || (replaces && found == old && !cut.ended), "{cut}"),
+                    Err(_) => assert!(!replaces && !cut.ended, "{cut}"),
+                },
+            );
+        }
     }
 }

@@ -24,6 +24,8 @@ pub mod header;
 pub(crate) mod lane;
 pub(crate) mod scan;
 pub(crate) mod segment;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 pub(crate) use allocate::Allocator;

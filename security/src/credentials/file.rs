@@ -218,6 +218,28 @@ mod tests {
     }
 
     #[test]
+    fn new_keys_are_on_the_disk_whole_before_anybody_is_told_them() {
+        let account = "111122223333".parse().unwrap();
+        let drawn = std::cell::RefCell::new(None);
+        powercut::at_every_step(
+            "new_keys_are_on_the_disk_whole_before_anybody_is_told_them",
+            |_| {},
+            |dir| {
+                let path = dir.join("credentials");
+                let made = File::generate(&path, account, "us-east-1", &SeededEntropy::new(7));
+                *drawn.borrow_mut() = made.ok().map(|file| file.profiles().to_vec());
+            },
+            |dir, cut| match (File::load(&dir.join("credentials"), account), drawn.borrow().as_ref()) {
+                (Ok(found), Some(told)) => assert_eq!(found.profiles(), told, "{cut}"),
+                (Ok(found), None) => assert_eq!(found.profiles().len(), 1, "{cut}"),
+                (Err(error), told) => {
+                    assert!(!dir.join("credentials").exists() && told.is_none(), "{cut}: {error}");
+                }
+            },
+        );
+    }
+
+    #[test]
     fn a_file_that_others_may_read_is_refused_with_the_cure() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("credentials");

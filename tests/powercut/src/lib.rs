@@ -23,6 +23,7 @@
 //! the last image's names and arbitrary bytes. Needs `/dev/fuse` ([`available`]).
 
 mod content;
+mod disk;
 mod fuse;
 mod image;
 mod layer;
@@ -30,9 +31,12 @@ mod namespace;
 mod power;
 mod seeded;
 mod stats;
+mod steps;
 
+pub use disk::Disk;
 pub use seeded::Seeded;
 pub use stats::{CutReport, FileKind, Stats};
+pub use steps::{Cut, STEPS_MAX, at_every_step};
 
 use layer::Layer;
 use power::Shared;

@@ -1,5 +1,7 @@
 //! Goldens, flipped bytes, torn tails and damage.
 
+mod cuts;
+
 use super::files::{LogWriter, Shape};
 use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
 use super::payload::{self, Logged};

@@ -1,0 +1,212 @@
+//! The allocator's files after a power cut at any step, and what is left of the disk.
+
+use super::PoolOptions;
+use super::allocate::Allocator;
+use super::header::{HEADER_BYTES, LaneKind, SegmentHeader};
+use crate::Error;
+use crate::blob::Bells;
+use crate::clock::{ManualClock, Timestamp};
+use crate::entropy::SeededEntropy;
+use crate::fault::{Fault, Faults, Point};
+use crate::id::SegmentId;
+use crate::unit::ByteCount;
+use powercut::Cut;
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+const SEGMENT: ByteCount = ByteCount::mib(1);
+const OLD: SegmentId = SegmentId::from_bytes([7; 8]);
+
+fn options(dir: &Path, keep_free: u64) -> PoolOptions {
+    PoolOptions {
+        dir: dir.to_owned(),
+        segment_bytes: SEGMENT,
+        keep_free: ByteCount::new(keep_free),
+        clock: Arc::new(ManualClock::new(Timestamp::from_millis(0))),
+        entropy: Arc::new(SeededEntropy::new(5)),
+        faults: Arc::default(),
+        bells: Bells::default(),
+    }
+}
+
+fn open(dir: &Path, keep_free: u64) -> Allocator {
+    Allocator::open(options(dir, keep_free)).unwrap()
+}
+
+/// A file as it was left by the segment `OLD`.
+fn leave(dir: &Path, extension: &str) {
+    let header = SegmentHeader {
+        segment: OLD,
+        capacity: SEGMENT,
+        created: Timestamp::from_millis(0),
+        lane: LaneKind::Small,
+    };
+    let mut bytes = header.encode();
+    bytes.resize(usize::try_from(SEGMENT.get()).unwrap(), 3);
+    fs::write(dir.join(format!("{OLD}.{extension}")), bytes).unwrap();
+}
+
+/// Files with this extension, with the segment that their name says.
+fn named(dir: &Path, extension: &str) -> Vec<(SegmentId, std::path::PathBuf)> {
+    let paths = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let wanted = paths.filter(|path| path.extension().is_some_and(|found| found == extension));
+    wanted.map(|path| (path.file_stem().unwrap().to_str().unwrap().parse().unwrap(), path)).collect()
+}
+
+/// Each segment has its own header, and what a lane was given is there.
+fn judge(dir: &Path, given: &[SegmentId], cut: Cut) {
+    let segments = named(dir, "seg");
+    for (id, path) in &segments {
+        let bytes = fs::read(path).unwrap();
+        let header = SegmentHeader::decode(&bytes[..HEADER_BYTES.min(bytes.len())], "segment");
+        assert_eq!(header.unwrap_or_else(|error| panic!("{cut}: {error}")).segment, *id, "{cut}");
+    }
+    for id in given {
+        assert!(segments.iter().any(|(found, _)| found == id), "{cut}: segment {id} was given to a lane");
+    }
+}
+
+/// Cuts `work`, which says what lanes were given.
+fn cut_at_every_step(
+    test: &str,
+    lay_out: impl Fn(&Path),
+    work: impl Fn(&Allocator, &RefCell<Vec<SegmentId>>) -> crate::Result<()>,
+) {
+    let given = RefCell::new(Vec::new());
+    powercut::at_every_step(
+        test,
+        lay_out,
+        |dir| {
+            given.borrow_mut().clear();
+            drop(Allocator::open(options(dir, 0)).and_then(|allocator| work(&allocator, &given)));
+        },
+        |dir, cut| judge(dir, &given.borrow(), cut),
+    );
+}
+
+fn take(allocator: &Allocator, given: &RefCell<Vec<SegmentId>>) -> crate::Result<()> {
+    let id = allocator.take(LaneKind::Compacted, 1)?.id;
+    given.borrow_mut().push(id);
+    Ok(())
+}
+
+#[test]
+fn a_segment_has_its_header_and_its_name_before_a_lane_gets_it() {
+    cut_at_every_step(
+        "a_segment_has_its_header_and_its_name_before_a_lane_gets_it",
+        |dir| leave(dir, "free"),
+        |allocator, given| {
+            take(allocator, given)?;
+            assert_eq!(allocator.free_count(), 0, "the next file is a new one");
+            take(allocator, given)
+        },
+    );
+}
+
+#[test]
+fn a_recycled_file_never_has_its_old_name_over_a_new_header() {
+    cut_at_every_step(
+        "a_recycled_file_never_has_its_old_name_over_a_new_header",
+        |dir| leave(dir, "seg"),
+        |allocator, given| {
+            assert!(allocator.recycle(OLD)?);
+            take(allocator, given)
+        },
+    );
+}
+
+#[test]
+fn a_file_of_zeros_is_whole_before_it_is_named_ready() {
+    powercut::at_every_step(
+        "a_file_of_zeros_is_whole_before_it_is_named_ready",
+        |_| {},
+        |dir| {
+            let Ok(allocator) = Allocator::open(options(dir, 0)) else { return };
+            let mut zero = allocator.begin_zero_file().ok();
+            while let Some(file) = zero.take() {
+                zero = allocator.fill_zero_file(file, SEGMENT.get() / 2).ok().and_then(|(left, _)| left);
+            }
+        },
+        |dir, cut| {
+            let ready = named(dir, "free");
+            assert!(!ready.is_empty() || !cut.ended, "{cut}");
+            for (_, path) in ready {
+                let bytes = fs::read(path).unwrap();
+                assert!(bytes.len() as u64 == SEGMENT.get() && bytes.iter().all(|byte| *byte == 0), "{cut}");
+            }
+        },
+    );
+}
+
+#[test]
+fn what_is_kept_free_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let available = open(dir.path(), 0).available().unwrap();
+    let greedy = open(dir.path(), 0);
+    greedy.take(LaneKind::Small, 1).expect("there is room for a segment");
+    // No disk has twice as much room as it has: what is asked to stay free is all there is.
+    let modest = open(dir.path(), 2 * available);
+    for lane in [LaneKind::Small, LaneKind::Large, LaneKind::Compacted] {
+        assert!(matches!(modest.take(lane, 1), Err(Error::Full { wanted, .. }) if wanted == SEGMENT.get()));
+    }
+    assert!(modest.is_full());
+    modest.keep_reserve().unwrap();
+    assert_eq!(modest.free_count(), 0, "no file is made ahead");
+    assert!(!modest.wants_zeroed() && modest.is_full());
+    assert!(!dir.path().join("reserve").exists());
+    let segments = named(dir.path(), "seg");
+    assert_eq!((segments.len(), named(dir.path(), "new").len()), (1, 0));
+}
+
+#[test]
+fn the_reserve_is_taken_with_room_to_spare_and_given_up_when_half_of_it_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let reserve = dir.path().join("reserve");
+    let keep = ByteCount::mib(1).get();
+    open(dir.path(), 0).keep_reserve().unwrap();
+    assert!(!reserve.exists(), "nothing is to be kept free");
+    open(dir.path(), keep).keep_reserve().unwrap();
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), keep);
+    // Others come and go on this disk: the thresholds are a half and twice what is kept free, the steps stay well apart.
+    let available = open(dir.path(), 0).available().unwrap();
+    let more = available + available / 2;
+    open(dir.path(), more).keep_reserve().unwrap();
+    assert!(reserve.exists(), "more than half of it is left");
+    open(dir.path(), 4 * available).keep_reserve().unwrap();
+    assert!(!reserve.exists(), "a quarter is left: deletes need the room");
+    open(dir.path(), more).keep_reserve().unwrap();
+    assert!(!reserve.exists(), "not before there is twice as much");
+}
+
+#[test]
+fn the_last_files_go_to_the_compactor_and_the_small_lane() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 1..=3_u8 {
+        let id = SegmentId::from_bytes([n; 8]);
+        fs::write(dir.path().join(format!("{id}.free")), vec![0; 1 << 20]).unwrap();
+    }
+    let faults = Arc::new(Faults::default());
+    let pool = PoolOptions { faults: Arc::clone(&faults), ..options(dir.path(), 0) };
+    let allocator = Allocator::open(pool).unwrap();
+    // With room for new files, each lane leaves what is another's.
+    allocator.take(LaneKind::Large, 1).unwrap();
+    assert_eq!(allocator.free_count(), 2);
+    allocator.take(LaneKind::Large, 1).unwrap();
+    assert_eq!(allocator.free_count(), 2, "it made one");
+    // Without, all but the compactor's may go.
+    faults.arm(Point::SegmentAllocate, Fault::NoSpace, 0, u64::MAX);
+    allocator.take(LaneKind::Large, 1).unwrap();
+    assert_eq!(allocator.free_count(), 1, "it took the small lane's");
+    for lane in [LaneKind::Small, LaneKind::Large] {
+        assert!(matches!(allocator.take(lane, 1), Err(Error::Full { .. })));
+        assert!(allocator.is_full());
+    }
+    faults.clear();
+    allocator.take(LaneKind::Small, 1).unwrap();
+    assert_eq!(allocator.free_count(), 1, "it made one");
+    faults.arm(Point::SegmentAllocate, Fault::NoSpace, 0, u64::MAX);
+    allocator.take(LaneKind::Compacted, 1).unwrap();
+    assert_eq!(allocator.free_count(), 0);
+}
