@@ -25,6 +25,8 @@ pub mod id;
 pub mod pool;
 #[cfg(test)]
 mod small_disk;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod unit;
 mod vital;
 pub mod worker;

@@ -9,18 +9,16 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::blob::BlobStore;
-use engine::catalog::{Catalog, Family, MemoryCatalog, Scan, Table};
+use engine::catalog::{Catalog, MemoryCatalog, Scan, Table};
 use engine::clock::ManualClock;
 use engine::entropy::{Entropy, SeededEntropy};
 use engine::id::PartitionId;
+use engine::testing::BLOB_REFERENCES;
 use engine::worker::Progress;
 use futures_util::StreamExt;
 use security::AccountId;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Where the blob store keeps references, by its documented format.
-const REFERENCES: Table = Table { family: Family::Record, tag: 0xB1 };
 
 pub(crate) struct World {
     pub(crate) store: Arc<ObjectStore>,
@@ -232,7 +230,7 @@ impl World {
     /// References to blobs and manifests that are held in a partition.
     pub(crate) async fn references(&self, partition: PartitionId) -> usize {
         let snapshot = self.catalog.snapshot(partition).await.unwrap();
-        let scan = Scan::prefix(REFERENCES, b"", 100_000);
+        let scan = Scan::prefix(BLOB_REFERENCES, b"", 100_000);
         let blobs = snapshot.scan(scan).await.unwrap().rows.len();
         blobs + self.rows(partition, crate::tables::MANIFEST_REFS).await
     }

@@ -13,6 +13,7 @@ use crate::{BucketName, ETagMatch, Error, PutRequest, Result, Versioning, WriteC
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Check, Commit, Limits, MemoryCatalog, Scan, Snapshot, Version, Write};
 use engine::id::PartitionId;
+use engine::testing::Gate;
 use engine::worker::Worker;
 use parking_lot::Mutex;
 use std::future::Future;
@@ -22,55 +23,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// More steps than any operation here has.
 const STEPS_MAX: usize = 50;
-
-type Step = BoxFuture<'static, ()>;
-
-/// Lets something happen before the `n`th snapshot or commit that goes through it.
-struct Gate {
-    rows: Arc<MemoryCatalog>,
-    armed: Mutex<Option<(usize, Step)>>,
-}
-
-impl Gate {
-    /// The armed step, if its turn has come.
-    fn turn(&self) -> Option<Step> {
-        let mut armed = self.armed.lock();
-        match armed.as_mut() {
-            Some((0, _)) => armed.take().map(|(_, step)| step),
-            Some((left, _)) => {
-                *left -= 1;
-                None
-            }
-            None => None,
-        }
-    }
-}
-
-impl Catalog for Gate {
-    fn limits(&self) -> Limits {
-        self.rows.limits()
-    }
-
-    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
-        let step = self.turn();
-        Box::pin(async move {
-            if let Some(step) = step {
-                step.await;
-            }
-            self.rows.snapshot(partition).await
-        })
-    }
-
-    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
-        let step = self.turn();
-        Box::pin(async move {
-            if let Some(step) = step {
-                step.await;
-            }
-            self.rows.commit(commit).await
-        })
-    }
-}
 
 /// Applies commits and does not say so the first time, as when the answer is lost.
 struct Mute {
@@ -111,7 +63,7 @@ struct Pair {
 impl Pair {
     async fn new(seed: u64) -> Self {
         let fast = Arc::new(World::new(seed).await);
-        let gate = Arc::new(Gate { rows: fast.catalog.clone(), armed: Mutex::new(None) });
+        let gate = Gate::before(fast.catalog.clone());
         let slow = fast.beside(gate.clone()).await;
         Self { fast, slow, gate }
     }
@@ -125,22 +77,15 @@ impl Pair {
     ) -> Pin<Box<dyn Future<Output = Option<T>> + 'a>> {
         let operation = Box::pin(operation);
         Box::pin(async move {
-            *self.gate.armed.lock() = Some((n, Box::pin(step)));
+            self.gate.arm(n, step);
             let outcome = operation.await;
-            self.gate.armed.lock().take().is_none().then_some(outcome)
+            (!self.gate.disarm()).then_some(outcome)
         })
     }
 }
 
-/// Tries `case` with the step in every gap, until it says that there was no such gap.
-async fn in_every_gap(mut case: impl AsyncFnMut(usize) -> bool) {
-    for n in 0..STEPS_MAX {
-        if !Box::pin(case(n)).await {
-            assert!(n > 1, "an operation that reads and commits has two gaps at least");
-            return;
-        }
-    }
-    panic!("an operation of more than {STEPS_MAX} steps");
+async fn in_every_gap(case: impl AsyncFnMut(usize) -> bool) {
+    engine::testing::in_every_gap(STEPS_MAX, case).await;
 }
 
 #[tokio::test]

@@ -3,78 +3,30 @@
 use super::super::row::{BlobRow, blob_key};
 use super::super::{Collector, Compactor, Recycler, Scrubber, share};
 use super::{HOME, World, owned, run};
-use crate::catalog::{Catalog, Commit, Limits, Snapshot, Version, Write};
+use crate::ErrorKind;
+use crate::catalog::{Commit, Write};
 use crate::fault::{Fault, Point};
-use crate::id::PartitionId;
+use crate::testing::{Gate, Step, in_every_gap};
 use crate::unit::ByteCount;
 use crate::worker::Worker;
-use crate::{BoxFuture, ErrorKind, Result};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// More steps than any tick here has.
 const STEPS_MAX: usize = 400;
 
-type Step = BoxFuture<'static, ()>;
-
-/// Lets something happen before the `n`th snapshot or commit that goes through it.
-struct Gate {
-    rows: Arc<dyn Catalog>,
-    armed: Mutex<Option<(usize, Step)>>,
-}
-
-impl Gate {
-    fn turn(&self) -> Option<Step> {
-        let mut armed = self.armed.lock();
-        match armed.as_mut() {
-            Some((0, _)) => armed.take().map(|(_, step)| step),
-            Some((left, _)) => {
-                *left -= 1;
-                None
-            }
-            None => None,
-        }
-    }
-}
-
-impl Catalog for Gate {
-    fn limits(&self) -> Limits {
-        self.rows.limits()
-    }
-
-    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, Result<Arc<dyn Snapshot>>> {
-        let step = self.turn();
-        Box::pin(async move {
-            if let Some(step) = step {
-                step.await;
-            }
-            self.rows.snapshot(partition).await
-        })
-    }
-
-    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version>> {
-        let step = self.turn();
-        Box::pin(async move {
-            if let Some(step) = step {
-                step.await;
-            }
-            self.rows.commit(commit).await
-        })
-    }
-}
-
 /// A world whose store reads and commits through a gate.
 async fn gated(seed: u64) -> (World, Arc<Gate>) {
     let mut world = World::new(seed).await;
-    let gate = Arc::new(Gate { rows: world.catalog.clone(), armed: Mutex::new(None) });
+    let gate = Gate::before(world.catalog.clone());
     world.catalog = gate.clone();
     world.reopen().await.unwrap();
     (world, gate)
 }
 
 /// What a caller's commit would do, past the gate.
-fn commit(rows: &Arc<dyn Catalog>, writes: Vec<Write>) -> Step {
-    let rows = rows.clone();
+fn commit(gate: &Gate, writes: Vec<Write>) -> Step {
+    let rows = gate.rows().clone();
     Box::pin(async move {
         let read_version = rows.snapshot(HOME).await.unwrap().read_version();
         rows.commit(Commit { writes, ..Commit::new(HOME, read_version) }).await.unwrap();
@@ -91,28 +43,28 @@ async fn churn(world: &World) {
 
 #[tokio::test]
 async fn a_release_that_comes_between_is_collected_in_the_next_round() {
-    for n in 0..STEPS_MAX {
+    in_every_gap(STEPS_MAX, async |n| {
         let (world, gate) = gated(60).await;
         let (blob, key) = world.put(&world.bytes(10_000), "one").await.unwrap();
         world.commit(share(blob, &owned("two"))).await.unwrap();
         world.drop_reference(blob, "one").await;
-        let step = commit(&gate.rows, super::super::release(blob, &owned("two")));
-        *gate.armed.lock() = Some((n, step));
+        let step = commit(&gate, super::super::release(blob, &owned("two")));
+        gate.arm(n, step);
         Collector::new(world.store.clone()).tick().await.unwrap();
-        if gate.armed.lock().take().is_some() {
-            assert!(n > 1);
-            return;
+        if gate.disarm() {
+            return false;
         }
         world.settle().await;
         assert_eq!(world.read(blob, &key, 0..1).await.unwrap_err().kind(), ErrorKind::NotFound, "gap {n}");
         assert_eq!(world.store.usage().live, ByteCount::ZERO, "gap {n}");
-    }
-    panic!("a tick of more than {STEPS_MAX} steps");
+        true
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_compaction_that_comes_between_leaves_the_collector_right() {
-    for n in 0..STEPS_MAX {
+    in_every_gap(STEPS_MAX, async |n| {
         let (mut world, gate) = gated(61).await;
         let (blob, _) = world.put(&world.bytes(100_000), "owner").await.unwrap();
         churn(&world).await;
@@ -121,51 +73,52 @@ async fn a_compaction_that_comes_between_leaves_the_collector_right() {
         world.drop_reference(blob, "owner").await;
         let store = world.store.clone();
         let step = Box::pin(async move { run(&mut Compactor::new(store)).await });
-        *gate.armed.lock() = Some((n, step));
+        gate.arm(n, step);
         Collector::new(world.store.clone()).tick().await.unwrap();
-        if gate.armed.lock().take().is_some() {
-            assert!(n > 1);
-            return;
+        if gate.disarm() {
+            return false;
         }
         world.settle().await;
         world.reopen().await.unwrap();
         assert_eq!(world.store.usage().live, ByteCount::ZERO, "gap {n}: bytes counted where they are not");
         assert!(world.store.usage().moved_bytes == ByteCount::ZERO);
-    }
-    panic!("a tick of more than {STEPS_MAX} steps");
+        true
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_collection_that_comes_between_is_not_undone_by_compaction() {
-    for n in 0..STEPS_MAX {
+    in_every_gap(STEPS_MAX, async |n| {
         let (world, gate) = gated(62).await;
         let (blob, key) = world.put(&world.bytes(100_000), "owner").await.unwrap();
         churn(&world).await;
         run(&mut Collector::new(world.store.clone())).await;
         world.clock.advance(std::time::Duration::from_mins(1));
         let (store, release) = (world.store.clone(), super::super::release(blob, &owned("owner")));
-        let (rows, gone) = (gate.rows.clone(), commit(&gate.rows, release));
+        let (rows, gone) = (gate.rows().clone(), commit(&gate, release));
         let step = Box::pin(async move {
             gone.await;
             run(&mut Collector::new(store)).await;
             assert!(rows.snapshot(HOME).await.unwrap().get(blob_key(blob)).await.unwrap().is_none());
         });
-        *gate.armed.lock() = Some((n, step));
+        gate.arm(n, step);
         run(&mut Compactor::new(world.store.clone())).await;
-        if gate.armed.lock().take().is_some() {
+        if gate.disarm() {
             assert!(world.store.usage().moved_bytes > ByteCount::ZERO, "it moves what stays");
-            return;
+            return false;
         }
         world.settle().await;
         assert_eq!(world.read(blob, &key, 0..1).await.unwrap_err().kind(), ErrorKind::NotFound, "gap {n}");
         assert_eq!(world.store.usage().live, ByteCount::ZERO, "gap {n}");
-    }
-    panic!("a run of more than {STEPS_MAX} steps");
+        true
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn a_commit_that_comes_between_keeps_its_segment() {
-    for n in 0..STEPS_MAX {
+    in_every_gap(STEPS_MAX, async |n| {
         let (world, gate) = gated(63).await;
         let body = world.bytes(100_000);
         let sealed = world.seal(&body).await.unwrap();
@@ -175,22 +128,23 @@ async fn a_commit_that_comes_between_keeps_its_segment() {
         run(&mut Collector::new(world.store.clone())).await;
         world.clock.advance(std::time::Duration::from_mins(1));
         let freed_before = Arc::new(Mutex::new(true));
-        let (store, told, late) = (world.store.clone(), freed_before.clone(), commit(&gate.rows, writes));
+        let (store, told, late) = (world.store.clone(), freed_before.clone(), commit(&gate, writes));
         let step = Box::pin(async move {
             *told.lock() = store.usage().freed_segments > 0;
             late.await;
         });
-        *gate.armed.lock() = Some((n, step));
+        gate.arm(n, step);
         run(&mut Compactor::new(world.store.clone())).await;
-        if gate.armed.lock().take().is_some() || *freed_before.lock() {
+        if gate.disarm() || *freed_before.lock() {
             // It came after the fence, which a catalog lets no commit do that was on its way before.
             assert!(n > 2);
-            return;
+            return false;
         }
         world.settle().await;
         assert!(world.read(blob, &key, 0..100_000).await.unwrap() == body, "gap {n}");
-    }
-    panic!("a run of more than {STEPS_MAX} steps");
+        true
+    })
+    .await;
 }
 
 #[tokio::test]
