@@ -2,11 +2,12 @@
 //!
 //! Checked: the size of files (at most 800 lines, nine in ten at most 600) and functions (80 lines of code), tests
 //! apart; a module header in every file; names of files; marks of unfinished work; the top level; the documents that
-//! must be there; the crate graph (`layers`); the promises of docs/semantics.md (`promises`).
+//! must be there; the crate graph (`layers`); the promises of docs/semantics.md (`promises`); the catalog's tables (`tables`).
 
 mod layers;
 mod promises;
 mod source;
+mod tables;
 
 use crate::error::{Error, Result};
 use crate::say;
@@ -94,6 +95,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     faults.extend(texts.iter().flat_map(names_and_marks));
     let sizes = rust_files(&texts, &mut faults);
     faults.extend(layers::check(&workspace.metadata(false)?, &workspace.root));
+    faults.extend(tables::check(&texts));
     faults.extend(semantics(workspace, &texts)?);
     report(&sizes, &faults)
 }
