@@ -31,6 +31,15 @@ enum How {
     Tests(&'static str, &'static str),
 }
 
+/// How the oracle is compiled: it hashes as many bytes as the server that it judges.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Oracle {
+    /// At once: for few rounds.
+    Dev,
+    /// Takes minutes, and half the time of a round: for many.
+    Release,
+}
+
 /// All areas; those of the oracle are CI's stage `crash`, the others run inside the stage `unit`.
 pub(crate) const AREAS: [Area; 5] = [
     Area {
@@ -91,7 +100,7 @@ pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
     let seed = stages::seed(workspace)?;
     say::heading(&format!("{name}: {rounds} rounds, FIRN_SEED={seed}"));
     let watch = Stopwatch::start();
-    process::run(&mut area.command(workspace, &library, rounds, &seed))?;
+    process::run(&mut area.command(workspace, &library, rounds, &seed, Oracle::Release))?;
     say::result(&format!("{name}: {rounds} rounds passed in {}\n", say::duration(watch.elapsed())));
     Ok(())
 }
@@ -109,13 +118,18 @@ impl Area {
         library: &Library,
         rounds: u64,
         seed: &str,
+        oracle: Oracle,
     ) -> Command {
         let rounds = rounds.to_string();
         let mut cargo = compile::cargo(workspace, library);
         cargo.env("FIRN_BIN", workspace.firn());
         match self.how {
             How::Oracle(seeded) => {
-                cargo.args(["run", "--locked", "--quiet", "--package", "oracle", "--", self.name]);
+                cargo.args(["run", "--locked", "--quiet", "--package", "oracle"]);
+                if oracle == Oracle::Release {
+                    cargo.arg("--release");
+                }
+                cargo.args(["--", self.name]);
                 cargo.args(["--rounds", &rounds]);
                 if seeded {
                     cargo.args(["--seed", seed]);

@@ -10,7 +10,7 @@
 use crate::error::{Error, Result};
 use crate::rocksdb::Library;
 use crate::say::{self, Stopwatch};
-use crate::soak::AREAS;
+use crate::soak::{AREAS, Oracle};
 use crate::totals::Totals;
 use crate::workspace::Workspace;
 use crate::{compile, packages, process, python, tidy, tools};
@@ -171,7 +171,7 @@ fn crash(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
         }
         say::line(format!("{}: {} rounds", area.name, area.rounds_in_ci));
         let (workspace, library) = (context.workspace, &context.library);
-        let mut command = area.command(workspace, library, area.rounds_in_ci, &context.seed);
+        let mut command = area.command(workspace, library, area.rounds_in_ci, &context.seed, Oracle::Dev);
         first = first.and(totals.check(process::run(&mut command)));
     }
     first
