@@ -5,7 +5,7 @@
 
 use crate::lookup::{by_id, null_row};
 use crate::record::ObjectRow;
-use crate::store::{ATTEMPTS_MAX, View, contended};
+use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
 use crate::{AmendRequest, Error, ObjectStore, Result, Subresources, VersionName, VersionSelector, tables};
 use bytes::Bytes;
 
@@ -15,9 +15,19 @@ impl ObjectStore {
     pub async fn amend(
         &self,
         request: &AmendRequest,
-        mut change: impl FnMut(&mut Subresources) -> Result<()> + Send,
+        change: impl FnMut(&mut Subresources) -> Result<()> + Send,
     ) -> Result<Option<VersionName>> {
         let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
+        self.amend_in(bucket, request, change).await
+    }
+
+    /// The same in a bucket that was found before, and in no other one that has its name by now.
+    pub(crate) async fn amend_in(
+        &self,
+        bucket: Bucket,
+        request: &AmendRequest,
+        mut change: impl FnMut(&mut Subresources) -> Result<()> + Send,
+    ) -> Result<Option<VersionName>> {
         for _ in 0..ATTEMPTS_MAX {
             let _turn = self.queue(bucket.partition, &request.key).await;
             let view = self.key_view(bucket, &request.key).await?;

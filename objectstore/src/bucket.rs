@@ -1,7 +1,7 @@
 //! Buckets: a name in the root partition, a configuration in a partition of its own.
 //!
 //! ```text
-//!   create   root: name → Creating ─► bucket: CONFIG ─► root: Active
+//!   create   root: name → Creating ─► bucket: CONFIG ─► root: Active                              create
 //!   delete   root: Deleting ─► bucket: CONFIG gone, if nobody wrote since it was seen empty ─► root: name gone
 //! ```
 //!
@@ -9,15 +9,15 @@
 //! - A bucket exists while its `CONFIG` row does; every writer checks that row.
 //! - Partition ids are random and never used twice, so nothing of a deleted bucket shows up in one of the same name.
 //!
-//! A crash between the steps leaves a name in `BUCKET_INTENTS`, which [`finish_bucket`](ObjectStore::finish_bucket) rolls
-//! forward (Creating) or decides by the `CONFIG` row (Deleting).
+//! A crash between the steps leaves a name in `BUCKET_INTENTS`, which [`finish_bucket`](ObjectStore::finish_bucket)
+//! decides by the `CONFIG` row: without one a creation is rolled back, and a deletion is done.
 
 use crate::record::{BucketRow, BucketState, ConfigRow};
 use crate::setting;
 use crate::store::{ATTEMPTS_MAX, Bucket, contended, won};
 use crate::{
-    BucketInfo, BucketName, BucketPage, BucketUsage, Error, ListBuckets, ObjectStore, Result, Versioning,
-    tables,
+    BucketInfo, BucketName, BucketPage, BucketUsage, Error, ListBuckets, ObjectLock, ObjectStore, Result,
+    Versioning, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -26,13 +26,11 @@ use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use security::AccountId;
 
-/// Most buckets of an account.
-pub const BUCKETS_MAX: usize = 10_000;
 /// Most buckets of one page.
 const PAGE_MAX: usize = 10_000;
 
 /// Holds a bucket's name while it is created or deleted.
-struct Changing<'a> {
+pub(crate) struct Changing<'a> {
     store: &'a ObjectStore,
     name: BucketName,
 }
@@ -61,58 +59,17 @@ fn read_row(raw: Option<Bytes>) -> Result<Option<BucketRow>> {
 }
 
 impl ObjectStore {
-    /// Creates a bucket.
-    pub async fn create_bucket(&self, name: &BucketName) -> Result<BucketInfo> {
-        let _changing = self.change(name)?;
-        for _ in 0..ATTEMPTS_MAX {
-            let root = self.catalog.snapshot(PartitionId::ROOT).await?;
-            let known = read_row(root.get(tables::bucket(tables::BUCKETS, name)).await?)?;
-            if let Some(row) = known {
-                // Left half done by a crash: settle it first, then look again.
-                if row.state != BucketState::Active {
-                    self.settle(name, row).await?;
-                    continue;
-                }
-                let mine = account(&row)? == self.account;
-                return Err(if mine { Error::BucketAlreadyOwnedByYou } else { Error::BucketAlreadyExists });
-            }
-            self.refuse_too_many(&*root).await?;
-            let row = BucketRow {
-                partition: PartitionId::random(&*self.entropy),
-                state: BucketState::Creating,
-                created: self.clock.now(),
-                account: self.account.to_bytes(),
-            };
-            let key = tables::bucket(tables::BUCKETS, name);
-            let writes = vec![
-                Write::Put(key.clone(), row.to_bytes()),
-                Write::Put(tables::bucket(tables::BUCKET_INTENTS, name), Bytes::from_static(&[1])),
-            ];
-            let checks = vec![Check::Absent(key)];
-            if !won(self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await)? {
-                continue;
-            }
-            self.roll_forward(name, row).await?;
-            return Ok(BucketInfo { name: name.clone(), created: row.created, owner: self.account });
-        }
-        Err(contended())
-    }
-
-    /// Writes the configuration of a bucket under creation, if it is not there, and confirms it.
-    async fn roll_forward(&self, name: &BucketName, row: BucketRow) -> Result<()> {
-        let snapshot = self.catalog.snapshot(row.partition).await?;
-        let config = tables::only(tables::CONFIG);
-        let writes = vec![Write::Put(
-            config.clone(),
-            ConfigRow { versioning: Versioning::Off, revision: 0 }.to_bytes(),
-        )];
-        // A race that is lost was won by whoever tried before us: it is there.
-        won(self.commit(row.partition, snapshot.read_version(), vec![Check::Absent(config)], writes).await)?;
-        self.set_state(name, row.partition, Some(BucketState::Active)).await
+    /// The row of a name in root.
+    pub(crate) async fn bucket_row(
+        &self,
+        root: &dyn Snapshot,
+        name: &BucketName,
+    ) -> Result<Option<BucketRow>> {
+        read_row(root.get(tables::bucket(tables::BUCKETS, name)).await?)
     }
 
     /// Confirms a step in root: the name gets the state, or goes, as long as it stands for this partition.
-    async fn set_state(
+    pub(crate) async fn set_state(
         &self,
         name: &BucketName,
         partition: PartitionId,
@@ -147,10 +104,10 @@ impl ObjectStore {
     }
 
     /// Finishes what a crash left of a creation or deletion. Callers hold the name.
-    async fn settle(&self, name: &BucketName, row: BucketRow) -> Result<()> {
+    pub(crate) async fn settle(&self, name: &BucketName, row: BucketRow) -> Result<()> {
         match row.state {
             BucketState::Active => self.set_state(name, row.partition, Some(BucketState::Active)).await,
-            BucketState::Creating => self.roll_forward(name, row).await,
+            BucketState::Creating => self.settle_creation(name, row.partition).await,
             BucketState::Deleting => {
                 let snapshot = self.catalog.snapshot(row.partition).await?;
                 let exists = snapshot.get(tables::only(tables::CONFIG)).await?.is_some();
@@ -163,7 +120,7 @@ impl ObjectStore {
     pub(crate) async fn finish_bucket(&self, name: &BucketName) -> Result<bool> {
         let Ok(_changing) = self.change(name) else { return Ok(false) };
         let root = self.catalog.snapshot(PartitionId::ROOT).await?;
-        if let Some(row) = read_row(root.get(tables::bucket(tables::BUCKETS, name)).await?)? {
+        if let Some(row) = self.bucket_row(&*root, name).await? {
             self.settle(name, row).await?;
         } else {
             let key = tables::bucket(tables::BUCKETS, name);
@@ -174,21 +131,7 @@ impl ObjectStore {
         Ok(true)
     }
 
-    async fn refuse_too_many(&self, root: &dyn Snapshot) -> Result<()> {
-        let mut next = Some(Scan { keys_only: true, ..Scan::prefix(tables::BUCKETS, b"", BUCKETS_MAX) });
-        let mut count = 0;
-        while let Some(scan) = next {
-            let page = root.scan(scan.clone()).await?;
-            count += page.rows.len();
-            if count >= BUCKETS_MAX {
-                return Err(Error::TooManyBuckets { limit: BUCKETS_MAX });
-            }
-            next = scan.behind(&page);
-        }
-        Ok(())
-    }
-
-    fn change(&self, name: &BucketName) -> Result<Changing<'_>> {
+    pub(crate) fn change(&self, name: &BucketName) -> Result<Changing<'_>> {
         if self.changing.lock().insert(name.clone()) {
             Ok(Changing { store: self, name: name.clone() })
         } else {
@@ -296,6 +239,10 @@ impl ObjectStore {
             let view = self.view(name, Vec::new()).await?;
             if view.config.versioning == versioning {
                 return Ok(());
+            }
+            if self.setting_at::<ObjectLock>(&view).await?.is_some() {
+                let detail = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.";
+                return Err(Error::InvalidBucketState { detail });
             }
             let row = ConfigRow { versioning, ..view.config };
             let writes = vec![Write::Put(config.clone(), row.to_bytes())];

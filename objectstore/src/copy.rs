@@ -37,7 +37,9 @@ impl ObjectStore {
         for _ in 0..ATTEMPTS_MAX {
             let source = self.copy_source(&request.source).await?;
             refuse_idle(&request, &source)?;
-            let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
+            let view = self.view(&request.bucket, Vec::new()).await?;
+            self.check_lock(&view, &request.subresources, true).await?;
+            let bucket = view.bucket;
             let stored = match self.copied(&request, &source).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,
@@ -214,6 +216,7 @@ impl ObjectStore {
                 part: request.part,
                 length: Some(ByteCount::new(extent.length)),
                 checksum: None,
+                proven: true,
             })
             .await?;
         let mut body = self.found_body(source, extent).await?;

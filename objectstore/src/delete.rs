@@ -65,6 +65,7 @@ impl ObjectStore {
         let Some(row) = row else {
             return Ok(Attempt::Done(DeleteOutcome { version: shown, marker: false }));
         };
+        self.refuse_locked(&view, &row, request.bypass_governance).await?;
         let next = next_below(&view, &stack, &row).await?;
         let mut change = stack.remove(&row, next.as_ref())?;
         change.freeing = true;

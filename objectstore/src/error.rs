@@ -90,6 +90,18 @@ pub enum Error {
         /// What is wrong with it, in S3's words.
         detail: String,
     },
+    /// `InvalidBucketState`.
+    #[error("change the bucket: {detail}")]
+    InvalidBucketState {
+        /// What stands against it.
+        detail: &'static str,
+    },
+    /// `AccessDenied`: a retention or a legal hold keeps the version as it is.
+    #[error("remove or weaken what is locked")]
+    ObjectLocked,
+    /// `InvalidRetentionPeriod`.
+    #[error("accept the default retention: 1 to 36500 days, or 1 to 100 years")]
+    InvalidRetentionPeriod,
     /// `InvalidRequest`: the copy changes nothing.
     #[error("copy an object onto itself without changing its metadata or storage class")]
     CopyOntoItself,
@@ -199,6 +211,8 @@ impl Error {
             | Self::BucketAlreadyExists
             | Self::BucketNotEmpty
             | Self::BucketBusy
+            | Self::InvalidBucketState { .. }
+            | Self::ObjectLocked
             | Self::PreconditionFailed { .. }
             | Self::NotModified { .. } => ErrorKind::Conflict,
             Self::Contended { .. } => ErrorKind::Unavailable,

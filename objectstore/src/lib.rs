@@ -25,12 +25,14 @@ mod bucket;
 mod checksum;
 mod condition;
 mod copy;
+mod create;
 mod delete;
 mod error;
 mod etag;
 mod id;
 mod keyring;
 mod list;
+mod lock;
 mod lookup;
 mod meta;
 mod multipart;
@@ -38,6 +40,8 @@ mod name;
 mod publish;
 mod read;
 mod record;
+mod recovered;
+mod retention;
 mod setting;
 mod share;
 mod stack;
@@ -62,19 +66,20 @@ pub use api::{
     PartRequest, PartsRequest, Place, PutRequest, Range, RangeSpec, UploadEntry, UploadInfo, UploadPage,
     Uploaded, UploadsRequest, VersionEntry, VersionPage, Versioning, VersionsRequest,
 };
-pub use bucket::BUCKETS_MAX;
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
 pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
+pub use create::{BUCKETS_MAX, NewBucket};
 pub use error::{Error, ErrorKind, Result};
 pub use etag::{ETag, ETagMatch};
 pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
+pub use lock::{DAY, DEFAULT_DAYS_MAX, DEFAULT_YEARS_MAX, DefaultRetention, LockMode, Period, Retention};
 pub use meta::{
     Metadata, SYSTEM_METADATA_BYTES_MAX, StorageClass, SystemMetadata, USER_METADATA_BYTES_MAX, UserMetadata,
 };
 pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
 pub use setting::{
-    BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange,
+    BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange, ObjectLock,
     ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
     SettingKind, WebProtocol, Website,
 };

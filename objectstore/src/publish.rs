@@ -144,8 +144,14 @@ impl ObjectStore {
             }
             Conditions::Delete(conditions) => conditions.check(stack.top.as_ref())?,
         }
+        if stack.writes_null() {
+            // Object lock goes with versions that are never replaced; a lock holds wherever it is found.
+            for replaced in stack.top.iter().chain(&stack.stray_null).filter(|row| row.null) {
+                self.refuse_locked(&view, replaced, false).await?;
+            }
+        }
         let now = self.clock.now();
-        let row = self.seal_row(draft, &stack, now)?;
+        let row = self.seal_row(draft, &view, &stack, now).await?;
         let shown = row.shown(view.config.versioning);
         let mut change = stack.insert(&row, now)?;
         change.freeing = draft.stored.is_none();
@@ -179,14 +185,25 @@ impl ObjectStore {
         Ok(won)
     }
 
-    fn seal_row(&self, draft: &Draft<'_>, stack: &Stack, now: Timestamp) -> Result<ObjectRow> {
+    async fn seal_row(
+        &self,
+        draft: &Draft<'_>,
+        view: &View,
+        stack: &Stack,
+        now: Timestamp,
+    ) -> Result<ObjectRow> {
+        let (subresources, above) = match draft.stored {
+            Some(_) => self.locked(view, &draft.subresources).await?,
+            None => (Subresources::default(), 0),
+        };
+        let order = stack.next_order(now).max(above.saturating_add(1));
         let mut row = ObjectRow {
-            version: VersionId::new(stack.next_order(now), &*self.entropy),
+            version: VersionId::new(order, &*self.entropy),
             null: stack.writes_null(),
             modified: now,
             noncurrent_since: None,
             stored: draft.stored.clone(),
-            subresources: draft.subresources.clone(),
+            subresources,
             sealed: Bytes::new(),
         };
         let aad = row.additional_data(draft.bucket.partition, draft.key);

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
 use engine::catalog::{Catalog, Check, Commit, Key, Snapshot, Version, Write};
+use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::id::{IdempotencyId, PartitionId};
@@ -19,6 +20,7 @@ use security::AccountId;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often an operation reads again and decides again before it gives up.
 pub(crate) const ATTEMPTS_MAX: u32 = 128;
@@ -40,6 +42,10 @@ pub struct Components {
     pub keys: Arc<security::keys::KeyTable>,
     /// Time.
     pub clock: Arc<dyn Clock>,
+    /// What retentions are judged by.
+    pub compliance: Arc<ComplianceClock>,
+    /// How long a calendar day lasts: [`DAY`](crate::DAY) but in rehearsals.
+    pub day: Duration,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
     /// The region, as locations and ARNs have it.
@@ -54,6 +60,8 @@ pub struct ObjectStore {
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) keys: Keyring,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) compliance: Arc<ComplianceClock>,
+    pub(crate) day: Duration,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) account: AccountId,
     region: String,
@@ -109,12 +117,15 @@ impl Drop for Active {
 impl ObjectStore {
     /// Opens the store. What a crash left half done is finished by the [`workers`](Self::workers).
     pub async fn open(components: Components) -> Result<Arc<Self>> {
-        let Components { catalog, blobs, keys, clock, entropy, region, account } = components;
+        let Components { catalog, blobs, keys, clock, compliance, day, entropy, region, account } =
+            components;
         let store = Self {
             catalog,
             blobs,
             keys: Keyring::open(keys, account).await?,
             clock,
+            compliance,
+            day,
             entropy,
             account,
             region,

@@ -1,9 +1,9 @@
-//! What S3 keeps beside an object and can be changed without writing it anew: tags.
+//! What S3 keeps beside an object and can be changed without writing it anew: tags and locks.
 //!
 //! They are part of the version's authenticated row: changing them opens the row's seal and seals it again
 //! ([`ObjectStore::amend`](crate::ObjectStore::amend)), in one commit.
 
-use crate::{Error, Result};
+use crate::{Error, Result, Retention};
 use std::collections::BTreeMap;
 
 /// Tags of an object at the most.
@@ -14,6 +14,9 @@ pub const BUCKET_TAGS_MAX: usize = 50;
 const TAG_KEY_MAX: usize = 128;
 /// Characters of a tag's value, likewise.
 const TAG_VALUE_MAX: usize = 256;
+
+/// How the keys of AWS's own tags begin.
+const SYSTEM: &str = "aws:";
 
 /// Tags, in order of their keys. Source: "Categorizing your objects using tags" of the S3 user guide.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +43,10 @@ impl Tags {
             let length = key.encode_utf16().count();
             if length == 0 || length > TAG_KEY_MAX || !key.chars().all(may_stand) {
                 return Err(Error::InvalidTag { detail: "The TagKey you have provided is invalid" });
+            }
+            if key.get(..SYSTEM.len()).is_some_and(|start| start.eq_ignore_ascii_case(SYSTEM)) {
+                let detail = "System tags cannot be added/updated by requester";
+                return Err(Error::InvalidTag { detail });
             }
             if value.encode_utf16().count() > TAG_VALUE_MAX || !value.chars().all(may_stand) {
                 return Err(Error::InvalidTag { detail: "The TagValue you have provided is invalid" });
@@ -81,6 +88,10 @@ fn may_stand(c: char) -> bool {
 pub struct Subresources {
     /// At most [`OBJECT_TAGS_MAX`].
     pub tags: Tags,
+    /// Until when it can't be removed.
+    pub retention: Option<Retention>,
+    /// Whether it can't be removed until somebody turns this off; `None` where nobody ever said.
+    pub legal_hold: Option<bool>,
 }
 
 impl Subresources {
@@ -112,6 +123,10 @@ mod tests {
         assert_eq!(tags(&[(&"k".repeat(129), "x")]), Err(key));
         assert_eq!(tags(&[("a<b", "x")]), Err(key));
         assert_eq!(tags(&[("a", &"v".repeat(257))]), Err("The TagValue you have provided is invalid"));
+        let system = "System tags cannot be added/updated by requester";
+        assert_eq!(tags(&[("aws:x", "1")]), Err(system));
+        assert_eq!(tags(&[("AWS:", "1")]), Err(system));
+        tags(&[("aws", "1")]).unwrap();
         assert_eq!(tags(&[("a", "1"), ("a", "2")]), Err("Cannot provide multiple Tags with the same key"));
         let many: Vec<String> = (0..11).map(|n| n.to_string()).collect();
         let many: Vec<_> = many.iter().map(|n| (n.as_str(), "")).collect();

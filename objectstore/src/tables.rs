@@ -22,6 +22,7 @@
 //! | `RELEASES` | bucket | owner | a reference in another partition is to be dropped |
 //! | `INTENTS` | home | owner | a copy to another partition under way |
 //! | `FENCES` | bucket | owner | this owner's commit may no longer happen |
+//! | `RECOVERY` | root | – | which recovery's unknown locks are held by now |
 //! | `EPOCH`, `VERSION_COUNT`, `BYTE_COUNT` | bucket | – | counters |
 //! | `PART_EPOCH` | bucket | upload | counter: grows with every part |
 
@@ -45,6 +46,8 @@ pub(crate) const MANIFESTS: Table = table(Family::Record, 0x15);
 pub(crate) const MANIFEST_REFS: Table = table(Family::Record, 0x16);
 pub(crate) const FOREIGN: Table = table(Family::Record, 0x17);
 pub(crate) const SETTINGS: Table = table(Family::Record, 0x18);
+
+pub(crate) const RECOVERY: Table = table(Family::Record, 0x19);
 
 pub(crate) const CURRENT: Table = table(Family::Index, 0x10);
 pub(crate) const VERSIONS: Table = table(Family::Index, 0x11);

@@ -8,6 +8,7 @@
 use crate::Components;
 use engine::blob::{BlobStore, OpenOptions};
 use engine::catalog::{Catalog, MemoryCatalog};
+use engine::clock::compliance::ComplianceClock;
 use engine::clock::{ManualClock, Timestamp};
 use engine::entropy::{Entropy, SeededEntropy};
 use engine::fault::Faults;
@@ -56,11 +57,14 @@ impl Foundation {
         let custodian = Arc::new(custodian.expect("a master key"));
         let keys =
             KeyTable::open(Arc::clone(&catalog), custodian, self.entropy.clone(), self.clock.clone()).await;
+        let compliance = ComplianceClock::open(Arc::clone(&catalog), self.clock.clone()).await;
         Components {
             catalog,
             blobs,
             keys: keys.expect("a key table"),
             clock: self.clock.clone(),
+            compliance: compliance.expect("a compliance clock"),
+            day: crate::DAY,
             entropy: Arc::clone(&self.entropy),
             region: "us-east-1".to_owned(),
             account,

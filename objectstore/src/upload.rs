@@ -267,8 +267,9 @@ impl ObjectStore {
     /// Begins to store an object.
     pub async fn put(self: &Arc<Self>, request: PutRequest) -> Result<Upload> {
         request.metadata.check()?;
-        let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
-        Upload::for_object(Arc::clone(self), bucket, request)
+        let view = self.view(&request.bucket, Vec::new()).await?;
+        self.check_lock(&view, &request.subresources, request.proven).await?;
+        Upload::for_object(Arc::clone(self), view.bucket, request)
     }
 
     async fn commit_object(

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::{Catalog, MemoryCatalog, Scan, Table};
 use engine::clock::ManualClock;
+use engine::clock::compliance::ComplianceClock;
 use engine::entropy::{Entropy, SeededEntropy};
 use engine::id::PartitionId;
 use engine::testing::BLOB_REFERENCES;
@@ -60,6 +61,22 @@ impl World {
         self.store = ObjectStore::open(self.parts()).await.unwrap();
     }
 
+    /// With calendar days that are shorter than real ones.
+    pub(crate) async fn rehearsing(seed: u64, day: Duration) -> Self {
+        let mut world = Self::new(seed).await;
+        world.components.day = day;
+        world.reopen().await;
+        world
+    }
+
+    /// The appliance does not run for so long.
+    pub(crate) async fn down_for(&mut self, duration: Duration) {
+        self.clock.advance(duration);
+        let clock = ComplianceClock::open(self.catalog.clone(), self.clock.clone()).await;
+        self.components.compliance = clock.unwrap();
+        self.reopen().await;
+    }
+
     /// Another owner of the same rows and bytes, with a memory of its own, that reads and commits through `rows`.
     pub(crate) async fn beside(&self, rows: Arc<dyn Catalog>) -> Self {
         let store = ObjectStore::open(Components { catalog: rows, ..self.parts() }).await.unwrap();
@@ -80,7 +97,7 @@ impl World {
 
     pub(crate) async fn create(&self, name: &str, versioning: Versioning) -> BucketName {
         let name = bucket(name);
-        self.store.create_bucket(&name).await.unwrap();
+        self.store.create_bucket(&name, &crate::NewBucket::default()).await.unwrap();
         if versioning != Versioning::Off {
             self.store.set_versioning(&name, versioning).await.unwrap();
         }
@@ -136,6 +153,7 @@ impl World {
             key: key(at),
             version,
             conditions: crate::DeleteConditions::default(),
+            bypass_governance: false,
         };
         self.store.delete(request).await.unwrap()
     }
@@ -168,8 +186,15 @@ impl World {
         body: impl Into<Bytes>,
     ) -> Result<CompletedPart> {
         let part = PartNumber::new(number).unwrap();
-        let request =
-            PartRequest { bucket: bucket.clone(), key: key(at), upload, part, length: None, checksum: None };
+        let request = PartRequest {
+            bucket: bucket.clone(),
+            key: key(at),
+            upload,
+            part,
+            length: None,
+            checksum: None,
+            proven: true,
+        };
         let mut sink = self.store.upload_part(request).await?;
         sink.write(body.into()).await?;
         let uploaded = sink.finish(Expect::default()).await?;

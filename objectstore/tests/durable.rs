@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use engine::blob::{BlobStore, OpenOptions};
 use engine::catalog::{Options, RocksCatalog};
+use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
 use engine::fault::Faults;
@@ -12,8 +13,8 @@ use engine::unit::ByteCount;
 use futures_util::{StreamExt, stream};
 use objectstore::{
     BucketName, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource, CreateUpload, Expect,
-    GetRequest, ListRequest, Metadata, MetadataDirective, ObjectKey, ObjectStore, PartNumber, PartRequest,
-    PutRequest, ReadConditions, StorageClass, Subresources, VersionSelector, WriteConditions,
+    GetRequest, ListRequest, Metadata, MetadataDirective, NewBucket, ObjectKey, ObjectStore, PartNumber,
+    PartRequest, PutRequest, ReadConditions, StorageClass, Subresources, VersionSelector, WriteConditions,
 };
 use security::AccountId;
 use security::keys::{FileCustodian, KeyTable};
@@ -50,7 +51,19 @@ impl Appliance {
         let keys = KeyTable::open(catalog.clone(), custodian, entropy.clone(), clock.clone()).await.unwrap();
         let account: AccountId = "123456789012".parse().unwrap();
         let region = "us-east-1".into();
-        let parts = Components { catalog: catalog.clone(), blobs, keys, clock, entropy, region, account };
+        let compliance = ComplianceClock::open(catalog.clone(), clock.clone()).await.unwrap();
+        let day = objectstore::DAY;
+        let parts = Components {
+            catalog: catalog.clone(),
+            blobs,
+            keys,
+            clock,
+            compliance,
+            day,
+            entropy,
+            region,
+            account,
+        };
         Self { store: ObjectStore::open(parts).await.unwrap(), catalog }
     }
 
@@ -103,6 +116,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         part: number,
         length: None,
         checksum: None,
+        proven: true,
     };
     let mut sink = appliance.store.upload_part(part).await.unwrap();
     sink.write(content).await.unwrap();
@@ -149,7 +163,7 @@ async fn acknowledged_objects_are_there_after_a_reopening() {
     let appliance = Appliance::open(dir.path()).await;
     let (one, two) = (BucketName::parse("one").unwrap(), BucketName::parse("two").unwrap());
     for name in [&one, &two] {
-        appliance.store.create_bucket(name).await.unwrap();
+        appliance.store.create_bucket(name, &NewBucket::default()).await.unwrap();
     }
     let puts = stream::iter(0..OBJECTS).for_each_concurrent(16, |number| {
         let (appliance, one) = (&appliance, &one);
@@ -179,7 +193,7 @@ async fn a_small_put_is_one_commit_and_a_small_get_none() {
     let dir = tempfile::tempdir().unwrap();
     let appliance = Appliance::open(dir.path()).await;
     let name = BucketName::parse("count").unwrap();
-    appliance.store.create_bucket(&name).await.unwrap();
+    appliance.store.create_bucket(&name, &NewBucket::default()).await.unwrap();
     appliance.put(&name, "warm", body(0, 10)).await;
     let before = appliance.catalog.counts().commits;
     for number in 0..10 {

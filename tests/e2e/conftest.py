@@ -74,9 +74,9 @@ def s3(appliance):
     return client(appliance)
 
 
-def new_bucket(s3, versioned: bool = False) -> str:
+def new_bucket(s3, versioned: bool = False, **wanted) -> str:
     name = f"bucket-{next(_NUMBERS):04}"
-    s3.create_bucket(Bucket=name)
+    s3.create_bucket(Bucket=name, **wanted)
     if versioned:
         s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name

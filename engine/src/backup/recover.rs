@@ -35,6 +35,22 @@ pub struct Recovered {
     pub chunks_beyond_gap: u64,
 }
 
+impl Recovered {
+    /// What the recovery of the appliance at `root` brought back; `None` where it was never recovered.
+    pub fn read(root: &Path) -> Result<Option<Self>> {
+        let path = root.join(RECOVERED);
+        let json = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            json => json.map_err(|error| Error::io("read", &path, error))?,
+        };
+        let corrupt = |error: serde_json::Error| Error::Corrupt {
+            what: path.display().to_string(),
+            detail: error.to_string(),
+        };
+        serde_json::from_slice(&json).map(Some).map_err(corrupt)
+    }
+}
+
 /// Rebuilds a data directory at `root`, which must not hold an appliance. `marker` names the attachment that makes a directory
 /// an appliance; it is written last.
 pub async fn recover(

@@ -54,6 +54,8 @@ pub struct PartRequest {
     pub length: Option<ByteCount>,
     /// The algorithm of the checksum that comes with the body. Another one than the upload's is refused.
     pub checksum: Option<ChecksumAlgorithm>,
+    /// The body comes with a digest; a part of an object that is to be locked must.
+    pub proven: bool,
 }
 
 /// Makes a part from an object's bytes without moving them.

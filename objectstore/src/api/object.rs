@@ -27,12 +27,14 @@ pub struct PutRequest {
     pub checksum: Option<ChecksumAlgorithm>,
     /// Tags and what else stands beside it.
     pub subresources: Subresources,
+    /// The body comes with a digest; one that is to be locked must.
+    pub proven: bool,
     /// Decided in the commit.
     pub conditions: WriteConditions,
 }
 
 impl PutRequest {
-    /// With no metadata, no conditions, and the default class.
+    /// With no metadata, no conditions, and the default class; of a body that is known to be right.
     pub fn new(bucket: BucketName, key: ObjectKey) -> Self {
         Self {
             bucket,
@@ -42,6 +44,7 @@ impl PutRequest {
             class: StorageClass::default(),
             checksum: None,
             subresources: Subresources::default(),
+            proven: true,
             conditions: WriteConditions::default(),
         }
     }
@@ -177,6 +180,8 @@ pub struct DeleteRequest {
     pub version: VersionSelector,
     /// Decided in the commit.
     pub conditions: DeleteConditions,
+    /// Whoever asks may remove versions in spite of a governance retention, and says that it means to.
+    pub bypass_governance: bool,
 }
 
 /// Which version's subresources to change.

@@ -56,6 +56,8 @@ impl ObjectStore {
         };
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(&request.bucket, Vec::new()).await?;
+            // An upload has no body of its own to prove.
+            self.check_lock(&view, &row.subresources, true).await?;
             let (exists, epoch) = guards();
             let writes = vec![Write::Put(tables::upload(&request.key, upload), row.to_bytes()), epoch];
             let read_version = view.snapshot.read_version();

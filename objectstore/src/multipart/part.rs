@@ -32,6 +32,7 @@ impl ObjectStore {
     /// Begins to send a part.
     pub async fn upload_part(self: &Arc<Self>, request: PartRequest) -> Result<Upload> {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
+        Self::check_part(&upload.subresources, request.proven)?;
         let algorithm = request.checksum.unwrap_or(upload.checksum);
         if upload.named && algorithm != upload.checksum {
             return Err(Error::InvalidRequest {

@@ -1,8 +1,8 @@
 //! Fields that several records share.
 
 use crate::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, ObjectChecksum, StorageClass, VersionId,
-    VersionName, Versioning,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, LockMode, Metadata, ObjectChecksum, StorageClass,
+    VersionId, VersionName, Versioning,
 };
 use engine::Result;
 use engine::catalog::record::{RecordReader, RecordWriter};
@@ -45,6 +45,21 @@ pub(super) fn get_bool(fields: &mut RecordReader<'_>) -> Result<bool> {
         0 => Ok(false),
         1 => Ok(true),
         other => Err(fields.corrupt(format!("flag {other}"))),
+    }
+}
+
+pub(crate) fn put_lock_mode(out: &mut RecordWriter, mode: LockMode) {
+    out.u8(match mode {
+        LockMode::Governance => 1,
+        LockMode::Compliance => 2,
+    });
+}
+
+pub(crate) fn get_lock_mode(fields: &mut RecordReader<'_>) -> Result<LockMode> {
+    match fields.u8()? {
+        1 => Ok(LockMode::Governance),
+        2 => Ok(LockMode::Compliance),
+        other => Err(fields.corrupt(format!("lock mode {other}"))),
     }
 }
 

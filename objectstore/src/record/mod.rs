@@ -13,6 +13,7 @@ mod upload;
 
 pub(crate) use bucket::{BucketRow, BucketState, ConfigRow};
 pub(crate) use content::{Content, Extent};
+pub(crate) use fields::{get_lock_mode, put_lock_mode};
 pub(crate) use manifest::{ENTRIES_PER_PAGE, ManifestEntry, ManifestPage};
 pub(crate) use object::{ObjectRow, Stored};
 pub(crate) use queue::{CompletedRow, ForeignRow, IntentRow, ManifestGarbage, UploadGarbage, UsedParts};

@@ -9,17 +9,23 @@
 //! | tag | value |
 //! |---|---|
 //! | 1 | tags: count, then name and value texts in order of names |
+//! | 4 | retention: mode u8 (1 governance, 2 compliance), time until |
+//! | 5 | legal hold: flag |
 //!
 //! A tag that is not known is of a newer version: leaving it out would drop a lock or an access list without a word.
 
-use crate::{Subresources, Tags};
+use super::fields::{get_bool, get_lock_mode, put_bool, put_lock_mode};
+use crate::{Retention, Subresources, Tags};
 use bytes::Bytes;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
+use engine::clock::Timestamp;
 use engine::{Error, Result};
 
 const TAGS: u8 = 1;
+const RETENTION: u8 = 4;
+const LEGAL_HOLD: u8 = 5;
 /// The highest tag.
-const NEWEST: u8 = TAGS;
+const NEWEST: u8 = LEGAL_HOLD;
 
 impl Record for Tags {
     const NAME: &'static str = "tags";
@@ -41,11 +47,46 @@ impl Record for Tags {
     }
 }
 
+impl Record for Retention {
+    const NAME: &'static str = "retention";
+    const VERSION: u8 = 1;
+
+    fn encode(&self, out: &mut RecordWriter) {
+        put_lock_mode(out, self.mode);
+        out.i64(self.until.as_millis());
+    }
+
+    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        Ok(Self { mode: get_lock_mode(fields)?, until: Timestamp::from_millis(fields.i64()?) })
+    }
+}
+
+struct LegalHold(bool);
+
+impl Record for LegalHold {
+    const NAME: &'static str = "legal hold";
+    const VERSION: u8 = 1;
+
+    fn encode(&self, out: &mut RecordWriter) {
+        put_bool(out, self.0);
+    }
+
+    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        get_bool(fields).map(Self)
+    }
+}
+
 /// Those that are there, by tag.
 fn present(subresources: &Subresources) -> Vec<(u8, Bytes)> {
     let mut values = Vec::new();
     if !subresources.tags.is_empty() {
         values.push((TAGS, subresources.tags.to_bytes()));
+    }
+    if let Some(retention) = &subresources.retention {
+        values.push((RETENTION, retention.to_bytes()));
+    }
+    if let Some(hold) = subresources.legal_hold {
+        values.push((LEGAL_HOLD, LegalHold(hold).to_bytes()));
     }
     values
 }
@@ -70,6 +111,8 @@ pub(super) fn get_subresources(fields: &mut RecordReader<'_>) -> Result<Subresou
         let value = fields.bytes()?;
         match tag {
             TAGS => found.tags = Tags::from_bytes(value)?,
+            RETENTION => found.retention = Some(Retention::from_bytes(value)?),
+            LEGAL_HOLD => found.legal_hold = Some(LegalHold::from_bytes(value)?.0),
             newer => {
                 let what = "subresource of an object".into();
                 return Err(Error::Newer { what, found: newer.into(), supported: NEWEST.into() });

@@ -6,9 +6,10 @@ use super::{
 };
 use crate::id::{ManifestId, OwnerId};
 use crate::{
-    BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule, ETag, Encryption,
-    KeyChange, Metadata, ObjectChecksum, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule,
-    StorageClass, Subresources, Tags, VersionId, VersionName, Versioning, WebProtocol, Website,
+    BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule, DefaultRetention,
+    ETag, Encryption, KeyChange, LockMode, Metadata, ObjectChecksum, ObjectLock, Period, RequestPayment,
+    Retention, RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId,
+    VersionName, Versioning, WebProtocol, Website,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -58,7 +59,17 @@ fn object() -> ObjectRow {
 
 fn tagged() -> Subresources {
     let tags = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())];
-    Subresources { tags: Tags::of_object(tags).unwrap() }
+    Subresources { tags: Tags::of_object(tags).unwrap(), ..Subresources::default() }
+}
+
+fn locked() -> Subresources {
+    let retention = Retention { mode: LockMode::Compliance, until: AT };
+    Subresources { retention: Some(retention), legal_hold: Some(true), ..tagged() }
+}
+
+fn object_lock() -> ObjectLock {
+    let default = DefaultRetention { mode: LockMode::Governance, period: Period::Years(7) };
+    ObjectLock { default: Some(default), unknown_through: 9 }
 }
 
 fn marker() -> ObjectRow {
@@ -175,6 +186,9 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("marker", &marker());
     check("part", &part());
     check("upload", &upload());
+    check("object-2-locked", &ObjectRow { subresources: locked(), ..object() });
+    check("object-lock", &object_lock());
+    check("object-lock-bare", &ObjectLock::default());
     check("upload-2", &UploadRow { subresources: tagged(), ..upload() });
     check("bucket-tags", &BucketTags(tagged().tags));
     check("cors", &cors());

@@ -16,12 +16,14 @@
 
 mod cors;
 mod encryption;
+mod lock;
 mod payment;
 mod tags;
 mod website;
 
 pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
 pub use encryption::Encryption;
+pub use lock::ObjectLock;
 pub use payment::RequestPayment;
 pub use tags::BucketTags;
 pub use website::{
@@ -31,7 +33,7 @@ pub use website::{
 
 use crate::record::ConfigRow;
 use crate::store::{ATTEMPTS_MAX, View, contended, won};
-use crate::{BucketName, ObjectStore, Result, tables};
+use crate::{BucketName, ObjectStore, Result, Versioning, tables};
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Scan, Snapshot, Write};
 use engine::id::PartitionId;
@@ -56,6 +58,8 @@ pub enum SettingKind {
     Encryption,
     /// [`RequestPayment`].
     RequestPayment,
+    /// [`ObjectLock`].
+    ObjectLock,
 }
 
 impl SettingKind {
@@ -66,6 +70,7 @@ impl SettingKind {
             Self::Website => 3,
             Self::Encryption => 4,
             Self::RequestPayment => 5,
+            Self::ObjectLock => 9,
         }
     }
 }
@@ -74,6 +79,12 @@ impl SettingKind {
 pub trait Setting: Record + Send + Sync + 'static {
     /// Which.
     const KIND: SettingKind;
+
+    /// Whether `new` may take the place of `old` in a bucket of this versioning (`None`: not set), and what it then is: what a
+    /// request can't say is carried over from `old`. Asked of what is there when the change commits.
+    fn follow(new: Option<Self>, _old: Option<&Self>, _versioning: Versioning) -> Result<Option<Self>> {
+        Ok(new)
+    }
 }
 
 type Decoded = Option<Arc<dyn Any + Send + Sync>>;
@@ -150,12 +161,14 @@ impl ObjectStore {
     }
 
     /// Sets it, or removes it with `None`. Removing what is not set is a success.
-    pub async fn set<S: Setting>(&self, bucket: &BucketName, value: Option<&S>) -> Result<()> {
+    pub async fn set<S: Setting + Clone>(&self, bucket: &BucketName, value: Option<&S>) -> Result<()> {
         let config = tables::only(tables::CONFIG);
         let row = tables::setting(S::KIND, "");
-        let raw = value.map(Record::to_bytes);
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(bucket, vec![row.clone()]).await?;
+            let old = view.rows[0].as_deref().map(S::from_bytes).transpose()?;
+            let new = S::follow(value.cloned(), old.as_ref(), view.config.versioning)?;
+            let raw = new.as_ref().map(Record::to_bytes);
             if view.rows[0] == raw {
                 return Ok(());
             }

@@ -49,6 +49,6 @@ async fn a_deleted_bucket_leaves_no_settings() {
     let snapshot = world.catalog.snapshot(partition).await.unwrap();
     let rows = snapshot.scan(Scan::prefix(crate::tables::SETTINGS, b"", 10)).await.unwrap().rows;
     assert!(rows.is_empty());
-    world.store.create_bucket(&name).await.unwrap();
+    world.store.create_bucket(&name, &crate::NewBucket::default()).await.unwrap();
     assert!(world.store.setting::<BucketTags>(&name).await.unwrap().is_none());
 }

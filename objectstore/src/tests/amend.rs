@@ -112,7 +112,7 @@ async fn a_change_that_is_refused_changes_nothing_and_none_writes_nothing() {
 async fn tags_come_with_an_object_an_upload_and_a_copy() {
     let world = World::new(73).await;
     let name = world.create("bkt", Versioning::Off).await;
-    let subresources = Subresources { tags: tags("put") };
+    let subresources = Subresources { tags: tags("put"), ..Subresources::default() };
     let put = PutRequest { subresources: subresources.clone(), ..PutRequest::new(name.clone(), key("k")) };
     world.put_with(put, "x").await.unwrap();
     assert_eq!(tags_of(&world, &name, VersionSelector::Latest).await, tags("put"));

@@ -14,7 +14,7 @@ async fn buckets_are_created_listed_and_deleted() {
     for name in ["ccc", "aaa", "bbb"] {
         world.create(name, Versioning::Off).await;
     }
-    let again = world.store.create_bucket(&bucket("aaa")).await;
+    let again = world.store.create_bucket(&bucket("aaa"), &crate::NewBucket::default()).await;
     assert!(matches!(again, Err(Error::BucketAlreadyOwnedByYou)));
     let names = |page: &crate::BucketPage| -> Vec<String> {
         page.buckets.iter().map(|bucket| bucket.name.to_string()).collect()
@@ -98,7 +98,7 @@ async fn the_number_of_buckets_is_bounded() {
         .collect();
     world.catalog.commit(commit).await.unwrap();
     world.create("the-last", Versioning::Off).await;
-    let more = world.store.create_bucket(&bucket("one-more")).await;
+    let more = world.store.create_bucket(&bucket("one-more"), &crate::NewBucket::default()).await;
     assert!(matches!(more, Err(Error::TooManyBuckets { .. })), "{more:?}");
 }
 

@@ -54,14 +54,14 @@ impl Catalog for Mute {
 }
 
 /// Two owners: `slow` goes through the gate, `fast` does not.
-struct Pair {
-    fast: Arc<World>,
-    slow: World,
+pub(super) struct Pair {
+    pub(super) fast: Arc<World>,
+    pub(super) slow: World,
     gate: Arc<Gate>,
 }
 
 impl Pair {
-    async fn new(seed: u64) -> Self {
+    pub(super) async fn new(seed: u64) -> Self {
         let fast = Arc::new(World::new(seed).await);
         let gate = Gate::before(fast.catalog.clone());
         let slow = fast.beside(gate.clone()).await;
@@ -69,7 +69,7 @@ impl Pair {
     }
 
     /// Runs `operation`, with `step` before its `n`th look at the rows; `None` when it has fewer.
-    fn with_step_at<'a, T: 'a>(
+    pub(super) fn with_step_at<'a, T: 'a>(
         &'a self,
         n: usize,
         step: impl Future<Output = ()> + Send + 'static,
@@ -84,7 +84,8 @@ impl Pair {
     }
 }
 
-async fn in_every_gap(case: impl AsyncFnMut(usize) -> bool) {
+/// Tries `case` with the step in every gap, until it says that there was no such gap.
+pub(super) async fn in_every_gap(case: impl AsyncFnMut(usize) -> bool) {
     engine::testing::in_every_gap(STEPS_MAX, case).await;
 }
 

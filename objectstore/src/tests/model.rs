@@ -208,7 +208,7 @@ async fn run(seed: u64) {
         keys: BTreeMap::new(),
     });
     for bucket in &buckets {
-        world.store.create_bucket(&bucket.name).await.unwrap();
+        world.store.create_bucket(&bucket.name, &crate::NewBucket::default()).await.unwrap();
     }
     for number in 0..250 {
         step(&mut world, &mut buckets, &dice, number).await;

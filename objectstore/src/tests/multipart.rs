@@ -123,6 +123,7 @@ async fn an_abort_ends_it_and_leaves_nothing() {
         part: PartNumber::new(2).unwrap(),
         length: None,
         checksum: None,
+        proven: true,
     };
     let mut late = world.store.upload_part(request).await.unwrap();
     late.write(bytes(2, 50_000)).await.unwrap();

@@ -63,7 +63,13 @@ async fn of_racing_swaps_deletes_and_completions_exactly_one_wins() {
                         let version = VersionSelector::Latest;
                         let conditions =
                             DeleteConditions { if_match: conditions.if_match, ..DeleteConditions::default() };
-                        let request = DeleteRequest { bucket: name, key: key("k"), version, conditions };
+                        let request = DeleteRequest {
+                            bucket: name,
+                            key: key("k"),
+                            version,
+                            conditions,
+                            bypass_governance: false,
+                        };
                         world.store.delete(request).await.map(|_| ())
                     }
                     _ => {

@@ -97,6 +97,7 @@ async fn deletes_are_repeatable_and_conditional() {
             if_match: Some(crate::ETagMatch::OneOf(vec![etag])),
             ..DeleteConditions::default()
         },
+        bypass_governance: false,
     };
     let other = crate::ETag::of_body([9; 16]);
     let results = world.store.delete_many(vec![delete(other), delete(put.etag), delete(put.etag)]).await;
@@ -117,7 +118,13 @@ async fn deletes_compare_time_and_size_of_what_is_there() {
         let delete = |if_modified_at, if_size: Option<u64>, version| {
             let conditions =
                 DeleteConditions { if_match: None, if_modified_at, if_size: if_size.map(ByteCount::new) };
-            let request = DeleteRequest { bucket: name.clone(), key: key("k"), version, conditions };
+            let request = DeleteRequest {
+                bucket: name.clone(),
+                key: key("k"),
+                version,
+                conditions,
+                bypass_governance: false,
+            };
             world.store.delete(request)
         };
         let latest = VersionSelector::Latest;

@@ -78,24 +78,26 @@ impl Appliance {
         );
         options.segment_bytes = segment;
         let blobs = BlobStore::open(options).await.context("open the local pool")?;
+        let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
+            .await
+            .context("open the compliance clock")?;
         let store = ObjectStore::open(Components {
             catalog: catalog.clone(),
             blobs: blobs.clone(),
             keys: keys.clone(),
             clock: clock.clone(),
+            compliance: compliance.clone(),
+            day: home.marker.debug_day.unwrap_or(objectstore::DAY),
             entropy: entropy.clone(),
             region: home.marker.region.clone(),
             account: home.marker.account,
         })
         .await
         .context("open the object store")?;
-        let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
-            .await
-            .context("open the compliance clock")?;
+        hold_unknown_locks(&home, &store).await?;
         let workers = Registry::new();
-        workers
-            .spawn(Box::new(ComplianceWorker::new(compliance.clone())), clock.clone())
-            .context("start a worker")?;
+        let worker = Box::new(ComplianceWorker::new(compliance.clone()));
+        workers.spawn(worker, clock.clone()).context("start a worker")?;
         let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
         if let Some(backup) = &backup {
             // Before the pool's workers: until the target has answered, nothing may be recycled.
@@ -136,6 +138,23 @@ impl Appliance {
             tracing::error!(%error, "failed to close the catalog");
         }
     }
+}
+
+/// After a recovery, before the doors open: locks that the lost span may have changed are held.
+async fn hold_unknown_locks(home: &Home, store: &ObjectStore) -> anyhow::Result<()> {
+    let Some(recovered) = backup::Recovered::read(&home.dir).context("read what was recovered")? else {
+        return Ok(());
+    };
+    let name = format!("{} {}", recovered.at_ms.as_millis(), recovered.version);
+    let buckets = store.hold_unknown_locks(&name).await.context("hold the locks of unknown state")?;
+    if buckets > 0 {
+        tracing::warn!(
+            buckets,
+            "every version that the recovery brought back, of buckets with object lock, is under a legal hold: what the lost \
+             span did to locks is not known; turn the hold off where you know it (PutObjectLegalHold)"
+        );
+    }
+    Ok(())
 }
 
 /// Where the segment files of the appliance in `dir` lie.

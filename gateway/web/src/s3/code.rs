@@ -45,6 +45,7 @@ codes! {
     InternalError 500 "We encountered an internal error. Please try again.";
     InvalidArgument 400 "Invalid Argument";
     InvalidBucketName 400 "The specified bucket is not valid.";
+    InvalidBucketState 409 "The request is not valid with the current state of the bucket.";
     InvalidDigest 400 "The Content-MD5 you specified was invalid.";
     InvalidEncryptionAlgorithmError 400 "The encryption request you specified is not valid. The valid value is AES256.";
     InvalidPart 400 "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
@@ -53,6 +54,7 @@ codes! {
     InvalidRange 416 "The requested range is not satisfiable";
     InvalidRequest 400 "Invalid Request";
     InvalidTag 400 "The tag provided was not a valid tag.";
+    InvalidRetentionPeriod 400 "The default retention period must be 1 to 36500 days or 1 to 100 years.";
     InvalidStorageClass 400 "The storage class you specified is not valid";
     InvalidURI 400 "Couldn't parse the specified URI.";
     KeyTooLongError 400 "Your key is too long";
@@ -69,6 +71,7 @@ codes! {
     NoSuchCORSConfiguration 404 "The CORS configuration does not exist";
     NoSuchKey 404 "The specified key does not exist.";
     NoSuchLifecycleConfiguration 404 "The lifecycle configuration does not exist";
+    NoSuchObjectLockConfiguration 404 "The specified object does not have a ObjectLock configuration";
     NoSuchPublicAccessBlockConfiguration 404 "The public access block configuration was not found";
     NoSuchTagSet 404 "The TagSet does not exist";
     NoSuchUpload 404 "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";

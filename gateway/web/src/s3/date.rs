@@ -25,6 +25,22 @@ pub(crate) fn iso(time: Timestamp) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
+/// The same with its milliseconds: what a client set is shown as it was set.
+pub(crate) fn iso_exact(time: Timestamp) -> String {
+    let mut text = iso(time);
+    let thousandths = time.as_millis().rem_euclid(1_000);
+    text.replace_range(20..23, &format!("{thousandths:03}"));
+    text
+}
+
+/// A date and time with its offset in ISO 8601; what is finer than a millisecond is rounded up.
+pub(crate) fn parse_iso(text: &str) -> Option<Timestamp> {
+    let at: jiff::Timestamp = text.trim().parse().ok()?;
+    let finer = at.as_nanosecond().rem_euclid(1_000_000) > 0;
+    let whole = at.as_nanosecond().div_euclid(1_000_000);
+    i64::try_from(whole + i128::from(finer)).ok().map(Timestamp::from_millis)
+}
+
 /// `Mon, 12 Oct 2009 17:50:30 GMT`, as headers have it.
 pub(crate) fn http(time: Timestamp) -> String {
     let secs = u64::try_from(time.as_secs()).unwrap_or(0);
@@ -47,7 +63,7 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::{http, iso, parse, parse_http};
+    use super::{http, iso, iso_exact, parse, parse_http, parse_iso};
     use engine::clock::Timestamp;
 
     #[test]
@@ -61,6 +77,10 @@ mod tests {
             parse_http("Mon, 12 Oct 2009 17:50:30 GMT"),
             Some(Timestamp::from_millis(1_255_369_830_000))
         );
+        assert_eq!(iso_exact(time), "2009-10-12T17:50:30.999Z");
+        assert_eq!(parse_iso("2009-10-12T17:50:30.9981Z"), Some(time));
+        assert_eq!(parse_iso("2009-10-12T19:50:30.999+02:00"), Some(time));
+        assert_eq!((parse_iso("2009-10-12"), parse_iso("2009-10-12T17:50:30")), (None, None));
         assert_eq!(parse_http("yesterday"), None);
         let whole = Some(Timestamp::from_millis(1_255_369_830_000));
         assert_eq!((parse(&http(time)), parse(&iso(time)), parse("yesterday")), (whole, whole, None));

@@ -227,6 +227,9 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::InvalidVersionId | E::InvalidArgument { .. } => Code::InvalidArgument,
         E::InvalidRequest { .. } | E::InvalidSetting { .. } | E::CopyOntoItself => Code::InvalidRequest,
         E::InvalidTag { .. } => Code::InvalidTag,
+        E::InvalidBucketState { .. } => Code::InvalidBucketState,
+        E::InvalidRetentionPeriod => Code::InvalidRetentionPeriod,
+        E::ObjectLocked => Code::AccessDenied,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
         E::PreconditionFailed { .. } => Code::PreconditionFailed,
         E::NotModified { .. } => Code::NotModified,
@@ -260,9 +263,11 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
     use objectstore::Error as E;
     Some(match error {
         E::InvalidVersionId => "Invalid version id specified".into(),
-        E::InvalidArgument { detail, .. } | E::InvalidRequest { detail } | E::InvalidTag { detail } => {
-            (*detail).into()
-        }
+        E::InvalidArgument { detail, .. }
+        | E::InvalidRequest { detail }
+        | E::InvalidTag { detail }
+        | E::InvalidBucketState { detail } => (*detail).into(),
+        E::ObjectLocked => "Access Denied because object protected by object lock.".into(),
         E::InvalidSetting { detail } => detail.clone().into(),
         E::CopyOntoItself => "This copy request is illegal because it is trying to copy an object to itself without \
                               changing the object's metadata, storage class, website redirect location or encryption \

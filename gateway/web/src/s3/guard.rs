@@ -79,6 +79,9 @@ const KNOWN: &[&str] = &[
     "x-amz-expected-bucket-owner",
     "x-amz-metadata-directive",
     "x-amz-mp-object-size",
+    "x-amz-object-lock-legal-hold",
+    "x-amz-object-lock-mode",
+    "x-amz-object-lock-retain-until-date",
     "x-amz-object-ownership",
     "x-amz-request-payer",
     "x-amz-sdk-checksum-algorithm",
@@ -87,6 +90,7 @@ const KNOWN: &[&str] = &[
     "x-amz-server-side-encryption-bucket-key-enabled",
     "x-amz-source-expected-bucket-owner",
     "x-amz-storage-class",
+    "x-amz-tagging",
     "x-amz-tagging-directive",
     "x-amz-trailer",
     "x-amz-user-agent",
@@ -159,10 +163,8 @@ fn check_values(headers: &HeaderMap) -> Result<(), S3Error> {
         Some(_) => return Err(S3Error::new(Code::AccessControlListNotSupported)),
     }
     for (name, harmless) in [
-        ("x-amz-bucket-object-lock-enabled", "false"),
         ("x-amz-server-side-encryption-bucket-key-enabled", "false"),
         ("x-amz-object-ownership", "BucketOwnerEnforced"),
-        ("x-amz-tagging-directive", "COPY"),
     ] {
         if text(headers, name)?.is_some_and(|value| !value.eq_ignore_ascii_case(harmless)) {
             return Err(S3Error::unsupported_header(name));
@@ -200,10 +202,10 @@ mod tests {
             (("x-amz-server-side-encryption", "ROT13"), "InvalidEncryptionAlgorithmError"),
             (("x-amz-server-side-encryption-customer-key", "k"), "NotImplemented"),
             (("x-amz-server-side-encryption-aws-kms-key-id", "k"), "NotImplemented"),
-            (("x-amz-object-lock-mode", "COMPLIANCE"), "NotImplemented"),
-            (("x-amz-object-lock-legal-hold", "ON"), "NotImplemented"),
-            (("x-amz-bucket-object-lock-enabled", "true"), "NotImplemented"),
-            (("x-amz-tagging", "a=b"), "NotImplemented"),
+            (("x-amz-object-lock-mode", "COMPLIANCE"), ""),
+            (("x-amz-object-lock-legal-hold", "ON"), ""),
+            (("x-amz-bucket-object-lock-enabled", "true"), ""),
+            (("x-amz-tagging", "a=b"), ""),
             (("x-amz-write-offset-bytes", "5"), "NotImplemented"),
             (("x-amz-invented-tomorrow", "1"), "NotImplemented"),
             (("x-amz-acl", "public-read"), "AccessControlListNotSupported"),

@@ -41,6 +41,7 @@ use hyper::body::Incoming;
 use operation::Operation;
 use query::Query;
 use request_id::RequestId;
+use security::decide::{Action, Principal, decide};
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
 use std::sync::Arc;
 use target::Target;
@@ -55,6 +56,19 @@ pub(crate) struct Call {
     operation: Operation,
     host: String,
     id: RequestId,
+    principal: Principal,
+}
+
+impl Call {
+    /// Whether whoever asks may do this besides what the operation itself needs.
+    fn may(&self, action: Action) -> bool {
+        decide(&self.principal, action, self.state.account).allowed()
+    }
+
+    /// `AccessDenied` unless whoever asks may do this too.
+    fn require(&self, action: Action) -> Result<(), S3Error> {
+        if self.may(action) { Ok(()) } else { Err(S3Error::new(code::Code::AccessDenied)) }
+    }
 }
 
 /// What is known of a request however far it came; the error document and the access log are made of it.
@@ -140,21 +154,22 @@ async fn run(
     let copies = head.headers.contains_key("x-amz-copy-source");
     let operation = route::route(&head.method, &trace.target, &query, copies)?;
     trace.operation = Some(operation);
+    let principal = who.principal();
     if operation == Operation::PostObject {
         // A form says itself who sends it.
         if matches!(who, Authenticated::Signed(_)) {
             let message = "A form is signed by its policy, not by its request.";
             return Err(S3Error::with(code::Code::InvalidRequest, message));
         }
-    } else if !security::decide::decide(&who.principal(), operation.action(), state.account).allowed() {
+    } else if !decide(&principal, operation.action(), state.account).allowed() {
         return Err(S3Error::new(code::Code::AccessDenied));
     }
     guard::check_headers(&head, state.account)?;
     if let Authenticated::Signed(signed) = &who {
         body.expect(&signed.payload, &head.headers)?;
     }
-    let call =
-        Call { config, state, head, target: trace.target.clone(), query, operation, host, id: trace.id };
+    let (target, id) = (trace.target.clone(), trace.id);
+    let call = Call { config, state, head, target, query, operation, host, id, principal };
     ops::dispatch(&call, body).await
 }
 

@@ -31,6 +31,11 @@ impl Query {
         self.get(name).filter(|value| !value.is_empty())
     }
 
+    /// The value of a parameter whose name is a header's, whatever its case.
+    pub(crate) fn get_header(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
@@ -53,6 +58,11 @@ mod tests {
         assert_eq!(query.non_empty("empty"), None);
         assert_eq!(query.get("x"), Some("1"));
         assert!(!query.has("y"));
+        let hoisted = Query::parse("X-Amz-Tagging=a%3D1").unwrap();
+        assert_eq!(
+            (hoisted.get_header("x-amz-tagging"), hoisted.get_header("x-amz-acl")),
+            (Some("a=1"), None)
+        );
         for bad in ["a=%", "a=%4", "a=%zz", "a=%ff", &"a&".repeat(65)] {
             Query::parse(bad).unwrap_err();
         }

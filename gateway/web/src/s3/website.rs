@@ -102,6 +102,7 @@ impl Visit {
             operation,
             host: self.host.clone(),
             id: self.id,
+            principal: Principal::Anonymous,
         };
         ops::object(&call).await
     }

@@ -7,9 +7,11 @@ mod forms;
 mod late;
 mod limits;
 mod listing;
+mod lock;
 mod multipart;
 mod proofs;
 mod settings;
+mod tagging;
 mod website;
 mod world;
 

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit, Snapshot, Version};
 use engine::clock::ManualClock;
 use engine::id::PartitionId;
+use md5::{Digest as _, Md5};
 use objectstore::ObjectStore;
 use objectstore::testing::Foundation;
 use security::AccountId;
@@ -341,6 +344,11 @@ impl Client {
         self.buffer.extend_from_slice(&piece[..count]);
         count > 0
     }
+}
+
+/// The digest that a document must bring.
+pub(crate) fn content_md5(document: &[u8]) -> String {
+    STANDARD.encode(Md5::digest(document))
 }
 
 /// Sends a signed request and waits for its answer.

@@ -1,6 +1,6 @@
 //! Buckets: create, head, list, delete, location, versioning.
 
-use super::{Proof, document, required, write_owner};
+use super::{Proof, document, lock, required, tagging, write_owner};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set, set_amz, xml};
 use crate::s3::body::RequestBody;
@@ -12,8 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use http::header::LOCATION;
-use objectstore::{BucketName, ListBuckets, Versioning};
+use objectstore::{BucketName, BucketTags, ListBuckets, NewBucket, ObjectLock, Tags, Versioning};
+use security::decide::Action;
 
+/// What tags of a new bucket need besides its creation.
+const TAG: Action = Action::new("s3:TagResource");
 /// Buckets of one page at the most.
 const PAGE_MAX: usize = 10_000;
 
@@ -70,13 +73,22 @@ fn render_list(call: &Call, page: &objectstore::BucketPage, prefix: &str) -> Ans
 /// `CreateBucket`.
 pub(super) async fn create(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let name = call.target.bucket()?;
-    if let Some(configuration) = document(call, body, Proof::Optional).await? {
-        check_configuration(&configuration, &call.state.region)?;
+    let locked = lock::of_new_bucket(call)?;
+    let mut new = NewBucket::new(if locked { Versioning::Enabled } else { Versioning::Off });
+    if locked {
+        new = new.with(ObjectLock::default())?;
     }
-    match call.state.store.create_bucket(&name).await {
+    if let Some(configuration) = document(call, body, Proof::Optional).await? {
+        let tags = read_configuration(&configuration, &call.state.region)?;
+        if !tags.is_empty() {
+            call.require(TAG)?;
+            new = new.with(BucketTags(tags))?;
+        }
+    }
+    match call.state.store.create_bucket(&name, &new).await {
         Ok(_) => {}
-        // S3's oldest region answers a repeated creation by the owner with success.
-        Err(objectstore::Error::BucketAlreadyOwnedByYou) if call.state.region == "us-east-1" => {}
+        // S3's oldest region answers a repeated creation by the owner with success. Object lock is not pretended.
+        Err(objectstore::Error::BucketAlreadyOwnedByYou) if call.state.region == "us-east-1" && !locked => {}
         Err(error) => return Err(error.into()),
     }
     let mut answer = empty(StatusCode::OK);
@@ -84,25 +96,27 @@ pub(super) async fn create(call: &Call, body: &mut RequestBody) -> Result<Answer
     Ok(answer)
 }
 
-fn check_configuration(root: &Element, region: &str) -> Result<(), S3Error> {
+/// Checks the place of the bucket to be, and reads its tags.
+fn read_configuration(root: &Element, region: &str) -> Result<Tags, S3Error> {
     let root = root.expect("CreateBucketConfiguration")?;
     root.only(&["LocationConstraint", "Location", "Bucket", "Tags"])?;
-    for unsupported in ["Location", "Bucket", "Tags"] {
+    for unsupported in ["Location", "Bucket"] {
         if root.child(unsupported)?.is_some() {
             return Err(S3Error::new(Code::NotImplemented).field("Element", unsupported));
         }
     }
     match root.child_text("LocationConstraint")? {
-        None | Some("") => Ok(()),
-        Some(location) if location == region => Ok(()),
-        Some(location) => {
+        Some(location) if !location.is_empty() && location != region => {
             let message = format!(
                 "The {location} location constraint is incompatible for the region specific endpoint this request was \
                  sent to."
             );
-            Err(S3Error::with(Code::IllegalLocationConstraintException, message))
+            return Err(S3Error::with(Code::IllegalLocationConstraintException, message));
         }
+        _ => {}
     }
+    let tags = root.child("Tags")?.map(tagging::tag_list).transpose()?;
+    Ok(Tags::of_bucket(tags.unwrap_or_default())?)
 }
 
 /// `HeadBucket`.

@@ -2,7 +2,7 @@
 
 use super::object::part_number;
 use super::put::upload_id;
-use super::{parse_version, set_encryption, set_made_version, write_checksum};
+use super::{lock, parse_version, set_encryption, set_made_version, tagging, write_checksum};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, set_amz, xml};
 use crate::s3::code::Code;
@@ -29,6 +29,9 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
             return Err(S3Error::argument("x-amz-metadata-directive", other, "Unknown metadata directive."));
         }
     };
+    let tags = tagging::of_copy(call)?;
+    let mut subresources = Subresources { tags: tags.clone().unwrap_or_default(), ..Subresources::default() };
+    lock::of_headers(call, &mut subresources)?;
     let request = CopyRequest {
         source: source(call)?,
         bucket: call.target.bucket()?,
@@ -37,8 +40,8 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         class: headers::storage_class(request_headers)?,
         checksum: headers::checksum_algorithm(request_headers)?,
         conditions: headers::write_conditions(request_headers)?,
-        subresources: Subresources::default(),
-        copy_tags: true,
+        copy_tags: tags.is_none(),
+        subresources,
     };
     let store = Arc::clone(&call.state.store);
     let work = async move { store.copy(request).await };

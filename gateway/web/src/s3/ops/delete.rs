@@ -1,6 +1,6 @@
 //! Deletes: one, and up to a thousand.
 
-use super::{Proof, document, parse_version, required, version};
+use super::{Proof, document, lock, parse_version, required, version};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
@@ -23,6 +23,7 @@ pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
         key: call.target.key()?,
         version: version(call)?,
         conditions: headers::delete_conditions(&call.head.headers)?,
+        bypass_governance: lock::bypass(call)?,
     };
     let outcome = call.state.store.delete(request).await?;
     let mut answer = empty(StatusCode::NO_CONTENT);
@@ -45,11 +46,12 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
     let bucket = call.target.bucket()?;
     let root = required(document(call, body, Proof::Required).await?)?;
     let (named, quiet) = parse_delete(&root)?;
+    let bypass = lock::bypass(call)?;
     call.state.store.head_bucket(&bucket).await?;
     let mut requests = Vec::with_capacity(named.len());
     let parsed: Vec<Result<(), S3Error>> = named
         .iter()
-        .map(|object| parse_object(object, &bucket).map(|request| requests.push(request)))
+        .map(|object| parse_object(object, &bucket, bypass).map(|request| requests.push(request)))
         .collect();
     let mut outcomes = call.state.store.delete_many(requests).await.into_iter();
     let mut out = XmlWriter::document("DeleteResult");
@@ -105,7 +107,11 @@ fn parse_conditions(object: &Element) -> Result<DeleteConditions, S3Error> {
     })
 }
 
-fn parse_object(object: &Named, bucket: &BucketName) -> Result<DeleteRequest, S3Error> {
+fn parse_object(
+    object: &Named,
+    bucket: &BucketName,
+    bypass_governance: bool,
+) -> Result<DeleteRequest, S3Error> {
     Ok(DeleteRequest {
         bucket: bucket.clone(),
         key: ObjectKey::parse(&object.key)?,
@@ -114,6 +120,7 @@ fn parse_object(object: &Named, bucket: &BucketName) -> Result<DeleteRequest, S3
             Some(text) => parse_version(text).map_err(|_| S3Error::new(Code::NoSuchVersion))?.into(),
         },
         conditions: object.conditions.clone(),
+        bypass_governance,
     })
 }
 

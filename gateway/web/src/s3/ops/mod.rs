@@ -8,11 +8,13 @@ mod delete;
 mod encryption;
 mod list;
 mod list_page;
+mod lock;
 mod multipart;
 mod object;
 mod payment;
 mod post;
 mod put;
+mod tagging;
 mod unset;
 mod website;
 
@@ -29,7 +31,8 @@ use engine::unit::ByteCount;
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 use objectstore::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, VersionName, VersionSelector,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, Subresources, VersionName,
+    VersionSelector,
 };
 
 pub(super) use list_page::url_encode;
@@ -78,6 +81,18 @@ pub(super) async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answ
         Op::AbortMultipartUpload => multipart::abort(call).await,
         Op::ListParts => multipart::list_parts(call).await,
         Op::ListMultipartUploads => multipart::list_uploads(call).await,
+        Op::GetBucketTagging => tagging::of_bucket(call).await,
+        Op::PutBucketTagging => tagging::set_of_bucket(call, body).await,
+        Op::DeleteBucketTagging => tagging::remove_of_bucket(call).await,
+        Op::GetObjectTagging => tagging::of_object(call).await,
+        Op::PutObjectTagging => tagging::set_of_object(call, body).await,
+        Op::DeleteObjectTagging => tagging::remove_of_object(call).await,
+        Op::GetObjectLockConfiguration => lock::configuration(call).await,
+        Op::PutObjectLockConfiguration => lock::set_configuration(call, body).await,
+        Op::GetObjectRetention => lock::retention(call).await,
+        Op::PutObjectRetention => lock::set_retention(call, body).await,
+        Op::GetObjectLegalHold => lock::legal_hold(call).await,
+        Op::PutObjectLegalHold => lock::set_legal_hold(call, body).await,
         _ => unset::answer(call).await,
     }
 }
@@ -152,6 +167,21 @@ fn check_checksum(expected: &ChecksumValue, bytes: &Bytes) -> Result<(), S3Error
     let message =
         format!("The {} you specified did not match the calculated checksum.", expected.algorithm());
     Err(S3Error::with(Code::BadDigest, message))
+}
+
+/// What a header says, or the parameter of a presigned URL that an SDK made of it: as signed as a header is.
+fn said<'c>(call: &'c Call, name: &'static str) -> Result<Option<&'c str>, S3Error> {
+    match (headers::text(&call.head.headers, name)?, call.query.get_header(name)) {
+        (Some(_), Some(_)) => Err(S3Error::argument(name, "", "The header was given more than once")),
+        (header, parameter) => Ok(header.or(parameter)),
+    }
+}
+
+/// What the headers of a write say of what stands beside the version to be.
+fn beside(call: &Call) -> Result<Subresources, S3Error> {
+    let mut beside = Subresources { tags: tagging::of_headers(call)?, ..Subresources::default() };
+    lock::of_headers(call, &mut beside)?;
+    Ok(beside)
 }
 
 /// The document of a request that cannot do without one.

@@ -2,14 +2,14 @@
 
 use super::list_page::Encoding;
 use super::put::upload_id;
-use super::{checksum_element, count, set_encryption, write_algorithm, write_owner};
+use super::{beside, checksum_element, count, set_encryption, write_algorithm, write_owner};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::error::S3Error;
 use crate::s3::{date, headers};
 use crate::xml::XmlWriter;
 use http::StatusCode;
-use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, Subresources, UploadPage, UploadsRequest};
+use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, UploadPage, UploadsRequest};
 
 /// `CreateMultipartUpload`.
 pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
@@ -21,7 +21,7 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         class: headers::storage_class(request_headers)?.unwrap_or_default(),
         checksum: headers::checksum_algorithm(request_headers)?,
         checksum_type: headers::checksum_type(request_headers)?,
-        subresources: Subresources::default(),
+        subresources: beside(call)?,
     };
     let info = call.state.store.create_upload(request).await?;
     let mut out = XmlWriter::document("InitiateMultipartUploadResult");

@@ -1,6 +1,8 @@
 //! Objects on their way out: GET, HEAD and attributes.
 
-use super::{checksum_element, set_checksum, set_encryption, set_version, version, write_checksum};
+use super::{
+    checksum_element, lock, set_checksum, set_encryption, set_version, tagging, version, write_checksum,
+};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set, set_amz, stream, xml};
 use crate::s3::code::Code;
@@ -86,6 +88,8 @@ fn answer_head(call: &Call, outcome: &GetOutcome, part: Option<PartNumber>) -> R
     head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     head.insert(CONTENT_LENGTH, HeaderValue::from(outcome.length.get()));
     set_info(&mut head, info);
+    tagging::show_count(call, &mut head, &info.subresources.tags);
+    lock::show(call, &mut head, &info.subresources);
     set_system(&mut head, &info.metadata.system);
     for (name, value) in &info.metadata.user {
         if let Ok(name) = HeaderName::try_from(format!("x-amz-meta-{name}")) {

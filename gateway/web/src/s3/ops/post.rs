@@ -89,7 +89,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     if !decide(&principal, call.operation.action(), call.state.account).allowed() {
         return Err(S3Error::new(Code::AccessDenied));
     }
-    let inner = as_put(call, &fields)?;
+    let inner = as_put(call, &fields, principal)?;
     let started = put::begin(&inner, None).await?;
     let (mut upload, expect) =
         (started.upload, Expect { content_md5: started.content_md5, checksum: started.announced.value });
@@ -141,7 +141,7 @@ fn check_at_least(size: u64, range: Option<LengthRange>) -> Result<(), S3Error> 
 }
 
 /// The PUT that the form stands for.
-fn as_put(call: &Call, fields: &Fields) -> Result<Call, S3Error> {
+fn as_put(call: &Call, fields: &Fields, principal: Principal) -> Result<Call, S3Error> {
     let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| FormError::missing("key"))?;
     let mut head = blank();
     head.headers = header_map(fields)?;
@@ -157,6 +157,7 @@ fn as_put(call: &Call, fields: &Fields) -> Result<Call, S3Error> {
         operation: call.operation,
         host: call.host.clone(),
         id: call.id,
+        principal,
     })
 }
 

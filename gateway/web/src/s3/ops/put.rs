@@ -4,7 +4,7 @@
 //! for 100-continue sends nothing that would be refused.
 
 use super::object::part_number;
-use super::{set_checksum, set_encryption, set_made_version};
+use super::{beside, set_checksum, set_encryption, set_made_version};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set};
 use crate::s3::body::RequestBody;
@@ -44,6 +44,8 @@ pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Star
         class: headers::storage_class(request_headers)?.unwrap_or_default(),
         checksum: announced.algorithm,
         conditions: headers::write_conditions(request_headers)?,
+        proven: proven(content_md5, announced),
+        subresources: beside(call)?,
         ..PutRequest::new(call.target.bucket()?, call.target.key()?)
     };
     let upload = call.state.store.put(request).await?;
@@ -62,10 +64,16 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         part: part_number(call.query.get("partNumber").unwrap_or_default())?,
         length: length(call, body)?,
         checksum: announced.algorithm,
+        proven: proven(content_md5, announced),
     };
     let upload = call.state.store.upload_part(request).await?;
     let uploaded = receive(upload, body, content_md5, announced).await?;
     Ok(render(&uploaded))
+}
+
+/// Whether the body comes with a digest, in a header or behind it.
+const fn proven(content_md5: Option<[u8; 16]>, announced: Announced) -> bool {
+    content_md5.is_some() || announced.algorithm.is_some()
 }
 
 /// `?uploadId=`; what cannot be one names no upload.

@@ -14,15 +14,7 @@ use objectstore::{GetRequest, ObjectInfo};
 /// Answers an operation that has no state behind it.
 pub(super) async fn answer(call: &Call) -> Result<Answer, S3Error> {
     match call.operation {
-        Op::GetObjectAcl | Op::GetObjectTagging | Op::GetObjectRetention | Op::GetObjectLegalHold => {
-            read_object(call).await
-        }
-        Op::DeleteObjectTagging => {
-            let info = object(call).await?;
-            let mut answer = empty(StatusCode::NO_CONTENT);
-            super::set_version(answer.headers_mut(), info.version);
-            Ok(answer)
-        }
+        Op::GetObjectAcl => read_object(call).await,
         Op::PutObjectAcl => {
             object(call).await?;
             Err(S3Error::new(Code::AccessControlListNotSupported))
@@ -45,16 +37,7 @@ async fn object(call: &Call) -> Result<ObjectInfo, S3Error> {
 
 async fn read_object(call: &Call) -> Result<Answer, S3Error> {
     let info = object(call).await?;
-    let document = match call.operation {
-        Op::GetObjectAcl => access_list(call),
-        Op::GetObjectTagging => {
-            let mut out = XmlWriter::document("Tagging");
-            out.empty("TagSet");
-            out.finish()
-        }
-        _ => return Err(S3Error::with(Code::InvalidRequest, "Bucket is missing Object Lock Configuration")),
-    };
-    let mut answer = xml(StatusCode::OK, document);
+    let mut answer = xml(StatusCode::OK, access_list(call));
     super::set_version(answer.headers_mut(), info.version);
     Ok(answer)
 }
@@ -83,10 +66,8 @@ async fn bucket(call: &Call) -> Result<Answer, S3Error> {
 /// S3's own "there is none" of each sub-resource.
 fn absent(operation: Op) -> Option<Code> {
     Some(match operation {
-        Op::GetBucketTagging => Code::NoSuchTagSet,
         Op::GetBucketLifecycleConfiguration => Code::NoSuchLifecycleConfiguration,
         Op::GetBucketPolicy | Op::GetBucketPolicyStatus => Code::NoSuchBucketPolicy,
-        Op::GetObjectLockConfiguration => Code::ObjectLockConfigurationNotFoundError,
         Op::GetBucketReplication => Code::ReplicationConfigurationNotFoundError,
         Op::GetPublicAccessBlock => Code::NoSuchPublicAccessBlockConfiguration,
         Op::GetBucketMetadataConfiguration
@@ -109,8 +90,7 @@ fn absent(operation: Op) -> Option<Code> {
 fn removes_nothing(operation: Op) -> bool {
     matches!(
         operation,
-        Op::DeleteBucketTagging
-            | Op::DeleteBucketLifecycle
+        Op::DeleteBucketLifecycle
             | Op::DeleteBucketPolicy
             | Op::DeleteBucketReplication
             | Op::DeletePublicAccessBlock

@@ -1,0 +1,136 @@
+//! Creating a bucket with all that it has from its first moment on.
+//!
+//! ```text
+//!   root: name → Creating ─► bucket: CONFIG and SETTINGS, unless fenced ─► root: Active
+//!                         └─ nobody comes back for it ─► bucket: fence, unless CONFIG is there ─► root: name gone
+//! ```
+//!
+//! # Invariants
+//! - The commit that makes the bucket exist writes its settings too: no moment sees it without them.
+//! - What is to be set is known to the request alone, so a creation that a crash cut short before that commit is rolled back,
+//!   and fenced off first: of the fence and the configuration, one is there.
+
+use crate::id::OwnerId;
+use crate::record::{BucketRow, BucketState, ConfigRow};
+use crate::setting::{Setting, SettingKind};
+use crate::store::{ATTEMPTS_MAX, contended, won};
+use crate::{BucketInfo, BucketName, Error, ObjectStore, Result, Versioning, tables};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Key, Scan, Snapshot, Write};
+use engine::id::PartitionId;
+
+/// Most buckets of an account.
+pub const BUCKETS_MAX: usize = 10_000;
+
+/// What a bucket has when it comes to be.
+#[derive(Clone, Debug, Default)]
+pub struct NewBucket {
+    versioning: Versioning,
+    settings: Vec<(SettingKind, Bytes)>,
+}
+
+impl NewBucket {
+    /// One that keeps versions or does not.
+    pub const fn new(versioning: Versioning) -> Self {
+        Self { versioning, settings: Vec::new() }
+    }
+
+    /// With this set, each kind once.
+    pub fn with<S: Setting>(mut self, value: S) -> Result<Self> {
+        if let Some(value) = S::follow(Some(value), None, self.versioning)? {
+            self.settings.push((S::KIND, value.to_bytes()));
+        }
+        Ok(self)
+    }
+
+    fn writes(&self) -> Vec<Write> {
+        let revision = u64::from(!self.settings.is_empty());
+        let config = ConfigRow { versioning: self.versioning, revision };
+        let settings =
+            self.settings.iter().map(|(kind, raw)| Write::Put(tables::setting(*kind, ""), raw.clone()));
+        let mut writes = vec![Write::Put(tables::only(tables::CONFIG), config.to_bytes())];
+        writes.extend(settings);
+        writes
+    }
+}
+
+/// What stands in a partition whose bucket may not come to be any more. It goes as the fences of copies do.
+fn fence(partition: PartitionId) -> Key {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(partition.as_bytes());
+    tables::of_owner(tables::FENCES, OwnerId::from_bytes(id))
+}
+
+impl ObjectStore {
+    /// Creates a bucket.
+    pub async fn create_bucket(&self, name: &BucketName, new: &NewBucket) -> Result<BucketInfo> {
+        let _changing = self.change(name)?;
+        for _ in 0..ATTEMPTS_MAX {
+            let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+            if let Some(row) = self.bucket_row(&*root, name).await? {
+                // Left half done by a crash: settle it first, then look again.
+                if row.state != BucketState::Active {
+                    self.settle(name, row).await?;
+                    continue;
+                }
+                let mine = row.account == self.account.to_bytes();
+                return Err(if mine { Error::BucketAlreadyOwnedByYou } else { Error::BucketAlreadyExists });
+            }
+            refuse_too_many(&*root).await?;
+            let row = BucketRow {
+                partition: PartitionId::random(&*self.entropy),
+                state: BucketState::Creating,
+                created: self.clock.now(),
+                account: self.account.to_bytes(),
+            };
+            let key = tables::bucket(tables::BUCKETS, name);
+            let writes = vec![
+                Write::Put(key.clone(), row.to_bytes()),
+                Write::Put(tables::bucket(tables::BUCKET_INTENTS, name), Bytes::from_static(&[1])),
+            ];
+            let checks = vec![Check::Absent(key)];
+            if !won(self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await)? {
+                continue;
+            }
+            if self.found_bucket(row.partition, new).await? {
+                self.set_state(name, row.partition, Some(BucketState::Active)).await?;
+                return Ok(BucketInfo { name: name.clone(), created: row.created, owner: self.account });
+            }
+        }
+        Err(contended())
+    }
+
+    /// The commit that makes a bucket exist. `false`: somebody took us for dead and fenced it off.
+    async fn found_bucket(&self, partition: PartitionId, new: &NewBucket) -> Result<bool> {
+        let read_version = self.catalog.snapshot(partition).await?.read_version();
+        let checks = vec![Check::Absent(tables::only(tables::CONFIG)), Check::Absent(fence(partition))];
+        won(self.commit(partition, read_version, checks, new.writes()).await)
+    }
+
+    /// Ends a creation that a crash cut short: the bucket is there, or can never come to be and its name is free.
+    pub(crate) async fn settle_creation(&self, name: &BucketName, partition: PartitionId) -> Result<()> {
+        let read_version = self.catalog.snapshot(partition).await?.read_version();
+        let now = self.clock.now().as_millis().to_be_bytes();
+        let writes = vec![Write::Put(fence(partition), Bytes::copy_from_slice(&now))];
+        let checks = vec![Check::Absent(tables::only(tables::CONFIG))];
+        let fenced = won(self.commit_freeing(partition, read_version, checks, writes).await)?;
+        self.set_state(name, partition, (!fenced).then_some(BucketState::Active)).await?;
+        self.mark_dirty(partition);
+        Ok(())
+    }
+}
+
+async fn refuse_too_many(root: &dyn Snapshot) -> Result<()> {
+    let mut next = Some(Scan { keys_only: true, ..Scan::prefix(tables::BUCKETS, b"", BUCKETS_MAX) });
+    let mut count = 0;
+    while let Some(scan) = next {
+        let page = root.scan(scan.clone()).await?;
+        count += page.rows.len();
+        if count >= BUCKETS_MAX {
+            return Err(Error::TooManyBuckets { limit: BUCKETS_MAX });
+        }
+        next = scan.behind(&page);
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+"""Object lock as boto3 drives it: what is locked stays, however it is asked to go."""
+
+import datetime
+
+import pytest
+from conftest import new_bucket
+from s3_errors import refused
+
+UNTIL = datetime.datetime(2090, 1, 1, tzinfo=datetime.timezone.utc)
+
+
+@pytest.fixture
+def lockable(s3):
+    bucket = new_bucket(s3, ObjectLockEnabledForBucket=True)
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    return bucket
+
+
+def test_governance_yields_to_a_bypass_and_compliance_to_nobody(s3, lockable):
+    for mode, gone in [("GOVERNANCE", True), ("COMPLIANCE", False)]:
+        put = s3.put_object(
+            Bucket=lockable, Key=mode, Body=b"x", ObjectLockMode=mode, ObjectLockRetainUntilDate=UNTIL
+        )
+        named = {"Bucket": lockable, "Key": mode, "VersionId": put["VersionId"]}
+        head = s3.head_object(**named)
+        assert (head["ObjectLockMode"], head["ObjectLockRetainUntilDate"]) == (mode, UNTIL)
+        with refused("AccessDenied", 403):
+            s3.delete_object(**named)
+        one = {"Objects": [{"Key": mode, "VersionId": put["VersionId"]}]}
+        errors = s3.delete_objects(Bucket=lockable, Delete=one)["Errors"]
+        assert [error["Code"] for error in errors] == ["AccessDenied"]
+        if gone:
+            s3.delete_object(**named, BypassGovernanceRetention=True)
+        else:
+            with refused("AccessDenied", 403):
+                s3.delete_object(**named, BypassGovernanceRetention=True)
+            with refused("AccessDenied", 403):
+                earlier = {"Mode": mode, "RetainUntilDate": UNTIL - datetime.timedelta(days=1)}
+                s3.put_object_retention(**named, Retention=earlier, BypassGovernanceRetention=True)
+
+
+def test_a_legal_hold_holds_until_it_is_turned_off(s3, lockable):
+    put = s3.put_object(Bucket=lockable, Key="k", Body=b"x")
+    named = {"Bucket": lockable, "Key": "k", "VersionId": put["VersionId"]}
+    s3.put_object_legal_hold(**named, LegalHold={"Status": "ON"})
+    assert s3.get_object_legal_hold(**named)["LegalHold"]["Status"] == "ON"
+    with refused("AccessDenied", 403):
+        s3.delete_object(**named, BypassGovernanceRetention=True)
+    s3.put_object_legal_hold(**named, LegalHold={"Status": "OFF"})
+    s3.delete_object(**named)
+
+
+def test_a_default_retention_locks_puts_copies_and_uploads(s3, lockable):
+    rule = {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 1}}
+    configuration = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    s3.put_object_lock_configuration(Bucket=lockable, ObjectLockConfiguration=configuration)
+    assert s3.get_object_lock_configuration(Bucket=lockable)["ObjectLockConfiguration"] == configuration
+    versions = {"put": s3.put_object(Bucket=lockable, Key="put", Body=b"x")["VersionId"]}
+    source = {"Bucket": lockable, "Key": "put"}
+    versions["copy"] = s3.copy_object(Bucket=lockable, Key="copy", CopySource=source)["VersionId"]
+    upload = s3.create_multipart_upload(Bucket=lockable, Key="parts")["UploadId"]
+    named = {"Bucket": lockable, "Key": "parts", "UploadId": upload}
+    part = s3.upload_part(**named, PartNumber=1, Body=b"part")
+    parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+    versions["parts"] = s3.complete_multipart_upload(**named, MultipartUpload=parts)["VersionId"]
+    for key, version in versions.items():
+        assert s3.get_object_retention(Bucket=lockable, Key=key)["Retention"]["Mode"] == "COMPLIANCE", key
+        with refused("AccessDenied", 403):
+            s3.delete_object(Bucket=lockable, Key=key, VersionId=version, BypassGovernanceRetention=True)
+    with refused("InvalidBucketState", 409):
+        s3.put_bucket_versioning(Bucket=lockable, VersioningConfiguration={"Status": "Suspended"})
+    with refused("BucketNotEmpty", 409):
+        s3.delete_bucket(Bucket=lockable)
