@@ -338,7 +338,8 @@ fn check_time(claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), AuthError> {
             .with("X-Amz-Date", claim.date.as_str())
             .with("ServerTime", server_time()));
     }
-    if now > last {
+    // To the millisecond: a URL for no time at all is good for none.
+    if policy.now.as_millis() > last.saturating_mul(1000) {
         let end = AmzDate::from_timestamp(Timestamp::from_millis(last.saturating_mul(1000)));
         return Err(AuthError::new(AuthCode::AccessDenied, "Request has expired")
             .with("X-Amz-Expires", expires.to_string())

@@ -1,7 +1,7 @@
 //! Every refusal, with S3's code, message and further elements.
 
 use crate::botocore::requests;
-use crate::request::{ACCESS_KEY, NOW, Request, time, verify, verify_at};
+use crate::request::{ACCESS_KEY, NOW, Request, time, verify, verify_at, verify_then};
 use http::StatusCode;
 use security::sigv4::{AuthError, Authenticated};
 use std::time::Duration;
@@ -347,6 +347,14 @@ fn presigned_times() {
     assert_eq!(field(&late, "ServerTime"), "2026-03-14T16:09:27Z");
     let early = at(-901).unwrap_err();
     assert_eq!((early.code(), early.message()), ("AccessDenied", "Request is not valid yet"));
+}
+
+#[test]
+fn a_url_for_no_time_is_good_for_none() {
+    let spent = with_query(|text| text.replace("X-Amz-Expires=3600", "X-Amz-Expires=0"));
+    let moment = time(NOW).plus(Duration::from_millis(1));
+    let refused = verify_then(&spent, moment).unwrap_err();
+    assert_eq!((refused.code(), refused.message()), ("AccessDenied", "Request has expired"));
 }
 
 #[test]

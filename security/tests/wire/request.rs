@@ -52,6 +52,10 @@ pub(crate) fn time(text: &str) -> Timestamp {
 }
 
 pub(crate) fn verify_at(request: &Request, now: &str) -> Result<Authenticated, AuthError> {
+    verify_then(request, time(now))
+}
+
+pub(crate) fn verify_then(request: &Request, now: Timestamp) -> Result<Authenticated, AuthError> {
     let text = format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET}\n");
     let file = File::parse(&text, "111122223333".parse().unwrap()).unwrap();
     let headers = request.header_map().unwrap();
@@ -62,7 +66,7 @@ pub(crate) fn verify_at(request: &Request, now: &str) -> Result<Authenticated, A
         headers: &headers,
     };
     let keys = SigningKeys::default();
-    authenticate(&head, &file, &Policy::new(REGION, time(now), &keys))
+    authenticate(&head, &file, &Policy::new(REGION, now, &keys))
 }
 
 pub(crate) fn verify(request: &Request) -> Result<Authenticated, AuthError> {

@@ -118,6 +118,19 @@ async fn a_signed_form_stores_its_file_with_what_its_fields_say() {
 }
 
 #[tokio::test]
+async fn a_form_brings_tags_as_a_document() {
+    let (world, mut client) = world().await;
+    let fields = signed(&world, r#",["starts-with","$key",""],["starts-with","$tagging",""]"#);
+    let tags = "<Tagging><TagSet><Tag><Key>a=b</Key><Value>1 +</Value></Tag></TagSet></Tagging>";
+    let stored = post(&mut client, &form(&fields, &[("key", "k"), ("tagging", tags)], b"x")).await;
+    assert_eq!(stored.status, 204, "{}", stored.text());
+    let read = call(&world, &mut client, ("GET", "/bucket/k?tagging"), &[], b"").await;
+    assert!(read.text().contains("<Tag><Key>a=b</Key><Value>1 +</Value></Tag>"), "{}", read.text());
+    let broken = post(&mut client, &form(&fields, &[("key", "l"), ("tagging", "a=b")], b"x")).await;
+    assert_eq!((broken.status, broken.code()), (400, "MalformedXML"));
+}
+
+#[tokio::test]
 async fn success_is_said_as_the_form_asks() {
     let (world, mut client) = world().await;
     let fields = signed(
