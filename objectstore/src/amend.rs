@@ -3,6 +3,7 @@
 //! The row is authenticated with all that stands in it, so a change opens its seal and seals it again, and the commit checks
 //! that nobody changed the key meanwhile. The version keeps its name, its place and its Last-Modified, as in S3.
 
+use crate::access::Rules;
 use crate::lookup::{by_id, null_row};
 use crate::record::ObjectRow;
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
@@ -15,7 +16,16 @@ impl ObjectStore {
     pub async fn amend(
         &self,
         request: &AmendRequest,
-        change: impl FnMut(&mut Subresources) -> Result<()> + Send,
+        mut change: impl FnMut(&mut Subresources) -> Result<()> + Send,
+    ) -> Result<Option<VersionName>> {
+        self.amend_by(request, |beside, _| change(beside)).await
+    }
+
+    /// The same, of a change that depends on what holds in the bucket.
+    pub(crate) async fn amend_by(
+        &self,
+        request: &AmendRequest,
+        change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
     ) -> Result<Option<VersionName>> {
         let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
         self.amend_in(bucket, request, change).await
@@ -26,7 +36,7 @@ impl ObjectStore {
         &self,
         bucket: Bucket,
         request: &AmendRequest,
-        mut change: impl FnMut(&mut Subresources) -> Result<()> + Send,
+        mut change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
     ) -> Result<Option<VersionName>> {
         for _ in 0..ATTEMPTS_MAX {
             let _turn = self.queue(bucket.partition, &request.key).await;
@@ -34,7 +44,7 @@ impl ObjectStore {
             let stack = self.stack(&request.key, &view).await?;
             let row = self.row_to_amend(request, &view, stack.top.as_ref()).await?;
             let mut subresources = row.subresources.clone();
-            change(&mut subresources)?;
+            change(&mut subresources, &self.rules(&view).await?)?;
             let shown = row.shown(view.config.versioning);
             if subresources == row.subresources {
                 return Ok(shown);
@@ -43,7 +53,7 @@ impl ObjectStore {
             let data_key = self.keys.unseal(&row.sealed, &aad)?;
             let mut amended = ObjectRow { subresources, sealed: Bytes::new(), ..row };
             let aad = amended.additional_data(bucket.partition, &request.key);
-            amended.sealed = self.keys.seal(data_key.as_ref(), &aad)?;
+            amended.sealed = self.keys.seal(bucket.account, data_key.as_ref(), &aad)?;
             if self.commit_change(&view, stack.replace(&amended)).await? {
                 return Ok(shown);
             }

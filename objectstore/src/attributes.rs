@@ -14,7 +14,8 @@ const PLACES_MAX: usize = 10_000;
 impl ObjectStore {
     /// An object's attributes and a page of its parts.
     pub async fn attributes(&self, request: AttributesRequest) -> Result<AttributesOutcome> {
-        let found = self.find(&request.bucket, &request.key, request.version).await?;
+        let found =
+            self.find_for(&request.bucket, &request.key, request.version, request.asks.as_ref()).await?;
         request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
         let max = request.max_parts.min(PAGE_MAX);
         let mut outcome = AttributesOutcome { info: found.info.clone(), parts: Vec::new(), more: false };

@@ -41,7 +41,7 @@ impl Drop for Changing<'_> {
     }
 }
 
-fn account(row: &BucketRow) -> Result<AccountId> {
+pub(crate) fn account(row: &BucketRow) -> Result<AccountId> {
     AccountId::from_bytes(row.account).map_err(|_| {
         Error::Engine(engine::Error::Corrupt {
             what: "bucket row".into(),
@@ -50,7 +50,7 @@ fn account(row: &BucketRow) -> Result<AccountId> {
     })
 }
 
-fn bucket_of(row: &BucketRow) -> Result<Bucket> {
+pub(crate) fn bucket_of(row: &BucketRow) -> Result<Bucket> {
     Ok(Bucket { partition: row.partition, created: row.created, account: account(row)? })
 }
 
@@ -166,7 +166,8 @@ impl ObjectStore {
             let rows = root.scan(scan.clone()).await?;
             for (raw, value) in &rows.rows {
                 let row = BucketRow::from_bytes(value)?;
-                if row.state == BucketState::Creating {
+                let owner = account(&row)?;
+                if row.state == BucketState::Creating || request.owner.is_some_and(|asked| asked != owner) {
                     continue;
                 }
                 if page.buckets.len() == max {
@@ -174,7 +175,7 @@ impl ObjectStore {
                     return Ok(page);
                 }
                 let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
-                page.buckets.push(BucketInfo { name, created: row.created, owner: account(&row)? });
+                page.buckets.push(BucketInfo { name, created: row.created, owner });
             }
             next = scan.behind(&rows);
         }

@@ -38,6 +38,7 @@ impl ObjectStore {
             let source = self.copy_source(&request.source).await?;
             refuse_idle(&request, &source)?;
             let view = self.view(&request.bucket, Vec::new()).await?;
+            self.check_writer(&view, &request.writer).await?;
             self.check_lock(&view, &request.subresources, true).await?;
             let bucket = view.bucket;
             let stored = match self.copied(&request, &source).await {
@@ -53,6 +54,7 @@ impl ObjectStore {
             draft.writes.clone_from(&share.writes);
             draft.expect.clone_from(&share.expect);
             draft.subresources = beside(&request, &source);
+            draft.writer = Some(&request.writer);
             // Stale: the source went away between reading it and the commit.
             let Some(published) = self.publish(&draft).await? else { continue };
             self.confirm(&share).await;
@@ -68,7 +70,7 @@ impl ObjectStore {
     }
 
     async fn copy_source(&self, source: &CopySource) -> Result<Found> {
-        let found = self.find(&source.bucket, &source.key, source.version).await?;
+        let found = self.find_for(&source.bucket, &source.key, source.version, source.asks.as_ref()).await?;
         source.conditions.check_copy(found.info.etag, found.info.modified)?;
         Ok(found)
     }

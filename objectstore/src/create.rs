@@ -10,15 +10,20 @@
 //! - What is to be set is known to the request alone, so a creation that a crash cut short before that commit is rolled back,
 //!   and fenced off first: of the fence and the configuration, one is there.
 
+use crate::bucket::{account, bucket_of};
 use crate::id::OwnerId;
 use crate::record::{BucketRow, BucketState, ConfigRow};
 use crate::setting::{Setting, SettingKind};
 use crate::store::{ATTEMPTS_MAX, contended, won};
-use crate::{BucketInfo, BucketName, Error, ObjectStore, Result, Versioning, tables};
+use crate::{
+    BucketAcl, BucketInfo, BucketName, Error, ListWish, ObjectOwnership, ObjectStore, OwnershipControls,
+    Result, Versioning, tables,
+};
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Key, Scan, Snapshot, Write};
 use engine::id::PartitionId;
+use security::AccountId;
 
 /// Most buckets of an account.
 pub const BUCKETS_MAX: usize = 10_000;
@@ -26,6 +31,8 @@ pub const BUCKETS_MAX: usize = 10_000;
 /// What a bucket has when it comes to be.
 #[derive(Clone, Debug, Default)]
 pub struct NewBucket {
+    /// `None` for the appliance's account.
+    owner: Option<AccountId>,
     versioning: Versioning,
     settings: Vec<(SettingKind, Bytes)>,
 }
@@ -33,7 +40,38 @@ pub struct NewBucket {
 impl NewBucket {
     /// One that keeps versions or does not.
     pub const fn new(versioning: Versioning) -> Self {
-        Self { versioning, settings: Vec::new() }
+        Self { owner: None, versioning, settings: Vec::new() }
+    }
+
+    /// One of this account, without versions.
+    pub const fn of(owner: AccountId) -> Self {
+        Self::new(Versioning::Off).owned_by(owner)
+    }
+
+    /// Of this account.
+    #[must_use]
+    pub const fn owned_by(mut self, owner: AccountId) -> Self {
+        self.owner = Some(owner);
+        self
+    }
+
+    /// With ownership controls and an access list; after its owner is said. A list that grants anything to others needs
+    /// controls under which lists mean something.
+    pub fn with_access(mut self, ownership: ObjectOwnership, wish: &ListWish) -> Result<Self> {
+        let Some(owner) = self.owner else {
+            return Err(Error::InvalidRequest {
+                detail: "an access list for a bucket whose owner is not said",
+            });
+        };
+        let list = wish.of_bucket(owner);
+        let enforced = ownership == ObjectOwnership::BucketOwnerEnforced;
+        if enforced && list.names_others_than(owner) {
+            return Err(Error::AccessListInTheWay);
+        }
+        if !enforced {
+            self = self.with(OwnershipControls::Rule(ownership))?;
+        }
+        if list.is_private(owner.into()) { Ok(self) } else { self.with(BucketAcl(list)) }
     }
 
     /// With this set, each kind once.
@@ -66,6 +104,9 @@ impl ObjectStore {
     /// Creates a bucket.
     pub async fn create_bucket(&self, name: &BucketName, new: &NewBucket) -> Result<BucketInfo> {
         let _changing = self.change(name)?;
+        let owner = new.owner.unwrap_or(self.account);
+        // Bodies in it will be sealed by a key of its account.
+        self.keys.prepare(owner).await?;
         for _ in 0..ATTEMPTS_MAX {
             let root = self.catalog.snapshot(PartitionId::ROOT).await?;
             if let Some(row) = self.bucket_row(&*root, name).await? {
@@ -74,15 +115,15 @@ impl ObjectStore {
                     self.settle(name, row).await?;
                     continue;
                 }
-                let mine = row.account == self.account.to_bytes();
+                let mine = row.account == owner.to_bytes();
                 return Err(if mine { Error::BucketAlreadyOwnedByYou } else { Error::BucketAlreadyExists });
             }
-            refuse_too_many(&*root).await?;
+            refuse_too_many(&*root, owner).await?;
             let row = BucketRow {
                 partition: PartitionId::random(&*self.entropy),
                 state: BucketState::Creating,
                 created: self.clock.now(),
-                account: self.account.to_bytes(),
+                account: owner.to_bytes(),
             };
             let key = tables::bucket(tables::BUCKETS, name);
             let writes = vec![
@@ -95,7 +136,8 @@ impl ObjectStore {
             }
             if self.found_bucket(row.partition, new).await? {
                 self.set_state(name, row.partition, Some(BucketState::Active)).await?;
-                return Ok(BucketInfo { name: name.clone(), created: row.created, owner: self.account });
+                self.remember(name, bucket_of(&row)?);
+                return Ok(BucketInfo { name: name.clone(), created: row.created, owner });
             }
         }
         Err(contended())
@@ -121,12 +163,14 @@ impl ObjectStore {
     }
 }
 
-async fn refuse_too_many(root: &dyn Snapshot) -> Result<()> {
-    let mut next = Some(Scan { keys_only: true, ..Scan::prefix(tables::BUCKETS, b"", BUCKETS_MAX) });
+async fn refuse_too_many(root: &dyn Snapshot, owner: AccountId) -> Result<()> {
+    let mut next = Some(Scan::prefix(tables::BUCKETS, b"", BUCKETS_MAX));
     let mut count = 0;
     while let Some(scan) = next {
         let page = root.scan(scan.clone()).await?;
-        count += page.rows.len();
+        for (_, row) in &page.rows {
+            count += usize::from(account(&BucketRow::from_bytes(row)?)? == owner);
+        }
         if count >= BUCKETS_MAX {
             return Err(Error::TooManyBuckets { limit: BUCKETS_MAX });
         }

@@ -78,6 +78,15 @@ pub enum Error {
         /// What is wrong with it.
         detail: &'static str,
     },
+    /// `AccessDenied`.
+    #[error("do this: who asks may not")]
+    AccessDenied,
+    /// `AccessControlListNotSupported`: the bucket's ownership controls switch access lists off.
+    #[error("set an access list: the bucket's ownership controls switch lists off")]
+    AccessListsOff,
+    /// `InvalidBucketAclWithObjectOwnership`: lists can't be off while the bucket's own grants anything to others.
+    #[error("switch access lists off: the bucket's own grants something to others")]
+    AccessListInTheWay,
     /// `InvalidTag`.
     #[error("accept the tags: {detail}")]
     InvalidTag {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 /// The object store's view of the key table.
 pub(crate) struct Keyring {
     table: Arc<KeyTable>,
-    scope: KeyScope,
 }
 
 fn refused(error: security::Error) -> Error {
@@ -25,17 +24,25 @@ fn refused(error: security::Error) -> Error {
 }
 
 impl Keyring {
-    /// Makes sure that there is a key to seal with.
+    /// Makes sure that there is a key to seal with, for this account and for every other that has one already.
     pub(crate) async fn open(table: Arc<KeyTable>, account: AccountId) -> Result<Self> {
-        let scope = KeyScope::s3(account);
-        table.prepare(scope).await.map_err(refused)?;
-        Ok(Self { table, scope })
+        let keyring = Self { table };
+        keyring.prepare(account).await?;
+        for scope in keyring.table.scopes() {
+            keyring.table.prepare(scope).await.map_err(refused)?;
+        }
+        Ok(keyring)
     }
 
-    /// Seals a data key, or nothing for the tag alone, with `aad`.
-    pub(crate) fn seal(&self, key: Option<&DataKey>, aad: &[u8]) -> Result<Bytes> {
+    /// Makes sure that there is a key to seal an account's data keys with. Before the first bucket of the account.
+    pub(crate) async fn prepare(&self, account: AccountId) -> Result<()> {
+        self.table.prepare(KeyScope::s3(account)).await.map_err(refused)
+    }
+
+    /// Seals a data key of an account's bucket, or nothing for the tag alone, with `aad`.
+    pub(crate) fn seal(&self, account: AccountId, key: Option<&DataKey>, aad: &[u8]) -> Result<Bytes> {
         let plain: &[u8] = key.map_or(&[], |key| key.as_bytes());
-        self.table.seal(self.scope, plain, aad).map(Bytes::from).map_err(refused)
+        self.table.seal(KeyScope::s3(account), plain, aad).map(Bytes::from).map_err(refused)
     }
 
     /// Opens what [`seal`](Self::seal) made: corrupt when the row is not as it was.

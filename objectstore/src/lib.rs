@@ -17,6 +17,7 @@
 //!   under another name.
 //! - Every loop is bounded, as is every commit and every page.
 
+mod access;
 mod amend;
 mod api;
 mod attributes;
@@ -58,6 +59,7 @@ mod tests;
 #[cfg(test)]
 mod world;
 
+pub use access::{Admitted, ListWish, ObjectAccess, Writer};
 pub use api::{
     AmendRequest, AttributesOutcome, AttributesRequest, BodyStream, BucketInfo, BucketPage, BucketUsage,
     CompleteRequest, CompletedPart, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, CreateUpload,
@@ -79,9 +81,10 @@ pub use meta::{
 pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
 pub use setting::{
-    BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange, ObjectLock,
-    ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
-    SettingKind, WebProtocol, Website,
+    BucketAcl, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange,
+    ObjectLock, ObjectOwnership, OwnershipControls, PublicAccessBlock, ROUTING_RULES_MAX, Redirect,
+    RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting, SettingKind, WebProtocol,
+    Website,
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};

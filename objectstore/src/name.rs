@@ -1,24 +1,79 @@
 //! Names that users give: buckets and keys. Parsed once at the edge, valid by type from then on.
 
 use crate::Error;
+use crate::store::Bucket;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// The longest key in bytes of UTF-8.
 pub const KEY_BYTES_MAX: usize = 1024;
 
 /// A bucket's name: 3–63 characters of `a-z 0-9 . -`, as S3 has it for new buckets.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BucketName(Box<str>);
+///
+/// One that was [admitted](crate::ObjectStore::admit) stands for the bucket that had it then, and for no other of this name.
+#[derive(Clone)]
+pub struct BucketName {
+    text: Arc<str>,
+    /// The bucket that it stands for; `None` for whichever has the name. Names are the same whatever it is.
+    bound: Option<Bucket>,
+}
 
 impl BucketName {
     /// Checks S3's naming rules.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        if valid_bucket(text) { Ok(Self(text.into())) } else { Err(Error::InvalidBucketName) }
+        if valid_bucket(text) {
+            Ok(Self { text: text.into(), bound: None })
+        } else {
+            Err(Error::InvalidBucketName)
+        }
     }
 
     /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// The same name, for this bucket alone.
+    pub(crate) fn bound_to(&self, bucket: Bucket) -> Self {
+        Self { text: Arc::clone(&self.text), bound: Some(bucket) }
+    }
+
+    /// The bucket that it stands for alone.
+    pub(crate) fn bound(&self) -> Option<Bucket> {
+        self.bound
+    }
+
+    /// The same name, for whichever bucket has it.
+    pub(crate) fn unbound(&self) -> Self {
+        Self { text: Arc::clone(&self.text), bound: None }
+    }
+}
+
+impl PartialEq for BucketName {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for BucketName {}
+
+impl PartialOrd for BucketName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for BucketName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for BucketName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 
@@ -39,13 +94,13 @@ fn valid_bucket(text: &str) -> bool {
 
 impl fmt::Display for BucketName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for BucketName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bucket {:?}", self.0)
+        write!(f, "bucket {:?}", self.text)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One commit puts a version on top of a key: read the key's versions, decide, seal the row, commit; again if somebody was
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
+use crate::access::Writer;
 use crate::lookup::{newest, stray_null};
 use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack};
@@ -22,6 +23,8 @@ pub(crate) struct Draft<'a> {
     /// `None` for a delete marker.
     pub(crate) stored: Option<Stored>,
     pub(crate) subresources: Subresources,
+    /// Who writes it and which access list it asks for; decides about owner and list in `subresources`.
+    pub(crate) writer: Option<&'a Writer>,
     pub(crate) data_key: Option<&'a DataKey>,
     pub(crate) conditions: Conditions<'a>,
     /// What else must hold at each attempt's snapshot and until its commit.
@@ -69,6 +72,7 @@ impl<'a> Draft<'a> {
             key,
             stored: Some(stored),
             subresources: Subresources::default(),
+            writer: None,
             data_key,
             conditions,
             expect,
@@ -86,6 +90,7 @@ impl<'a> Draft<'a> {
             key,
             stored: None,
             subresources: Subresources::default(),
+            writer: None,
             data_key: None,
             conditions,
             expect,
@@ -185,6 +190,14 @@ impl ObjectStore {
         Ok(won)
     }
 
+    /// What stands beside the row to be, as far as it is not locked.
+    async fn beside(&self, draft: &Draft<'_>, view: &View) -> Result<Subresources> {
+        match draft.writer {
+            Some(writer) => self.placed(view, writer, &draft.subresources).await,
+            None => Ok(draft.subresources.clone()),
+        }
+    }
+
     async fn seal_row(
         &self,
         draft: &Draft<'_>,
@@ -193,7 +206,7 @@ impl ObjectStore {
         now: Timestamp,
     ) -> Result<ObjectRow> {
         let (subresources, above) = match draft.stored {
-            Some(_) => self.locked(view, &draft.subresources).await?,
+            Some(_) => self.locked(view, &self.beside(draft, view).await?).await?,
             None => (Subresources::default(), 0),
         };
         let order = stack.next_order(now).max(above.saturating_add(1));
@@ -207,7 +220,7 @@ impl ObjectStore {
             sealed: Bytes::new(),
         };
         let aad = row.additional_data(draft.bucket.partition, draft.key);
-        row.sealed = self.keys.seal(draft.data_key, &aad)?;
+        row.sealed = self.keys.seal(draft.bucket.account, draft.data_key, &aad)?;
         Ok(row)
     }
 

@@ -4,6 +4,7 @@
 //!   view: CONFIG, CURRENT (or VERSIONS) ─► open the seal ─► conditions ─► range or part ─► body
 //! ```
 
+use crate::access::is_own;
 use crate::body::corrupt;
 use crate::lookup::{by_id, newest, null_row};
 use crate::record::{Content, Extent, ObjectRow};
@@ -16,6 +17,7 @@ use engine::catalog::record::Record;
 use engine::codec::DataKey;
 use engine::unit::ByteCount;
 use futures_util::{StreamExt, stream};
+use security::Question;
 use std::sync::Arc;
 
 /// What of a body was asked for.
@@ -40,7 +42,7 @@ impl ObjectStore {
     /// again and not reported as damaged.
     pub async fn get(self: &Arc<Self>, request: GetRequest) -> Result<GetOutcome> {
         for _ in 0..ATTEMPTS_MAX {
-            let found = self.find(&request.bucket, &request.key, request.version).await?;
+            let found = self.find_asked(&request).await?;
             match self.get_found(&request, &found).await {
                 Err(error) if self.replaced(&request, &found, &error).await? => {}
                 outcome => return outcome,
@@ -52,7 +54,7 @@ impl ObjectStore {
     /// As [`get`](Self::get), without the body.
     pub async fn head(&self, request: GetRequest) -> Result<GetOutcome> {
         for _ in 0..ATTEMPTS_MAX {
-            let found = self.find(&request.bucket, &request.key, request.version).await?;
+            let found = self.find_asked(&request).await?;
             match self.select(&request, &found).await {
                 Err(error) if self.replaced(&request, &found, &error).await? => {}
                 Err(error) => return Err(error),
@@ -118,22 +120,45 @@ impl ObjectStore {
         }
     }
 
-    /// Finds a version and authenticates its row.
+    async fn find_asked(&self, request: &GetRequest) -> Result<Found> {
+        self.find_for(&request.bucket, &request.key, request.version, request.asks.as_ref()).await
+    }
+
+    /// Finds a version and authenticates its row, for who may see everything.
     pub(crate) async fn find(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
         version: VersionSelector,
     ) -> Result<Found> {
+        self.find_for(bucket, key, version, None).await
+    }
+
+    /// The same, for who asks: decided by the row that is found, before anything is told of it.
+    pub(crate) async fn find_for(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: VersionSelector,
+        asks: Option<&Question>,
+    ) -> Result<Found> {
         let (view, row) = self.find_row(bucket, key, version).await?;
+        let row = match row {
+            Ok(row) => row,
+            Err(absent) => return Err(self.told(&view, bucket, asks, absent).await),
+        };
         let aad = row.additional_data(view.bucket.partition, key);
         let data_key = self.keys.unseal(&row.sealed, &aad)?;
         let Some(stored) = &row.stored else {
-            return Err(match version {
+            let absent = match version {
                 VersionSelector::Latest => Error::NoSuchKey { marker: Some(row.name()) },
                 _ => Error::IsDeleteMarker { version: row.name(), modified: row.modified },
-            });
+            };
+            return Err(self.told(&view, bucket, asks, absent).await);
         };
+        if let Some(asks) = asks.filter(|asks| !is_own(&view, asks, &row.subresources)) {
+            self.rules(&view).await?.check_object(asks, (bucket, key), &row.subresources)?;
+        }
         let extent = stored.extent;
         let mut info = row.info(view.config.versioning)?.ok_or_else(|| corrupt("object row", "no body"))?;
         if self.is_unknown(&view, &row).await? {
@@ -142,35 +167,31 @@ impl ObjectStore {
         Ok(Found { view, data_key, info, extent })
     }
 
+    /// The row of a version, or why there is none.
     async fn find_row(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
         version: VersionSelector,
-    ) -> Result<(View, ObjectRow)> {
+    ) -> Result<(View, Result<ObjectRow>)> {
         match version {
             VersionSelector::Latest => {
                 let view = self.view(bucket, vec![tables::current(key)]).await?;
-                match &view.rows[0] {
-                    Some(raw) => {
-                        let row = ObjectRow::from_bytes(raw)?;
-                        Ok((view, row))
-                    }
+                let row = match &view.rows[0] {
+                    Some(raw) => Ok(ObjectRow::from_bytes(raw)?),
                     // What is on top without being current is a delete marker.
-                    None => match newest(&view, key).await? {
-                        Some(marker) => Ok((view, marker)),
-                        None => Err(Error::NoSuchKey { marker: None }),
-                    },
-                }
+                    None => newest(&view, key).await?.ok_or(Error::NoSuchKey { marker: None }),
+                };
+                Ok((view, row))
             }
             VersionSelector::Id(id) => {
                 let view = self.view(bucket, vec![tables::version(key, id)]).await?;
-                let row = by_id(view.rows[0].as_deref())?.ok_or(Error::NoSuchVersion)?;
+                let row = by_id(view.rows[0].as_deref())?.ok_or(Error::NoSuchVersion);
                 Ok((view, row))
             }
             VersionSelector::Null => {
                 let view = self.view(bucket, vec![tables::current(key), tables::null(key)]).await?;
-                let row = null_row(&view, key).await?.ok_or(Error::NoSuchVersion)?;
+                let row = null_row(&view, key).await?.ok_or(Error::NoSuchVersion);
                 Ok((view, row))
             }
         }

@@ -50,7 +50,7 @@ pub struct Components {
     pub entropy: Arc<dyn Entropy>,
     /// The region, as locations and ARNs have it.
     pub region: String,
-    /// The account that owns new buckets.
+    /// The appliance's account: who owns new buckets unless another is named.
     pub account: AccountId,
 }
 
@@ -180,6 +180,13 @@ impl ObjectStore {
 
     /// Finds a bucket and reads `rows` of it, all at one version.
     pub(crate) async fn view(&self, name: &BucketName, rows: Vec<Key>) -> Result<View> {
+        if let Some(bucket) = name.bound() {
+            let view = self.view_at(bucket, rows).await?;
+            if view.is_none() {
+                self.forget(name);
+            }
+            return view.ok_or(Error::NoSuchBucket);
+        }
         if let Some(bucket) = self.remembered(name)
             && let Some(view) = self.view_at(bucket, rows.clone()).await?
         {
@@ -192,7 +199,8 @@ impl ObjectStore {
         if names.len() >= CACHED_BUCKETS_MAX {
             names.clear();
         }
-        names.insert(name.clone(), bucket);
+        // Whoever created it since knows better.
+        names.entry(name.unbound()).or_insert(bucket);
         drop(names);
         Ok(view)
     }
@@ -209,7 +217,12 @@ impl ObjectStore {
         Ok(Some(View { bucket, config, snapshot, rows }))
     }
 
-    fn remembered(&self, name: &BucketName) -> Option<Bucket> {
+    /// From now on the name stands for this bucket.
+    pub(crate) fn remember(&self, name: &BucketName, bucket: Bucket) {
+        self.names.write().insert(name.unbound(), bucket);
+    }
+
+    pub(crate) fn remembered(&self, name: &BucketName) -> Option<Bucket> {
         self.names.read().get(name).copied()
     }
 

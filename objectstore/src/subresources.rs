@@ -4,6 +4,7 @@
 //! ([`ObjectStore::amend`](crate::ObjectStore::amend)), in one commit.
 
 use crate::{Error, Result, Retention};
+use security::{AccessList, CanonicalUser};
 use std::collections::BTreeMap;
 
 /// Tags of an object at the most.
@@ -88,6 +89,10 @@ fn may_stand(c: char) -> bool {
 pub struct Subresources {
     /// At most [`OBJECT_TAGS_MAX`].
     pub tags: Tags,
+    /// Who owns it, where that is not the bucket's owner. Means nothing while the bucket's lists are off.
+    pub owner: Option<CanonicalUser>,
+    /// Who was granted what, where it is not the owner alone. Means nothing while the bucket's lists are off.
+    pub access_list: Option<AccessList>,
     /// Until when it can't be removed.
     pub retention: Option<Retention>,
     /// Whether it can't be removed until somebody turns this off; `None` where nobody ever said.

@@ -268,6 +268,7 @@ impl ObjectStore {
     pub async fn put(self: &Arc<Self>, request: PutRequest) -> Result<Upload> {
         request.metadata.check()?;
         let view = self.view(&request.bucket, Vec::new()).await?;
+        self.check_writer(&view, &request.writer).await?;
         self.check_lock(&view, &request.subresources, request.proven).await?;
         Upload::for_object(Arc::clone(self), view.bucket, request)
     }
@@ -287,6 +288,7 @@ impl ObjectStore {
         let data_key = landed.data_key.as_ref();
         let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
         draft.subresources = request.subresources;
+        draft.writer = Some(&request.writer);
         draft.writes.clone_from(&landed.writes);
         // A plain write expects nothing, so there is nothing that can be stale.
         let published = self.publish(&draft).await?.ok_or_else(contended)?;

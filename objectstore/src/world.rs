@@ -173,6 +173,7 @@ impl World {
             checksum: None,
             checksum_type: None,
             subresources: crate::Subresources::default(),
+            writer: crate::Writer::default(),
         };
         self.store.create_upload(request).await.unwrap().upload
     }
@@ -284,6 +285,7 @@ pub(crate) fn copy_request(from: (&BucketName, &str), to: (&BucketName, &str)) -
         subresources: crate::Subresources::default(),
         copy_tags: true,
         conditions: WriteConditions::default(),
+        writer: crate::Writer::default(),
     }
 }
 
@@ -293,5 +295,6 @@ pub(crate) fn copy_source(from: (&BucketName, &str)) -> CopySource {
         key: key(from.1),
         version: VersionSelector::Latest,
         conditions: ReadConditions::default(),
+        asks: None,
     }
 }

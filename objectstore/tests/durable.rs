@@ -106,6 +106,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         checksum: None,
         checksum_type: None,
         subresources: Subresources::default(),
+        writer: objectstore::Writer::default(),
     };
     let upload = appliance.store.create_upload(create).await.unwrap().upload;
     let number = PartNumber::new(7).unwrap();
@@ -142,6 +143,7 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
             key: key(from.1),
             version: VersionSelector::Latest,
             conditions: ReadConditions::default(),
+            asks: None,
         },
         bucket: to.0.clone(),
         key: key(to.1),
@@ -151,6 +153,7 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
         conditions: WriteConditions::default(),
         subresources: Subresources::default(),
         copy_tags: true,
+        writer: objectstore::Writer::default(),
     };
     appliance.store.copy(request).await.unwrap();
 }

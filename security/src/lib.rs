@@ -1,7 +1,7 @@
 //! Who may do what, and with which key.
 //!
 //! ```text
-//!   request ─► sigv4::authenticate ─► Authenticated ─► decide(principal, action, owner) ─► go on, or AccessDenied
+//!   request ─► sigv4::authenticate ─► Authenticated ─► decide(question, resource, facts) ─► go on, or AccessDenied
 //!                  │        └ Payload ─► chunked::Decoder ─► body
 //!                  └ CredentialLookup ◄─ credentials::File
 //!   form    ─► form::Decoder ─► form::authenticate ─► form::Policy::check           browser uploads
@@ -12,6 +12,7 @@
 //! It opens no socket and knows no HTTP server: all of the wire is plain functions over bytes and states.
 
 mod account;
+mod acl;
 pub mod chunked;
 pub mod credentials;
 mod date;
@@ -21,8 +22,11 @@ pub mod form;
 pub mod keys;
 pub mod sign;
 pub mod sigv4;
+mod user;
 
 pub use account::{AccountId, Arn};
+pub use acl::{AccessList, CannedAcl, GRANTS_MAX, Grant, Grantee, Permission};
 pub use date::AmzDate;
-pub use decide::{Action, Decision, Principal, decide};
+pub use decide::{Action, Decision, Facts, Principal, Question, Resource, decide};
 pub use error::{Error, ErrorKind, Result};
+pub use user::CanonicalUser;

@@ -1,6 +1,7 @@
 //! What the doors are told: addresses, limits and timeouts, with defaults that bound everything.
 
 use engine::unit::ByteCount;
+use objectstore::ObjectOwnership;
 use security::form::LegacyForms;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct Config {
     pub website_domains: Vec<String>,
     /// Whether forms may carry the old signature, HMAC-SHA1 over their policy.
     pub legacy_forms: LegacyForms,
+    /// Who owns the objects of a bucket whose creation does not say it.
+    pub new_bucket_ownership: ObjectOwnership,
     /// What is bounded.
     pub limits: Limits,
 }
@@ -69,6 +72,7 @@ impl Default for Config {
             base_domains: vec!["s3.localhost".to_owned(), "localhost".to_owned()],
             website_domains: vec!["s3-website.localhost".to_owned()],
             legacy_forms: LegacyForms::Refused,
+            new_bucket_ownership: ObjectOwnership::default(),
             limits: Limits::default(),
         }
     }

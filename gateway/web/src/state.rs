@@ -156,7 +156,7 @@ pub struct Parts {
     pub store: Arc<ObjectStore>,
     /// Whose access keys are known.
     pub credentials: Arc<dyn CredentialLookup>,
-    /// The account that owns every bucket.
+    /// The appliance's account. Others may own buckets too.
     pub account: AccountId,
     /// The appliance's region, which every signature's scope must name.
     pub region: String,
@@ -177,8 +177,6 @@ pub struct State {
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) credentials: Arc<dyn CredentialLookup>,
     pub(crate) account: AccountId,
-    /// The account as owner elements have it.
-    pub(crate) owner_id: String,
     pub(crate) signing_keys: SigningKeys,
     /// `x-amz-id-2` of every answer of this process.
     pub(crate) host_id: String,
@@ -202,7 +200,6 @@ impl State {
         Arc::new(Self {
             store,
             credentials,
-            owner_id: account.canonical_user_id(),
             account,
             signing_keys: SigningKeys::default(),
             host_id: STANDARD.encode(host),

@@ -31,6 +31,8 @@ pub struct BucketInfo {
 /// Which buckets to list.
 #[derive(Clone, Debug)]
 pub struct ListBuckets {
+    /// Only those of this account; `None` for all.
+    pub owner: Option<AccountId>,
     /// Only names that start with this.
     pub prefix: String,
     /// Only names after this one.
@@ -41,7 +43,7 @@ pub struct ListBuckets {
 
 impl Default for ListBuckets {
     fn default() -> Self {
-        Self { prefix: String::new(), after: None, max: 10_000 }
+        Self { owner: None, prefix: String::new(), after: None, max: 10_000 }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::{BucketName, ChecksumAlgorithm, ChecksumType, ETag, ObjectKey, StorageClass, VersionName};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
+use security::CanonicalUser;
 
 /// Most entries and common prefixes of one page.
 pub const PAGE_MAX: usize = 1_000;
@@ -63,6 +64,8 @@ pub struct ListEntry {
     pub class: StorageClass,
     /// Which checksum it has.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
+    /// Who owns it, where that is not the bucket's owner.
+    pub owner: Option<CanonicalUser>,
 }
 
 /// A page of live objects.

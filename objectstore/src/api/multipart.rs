@@ -2,10 +2,11 @@
 
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumType, ChecksumValue, CopySource, ETag, Metadata, ObjectKey,
-    PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions,
+    PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions, Writer,
 };
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
+use security::CanonicalUser;
 
 /// Begins an upload.
 #[derive(Clone, Debug)]
@@ -22,8 +23,10 @@ pub struct CreateUpload {
     pub checksum: Option<ChecksumAlgorithm>,
     /// What the checksum is over; `None` for the algorithm's default.
     pub checksum_type: Option<ChecksumType>,
-    /// Tags and what else will stand beside the object.
+    /// Tags and what else will stand beside the object; its owner and access list follow from `writer`.
     pub subresources: Subresources,
+    /// Who begins it, and the access list that the object will have.
+    pub writer: Writer,
 }
 
 /// An upload that was begun.
@@ -146,6 +149,10 @@ pub struct PartPage {
     pub upload: UploadInfo,
     /// The class of the object to be.
     pub class: StorageClass,
+    /// Who will own the object, where that is not the bucket's owner.
+    pub owner: Option<CanonicalUser>,
+    /// Who began it, likewise.
+    pub initiator: Option<CanonicalUser>,
     /// In order of their numbers.
     pub parts: Vec<PartEntry>,
     /// Go on after this number; `None` at the end.
@@ -180,6 +187,10 @@ pub struct UploadEntry {
     pub initiated: Timestamp,
     /// The class of the object to be.
     pub class: StorageClass,
+    /// Who will own the object, where that is not the bucket's owner.
+    pub owner: Option<CanonicalUser>,
+    /// Who began it, likewise.
+    pub initiator: Option<CanonicalUser>,
     /// Its checksum, where the client named one.
     pub checksum: Option<(ChecksumAlgorithm, ChecksumType)>,
 }

@@ -3,12 +3,13 @@
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, IfRange, Metadata, ObjectChecksum,
     ObjectKey, PartNumber, ReadConditions, Result, StorageClass, Subresources, VersionName, VersionSelector,
-    WriteConditions,
+    WriteConditions, Writer,
 };
 use bytes::Bytes;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use futures_util::stream::BoxStream;
+use security::Question;
 
 /// Stores an object; the body follows through [`Upload`](crate::Upload).
 #[derive(Clone, Debug)]
@@ -25,10 +26,12 @@ pub struct PutRequest {
     pub class: StorageClass,
     /// The additional checksum to compute and store; `None` for S3's default, CRC64NVME.
     pub checksum: Option<ChecksumAlgorithm>,
-    /// Tags and what else stands beside it.
+    /// Tags and what else stands beside it; its owner and access list follow from `writer`.
     pub subresources: Subresources,
     /// The body comes with a digest; one that is to be locked must.
     pub proven: bool,
+    /// Who writes it, and the access list that it asks for.
+    pub writer: Writer,
     /// Decided in the commit.
     pub conditions: WriteConditions,
 }
@@ -45,6 +48,7 @@ impl PutRequest {
             checksum: None,
             subresources: Subresources::default(),
             proven: true,
+            writer: Writer::default(),
             conditions: WriteConditions::default(),
         }
     }
@@ -112,6 +116,8 @@ pub struct GetRequest {
     pub part: Option<PartNumber>,
     /// Decided before anything is read.
     pub conditions: ReadConditions,
+    /// Put to the row that is found, before anything is told of it; `None` for who may read everything.
+    pub asks: Option<Question>,
 }
 
 impl GetRequest {
@@ -125,6 +131,7 @@ impl GetRequest {
             if_range: None,
             part: None,
             conditions: ReadConditions::default(),
+            asks: None,
         }
     }
 }
@@ -215,6 +222,8 @@ pub struct CopySource {
     pub version: VersionSelector,
     /// Conditions on it.
     pub conditions: ReadConditions,
+    /// As [`GetRequest::asks`].
+    pub asks: Option<Question>,
 }
 
 /// Where a copy's metadata comes from.
@@ -246,6 +255,8 @@ pub struct CopyRequest {
     pub subresources: Subresources,
     /// The tags are the source's.
     pub copy_tags: bool,
+    /// Who writes the copy, and the access list that it asks for.
+    pub writer: Writer,
     /// On the destination, decided in the commit.
     pub conditions: WriteConditions,
 }
@@ -280,6 +291,8 @@ pub struct AttributesRequest {
     pub max_parts: usize,
     /// Conditions on it.
     pub conditions: ReadConditions,
+    /// As [`GetRequest::asks`].
+    pub asks: Option<Question>,
 }
 
 /// One part of a stored object.

@@ -62,6 +62,7 @@ impl ObjectStore {
     /// A page of live objects.
     pub async fn list_objects(&self, request: ListRequest) -> Result<ListPage> {
         let view = self.view(&request.bucket, Vec::new()).await?;
+        let rules = self.rules(&view).await?;
         let after = match &request.after {
             ListAfter::Start => None,
             ListAfter::Token(token) => Some(Place::parse(token)?),
@@ -100,7 +101,8 @@ impl ObjectStore {
                         what: "current row".into(),
                         detail: "a delete marker".into(),
                     })?;
-                    page.entries.push(stored.entry(ObjectKey::parse(&key)?, row.modified));
+                    let owner = rules.other_owner(row.subresources.owner);
+                    page.entries.push(stored.entry(ObjectKey::parse(&key)?, row.modified, owner));
                     last = Some(Place::AfterKey(key));
                 }
             }

@@ -22,6 +22,7 @@ impl ObjectStore {
             });
         }
         let view = self.view(&request.bucket, Vec::new()).await?;
+        let rules = self.rules(&view).await?;
         let max = request.max_keys.min(PAGE_MAX);
         let mut page = VersionPage::default();
         if max == 0 {
@@ -48,11 +49,15 @@ impl ObjectStore {
             };
             let latest = seen.as_deref() != Some(key.as_str());
             let object_key = ObjectKey::parse(&key)?;
+            let owner = rules.other_owner(row.subresources.owner);
             page.entries.push(VersionEntry {
                 version: row.name(),
                 latest,
                 modified: row.modified,
-                object: row.stored.as_ref().map(|stored| stored.entry(object_key.clone(), row.modified)),
+                object: row
+                    .stored
+                    .as_ref()
+                    .map(|stored| stored.entry(object_key.clone(), row.modified, owner)),
                 key: object_key,
             });
             seen = Some(key);

@@ -17,9 +17,12 @@ impl ObjectStore {
     pub async fn list_parts(&self, request: PartsRequest) -> Result<PartPage> {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
         let max = request.max_parts.min(PAGE_MAX);
+        let rules = self.rules(&view).await?;
         let mut page = PartPage {
             upload: upload.info(request.upload),
             class: upload.class,
+            owner: rules.other_owner(upload.subresources.owner),
+            initiator: upload.initiator,
             parts: Vec::new(),
             next: None,
         };
@@ -54,6 +57,7 @@ impl ObjectStore {
     /// A page of a bucket's uploads, by key, then by the time they were begun.
     pub async fn list_uploads(&self, request: UploadsRequest) -> Result<UploadPage> {
         let view = self.view(&request.bucket, Vec::new()).await?;
+        let rules = self.rules(&view).await?;
         let max = request.max_uploads.min(PAGE_MAX);
         let mut page = UploadPage::default();
         if max == 0 {
@@ -83,6 +87,8 @@ impl ObjectStore {
                 upload,
                 initiated: row.initiated,
                 class: row.class,
+                owner: rules.other_owner(row.subresources.owner),
+                initiator: row.initiator,
                 checksum: row.named.then_some((row.checksum, row.checksum_type)),
             });
             last = Some((Some(key), Some(upload)));

@@ -31,6 +31,7 @@ use crate::{
 };
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Write};
+use security::CanonicalUser;
 
 impl ObjectStore {
     /// Begins a multipart upload.
@@ -45,17 +46,21 @@ impl ObjectStore {
         }
         let now = self.clock.now();
         let upload = UploadId::new(now, &*self.entropy);
-        let row = UploadRow {
+        let given = request.subresources;
+        let mut row = UploadRow {
             initiated: now,
             class: request.class,
             checksum,
             checksum_type,
             named: request.checksum.is_some(),
             metadata: request.metadata,
-            subresources: request.subresources,
+            subresources: given.clone(),
+            initiator: None,
         };
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(&request.bucket, Vec::new()).await?;
+            row.subresources = self.placed(&view, &request.writer, &given).await?;
+            row.initiator = request.writer.by.filter(|by| *by != view.bucket.account.into());
             // An upload has no body of its own to prove.
             self.check_lock(&view, &row.subresources, true).await?;
             let (exists, epoch) = guards();
@@ -82,6 +87,17 @@ impl ObjectStore {
             }
         }
         Err(contended())
+    }
+
+    /// Who began an upload.
+    pub async fn upload_initiator(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: UploadId,
+    ) -> Result<CanonicalUser> {
+        let (view, row) = self.upload_view(bucket, key, upload).await?;
+        Ok(row.initiator.unwrap_or(view.bucket.account.into()))
     }
 
     /// An upload under way.

@@ -83,7 +83,7 @@ impl ObjectStore {
                 sealed: Bytes::new(),
             };
             let aad = row.additional_data(partition, target.upload, number);
-            row.sealed = self.keys.seal(landed.data_key.as_ref(), &aad)?;
+            row.sealed = self.keys.seal(view.bucket.account, landed.data_key.as_ref(), &aad)?;
             let (exists, epoch) = guards();
             checks.extend([
                 exists,

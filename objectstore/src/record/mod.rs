@@ -1,5 +1,6 @@
 //! What rows hold. Byte tables: docs/formats/objectstore-rows.md; the encoding of fields: `engine::catalog::record`.
 
+mod access;
 mod bucket;
 mod content;
 mod fields;
@@ -11,6 +12,7 @@ mod subresources;
 mod tests;
 mod upload;
 
+pub(crate) use access::{ObjectAclRecord, OwnerRecord, get_access_list, get_user, put_access_list, put_user};
 pub(crate) use bucket::{BucketRow, BucketState, ConfigRow};
 pub(crate) use content::{Content, Extent};
 pub(crate) use fields::{get_lock_mode, put_lock_mode};

@@ -19,6 +19,7 @@ use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
+use security::CanonicalUser;
 
 /// What an object has and a delete marker has not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +65,12 @@ impl Stored {
         ByteCount::new(self.extent.length)
     }
 
-    pub(crate) fn entry(&self, key: ObjectKey, modified: Timestamp) -> ListEntry {
+    pub(crate) fn entry(
+        &self,
+        key: ObjectKey,
+        modified: Timestamp,
+        owner: Option<CanonicalUser>,
+    ) -> ListEntry {
         ListEntry {
             key,
             size: self.size(),
@@ -72,6 +78,7 @@ impl Stored {
             modified,
             class: self.class,
             checksum: self.checksum.map(|sum| (sum.value.algorithm(), sum.kind)),
+            owner,
         }
     }
 }

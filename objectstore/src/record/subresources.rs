@@ -9,12 +9,15 @@
 //! | tag | value |
 //! |---|---|
 //! | 1 | tags: count, then name and value texts in order of names |
+//! | 2 | owner, where it is not the bucket's: account (8) |
+//! | 3 | access list, where it is not the private one: see `record::access` |
 //! | 4 | retention: mode u8 (1 governance, 2 compliance), time until |
 //! | 5 | legal hold: flag |
 //!
 //! A tag that is not known is of a newer version: leaving it out would drop a lock or an access list without a word.
 
 use super::fields::{get_bool, get_lock_mode, put_bool, put_lock_mode};
+use super::{ObjectAclRecord, OwnerRecord};
 use crate::{Retention, Subresources, Tags};
 use bytes::Bytes;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
@@ -22,6 +25,8 @@ use engine::clock::Timestamp;
 use engine::{Error, Result};
 
 const TAGS: u8 = 1;
+const OWNER: u8 = 2;
+const ACCESS_LIST: u8 = 3;
 const RETENTION: u8 = 4;
 const LEGAL_HOLD: u8 = 5;
 /// The highest tag.
@@ -82,6 +87,12 @@ fn present(subresources: &Subresources) -> Vec<(u8, Bytes)> {
     if !subresources.tags.is_empty() {
         values.push((TAGS, subresources.tags.to_bytes()));
     }
+    if let Some(owner) = subresources.owner {
+        values.push((OWNER, OwnerRecord(owner).to_bytes()));
+    }
+    if let Some(list) = &subresources.access_list {
+        values.push((ACCESS_LIST, ObjectAclRecord(list.clone()).to_bytes()));
+    }
     if let Some(retention) = &subresources.retention {
         values.push((RETENTION, retention.to_bytes()));
     }
@@ -111,6 +122,8 @@ pub(super) fn get_subresources(fields: &mut RecordReader<'_>) -> Result<Subresou
         let value = fields.bytes()?;
         match tag {
             TAGS => found.tags = Tags::from_bytes(value)?,
+            OWNER => found.owner = Some(OwnerRecord::from_bytes(value)?.0),
+            ACCESS_LIST => found.access_list = Some(ObjectAclRecord::from_bytes(value)?.0),
             RETENTION => found.retention = Some(Retention::from_bytes(value)?),
             LEGAL_HOLD => found.legal_hold = Some(LegalHold::from_bytes(value)?.0),
             newer => {

@@ -6,10 +6,11 @@ use super::{
 };
 use crate::id::{ManifestId, OwnerId};
 use crate::{
-    BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule, DefaultRetention,
-    ETag, Encryption, KeyChange, LockMode, Metadata, ObjectChecksum, ObjectLock, Period, RequestPayment,
-    Retention, RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId,
-    VersionName, Versioning, WebProtocol, Website,
+    BucketAcl, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule,
+    DefaultRetention, ETag, Encryption, KeyChange, LockMode, Metadata, ObjectChecksum, ObjectLock,
+    ObjectOwnership, OwnershipControls, Period, PublicAccessBlock, RequestPayment, Retention,
+    RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName,
+    Versioning, WebProtocol, Website,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -17,6 +18,7 @@ use engine::catalog::record::Record;
 use engine::clock::Timestamp;
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
+use security::{AccessList, AccountId, CanonicalUser, Grant, Grantee, Permission};
 use std::collections::BTreeMap;
 
 const HOME: PartitionId = PartitionId::from_bytes([0x11; 8]);
@@ -72,6 +74,25 @@ fn object_lock() -> ObjectLock {
     ObjectLock { default: Some(default), unknown_through: 9 }
 }
 
+fn owned() -> Subresources {
+    let grants = [
+        Grant { grantee: Grantee::AllUsers, permission: Permission::Read },
+        Grant { grantee: Grantee::AuthenticatedUsers, permission: Permission::Write },
+        Grant { grantee: Grantee::LogDelivery, permission: Permission::ReadAcp },
+        Grant::to(owner(), Permission::WriteAcp),
+        Grant::to(CanonicalUser::Anonymous, Permission::FullControl),
+    ];
+    Subresources {
+        owner: Some(owner().into()),
+        access_list: Some(AccessList::new(grants).unwrap()),
+        ..tagged()
+    }
+}
+
+fn owner() -> AccountId {
+    "111122223333".parse().unwrap()
+}
+
 fn marker() -> ObjectRow {
     ObjectRow { null: true, noncurrent_since: None, stored: None, ..object() }
 }
@@ -104,6 +125,7 @@ fn upload() -> UploadRow {
         named: true,
         metadata: metadata(),
         subresources: Subresources::default(),
+        initiator: None,
     }
 }
 
@@ -190,6 +212,17 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("object-lock", &object_lock());
     check("object-lock-bare", &ObjectLock::default());
     check("upload-2", &UploadRow { subresources: tagged(), ..upload() });
+    check("object-owned", &ObjectRow { subresources: owned(), ..object() });
+    check("upload-3", &UploadRow { initiator: Some(owner().into()), ..upload() });
+    let initiator = Some(CanonicalUser::Anonymous);
+    check("upload-3-tags", &UploadRow { initiator, subresources: tagged(), ..upload() });
+    check("ownership", &OwnershipControls::Rule(ObjectOwnership::BucketOwnerPreferred));
+    check("ownership-deleted", &OwnershipControls::Deleted);
+    check("bucket-acl", &BucketAcl(owned().access_list.unwrap()));
+    let (block_public_acls, restrict_public_buckets) = (true, true);
+    let block =
+        PublicAccessBlock { block_public_acls, restrict_public_buckets, ..PublicAccessBlock::default() };
+    check("public-block", &block);
     check("bucket-tags", &BucketTags(tagged().tags));
     check("cors", &cors());
     check("website", &website());

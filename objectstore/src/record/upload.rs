@@ -6,6 +6,7 @@ use super::fields::{
     put_class, put_kind, put_metadata, put_value,
 };
 use super::subresources::{get_subresources, put_subresources};
+use super::{get_user, put_user};
 use crate::{
     ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, StorageClass, Subresources, UploadId,
     UploadInfo,
@@ -15,6 +16,7 @@ use engine::Result;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
+use security::CanonicalUser;
 
 /// An upload under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(crate) struct UploadRow {
     pub(crate) named: bool,
     pub(crate) metadata: Metadata,
     pub(crate) subresources: Subresources,
+    /// Who began it, where that is not the bucket's owner.
+    pub(crate) initiator: Option<CanonicalUser>,
 }
 
 impl UploadRow {
@@ -42,10 +46,14 @@ impl UploadRow {
 
 impl Record for UploadRow {
     const NAME: &'static str = "upload row";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
     fn version(&self) -> u8 {
-        if self.subresources.is_none() { 1 } else { 2 }
+        match (self.initiator, self.subresources.is_none()) {
+            (Some(_), _) => 3,
+            (None, false) => 2,
+            (None, true) => 1,
+        }
     }
 
     fn encode(&self, out: &mut RecordWriter) {
@@ -55,6 +63,10 @@ impl Record for UploadRow {
         put_kind(out, self.checksum_type);
         put_bool(out, self.named);
         put_metadata(out, &self.metadata);
+        if let Some(initiator) = self.initiator {
+            put_user(out, initiator);
+            put_bool(out, !self.subresources.is_none());
+        }
         if !self.subresources.is_none() {
             put_subresources(out, &self.subresources);
         }
@@ -67,8 +79,10 @@ impl Record for UploadRow {
         let checksum_type = get_kind(fields)?;
         let named = get_bool(fields)?;
         let metadata = get_metadata(fields)?;
-        let subresources = if version == 1 { Subresources::default() } else { get_subresources(fields)? };
-        Ok(Self { initiated, class, checksum, checksum_type, named, metadata, subresources })
+        let initiator = if version == 3 { Some(get_user(fields)?) } else { None };
+        let beside = version == 2 || initiator.is_some() && get_bool(fields)?;
+        let subresources = if beside { get_subresources(fields)? } else { Subresources::default() };
+        Ok(Self { initiated, class, checksum, checksum_type, named, metadata, subresources, initiator })
     }
 }
 

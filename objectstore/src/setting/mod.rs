@@ -14,17 +14,23 @@
 //!
 //! Limits: one row a setting, 64 KiB at the most, as the catalog has it.
 
+mod access_list;
 mod cors;
 mod encryption;
 mod lock;
+mod ownership;
 mod payment;
+mod public_access;
 mod tags;
 mod website;
 
+pub use access_list::BucketAcl;
 pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
 pub use encryption::Encryption;
 pub use lock::ObjectLock;
+pub use ownership::{ObjectOwnership, OwnershipControls};
 pub use payment::RequestPayment;
+pub use public_access::PublicAccessBlock;
 pub use tags::BucketTags;
 pub use website::{
     KeyChange, ROUTING_RULES_MAX, Redirect, RoutingCondition, RoutingRedirect, RoutingRule, WebProtocol,
@@ -60,6 +66,12 @@ pub enum SettingKind {
     RequestPayment,
     /// [`ObjectLock`].
     ObjectLock,
+    /// [`OwnershipControls`].
+    Ownership,
+    /// [`BucketAcl`].
+    AccessList,
+    /// [`PublicAccessBlock`].
+    PublicAccessBlock,
 }
 
 impl SettingKind {
@@ -71,6 +83,9 @@ impl SettingKind {
             Self::Encryption => 4,
             Self::RequestPayment => 5,
             Self::ObjectLock => 9,
+            Self::Ownership => 6,
+            Self::AccessList => 7,
+            Self::PublicAccessBlock => 8,
         }
     }
 }
@@ -162,29 +177,33 @@ impl ObjectStore {
 
     /// Sets it, or removes it with `None`. Removing what is not set is a success.
     pub async fn set<S: Setting + Clone>(&self, bucket: &BucketName, value: Option<&S>) -> Result<()> {
-        let config = tables::only(tables::CONFIG);
-        let row = tables::setting(S::KIND, "");
         for _ in 0..ATTEMPTS_MAX {
-            let view = self.view(bucket, vec![row.clone()]).await?;
-            let old = view.rows[0].as_deref().map(S::from_bytes).transpose()?;
-            let new = S::follow(value.cloned(), old.as_ref(), view.config.versioning)?;
-            let raw = new.as_ref().map(Record::to_bytes);
-            if view.rows[0] == raw {
-                return Ok(());
-            }
-            let changed = ConfigRow { revision: view.config.revision + 1, ..view.config };
-            let change = match &raw {
-                Some(raw) => Write::Put(row.clone(), raw.clone()),
-                None => Write::Delete(row.clone()),
-            };
-            let writes = vec![Write::Put(config.clone(), changed.to_bytes()), change];
-            let checks = vec![Check::Unchanged(config.clone())];
-            let read_version = view.snapshot.read_version();
-            if won(self.commit(view.bucket.partition, read_version, checks, writes).await)? {
+            let view = self.view(bucket, Vec::new()).await?;
+            if self.try_set(&view, value).await? {
                 return Ok(());
             }
         }
         Err(contended())
+    }
+
+    /// One attempt, decided by what a view shows. `false`: somebody changed the bucket meanwhile.
+    pub(crate) async fn try_set<S: Setting + Clone>(&self, view: &View, value: Option<&S>) -> Result<bool> {
+        let config = tables::only(tables::CONFIG);
+        let row = tables::setting(S::KIND, "");
+        let stored = view.snapshot.get(row.clone()).await?;
+        let old = stored.as_deref().map(S::from_bytes).transpose()?;
+        let raw = S::follow(value.cloned(), old.as_ref(), view.config.versioning)?.map(|new| new.to_bytes());
+        if stored == raw {
+            return Ok(true);
+        }
+        let changed = ConfigRow { revision: view.config.revision + 1, ..view.config };
+        let change = match raw {
+            Some(raw) => Write::Put(row, raw),
+            None => Write::Delete(row),
+        };
+        let writes = vec![Write::Put(config.clone(), changed.to_bytes()), change];
+        let read_version = view.snapshot.read_version();
+        won(self.commit(view.bucket.partition, read_version, vec![Check::Unchanged(config)], writes).await)
     }
 }
 

@@ -135,6 +135,7 @@ async fn tags_come_with_an_object_an_upload_and_a_copy() {
             checksum: None,
             checksum_type: None,
             subresources,
+            writer: crate::Writer::default(),
         })
         .await
         .unwrap()

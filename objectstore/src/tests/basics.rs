@@ -90,7 +90,7 @@ async fn the_number_of_buckets_is_bounded() {
         partition: PartitionId::from_bytes([7; 8]),
         state: BucketState::Active,
         created: engine::clock::Timestamp::from_millis(0),
-        account: [0; 8],
+        account: world.parts().account.to_bytes(),
     };
     let mut commit = Commit::new(PartitionId::ROOT, 0);
     commit.writes = (1..crate::BUCKETS_MAX)
@@ -100,6 +100,9 @@ async fn the_number_of_buckets_is_bounded() {
     world.create("the-last", Versioning::Off).await;
     let more = world.store.create_bucket(&bucket("one-more"), &crate::NewBucket::default()).await;
     assert!(matches!(more, Err(Error::TooManyBuckets { .. })), "{more:?}");
+    // Each account has its own.
+    let other = crate::NewBucket::of("444455556666".parse().unwrap());
+    world.store.create_bucket(&bucket("one-more"), &other).await.unwrap();
 }
 
 #[tokio::test]

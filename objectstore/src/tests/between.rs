@@ -147,6 +147,7 @@ async fn a_writer_notices_that_its_bucket_goes() {
             checksum: None,
             checksum_type: None,
             subresources: crate::Subresources::default(),
+            writer: crate::Writer::default(),
         };
         slow.store.create_upload(request).await
     })

@@ -215,6 +215,7 @@ async fn a_composite_checksum_becomes_one_over_the_bytes() {
         checksum: Some(ChecksumAlgorithm::Sha256),
         checksum_type: None,
         subresources: crate::Subresources::default(),
+        writer: crate::Writer::default(),
     };
     let upload = world.store.create_upload(create).await.unwrap().upload;
     let part = world.part(&name, "k", upload, 1, bytes(1, 50_000)).await.unwrap();

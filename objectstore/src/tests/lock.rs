@@ -142,6 +142,7 @@ fn upload(name: &BucketName, at: &str, subresources: Subresources) -> CreateUplo
         checksum: None,
         checksum_type: None,
         subresources,
+        writer: crate::Writer::default(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the store as a whole, one file per area.
 
+mod access;
 mod amend;
 mod basics;
 mod between;

@@ -57,6 +57,7 @@ async fn parts_in_any_order_make_one_object() {
         after: Some(PartNumber::new(1).unwrap()),
         max_parts: 1,
         conditions: ReadConditions::default(),
+        asks: None,
     };
     let attributes = world.store.attributes(attributes).await.unwrap();
     assert_eq!((attributes.parts.len(), attributes.more, attributes.info.parts), (1, true, 3));
@@ -199,6 +200,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
             checksum: Some(algorithm),
             checksum_type: Some(kind),
             subresources: crate::Subresources::default(),
+            writer: crate::Writer::default(),
         };
         let upload = world.store.create_upload(create).await.unwrap().upload;
         let mut parts = Vec::new();
@@ -246,6 +248,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
             checksum: Some(algorithm),
             checksum_type: Some(kind),
             subresources: crate::Subresources::default(),
+            writer: crate::Writer::default(),
         };
         assert!(matches!(world.store.create_upload(create).await, Err(Error::InvalidRequest { .. })));
     }

@@ -3,7 +3,7 @@
 use super::{AccessKeyId, Credential, CredentialLookup, SecretKey, ini};
 use crate::{AccountId, Error, Result};
 use engine::entropy::Entropy;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Read as _;
@@ -119,6 +119,12 @@ impl CredentialLookup for File {
         let index = *self.by_key.get(access_key_id)?;
         self.profiles.get(index).map(|profile| profile.credential.clone())
     }
+
+    fn accounts(&self) -> Vec<AccountId> {
+        let all: BTreeSet<AccountId> =
+            self.profiles.iter().map(|profile| profile.credential.account).collect();
+        all.into_iter().collect()
+    }
 }
 
 /// Reads a secret file after making sure that nobody but its owner can.
@@ -166,6 +172,7 @@ mod tests {
         assert_eq!(other.credential.account.to_string(), "444455556666");
         assert_eq!(other.credential.secret.expose(), "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY==");
         assert_eq!(file.lookup("AKIAI44QH8DHBEXAMPLE").unwrap(), other.credential);
+        assert_eq!(file.accounts(), [own, other.credential.account]);
         assert!(file.lookup("AKIAIOSFODNN7EXAMPLF").is_none());
         assert!(!format!("{file:?}").contains("wJalr"), "debug output shows no secret");
     }

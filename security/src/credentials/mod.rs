@@ -133,4 +133,7 @@ pub struct Credential {
 pub trait CredentialLookup: Send + Sync {
     /// The credential of an access key that exists and may be used now. In memory: it is called once a request.
     fn lookup(&self, access_key_id: &str) -> Option<Credential>;
+
+    /// Every account that has a credential, in any order: whom a grant can name.
+    fn accounts(&self) -> Vec<AccountId>;
 }

@@ -203,6 +203,11 @@ impl KeyTable {
     /// Bytes that sealing adds.
     pub const OVERHEAD: usize = HEAD_LEN + TAG_LEN;
 
+    /// Every scope that has a key to seal with.
+    pub fn scopes(&self) -> Vec<KeyScope> {
+        self.held.load().active.keys().copied().collect()
+    }
+
     /// Number of keys, and who wraps them, for `status`.
     pub fn describe(&self) -> (usize, String) {
         (self.held.load().keys.len(), self.custodian.description())

@@ -86,6 +86,7 @@ async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyho
         base_domains: config.base_domains.clone(),
         website_domains: config.website_domains.clone(),
         legacy_forms: config.legacy_forms,
+        new_bucket_ownership: config.new_bucket_ownership,
         limits,
     };
     let server = Server::bind(doors, state).await.map_err(|error| {

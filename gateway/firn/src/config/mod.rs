@@ -9,6 +9,7 @@ use crate::backup::{Access, Destination, Plan};
 use crate::exit::Failure;
 use crate::text::{parse_duration, parse_size};
 use engine::unit::ByteCount;
+use objectstore::ObjectOwnership;
 use raw::Raw;
 use security::form::LegacyForms;
 use std::net::SocketAddr;
@@ -20,6 +21,8 @@ use std::time::Duration;
 pub(crate) struct Config {
     /// The region of a new appliance; an old one keeps its own.
     pub(crate) region: Option<String>,
+    /// Who owns the objects of a bucket whose creation does not say it.
+    pub(crate) new_bucket_ownership: ObjectOwnership,
     /// Where S3 listens.
     pub(crate) http: SocketAddr,
     /// Where the admin door listens.
@@ -169,6 +172,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
     };
     Ok(Config {
         region: raw.region,
+        new_bucket_ownership: ownership(raw.new_bucket_ownership.as_deref(), &bad)?,
         http: raw.http.listen.unwrap_or(base.http),
         admin: raw.admin.listen.unwrap_or(base.admin),
         insecure_http: raw.http.insecure,
@@ -197,6 +201,18 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         backup: backup(raw.backup, &bad)?,
         log: Log { filter: raw.log.level.unwrap_or_else(|| "info".to_owned()), format },
     })
+}
+
+fn ownership(name: Option<&str>, bad: &dyn Fn(&str, String) -> Failure) -> Result<ObjectOwnership, Failure> {
+    match name {
+        None | Some("bucket-owner-enforced") => Ok(ObjectOwnership::BucketOwnerEnforced),
+        Some("bucket-owner-preferred") => Ok(ObjectOwnership::BucketOwnerPreferred),
+        Some("object-writer") => Ok(ObjectOwnership::ObjectWriter),
+        Some(other) => {
+            let allowed = "\"bucket-owner-enforced\", \"bucket-owner-preferred\", \"object-writer\"";
+            Err(bad("new-bucket-ownership", format!("{other:?} is none of {allowed}")))
+        }
+    }
 }
 
 fn backup(raw: raw::Backup, bad: &dyn Fn(&str, String) -> Failure) -> Result<Option<Plan>, Failure> {

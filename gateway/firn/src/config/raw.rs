@@ -8,6 +8,7 @@ use std::path::PathBuf;
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Raw {
     pub(super) region: Option<String>,
+    pub(super) new_bucket_ownership: Option<String>,
     pub(super) http: Http,
     pub(super) admin: Admin,
     pub(super) engine: Engine,

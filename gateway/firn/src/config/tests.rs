@@ -15,6 +15,7 @@ fn load_text(text: &str, overrides: &Overrides) -> Result<super::Config, String>
 fn a_whole_file_is_read_and_flags_win() {
     let text = r#"
 region = "eu-central-1"
+new-bucket-ownership = "object-writer"
 [http]
 listen = "127.0.0.1:8000"
 base-domains = ["s3.example.test"]
@@ -39,6 +40,7 @@ format = "json"
 "#;
     let config = load_text(text, &Overrides::default()).unwrap();
     assert_eq!(config.region.as_deref(), Some("eu-central-1"));
+    assert_eq!(config.new_bucket_ownership, objectstore::ObjectOwnership::ObjectWriter);
     assert_eq!(config.http.to_string(), "127.0.0.1:8000");
     assert_eq!(config.admin.to_string(), "127.0.0.1:8001");
     assert_eq!(config.base_domains, ["s3.example.test"]);
@@ -68,6 +70,10 @@ fn errors_name_file_key_and_range() {
         ("[engine]\ncache = \"1KiB\"", "use engine.cache in firn.toml: 1KiB is not in 8.0 MiB..=1.0 TiB"),
         ("[http]\ndrain = \"1h\"", "use http.drain in firn.toml: 1h is not in 0s..=10m"),
         ("[log]\nformat = \"xml\"", "use log.format in firn.toml: \"xml\" is none of"),
+        (
+            "new-bucket-ownership = \"mine\"",
+            "use new-bucket-ownership in firn.toml: \"mine\" is none of \"bucket-owner-enforced\"",
+        ),
         ("region = \"EU\"", "use region in firn.toml: \"EU\" is not 1..=32 of a-z, 0-9 and -"),
         ("[http]\nlisten_on = 1", "line 2: unknown field `listen_on`, expected one of `listen`"),
         ("\n[http]\nlisten = \"here\"", "line 3: invalid socket address syntax"),

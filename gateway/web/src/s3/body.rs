@@ -15,8 +15,8 @@ use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use engine::clock::Clock;
 use engine::unit::ByteCount;
-use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, EXPECT};
+use http::{HeaderMap, HeaderValue};
 use hyper::body::{Body, Incoming};
 use prometheus_client::metrics::counter::Counter;
 use security::chunked::{ChunkError, Decoder, Event};
@@ -102,6 +102,18 @@ impl RequestBody {
             self.expected_hash = Some(*hash);
         }
         Ok(())
+    }
+
+    /// The same of a request without a signature: it may come in chunks that are not signed either.
+    pub(crate) fn expect_unsigned(&mut self, headers: &HeaderMap) -> Result<(), S3Error> {
+        match headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes) {
+            Some(b"STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {
+                self.expect(&Payload::StreamingUnsignedTrailer, headers)
+            }
+            // Chunk signatures of nobody: their frames must not become the object's bytes.
+            Some(declared) if declared.starts_with(b"STREAMING-") => Err(S3Error::new(Code::AccessDenied)),
+            _ => Ok(()),
+        }
     }
 
     /// Bytes of the body proper, where the request says it.

@@ -43,6 +43,7 @@ codes! {
     IllegalLocationConstraintException 400 "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody 400 "You did not provide the number of bytes specified by the Content-Length HTTP header";
     InternalError 500 "We encountered an internal error. Please try again.";
+    InvalidBucketAclWithObjectOwnership 400 "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting";
     InvalidArgument 400 "Invalid Argument";
     InvalidBucketName 400 "The specified bucket is not valid.";
     InvalidBucketState 409 "The request is not valid with the current state of the bucket.";
@@ -58,12 +59,14 @@ codes! {
     InvalidStorageClass 400 "The storage class you specified is not valid";
     InvalidURI 400 "Couldn't parse the specified URI.";
     KeyTooLongError 400 "Your key is too long";
+    MalformedACLError 400 "The ACL that you provided was not well formed or did not validate against our published schema";
     MalformedXML 400 "The XML you provided was not well-formed or did not validate against our published schema";
     MaxMessageLengthExceeded 400 "Your request was too big.";
     MetadataTooLarge 400 "Your metadata headers exceed the maximum allowed metadata size";
     MetadataConfigurationNotFound 404 "The metadata configuration does not exist.";
     MethodNotAllowed 405 "The specified method is not allowed against this resource.";
     MissingContentLength 411 "You must provide the Content-Length HTTP header.";
+    MissingSecurityHeader 400 "Your request was missing a required header";
     MissingRequestBodyError 400 "Request Body is empty";
     NoSuchBucket 404 "The specified bucket does not exist";
     NoSuchBucketPolicy 404 "The bucket policy does not exist";
@@ -81,6 +84,7 @@ codes! {
     NotModified 304 "Not Modified";
     ObjectLockConfigurationNotFoundError 404 "Object Lock configuration does not exist for this bucket";
     OperationAborted 409 "A conflicting conditional operation is currently in progress against this resource. Please try again.";
+    OwnershipControlsNotFoundError 404 "The bucket ownership controls were not found";
     PreconditionFailed 412 "At least one of the pre-conditions you specified did not hold";
     ReplicationConfigurationNotFoundError 404 "The replication configuration was not found";
     RequestHeaderSectionTooLarge 400 "Your request header section exceeds the maximum allowed size.";
@@ -89,6 +93,8 @@ codes! {
     ServiceUnavailable 503 "Service is unable to handle request.";
     StorageFull 507 "The storage has no room left for this request. Delete something or add space.";
     TooManyBuckets 400 "You have attempted to create more buckets than allowed";
+    UnexpectedContent 400 "This request does not support content";
+    UnresolvableGrantByEmailAddress 400 "The e-mail address you provided does not match any account on record.";
 }
 
 impl Code {

@@ -108,7 +108,10 @@ impl S3Error {
         let wanted: &[&'static str] = match self.code() {
             "NoSuchKey" | "NoSuchVersion" => &["Key"],
             "AuthorizationHeaderMalformed" => &["Region"],
-            code if code.contains("Bucket") || code.contains("Configuration") || code == "NoSuchTagSet" => {
+            code if code.contains("Bucket")
+                || code.contains("Configuration")
+                || matches!(code, "NoSuchTagSet" | "OwnershipControlsNotFoundError") =>
+            {
                 &["BucketName"]
             }
             _ => &[],
@@ -214,6 +217,9 @@ fn code_of(error: &objectstore::Error) -> Code {
     match error {
         E::NoSuchBucket => Code::NoSuchBucket,
         E::NoSuchKey { .. } => Code::NoSuchKey,
+        E::AccessDenied => Code::AccessDenied,
+        E::AccessListsOff => Code::AccessControlListNotSupported,
+        E::AccessListInTheWay => Code::InvalidBucketAclWithObjectOwnership,
         E::NoSuchVersion => Code::NoSuchVersion,
         E::NoSuchUpload => Code::NoSuchUpload,
         E::IsDeleteMarker { .. } => Code::MethodNotAllowed,

@@ -3,6 +3,7 @@
 //! A header that changes what a write means is never ignored: on writes, an `x-amz-*` header that is not on the list of
 //! known ones is refused by name, so that an SDK newer than this code is told the truth.
 
+use super::acl;
 use super::code::Code;
 use super::error::S3Error;
 use super::headers::text;
@@ -77,6 +78,11 @@ const KNOWN: &[&str] = &[
     "x-amz-date",
     "x-amz-decoded-content-length",
     "x-amz-expected-bucket-owner",
+    "x-amz-grant-full-control",
+    "x-amz-grant-read",
+    "x-amz-grant-read-acp",
+    "x-amz-grant-write",
+    "x-amz-grant-write-acp",
     "x-amz-metadata-directive",
     "x-amz-mp-object-size",
     "x-amz-object-lock-legal-hold",
@@ -110,10 +116,10 @@ const SSE: &str = "x-amz-server-side-encryption";
 const REFUSED_PREFIXES: &[&str] =
     &["x-amz-server-side-encryption-customer-", "x-amz-copy-source-server-side-encryption-customer-"];
 
-/// Refuses headers that would change what the request means.
-pub(crate) fn check_headers(head: &request::Parts, account: AccountId) -> Result<(), S3Error> {
+/// Refuses headers that would change what the request means. Answers whether one of them asks for an access list.
+pub(crate) fn check_headers(head: &request::Parts, owner: AccountId) -> Result<bool, S3Error> {
     let reads = matches!(head.method, Method::GET | Method::HEAD);
-    let mut plain = true;
+    let (mut plain, mut asks_for_list) = (true, false);
     for name in head.headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
         if REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
             return Err(S3Error::unsupported_header(name));
@@ -122,9 +128,6 @@ pub(crate) fn check_headers(head: &request::Parts, account: AccountId) -> Result
             let message = "x-amz-server-side-encryption header is not supported for this operation.";
             return Err(S3Error::argument(SSE, "", message));
         }
-        if name.starts_with("x-amz-grant-") {
-            return Err(S3Error::new(Code::AccessControlListNotSupported));
-        }
         let free = name.starts_with("x-amz-meta-") || name.starts_with("x-amz-checksum-");
         let known =
             KNOWN.contains(&name) || (head.method == Method::DELETE && KNOWN_OF_DELETE.contains(&name));
@@ -132,17 +135,22 @@ pub(crate) fn check_headers(head: &request::Parts, account: AccountId) -> Result
             return Err(S3Error::unsupported_header(name));
         }
         plain &= OF_SIGNATURES.contains(&name);
+        asks_for_list |= acl::asks_for_list(name);
     }
     if plain {
-        return Ok(());
+        return Ok(false);
     }
     check_values(&head.headers)?;
-    for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-        if text(&head.headers, name)?.is_some_and(|owner| owner != account.to_string()) {
-            return Err(S3Error::new(Code::AccessDenied));
-        }
+    check_owner(&head.headers, "x-amz-expected-bucket-owner", owner)?;
+    Ok(asks_for_list)
+}
+
+/// Refuses a request whose client expects the bucket to be somebody else's.
+pub(crate) fn check_owner(headers: &HeaderMap, name: &str, owner: AccountId) -> Result<(), S3Error> {
+    match text(headers, name)? {
+        Some(expected) if expected != owner.to_string() => Err(S3Error::new(Code::AccessDenied)),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn check_values(headers: &HeaderMap) -> Result<(), S3Error> {
@@ -157,15 +165,7 @@ fn check_values(headers: &HeaderMap) -> Result<(), S3Error> {
                 .field("ArgumentValue", other));
         }
     }
-    match text(headers, "x-amz-acl")? {
-        // Without access lists everything is the owner's alone, which is what these two ask for.
-        None | Some("private" | "bucket-owner-full-control") => {}
-        Some(_) => return Err(S3Error::new(Code::AccessControlListNotSupported)),
-    }
-    for (name, harmless) in [
-        ("x-amz-server-side-encryption-bucket-key-enabled", "false"),
-        ("x-amz-object-ownership", "BucketOwnerEnforced"),
-    ] {
+    for (name, harmless) in [("x-amz-server-side-encryption-bucket-key-enabled", "false")] {
         if text(headers, name)?.is_some_and(|value| !value.eq_ignore_ascii_case(harmless)) {
             return Err(S3Error::unsupported_header(name));
         }
@@ -187,7 +187,7 @@ mod tests {
 
     fn refused(method: &str, headers: &[(&str, &str)]) -> &'static str {
         let account = "111122223333".parse().unwrap();
-        check_headers(&head(method, "/b/k", headers), account).map_or_else(|error| error.code(), |()| "")
+        check_headers(&head(method, "/b/k", headers), account).map_or_else(|error| error.code(), |_| "")
     }
 
     #[test]
@@ -208,11 +208,16 @@ mod tests {
             (("x-amz-tagging", "a=b"), ""),
             (("x-amz-write-offset-bytes", "5"), "NotImplemented"),
             (("x-amz-invented-tomorrow", "1"), "NotImplemented"),
-            (("x-amz-acl", "public-read"), "AccessControlListNotSupported"),
-            (("x-amz-grant-read", "id=1"), "AccessControlListNotSupported"),
+            (("x-amz-acl", "public-read"), ""),
+            (("x-amz-grant-read", "id=1"), ""),
+            (("x-amz-grant-all", "id=1"), "NotImplemented"),
             (("x-amz-expected-bucket-owner", "444455556666"), "AccessDenied"),
         ] {
             assert_eq!(refused("PUT", &[headers]), code, "{headers:?}");
+        }
+        for (header, asks) in [(("x-amz-acl", "private"), true), (("x-amz-meta-a", "b"), false)] {
+            let account = "111122223333".parse().unwrap();
+            assert_eq!(check_headers(&head("PUT", "/b/k", &[header]), account).ok(), Some(asks));
         }
         assert_eq!(refused("DELETE", &[("x-amz-if-match-size", "1")]), "");
         assert_eq!(refused("PUT", &[("x-amz-if-match-size", "1")]), "NotImplemented");

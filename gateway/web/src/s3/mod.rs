@@ -1,7 +1,7 @@
 //! The S3 door: one request from its head to its answer.
 //!
 //! ```text
-//!   head ─► bounds ─► authenticate ─► route ─► refused headers ─► decide ─► operation ─► answer
+//!   head ─► bounds ─► authenticate ─► route ─► admit ─► refused headers ─► operation ─► answer
 //!                                                                             │
 //!   body ───────────────────────────── read only from here on (100-continue) ─┘
 //! ```
@@ -10,6 +10,8 @@
 //! fields of a form, which say who asks); every answer carries its
 //! request id; a body that was not read to its end either is (when short) or closes the connection.
 
+mod access;
+mod acl;
 mod answer;
 mod body;
 mod code;
@@ -30,6 +32,7 @@ mod website;
 
 use crate::config::Config;
 use crate::state::State;
+use access::Asker;
 use answer::{Answer, Record, set, set_amz};
 use body::{Pace, RequestBody};
 use bytes::Bytes;
@@ -38,12 +41,13 @@ use error::S3Error;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
+use objectstore::Writer;
 use operation::Operation;
 use query::Query;
 use request_id::RequestId;
-use security::decide::{Action, Principal, decide};
+use security::decide::{Action, Facts, Question, Resource, decide};
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use target::Target;
 
 /// A request that may go on: everything an operation needs besides the body.
@@ -54,20 +58,37 @@ pub(crate) struct Call {
     target: Target,
     query: Query,
     operation: Operation,
+    asker: Asker,
+    /// A header asks for an access list.
+    asks_for_list: bool,
+    owner_id: OnceLock<String>,
     host: String,
     id: RequestId,
-    principal: Principal,
 }
 
 impl Call {
     /// Whether whoever asks may do this besides what the operation itself needs.
     fn may(&self, action: Action) -> bool {
-        decide(&self.principal, action, self.state.account).allowed()
+        let question = Question { principal: self.asker.principal, action, permission: None };
+        let bucket = Resource::Bucket(self.target.bucket.as_deref().unwrap_or_default());
+        decide(&question, bucket, &Facts::owned_by(self.asker.owner)).allowed()
     }
 
     /// `AccessDenied` unless whoever asks may do this too.
     fn require(&self, action: Action) -> Result<(), S3Error> {
         if self.may(action) { Ok(()) } else { Err(S3Error::new(code::Code::AccessDenied)) }
+    }
+}
+
+impl Call {
+    /// The canonical id of the bucket's owner, made once.
+    fn owner_id(&self) -> &str {
+        self.owner_id.get_or_init(|| self.asker.owner.canonical_user_id())
+    }
+
+    /// Who writes, and the access list that the headers ask for.
+    fn writer(&self) -> Result<Writer, S3Error> {
+        Ok(Writer { by: Some(self.asker.principal.canonical_user()), list: acl::wish(self)? })
     }
 }
 
@@ -154,22 +175,19 @@ async fn run(
     let copies = head.headers.contains_key("x-amz-copy-source");
     let operation = route::route(&head.method, &trace.target, &query, copies)?;
     trace.operation = Some(operation);
-    let principal = who.principal();
-    if operation == Operation::PostObject {
-        // A form says itself who sends it.
-        if matches!(who, Authenticated::Signed(_)) {
-            let message = "A form is signed by its policy, not by its request.";
-            return Err(S3Error::with(code::Code::InvalidRequest, message));
-        }
-    } else if !decide(&principal, operation.action(), state.account).allowed() {
-        return Err(S3Error::new(code::Code::AccessDenied));
+    if operation == Operation::PostObject && matches!(who, Authenticated::Signed(_)) {
+        let message = "A form is signed by its policy, not by its request.";
+        return Err(S3Error::with(code::Code::InvalidRequest, message));
     }
-    guard::check_headers(&head, state.account)?;
-    if let Authenticated::Signed(signed) = &who {
-        body.expect(&signed.payload, &head.headers)?;
+    let asker = access::admit(&state, who.principal(), operation, (&mut trace.target, &query)).await?;
+    let asks_for_list = guard::check_headers(&head, asker.owner)?;
+    match &who {
+        Authenticated::Signed(signed) => body.expect(&signed.payload, &head.headers)?,
+        Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
-    let (target, id) = (trace.target.clone(), trace.id);
-    let call = Call { config, state, head, target, query, operation, host, id, principal };
+    let (target, owner_id, id) = (trace.target.clone(), OnceLock::new(), trace.id);
+    let call =
+        Call { config, state, head, target, query, operation, asker, asks_for_list, owner_id, host, id };
     ops::dispatch(&call, body).await
 }
 

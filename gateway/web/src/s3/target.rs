@@ -15,6 +15,8 @@ pub(crate) struct Target {
     pub(crate) key: Option<String>,
     /// The host named the bucket, not the path.
     virtual_hosted: bool,
+    /// The bucket that was admitted.
+    bound: Option<BucketName>,
 }
 
 impl Target {
@@ -24,7 +26,7 @@ impl Target {
         let path = String::from_utf8(decode_path(path)?).map_err(|_| refused())?;
         let key = path.strip_prefix('/').ok_or_else(refused)?;
         let key = (!key.is_empty()).then(|| key.to_owned());
-        Ok(Self { bucket: Some(bucket), key, virtual_hosted: true })
+        Ok(Self { bucket: Some(bucket), key, virtual_hosted: true, bound: None })
     }
 
     /// From the host header and the raw path.
@@ -35,19 +37,27 @@ impl Target {
         let rest = path.strip_prefix('/').ok_or_else(refused)?;
         let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         if let Some(bucket) = virtual_bucket(host, base_domains) {
-            return Ok(Self { bucket: Some(bucket), key: filled(rest), virtual_hosted: true });
+            return Ok(Self { bucket: Some(bucket), key: filled(rest), virtual_hosted: true, bound: None });
         }
         let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
         if bucket.is_empty() && !key.is_empty() {
             return Err(S3Error::new(Code::InvalidBucketName).field("BucketName", ""));
         }
-        Ok(Self { bucket: filled(bucket), key: filled(key), virtual_hosted: false })
+        Ok(Self { bucket: filled(bucket), key: filled(key), virtual_hosted: false, bound: None })
     }
 
     /// The bucket, checked.
     pub(crate) fn bucket(&self) -> Result<BucketName, S3Error> {
+        if let Some(bound) = &self.bound {
+            return Ok(bound.clone());
+        }
         let name = self.bucket.as_deref().ok_or_else(|| S3Error::new(Code::InvalidBucketName))?;
         BucketName::parse(name).map_err(S3Error::from)
+    }
+
+    /// From now on the bucket is this one, whatever takes its name.
+    pub(crate) fn bind(&mut self, bucket: BucketName) {
+        self.bound = Some(bucket);
     }
 
     /// The key, checked.

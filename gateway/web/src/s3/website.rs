@@ -16,7 +16,7 @@ use super::operation::Operation;
 use super::ops::{self, url_encode};
 use super::query::Query;
 use super::target::Target;
-use super::{Call, cors};
+use super::{Call, access, cors};
 use crate::config::Config;
 use crate::state::State;
 use http::header::{
@@ -24,9 +24,9 @@ use http::header::{
 };
 use http::{Method, StatusCode, request};
 use objectstore::{Redirect, WebProtocol, Website};
-use security::decide::{Principal, decide};
+use security::Principal;
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Where an object sends who visits it.
 const REDIRECT_OF_OBJECT: &str = "x-amz-website-redirect-location";
@@ -88,21 +88,22 @@ impl Visit {
     async fn object(&self, key: &str) -> Result<Answer, S3Error> {
         let operation =
             if self.head.method == Method::HEAD { Operation::HeadObject } else { Operation::GetObject };
-        if !decide(&Principal::Anonymous, operation.action(), self.state.account).allowed() {
-            return Err(S3Error::new(Code::AccessDenied));
-        }
-        let mut target = self.target.clone();
+        let (mut target, query) = (self.target.clone(), Query::default());
         target.key = Some(key.to_owned());
+        let nobody = Principal::Anonymous;
+        let asker = access::admit(&self.state, nobody, operation, (&mut target, &query)).await?;
         let call = Call {
             config: Arc::clone(&self.config),
             state: Arc::clone(&self.state),
             head: self.head.clone(),
             target,
-            query: Query::default(),
+            query,
             operation,
+            asker,
+            asks_for_list: false,
+            owner_id: OnceLock::new(),
             host: self.host.clone(),
             id: self.id,
-            principal: Principal::Anonymous,
         };
         ops::object(&call).await
     }

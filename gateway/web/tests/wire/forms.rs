@@ -78,7 +78,7 @@ async fn post(client: &mut Client, body: &[u8]) -> Answer {
 #[tokio::test]
 async fn a_signed_form_stores_its_file_with_what_its_fields_say() {
     let (world, mut client) = world().await;
-    let conditions = r#",["starts-with","$key","up/"],["starts-with","$Content-Type","text/"],{"acl":"private"},
+    let conditions = r#",["starts-with","$key","up/"],["starts-with","$Content-Type","text/"],{"acl":"bucket-owner-full-control"},
         ["starts-with","$x-amz-meta-colour",""],["starts-with","$x-amz-checksum-crc32",""],
         {"success_action_status":"201"},["content-length-range",1,2000000]"#;
     let fields = signed(&world, conditions);
@@ -88,7 +88,7 @@ async fn a_signed_form_stores_its_file_with_what_its_fields_say() {
     let more = [
         ("Key", "up/${filename}"),
         ("Content-Type", "text/plain"),
-        ("acl", "private"),
+        ("acl", "bucket-owner-full-control"),
         ("x-amz-meta-colour", "blue"),
         ("x-amz-checksum-crc32", &crc),
         ("success_action_status", "201"),

@@ -9,8 +9,8 @@ use engine::catalog::{Catalog, Commit, Snapshot, Version};
 use engine::clock::ManualClock;
 use engine::id::PartitionId;
 use md5::{Digest as _, Md5};
-use objectstore::ObjectStore;
 use objectstore::testing::Foundation;
+use objectstore::{ObjectOwnership, ObjectStore};
 use security::AccountId;
 use security::credentials::File;
 use security::sign::{PayloadHash, Signer};
@@ -27,6 +27,24 @@ use web::{
 
 pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+/// The root of another account.
+const OTHER_ACCESS_KEY: &str = "AKIAI44QH8DHBEXAMPLE";
+const OTHER_SECRET_KEY: &str = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY";
+/// The appliance's account.
+pub(crate) const ACCOUNT: &str = "111122223333";
+/// The other one.
+pub(crate) const OTHER_ACCOUNT: &str = "444455556666";
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// The root of the appliance's account.
+    Root,
+    /// The root of the other account.
+    Other,
+    /// Nobody: the request is not signed.
+    Nobody,
+}
 
 /// Reports what the test tells it to.
 #[derive(Default)]
@@ -114,14 +132,26 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::configured(Config { limits, ..Config::default() }).await
+    }
+
+    /// One whose new buckets have this ownership.
+    pub(crate) async fn owned_by(new_bucket_ownership: ObjectOwnership) -> Self {
+        Self::configured(Config { new_bucket_ownership, ..Config::default() }).await
+    }
+
+    async fn configured(config: Config) -> Self {
         let foundation = Foundation::new(11);
         let gate = Arc::new(Gate { catalog: foundation.catalog.clone(), open: watch::Sender::new(true) });
-        let account: AccountId = "111122223333".parse().unwrap();
+        let account: AccountId = ACCOUNT.parse().unwrap();
         let components = foundation.components(gate.clone(), account).await;
         let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
-        let ini =
-            format!("[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n");
+        let ini = format!(
+            "[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n\
+             [other]\naws_access_key_id = {OTHER_ACCESS_KEY}\naws_secret_access_key = {OTHER_SECRET_KEY}\n\
+             aws_account_id = {OTHER_ACCOUNT}\n"
+        );
         let facts = Arc::new(Facts::default());
         let state = State::new(Parts {
             store,
@@ -135,7 +165,7 @@ impl World {
             registry: prometheus_client::registry::Registry::default(),
         });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = Config { http: any, admin: any, limits, ..Config::default() };
+        let config = Config { http: any, admin: any, ..config };
         let server = Server::bind(config, state).await.unwrap();
         let (http, admin) = (server.http_addr().unwrap(), server.admin_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
@@ -187,9 +217,31 @@ impl World {
     pub(crate) fn signed_as(
         &self,
         payload: PayloadHash,
-        (method, path): (&str, &str),
+        request: (&str, &str),
         extra: &[(&str, &str)],
         body: &[u8],
+    ) -> Vec<u8> {
+        self.request(Who::Root, payload, request, (extra, body))
+    }
+
+    /// The bytes of anybody's request.
+    pub(crate) fn sent_by(
+        &self,
+        who: Who,
+        method: &str,
+        path: &str,
+        extra: &[(&str, &str)],
+        body: &[u8],
+    ) -> Vec<u8> {
+        self.request(who, PayloadHash::Unsigned, (method, path), (extra, body))
+    }
+
+    fn request(
+        &self,
+        who: Who,
+        payload: PayloadHash,
+        (method, path): (&str, &str),
+        (extra, body): (&[(&str, &str)], &[u8]),
     ) -> Vec<u8> {
         use engine::clock::Clock as _;
         let mut request =
@@ -201,7 +253,9 @@ impl World {
             request = request.header("content-length", body.len().to_string());
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        signer().sign(&mut parts, payload, self.clock.now()).unwrap();
+        if let Some(signer) = signer(who) {
+            signer.sign(&mut parts, payload, self.clock.now()).unwrap();
+        }
         let mut bytes = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
         for (name, value) in &parts.headers {
             bytes.extend_from_slice(name.as_str().as_bytes());
@@ -215,14 +269,19 @@ impl World {
     }
 }
 
-fn signer() -> Signer {
-    Signer {
-        access_key_id: ACCESS_KEY.parse().unwrap(),
-        secret: security::credentials::SecretKey::parse(SECRET_KEY).unwrap(),
+fn signer(who: Who) -> Option<Signer> {
+    let (id, secret) = match who {
+        Who::Root => (ACCESS_KEY, SECRET_KEY),
+        Who::Other => (OTHER_ACCESS_KEY, OTHER_SECRET_KEY),
+        Who::Nobody => return None,
+    };
+    Some(Signer {
+        access_key_id: id.parse().unwrap(),
+        secret: security::credentials::SecretKey::parse(secret).unwrap(),
         session_token: None,
         region: "us-east-1".to_owned(),
         service: "s3".to_owned(),
-    }
+    })
 }
 
 /// One connection.
@@ -360,5 +419,17 @@ pub(crate) async fn call(
     body: &[u8],
 ) -> Answer {
     client.send(&world.signed(request.0, request.1, headers, body)).await;
+    if request.0 == "HEAD" { client.answer_to_head().await.unwrap() } else { client.answer().await.unwrap() }
+}
+
+/// Sends anybody's request and waits for its answer.
+pub(crate) async fn ask(
+    world: &World,
+    client: &mut Client,
+    who: Who,
+    request: (&str, &str),
+    (headers, body): (&[(&str, &str)], &[u8]),
+) -> Answer {
+    client.send(&world.sent_by(who, request.0, request.1, headers, body)).await;
     if request.0 == "HEAD" { client.answer_to_head().await.unwrap() } else { client.answer().await.unwrap() }
 }

@@ -7,6 +7,7 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::date;
 use crate::s3::error::S3Error;
+use crate::s3::{acl, headers};
 use crate::xml::{Element, XmlWriter};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -37,7 +38,7 @@ pub(super) async fn list(call: &Call) -> Result<Answer, S3Error> {
         return Ok(render_list(call, &objectstore::BucketPage::default(), prefix));
     }
     let after = call.query.non_empty("continuation-token").map(parse_token).transpose()?;
-    let request = ListBuckets { prefix: prefix.to_owned(), after, max };
+    let request = ListBuckets { owner: Some(call.asker.owner), prefix: prefix.to_owned(), after, max };
     let page = call.state.store.list_buckets(request).await?;
     Ok(render_list(call, &page, prefix))
 }
@@ -51,7 +52,7 @@ fn parse_token(token: &str) -> Result<BucketName, S3Error> {
 
 fn render_list(call: &Call, page: &objectstore::BucketPage, prefix: &str) -> Answer {
     let mut out = XmlWriter::document("ListAllMyBucketsResult");
-    write_owner(call, &mut out, "Owner");
+    write_owner(call, &mut out, "Owner", None);
     out.start("Buckets");
     for bucket in &page.buckets {
         out.start("Bucket");
@@ -74,10 +75,17 @@ fn render_list(call: &Call, page: &objectstore::BucketPage, prefix: &str) -> Ans
 pub(super) async fn create(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let name = call.target.bucket()?;
     let locked = lock::of_new_bucket(call)?;
-    let mut new = NewBucket::new(if locked { Versioning::Enabled } else { Versioning::Off });
+    let versioning = if locked { Versioning::Enabled } else { Versioning::Off };
+    let mut new = NewBucket::new(versioning).owned_by(call.asker.owner);
     if locked {
         new = new.with(ObjectLock::default())?;
     }
+    let ownership = match headers::text(&call.head.headers, "x-amz-object-ownership")? {
+        None => call.config.new_bucket_ownership,
+        Some(name) => name.parse()?,
+    };
+    let wish = acl::wish(call)?;
+    new = new.with_access(ownership, &wish)?;
     if let Some(configuration) = document(call, body, Proof::Optional).await? {
         let tags = read_configuration(&configuration, &call.state.region)?;
         if !tags.is_empty() {
@@ -88,7 +96,12 @@ pub(super) async fn create(call: &Call, body: &mut RequestBody) -> Result<Answer
     match call.state.store.create_bucket(&name, &new).await {
         Ok(_) => {}
         // S3's oldest region answers a repeated creation by the owner with success. Object lock is not pretended.
-        Err(objectstore::Error::BucketAlreadyOwnedByYou) if call.state.region == "us-east-1" && !locked => {}
+        Err(objectstore::Error::BucketAlreadyOwnedByYou) if call.state.region == "us-east-1" && !locked => {
+            // It would replace the access list too: never by the way.
+            if call.state.store.bucket_acl(&name).await? != wish.of_bucket(call.asker.owner) {
+                return Err(S3Error::new(Code::BucketAlreadyExists));
+            }
+        }
         Err(error) => return Err(error.into()),
     }
     let mut answer = empty(StatusCode::OK);

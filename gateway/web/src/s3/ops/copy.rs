@@ -7,7 +7,7 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, set_amz, xml};
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::{date, headers, late};
+use crate::s3::{date, guard, headers, late};
 use crate::xml::XmlWriter;
 use http::StatusCode;
 use objectstore::{
@@ -18,6 +18,7 @@ use security::sigv4::decode_path;
 use std::sync::Arc;
 
 const SOURCE: &str = "x-amz-copy-source";
+const SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
 
 /// `CopyObject`.
 pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
@@ -33,7 +34,7 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
     let mut subresources = Subresources { tags: tags.clone().unwrap_or_default(), ..Subresources::default() };
     lock::of_headers(call, &mut subresources)?;
     let request = CopyRequest {
-        source: source(call)?,
+        source: source(call).await?,
         bucket: call.target.bucket()?,
         key: call.target.key()?,
         metadata,
@@ -42,6 +43,7 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         conditions: headers::write_conditions(request_headers)?,
         copy_tags: tags.is_none(),
         subresources,
+        writer: call.writer()?,
     };
     let store = Arc::clone(&call.state.store);
     let work = async move { store.copy(request).await };
@@ -51,7 +53,7 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
 /// `UploadPartCopy`.
 pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
     let request = CopyPartRequest {
-        source: source(call)?,
+        source: source(call).await?,
         range: headers::copy_source_range(&call.head.headers)?,
         bucket: call.target.bucket()?,
         key: call.target.key()?,
@@ -63,11 +65,16 @@ pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
     late::answer(call, work, |outcome| render("CopyPartResult", &outcome)).await
 }
 
-fn source(call: &Call) -> Result<CopySource, S3Error> {
+/// The source, which its reader must be allowed to read.
+async fn source(call: &Call) -> Result<CopySource, S3Error> {
     let text = headers::text(&call.head.headers, SOURCE)?.unwrap_or_default();
     let (bucket, key, version) = parse_source(text)?;
     let conditions = headers::copy_source_conditions(&call.head.headers)?;
-    Ok(CopySource { bucket, key, version, conditions })
+    let request_headers = &call.head.headers;
+    if request_headers.contains_key(SOURCE_OWNER) {
+        guard::check_owner(request_headers, SOURCE_OWNER, call.state.store.bucket_owner(&bucket).await?)?;
+    }
+    Ok(CopySource { bucket, key, version, conditions, asks: Some(call.asker.reads_source(version)) })
 }
 
 /// `[/]bucket/key[?versionId=id]`, percent-encoded.

@@ -12,6 +12,7 @@ use http::StatusCode;
 use objectstore::{
     BucketName, DeleteConditions, DeleteOutcome, DeleteRequest, ETagMatch, ObjectKey, VersionSelector,
 };
+use security::Principal;
 
 /// Objects of one request.
 const OBJECTS_MAX: usize = 1000;
@@ -51,7 +52,7 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
     let mut requests = Vec::with_capacity(named.len());
     let parsed: Vec<Result<(), S3Error>> = named
         .iter()
-        .map(|object| parse_object(object, &bucket, bypass).map(|request| requests.push(request)))
+        .map(|object| parse_object(call, object, &bucket, bypass).map(|request| requests.push(request)))
         .collect();
     let mut outcomes = call.state.store.delete_many(requests).await.into_iter();
     let mut out = XmlWriter::document("DeleteResult");
@@ -108,10 +109,15 @@ fn parse_conditions(object: &Element) -> Result<DeleteConditions, S3Error> {
 }
 
 fn parse_object(
+    call: &Call,
     object: &Named,
     bucket: &BucketName,
     bypass_governance: bool,
 ) -> Result<DeleteRequest, S3Error> {
+    // As with one object: no list grants the deletion of a version.
+    if object.version.is_some() && call.asker.principal != Principal::Root(call.asker.owner) {
+        return Err(S3Error::new(Code::AccessDenied));
+    }
     Ok(DeleteRequest {
         bucket: bucket.clone(),
         key: ObjectKey::parse(&object.key)?,

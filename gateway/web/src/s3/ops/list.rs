@@ -102,7 +102,7 @@ fn write_page(call: &Call, out: &mut XmlWriter, page: &ListPage, encoding: Encod
         out.text("Key", &encoding.apply(entry.key.as_str()));
         write_entry(out, entry);
         if with_owner {
-            write_owner(call, out, "Owner");
+            write_owner(call, out, "Owner", entry.owner);
         }
         out.value("StorageClass", entry.class);
         out.end();
@@ -183,6 +183,6 @@ fn write_version(call: &Call, out: &mut XmlWriter, entry: &VersionEntry, encodin
         }
         None => out.text("LastModified", &date::iso(entry.modified)),
     }
-    write_owner(call, out, "Owner");
+    write_owner(call, out, "Owner", entry.object.as_ref().and_then(|object| object.owner));
     out.end();
 }

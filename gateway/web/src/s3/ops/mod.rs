@@ -1,5 +1,6 @@
 //! The operations: each takes a call apart into the store's request, and its outcome into S3's answer.
 
+mod access;
 mod bucket;
 mod complete;
 mod copy;
@@ -19,6 +20,7 @@ mod unset;
 mod website;
 
 use super::Call;
+use super::acl;
 use super::answer::{Answer, set_amz};
 use super::body::RequestBody;
 use super::code::Code;
@@ -34,6 +36,7 @@ use objectstore::{
     ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, Subresources, VersionName,
     VersionSelector,
 };
+use security::CanonicalUser;
 
 pub(super) use list_page::url_encode;
 
@@ -64,6 +67,16 @@ pub(super) async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answ
         Op::PutBucketWebsite => website::put(call, body).await,
         Op::DeleteBucketWebsite => website::delete(call).await,
         Op::PostObject => post::object(call, body).await,
+        Op::GetBucketAcl => access::bucket_acl(call).await,
+        Op::PutBucketAcl => access::set_bucket_acl(call, body).await,
+        Op::GetObjectAcl => access::object_acl(call).await,
+        Op::PutObjectAcl => access::set_object_acl(call, body).await,
+        Op::GetBucketOwnershipControls => access::ownership(call).await,
+        Op::PutBucketOwnershipControls => access::set_ownership(call, body).await,
+        Op::DeleteBucketOwnershipControls => access::delete_ownership(call).await,
+        Op::GetPublicAccessBlock => access::public_access_block(call).await,
+        Op::PutPublicAccessBlock => access::set_public_access_block(call, body).await,
+        Op::DeletePublicAccessBlock => access::delete_public_access_block(call).await,
         Op::ListObjects => list::objects(call).await,
         Op::ListObjectsV2 => list::objects_v2(call).await,
         Op::ListObjectVersions => list::versions(call).await,
@@ -243,14 +256,13 @@ fn write_algorithm(xml: &mut XmlWriter, checksum: Option<(ChecksumAlgorithm, Che
     }
 }
 
-/// The account, as the owner of everything.
-fn write_owner(call: &Call, xml: &mut XmlWriter, element: &'static str) {
+/// Whoever owns or began something: an account of its own, or the bucket's owner.
+fn write_owner(call: &Call, xml: &mut XmlWriter, element: &'static str, other: Option<CanonicalUser>) {
+    if let Some(user) = other {
+        return acl::write_user(xml, element, user);
+    }
     xml.start(element);
-    write_identity(call, xml);
+    xml.text("ID", call.owner_id());
+    xml.value("DisplayName", call.asker.owner);
     xml.end();
-}
-
-fn write_identity(call: &Call, xml: &mut XmlWriter) {
-    xml.text("ID", &call.state.owner_id);
-    xml.value("DisplayName", call.state.account);
 }

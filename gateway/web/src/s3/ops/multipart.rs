@@ -22,6 +22,7 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         checksum: headers::checksum_algorithm(request_headers)?,
         checksum_type: headers::checksum_type(request_headers)?,
         subresources: beside(call)?,
+        writer: call.writer()?,
     };
     let info = call.state.store.create_upload(request).await?;
     let mut out = XmlWriter::document("InitiateMultipartUploadResult");
@@ -67,8 +68,8 @@ fn render_parts(call: &Call, page: &PartPage, after: u16, max_parts: usize) -> S
     out.text("Bucket", call.target.bucket.as_deref().unwrap_or_default());
     out.text("Key", &encoding.apply(call.target.key.as_deref().unwrap_or_default()));
     out.value("UploadId", page.upload.upload);
-    write_owner(call, &mut out, "Initiator");
-    write_owner(call, &mut out, "Owner");
+    write_owner(call, &mut out, "Initiator", page.initiator);
+    write_owner(call, &mut out, "Owner", page.owner);
     out.value("StorageClass", page.class);
     out.value("PartNumberMarker", after);
     if let Some(last) = page.parts.last() {
@@ -139,8 +140,8 @@ fn render_uploads(call: &Call, request: &UploadsRequest, page: &UploadPage, enco
         out.start("Upload");
         out.text("Key", &encoding.apply(upload.key.as_str()));
         out.value("UploadId", upload.upload);
-        write_owner(call, &mut out, "Initiator");
-        write_owner(call, &mut out, "Owner");
+        write_owner(call, &mut out, "Initiator", upload.initiator);
+        write_owner(call, &mut out, "Owner", upload.owner);
         out.value("StorageClass", upload.class);
         out.text("Initiated", &date::iso(upload.initiated));
         write_algorithm(&mut out, upload.checksum);

@@ -61,6 +61,7 @@ fn request(call: &Call) -> Result<GetRequest, S3Error> {
     let mut request = GetRequest::new(call.target.bucket()?, call.target.key()?);
     request.version = version(call)?;
     request.conditions = headers::read_conditions(&call.head.headers)?;
+    request.asks = Some(call.asker.question.clone());
     request.range = headers::range(&call.head.headers);
     if request.range.is_some() {
         request.if_range = headers::if_range(&call.head.headers)?;
@@ -190,6 +191,7 @@ pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
         after: after.map(part_number).transpose()?,
         max_parts: if wanted.contains(&Wanted::Parts) { max_parts } else { 0 },
         conditions: headers::read_conditions(request_headers)?,
+        asks: Some(call.asker.question.clone()),
     };
     let after = request.after;
     let outcome = call.state.store.attributes(request).await?;

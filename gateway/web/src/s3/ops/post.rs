@@ -12,22 +12,24 @@ use super::complete::location;
 use super::list_page::url_encode;
 use super::put;
 use crate::s3::Call;
+use crate::s3::access::Asker;
 use crate::s3::answer::{Answer, empty, set, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
+use crate::s3::operation::Operation;
 use crate::s3::query::Query;
-use crate::s3::{guard, headers};
+use crate::s3::target::Target;
+use crate::s3::{access, guard, headers};
 use crate::xml::{Element, XmlWriter};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode, request};
 use objectstore::{Expect, Uploaded};
-use security::decide::{Principal, decide};
 use security::form::{
     Decoder, Event, Fields, FileHead, FormError, LengthRange, Policy, authenticate, boundary,
 };
-use security::sigv4;
-use std::sync::Arc;
+use security::{Principal, sigv4};
+use std::sync::{Arc, OnceLock};
 
 /// Fields that stand for a header of their name; so do all of `x-amz-`.
 const HEADERS: [&str; 7] = [
@@ -86,10 +88,10 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let (mut fields, file) = form.fields().await?;
     fields.name_the_file(&file.name);
     let (principal, range) = allowed(call, bucket.as_str(), &fields)?;
-    if !decide(&principal, call.operation.action(), call.state.account).allowed() {
-        return Err(S3Error::new(Code::AccessDenied));
-    }
-    let inner = as_put(call, &fields, principal)?;
+    let mut target = call.target.clone();
+    let query = Query::default();
+    let asker = access::admit(&call.state, principal, Operation::PutObject, (&mut target, &query)).await?;
+    let inner = as_put(call, &fields, (target, asker))?;
     let started = put::begin(&inner, None).await?;
     let (mut upload, expect) =
         (started.upload, Expect { content_md5: started.content_md5, checksum: started.announced.value });
@@ -141,12 +143,11 @@ fn check_at_least(size: u64, range: Option<LengthRange>) -> Result<(), S3Error> 
 }
 
 /// The PUT that the form stands for.
-fn as_put(call: &Call, fields: &Fields, principal: Principal) -> Result<Call, S3Error> {
+fn as_put(call: &Call, fields: &Fields, (mut target, asker): (Target, Asker)) -> Result<Call, S3Error> {
     let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| FormError::missing("key"))?;
     let mut head = blank();
     head.headers = header_map(fields)?;
-    guard::check_headers(&head, call.state.account)?;
-    let mut target = call.target.clone();
+    let asks_for_list = guard::check_headers(&head, asker.owner)?;
     target.key = Some(key.to_owned());
     Ok(Call {
         config: Arc::clone(&call.config),
@@ -155,9 +156,11 @@ fn as_put(call: &Call, fields: &Fields, principal: Principal) -> Result<Call, S3
         target,
         query: Query::default(),
         operation: call.operation,
+        asker,
+        asks_for_list,
+        owner_id: OnceLock::new(),
         host: call.host.clone(),
         id: call.id,
-        principal,
     })
 }
 

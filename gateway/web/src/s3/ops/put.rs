@@ -46,6 +46,7 @@ pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Star
         conditions: headers::write_conditions(request_headers)?,
         proven: proven(content_md5, announced),
         subresources: beside(call)?,
+        writer: call.writer()?,
         ..PutRequest::new(call.target.bucket()?, call.target.key()?)
     };
     let upload = call.state.store.put(request).await?;

@@ -1,0 +1,356 @@
+//! Who may do what to buckets and objects: the facts that [`decide`] wants, read at the version of the rows that are then used.
+//!
+//! ```text
+//!   admit      name ─► bucket, its owner and list ─► decide ─► the name, bound to this very bucket
+//!   read       row ─► owner and list beside it ─► decide ─► bytes          (with `asks` in the request)
+//!   write      writer, list asked for ─► ownership, blocks ─► owner and list beside the new row
+//! ```
+//!
+//! # Invariants
+//! - An admitted name stands for the bucket that was admitted: if another one takes the name meanwhile, the call finds nothing.
+//! - What a reader is told of an object is decided by the row that holds it, never by one read before.
+//! - An object without an owner of its own is the bucket owner's; one without a list of its own has the private one. Both are so
+//!   in a bucket whose lists are off, whatever stands in its rows.
+
+use crate::setting::{BucketAcl, ObjectOwnership, OwnershipControls, PublicAccessBlock};
+use crate::store::{ATTEMPTS_MAX, View, contended};
+use crate::{
+    AmendRequest, BucketName, Error, GetRequest, ObjectInfo, ObjectKey, ObjectStore, Result, Subresources,
+};
+use security::decide::{Facts, Question, Resource};
+use security::{AccessList, AccountId, Action, CannedAcl, CanonicalUser, Permission, Principal, decide};
+use std::borrow::Cow;
+
+/// The access list that a request asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ListWish {
+    /// None: the private one.
+    #[default]
+    Default,
+    /// One by its name.
+    Canned(CannedAcl),
+    /// Grants.
+    Grants(AccessList),
+}
+
+impl ListWish {
+    /// As a bucket's list.
+    pub fn of_bucket(&self, owner: AccountId) -> AccessList {
+        match self {
+            Self::Default => AccessList::private(owner),
+            Self::Canned(canned) => canned.of_bucket(owner.into()),
+            Self::Grants(list) => list.clone(),
+        }
+    }
+}
+
+/// Who writes an object, and the access list asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writer {
+    /// Who; `None` for the bucket's owner.
+    pub by: Option<CanonicalUser>,
+    /// The list.
+    pub list: ListWish,
+}
+
+impl Writer {
+    /// Leaves nothing beside an object of this account's bucket, whatever its ownership.
+    fn is_plain(&self, owner: AccountId) -> bool {
+        self.list == ListWish::Default && self.by.is_none_or(|by| by == owner.into())
+    }
+}
+
+/// A bucket that may be used as asked.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Its name, bound to this bucket.
+    pub bucket: BucketName,
+    /// Who owns it.
+    pub owner: AccountId,
+}
+
+/// Who owns an object and what is granted on it, as S3 shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectAccess {
+    /// The owner.
+    pub owner: CanonicalUser,
+    /// The list.
+    pub list: AccessList,
+}
+
+/// What holds in a bucket at the version of a view.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    owner: AccountId,
+    ownership: ObjectOwnership,
+    block: PublicAccessBlock,
+}
+
+impl Rules {
+    /// Whether access lists, and owners beside the bucket's, mean anything.
+    pub(crate) fn lists_count(&self) -> bool {
+        self.ownership != ObjectOwnership::BucketOwnerEnforced
+    }
+
+    /// The owner of an object, where it is not the bucket's.
+    pub(crate) fn other_owner(&self, owner: Option<CanonicalUser>) -> Option<CanonicalUser> {
+        owner.filter(|_| self.lists_count())
+    }
+
+    /// What stands beside an object that `writer` writes.
+    pub(crate) fn place(&self, writer: &Writer, beside: &mut Subresources) -> Result<()> {
+        if writer.is_plain(self.owner) {
+            return Ok(());
+        }
+        let bucket_owner = CanonicalUser::from(self.owner);
+        if !self.lists_count() {
+            return self.refuse_list(&writer.list);
+        }
+        let writer_owns = self.ownership == ObjectOwnership::ObjectWriter
+            || writer.list != ListWish::Canned(CannedAcl::BucketOwnerFullControl);
+        let owner = writer.by.filter(|_| writer_owns).unwrap_or(bucket_owner);
+        self.set_list(&writer.list, owner, beside)?;
+        beside.owner = Some(owner).filter(|owner| *owner != bucket_owner);
+        Ok(())
+    }
+
+    /// Replaces the list of an object that is there. Its owner stays.
+    fn replace(&self, wish: &ListWish, beside: &mut Subresources) -> Result<()> {
+        if !self.lists_count() {
+            return self.refuse_list(wish);
+        }
+        self.set_list(wish, beside.owner.unwrap_or(self.owner.into()), beside)
+    }
+
+    fn set_list(&self, wish: &ListWish, owner: CanonicalUser, beside: &mut Subresources) -> Result<()> {
+        let list = match wish {
+            ListWish::Default => AccessList::private(owner),
+            ListWish::Canned(canned) => canned.of_object(owner, self.owner.into()),
+            ListWish::Grants(list) => list.clone(),
+        };
+        self.refuse_public(&list)?;
+        beside.access_list = Some(list).filter(|list| !list.is_private(owner));
+        Ok(())
+    }
+
+    /// Where lists are off, only what changes nothing may be asked for: full control for the bucket's owner, and `private`, which
+    /// rclone and s3cmd always ask for (AWS refuses that one).
+    fn refuse_list(&self, wish: &ListWish) -> Result<()> {
+        match wish {
+            ListWish::Default | ListWish::Canned(CannedAcl::BucketOwnerFullControl | CannedAcl::Private) => {
+                Ok(())
+            }
+            ListWish::Grants(list) if list.is_private(self.owner.into()) => Ok(()),
+            ListWish::Canned(_) | ListWish::Grants(_) => Err(Error::AccessListsOff),
+        }
+    }
+
+    fn refuse_public(&self, list: &AccessList) -> Result<()> {
+        if self.block.block_public_acls && list.is_public() { Err(Error::AccessDenied) } else { Ok(()) }
+    }
+
+    /// What decides about an object.
+    fn of_object<'a>(&self, beside: &'a Subresources) -> (CanonicalUser, Option<Cow<'a, AccessList>>) {
+        if !self.lists_count() {
+            return (self.owner.into(), None);
+        }
+        let owner = beside.owner.unwrap_or(self.owner.into());
+        let list = match &beside.access_list {
+            Some(list) => Cow::Borrowed(list),
+            None => Cow::Owned(AccessList::private(owner)),
+        };
+        (owner, Some(list))
+    }
+
+    /// Refuses who may not do to an object what was asked.
+    pub(crate) fn check_object(
+        &self,
+        question: &Question,
+        (bucket, key): (&BucketName, &ObjectKey),
+        beside: &Subresources,
+    ) -> Result<()> {
+        let (owner, list) = self.of_object(beside);
+        let ignore_public = self.block.ignore_public_acls;
+        let facts = Facts { owner, list: list.as_deref(), ignore_public };
+        let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+        allowed(question, resource, &facts)
+    }
+
+    /// Who owns an object and what is granted on it.
+    fn show(&self, beside: &Subresources) -> ObjectAccess {
+        let (owner, list) = self.of_object(beside);
+        ObjectAccess { owner, list: list.map_or_else(|| AccessList::private(owner), Cow::into_owned) }
+    }
+}
+
+/// Whether the bucket owner's root asks for what nobody else can own: no setting takes anything from it.
+pub(crate) fn is_own(view: &View, question: &Question, beside: &Subresources) -> bool {
+    beside.owner.is_none() && question.principal == Principal::Root(view.bucket.account)
+}
+
+fn allowed(question: &Question, resource: Resource<'_>, facts: &Facts<'_>) -> Result<()> {
+    if decide(question, resource, facts).allowed() { Ok(()) } else { Err(Error::AccessDenied) }
+}
+
+impl ObjectStore {
+    /// What holds in a bucket at the version of a view. Costs nothing where nothing was ever set.
+    pub(crate) async fn rules(&self, view: &View) -> Result<Rules> {
+        let ownership = self.setting_at::<OwnershipControls>(view).await?;
+        let block = self.setting_at::<PublicAccessBlock>(view).await?;
+        Ok(Rules {
+            owner: view.bucket.account,
+            ownership: ownership.map_or_else(ObjectOwnership::default, |controls| controls.ownership()),
+            block: block.map_or_else(PublicAccessBlock::default, |block| *block),
+        })
+    }
+
+    /// Finds a bucket and decides the question, if it is the bucket's to answer. The name in the answer stands for this bucket
+    /// alone.
+    pub async fn admit(&self, name: &BucketName, question: Option<&Question>) -> Result<Admitted> {
+        if let Some(bucket) = name.bound().or_else(|| self.remembered(name))
+            && question.is_none_or(|asked| asked.principal == Principal::Root(bucket.account))
+        {
+            // Nothing that is set on a bucket takes anything from its owner's root.
+            return Ok(Admitted { bucket: name.bound_to(bucket), owner: bucket.account });
+        }
+        let view = self.view(name, Vec::new()).await?;
+        if let Some(question) = question {
+            self.check_bucket(&view, name, question).await?;
+        }
+        Ok(Admitted { bucket: name.bound_to(view.bucket), owner: view.bucket.account })
+    }
+
+    /// Who owns a bucket.
+    pub async fn bucket_owner(&self, name: &BucketName) -> Result<AccountId> {
+        match self.remembered(name) {
+            Some(bucket) => Ok(bucket.account),
+            None => Ok(self.view(name, Vec::new()).await?.bucket.account),
+        }
+    }
+
+    async fn check_bucket(&self, view: &View, name: &BucketName, question: &Question) -> Result<()> {
+        let rules = self.rules(view).await?;
+        let list = if rules.lists_count() { self.setting_at::<BucketAcl>(view).await? } else { None };
+        let facts = Facts {
+            owner: rules.owner.into(),
+            list: list.as_ref().map(|list| &list.0),
+            ignore_public: rules.block.ignore_public_acls,
+        };
+        allowed(question, Resource::Bucket(name.as_str()), &facts)
+    }
+
+    /// What a reader is told of an object that is not there: only who may list the bucket learns it.
+    pub(crate) async fn told(
+        &self,
+        view: &View,
+        name: &BucketName,
+        asks: Option<&Question>,
+        absent: Error,
+    ) -> Error {
+        let Some(asks) = asks else { return absent };
+        let lists = Question {
+            action: Action::new("s3:ListBucket"),
+            permission: Some(Permission::Read),
+            principal: asks.principal,
+        };
+        match self.check_bucket(view, name, &lists).await {
+            Ok(()) => absent,
+            Err(error) => error,
+        }
+    }
+
+    /// Checks early what [`Rules::place`] decides in the commit, so that no body is sent for nothing.
+    pub(crate) async fn check_writer(&self, view: &View, writer: &Writer) -> Result<()> {
+        if writer.is_plain(view.bucket.account) {
+            return Ok(());
+        }
+        self.rules(view).await?.place(writer, &mut Subresources::default())
+    }
+
+    /// What stands beside an object that `writer` writes, decided at the version of a view.
+    pub(crate) async fn placed(
+        &self,
+        view: &View,
+        writer: &Writer,
+        given: &Subresources,
+    ) -> Result<Subresources> {
+        let mut beside = given.clone();
+        if !writer.is_plain(view.bucket.account) {
+            self.rules(view).await?.place(writer, &mut beside)?;
+        }
+        Ok(beside)
+    }
+
+    /// A bucket's access list, as S3 shows it: its owner's alone where lists are off.
+    pub async fn bucket_acl(&self, name: &BucketName) -> Result<AccessList> {
+        let view = self.view(name, Vec::new()).await?;
+        let list = if self.rules(&view).await?.lists_count() {
+            self.setting_at::<BucketAcl>(&view).await?
+        } else {
+            None
+        };
+        Ok(list.map_or_else(|| AccessList::private(view.bucket.account), |list| list.0.clone()))
+    }
+
+    /// Replaces a bucket's access list.
+    pub async fn set_bucket_acl(&self, name: &BucketName, wish: &ListWish) -> Result<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(name, Vec::new()).await?;
+            let rules = self.rules(&view).await?;
+            if !rules.lists_count() {
+                return rules.refuse_list(wish);
+            }
+            let list = wish.of_bucket(rules.owner);
+            rules.refuse_public(&list)?;
+            let list = Some(BucketAcl(list)).filter(|list| !list.0.is_private(rules.owner.into()));
+            if self.try_set(&view, list.as_ref()).await? {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Sets a bucket's ownership controls, or deletes them with `None`. Switching lists off is refused while the bucket's own
+    /// grants anything to others, as in S3.
+    pub async fn set_ownership(&self, name: &BucketName, ownership: Option<ObjectOwnership>) -> Result<()> {
+        let controls = ownership.map_or(OwnershipControls::Deleted, OwnershipControls::Rule);
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(name, Vec::new()).await?;
+            if ownership == Some(ObjectOwnership::BucketOwnerEnforced) {
+                let list = self.setting_at::<BucketAcl>(&view).await?;
+                if list.is_some_and(|list| list.0.names_others_than(view.bucket.account)) {
+                    return Err(Error::AccessListInTheWay);
+                }
+            }
+            if self.try_set(&view, Some(&controls)).await? {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// An object, who owns it, and what is granted on it.
+    pub async fn object_acl(&self, request: &GetRequest) -> Result<(ObjectInfo, ObjectAccess)> {
+        let GetRequest { bucket, key, version, asks, .. } = request;
+        let found = self.find_for(bucket, key, *version, asks.as_ref()).await?;
+        let access = self.rules(&found.view).await?.show(&found.info.subresources);
+        Ok((found.info, access))
+    }
+
+    /// Replaces an object's access list, if the asker may; `owner`, where it is given, must be the object's.
+    pub async fn set_object_acl(
+        &self,
+        request: &AmendRequest,
+        asks: &Question,
+        (wish, owner): (&ListWish, Option<CanonicalUser>),
+    ) -> Result<Option<crate::VersionName>> {
+        self.amend_by(request, |beside, rules| {
+            rules.check_object(asks, (&request.bucket, &request.key), beside)?;
+            if owner.is_some_and(|owner| owner != rules.of_object(beside).0) {
+                return Err(Error::AccessDenied);
+            }
+            rules.replace(wish, beside)
+        })
+        .await
+    }
+}
