@@ -36,6 +36,7 @@ impl ObjectStore {
         }
         for _ in 0..ATTEMPTS_MAX {
             let source = self.copy_source(&request.source).await?;
+            refuse_large(source.extent.length)?;
             refuse_idle(&request, &source)?;
             let view = self.view(&request.bucket, Vec::new()).await?;
             self.check_writer(&view, &request.writer).await?;
@@ -271,11 +272,16 @@ fn part_extent(request: &CopyPartRequest, source: &Found) -> Result<Extent> {
             Extent { offset: whole.offset + range.first, length: range.last - range.first + 1, ..whole }
         }
     };
-    let size = ByteCount::new(extent.length);
-    if size > BODY_BYTES_MAX {
-        return Err(Error::InvalidRequest {
-            detail: "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
-        });
-    }
+    refuse_large(extent.length)?;
     Ok(extent)
+}
+
+/// One request copies no more than one request could send; what is larger goes in parts.
+fn refuse_large(length: u64) -> Result<()> {
+    if ByteCount::new(length) <= BODY_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::InvalidRequest {
+        detail: "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120",
+    })
 }

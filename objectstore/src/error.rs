@@ -179,8 +179,18 @@ pub enum Error {
         /// Which part.
         part: PartNumber,
     },
+    /// `InvalidRequest`: a composite checksum was asked for, and a part is named without its own.
+    #[error("complete the upload: part {part} is named without its {algorithm}")]
+    PartWithoutChecksum {
+        /// The upload's algorithm.
+        algorithm: ChecksumAlgorithm,
+        /// Which part.
+        part: PartNumber,
+    },
     /// `InvalidPartOrder`.
-    #[error("complete the upload: parts are not in ascending order")]
+    #[error(
+        "complete the upload: parts are not in ascending order, or not 1, 2, 3 … under a composite checksum"
+    )]
     InvalidPartOrder,
     /// `InvalidPartNumber` (416): the object has no such part.
     #[error("read part {part}: the object has {parts}")]

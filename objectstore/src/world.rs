@@ -199,7 +199,8 @@ impl World {
         let mut sink = self.store.upload_part(request).await?;
         sink.write(body.into()).await?;
         let uploaded = sink.finish(Expect::default()).await?;
-        Ok(CompletedPart { number: part, etag: uploaded.etag, checksum: None })
+        let checksum = uploaded.checksum.map(|sum| sum.value);
+        Ok(CompletedPart { number: part, etag: uploaded.etag, checksum })
     }
 
     pub(crate) async fn complete(

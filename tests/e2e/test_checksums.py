@@ -85,6 +85,17 @@ def test_a_composite_checksum_names_its_parts(s3, bucket, chance, algorithm):
     assert (head["ChecksumType"], head[f"Checksum{algorithm}"]) == ("COMPOSITE", done[f"Checksum{algorithm}"])
 
 
+def test_a_composite_completion_without_a_parts_checksum_is_refused(s3, bucket):
+    begun = s3.create_multipart_upload(Bucket=bucket, Key="o", ChecksumAlgorithm="SHA256")
+    where = {"Bucket": bucket, "Key": "o", "UploadId": begun["UploadId"]}
+    sent = s3.upload_part(**where, PartNumber=1, Body=b"x", ChecksumAlgorithm="SHA256")
+    part = {"PartNumber": 1, "ETag": sent["ETag"]}
+    with refused("InvalidRequest", 400):
+        s3.complete_multipart_upload(**where, MultipartUpload={"Parts": [part]})
+    part["ChecksumSHA256"] = sent["ChecksumSHA256"]
+    s3.complete_multipart_upload(**where, MultipartUpload={"Parts": [part]})
+
+
 def test_a_composite_sha256_is_the_hash_of_the_hashes(s3, bucket, chance):
     bodies = [chance.randbytes(PART), b"end"]
     done = upload(s3, bucket, bodies, "SHA256", "COMPOSITE")

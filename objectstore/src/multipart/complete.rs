@@ -10,8 +10,8 @@ use crate::record::{
 };
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
 use crate::{
-    CompleteRequest, CompletedPart, ETag, Error, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, Result,
-    Subresources, UploadId, Uploaded, VersionName, tables,
+    ChecksumType, CompleteRequest, CompletedPart, ETag, Error, ObjectChecksum, ObjectKey, ObjectStore,
+    PartNumber, Result, Subresources, UploadId, Uploaded, VersionName, tables,
 };
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
@@ -96,6 +96,7 @@ impl ObjectStore {
         upload: &UploadRow,
         parts: &Parts,
     ) -> Result<Plan> {
+        check_composite(&request.parts, upload)?;
         let chosen = choose(&request.parts, &parts.rows)?;
         let size: u64 = chosen.iter().map(|(_, row)| row.extent.length).sum();
         if request.size.is_some_and(|said| said.get() != size) {
@@ -210,6 +211,19 @@ fn check_order(parts: &[CompletedPart]) -> Result<()> {
         return Err(Error::InvalidRequest { detail: "a completion names between 1 and 10000 parts" });
     }
     if parts.is_sorted_by(|a, b| a.number < b.number) { Ok(()) } else { Err(Error::InvalidPartOrder) }
+}
+
+/// Where a client asked for a composite checksum, S3 wants each part named with its own, and the parts numbered 1, 2, 3 and so
+/// on: a reader can then recompute the object's checksum from its parts.
+fn check_composite(named: &[CompletedPart], upload: &UploadRow) -> Result<()> {
+    if !upload.named || upload.checksum_type != ChecksumType::Composite {
+        return Ok(());
+    }
+    if let Some(bare) = named.iter().find(|part| part.checksum.is_none()) {
+        return Err(Error::PartWithoutChecksum { algorithm: upload.checksum, part: bare.number });
+    }
+    let consecutive = (1..).zip(named).all(|(number, part)| part.number.get() == number);
+    if consecutive { Ok(()) } else { Err(Error::InvalidPartOrder) }
 }
 
 /// The rows of the parts named; all there, as named, and large enough.

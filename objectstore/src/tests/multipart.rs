@@ -1,12 +1,12 @@
 //! Multipart uploads.
 
 use crate::checksum::Sums;
-use crate::world::{World, bytes, copy_source, key};
+use crate::world::{World, bytes, copy_request, copy_source, key};
 use crate::{
-    AttributesRequest, ChecksumAlgorithm, ChecksumType, CompleteRequest, CompletedPart, CopyPartRequest,
-    CreateUpload, ETag, ETagMatch, Error, Expect, GetRequest, Metadata, PART_BYTES_MIN, PartNumber,
-    PartRequest, PartsRequest, RangeSpec, ReadConditions, StorageClass, UploadsRequest, VersionSelector,
-    Versioning, WriteConditions, tables,
+    AttributesRequest, BucketName, ChecksumAlgorithm, ChecksumType, CompleteRequest, CompletedPart,
+    CopyPartRequest, CreateUpload, ETag, ETagMatch, Error, Expect, GetRequest, Metadata, PART_BYTES_MIN,
+    PartNumber, PartRequest, PartsRequest, RangeSpec, ReadConditions, StorageClass, UploadId, UploadsRequest,
+    VersionSelector, Versioning, WriteConditions, tables,
 };
 use bytes::Bytes;
 use engine::unit::ByteCount;
@@ -109,6 +109,46 @@ async fn a_completion_is_refused_for_what_s3_refuses() {
     let checksum = Some(crate::ChecksumValue::compute(ChecksumAlgorithm::Crc64Nvme, b"last"));
     complete(vec![CompletedPart { checksum, ..last }]).await.unwrap();
     assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"last");
+}
+
+#[tokio::test]
+async fn a_composite_completion_names_each_part_from_1_on_with_its_checksum() {
+    let world = World::new(39).await;
+    let name = world.create("composite", Versioning::Off).await;
+    let create = |algorithm, kind| CreateUpload {
+        bucket: name.clone(),
+        key: key("k"),
+        metadata: Metadata::default(),
+        class: StorageClass::Standard,
+        subresources: crate::Subresources::default(),
+        writer: crate::Writer::default(),
+        checksum: Some(algorithm),
+        checksum_type: Some(kind),
+    };
+    let composite = create(ChecksumAlgorithm::Sha256, ChecksumType::Composite);
+    let upload = world.store.create_upload(composite.clone()).await.unwrap().upload;
+    let first = world.part(&name, "k", upload, 1, bytes(1, MIN)).await.unwrap();
+    let second = world.part(&name, "k", upload, 2, "second").await.unwrap();
+    let third = world.part(&name, "k", upload, 3, "third").await.unwrap();
+    let complete = |parts| world.complete(&name, "k", upload, parts);
+    let bare = CompletedPart { checksum: None, ..second };
+    let sha256 = ChecksumAlgorithm::Sha256;
+    assert!(matches!(
+        complete(vec![first, bare]).await,
+        Err(Error::PartWithoutChecksum { algorithm, part }) if algorithm == sha256 && part == second.number
+    ));
+    assert!(matches!(complete(vec![first, third]).await, Err(Error::InvalidPartOrder)), "2 is left out");
+    assert!(matches!(complete(vec![second]).await, Err(Error::InvalidPartOrder)), "it begins at 2");
+    let done = complete(vec![first, second]).await.unwrap();
+    assert!(done.checksum.unwrap().to_string().ends_with("-2"));
+    // Neither is asked where the checksum is one of the whole, nor where nobody asked for one.
+    let full = create(ChecksumAlgorithm::Crc32, ChecksumType::FullObject);
+    let full = world.store.create_upload(full).await.unwrap().upload;
+    for upload in [full, world.begin(&name, "k").await] {
+        let part = world.part(&name, "k", upload, 7, "x").await.unwrap();
+        let bare = CompletedPart { checksum: None, ..part };
+        world.complete(&name, "k", upload, vec![bare]).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -254,32 +294,64 @@ async fn checksums_of_parts_make_that_of_the_object() {
     }
 }
 
-#[tokio::test]
-async fn many_parts_spill_into_pages_that_an_abandoned_draft_gives_back() {
-    let world = World::new(25).await;
-    let name = world.create("pages", Versioning::Off).await;
-    let partition = world.partition(&name).await;
-    let source = bytes(5, MIN);
-    let put = world.put(&name, "source", source.clone()).await;
-    let upload = world.begin(&name, "k").await;
-    // 600 parts that share one blob, three pages; their digest is known, so none of them is read.
+/// So many parts of 5 MiB of `k` that share one blob, that of `source`. Their digest is known, so none of them is read.
+async fn parts_of_one_blob(
+    world: &World,
+    name: &BucketName,
+    upload: UploadId,
+    count: u32,
+) -> Vec<CompletedPart> {
+    let put = world.put(name, "source", bytes(5, MIN)).await;
     let mut parts = Vec::new();
-    for number in 1..=600 {
+    for number in 1..=count {
         let part = PartNumber::new(number).unwrap();
         let request = CopyPartRequest {
-            source: copy_source((&name, "source")),
+            source: copy_source((name, "source")),
             range: None,
             bucket: name.clone(),
             key: key("k"),
             upload,
             part,
         };
-        let found = world.store.find(&name, &key("source"), VersionSelector::Latest).await.unwrap();
+        let found = world.store.find(name, &key("source"), VersionSelector::Latest).await.unwrap();
         let (extent, bucket) = (found.extent, found.view.bucket);
         let sums = Sums { md5: *put.etag.md5(), checksum: put.checksum.map(|sum| sum.value) };
         world.store.share_part(&request, &found, extent, bucket, &sums).await.unwrap().unwrap();
         parts.push(CompletedPart { number: part, etag: put.etag, checksum: None });
     }
+    parts
+}
+
+#[tokio::test]
+async fn a_copy_of_more_than_5_gib_is_refused_and_one_of_5_gib_is_not() {
+    let world = World::new(38).await;
+    let name = world.create("large", Versioning::Off).await;
+    for (last, refused) in [("", false), ("x", true)] {
+        let upload = world.begin(&name, "k").await;
+        let mut parts = parts_of_one_blob(&world, &name, upload, 1024).await;
+        if refused {
+            parts.push(world.part(&name, "k", upload, 1025, last).await.unwrap());
+        }
+        let done = world.complete(&name, "k", upload, parts).await.unwrap();
+        assert_eq!(done.size.get(), (5 << 30) + last.len() as u64);
+        let copied = world.store.copy(copy_request((&name, "k"), (&name, "copy"))).await;
+        match copied {
+            Ok(copied) => assert!(!refused && copied.etag == done.etag),
+            Err(Error::InvalidRequest { detail }) => assert!(refused && detail.ends_with(": 5368709120")),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_parts_spill_into_pages_that_an_abandoned_draft_gives_back() {
+    let world = World::new(25).await;
+    let name = world.create("pages", Versioning::Off).await;
+    let partition = world.partition(&name).await;
+    let source = bytes(5, MIN);
+    let upload = world.begin(&name, "k").await;
+    // Three pages.
+    let parts = parts_of_one_blob(&world, &name, upload, 600).await;
     // Completions that are refused by their condition, after they wrote their pages.
     world.put(&name, "k", "in the way").await;
     let refused = CompleteRequest {
@@ -341,7 +413,7 @@ async fn a_changed_part_row_is_corrupt_and_never_completed() {
     };
     // In the place of another part.
     replace(2, row.clone()).await.unwrap();
-    let moved = CompletedPart { etag: first.etag, ..second };
+    let moved = CompletedPart { number: second.number, ..first };
     let error = world.complete(&name, "k", upload, vec![moved]).await.unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Corrupt);
     // Every single bit of every byte; a changed digest is not that of the part any more.

@@ -231,7 +231,10 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::InvalidBucketName => Code::InvalidBucketName,
         E::KeyTooLong { .. } => Code::KeyTooLongError,
         E::InvalidVersionId | E::InvalidArgument { .. } => Code::InvalidArgument,
-        E::InvalidRequest { .. } | E::InvalidSetting { .. } | E::CopyOntoItself => Code::InvalidRequest,
+        E::InvalidRequest { .. }
+        | E::InvalidSetting { .. }
+        | E::PartWithoutChecksum { .. }
+        | E::CopyOntoItself => Code::InvalidRequest,
         E::InvalidTag { .. } => Code::InvalidTag,
         E::InvalidBucketState { .. } => Code::InvalidBucketState,
         E::InvalidRetentionPeriod => Code::InvalidRetentionPeriod,
@@ -279,6 +282,12 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
                               changing the object's metadata, storage class, website redirect location or encryption \
                               attributes."
             .into(),
+        E::PartWithoutChecksum { algorithm, part } => format!(
+            "The upload was created using a {} checksum. The complete request must include the checksum for each part. It \
+             was missing for part {part} in the request.",
+            algorithm.as_str().to_ascii_lowercase()
+        )
+        .into(),
         E::ChecksumMismatch { algorithm } => {
             format!("The {algorithm} you specified did not match the calculated checksum.").into()
         }
@@ -368,6 +377,16 @@ mod tests {
             let error = S3Error::from(lost);
             assert_eq!((error.status().as_u16(), error.code()), (409, "OperationAborted"));
         }
+    }
+
+    #[test]
+    fn a_part_without_its_checksum_is_named() {
+        let (algorithm, part) =
+            (objectstore::ChecksumAlgorithm::Crc32C, objectstore::PartNumber::new(7).unwrap());
+        let error = S3Error::from(objectstore::Error::PartWithoutChecksum { algorithm, part });
+        assert_eq!((error.status().as_u16(), error.code()), (400, "InvalidRequest"));
+        let message = error.message();
+        assert!(message.contains(" crc32c checksum") && message.contains("for part 7 in"), "{message}");
     }
 
     #[test]
