@@ -97,7 +97,86 @@ codes! {
     UnresolvableGrantByEmailAddress 400 "The e-mail address you provided does not match any account on record.";
 }
 
+/// What the document of an error names, besides its resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Nothing,
+    Bucket,
+    Key,
+    Region,
+}
+
 impl Code {
+    /// What S3 names in a document with this code.
+    pub(crate) const fn names(self) -> Names {
+        match self {
+            Self::NoSuchKey | Self::NoSuchVersion => Names::Key,
+            Self::BucketAlreadyExists
+            | Self::BucketAlreadyOwnedByYou
+            | Self::BucketNotEmpty
+            | Self::InvalidBucketName
+            | Self::InvalidBucketState
+            | Self::MetadataConfigurationNotFound
+            | Self::NoSuchBucket
+            | Self::NoSuchBucketPolicy
+            | Self::NoSuchConfiguration
+            | Self::NoSuchCORSConfiguration
+            | Self::NoSuchLifecycleConfiguration
+            | Self::NoSuchObjectLockConfiguration
+            | Self::NoSuchPublicAccessBlockConfiguration
+            | Self::NoSuchTagSet
+            | Self::NoSuchWebsiteConfiguration
+            | Self::ObjectLockConfigurationNotFoundError
+            | Self::ReplicationConfigurationNotFoundError
+            | Self::TooManyBuckets
+            | Self::OwnershipControlsNotFoundError => Names::Bucket,
+            Self::AccessControlListNotSupported
+            | Self::AccessDenied
+            | Self::AccessForbidden
+            | Self::BadDigest
+            | Self::BadRequest
+            | Self::EntityTooLarge
+            | Self::EntityTooSmall
+            | Self::IllegalLocationConstraintException
+            | Self::IncompleteBody
+            | Self::InternalError
+            | Self::InvalidArgument
+            | Self::InvalidDigest
+            | Self::InvalidEncryptionAlgorithmError
+            | Self::InvalidPart
+            | Self::InvalidPartNumber
+            | Self::InvalidPartOrder
+            | Self::InvalidRange
+            | Self::InvalidRequest
+            | Self::InvalidRetentionPeriod
+            | Self::InvalidStorageClass
+            | Self::InvalidTag
+            | Self::InvalidURI
+            | Self::KeyTooLongError
+            | Self::MalformedXML
+            | Self::MaxMessageLengthExceeded
+            | Self::MetadataTooLarge
+            | Self::MethodNotAllowed
+            | Self::MissingContentLength
+            | Self::MissingRequestBodyError
+            | Self::NoSuchUpload
+            | Self::NotImplemented
+            | Self::NotModified
+            | Self::OperationAborted
+            | Self::PreconditionFailed
+            | Self::RequestHeaderSectionTooLarge
+            | Self::RequestTimeout
+            | Self::RequestURITooLong
+            | Self::ServiceUnavailable
+            | Self::StorageFull
+            | Self::InvalidBucketAclWithObjectOwnership
+            | Self::MalformedACLError
+            | Self::MissingSecurityHeader
+            | Self::UnexpectedContent
+            | Self::UnresolvableGrantByEmailAddress => Names::Nothing,
+        }
+    }
+
     /// The HTTP status that goes with it.
     pub(crate) fn status(self) -> StatusCode {
         StatusCode::from_u16(self.number()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

@@ -1,14 +1,14 @@
 //! What a client is told when it does not get what it asked for: the one place where the store's, the signature's and the
 //! codec's errors become S3's.
 
-use super::code::Code;
+use super::code::{Code, Names};
 use super::date;
 use crate::xml::{Malformed, XmlWriter};
 use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use security::chunked::ChunkError;
 use security::form::FormError;
-use security::sigv4::AuthError;
+use security::sigv4::{AuthCode, AuthError};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -18,6 +18,7 @@ pub(crate) struct S3Error(Box<Inner>);
 struct Inner {
     status: StatusCode,
     code: &'static str,
+    names: Names,
     message: Cow<'static, str>,
     fields: Vec<(&'static str, String)>,
     headers: HeaderMap,
@@ -36,6 +37,7 @@ impl S3Error {
         Self(Box::new(Inner {
             status: code.status(),
             code: code.as_str(),
+            names: code.names(),
             message: message.into(),
             fields: Vec::new(),
             headers: HeaderMap::new(),
@@ -82,6 +84,11 @@ impl S3Error {
         self.0.code
     }
 
+    /// What its document names, besides its resource.
+    pub(crate) fn names(&self) -> Names {
+        self.0.names
+    }
+
     pub(crate) fn message(&self) -> &str {
         &self.0.message
     }
@@ -105,28 +112,16 @@ impl S3Error {
     /// Adds what S3 says about the resource of this kind of error.
     #[must_use]
     pub(crate) fn about(self, bucket: Option<&str>, key: Option<&str>, region: &str) -> Self {
-        let wanted: &[&'static str] = match self.code() {
-            "NoSuchKey" | "NoSuchVersion" => &["Key"],
-            "AuthorizationHeaderMalformed" => &["Region"],
-            code if code.contains("Bucket")
-                || code.contains("Configuration")
-                || matches!(code, "NoSuchTagSet" | "OwnershipControlsNotFoundError") =>
-            {
-                &["BucketName"]
-            }
-            _ => &[],
+        let (name, value) = match self.0.names {
+            Names::Nothing => return self,
+            Names::Key => ("Key", key),
+            Names::Bucket => ("BucketName", bucket),
+            Names::Region => ("Region", Some(region)),
         };
-        wanted.iter().fold(self, |error, name| {
-            let value = match *name {
-                "Key" => key,
-                "Region" => Some(region),
-                _ => bucket,
-            };
-            match value {
-                Some(value) if !error.has_field(name) => error.field(name, value),
-                _ => error,
-            }
-        })
+        match value {
+            Some(value) if !self.has_field(name) => self.field(name, value),
+            _ => self,
+        }
     }
 
     /// The error document.
@@ -163,6 +158,7 @@ impl From<ChunkError> for S3Error {
         Self(Box::new(Inner {
             status: error.status(),
             code: error.code(),
+            names: Names::Nothing,
             message: error.message().into(),
             fields: Vec::new(),
             headers: HeaderMap::new(),
@@ -176,6 +172,7 @@ impl From<FormError> for S3Error {
         Self(Box::new(Inner {
             status: error.status(),
             code: error.code(),
+            names: Names::Nothing,
             message: error.message().into(),
             fields: error.fields(),
             headers: HeaderMap::new(),
@@ -189,6 +186,10 @@ impl From<AuthError> for S3Error {
         Self(Box::new(Inner {
             status: error.status(),
             code: error.code(),
+            names: match error.kind() {
+                AuthCode::AuthorizationHeaderMalformed => Names::Region,
+                _ => Names::Nothing,
+            },
             message: error.message().to_owned().into(),
             fields: error.fields().to_vec(),
             headers: HeaderMap::new(),
@@ -217,7 +218,7 @@ fn code_of(error: &objectstore::Error) -> Code {
     match error {
         E::NoSuchBucket => Code::NoSuchBucket,
         E::NoSuchKey { .. } => Code::NoSuchKey,
-        E::AccessDenied => Code::AccessDenied,
+        E::AccessDenied | E::ObjectLocked => Code::AccessDenied,
         E::AccessListsOff => Code::AccessControlListNotSupported,
         E::AccessListInTheWay => Code::InvalidBucketAclWithObjectOwnership,
         E::NoSuchVersion => Code::NoSuchVersion,
@@ -238,7 +239,6 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::InvalidTag { .. } => Code::InvalidTag,
         E::InvalidBucketState { .. } => Code::InvalidBucketState,
         E::InvalidRetentionPeriod => Code::InvalidRetentionPeriod,
-        E::ObjectLocked => Code::AccessDenied,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
         E::PreconditionFailed { .. } => Code::PreconditionFailed,
         E::NotModified { .. } => Code::NotModified,
@@ -368,6 +368,12 @@ mod tests {
         );
         let error = S3Error::new(Code::NoSuchBucket).about(Some("b"), None, "us-east-1");
         assert!(error.document("/b", "", "").contains("<BucketName>b</BucketName>"));
+        let unset = S3Error::new(Code::ReplicationConfigurationNotFoundError);
+        let unset = unset.about(Some("b"), Some("k"), "us-east-1").document("/b", "", "");
+        assert!(unset.contains("<BucketName>b</BucketName>") && !unset.contains("<Key>"), "{unset}");
+        let other = S3Error::new(Code::InvalidRange).about(Some("b"), Some("k"), "us-east-1");
+        let other = other.document("/b/k", "", "");
+        assert!(!other.contains("<BucketName>") && !other.contains("<Key>"), "{other}");
     }
 
     #[test]

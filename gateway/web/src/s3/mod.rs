@@ -230,7 +230,7 @@ fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str
         answer::xml(error.status(), document)
     };
     answer.headers_mut().extend(error.headers().clone());
-    if error.code() == "AuthorizationHeaderMalformed" {
+    if error.names() == code::Names::Region {
         set_amz(answer.headers_mut(), "x-amz-bucket-region", &state.region);
     }
     (answer, error.code())
