@@ -10,8 +10,13 @@
 //!     └───────────────────────── hyper has flushed, so its buffer is empty ◄─────────────────────────┘
 //! ```
 //!
-//! What is written while `Idle` is no answer of ours, so it is a refusal, and the door's own goes out in its stead. One that
-//! hyper appends to an answer not yet flushed (a pipelined request) stays bare: it can not be told from the answer.
+//! What is written while `Idle` is no answer of ours, so it is a refusal, and the door's own goes out in its stead.
+//!
+//! A refusal always finds the connection `Idle`, also where the broken head came in one write with the request before it. hyper
+//! looks at the next head when it has read the last request to its end and has written the last answer to its end; it
+//! notices the second when its buffer is flushed, or when the first comes later. The first never comes later: the door
+//! answers a request whose body it has not seen the end of with `connection: close`, behind which hyper reads no head
+//! (`RequestBody::settle`). Were it otherwise, hyper would put the refusal ahead of what it still holds of the answer's body.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};

@@ -8,7 +8,7 @@ use engine::clock::Clock as _;
 use std::time::Duration;
 
 /// A part that waits for its completion: the request's path and document.
-async fn one_part(world: &World, client: &mut Client) -> (String, String) {
+pub(crate) async fn one_part(world: &World, client: &mut Client) -> (String, String) {
     let begun = call(world, client, ("POST", "/bucket/k?uploads="), &[], b"").await;
     let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let path = format!("/bucket/k?partNumber=1&uploadId={id}");
