@@ -59,7 +59,7 @@ fn run(cli: cli::Cli, output: Output, used: &Arc<OnceLock<Used>>) -> anyhow::Res
         cli::Verb::Server(args) => return runtime.block_on(appliance::serve(&args)),
         cli::Verb::Client(verb) => verb,
     };
-    let session = Session::new(cli.global, output, Arc::clone(used));
+    let session = Session::new(cli.connection, output, Arc::clone(used));
     let exit = runtime.block_on(async {
         tokio::select! {
             exit = verbs::run(&session, verb) => exit,

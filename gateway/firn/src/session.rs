@@ -1,6 +1,6 @@
 //! What every verb is given: output, time, randomness, and a client when it asks for one.
 
-use crate::cli::{AdminDir, Global};
+use crate::cli::{AdminDir, Connection, Endpoint};
 use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_ADDR, ADMIN_TOKEN};
 use crate::report::Output;
@@ -16,7 +16,7 @@ pub(crate) struct Session {
     pub(crate) output: Output,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    global: Global,
+    connection: Connection,
     /// The endpoint that this run has used, for errors.
     used: Arc<OnceLock<Used>>,
 }
@@ -29,18 +29,29 @@ pub(crate) struct Used {
 }
 
 impl Session {
-    pub(crate) fn new(global: Global, output: Output, used: Arc<OnceLock<Used>>) -> Self {
+    pub(crate) fn new(connection: Connection, output: Output, used: Arc<OnceLock<Used>>) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Self { output, clock, entropy, global, used }
+        Self { output, clock, entropy, connection, used }
+    }
+
+    /// The same for a verb that says itself how to connect; what it leaves open was said before the verb.
+    pub(crate) fn to(&self, connection: Connection) -> Self {
+        Self {
+            output: self.output,
+            clock: Arc::clone(&self.clock),
+            entropy: Arc::clone(&self.entropy),
+            connection: connection.or(&self.connection),
+            used: Arc::clone(&self.used),
+        }
     }
 
     /// A client of the endpoint that the command line or the environment names.
     pub(crate) fn client(&self) -> anyhow::Result<Client> {
         let overrides = client::Overrides {
-            endpoint: self.global.endpoint.clone(),
-            profile: self.global.profile.clone(),
-            region: self.global.region.clone(),
-            anonymous: self.global.no_sign_request,
+            endpoint: self.connection.at.endpoint.clone(),
+            profile: self.connection.at.profile.clone(),
+            region: self.connection.region.clone(),
+            anonymous: self.connection.no_sign_request,
         };
         let settings = Settings::resolve(&overrides, &variable)?;
         let used = Used { url: settings.endpoint.to_string(), from: settings.endpoint_from };
@@ -52,14 +63,9 @@ impl Session {
         Ok(Client::new(settings, self.clock.clone(), self.entropy.clone())?)
     }
 
-    /// The endpoint that the command line names.
-    pub(crate) fn endpoint(&self) -> Option<String> {
-        self.global.endpoint.clone()
-    }
-
-    /// The profile that the command line names.
-    pub(crate) fn profile(&self) -> Option<String> {
-        self.global.profile.clone()
+    /// The endpoint that the command line names before the verb.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.connection.at
     }
 
     /// A client of an appliance's admin door: the directory's, or the one that the environment names.

@@ -1,6 +1,6 @@
 //! Verbs of one appliance: it is served, watched, backed up and rebuilt.
 
-use super::options::{AdminDir, Dir};
+use super::options::{AdminDir, Dir, Endpoint};
 use crate::text::{parse_address, parse_duration};
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
@@ -76,6 +76,8 @@ pub(crate) struct Recover {
     /// An AWS credentials file for an S3 target [default: as for every other verb].
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) at: Endpoint,
 }
 
 /// `firn config`.

@@ -17,7 +17,7 @@ mod uri;
 
 pub(crate) use appliance::{Backup, Completions, Config, Man, Recover, Server, Top};
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Where};
-pub(crate) use options::{AdminDir, Dir, TransferOptions};
+pub(crate) use options::{AdminDir, Connected, Connection, Dir, Endpoint, TransferOptions};
 pub(crate) use uri::{Location, S3Uri};
 
 use crate::exit;
@@ -29,28 +29,19 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
+    /// Said before the verb, it holds for whichever verb connects.
+    #[command(flatten)]
+    pub(crate) connection: Connection,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
 
 /// Options that every verb takes.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Global {
     /// Print the result as JSON: one document, or one a line where there is a list.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// The S3 endpoint [default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, then AWS itself].
-    #[arg(long, global = true, value_name = "URL", help_heading = "Connection")]
-    pub(crate) endpoint: Option<String>,
-    /// The profile in the credentials file [default: AWS_* keys, then AWS_PROFILE, then "default"].
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Connection")]
-    pub(crate) profile: Option<String>,
-    /// The region to sign for [default: AWS_REGION, AWS_DEFAULT_REGION, the profile's, us-east-1].
-    #[arg(long, global = true, value_name = "REGION", help_heading = "Connection")]
-    pub(crate) region: Option<String>,
-    /// Send requests unsigned.
-    #[arg(long, global = true, help_heading = "Connection")]
-    pub(crate) no_sign_request: bool,
     /// Say nothing on stderr but errors.
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
@@ -77,27 +68,27 @@ pub(crate) enum ClientVerb {
     /// Watch an appliance at work.
     Top(Top),
     /// Make a bucket.
-    Mb(Mb),
+    Mb(Connected<Mb>),
     /// Remove a bucket.
-    Rb(Rb),
+    Rb(Connected<Rb>),
     /// List buckets, objects or versions.
-    Ls(Ls),
+    Ls(Connected<Ls>),
     /// Copy files and objects, either way or between buckets; `-` is stdin or stdout.
-    Cp(Cp),
+    Cp(Connected<Cp>),
     /// Move files and objects: copy, then remove the source.
-    Mv(Mv),
+    Mv(Connected<Mv>),
     /// Remove objects.
-    Rm(Rm),
+    Rm(Connected<Rm>),
     /// Make a directory or prefix like another; what is the same is skipped.
-    Sync(Sync),
+    Sync(Connected<Sync>),
     /// Add up the bytes below a prefix.
-    Du(Du),
+    Du(Connected<Du>),
     /// Show what is known about a bucket or an object.
-    Stat(Stat),
+    Stat(Connected<Stat>),
     /// Write an object's bytes to stdout.
-    Cat(Cat),
+    Cat(Connected<Cat>),
     /// Make a link that lets others read an object for a while.
-    Share(Share),
+    Share(Connected<Share>),
     /// Say where an object's bytes lie, and why.
     Where(Where),
     /// Look after the backup of catalog and keys.
@@ -118,8 +109,8 @@ pub(crate) enum ClientVerb {
 
 #[cfg(test)]
 mod tests {
-    use super::Cli;
-    use clap::{Command, CommandFactory};
+    use super::{Cli, ClientVerb, Verb};
+    use clap::{Command, CommandFactory, Parser};
     use std::fmt::Write;
 
     /// The whole tree: every verb's long help at a fixed width.
@@ -140,6 +131,26 @@ mod tests {
         help(&mut command, "firn", &mut text);
         let text: Vec<_> = text.lines().map(str::trim_end).collect();
         insta::assert_snapshot!(text.join("\n"));
+    }
+
+    #[test]
+    fn options_of_the_connection_stand_on_either_side_of_a_verb_and_the_nearer_counts() {
+        let endpoint = |line: &[&str]| {
+            let cli = Cli::try_parse_from(line).unwrap();
+            match cli.verb {
+                Verb::Client(ClientVerb::Ls(verb)) => verb.connection.or(&cli.connection).at.endpoint,
+                Verb::Client(ClientVerb::Recover(args)) => args.at.or(&cli.connection.at).endpoint,
+                other => panic!("{other:?}"),
+            }
+        };
+        let (near, far) = (Some("http://near".to_owned()), Some("http://far".to_owned()));
+        assert_eq!(endpoint(&["firn", "--endpoint", "http://far", "ls"]), far);
+        assert_eq!(endpoint(&["firn", "ls", "--endpoint", "http://near"]), near);
+        assert_eq!(endpoint(&["firn", "--endpoint", "http://far", "ls", "--endpoint", "http://near"]), near);
+        let recover = ["firn", "--endpoint", "http://far", "recover", "d", "--from", "s3://b", "--key", "k"];
+        assert_eq!(endpoint(&recover), far);
+        // A verb that connects to nothing has no use for them.
+        Cli::try_parse_from(["firn", "version", "--endpoint", "http://near"]).unwrap_err();
     }
 
     #[test]

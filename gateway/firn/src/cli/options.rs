@@ -23,6 +23,60 @@ pub(crate) struct AdminDir {
     pub(crate) dir: Option<PathBuf>,
 }
 
+/// Which S3 endpoint, and as whom.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Endpoint {
+    /// The S3 endpoint [default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, then AWS itself].
+    #[arg(long, value_name = "URL", help_heading = "Connection")]
+    pub(crate) endpoint: Option<String>,
+    /// The profile in the credentials file [default: AWS_* keys, then AWS_PROFILE, then "default"].
+    #[arg(long, value_name = "NAME", help_heading = "Connection")]
+    pub(crate) profile: Option<String>,
+}
+
+impl Endpoint {
+    /// What it leaves open is as `before` says.
+    pub(crate) fn or(self, before: &Self) -> Self {
+        Self {
+            endpoint: self.endpoint.or_else(|| before.endpoint.clone()),
+            profile: self.profile.or_else(|| before.profile.clone()),
+        }
+    }
+}
+
+/// How to reach an S3 endpoint.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Connection {
+    #[command(flatten)]
+    pub(crate) at: Endpoint,
+    /// The region to sign for [default: AWS_REGION, AWS_DEFAULT_REGION, the profile's, us-east-1].
+    #[arg(long, value_name = "REGION", help_heading = "Connection")]
+    pub(crate) region: Option<String>,
+    /// Send requests unsigned.
+    #[arg(long, help_heading = "Connection")]
+    pub(crate) no_sign_request: bool,
+}
+
+impl Connection {
+    /// What it leaves open is as `before` says.
+    pub(crate) fn or(self, before: &Self) -> Self {
+        Self {
+            at: self.at.or(&before.at),
+            region: self.region.or_else(|| before.region.clone()),
+            no_sign_request: self.no_sign_request || before.no_sign_request,
+        }
+    }
+}
+
+/// A verb that connects to an S3 endpoint.
+#[derive(Debug, Args)]
+pub(crate) struct Connected<T: Args> {
+    #[command(flatten)]
+    pub(crate) args: T,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
 /// A bucket, of which a verb needs the name alone.
 #[derive(Debug, Args)]
 pub(crate) struct BucketName {
