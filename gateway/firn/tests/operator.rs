@@ -3,11 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod support;
+#[path = "operator/unread.rs"]
+mod unread;
 
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use support::{Appliance, Ran, firn, run};
@@ -79,6 +82,68 @@ fn doctor_has_a_line_for_each_disk_and_for_the_backup() {
     assert!(gone[0]["fix"].as_str().unwrap().contains("bring directory"), "{gone:?}");
     assert_eq!(appliance.run(&["doctor", dir]).code, 1);
     appliance.kill();
+}
+
+#[test]
+fn what_the_configuration_says_and_what_the_architecture_names_is_what_runs() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, config) = (root.path().join("data"), root.path().join("firn.toml"));
+    let text = "[http]\nbase-domains = [\"s3.example\"]\nconnections = 1\n[engine]\nsegment = \"16MiB\"\n";
+    fs::write(&config, text).unwrap();
+    let appliance = Appliance::start(&data, &["--config", config.to_str().unwrap()]);
+    let file = root.path().join("file");
+    fs::write(&file, vec![1; 100_000]).unwrap();
+    appliance.ok(&["mb", "s3://configured"]);
+    appliance.ok(&["cp", file.to_str().unwrap(), "s3://configured/k"]);
+    let segments: Vec<u64> = fs::read_dir(data.join("pools/local"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "seg"))
+        .map(|entry| entry.metadata().unwrap().len())
+        .collect();
+    assert!(!segments.is_empty() && segments.iter().all(|size| *size == 16 << 20), "{segments:?}");
+
+    let top = appliance.ok(&["top", "--once", "--json"]).json();
+    let mut workers: Vec<&str> =
+        top["workers"].as_array().unwrap().iter().map(|worker| worker["name"].as_str().unwrap()).collect();
+    workers.sort_unstable();
+    for name in [
+        "bucket-finisher",
+        "collector",
+        "compactor",
+        "compliance-clock",
+        "copy-intents",
+        "recycler",
+        "scrubber",
+        "upload-cleanup",
+        "zeroer",
+    ] {
+        assert!(workers.contains(&name), "{name}: {workers:?}");
+    }
+
+    let address = fs::read_to_string(data.join("run/http.addr")).unwrap().trim().to_owned();
+    let ask = |host: &str| {
+        let mut door = TcpStream::connect(&address).unwrap();
+        door.set_read_timeout(Some(std::time::Duration::from_mins(1))).unwrap();
+        door.write_all(format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").as_bytes())
+            .unwrap();
+        let mut answer = String::new();
+        door.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(ask("configured.s3.example").contains("<Resource>/configured"), "the bucket is in the host");
+    assert!(ask("configured.elsewhere").contains("<Resource>/</Resource>"));
+    // The only connection is taken: the next one is not answered while it lives.
+    let mut first = TcpStream::connect(&address).unwrap();
+    first.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+    assert_eq!(first.read(&mut [0; 64]).unwrap(), 64);
+    let mut second = TcpStream::connect(&address).unwrap();
+    second.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+    second.write_all(b"GET / HTTP/1.1\r\nhost: h\r\n\r\n").unwrap();
+    assert!(second.read(&mut [0; 64]).is_err(), "one connection at a time");
+    drop(first);
+    second.set_read_timeout(Some(std::time::Duration::from_mins(1))).unwrap();
+    assert!(second.read(&mut [0; 64]).unwrap() > 0);
 }
 
 #[test]

@@ -1,8 +1,11 @@
-//! Logs go to stderr: for people on a terminal, JSON otherwise.
+//! Logs go to stderr: for people on a terminal, JSON otherwise. So does all else that the server says there, a panic's message
+//! included: by the way of `log_lines`, which no reader can block.
 
 use super::log_lines::Lines;
 use crate::config::{Log, LogFormat};
 use anyhow::Context;
+use prometheus_client::registry::Registry;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
@@ -17,6 +20,22 @@ pub(super) fn for_people(log: &Log) -> bool {
 
 /// Has the last access lines written when it is dropped.
 pub(super) struct Logging(Lines);
+
+impl Logging {
+    /// Says something that is no event, behind all that was logged before.
+    pub(super) fn say(&self, text: &str) {
+        self.0.say(text);
+    }
+
+    /// Registers what logging counts.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "firn_log_lines_lost",
+            "Log lines lost because nobody took them in time",
+            self.0.lost(),
+        );
+    }
+}
 
 impl Drop for Logging {
     fn drop(&mut self) {
@@ -35,5 +54,16 @@ pub(super) fn start(log: &Log) -> anyhow::Result<Logging> {
         builder.json().flatten_event(true).with_current_span(true).try_init()
     };
     started.map_err(|error| anyhow::anyhow!("start logging: {error}"))?;
+    log_panics();
     Ok(Logging(lines))
+}
+
+/// A panic's message goes the way of every line: written straight to a pipe that nobody reads, it would stop its thread.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        tracing::error!(thread = thread.name().unwrap_or("unnamed"), %panic, backtrace, "a thread panicked");
+    }));
 }

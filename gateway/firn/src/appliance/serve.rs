@@ -6,7 +6,7 @@
 
 use super::banner::{Banner, Secrets};
 use super::home::{Home, Wish};
-use super::logging;
+use super::logging::{self, Logging};
 use super::open::{Appliance, pool_dir};
 use super::pool_owner::refuse_pool_of_another;
 use super::status::Facts;
@@ -19,7 +19,8 @@ use anyhow::Context;
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
 use engine::unit::ByteCount;
-use std::io::{IsTerminal, Write};
+use prometheus_client::registry::Registry;
+use std::io::IsTerminal;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use web::{AdminToken, Limits, Server, State};
@@ -38,7 +39,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         region: variable("FIRN_REGION"),
     };
     let config = config::load(args.config.as_deref(), &overrides)?;
-    let _logging = logging::start(&config.log)?;
+    let logging = logging::start(&config.log)?;
     raise_descriptors();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
@@ -50,12 +51,12 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     refuse_pool_of_another(&args.dir, &pool_dir(&args.dir, &config))?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
     if shows_secrets {
-        show_secrets(&home);
+        show_secrets(&home, &logging);
     }
     // Signals are caught from here on: an interrupted start ends as an interrupted run does.
     let stop = Stop::listen()?;
     let appliance = Arc::new(Appliance::open(home, &config, clock, entropy).await?);
-    let served = serve(&appliance, &config, stop).await;
+    let served = serve(&appliance, &config, &logging, stop).await;
     appliance.home.retract(HTTP_ADDR);
     appliance.home.retract(ADMIN_ADDR);
     appliance.close().await;
@@ -64,9 +65,16 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyhow::Result<()> {
+async fn serve(
+    appliance: &Arc<Appliance>,
+    config: &Config,
+    logging: &Logging,
+    stop: Stop,
+) -> anyhow::Result<()> {
     let facts = Facts::new(appliance.clone());
     let home = &appliance.home;
+    let mut registry = Registry::default();
+    logging.register(&mut registry);
     let state = State::new(web::Parts {
         store: appliance.store.clone(),
         credentials: Arc::new(home.credentials.clone()),
@@ -76,7 +84,7 @@ async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyho
         entropy: appliance.entropy.clone(),
         admin_token: AdminToken::new(&home.admin_token),
         status: facts.clone(),
-        registry: prometheus_client::registry::Registry::default(),
+        registry,
     });
     let limits =
         Limits { connections_max: config.connections_max, drain_timeout: config.drain, ..Limits::default() };
@@ -109,27 +117,27 @@ async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyho
     facts.opened(http, admin);
     home.announce(HTTP_ADDR, http)?;
     home.announce(ADMIN_ADDR, admin)?;
-    say_hello(appliance, config, (http, admin));
+    say_hello(appliance, config, logging, (http, admin));
     notify(&[sd_notify::NotifyState::Ready]);
     server.serve(stop.first()).await;
     Ok(())
 }
 
 /// A secret belongs on a terminal or in its file, never in a log.
-fn show_secrets(home: &Home) {
+fn show_secrets(home: &Home, logging: &Logging) {
     let profile = home.credentials.profile("default").filter(|_| home.key_is_new);
     let secrets = Secrets {
         dir: &home.dir,
         access: profile.map(|profile| (profile.access_key_id.as_str(), profile.credential.secret.expose())),
         recovery: home.new_recovery_key.as_ref().map(engine::backup::RecoveryKey::reveal),
     };
-    // Nobody may be reading stderr; the appliance runs all the same.
-    let _unheard = std::io::stderr().lock().write_all(secrets.render().as_bytes());
+    logging.say(&secrets.render());
 }
 
 fn say_hello(
     appliance: &Appliance,
     config: &Config,
+    logging: &Logging,
     (http, admin): (std::net::SocketAddr, std::net::SocketAddr),
 ) {
     let home = &appliance.home;
@@ -155,8 +163,7 @@ fn say_hello(
         backup: appliance.backup.as_ref().map(|backup| backup.status().target),
         insecure: !http.ip().is_loopback() || !admin.ip().is_loopback(),
     };
-    // Nobody may be reading stderr; the appliance runs all the same.
-    let _unheard = std::io::stderr().lock().write_all(banner.render().as_bytes());
+    logging.say(&banner.render());
 }
 
 /// No directory, or one that only another user may look into.

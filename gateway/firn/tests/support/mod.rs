@@ -7,7 +7,8 @@ use std::process::{Child, Command, Output, Stdio};
 pub(crate) struct Appliance {
     child: Child,
     dir: PathBuf,
-    vars: Vec<(String, String)>,
+    /// What points tools at it.
+    pub(crate) vars: Vec<(String, String)>,
 }
 
 /// A verb's end: code, stdout, stderr.
@@ -51,6 +52,12 @@ pub(crate) fn run(args: &[&str]) -> Ran {
 impl Appliance {
     /// Starts a server on free ports and waits until it says that it is ready.
     pub(crate) fn start(dir: &Path, more: &[&str]) -> Self {
+        let log = std::fs::File::create(dir.with_extension("log")).unwrap();
+        Self::start_logging_to(log.into(), dir, more)
+    }
+
+    /// The same with a standard error of the caller's.
+    pub(crate) fn start_logging_to(log: Stdio, dir: &Path, more: &[&str]) -> Self {
         let notified = dir.with_extension("notify");
         let _old = std::fs::remove_file(&notified);
         // systemd's protocol: READY=1 comes by datagram once the doors are open.
@@ -60,12 +67,12 @@ impl Appliance {
             .args(["server", dir.to_str().unwrap(), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(more)
             .env("NOTIFY_SOCKET", &notified)
-            .stderr(Stdio::from(std::fs::File::create(dir.with_extension("log")).unwrap()))
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut message = [0; 256];
         let got = socket.recv(&mut message).unwrap_or_else(|error| {
-            panic!("{error}: {}", std::fs::read_to_string(dir.with_extension("log")).unwrap())
+            panic!("{error}: {}", std::fs::read_to_string(dir.with_extension("log")).unwrap_or_default())
         });
         assert!(message[..got].starts_with(b"READY=1"), "{:?}", String::from_utf8_lossy(&message[..got]));
         let printed: Ran = firn().args(["env", "--json"]).arg(dir).output().unwrap().into();
