@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "verbs/careful.rs"]
+mod careful;
+#[path = "verbs/pieces.rs"]
+mod pieces;
 mod support;
 
 use std::fs;

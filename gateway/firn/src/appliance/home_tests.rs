@@ -2,6 +2,7 @@
 
 use super::{Home, Wish};
 use crate::exit::{self, Exit};
+use crate::layout;
 use engine::clock::{ManualClock, Timestamp};
 use engine::entropy::{Entropy, SeededEntropy};
 use std::fs;
@@ -26,7 +27,7 @@ fn the_first_start_makes_everything_private_and_the_second_keeps_it() {
     let dir = root.path().join("deep/data");
     let first = open(&dir, &Wish::default()).unwrap();
     assert!(first.key_is_new);
-    assert_eq!(mode(&dir), 0o700);
+    assert_eq!((mode(&dir), mode(&dir.join("run"))), (0o700, 0o700));
     for name in ["firn.json", "credentials", "admin-token", "master.key", "lock"] {
         assert_eq!(mode(&dir.join(name)), 0o600, "{name}");
     }
@@ -66,9 +67,11 @@ fn a_crash_during_the_first_start_is_finished_by_the_next() {
 fn a_foreign_directory_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.tex"), "").unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let error = open(dir.path(), &Wish::default()).unwrap_err();
     assert_eq!(exit::of(&error), Exit::Usage);
-    assert!(!dir.path().join("firn.json").exists());
+    let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!((names, mode(dir.path())), (vec!["thesis.tex".into()], 0o755), "as it was");
 }
 
 #[test]
@@ -105,6 +108,56 @@ fn region_and_length_of_day_are_fixed_at_creation() {
     assert_eq!(exit::of(&open(plain.path(), &ten).unwrap_err()), Exit::Usage);
     let too_long = Wish { debug_day: Some(Duration::from_hours(25)), ..Wish::default() };
     open(&plain.path().join("new"), &too_long).unwrap_err();
+}
+
+#[test]
+fn a_directory_that_was_made_for_it_is_closed_to_others_and_one_in_use_is_not_changed() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("made-before");
+    fs::create_dir(&dir).unwrap();
+    let open_to_others = || fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+    open_to_others();
+    drop(open(&dir, &Wish::default()).unwrap());
+    assert_eq!(mode(&dir), 0o700);
+    open_to_others();
+    drop(open(&dir, &Wish::default()).unwrap());
+    assert_eq!(mode(&dir), 0o755, "its owner did that: it is reported, not undone");
+    // One that is not there yet, below a directory that is.
+    let beside = root.path().join("beside");
+    drop(open(&beside, &Wish::default()).unwrap());
+    assert_eq!(mode(&beside), 0o700);
+}
+
+#[test]
+fn a_recovery_key_is_made_once_and_only_where_somebody_sees_it() {
+    let seen = Wish { shows_secrets: true, ..Wish::default() };
+    let dir = tempfile::tempdir().unwrap();
+    let recipient = dir.path().join(layout::RECIPIENT);
+    assert!(open(dir.path(), &Wish::default()).unwrap().new_recovery_key.is_none());
+    assert!(!recipient.exists(), "nobody could have read it");
+    assert!(open(dir.path(), &seen).unwrap().new_recovery_key.is_none(), "only at the first start");
+    // The credentials are new, and backups are sealed to a key already: that one stays.
+    fs::write(&recipient, "as it was").unwrap();
+    fs::remove_file(dir.path().join("credentials")).unwrap();
+    let again = open(dir.path(), &seen).unwrap();
+    assert!(again.key_is_new && again.new_recovery_key.is_none());
+    assert_eq!(fs::read_to_string(&recipient).unwrap(), "as it was");
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path(), &seen).unwrap();
+    let key = first.new_recovery_key.unwrap();
+    let kept = fs::read_to_string(dir.path().join(layout::RECIPIENT)).unwrap();
+    assert_eq!(kept.trim(), key.recipient().to_string());
+}
+
+#[test]
+fn a_token_that_is_soon_guessed_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), &Wish::default()).unwrap());
+    fs::write(dir.path().join("admin-token"), "x".repeat(31)).unwrap();
+    let error = open(dir.path(), &Wish::default()).unwrap_err();
+    assert_eq!(exit::of(&error), Exit::Usage);
+    fs::write(dir.path().join("admin-token"), "x".repeat(32)).unwrap();
+    open(dir.path(), &Wish::default()).unwrap();
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn holder(file: &mut File) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::Lock;
+    use super::{LOCK, Lock};
     use engine::Error;
 
     #[test]
@@ -94,5 +94,13 @@ mod tests {
         drop(first);
         assert_eq!(Lock::holder(dir.path()).unwrap(), None);
         Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn what_an_earlier_holder_wrote_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(LOCK), "98765432109876\n").unwrap();
+        let _held = Lock::take(dir.path()).unwrap();
+        assert_eq!(Lock::holder(dir.path()).unwrap(), Some(std::process::id().to_string()));
     }
 }

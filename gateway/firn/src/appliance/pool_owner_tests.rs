@@ -61,8 +61,12 @@ impl World {
     }
 
     fn make(&self, name: &str, account: &str) {
+        self.make_at(name, account, 5);
+    }
+
+    fn make_at(&self, name: &str, account: &str, created_ms: i64) {
         let marker = Marker {
-            created: Timestamp::from_millis(5),
+            created: Timestamp::from_millis(created_ms),
             region: "us-east-1".to_owned(),
             account: account.parse().unwrap(),
             debug_day: None,
@@ -114,6 +118,29 @@ fn the_pool_of_another_appliance_is_refused_empty_or_not() {
     fs::remove_file(world.path("pool").join(IN_POOL)).unwrap();
     fs::write(world.path("pool").join("00.seg"), "bodies").unwrap();
     refused(world.check("new"), Exit::Conflict, "the bodies of another", "firn recover");
+}
+
+#[test]
+fn another_appliance_of_one_account_is_another() {
+    let world = World::new();
+    world.start("one").unwrap();
+    world.make_at("later", "111111111111", 6);
+    refused(world.check("later"), Exit::Conflict, "account 111111111111", "pool.directory");
+}
+
+#[test]
+fn a_copied_directory_does_not_run_beside_the_original() {
+    let world = World::new();
+    world.start("one").unwrap();
+    world.make("copy", "111111111111");
+    fs::copy(world.path("one").join(IN_DIR), world.path("copy").join(IN_DIR)).unwrap();
+    let marker = crate::appliance::read_marker(&world.path("one")).unwrap();
+    let take = |dir| claim(&world.path(dir), &world.path("pool"), &marker, &world.entropy);
+    let held = take("one").unwrap();
+    world.check("copy").unwrap();
+    take("copy").unwrap_err();
+    drop(held);
+    take("copy").unwrap();
 }
 
 #[test]

@@ -239,8 +239,9 @@ pub(super) fn content_type(path: &Path) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MIB, has_etag, part_size};
+    use super::{CompletedPart, MIB, Source, has_etag, part_size, verify_etag};
     use client::{md5_etag, multipart_etag};
+    use std::io::Write;
 
     #[test]
     fn parts_grow_so_that_ten_thousand_suffice() {
@@ -248,6 +249,41 @@ mod tests {
         let tib = 1 << 40;
         let size = part_size(8 * MIB, 5 * tib);
         assert!((5_u64 * tib).div_ceil(size) <= 10_000, "{size}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_changes_while_it_is_read_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let at = |seconds| std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        std::fs::write(&path, b"before").unwrap();
+        let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_modified(at(1_000)).unwrap();
+        let source = Source::open(&path).await.unwrap();
+        source.still_the_same().await.unwrap();
+        // The same length, another time.
+        file.write_all(b"behind").unwrap();
+        file.set_modified(at(1_001)).unwrap();
+        source.still_the_same().await.unwrap_err();
+        // Another length, the same time.
+        file.write_all(b"more").unwrap();
+        file.set_modified(at(1_000)).unwrap();
+        source.still_the_same().await.unwrap_err();
+    }
+
+    #[test]
+    fn an_entity_tag_that_our_parts_do_not_make_is_refused() {
+        let parts = [md5_etag(b"a"), md5_etag(b"b")];
+        let whole = multipart_etag(parts.iter().map(String::as_str)).unwrap();
+        let parts: Vec<_> =
+            (1..).zip(parts).map(|(number, etag)| CompletedPart { number, etag, crc64: None }).collect();
+        let verify = |etag: &str| verify_etag(&parts, etag, "b", "k");
+        verify(&whole).unwrap();
+        verify(&whole.to_uppercase()).unwrap();
+        let other = multipart_etag([md5_etag(b"a"), md5_etag(b"c")].iter().map(String::as_str)).unwrap();
+        verify(&other).unwrap_err();
+        // One of another form says nothing about the bytes.
+        verify("an-endpoint-of-its-own-mind").unwrap();
     }
 
     #[test]
