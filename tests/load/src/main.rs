@@ -10,6 +10,7 @@
 //! only. On a machine whose cores the generator shares with the server, read the server's CPU per request first.
 
 mod baseline;
+mod growth;
 mod histogram;
 mod process;
 mod report;
@@ -41,6 +42,8 @@ struct Arguments {
 enum Command {
     /// Measure.
     Run(RunArguments),
+    /// Measure what a request costs as a bucket and an object grow.
+    Growth(GrowthArguments),
     /// Serve what is compared with; prints its address. `run` starts one by itself.
     Baseline {
         /// Where its file of 128 MiB goes.
@@ -81,6 +84,26 @@ struct RunArguments {
     server_args: Vec<String>,
 }
 
+/// What `growth` takes.
+#[derive(clap::Args)]
+struct GrowthArguments {
+    /// The firn binary; release build of this workspace when not given.
+    #[arg(long, env = "FIRN_BIN")]
+    binary: Option<PathBuf>,
+    /// Keys of the bucket at each step.
+    #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
+    keys: Vec<u64>,
+    /// Parts of the object at each step.
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000,10000")]
+    parts: Vec<u64>,
+    /// Write the figures here, too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Where data goes; a temporary directory below it is made and removed.
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+}
+
 /// Each workload with the baseline that moves the same bytes.
 const PAIRS: [(&str, &str); 5] = [
     ("get4k", "hyper-get4k"),
@@ -95,23 +118,39 @@ async fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Baseline { scratch } => baseline::serve(&scratch).await,
         Command::Run(arguments) => run(arguments).await,
+        Command::Growth(arguments) => grow(arguments).await,
     }
 }
 
+async fn grow(arguments: GrowthArguments) -> Result<()> {
+    let mut report = Report::default();
+    let scratch = scratch(arguments.scratch.as_ref())?;
+    growth::run(&arguments, scratch.path(), &mut report).await.context("measure the growth")?;
+    print(&report, arguments.json.as_ref())
+}
+
+fn scratch(parent: Option<&PathBuf>) -> Result<tempfile::TempDir> {
+    let parent = parent.cloned().unwrap_or_else(std::env::temp_dir);
+    Ok(tempfile::Builder::new().prefix("firn-load-").tempdir_in(parent)?)
+}
+
+fn print(report: &Report, json: Option<&PathBuf>) -> Result<()> {
+    write!(std::io::stdout(), "{}", report.table())?;
+    if let Some(path) = json {
+        std::fs::write(path, serde_json::to_vec_pretty(report)?).context("write the figures")?;
+    }
+    Ok(())
+}
+
 async fn run(arguments: RunArguments) -> Result<()> {
-    let parent = arguments.scratch.clone().unwrap_or_else(std::env::temp_dir);
-    let scratch = tempfile::Builder::new().prefix("firn-load-").tempdir_in(parent)?;
+    let scratch = scratch(arguments.scratch.as_ref())?;
     let mut report = Report::default();
     run_baseline(&arguments, scratch.path(), &mut report).await.context("measure the baseline")?;
     if !arguments.baseline_only {
         s3::run(&arguments, scratch.path(), &mut report).await.context("measure the appliance")?;
     }
     report.compare(&PAIRS);
-    write!(std::io::stdout(), "{}", report.table())?;
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, serde_json::to_vec_pretty(&report)?).context("write the figures")?;
-    }
-    Ok(())
+    print(&report, arguments.json.as_ref())
 }
 
 /// Starts a baseline server and measures what the chosen workloads are compared with.

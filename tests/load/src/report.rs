@@ -44,13 +44,13 @@ impl Report {
     /// For people.
     pub(crate) fn table(&self) -> String {
         let mut text = String::from(
-            "workload         conns  requests failed     req/s      MB/s   p50 µs   p99 µs  CPU µs/req  req/s·core  RSS MiB (peak)\n",
+            "workload               conns  requests failed     req/s      MB/s   p50 µs   p99 µs  CPU µs/req  req/s·core  RSS MiB (peak)\n",
         );
         for f in &self.figures {
             // Writing to a String can't fail.
             let _infallible = writeln!(
                 text,
-                "{:<16} {:>5} {:>9} {:>6} {:>9.0} {:>9.1} {:>8} {:>8} {:>11.1} {:>11.0} {:>8.1} ({:.1})",
+                "{:<22} {:>5} {:>9} {:>6} {:>9.0} {:>9.1} {:>8} {:>8} {:>11.1} {:>11.0} {:>8.1} ({:.1})",
                 f.workload,
                 f.connections,
                 f.requests,

@@ -5,9 +5,10 @@ use crate::workspace::Workspace;
 use crate::{compile, process, say};
 
 /// All areas.
-const AREAS: [(&str, &str); 2] = [
+const AREAS: [(&str, &str); 3] = [
     ("engine", "durable transactions, syncs per group, ingest, pages, reopening of the catalog"),
     ("s3", "requests per second and server CPU of the S3 door, beside a bare hyper server in the same run"),
+    ("growth", "server CPU per request with ten times the keys in a bucket and the parts of an object"),
 ];
 
 /// Runs one area; what follows it on the command line goes to its program. Lists the areas when none is named.
@@ -28,7 +29,8 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
         cargo.args(["--package", "engine", "--example", "catalog_bench", "--"]);
     } else {
         compile::release(workspace, &library)?;
-        cargo.env("FIRN_BIN", workspace.firn()).args(["--package", "load", "--", "run"]);
+        let command = if area == "growth" { "growth" } else { "run" };
+        cargo.env("FIRN_BIN", workspace.firn()).args(["--package", "load", "--", command]);
     }
     process::hand_over(cargo.args(rest))
 }
