@@ -6,28 +6,35 @@
 //!   /proc/PID: CPU time and memory of either ──► table and JSON
 //! ```
 //!
+//! With `--peer` the run is a comparison: firn, the peers and bare hyper, side by side (compare). However a run ends, by a
+//! signal too, all that it started ends with it.
+//!
 //! Requests are signed before the clock starts, connections are kept, and every run ends by time and by count. Loopback
 //! only. On a machine whose cores the generator shares with the server, read the server's CPU per request first.
 
 mod baseline;
+mod compare;
 mod growth;
 mod histogram;
+mod peer;
 mod process;
 mod report;
 mod s3;
+mod target;
 mod workload;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use report::Report;
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command as Process};
+use tokio::signal::unix::{SignalKind, signal};
 use workload::{Shot, Workload};
 
 /// Load on the S3 door, beside a bare hyper server.
@@ -53,7 +60,7 @@ enum Command {
 }
 
 /// What `run` takes.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 struct RunArguments {
     /// The firn binary; release build of this workspace when not given.
     #[arg(long, env = "FIRN_BIN")]
@@ -73,6 +80,15 @@ struct RunArguments {
     /// Requests per workload, at most.
     #[arg(long, default_value_t = 1_000_000)]
     requests_max: u64,
+    /// A server to compare with and its binary: minio=PATH, versitygw=PATH or garage=PATH; may be repeated.
+    #[arg(long = "peer", value_name = "NAME=PATH")]
+    peers: Vec<peer::Peer>,
+    /// A server that can't be compared with, and why: stands among the figures; may be repeated.
+    #[arg(long, value_name = "NAME: WHY")]
+    without: Vec<String>,
+    /// How often a comparison measures everything.
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
     /// Write the figures here, too.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -126,7 +142,7 @@ async fn grow(arguments: GrowthArguments) -> Result<()> {
     let mut report = Report::default();
     let scratch = scratch(arguments.scratch.as_ref())?;
     growth::run(&arguments, scratch.path(), &mut report).await.context("measure the growth")?;
-    print(&report, arguments.json.as_ref())
+    print(&report.table(), &serde_json::to_vec_pretty(&report)?, arguments.json.as_ref())
 }
 
 fn scratch(parent: Option<&PathBuf>) -> Result<tempfile::TempDir> {
@@ -134,31 +150,43 @@ fn scratch(parent: Option<&PathBuf>) -> Result<tempfile::TempDir> {
     Ok(tempfile::Builder::new().prefix("firn-load-").tempdir_in(parent)?)
 }
 
-fn print(report: &Report, json: Option<&PathBuf>) -> Result<()> {
-    write!(std::io::stdout(), "{}", report.table())?;
-    if let Some(path) = json {
-        std::fs::write(path, serde_json::to_vec_pretty(report)?).context("write the figures")?;
+fn print(table: &str, json: &[u8], path: Option<&PathBuf>) -> Result<()> {
+    write!(std::io::stdout(), "{table}")?;
+    if let Some(path) = path {
+        std::fs::write(path, json).context("write the figures")?;
     }
     Ok(())
 }
 
+/// Measures until done or told to stop; either way what was started ends with the values that hold it.
 async fn run(arguments: RunArguments) -> Result<()> {
-    let scratch = scratch(arguments.scratch.as_ref())?;
-    let mut report = Report::default();
-    run_baseline(&arguments, scratch.path(), &mut report).await.context("measure the baseline")?;
-    if !arguments.baseline_only {
-        s3::run(&arguments, scratch.path(), &mut report).await.context("measure the appliance")?;
+    let mut terminated = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ended = measure(&arguments) => ended,
+        _ = tokio::signal::ctrl_c() => bail!("stopped by the keyboard; nothing was measured to its end"),
+        _ = terminated.recv() => bail!("stopped by SIGTERM; nothing was measured to its end"),
     }
-    report.compare(&PAIRS);
-    print(&report, arguments.json.as_ref())
+}
+
+async fn measure(arguments: &RunArguments) -> Result<()> {
+    let scratch = scratch(arguments.scratch.as_ref())?;
+    let (table, json) = if arguments.peers.is_empty() {
+        let mut report = Report::default();
+        run_baseline(arguments, scratch.path(), &mut report).await.context("measure the baseline")?;
+        if !arguments.baseline_only {
+            s3::run(arguments, scratch.path(), &mut report).await.context("measure the appliance")?;
+        }
+        report.compare(&PAIRS);
+        (report.table(), serde_json::to_vec_pretty(&report)?)
+    } else {
+        let comparison = compare::run(arguments, scratch.path()).await?;
+        (comparison.table(), serde_json::to_vec_pretty(&comparison)?)
+    };
+    print(&table, &json, arguments.json.as_ref())
 }
 
 /// Starts a baseline server and measures what the chosen workloads are compared with.
-async fn run_baseline(
-    arguments: &RunArguments,
-    scratch: &std::path::Path,
-    report: &mut Report,
-) -> Result<()> {
+async fn run_baseline(arguments: &RunArguments, scratch: &Path, report: &mut Report) -> Result<()> {
     let (mut child, address) = start_baseline(scratch).await?;
     let pid = child.id().context("the baseline server ended")?;
     let large = arguments.connections.div_ceil(8);
@@ -193,7 +221,7 @@ async fn run_baseline(
     Ok(())
 }
 
-async fn start_baseline(scratch: &std::path::Path) -> Result<(Child, SocketAddr)> {
+async fn start_baseline(scratch: &Path) -> Result<(Child, SocketAddr)> {
     let mut child = Process::new(std::env::current_exe()?)
         .args(["baseline", "--scratch"])
         .arg(scratch)

@@ -4,6 +4,28 @@ use crate::workload::Figures;
 use serde::Serialize;
 use std::fmt::Write as _;
 
+/// Above the lines that [`line()`] makes.
+pub(crate) const HEADINGS: &str = "workload               conns  requests failed     req/s      MB/s   p50 µs   p99 µs  CPU µs/req  req/s·core  RSS MiB (peak)";
+
+/// One workload's figures in a line.
+pub(crate) fn line(f: &Figures) -> String {
+    format!(
+        "{:<22} {:>5} {:>9} {:>6} {:>9.0} {:>9.1} {:>8} {:>8} {:>11.1} {:>11.0} {:>8.1} ({:.1})",
+        f.workload,
+        f.connections,
+        f.requests,
+        f.failed,
+        f.requests_per_second,
+        f.mb_per_second,
+        f.p50_us,
+        f.p99_us,
+        f.server_cpu_us_per_request,
+        f.requests_per_server_core_second,
+        f.rss_mib,
+        f.rss_peak_mib,
+    )
+}
+
 /// A workload's rate beside its baseline's, per second of server CPU.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Ratio {
@@ -43,27 +65,10 @@ impl Report {
 
     /// For people.
     pub(crate) fn table(&self) -> String {
-        let mut text = String::from(
-            "workload               conns  requests failed     req/s      MB/s   p50 µs   p99 µs  CPU µs/req  req/s·core  RSS MiB (peak)\n",
-        );
-        for f in &self.figures {
+        let mut text = format!("{HEADINGS}\n");
+        for figures in &self.figures {
             // Writing to a String can't fail.
-            let _infallible = writeln!(
-                text,
-                "{:<22} {:>5} {:>9} {:>6} {:>9.0} {:>9.1} {:>8} {:>8} {:>11.1} {:>11.0} {:>8.1} ({:.1})",
-                f.workload,
-                f.connections,
-                f.requests,
-                f.failed,
-                f.requests_per_second,
-                f.mb_per_second,
-                f.p50_us,
-                f.p99_us,
-                f.server_cpu_us_per_request,
-                f.requests_per_server_core_second,
-                f.rss_mib,
-                f.rss_peak_mib,
-            );
+            let _infallible = writeln!(text, "{}", line(figures));
         }
         for ratio in &self.ratios {
             let _infallible = writeln!(

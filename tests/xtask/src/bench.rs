@@ -2,12 +2,16 @@
 
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
-use crate::{compile, process, say};
+use crate::{compile, peers, process, say};
 
 /// All areas.
 const AREAS: [(&str, &str); 3] = [
     ("engine", "durable transactions, syncs per group, ingest, pages, reopening of the catalog"),
-    ("s3", "requests per second and server CPU of the S3 door, beside a bare hyper server in the same run"),
+    (
+        "s3",
+        "requests per second and server CPU of the S3 door, beside a bare hyper server in the same run; with --peers \
+         (or --peers=minio,versitygw,garage) beside other S3 servers too",
+    ),
     ("growth", "server CPU per request with ten times the keys in a bucket and the parts of an object"),
 ];
 
@@ -26,11 +30,12 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     let mut cargo = compile::cargo(workspace, &library);
     cargo.args(["run", "--locked", "--quiet", "--release"]);
     if area == "engine" {
-        cargo.args(["--package", "engine", "--example", "catalog_bench", "--"]);
+        cargo.args(["--package", "engine", "--example", "catalog_bench", "--"]).args(rest);
     } else {
         compile::release(workspace, &library)?;
         let command = if area == "growth" { "growth" } else { "run" };
         cargo.env("FIRN_BIN", workspace.firn()).args(["--package", "load", "--", command]);
+        cargo.args(peers::resolve(workspace, rest)?);
     }
-    process::hand_over(cargo.args(rest))
+    process::hand_over(&mut cargo)
 }

@@ -7,7 +7,7 @@
 //!   demo      the newcomer's first run
 //!   stages    what CI runs: fmt, tidy, clippy, deny, docs, unit, build, e2e, crash
 //!   soak      the full counts of what is random
-//!   bench     the measurements
+//!   bench     the measurements, beside other servers (peers) where asked
 //!   tidy      style as a test
 //! ```
 //!
@@ -20,6 +20,7 @@ mod compile;
 mod demo;
 mod error;
 mod packages;
+mod peers;
 mod process;
 mod python;
 mod rocksdb;
