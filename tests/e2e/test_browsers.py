@@ -137,6 +137,22 @@ def test_a_website_redirects_by_its_rules_and_shows_errors_as_pages(appliance, s
         s3.get_bucket_website(Bucket=bucket)
 
 
+def test_a_website_serves_what_is_public(appliance, s3):
+    bucket = "a-public-website"
+    s3.create_bucket(Bucket=bucket, ObjectOwnership="ObjectWriter")
+    for key, body in [("index.html", b"home"), ("dir/index.html", b"dir"), ("error.html", b"our error")]:
+        s3.put_object(Bucket=bucket, Key=key, Body=body, ACL="public-read", ContentType="text/html")
+    s3.put_object(Bucket=bucket, Key="old", ACL="public-read", WebsiteRedirectLocation="https://a.example/")
+    website = {"IndexDocument": {"Suffix": "index.html"}, "ErrorDocument": {"Key": "error.html"}}
+    s3.put_bucket_website(Bucket=bucket, WebsiteConfiguration=website)
+    for path, status, body in [("/", 200, b"home"), ("/dir/", 200, b"dir"), ("/dir", 302, b""), ("/old", 301, b"")]:
+        shown = visit(appliance, bucket, path)
+        assert (shown.status_code, shown.content) == (status, body), path
+    assert visit(appliance, bucket, "/old").headers["Location"] == "https://a.example/"
+    missing = visit(appliance, bucket, "/missing")
+    assert (missing.status_code, missing.content) == (403, b"our error")
+
+
 def test_encryption_and_request_payment_say_what_was_set(s3, bucket):
     rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": True}
     s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": [rule]})

@@ -177,7 +177,7 @@ async fn run(
     trace.operation = Some(operation);
     if operation == Operation::PostObject && matches!(who, Authenticated::Signed(_)) {
         let message = "A form is signed by its policy, not by its request.";
-        return Err(S3Error::with(code::Code::InvalidRequest, message));
+        return Err(S3Error::with(code::Code::AccessDenied, message));
     }
     let asker = access::admit(&state, who.principal(), operation, (&mut trace.target, &query)).await?;
     let asks_for_list = guard::check_headers(&head, asker.owner)?;
@@ -185,10 +185,15 @@ async fn run(
         Authenticated::Signed(signed) => body.expect(&signed.payload, &head.headers)?,
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
+    let charged = ops::charged(&state, &asker, &trace.target, (&query, &head.headers)).await?;
     let (target, owner_id, id) = (trace.target.clone(), OnceLock::new(), trace.id);
     let call =
         Call { config, state, head, target, query, operation, asker, asks_for_list, owner_id, host, id };
-    ops::dispatch(&call, body).await
+    let mut answer = ops::dispatch(&call, body).await?;
+    if charged {
+        set_amz(answer.headers_mut(), "x-amz-request-charged", "requester");
+    }
+    Ok(answer)
 }
 
 fn verify(state: &State, head: &request::Parts) -> Result<Authenticated, S3Error> {

@@ -259,7 +259,7 @@ async fn what_is_no_form_is_refused_in_s3s_words() {
             .contains("<Condition>Bucket POST must be of the enclosure-type multipart/form-data</Condition>")
     );
     let signed_head = call(&world, &mut client, ("POST", "/bucket"), &[], b"x").await;
-    assert_eq!((signed_head.status, signed_head.code()), (400, "InvalidRequest"));
+    assert_eq!((signed_head.status, signed_head.code()), (403, "AccessDenied"));
     let nowhere = String::from_utf8(whole).unwrap();
     client
         .send_text(&format!(
@@ -270,4 +270,21 @@ async fn what_is_no_form_is_refused_in_s3s_words() {
         .await;
     let nowhere = client.answer().await.unwrap();
     assert_eq!((nowhere.status, nowhere.code()), (404, "NoSuchBucket"));
+}
+
+#[tokio::test]
+async fn a_form_without_a_signature_may_what_the_buckets_list_grants() {
+    let world = World::owned_by(objectstore::ObjectOwnership::ObjectWriter).await;
+    let mut client = world.connect().await;
+    let open = [("x-amz-acl", "public-read-write")];
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &open, b"").await.status, 200);
+    let more = [("key", "${filename}"), ("acl", "public-read"), ("unheard-of", "1")];
+    let stored = post(&mut client, &form(&[], &more, b"from nobody")).await;
+    assert_eq!(stored.status, 204, "{}", stored.text());
+    client.send_text("GET /bucket/a%20b.txt HTTP/1.1\r\nhost: {host}\r\n\r\n").await;
+    assert_eq!(client.answer().await.unwrap().text(), "from nobody");
+    let closed = [("x-amz-acl", "private"), ("content-length", "0")];
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket?acl"), &closed, b"").await.status, 200);
+    let refused = post(&mut client, &form(&[], &more, b"again")).await;
+    assert_eq!((refused.status, refused.code()), (403, "AccessDenied"));
 }

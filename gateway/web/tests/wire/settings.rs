@@ -1,6 +1,6 @@
 //! What is set on a bucket and shown again, and what every other sub-resource answers.
 
-use crate::world::{Client, World, call};
+use crate::world::{Client, Who, World, ask, call};
 
 async fn world() -> (World, Client) {
     let world = World::new().await;
@@ -156,6 +156,39 @@ async fn every_sub_resource_that_is_not_set_or_not_done_has_its_own_answer() {
         if status != 501 && elsewhere != path {
             let answer = call(&world, &mut client, (method, &elsewhere), &[], b"").await;
             assert_eq!((answer.status, answer.code()), (404, "NoSuchBucket"), "{method} {elsewhere}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn others_than_the_owner_say_that_they_pay_for_a_requester_pays_bucket() {
+    let world = World::owned_by(objectstore::ObjectOwnership::ObjectWriter).await;
+    let mut client = world.connect().await;
+    let public = [("x-amz-acl", "public-read")];
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &public, b"").await.status, 200);
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket/key"), &public, b"x").await.status, 200);
+    let pays = [("x-amz-request-payer", "requester")];
+    for (set, who, headers, status, charged) in [
+        (false, Who::Other, &[][..], 200, false),
+        (false, Who::Nobody, &[], 200, false),
+        (true, Who::Root, &[], 200, false),
+        (true, Who::Other, &[], 403, false),
+        (true, Who::Other, &pays, 200, true),
+        (true, Who::Other, &[("x-amz-request-payer", "somebody")], 403, false),
+        (true, Who::Nobody, &[], 403, false),
+        (true, Who::Nobody, &pays, 403, false),
+    ] {
+        if set {
+            let document =
+                b"<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>";
+            let answer = call(&world, &mut client, ("PUT", "/bucket?requestPayment"), &[], document).await;
+            assert_eq!(answer.status, 200);
+        }
+        for path in ["/bucket/key", "/bucket?list-type=2"] {
+            let answer = ask(&world, &mut client, who, ("GET", path), (headers, b"")).await;
+            assert_eq!(answer.status, status, "{set} {who:?} {headers:?} {path}");
+            let told = answer.header("x-amz-request-charged");
+            assert_eq!(told, charged.then_some("requester"), "{set} {who:?} {headers:?} {path}");
         }
     }
 }

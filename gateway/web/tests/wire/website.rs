@@ -162,3 +162,61 @@ async fn what_a_visitor_may_not_have_is_a_page_that_says_so() {
     let kept = call(&world, &mut client, ("GET", "/bucket/index.html"), &[], b"").await;
     assert_eq!(kept.text(), "hidden");
 }
+
+#[tokio::test]
+async fn a_website_shows_what_anybody_may_read() {
+    let world = World::owned_by(objectstore::ObjectOwnership::ObjectWriter).await;
+    let mut client = world.connect().await;
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await.status, 200);
+    let public = ("x-amz-acl", "public-read");
+    let elsewhere = ("x-amz-website-redirect-location", "https://a.example/new");
+    for (path, headers, body) in [
+        ("/bucket/index.html", &[public, ("content-type", "text/html")][..], "<h1>home</h1>"),
+        ("/bucket/dir/index.html", &[public], "directory"),
+        ("/bucket/page", &[public], "page"),
+        ("/bucket/old", &[public, elsewhere], "moved"),
+        ("/bucket/error.html", &[public], "our own words"),
+        ("/bucket/private", &[], "hidden"),
+    ] {
+        assert_eq!(
+            call(&world, &mut client, ("PUT", path), headers, body.as_bytes()).await.status,
+            200,
+            "{path}"
+        );
+    }
+    let document = format!("{INDEX}<ErrorDocument><Key>error.html</Key></ErrorDocument>");
+    assert_eq!(put(&world, &mut client, &document).await.status, 200);
+    for (path, status, body, location) in [
+        ("/", 200, "<h1>home</h1>", None),
+        ("/page", 200, "page", None),
+        ("/dir/", 200, "directory", None),
+        ("/dir", 302, "", Some("/dir/")),
+        ("/old", 301, "", Some("https://a.example/new")),
+        ("/private", 403, "our own words", None),
+        ("/missing", 403, "our own words", None),
+        ("/missing/", 403, "our own words", None),
+    ] {
+        let shown = visit(&mut client, "GET", path).await;
+        assert_eq!(
+            (shown.status, shown.text(), shown.header("location")),
+            (status, body, location),
+            "{path}"
+        );
+        let head = visit(&mut client, "HEAD", path).await;
+        assert_eq!((head.status, head.header("location")), (status, location), "{path}");
+    }
+    // Who may list may know that a key is not there.
+    assert_eq!(
+        call(&world, &mut client, ("PUT", "/bucket?acl"), &[public, ("content-length", "0")], b"")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(visit(&mut client, "GET", "/missing").await.status, 404);
+    assert_eq!(visit(&mut client, "GET", "/private").await.status, 403);
+    client
+        .send_text("GET /page HTTP/1.1\r\nhost: bucket.s3-website.localhost\r\nrange: bytes=1-2\r\n\r\n")
+        .await;
+    let some = client.answer().await.unwrap();
+    assert_eq!((some.status, some.text()), (206, "ag"));
+}

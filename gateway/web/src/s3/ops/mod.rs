@@ -39,6 +39,7 @@ use objectstore::{
 use security::CanonicalUser;
 
 pub(super) use list_page::url_encode;
+pub(super) use payment::charged;
 
 /// An object as GET or HEAD show it.
 pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {

@@ -1,17 +1,23 @@
 //! `PutBucketRequestPayment`, `GetBucketRequestPayment`.
 //!
-//! Nobody pays here. What S3 does with a requester-pays bucket beyond that is to refuse requests of others than its owner that do
-//! not say `x-amz-request-payer`; who could be such another is decided where access is.
+//! Nobody pays here. What S3 does with a requester-pays bucket beyond that is done: others than its owner must say that they would
+//! pay, and are told that they did; nobody unknown gets anything of it.
 
 use super::{Proof, document, required};
 use crate::s3::Call;
+use crate::s3::access::Asker;
 use crate::s3::answer::{Answer, empty, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
+use crate::s3::headers;
+use crate::s3::query::Query;
+use crate::s3::target::Target;
+use crate::state::State;
 use crate::xml::XmlWriter;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use objectstore::RequestPayment;
+use security::Principal;
 
 /// `PutBucketRequestPayment`.
 pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
@@ -39,4 +45,28 @@ pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
         },
     );
     Ok(xml(StatusCode::OK, out.finish()))
+}
+
+/// Where somebody says that they pay.
+const PAYER: &str = "x-amz-request-payer";
+
+/// Whether the request is charged to whoever asks; refused where it would be and they do not say so.
+pub(in crate::s3) async fn charged(
+    state: &State,
+    asker: &Asker,
+    target: &Target,
+    (query, head): (&Query, &HeaderMap),
+) -> Result<bool, S3Error> {
+    if target.bucket.is_none() || asker.principal == Principal::Root(asker.owner) {
+        return Ok(false);
+    }
+    let set = state.store.setting::<RequestPayment>(&target.bucket()?).await?;
+    if set.as_deref() != Some(&RequestPayment::Requester) {
+        return Ok(false);
+    }
+    let said = headers::text(head, PAYER)?.or_else(|| query.get(PAYER)) == Some("requester");
+    if said && asker.principal != Principal::Anonymous {
+        return Ok(true);
+    }
+    Err(S3Error::new(Code::AccessDenied))
 }
