@@ -41,6 +41,14 @@ def appliance(binary, tmp_path_factory):
     shared.kill()
 
 
+@pytest.fixture(scope="session")
+def secured(binary, tmp_path_factory):
+    """One that speaks TLS with a certificate of its own; no test stops it."""
+    shared = Appliance(binary, tmp_path_factory.mktemp("secured") / "data").start("--tls")
+    yield shared
+    shared.kill()
+
+
 @pytest.fixture
 def fresh(binary, tmp_path):
     """An appliance of the test's own, not started."""
@@ -49,7 +57,7 @@ def fresh(binary, tmp_path):
     own.kill()
 
 
-def client(appliance, **settings):
+def client(appliance, verify=None, **settings):
     """A boto3 client; it retries nothing, so that every answer is the server's first."""
     access, secret = appliance.keys
     # boto3 presigns by the old SigV2 for us-east-1 unless it is told not to.
@@ -64,7 +72,7 @@ def client(appliance, **settings):
         aws_access_key_id=access,
         aws_secret_access_key=secret,
         region_name="us-east-1",
-        verify=False,
+        verify=verify or appliance.ca_bundle or False,
         config=botocore.config.Config(**{**defaults, **settings}),
     )
 

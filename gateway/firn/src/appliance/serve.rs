@@ -12,9 +12,11 @@ use super::pool_owner::refuse_pool_of_another;
 use super::status::Facts;
 use crate::cli::Server as Args;
 use crate::config::{self, Config, Overrides};
+use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
-use crate::layout::{ADMIN_ADDR, HTTP_ADDR};
+use crate::layout::{ADMIN_ADDR, DOORS, HTTP_ADDR};
 use crate::session::{as_its_owner, variable};
+use crate::tls::{self, Names, Secured, Wish as TlsWish};
 use anyhow::Context;
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
@@ -34,6 +36,9 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         http: args.http,
         admin: args.admin,
         insecure_http: args.insecure_http,
+        tls: args.tls,
+        tls_certificate: args.tls_certificate.clone(),
+        tls_key: args.tls_key.clone(),
         log: variable("FIRN_LOG"),
         region: variable("FIRN_REGION"),
     };
@@ -46,16 +51,28 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         logging::for_people(&config.log) && !args.no_secret && std::io::stderr().is_terminal();
     let wish = Wish { region: config.region.clone(), debug_day: args.debug_day, shows_secrets };
     refuse_unreachable(&args.dir)?;
+    let given = match &config.tls {
+        TlsWish::Given { certificate, key } => Some(tls::given(certificate, key, clock.now())?),
+        TlsWish::Own { .. } | TlsWish::Off => None,
+    };
     // Before anything is made in the directory: a recovery needs it empty.
     refuse_pool_of_another(&args.dir, &pool_dir(&args.dir, &config))?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
     if shows_secrets {
         show_secrets(&home);
     }
+    let secured = match &config.tls {
+        TlsWish::Own { names } => {
+            let names = Names::of_appliance(&[config.http, config.admin], &config.base_domains, names);
+            Some(tls::own(&home.dir, &home.marker.account.to_string(), &names, clock.now())?)
+        }
+        TlsWish::Given { .. } | TlsWish::Off => given,
+    };
     // Signals are caught from here on: an interrupted start ends as an interrupted run does.
     let stop = Stop::listen()?;
     let appliance = Arc::new(Appliance::open(home, &config, clock, entropy).await?);
-    let served = serve(&appliance, &config, stop).await;
+    let served = serve(&appliance, &config, secured.as_ref(), stop).await;
+    appliance.home.retract(DOORS);
     appliance.home.retract(HTTP_ADDR);
     appliance.home.retract(ADMIN_ADDR);
     appliance.close().await;
@@ -64,7 +81,12 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyhow::Result<()> {
+async fn serve(
+    appliance: &Arc<Appliance>,
+    config: &Config,
+    secured: Option<&Secured>,
+    stop: Stop,
+) -> anyhow::Result<()> {
     let facts = Facts::new(appliance.clone());
     let home = &appliance.home;
     let state = State::new(web::Parts {
@@ -80,9 +102,14 @@ async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyho
     });
     let limits =
         Limits { connections_max: config.connections_max, drain_timeout: config.drain, ..Limits::default() };
+    // The admin door of this machine alone stays plain: nothing on the way can read it, and probes stay easy.
+    let admin_secured = secured.filter(|_| !config.admin.ip().is_loopback());
+    let identity = |secured: Option<&Secured>| secured.map(|secured| secured.identity.clone());
     let doors = web::Config {
         http: config.http,
         admin: config.admin,
+        http_tls: identity(secured),
+        admin_tls: identity(admin_secured),
         base_domains: config.base_domains.clone(),
         website_domains: config.website_domains.clone(),
         legacy_forms: config.legacy_forms,
@@ -105,10 +132,12 @@ async fn serve(appliance: &Arc<Appliance>, config: &Config, stop: Stop) -> anyho
         Failure::new(exit, error.to_string()).hint(hint)
     })?;
     let (http, admin) = (server.http_addr()?, server.admin_addr()?);
-    facts.opened(http, admin);
+    let doors = Doors::new((http, secured), (admin, admin_secured));
+    facts.opened((http, &doors.s3.url), (admin, &doors.admin.url), secured);
+    home.announce_doors(&doors)?;
     home.announce(HTTP_ADDR, http)?;
     home.announce(ADMIN_ADDR, admin)?;
-    say_hello(appliance, config, (http, admin));
+    say_hello(appliance, config, &doors);
     notify(&[sd_notify::NotifyState::Ready]);
     server.serve(stop.first()).await;
     Ok(())
@@ -126,18 +155,15 @@ fn show_secrets(home: &Home) {
     let _unheard = std::io::stderr().lock().write_all(secrets.render().as_bytes());
 }
 
-fn say_hello(
-    appliance: &Appliance,
-    config: &Config,
-    (http, admin): (std::net::SocketAddr, std::net::SocketAddr),
-) {
+fn say_hello(appliance: &Appliance, config: &Config, doors: &Doors) {
     let home = &appliance.home;
     let marker = &home.marker;
     if let Some(day) = marker.debug_day {
         tracing::warn!(debug_day_ms = day.as_millis(), "rehearsal: calendar days are shorter than real ones");
     }
     if !logging::for_people(&config.log) {
-        tracing::info!(%http, %admin, region = marker.region, account = %marker.account, "ready");
+        let (http, admin) = (&doors.s3.url, &doors.admin.url);
+        tracing::info!(http, admin, region = marker.region, account = %marker.account, "ready");
         return;
     }
     let free = rustix::fs::statvfs(&home.dir)
@@ -145,14 +171,14 @@ fn say_hello(
         .map(|stat| ByteCount::new(stat.f_bavail.saturating_mul(stat.f_frsize)));
     let banner = Banner {
         dir: &home.dir,
-        http,
-        admin,
+        doors,
         region: &marker.region,
         account: marker.account.to_string(),
         free,
         debug_day: marker.debug_day,
         backup: appliance.backup.as_ref().map(|backup| backup.status().target),
-        insecure: !http.ip().is_loopback() || !admin.ip().is_loopback(),
+        insecure: config.tls == TlsWish::Off
+            && !(config.http.ip().is_loopback() && config.admin.ip().is_loopback()),
     };
     // Nobody may be reading stderr; the appliance runs all the same.
     let _unheard = std::io::stderr().lock().write_all(banner.render().as_bytes());

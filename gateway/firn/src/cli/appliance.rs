@@ -22,6 +22,15 @@ pub(crate) struct Server {
     /// Where probes, metrics and the admin API listen [default: 127.0.0.1:9001].
     #[arg(long, value_name = "ADDR", env = "FIRN_ADMIN", hide_env_values = true, value_parser = parse_address)]
     pub(crate) admin: Option<SocketAddr>,
+    /// Speak TLS, with a certificate from a CA of the appliance's own, in DIR/tls (admin beyond loopback alone).
+    #[arg(long, env = "FIRN_TLS", hide_env_values = true)]
+    pub(crate) tls: bool,
+    /// Speak TLS with this certificate: a PEM file with its chain.
+    #[arg(long, value_name = "FILE", env = "FIRN_TLS_CERTIFICATE", hide_env_values = true)]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The key that goes with it, in PEM.
+    #[arg(long, value_name = "FILE", env = "FIRN_TLS_KEY", hide_env_values = true)]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Where NBD listens; not in this version.
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) nbd: Option<SocketAddr>,

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 pub(super) struct Raw {
     pub(super) region: Option<String>,
     pub(super) http: Http,
+    pub(super) tls: Tls,
     pub(super) admin: Admin,
     pub(super) engine: Engine,
     pub(super) pool: Pool,
@@ -26,6 +27,15 @@ pub(super) struct Http {
     pub(super) legacy_form_signatures: bool,
     pub(super) connections: Option<u64>,
     pub(super) drain: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Tls {
+    pub(super) self_signed: bool,
+    pub(super) names: Option<Vec<String>>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]

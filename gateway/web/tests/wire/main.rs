@@ -3,13 +3,16 @@
 mod conditions;
 mod cors;
 mod fidelity;
+mod floods;
 mod forms;
+mod http2;
 mod late;
 mod limits;
 mod listing;
 mod lock;
 mod multipart;
 mod proofs;
+mod secured;
 mod settings;
 mod tagging;
 mod website;

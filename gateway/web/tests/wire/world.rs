@@ -11,17 +11,18 @@ use engine::id::PartitionId;
 use md5::{Digest as _, Md5};
 use objectstore::ObjectStore;
 use objectstore::testing::Foundation;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use security::AccountId;
 use security::credentials::File;
 use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use web::{
-    AdminCall, AdminError, AdminToken, Config, Limits, Obstacle, Parts, Readiness, Server, State,
+    AdminCall, AdminError, AdminToken, Config, Identity, Limits, Obstacle, Parts, Readiness, Server, State,
     StatusSource,
 };
 
@@ -103,6 +104,8 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) gate: Arc<Gate>,
+    /// What clients believe, where the doors speak TLS.
+    pub(crate) certificate: Option<CertificateDer<'static>>,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
     _foundation: Foundation,
@@ -114,6 +117,15 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::build(limits, false).await
+    }
+
+    /// A server whose doors speak TLS.
+    pub(crate) async fn secured(limits: Limits) -> Self {
+        Self::build(limits, true).await
+    }
+
+    async fn build(limits: Limits, secured: bool) -> Self {
         let foundation = Foundation::new(11);
         let gate = Arc::new(Gate { catalog: foundation.catalog.clone(), open: watch::Sender::new(true) });
         let account: AccountId = "111122223333".parse().unwrap();
@@ -135,14 +147,32 @@ impl World {
             registry: prometheus_client::registry::Registry::default(),
         });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let config = Config { http: any, admin: any, limits, ..Config::default() };
+        let (certificate, identity) = secured.then(identity).unzip();
+        let config = Config {
+            http: any,
+            admin: any,
+            http_tls: identity.clone(),
+            admin_tls: identity,
+            limits,
+            ..Config::default()
+        };
         let server = Server::bind(config, state).await.unwrap();
         let (http, admin) = (server.http_addr().unwrap(), server.admin_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async move {
             let _asked_or_dropped = stopped.await;
         }));
-        Self { http, admin, clock, facts, gate, stop: Some(stop), serving, _foundation: foundation }
+        Self {
+            http,
+            admin,
+            clock,
+            facts,
+            gate,
+            certificate,
+            stop: Some(stop),
+            serving,
+            _foundation: foundation,
+        }
     }
 
     /// Waits until the server has stopped, as it was asked to.
@@ -183,6 +213,12 @@ impl World {
         self.signed_as(PayloadHash::Unsigned, (method, path), extra, body)
     }
 
+    /// Signs a request's head.
+    pub(crate) fn sign(&self, head: &mut http::request::Parts, payload: PayloadHash) {
+        use engine::clock::Clock as _;
+        signer().sign(head, payload, self.clock.now()).unwrap();
+    }
+
     /// The same, with what the signature says of the body.
     pub(crate) fn signed_as(
         &self,
@@ -191,7 +227,6 @@ impl World {
         extra: &[(&str, &str)],
         body: &[u8],
     ) -> Vec<u8> {
-        use engine::clock::Clock as _;
         let mut request =
             http::Request::builder().method(method).uri(path).header("host", self.http.to_string());
         for (name, value) in extra {
@@ -201,7 +236,7 @@ impl World {
             request = request.header("content-length", body.len().to_string());
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
-        signer().sign(&mut parts, payload, self.clock.now()).unwrap();
+        self.sign(&mut parts, payload);
         let mut bytes = format!("{method} {path} HTTP/1.1\r\n").into_bytes();
         for (name, value) in &parts.headers {
             bytes.extend_from_slice(name.as_str().as_bytes());
@@ -215,6 +250,14 @@ impl World {
     }
 }
 
+fn identity() -> (CertificateDer<'static>, Arc<Identity>) {
+    let names = ["localhost".to_owned(), "*.s3.localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let certificate = made.cert.der().clone();
+    (certificate.clone(), Identity::new(vec![certificate], key).unwrap())
+}
+
 fn signer() -> Signer {
     Signer {
         access_key_id: ACCESS_KEY.parse().unwrap(),
@@ -226,8 +269,8 @@ fn signer() -> Signer {
 }
 
 /// One connection.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     host: String,
     buffer: Vec<u8>,
 }
@@ -261,7 +304,11 @@ impl Answer {
     }
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn of(stream: S, host: String) -> Self {
+        Self { stream, host, buffer: Vec::new() }
+    }
+
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
@@ -352,9 +399,9 @@ pub(crate) fn content_md5(document: &[u8]) -> String {
 }
 
 /// Sends a signed request and waits for its answer.
-pub(crate) async fn call(
+pub(crate) async fn call<S: AsyncRead + AsyncWrite + Unpin>(
     world: &World,
-    client: &mut Client,
+    client: &mut Client<S>,
     request: (&str, &str),
     headers: &[(&str, &str)],
     body: &[u8],
