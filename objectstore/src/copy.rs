@@ -45,6 +45,7 @@ impl ObjectStore {
                 outcome => outcome?,
             };
             let from = source.view.bucket.partition;
+            self.keep_for(&source, request.class.unwrap_or_default()).await?;
             let Some(share) = self.share(from, source.extent, bucket).await? else { continue };
             let stored = stored.with_extent(share.extent);
             let (etag, checksum) = (stored.etag, stored.checksum);
@@ -162,6 +163,7 @@ impl ObjectStore {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,
             };
+            self.keep_for(&source, upload.class).await?;
             if let Some(outcome) = self.share_part(&request, &source, extent, view.bucket, &sums).await? {
                 return Ok(outcome);
             }

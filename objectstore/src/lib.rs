@@ -46,6 +46,7 @@ mod setting;
 mod share;
 mod stack;
 mod store;
+mod strengthen;
 mod subresources;
 mod tables;
 #[cfg(any(test, feature = "testing"))]

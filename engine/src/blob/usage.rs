@@ -78,8 +78,9 @@ impl BlobStore {
         let mut usage = Usage {
             live: ByteCount::new(self.live.total()),
             freed_segments: self.freed.lock().len() as u64,
-            full: !self.zones.suffice(needed, |pool| !pool.allocator.is_full()),
-            failing: !self.zones.suffice(needed, |pool| !pool.allocator.is_failing()),
+            full: self.zones.is_any_full() && !self.zones.suffice(needed, |pool| !pool.allocator.is_full()),
+            failing: self.zones.pools().any(|pool| pool.allocator.is_failing())
+                && !self.zones.suffice(needed, |pool| !pool.allocator.is_failing()),
             moved_bytes: ByteCount::new(load(&self.moved_bytes)),
             collected_blobs: load(&self.collected),
             scrubbed_bytes: ByteCount::new(load(&self.scrubbed_bytes)),

@@ -59,6 +59,11 @@ pub enum AdminCall {
         /// The version's text form; none is the latest.
         version: Option<String>,
     },
+    /// `POST /v1/zone`
+    Zone {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
     /// `POST /v1/backup`
     Backup {
         /// The request's JSON body.

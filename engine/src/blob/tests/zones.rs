@@ -472,6 +472,32 @@ async fn one_copy_is_kept_where_one_is_asked_for() {
 }
 
 #[tokio::test]
+async fn one_copy_becomes_as_many_as_are_kept_when_somebody_needs_them() {
+    let mut world = World::with_zones(98, 2).await;
+    for size in SIZES {
+        let body = world.bytes(size);
+        let mut writer = world.store.writer(HOME, None).with_copies(Copies::One);
+        writer.push(body.clone().into()).await.unwrap();
+        let sealed = writer.seal().await.unwrap();
+        world.commit(sealed.writes(&owned("owner"))).await.unwrap();
+        let kept = [Kept { blob: sealed.id, key: sealed.key.clone(), body }];
+        drop(sealed);
+        assert_eq!(world.zones_of(kept[0].blob).await.len(), 1);
+        world.pull(1, true).await;
+        // Either its one zone is away, or there is none to take the second copy.
+        world.store.keep_configured(HOME, kept[0].blob).await.unwrap_err();
+        world.pull(1, false).await;
+        world.store.keep_configured(HOME, kept[0].blob).await.unwrap();
+        assert_eq!(world.zones_of(kept[0].blob).await, ["a", "b"]);
+        world.store.keep_configured(HOME, kept[0].blob).await.unwrap();
+        world.each_zone_has(&kept).await;
+        world.repair().await;
+        assert_eq!(world.zones_of(kept[0].blob).await, ["a", "b"], "repair leaves it so");
+    }
+    world.store.keep_configured(HOME, BlobId::from_bytes([9; 16])).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_zone_whose_disk_does_not_answer_is_away_and_the_last_one_is_an_error() {
     let mut world = World::with_zones(96, 2).await;
     let kept = world.keep(&SIZES).await;

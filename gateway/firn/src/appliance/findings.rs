@@ -22,6 +22,7 @@ impl Appliance {
         if let Some(pool) = self.pool_elsewhere() {
             findings.push(space("pool-space", pool));
         }
+        findings.extend(self.zone_findings());
         findings.extend(self.backup_findings());
         for worker in self.workers.status() {
             // What the backup's workers last said stands in the backup's own line.

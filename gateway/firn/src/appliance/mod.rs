@@ -18,11 +18,14 @@ mod open;
 mod pool_owner;
 mod serve;
 mod status;
+mod zone_findings;
+mod zones;
 
 pub(crate) use home::store_recipient;
 pub(crate) use lock::Lock;
 pub(crate) use marker::VERSION as MARKER_VERSION;
 pub(crate) use serve::run as serve;
+pub(crate) use zones::replace as replace_zone;
 
 use crate::exit::{Exit, Failure};
 use crate::layout::MARKER;

@@ -40,7 +40,7 @@ use serde::Deserialize;
 use std::path::Path;
 
 /// The file's name in the pool.
-const IN_POOL: &str = "owner.json";
+pub(super) const IN_POOL: &str = "owner.json";
 /// Its name in the data directory.
 const IN_DIR: &str = "pool.json";
 const LINE: Line = Line {
@@ -65,6 +65,11 @@ struct Fields {
 }
 
 impl Owner {
+    /// The data directory that took the pool.
+    pub(super) const fn incarnation(&self) -> u128 {
+        self.incarnation
+    }
+
     /// The files' bytes.
     fn encode(&self) -> String {
         LINE.render(&format!(
@@ -162,7 +167,24 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-fn holds_bodies(pool: &Path) -> anyhow::Result<bool> {
+/// The mark of the data directory in `dir`, if it has taken a pool.
+pub(super) fn own(dir: &Path) -> anyhow::Result<Option<Owner>> {
+    Owner::load(&dir.join(IN_DIR))
+}
+
+/// Whether the pool of the data directory in `dir` is missed: the directory took one, and `pool` has no mark.
+pub(super) fn is_missed(dir: &Path, pool: &Path) -> anyhow::Result<bool> {
+    Ok(own(dir)?.is_some() && Owner::load(&pool.join(IN_POOL))?.is_none())
+}
+
+/// Marks an empty directory as the pool of the data directory in `dir`, in the place of one that was lost.
+pub(super) fn replace(dir: &Path, pool: &Path) -> anyhow::Result<()> {
+    let Some(owner) = own(dir)? else { return Ok(()) };
+    std::fs::create_dir_all(pool).with_context(|| format!("create {}", pool.display()))?;
+    Ok(engine::file::replace(&pool.join(IN_POOL), owner.encode().as_bytes())?)
+}
+
+pub(super) fn holds_bodies(pool: &Path) -> anyhow::Result<bool> {
     let entries = match std::fs::read_dir(pool) {
         Ok(entries) => entries,
         Err(error) if is_absent(&error) => return Ok(false),

@@ -4,6 +4,9 @@
 //! and what is allowed.
 
 mod raw;
+mod zones;
+
+pub(crate) use zones::{CopiesConfig, ZoneConfig};
 
 use crate::backup::{Access, Destination, Plan};
 use crate::exit::Failure;
@@ -42,6 +45,10 @@ pub(crate) struct Config {
     pub(crate) segment: Option<ByteCount>,
     /// Where segment files lie; `DIR/pools/local` unless they have a disk of their own.
     pub(crate) pool_dir: Option<PathBuf>,
+    /// Failure domains; none is one, in the pool's directory.
+    pub(crate) zones: Vec<ZoneConfig>,
+    /// How often bodies are kept.
+    pub(crate) copies: CopiesConfig,
     /// Where catalog and keys are backed up to, if anywhere.
     pub(crate) backup: Option<Plan>,
     /// What is logged.
@@ -167,7 +174,10 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
             return Err(bad("log.format", format!("{other:?} is none of \"auto\", \"json\", \"people\"")));
         }
     };
+    let zones = zones::zones(raw.zone, raw.pool.directory.is_some(), &bad)?;
     Ok(Config {
+        copies: zones::copies(&raw.copies, &zones, &bad)?,
+        zones,
         region: raw.region,
         http: raw.http.listen.unwrap_or(base.http),
         admin: raw.admin.listen.unwrap_or(base.admin),

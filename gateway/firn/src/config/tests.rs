@@ -101,3 +101,42 @@ fn segments_suit_their_disk() {
         assert_eq!(super::segment_for(disk), segment, "{disk}");
     }
 }
+
+#[test]
+fn zones_have_names_and_places_of_their_own() {
+    let zone = |name: &str, rest: &str| format!("[[zone]]\nname = \"{name}\"\n{rest}\n");
+    let (a, b) = (zone("a", "directory = \"/mnt/a\""), zone("b", "directories = [\"/mnt/b\", \"/mnt/c\"]"));
+    let config =
+        load_text(&format!("{a}{b}[copies]\ncount = 2\nshort = \"accept\""), &Overrides::default()).unwrap();
+    assert_eq!(config.zones.len(), 2);
+    assert_eq!(config.zones[1].directories.len(), 2);
+    assert_eq!((config.copies.count, config.copies.short), (Some(2), engine::blob::Short::Accept));
+    assert!(load_text("", &Overrides::default()).unwrap().zones.is_empty());
+    for (text, wanted) in [
+        (format!("{a}{a}"), "use zone.name in firn.toml: a stands twice"),
+        (
+            zone("A", "directory = \"/mnt/a\""),
+            "use zone.name in firn.toml: \"A\" is not 1..=32 of a-z, 0-9 and -",
+        ),
+        (zone("a", ""), "use zone.directory in firn.toml: zone a has none"),
+        (zone("a", "directory = \"mnt\""), "use zone.directory in firn.toml: mnt is not an absolute path"),
+        (
+            format!("{a}{}", zone("b", "directory = \"/mnt/a/b\"")),
+            "use zone.directory in firn.toml: /mnt/a/b of zone b and /mnt/a of zone a are not apart",
+        ),
+        (
+            format!("{a}[pool]\ndirectory = \"/mnt/p\""),
+            "use pool.directory in firn.toml: there are [[zone]]s",
+        ),
+        (
+            format!("{a}{b}[copies]\ncount = 3"),
+            "use copies.count in firn.toml: 3 is not in 1..=2, for 2 zones",
+        ),
+        ("[copies]\ncount = 2".to_owned(), "use copies.count in firn.toml: 2 is not in 1..=1, for 1 zones"),
+        (format!("{a}[copies]\nshort = \"no\""), "use copies.short in firn.toml: \"no\" is none of"),
+        ("[[zone]]\ndirectory = \"/mnt\"".to_owned(), "missing field `name`"),
+    ] {
+        let error = load_text(&text, &Overrides::default()).unwrap_err();
+        assert!(error.contains(wanted), "{text:?} gave {error:?}");
+    }
+}
