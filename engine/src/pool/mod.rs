@@ -24,6 +24,7 @@ pub mod header;
 pub(crate) mod lane;
 pub(crate) mod scan;
 pub(crate) mod segment;
+mod syncer;
 #[cfg(test)]
 mod tests;
 mod zone;

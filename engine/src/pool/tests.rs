@@ -1,14 +1,16 @@
 //! The allocator's files after a power cut at any step, and what is left of the disk.
 
-use super::PoolOptions;
 use super::allocate::Allocator;
+use super::frame::FRAME_BYTES;
 use super::header::{HEADER_BYTES, LaneKind, SegmentHeader};
+use super::{Draft, Lane, Placed, PoolOptions};
 use crate::Error;
 use crate::blob::Bells;
+use crate::blob::row::RecordAt;
 use crate::clock::{ManualClock, Timestamp};
 use crate::entropy::SeededEntropy;
 use crate::fault::{Fault, Faults, Point};
-use crate::id::SegmentId;
+use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::unit::ByteCount;
 use powercut::Cut;
 use std::cell::RefCell;
@@ -113,6 +115,67 @@ fn a_recycled_file_never_has_its_old_name_over_a_new_header() {
         |allocator, given| {
             assert!(allocator.recycle(OLD)?);
             take(allocator, given)
+        },
+    );
+}
+
+/// A record of a large blob, of `byte` alone.
+fn draft(byte: u8) -> Draft {
+    let mut bytes = vec![0; FRAME_BYTES];
+    bytes.resize(FRAME_BYTES + 20_000, byte);
+    let (blob, home) = (BlobId::from_bytes([byte; 16]), PartitionId::ROOT);
+    Draft { blob, home, index: 0, first_chunk: 0, plain_len: 19_984, hash: [byte; 32], bytes }
+}
+
+/// Two blobs in one lane, the second one appended to while the first one is sealed.
+async fn two_seals(dir: &Path, told: &RefCell<Vec<(u8, RecordAt)>>) -> crate::Result<()> {
+    let allocator = Arc::new(Allocator::open(options(dir, 0))?);
+    let lane = Lane::start(LaneKind::Large, "lane".into(), allocator)?;
+    let outcome = seal_two(&lane, told).await;
+    lane.stop().await;
+    outcome
+}
+
+async fn seal_two(lane: &Lane, told: &RefCell<Vec<(u8, RecordAt)>>) -> crate::Result<()> {
+    let append = async |byte| -> crate::Result<(u8, Placed)> {
+        let answer = lane.append(draft(byte), false).await?;
+        Ok((byte, answer.await.map_err(|_| Error::Closed)??))
+    };
+    // As a seal does: a sync says nothing of segments that failed.
+    let tell = |(byte, placed): &(u8, Placed)| {
+        if !placed.hold.segment().has_failed() {
+            told.borrow_mut().push((*byte, placed.at));
+        }
+    };
+    let first = append(1).await?;
+    let (sealed, second) = tokio::join!(lane.sync(), append(2));
+    sealed?;
+    tell(&first);
+    let more = [second?, append(3).await?];
+    lane.sync().await?;
+    more.iter().for_each(tell);
+    Ok(())
+}
+
+#[test]
+fn a_large_blob_is_on_the_disk_before_its_seal_is_answered() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let told = RefCell::new(Vec::new());
+    powercut::at_every_step(
+        "a_large_blob_is_on_the_disk_before_its_seal_is_answered",
+        |_| {},
+        |dir| {
+            told.borrow_mut().clear();
+            drop(runtime.block_on(two_seals(dir, &told)));
+        },
+        |dir, cut| {
+            assert!(told.borrow().len() == 3 || !cut.ended, "{cut}");
+            for (byte, at) in &*told.borrow() {
+                let bytes = fs::read(dir.join(format!("{}.seg", at.segment))).unwrap();
+                let start = at.offset as usize + FRAME_BYTES;
+                let found = bytes.get(start..start + at.payload_len as usize).unwrap_or_default();
+                assert!(found.len() == 20_000 && found.iter().all(|found| found == byte), "{cut}: {byte}");
+            }
         },
     );
 }
