@@ -76,9 +76,7 @@ pub enum Error {
         wanted: u64,
     },
     /// Fewer zones take writes than a body is to have copies.
-    #[error(
-        "store {wanted} copies: {there} zones take writes; mend or replace a zone, or let copies.short = \"accept\""
-    )]
+    #[error("store {wanted} copies: {there} zones take writes; mend or replace a zone")]
     TooFewZones {
         /// Copies that were wanted.
         wanted: usize,
