@@ -7,6 +7,8 @@
 //!   space: what the server calls live is what the model holds
 //! ```
 //!
+//! A soak goes through one store after the other (`--store-rounds`), because each round reads back all that its store holds.
+//!
 //! `oracle crash`, `oracle powercut` and `oracle conditional` exit with 0 when no promise was broken and 1 with the seed
 //! and round when one was. The seed decides operations, kills and cuts; thread timing it does not.
 
@@ -64,9 +66,12 @@ struct SoakArguments {
     /// Crashes.
     #[arg(long, default_value_t = 25)]
     rounds: u64,
-    /// Where every choice comes from.
+    /// Where every choice comes from: the first store's seed, the next store's is one more.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Crashes that one store lives through before the next begins: everything is read back after each.
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..))]
+    store_rounds: u64,
     /// Concurrent clients.
     #[arg(long, default_value_t = 6)]
     workers: u64,
@@ -99,15 +104,25 @@ async fn run(arguments: Arguments) -> Result<()> {
     // Kept by default: what failed is the evidence. Removed below when all went well.
     scratch.disable_cleanup(true);
     let begun = wire::elapsed();
+    let plan = |asked: &SoakArguments, power_cuts| rounds::Plan {
+        binary: binary.clone(),
+        server_args: arguments.server_args.clone(),
+        scratch: scratch.path().to_owned(),
+        seed: asked.seed,
+        rounds: asked.rounds,
+        workers: asked.workers,
+        power_cuts,
+        space_every: asked.space_every,
+    };
     match arguments.command {
-        Command::Crash(rounds) => soak(rounds, false, binary, arguments.server_args, &scratch).await?,
-        Command::Powercut(rounds) => soak(rounds, true, binary, arguments.server_args, &scratch).await?,
+        Command::Crash(ref asked) => soak(asked, plan(asked, false), arguments.keep).await?,
+        Command::Powercut(ref asked) => soak(asked, plan(asked, true), arguments.keep).await?,
         Command::Conditional { rounds, writers } => {
             let launch = Launch {
-                binary,
+                binary: binary.clone(),
                 dir: scratch.path().join("data"),
                 log: scratch.path().join("server.log"),
-                args: arguments.server_args,
+                args: arguments.server_args.clone(),
                 patience: Duration::from_mins(1),
             };
             let appliance = launch.start().await?;
@@ -122,26 +137,25 @@ async fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-async fn soak(
-    rounds: SoakArguments,
-    power_cuts: bool,
-    binary: PathBuf,
-    server_args: Vec<String>,
-    scratch: &tempfile::TempDir,
-) -> Result<()> {
-    say(&format!("seed {}, {} rounds, scratch {}", rounds.seed, rounds.rounds, scratch.path().display()));
-    let plan = rounds::Plan {
-        binary,
-        server_args,
-        scratch: scratch.path().to_owned(),
-        seed: rounds.seed,
-        rounds: rounds.rounds,
-        workers: rounds.workers,
-        power_cuts,
-        space_every: rounds.space_every,
-    };
-    let report = rounds::Soak::new(plan)?.run().await?;
-    say(&format!("nothing lost, torn or leaked: {report:?}"));
+/// Soaks one store after the other, each in a directory of its own below the plan's, which goes when the store is done.
+async fn soak(asked: &SoakArguments, plan: rounds::Plan, keep: bool) -> Result<()> {
+    say(&format!("seed {}, {} rounds, scratch {}", asked.seed, asked.rounds, plan.scratch.display()));
+    let mut total = rounds::Report::default();
+    for store in 0..asked.rounds.div_ceil(asked.store_rounds) {
+        let scratch = plan.scratch.join(format!("store-{store}"));
+        let plan = rounds::Plan {
+            scratch: scratch.clone(),
+            seed: asked.seed.wrapping_add(store),
+            rounds: asked.store_rounds.min(asked.rounds - total.rounds),
+            ..plan.clone()
+        };
+        total += rounds::Soak::new(plan)?.run().await?;
+        if !keep {
+            std::fs::remove_dir_all(&scratch).with_context(|| format!("remove {}", scratch.display()))?;
+        }
+        say(&format!("{} of {} rounds", total.rounds, asked.rounds));
+    }
+    say(&format!("nothing lost, torn or leaked: {total:?}"));
     Ok(())
 }
 

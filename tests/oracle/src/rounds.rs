@@ -14,6 +14,7 @@ use crate::verify;
 use crate::worker::{PLAIN, VERSIONED, Worker};
 use anyhow::{Context, Result, ensure};
 use powercut::{PowerCut, Seeded};
+use std::ops::AddAssign;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,6 +54,19 @@ pub(crate) struct Report {
     pub(crate) data_at_stake: u64,
     pub(crate) data_torn: u64,
     pub(crate) names_at_stake: u64,
+}
+
+impl AddAssign for Report {
+    fn add_assign(&mut self, other: Self) {
+        self.rounds += other.rounds;
+        self.acknowledged += other.acknowledged;
+        self.unknown += other.unknown;
+        self.space_checks += other.space_checks;
+        self.cuts_in_recovery += other.cuts_in_recovery;
+        self.data_at_stake += other.data_at_stake;
+        self.data_torn += other.data_torn;
+        self.names_at_stake += other.names_at_stake;
+    }
 }
 
 /// A soak under way.

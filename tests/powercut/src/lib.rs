@@ -148,10 +148,17 @@ impl PowerCut {
         self.shared.discipline
     }
 
-    /// Unmounts, once no process uses the mount, and lays the image out in the backing directory: the survivors after a
+    /// Unmounts, waits until no process uses the mount, and lays the image out in the backing directory: the survivors after a
     /// cut, else everything.
     pub fn unmount(self) -> Result<Stats, Error> {
-        match self.session.umount_and_join() {
+        // A killed process lets go of its files a little after it has ended: detached now, the mount goes with the last of them.
+        let detached = rustix::mount::unmount(&self.mountpoint, rustix::mount::UnmountFlags::DETACH);
+        let ended = match detached {
+            Ok(()) => self.session.join(),
+            // Without the right to do so: by fusermount.
+            Err(_) => self.session.umount_and_join(),
+        };
+        match ended {
             // The kernel's word to a thread that was still reading when the mount went: it went.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
             ended => ended.map_err(Error::io("unmount", &self.mountpoint))?,
