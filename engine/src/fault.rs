@@ -1,10 +1,13 @@
 //! Fault injection: named points in the I/O paths that tests arm and production never does.
 //!
-//! Every place that touches a disk asks its point first. An unarmed registry costs one relaxed load a call.
+//! Every place that touches a disk asks its point first. An unarmed registry costs one relaxed load a call. A test may also have
+//! something of its own happen there: hold a sync up, say, and look at what goes on meanwhile.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A place where a fault can be injected.
@@ -53,11 +56,22 @@ struct Armed {
     fault: Fault,
 }
 
+/// What a test does at a point.
+#[derive(Clone)]
+struct Visit(Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("visit")
+    }
+}
+
 /// The registry of armed faults; one per appliance, shared by all its parts.
 #[derive(Debug, Default)]
 pub struct Faults {
     any: AtomicBool,
     armed: Mutex<HashMap<Point, Armed>>,
+    visits: Mutex<HashMap<Point, Visit>>,
 }
 
 impl Faults {
@@ -67,9 +81,16 @@ impl Faults {
         self.any.store(true, Ordering::Release);
     }
 
+    /// Has `visit` run in every call at `point`, in the thread that calls and before any fault that is armed there.
+    pub fn visit(&self, point: Point, visit: impl Fn() + Send + Sync + 'static) {
+        self.visits.lock().insert(point, Visit(Arc::new(visit)));
+        self.any.store(true, Ordering::Release);
+    }
+
     /// Disarms every point.
     pub fn clear(&self) {
         self.armed.lock().clear();
+        self.visits.lock().clear();
         self.any.store(false, Ordering::Release);
     }
 
@@ -77,6 +98,11 @@ impl Faults {
     pub fn check(&self, point: Point) -> io::Result<()> {
         if !self.any.load(Ordering::Acquire) {
             return Ok(());
+        }
+        // Outside the locks: it may take its time.
+        let visit = self.visits.lock().get(&point).cloned();
+        if let Some(Visit(visit)) = visit {
+            visit();
         }
         let mut armed = self.armed.lock();
         let Some(state) = armed.get_mut(&point) else { return Ok(()) };
@@ -95,6 +121,7 @@ impl Faults {
 #[cfg(test)]
 mod tests {
     use super::{Fault, Faults, Point};
+    use std::sync::mpsc::channel;
 
     #[test]
     fn fails_exactly_the_calls_that_were_asked_for() {
@@ -108,5 +135,20 @@ mod tests {
         assert!((0..100).all(|_| faults.check(Point::SegmentWrite).is_err()));
         faults.clear();
         assert!(faults.check(Point::SegmentWrite).is_ok());
+    }
+
+    #[test]
+    fn visits_its_point_before_the_fault_there() {
+        let faults = Faults::default();
+        let (told, visits) = channel();
+        faults.arm(Point::SegmentSync, Fault::Io, 0, 1);
+        faults.visit(Point::SegmentSync, move || told.send(()).unwrap());
+        assert!(faults.check(Point::SegmentWrite).is_ok());
+        assert!(visits.try_recv().is_err(), "another point");
+        assert!(faults.check(Point::SegmentSync).is_err());
+        assert!(faults.check(Point::SegmentSync).is_ok());
+        faults.clear();
+        assert!(faults.check(Point::SegmentSync).is_ok());
+        assert_eq!(visits.iter().count(), 2, "no visit once cleared");
     }
 }

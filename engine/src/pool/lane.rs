@@ -4,6 +4,7 @@
 //!   writers ──bounded queue──► take what waits ──► append ──► one fdatasync ──► answer the group
 //!                                                    └── segment full: sync it, close it, take another
 //! ```
+//! The lanes of large blobs leave their syncs to a thread of their own ([`super::syncer`]) and go on appending meanwhile.
 //!
 //! # Invariants
 //! - A record that asked to be durable is answered only after a sync that followed its write.
@@ -20,6 +21,7 @@ use super::allocate::Allocator;
 use super::frame::{FRAME_BYTES, Frame, record_len};
 use super::header::{HEADER_BYTES, LaneKind};
 use super::segment::{Hold, Segment};
+use super::syncer::{Order, Syncer};
 use crate::blob::row::RecordAt;
 use crate::id::{BlobId, PartitionId};
 use crate::vital::Vital;
@@ -104,9 +106,14 @@ impl Lane {
     /// Starts the lane's thread. It ends when it is stopped, or once every `Lane` is dropped and the queue is empty.
     pub(super) fn start(kind: LaneKind, name: String, allocator: Arc<Allocator>) -> Result<Self> {
         let (jobs, queue) = mpsc::channel(QUEUE_JOBS);
+        let syncer = match kind {
+            LaneKind::Large => Some(Syncer::start(&name, Arc::clone(&allocator))?),
+            LaneKind::Small | LaneKind::Compacted => None,
+        };
         let mut writer = Writer {
             kind,
             allocator,
+            syncer,
             queue,
             segment: None,
             position: 0,
@@ -152,14 +159,37 @@ impl Lane {
 
 /// Who is answered after the next sync.
 #[derive(Default)]
-struct Waiting {
+pub(super) struct Waiting {
     records: Vec<(Placed, oneshot::Sender<Result<Placed>>)>,
     syncs: Vec<oneshot::Sender<Result<()>>>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.syncs.is_empty()
+    }
+
+    /// Those of a later order, too.
+    pub(super) fn join(&mut self, later: Self) {
+        self.records.extend(later.records);
+        self.syncs.extend(later.syncs);
+    }
+
+    pub(super) fn answer(self, outcome: &Result<()>) {
+        for (placed, reply) in self.records {
+            answer(reply, outcome.as_ref().map(|()| placed).map_err(again));
+        }
+        for reply in self.syncs {
+            answer(reply, outcome.as_ref().map_err(again).copied());
+        }
+    }
 }
 
 struct Writer {
     kind: LaneKind,
     allocator: Arc<Allocator>,
+    /// None: this thread syncs itself.
+    syncer: Option<Syncer>,
     queue: mpsc::Receiver<Job>,
     segment: Option<Arc<Segment>>,
     /// Where the next byte goes, `buffer` not counted.
@@ -186,6 +216,8 @@ impl Writer {
             }
         }
         self.retire();
+        // Waits for the last sync, before the queue is seen to be closed.
+        self.syncer = None;
     }
 
     /// Takes one job into the group and says how many bytes it has.
@@ -225,6 +257,9 @@ impl Writer {
             }
             self.position = offset + draft.bytes.len() as u64;
             segment.start_writeback(offset, draft.bytes.len() as u64);
+            if let Some(syncer) = &mut self.syncer {
+                syncer.appended(draft.bytes.len() as u64, &self.allocator.counts);
+            }
         }
         let counts = &self.allocator.counts;
         counts.records.fetch_add(1, Ordering::Relaxed);
@@ -240,6 +275,7 @@ impl Writer {
     /// The current segment if `len` more bytes fit, else a new one.
     fn segment_for(&mut self, len: u64) -> Result<Arc<Segment>> {
         if let Some(segment) = &self.segment {
+            // A sync beside the appends may have failed meanwhile: whoever waits is told so.
             if !segment.has_failed() && self.position + self.buffer.len() as u64 + len <= segment.capacity {
                 return Ok(Arc::clone(segment));
             }
@@ -251,38 +287,43 @@ impl Writer {
         Ok(segment)
     }
 
-    /// Syncs and closes the current segment; those who wait for it are answered.
+    /// Has the current segment synced and closed; those who wait for it are answered.
     fn retire(&mut self) {
-        let outcome = self.sync_segment();
-        if let Some(segment) = self.segment.take() {
-            segment.close();
-        }
-        self.answer_records(&outcome);
+        let records = std::mem::take(&mut self.waiting.records);
+        self.settle(Waiting { records, syncs: Vec::new() }, true);
+        self.segment = None;
     }
 
     fn end_group(&mut self) {
-        if self.waiting.records.is_empty() && self.waiting.syncs.is_empty() {
+        if self.waiting.is_empty() {
             return;
         }
         self.allocator.counts.groups.fetch_add(1, Ordering::Relaxed);
-        let outcome = self.sync_segment();
-        if outcome.is_err()
-            && let Some(segment) = self.segment.take()
-        {
-            segment.close();
-        }
-        self.answer_records(&outcome);
-        for reply in self.waiting.syncs.drain(..) {
-            answer(reply, outcome.as_ref().map_err(again).copied());
+        let waiting = std::mem::take(&mut self.waiting);
+        if !self.settle(waiting, false) {
+            self.segment = None;
         }
     }
 
-    fn sync_segment(&mut self) -> Result<()> {
-        self.flush_buffer()?;
-        let Some(segment) = &self.segment else { return Ok(()) };
+    /// Has everything appended synced, here or beside the appends, and answers those who wait, who are told what failed.
+    /// False when the segment is known to be of no use any more: it is closed.
+    fn settle(&mut self, waiting: Waiting, last: bool) -> bool {
+        if let Err(error) = self.flush_buffer() {
+            if let Some(segment) = &self.segment {
+                segment.close();
+            }
+            waiting.answer(&Err(error));
+            return false;
+        }
         self.position = self.position.next_multiple_of(PAGE);
-        self.allocator.counts.syncs.fetch_add(1, Ordering::Relaxed);
-        self.allocator.noted(segment.sync())
+        let order = Order { segment: self.segment.clone(), waiting, last };
+        match &mut self.syncer {
+            Some(syncer) => {
+                syncer.order(order);
+                true
+            }
+            None => order.carry_out(&self.allocator),
+        }
     }
 
     /// Writes what the group has gathered, padded to whole pages.
@@ -301,12 +342,6 @@ impl Writer {
         buffer.clear();
         self.buffer = buffer;
         outcome
-    }
-
-    fn answer_records(&mut self, outcome: &Result<()>) {
-        for (placed, reply) in self.waiting.records.drain(..) {
-            answer(reply, outcome.as_ref().map(|()| placed).map_err(again));
-        }
     }
 }
 

@@ -24,6 +24,7 @@ pub mod header;
 pub(crate) mod lane;
 pub(crate) mod scan;
 pub(crate) mod segment;
+mod syncer;
 #[cfg(test)]
 mod tests;
 mod zone;
@@ -74,6 +75,8 @@ pub(crate) struct Counts {
     pub(crate) records: AtomicU64,
     pub(crate) record_bytes: AtomicU64,
     pub(crate) zeroed_bytes: AtomicU64,
+    /// Waits of lanes for syncs that are too far behind.
+    pub(crate) lane_waits: AtomicU64,
 }
 
 /// The lanes and the segments they write.

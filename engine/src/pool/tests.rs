@@ -16,10 +16,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-const SEGMENT: ByteCount = ByteCount::mib(1);
+pub(super) const SEGMENT: ByteCount = ByteCount::mib(1);
 const OLD: SegmentId = SegmentId::from_bytes([7; 8]);
 
-fn options(dir: &Path, keep_free: u64) -> PoolOptions {
+pub(super) fn options(dir: &Path, keep_free: u64) -> PoolOptions {
     PoolOptions {
         dir: dir.to_owned(),
         segment_bytes: SEGMENT,

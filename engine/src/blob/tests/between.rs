@@ -188,7 +188,7 @@ async fn a_row_that_names_anothers_record_is_damage() {
 #[tokio::test]
 async fn a_group_ends_on_a_page_of_its_own() {
     let world = World::new(66).await;
-    for length in [10, 5_000, 100_000] {
+    for length in [10, 5_000, 100_000, 300_001, 300_001, 300_001, 300_001] {
         let (blob, _) = world.put(&world.bytes(length), "owner").await.unwrap();
         let place = world.store.locate(HOME, blob).await.unwrap().remove(0);
         assert_eq!(place.offset.get() % 4096, 0, "a torn page holds records of one group only");

@@ -38,6 +38,22 @@ async fn a_failed_sync_fails_its_writes_and_loses_nothing_acknowledged() {
 }
 
 #[tokio::test]
+async fn a_blob_fails_by_any_of_its_segments() {
+    let mut world = World::new(27).await;
+    // Segments of 1 MiB: three are filled, each by a sync beside the appends to the next.
+    let body = world.bytes(3_500_000);
+    for nth in 0..4 {
+        world.faults.arm(Point::SegmentSync, Fault::Io, nth, 1);
+        let error = world.seal(&body).await.err().unwrap_or_else(|| panic!("accepted without sync {nth}"));
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        world.faults.clear();
+    }
+    let (blob, key) = world.put(&body, "after").await.unwrap();
+    world.reopen().await.unwrap();
+    assert!(world.read(blob, &key, 0..3_500_000).await.unwrap() == body);
+}
+
+#[tokio::test]
 async fn a_failed_write_fails_alone() {
     for len in [10_000_u64, 600_000] {
         let world = World::new(21).await;
