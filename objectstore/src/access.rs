@@ -18,7 +18,7 @@ use crate::{
     AmendRequest, BucketName, Error, GetRequest, ObjectInfo, ObjectKey, ObjectStore, Result, Subresources,
 };
 use security::decide::{Facts, Question, Resource};
-use security::{AccessList, AccountId, Action, CannedAcl, CanonicalUser, Permission, Principal, decide};
+use security::{AccessList, AccountId, Action, CannedAcl, CanonicalUser, Permission, decide};
 use std::borrow::Cow;
 
 /// The access list that a request asks for.
@@ -185,7 +185,7 @@ impl Rules {
 
 /// Whether the bucket owner's root asks for what nobody else can own: no setting takes anything from it.
 pub(crate) fn is_own(view: &View, question: &Question, beside: &Subresources) -> bool {
-    beside.owner.is_none() && question.principal == Principal::Root(view.bucket.account)
+    beside.owner.is_none() && question.principal.is_root_of(view.bucket.account)
 }
 
 fn allowed(question: &Question, resource: Resource<'_>, facts: &Facts<'_>) -> Result<()> {
@@ -208,12 +208,12 @@ impl ObjectStore {
     /// alone.
     pub async fn admit(&self, name: &BucketName, question: Option<&Question>) -> Result<Admitted> {
         if let Some(bucket) = name.bound().or_else(|| self.remembered(name))
-            && question.is_none_or(|asked| asked.principal == Principal::Root(bucket.account))
+            && question.is_none_or(|asked| asked.principal.is_root_of(bucket.account))
         {
             // Nothing that is set on a bucket takes anything from its owner's root.
             return Ok(Admitted { bucket: name.bound_to(bucket), owner: bucket.account });
         }
-        let view = self.view(name, Vec::new()).await?;
+        let view = self.view(name).await?;
         if let Some(question) = question {
             self.check_bucket(&view, name, question).await?;
         }
@@ -224,7 +224,7 @@ impl ObjectStore {
     pub async fn bucket_owner(&self, name: &BucketName) -> Result<AccountId> {
         match self.remembered(name) {
             Some(bucket) => Ok(bucket.account),
-            None => Ok(self.view(name, Vec::new()).await?.bucket.account),
+            None => Ok(self.view(name).await?.bucket.account),
         }
     }
 
@@ -283,7 +283,7 @@ impl ObjectStore {
 
     /// A bucket's access list, as S3 shows it: its owner's alone where lists are off.
     pub async fn bucket_acl(&self, name: &BucketName) -> Result<AccessList> {
-        let view = self.view(name, Vec::new()).await?;
+        let view = self.view(name).await?;
         let list = if self.rules(&view).await?.lists_count() {
             self.setting_at::<BucketAcl>(&view).await?
         } else {
@@ -295,7 +295,7 @@ impl ObjectStore {
     /// Replaces a bucket's access list.
     pub async fn set_bucket_acl(&self, name: &BucketName, wish: &ListWish) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
-            let view = self.view(name, Vec::new()).await?;
+            let view = self.view(name).await?;
             let rules = self.rules(&view).await?;
             if !rules.lists_count() {
                 return rules.refuse_list(wish);
@@ -315,7 +315,7 @@ impl ObjectStore {
     pub async fn set_ownership(&self, name: &BucketName, ownership: Option<ObjectOwnership>) -> Result<()> {
         let controls = ownership.map_or(OwnershipControls::Deleted, OwnershipControls::Rule);
         for _ in 0..ATTEMPTS_MAX {
-            let view = self.view(name, Vec::new()).await?;
+            let view = self.view(name).await?;
             if ownership == Some(ObjectOwnership::BucketOwnerEnforced) {
                 let list = self.setting_at::<BucketAcl>(&view).await?;
                 if list.is_some_and(|list| list.0.names_others_than(view.bucket.account)) {

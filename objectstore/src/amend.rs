@@ -4,30 +4,30 @@
 //! that nobody changed the key meanwhile. The version keeps its name, its place and its Last-Modified, as in S3.
 
 use crate::access::Rules;
-use crate::lookup::{by_id, null_row};
+use crate::lookup::named;
 use crate::record::ObjectRow;
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
-use crate::{AmendRequest, Error, ObjectStore, Result, Subresources, VersionName, VersionSelector, tables};
+use crate::store::{ATTEMPTS_MAX, Bucket, contended};
+use crate::{AmendRequest, Error, ObjectStore, Result, Subresources, Tags, VersionName, VersionSelector};
 use bytes::Bytes;
 
 impl ObjectStore {
-    /// Lets `change` change a version's subresources and answers the version's name. `change` may be called again when somebody
-    /// else changed the key meanwhile; its error ends the call with nothing changed.
-    pub async fn amend(
-        &self,
-        request: &AmendRequest,
-        mut change: impl FnMut(&mut Subresources) -> Result<()> + Send,
-    ) -> Result<Option<VersionName>> {
-        self.amend_by(request, |beside, _| change(beside)).await
+    /// Replaces a version's tags.
+    pub async fn set_tags(&self, request: &AmendRequest, tags: &Tags) -> Result<Option<VersionName>> {
+        self.amend_by(request, |beside, _| {
+            beside.tags = tags.clone();
+            Ok(())
+        })
+        .await
     }
 
-    /// The same, of a change that depends on what holds in the bucket.
+    /// Lets `change` change what stands beside a version, by what holds in the bucket, and answers the version's name. `change`
+    /// may be called again when somebody else changed the key meanwhile; its error ends the call with nothing changed.
     pub(crate) async fn amend_by(
         &self,
         request: &AmendRequest,
         change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
     ) -> Result<Option<VersionName>> {
-        let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
+        let bucket = self.view(&request.bucket).await?.bucket;
         self.amend_in(bucket, request, change).await
     }
 
@@ -40,9 +40,8 @@ impl ObjectStore {
     ) -> Result<Option<VersionName>> {
         for _ in 0..ATTEMPTS_MAX {
             let _turn = self.queue(bucket.partition, &request.key).await;
-            let view = self.key_view(bucket, &request.key).await?;
-            let stack = self.stack(&request.key, &view).await?;
-            let row = self.row_to_amend(request, &view, stack.top.as_ref()).await?;
+            let (view, stack) = self.stack(bucket, &request.key).await?;
+            let row = to_amend(named(&view, &stack, request.version).await?, request.version)?;
             let mut subresources = row.subresources.clone();
             change(&mut subresources, &self.rules(&view).await?)?;
             let shown = row.shown(view.config.versioning);
@@ -60,30 +59,15 @@ impl ObjectStore {
         }
         Err(contended())
     }
+}
 
-    async fn row_to_amend(
-        &self,
-        request: &AmendRequest,
-        view: &View,
-        top: Option<&ObjectRow>,
-    ) -> Result<ObjectRow> {
-        let row = match request.version {
-            VersionSelector::Latest => {
-                let top = top.cloned().ok_or(Error::NoSuchKey { marker: None })?;
-                if top.stored.is_none() {
-                    return Err(Error::NoSuchKey { marker: Some(top.name()) });
-                }
-                top
-            }
-            VersionSelector::Null => null_row(view, &request.key).await?.ok_or(Error::NoSuchVersion)?,
-            VersionSelector::Id(id) => {
-                let row = view.snapshot.get(tables::version(&request.key, id)).await?;
-                by_id(row.as_deref())?.ok_or(Error::NoSuchVersion)?
-            }
-        };
-        if row.stored.is_none() {
-            return Err(Error::IsDeleteMarker { version: row.name(), modified: row.modified });
-        }
-        Ok(row)
+/// The version that is to change, or why there is none.
+fn to_amend(row: Option<ObjectRow>, version: VersionSelector) -> Result<ObjectRow> {
+    match (row, version) {
+        (Some(row), _) if row.stored.is_some() => Ok(row),
+        (Some(marker), VersionSelector::Latest) => Err(Error::NoSuchKey { marker: Some(marker.name()) }),
+        (Some(marker), _) => Err(Error::IsDeleteMarker { version: marker.name(), modified: marker.modified }),
+        (None, VersionSelector::Latest) => Err(Error::NoSuchKey { marker: None }),
+        (None, _) => Err(Error::NoSuchVersion),
     }
 }

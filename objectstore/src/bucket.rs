@@ -148,7 +148,7 @@ impl ObjectStore {
 
     /// Says that a bucket exists.
     pub async fn head_bucket(&self, name: &BucketName) -> Result<BucketInfo> {
-        let bucket = self.view(name, Vec::new()).await?.bucket;
+        let bucket = self.view(name).await?.bucket;
         Ok(BucketInfo { name: name.clone(), created: bucket.created, owner: bucket.account })
     }
 
@@ -184,7 +184,7 @@ impl ObjectStore {
 
     /// Deletes an empty bucket. Uploads that nobody completed go with it.
     pub async fn delete_bucket(&self, name: &BucketName) -> Result<()> {
-        let bucket = self.view(name, Vec::new()).await?.bucket;
+        let bucket = self.view(name).await?.bucket;
         let _changing = self.change(name)?;
         self.set_state(name, bucket.partition, Some(BucketState::Deleting)).await?;
         let outcome = self.remove_config(bucket).await;
@@ -207,7 +207,7 @@ impl ObjectStore {
     async fn remove_config(&self, bucket: Bucket) -> Result<()> {
         let config = tables::only(tables::CONFIG);
         for _ in 0..ATTEMPTS_MAX {
-            let view = self.view_at(bucket, Vec::new()).await?.ok_or(Error::NoSuchBucket)?;
+            let (view, []) = self.view_at(bucket, []).await?.ok_or(Error::NoSuchBucket)?;
             let mut scan = Scan::prefix(tables::VERSIONS, b"", 1);
             scan.keys_only = true;
             if !view.snapshot.scan(scan).await?.rows.is_empty() {
@@ -227,7 +227,7 @@ impl ObjectStore {
 
     /// Whether a bucket keeps versions.
     pub async fn versioning(&self, name: &BucketName) -> Result<Versioning> {
-        Ok(self.view(name, Vec::new()).await?.config.versioning)
+        Ok(self.view(name).await?.config.versioning)
     }
 
     /// Enables or suspends versions. [`Versioning::Off`] is refused: there is no way back.
@@ -237,7 +237,7 @@ impl ObjectStore {
         }
         let config = tables::only(tables::CONFIG);
         for _ in 0..ATTEMPTS_MAX {
-            let view = self.view(name, Vec::new()).await?;
+            let view = self.view(name).await?;
             if view.config.versioning == versioning {
                 return Ok(());
             }
@@ -258,13 +258,13 @@ impl ObjectStore {
 
     /// What a bucket holds.
     pub async fn usage(&self, name: &BucketName) -> Result<BucketUsage> {
-        let rows = vec![tables::only(tables::VERSION_COUNT), tables::only(tables::BYTE_COUNT)];
-        let view = self.view(name, rows).await?;
-        let count = |row: &Option<Bytes>| {
+        let rows = [tables::only(tables::VERSION_COUNT), tables::only(tables::BYTE_COUNT)];
+        let (_, rows) = self.view_with(name, rows).await?;
+        let count = |row: Option<Bytes>| {
             let raw = row.as_deref().and_then(|raw| raw.try_into().ok()).map_or(0, i64::from_le_bytes);
             u64::try_from(raw).unwrap_or(0)
         };
-        let [versions, bytes] = [0, 1].map(|i| view.rows.get(i).map_or(0, count));
+        let [versions, bytes] = rows.map(count);
         Ok(BucketUsage { versions, bytes: ByteCount::new(bytes) })
     }
 }

@@ -38,7 +38,7 @@ impl ObjectStore {
             let source = self.copy_source(&request.source).await?;
             refuse_large(source.extent.length)?;
             refuse_idle(&request, &source)?;
-            let view = self.view(&request.bucket, Vec::new()).await?;
+            let view = self.view(&request.bucket).await?;
             self.check_writer(&view, &request.writer).await?;
             self.check_lock(&view, &request.subresources, true).await?;
             let bucket = view.bucket;

@@ -1,6 +1,6 @@
 //! DELETE: a marker on top, or one version taken out.
 
-use crate::lookup::{by_id, null_row};
+use crate::lookup::named;
 use crate::publish::{Attempt, Draft};
 use crate::record::ObjectRow;
 use crate::stack::Stack;
@@ -18,7 +18,7 @@ const AT_ONCE: usize = 64;
 impl ObjectStore {
     /// Deletes one object or version. What is not there is deleted already.
     pub async fn delete(&self, request: DeleteRequest) -> Result<DeleteOutcome> {
-        let bucket = self.view(&request.bucket, Vec::new()).await?.bucket;
+        let bucket = self.view(&request.bucket).await?.bucket;
         self.delete_in(bucket, &request).await
     }
 
@@ -30,36 +30,28 @@ impl ObjectStore {
     async fn delete_in(&self, bucket: Bucket, request: &DeleteRequest) -> Result<DeleteOutcome> {
         for _ in 0..ATTEMPTS_MAX {
             let _turn = self.queue(bucket.partition, &request.key).await;
-            let view = self.key_view(bucket, &request.key).await?;
-            if let Attempt::Done(outcome) = self.try_delete(bucket, request, view).await? {
+            if let Attempt::Done(outcome) = self.try_delete(bucket, request).await? {
                 return Ok(outcome);
             }
         }
         Err(contended())
     }
 
-    async fn try_delete(
-        &self,
-        bucket: Bucket,
-        request: &DeleteRequest,
-        view: View,
-    ) -> Result<Attempt<DeleteOutcome>> {
+    async fn try_delete(&self, bucket: Bucket, request: &DeleteRequest) -> Result<Attempt<DeleteOutcome>> {
+        let (view, stack) = self.stack(bucket, &request.key).await?;
         let versioning = view.config.versioning;
         if request.version == VersionSelector::Latest && versioning != Versioning::Off {
             let draft = Draft::marker(bucket, &request.key, &request.conditions);
-            return Ok(match self.try_publish(&draft, view).await? {
+            return Ok(match self.try_publish(&draft, &view, &stack).await? {
                 Attempt::Done(marker) => Attempt::Done(DeleteOutcome { version: marker.shown, marker: true }),
                 Attempt::Again | Attempt::Stale => Attempt::Again,
             });
         }
-        let stack = self.stack(&request.key, &view).await?;
-        let (row, shown) = match request.version {
-            VersionSelector::Latest => (stack.current().cloned(), None),
-            VersionSelector::Null => (null_row(&view, &request.key).await?, Some(VersionName::Null)),
-            VersionSelector::Id(id) => {
-                let row = view.snapshot.get(tables::version(&request.key, id)).await?;
-                (by_id(row.as_deref())?, Some(VersionName::Id(id)))
-            }
+        let row = named(&view, &stack, request.version).await?;
+        let shown = match request.version {
+            VersionSelector::Latest => None,
+            VersionSelector::Null => Some(VersionName::Null),
+            VersionSelector::Id(id) => Some(VersionName::Id(id)),
         };
         request.conditions.check(row.as_ref())?;
         let Some(row) = row else {

@@ -2,16 +2,13 @@
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
 use crate::access::Writer;
-use crate::lookup::{newest, stray_null};
 use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack};
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
 use crate::{
-    DeleteConditions, Error, ObjectKey, ObjectStore, Result, Subresources, VersionId, VersionName,
-    WriteConditions, tables,
+    DeleteConditions, ObjectKey, ObjectStore, Result, Subresources, VersionId, VersionName, WriteConditions,
 };
 use bytes::Bytes;
-use engine::catalog::record::Record;
 use engine::catalog::{Check, Key, Snapshot, Write};
 use engine::clock::Timestamp;
 use engine::codec::DataKey;
@@ -65,26 +62,15 @@ impl<'a> Draft<'a> {
         data_key: Option<&'a DataKey>,
         conditions: &'a WriteConditions,
     ) -> Self {
-        let (expect, writes) = (Vec::new(), Vec::new());
-        let conditions = Conditions::Write(conditions);
-        Self {
-            bucket,
-            key,
-            stored: Some(stored),
-            subresources: Subresources::default(),
-            writer: None,
-            data_key,
-            conditions,
-            expect,
-            writes,
-            writes_named: None,
-        }
+        Self { stored: Some(stored), data_key, ..Self::new(bucket, key, Conditions::Write(conditions)) }
     }
 
     /// A delete marker.
     pub(crate) fn marker(bucket: Bucket, key: &'a ObjectKey, conditions: &'a DeleteConditions) -> Self {
-        let (expect, writes) = (Vec::new(), Vec::new());
-        let conditions = Conditions::Delete(conditions);
+        Self::new(bucket, key, Conditions::Delete(conditions))
+    }
+
+    fn new(bucket: Bucket, key: &'a ObjectKey, conditions: Conditions<'a>) -> Self {
         Self {
             bucket,
             key,
@@ -93,8 +79,8 @@ impl<'a> Draft<'a> {
             writer: None,
             data_key: None,
             conditions,
-            expect,
-            writes,
+            expect: Vec::new(),
+            writes: Vec::new(),
             writes_named: None,
         }
     }
@@ -122,8 +108,8 @@ impl ObjectStore {
     pub(crate) async fn publish(&self, draft: &Draft<'_>) -> Result<Option<Published>> {
         for _ in 0..ATTEMPTS_MAX {
             let _turn = self.queue(draft.bucket.partition, draft.key).await;
-            let view = self.key_view(draft.bucket, draft.key).await?;
-            match self.try_publish(draft, view).await? {
+            let (view, stack) = self.stack(draft.bucket, draft.key).await?;
+            match self.try_publish(draft, &view, &stack).await? {
                 Attempt::Done(published) => return Ok(Some(published)),
                 Attempt::Again => {}
                 Attempt::Stale => return Ok(None),
@@ -132,16 +118,14 @@ impl ObjectStore {
         Err(contended())
     }
 
-    /// The rows about a key that every change of it starts from.
-    pub(crate) async fn key_view(&self, bucket: Bucket, key: &ObjectKey) -> Result<View> {
-        let rows = vec![tables::current(key), tables::null(key)];
-        self.view_at(bucket, rows).await?.ok_or(Error::NoSuchBucket)
-    }
-
-    /// One attempt, at the version of `view` (made by [`key_view`](Self::key_view)).
-    pub(crate) async fn try_publish(&self, draft: &Draft<'_>, view: View) -> Result<Attempt<Published>> {
+    /// One attempt on top of the key's versions as they were found.
+    pub(crate) async fn try_publish(
+        &self,
+        draft: &Draft<'_>,
+        view: &View,
+        stack: &Stack,
+    ) -> Result<Attempt<Published>> {
         let Some(checks) = expected(&draft.expect, &*view.snapshot).await? else { return Ok(Attempt::Stale) };
-        let stack = self.stack(draft.key, &view).await?;
         match draft.conditions {
             Conditions::Write(conditions) => {
                 let stored = stack.current().and_then(|row| row.stored.as_ref());
@@ -152,11 +136,11 @@ impl ObjectStore {
         if stack.writes_null() {
             // Object lock goes with versions that are never replaced; a lock holds wherever it is found.
             for replaced in stack.top.iter().chain(&stack.stray_null).filter(|row| row.null) {
-                self.refuse_locked(&view, replaced, false).await?;
+                self.refuse_locked(view, replaced, false).await?;
             }
         }
         let now = self.clock.now();
-        let row = self.seal_row(draft, &view, &stack, now).await?;
+        let row = self.seal_row(draft, view, stack, now).await?;
         let shown = row.shown(view.config.versioning);
         let mut change = stack.insert(&row, now)?;
         change.freeing = draft.stored.is_none();
@@ -165,7 +149,7 @@ impl ObjectStore {
         if let Some(named) = draft.writes_named {
             change.writes.extend(named(shown));
         }
-        if self.commit_change(&view, change).await? {
+        if self.commit_change(view, change).await? {
             return Ok(Attempt::Done(Published { row, shown }));
         }
         Ok(Attempt::Again)
@@ -222,25 +206,6 @@ impl ObjectStore {
         let aad = row.additional_data(draft.bucket.partition, draft.key);
         row.sealed = self.keys.seal(draft.bucket.account, draft.data_key, &aad)?;
         Ok(row)
-    }
-
-    /// A key's versions from a view made by [`key_view`](Self::key_view).
-    pub(crate) async fn stack(&self, key: &ObjectKey, view: &View) -> Result<Stack> {
-        let [current, null] = view.rows.as_slice() else {
-            return Err(Error::Engine(engine::Error::Invalid("read a key's rows: two are needed".into())));
-        };
-        let top = match current {
-            Some(row) => Some(ObjectRow::from_bytes(row)?),
-            None => newest(view, key).await?,
-        };
-        let stray_null = stray_null(view, key, null.as_deref()).await?;
-        Ok(Stack {
-            partition: view.bucket.partition,
-            key: key.clone(),
-            versioning: view.config.versioning,
-            top,
-            stray_null,
-        })
     }
 }
 

@@ -176,22 +176,24 @@ impl ObjectStore {
     ) -> Result<(View, Result<ObjectRow>)> {
         match version {
             VersionSelector::Latest => {
-                let view = self.view(bucket, vec![tables::current(key)]).await?;
-                let row = match &view.rows[0] {
-                    Some(raw) => Ok(ObjectRow::from_bytes(raw)?),
+                let (view, [current]) = self.view_with(bucket, [tables::current(key)]).await?;
+                let row = match current {
+                    Some(raw) => Ok(ObjectRow::from_bytes(&raw)?),
                     // What is on top without being current is a delete marker.
                     None => newest(&view, key).await?.ok_or(Error::NoSuchKey { marker: None }),
                 };
                 Ok((view, row))
             }
             VersionSelector::Id(id) => {
-                let view = self.view(bucket, vec![tables::version(key, id)]).await?;
-                let row = by_id(view.rows[0].as_deref())?.ok_or(Error::NoSuchVersion);
+                let (view, [row]) = self.view_with(bucket, [tables::version(key, id)]).await?;
+                let row = by_id(row.as_deref())?.ok_or(Error::NoSuchVersion);
                 Ok((view, row))
             }
             VersionSelector::Null => {
-                let view = self.view(bucket, vec![tables::current(key), tables::null(key)]).await?;
-                let row = null_row(&view, key).await?.ok_or(Error::NoSuchVersion);
+                let rows = [tables::current(key), tables::null(key)];
+                let (view, [current, null]) = self.view_with(bucket, rows).await?;
+                let row = null_row(&view, key, (current.as_deref(), null.as_deref())).await?;
+                let row = row.ok_or(Error::NoSuchVersion);
                 Ok((view, row))
             }
         }

@@ -55,7 +55,7 @@ impl ObjectStore {
     /// Whether the bucket has object lock, and is marked by now.
     async fn hold_unknown(&self, name: &BucketName) -> Result<bool> {
         // A deletion that a crash cut short may have left a name without a bucket.
-        let view = match self.view(name, Vec::new()).await {
+        let view = match self.view(name).await {
             Err(Error::NoSuchBucket) => return Ok(false),
             view => view?,
         };

@@ -61,7 +61,7 @@ impl ObjectStore {
 
     /// The bucket, which has object lock.
     async fn with_object_lock(&self, name: &BucketName) -> Result<Bucket> {
-        let view = self.view(name, Vec::new()).await?;
+        let view = self.view(name).await?;
         match self.setting_at::<ObjectLock>(&view).await? {
             Some(_) => Ok(view.bucket),
             None => Err(NO_OBJECT_LOCK),

@@ -122,6 +122,11 @@ impl Stack {
         self.top.as_ref().filter(|row| row.stored.is_some())
     }
 
+    /// The null version or marker.
+    pub(crate) fn null(&self) -> Option<&ObjectRow> {
+        self.current().filter(|row| row.null).or(self.stray_null.as_ref())
+    }
+
     /// The order number of the next version.
     pub(crate) fn next_order(&self, now: Timestamp) -> u64 {
         let now_ns = u64::try_from(now.as_millis()).unwrap_or(0).saturating_mul(1_000_000);

@@ -87,14 +87,15 @@ pub(crate) struct Bucket {
     pub(crate) account: AccountId,
 }
 
-/// A bucket and some of its rows at one version.
+/// A bucket at one version.
 pub(crate) struct View {
     pub(crate) bucket: Bucket,
     pub(crate) config: ConfigRow,
     pub(crate) snapshot: Arc<dyn Snapshot>,
-    /// In the order asked for.
-    pub(crate) rows: Vec<Option<Bytes>>,
 }
+
+/// Rows of a bucket, in the order in which they were asked for; `None` for one that is not there.
+pub(crate) type RowsOf<const N: usize> = [Option<Bytes>; N];
 
 /// Keeps workers away from an owner or manifest while it lives.
 pub(crate) struct Active {
@@ -178,8 +179,18 @@ impl ObjectStore {
         self.stripes[stripe].lock().await
     }
 
-    /// Finds a bucket and reads `rows` of it, all at one version.
-    pub(crate) async fn view(&self, name: &BucketName, rows: Vec<Key>) -> Result<View> {
+    /// Finds a bucket.
+    pub(crate) async fn view(&self, name: &BucketName) -> Result<View> {
+        let (view, []) = self.view_with(name, []).await?;
+        Ok(view)
+    }
+
+    /// Finds a bucket and reads rows of it, all at one version.
+    pub(crate) async fn view_with<const N: usize>(
+        &self,
+        name: &BucketName,
+        rows: [Key; N],
+    ) -> Result<(View, RowsOf<N>)> {
         if let Some(bucket) = name.bound() {
             let view = self.view_at(bucket, rows).await?;
             if view.is_none() {
@@ -205,16 +216,21 @@ impl ObjectStore {
         Ok(view)
     }
 
-    /// As [`view`](Self::view), of a bucket that was found before; `None` once it is deleted.
-    pub(crate) async fn view_at(&self, bucket: Bucket, rows: Vec<Key>) -> Result<Option<View>> {
+    /// The same, of a bucket that was found before; `None` once it is deleted.
+    pub(crate) async fn view_at<const N: usize>(
+        &self,
+        bucket: Bucket,
+        rows: [Key; N],
+    ) -> Result<Option<(View, RowsOf<N>)>> {
         let snapshot = self.catalog.snapshot(bucket.partition).await?;
-        let mut keys = Vec::with_capacity(rows.len() + 1);
+        let mut keys = Vec::with_capacity(N + 1);
         keys.push(tables::only(tables::CONFIG));
         keys.extend(rows);
-        let mut rows = snapshot.multi_get(keys).await?;
-        let Some(config) = rows.remove(0) else { return Ok(None) };
+        let mut found = snapshot.multi_get(keys).await?.into_iter();
+        let Some(config) = found.next().flatten() else { return Ok(None) };
         let config = ConfigRow::from_bytes(&config)?;
-        Ok(Some(View { bucket, config, snapshot, rows }))
+        let rows = std::array::from_fn(|_| found.next().flatten());
+        Ok(Some((View { bucket, config, snapshot }, rows)))
     }
 
     /// From now on the name stands for this bucket.

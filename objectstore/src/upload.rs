@@ -267,7 +267,7 @@ impl ObjectStore {
     /// Begins to store an object.
     pub async fn put(self: &Arc<Self>, request: PutRequest) -> Result<Upload> {
         request.metadata.check()?;
-        let view = self.view(&request.bucket, Vec::new()).await?;
+        let view = self.view(&request.bucket).await?;
         self.check_writer(&view, &request.writer).await?;
         self.check_lock(&view, &request.subresources, request.proven).await?;
         Upload::for_object(Arc::clone(self), view.bucket, request)

@@ -165,16 +165,7 @@ impl World {
     }
 
     pub(crate) async fn begin(&self, bucket: &BucketName, at: &str) -> UploadId {
-        let request = CreateUpload {
-            bucket: bucket.clone(),
-            key: key(at),
-            metadata: crate::Metadata::default(),
-            class: crate::StorageClass::Standard,
-            checksum: None,
-            checksum_type: None,
-            subresources: crate::Subresources::default(),
-            writer: crate::Writer::default(),
-        };
+        let request = CreateUpload::new(bucket.clone(), key(at));
         self.store.create_upload(request).await.unwrap().upload
     }
 

@@ -13,8 +13,8 @@ use engine::unit::ByteCount;
 use futures_util::{StreamExt, stream};
 use objectstore::{
     BucketName, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource, CreateUpload, Expect,
-    GetRequest, ListRequest, Metadata, MetadataDirective, NewBucket, ObjectKey, ObjectStore, PartNumber,
-    PartRequest, PutRequest, ReadConditions, StorageClass, Subresources, VersionSelector, WriteConditions,
+    GetRequest, ListRequest, MetadataDirective, NewBucket, ObjectKey, ObjectStore, PartNumber, PartRequest,
+    PutRequest, ReadConditions, Subresources, VersionSelector, WriteConditions,
 };
 use security::AccountId;
 use security::keys::{FileCustodian, KeyTable};
@@ -98,16 +98,7 @@ fn body(number: usize, length: usize) -> Bytes {
 }
 
 async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
-    let create = CreateUpload {
-        bucket: bucket.clone(),
-        key: key("multi"),
-        metadata: Metadata::default(),
-        class: StorageClass::Standard,
-        checksum: None,
-        checksum_type: None,
-        subresources: Subresources::default(),
-        writer: objectstore::Writer::default(),
-    };
+    let create = CreateUpload::new(bucket.clone(), key("multi"));
     let upload = appliance.store.create_upload(create).await.unwrap().upload;
     let number = PartNumber::new(7).unwrap();
     let part = PartRequest {

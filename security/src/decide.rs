@@ -30,6 +30,11 @@ impl Principal {
         }
     }
 
+    /// Whether it is the root of this account.
+    pub fn is_root_of(self, account: AccountId) -> bool {
+        self == Self::Root(account)
+    }
+
     /// Who owns what it makes, and whom grants name.
     pub const fn canonical_user(self) -> CanonicalUser {
         match self {

@@ -29,6 +29,22 @@ pub struct CreateUpload {
     pub writer: Writer,
 }
 
+impl CreateUpload {
+    /// Of a plain object.
+    pub fn new(bucket: BucketName, key: ObjectKey) -> Self {
+        Self {
+            bucket,
+            key,
+            metadata: Metadata::default(),
+            class: StorageClass::Standard,
+            checksum: None,
+            checksum_type: None,
+            subresources: Subresources::default(),
+            writer: Writer::default(),
+        }
+    }
+}
+
 /// An upload that was begun.
 #[derive(Clone, Copy, Debug)]
 pub struct UploadInfo {

@@ -61,7 +61,7 @@ impl Place {
 impl ObjectStore {
     /// A page of live objects.
     pub async fn list_objects(&self, request: ListRequest) -> Result<ListPage> {
-        let view = self.view(&request.bucket, Vec::new()).await?;
+        let view = self.view(&request.bucket).await?;
         let rules = self.rules(&view).await?;
         let after = match &request.after {
             ListAfter::Start => None,

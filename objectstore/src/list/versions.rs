@@ -1,6 +1,7 @@
 //! `ListObjectVersions`.
 
 use super::{Next, Order, RollUp, bound, bound_end, common_prefix};
+use crate::lookup::null_row;
 use crate::record::ObjectRow;
 use crate::store::View;
 use crate::{
@@ -21,7 +22,7 @@ impl ObjectStore {
                 detail: "a version-id marker cannot be specified without a key marker",
             });
         }
-        let view = self.view(&request.bucket, Vec::new()).await?;
+        let view = self.view(&request.bucket).await?;
         let rules = self.rules(&view).await?;
         let max = request.max_keys.min(PAGE_MAX);
         let mut page = VersionPage::default();
@@ -97,10 +98,9 @@ async fn start(view: &View, request: &VersionsRequest) -> Result<Bytes> {
         None => Ok(prefix_end(&after_key)),
         Some(VersionName::Id(id)) => Ok(key_after(&tables::version(&key, id).bytes)),
         Some(VersionName::Null) => {
-            let rows = vec![tables::current(&key), tables::null(&key)];
-            let rows = view.snapshot.multi_get(rows).await?;
-            let place = View { rows, snapshot: std::sync::Arc::clone(&view.snapshot), ..*view };
-            match crate::lookup::null_row(&place, &key).await? {
+            let current = view.snapshot.get(tables::current(&key)).await?;
+            let pointer = view.snapshot.get(tables::null(&key)).await?;
+            match null_row(view, &key, (current.as_deref(), pointer.as_deref())).await? {
                 Some(row) => Ok(key_after(&tables::version(&key, row.version).bytes)),
                 // Deleted since: go on with the next key.
                 None => Ok(prefix_end(&after_key)),

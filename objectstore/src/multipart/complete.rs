@@ -67,9 +67,8 @@ impl ObjectStore {
 
     async fn answer_again(&self, request: &CompleteRequest) -> Result<Uploaded> {
         let row = tables::of_upload(tables::COMPLETED, request.upload);
-        let view = self.view(&request.bucket, vec![row]).await?;
-        let raw = view.rows[0].as_ref().ok_or(Error::NoSuchUpload)?;
-        let row = CompletedRow::from_bytes(raw)?;
+        let (_, [row]) = self.view_with(&request.bucket, [row]).await?;
+        let row = CompletedRow::from_bytes(&row.ok_or(Error::NoSuchUpload)?)?;
         if row.key != request.key.as_str() || row.parts != fingerprint(&request.parts) {
             return Err(Error::NoSuchUpload);
         }
@@ -187,7 +186,7 @@ impl ObjectStore {
         for batch in pages.chunks(PAGES_PER_COMMIT) {
             let mut written = false;
             for _ in 0..ATTEMPTS_MAX {
-                let view = self.view_at(bucket, Vec::new()).await?.ok_or(Error::NoSuchBucket)?;
+                let (view, []) = self.view_at(bucket, []).await?.ok_or(Error::NoSuchBucket)?;
                 let (exists, epoch) = guards();
                 let mut writes =
                     vec![epoch, Write::Put(draft_row.clone(), ManifestGarbage::Draft.to_bytes())];

@@ -56,7 +56,7 @@ impl ObjectStore {
 
     /// A page of a bucket's uploads, by key, then by the time they were begun.
     pub async fn list_uploads(&self, request: UploadsRequest) -> Result<UploadPage> {
-        let view = self.view(&request.bucket, Vec::new()).await?;
+        let view = self.view(&request.bucket).await?;
         let rules = self.rules(&view).await?;
         let max = request.max_uploads.min(PAGE_MAX);
         let mut page = UploadPage::default();

@@ -58,7 +58,7 @@ impl ObjectStore {
             initiator: None,
         };
         for _ in 0..ATTEMPTS_MAX {
-            let view = self.view(&request.bucket, Vec::new()).await?;
+            let view = self.view(&request.bucket).await?;
             row.subresources = self.placed(&view, &request.writer, &given).await?;
             row.initiator = request.writer.by.filter(|by| *by != view.bucket.account.into());
             // An upload has no body of its own to prove.
@@ -107,9 +107,8 @@ impl ObjectStore {
         key: &ObjectKey,
         upload: UploadId,
     ) -> Result<(View, UploadRow)> {
-        let view = self.view(bucket, vec![tables::upload(key, upload)]).await?;
-        let row = view.rows[0].as_ref().ok_or(Error::NoSuchUpload)?;
-        let row = UploadRow::from_bytes(row)?;
+        let (view, [row]) = self.view_with(bucket, [tables::upload(key, upload)]).await?;
+        let row = UploadRow::from_bytes(&row.ok_or(Error::NoSuchUpload)?)?;
         Ok((view, row))
     }
 }

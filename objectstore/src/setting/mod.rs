@@ -154,7 +154,7 @@ pub(crate) async fn all(snapshot: &dyn Snapshot) -> Result<Vec<Write>> {
 impl ObjectStore {
     /// A setting of a bucket; `None` where it is not set.
     pub async fn setting<S: Setting>(&self, bucket: &BucketName) -> Result<Option<Arc<S>>> {
-        self.setting_at(&self.view(bucket, Vec::new()).await?).await
+        self.setting_at(&self.view(bucket).await?).await
     }
 
     /// The same, at the version of a view.
@@ -178,7 +178,7 @@ impl ObjectStore {
     /// Sets it, or removes it with `None`. Removing what is not set is a success.
     pub async fn set<S: Setting + Clone>(&self, bucket: &BucketName, value: Option<&S>) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
-            let view = self.view(bucket, Vec::new()).await?;
+            let view = self.view(bucket).await?;
             if self.try_set(&view, value).await? {
                 return Ok(());
             }

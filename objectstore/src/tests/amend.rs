@@ -18,13 +18,7 @@ async fn tag(
     value: &str,
 ) -> Result<Option<VersionName>> {
     let request = AmendRequest { bucket: bucket.clone(), key: key("k"), version };
-    world
-        .store
-        .amend(&request, |beside| {
-            beside.tags = tags(value);
-            Ok(())
-        })
-        .await
+    world.store.set_tags(&request, &tags(value)).await
 }
 
 async fn tags_of(world: &World, bucket: &BucketName, version: VersionSelector) -> Tags {
@@ -47,14 +41,7 @@ async fn a_change_beside_a_version_leaves_its_bytes_and_time() {
         assert_eq!(world.get(&name, "k").await.unwrap(), bytes(1, size));
         // Back to nothing, the row is what it was before but for its seal.
         let request = AmendRequest { bucket: name.clone(), key: key("k"), version: VersionSelector::Latest };
-        world
-            .store
-            .amend(&request, |beside| {
-                *beside = Subresources::default();
-                Ok(())
-            })
-            .await
-            .unwrap();
+        world.store.set_tags(&request, &Tags::default()).await.unwrap();
         assert!(tags_of(&world, &name, VersionSelector::Latest).await.is_empty());
         assert_eq!(world.get(&name, "k").await.unwrap(), bytes(1, size));
     }
@@ -96,7 +83,7 @@ async fn a_change_that_is_refused_changes_nothing_and_none_writes_nothing() {
     world.put(&name, "k", "x").await;
     tag(&world, &name, VersionSelector::Latest, "1").await.unwrap();
     let request = AmendRequest { bucket: name.clone(), key: key("k"), version: VersionSelector::Latest };
-    let refused = world.store.amend(&request, |beside| {
+    let refused = world.store.amend_by(&request, |beside, _| {
         beside.tags = tags("2");
         Err(Error::InvalidTag { detail: "no" })
     });
@@ -125,21 +112,8 @@ async fn tags_come_with_an_object_an_upload_and_a_copy() {
     };
     assert_eq!(of("copy").await, tags("put"));
     assert!(of("other").await.is_empty());
-    let upload = world
-        .store
-        .create_upload(CreateUpload {
-            bucket: name.clone(),
-            key: key("parts"),
-            metadata: crate::Metadata::default(),
-            class: crate::StorageClass::Standard,
-            checksum: None,
-            checksum_type: None,
-            subresources,
-            writer: crate::Writer::default(),
-        })
-        .await
-        .unwrap()
-        .upload;
+    let request = CreateUpload { subresources, ..CreateUpload::new(name.clone(), key("parts")) };
+    let upload = world.store.create_upload(request).await.unwrap().upload;
     let part = world.part(&name, "parts", upload, 1, "part").await.unwrap();
     world.complete(&name, "parts", upload, vec![part]).await.unwrap();
     assert_eq!(of("parts").await, tags("put"));

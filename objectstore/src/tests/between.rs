@@ -139,17 +139,7 @@ async fn a_writer_notices_that_its_bucket_goes() {
     })
     .await;
     bucket_goes(&pair, "begin", async |slow, name| {
-        let request = crate::CreateUpload {
-            bucket: name.clone(),
-            key: key("k"),
-            metadata: crate::Metadata::default(),
-            class: crate::StorageClass::Standard,
-            checksum: None,
-            checksum_type: None,
-            subresources: crate::Subresources::default(),
-            writer: crate::Writer::default(),
-        };
-        slow.store.create_upload(request).await
+        slow.store.create_upload(crate::CreateUpload::new(name.clone(), key("k"))).await
     })
     .await;
     in_every_gap(async |n| {

@@ -207,16 +207,8 @@ async fn parts_are_made_from_ranges_of_objects_in_other_buckets() {
 async fn a_composite_checksum_becomes_one_over_the_bytes() {
     let world = World::new(34).await;
     let name = world.create("composite", Versioning::Off).await;
-    let create = crate::CreateUpload {
-        bucket: name.clone(),
-        key: key("k"),
-        metadata: Metadata::default(),
-        class: StorageClass::Standard,
-        checksum: Some(ChecksumAlgorithm::Sha256),
-        checksum_type: None,
-        subresources: crate::Subresources::default(),
-        writer: crate::Writer::default(),
-    };
+    let checksum = Some(ChecksumAlgorithm::Sha256);
+    let create = crate::CreateUpload { checksum, ..crate::CreateUpload::new(name.clone(), key("k")) };
     let upload = world.store.create_upload(create).await.unwrap().upload;
     let part = world.part(&name, "k", upload, 1, bytes(1, 50_000)).await.unwrap();
     let done = world.complete(&name, "k", upload, vec![part]).await.unwrap();

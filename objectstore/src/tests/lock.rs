@@ -27,12 +27,12 @@ fn days(mode: LockMode, days: u32) -> DefaultRetention {
     DefaultRetention { mode, period: Period::Days(days) }
 }
 
-fn of(name: &BucketName, at: &str, version: VersionSelector) -> AmendRequest {
+pub(super) fn of(name: &BucketName, at: &str, version: VersionSelector) -> AmendRequest {
     AmendRequest { bucket: name.clone(), key: key(at), version }
 }
 
 /// So many days of the wall clock from now.
-fn in_days(world: &World, mode: LockMode, days: u32) -> Retention {
+pub(super) fn in_days(world: &World, mode: LockMode, days: u32) -> Retention {
     Retention { mode, until: world.clock.now().plus(DAY * days) }
 }
 
@@ -134,16 +134,7 @@ async fn strip_object_lock(world: &World, name: &BucketName) {
 }
 
 fn upload(name: &BucketName, at: &str, subresources: Subresources) -> CreateUpload {
-    CreateUpload {
-        bucket: name.clone(),
-        key: key(at),
-        metadata: crate::Metadata::default(),
-        class: crate::StorageClass::Standard,
-        checksum: None,
-        checksum_type: None,
-        subresources,
-        writer: crate::Writer::default(),
-    }
+    CreateUpload { subresources, ..CreateUpload::new(name.clone(), key(at)) }
 }
 
 #[tokio::test]
@@ -434,14 +425,7 @@ async fn tags_change_beside_a_lock_and_a_restart_forgets_none() {
     let before = shown(&world, &name, "k", version.into()).await.retention;
     let tags = Tags::of_object([("a".to_owned(), "1".to_owned())]).unwrap();
     let request = of(&name, "k", version.into());
-    world
-        .store
-        .amend(&request, |beside| {
-            beside.tags = tags.clone();
-            Ok(())
-        })
-        .await
-        .unwrap();
+    world.store.set_tags(&request, &tags).await.unwrap();
     world.store.set(&name, Some(&BucketTags(tags))).await.unwrap();
     world.reopen().await;
     assert_eq!(shown(&world, &name, "k", version.into()).await.retention, before);

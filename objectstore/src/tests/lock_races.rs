@@ -2,26 +2,17 @@
 //! locked version go.
 
 use super::between::{Pair, in_every_gap};
-use crate::lock::DAY;
+use super::lock::{in_days, of};
 use crate::world::{World, key};
 use crate::{
-    AmendRequest, BucketName, DefaultRetention, DeleteConditions, DeleteRequest, Error, GetRequest, LockMode,
-    ObjectLock, Period, PutRequest, Retention, VersionSelector, Versioning,
+    BucketName, DefaultRetention, DeleteConditions, DeleteRequest, Error, GetRequest, LockMode, ObjectLock,
+    Period, PutRequest, Retention, VersionSelector, Versioning,
 };
-use engine::clock::Clock;
 
 async fn lockable(pair: &Pair, name: &str) -> BucketName {
     let name = pair.fast.create(name, Versioning::Enabled).await;
     pair.fast.store.set(&name, Some(&ObjectLock::default())).await.unwrap();
     name
-}
-
-fn of(name: &BucketName, at: &str, version: VersionSelector) -> AmendRequest {
-    AmendRequest { bucket: name.clone(), key: key(at), version }
-}
-
-fn in_days(world: &World, mode: LockMode, days: u32) -> Retention {
-    Retention { mode, until: world.clock.now().plus(DAY * days) }
 }
 
 async fn shown(world: &World, name: &BucketName, at: &str, version: VersionSelector) -> Option<Retention> {

@@ -4,9 +4,9 @@ use crate::checksum::Sums;
 use crate::world::{World, bytes, copy_request, copy_source, key};
 use crate::{
     AttributesRequest, BucketName, ChecksumAlgorithm, ChecksumType, CompleteRequest, CompletedPart,
-    CopyPartRequest, CreateUpload, ETag, ETagMatch, Error, Expect, GetRequest, Metadata, PART_BYTES_MIN,
-    PartNumber, PartRequest, PartsRequest, RangeSpec, ReadConditions, StorageClass, UploadId, UploadsRequest,
-    VersionSelector, Versioning, WriteConditions, tables,
+    CopyPartRequest, CreateUpload, ETag, ETagMatch, Error, Expect, GetRequest, PART_BYTES_MIN, PartNumber,
+    PartRequest, PartsRequest, RangeSpec, ReadConditions, UploadId, UploadsRequest, VersionSelector,
+    Versioning, WriteConditions, tables,
 };
 use bytes::Bytes;
 use engine::unit::ByteCount;
@@ -111,20 +111,20 @@ async fn a_completion_is_refused_for_what_s3_refuses() {
     assert_eq!(&world.get(&name, "k").await.unwrap()[..], b"last");
 }
 
+/// An upload whose checksum is asked for.
+fn summed(bucket: &BucketName, algorithm: ChecksumAlgorithm, kind: ChecksumType) -> CreateUpload {
+    CreateUpload {
+        checksum: Some(algorithm),
+        checksum_type: Some(kind),
+        ..CreateUpload::new(bucket.clone(), key("k"))
+    }
+}
+
 #[tokio::test]
 async fn a_composite_completion_names_each_part_from_1_on_with_its_checksum() {
     let world = World::new(39).await;
     let name = world.create("composite", Versioning::Off).await;
-    let create = |algorithm, kind| CreateUpload {
-        bucket: name.clone(),
-        key: key("k"),
-        metadata: Metadata::default(),
-        class: StorageClass::Standard,
-        subresources: crate::Subresources::default(),
-        writer: crate::Writer::default(),
-        checksum: Some(algorithm),
-        checksum_type: Some(kind),
-    };
+    let create = |algorithm, kind| summed(&name, algorithm, kind);
     let composite = create(ChecksumAlgorithm::Sha256, ChecksumType::Composite);
     let upload = world.store.create_upload(composite.clone()).await.unwrap().upload;
     let first = world.part(&name, "k", upload, 1, bytes(1, MIN)).await.unwrap();
@@ -232,16 +232,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
         (ChecksumAlgorithm::Crc32C, ChecksumType::Composite),
         (ChecksumAlgorithm::Sha256, ChecksumType::Composite),
     ] {
-        let create = CreateUpload {
-            bucket: name.clone(),
-            key: key("k"),
-            metadata: Metadata::default(),
-            class: StorageClass::Standard,
-            checksum: Some(algorithm),
-            checksum_type: Some(kind),
-            subresources: crate::Subresources::default(),
-            writer: crate::Writer::default(),
-        };
+        let create = summed(&name, algorithm, kind);
         let upload = world.store.create_upload(create).await.unwrap().upload;
         let mut parts = Vec::new();
         for (number, body) in (1..).zip(&bodies) {
@@ -280,16 +271,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
         (ChecksumAlgorithm::Sha1, ChecksumType::FullObject),
         (ChecksumAlgorithm::Crc64Nvme, ChecksumType::Composite),
     ] {
-        let create = CreateUpload {
-            bucket: name.clone(),
-            key: key("k"),
-            metadata: Metadata::default(),
-            class: StorageClass::Standard,
-            checksum: Some(algorithm),
-            checksum_type: Some(kind),
-            subresources: crate::Subresources::default(),
-            writer: crate::Writer::default(),
-        };
+        let create = summed(&name, algorithm, kind);
         assert!(matches!(world.store.create_upload(create).await, Err(Error::InvalidRequest { .. })));
     }
 }

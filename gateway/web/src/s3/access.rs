@@ -58,7 +58,7 @@ pub(crate) async fn admit(
     let admitted = state.store.admit(&name, Some(&question).filter(|_| !answered_below)).await?;
     target.bind(admitted.bucket);
     let asker = Asker { principal, owner: admitted.owner, question };
-    if matches!(need, Need::Upload | Need::UploadWrite) && principal != Principal::Root(asker.owner) {
+    if matches!(need, Need::Upload | Need::UploadWrite) && !principal.is_root_of(asker.owner) {
         check_initiator(state, &asker, (&*target, query), need).await?;
     }
     if operation == Operation::CreateMultipartUpload && principal == Principal::Anonymous {

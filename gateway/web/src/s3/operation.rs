@@ -212,9 +212,29 @@ mod tests {
         for operation in Operation::ALL {
             assert!(operation.action().as_str().starts_with("s3"), "{}", operation.name());
         }
-        assert_eq!(Operation::GetObject.action().as_str(), "s3:GetObject");
-        assert_eq!(Operation::GetObject.action_of(true).as_str(), "s3:GetObjectVersion");
-        assert_eq!(Operation::PutObject.action_of(true).as_str(), "s3:PutObject");
+    }
+
+    #[test]
+    fn what_is_done_to_a_named_version_has_an_action_of_its_own() {
+        let own = [
+            (Operation::GetObject, "s3:GetObject", "s3:GetObjectVersion"),
+            (Operation::HeadObject, "s3:GetObject", "s3:GetObjectVersion"),
+            (Operation::GetObjectAcl, "s3:GetObjectAcl", "s3:GetObjectVersionAcl"),
+            (Operation::PutObjectAcl, "s3:PutObjectAcl", "s3:PutObjectVersionAcl"),
+            (Operation::GetObjectAttributes, "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes"),
+            (Operation::GetObjectTagging, "s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
+            (Operation::PutObjectTagging, "s3:PutObjectTagging", "s3:PutObjectVersionTagging"),
+            (Operation::DeleteObjectTagging, "s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging"),
+            (Operation::DeleteObject, "s3:DeleteObject", "s3:DeleteObjectVersion"),
+        ];
+        for operation in Operation::ALL {
+            let (plain, versioned) = (operation.action_of(false), operation.action_of(true));
+            assert_eq!(plain, operation.action());
+            match own.iter().find(|(with_own, ..)| with_own == operation) {
+                Some((_, one, other)) => assert_eq!((plain.as_str(), versioned.as_str()), (*one, *other)),
+                None => assert_eq!(plain, versioned, "{}", operation.name()),
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Access lists, ownership controls and the block of public access.
 
-use super::{Proof, document, required, version};
+use super::{Proof, amend, document, required, version};
 use crate::s3::Call;
 use crate::s3::acl;
 use crate::s3::answer::{Answer, empty, xml};
@@ -10,7 +10,7 @@ use crate::s3::error::S3Error;
 use crate::xml::{Element, XmlWriter};
 use http::StatusCode;
 use objectstore::{
-    AmendRequest, GetRequest, ListWish, ObjectAccess, ObjectOwnership, OwnershipControls, PublicAccessBlock,
+    GetRequest, ListWish, ObjectAccess, ObjectOwnership, OwnershipControls, PublicAccessBlock,
 };
 use security::CanonicalUser;
 
@@ -44,8 +44,7 @@ pub(super) async fn object_acl(call: &Call) -> Result<Answer, S3Error> {
 
 /// `PutObjectAcl`.
 pub(super) async fn set_object_acl(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
-    let request =
-        AmendRequest { bucket: call.target.bucket()?, key: call.target.key()?, version: version(call)? };
+    let request = amend(call)?;
     // Before the body: who may not is told so first.
     let mut reads = GetRequest::new(request.bucket.clone(), request.key.clone());
     reads.version = request.version;

@@ -6,13 +6,13 @@ use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
+use crate::s3::operation::Operation;
 use crate::s3::{date, headers};
 use crate::xml::{Element, XmlWriter};
 use http::StatusCode;
 use objectstore::{
     BucketName, DeleteConditions, DeleteOutcome, DeleteRequest, ETagMatch, ObjectKey, VersionSelector,
 };
-use security::Principal;
 
 /// Objects of one request.
 const OBJECTS_MAX: usize = 1000;
@@ -67,7 +67,7 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         match outcome {
             Ok(_) if quiet => {}
             Ok(outcome) => write_deleted(&mut out, object, &outcome),
-            Err(error) => write_error(&mut out, object, &error),
+            Err(error) => write_error(call, &mut out, object, &error),
         }
     }
     Ok(xml(StatusCode::OK, out.finish()))
@@ -114,9 +114,9 @@ fn parse_object(
     bucket: &BucketName,
     bypass_governance: bool,
 ) -> Result<DeleteRequest, S3Error> {
-    // As with one object: no list grants the deletion of a version.
-    if object.version.is_some() && call.asker.principal != Principal::Root(call.asker.owner) {
-        return Err(S3Error::new(Code::AccessDenied));
+    if object.version.is_some() {
+        // As with one object: a version has an action of its own, and no list grants it.
+        call.require(Operation::DeleteObject.action_of(true))?;
     }
     Ok(DeleteRequest {
         bucket: bucket.clone(),
@@ -143,9 +143,10 @@ fn write_deleted(out: &mut XmlWriter, object: &Named, outcome: &DeleteOutcome) {
     out.end();
 }
 
-fn write_error(out: &mut XmlWriter, object: &Named, error: &S3Error) {
+fn write_error(call: &Call, out: &mut XmlWriter, object: &Named, error: &S3Error) {
     if error.status().is_server_error() {
         tracing::error!(
+            request_id = %call.id,
             code = error.code(),
             cause = error.cause().unwrap_or("none given"),
             "failed to delete an object"

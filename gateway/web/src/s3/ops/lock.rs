@@ -2,18 +2,18 @@
 //!
 //! What may be set is the store's to decide; here is what it is called, and which right a caller needs for it.
 
-use super::{Proof, document, required, said, version};
+use super::{Proof, amend, document, required, said, version};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::date;
 use crate::s3::error::S3Error;
+use crate::s3::operation::Operation;
 use crate::xml::{Element, XmlWriter};
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    AmendRequest, DefaultRetention, GetRequest, LockMode, ObjectInfo, ObjectLock, Period, Retention,
-    Subresources,
+    DefaultRetention, GetRequest, LockMode, ObjectInfo, ObjectLock, Period, Retention, Subresources,
 };
 use security::decide::Action;
 
@@ -21,10 +21,10 @@ const MODE: &str = "x-amz-object-lock-mode";
 const UNTIL: &str = "x-amz-object-lock-retain-until-date";
 const HOLD: &str = "x-amz-object-lock-legal-hold";
 
-const PUT_RETENTION: Action = Action::new("s3:PutObjectRetention");
-const PUT_HOLD: Action = Action::new("s3:PutObjectLegalHold");
-const GET_RETENTION: Action = Action::new("s3:GetObjectRetention");
-const GET_HOLD: Action = Action::new("s3:GetObjectLegalHold");
+const PUT_RETENTION: Action = Operation::PutObjectRetention.action();
+const PUT_HOLD: Action = Operation::PutObjectLegalHold.action();
+const GET_RETENTION: Action = Operation::GetObjectRetention.action();
+const GET_HOLD: Action = Operation::GetObjectLegalHold.action();
 const BYPASS: Action = Action::new("s3:BypassGovernanceRetention");
 
 fn malformed() -> S3Error {
@@ -133,10 +133,6 @@ pub(super) async fn set_legal_hold(call: &Call, body: &mut RequestBody) -> Resul
     Ok(empty(StatusCode::OK))
 }
 
-fn amend(call: &Call) -> Result<AmendRequest, S3Error> {
-    Ok(AmendRequest { bucket: call.target.bucket()?, key: call.target.key()?, version: version(call)? })
-}
-
 /// An object of a bucket that has object lock.
 async fn locked_object(call: &Call) -> Result<ObjectInfo, S3Error> {
     let bucket = call.target.bucket()?;
@@ -163,27 +159,26 @@ fn parse_hold(text: &str) -> Option<bool> {
 
 /// Whether the request may weaken governance retentions: it says so, and its principal has the right to.
 pub(super) fn bypass(call: &Call) -> Result<bool, S3Error> {
-    const NAME: &str = "x-amz-bypass-governance-retention";
-    match said(call, NAME)? {
-        None => Ok(false),
-        Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        Some(text) if text.eq_ignore_ascii_case("true") => Ok(call.may(BYPASS)),
-        Some(other) => Err(S3Error::argument(NAME, other, "The value is neither true nor false")),
-    }
+    Ok(flag(call, "x-amz-bypass-governance-retention")? && call.may(BYPASS))
 }
 
 /// Whether a bucket is to have object lock from its beginning, and versions with it, if its principal may set both.
 pub(super) fn of_new_bucket(call: &Call) -> Result<bool, S3Error> {
-    const NAME: &str = "x-amz-bucket-object-lock-enabled";
-    match said(call, NAME)? {
+    let locked = flag(call, "x-amz-bucket-object-lock-enabled")?;
+    if locked {
+        call.require(Operation::PutObjectLockConfiguration.action())?;
+        call.require(Operation::PutBucketVersioning.action())?;
+    }
+    Ok(locked)
+}
+
+/// A header that is true or false; false where it is left out.
+fn flag(call: &Call, name: &'static str) -> Result<bool, S3Error> {
+    match said(call, name)? {
         None => Ok(false),
         Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
-        Some(text) if text.eq_ignore_ascii_case("true") => {
-            call.require(Action::new("s3:PutBucketObjectLockConfiguration"))?;
-            call.require(Action::new("s3:PutBucketVersioning"))?;
-            Ok(true)
-        }
-        Some(other) => Err(S3Error::argument(NAME, other, "The value is neither true nor false")),
+        Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+        Some(other) => Err(S3Error::argument(name, other, "The value is neither true nor false")),
     }
 }
 

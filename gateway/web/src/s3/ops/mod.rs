@@ -33,7 +33,7 @@ use engine::unit::ByteCount;
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 use objectstore::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, Subresources, VersionName,
+    AmendRequest, ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, Subresources, VersionName,
     VersionSelector,
 };
 use security::CanonicalUser;
@@ -118,6 +118,11 @@ fn version(call: &Call) -> Result<VersionSelector, S3Error> {
         Some("") => Err(S3Error::argument("versionId", "", "Version id cannot be the empty string")),
         Some(text) => parse_version(text).map(VersionSelector::from),
     }
+}
+
+/// The version that a request is to change something beside.
+fn amend(call: &Call) -> Result<AmendRequest, S3Error> {
+    Ok(AmendRequest { bucket: call.target.bucket()?, key: call.target.key()?, version: version(call)? })
 }
 
 fn parse_version(text: &str) -> Result<VersionName, S3Error> {

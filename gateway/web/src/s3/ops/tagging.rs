@@ -1,22 +1,23 @@
 //! Tags of buckets and of objects: the documents, and the header that brings them along with an object.
 
-use super::{Proof, document, required, said, version};
+use super::{Proof, amend, document, required, said, version};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
+use crate::s3::operation::Operation;
 use crate::xml::{Element, XmlWriter};
 use http::{HeaderMap, StatusCode};
-use objectstore::{AmendRequest, BucketTags, GetRequest, Subresources, Tags, VersionName};
+use objectstore::{BucketTags, GetRequest, Tags};
 use security::decide::Action;
 use security::sigv4::query_pairs;
 
 /// The header that carries an object's tags as a query.
 const HEADER: &str = "x-amz-tagging";
 
-const GET: Action = Action::new("s3:GetObjectTagging");
-const PUT: Action = Action::new("s3:PutObjectTagging");
+/// What the tags of a version to be need besides its PUT.
+const PUT: Action = Operation::PutObjectTagging.action();
 
 /// `GetBucketTagging`.
 pub(super) async fn of_bucket(call: &Call) -> Result<Answer, S3Error> {
@@ -55,7 +56,7 @@ pub(super) async fn of_object(call: &Call) -> Result<Answer, S3Error> {
 pub(super) async fn set_of_object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let root = required(document(call, body, Proof::Required).await?)?;
     let tags = Tags::of_object(tag_set(&root)?)?;
-    let version = amend(call, tags).await?;
+    let version = call.state.store.set_tags(&amend(call)?, &tags).await?;
     let mut answer = empty(StatusCode::OK);
     super::set_version(answer.headers_mut(), version);
     Ok(answer)
@@ -63,20 +64,10 @@ pub(super) async fn set_of_object(call: &Call, body: &mut RequestBody) -> Result
 
 /// `DeleteObjectTagging`.
 pub(super) async fn remove_of_object(call: &Call) -> Result<Answer, S3Error> {
-    let version = amend(call, Tags::default()).await?;
+    let version = call.state.store.set_tags(&amend(call)?, &Tags::default()).await?;
     let mut answer = empty(StatusCode::NO_CONTENT);
     super::set_version(answer.headers_mut(), version);
     Ok(answer)
-}
-
-async fn amend(call: &Call, tags: Tags) -> Result<Option<VersionName>, S3Error> {
-    let (bucket, key) = (call.target.bucket()?, call.target.key()?);
-    let request = AmendRequest { bucket, key, version: version(call)? };
-    let change = |beside: &mut Subresources| {
-        beside.tags = tags.clone();
-        Ok(())
-    };
-    Ok(call.state.store.amend(&request, change).await?)
 }
 
 fn render(tags: &Tags) -> String {
@@ -92,7 +83,7 @@ fn render(tags: &Tags) -> String {
 }
 
 /// `<Tagging><TagSet><Tag><Key/><Value/></Tag>…`
-fn tag_set(root: &Element) -> Result<Vec<(String, String)>, S3Error> {
+pub(super) fn tag_set(root: &Element) -> Result<Vec<(String, String)>, S3Error> {
     let root = root.expect("Tagging")?.only(&["TagSet"])?;
     tag_list(root.child("TagSet")?.ok_or_else(|| S3Error::new(Code::MalformedXML))?)
 }
@@ -141,7 +132,8 @@ pub(super) fn of_headers(call: &Call) -> Result<Tags, S3Error> {
 
 /// The number of an object's tags, for whoever may read them.
 pub(super) fn show_count(call: &Call, head: &mut HeaderMap, tags: &Tags) {
-    if !tags.is_empty() && call.may(GET) {
+    let read = Operation::GetObjectTagging.action_of(call.query.has("versionId"));
+    if !tags.is_empty() && call.may(read) {
         set_amz(head, "x-amz-tagging-count", &tags.len().to_string());
     }
 }
