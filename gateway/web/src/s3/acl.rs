@@ -22,13 +22,13 @@ const OF_USER: &str = " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" 
 const OF_GROUP: &str = " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"Group\"";
 
 /// Whether a header asks for an access list.
-pub(crate) fn asks_for_list(name: &str) -> bool {
+fn asks_for_list(name: &str) -> bool {
     name == "x-amz-acl" || name.starts_with("x-amz-grant-")
 }
 
 /// The list that the headers of a request ask for.
 pub(crate) fn wish(call: &Call) -> Result<ListWish, S3Error> {
-    if !call.asks_for_list {
+    if !call.head.headers.keys().any(|name| asks_for_list(name.as_str())) {
         return Ok(ListWish::Default);
     }
     let canned = headers::text(&call.head.headers, "x-amz-acl")?;

@@ -287,16 +287,37 @@ pub(crate) fn announced_checksum(headers: &HeaderMap) -> Result<Announced, S3Err
     }
 }
 
+/// A checksum as a header or trailer says it.
+pub(crate) struct ChecksumSaid<'h> {
+    algorithm: ChecksumAlgorithm,
+    pub(crate) text: &'h str,
+}
+
+impl ChecksumSaid<'_> {
+    /// Its text, or what of it is the value.
+    pub(crate) fn value(&self, text: &str) -> Result<ChecksumValue, S3Error> {
+        ChecksumValue::parse(self.algorithm, text).map_err(|_| self.refused())
+    }
+
+    /// The error of a text that can't be read.
+    pub(crate) fn refused(&self) -> S3Error {
+        let name = header_name(self.algorithm);
+        S3Error::with(Code::InvalidRequest, format!("Value for {name} header is invalid."))
+    }
+}
+
 /// The one checksum value among these headers or trailers.
 pub(crate) fn checksum_value(headers: &HeaderMap) -> Result<Option<ChecksumValue>, S3Error> {
+    checksum_said(headers)?.map(|said| said.value(said.text)).transpose()
+}
+
+/// The one checksum among these headers or trailers, as it is said.
+pub(crate) fn checksum_said(headers: &HeaderMap) -> Result<Option<ChecksumSaid<'_>>, S3Error> {
     let mut found = None;
     for name in headers.keys() {
         let Some(algorithm) = checksum_of_header(name.as_str()) else { continue };
-        let value = text(headers, name)?.unwrap_or_default();
-        let parsed = ChecksumValue::parse(algorithm, value).map_err(|_| {
-            S3Error::with(Code::InvalidRequest, format!("Value for {name} header is invalid."))
-        })?;
-        if found.replace(parsed).is_some() {
+        let text = text(headers, name)?.unwrap_or_default();
+        if found.replace(ChecksumSaid { algorithm, text }).is_some() {
             return Err(S3Error::with(
                 Code::InvalidRequest,
                 "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",

@@ -24,6 +24,7 @@ mod late;
 mod mime_word;
 mod operation;
 mod ops;
+mod percent;
 mod query;
 mod request_id;
 mod route;
@@ -51,6 +52,7 @@ use std::sync::{Arc, OnceLock};
 use target::Target;
 
 /// A request that may go on: everything an operation needs besides the body.
+#[derive(Clone)]
 pub(crate) struct Call {
     config: Arc<Config>,
     state: Arc<State>,
@@ -59,8 +61,6 @@ pub(crate) struct Call {
     query: Query,
     operation: Operation,
     asker: Asker,
-    /// A header asks for an access list.
-    asks_for_list: bool,
     owner_id: OnceLock<String>,
     host: String,
     id: RequestId,
@@ -78,9 +78,7 @@ impl Call {
     fn require(&self, action: Action) -> Result<(), S3Error> {
         if self.may(action) { Ok(()) } else { Err(S3Error::new(code::Code::AccessDenied)) }
     }
-}
 
-impl Call {
     /// The canonical id of the bucket's owner, made once.
     fn owner_id(&self) -> &str {
         self.owner_id.get_or_init(|| self.asker.owner.canonical_user_id())
@@ -180,18 +178,18 @@ async fn run(
         return Err(S3Error::with(code::Code::AccessDenied, message));
     }
     let asker = access::admit(&state, who.principal(), operation, (&mut trace.target, &query)).await?;
-    let asks_for_list = guard::check_headers(&head, asker.owner)?;
+    guard::check_headers(&head, asker.owner)?;
     match &who {
         Authenticated::Signed(signed) => body.expect(&signed.payload, &head.headers)?,
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
-    let charged = ops::charged(&state, &asker, &trace.target, (&query, &head.headers)).await?;
     let (target, owner_id, id) = (trace.target.clone(), OnceLock::new(), trace.id);
-    let call =
-        Call { config, state, head, target, query, operation, asker, asks_for_list, owner_id, host, id };
+    let call = Call { config, state, head, target, query, operation, asker, owner_id, host, id };
+    // Of a form it is not known yet who asks.
+    let charged = operation != Operation::PostObject && ops::charged(&call).await?;
     let mut answer = ops::dispatch(&call, body).await?;
     if charged {
-        set_amz(answer.headers_mut(), "x-amz-request-charged", "requester");
+        ops::tell_charged(answer.headers_mut());
     }
     Ok(answer)
 }

@@ -105,11 +105,8 @@ static OBJECT: &[Sub] = &[
 /// Parameters that select no operation, on writes.
 const PLAIN_ON_WRITES: &[&str] = &["versionId", "partNumber", "x-id", "select-type", "id"];
 
-/// Finds the operation. `copies` says that the request names a copy source.
+/// Finds the operation; a preflight was answered before. `copies` says that the request names a copy source.
 pub(crate) fn route(method: &Method, target: &Target, query: &Query, copies: bool) -> Result<Op, S3Error> {
-    if *method == Method::OPTIONS {
-        return Ok(Op::CorsPreflight);
-    }
     if *method == Method::POST
         && target.key.is_none()
         && target.bucket.as_deref() == Some("WriteGetObjectResponse")
@@ -279,7 +276,6 @@ mod tests {
             ("DELETE", "/b/k?uploadId=u", Op::AbortMultipartUpload),
             ("GET", "/b/k?uploadId=u", Op::ListParts),
             ("PUT", "/b/k?X-Amz-Signature=s&X-Amz-Date=d", Op::PutObject),
-            ("OPTIONS", "/b/k", Op::CorsPreflight),
             ("POST", "/WriteGetObjectResponse", Op::WriteGetObjectResponse),
         ] {
             assert_eq!(routed(method, path, false), Ok(op), "{method} {path}");

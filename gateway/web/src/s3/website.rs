@@ -13,7 +13,8 @@ use super::answer::{Answer, empty, html, set};
 use super::code::Code;
 use super::error::S3Error;
 use super::operation::Operation;
-use super::ops::{self, url_encode};
+use super::ops;
+use super::percent;
 use super::query::Query;
 use super::target::Target;
 use super::{Call, access, cors};
@@ -72,7 +73,7 @@ impl Visit {
         }
         if !is_directory && self.object(&format!("{key}/{index}")).await.is_ok() {
             let mut answer = empty(StatusCode::FOUND);
-            set(answer.headers_mut(), LOCATION, &format!("/{}/", url_encode(&key)));
+            set(answer.headers_mut(), LOCATION, &format!("/{}/", percent::encode(&key)));
             return Ok(answer);
         }
         if let Some(redirect) = website.redirect(&key, Some(error.status().as_u16())) {
@@ -100,11 +101,12 @@ impl Visit {
             query,
             operation,
             asker,
-            asks_for_list: false,
             owner_id: OnceLock::new(),
             host: self.host.clone(),
             id: self.id,
         };
+        // Nobody is let in who can't be charged where the requester pays.
+        ops::charged(&call).await?;
         ops::object(&call).await
     }
 
@@ -129,7 +131,7 @@ impl Visit {
         let protocol = redirect.protocol.map_or("http", WebProtocol::as_str);
         let host = redirect.host.as_deref().unwrap_or(&self.host);
         let query = self.head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let to = format!("{protocol}://{host}/{}{query}", url_encode(&redirect.key));
+        let to = format!("{protocol}://{host}/{}{query}", percent::encode(&redirect.key));
         let mut answer =
             empty(StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::MOVED_PERMANENTLY));
         set(answer.headers_mut(), LOCATION, &to);

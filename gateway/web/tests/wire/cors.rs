@@ -24,13 +24,6 @@ fn rule(origin: &str, method: &str, more: &str) -> String {
     )
 }
 
-async fn world() -> (World, Client) {
-    let world = World::new().await;
-    let mut client = world.connect().await;
-    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await.status, 200);
-    (world, client)
-}
-
 /// An unsigned OPTIONS.
 async fn preflight(client: &mut Client, path: &str, lines: &[(&str, &str)]) -> Answer {
     let mut head = format!("OPTIONS {path} HTTP/1.1\r\nhost: {{host}}\r\n");
@@ -43,7 +36,8 @@ async fn preflight(client: &mut Client, path: &str, lines: &[(&str, &str)]) -> A
 
 #[tokio::test]
 async fn rules_are_kept_shown_and_removed() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let absent = call(&world, &mut client, ("GET", "/bucket?cors"), &[], b"").await;
     assert_eq!((absent.status, absent.code()), (404, "NoSuchCORSConfiguration"));
     let full = "<CORSRule><ID>one</ID><AllowedMethod>GET</AllowedMethod><AllowedMethod>PUT</AllowedMethod>\
@@ -62,7 +56,8 @@ async fn rules_are_kept_shown_and_removed() {
 
 #[tokio::test]
 async fn rules_that_s3_refuses_are_refused() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let many = rule("*", "GET", "").repeat(101);
     let large = rule("*", "GET", &format!("<ID>{}</ID>", "i".repeat(200))).repeat(300);
     for (rules, code, words) in [
@@ -103,7 +98,8 @@ async fn rules_that_s3_refuses_are_refused() {
 
 #[tokio::test]
 async fn a_preflight_is_answered_by_the_rules_alone() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let asks = |origin, method| [("origin", origin), ("access-control-request-method", method)];
     let forbidden = preflight(&mut client, "/bucket/key", &asks("http://x.a", "GET")).await;
     assert_eq!((forbidden.status, forbidden.code()), (403, "AccessForbidden"));
@@ -151,7 +147,8 @@ async fn a_preflight_is_answered_by_the_rules_alone() {
 
 #[tokio::test]
 async fn answers_and_errors_carry_what_the_matching_rule_allows_and_no_more() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let page = [("origin", "http://x.a")];
     let before = call(&world, &mut client, ("GET", "/bucket"), &page, b"").await;
     assert_eq!(

@@ -7,8 +7,7 @@ async fn a_delete_is_refused_where_its_conditions_do_not_hold() {
     const SIZE: &str = "x-amz-if-match-size";
     const TIME: &str = "x-amz-if-match-last-modified-time";
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let missing = call(&world, &mut client, ("DELETE", "/bucket/k"), &[("if-match", "*")], b"").await;
     assert_eq!((missing.status, missing.code()), (404, "NoSuchKey"));
     let unneeded = call(&world, &mut client, ("DELETE", "/bucket/k"), &[(SIZE, "9")], b"").await;
@@ -36,8 +35,7 @@ async fn a_part_is_answered_with_its_own_checksum() {
     const MODE: (&str, &str) = ("x-amz-checksum-mode", "ENABLED");
     const CRC: &str = "x-amz-checksum-crc32";
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let asked = [("x-amz-checksum-algorithm", "CRC32"), ("x-amz-checksum-type", "COMPOSITE")];
     let begun = call(&world, &mut client, ("POST", "/bucket/k?uploads="), &asked, b"").await;
     let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
@@ -78,8 +76,7 @@ async fn a_part_is_answered_with_its_own_checksum() {
 async fn metadata_beyond_ascii_is_answered_as_an_encoded_word() {
     const NAME: &str = "x-amz-meta-city";
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     call(&world, &mut client, ("PUT", "/bucket/k"), &[(NAME, "=?utf-8?q?Z=C3=BCrich_=28ZH=29?=")], b"x")
         .await;
     let head = call(&world, &mut client, ("HEAD", "/bucket/k"), &[], b"").await;
@@ -100,8 +97,7 @@ async fn metadata_beyond_ascii_is_answered_as_an_encoded_word() {
 async fn a_write_while_versioning_is_suspended_names_no_version_and_a_read_names_null() {
     const VERSION: &str = "x-amz-version-id";
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let mut named = Vec::new();
     for status in ["Enabled", "Suspended"] {
         let document =
@@ -125,8 +121,7 @@ async fn a_write_while_versioning_is_suspended_names_no_version_and_a_read_names
 #[tokio::test]
 async fn numbers_in_a_request_have_no_sign_and_no_spaces() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let begun = call(&world, &mut client, ("POST", "/bucket/k?uploads="), &[], b"").await;
     let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     for bad in ["%2B5", "-5", "%205", "5%20", "5.0", "five", "", "2147483648"] {

@@ -9,13 +9,6 @@ use base64::engine::general_purpose::STANDARD;
 use engine::clock::Clock as _;
 use security::AmzDate;
 
-async fn world() -> (World, Client) {
-    let world = World::new().await;
-    let mut client = world.connect().await;
-    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await.status, 200);
-    (world, client)
-}
-
 fn sha256(key: &[u8], data: &str) -> Vec<u8> {
     hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), data.as_bytes()).as_ref().to_vec()
 }
@@ -77,7 +70,8 @@ async fn post(client: &mut Client, body: &[u8]) -> Answer {
 
 #[tokio::test]
 async fn a_signed_form_stores_its_file_with_what_its_fields_say() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let conditions = r#",["starts-with","$key","up/"],["starts-with","$Content-Type","text/"],{"acl":"bucket-owner-full-control"},
         ["starts-with","$x-amz-meta-colour",""],["starts-with","$x-amz-checksum-crc32",""],
         {"success_action_status":"201"},["content-length-range",1,2000000]"#;
@@ -119,7 +113,8 @@ async fn a_signed_form_stores_its_file_with_what_its_fields_say() {
 
 #[tokio::test]
 async fn a_form_brings_tags_as_a_document() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let fields = signed(&world, r#",["starts-with","$key",""],["starts-with","$tagging",""]"#);
     let tags = "<Tagging><TagSet><Tag><Key>a=b</Key><Value>1 +</Value></Tag></TagSet></Tagging>";
     let stored = post(&mut client, &form(&fields, &[("key", "k"), ("tagging", tags)], b"x")).await;
@@ -132,7 +127,8 @@ async fn a_form_brings_tags_as_a_document() {
 
 #[tokio::test]
 async fn success_is_said_as_the_form_asks() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let fields = signed(
         &world,
         r#",["starts-with","$key",""],["starts-with","$success_action_status",""],["starts-with","$success_action_redirect",""]"#,
@@ -167,7 +163,8 @@ async fn success_is_said_as_the_form_asks() {
 
 #[tokio::test]
 async fn what_a_policy_does_not_allow_is_refused_and_nothing_is_stored() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let fields = signed(&world, r#",["starts-with","$key","up/"],["content-length-range",2,4]"#);
     for (more, file, code, words) in [
         (
@@ -229,7 +226,8 @@ async fn what_a_policy_does_not_allow_is_refused_and_nothing_is_stored() {
 
 #[tokio::test]
 async fn what_is_no_form_is_refused_in_s3s_words() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let fields = signed(&world, r#",["starts-with","$key",""]"#);
     let whole = form(&fields, &[("key", "k")], b"abc");
     let text = String::from_utf8(whole.clone()).unwrap();
@@ -287,4 +285,21 @@ async fn a_form_without_a_signature_may_what_the_buckets_list_grants() {
     assert_eq!(call(&world, &mut client, ("PUT", "/bucket?acl"), &closed, b"").await.status, 200);
     let refused = post(&mut client, &form(&[], &more, b"again")).await;
     assert_eq!((refused.status, refused.code()), (403, "AccessDenied"));
+}
+
+#[tokio::test]
+async fn a_form_is_charged_to_whoever_signed_it() {
+    let world = World::owned_by(objectstore::ObjectOwnership::ObjectWriter).await;
+    let mut client = world.connect().await;
+    let open = [("x-amz-acl", "public-read-write")];
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &open, b"").await.status, 200);
+    let requester = b"<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>";
+    let set = call(&world, &mut client, ("PUT", "/bucket?requestPayment"), &[], requester).await;
+    assert_eq!(set.status, 200);
+    let pays = [("key", "k"), ("x-amz-request-payer", "requester")];
+    let nobody = post(&mut client, &form(&[], &pays, b"x")).await;
+    assert_eq!((nobody.status, nobody.code()), (403, "AccessDenied"));
+    let fields = signed(&world, r#",["starts-with","$key",""]"#);
+    let owner = post(&mut client, &form(&fields, &[("key", "k")], b"x")).await;
+    assert_eq!((owner.status, owner.header("x-amz-request-charged")), (204, None), "{}", owner.text());
 }

@@ -54,8 +54,7 @@ async fn heard_late(
 #[tokio::test]
 async fn a_long_completion_is_heard_of_until_it_is_done() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let (path, document) = one_part(&world, &mut client).await;
     let heard = heard_late(&world, &mut client, ("POST", &path), &[], document.as_bytes()).await;
     let root = heard.split_once("?>\n").unwrap().1.trim_start();
@@ -73,8 +72,7 @@ async fn a_long_completion_is_heard_of_until_it_is_done() {
 #[tokio::test]
 async fn a_long_completion_or_copy_that_fails_says_so_in_its_200() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let (path, document) = one_part(&world, &mut client).await;
     let wrong = document.replace("<PartNumber>1<", "<PartNumber>2<");
     let heard = heard_late(&world, &mut client, ("POST", &path), &[], wrong.as_bytes()).await;

@@ -11,8 +11,7 @@ fn says(answer: &Answer, element: &str, value: &str) -> bool {
 async fn bodies_are_bounded_before_a_byte_of_them_is_read() {
     const MAX: u64 = 5 << 30;
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let begun = call(&world, &mut client, ("POST", "/bucket/k?uploads="), &[], b"").await;
     let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let part = format!("/bucket/k?partNumber=1&uploadId={id}");
@@ -91,8 +90,7 @@ fn md5(document: &str) -> String {
 #[tokio::test]
 async fn names_and_metadata_are_bounded() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     // In bytes of UTF-8, as they are stored.
     for (key, status, code) in [
         ("k".repeat(1024), 200, ""),

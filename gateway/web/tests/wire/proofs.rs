@@ -15,12 +15,6 @@ async fn ask(world: &World, client: &mut Client, method: &str, path: &str) -> An
     client.answer().await.unwrap()
 }
 
-async fn with_bucket(world: &World) -> Client {
-    let mut client = world.connect().await;
-    assert_eq!(ask(world, &mut client, "PUT", "/bucket").await.status, 200);
-    client
-}
-
 /// An aws-chunked body with a trailer that nobody signed.
 const TRAILER: PayloadHash = PayloadHash::StreamingUnsignedTrailer;
 
@@ -36,7 +30,7 @@ async fn chunked(world: &World, trailer: Option<&str>, framed: &[u8]) -> Answer 
 #[tokio::test]
 async fn a_body_is_the_one_that_was_signed() {
     let world = World::new().await;
-    let mut client = with_bucket(&world).await;
+    let mut client = world.with_bucket().await;
     let put = world.signed_as(PayloadHash::Sha256([7; 32]), ("PUT", "/bucket/key"), &[], b"hello");
     client.send(&put).await;
     assert_eq!(client.answer().await.unwrap().code(), "XAmzContentSHA256Mismatch");
@@ -46,7 +40,7 @@ async fn a_body_is_the_one_that_was_signed() {
 #[tokio::test]
 async fn a_checksum_in_a_trailer_is_compared() {
     let world = World::new().await;
-    let mut client = with_bucket(&world).await;
+    let mut client = world.with_bucket().await;
     let crc = Some("x-amz-checksum-crc32");
     // The CRC-32 of "hullo" does not fit "hello".
     let wrong = chunked(&world, crc, b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n").await;
@@ -64,7 +58,7 @@ async fn a_checksum_in_a_trailer_is_compared() {
 #[tokio::test]
 async fn nothing_follows_the_end_of_a_chunked_body() {
     let world = World::new().await;
-    let mut client = with_bucket(&world).await;
+    let mut client = world.with_bucket().await;
     let refused = chunked(&world, None, b"5\r\nhello\r\n0\r\n\r\nand more").await;
     assert_eq!(refused.status, 400, "{refused:?}");
     assert_eq!(ask(&world, &mut client, "GET", "/bucket/key").await.code(), "NoSuchKey");
@@ -73,7 +67,7 @@ async fn nothing_follows_the_end_of_a_chunked_body() {
 #[tokio::test]
 async fn a_put_says_how_long_it_is_and_names_no_version() {
     let world = World::new().await;
-    let mut client = with_bucket(&world).await;
+    let mut client = world.with_bucket().await;
     let versioned = world.signed("PUT", "/bucket/key?versionId=null", &[], b"hello");
     client.send(&versioned).await;
     assert_eq!(client.answer().await.unwrap().code(), "InvalidArgument");
@@ -86,7 +80,7 @@ async fn a_put_says_how_long_it_is_and_names_no_version() {
 async fn a_delete_of_many_needs_a_digest_that_fits() {
     const BODY: &[u8] = b"<Delete><Object><Key>key</Key></Object></Delete>";
     let world = World::new().await;
-    let mut client = with_bucket(&world).await;
+    let mut client = world.with_bucket().await;
     client.send(&world.signed("PUT", "/bucket/key", &[], b"hello")).await;
     assert_eq!(client.answer().await.unwrap().status, 200);
     for (header, code) in [
@@ -111,7 +105,7 @@ const MD5: &str = "VUxjCEXWiErKatrg6+J0xA==";
 async fn documents_are_bounded_however_they_are_framed() {
     let limits = Limits { xml_body_max: ByteCount::kib(1), ..Limits::default() };
     let world = World::with(limits).await;
-    drop(with_bucket(&world).await);
+    drop(world.with_bucket().await);
     let long = format!("<Delete>{}</Delete>", " ".repeat(3_000));
     let mut client = world.connect().await;
     client.send(&world.signed("POST", "/bucket?delete=", &[], long.as_bytes())).await;
@@ -141,7 +135,7 @@ async fn a_refused_body_that_is_long_is_not_waited_for() {
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_cut_off() {
     let world = World::with(Limits { connections_max: 1, ..Limits::default() }).await;
-    let mut client = with_bucket(&world).await;
+    let mut client = world.with_bucket().await;
     client.send(&world.signed("PUT", "/bucket/key", &[], &vec![7; 16 << 20])).await;
     assert_eq!(client.answer().await.unwrap().status, 200);
     // More than the kernel's buffers take, and nobody reads.
@@ -157,7 +151,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
 async fn shutdown_waits_for_open_requests_no_longer_than_it_should() {
     let limits = Limits { drain_timeout: Duration::from_secs(5), ..Limits::default() };
     let mut world = World::with(limits).await;
-    let mut client = with_bucket(&world).await;
+    let mut client = world.with_bucket().await;
     let whole = world.signed("PUT", "/bucket/key", &[("expect", "100-continue")], b"hello");
     client.send(&whole[..whole.len() - 5]).await;
     assert_eq!(client.answer().await.unwrap().status, 100);

@@ -25,8 +25,7 @@ async fn sent_with(world: &World, requests: &[u8], broken: &[u8]) -> Client {
 #[tokio::test]
 async fn a_broken_head_in_one_write_with_any_request_gets_its_document() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let body = vec![b'b'; 300_000];
     assert_eq!(call(&world, &mut client, ("PUT", "/bucket/k"), &[], &body).await.status, 200);
     // Answered before its body is read; what is left of it is short enough to be read and dropped.
@@ -71,8 +70,7 @@ async fn a_broken_head_in_one_write_with_any_request_gets_its_document() {
 #[tokio::test]
 async fn an_answer_that_its_client_takes_late_is_whole_all_the_same() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let body: Vec<u8> = (0..16_u32 << 20).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     assert_eq!(call(&world, &mut client, ("PUT", "/bucket/k"), &[], &body).await.status, 200);
     let request = world.signed("GET", "/bucket/k", &[], b"hello");
@@ -95,8 +93,7 @@ async fn an_answer_that_its_client_takes_late_is_whole_all_the_same() {
 #[tokio::test]
 async fn a_broken_head_behind_a_late_completion_gets_its_document() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     let (path, document) = one_part(&world, &mut client).await;
     world.gate.set_open(false);
     let request = world.signed("POST", &path, &[], document.as_bytes());

@@ -4,8 +4,7 @@ use crate::world::{Client, Who, World, ask, call};
 
 async fn world() -> (World, Client) {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await.status, 200);
+    let mut client = world.with_bucket().await;
     assert_eq!(call(&world, &mut client, ("PUT", "/bucket/key"), &[], b"x").await.status, 200);
     (world, client)
 }
@@ -119,14 +118,18 @@ async fn every_sub_resource_that_is_not_set_or_not_done_has_its_own_answer() {
         ("POST", "/WriteGetObjectResponse", 501, "NotImplemented"),
         ("PUT", "/bucket/key?encryption", 501, "NotImplemented"),
         ("PUT", "/bucket/key?renameObject", 501, "NotImplemented"),
+        ("GET", "/bucket?abac", 501, "NotImplemented"),
         ("PUT", "/bucket?abac", 501, "NotImplemented"),
         ("PUT", "/bucket?accelerate", 501, "NotImplemented"),
         ("PUT", "/bucket?analytics&id=1", 501, "NotImplemented"),
         ("PUT", "/bucket?intelligent-tiering&id=1", 501, "NotImplemented"),
+        ("PUT", "/bucket?inventory&id=1", 501, "NotImplemented"),
         ("PUT", "/bucket?lifecycle", 501, "NotImplemented"),
+        ("PUT", "/bucket?logging", 501, "NotImplemented"),
         ("PUT", "/bucket?metadataInventoryTable", 501, "NotImplemented"),
         ("PUT", "/bucket?metadataJournalTable", 501, "NotImplemented"),
         ("PUT", "/bucket?metrics&id=1", 501, "NotImplemented"),
+        ("PUT", "/bucket?notification", 501, "NotImplemented"),
         ("PUT", "/bucket?policy", 501, "NotImplemented"),
         ("PUT", "/bucket?replication", 501, "NotImplemented"),
         ("POST", "/bucket?metadataConfiguration", 501, "NotImplemented"),

@@ -59,8 +59,7 @@ async fn tags_of_a_bucket_are_there_until_they_are_removed() {
 #[tokio::test]
 async fn tags_of_an_object_are_its_versions_own_and_counted() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     assert_eq!(put(&world, &mut client, "/bucket/key?tagging=", TWO).await.code(), "NoSuchKey");
     let enabled = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     put(&world, &mut client, "/bucket?versioning=", enabled).await;
@@ -95,8 +94,7 @@ async fn tags_of_an_object_are_its_versions_own_and_counted() {
 #[tokio::test]
 async fn tags_come_along_with_a_copy_or_are_replaced_and_with_an_upload() {
     let world = World::new().await;
-    let mut client = world.connect().await;
-    call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await;
+    let mut client = world.with_bucket().await;
     call(&world, &mut client, ("PUT", "/bucket/source"), &[("x-amz-tagging", "s=1")], b"x").await;
     for (headers, expected) in [
         (&[][..], &["s=1"][..]),

@@ -4,13 +4,6 @@
 
 use crate::world::{Answer, Client, World, call};
 
-async fn world() -> (World, Client) {
-    let world = World::new().await;
-    let mut client = world.connect().await;
-    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &[], b"").await.status, 200);
-    (world, client)
-}
-
 async fn put(world: &World, client: &mut Client, inner: &str) -> Answer {
     let document = format!("<WebsiteConfiguration>{inner}</WebsiteConfiguration>");
     call(world, client, ("PUT", "/bucket?website"), &[], document.as_bytes()).await
@@ -32,7 +25,8 @@ fn rules(rules: &str) -> String {
 
 #[tokio::test]
 async fn a_website_is_kept_shown_and_removed() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let absent = call(&world, &mut client, ("GET", "/bucket?website"), &[], b"").await;
     assert_eq!((absent.status, absent.code()), (404, "NoSuchWebsiteConfiguration"));
     let full = format!(
@@ -57,7 +51,8 @@ async fn a_website_is_kept_shown_and_removed() {
 
 #[tokio::test]
 async fn websites_that_s3_refuses_are_refused() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let rule = |inner: &str| rules(&format!("<RoutingRule>{inner}</RoutingRule>"));
     let many = rules(&"<RoutingRule><Redirect><HostName>a</HostName></Redirect></RoutingRule>".repeat(51));
     for (document, code, words) in [
@@ -114,7 +109,8 @@ async fn websites_that_s3_refuses_are_refused() {
 
 #[tokio::test]
 async fn visitors_are_sent_where_the_rules_say() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let document = rules(
         "<RoutingRule><Condition><KeyPrefixEquals>docs/</KeyPrefixEquals></Condition><Redirect>\
          <ReplaceKeyPrefixWith>documents/</ReplaceKeyPrefixWith></Redirect></RoutingRule>\
@@ -140,7 +136,8 @@ async fn visitors_are_sent_where_the_rules_say() {
 
 #[tokio::test]
 async fn what_a_visitor_may_not_have_is_a_page_that_says_so() {
-    let (world, mut client) = world().await;
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
     let none = visit(&mut client, "GET", "/").await;
     assert_eq!((none.status, none.header("content-type")), (404, Some("text/html; charset=utf-8")));
     assert!(none.text().contains("<li>Code: NoSuchWebsiteConfiguration</li>"), "{}", none.text());
@@ -219,4 +216,9 @@ async fn a_website_shows_what_anybody_may_read() {
         .await;
     let some = client.answer().await.unwrap();
     assert_eq!((some.status, some.text()), (206, "ag"));
+    // As at the S3 door, nobody is let in who can't be charged.
+    let requester = b"<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>";
+    let set = call(&world, &mut client, ("PUT", "/bucket?requestPayment"), &[], requester).await;
+    assert_eq!(set.status, 200);
+    assert_eq!(visit(&mut client, "GET", "/page").await.status, 403);
 }

@@ -200,6 +200,13 @@ impl World {
         }
     }
 
+    /// A connection, and a bucket of that name.
+    pub(crate) async fn with_bucket(&self) -> Client {
+        let mut client = self.connect().await;
+        assert_eq!(call(self, &mut client, ("PUT", "/bucket"), &[], b"").await.status, 200);
+        client
+    }
+
     pub(crate) async fn connect_admin(&self) -> Client {
         Client {
             stream: TcpStream::connect(self.admin).await.unwrap(),

@@ -7,11 +7,9 @@ use crate::s3::answer::{Answer, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::headers;
-use crate::s3::late;
-use crate::s3::ops::list_page::url_encode;
+use crate::s3::{headers, late, percent};
 use crate::xml::{Element, XmlWriter};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use objectstore::{
     ChecksumAlgorithm, ChecksumValue, CompleteRequest, CompletedPart, ETag, PartNumber, Uploaded,
 };
@@ -21,7 +19,7 @@ use std::sync::Arc;
 pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     let (bucket, key, upload) = (call.target.bucket()?, call.target.key()?, upload_id(call)?);
-    let (checksum, checksum_parts) = object_checksum(call)?;
+    let (checksum, checksum_parts) = object_checksum(request_headers)?;
     let size = match headers::text(request_headers, "x-amz-mp-object-size")? {
         None => None,
         Some(text) => Some(headers::size(text).ok_or_else(|| {
@@ -54,22 +52,15 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
 }
 
 /// `x-amz-checksum-…`: base64, of a composite one with `-N` behind.
-fn object_checksum(call: &Call) -> Result<(Option<ChecksumValue>, Option<u16>), S3Error> {
-    let mut found = (None, None);
-    for name in call.head.headers.keys() {
-        let Some(algorithm) = headers::checksum_of_header(name.as_str()) else { continue };
-        let refused = || S3Error::with(Code::InvalidRequest, format!("Value for {name} header is invalid."));
-        let text = headers::text(&call.head.headers, name)?.unwrap_or_default();
-        let (value, parts) = match text.split_once('-') {
-            None => (text, None),
-            Some((value, parts)) => (value, Some(headers::digits(parts).ok_or_else(refused)?)),
-        };
-        if found.0.is_some() {
-            return Err(S3Error::with(Code::InvalidRequest, "Expecting a single x-amz-checksum- header"));
+fn object_checksum(request_headers: &HeaderMap) -> Result<(Option<ChecksumValue>, Option<u16>), S3Error> {
+    let Some(said) = headers::checksum_said(request_headers)? else { return Ok((None, None)) };
+    match said.text.split_once('-') {
+        None => Ok((Some(said.value(said.text)?), None)),
+        Some((value, parts)) => {
+            let parts = headers::digits(parts).ok_or_else(|| said.refused())?;
+            Ok((Some(said.value(value)?), Some(parts)))
         }
-        found = (Some(ChecksumValue::parse(algorithm, value).map_err(|_| refused())?), parts);
     }
-    Ok(found)
 }
 
 fn parse_parts(root: &Element) -> Result<Vec<CompletedPart>, S3Error> {
@@ -110,7 +101,7 @@ fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
 
 /// The object's own URL, in path style.
 pub(super) fn location(call: &Call) -> String {
-    let resource = url_encode(&call.target.resource());
+    let resource = percent::encode(&call.target.resource());
     format!("http://{}{resource}", call.target.host_of_path_style(&call.host))
 }
 

@@ -1,10 +1,10 @@
-//! What all listings share: `encoding-type`, entries, common prefixes.
+//! What all listings share: `encoding-type` and common prefixes.
 
 use crate::s3::Call;
 use crate::s3::error::S3Error;
+use crate::s3::percent;
 use crate::xml::XmlWriter;
 use std::borrow::Cow;
-use std::fmt::Write;
 
 /// How keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Encoding {
     pub(super) fn apply(self, text: &str) -> Cow<'_, str> {
         match self {
             Self::Plain => Cow::Borrowed(text),
-            Self::Url => Cow::Owned(url_encode(text)),
+            Self::Url => Cow::Owned(percent::encode(text)),
         }
     }
 
@@ -50,32 +50,5 @@ impl Encoding {
             out.text("Prefix", &self.apply(prefix));
             out.end();
         }
-    }
-}
-
-/// S3's form: what is unreserved stays, and `/` and `*`; the rest is escaped, so that `+` is never a space.
-pub(in crate::s3) fn url_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'*' | b'/' => {
-                out.push(char::from(byte));
-            }
-            other => {
-                // Writing to a string cannot fail.
-                let _infallible = write!(out, "%{other:02X}");
-            }
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::url_encode;
-
-    #[test]
-    fn encodes_as_s3_does() {
-        assert_eq!(url_encode("a b/c*é~+\u{1}"), "a%20b/c*%C3%A9~%2B%01");
     }
 }

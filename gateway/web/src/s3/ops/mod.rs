@@ -38,8 +38,7 @@ use objectstore::{
 };
 use security::CanonicalUser;
 
-pub(super) use list_page::url_encode;
-pub(super) use payment::charged;
+pub(super) use payment::{charged, tell_charged};
 
 /// An object as GET or HEAD show it.
 pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {

@@ -6,14 +6,11 @@
 use super::{Proof, document, required};
 use crate::s3::Call;
 use crate::s3::access::Asker;
-use crate::s3::answer::{Answer, empty, xml};
+use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::headers;
-use crate::s3::query::Query;
-use crate::s3::target::Target;
-use crate::state::State;
 use crate::xml::XmlWriter;
 use http::{HeaderMap, StatusCode};
 use objectstore::RequestPayment;
@@ -51,22 +48,23 @@ pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
 const PAYER: &str = "x-amz-request-payer";
 
 /// Whether the request is charged to whoever asks; refused where it would be and they do not say so.
-pub(in crate::s3) async fn charged(
-    state: &State,
-    asker: &Asker,
-    target: &Target,
-    (query, head): (&Query, &HeaderMap),
-) -> Result<bool, S3Error> {
-    if target.bucket.is_none() || asker.principal == Principal::Root(asker.owner) {
+pub(in crate::s3) async fn charged(call: &Call) -> Result<bool, S3Error> {
+    let Asker { principal, owner, .. } = call.asker;
+    if call.target.bucket.is_none() || principal.is_root_of(owner) {
         return Ok(false);
     }
-    let set = state.store.setting::<RequestPayment>(&target.bucket()?).await?;
+    let set = call.state.store.setting::<RequestPayment>(&call.target.bucket()?).await?;
     if set.as_deref() != Some(&RequestPayment::Requester) {
         return Ok(false);
     }
-    let said = headers::text(head, PAYER)?.or_else(|| query.get(PAYER)) == Some("requester");
-    if said && asker.principal != Principal::Anonymous {
+    let said = headers::text(&call.head.headers, PAYER)?.or_else(|| call.query.get(PAYER));
+    if said == Some("requester") && principal != Principal::Anonymous {
         return Ok(true);
     }
     Err(S3Error::new(Code::AccessDenied))
+}
+
+/// Tells whoever asked that the request was charged to them.
+pub(in crate::s3) fn tell_charged(head: &mut HeaderMap) {
+    set_amz(head, "x-amz-request-charged", "requester");
 }

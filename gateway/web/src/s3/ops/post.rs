@@ -9,8 +9,7 @@
 //! header of its name sets on a PUT, and is checked by the same code; headers of the request itself set nothing.
 
 use super::complete::location;
-use super::list_page::url_encode;
-use super::put;
+use super::{charged, put, tagging, tell_charged};
 use crate::s3::Call;
 use crate::s3::access::Asker;
 use crate::s3::answer::{Answer, empty, set, xml};
@@ -20,7 +19,7 @@ use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
 use crate::s3::query::Query;
 use crate::s3::target::Target;
-use crate::s3::{access, guard, headers};
+use crate::s3::{access, guard, headers, percent};
 use crate::xml::{Element, XmlWriter};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, StatusCode, request};
@@ -29,7 +28,6 @@ use security::form::{
     Decoder, Event, Fields, FileHead, FormError, LengthRange, Policy, authenticate, boundary,
 };
 use security::{Principal, sigv4};
-use std::sync::{Arc, OnceLock};
 
 /// Fields that stand for a header of their name; so do all of `x-amz-`.
 const HEADERS: [&str; 7] = [
@@ -92,6 +90,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let query = Query::default();
     let asker = access::admit(&call.state, principal, Operation::PutObject, (&mut target, &query)).await?;
     let inner = as_put(call, &fields, (target, asker))?;
+    let charged = charged(&inner).await?;
     let started = put::begin(&inner, None).await?;
     let (mut upload, expect) =
         (started.upload, Expect { content_md5: started.content_md5, checksum: started.announced.value });
@@ -109,7 +108,11 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     }
     check_at_least(size, range)?;
     let uploaded = upload.finish(expect).await?;
-    Ok(answer(&inner, &fields, &uploaded))
+    let mut answer = answer(&inner, &fields, &uploaded);
+    if charged {
+        tell_charged(answer.headers_mut());
+    }
+    Ok(answer)
 }
 
 /// Who asks, and how large the file may be.
@@ -147,21 +150,9 @@ fn as_put(call: &Call, fields: &Fields, (mut target, asker): (Target, Asker)) ->
     let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| FormError::missing("key"))?;
     let mut head = blank();
     head.headers = header_map(fields)?;
-    let asks_for_list = guard::check_headers(&head, asker.owner)?;
+    guard::check_headers(&head, asker.owner)?;
     target.key = Some(key.to_owned());
-    Ok(Call {
-        config: Arc::clone(&call.config),
-        state: Arc::clone(&call.state),
-        head,
-        target,
-        query: Query::default(),
-        operation: call.operation,
-        asker,
-        asks_for_list,
-        owner_id: OnceLock::new(),
-        host: call.host.clone(),
-        id: call.id,
-    })
+    Ok(Call { head, target, query: Query::default(), asker, ..call.clone() })
 }
 
 fn blank() -> request::Parts {
@@ -192,17 +183,10 @@ fn header_map(fields: &Fields) -> Result<HeaderMap, S3Error> {
 
 /// The field has the document of `PutObjectTagging`; the header has its tags as a query.
 fn tag_query(document: &str) -> Result<String, S3Error> {
-    let root = Element::parse(document.as_bytes())?;
-    let set = root.expect("Tagging")?.only(&["TagSet"])?.child("TagSet")?;
-    let mut pairs = Vec::new();
-    for tag in set.map(|set| set.only(&["Tag"])).transpose()?.into_iter().flat_map(Element::children) {
-        tag.only(&["Key", "Value"])?;
-        let (Some(key), Some(value)) = (tag.child("Key")?, tag.child("Value")?) else {
-            return Err(S3Error::new(Code::MalformedXML));
-        };
-        pairs.push(format!("{}={}", url_encode(key.leaf()?), url_encode(value.leaf()?)));
-    }
-    Ok(pairs.join("&"))
+    let tags = tagging::tag_set(&Element::parse(document.as_bytes())?)?;
+    let pair =
+        |(key, value): &(String, String)| format!("{}={}", percent::encode(key), percent::encode(value));
+    Ok(tags.iter().map(pair).collect::<Vec<_>>().join("&"))
 }
 
 fn answer(call: &Call, fields: &Fields, uploaded: &Uploaded) -> Answer {
@@ -240,7 +224,7 @@ fn redirect_to(url: &str, bucket: &str, key: &str, uploaded: &Uploaded) -> Optio
         return None;
     }
     let join = if parsed.query().is_some() { '&' } else { '?' };
-    let key = url_encode(key);
+    let key = percent::encode(key);
     let text = format!("{url}{join}bucket={bucket}&key={key}&etag=%22{}%22", uploaded.etag);
     HeaderValue::from_str(&text).ok()
 }
