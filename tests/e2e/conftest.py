@@ -8,6 +8,7 @@ import shutil
 import sys
 
 import boto3
+import botocore
 import botocore.config
 import pytest
 
@@ -50,13 +51,18 @@ def fresh(binary, tmp_path):
 
 
 def client(appliance, **settings):
-    """A boto3 client; it retries nothing, so that every answer is the server's first."""
-    access, secret = appliance.keys
+    """A boto3 client of the root's keys."""
+    return client_of(appliance, appliance.keys, **settings)
+
+
+def client_of(appliance, keys, **settings):
+    """A boto3 client of these keys, or of none; it retries nothing, so that every answer is the server's first."""
+    access, secret = keys or (None, None)
     # boto3 presigns by the old SigV2 for us-east-1 unless it is told not to.
     defaults = {
         "retries": {"total_max_attempts": 1},
         "s3": {"addressing_style": "path"},
-        "signature_version": "s3v4",
+        "signature_version": "s3v4" if keys else botocore.UNSIGNED,
     }
     return boto3.client(
         "s3",

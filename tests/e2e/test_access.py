@@ -1,29 +1,11 @@
 """Two accounts and nobody: who gets at whose buckets and objects."""
 
-import boto3
-import botocore
-import botocore.config
 import pytest
-from conftest import client
+from conftest import client, client_of
 from s3_errors import refused
 
 OTHER = ("AKIAI44QH8DHBEXAMPLE", "je7MtGbClwBF2Zp9Utkh3yCo8nvbEXAMPLEKEYxx")
 OTHER_ACCOUNT = "444455556666"
-
-
-def signed_by(appliance, keys):
-    """A client of other keys, or of none."""
-    settings = {"retries": {"total_max_attempts": 1}, "s3": {"addressing_style": "path"}}
-    settings["signature_version"] = "s3v4" if keys else botocore.UNSIGNED
-    access, secret = keys or (None, None)
-    return boto3.client(
-        "s3",
-        endpoint_url=appliance.endpoint,
-        aws_access_key_id=access,
-        aws_secret_access_key=secret,
-        region_name="us-east-1",
-        config=botocore.config.Config(**settings),
-    )
 
 
 @pytest.fixture
@@ -39,7 +21,7 @@ def accounts(fresh, tmp_path):
     configuration = tmp_path / "firn.toml"
     configuration.write_text('new-bucket-ownership = "object-writer"\n')
     fresh.start("--config", str(configuration))
-    return client(fresh), signed_by(fresh, OTHER), signed_by(fresh, None)
+    return client(fresh), client_of(fresh, OTHER), client_of(fresh, None)
 
 
 def test_accounts_see_their_own_and_what_lists_let_them_see(accounts):

@@ -7,7 +7,7 @@ import requests
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from conftest import client
+from conftest import client_of
 from s3_errors import refused
 
 
@@ -42,17 +42,10 @@ def test_a_refusal_has_code_message_resource_and_request_id(appliance, bucket):
 
 def test_wrong_keys_are_told_apart(appliance, bucket):
     access, secret = appliance.keys
-
-    class Keys:
-        endpoint = appliance.endpoint
-
-    wrong = Keys()
-    wrong.keys = (access, "x" * 40)
     with refused("SignatureDoesNotMatch", 403):
-        client(wrong).list_objects_v2(Bucket=bucket)
-    wrong.keys = ("AKIAXXXXXXXXXXXXXXXX", secret)
+        client_of(appliance, (access, "x" * 40)).list_objects_v2(Bucket=bucket)
     with refused("InvalidAccessKeyId", 403):
-        client(wrong).list_objects_v2(Bucket=bucket)
+        client_of(appliance, ("AKIAXXXXXXXXXXXXXXXX", secret)).list_objects_v2(Bucket=bucket)
 
 
 def test_another_region_gets_the_right_one_named(appliance, bucket):

@@ -38,17 +38,7 @@ const RESTS_WITHIN_SECONDS: u64 = 120;
 
 /// Measures all steps on a fresh appliance.
 pub(crate) async fn run(arguments: &GrowthArguments, scratch: &Path, report: &mut Report) -> Result<()> {
-    let binary = match &arguments.binary {
-        Some(binary) => binary.clone(),
-        None => Launch::binary_from_environment()?,
-    };
-    let launch = Launch {
-        binary,
-        dir: scratch.join("data"),
-        log: scratch.join("server.log"),
-        args: Vec::new(),
-        patience: Duration::from_mins(1),
-    };
+    let launch = Launch::new(arguments.binary.clone(), scratch)?;
     let appliance = launch.start().await?;
     let pid = appliance.pid().context("the server ended")?;
     let mut growth = Growth { appliance: &appliance, pid, report };

@@ -41,17 +41,8 @@ const PUTS: usize = 40_000;
 
 /// Starts an appliance in a fresh directory.
 pub(crate) async fn start(arguments: &RunArguments, scratch: &Path) -> Result<(Appliance, Launch)> {
-    let binary = match &arguments.binary {
-        Some(binary) => binary.clone(),
-        None => Launch::binary_from_environment()?,
-    };
-    let launch = Launch {
-        binary,
-        dir: scratch.join("data"),
-        log: scratch.join("server.log"),
-        args: arguments.server_args.clone(),
-        patience: Duration::from_mins(1),
-    };
+    let args = arguments.server_args.clone();
+    let launch = Launch { args, ..Launch::new(arguments.binary.clone(), scratch)? };
     Ok((launch.start().await?, launch))
 }
 

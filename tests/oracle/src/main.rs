@@ -118,13 +118,8 @@ async fn run(arguments: Arguments) -> Result<()> {
         Command::Crash(ref asked) => soak(asked, plan(asked, false), arguments.keep).await?,
         Command::Powercut(ref asked) => soak(asked, plan(asked, true), arguments.keep).await?,
         Command::Conditional { rounds, writers } => {
-            let launch = Launch {
-                binary: binary.clone(),
-                dir: scratch.path().join("data"),
-                log: scratch.path().join("server.log"),
-                args: arguments.server_args.clone(),
-                patience: Duration::from_mins(1),
-            };
+            let args = arguments.server_args.clone();
+            let launch = Launch { args, ..Launch::new(Some(binary.clone()), scratch.path())? };
             let appliance = launch.start().await?;
             let races =
                 conditional::run(&appliance, rounds, writers).await.with_context(|| launch.log_tail())?;

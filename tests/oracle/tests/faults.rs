@@ -20,23 +20,15 @@ struct World {
 
 impl World {
     fn new() -> Option<Self> {
-        let binary = match Launch::binary_from_environment() {
-            Ok(binary) => binary,
+        let scratch = tempfile::tempdir().unwrap();
+        match Launch::new(None, scratch.path()) {
+            Ok(launch) => Some(Self { scratch, launch }),
             Err(missing) => {
                 let _unwritable =
                     writeln!(std::io::stdout(), "SKIPPED a fault of the disk: cannot {missing}");
-                return None;
+                None
             }
-        };
-        let scratch = tempfile::tempdir().unwrap();
-        let launch = Launch {
-            binary,
-            dir: scratch.path().join("data"),
-            log: scratch.path().join("server.log"),
-            args: Vec::new(),
-            patience: PATIENCE,
-        };
-        Some(Self { scratch, launch })
+        }
     }
 
     async fn start(&self) -> Appliance {

@@ -24,7 +24,18 @@ pub struct Launch {
     pub patience: Duration,
 }
 
+/// How long a server may take to be ready, unless something else is said.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 impl Launch {
+    /// One whose directory and log are in `scratch`, of the binary that is named or else
+    /// [found](Self::binary_from_environment).
+    pub fn new(binary: Option<PathBuf>, scratch: &Path) -> io::Result<Self> {
+        let binary = binary.map_or_else(Self::binary_from_environment, Ok)?;
+        let (dir, log) = (scratch.join("data"), scratch.join("server.log"));
+        Ok(Self { binary, dir, log, args: Vec::new(), patience: PATIENCE })
+    }
+
     /// The binary that `FIRN_BIN` names, else the release binary of this workspace's target directory.
     pub fn binary_from_environment() -> io::Result<PathBuf> {
         if let Some(path) = std::env::var_os("FIRN_BIN") {
