@@ -7,6 +7,7 @@ use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use client::{Client, CompletedPart, ObjectRef, OpenUpload, PutOptions};
 use std::io::Write;
+use std::ops::Range;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc;
 
@@ -35,9 +36,13 @@ pub(crate) async fn stream_in(runner: Runner, bucket: &str, key: &str) -> anyhow
     Ok(report)
 }
 
-/// Writes an object to stdout.
-pub(crate) async fn stream_out(client: &Client, object: &ObjectRef<'_>) -> anyhow::Result<()> {
-    let mut download = client.get_object(object, None, None).await?;
+/// Writes an object, or a range of it, to stdout.
+pub(crate) async fn stream_out(
+    client: &Client,
+    object: &ObjectRef<'_>,
+    range: Option<Range<u64>>,
+) -> anyhow::Result<()> {
+    let mut download = client.get_object(object, range, None).await?;
     while let Some(data) = download.next().await? {
         // A pipe that nobody reads blocks here, off the runtime's threads.
         tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(&data)).await??;

@@ -1,6 +1,6 @@
 //! `mb` and `rb`.
 
-use super::remove::{self, Removed};
+use super::remove::{Removal, Removed};
 use crate::cli::{Mb, Rb};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
@@ -84,7 +84,7 @@ pub(super) async fn remove(session: &Session, args: &Rb) -> anyhow::Result<Exit>
     let bucket = args.bucket.name()?;
     let client = session.client()?;
     let removed = if args.force {
-        remove::below(session, &client, bucket, "", true, args.dry_run).await?
+        Removal::new(session, &client, bucket, args.dry_run).versions_below("", None).await?
     } else {
         Removed::new(args.dry_run)
     };

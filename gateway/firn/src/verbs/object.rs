@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::{printable, show_duration};
+use crate::transfer::stream_out;
 use client::{Client, ObjectRef, Versioning};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
@@ -118,12 +119,7 @@ pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {
             })?)
         }
     };
-    let mut download = client.get_object(&object, range, None).await?;
-    while let Some(data) = download.next().await? {
-        // A pipe that nobody reads blocks here, off the runtime's threads.
-        tokio::task::spawn_blocking(move || io::stdout().lock().write_all(&data)).await??;
-    }
-    io::stdout().lock().flush()?;
+    stream_out(&client, &object, range).await?;
     Ok(Exit::Ok)
 }
 

@@ -78,10 +78,11 @@ pub(super) async fn run(session: &Session, args: &Rm) -> anyhow::Result<Exit> {
             args.target.require_key()?;
         }
         let only = (!args.recursive).then_some(args.target.key.as_str());
+        let removal = Removal::new(session, &client, bucket, args.dry_run);
         let removed = if args.versions {
-            versions_below(session, &client, bucket, &args.target.key, only, args.dry_run).await?
+            removal.versions_below(&args.target.key, only).await?
         } else {
-            below(session, &client, bucket, &args.target.key, false, args.dry_run).await?
+            removal.objects_below(&args.target.key).await?
         };
         return session.output.print(&removed);
     }
@@ -107,74 +108,70 @@ pub(super) async fn run(session: &Session, args: &Rm) -> anyhow::Result<Exit> {
     session.output.print(&removed)
 }
 
-/// Removes everything below a prefix; with `versions`, old versions and markers too.
-pub(super) async fn below(
-    session: &Session,
-    client: &Client,
-    bucket: &str,
-    prefix: &str,
-    versions: bool,
-    dry_run: bool,
-) -> anyhow::Result<Removed> {
-    if versions {
-        return versions_below(session, client, bucket, prefix, None, dry_run).await;
-    }
-    let mut removed = Removed::new(dry_run);
-    let mut pages = client.objects(List { bucket, prefix, delimiter: None });
-    while let Some(page) = pages.next().await? {
-        let keys: Vec<_> = page.entries.into_iter().map(|object| (object.key, None)).collect();
-        remove_page(session, client, bucket, &keys, &mut removed).await?;
-    }
-    Ok(removed)
+/// A removal in bulk, under way.
+pub(super) struct Removal<'a> {
+    session: &'a Session,
+    client: &'a Client,
+    bucket: &'a str,
+    removed: Removed,
 }
 
-async fn versions_below(
-    session: &Session,
-    client: &Client,
-    bucket: &str,
-    prefix: &str,
-    only: Option<&str>,
-    dry_run: bool,
-) -> anyhow::Result<Removed> {
-    let mut removed = Removed::new(dry_run);
-    let mut pages = client.versions(List { bucket, prefix, delimiter: None });
-    while let Some(page) = pages.next().await? {
-        let past = only.is_some_and(|only| page.entries.last().is_some_and(|last| last.object.key != only));
-        let keys: Vec<_> = page
-            .entries
-            .into_iter()
-            .filter(|version| only.is_none_or(|only| version.object.key == only))
-            .map(|version| (version.object.key, Some(version.version_id)))
-            .collect();
-        remove_page(session, client, bucket, &keys, &mut removed).await?;
-        if past {
-            break;
-        }
+impl<'a> Removal<'a> {
+    pub(super) fn new(session: &'a Session, client: &'a Client, bucket: &'a str, dry_run: bool) -> Self {
+        Self { session, client, bucket, removed: Removed::new(dry_run) }
     }
-    Ok(removed)
-}
 
-async fn remove_page(
-    session: &Session,
-    client: &Client,
-    bucket: &str,
-    keys: &[(String, Option<String>)],
-    removed: &mut Removed,
-) -> anyhow::Result<()> {
-    if removed.dry_run {
-        for (key, version) in keys {
-            let version = version.as_ref().map(|id| format!(" version {id}")).unwrap_or_default();
-            session.output.note(&format!("would remove s3://{bucket}/{}{version}", printable(key)));
+    /// Removes all objects that begin with the prefix.
+    async fn objects_below(mut self, prefix: &str) -> anyhow::Result<Removed> {
+        let mut pages = self.client.objects(List { bucket: self.bucket, prefix, delimiter: None });
+        while let Some(page) = pages.next().await? {
+            let keys: Vec<_> = page.entries.into_iter().map(|object| (object.key, None)).collect();
+            self.page(&keys).await?;
         }
-        removed.count += keys.len() as u64;
-        return Ok(());
+        Ok(self.removed)
     }
-    for chunk in keys.chunks(client::DELETE_MANY_MAX) {
-        let failures = client.delete_objects(bucket, chunk).await?;
-        removed.count += (chunk.len() - failures.len()) as u64;
-        for failure in failures {
-            removed.fail(failure);
+
+    /// Removes all versions and markers that begin with the prefix, or of them those of one key.
+    pub(super) async fn versions_below(
+        mut self,
+        prefix: &str,
+        only: Option<&str>,
+    ) -> anyhow::Result<Removed> {
+        let mut pages = self.client.versions(List { bucket: self.bucket, prefix, delimiter: None });
+        while let Some(page) = pages.next().await? {
+            let past =
+                only.is_some_and(|only| page.entries.last().is_some_and(|last| last.object.key != only));
+            let keys: Vec<_> = page
+                .entries
+                .into_iter()
+                .filter(|version| only.is_none_or(|only| version.object.key == only))
+                .map(|version| (version.object.key, Some(version.version_id)))
+                .collect();
+            self.page(&keys).await?;
+            if past {
+                break;
+            }
         }
+        Ok(self.removed)
     }
-    Ok(())
+
+    async fn page(&mut self, keys: &[(String, Option<String>)]) -> anyhow::Result<()> {
+        if self.removed.dry_run {
+            for (key, version) in keys {
+                let version = version.as_ref().map(|id| format!(" version {id}")).unwrap_or_default();
+                let line = format!("would remove s3://{}/{}{version}", self.bucket, printable(key));
+                self.session.output.note(&line);
+            }
+            self.removed.count += keys.len() as u64;
+            return Ok(());
+        }
+        for chunk in keys.chunks(client::DELETE_MANY_MAX) {
+            let failures = self.client.delete_objects(self.bucket, chunk).await?;
+            self.removed.count += (chunk.len() - failures.len()) as u64;
+            for failure in failures {
+                self.removed.fail(failure);
+            }
+        }
+        Ok(())
+    }
 }

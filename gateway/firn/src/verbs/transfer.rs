@@ -3,7 +3,9 @@
 use crate::cli::{Cp, Location, Mv, S3Uri, Sync, TransferOptions};
 use crate::exit::{Exit, Failure};
 use crate::session::Session;
-use crate::transfer::{Compare, Entry, Place, Runner, Settings, SyncPlan, one, stream_in, stream_out};
+use crate::transfer::{
+    Compare, Entry, Job, Place, Runner, Settings, Spot, SyncPlan, one, stream_in, stream_out,
+};
 use anyhow::Context;
 use client::{Client, List, ObjectRef};
 use std::path::{Path, PathBuf};
@@ -101,7 +103,7 @@ async fn transfer(
         }
         (Location::S3(uri), Location::Stream) => {
             uri.require_key()?;
-            stream_out(&client, &ObjectRef::latest(&uri.bucket, &uri.key)).await?;
+            stream_out(&client, &ObjectRef::latest(&uri.bucket, &uri.key), None).await?;
             Ok(Exit::Ok)
         }
         (Location::Path(path), Location::S3(uri)) => {
@@ -119,9 +121,6 @@ async fn transfer(
         _ => Err(local_only().into()),
     }
 }
-
-type Job = crate::transfer::Job;
-type Spot = crate::transfer::Spot;
 
 async fn upload_job(path: &Path, uri: &S3Uri) -> anyhow::Result<Job> {
     let metadata = tokio::fs::metadata(path).await.with_context(|| format!("look at {}", path.display()))?;
