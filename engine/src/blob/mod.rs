@@ -126,6 +126,8 @@ pub struct BlobStore {
     homes: RwLock<BTreeSet<PartitionId>>,
     /// Bounds the preads on the blocking pool.
     reads: Arc<Semaphore>,
+    /// Bounds what readers hold in memory ahead of their clients, in chunks.
+    ahead: Arc<Semaphore>,
     keep_free: ByteCount,
     /// See [`set_hold`](Self::set_hold).
     hold: Mutex<Option<Version>>,
@@ -168,6 +170,7 @@ impl BlobStore {
             short,
             homes: RwLock::new(homes),
             reads: Arc::new(Semaphore::new(reader::READS_MAX)),
+            ahead: Arc::new(Semaphore::new(reader::AHEAD_CHUNKS)),
             keep_free,
             hold: Mutex::new(None),
             live,

@@ -3,7 +3,8 @@
 //! ```text
 //!   row ─► pin the range's segments ─► spans of ≤ 16 chunks within a record
 //!     range ≤ 4 chunks:  preadv2(NOWAIT) here ─► would block? ─► pread on the blocking pool
-//!     longer:            a window of 3 spans on the blocking pool, in order
+//!     longer:            a window of 3 spans on the blocking pool, in order, as far as there is room for what is read ahead;
+//!                        without room one chunk at a time
 //!   span ─► open each chunk in place ─► Bytes slices of the one buffer
 //!     missing, unreadable or not as sealed ─► the same span of another copy ─► the blob is queued for repair
 //! ```
@@ -14,7 +15,9 @@
 //!   deleted or compacted meanwhile.
 //!
 //! # Limits
-//! About 3 MiB of read-ahead a reader; [`READS_MAX`] preads under way in a store.
+//! About 3 MiB of read-ahead a reader, [`AHEAD_CHUNKS`] of all readers of a store together, counted until the last slice of a
+//! buffer is dropped: clients that ask for much and take nothing cost a chunk each, and those that go on reading then wait
+//! for each chunk. [`READS_MAX`] preads under way in a store.
 
 use super::row::{BlobRow, RecordAt};
 use super::{BlobStore, describe};
@@ -34,10 +37,13 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 /// Most preads under way on the blocking pool, all readers of a store together.
 pub(super) const READS_MAX: usize = 64;
+/// Chunks in memory that all readers of a store together have read ahead of their clients: 256 MiB.
+pub(super) const AHEAD_CHUNKS: usize = 4096;
 /// Chunks read by one pread of a stream.
 const SPAN_CHUNKS: u64 = 16;
 /// Ranges of at most this many chunks are read on the caller's thread when the page cache has them.
@@ -95,6 +101,7 @@ impl Stream for BlobReader {
 }
 
 /// Where a span lies in one copy.
+#[derive(Clone)]
 struct Source {
     pin: ReadPin,
     /// In the segment file.
@@ -113,6 +120,21 @@ struct Span {
     len: usize,
     /// The part of the span's plaintext that is wanted.
     wanted: Range<usize>,
+}
+
+/// Room for what is read ahead, given back with the memory.
+type Room = OwnedSemaphorePermit;
+
+/// A span's buffer with its room.
+struct Held {
+    bytes: Vec<u8>,
+    _room: Room,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// A span's plaintext, and why it is not that of the first copy that was asked.
@@ -161,8 +183,8 @@ impl State {
                 continue;
             }
             while self.under_way.len() < WINDOW {
-                let Some(span) = spans.pop_front() else { break };
-                self.under_way.push_back(self.store.read_behind(span, None).await?);
+                let Some((span, room)) = self.next_span(spans) else { break };
+                self.under_way.push_back(self.store.read_behind(span, room, None).await?);
             }
             match self.under_way.pop_front() {
                 Some(job) => {
@@ -172,6 +194,19 @@ impl State {
                 None => return Ok(None),
             }
         }
+    }
+
+    /// What is read next, with the room that it takes. Without room, a chunk that the client waits for, and nothing beyond.
+    fn next_span(&self, spans: &mut VecDeque<Span>) -> Option<(Span, Option<Room>)> {
+        let chunks = spans.front()?.chunks();
+        if let Ok(room) = Arc::clone(&self.store.ahead).try_acquire_many_owned(chunks) {
+            return Some((spans.pop_front()?, Some(room)));
+        }
+        if !self.under_way.is_empty() {
+            return None;
+        }
+        let span = if chunks > 1 { spans.front_mut()?.split_first() } else { spans.pop_front()? };
+        Some((span, None))
     }
 
     fn take(&mut self, opened: Opened) {
@@ -284,15 +319,17 @@ impl State {
 
     async fn read_direct(&self, span: Span) -> Result<Opened> {
         let opened = match span.read_cached() {
-            Ok(Some(bytes)) => span.open(&span.at, bytes),
-            Ok(None) => return self.store.read_behind(span, None).await?.await.map_err(|_| Error::Closed)?,
+            Ok(Some(bytes)) => span.open(&span.at, bytes, &mut None),
+            Ok(None) => {
+                return self.store.read_behind(span, None, None).await?.await.map_err(|_| Error::Closed)?;
+            }
             Err(error) => Err(error),
         };
         match opened {
             Ok(pieces) => Ok(Opened { pieces, damage: None }),
             Err(error) if span.others.is_empty() => Err(error),
             Err(error) => {
-                self.store.read_behind(span, Some(error)).await?.await.map_err(|_| Error::Closed)?
+                self.store.read_behind(span, None, Some(error)).await?.await.map_err(|_| Error::Closed)?
             }
         }
     }
@@ -320,10 +357,15 @@ impl BlobStore {
     }
 
     /// Reads and opens a span on the blocking pool; from the other copies alone if the first one `failed`.
-    async fn read_behind(&self, span: Span, failed: Option<Error>) -> Result<JoinHandle<Result<Opened>>> {
+    async fn read_behind(
+        &self,
+        span: Span,
+        room: Option<Room>,
+        failed: Option<Error>,
+    ) -> Result<JoinHandle<Result<Opened>>> {
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| Error::Closed)?;
         Ok(tokio::task::spawn_blocking(move || {
-            let outcome = span.read_any(failed);
+            let outcome = span.read_any(room, failed);
             drop(permit);
             outcome
         }))
@@ -331,12 +373,38 @@ impl BlobStore {
 }
 
 impl Span {
+    fn chunks(&self) -> u32 {
+        u32::try_from(self.len.div_ceil(SEALED_CHUNK_BYTES)).unwrap_or(u32::MAX)
+    }
+
+    /// Takes the first of its chunks, which is not the only one and therefore a full one.
+    fn split_first(&mut self) -> Self {
+        let (at, others) = (self.at.clone(), self.others.clone());
+        for source in std::iter::once(&mut self.at).chain(&mut self.others) {
+            source.offset += SEALED_CHUNK_BYTES as u64;
+        }
+        let first = Self {
+            at,
+            others,
+            blob: self.blob,
+            cipher: Arc::clone(&self.cipher),
+            first_chunk: self.first_chunk,
+            len: SEALED_CHUNK_BYTES,
+            wanted: self.wanted.start.min(CHUNK_BYTES)..self.wanted.end.min(CHUNK_BYTES),
+        };
+        self.first_chunk += 1;
+        self.len -= SEALED_CHUNK_BYTES;
+        let behind = |at: usize| at.saturating_sub(CHUNK_BYTES);
+        self.wanted = behind(self.wanted.start)..behind(self.wanted.end);
+        first
+    }
+
     /// From the first copy that has it; the first one's error if none has.
-    fn read_any(&self, mut failed: Option<Error>) -> Result<Opened> {
+    fn read_any(&self, mut room: Option<Room>, mut failed: Option<Error>) -> Result<Opened> {
         let first = std::iter::once(&self.at).filter(|_| failed.is_none());
         let sources: Vec<&Source> = first.chain(&self.others).collect();
         for source in sources {
-            match self.read(source).and_then(|bytes| self.open(source, bytes)) {
+            match self.read(source).and_then(|bytes| self.open(source, bytes, &mut room)) {
                 Ok(pieces) => return Ok(Opened { pieces, damage: failed }),
                 Err(error) => {
                     failed.get_or_insert(error);
@@ -378,8 +446,8 @@ impl Span {
         Ok(bytes)
     }
 
-    /// Opens every chunk in place; the pieces share the one buffer.
-    fn open(&self, source: &Source, mut bytes: Vec<u8>) -> Result<Vec<Bytes>> {
+    /// Opens every chunk in place; the pieces share the one buffer, and its `room` with it.
+    fn open(&self, source: &Source, mut bytes: Vec<u8>, room: &mut Option<Room>) -> Result<Vec<Bytes>> {
         let mut pieces = Vec::new();
         let mut plain_start = 0;
         for (index, sealed) in (self.first_chunk..).zip(bytes.chunks_mut(SEALED_CHUNK_BYTES)) {
@@ -391,7 +459,10 @@ impl Span {
             pieces.push(at + from..at + to);
             plain_start += plain;
         }
-        let bytes = Bytes::from(bytes);
+        let bytes = match room.take() {
+            Some(room) => Bytes::from_owner(Held { bytes, _room: room }),
+            None => Bytes::from(bytes),
+        };
         Ok(pieces.into_iter().filter(|piece| !piece.is_empty()).map(|piece| bytes.slice(piece)).collect())
     }
 
@@ -403,4 +474,69 @@ impl Span {
 fn check_fault(source: &Source) -> Result<()> {
     let outcome = source.pin.faults.check(Point::SegmentRead);
     outcome.map_err(|error| Error::io("read segment", &source.pin.path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{HOME, World};
+    use super::{AHEAD_CHUNKS, BlobReader};
+    use futures_util::StreamExt;
+
+    const LENGTH: usize = 1_000_000;
+
+    /// Room for so many chunks and no more; of a span there are three here.
+    async fn world_with_room(seed: u64, chunks: usize) -> (World, Vec<u8>, impl Fn(&World) -> BlobReader) {
+        let world = World::new(seed).await;
+        let body = world.bytes(LENGTH);
+        let (blob, key) = world.put(&body, "owner").await.unwrap();
+        world.store.ahead.forget_permits(AHEAD_CHUNKS - chunks);
+        (world, body, move |world: &World| world.store.read(HOME, blob, &key, 100..LENGTH as u64 - 50))
+    }
+
+    async fn rest(mut reader: BlobReader, out: &mut Vec<u8>) {
+        while let Some(piece) = reader.next().await {
+            out.extend_from_slice(&piece.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_read_ahead_is_bounded_for_all_readers_together_and_given_back_with_the_memory() {
+        let (world, body, read) = world_with_room(72, 20).await;
+        let mut readers = Vec::new();
+        for _ in 0..8 {
+            let mut reader = read(&world);
+            let first = reader.next().await.unwrap().unwrap();
+            readers.push((first, reader));
+        }
+        assert!(world.store.ahead.available_permits() < 3, "the first ones took what there is");
+        let (first, reader) = readers.pop().unwrap();
+        let mut got = first.to_vec();
+        rest(reader, &mut got).await;
+        assert!(got == body[100..LENGTH - 50], "who has no room reads all the same");
+        let kept: Vec<_> = readers.into_iter().map(|(first, _)| first).collect();
+        // The others' windows go with them as soon as their preads are done; what a client still holds stays counted.
+        let left = |world: &World| world.store.ahead.available_permits();
+        while world.store.reads.available_permits() < super::READS_MAX {
+            tokio::task::yield_now().await;
+        }
+        assert!(left(&world) < 20, "a slice keeps the buffer that it is of");
+        drop(kept);
+        while left(&world) < 20 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reader_goes_back_to_whole_spans_when_there_is_room_again() {
+        let (world, body, read) = world_with_room(73, 9).await;
+        let all = world.store.ahead.clone().acquire_many_owned(9).await.unwrap();
+        let mut reader = read(&world);
+        let mut got = reader.next().await.unwrap().unwrap().to_vec();
+        assert_eq!(got.len(), super::CHUNK_BYTES - 100);
+        drop(all);
+        got.extend_from_slice(&reader.next().await.unwrap().unwrap());
+        assert!(world.store.ahead.available_permits() < 9);
+        rest(reader, &mut got).await;
+        assert!(got == body[100..LENGTH - 50]);
+    }
 }
