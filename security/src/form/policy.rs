@@ -186,6 +186,10 @@ fn is_free(name: &str) -> bool {
 
 /// `2007-12-01T12:00:00.000Z`, with or without a fraction.
 fn time(text: &str) -> Option<i64> {
+    // Of other characters a place may lie within one.
+    if !text.is_ascii() {
+        return None;
+    }
     let (main, fraction) = text.strip_suffix('Z')?.split_at_checked(19)?;
     let digits = fraction.strip_prefix('.').unwrap_or("0");
     let places = [(4, '-'), (7, '-'), (10, 'T'), (13, ':'), (16, ':')];
@@ -332,6 +336,7 @@ mod tests {
             r#"{"expiration":"2026-02-30T16:00:00Z","conditions":[]}"#,
             r#"{"expiration":"2026-03-14T16:00:00.Z","conditions":[]}"#,
             r#"{"expiration":1,"conditions":[]}"#,
+            r#"{"expiration":"202é-03-14T16:00:00Z","conditions":[]}"#,
         ] {
             assert!(matches!(parse(text), Err(FormError::Policy(_))), "{text}");
         }

@@ -84,7 +84,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let content_type = headers::text(&call.head.headers, CONTENT_TYPE)?.unwrap_or_default();
     let mut form = Form { decoder: Decoder::new(&boundary(content_type)?), body };
     let (mut fields, file) = form.fields().await?;
-    fields.name_the_file(&file.name);
+    fields.name_the_file(&file.name)?;
     let (principal, range) = allowed(call, bucket.as_str(), &fields)?;
     let mut target = call.target.clone();
     let query = Query::default();
