@@ -98,6 +98,11 @@ impl CorsRule {
                 "ExposeHeader \"{bad}\" contains wildcard. We currently do not support wildcard for ExposeHeader."
             )));
         }
+        // They are sent as they were set, in one header.
+        if let Some(bad) = self.exposed.iter().find(|name| !name.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err(invalid(format!("ExposeHeader \"{bad}\" is no name of a header.")));
+        }
         Ok(())
     }
 
@@ -279,6 +284,7 @@ mod tests {
     fn rules_are_checked_as_s3_checks_them() {
         use CorsMethod::Get;
         let exposing = CorsRule { exposed: vec!["x-*".to_owned()], ..rule(&["*"], &[Get], &[]) };
+        let torn = CorsRule { exposed: vec!["x-a\r\nx-b".to_owned()], ..rule(&["*"], &[Get], &[]) };
         let named = CorsRule { id: Some("n".repeat(256)), ..rule(&["*"], &[Get], &[]) };
         for (rules, words) in [
             (vec![rule(&["*a*"], &[Get], &[])], "AllowedOrigin \"*a*\" can not have more than one wildcard."),
@@ -286,6 +292,7 @@ mod tests {
                 vec![rule(&["*"], &[Get], &["**"])],
                 "AllowedHeader \"**\" can not have more than one wildcard.",
             ),
+            (vec![torn], "is no name of a header"),
             (vec![exposing], "ExposeHeader \"x-*\" contains wildcard."),
             (vec![named], "255 characters"),
             (vec![rule(&["*"], &[Get], &[]); 101], "should not exceed allowed limit of 100 rules"),

@@ -39,7 +39,8 @@ pub use website::{
 
 use crate::record::ConfigRow;
 use crate::store::{ATTEMPTS_MAX, View, contended, won};
-use crate::{BucketName, ObjectStore, Result, Versioning, tables};
+use crate::{BucketName, Error, ObjectStore, Result, Versioning, tables};
+use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Scan, Snapshot, Write};
 use engine::id::PartitionId;
@@ -195,6 +196,11 @@ impl ObjectStore {
         let raw = S::follow(value.cloned(), old.as_ref(), view.config.versioning)?.map(|new| new.to_bytes());
         if stored == raw {
             return Ok(true);
+        }
+        let (size, limit) = (raw.as_ref().map_or(0, Bytes::len), self.catalog.limits().value_bytes);
+        if size > limit {
+            let detail = format!("The configuration takes {size} bytes; it can have {limit} at the most.");
+            return Err(Error::InvalidSetting { detail });
         }
         let changed = ConfigRow { revision: view.config.revision + 1, ..view.config };
         let change = match raw {

@@ -16,6 +16,15 @@ fn invalid(detail: impl Into<String>) -> Error {
     Error::InvalidSetting { detail: detail.into() }
 }
 
+/// A host is sent as it was set, in a header: it is of characters that can stand there.
+fn check_host(host: &str) -> Result<()> {
+    if host.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err(invalid("The HostName of a redirect must be of printable ASCII characters without blanks."))
+    }
+}
+
 /// How a redirect's URL begins, where a rule says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WebProtocol {
@@ -130,7 +139,10 @@ const STATUS_DEFAULT: u16 = 301;
 impl Website {
     /// Checks it as S3 does.
     pub fn check(&self) -> Result<()> {
-        let Self::Documents { index, error, rules } = self else { return Ok(()) };
+        let (index, error, rules) = match self {
+            Self::RedirectAll { host, .. } => return check_host(host),
+            Self::Documents { index, error, rules } => (index, error, rules),
+        };
         if index.is_empty() || index.contains('/') {
             let detail = "The IndexDocument Suffix is not well formed";
             return Err(Error::InvalidArgument { name: "IndexDocument", detail });
@@ -189,7 +201,7 @@ impl RoutingRule {
         if self.redirect == RoutingRedirect::default() {
             return Err(invalid("The redirect of a routing rule must not be empty."));
         }
-        Ok(())
+        self.redirect.host.as_deref().map_or(Ok(()), check_host)
     }
 
     fn applies(&self, key: &str, failed: Option<u16>) -> bool {

@@ -11,9 +11,12 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Bytes of an admin request's body.
 const BODY_MAX: usize = 64 << 10;
+/// How long it may take to come.
+const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The media type that Prometheus asks for.
@@ -45,7 +48,7 @@ async fn route(state: &State, request: Request<Incoming>) -> Answer {
     if path == "/metrics" {
         return read_only(&request, || metrics(state));
     }
-    let (wanted, call) = match parse_call(&path, request).await {
+    let (wanted, call) = match parse_call(state, &path, request).await {
         Ok(parsed) => parsed,
         Err(refused) => return refused,
     };
@@ -65,7 +68,11 @@ fn authorized(state: &State, request: &Request<Incoming>) -> bool {
 }
 
 /// A known path with its call, or the answer that refuses it.
-async fn parse_call(path: &str, request: Request<Incoming>) -> Result<(String, AdminCall), Answer> {
+async fn parse_call(
+    state: &State,
+    path: &str,
+    request: Request<Incoming>,
+) -> Result<(String, AdminCall), Answer> {
     let name = path.strip_prefix("/v1/").ok_or_else(|| failure(StatusCode::NOT_FOUND, "find this path"))?;
     let method = match name {
         "status" | "doctor" | "workers" | "where" => Method::GET,
@@ -81,7 +88,7 @@ async fn parse_call(path: &str, request: Request<Incoming>) -> Result<(String, A
         "workers" => AdminCall::Workers,
         "where" => parse_where(request.uri().query().unwrap_or_default())
             .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
-        _ => AdminCall::Backup { request: read_json(request).await? },
+        _ => AdminCall::Backup { request: read_json(state, request).await? },
     };
     Ok((name.to_owned(), call))
 }
@@ -109,13 +116,16 @@ fn parse_where(query: &str) -> Result<AdminCall, String> {
     Ok(AdminCall::Where { bucket, key, version })
 }
 
-async fn read_json(request: Request<Incoming>) -> Result<serde_json::Value, Answer> {
+async fn read_json(state: &State, request: Request<Incoming>) -> Result<serde_json::Value, Answer> {
     let refused = |text: &str| failure(StatusCode::BAD_REQUEST, text);
-    let body = Limited::new(request.into_body(), BODY_MAX)
-        .collect()
-        .await
-        .map_err(|_| refused("read the body: it is incomplete or larger than 64 KiB"))?
-        .to_bytes();
+    let collected = tokio::select! {
+        collected = Limited::new(request.into_body(), BODY_MAX).collect() => collected,
+        () = state.clock.sleep(BODY_TIME_MAX) => {
+            return Err(failure(StatusCode::REQUEST_TIMEOUT, "read the body within 30 s"));
+        }
+    };
+    let body =
+        collected.map_err(|_| refused("read the body: it is incomplete or larger than 64 KiB"))?.to_bytes();
     if body.is_empty() {
         return Ok(serde_json::Value::Null);
     }

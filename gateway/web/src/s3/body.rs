@@ -104,7 +104,8 @@ impl RequestBody {
         Ok(())
     }
 
-    /// The same of a request without a signature: it may come in chunks that are not signed either.
+    /// The same of a request without a signature: it may come in chunks that are not signed either. A digest that it claims is
+    /// compared as if it were signed for.
     pub(crate) fn expect_unsigned(&mut self, headers: &HeaderMap) -> Result<(), S3Error> {
         match headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes) {
             Some(b"STREAMING-UNSIGNED-PAYLOAD-TRAILER") => {
@@ -112,7 +113,12 @@ impl RequestBody {
             }
             // Chunk signatures of nobody: their frames must not become the object's bytes.
             Some(declared) if declared.starts_with(b"STREAMING-") => Err(S3Error::new(Code::AccessDenied)),
-            _ => Ok(()),
+            Some(declared) => {
+                let mut hash = [0; 32];
+                self.expected_hash = hex::decode_to_slice(declared, &mut hash).ok().map(|()| hash);
+                Ok(())
+            }
+            None => Ok(()),
         }
     }
 

@@ -52,6 +52,7 @@ codes! {
     InvalidPart 400 "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartNumber 416 "The requested partnumber is not satisfiable";
     InvalidPartOrder 400 "The list of parts was not in ascending order. Parts must be ordered by part number.";
+    InvalidRedirectLocation 400 "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRange 416 "The requested range is not satisfiable";
     InvalidRequest 400 "Invalid Request";
     InvalidTag 400 "The tag provided was not a valid tag.";
@@ -147,6 +148,7 @@ impl Code {
             | Self::InvalidPartNumber
             | Self::InvalidPartOrder
             | Self::InvalidRange
+            | Self::InvalidRedirectLocation
             | Self::InvalidRequest
             | Self::InvalidRetentionPeriod
             | Self::InvalidStorageClass

@@ -21,6 +21,8 @@ use std::str::FromStr;
 
 const USER_PREFIX: &str = "x-amz-meta-";
 const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
+/// Bytes of a website's redirect, as S3 bounds it.
+const REDIRECT_BYTES_MAX: usize = 2048;
 
 /// A header's text; one that is not text is refused, and one that stands twice, for then nobody knows which is meant.
 #[expect(
@@ -67,7 +69,7 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
         content_disposition: stored(CONTENT_DISPOSITION)?,
         cache_control: listed(CACHE_CONTROL)?,
         expires: stored(EXPIRES)?,
-        website_redirect: text(headers, "x-amz-website-redirect-location")?.map(str::to_owned),
+        website_redirect: website_redirect(headers)?,
     };
     let mut user = UserMetadata::new();
     for name in headers.keys() {
@@ -76,6 +78,19 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
         }
     }
     Ok(Metadata { system, user })
+}
+
+/// Where a website sends who asks for the object: nothing but a place that a browser can go to.
+fn website_redirect(headers: &HeaderMap) -> Result<Option<String>, S3Error> {
+    let Some(location) = text(headers, "x-amz-website-redirect-location")? else { return Ok(None) };
+    if location.len() > REDIRECT_BYTES_MAX {
+        let message = "The length of website redirect location cannot exceed 2,048 characters.";
+        return Err(S3Error::with(Code::InvalidRedirectLocation, message));
+    }
+    if !["http://", "https://", "/"].iter().any(|prefix| location.starts_with(prefix)) {
+        return Err(S3Error::new(Code::InvalidRedirectLocation));
+    }
+    Ok(Some(location.to_owned()))
 }
 
 /// The transfer's own encoding is not the object's.

@@ -73,7 +73,7 @@ impl Visit {
         }
         if !is_directory && self.object(&format!("{key}/{index}")).await.is_ok() {
             let mut answer = empty(StatusCode::FOUND);
-            set(answer.headers_mut(), LOCATION, &format!("/{}/", percent::encode(&key)));
+            set(answer.headers_mut(), LOCATION, &directory(&key));
             return Ok(answer);
         }
         if let Some(redirect) = website.redirect(&key, Some(error.status().as_u16())) {
@@ -139,6 +139,14 @@ impl Visit {
     }
 }
 
+/// The path of a key as a directory. A key that begins with a slash must not become the name of a host (`//host/`).
+fn directory(key: &str) -> String {
+    match key.strip_prefix('/') {
+        Some(rest) => format!("/%2F{}/", percent::encode(rest)),
+        None => format!("/{}/", percent::encode(key)),
+    }
+}
+
 /// 301 where the object has a place of its own to send to.
 fn sent_by_object(answer: Answer) -> Answer {
     let Some(to) = answer.headers().get(REDIRECT_OF_OBJECT).cloned() else { return answer };
@@ -192,8 +200,15 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Code, S3Error, escape, page};
+    use super::{Code, S3Error, directory, escape, page};
     use http::header::CONTENT_TYPE;
+
+    #[test]
+    fn a_directory_is_a_path_of_the_same_host() {
+        for (key, path) in [("a b", "/a%20b/"), ("/evil.example", "/%2Fevil.example/"), ("//e", "/%2F/e/")] {
+            assert_eq!(directory(key), path);
+        }
+    }
 
     #[test]
     fn a_page_of_an_error_shows_no_markup_of_its_visitor() {

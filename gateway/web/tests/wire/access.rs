@@ -434,3 +434,38 @@ async fn a_body_that_comes_after_the_bucket_changed_hands_does_nothing() {
     assert_eq!(slow.answer().await.unwrap().code(), "NoSuchBucket");
     assert_eq!(case.status(Who::Other, "HEAD", "/bucket/key").await, 200);
 }
+
+#[tokio::test]
+async fn nobody_unknown_replaces_headers_of_an_answer() {
+    let mut case = Case::new(ObjectOwnership::ObjectWriter).await;
+    case.ok(Who::Root, "PUT", "/bucket", &[], "").await;
+    case.ok(Who::Root, "PUT", "/bucket/k", &[("x-amz-acl", "public-read")], "x").await;
+    for parameter in ["type", "disposition", "encoding", "language"] {
+        let path = format!("/bucket/k?response-content-{parameter}=text%2Fhtml");
+        let refused = case.ask(Who::Nobody, "GET", &path, &[], "").await;
+        assert_eq!((refused.status, refused.code()), (400, "InvalidRequest"), "{path}");
+        assert!(refused.text().contains("cannot be used for anonymous GET requests"), "{}", refused.text());
+        assert_eq!(case.status(Who::Nobody, "HEAD", &path).await, 400);
+        assert_eq!(case.status(Who::Other, "GET", &path).await, 200);
+    }
+    for path in ["/bucket/k?response-expires=x", "/bucket/k?response-cache-control=no-store"] {
+        assert_eq!(case.status(Who::Nobody, "GET", path).await, 400);
+    }
+    assert_eq!(case.status(Who::Nobody, "GET", "/bucket/k").await, 200);
+}
+
+#[tokio::test]
+async fn a_digest_that_nobody_signed_for_is_compared_all_the_same() {
+    let mut case = Case::new(ObjectOwnership::ObjectWriter).await;
+    case.ok(Who::Root, "PUT", "/bucket", &[("x-amz-acl", "public-read-write")], "").await;
+    let right = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+    let wrong = right.replace('2', "3");
+    for (digest, status, code) in
+        [(right, 200, ""), (&wrong, 400, "XAmzContentSHA256Mismatch"), ("UNSIGNED-PAYLOAD", 200, "")]
+    {
+        let key = format!("/bucket/{status}");
+        let answer = case.ask(Who::Nobody, "PUT", &key, &[("x-amz-content-sha256", digest)], "x").await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{digest}");
+    }
+    assert_eq!(case.status(Who::Nobody, "GET", "/bucket/400").await, 404, "nothing was stored");
+}

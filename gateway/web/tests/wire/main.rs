@@ -253,6 +253,11 @@ async fn slow_heads_and_slow_bodies_are_cut_off() {
     let answer = while_time_passes(&world, client.answer()).await.unwrap();
     assert_eq!((answer.status, answer.code()), (400, "RequestTimeout"));
     assert_eq!(answer.header("connection"), Some("close"));
+
+    let mut client = world.connect_admin().await;
+    let head = "POST /v1/backup HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-token\r\ncontent-length: 9\r\n\r\n{";
+    client.send_text(head).await;
+    assert_eq!(while_time_passes(&world, client.answer()).await.unwrap().status, 408);
 }
 
 #[tokio::test]

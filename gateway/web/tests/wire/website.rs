@@ -69,6 +69,20 @@ async fn websites_that_s3_refuses_are_refused() {
             "Key is not well formed",
         ),
         (
+            "<RedirectAllRequestsTo><HostName>a&#13;&#10;b</HostName></RedirectAllRequestsTo>",
+            "InvalidRequest",
+            "printable ASCII",
+        ),
+        (&rule("<Redirect><HostName>a b</HostName></Redirect>"), "InvalidRequest", "printable ASCII"),
+        (
+            &rule(&format!(
+                "<Condition><KeyPrefixEquals>{}</KeyPrefixEquals></Condition><Redirect><HostName>a</HostName></Redirect>",
+                "p".repeat(70_000)
+            )),
+            "InvalidRequest",
+            "it can have 65536 at the most",
+        ),
+        (
             &format!("{INDEX}<RedirectAllRequestsTo><HostName>a</HostName></RedirectAllRequestsTo>"),
             "InvalidRequest",
             "in conjunction",
@@ -221,4 +235,26 @@ async fn a_website_shows_what_anybody_may_read() {
     let set = call(&world, &mut client, ("PUT", "/bucket?requestPayment"), &[], requester).await;
     assert_eq!(set.status, 200);
     assert_eq!(visit(&mut client, "GET", "/page").await.status, 403);
+}
+
+#[tokio::test]
+async fn a_redirect_location_is_a_place_that_a_browser_can_go_to() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    let long = format!("/{}", "x".repeat(2048));
+    for (location, status) in [
+        ("/a", 200),
+        ("http://a.example/b", 200),
+        ("https://a.example", 200),
+        (&long[..2048], 200),
+        (&long, 400),
+        ("", 400),
+        ("javascript:alert(1)", 400),
+        ("a", 400),
+    ] {
+        let headers = [("x-amz-website-redirect-location", location), ("content-length", "0")];
+        let answer = call(&world, &mut client, ("PUT", "/bucket/k"), &headers, b"").await;
+        assert_eq!(answer.status, status, "{location}");
+        assert_eq!(answer.code(), if status == 400 { "InvalidRedirectLocation" } else { "" }, "{location}");
+    }
 }

@@ -18,6 +18,7 @@ use objectstore::{
     AttributesOutcome, AttributesRequest, GetOutcome, GetRequest, ObjectInfo, PAGE_MAX, PartNumber,
     StorageClass, SystemMetadata,
 };
+use security::Principal;
 
 /// What S3 says an object is when nobody said it.
 const TYPE_DEFAULT: &str = "binary/octet-stream";
@@ -58,6 +59,7 @@ fn status(outcome: &GetOutcome) -> StatusCode {
 }
 
 fn request(call: &Call) -> Result<GetRequest, S3Error> {
+    refuse_overrides_of_anonymous(call)?;
     let mut request = GetRequest::new(call.target.bucket()?, call.target.key()?);
     request.version = version(call)?;
     request.conditions = headers::read_conditions(&call.head.headers)?;
@@ -74,6 +76,16 @@ fn request(call: &Call) -> Result<GetRequest, S3Error> {
         request.part = Some(part_number(text)?);
     }
     Ok(request)
+}
+
+/// Headers are replaced for whoever signs for it: a link that anybody made up would have a public object say anything.
+fn refuse_overrides_of_anonymous(call: &Call) -> Result<(), S3Error> {
+    let asks = || OVERRIDES.iter().any(|(parameter, _)| call.query.has(parameter));
+    if call.asker.principal == Principal::Anonymous && asks() {
+        let message = "Request specific response headers cannot be used for anonymous GET requests.";
+        return Err(S3Error::with(Code::InvalidRequest, message));
+    }
+    Ok(())
 }
 
 /// A part's number, refused in S3's words.
