@@ -4,10 +4,12 @@ Readiness comes by systemd's notify protocol, so nothing here sleeps or polls.
 """
 
 import configparser
+import json
 import os
 import pathlib
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import urllib.error
@@ -66,11 +68,20 @@ class Appliance:
 
     @property
     def endpoint(self) -> str:
-        return "http://" + (self.directory / "run" / "http.addr").read_text().strip()
+        return self.doors["s3"]["url"]
 
     @property
     def admin(self) -> str:
-        return "http://" + (self.directory / "run" / "admin.addr").read_text().strip()
+        return self.doors["admin"]["url"]
+
+    @property
+    def ca_bundle(self) -> str | None:
+        """The CA that clients have to believe, when the appliance speaks TLS with a certificate of its own."""
+        return self.doors["ca_bundle"]
+
+    @property
+    def doors(self) -> dict:
+        return json.loads((self.directory / "run" / "doors.json").read_text())
 
     @property
     def keys(self) -> tuple[str, str]:
@@ -96,6 +107,8 @@ class Appliance:
             AWS_SHARED_CREDENTIALS_FILE=os.devnull,
             FIRN_DIR=str(self.directory),
         )
+        if self.ca_bundle:
+            environment.update(AWS_CA_BUNDLE=self.ca_bundle, RCLONE_CA_CERT=self.ca_bundle)
         return environment
 
     def run(self, *command: str, check: bool = True, **options) -> subprocess.CompletedProcess:
@@ -117,7 +130,8 @@ class Appliance:
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            believed = ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else None
+            with urllib.request.urlopen(request, timeout=10, context=believed) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read()

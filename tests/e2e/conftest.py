@@ -42,6 +42,14 @@ def appliance(binary, tmp_path_factory):
     shared.kill()
 
 
+@pytest.fixture(scope="session")
+def secured(binary, tmp_path_factory):
+    """One that speaks TLS with a certificate of its own; no test stops it."""
+    shared = Appliance(binary, tmp_path_factory.mktemp("secured") / "data").start("--tls")
+    yield shared
+    shared.kill()
+
+
 @pytest.fixture
 def fresh(binary, tmp_path):
     """An appliance of the test's own, not started."""
@@ -55,7 +63,7 @@ def client(appliance, **settings):
     return client_of(appliance, appliance.keys, **settings)
 
 
-def client_of(appliance, keys, **settings):
+def client_of(appliance, keys, verify=None, **settings):
     """A boto3 client of these keys, or of none; it retries nothing, so that every answer is the server's first."""
     access, secret = keys or (None, None)
     # boto3 presigns by the old SigV2 for us-east-1 unless it is told not to.
@@ -70,7 +78,7 @@ def client_of(appliance, keys, **settings):
         aws_access_key_id=access,
         aws_secret_access_key=secret,
         region_name="us-east-1",
-        verify=False,
+        verify=verify or appliance.ca_bundle or False,
         config=botocore.config.Config(**{**defaults, **settings}),
     )
 

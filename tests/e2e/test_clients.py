@@ -65,14 +65,16 @@ def test_rclone_sync_and_check(appliance, bucket, tree, tmp_path, rclone):
     access, secret = appliance.keys
     remote = f":s3,provider=Other,access_key_id={access},secret_access_key={secret},region=us-east-1,"
     remote += f"endpoint='{appliance.endpoint}',force_path_style=true:{bucket}"
+    # Debian's rclone 1.60 fails while AWS_CA_BUNDLE is set; it reads RCLONE_CA_CERT.
+    rclone = ["env", "-u", "AWS_CA_BUNDLE", rclone]
     quiet = ["--config", os.devnull, "--transfers", "8", "--s3-upload-cutoff", "10M", "--s3-chunk-size", "5M"]
-    appliance.run(rclone, "sync", tree, remote, *quiet)
-    appliance.run(rclone, "check", "--download", tree, remote, *quiet)
-    appliance.run(rclone, "sync", remote, tmp_path / "back", *quiet)
+    appliance.run(*rclone, "sync", tree, remote, *quiet)
+    appliance.run(*rclone, "check", "--download", tree, remote, *quiet)
+    appliance.run(*rclone, "sync", remote, tmp_path / "back", *quiet)
     same(tree, tmp_path / "back")
     (tree / "large1").unlink()
-    appliance.run(rclone, "sync", tree, remote, *quiet)
-    listed = appliance.run(rclone, "lsf", remote, *quiet).stdout.decode().split("\n")
+    appliance.run(*rclone, "sync", tree, remote, *quiet)
+    listed = appliance.run(*rclone, "lsf", remote, *quiet).stdout.decode().split("\n")
     assert "large0" in listed and "large1" not in listed
 
 
@@ -104,8 +106,9 @@ def test_parquet_is_written_and_read_by_columns(appliance, bucket):
     store = pyarrow.fs.S3FileSystem(
         access_key=access,
         secret_key=secret,
-        endpoint_override=appliance.endpoint[7:],
-        scheme="http",
+        endpoint_override=appliance.endpoint.split("//")[1],
+        scheme=appliance.endpoint.split(":")[0],
+        tls_ca_file_path=appliance.ca_bundle,
         region="us-east-1",
     )
     table = pyarrow.table({"n": range(200_000), "text": [f"row {n}" for n in range(200_000)]})

@@ -115,8 +115,13 @@ pub async fn recover(
 }
 
 fn attach(root: &Path, attachment: &Attachment) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
     use std::os::unix::fs::PermissionsExt;
     let path = root.join(&attachment.name);
+    if let Some(dir) = path.parent().filter(|dir| *dir != root) {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| Error::io("create", dir, error))?;
+    }
     file::replace(&path, &attachment.hex)?;
     let mode = fs::Permissions::from_mode(attachment.mode & 0o700);
     fs::set_permissions(&path, mode).map_err(|error| Error::io("set the mode of", path, error))

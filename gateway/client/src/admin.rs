@@ -9,6 +9,7 @@ use engine::clock::Clock;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
 use http_body_util::Full;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,13 +25,13 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// A client; nothing is sent yet.
-    pub fn new(url: &str, token: &str, clock: Arc<dyn Clock>) -> Result<Self> {
+    /// A client; nothing is sent yet. `ca_bundle` names a PEM file of roots to believe instead of the system's.
+    pub fn new(url: &str, token: &str, ca_bundle: Option<&Path>, clock: Arc<dyn Clock>) -> Result<Self> {
         let endpoint = Endpoint::parse(url)?;
         let mut token = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
             .map_err(|_| Error::Invalid("use the admin token: HTTP can't carry it".to_owned()))?;
         token.set_sensitive(true);
-        let transport = Transport::new(&endpoint, None, clock, Duration::from_secs(30))?;
+        let transport = Transport::new(&endpoint, ca_bundle, clock, Duration::from_secs(30))?;
         Ok(Self { endpoint, token, transport })
     }
 

@@ -89,6 +89,8 @@ pub struct Overrides {
     pub endpoint: Option<String>,
     /// `--profile`.
     pub profile: Option<String>,
+    /// `--ca-bundle`.
+    pub ca_bundle: Option<PathBuf>,
     /// `--region`.
     pub region: Option<String>,
     /// `--no-sign-request`.
@@ -149,7 +151,10 @@ impl Settings {
         let credentials =
             if overrides.anonymous { None } else { credentials(overrides.profile.is_some(), &files, &env)? };
         let mut settings = Self { endpoint_from, ..Self::new(endpoint, region, credentials) };
-        settings.ca_bundle = env("AWS_CA_BUNDLE").or_else(|| files.value("ca_bundle")).map(PathBuf::from);
+        settings.ca_bundle = overrides
+            .ca_bundle
+            .clone()
+            .or_else(|| env("AWS_CA_BUNDLE").or_else(|| files.value("ca_bundle")).map(PathBuf::from));
         if env("AWS_REQUEST_CHECKSUM_CALCULATION").is_some_and(|v| v.eq_ignore_ascii_case("when_required")) {
             settings.checksums = Checksums::WhenRequired;
         }
@@ -299,19 +304,23 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "e"),
             ("AWS_PROFILE", "two"),
             ("AWS_ENDPOINT_URL", "http://env:1"),
+            ("AWS_CA_BUNDLE", "/env.pem"),
         ];
         let from_env = resolve(&Overrides::default(), &env).unwrap();
         assert_eq!(from_env.endpoint.to_string(), "http://env:1");
         assert!(matches!(from_env.endpoint_from, EndpointFrom::Variable(_)));
+        assert_eq!(from_env.ca_bundle.as_deref(), Some("/env.pem".as_ref()));
         assert_eq!(key(from_env), "ENV");
 
         let flags = Overrides {
             profile: Some("two".to_owned()),
             endpoint: Some("http://flag:1".to_owned()),
+            ca_bundle: Some("/flag.pem".into()),
             ..Overrides::default()
         };
         let from_flags = resolve(&flags, &env).unwrap();
         assert_eq!(from_flags.endpoint.to_string(), "http://flag:1");
+        assert_eq!(from_flags.ca_bundle.as_deref(), Some("/flag.pem".as_ref()));
         assert_eq!(key(from_flags), "TWO");
     }
 

@@ -140,6 +140,10 @@ pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
                 "name the appliance's endpoint, if AWS is not what you mean: eval \"$(firn env DIR)\", or --endpoint"
                     .to_owned(),
             ),
+            client::Error::Transport { detail, .. } if detail.contains("certificate") => Some(
+                "believe the appliance's CA: eval \"$(firn env DIR)\", or AWS_CA_BUNDLE=DIR/tls/ca.pem; and use a name that its certificate has (firn status DIR)"
+                    .to_owned(),
+            ),
             client::Error::Transport { endpoint, .. } => Some(format!(
                 "is a server listening at {endpoint}? start one with `firn server DIR`, or name another with --endpoint"
             )),

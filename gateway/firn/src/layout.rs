@@ -18,6 +18,16 @@ pub(crate) const CATALOG: &str = "catalog";
 pub(crate) const POOL: &str = "pools/local";
 /// What is so while a server runs.
 pub(crate) const RUN: &str = "run";
+/// The TLS certificates of the appliance's own.
+pub(crate) const TLS_DIR: &str = "tls";
+/// What clients believe.
+pub(crate) const TLS_CA: &str = "tls/ca.pem";
+/// What issues certificates.
+pub(crate) const TLS_CA_KEY: &str = "tls/ca.key";
+/// What the doors prove themselves with: key and certificate.
+pub(crate) const TLS_SERVER: &str = "tls/server.pem";
+/// The URLs of the doors while they are open.
+pub(crate) const DOORS: &str = "run/doors.json";
 /// The address of the S3 door while it is open.
 pub(crate) const HTTP_ADDR: &str = "run/http.addr";
 /// The address of the admin door while it is open.
@@ -25,5 +35,6 @@ pub(crate) const ADMIN_ADDR: &str = "run/admin.addr";
 
 /// Files that only their owner may read or write.
 pub(crate) const SECRETS: [&str; 3] = [CREDENTIALS, ADMIN_TOKEN, MASTER_KEY];
-/// The small files that a recovered appliance needs again.
-pub(crate) const ATTACHED: [&str; 5] = [MARKER, CREDENTIALS, ADMIN_TOKEN, MASTER_KEY, RECIPIENT];
+/// The small files that a recovered appliance needs again, or its clients do.
+pub(crate) const ATTACHED: [&str; 7] =
+    [MARKER, CREDENTIALS, ADMIN_TOKEN, MASTER_KEY, RECIPIENT, TLS_CA, TLS_CA_KEY];

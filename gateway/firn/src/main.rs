@@ -12,11 +12,13 @@ mod appliance;
 mod backup;
 mod cli;
 mod config;
+mod doors;
 mod exit;
 mod layout;
 mod report;
 mod session;
 mod text;
+mod tls;
 mod transfer;
 mod verbs;
 

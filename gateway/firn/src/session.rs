@@ -1,8 +1,9 @@
 //! What every verb is given: output, time, randomness, and a client when it asks for one.
 
-use crate::cli::{AdminDir, Connection, Endpoint};
+use crate::cli::{AdminDir, Connection, Remote};
+use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
-use crate::layout::{ADMIN_ADDR, ADMIN_TOKEN};
+use crate::layout::ADMIN_TOKEN;
 use crate::report::Output;
 use client::{Admin, Client, EndpointFrom, Settings};
 use engine::clock::{Clock, SystemClock};
@@ -50,6 +51,7 @@ impl Session {
         let overrides = client::Overrides {
             endpoint: self.connection.at.endpoint.clone(),
             profile: self.connection.at.profile.clone(),
+            ca_bundle: self.connection.at.ca_bundle.clone(),
             region: self.connection.region.clone(),
             anonymous: self.connection.no_sign_request,
         };
@@ -64,20 +66,25 @@ impl Session {
     }
 
     /// The endpoint that the command line names before the verb.
-    pub(crate) fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Remote {
         &self.connection.at
     }
 
     /// A client of an appliance's admin door: the directory's, or the one that the environment names.
     pub(crate) fn admin(&self, dir: &AdminDir) -> anyhow::Result<Admin> {
-        let (url, token) = match (&dir.dir, variable("FIRN_ADMIN_URL"), variable("FIRN_ADMIN_TOKEN_FILE")) {
-            (None, Some(url), Some(file)) => (url, read_token(Path::new(&file))?),
-            (dir, ..) => {
-                let dir = dir.clone().unwrap_or_else(default_dir);
-                (format!("http://{}", read_addr(&dir, ADMIN_ADDR)?), read_token(&dir.join(ADMIN_TOKEN))?)
-            }
-        };
-        Ok(Admin::new(&url, &token, self.clock.clone())?)
+        let flag = self.connection.at.ca_bundle.clone();
+        let named = || variable("AWS_CA_BUNDLE").filter(|file| !file.is_empty()).map(PathBuf::from);
+        let (url, token, ca_bundle) =
+            match (&dir.dir, variable("FIRN_ADMIN_URL"), variable("FIRN_ADMIN_TOKEN_FILE")) {
+                (None, Some(url), Some(file)) => (url, read_token(Path::new(&file))?, None),
+                (dir, ..) => {
+                    let dir = dir.clone().unwrap_or_else(default_dir);
+                    let doors = Doors::read(&dir)?;
+                    (doors.admin.url, read_token(&dir.join(ADMIN_TOKEN))?, doors.ca_bundle)
+                }
+            };
+        let ca_bundle = flag.or(ca_bundle).or_else(named);
+        Ok(Admin::new(&url, &token, ca_bundle.as_deref(), self.clock.clone())?)
     }
 }
 
@@ -91,8 +98,8 @@ pub(crate) fn default_dir() -> PathBuf {
     PathBuf::from("./data")
 }
 
-/// An address that a running appliance left in its directory.
-pub(crate) fn read_addr(dir: &Path, file: &str) -> Result<String, Failure> {
+/// What a running appliance left in its directory, in one of the files in `run/`.
+pub(crate) fn read_run(dir: &Path, file: &str) -> Result<String, Failure> {
     let path = dir.join(file);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let text = format!("find a running appliance in {}: read {file}: {error}", dir.display());

@@ -1,9 +1,11 @@
 //! What the doors are told: addresses, limits and timeouts, with defaults that bound everything.
 
+use crate::server::Identity;
 use engine::unit::ByteCount;
 use objectstore::ObjectOwnership;
 use security::form::LegacyForms;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The configuration of the HTTP doors.
@@ -13,6 +15,10 @@ pub struct Config {
     pub http: SocketAddr,
     /// Where probes, metrics and the admin API listen.
     pub admin: SocketAddr,
+    /// What the S3 door proves itself with: it speaks TLS, and nothing else, when this is there.
+    pub http_tls: Option<Arc<Identity>>,
+    /// The same for the admin door.
+    pub admin_tls: Option<Arc<Identity>>,
     /// Host names below which the first label is a bucket (`bucket.s3.localhost`). Lower case, no port.
     pub base_domains: Vec<String>,
     /// Host names below which the first label is a bucket's website. They go before `base_domains`. Lower case, no port.
@@ -36,6 +42,10 @@ pub struct Limits {
     pub header_section_max: ByteCount,
     /// Bytes of an XML request body.
     pub xml_body_max: ByteCount,
+    /// How long a TLS handshake may take.
+    pub handshake_timeout: Duration,
+    /// Requests that one HTTP/2 connection may have open at once.
+    pub streams_max: u32,
     /// How long a connection may take to send a complete request head, idle time before it included.
     pub header_read_timeout: Duration,
     /// How long a body may pause, and the window in which it must make progress.
@@ -48,6 +58,13 @@ pub struct Limits {
     pub drain_timeout: Duration,
 }
 
+impl Config {
+    /// How a client of the S3 door's URL begins: what a proxy in front of it speaks is not known.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.http_tls.is_some() { "https" } else { "http" }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -55,6 +72,8 @@ impl Default for Limits {
             admin_connections_max: 64,
             header_section_max: ByteCount::kib(8),
             xml_body_max: ByteCount::mib(2),
+            handshake_timeout: Duration::from_secs(10),
+            streams_max: 128,
             header_read_timeout: Duration::from_mins(1),
             body_idle_timeout: Duration::from_secs(30),
             body_window_min: ByteCount::kib(4),
@@ -69,6 +88,8 @@ impl Default for Config {
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], 9000)),
             admin: SocketAddr::from(([127, 0, 0, 1], 9001)),
+            http_tls: None,
+            admin_tls: None,
             base_domains: vec!["s3.localhost".to_owned(), "localhost".to_owned()],
             website_domains: vec!["s3-website.localhost".to_owned()],
             legacy_forms: LegacyForms::Refused,

@@ -1,8 +1,8 @@
 //! The HTTP doors: S3 on one port; probes, metrics and the admin API on another.
 //!
 //! ```text
-//!   TCP ─► server (hyper, bounds, timeouts) ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
-//!                                          └─► admin ─ /livez /readyz /metrics /v1/…
+//!   TCP [─ TLS] ─► server (hyper, bounds, timeouts) ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
+//!                                                └─► admin ─ /livez /readyz /metrics /v1/…
 //! ```
 //!
 //! This crate renders and parses; it decides no storage semantics. Everything that comes in is hostile: heads, bodies
@@ -17,5 +17,5 @@ mod state;
 mod xml;
 
 pub use config::{Config, Limits};
-pub use server::Server;
+pub use server::{Identity, Server};
 pub use state::{AdminCall, AdminError, AdminToken, Obstacle, Parts, Readiness, State, StatusSource};

@@ -1,9 +1,9 @@
 //! What a person sees when an appliance has started: its doors, its room, its warnings, what to do next.
 
+use crate::doors::Doors;
 use crate::text::{quote_sh, show_duration};
 use engine::unit::ByteCount;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,8 +11,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Banner<'a> {
     pub(crate) dir: &'a Path,
-    pub(crate) http: SocketAddr,
-    pub(crate) admin: SocketAddr,
+    pub(crate) doors: &'a Doors,
     pub(crate) region: &'a str,
     pub(crate) account: String,
     pub(crate) free: Option<ByteCount>,
@@ -67,10 +66,13 @@ impl Banner<'_> {
         let free = self.free.map_or_else(|| "unknown".to_owned(), |free| free.to_string());
         writeln!(out, "  free space {free}")?;
         writeln!(out, "  doors")?;
-        writeln!(out, "    s3       on   http://{}", self.http)?;
-        writeln!(out, "    admin    on   http://{}  (token in {dir}/admin-token)", self.admin)?;
+        writeln!(out, "    s3       on   {}", self.doors.s3.url)?;
+        writeln!(out, "    admin    on   {}  (token in {dir}/admin-token)", self.doors.admin.url)?;
         for door in ["console", "fuse", "nbd", "iscsi"] {
             writeln!(out, "    {door:9}off  not in this version")?;
+        }
+        if let Some(ca) = &self.doors.ca_bundle {
+            writeln!(out, "  tls      on   clients believe {}", quote_sh(&ca.display().to_string()))?;
         }
         match &self.backup {
             Some(target) => writeln!(out, "  backup   on   to {target}")?,
@@ -99,15 +101,20 @@ impl Banner<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Banner, Secrets};
+    use crate::doors::{Door, Doors};
     use engine::unit::ByteCount;
     use std::path::Path;
     use std::time::Duration;
 
-    fn banner() -> Banner<'static> {
+    fn doors(scheme: &str, ca: Option<&str>) -> Doors {
+        let door = |port: u16| Door { url: format!("{scheme}://127.0.0.1:{port}") };
+        Doors { s3: door(9000), admin: door(9001), ca_bundle: ca.map(Into::into) }
+    }
+
+    fn banner(doors: &Doors) -> Banner<'_> {
         Banner {
             dir: Path::new("/srv/firn data"),
-            http: "127.0.0.1:9000".parse().unwrap(),
-            admin: "127.0.0.1:9001".parse().unwrap(),
+            doors,
             region: "us-east-1",
             account: "123456789012".to_owned(),
             free: Some(ByteCount::gib(79)),
@@ -119,16 +126,17 @@ mod tests {
 
     #[test]
     fn every_door_is_named_with_its_state() {
-        insta::assert_snapshot!(banner().render());
+        insta::assert_snapshot!(banner(&doors("http", None)).render());
     }
 
     #[test]
     fn warnings_and_new_keys_stand_out() {
+        let doors = doors("https", Some("/srv/firn data/tls/ca.pem"));
         let loud = Banner {
             debug_day: Some(Duration::from_secs(10)),
             backup: Some("directory /mnt/backup".to_owned()),
             insecure: true,
-            ..banner()
+            ..banner(&doors)
         };
         let secrets = Secrets {
             dir: Path::new("/srv/firn data"),

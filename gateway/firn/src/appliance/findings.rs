@@ -3,6 +3,7 @@
 use super::open::Appliance;
 use crate::backup::{Destination, Plan};
 use crate::text::{quote_sh, show_duration};
+use crate::tls::{Secured, Source};
 use crate::verbs::{Finding, space};
 use engine::backup::Status;
 use engine::clock::Timestamp;
@@ -119,6 +120,41 @@ impl Appliance {
     }
 }
 
+/// A certificate that ends so soon is worth a note, and then a fault.
+const CERTIFICATE_NOTE: Duration = Duration::from_hours(24 * 30);
+const CERTIFICATE_FAULT: Duration = Duration::from_hours(24 * 7);
+
+/// How long the doors' certificate still holds.
+pub(super) fn tls(secured: &Secured, now: Timestamp) -> Finding {
+    let left = secured.facts.left(now);
+    let fix = match &secured.source {
+        Source::Own { ca } => {
+            let tls = ca.parent().unwrap_or(ca).display().to_string();
+            format!(
+                "its worker (tls-certificate) issues another in time, or the log says why not; where the CA itself ends: rm -r {}, \
+                 restart, and give the new ca.pem to every client",
+                quote_sh(&tls)
+            )
+        }
+        Source::Given { certificate } => {
+            let file = quote_sh(&certificate.display().to_string());
+            format!("put a renewed one, and its key, in the place of {file}: it is taken within a minute")
+        }
+    };
+    let text = if left.is_zero() {
+        "the certificate has expired: clients refuse it".to_owned()
+    } else {
+        format!("the certificate holds for another {} days", left.as_secs() / 86_400)
+    };
+    if left < CERTIFICATE_FAULT {
+        Finding::fault("tls", text, fix)
+    } else if left < CERTIFICATE_NOTE {
+        Finding::note("tls", text, fix)
+    } else {
+        Finding::fine("tls", text)
+    }
+}
+
 /// How a backup that runs is doing.
 fn judge(status: &Status, plan: &Plan, dir: &str, now: Timestamp, up: Duration) -> Finding {
     let target = &status.target;
@@ -175,6 +211,7 @@ fn device(dir: &Path) -> Option<u64> {
 mod tests {
     use super::judge;
     use crate::backup::{Destination, Plan};
+    use crate::tls::{Secured, Source};
     use engine::backup::Status;
     use engine::clock::Timestamp;
     use std::time::Duration;
@@ -219,5 +256,24 @@ mod tests {
         }
         let young = judge(&Status { base_completed_at: None, ..fine }, &plan, "d", at(0), Duration::ZERO);
         assert!(young.ok, "{young:?}");
+    }
+
+    #[test]
+    fn a_certificate_is_judged_by_what_is_left_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let start = Timestamp::from_millis(1_800_000_000_000);
+        let names = crate::tls::Names::of_appliance(&[], &[], &[]);
+        let secured = crate::tls::own(dir.path(), "1", &names, start).unwrap();
+        let after = |days: u64| super::tls(&secured, start.plus(Duration::from_hours(24 * days)));
+        let fine = after(300);
+        assert!(fine.ok && fine.fix.is_none() && fine.detail.contains("another 97 days"), "{fine:?}");
+        let noted = after(370);
+        assert!(noted.ok && noted.fix.as_ref().is_some_and(|fix| fix.contains("restart")), "{noted:?}");
+        assert!(!after(391).ok);
+        assert!(after(398).detail.contains("has expired"));
+        let given = Secured { source: Source::Given { certificate: "/c.pem".into() }, ..secured.clone() };
+        assert!(
+            super::tls(&given, start.plus(Duration::from_hours(24 * 391))).fix.unwrap().contains("/c.pem")
+        );
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   DIR/ 0700        firn.json  lock  credentials 0600  admin-token 0600  master.key 0600
-//!                    catalog/   pools/local/   backup/   run/{http,admin}.addr
+//!                    catalog/   pools/local/   backup/   tls/   run/
 //! ```
 //!
 //! Invariants: one process at a time (lock); the marker is written before any secret, and every file durably and whole; a
@@ -13,8 +13,9 @@
 use super::lock::Lock;
 use super::marker::Marker;
 use super::read_marker;
+use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
-use crate::layout::{ADMIN_TOKEN, CATALOG, CREDENTIALS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN};
+use crate::layout::{ADMIN_TOKEN, CATALOG, CREDENTIALS, DOORS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN};
 use crate::text::{quote_sh, show_duration};
 use anyhow::Context;
 use engine::backup::{Recipient, RecoveryKey};
@@ -101,6 +102,11 @@ impl Home {
     /// Leaves an address for clients on this machine; it is there once the door is open.
     pub(crate) fn announce(&self, file: &str, addr: std::net::SocketAddr) -> anyhow::Result<()> {
         Ok(durable::replace(&self.dir.join(file), format!("{addr}\n").as_bytes())?)
+    }
+
+    /// Leaves the doors' URLs for clients on this machine.
+    pub(crate) fn announce_doors(&self, doors: &Doors) -> anyhow::Result<()> {
+        Ok(durable::replace(&self.dir.join(DOORS), &serde_json::to_vec(doors)?)?)
     }
 
     /// Keeps the public half of the recovery key.

@@ -12,9 +12,11 @@ use super::pool_owner::refuse_pool_of_another;
 use super::status::Facts;
 use crate::cli::Server as Args;
 use crate::config::{self, Config, Overrides};
+use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
-use crate::layout::{ADMIN_ADDR, HTTP_ADDR};
+use crate::layout::{ADMIN_ADDR, DOORS, HTTP_ADDR};
 use crate::session::{as_its_owner, variable};
+use crate::tls::{self, Live, Load, Names, Renewal, Secured, Wish as TlsWish};
 use anyhow::Context;
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
@@ -35,6 +37,9 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         http: args.http,
         admin: args.admin,
         insecure_http: args.insecure_http,
+        tls: args.tls,
+        tls_certificate: args.tls_certificate.clone(),
+        tls_key: args.tls_key.clone(),
         log: variable("FIRN_LOG"),
         region: variable("FIRN_REGION"),
     };
@@ -47,16 +52,23 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         logging::for_people(&config.log) && !args.no_secret && std::io::stderr().is_terminal();
     let wish = Wish { region: config.region.clone(), debug_day: args.debug_day, shows_secrets };
     refuse_unreachable(&args.dir)?;
+    if let TlsWish::Given { certificate, key } = &config.tls {
+        tls::given(certificate, key, clock.now())?;
+    }
     // Before anything is made in the directory: a recovery needs it empty.
     refuse_pool_of_another(&args.dir, &pool_dir(&args.dir, &config))?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
     if shows_secrets {
         show_secrets(&home, &logging);
     }
+    let renewal = certificates(&config, &home)
+        .map(|load| anyhow::Ok((Live::new(load(clock.now())?), load)))
+        .transpose()?;
     // Signals are caught from here on: an interrupted start ends as an interrupted run does.
     let stop = Stop::listen()?;
     let appliance = Arc::new(Appliance::open(home, &config, clock, entropy).await?);
-    let served = serve(&appliance, &config, &logging, stop).await;
+    let served = serve(&appliance, &config, renewal, &logging, stop).await;
+    appliance.home.retract(DOORS);
     appliance.home.retract(HTTP_ADDR);
     appliance.home.retract(ADMIN_ADDR);
     appliance.close().await;
@@ -68,6 +80,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
 async fn serve(
     appliance: &Arc<Appliance>,
     config: &Config,
+    renewal: Option<(Arc<Live>, Load)>,
     logging: &Logging,
     stop: Stop,
 ) -> anyhow::Result<()> {
@@ -88,9 +101,17 @@ async fn serve(
     });
     let limits =
         Limits { connections_max: config.connections_max, drain_timeout: config.drain, ..Limits::default() };
+    let live = renewal.as_ref().map(|(live, _)| Arc::clone(live));
+    let secured = live.as_ref().map(|live| live.now());
+    let secured = secured.as_ref();
+    // The admin door of this machine alone stays plain: nothing on the way can read it, and probes stay easy.
+    let admin_secured = secured.filter(|_| !config.admin.ip().is_loopback());
+    let identity = |secured: Option<&Secured>| secured.map(|secured| secured.identity.clone());
     let doors = web::Config {
         http: config.http,
         admin: config.admin,
+        http_tls: identity(secured),
+        admin_tls: identity(admin_secured),
         base_domains: config.base_domains.clone(),
         website_domains: config.website_domains.clone(),
         legacy_forms: config.legacy_forms,
@@ -114,13 +135,35 @@ async fn serve(
         Failure::new(exit, error.to_string()).hint(hint)
     })?;
     let (http, admin) = (server.http_addr()?, server.admin_addr()?);
-    facts.opened(http, admin);
+    let doors = Doors::new((http, secured), (admin, admin_secured));
+    facts.opened((http, &doors.s3.url), (admin, &doors.admin.url), live);
+    if let Some((live, load)) = renewal {
+        let worker = Renewal::new(live, load, appliance.clock.clone());
+        appliance.workers.spawn(Box::new(worker), appliance.clock.clone()).context("start a worker")?;
+    }
+    home.announce_doors(&doors)?;
     home.announce(HTTP_ADDR, http)?;
     home.announce(ADMIN_ADDR, admin)?;
-    say_hello(appliance, config, logging, (http, admin));
+    say_hello(appliance, config, logging, &doors);
     notify(&[sd_notify::NotifyState::Ready]);
     server.serve(stop.first()).await;
     Ok(())
+}
+
+/// What loads the doors' certificate, where they are to speak TLS.
+fn certificates(config: &Config, home: &Home) -> Option<Load> {
+    match config.tls.clone() {
+        TlsWish::Off => None,
+        TlsWish::Given { certificate, key } => {
+            Some(Arc::new(move |now| Ok(tls::given(&certificate, &key, now)?)))
+        }
+        TlsWish::Own { names } => {
+            let domains = config.base_domains.iter().chain(&config.website_domains);
+            let names = Names::of_appliance(&[config.http, config.admin], domains, &names);
+            let (dir, account) = (home.dir.clone(), home.marker.account.to_string());
+            Some(Arc::new(move |now| tls::own(&dir, &account, &names, now)))
+        }
+    }
 }
 
 /// A secret belongs on a terminal or in its file, never in a log.
@@ -134,19 +177,15 @@ fn show_secrets(home: &Home, logging: &Logging) {
     logging.say(&secrets.render());
 }
 
-fn say_hello(
-    appliance: &Appliance,
-    config: &Config,
-    logging: &Logging,
-    (http, admin): (std::net::SocketAddr, std::net::SocketAddr),
-) {
+fn say_hello(appliance: &Appliance, config: &Config, logging: &Logging, doors: &Doors) {
     let home = &appliance.home;
     let marker = &home.marker;
     if let Some(day) = marker.debug_day {
         tracing::warn!(debug_day_ms = day.as_millis(), "rehearsal: calendar days are shorter than real ones");
     }
     if !logging::for_people(&config.log) {
-        tracing::info!(%http, %admin, region = marker.region, account = %marker.account, "ready");
+        let (http, admin) = (&doors.s3.url, &doors.admin.url);
+        tracing::info!(http, admin, region = marker.region, account = %marker.account, "ready");
         return;
     }
     let free = rustix::fs::statvfs(&home.dir)
@@ -154,14 +193,14 @@ fn say_hello(
         .map(|stat| ByteCount::new(stat.f_bavail.saturating_mul(stat.f_frsize)));
     let banner = Banner {
         dir: &home.dir,
-        http,
-        admin,
+        doors,
         region: &marker.region,
         account: marker.account.to_string(),
         free,
         debug_day: marker.debug_day,
         backup: appliance.backup.as_ref().map(|backup| backup.status().target),
-        insecure: !http.ip().is_loopback() || !admin.ip().is_loopback(),
+        insecure: config.tls == TlsWish::Off
+            && !(config.http.ip().is_loopback() && config.admin.ip().is_loopback()),
     };
     logging.say(&banner.render());
 }

@@ -1,6 +1,7 @@
 //! What the admin door says about an appliance: status, workers, where bytes lie, backups asked for.
 
 use super::open::Appliance;
+use crate::tls::{Live, Name, Secured, Source};
 use crate::verbs::json_time;
 use engine::BoxFuture;
 use objectstore::{BucketName, ErrorKind, GetRequest, ObjectKey, VersionName, VersionSelector};
@@ -25,10 +26,10 @@ pub(crate) struct Facts {
     doors: OnceLock<Doors>,
 }
 
-#[derive(Clone, Copy)]
 struct Doors {
-    http: SocketAddr,
-    admin: SocketAddr,
+    http: (SocketAddr, String),
+    admin: (SocketAddr, String),
+    live: Option<Arc<Live>>,
 }
 
 impl Facts {
@@ -37,9 +38,39 @@ impl Facts {
     }
 
     /// The doors are open, here.
-    pub(crate) fn opened(&self, http: SocketAddr, admin: SocketAddr) {
+    pub(crate) fn opened(
+        &self,
+        http: (SocketAddr, &str),
+        admin: (SocketAddr, &str),
+        live: Option<Arc<Live>>,
+    ) {
+        let own = |(addr, url): (SocketAddr, &str)| (addr, url.to_owned());
         // Set once, by the start; a second call would change nothing.
-        let _already = self.doors.set(Doors { http, admin });
+        let _already = self.doors.set(Doors { http: own(http), admin: own(admin), live });
+    }
+
+    fn secured(&self) -> Option<Secured> {
+        self.doors.get()?.live.as_ref().map(|live| live.now())
+    }
+
+    fn tls(&self) -> Value {
+        let Some(secured) = self.secured() else {
+            return json!({ "on": false, "how": "start with --tls" });
+        };
+        let facts = &secured.facts;
+        let (from, file) = match &secured.source {
+            Source::Own { ca } => ("own_ca", ca),
+            Source::Given { certificate } => ("given", certificate),
+        };
+        let days = facts.left(self.appliance.clock.now()).as_secs() / 86_400;
+        json!({
+            "on": true,
+            "certificate": from,
+            "file": file.display().to_string(),
+            "expires": json_time(Some(facts.not_after)),
+            "days_left": days,
+            "names": facts.names.iter().map(Name::to_string).collect::<Vec<_>>().join(", "),
+        })
     }
 
     fn status(&self, readiness: &Readiness) -> Value {
@@ -49,7 +80,10 @@ impl Facts {
         let uptime = appliance.clock.boottime().saturating_sub(appliance.started_boot);
         let (key_count, custodian) = appliance.keys.describe();
         let doors = self.doors.get();
-        let on = |addr: Option<SocketAddr>| json!({ "on": addr.is_some(), "address": addr });
+        let on = |door: Option<&(SocketAddr, String)>| {
+            let (addr, url) = door.map(|(addr, url)| (addr, url)).unzip();
+            json!({ "on": addr.is_some(), "address": addr, "url": url })
+        };
         let because: Vec<Value> = readiness
             .obstacles()
             .iter()
@@ -71,11 +105,12 @@ impl Facts {
             "uptime_s": uptime.as_secs(),
             "debug_day_ms": marker.debug_day.map(|day| day.as_millis()),
             "doors": {
-                "s3": on(doors.map(|doors| doors.http)),
-                "admin": on(doors.map(|doors| doors.admin)),
+                "s3": on(doors.map(|doors| &doors.http)),
+                "admin": on(doors.map(|doors| &doors.admin)),
                 "nbd": later,
                 "iscsi": later,
             },
+            "tls": self.tls(),
             "disk": disk(&appliance.home.dir),
             "pool_disk": appliance.pool_elsewhere().map(disk),
             "pool": appliance.blobs.usage(),
@@ -229,7 +264,10 @@ impl StatusSource for Facts {
                 AdminCall::Status => Ok(self.status(&self.appliance.readiness().await)),
                 AdminCall::Doctor => {
                     let readiness = self.appliance.readiness().await;
-                    Ok(json!({ "findings": self.appliance.findings(&readiness) }))
+                    let mut findings = self.appliance.findings(&readiness);
+                    let now = self.appliance.clock.now();
+                    findings.extend(self.secured().map(|secured| super::findings::tls(&secured, now)));
+                    Ok(json!({ "findings": findings }))
                 }
                 AdminCall::Workers => serde_json::to_value(self.appliance.workers.status())
                     .map_err(|error| AdminError::Internal(error.to_string())),

@@ -42,6 +42,8 @@ pub(crate) enum Destination {
 pub(crate) struct Access {
     pub(crate) endpoint: Option<String>,
     pub(crate) profile: Option<String>,
+    /// A PEM file of the roots to believe instead of the system's.
+    pub(crate) ca_bundle: Option<PathBuf>,
     /// An AWS credentials file of its own, which goes before keys in the environment.
     pub(crate) credentials_file: Option<PathBuf>,
 }
@@ -51,6 +53,7 @@ impl Access {
         let overrides = Overrides {
             endpoint: self.endpoint.clone(),
             profile: self.profile.clone(),
+            ca_bundle: self.ca_bundle.clone(),
             ..Overrides::default()
         };
         let file = self.credentials_file.as_ref().map(|file| file.display().to_string());

@@ -1,6 +1,6 @@
 //! Verbs of one appliance: it is served, watched, backed up and rebuilt.
 
-use super::options::{AdminDir, Dir, Endpoint};
+use super::options::{AdminDir, Dir, Remote};
 use crate::text::{parse_address, parse_duration};
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
@@ -22,6 +22,15 @@ pub(crate) struct Server {
     /// Where probes, metrics and the admin API listen [default: 127.0.0.1:9001].
     #[arg(long, value_name = "ADDR", env = "FIRN_ADMIN", hide_env_values = true, value_parser = parse_address)]
     pub(crate) admin: Option<SocketAddr>,
+    /// Speak TLS, with a certificate from a CA of the appliance's own, in DIR/tls (admin beyond loopback alone).
+    #[arg(long, env = "FIRN_TLS", hide_env_values = true)]
+    pub(crate) tls: bool,
+    /// Speak TLS with this certificate: a PEM file with its chain.
+    #[arg(long, value_name = "FILE", env = "FIRN_TLS_CERTIFICATE", hide_env_values = true)]
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// The key that goes with it, in PEM.
+    #[arg(long, value_name = "FILE", env = "FIRN_TLS_KEY", hide_env_values = true)]
+    pub(crate) tls_key: Option<PathBuf>,
     /// Where NBD listens; not in this version.
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) nbd: Option<SocketAddr>,
@@ -77,7 +86,7 @@ pub(crate) struct Recover {
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) at: Endpoint,
+    pub(crate) at: Remote,
 }
 
 /// `firn config`.

@@ -17,7 +17,7 @@ mod uri;
 
 pub(crate) use appliance::{Backup, Completions, Config, Man, Recover, Server, Top};
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Where};
-pub(crate) use options::{AdminDir, Connected, Connection, Dir, Endpoint, TransferOptions};
+pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
 pub(crate) use uri::{Location, S3Uri};
 
 use crate::exit;

@@ -25,21 +25,25 @@ pub(crate) struct AdminDir {
 
 /// Which S3 endpoint, and as whom.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct Endpoint {
+pub(crate) struct Remote {
     /// The S3 endpoint [default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, then AWS itself].
     #[arg(long, value_name = "URL", help_heading = "Connection")]
     pub(crate) endpoint: Option<String>,
     /// The profile in the credentials file [default: AWS_* keys, then AWS_PROFILE, then "default"].
     #[arg(long, value_name = "NAME", help_heading = "Connection")]
     pub(crate) profile: Option<String>,
+    /// A PEM file of the roots to believe instead of the system's [default: AWS_CA_BUNDLE, then the profile's ca_bundle].
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    pub(crate) ca_bundle: Option<PathBuf>,
 }
 
-impl Endpoint {
+impl Remote {
     /// What it leaves open is as `before` says.
     pub(crate) fn or(self, before: &Self) -> Self {
         Self {
             endpoint: self.endpoint.or_else(|| before.endpoint.clone()),
             profile: self.profile.or_else(|| before.profile.clone()),
+            ca_bundle: self.ca_bundle.or_else(|| before.ca_bundle.clone()),
         }
     }
 }
@@ -48,7 +52,7 @@ impl Endpoint {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Connection {
     #[command(flatten)]
-    pub(crate) at: Endpoint,
+    pub(crate) at: Remote,
     /// The region to sign for [default: AWS_REGION, AWS_DEFAULT_REGION, the profile's, us-east-1].
     #[arg(long, value_name = "REGION", help_heading = "Connection")]
     pub(crate) region: Option<String>,

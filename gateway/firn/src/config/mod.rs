@@ -4,10 +4,12 @@
 //! and what is allowed.
 
 mod raw;
+mod tls;
 
 use crate::backup::{Access, Destination, Plan};
 use crate::exit::Failure;
 use crate::text::{parse_duration, parse_size};
+use crate::tls::Wish;
 use engine::unit::ByteCount;
 use objectstore::ObjectOwnership;
 use raw::Raw;
@@ -29,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) admin: SocketAddr,
     /// Whether either may listen beyond loopback without TLS.
     pub(crate) insecure_http: bool,
+    /// What the doors prove themselves with.
+    pub(crate) tls: Wish,
     /// Host names below which the first label is a bucket.
     pub(crate) base_domains: Vec<String>,
     /// Host names below which the first label is a bucket's website.
@@ -87,13 +91,16 @@ pub(crate) struct Overrides {
     pub(crate) http: Option<SocketAddr>,
     pub(crate) admin: Option<SocketAddr>,
     pub(crate) insecure_http: bool,
+    pub(crate) tls: bool,
+    pub(crate) tls_certificate: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
     pub(crate) log: Option<String>,
     pub(crate) region: Option<String>,
 }
 
 /// Reads, validates and merges.
 pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
-    let (raw, name) = match file {
+    let (mut raw, name) = match file {
         None => (Raw::default(), PathBuf::from("the defaults")),
         Some(path) => {
             let text = std::fs::read_to_string(path).map_err(|error| {
@@ -102,7 +109,9 @@ pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
             (parse(&text, path)?, path.to_owned())
         }
     };
+    let tls = std::mem::take(&mut raw.tls);
     let mut config = validate(raw, &name)?;
+    config.tls = tls::wish(tls, overrides, &|key, why| bad(&name, key, &why))?;
     config.http = overrides.http.unwrap_or(config.http);
     config.admin = overrides.admin.unwrap_or(config.admin);
     config.insecure_http |= overrides.insecure_http;
@@ -130,8 +139,12 @@ fn parse(text: &str, path: &Path) -> Result<Raw, Failure> {
     })
 }
 
+fn bad(file: &Path, key: &str, why: &str) -> Failure {
+    Failure::usage(format!("use {key} in {}: {why}", file.display()))
+}
+
 fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
-    let bad = |key: &str, why: String| Failure::usage(format!("use {key} in {}: {why}", file.display()));
+    let bad = |key: &str, why: String| bad(file, key, &why);
     let size = |key: &str, text: Option<String>, default: ByteCount, range: (ByteCount, ByteCount)| {
         let Some(text) = text else { return Ok(default) };
         let bytes = ByteCount::new(parse_size(&text).map_err(|why| bad(key, why))?);
@@ -176,6 +189,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         http: raw.http.listen.unwrap_or(base.http),
         admin: raw.admin.listen.unwrap_or(base.admin),
         insecure_http: raw.http.insecure,
+        tls: Wish::Off,
         base_domains: domains.unwrap_or(base.base_domains),
         website_domains: websites.unwrap_or(base.website_domains),
         legacy_forms: if raw.http.legacy_form_signatures { LegacyForms::Taken } else { LegacyForms::Refused },
@@ -222,16 +236,17 @@ fn backup(raw: raw::Backup, bad: &dyn Fn(&str, String) -> Failure) -> Result<Opt
             ("endpoint", raw.endpoint.is_some()),
             ("profile", raw.profile.is_some()),
             ("credentials-file", raw.credentials_file.is_some()),
+            ("ca-bundle", raw.ca_bundle.is_some()),
         ];
         return match orphan.into_iter().find(|(_, there)| *there) {
             Some((key, _)) => Err(bad(&format!("backup.{key}"), "there is no backup.target".to_owned())),
             None => Ok(None),
         };
     };
-    let access =
-        Access { endpoint: raw.endpoint, profile: raw.profile, credentials_file: raw.credentials_file };
+    let raw::Backup { every, endpoint, profile, credentials_file, ca_bundle, .. } = raw;
+    let access = Access { endpoint, profile, ca_bundle, credentials_file };
     let destination = Destination::parse(&target, access).map_err(|why| bad("backup.target", why))?;
-    let text = raw.every.unwrap_or_else(|| "24h".to_owned());
+    let text = every.unwrap_or_else(|| "24h".to_owned());
     let every = parse_duration(&text).map_err(|why| bad("backup.every", why))?;
     if !(Duration::from_mins(1)..=Duration::from_hours(24 * 31)).contains(&every) {
         return Err(bad("backup.every", format!("{text} is not in 1m..=31d")));
@@ -260,14 +275,13 @@ fn check_filter(filter: &str) -> Result<(), String> {
 }
 
 fn refuse_plain_beyond_loopback(config: &Config) -> Result<(), Failure> {
+    if config.insecure_http || config.tls != Wish::Off {
+        return Ok(());
+    }
     for (flag, addr) in [("--http", config.http), ("--admin", config.admin)] {
-        if !addr.ip().is_loopback() && !config.insecure_http {
-            return Err(Failure::usage(format!(
-                "listen on {flag} {addr}: it is not loopback, and this version has no TLS"
-            ))
-            .hint(
-                "listen on 127.0.0.1, put a TLS proxy in front, or accept plain text with --insecure-http",
-            ));
+        if !addr.ip().is_loopback() {
+            return Err(Failure::usage(format!("listen on {flag} {addr}: it is not loopback, and there is no TLS"))
+                .hint("give it TLS with --tls (a certificate of the appliance's own) or --tls-certificate and --tls-key, listen on 127.0.0.1, or accept plain text with --insecure-http"));
         }
     }
     Ok(())

@@ -10,6 +10,7 @@ pub(super) struct Raw {
     pub(super) region: Option<String>,
     pub(super) new_bucket_ownership: Option<String>,
     pub(super) http: Http,
+    pub(super) tls: Tls,
     pub(super) admin: Admin,
     pub(super) engine: Engine,
     pub(super) pool: Pool,
@@ -27,6 +28,15 @@ pub(super) struct Http {
     pub(super) legacy_form_signatures: bool,
     pub(super) connections: Option<u64>,
     pub(super) drain: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Tls {
+    pub(super) self_signed: bool,
+    pub(super) names: Option<Vec<String>>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -63,4 +73,5 @@ pub(super) struct Backup {
     pub(super) endpoint: Option<String>,
     pub(super) profile: Option<String>,
     pub(super) credentials_file: Option<PathBuf>,
+    pub(super) ca_bundle: Option<PathBuf>,
 }

@@ -91,8 +91,52 @@ fn plain_http_beyond_loopback_is_refused_unless_asked_for() {
     load_text(&format!("{beyond}\ninsecure = true"), &Overrides::default()).unwrap();
     let flag = Overrides { insecure_http: true, ..Overrides::default() };
     load_text(beyond, &flag).unwrap();
+    load_text(&format!("{beyond}\n[tls]\nself-signed = true"), &Overrides::default()).unwrap();
+    let flag = Overrides { tls: true, ..Overrides::default() };
+    load_text(&format!("{beyond}\n[admin]\nlisten = \"[::]:9001\""), &flag).unwrap();
     load_text("[admin]\nlisten = \"[::]:9001\"", &Overrides::default()).unwrap_err();
     load_text("[admin]\nlisten = \"[::1]:9001\"", &Overrides::default()).unwrap();
+}
+
+#[test]
+fn tls_is_off_of_its_own_or_given_and_never_two_of_them() {
+    use crate::tls::Wish;
+    let none = Overrides::default();
+    let wish = |text: &str, overrides: &Overrides| load_text(text, overrides).map(|config| config.tls);
+    let own = "[tls]\nself-signed = true\nnames = [\"nas.example.test\", \"192.0.2.7\"]";
+    let given = "[tls]\ncertificate = \"/etc/c.pem\"\nkey = \"/etc/k.pem\"";
+    let names = ["nas.example.test", "192.0.2.7"].map(|name| name.parse().unwrap()).to_vec();
+    let files = Wish::Given { certificate: "/etc/c.pem".into(), key: "/etc/k.pem".into() };
+    assert_eq!(wish("", &none), Ok(Wish::Off));
+    assert_eq!(wish(own, &none), Ok(Wish::Own { names: names.clone() }));
+    assert_eq!(wish(given, &none), Ok(files.clone()));
+    let flag = Overrides { tls: true, ..Overrides::default() };
+    assert_eq!(wish("", &flag), Ok(Wish::Own { names: Vec::new() }));
+    assert_eq!(wish("[tls]\nnames = [\"nas.example.test\", \"192.0.2.7\"]", &flag), Ok(Wish::Own { names }));
+    assert_eq!(wish(given, &flag), Ok(files), "the flag is content with the file's");
+    let paths = |certificate: Option<&str>, key: Option<&str>| Overrides {
+        tls_certificate: certificate.map(Into::into),
+        tls_key: key.map(Into::into),
+        ..Overrides::default()
+    };
+    let flags = Wish::Given { certificate: "/a".into(), key: "/b".into() };
+    assert_eq!(wish(own, &paths(Some("/a"), Some("/b"))), Ok(flags.clone()));
+    assert_eq!(wish(given, &paths(Some("/a"), Some("/b"))), Ok(flags));
+    for (text, overrides, says) in [
+        ("[tls]\ncertificate = \"/c\"", &none, "use tls.certificate in firn.toml: there is no tls.key"),
+        ("[tls]\nkey = \"/k\"", &none, "use tls.key in firn.toml: there is no tls.certificate"),
+        ("[tls]\ncertificate = \"c\"\nkey = \"/k\"", &none, "c is not an absolute path"),
+        (format!("{given}\nself-signed = true").as_str(), &none, "tls.certificate names another certificate"),
+        (format!("{given}\nnames = [\"a\"]").as_str(), &none, "names of its own"),
+        ("[tls]\nnames = [\"a\"]", &none, "say tls.self-signed = true"),
+        ("[tls]\nself-signed = true\nnames = [\"a b\"]", &none, "\"a b\" is no host name or address"),
+        ("[tls]\nauto = true", &none, "line 2: unknown field `auto`"),
+        ("", &paths(Some("/a"), None), "there is no --tls-key"),
+        ("", &paths(None, Some("/b")), "there is no --tls-certificate"),
+    ] {
+        let error = wish(text, overrides).unwrap_err();
+        assert!(error.contains(says), "{text:?} gave {error:?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::show_duration;
+use crate::tls::Wish;
 use clap::CommandFactory;
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -77,6 +78,7 @@ struct ConfigReport {
     http: String,
     admin: String,
     insecure_http: bool,
+    tls: String,
     base_domains: Vec<String>,
     connections_max: usize,
     drain_ms: u64,
@@ -98,6 +100,7 @@ impl Report for ConfigReport {
         )?;
         writeln!(out, "  http          {} (insecure: {})", self.http, self.insecure_http)?;
         writeln!(out, "  admin         {}", self.admin)?;
+        writeln!(out, "  tls           {}", self.tls)?;
         writeln!(out, "  base domains  {}", self.base_domains.join(", "))?;
         writeln!(out, "  connections   {}", self.connections_max)?;
         writeln!(out, "  drain         {}", show_duration(Duration::from_millis(self.drain_ms)))?;
@@ -132,6 +135,17 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         http: config.http.to_string(),
         admin: config.admin.to_string(),
         insecure_http: config.insecure_http,
+        tls: match &config.tls {
+            Wish::Off => "off".to_owned(),
+            Wish::Own { names } if names.is_empty() => "a certificate of its own".to_owned(),
+            Wish::Own { names } => {
+                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                format!("a certificate of its own, also for {}", names.join(", "))
+            }
+            Wish::Given { certificate, key } => {
+                format!("{} with {}", certificate.display(), key.display())
+            }
+        },
         base_domains: config.base_domains,
         connections_max: config.connections_max,
         drain_ms: millis(config.drain),

@@ -119,7 +119,7 @@ impl Report for Whereabouts {
 }
 
 /// The order in which people read a status; what is not named here follows.
-const STATUS_FIRST: [&str; 12] = [
+const STATUS_FIRST: [&str; 13] = [
     "version",
     "ready",
     "reads",
@@ -128,6 +128,7 @@ const STATUS_FIRST: [&str; 12] = [
     "directory",
     "uptime_s",
     "doors",
+    "tls",
     "disk",
     "pool_disk",
     "pool",

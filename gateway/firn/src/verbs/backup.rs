@@ -4,7 +4,7 @@ use super::admin::Document;
 use super::json_time;
 use crate::appliance::{Lock, store_recipient};
 use crate::backup::{Access, Destination, read_key};
-use crate::cli::{AdminDir, Backup, Dir, Endpoint, Recover};
+use crate::cli::{AdminDir, Backup, Dir, Recover, Remote};
 use crate::exit::{Exit, Failure};
 use crate::layout::MARKER;
 use crate::report::Report;
@@ -97,8 +97,8 @@ impl Report for RecoverReport {
 
 pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<Exit> {
     let key = read_key(&args.key)?;
-    let Endpoint { endpoint, profile } = args.at.or(session.endpoint());
-    let access = Access { endpoint, profile, credentials_file: args.credentials_file };
+    let Remote { endpoint, profile, ca_bundle } = args.at.or(session.endpoint());
+    let access = Access { endpoint, profile, ca_bundle, credentials_file: args.credentials_file };
     let destination =
         Destination::parse(&args.from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;

@@ -58,13 +58,19 @@ impl Appliance {
 
     /// The same with a standard error of the caller's.
     pub(crate) fn start_logging_to(log: Stdio, dir: &Path, more: &[&str]) -> Self {
+        let doors = ["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        Self::start_as_configured(log, dir, &[&doors, more].concat())
+    }
+
+    /// The same, where the flags or the configuration say where it listens.
+    pub(crate) fn start_as_configured(log: Stdio, dir: &Path, more: &[&str]) -> Self {
         let notified = dir.with_extension("notify");
         let _old = std::fs::remove_file(&notified);
         // systemd's protocol: READY=1 comes by datagram once the doors are open.
         let socket = std::os::unix::net::UnixDatagram::bind(&notified).unwrap();
         socket.set_read_timeout(Some(std::time::Duration::from_mins(1))).unwrap();
         let child = firn()
-            .args(["server", dir.to_str().unwrap(), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["server", dir.to_str().unwrap()])
             .args(more)
             .env("NOTIFY_SOCKET", &notified)
             .stderr(log)

@@ -9,11 +9,13 @@ use super::headers::text;
 use crate::config::Limits;
 use engine::unit::ByteCount;
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Version, request};
+use http::{HeaderMap, HeaderValue, Method, Version, request};
 use security::AccountId;
 
 /// Bytes of a request's path and query.
 const URI_MAX: usize = 16 << 10;
+/// Header fields of a request. hyper itself bounds them on HTTP/1.1.
+const HEADER_FIELDS_MAX: usize = 128;
 
 /// Size and framing.
 pub(crate) fn check_head(head: &request::Parts, limits: &Limits) -> Result<(), S3Error> {
@@ -22,7 +24,7 @@ pub(crate) fn check_head(head: &request::Parts, limits: &Limits) -> Result<(), S
         return Err(S3Error::new(Code::RequestURITooLong).field("MaxURILengthBytes", URI_MAX.to_string()));
     }
     let size = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>();
-    if ByteCount::from(size) > limits.header_section_max {
+    if ByteCount::from(size) > limits.header_section_max || head.headers.len() > HEADER_FIELDS_MAX {
         return Err(S3Error::new(Code::RequestHeaderSectionTooLarge)
             .field("MaxSizeAllowed", limits.header_section_max.get().to_string()));
     }
@@ -39,6 +41,28 @@ fn check_framing(headers: &HeaderMap) -> Result<(), S3Error> {
         [only] if chunked_only(only) && lengths == 0 => Ok(()),
         [_, ..] if lengths == 0 => Err(S3Error::unsupported_header("Transfer-Encoding")),
         _ => Err(S3Error::with(Code::InvalidRequest, "The request's framing is ambiguous.")),
+    }
+}
+
+/// HTTP/2 names the host in `:authority`; signatures sign it as `host`, and from here on it is that.
+///
+/// A request that has a `host` of its own keeps it beside `:authority`, and [`host`] refuses it where the two differ: a proxy
+/// may have looked at one, and we at the other.
+pub(crate) fn name_host(head: &mut request::Parts) {
+    if head.version != Version::HTTP_2 {
+        return;
+    }
+    let Some(authority) = head.uri.authority() else { return };
+    let same = |host: &HeaderValue| host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes());
+    let mut hosts = head.headers.get_all(HOST).iter();
+    if let (Some(host), None) = (hosts.next(), hosts.next())
+        && same(host)
+    {
+        return;
+    }
+    // An authority is made of what a header may hold.
+    if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+        head.headers.append(HOST, host);
     }
 }
 
@@ -169,9 +193,9 @@ fn check_values(headers: &HeaderMap) -> Result<(), S3Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_framing, check_head, check_headers, host};
+    use super::{check_framing, check_head, check_headers, host, name_host};
     use crate::config::Limits;
-    use http::{Request, request};
+    use http::{Request, Version, request};
 
     fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> request::Parts {
         let builder = Request::builder().method(method).uri(uri);
@@ -239,5 +263,22 @@ mod tests {
         assert!(host(&head("GET", "/", &[])).is_err());
         assert!(host(&head("GET", "/", &[("host", "a"), ("host", "b")])).is_err());
         assert_eq!(host(&head("GET", "/", &[("host", "a:1")])).unwrap(), "a:1");
+    }
+
+    #[test]
+    fn the_authority_of_http_2_is_the_host_and_no_other_is_believed_beside_it() {
+        let named = |uri: &str, version: Version, hosts: &[(&str, &str)]| {
+            let mut head = head("GET", uri, hosts);
+            head.version = version;
+            name_host(&mut head);
+            host(&head).map(str::to_owned).map_err(|error| error.code())
+        };
+        let (two, uri) = (Version::HTTP_2, "https://a:1/b");
+        assert_eq!(named(uri, two, &[]), Ok("a:1".to_owned()));
+        assert_eq!(named(uri, two, &[("host", "A:1")]), Ok("A:1".to_owned()), "as it was signed");
+        assert_eq!(named(uri, two, &[("host", "other")]), Err("InvalidRequest"));
+        assert_eq!(named("/b", two, &[("host", "a")]), Ok("a".to_owned()), "from a proxy of HTTP/1.1");
+        assert_eq!(named("/b", two, &[]), Err("InvalidRequest"));
+        assert_eq!(named(uri, Version::HTTP_11, &[("host", "other")]), Ok("other".to_owned()));
     }
 }

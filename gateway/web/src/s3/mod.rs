@@ -105,7 +105,8 @@ struct Trace {
 
 /// Answers one request.
 pub(crate) async fn handle(config: Arc<Config>, state: Arc<State>, request: Request<Incoming>) -> Answer {
-    let (head, incoming) = request.into_parts();
+    let (mut head, incoming) = request.into_parts();
+    guard::name_host(&mut head);
     let mut trace = Trace {
         id: RequestId::random(&*state.entropy),
         method: head.method.clone(),
@@ -247,7 +248,13 @@ pub(crate) fn refuse(state: &State, status: StatusCode) -> Response<Bytes> {
         status if status.is_server_error() => code::Code::InternalError,
         _ => code::Code::BadRequest,
     };
-    let (id, error) = (RequestId::random(&*state.entropy), S3Error::new(code));
+    let error = match status {
+        StatusCode::UPGRADE_REQUIRED => {
+            S3Error::with(code, "This port speaks TLS, and the request came in plain HTTP: use https://.")
+        }
+        _ => S3Error::new(code),
+    };
+    let id = RequestId::random(&*state.entropy);
     let document = error.document("/", id.as_str(), &state.host_id);
     let mut answer = Response::new(document.into());
     *answer.status_mut() = error.status();
@@ -274,7 +281,8 @@ fn finish_head(state: &State, trace: &Trace, answer: &mut Answer, reusable: bool
     set_amz(headers, "x-amz-request-id", trace.id.as_str());
     set_amz(headers, "x-amz-id-2", &state.host_id);
     set(headers, SERVER, "firn");
-    if !reusable || version == Version::HTTP_10 {
+    // On HTTP/2 a stream ends by itself, and with it what was not read of the body.
+    if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }

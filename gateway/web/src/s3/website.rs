@@ -128,7 +128,7 @@ impl Visit {
     }
 
     fn send_on(&self, redirect: &Redirect) -> Answer {
-        let protocol = redirect.protocol.map_or("http", WebProtocol::as_str);
+        let protocol = redirect.protocol.map_or(self.config.scheme(), WebProtocol::as_str);
         let host = redirect.host.as_deref().unwrap_or(&self.host);
         let query = self.head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let to = format!("{protocol}://{host}/{}{query}", percent::encode(&redirect.key));

@@ -4,11 +4,9 @@
 //! reads it (an error answered before an upload has ended). So closing goes: send FIN, read and drop what still comes,
 //! bounded in bytes and time, then close.
 
-use super::refusal::{Refuse, Turn, status_of, wire_form};
 use engine::clock::Clock;
-use http::StatusCode;
 use std::future::Future;
-use std::io::{self, BufRead, Cursor};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -31,10 +29,6 @@ pub(super) struct TimedIo {
     stall: Option<Nap>,
     progressed: bool,
     closing: Option<Closing>,
-    turn: Turn,
-    refuse: Option<Refuse>,
-    /// Our refusal, as far as it is not yet sent. hyper's own was swallowed.
-    refusal: Option<Cursor<Vec<u8>>>,
 }
 
 struct Closing {
@@ -43,43 +37,8 @@ struct Closing {
 }
 
 impl TimedIo {
-    /// `refuse` makes the words for what hyper refuses while it is nobody else's `turn`.
-    pub(super) fn new(
-        stream: TcpStream,
-        clock: Arc<dyn Clock>,
-        write_idle: Duration,
-        turn: Turn,
-        refuse: Option<Refuse>,
-    ) -> Self {
-        let (stall, progressed, closing, refusal) = (None, false, None, None);
-        Self { stream, clock, write_idle, stall, progressed, closing, turn, refuse, refusal }
-    }
-
-    /// Whether these bytes of hyper's are a refusal of its own, which ours then replaces.
-    fn replaces(&mut self, head: &[u8]) -> bool {
-        if self.turn.is_idle() && self.refusal.is_none() {
-            let status = status_of(head).filter(StatusCode::is_client_error);
-            if let Some((refuse, status)) = self.refuse.take_if(|_| status.is_some()).zip(status) {
-                self.refusal = Some(Cursor::new(wire_form(&refuse(status))));
-            }
-        }
-        self.refusal.is_some()
-    }
-
-    /// Sends what is left of our refusal.
-    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(refusal) = &mut self.refusal {
-            let left = refusal.fill_buf()?;
-            if left.is_empty() {
-                break;
-            }
-            let outcome = Pin::new(&mut self.stream).poll_write(cx, left);
-            let sent = ready!(self.after_write(cx, outcome))?;
-            if let Some(refusal) = &mut self.refusal {
-                refusal.consume(sent);
-            }
-        }
-        Poll::Ready(Ok(()))
+    pub(super) fn new(stream: TcpStream, clock: Arc<dyn Clock>, write_idle: Duration) -> Self {
+        Self { stream, clock, write_idle, stall: None, progressed: false, closing: None }
     }
 
     fn nap(&self, duration: Duration) -> Nap {
@@ -126,9 +85,6 @@ impl AsyncRead for TimedIo {
 impl AsyncWrite for TimedIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.replaces(buf) {
-            return Poll::Ready(Ok(buf.len()));
-        }
         let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.after_write(cx, outcome)
     }
@@ -139,9 +95,6 @@ impl AsyncWrite for TimedIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.replaces(bufs.first().map_or(&[], |first| first)) {
-            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
-        }
         let outcome = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
         this.after_write(cx, outcome)
     }
@@ -151,18 +104,11 @@ impl AsyncWrite for TimedIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.poll_refusal(cx))?;
-        let outcome = Pin::new(&mut this.stream).poll_flush(cx);
-        if outcome.is_ready() {
-            this.turn.flushed();
-        }
-        outcome
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_refusal(cx))?;
         if this.closing.is_none() {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
             this.closing = Some(Closing { dropped: 0, patience: this.nap(LINGER_TIME_MAX) });

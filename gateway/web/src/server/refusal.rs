@@ -21,10 +21,12 @@
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use std::io::{self, BufRead, Cursor};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Makes a door's refusal for the status that hyper chose.
 pub(super) type Refuse = Box<dyn FnOnce(StatusCode) -> Response<Bytes> + Send>;
@@ -89,6 +91,94 @@ impl<B: Body + Unpin> Body for Tracked<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+/// A stream under HTTP/1.1 that puts the door's refusals in the place of hyper's.
+pub(super) struct Refusing<S> {
+    stream: S,
+    turn: Turn,
+    refuse: Option<Refuse>,
+    /// Our refusal, as far as it is not yet sent. hyper's own was swallowed.
+    refusal: Option<Cursor<Vec<u8>>>,
+}
+
+impl<S: AsyncWrite + Unpin> Refusing<S> {
+    /// `refuse` makes the words for what hyper refuses while it is nobody else's `turn`.
+    pub(super) fn new(stream: S, turn: Turn, refuse: Option<Refuse>) -> Self {
+        Self { stream, turn, refuse, refusal: None }
+    }
+
+    /// Whether these bytes of hyper's are a refusal of its own, which ours then replaces.
+    fn replaces(&mut self, head: &[u8]) -> bool {
+        if self.turn.is_idle() && self.refusal.is_none() {
+            let status = status_of(head).filter(StatusCode::is_client_error);
+            if let Some((refuse, status)) = self.refuse.take_if(|_| status.is_some()).zip(status) {
+                self.refusal = Some(Cursor::new(wire_form(&refuse(status))));
+            }
+        }
+        self.refusal.is_some()
+    }
+
+    /// Sends what is left of our refusal.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while let Some(refusal) = &mut self.refusal {
+            let left = refusal.fill_buf()?;
+            if left.is_empty() {
+                break;
+            }
+            let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, left))?;
+            refusal.consume(sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Refusing<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.replaces(buf) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        Pin::new(&mut this.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        if this.replaces(bufs.first().map_or(&[], |first| first)) {
+            return Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()));
+        }
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_refusal(cx))?;
+        let outcome = Pin::new(&mut this.stream).poll_flush(cx);
+        if outcome.is_ready() {
+            this.turn.flushed();
+        }
+        outcome
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_refusal(cx))?;
+        Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
 

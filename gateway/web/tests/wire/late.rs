@@ -6,9 +6,13 @@ use crate::while_time_passes;
 use crate::world::{Client, World, call};
 use engine::clock::Clock as _;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A part that waits for its completion: the request's path and document.
-pub(crate) async fn one_part(world: &World, client: &mut Client) -> (String, String) {
+pub(crate) async fn one_part<S: AsyncRead + AsyncWrite + Unpin>(
+    world: &World,
+    client: &mut Client<S>,
+) -> (String, String) {
     let begun = call(world, client, ("POST", "/bucket/k?uploads="), &[], b"").await;
     let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let path = format!("/bucket/k?partNumber=1&uploadId={id}");

@@ -11,17 +11,18 @@ use engine::id::PartitionId;
 use md5::{Digest as _, Md5};
 use objectstore::testing::Foundation;
 use objectstore::{ObjectOwnership, ObjectStore};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use security::AccountId;
 use security::credentials::File;
 use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use web::{
-    AdminCall, AdminError, AdminToken, Config, Limits, Obstacle, Parts, Readiness, Server, State,
+    AdminCall, AdminError, AdminToken, Config, Identity, Limits, Obstacle, Parts, Readiness, Server, State,
     StatusSource,
 };
 
@@ -121,6 +122,10 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) gate: Arc<Gate>,
+    /// What clients believe, where the doors speak TLS.
+    pub(crate) certificate: Option<CertificateDer<'static>>,
+    /// What the doors prove themselves with.
+    pub(crate) identity: Option<Arc<Identity>>,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
     _foundation: Foundation,
@@ -138,6 +143,15 @@ impl World {
     /// One whose new buckets have this ownership.
     pub(crate) async fn owned_by(new_bucket_ownership: ObjectOwnership) -> Self {
         Self::configured(Config { new_bucket_ownership, ..Config::default() }).await
+    }
+
+    /// A server whose doors speak TLS.
+    pub(crate) async fn secured(limits: Limits) -> Self {
+        let (certificate, identity) = identity();
+        let (http_tls, admin_tls) = (Some(identity.clone()), Some(identity.clone()));
+        let mut world = Self::configured(Config { limits, http_tls, admin_tls, ..Config::default() }).await;
+        (world.certificate, world.identity) = (Some(certificate), Some(identity));
+        world
     }
 
     async fn configured(config: Config) -> Self {
@@ -172,7 +186,18 @@ impl World {
         let serving = tokio::spawn(server.serve(async move {
             let _asked_or_dropped = stopped.await;
         }));
-        Self { http, admin, clock, facts, gate, stop: Some(stop), serving, _foundation: foundation }
+        Self {
+            http,
+            admin,
+            clock,
+            facts,
+            gate,
+            certificate: None,
+            identity: None,
+            stop: Some(stop),
+            serving,
+            _foundation: foundation,
+        }
     }
 
     /// Waits until the server has stopped, as it was asked to.
@@ -218,6 +243,12 @@ impl World {
     /// The bytes of a signed request. `extra` headers are signed too, the body is not.
     pub(crate) fn signed(&self, method: &str, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
         self.signed_as(PayloadHash::Unsigned, (method, path), extra, body)
+    }
+
+    /// Signs a request's head.
+    pub(crate) fn sign(&self, head: &mut http::request::Parts, payload: PayloadHash) {
+        use engine::clock::Clock as _;
+        signer(Who::Root).unwrap().sign(head, payload, self.clock.now()).unwrap();
     }
 
     /// The same, with what the signature says of the body.
@@ -276,6 +307,15 @@ impl World {
     }
 }
 
+/// A certificate that nobody else issued, and what a door proves with it.
+pub(crate) fn identity() -> (CertificateDer<'static>, Arc<Identity>) {
+    let names = ["localhost".to_owned(), "*.s3.localhost".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let certificate = made.cert.der().clone();
+    (certificate.clone(), Identity::new(vec![certificate], key).unwrap())
+}
+
 fn signer(who: Who) -> Option<Signer> {
     let (id, secret) = match who {
         Who::Root => (ACCESS_KEY, SECRET_KEY),
@@ -292,8 +332,8 @@ fn signer(who: Who) -> Option<Signer> {
 }
 
 /// One connection.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     host: String,
     buffer: Vec<u8>,
 }
@@ -327,9 +367,15 @@ impl Answer {
     }
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn of(stream: S, host: String) -> Self {
+        Self { stream, host, buffer: Vec::new() }
+    }
+
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
+        // TLS may hold back what the socket did not take at once.
+        self.stream.flush().await.unwrap();
     }
 
     /// Sends a request written by hand; `{host}` stands for the server's address.
@@ -418,9 +464,9 @@ pub(crate) fn content_md5(document: &[u8]) -> String {
 }
 
 /// Sends a signed request and waits for its answer.
-pub(crate) async fn call(
+pub(crate) async fn call<S: AsyncRead + AsyncWrite + Unpin>(
     world: &World,
-    client: &mut Client,
+    client: &mut Client<S>,
     request: (&str, &str),
     headers: &[(&str, &str)],
     body: &[u8],

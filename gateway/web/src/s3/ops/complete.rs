@@ -102,7 +102,7 @@ fn parse_part(part: &Element) -> Result<CompletedPart, S3Error> {
 /// The object's own URL, in path style.
 pub(super) fn location(call: &Call) -> String {
     let resource = percent::encode(&call.target.resource());
-    format!("http://{}{resource}", call.target.host_of_path_style(&call.host))
+    format!("{}://{}{resource}", call.config.scheme(), call.target.host_of_path_style(&call.host))
 }
 
 /// What the answer says about the request.

@@ -1,0 +1,294 @@
+//! One connection: TLS where the door has it, then HTTP/1.1 or HTTP/2, each with its bounds said here.
+
+use super::io::TimedIo;
+use super::refusal::{Refuse, Refusing, Tracked, Turn, wire_form};
+use super::streams::{Handover, Look, Watch};
+use super::timer::ClockTimer;
+use super::{Door, raised, tls};
+use crate::config::Config;
+use crate::state::State;
+use bytes::Bytes;
+use engine::clock::Clock;
+use futures_util::FutureExt;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body_util::{Either, Full};
+use hyper::body::{Body, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// Bytes hyper buffers of one HTTP/1.1 connection at most; also the largest piece of a body it hands on at once.
+const READ_BUFFER_MAX: usize = 256 << 10;
+/// Where hyper itself cuts a header section off; ours (S3's code) comes first, at `Limits::header_section_max`.
+const HEADER_SECTION_HARD_MAX: u32 = 64 << 10;
+/// Header fields of one HTTP/1.1 request; on HTTP/2 the guard counts them.
+const HEADER_FIELDS_MAX: usize = 128;
+
+/// Bytes of request bodies that one HTTP/2 stream, and one connection, may send ahead of their readers.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 2 << 20;
+/// Bytes of one HTTP/2 frame; with the header section's bound it also bounds CONTINUATION frames (h2: a quarter more than fit).
+const FRAME_MAX: u32 = 16 << 10;
+/// Bytes of one stream's answer that wait to be framed.
+const SEND_BUFFER_MAX: usize = 256 << 10;
+/// Streams that a client has reset before we looked at them (rapid reset); one more ends the connection.
+const RESETS_PENDING_MAX: usize = 20;
+/// Streams that we have reset for the client's errors; one more ends the connection.
+const RESETS_OF_OURS_MAX: usize = 128;
+/// Bytes of the table that header fields are compressed against.
+const HEADER_TABLE_MAX: u32 = 4 << 10;
+
+type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Serves a connection until its end, or until the door has stopped and its open requests are answered.
+pub(super) async fn serve<H, F, B>(
+    door: Arc<Door>,
+    stream: TcpStream,
+    stopped: watch::Receiver<bool>,
+    handler: H,
+) where
+    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
+    }
+    if let Some(acceptor) = door.tls.clone() {
+        // Boxed, so that connections without TLS are no larger for it.
+        let secured: Boxed = Box::pin(serve_tls(door, acceptor, stream, stopped, handler));
+        secured.await;
+    } else {
+        let timed = TimedIo::new(stream, door.state.clock.clone(), door.config.limits.write_idle_timeout);
+        serve_http1(door, timed, stopped, handler).await;
+    }
+}
+
+/// How a handshake ends.
+enum Opened {
+    Tls(Box<TlsStream<TimedIo>>),
+    /// The client spoke HTTP.
+    Plain(TimedIo),
+}
+
+async fn serve_tls<H, F, B>(
+    door: Arc<Door>,
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    mut stopped: watch::Receiver<bool>,
+    handler: H,
+) where
+    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let (clock, limits) = (door.state.clock.clone(), &door.config.limits);
+    let write_idle = limits.write_idle_timeout;
+    let opened = tokio::select! {
+        opened = open(&acceptor, stream, clock.clone(), write_idle) => opened,
+        () = clock.sleep(limits.handshake_timeout) => Err(io::ErrorKind::TimedOut.into()),
+        () = raised(&mut stopped) => return,
+    };
+    match opened {
+        Ok(Opened::Tls(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::H2) => {
+            serve_http2(door, stream, stopped, handler).await;
+        }
+        Ok(Opened::Tls(stream)) => serve_http1(door, stream, stopped, handler).await,
+        Ok(Opened::Plain(stream)) => {
+            if let Err(error) = tell_plain(&door, stream).await {
+                tracing::debug!(%error, "a client that spoke plain HTTP to a TLS port did not wait to be told");
+            }
+        }
+        // The client's doing: it speaks no TLS, an old one, or does not believe the certificate.
+        Err(error) => tracing::debug!(%error, "TLS handshake failed"),
+    }
+}
+
+async fn open(
+    acceptor: &TlsAcceptor,
+    stream: TcpStream,
+    clock: Arc<dyn Clock>,
+    write_idle: std::time::Duration,
+) -> io::Result<Opened> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    let timed = TimedIo::new(stream, clock, write_idle);
+    // TLS begins with a record of type 22; requests begin with a method.
+    if first[0].is_ascii_uppercase() {
+        return Ok(Opened::Plain(timed));
+    }
+    Ok(Opened::Tls(Box::new(acceptor.accept(timed).await?)))
+}
+
+/// Tells a client that its endpoint lacks an `s`.
+async fn tell_plain(door: &Door, mut stream: TimedIo) -> io::Result<()> {
+    let answer = if let Some(refuse) = door.refuse {
+        refuse(&door.state, StatusCode::UPGRADE_REQUIRED)
+    } else {
+        let mut answer = Response::new(Bytes::from_static(b"this port speaks TLS: use https://\n"));
+        *answer.status_mut() = StatusCode::BAD_REQUEST;
+        answer
+    };
+    stream.write_all(&wire_form(&answer)).await?;
+    stream.shutdown().await
+}
+
+async fn serve_http1<S, H, F, B>(door: Arc<Door>, stream: S, mut stopped: watch::Receiver<bool>, handler: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let limits = &door.config.limits;
+    let (turn, refusing) = (Turn::default(), Arc::clone(&door));
+    let refuse = door.refuse.map(|refuse| Box::new(move |status| refuse(&refusing.state, status)) as Refuse);
+    let stream = Refusing::new(stream, turn.clone(), refuse);
+    let mut http1 = hyper::server::conn::http1::Builder::new();
+    http1
+        .timer(ClockTimer::new(door.state.clock.clone()))
+        .header_read_timeout(limits.header_read_timeout)
+        .max_buf_size(READ_BUFFER_MAX)
+        .max_header_size(HEADER_SECTION_HARD_MAX as usize)
+        .max_headers(HEADER_FIELDS_MAX)
+        .half_close(true)
+        .auto_date_header(true);
+    let service = service_fn(|request| {
+        let ended = turn.begin();
+        let answer =
+            contained(&door, handler(door.config.clone(), door.state.clone(), request), Version::HTTP_11);
+        async move { Ok::<_, Infallible>(answer.await.map(|body| Tracked { body, _ended: ended })) }
+    });
+    let mut connection = pin!(http1.serve_connection(TokioIo::new(stream), service));
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = raised(&mut stopped) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    ended(outcome);
+}
+
+async fn serve_http2<S, H, F, B>(door: Arc<Door>, stream: S, mut stopped: watch::Receiver<bool>, handler: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let limits = &door.config.limits;
+    let period = limits.header_read_timeout.min(limits.write_idle_timeout);
+    // Room for all that may be open, and as many again that were reset before the task got to them.
+    let (handover, mut begun) = mpsc::channel(limits.streams_max as usize * 2);
+    let mut http2 = hyper::server::conn::http2::Builder::new(Handover(handover));
+    http2
+        .max_concurrent_streams(limits.streams_max)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(FRAME_MAX)
+        .max_header_list_size(HEADER_SECTION_HARD_MAX)
+        .header_table_size(HEADER_TABLE_MAX)
+        .max_send_buf_size(SEND_BUFFER_MAX)
+        .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
+        .max_local_error_reset_streams(RESETS_OF_OURS_MAX)
+        .auto_date_header(true);
+    let watch = Watch::new(Arc::clone(&door.places));
+    let watching = Arc::clone(&watch);
+    let serving = Arc::clone(&door);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (begun, door, handler) = (watching.begin(), Arc::clone(&serving), handler.clone());
+        async move {
+            let method = request.method().clone();
+            begun.admitted().await;
+            let answer = handler(door.config.clone(), door.state.clone(), request);
+            let answer = contained(&door, answer, Version::HTTP_2).await;
+            Ok::<_, Infallible>(begun.answered(answer, &method))
+        }
+    });
+    let mut connection = pin!(http2.serve_connection(TokioIo::new(stream), service));
+    let mut streams = JoinSet::new();
+    let clock = &door.state.clock;
+    let mut next_look = pin!(clock.sleep(period));
+    let mut leaving = false;
+    let outcome = loop {
+        tokio::select! {
+            outcome = connection.as_mut() => break outcome,
+            Some(stream) = begun.recv() => {
+                streams.spawn(stream);
+            }
+            Some(stream) = streams.join_next(), if !streams.is_empty() => super::report(stream, door.name),
+            () = raised(&mut stopped), if !leaving => {
+                leaving = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = watch.flooded.notified() => {
+                tracing::debug!("connection cut: more requests were taken back than answered");
+                return;
+            }
+            () = next_look.as_mut() => {
+                next_look.set(clock.sleep(period));
+                match watch.look() {
+                    Look::Busy => {}
+                    Look::Idle if !leaving => {
+                        leaving = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    look @ (Look::Idle | Look::Stalled) => {
+                        tracing::debug!(?look, "connection cut: nothing moves on it");
+                        return;
+                    }
+                }
+            }
+        }
+    };
+    ended(outcome);
+}
+
+fn ended(outcome: Result<(), hyper::Error>) {
+    if let Err(error) = outcome {
+        // The client's doing (reset, timeout, bad head); what concerns the store was logged where it happened.
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// The handler's answer. A panic on the way costs this request (500) and, on HTTP/1.1, its connection, not the other clients: what
+/// a handler shares with others it may leave at any await, for every client may go at any time.
+async fn contained<B: Body>(
+    door: &Door,
+    answer: impl Future<Output = Response<B>>,
+    version: Version,
+) -> Response<Either<B, Full<Bytes>>> {
+    if let Ok(answer) = AssertUnwindSafe(answer).catch_unwind().await {
+        return answer.map(Either::Left);
+    }
+    tracing::error!(
+        door = door.name,
+        "a request panicked: it is answered 500; its message is on standard error"
+    );
+    let mut failed = match door.refuse {
+        Some(refuse) => refuse(&door.state, StatusCode::INTERNAL_SERVER_ERROR),
+        None => Response::new(Bytes::new()),
+    };
+    *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    if version != Version::HTTP_2 {
+        failed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    failed.map(|document| Either::Right(Full::new(document)))
+}
