@@ -47,7 +47,10 @@ pub(crate) struct RequestBody {
     pace: Pace,
     counter: Counter,
     received: u64,
+    /// The operation has all that it may read.
     ended: bool,
+    /// hyper has nothing more of it, which a body without a length says only at its end.
+    read_out: bool,
 }
 
 /// What became of the client's `expect: 100-continue`.
@@ -88,6 +91,7 @@ impl RequestBody {
             pace,
             counter,
             received: 0,
+            read_out: false,
         }
     }
 
@@ -234,7 +238,10 @@ impl RequestBody {
                     return Ok(Some(data));
                 }
                 Ok(Some(Err(_))) => return Err(S3Error::new(Code::IncompleteBody)),
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    self.read_out = true;
+                    return Ok(None);
+                }
                 Err(()) => return Err(S3Error::new(Code::RequestTimeout)),
             }
         }
@@ -248,7 +255,7 @@ impl RequestBody {
             // connection's next answer too, and loses its headers; only closing makes it forget.
             return false;
         }
-        if self.incoming.is_end_stream() {
+        if self.read_out || self.incoming.is_end_stream() {
             return true;
         }
         let left = self.announced.map(|length| length.get().saturating_sub(self.received));

@@ -185,6 +185,28 @@ async fn a_torn_chunk_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_goes_on_after_a_body_of_unsaid_length_that_was_read_to_its_end() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let head = world.signed("PUT", "/bucket/key", &[("transfer-encoding", "chunked")], b"");
+    for body in [&b"5\r\nhello\r\n0\r\n\r\n"[..], b"0\r\n\r\n", b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"] {
+        client.send(&[&head, body].concat()).await;
+        let put = client.answer().await.unwrap();
+        assert_eq!((put.status, put.header("connection")), (200, None), "{put:?}");
+    }
+    client.send(&world.signed("GET", "/bucket/key", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().body, b"hello");
+    // One that is refused unread closes it: nobody knows how much would have to be dropped.
+    client.send_text("PUT /bucket/key HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    client.send(b"5\r\nhello\r\n").await;
+    let refused = client.answer().await.unwrap();
+    assert_eq!((refused.status, refused.header("connection")), (403, Some("close")));
+    assert!(client.closed().await);
+}
+
+#[tokio::test]
 async fn a_client_that_closes_its_sending_side_still_gets_its_answer() {
     let world = World::new().await;
     let mut client = world.connect().await;
