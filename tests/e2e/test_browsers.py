@@ -80,6 +80,22 @@ def test_a_presigned_post_stores_what_its_policy_allows_and_nothing_else(s3, buc
     assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["up/a b.txt"]
 
 
+def test_the_access_log_names_the_key_that_signed_a_form(fresh):
+    fresh.start()
+    s3, access = client(fresh), fresh.keys[0]
+    bucket = new_bucket(s3)
+    post = s3.generate_presigned_post(bucket, "k", ExpiresIn=60)
+    for change, status in [({}, 204), ({"key": "elsewhere"}, 403), ({"x-amz-signature": "0" * 64}, 403)]:
+        fields = {**post["fields"], **change}
+        answer = requests.post(post["url"], data=fields, files={"file": ("n", b"x")}, timeout=30)
+        assert answer.status_code == status, answer.text
+    fresh.stop()
+    lines = [json.loads(line) for line in fresh.log.read_text().splitlines() if "PostObject" in line]
+    said = [(line["status"], line["code"], line["access_key_id"]) for line in lines]
+    # The last one's signature is nobody's.
+    assert said == [(204, "", access), (403, "AccessDenied", access), (403, "SignatureDoesNotMatch", "-")]
+
+
 def old_form(appliance, bucket):
     access, secret = appliance.keys
     conditions = [{"bucket": bucket}, ["starts-with", "$key", ""]]

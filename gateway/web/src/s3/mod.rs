@@ -46,6 +46,7 @@ use objectstore::Writer;
 use operation::Operation;
 use query::Query;
 use request_id::RequestId;
+use security::credentials::AccessKeyId;
 use security::decide::{Action, Facts, Question, Resource, decide};
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
 use std::sync::{Arc, OnceLock};
@@ -62,6 +63,8 @@ pub(crate) struct Call {
     operation: Operation,
     asker: Asker,
     owner_id: OnceLock<String>,
+    /// Whose key signed a form; known once its fields are read.
+    form_key: OnceLock<AccessKeyId>,
     host: String,
     id: RequestId,
 }
@@ -184,11 +187,15 @@ async fn run(
         Authenticated::Signed(signed) => body.expect(&signed.payload, &head.headers)?,
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
-    let (target, owner_id, id) = (trace.target.clone(), OnceLock::new(), trace.id);
-    let call = Call { config, state, head, target, query, operation, asker, owner_id, host, id };
+    let (target, owner_id, form_key, id) = (trace.target.clone(), OnceLock::new(), OnceLock::new(), trace.id);
+    let call = Call { config, state, head, target, query, operation, asker, owner_id, form_key, host, id };
     // Of a form it is not known yet who asks.
     let charged = operation != Operation::PostObject && ops::charged(&call).await?;
-    let mut answer = ops::dispatch(&call, body).await?;
+    let outcome = ops::dispatch(&call, body).await;
+    if let Some(key) = call.form_key.get() {
+        trace.access_key_id = Some(key.as_str().to_owned());
+    }
+    let mut answer = outcome?;
     if charged {
         ops::tell_charged(answer.headers_mut());
     }

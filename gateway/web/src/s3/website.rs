@@ -102,6 +102,7 @@ impl Visit {
             operation,
             asker,
             owner_id: OnceLock::new(),
+            form_key: OnceLock::new(),
             host: self.host.clone(),
             id: self.id,
         };

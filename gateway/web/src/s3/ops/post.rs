@@ -122,6 +122,8 @@ fn allowed(call: &Call, bucket: &str, fields: &Fields) -> Result<(Principal, Opt
     let verifier = sigv4::Policy::new(&state.region, now, &state.signing_keys);
     let signed = authenticate(fields, &*state.credentials, &verifier, call.config.legacy_forms)?;
     let Some(signed) = signed else { return Ok((Principal::Anonymous, None)) };
+    // For the access log, whatever the policy says.
+    let _set_once = call.form_key.set(signed.access_key_id);
     let policy = Policy::parse(fields.get("policy").unwrap_or_default())?;
     policy.check(bucket, fields, now)?;
     Ok((Principal::Root(signed.account), policy.length()))
