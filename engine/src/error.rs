@@ -76,7 +76,9 @@ pub enum Error {
         wanted: u64,
     },
     /// Fewer zones take writes than a body is to have copies.
-    #[error("store {wanted} copies: {there} zones take writes; mend or replace a zone")]
+    #[error(
+        "store {wanted} copies: {there} zones take writes; mend or replace a zone, or let copies.short = \"accept\""
+    )]
     TooFewZones {
         /// Copies that were wanted.
         wanted: usize,

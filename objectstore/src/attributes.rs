@@ -59,6 +59,9 @@ impl ObjectStore {
                 Content::Inline { .. } => places.push(Place {
                     first,
                     pool: "catalog".into(),
+                    copy: 0,
+                    zone: String::new(),
+                    missing: false,
                     segment: String::new(),
                     offset: 0,
                     stored: ByteCount::new(extent.length),
@@ -67,6 +70,9 @@ impl ObjectStore {
                     places.extend(self.blobs.locate(home, blob).await?.into_iter().map(|at| Place {
                         first,
                         pool: at.pool.into(),
+                        copy: at.copy,
+                        zone: at.zone,
+                        missing: at.missing,
                         segment: at.segment,
                         offset: at.offset.get(),
                         stored: at.length,

@@ -47,6 +47,10 @@ impl ObjectStore {
                 outcome => outcome?,
             };
             let from = source.view.bucket.partition;
+            match self.keep_for(&source, request.class.unwrap_or_default()).await {
+                Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                outcome => outcome?,
+            }
             let Some(share) = self.share(from, source.extent, bucket).await? else { continue };
             let stored = stored.with_extent(share.extent);
             let (etag, checksum) = (stored.etag, stored.checksum);
@@ -165,6 +169,10 @@ impl ObjectStore {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,
             };
+            match self.keep_for(&source, upload.class).await {
+                Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                outcome => outcome?,
+            }
             if let Some(outcome) = self.share_part(&request, &source, extent, view.bucket, &sums).await? {
                 return Ok(outcome);
             }

@@ -47,6 +47,7 @@ mod setting;
 mod share;
 mod stack;
 mod store;
+mod strengthen;
 mod subresources;
 mod tables;
 #[cfg(any(test, feature = "testing"))]

@@ -1,6 +1,7 @@
 //! What is stored beside a body: content headers, user metadata, storage class.
 
 use crate::Error;
+use engine::blob::Copies;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -117,6 +118,14 @@ impl StorageClass {
         Self::Glacier,
         Self::DeepArchive,
     ];
+
+    /// Copies of a body in this class.
+    pub(crate) const fn copies(self) -> Copies {
+        match self {
+            Self::OneZoneIa => Copies::One,
+            _ => Copies::Configured,
+        }
+    }
 
     /// S3's name.
     pub const fn as_str(self) -> &'static str {

@@ -20,10 +20,11 @@ use crate::record::{Content, Extent, Stored};
 use crate::stack::blob_owner;
 use crate::store::{Bucket, contended};
 use crate::{
-    ChecksumAlgorithm, ETag, Error, Expect, ObjectChecksum, ObjectStore, PutRequest, Result, Uploaded, tables,
+    ChecksumAlgorithm, ETag, Error, Expect, ObjectChecksum, ObjectStore, PutRequest, Result, StorageClass,
+    Uploaded, tables,
 };
 use bytes::{Bytes, BytesMut};
-use engine::blob::{BlobWriter, SealedBlob};
+use engine::blob::{BlobWriter, Copies, SealedBlob};
 use engine::catalog::Write;
 use engine::codec::{DataKey, inline};
 use engine::unit::ByteCount;
@@ -42,6 +43,7 @@ pub struct Upload {
     bucket: Bucket,
     announced: Option<ByteCount>,
     algorithm: ChecksumAlgorithm,
+    copies: Copies,
     received: u64,
     digests: Running,
     sink: Sink,
@@ -81,7 +83,8 @@ impl Upload {
     pub(crate) fn for_object(store: Arc<ObjectStore>, bucket: Bucket, request: PutRequest) -> Result<Self> {
         let (announced, algorithm) =
             (request.length, request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
-        Self::new(store, bucket, Target::Object(Box::new(request)), announced, algorithm)
+        let copies = request.class.copies();
+        Self::new(store, bucket, Target::Object(Box::new(request)), announced, (algorithm, copies))
     }
 
     pub(crate) fn for_part(
@@ -89,9 +92,10 @@ impl Upload {
         bucket: Bucket,
         target: PartTarget,
         announced: Option<ByteCount>,
-        algorithm: ChecksumAlgorithm,
+        (algorithm, class): (ChecksumAlgorithm, StorageClass),
     ) -> Result<Self> {
-        Self::new(store, bucket, Target::Part(Box::new(target)), announced, algorithm)
+        let written = (algorithm, class.copies());
+        Self::new(store, bucket, Target::Part(Box::new(target)), announced, written)
     }
 
     fn new(
@@ -99,7 +103,7 @@ impl Upload {
         bucket: Bucket,
         target: Target,
         announced: Option<ByteCount>,
-        algorithm: ChecksumAlgorithm,
+        (algorithm, copies): (ChecksumAlgorithm, Copies),
     ) -> Result<Self> {
         if let Some(size) = announced.filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
@@ -110,6 +114,7 @@ impl Upload {
             bucket,
             announced,
             algorithm,
+            copies,
             received: 0,
             digests: Running::new(Digests::new(Some(algorithm))),
             sink: Sink::Small(BytesMut::new()),
@@ -136,7 +141,8 @@ impl Upload {
             }
             Sink::Small(kept) => {
                 let kept = std::mem::take(kept).freeze();
-                let mut writer = Box::new(self.store.blobs.writer(self.bucket.partition, self.announced));
+                let writer = self.store.blobs.writer(self.bucket.partition, self.announced);
+                let mut writer = Box::new(writer.with_copies(self.copies));
                 if !kept.is_empty() {
                     writer.push(kept).await?;
                 }

@@ -15,10 +15,10 @@
 //! A step copies about as many bytes as it is asked to; the places of the blob under way stay in memory. A crash leaves
 //! garbage in the segments that were being written, and the blob begins anew.
 
-use super::BlobStore;
 use super::compactor::blocking;
-use super::row::{BlobCopy, BlobRow, PRESENT, RecordAt, blob_key, repair_key};
+use super::row::{BlobCopy, BlobRow, Copies, PRESENT, RecordAt, blob_key, repair_key};
 use super::writer::live_adds;
+use super::{BlobStore, Short};
 use crate::catalog::{Check, Commit, Version, Write};
 use crate::id::{BlobId, PartitionId};
 use crate::pool::frame::Frame;
@@ -28,6 +28,9 @@ use crate::{Error, Result};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// How often a row is read again that changes while its blob is copied.
+const RAISE_ATTEMPTS: usize = 8;
 
 /// A row as it was read.
 pub(super) struct Found {
@@ -66,6 +69,8 @@ pub(super) enum Step {
 /// One blob under way.
 pub(super) struct Mend {
     found: Found,
+    /// Copies that it is to have.
+    copies: Copies,
     deep: bool,
     targets: Vec<Target>,
     /// Copies are still missing afterwards.
@@ -87,11 +92,17 @@ struct Target {
 impl Mend {
     /// Looks at a row; `deep` reads and verifies every record, otherwise a record counts as there when its segment is.
     pub(super) fn plan(store: &BlobStore, found: Found, deep: bool) -> Result<Verdict> {
+        let wanted = found.row.wanted;
+        Self::plan_for(store, found, wanted, deep)
+    }
+
+    /// The same for a blob that is to have so many copies from now on.
+    pub(super) fn plan_for(store: &BlobStore, found: Found, copies: Copies, deep: bool) -> Result<Verdict> {
         let row = &found.row;
         if row.records() == 0 {
             return Ok(Verdict::Sound);
         }
-        let wanted = store.count_of(row.wanted);
+        let wanted = store.count_of(copies);
         let lost = |copy: &BlobCopy| {
             copy.places.iter().filter(|at| store.zones.holder(at.segment).is_none()).count()
         };
@@ -100,7 +111,7 @@ impl Mend {
         let mut keep: Vec<&BlobCopy> = row.copies.iter().filter(in_use).collect();
         keep.sort_by_key(|copy| lost(copy));
         keep.truncate(wanted);
-        let mut whole = keep.iter().all(|copy| lost(copy) == 0);
+        let mut whole = copies == row.wanted && keep.iter().all(|copy| lost(copy) == 0);
         let mut targets = Vec::new();
         for copy in keep {
             let pool = store.zones.get(copy.zone).map(|zone| zone.pool().cloned()).transpose()?;
@@ -128,7 +139,7 @@ impl Mend {
         if whole && !deep && targets.len() >= row.copies.len() {
             return Ok(if short { Verdict::Short } else { Verdict::Sound });
         }
-        Ok(Verdict::Work(Box::new(Self { found, deep, targets, short, next: 0, placed: Vec::new() })))
+        Ok(Verdict::Work(Box::new(Self { found, copies, deep, targets, short, next: 0, placed: Vec::new() })))
     }
 
     pub(super) fn blob(&self) -> BlobId {
@@ -269,7 +280,7 @@ impl Mend {
         let (home, blob) = (self.found.home, self.found.blob);
         let targets = self.targets.iter();
         let copies = targets.map(|t| BlobCopy { zone: t.zone, places: t.places.clone() }).collect();
-        let row = BlobRow { copies, ..self.found.row.clone() };
+        let row = BlobRow { copies, wanted: self.copies, ..self.found.row.clone() };
         let mut checks = vec![Check::Unchanged(blob_key(blob))];
         let mut writes = Vec::new();
         if row != self.found.row {
@@ -288,8 +299,48 @@ impl Mend {
             } else {
                 Write::Delete(repair_key(blob))
             });
+        } else if self.short && self.copies != self.found.row.wanted {
+            writes.push(Write::Put(repair_key(blob), Bytes::from_static(PRESENT)));
         }
         Commit { checks, writes, ..Commit::new(home, self.found.version).from_reserve() }
+    }
+}
+
+impl BlobStore {
+    /// Gives a blob the copies that the store keeps, though [`Copies::One`] was asked for when it was written: who keeps more comes
+    /// to refer to it. Durable when this returns. A blob that is gone is no error: the caller's own commit notices.
+    pub async fn keep_configured(&self, home: PartitionId, blob: BlobId) -> Result<()> {
+        if !self.zones.are_several() {
+            return Ok(());
+        }
+        for _ in 0..RAISE_ATTEMPTS {
+            let snapshot = self.catalog.snapshot(home).await?;
+            let Some(value) = snapshot.get(blob_key(blob)).await? else { return Ok(()) };
+            let row = BlobRow::decode(blob, &value)?;
+            if row.wanted == Copies::Configured {
+                return Ok(());
+            }
+            let found = Found { home, blob, row, version: snapshot.read_version(), queued: false };
+            let Verdict::Work(mut mend) = Mend::plan_for(self, found, Copies::Configured, false)? else {
+                return Ok(());
+            };
+            if mend.short && self.short == Short::Refuse {
+                let there = mend.targets.iter().filter(|target| target.pool.is_some()).count();
+                return Err(Error::TooFewZones { wanted: self.copies, there });
+            }
+            let ended = loop {
+                match mend.step(self, u64::MAX).await? {
+                    Step::More(_) => {}
+                    step => break step,
+                }
+            };
+            match ended {
+                Step::Again | Step::More(_) => {}
+                Step::Unreadable(error) => return Err(error),
+                Step::Done(_) | Step::StillShort(_) => return Ok(()),
+            }
+        }
+        Err(Error::Conflict { check: 0 })
     }
 }
 

@@ -142,6 +142,8 @@ pub struct BlobStore {
     /// Blobs of which a reader found a copy damaged; the repairer queues them.
     damage: Mutex<BTreeSet<(PartitionId, BlobId)>>,
     repair: Mutex<Repair>,
+    /// Held while a zone is taken out of use or back into it.
+    drains: tokio::sync::Mutex<()>,
 }
 
 impl BlobStore {
@@ -182,6 +184,7 @@ impl BlobStore {
             damaged_records: AtomicU64::new(0),
             damage: Mutex::default(),
             repair: Mutex::default(),
+            drains: tokio::sync::Mutex::default(),
         };
         store.report_missing();
         Ok(Arc::new(store))
@@ -204,10 +207,12 @@ impl BlobStore {
         }
         if !all_there {
             let bytes: u64 = self.missing_segments().into_iter().map(|segment| self.live.of(segment)).sum();
-            tracing::error!(
-                bytes,
-                "a zone is away: what lies there is read from other copies, where there are any"
-            );
+            if bytes > 0 {
+                tracing::error!(
+                    bytes,
+                    "a zone is away: what lies there is read from other copies, where there are any"
+                );
+            }
         }
     }
 

@@ -40,9 +40,9 @@ pub enum Short {
 pub struct ZoneOptions {
     /// Its name, which keeps its number.
     pub name: String,
-    /// Where its segment files lie; made if missing. More than one: the zone spans disks.
+    /// Where its segment files lie; made if missing. More than one: the zone spans disks. None: it is away.
     pub directories: Vec<PathBuf>,
-    /// Why its directories must not be opened: its disks are not there.
+    /// Why directories of it are left out: their disks are not there.
     pub away: Option<String>,
     /// Injected faults of its disks.
     pub faults: Arc<Faults>,
@@ -129,8 +129,7 @@ pub(super) async fn open_zones(
         let zone = if let Some(zone) = options.iter().find(|zone| zone.name == row.name) {
             open_zone((id, row.draining), zone.clone(), shared.clone(), several).await?
         } else {
-            let away = "it is not configured any more".to_owned();
-            Zone::new(id, row.name, Vec::new(), Some(away), row.draining)
+            Zone::removed(id, row.name, row.draining)
         };
         zones.push(zone);
     }
@@ -150,7 +149,7 @@ async fn open_zone(
 ) -> Result<Zone> {
     let ZoneOptions { name, directories, mut away, faults } = options;
     let mut pools = Vec::new();
-    for dir in directories.into_iter().filter(|_| away.is_none()).collect::<Vec<_>>() {
+    for dir in directories {
         let Shared { segment_bytes, keep_free, clock, entropy, bells } = shared.clone();
         let faults = Arc::clone(&faults);
         let pool = PoolOptions { dir, segment_bytes, keep_free, clock, entropy, faults, bells };

@@ -292,7 +292,9 @@ impl Repairer {
             sweep
         };
         let zones = self.store.zones_digest();
-        let retry = self.rested && sweep.finished && sweep.short_blobs > 0 && self.has_takers();
+        // A blob that was being written when a zone began to drain may have come after the walk.
+        let late = || sweep.lost_blobs == 0 && self.store.is_draining_unfinished();
+        let retry = self.rested && sweep.finished && (sweep.short_blobs > 0 || late()) && self.has_takers();
         if sweep.zones != zones || retry {
             sweep = SweepRow { zones, ..SweepRow::default() };
         }

@@ -1,6 +1,7 @@
 //! How full the store is and what it has done, for `status`, metrics and tests.
 
 use super::{BlobStore, Collector, Compactor, Recycler, Repairer, Scrubber, Zeroer, roster};
+use crate::id::SegmentId;
 use crate::pool::Zone;
 use crate::unit::ByteCount;
 use crate::worker::Worker;
@@ -52,7 +53,7 @@ pub struct Usage {
 pub struct ZoneUsage {
     /// Its name.
     pub name: String,
-    /// `in use`, `draining` or `away`.
+    /// `in use`, `draining`, `away`, or `removed`: no longer configured.
     pub state: &'static str,
     /// Why it is away, or a part of it.
     pub why_away: Option<String>,
@@ -78,8 +79,9 @@ impl BlobStore {
         let mut usage = Usage {
             live: ByteCount::new(self.live.total()),
             freed_segments: self.freed.lock().len() as u64,
-            full: !self.zones.suffice(needed, |pool| !pool.allocator.is_full()),
-            failing: !self.zones.suffice(needed, |pool| !pool.allocator.is_failing()),
+            full: self.zones.is_any_full() && !self.zones.suffice(needed, |pool| !pool.allocator.is_full()),
+            failing: self.zones.pools().any(|pool| pool.allocator.is_failing())
+                && !self.zones.suffice(needed, |pool| !pool.allocator.is_failing()),
             moved_bytes: ByteCount::new(load(&self.moved_bytes)),
             collected_blobs: load(&self.collected),
             scrubbed_bytes: ByteCount::new(load(&self.scrubbed_bytes)),
@@ -106,25 +108,43 @@ impl BlobStore {
         usage
     }
 
-    /// Each zone that the store knows, those that are away included.
+    /// Each zone that the store knows, those that are away included; one that was removed only while something is missing
+    /// that may lie there.
     pub fn zones(&self) -> Vec<ZoneUsage> {
-        self.zones.iter().map(|zone| self.zone_usage(zone)).collect()
+        let is_any_missing = !self.missing_segments().is_empty();
+        let shown = self.zones.iter().filter(|zone| zone.is_configured || is_any_missing);
+        shown.map(|zone| self.zone_usage(zone)).collect()
+    }
+
+    /// It has known more than one zone, so that each blob says how many copies it is to have.
+    pub fn has_known_several_zones(&self) -> bool {
+        self.zones.are_several()
+    }
+
+    /// Bytes that rows name in a zone.
+    fn live_in(&self, zone: &Zone) -> u64 {
+        let is_own = |segment: &SegmentId| zone.pools.iter().any(|pool| pool.allocator.has(*segment));
+        self.live.segments().into_iter().filter(is_own).map(|segment| self.live.of(segment)).sum()
+    }
+
+    /// A zone drains, and rows name something in it.
+    pub(super) fn is_draining_unfinished(&self) -> bool {
+        self.zones.iter().any(|zone| zone.is_draining() && self.live_in(zone) > 0)
     }
 
     fn zone_usage(&self, zone: &Zone) -> ZoneUsage {
         let allocators = || zone.pools.iter().map(|pool| &pool.allocator);
-        let live = self.live.segments().into_iter();
-        let own = live.filter(|segment| allocators().any(|allocator| allocator.has(*segment)));
         ZoneUsage {
             name: zone.name.clone(),
-            state: match (zone.is_there(), zone.is_draining()) {
-                (false, _) => "away",
-                (true, true) => "draining",
-                (true, false) => "in use",
+            state: match (zone.is_configured, zone.is_there(), zone.is_draining()) {
+                (false, ..) => "removed",
+                (true, false, _) => "away",
+                (true, true, true) => "draining",
+                (true, true, false) => "in use",
             },
             why_away: zone.away.clone(),
             directories: allocators().map(|allocator| allocator.dir().display().to_string()).collect(),
-            live: ByteCount::new(own.map(|segment| self.live.of(segment)).sum()),
+            live: ByteCount::new(self.live_in(zone)),
             segment_bytes: ByteCount::new(allocators().map(|allocator| allocator.segments().1).sum()),
             disk_available: ByteCount::new(allocators().map(|a| a.available().unwrap_or(0)).sum()),
             full: zone.is_there() && allocators().all(|allocator| allocator.is_full()),
@@ -140,9 +160,11 @@ impl BlobStore {
     /// Takes a zone out of use, durably, or back into it: nothing new is written to a zone that drains, and the repairer
     /// copies elsewhere what it holds. It is empty when its [`live`](ZoneUsage::live) bytes are 0.
     pub async fn drain_zone(&self, name: &str, draining: bool) -> Result<()> {
-        let Some(zone) = self.zones.named(name) else {
+        let Some(zone) = self.zones.named(name).filter(|zone| zone.is_configured) else {
             return Err(Error::NotFound { what: "zone", id: name.to_owned() });
         };
+        // Two that are drained at once must not both count on the other.
+        let _alone = self.drains.lock().await;
         let others = self.zones.iter().filter(|other| other.id != zone.id);
         let left = others.filter(|other| other.is_there() && !other.is_draining()).count();
         if draining && left < self.copies {

@@ -47,8 +47,10 @@ pub(crate) struct Zone {
     pub(crate) name: String,
     /// One for each directory; none while the zone is away.
     pub(crate) pools: Vec<Arc<Pool>>,
-    /// Why it is away.
+    /// Why it is away, or a part of it.
     pub(crate) away: Option<String>,
+    /// The store was opened with it; else only rows know it.
+    pub(crate) is_configured: bool,
     /// Takes nothing new; what it has is copied elsewhere.
     draining: AtomicBool,
     turn: AtomicUsize,
@@ -63,7 +65,13 @@ impl Zone {
         draining: bool,
     ) -> Self {
         let draining = AtomicBool::new(draining);
-        Self { id, name, pools, away, draining, turn: AtomicUsize::new(0) }
+        Self { id, name, pools, away, is_configured: true, draining, turn: AtomicUsize::new(0) }
+    }
+
+    /// A zone that only rows know.
+    pub(crate) fn removed(id: ZoneId, name: String, draining: bool) -> Self {
+        let away = Some("it is not configured any more".to_owned());
+        Self { is_configured: false, ..Self::new(id, name, Vec::new(), away, draining) }
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -16,6 +16,8 @@ pub(crate) const RECIPIENT: &str = "recovery.pub";
 pub(crate) const CATALOG: &str = "catalog";
 /// The local pool, unless it has a disk of its own.
 pub(crate) const POOL: &str = "pools/local";
+/// Which directories of further zones the data directory took.
+pub(crate) const ZONES: &str = "zones.json";
 /// What is so while a server runs.
 pub(crate) const RUN: &str = "run";
 /// The TLS certificates of the appliance's own.
@@ -36,5 +38,5 @@ pub(crate) const ADMIN_ADDR: &str = "run/admin.addr";
 /// Files that only their owner may read or write.
 pub(crate) const SECRETS: [&str; 3] = [CREDENTIALS, ADMIN_TOKEN, MASTER_KEY];
 /// The small files that a recovered appliance needs again, or its clients do.
-pub(crate) const ATTACHED: [&str; 7] =
-    [MARKER, CREDENTIALS, ADMIN_TOKEN, MASTER_KEY, RECIPIENT, TLS_CA, TLS_CA_KEY];
+pub(crate) const ATTACHED: [&str; 8] =
+    [MARKER, CREDENTIALS, ADMIN_TOKEN, MASTER_KEY, RECIPIENT, ZONES, TLS_CA, TLS_CA_KEY];

@@ -243,6 +243,17 @@ fn verbs(above: &[String]) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// A directory and a configuration of three zones.
+fn with_zones(root: &Path, name: &str) -> (String, String) {
+    let (dir, config) = (root.join(name), root.join(name).with_extension("toml"));
+    let places =
+        [("a", dir.join("pools/local")), ("b", dir.with_extension("b")), ("c", dir.with_extension("c"))];
+    let zones = places
+        .map(|(name, place)| format!("[[zone]]\nname = \"{name}\"\ndirectory = \"{}\"\n", place.display()));
+    fs::write(&config, zones.concat()).unwrap();
+    (dir.to_str().unwrap().to_owned(), config.to_str().unwrap().to_owned())
+}
+
 #[test]
 fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let root = tempfile::tempdir().unwrap();
@@ -263,6 +274,11 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let (file, tree, again) = (text(&file), text(&tree), text(&root.path().join("again")));
     let (key_file, from) = (text(&key_file), text(&target));
+    // One with zones that runs, one that does not.
+    let (zoned, zoned_config) = with_zones(root.path(), "zoned");
+    let _zoned = Appliance::start(Path::new(&zoned), &["--config", &zoned_config]);
+    let (idle, idle_config) = with_zones(root.path(), "idle");
+    assert_eq!(Appliance::start(Path::new(&idle), &[]).terminate(), 0);
     // In the order in which they find what they need.
     let lines = [
         "mb s3://listed".to_owned(),
@@ -282,6 +298,10 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
         "backup key".to_owned(),
+        format!("zone add {idle} d {tree} --config {idle_config} --dry-run"),
+        format!("zone drain c {zoned}"),
+        format!("zone use c {zoned}"),
+        format!("zone replace {idle} b --config {idle_config}"),
         format!("recover {again} --from {from} --key {key_file}"),
         format!("config check {config}"),
         "version".to_owned(),
@@ -293,7 +313,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         .enumerate()
         .map(|(n, line)| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let verb = if ["backup", "config"].contains(&words[0].as_str()) { 2 } else { 1 };
+            let verb = if ["backup", "config", "zone"].contains(&words[0].as_str()) { 2 } else { 1 };
             (words[..verb].to_vec(), (n, words))
         })
         .collect();
@@ -308,13 +328,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     ordered.sort();
     for (_, words) in ordered {
         let ran: Ran = appliance.command(&[]).args(words).arg("--json").output().unwrap().into();
-        assert_eq!(ran.code, 0, "{words:?}: {ran:?}");
-        assert!(!ran.out.is_empty(), "{words:?} prints nothing");
-        for line in ran.out.lines() {
-            let document: Value =
-                serde_json::from_str(line).unwrap_or_else(|e| panic!("{words:?}: {e}: {line}"));
-            snake_case(&document);
-        }
+        prints_json(words, &ran);
     }
     for verb in ["rb", "rm", "mv", "sync", "cp"] {
         let help = run(&[verb, "--help"]).out;
@@ -323,6 +337,16 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let refused = run(&["frobnicate", "--json"]);
     let error: Value = serde_json::from_str(&refused.err).unwrap();
     assert_eq!((refused.code, &error["exit"]), (2, &2.into()), "{refused:?}");
+}
+
+/// A line that succeeded, with a document on each line that it printed.
+fn prints_json(words: &[String], ran: &Ran) {
+    assert_eq!(ran.code, 0, "{words:?}: {ran:?}");
+    assert!(!ran.out.is_empty(), "{words:?} prints nothing");
+    for line in ran.out.lines() {
+        let document: Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{words:?}: {e}: {line}"));
+        snake_case(&document);
+    }
 }
 
 /// Names that programs look up; below `variables` and workers' own they are data.

@@ -59,6 +59,11 @@ pub enum AdminCall {
         /// The version's text form; none is the latest.
         version: Option<String>,
     },
+    /// `POST /v1/zone`
+    Zone {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
     /// `POST /v1/backup`
     Backup {
         /// The request's JSON body.
@@ -100,6 +105,8 @@ pub enum Obstacle {
     PoolFull,
     /// The pool's disk fails writes.
     PoolFailing,
+    /// Bodies are refused until as many zones take writes as they are to have copies; deletes go on.
+    TooFewZones,
 }
 
 /// Whether requests can be served, and what keeps them from it.

@@ -324,6 +324,12 @@ pub struct Place {
     pub first: u64,
     /// `catalog` for an inline body, else the pool.
     pub pool: String,
+    /// Which copy of the bytes it belongs to, from 0.
+    pub copy: usize,
+    /// The zone that the copy is in; empty for an inline body.
+    pub zone: String,
+    /// It can't be read now: its zone is away, or its segment is lost.
+    pub missing: bool,
     /// Which segment; empty for an inline body.
     pub segment: String,
     /// The record's offset in it.

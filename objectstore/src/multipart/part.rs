@@ -46,7 +46,8 @@ impl ObjectStore {
             number: request.part,
             expect: Vec::new(),
         };
-        Upload::for_part(Arc::clone(self), view.bucket, target, request.length, algorithm)
+        let written = (algorithm, upload.class);
+        Upload::for_part(Arc::clone(self), view.bucket, target, request.length, written)
     }
 
     /// Publishes a part whose bytes have landed.

@@ -94,6 +94,9 @@ impl World {
         options.short = self.short;
         if !self.zones.is_empty() {
             options.zones.clone_from(&self.zones);
+            for zone in options.zones.iter_mut().filter(|zone| zone.away.is_some()) {
+                zone.directories.clear();
+            }
         }
         options
     }

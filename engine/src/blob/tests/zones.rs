@@ -439,6 +439,47 @@ async fn a_zone_is_drained_and_may_then_be_taken_away() {
     world.repair().await;
     assert_eq!(world.store.repair().short_blobs, 0);
     world.keep(&SIZES).await;
+    let names = |world: &World| world.store.zones().into_iter().map(|zone| zone.name).collect::<Vec<_>>();
+    assert_eq!(names(&world), ["b", "c"], "nobody misses it");
+    assert_eq!(world.store.drain_zone("a", true).await.unwrap_err().kind(), ErrorKind::NotFound);
+    // One that leaves without having been drained is missed until its copies are elsewhere.
+    let c = world.zones.pop().unwrap();
+    world.reopen().await.unwrap();
+    assert_eq!(world.zone("c").state, "removed");
+    world.check(&kept).await.unwrap();
+    world.zones.push(c);
+    world.reopen().await.unwrap();
+    assert_eq!(world.zone("c").state, "in use");
+    world.each_zone_has(&kept).await;
+}
+
+#[tokio::test]
+async fn what_was_being_written_when_a_drain_began_is_moved_too() {
+    let world = World::with_zones(99, 3).await;
+    let mut writers = Vec::new();
+    // By turns: each zone takes a copy of two of them.
+    for _ in 0..3 {
+        let mut writer = world.store.writer(HOME, None);
+        writer.push(world.bytes(700_000).into()).await.unwrap();
+        writers.push(writer);
+    }
+    world.store.drain_zone("a", true).await.unwrap();
+    let mut repairer = Repairer::new(Arc::clone(&world.store));
+    run(&mut repairer).await;
+    let mut blobs = Vec::new();
+    for writer in writers {
+        let sealed = writer.seal().await.unwrap();
+        world.commit(sealed.writes(&owned("owner"))).await.unwrap();
+        blobs.push(sealed.id);
+    }
+    world.settle().await;
+    assert!(world.zone("a").live > ByteCount::ZERO, "it came after the walk");
+    run(&mut repairer).await;
+    for blob in blobs {
+        assert_eq!(world.zones_of(blob).await, ["b", "c"]);
+    }
+    world.settle().await;
+    assert_eq!(world.zone("a").live, ByteCount::ZERO);
 }
 
 #[tokio::test]
@@ -469,6 +510,32 @@ async fn one_copy_is_kept_where_one_is_asked_for() {
     assert!(matches!(&error, Error::ZoneAway { zone } if zone == "b"), "{error}");
     world.pull(1, false).await;
     world.check(&kept).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_copy_becomes_as_many_as_are_kept_when_somebody_needs_them() {
+    let mut world = World::with_zones(98, 2).await;
+    for size in SIZES {
+        let body = world.bytes(size);
+        let mut writer = world.store.writer(HOME, None).with_copies(Copies::One);
+        writer.push(body.clone().into()).await.unwrap();
+        let sealed = writer.seal().await.unwrap();
+        world.commit(sealed.writes(&owned("owner"))).await.unwrap();
+        let kept = [Kept { blob: sealed.id, key: sealed.key.clone(), body }];
+        drop(sealed);
+        assert_eq!(world.zones_of(kept[0].blob).await.len(), 1);
+        world.pull(1, true).await;
+        // Either its one zone is away, or there is none to take the second copy.
+        world.store.keep_configured(HOME, kept[0].blob).await.unwrap_err();
+        world.pull(1, false).await;
+        world.store.keep_configured(HOME, kept[0].blob).await.unwrap();
+        assert_eq!(world.zones_of(kept[0].blob).await, ["a", "b"]);
+        world.store.keep_configured(HOME, kept[0].blob).await.unwrap();
+        world.each_zone_has(&kept).await;
+        world.repair().await;
+        assert_eq!(world.zones_of(kept[0].blob).await, ["a", "b"], "repair leaves it so");
+    }
+    world.store.keep_configured(HOME, BlobId::from_bytes([9; 16])).await.unwrap();
 }
 
 #[tokio::test]

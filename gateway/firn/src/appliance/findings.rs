@@ -23,6 +23,7 @@ impl Appliance {
         if let Some(pool) = self.pool_elsewhere() {
             findings.push(space("pool-space", pool));
         }
+        findings.extend(self.zone_findings());
         findings.extend(self.backup_findings());
         for worker in self.workers.status() {
             // What the backup's workers last said stands in the backup's own line.
@@ -69,6 +70,11 @@ impl Appliance {
                 Obstacle::PoolFailing => (
                     "reads go on where they can, writes may fail",
                     format!("look at the kernel's log (dmesg) for the disk of {pool}, and replace it"),
+                ),
+                Obstacle::TooFewZones => (
+                    "reads and deletes go on, new bodies are refused",
+                    "bring back or replace the zone that is away; copies.short = \"accept\" takes bodies at risk"
+                        .to_owned(),
                 ),
             };
             Finding::fault("ready", format!("{means}: {detail}"), fix)

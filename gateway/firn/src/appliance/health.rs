@@ -47,6 +47,7 @@ impl Appliance {
         } else if let Err(error) = self.blobs.check_room() {
             let obstacle = match &error {
                 Error::Full { .. } => Obstacle::PoolFull,
+                Error::TooFewZones { .. } => Obstacle::TooFewZones,
                 _ => Obstacle::PoolFailing,
             };
             readiness.add(obstacle, error.to_string());

@@ -18,11 +18,17 @@ mod open;
 mod pool_owner;
 mod serve;
 mod status;
+mod zone_disks;
+mod zone_findings;
+mod zones;
 
 pub(crate) use home::store_recipient;
 pub(crate) use lock::Lock;
 pub(crate) use marker::VERSION as MARKER_VERSION;
+pub(crate) use open::pool_dir;
 pub(crate) use serve::run as serve;
+pub(crate) use zone_disks::shared as zones_on_one_disk;
+pub(crate) use zones::{refuse as refuse_zones, replace as replace_zone};
 
 use crate::exit::{Exit, Failure};
 use crate::layout::MARKER;

@@ -5,13 +5,13 @@
 
 use super::home::Home;
 use super::lock::Lock;
-use super::pool_owner;
+use super::{pool_owner, zone_disks, zones};
 use crate::backup::{Plan, recipient};
-use crate::config::{Config, segment_for};
+use crate::config::{Config, ZoneConfig, segment_for};
 use crate::layout::{ATTACHED, CATALOG, POOL};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
-use engine::blob::{BlobStore, OpenOptions};
+use engine::blob::{BlobStore, OpenOptions, ZoneOptions};
 use engine::catalog::{Options, RocksCatalog};
 use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
 use engine::clock::{Clock, Timestamp};
@@ -43,7 +43,7 @@ pub(crate) struct Appliance {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) started: Timestamp,
     pub(crate) started_boot: Duration,
-    _pool_lock: Lock,
+    _pool_locks: Vec<Lock>,
 }
 
 impl Appliance {
@@ -61,14 +61,13 @@ impl Appliance {
         options.cache_bytes = cache_bytes - options.hot_bytes;
         let catalog_dir = home.dir.join(CATALOG);
         let pool_dir = pool_dir(&home.dir, config);
-        let pool_lock = pool_owner::claim(&home.dir, &pool_dir, &home.marker, &*entropy)?;
+        let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
         let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
             .await?
             .context("open the catalog")?;
         let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
             .await
             .context("open the key table")?;
-        let segment = config.segment.unwrap_or_else(|| segment_for(disk_size(&pool_dir)));
         let mut options = OpenOptions::new(
             pool_dir.clone(),
             catalog.clone(),
@@ -76,7 +75,7 @@ impl Appliance {
             entropy.clone(),
             faults.clone(),
         );
-        options.segment_bytes = segment;
+        configure_pools(&mut options, config, &pool_dir, zones);
         let blobs = BlobStore::open(options).await.context("open the local pool")?;
         let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
             .await
@@ -126,7 +125,7 @@ impl Appliance {
             entropy,
             started,
             started_boot,
-            _pool_lock: pool_lock,
+            _pool_locks: pool_locks,
         })
     }
 
@@ -157,9 +156,69 @@ async fn hold_unknown_locks(home: &Home, store: &ObjectStore) -> anyhow::Result<
     Ok(())
 }
 
+/// Zones, each with the directories that are there, and why others are not.
+type ZonesFound = Vec<(ZoneConfig, Option<String>)>;
+
+/// Takes the directories that bodies lie in, for as long as the locks live.
+fn claim_pools(
+    home: &Home,
+    config: &Config,
+    pool_dir: &Path,
+    entropy: &dyn Entropy,
+) -> anyhow::Result<(ZonesFound, Vec<Lock>)> {
+    let mut locks = Vec::new();
+    let has_pools_mark = config.zones.is_empty() || zones::first_has_a_pools_mark(&home.dir, &config.zones)?;
+    // With several zones the first one may be away, as any other.
+    if !has_pools_mark {
+        pool_owner::claim_none(&home.dir, &home.marker, entropy)?;
+    } else if config.zones.len() < 2 || !pool_owner::is_missed(&home.dir, pool_dir)? {
+        locks.push(pool_owner::claim(&home.dir, pool_dir, &home.marker, entropy)?);
+    }
+    let found = zones::claim(&home.dir, &config.zones, &home.marker)?;
+    locks.extend(found.locks);
+    warn_of_zones(&home.dir, &found.zones);
+    Ok((found.zones, locks))
+}
+
+/// What whoever starts the server should mend, in its log; `doctor` says it too.
+fn warn_of_zones(dir: &Path, zones: &[(ZoneConfig, Option<String>)]) {
+    for (zone, why) in zones {
+        let Some(why) = why else { continue };
+        let (zone, dir) = (&zone.name, dir.display());
+        tracing::error!(
+            zone,
+            "{why}; reads go on from other zones: mount the disk and restart, or give the zone an empty one: \
+             firn zone replace {dir} {zone} --config FILE"
+        );
+    }
+    let places = zones.iter().map(|(zone, _)| (zone.name.as_str(), zone.directories.as_slice()));
+    for (a, b) in zone_disks::shared(places) {
+        tracing::warn!("zones {a} and {b} lie on one disk: losing it loses both their copies");
+    }
+}
+
+fn configure_pools(options: &mut OpenOptions, config: &Config, pool_dir: &Path, zones: ZonesFound) {
+    let sizes = zones.iter().flat_map(|(zone, _)| &zone.directories).map(|place| disk_size(place));
+    let smallest = sizes.min().unwrap_or_else(|| disk_size(pool_dir));
+    options.segment_bytes = config.segment.unwrap_or_else(|| segment_for(smallest));
+    (options.copies, options.short) = (config.copies.count, config.copies.short);
+    if zones.is_empty() {
+        return;
+    }
+    let faults = options.zones[0].faults.clone();
+    let zone = |(zone, away): (ZoneConfig, Option<String>)| ZoneOptions {
+        name: zone.name,
+        directories: zone.directories,
+        away,
+        faults: faults.clone(),
+    };
+    options.zones = zones.into_iter().map(zone).collect();
+}
+
 /// Where the segment files of the appliance in `dir` lie.
-pub(super) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {
-    config.pool_dir.clone().unwrap_or_else(|| dir.join(POOL))
+pub(crate) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {
+    let first = config.zones.first().and_then(|zone| zone.directories.first());
+    first.or(config.pool_dir.as_ref()).cloned().unwrap_or_else(|| dir.join(POOL))
 }
 
 /// The size of the file system that `dir`, or the directory that it is yet to be made in, lies on. One that can't be asked

@@ -40,7 +40,7 @@ use serde::Deserialize;
 use std::path::Path;
 
 /// The file's name in the pool.
-const IN_POOL: &str = "owner.json";
+pub(super) const IN_POOL: &str = "owner.json";
 /// Its name in the data directory.
 const IN_DIR: &str = "pool.json";
 const LINE: Line = Line {
@@ -65,6 +65,18 @@ struct Fields {
 }
 
 impl Owner {
+    fn new(marker: &Marker, entropy: &dyn Entropy) -> Self {
+        let mut incarnation = [0; 16];
+        entropy.fill(&mut incarnation);
+        let incarnation = u128::from_be_bytes(incarnation);
+        Self { account: marker.account, created: marker.created, incarnation }
+    }
+
+    /// The data directory that took the pool.
+    pub(super) const fn incarnation(&self) -> u128 {
+        self.incarnation
+    }
+
     /// The files' bytes.
     fn encode(&self) -> String {
         LINE.render(&format!(
@@ -133,7 +145,7 @@ pub(super) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<
             Exit::NotFound,
             format!("start {here} on the pool {shown}: it has no {IN_POOL}, and the one that bodies lie in has"),
         )
-        .hint("mount the pool's disk, or let pool.directory name the place where the pool is now")
+        .hint("mount the pool's disk, or let pool.directory, or the first [[zone]], name the place where the pool is now")
         .into()),
         (None, None) if !dir.join(layout::CATALOG).try_exists()? && holds_bodies(pool)? => {
             Err(of_a_lost_one(pool).into())
@@ -147,14 +159,20 @@ pub(super) fn claim(dir: &Path, pool: &Path, marker: &Marker, entropy: &dyn Entr
     std::fs::create_dir_all(pool).with_context(|| format!("create {}", pool.display()))?;
     let (in_pool, in_dir) = (pool.join(IN_POOL), dir.join(IN_DIR));
     if !in_dir.try_exists()? {
-        let mut incarnation = [0; 16];
-        entropy.fill(&mut incarnation);
-        let incarnation = u128::from_be_bytes(incarnation);
-        let owner = Owner { account: marker.account, created: marker.created, incarnation };
+        let owner = Owner::new(marker, entropy);
         engine::file::replace(&in_pool, owner.encode().as_bytes())?;
         engine::file::replace(&in_dir, owner.encode().as_bytes())?;
     }
     Ok(Lock::hold(&in_pool)?)
+}
+
+/// Gives a data directory whose first zone has left the configuration an incarnation, unless it has one.
+pub(super) fn claim_none(dir: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<()> {
+    let in_dir = dir.join(IN_DIR);
+    if !in_dir.try_exists()? {
+        engine::file::replace(&in_dir, Owner::new(marker, entropy).encode().as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Nothing is there. A file in a directory's place is for whoever opens the directory to refuse.
@@ -162,7 +180,24 @@ fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
-fn holds_bodies(pool: &Path) -> anyhow::Result<bool> {
+/// The mark of the data directory in `dir`, if it has taken a pool.
+pub(super) fn own(dir: &Path) -> anyhow::Result<Option<Owner>> {
+    Owner::load(&dir.join(IN_DIR))
+}
+
+/// Whether the pool of the data directory in `dir` is missed: the directory took one, and `pool` has no mark.
+pub(super) fn is_missed(dir: &Path, pool: &Path) -> anyhow::Result<bool> {
+    Ok(own(dir)?.is_some() && Owner::load(&pool.join(IN_POOL))?.is_none())
+}
+
+/// Marks an empty directory as the pool of the data directory in `dir`, in the place of one that was lost.
+pub(super) fn replace(dir: &Path, pool: &Path) -> anyhow::Result<()> {
+    let Some(owner) = own(dir)? else { return Ok(()) };
+    std::fs::create_dir_all(pool).with_context(|| format!("create {}", pool.display()))?;
+    Ok(engine::file::replace(&pool.join(IN_POOL), owner.encode().as_bytes())?)
+}
+
+pub(super) fn holds_bodies(pool: &Path) -> anyhow::Result<bool> {
     let entries = match std::fs::read_dir(pool) {
         Ok(entries) => entries,
         Err(error) if is_absent(&error) => return Ok(false),

@@ -10,6 +10,7 @@ use super::logging::{self, Logging};
 use super::open::{Appliance, pool_dir};
 use super::pool_owner::refuse_pool_of_another;
 use super::status::Facts;
+use super::zones;
 use crate::cli::Server as Args;
 use crate::config::{self, Config, Overrides};
 use crate::doors::Doors;
@@ -56,7 +57,11 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         tls::given(certificate, key, clock.now())?;
     }
     // Before anything is made in the directory: a recovery needs it empty.
-    refuse_pool_of_another(&args.dir, &pool_dir(&args.dir, &config))?;
+    if config.zones.is_empty() {
+        refuse_pool_of_another(&args.dir, &pool_dir(&args.dir, &config))?;
+    } else {
+        zones::refuse(&args.dir, &config.zones)?;
+    }
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
     if shows_secrets {
         show_secrets(&home, &logging);

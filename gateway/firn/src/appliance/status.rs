@@ -4,6 +4,7 @@ use super::open::Appliance;
 use crate::tls::{Live, Name, Secured, Source};
 use crate::verbs::json_time;
 use engine::BoxFuture;
+use engine::blob::ZoneUsage;
 use objectstore::{BucketName, ErrorKind, GetRequest, ObjectKey, VersionName, VersionSelector};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -18,6 +19,14 @@ use web::{AdminCall, AdminError, Readiness, StatusSource};
 enum BackupRequest {
     Base,
     Reseal { recipient: String },
+}
+
+/// What `POST /v1/zone` takes.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+enum ZoneRequest {
+    Drain { zone: String },
+    Use { zone: String },
 }
 
 /// The facts behind the admin door.
@@ -90,7 +99,7 @@ impl Facts {
             .map(|(obstacle, detail)| json!({ "reason": obstacle, "detail": detail }))
             .collect();
         let later = json!({ "on": false, "how": "not in this version" });
-        json!({
+        let mut status = json!({
             "version": env!("CARGO_PKG_VERSION"),
             "ready": readiness.is_ready(),
             "reads": readiness.reads(),
@@ -128,7 +137,14 @@ impl Facts {
                 "lag_s": appliance.compliance.lag().as_secs(),
             },
             "backup": self.backup(),
-        })
+        });
+        let zones = appliance.blobs.zones();
+        if zones.len() > 1 {
+            status["copies"] = json!(appliance.blobs.copies());
+            status["zones"] = zones.iter().map(zone_facts).collect();
+            status["repair"] = json!(appliance.blobs.repair());
+        }
+        status
     }
 
     fn backup(&self) -> Value {
@@ -180,6 +196,31 @@ impl Facts {
         }
     }
 
+    fn why_so_many(&self, inline: bool, class: &str) -> String {
+        let (zones, copies) = (self.appliance.blobs.zones().len(), self.appliance.blobs.copies());
+        match (zones, inline) {
+            (1, _) => format!("{class} keeps one copy while there is one zone"),
+            (_, true) => "the catalog lies in the data directory alone".to_owned(),
+            (zones, false) => format!("{class} keeps {copies} copies in {zones} zones"),
+        }
+    }
+
+    /// `{"action": "drain" | "use", "zone": NAME}`: out of use, or back into it.
+    async fn zone(&self, request: ZoneRequest) -> Result<Value, AdminError> {
+        let blobs = &self.appliance.blobs;
+        let (name, draining) = match request {
+            ZoneRequest::Drain { zone } => (zone, true),
+            ZoneRequest::Use { zone } => (zone, false),
+        };
+        blobs.drain_zone(&name, draining).await.map_err(|error| match error.kind() {
+            engine::ErrorKind::NotFound => AdminError::NotFound(error.to_string()),
+            engine::ErrorKind::Invalid => AdminError::Conflict(error.to_string()),
+            _ => AdminError::Unavailable(error.to_string()),
+        })?;
+        let zone = blobs.zones().into_iter().find(|zone| zone.name == name);
+        Ok(json!({ "zone": zone.as_ref().map(zone_facts), "repair": blobs.repair() }))
+    }
+
     async fn where_is(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Value, AdminError> {
         let invalid = |error: objectstore::Error| AdminError::Invalid(error.to_string());
         let bucket_name = BucketName::parse(bucket).map_err(invalid)?;
@@ -194,11 +235,17 @@ impl Facts {
         let head = store.head(request).await.map_err(admin_error)?;
         let places = store.where_is(&bucket_name, &object_key, selector).await.map_err(admin_error)?;
         let inline = places.iter().any(|place| place.pool == "catalog");
+        let copies = places.iter().map(|place| place.copy + 1).max().unwrap_or(1);
+        let readable = |copy| places.iter().filter(|place| place.copy == copy).all(|place| !place.missing);
+        let whole = (0..copies).filter(|copy| readable(*copy)).count();
         let places: Vec<_> = places
             .iter()
             .map(|place| {
                 json!({
                     "pool": place.pool,
+                    "zone": place.zone,
+                    "copy": place.copy,
+                    "missing": place.missing,
                     "segment": place.segment,
                     "offset": place.offset,
                     "object_offset": place.first,
@@ -217,8 +264,9 @@ impl Facts {
             "version_id": head.info.version.map(|version| version.to_string()),
             "storage_class": head.info.class.to_string(),
             "size_bytes": head.info.size,
-            "copies": 1,
-            "why": format!("{why}; {} keeps one copy while there is one zone", head.info.class),
+            "copies": copies,
+            "copies_whole": whole,
+            "why": format!("{why}; {}", self.why_so_many(inline, &head.info.class.to_string())),
             "places": places,
         }))
     }
@@ -233,6 +281,13 @@ fn admin_error(error: objectstore::Error) -> AdminError {
         ErrorKind::Unavailable => AdminError::Unavailable(error.to_string()),
         ErrorKind::Corrupt => AdminError::Internal(error.to_string()),
     }
+}
+
+/// A zone with the room that the disks of its directories have.
+fn zone_facts(zone: &ZoneUsage) -> Value {
+    let mut facts = json!(zone);
+    facts["disks"] = zone.directories.iter().map(|dir| disk(Path::new(dir))).collect();
+    facts
 }
 
 fn disk(dir: &Path) -> Value {
@@ -273,6 +328,11 @@ impl StatusSource for Facts {
                     .map_err(|error| AdminError::Internal(error.to_string())),
                 AdminCall::Where { bucket, key, version } => {
                     self.where_is(&bucket, &key, version.as_deref()).await
+                }
+                AdminCall::Zone { request } => {
+                    let request = serde_json::from_value(request)
+                        .map_err(|error| AdminError::Invalid(format!("read the request: {error}")))?;
+                    self.zone(request).await
                 }
                 AdminCall::Backup { request } => {
                     let request = serde_json::from_value(request)

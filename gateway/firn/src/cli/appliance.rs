@@ -70,6 +70,63 @@ pub(crate) enum Backup {
     Key(Dir),
 }
 
+/// `firn zone`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Zone {
+    /// Add a zone to the configuration file; from the next start on it gets its copies.
+    Add(ZoneAdd),
+    /// Take a zone out of use: nothing new is written to it, and what it holds is copied elsewhere (firn status tells how far).
+    Drain(ZoneName),
+    /// Take a zone that drains back into use.
+    Use(ZoneName),
+    /// Accept the empty disks of a zone in the place of those that were lost; its copies are made again from the next start on.
+    Replace(ZoneReplace),
+}
+
+/// A zone of a running appliance.
+#[derive(Debug, Args)]
+pub(crate) struct ZoneName {
+    /// The zone's name, as the configuration has it.
+    #[arg(value_name = "ZONE")]
+    pub(crate) zone: String,
+    #[command(flatten)]
+    pub(crate) admin: AdminDir,
+}
+
+/// `firn zone add`.
+#[derive(Debug, Args)]
+pub(crate) struct ZoneAdd {
+    /// The appliance's directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The new zone's name, 1 to 32 of a-z, 0-9 and -; it is kept for ever.
+    #[arg(value_name = "ZONE")]
+    pub(crate) zone: String,
+    /// Where its copies are to lie, absolute: an empty directory on a disk of its own; several for a zone that spans disks.
+    #[arg(value_name = "DIRECTORY", required = true)]
+    pub(crate) directories: Vec<PathBuf>,
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE", env = "FIRN_CONFIG", hide_env_values = true)]
+    pub(crate) config: PathBuf,
+    /// Only print what would be done.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `firn zone replace`.
+#[derive(Debug, Args)]
+pub(crate) struct ZoneReplace {
+    /// The appliance's directory; its server must not run.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// The zone's name, as the configuration has it.
+    #[arg(value_name = "ZONE")]
+    pub(crate) zone: String,
+    /// The configuration file (TOML).
+    #[arg(long, value_name = "FILE", env = "FIRN_CONFIG", hide_env_values = true)]
+    pub(crate) config: PathBuf,
+}
+
 /// `firn recover`.
 #[derive(Debug, Args)]
 pub(crate) struct Recover {

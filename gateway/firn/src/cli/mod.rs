@@ -15,7 +15,9 @@ mod object;
 mod options;
 mod uri;
 
-pub(crate) use appliance::{Backup, Completions, Config, Man, Recover, Server, Top};
+pub(crate) use appliance::{
+    Backup, Completions, Config, Man, Recover, Server, Top, Zone, ZoneAdd, ZoneName, ZoneReplace,
+};
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
 pub(crate) use uri::{Location, S3Uri};
@@ -94,6 +96,9 @@ pub(crate) enum ClientVerb {
     /// Look after the backup of catalog and keys.
     #[command(subcommand)]
     Backup(Backup),
+    /// Look after the zones that bodies lie in.
+    #[command(subcommand)]
+    Zone(Zone),
     /// Rebuild a lost data directory from its backup.
     Recover(Recover),
     /// Check or show the configuration.

@@ -5,6 +5,9 @@
 
 mod raw;
 mod tls;
+mod zones;
+
+pub(crate) use zones::{CopiesConfig, ZoneConfig, add as add_zone};
 
 use crate::backup::{Access, Destination, Plan};
 use crate::exit::Failure;
@@ -49,6 +52,10 @@ pub(crate) struct Config {
     pub(crate) segment: Option<ByteCount>,
     /// Where segment files lie; `DIR/pools/local` unless they have a disk of their own.
     pub(crate) pool_dir: Option<PathBuf>,
+    /// Failure domains; none is one, in the pool's directory.
+    pub(crate) zones: Vec<ZoneConfig>,
+    /// How often bodies are kept.
+    pub(crate) copies: CopiesConfig,
     /// Where catalog and keys are backed up to, if anywhere.
     pub(crate) backup: Option<Plan>,
     /// What is logged.
@@ -183,7 +190,10 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
             return Err(bad("log.format", format!("{other:?} is none of \"auto\", \"json\", \"people\"")));
         }
     };
+    let zones = zones::zones(raw.zone, raw.pool.directory.as_deref(), &bad)?;
     Ok(Config {
+        copies: zones::copies(&raw.copies, &zones, &bad)?,
+        zones,
         region: raw.region,
         new_bucket_ownership: ownership(raw.new_bucket_ownership.as_deref(), &bad)?,
         http: raw.http.listen.unwrap_or(base.http),

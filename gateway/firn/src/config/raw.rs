@@ -14,6 +14,8 @@ pub(super) struct Raw {
     pub(super) admin: Admin,
     pub(super) engine: Engine,
     pub(super) pool: Pool,
+    pub(super) zone: Vec<Zone>,
+    pub(super) copies: Copies,
     pub(super) backup: Backup,
     pub(super) log: Log,
 }
@@ -63,6 +65,23 @@ pub(super) struct Log {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Pool {
     pub(super) directory: Option<PathBuf>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Zone {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) directory: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) directories: Vec<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Copies {
+    pub(super) count: Option<u64>,
+    pub(super) short: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

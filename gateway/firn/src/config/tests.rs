@@ -1,7 +1,8 @@
 //! The configuration file: what is read, what is refused and how it is told.
 
-use super::{LogFormat, Overrides, load};
+use super::{LogFormat, Overrides, ZoneConfig, add_zone, load};
 use engine::unit::ByteCount;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 fn load_text(text: &str, overrides: &Overrides) -> Result<super::Config, String> {
@@ -149,5 +150,71 @@ fn segments_suit_their_disk() {
         (ByteCount::gib(80_000), ByteCount::mib(256)),
     ] {
         assert_eq!(super::segment_for(disk), segment, "{disk}");
+    }
+}
+
+#[test]
+fn zones_have_names_and_places_of_their_own() {
+    let zone = |name: &str, rest: &str| format!("[[zone]]\nname = \"{name}\"\n{rest}\n");
+    let (a, b) = (zone("a", "directory = \"/mnt/a\""), zone("b", "directories = [\"/mnt/b\", \"/mnt/c\"]"));
+    let config =
+        load_text(&format!("{a}{b}[copies]\ncount = 2\nshort = \"accept\""), &Overrides::default()).unwrap();
+    assert_eq!(config.zones.len(), 2);
+    assert_eq!(config.zones[1].directories.len(), 2);
+    assert_eq!((config.copies.count, config.copies.short), (Some(2), engine::blob::Short::Accept));
+    assert!(load_text("", &Overrides::default()).unwrap().zones.is_empty());
+    for (text, wanted) in [
+        (format!("{a}{a}"), "use zone.name in firn.toml: a stands twice"),
+        (
+            zone("A", "directory = \"/mnt/a\""),
+            "use zone.name in firn.toml: \"A\" is not 1..=32 of a-z, 0-9 and -",
+        ),
+        (zone("a", ""), "use zone.directory in firn.toml: zone a has none"),
+        (zone("a", "directory = \"mnt\""), "use zone.directory in firn.toml: mnt is not an absolute path"),
+        (
+            format!("{a}{}", zone("b", "directory = \"/mnt/a/b\"")),
+            "use zone.directory in firn.toml: /mnt/a/b of zone b and /mnt/a of zone a are not apart",
+        ),
+        (
+            format!("{a}[pool]\ndirectory = \"/mnt/p\""),
+            "use pool.directory in firn.toml: there are [[zone]]s, and the first one has /mnt/a",
+        ),
+        (
+            format!("{a}{b}[copies]\ncount = 3"),
+            "use copies.count in firn.toml: 3 is not in 1..=2, for 2 zones",
+        ),
+        ("[copies]\ncount = 2".to_owned(), "use copies.count in firn.toml: 2 is not in 1..=1, for 1 zones"),
+        (format!("{a}[copies]\nshort = \"no\""), "use copies.short in firn.toml: \"no\" is none of"),
+        ("[[zone]]\ndirectory = \"/mnt\"".to_owned(), "missing field `name`"),
+    ] {
+        let error = load_text(&text, &Overrides::default()).unwrap_err();
+        assert!(error.contains(wanted), "{text:?} gave {error:?}");
+    }
+}
+
+#[test]
+fn a_zone_is_added_to_the_text_and_the_pool_that_was_there_is_the_first() {
+    let (file, pool) = (Path::new("firn.toml"), Path::new("/mnt/\"p\""));
+    let zone = |name: &str, places: &[&str]| ZoneConfig {
+        name: name.to_owned(),
+        directories: places.iter().map(PathBuf::from).collect(),
+    };
+    let before = "# kept\n[pool]\ndirectory = '/mnt/\"p\"' # so is this";
+    let (text, config) = add_zone(before, file, pool, &zone("b", &["/mnt/b", "/mnt/c"])).unwrap();
+    assert!(text.starts_with(&format!("{before}\n")), "{text}");
+    let first = ZoneConfig { name: "local".to_owned(), directories: vec![pool.to_owned()] };
+    assert_eq!(config.zones, [first.clone(), zone("b", &["/mnt/b", "/mnt/c"])]);
+    let (text, config) =
+        add_zone(&format!("{text}[copies]\ncount = 2"), file, pool, &zone("d", &["/mnt/d"])).unwrap();
+    assert_eq!(config.zones, [first, zone("b", &["/mnt/b", "/mnt/c"]), zone("d", &["/mnt/d"])]);
+    assert_eq!(load_text(&text, &Overrides::default()).unwrap().zones, config.zones);
+    for (name, place, wanted) in [
+        ("b", "/mnt/e", "b stands twice"),
+        ("E", "/mnt/e", "is not 1..=32 of"),
+        ("e", "/mnt/d/e", "are not apart"),
+        ("e", "e", "is not an absolute path"),
+    ] {
+        let error = add_zone(&text, file, pool, &zone(name, &[place])).unwrap_err();
+        assert!(error.text.contains(wanted), "{}", error.text);
     }
 }

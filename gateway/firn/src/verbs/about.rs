@@ -1,13 +1,14 @@
 //! Verbs that say what firn is: version, completions, manual pages, the configuration.
 
 use crate::cli::{Cli, Completions, Config, Man};
-use crate::config;
+use crate::config::{self, ZoneConfig};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::show_duration;
 use crate::tls::Wish;
 use clap::CommandFactory;
+use engine::blob::Short;
 use engine::unit::ByteCount;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -72,6 +73,12 @@ pub(super) fn man(session: &Session, args: &Man) -> anyhow::Result<Exit> {
 }
 
 #[derive(Debug, Serialize)]
+struct ZoneReport {
+    name: String,
+    directories: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
 struct ConfigReport {
     file: String,
     region: Option<String>,
@@ -85,6 +92,9 @@ struct ConfigReport {
     cache_bytes: u64,
     segment_bytes: Option<u64>,
     pool_directory: Option<String>,
+    zones: Vec<ZoneReport>,
+    copies: Option<usize>,
+    accepts_fewer_copies: bool,
     backup: Option<String>,
     backup_every_ms: Option<u64>,
     log_level: String,
@@ -109,8 +119,18 @@ impl Report for ConfigReport {
             Some(bytes) => writeln!(out, "  segment       {}", ByteCount::new(bytes))?,
             None => writeln!(out, "  segment       as suits the pool's disk, 16 to 256 MiB")?,
         }
-        let pool = self.pool_directory.as_deref().unwrap_or("in the data directory");
-        writeln!(out, "  pool          {pool}")?;
+        if self.zones.is_empty() {
+            let pool = self.pool_directory.as_deref().unwrap_or("in the data directory");
+            writeln!(out, "  pool          {pool}")?;
+        }
+        for zone in &self.zones {
+            writeln!(out, "  zone          {}: {}", zone.name, zone.directories.join(", "))?;
+        }
+        if self.zones.len() > 1 {
+            let copies = self.copies.unwrap_or(2);
+            let short = if self.accepts_fewer_copies { "accepted" } else { "refused" };
+            writeln!(out, "  copies        {copies}; bodies that find fewer zones are {short}")?;
+        }
         match (&self.backup, self.backup_every_ms) {
             (Some(target), Some(every)) => {
                 let every = show_duration(Duration::from_millis(every));
@@ -120,6 +140,11 @@ impl Report for ConfigReport {
         }
         writeln!(out, "  log level     {}", self.log_level)
     }
+}
+
+fn zone_report(zone: ZoneConfig) -> ZoneReport {
+    let directories = zone.directories.iter().map(|dir| dir.display().to_string()).collect();
+    ZoneReport { name: zone.name, directories }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -152,6 +177,9 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         cache_bytes: config.cache.get(),
         segment_bytes: config.segment.map(ByteCount::get),
         pool_directory: config.pool_dir.map(|dir| dir.display().to_string()),
+        copies: config.copies.count,
+        accepts_fewer_copies: config.copies.short == Short::Accept,
+        zones: config.zones.into_iter().map(zone_report).collect(),
         backup_every_ms: config.backup.as_ref().map(|plan| millis(plan.every)),
         backup: config.backup.map(|plan| plan.destination.to_string()),
         log_level: config.log.filter,

@@ -8,10 +8,11 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::text::printable;
 use client::Admin;
+use engine::blob::LOCAL_ZONE;
 use engine::unit::ByteCount;
 use serde::Serialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal, Write};
 
 /// A document of the admin door.
@@ -95,10 +96,19 @@ impl Report for Whereabouts {
         let places = facts.as_object_mut().and_then(|facts| facts.remove("places")).unwrap_or_default();
         lines(&facts, 0, out)?;
         let mut segments: BTreeMap<(String, String), (usize, u64, u64)> = BTreeMap::new();
+        let mut missing = BTreeSet::new();
         for place in places.as_array().into_iter().flatten() {
             let text = |name: &str| place[name].as_str().map(printable).unwrap_or_default();
             let number = |name: &str| place[name].as_u64().unwrap_or_default();
-            let sum = segments.entry((text("pool"), text("segment"))).or_insert((0, 0, u64::MAX));
+            // A pool of one zone is called by its own name.
+            let home = match text("zone") {
+                zone if zone.is_empty() || zone == LOCAL_ZONE => text("pool"),
+                zone => format!("zone {zone}"),
+            };
+            if place["missing"] == true {
+                missing.insert(text("segment"));
+            }
+            let sum = segments.entry((home, text("segment"))).or_insert((0, 0, u64::MAX));
             *sum = (sum.0 + 1, sum.1 + number("stored_bytes"), sum.2.min(number("offset")));
         }
         writeln!(out, "places")?;
@@ -108,9 +118,10 @@ impl Report for Whereabouts {
                 writeln!(out, "  {pool:8} {stored}, beside its row")?;
             } else {
                 let what = if records == 1 { "record" } else { "records" };
+                let note = if missing.contains(&segment) { ", MISSING" } else { "" };
                 writeln!(
                     out,
-                    "  {pool:8} segment {segment}: {stored} in {records} {what} from offset {first}"
+                    "  {pool:8} segment {segment}: {stored} in {records} {what} from offset {first}{note}"
                 )?;
             }
         }
@@ -119,7 +130,7 @@ impl Report for Whereabouts {
 }
 
 /// The order in which people read a status; what is not named here follows.
-const STATUS_FIRST: [&str; 13] = [
+const STATUS_FIRST: [&str; 16] = [
     "version",
     "ready",
     "reads",
@@ -132,6 +143,9 @@ const STATUS_FIRST: [&str; 13] = [
     "disk",
     "pool_disk",
     "pool",
+    "copies",
+    "zones",
+    "repair",
     "backup",
 ];
 

@@ -10,6 +10,7 @@ mod list;
 mod object;
 mod remove;
 mod transfer;
+mod zone;
 
 pub(crate) use doctor::{Finding, space};
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Share(verb) => object::share(&session.to(verb.connection), &verb.args),
         ClientVerb::Where(args) => admin::where_is(session, &args).await,
         ClientVerb::Backup(args) => backup::run(session, &args).await,
+        ClientVerb::Zone(args) => zone::run(session, &args).await,
         ClientVerb::Recover(args) => backup::recover(session, args).await,
         ClientVerb::Config(args) => about::config(session, &args),
         ClientVerb::Version => about::version(session),

@@ -260,7 +260,9 @@ fn code_of_engine(error: &engine::Error) -> Code {
     match (error, error.kind()) {
         (E::Full { .. }, _) => Code::StorageFull,
         (_, ErrorKind::Conflict) => Code::OperationAborted,
-        (E::Closed | E::Fenced { .. }, _) => Code::ServiceUnavailable,
+        (E::Closed | E::Fenced { .. } | E::TooFewZones { .. } | E::ZoneAway { .. }, _) => {
+            Code::ServiceUnavailable
+        }
         (_, ErrorKind::Unavailable | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt) => {
             Code::InternalError
         }

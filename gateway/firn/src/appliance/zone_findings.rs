@@ -1,0 +1,158 @@
+//! What `doctor` says of zones: which are in trouble, what is at risk, how far repair is.
+
+use super::open::Appliance;
+use super::zone_disks;
+use crate::text::{quote_sh, show_duration};
+use crate::verbs::Finding;
+use engine::blob::{Repair, ZoneUsage};
+use std::time::Duration;
+
+impl Appliance {
+    /// Nothing in an appliance of one zone.
+    pub(super) fn zone_findings(&self) -> Vec<Finding> {
+        let zones = self.blobs.zones();
+        if zones.len() < 2 {
+            return Vec::new();
+        }
+        let dir = quote_sh(&self.home.dir.display().to_string());
+        let mut findings = judge(&zones, &self.blobs.repair(), self.blobs.copies(), &dir);
+        let places = zones.iter().map(|zone| (zone.name.as_str(), zone.directories.as_slice()));
+        findings.extend(zone_disks::shared(places).iter().map(on_one_disk));
+        findings
+    }
+}
+
+/// Two zones that are lost together.
+fn on_one_disk((a, b): &(String, String)) -> Finding {
+    let text = format!("zones {a} and {b} lie on one disk: losing it loses both their copies");
+    Finding::fault("zone", text, format!("move {b} to a disk of its own: add a zone there, then drain {b}"))
+}
+
+/// What is to be said of one zone.
+fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
+    let name = &zone.name;
+    if zone.state == "removed" {
+        let text = format!("zone {name} is not configured any more, and rows name bodies in it");
+        let fix = "put its [[zone]] back and restart; drain a zone before it leaves the configuration";
+        // Until the walk is through, they may all have other copies.
+        return Some(if repair.walking {
+            Finding::note("zone", text, format!("wait for repair: firn status {dir}"))
+        } else {
+            Finding::fault("zone", text, fix)
+        });
+    }
+    if let Some(why) = &zone.why_away {
+        let fix = format!(
+            "mount its disk and restart; or give it an empty one: firn zone replace {dir} {name} --config FILE"
+        );
+        return Some(Finding::fault("zone", format!("zone {name}: {why}"), fix));
+    }
+    if zone.failing {
+        let fix = format!("look at the kernel's log (dmesg) for the disk of {}", zone.directories.join(", "));
+        return Some(Finding::fault("zone", format!("zone {name}: its last write or sync failed"), fix));
+    }
+    if zone.full {
+        let fix = "give its file system room, or delete objects (firn rm)";
+        return Some(Finding::fault("zone", format!("zone {name} is full"), fix));
+    }
+    if zone.state != "draining" {
+        return None;
+    }
+    Some(if zone.live.get() == 0 {
+        let fix = "take it out of the configuration and restart";
+        Finding::note("zone", format!("zone {name} is drained: nothing lies in it"), fix)
+    } else {
+        let text = format!("zone {name} drains: {} still lie in it", zone.live);
+        Finding::note("zone", text, format!("firn status {dir} tells how far; firn zone use {name} stops it"))
+    })
+}
+
+fn judge(zones: &[ZoneUsage], repair: &Repair, copies: usize, dir: &str) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = zones.iter().filter_map(|zone| judge_zone(zone, repair, dir)).collect();
+    if repair.lost_blobs > 0 {
+        let text = format!("{} bodies ({}) can't be read in any zone", repair.lost_blobs, repair.lost);
+        let fix = "bring the zone back that holds them; the log has their ids";
+        findings.push(Finding::fault("repair", text, fix));
+    }
+    let at_risk = repair.short_blobs.max(repair.queued_blobs);
+    if at_risk > 0 {
+        let text = format!("at risk: {at_risk} bodies ({}) lack copies or are damaged", repair.short);
+        let fix = "bring a zone back, replace it or add one; repair goes on by itself";
+        findings.push(Finding::fault("repair", text, fix));
+    }
+    if repair.walking {
+        let left = repair.eta_s.map_or_else(String::new, |seconds| {
+            format!(", about {} left", show_duration(Duration::from_secs(seconds)))
+        });
+        let text = format!("repair is at {} of {}{left}", repair.done, repair.total);
+        findings.push(Finding::note("repair", text, format!("firn status {dir}")));
+    }
+    if findings.is_empty() {
+        let text = format!(
+            "{copies} copies of bodies in {} zones; the catalog lies in the data directory alone",
+            zones.len()
+        );
+        findings.push(Finding::note("zone", text, "keep a backup of the catalog: set backup.target"));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{judge, on_one_disk};
+    use engine::blob::{Repair, ZoneUsage};
+    use engine::unit::ByteCount;
+
+    fn zone(name: &str) -> ZoneUsage {
+        ZoneUsage {
+            name: name.to_owned(),
+            state: "in use",
+            why_away: None,
+            directories: vec![format!("/mnt/{name}")],
+            live: ByteCount::mib(1),
+            segment_bytes: ByteCount::mib(16),
+            disk_available: ByteCount::gib(1),
+            full: false,
+            failing: false,
+        }
+    }
+
+    #[test]
+    fn each_trouble_of_a_zone_is_said_with_what_mends_it() {
+        let away = ZoneUsage {
+            state: "away",
+            why_away: Some("/mnt/b has lost its mark".to_owned()),
+            directories: Vec::new(),
+            ..zone("b")
+        };
+        let removed = ZoneUsage { state: "removed", ..away.clone() };
+        let drains = ZoneUsage { state: "draining", ..zone("b") };
+        let drained = ZoneUsage { live: ByteCount::ZERO, ..drains.clone() };
+        let (short, lost) = (
+            Repair { short_blobs: 3, short: ByteCount::mib(2), ..Repair::default() },
+            Repair { lost_blobs: 1, ..Repair::default() },
+        );
+        let walking = Repair { walking: true, eta_s: Some(90), ..Repair::default() };
+        for (second, repair, ok, says, fix) in [
+            (zone("b"), Repair::default(), true, "2 copies of bodies in 2 zones", "backup.target"),
+            (away.clone(), short, false, "/mnt/b has lost its mark", "firn zone replace d b --config FILE"),
+            (away, Repair::default(), false, "/mnt/b has lost its mark", "mount its disk"),
+            (removed.clone(), walking, true, "not configured any more", "wait for repair"),
+            (removed, lost, false, "not configured any more", "put its [[zone]] back"),
+            (drains, walking, true, "zone b drains: 1.0 MiB still lie in it", "firn zone use b"),
+            (ZoneUsage { failing: true, ..zone("b") }, Repair::default(), false, "sync failed", "/mnt/b"),
+            (ZoneUsage { full: true, ..zone("b") }, Repair::default(), false, "is full", "room"),
+            (drained, Repair::default(), true, "is drained", "out of the configuration"),
+            (zone("b"), short, false, "at risk: 3 bodies (2.0 MiB)", "repair goes on by itself"),
+            (zone("b"), lost, false, "1 bodies", "bring the zone back"),
+            (zone("b"), walking, true, "about 90s left", "firn status d"),
+        ] {
+            let findings = judge(&[zone("a"), second], &repair, 2, "d");
+            let found = findings.iter().find(|finding| finding.detail.contains(says));
+            let found = found.unwrap_or_else(|| panic!("{says}: {findings:?}"));
+            assert!(found.ok == ok && found.fix.as_ref().is_some_and(|line| line.contains(fix)), "{found:?}");
+        }
+        let shared = on_one_disk(&("a".to_owned(), "b".to_owned()));
+        assert!(!shared.ok && shared.detail.contains("zones a and b lie on one disk"), "{shared:?}");
+    }
+}

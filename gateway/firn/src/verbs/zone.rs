@@ -1,0 +1,150 @@
+//! `firn zone`: failure domains are added to the configuration, taken out of use, back into it, or get new disks.
+
+use super::admin::Document;
+use crate::appliance::{Lock, pool_dir, refuse_zones, replace_zone, zones_on_one_disk};
+use crate::cli::{Zone, ZoneAdd, ZoneName, ZoneReplace};
+use crate::config::{self, Overrides, ZoneConfig};
+use crate::exit::{Exit, Failure};
+use crate::report::Report;
+use crate::session::Session;
+use anyhow::Context;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+pub(super) async fn run(session: &Session, args: &Zone) -> anyhow::Result<Exit> {
+    match args {
+        Zone::Add(args) => add(session, args),
+        Zone::Drain(args) => ask(session, args, "drain").await,
+        Zone::Use(args) => ask(session, args, "use").await,
+        Zone::Replace(args) => replace(session, args),
+    }
+}
+
+async fn ask(session: &Session, args: &ZoneName, action: &str) -> anyhow::Result<Exit> {
+    let request = json!({ "action": action, "zone": args.zone });
+    let body = session.admin(&args.admin)?.post("/v1/zone", serde_json::to_vec(&request)?.into()).await?;
+    let answer: Value = serde_json::from_slice(&body).context("understand the admin door")?;
+    session.output.print(&Document(answer))
+}
+
+#[derive(Debug, Serialize)]
+struct Added {
+    zone: String,
+    directories: Vec<String>,
+    config: String,
+    /// The file has it now, or had it already.
+    is_written: bool,
+    zones: usize,
+    copies: usize,
+    /// Zones that are lost together with it.
+    on_one_disk_with: Vec<String>,
+}
+
+impl Report for Added {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let (zone, config, places) = (&self.zone, &self.config, self.directories.join(", "));
+        let is = if self.is_written { "is" } else { "would be" };
+        writeln!(
+            out,
+            "zone {zone}: {places} {is} in {config}: {} copies in {} zones",
+            self.copies, self.zones
+        )?;
+        for other in &self.on_one_disk_with {
+            writeln!(out, "zones {other} and {zone} lie on one disk: losing it loses both their copies")?;
+        }
+        if self.is_written {
+            writeln!(
+                out,
+                "restart the server with --config {config}; firn status tells how far its copies are"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn add(session: &Session, args: &ZoneAdd) -> anyhow::Result<Exit> {
+    crate::appliance::read_marker(&args.dir)?;
+    let mut config = config::load(Some(&args.config), &Overrides::default())?;
+    let added = ZoneConfig { name: args.zone.clone(), directories: args.directories.clone() };
+    let mut is_written = config.zones.contains(&added);
+    if !is_written {
+        // A disk that is not mounted must not be taken for an empty one.
+        if let Some(place) = args.directories.iter().find(|place| !place.is_dir()) {
+            let text = format!("add zone {}: {} is no directory", args.zone, place.display());
+            return Err(Failure::new(Exit::NotFound, text)
+                .hint("mount its disk and make the directory")
+                .into());
+        }
+        let dir = fs::canonicalize(&args.dir).with_context(|| format!("find {}", args.dir.display()))?;
+        let file =
+            fs::canonicalize(&args.config).with_context(|| format!("find {}", args.config.display()))?;
+        let before = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+        let pool = pool_dir(&dir, &config);
+        let (text, with_it) = config::add_zone(&before, &file, &pool, &added)?;
+        config = with_it;
+        refuse_zones(&dir, &config.zones)?;
+        if !args.dry_run {
+            rewrite(&file, &text)?;
+            is_written = true;
+        }
+    }
+    let places = config.zones.iter().map(|zone| (zone.name.as_str(), zone.directories.as_slice()));
+    let shared = zones_on_one_disk(places).into_iter().filter_map(|(a, b)| match &added.name {
+        name if *name == a => Some(b),
+        name if *name == b => Some(a),
+        _ => None,
+    });
+    session.output.print(&Added {
+        zone: args.zone.clone(),
+        directories: args.directories.iter().map(|dir| dir.display().to_string()).collect(),
+        config: args.config.display().to_string(),
+        is_written,
+        zones: config.zones.len(),
+        copies: config.copies.in_zones(config.zones.len()),
+        on_one_disk_with: shared.collect(),
+    })
+}
+
+/// Puts another text in a file's place, with its owner and mode.
+fn rewrite(file: &Path, text: &str) -> anyhow::Result<()> {
+    let before = fs::metadata(file).with_context(|| format!("look at {}", file.display()))?;
+    engine::file::replace(file, text.as_bytes())?;
+    std::os::unix::fs::chown(file, Some(before.uid()), Some(before.gid()))
+        .and_then(|()| fs::set_permissions(file, before.permissions()))
+        .with_context(|| format!("give {} its owner and mode back", file.display()))
+}
+
+#[derive(Debug, Serialize)]
+struct Replaced {
+    zone: String,
+    directories: Vec<String>,
+}
+
+impl Report for Replaced {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.directories.is_empty() {
+            return writeln!(out, "zone {} lacks nothing", self.zone);
+        }
+        for directory in &self.directories {
+            writeln!(out, "zone {}: {directory} is taken as empty", self.zone)?;
+        }
+        writeln!(out, "start the server; firn status tells how far its copies are")
+    }
+}
+
+fn replace(session: &Session, args: &ZoneReplace) -> anyhow::Result<Exit> {
+    let config = config::load(Some(&args.config), &Overrides::default())?;
+    crate::appliance::read_marker(&args.dir)?;
+    if config.zones.len() < 2 {
+        let text = format!("replace zone {}: there is no other zone to copy from", args.zone);
+        return Err(Failure::new(Exit::Conflict, text).hint("bring its disk back").into());
+    }
+    let _lock = Lock::take(&args.dir)?;
+    let directories = replace_zone(&args.dir, &config.zones, &args.zone)?;
+    let directories = directories.iter().map(|dir| dir.display().to_string()).collect();
+    session.output.print(&Replaced { zone: args.zone.clone(), directories })
+}

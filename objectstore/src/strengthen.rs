@@ -1,0 +1,35 @@
+//! Bytes in one zone that come to be named by a class that is kept in more.
+//!
+//! A copy moves no bytes, so an object of STANDARD may come to refer to what was written for `ONEZONE_IA`. Before it does,
+//! every blob below it gets the copies that the store keeps. A crash, or a copy that fails after it, leaves more copies than were asked
+//! for, never fewer.
+
+use crate::read::Found;
+use crate::record::{Content, Extent};
+use crate::{ObjectStore, Result, StorageClass};
+use engine::blob::Copies;
+use engine::codec::DataKey;
+
+impl ObjectStore {
+    /// Sees to it that a source has the copies of the class that is to refer to it.
+    pub(crate) async fn keep_for(&self, source: &Found, class: StorageClass) -> Result<()> {
+        let enough = source.info.class.copies() == Copies::Configured || class.copies() == Copies::One;
+        if enough || !self.blobs.has_known_several_zones() {
+            return Ok(());
+        }
+        let mut todo: Vec<(Extent, Option<DataKey>)> = vec![(source.extent, source.data_key.clone())];
+        while let Some((extent, data_key)) = todo.pop() {
+            match extent.content {
+                Content::Empty | Content::Inline { .. } => {}
+                Content::Blob { home, blob } => self.blobs.keep_configured(home, blob).await?,
+                Content::Manifest { .. } => {
+                    let mut pages = Self::pages(&extent, data_key.as_ref())?;
+                    while let Some((_, page)) = pages.next(self).await? {
+                        todo.extend(page.into_iter().map(|(entry, key)| (entry.extent, Some(key))));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
