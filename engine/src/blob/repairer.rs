@@ -57,7 +57,7 @@ pub struct Repair {
     pub lost_blobs: u64,
     /// Bytes of their records.
     pub lost: ByteCount,
-    /// Blobs in the repair queue when it was last gone through.
+    /// Blobs that were left in the repair queue when it was last gone through.
     pub queued_blobs: u64,
     /// Blobs mended since the store was opened.
     pub mended_blobs: u64,
@@ -107,7 +107,8 @@ struct Round {
     homes: VecDeque<PartitionId>,
     start: Bytes,
     waiting: VecDeque<(PartitionId, BlobId, bool)>,
-    seen: u64,
+    /// Seen in the queue and not taken out of it by this round.
+    left: u64,
 }
 
 impl Repairer {
@@ -178,6 +179,9 @@ impl Repairer {
             Ok(Step::Done(copied)) => {
                 done = copied;
                 self.count(copied, 1);
+                if source == Source::Queue {
+                    self.left_the_queue();
+                }
             }
             Ok(Step::StillShort(copied)) => {
                 done = copied;
@@ -218,8 +222,14 @@ impl Repairer {
         repair.mended_blobs += blobs;
     }
 
+    fn left_the_queue(&mut self) {
+        if let Some(round) = &mut self.queue {
+            round.left = round.left.saturating_sub(1);
+        }
+    }
+
     /// Takes a blob out of the queue.
-    async fn forget(&self, home: PartitionId, blob: BlobId) -> Result<()> {
+    async fn forget(&mut self, home: PartitionId, blob: BlobId) -> Result<()> {
         let snapshot = self.store.catalog.snapshot(home).await?;
         let commit = Commit {
             checks: vec![Check::Unchanged(repair_key(blob))],
@@ -227,7 +237,11 @@ impl Repairer {
             ..Commit::new(home, snapshot.read_version())
         };
         match self.store.catalog.commit(commit).await {
-            Ok(_) | Err(Error::Conflict { .. } | Error::TooOld { .. }) => Ok(()),
+            Ok(_) => {
+                self.left_the_queue();
+                Ok(())
+            }
+            Err(Error::Conflict { .. } | Error::TooOld { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
@@ -259,7 +273,7 @@ impl Repairer {
             return Ok(true);
         }
         let Some(&home) = round.homes.front() else {
-            self.store.repair.lock().queued_blobs = round.seen;
+            self.store.repair.lock().queued_blobs = round.left;
             return Ok(false);
         };
         let snapshot = self.store.catalog.snapshot(home).await?;
@@ -269,7 +283,7 @@ impl Repairer {
             let blob = BlobId::from_bytes(fixed(key, "repair row")?);
             round.waiting.push_back((home, blob, value == DAMAGED));
         }
-        round.seen += page.rows.len() as u64;
+        round.left += page.rows.len() as u64;
         if let Some(scan) = scan.behind(&page) {
             round.start = scan.start;
         } else {

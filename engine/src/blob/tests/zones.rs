@@ -194,7 +194,6 @@ async fn fewer_copies_are_accepted_when_told_so_and_made_up_for_later() {
         world.zones[0].faults.clear();
         run(&mut Recycler::new(Arc::clone(&world.store))).await;
         world.repair().await;
-        world.repair().await;
         assert_eq!(world.store.repair().queued_blobs, 0);
         assert_eq!(world.zones_of(kept[0].blob).await, ["a", "b"]);
         world.each_zone_has(&kept).await;
