@@ -68,17 +68,7 @@ impl BlobReader {
         key: &DataKey,
         range: Range<u64>,
     ) -> Self {
-        let cipher = Arc::new(ChunkCipher::new(blob, key));
-        let state = State {
-            store,
-            home,
-            blob,
-            cipher,
-            range,
-            spans: None,
-            under_way: VecDeque::new(),
-            ready: VecDeque::new(),
-        };
+        let state = State::new(store, home, blob, key, range);
         Self { step: Box::pin(state.next()), done: false }
     }
 }
@@ -155,6 +145,19 @@ struct State {
 }
 
 impl State {
+    fn new(store: Arc<BlobStore>, home: PartitionId, blob: BlobId, key: &DataKey, range: Range<u64>) -> Self {
+        Self {
+            store,
+            home,
+            blob,
+            cipher: Arc::new(ChunkCipher::new(blob, key)),
+            range,
+            spans: None,
+            under_way: VecDeque::new(),
+            ready: VecDeque::new(),
+        }
+    }
+
     async fn next(mut self) -> (Self, Result<Option<Bytes>>) {
         let item = self.advance().await;
         (self, item)
@@ -479,8 +482,9 @@ fn check_fault(source: &Source) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{HOME, World};
-    use super::{AHEAD_CHUNKS, BlobReader};
+    use super::{AHEAD_CHUNKS, BlobReader, State};
     use futures_util::StreamExt;
+    use std::sync::Arc;
 
     const LENGTH: usize = 1_000_000;
 
@@ -538,5 +542,24 @@ mod tests {
         assert!(world.store.ahead.available_permits() < 9);
         rest(reader, &mut got).await;
         assert!(got == body[100..LENGTH - 50]);
+    }
+
+    #[tokio::test]
+    async fn without_room_nothing_is_read_beyond_the_chunk_that_is_waited_for() {
+        let world = World::new(74).await;
+        let body = world.bytes(LENGTH);
+        let (blob, key) = world.put(&body, "owner").await.unwrap();
+        let all = u32::try_from(AHEAD_CHUNKS).unwrap();
+        let _all = world.store.ahead.clone().acquire_many_owned(all).await.unwrap();
+        let mut state = State::new(Arc::clone(&world.store), HOME, blob, &key, 0..LENGTH as u64);
+        let mut got = Vec::new();
+        loop {
+            let (next, piece) = state.next().await;
+            let Some(piece) = piece.unwrap() else { break };
+            got.extend_from_slice(&piece);
+            assert!(next.under_way.is_empty() && next.ready.is_empty(), "at byte {}", got.len());
+            state = next;
+        }
+        assert!(got == body);
     }
 }

@@ -211,6 +211,23 @@ fn secrets_stay_out_of_logs_and_private() {
     assert!(!log.contains(secret) && !log.contains(token.trim()));
 }
 
+/// Logs for people are no terminal yet: they go to files and journals too.
+#[test]
+fn a_log_for_people_that_is_no_terminal_has_no_secret() {
+    let root = tempfile::tempdir().unwrap();
+    let config = root.path().join("firn.toml");
+    fs::write(&config, "[log]\nformat = \"people\"\n").unwrap();
+    let dir = root.path().join("data");
+    let appliance = Appliance::start(&dir, &["--config", config.to_str().unwrap()]);
+    let credentials = fs::read_to_string(dir.join("credentials")).unwrap();
+    let secret = credentials.lines().find_map(|line| line.strip_prefix("aws_secret_access_key = ")).unwrap();
+    assert_eq!(appliance.terminate(), 0);
+    let log = fs::read_to_string(dir.with_extension("log")).unwrap();
+    assert!(log.contains("free space"), "it is for people: {log}");
+    assert!(!log.contains(secret) && !log.contains("AGE-SECRET-KEY"), "a secret in a log");
+    assert!(!dir.join("recovery.pub").exists());
+}
+
 #[test]
 fn doctor_works_when_the_server_is_down() {
     let (_root, appliance) = start();

@@ -65,8 +65,15 @@ async fn parts_in_any_order_make_one_object() {
     // The same completion again answers the same; another one does not.
     let again = world.complete(&name, "k", upload, vec![first, second, third]).await.unwrap();
     assert_eq!((again.etag, again.size), (done.etag, done.size));
-    let other = world.complete(&name, "k", upload, vec![first, second]).await;
-    assert!(matches!(other, Err(Error::NoSuchUpload)));
+    let changed = CompletedPart { etag: ETag::of_body([0; 16]), ..third };
+    for (at, parts) in [
+        ("k", vec![first, second]),
+        ("k", vec![first, second, changed]),
+        ("another", vec![first, second, third]),
+    ] {
+        let other = world.complete(&name, at, upload, parts).await;
+        assert!(matches!(other, Err(Error::NoSuchUpload)), "{other:?}");
+    }
     let partition = world.partition(&name).await;
     world.settle().await;
     assert_eq!(world.get(&name, "k").await.unwrap(), whole);
@@ -99,6 +106,14 @@ async fn a_completion_is_refused_for_what_s3_refuses() {
     assert!(matches!(complete(vec![]).await, Err(Error::InvalidRequest { .. })));
     let too_small = complete(vec![small, last]).await;
     assert!(matches!(too_small, Err(Error::EntityTooSmall { size, .. }) if size < PART_BYTES_MIN));
+    let upload_of_two = world.begin(&name, "two").await;
+    let short = world.part(&name, "two", upload_of_two, 1, bytes(1, MIN - 1)).await.unwrap();
+    let end = world.part(&name, "two", upload_of_two, 2, "end").await.unwrap();
+    let too_small = world.complete(&name, "two", upload_of_two, vec![short, end]).await;
+    assert!(
+        matches!(too_small, Err(Error::EntityTooSmall { .. })),
+        "a byte less than S3 wants: {too_small:?}"
+    );
     let missing = CompletedPart { number: PartNumber::new(3).unwrap(), ..last };
     assert!(matches!(complete(vec![missing]).await, Err(Error::InvalidPart { .. })));
     let other = CompletedPart { etag: ETag::of_body([0; 16]), ..last };
@@ -253,6 +268,12 @@ async fn checksums_of_parts_make_that_of_the_object() {
         assert!(matches!(wrong, Err(Error::ChecksumMismatch { .. })), "{algorithm}");
         let short = CompleteRequest { checksum: None, size: Some(ByteCount::new(1)), ..request.clone() };
         assert!(matches!(world.store.complete_upload(short).await, Err(Error::InvalidRequest { .. })));
+        let other_kind = match kind {
+            ChecksumType::FullObject => ChecksumType::Composite,
+            ChecksumType::Composite => ChecksumType::FullObject,
+        };
+        let other = CompleteRequest { checksum: None, checksum_type: Some(other_kind), ..request.clone() };
+        assert!(matches!(world.store.complete_upload(other).await, Err(Error::InvalidRequest { .. })));
         let done = world.store.complete_upload(CompleteRequest { checksum: None, ..request }).await.unwrap();
         let sum = done.checksum.unwrap();
         assert_eq!((sum.kind, sum.value.algorithm()), (kind, algorithm));

@@ -1,14 +1,15 @@
 //! The step as a table, and the clock through set wall clocks, downtime, crashes and a restored catalog.
 
 use super::{ComplianceClock, ComplianceWorker, KEY, PERSIST_EVERY, Reading, Stored, TABLE};
-use crate::Error;
 use crate::catalog::record::Record;
-use crate::catalog::{Catalog, Commit, MemoryCatalog, Write};
+use crate::catalog::{Catalog, Commit, Limits, MemoryCatalog, Snapshot, Version, Write};
 use crate::clock::{Clock, ManualClock, Timestamp};
 use crate::id::PartitionId;
 use crate::worker::{Progress, Worker};
+use crate::{BoxFuture, Error, Result};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const HOUR: i64 = 3_600_000;
@@ -137,6 +138,45 @@ async fn what_was_shown_is_never_taken_back_by_a_crash() {
     world.wall.advance(Duration::from_secs(59));
     drop(clock);
     assert_eq!(world.start().await.now(), settled);
+}
+
+/// A catalog that takes commits or refuses them.
+struct Refusing {
+    rows: Arc<MemoryCatalog>,
+    refuses: AtomicBool,
+}
+
+impl Catalog for Refusing {
+    fn limits(&self) -> Limits {
+        self.rows.limits()
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, Result<Arc<dyn Snapshot>>> {
+        self.rows.snapshot(partition)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version>> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Box::pin(async { Err(Error::Closed) });
+        }
+        self.rows.commit(commit)
+    }
+}
+
+#[tokio::test]
+async fn a_time_that_could_not_be_written_is_not_shown_and_not_forgotten() {
+    let World { catalog: rows, wall } = World::new();
+    let catalog = Arc::new(Refusing { rows, refuses: AtomicBool::new(false) });
+    let clock = ComplianceClock::open(Arc::clone(&catalog) as _, Arc::clone(&wall) as _).await.unwrap();
+    catalog.refuses.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        wall.advance(hours(1));
+        assert!(matches!(clock.settle().await, Err(Error::Closed)));
+        assert_eq!(clock.now().as_millis(), 1_000 * DAY);
+    }
+    catalog.refuses.store(false, Ordering::Relaxed);
+    assert_eq!(clock.settle().await.unwrap().as_millis(), 1_000 * DAY + 2 * HOUR, "it ran meanwhile");
+    assert_eq!(clock.now().as_millis(), 1_000 * DAY + 2 * HOUR);
 }
 
 #[test]
