@@ -251,6 +251,10 @@ fn with_zones(root: &Path, name: &str) -> (String, String) {
     let zones = places
         .map(|(name, place)| format!("[[zone]]\nname = \"{name}\"\ndirectory = \"{}\"\n", place.display()));
     fs::write(&config, zones.concat()).unwrap();
+    // Disks that are mounted, `d` one that is not configured yet.
+    for disk in ["b", "c", "d"] {
+        fs::create_dir(dir.with_extension(disk)).unwrap();
+    }
     (dir.to_str().unwrap().to_owned(), config.to_str().unwrap().to_owned())
 }
 
@@ -298,7 +302,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
         "backup key".to_owned(),
-        format!("zone add {idle} d {tree} --config {idle_config} --dry-run"),
+        format!("zone add {idle} d {idle}.d --config {idle_config} --dry-run"),
         format!("zone drain c {zoned}"),
         format!("zone use c {zoned}"),
         format!("zone replace {idle} b --config {idle_config}"),

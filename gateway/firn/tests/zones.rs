@@ -174,6 +174,9 @@ fn a_zone_is_added_each_is_lost_replaced_and_drained_and_every_object_stays() {
         assert!(running.code != 0 && running.err.contains("another firn"), "{running:?}");
         assert_eq!(appliance.terminate(), 0);
 
+        let unmounted = disks.replace(lost);
+        assert!(unmounted.code == 4 && unmounted.err.contains("mount its disk"), "{unmounted:?}");
+        fs::create_dir(disks.path(lost)).unwrap();
         let replaced = disks.replace(lost);
         assert_eq!(replaced.json()["directories"][0], disks.text(lost), "{replaced:?}");
         let appliance = disks.start();
@@ -280,6 +283,11 @@ fn a_zone_is_added_beside_the_pool_of_a_configuration_that_names_none() {
     };
     let refused = line(&disks.text("pool"), "b", &[]);
     assert!(refused.code == 2 && refused.err.contains("are not apart"), "{refused:?}");
+    let kept = disks.path("b").join("a file of somebody's");
+    fs::write(&kept, "kept").unwrap();
+    let refused = line(&place, "b", &[]);
+    assert!(refused.code == 8 && refused.err.contains("is not empty"), "{refused:?}");
+    fs::remove_file(kept).unwrap();
     let planned = line(&place, "b", &["--dry-run"]);
     assert!(planned.code == 0 && planned.out.contains("would be in"), "{planned:?}");
     assert_eq!(fs::read_to_string(&config).unwrap(), before, "a plan changes nothing");
@@ -295,6 +303,12 @@ fn a_zone_is_added_beside_the_pool_of_a_configuration_that_names_none() {
         assert_eq!(zones_of(&appliance, number), (vec!["b".to_owned(), "local".to_owned()], 2));
     }
     disks.check(&appliance, 0..3);
+
+    // A disk that goes while the server runs: nobody is told to replace the other one.
+    disks.mount("b", false);
+    let doctor = appliance.run(&["doctor"]);
+    assert!(doctor.code == 1 && doctor.out.contains(&place), "{doctor:?}");
+    assert!(!doctor.out.contains(&format!("for the disk of {}", disks.text("pool"))), "{doctor:?}");
 }
 
 #[test]

@@ -50,6 +50,7 @@ impl Appliance {
         }
         let dir = quote_sh(&self.home.dir.display().to_string());
         let pool = quote_sh(&self.pool_dir.display().to_string());
+        let are_zones = self.blobs.zones().len() > 1;
         let line = |(obstacle, detail): &(Obstacle, String)| {
             let (means, fix) = match obstacle {
                 Obstacle::CatalogUnreadable => {
@@ -66,6 +67,11 @@ impl Appliance {
                 Obstacle::PoolFull => (
                     "full: reads and deletes go on, new objects are refused",
                     format!("delete objects (firn rm), or give that file system room: df -h {pool}"),
+                ),
+                // What is said names the path.
+                Obstacle::PoolFailing if are_zones => (
+                    "reads go on where they can, writes may fail",
+                    "mount the disk of that path, or look at the kernel's log (dmesg) for it and replace it".to_owned(),
                 ),
                 Obstacle::PoolFailing => (
                     "reads go on where they can, writes may fail",

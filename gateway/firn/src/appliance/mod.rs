@@ -28,7 +28,7 @@ pub(crate) use marker::VERSION as MARKER_VERSION;
 pub(crate) use open::pool_dir;
 pub(crate) use serve::run as serve;
 pub(crate) use zone_disks::shared as zones_on_one_disk;
-pub(crate) use zones::{refuse as refuse_zones, replace as replace_zone};
+pub(crate) use zones::{is_free as zone_place_is_free, refuse as refuse_zones, replace as replace_zone};
 
 use crate::exit::{Exit, Failure};
 use crate::layout::MARKER;

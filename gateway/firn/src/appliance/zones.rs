@@ -280,6 +280,19 @@ fn mark(path: &Path, zone: &str, marker: &Marker, incarnation: u128) -> anyhow::
     Ok(engine::file::replace(path, bytes.as_bytes())?)
 }
 
+/// Is it empty, but for what a file system makes of itself, or a zone's already?
+pub(crate) fn is_free(place: &Path) -> std::io::Result<bool> {
+    if place.join(IN_ZONE).exists() {
+        return Ok(true);
+    }
+    for entry in std::fs::read_dir(place)? {
+        if entry?.file_name() != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Marks the empty directories of a zone whose disks were replaced; which ones that were. The server must not run.
 pub(crate) fn replace(dir: &Path, zones: &[ZoneConfig], name: &str) -> anyhow::Result<Vec<PathBuf>> {
     let Some(zone) = zones.iter().find(|zone| zone.name == name) else {
@@ -298,6 +311,12 @@ pub(crate) fn replace(dir: &Path, zones: &[ZoneConfig], name: &str) -> anyhow::R
             if is_first { pool_owner::is_missed(dir, place)? } else { read(&place.join(IN_ZONE))?.is_none() };
         if !lacks {
             continue;
+        }
+        // A disk that is not mounted must not be taken for an empty one.
+        if !place.is_dir() {
+            let text = format!("replace zone {name}: {} is no directory", place.display());
+            let hint = "mount its disk and make the directory";
+            return Err(Failure::new(Exit::NotFound, text).hint(hint).into());
         }
         if pool_owner::holds_bodies(place)? {
             let text = format!("replace zone {name}: {} holds bodies and no mark", place.display());

@@ -197,6 +197,9 @@ fn a_zone_is_replaced_by_an_empty_directory_alone() {
         world.start("one", BOTH).unwrap();
         assert!(replace(&world.path("one"), &zones, name).unwrap().is_empty(), "nothing is lacking");
         fs::remove_dir_all(world.path(place)).unwrap();
+        let error = replace(&world.path("one"), &zones, name).unwrap_err();
+        assert_eq!(exit::of(&error), Exit::NotFound, "its disk is not mounted: {error:#}");
+        assert!(!world.path(place).exists());
         fs::create_dir(world.path(place)).unwrap();
         fs::write(world.path(place).join("00.seg"), "bodies").unwrap();
         let error = replace(&world.path("one"), &zones, name).unwrap_err();

@@ -1,7 +1,7 @@
 //! `firn zone`: failure domains are added to the configuration, taken out of use, back into it, or get new disks.
 
 use super::admin::Document;
-use crate::appliance::{Lock, pool_dir, refuse_zones, replace_zone, zones_on_one_disk};
+use crate::appliance::{Lock, pool_dir, refuse_zones, replace_zone, zone_place_is_free, zones_on_one_disk};
 use crate::cli::{Zone, ZoneAdd, ZoneName, ZoneReplace};
 use crate::config::{self, Overrides, ZoneConfig};
 use crate::exit::{Exit, Failure};
@@ -87,6 +87,12 @@ fn add(session: &Session, args: &ZoneAdd) -> anyhow::Result<Exit> {
         let (text, with_it) = config::add_zone(&before, &file, &pool, &added)?;
         config = with_it;
         refuse_zones(&dir, &config.zones)?;
+        for place in &args.directories {
+            if !zone_place_is_free(place).with_context(|| format!("read {}", place.display()))? {
+                let text = format!("add zone {}: {} is not empty", args.zone, place.display());
+                return Err(Failure::new(Exit::Conflict, text).hint("name an empty directory").into());
+            }
+        }
         if !args.dry_run {
             rewrite(&file, &text)?;
             is_written = true;
