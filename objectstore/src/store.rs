@@ -2,6 +2,7 @@
 //!
 //! Operations are `impl ObjectStore` blocks in the modules beside this one.
 
+use crate::checksum::Lanes;
 use crate::id::OwnerId;
 use crate::keyring::Keyring;
 use crate::record::ConfigRow;
@@ -64,6 +65,8 @@ pub struct ObjectStore {
     pub(crate) day: Duration,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) account: AccountId,
+    /// Where bodies' MD5 are computed.
+    pub(crate) lanes: Lanes,
     region: String,
     names: RwLock<HashMap<BucketName, Bucket>>,
     stripes: Box<[tokio::sync::Mutex<()>]>,
@@ -129,6 +132,7 @@ impl ObjectStore {
             day,
             entropy,
             account,
+            lanes: Lanes::new(std::thread::available_parallelism().map_or(1, usize::from)),
             region,
             names: RwLock::default(),
             stripes: (0..STRIPES).map(|_| tokio::sync::Mutex::default()).collect(),
