@@ -17,6 +17,7 @@ use crate::{Error, Result, file};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// What a recovery brought back, kept as `recovered.json` in the data directory: whatever depends on state that the lost
@@ -66,7 +67,12 @@ pub async fn recover(
             root.display()
         )));
     }
-    fs::create_dir_all(root).map_err(|error| Error::io("create", root, error))?;
+    if let Some(parent) = root.parent() {
+        fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
+    }
+    // Keys lie in it. One that is there stays as its owner made it.
+    let private = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+    private.map_err(|error| Error::io("create", root, error))?;
     let scratch = staging::Directory::fresh(root.join("recovering"))?;
     fs::create_dir(scratch.path()).map_err(|error| Error::io("create", scratch.path(), error))?;
     let download = Download { target, key: &key, sealed: scratch.path().join("sealed") };

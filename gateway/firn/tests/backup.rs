@@ -5,6 +5,7 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use support::{Appliance, run};
@@ -109,6 +110,8 @@ fn drill(disks: &Disks, target: &str, more: &[&str]) {
 
     let recovered = disks.recover(target, more);
     assert_eq!(recovered.code, 0, "{recovered:?}");
+    let found = fs::metadata(disks.path("system")).unwrap().permissions();
+    assert_eq!(found.mode() & 0o777, 0o700, "keys lie in it");
     assert_eq!(disks.recover(target, more).code, 2, "an appliance is there now");
     let appliance = disks.start("system");
     assert_eq!(appliance.ok(&["status", "--json"]).json()["account_id"], account);
