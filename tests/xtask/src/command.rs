@@ -49,7 +49,7 @@ environment:
   FIRN_ROUNDS       rounds of what is random (else CI's in test, the full count in soak)
 
 Missing Debian packages are named and installed (by sudo unless root). A first build takes
-about 10 minutes of two cores, 4 of them for RocksDB, once per machine.
+about 15 minutes of two cores, 5 of them for RocksDB, once per machine.
 ";
 
 /// Reads the arguments after the program's name.

@@ -24,7 +24,7 @@ pub(crate) fn cargo(workspace: &Workspace, library: &Library) -> Command {
 pub(crate) fn release(workspace: &Workspace, library: &Library) -> Result<()> {
     let watch = Stopwatch::start();
     if !workspace.firn().is_file() {
-        say::line("building the release binary: the first time takes about 6 minutes of two cores");
+        say::line("building the release binary: the first time takes about 9 minutes of two cores");
     }
     process::run(cargo(workspace, library).args(["build", "--locked", "--release", "--package", "firn"]))?;
     let firn = workspace.firn();

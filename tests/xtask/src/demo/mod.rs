@@ -27,9 +27,9 @@ const BUCKET: &str = "s3://demo";
 /// Runs all of it.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let whole = Stopwatch::start();
-    say::line("firn's demo. On a machine of two cores the first run takes about 15 minutes:");
+    say::line("firn's demo. On a machine of two cores the first run takes 15 to 17 minutes:");
     say::line(
-        "  RocksDB 4 min (once per machine), the release binary 6, the rest 2; later runs take about 2.",
+        "  RocksDB 5 min (once per machine), the release binary 9, the rest 2; later runs take about 2.",
     );
     say::heading("1. packages and compilers");
     packages::ensure(&packages::for_demo())?;

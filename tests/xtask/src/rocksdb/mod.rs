@@ -5,7 +5,7 @@
 //!                                                                       ROCKSDB_LIB_DIR, ROCKSDB_STATIC ◄──┘
 //! ```
 //!
-//! File by file, as librocksdb-sys does it, takes 19 minutes of two cores; this takes about four. The entry's recipe is
+//! File by file, as librocksdb-sys does it, takes 19 minutes of two cores; this takes about five. The entry's recipe is
 //! the crate's version, the compiler's and the flags, so that a new one of any makes a new library; a crash leaves an
 //! unfinished directory that the next build replaces (see `cache`).
 
