@@ -77,7 +77,7 @@ pub enum Error {
     },
     /// Fewer zones take writes than a body is to have copies.
     #[error(
-        "store {wanted} copies: {there} zones take writes; mend or replace a zone, or let copies.short = \"accept\""
+        "store {wanted} copies: the zones that take writes are {there}; mend or replace a zone, or let copies.short = \"accept\""
     )]
     TooFewZones {
         /// Copies that were wanted.

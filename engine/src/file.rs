@@ -37,6 +37,15 @@ pub fn sync_dir(dir: &Path) -> Result<()> {
     fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
 }
 
+/// Removes a file, durably. One that is not there is removed already.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        outcome => outcome.map_err(|error| Error::io("remove", path, error))?,
+    }
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 fn write_partial(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(PARTIAL);

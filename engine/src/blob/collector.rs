@@ -135,6 +135,9 @@ impl Collector {
         for place in &dead {
             self.store.live.mark(home, place.segment);
         }
+        for verdict in verdicts.iter().filter(|verdict| verdict.dead.is_some()) {
+            self.store.forget_damage(home, verdict.blob);
+        }
         let gone = verdicts.iter().filter(|verdict| verdict.dead.is_some()).count() as u64;
         self.store.collected.fetch_add(gone, Ordering::Relaxed);
         Ok(gone)

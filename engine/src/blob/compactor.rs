@@ -220,7 +220,7 @@ impl Compactor {
             Ok(record) => record,
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::error!(%error, "compaction leaves a broken record where it is");
-                self.store.damaged_records.fetch_add(1, Ordering::Relaxed);
+                self.store.found_damage(home, blob);
                 self.store.note_damage(home, blob);
                 return Ok(None);
             }

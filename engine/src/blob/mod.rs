@@ -36,6 +36,7 @@ mod usage;
 mod writer;
 mod zeroer;
 
+pub use crate::pool::mark_replaced;
 pub use collector::Collector;
 pub use compactor::Compactor;
 pub use open::{KEEP_FREE_DEFAULT, LOCAL_ZONE, OpenOptions, SEGMENT_BYTES_DEFAULT, Short, ZoneOptions};
@@ -64,7 +65,7 @@ use row::{BlobRow, HOMES, PRESENT, blob_key, home_key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 
@@ -139,6 +140,8 @@ pub struct BlobStore {
     moved_bytes: AtomicU64,
     scrubbed_bytes: AtomicU64,
     damaged_records: AtomicU64,
+    /// Blobs with a damaged record that was neither mended nor dropped since; [`DAMAGE_MAX`] at the most.
+    damaged: Mutex<BTreeSet<(PartitionId, BlobId)>>,
     /// Blobs of which a reader found a copy damaged; the repairer queues them.
     damage: Mutex<BTreeSet<(PartitionId, BlobId)>>,
     repair: Mutex<Repair>,
@@ -182,6 +185,7 @@ impl BlobStore {
             moved_bytes: AtomicU64::new(0),
             scrubbed_bytes: AtomicU64::new(0),
             damaged_records: AtomicU64::new(0),
+            damaged: Mutex::default(),
             damage: Mutex::default(),
             repair: Mutex::default(),
             drains: tokio::sync::Mutex::default(),
@@ -197,21 +201,34 @@ impl BlobStore {
     }
 
     /// Says which segments rows name that are not there: reads of their blobs need another copy, or fail as corrupt. Those
-    /// of zones that are away are said together.
+    /// of zones that are away, or whose disk was replaced, are said together: which zone a segment is of only the rows know.
     fn report_missing(&self) {
-        let all_there = self.zones.iter().all(Zone::is_there);
-        for segment in self.missing_segments() {
-            if all_there {
-                tracing::error!(%segment, bytes = self.live.of(segment), "a segment that rows name is missing");
-            }
+        let missing = self.missing_segments();
+        let bytes: u64 = missing.iter().map(|segment| self.live.of(*segment)).sum();
+        if bytes == 0 {
+            return;
         }
-        if !all_there {
-            let bytes: u64 = self.missing_segments().into_iter().map(|segment| self.live.of(segment)).sum();
-            if bytes > 0 {
-                tracing::error!(
-                    bytes,
-                    "a zone is away: what lies there is read from other copies, where there are any"
-                );
+        let segments = missing.len();
+        let is_any_away = !self.zones.iter().all(Zone::is_there);
+        if is_any_away {
+            tracing::error!(
+                bytes,
+                "a zone is away: what lies there is read from other copies, where there are any"
+            );
+        }
+        let refilling: Vec<&str> =
+            self.zones.iter().filter(|zone| zone.is_refilling()).map(|zone| zone.name.as_str()).collect();
+        if !refilling.is_empty() {
+            let zone = refilling.join(", ");
+            tracing::warn!(
+                zone,
+                segments,
+                bytes,
+                "a zone has a new disk: what it held is read from other copies and copied to it again"
+            );
+        } else if !is_any_away {
+            for segment in missing {
+                tracing::error!(%segment, bytes = self.live.of(segment), "a segment that rows name is missing");
             }
         }
     }
@@ -267,11 +284,45 @@ impl BlobStore {
     /// A copy of this blob is damaged, and another one is not: the repairer will see to it. What is forgotten by a crash is
     /// found again by whoever reads or scrubs it.
     pub(crate) fn note_damage(&self, home: PartitionId, blob: BlobId) {
+        if !self.zones.are_several() {
+            return;
+        }
+        self.remember_damage(home, blob);
         let mut damage = self.damage.lock();
-        if self.zones.are_several() && damage.len() < DAMAGE_MAX {
+        if damage.len() < DAMAGE_MAX {
             damage.insert((home, blob));
             self.bells.repairer.notify_one();
         }
+    }
+
+    /// A record of this blob was found damaged, by whoever looks at all of them.
+    pub(crate) fn found_damage(&self, home: PartitionId, blob: BlobId) {
+        self.damaged_records.fetch_add(1, Ordering::Relaxed);
+        self.remember_damage(home, blob);
+    }
+
+    fn remember_damage(&self, home: PartitionId, blob: BlobId) {
+        let mut damaged = self.damaged.lock();
+        if damaged.len() < DAMAGE_MAX {
+            damaged.insert((home, blob));
+        }
+    }
+
+    /// The blob was mended, or is gone.
+    pub(crate) fn forget_damage(&self, home: PartitionId, blob: BlobId) {
+        self.damaged.lock().remove(&(home, blob));
+    }
+
+    /// Something was given up that may free space: where there is too little, the workers of space look at once.
+    pub fn freed_something(&self) {
+        if self.is_short_of_room() {
+            self.bells.collector.notify_one();
+        }
+    }
+
+    /// New bodies find no room, or soon will not.
+    fn is_short_of_room(&self) -> bool {
+        self.zones.is_any_full() || self.check_room().is_err()
     }
 
     /// A writer for a new blob whose row will be in partition `home`. `expected` is its length where it is known: a hint.
@@ -348,7 +399,7 @@ impl BlobStore {
 
     /// How long a worker of space rests that found nothing to do.
     fn rest(&self) -> Duration {
-        if self.zones.is_any_full() { FULL_REST } else { REST }
+        if self.is_short_of_room() { FULL_REST } else { REST }
     }
 
     /// Partitions that may have blobs.

@@ -234,7 +234,9 @@ impl State {
             }
             match self.spans(&row, attempt == ATTEMPTS) {
                 Ok(spans) => {
-                    if let Some(Missing { place, .. }) = missing.filter(|_| attempt == ATTEMPTS) {
+                    let is_known = |lost: &Missing| self.store.zones.is_refilling(lost.zone);
+                    let lost = missing.filter(|lost| attempt == ATTEMPTS && !is_known(lost));
+                    if let Some(Missing { place, .. }) = lost {
                         tracing::error!(blob = %self.blob, segment = %place.segment, "a copy's segment is missing");
                         self.store.note_damage(self.home, self.blob);
                     }

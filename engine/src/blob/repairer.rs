@@ -14,12 +14,14 @@
 //! # Limits
 //! One blob at a time, [`BYTES_PER_TICK`] a tick. A crash repeats the blob under way and what the last tick passed.
 
+use super::compactor::blocking;
 use super::mend::{Found, Mend, Step, Verdict};
 use super::row::{BLOBS, BlobRow, DAMAGED, REPAIR, blob_key, repair_key};
 use super::sweep::SweepRow;
 use super::{BlobStore, fixed};
 use crate::catalog::{Check, Commit, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
+use crate::pool::Zone;
 use crate::unit::ByteCount;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
@@ -96,6 +98,8 @@ pub struct Repairer {
     /// Of the queue's round under way; `None` between two rounds.
     queue: Option<Round>,
     sweep: Option<SweepRow>,
+    /// This process began the walk at its beginning.
+    whole: bool,
     /// It has rested since the last walk ended: what was short then may be tried again.
     rested: bool,
     /// When this process began to walk, and what had been passed then.
@@ -114,7 +118,7 @@ struct Round {
 impl Repairer {
     /// A repairer of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self { store, current: None, queue: None, sweep: None, rested: false, pace: None }
+        Self { store, current: None, queue: None, sweep: None, whole: false, rested: false, pace: None }
     }
 
     /// A blob is under way.
@@ -134,6 +138,9 @@ impl Repairer {
             self.queue = Some(Round { homes, ..Round::default() });
         }
         if self.next_queued().await? || self.walk().await? {
+            return Ok(Progress::More { done: 0 });
+        }
+        if self.end_refill().await? {
             return Ok(Progress::More { done: 0 });
         }
         self.queue = None;
@@ -181,6 +188,7 @@ impl Repairer {
                 self.count(copied, 1);
                 if source == Source::Queue {
                     self.left_the_queue();
+                    self.store.forget_damage(home, blob);
                 }
             }
             Ok(Step::StillShort(copied)) => {
@@ -252,6 +260,7 @@ impl Repairer {
         if let Some((home, blob, deep)) = round.waiting.pop_front() {
             let snapshot = self.store.catalog.snapshot(home).await?;
             let Some(value) = snapshot.get(blob_key(blob)).await? else {
+                self.store.forget_damage(home, blob);
                 self.forget(home, blob).await?;
                 return Ok(true);
             };
@@ -302,6 +311,7 @@ impl Repairer {
             if sweep.finished && !self.store.missing_segments().is_empty() {
                 // They went while nobody looked: the zones may be the same and a disk be another.
                 sweep = SweepRow::default();
+                self.whole = true;
             }
             sweep
         };
@@ -311,6 +321,7 @@ impl Repairer {
         let retry = self.rested && sweep.finished && (sweep.short_blobs > 0 || late()) && self.has_takers();
         if sweep.zones != zones || retry {
             sweep = SweepRow { zones, ..SweepRow::default() };
+            self.whole = true;
         }
         self.rested = false;
         if sweep.finished {
@@ -326,6 +337,34 @@ impl Repairer {
         self.sweep = Some(sweep);
         outcome?;
         Ok(true)
+    }
+
+    /// The zones whose disks were replaced have their copies back: from now on what is missing there is damage. `true` when
+    /// it takes another walk to say so.
+    async fn end_refill(&mut self) -> Result<bool> {
+        if !self.store.zones.iter().any(Zone::is_refilling) {
+            return Ok(false);
+        }
+        let is_through = self.sweep.as_ref().is_some_and(|sweep| sweep.finished && sweep.short_blobs == 0);
+        if !is_through || self.store.repair().queued_blobs > 0 {
+            return Ok(false);
+        }
+        self.store.refresh_live().await?;
+        let is_any_missing = !self.store.missing_segments().is_empty();
+        if is_any_missing && !self.whole {
+            // The walk began before the disk was replaced: what it had passed then is missing since.
+            self.sweep = Some(SweepRow { zones: self.store.zones_digest(), ..SweepRow::default() });
+            self.whole = true;
+            return Ok(true);
+        }
+        for zone in self.store.zones.iter().filter(|zone| zone.is_refilling()) {
+            for pool in zone.pools.iter().cloned() {
+                blocking(move || pool.allocator.end_replaced()).await?;
+            }
+            tracing::info!(zone = zone.name, "the zone's new disk has its copies back");
+        }
+        self.store.report_missing();
+        Ok(false)
     }
 
     fn has_takers(&self) -> bool {

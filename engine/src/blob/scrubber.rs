@@ -87,21 +87,28 @@ impl Scrubber {
     async fn look_at(&self, home: PartitionId, blob: BlobId, value: &[u8]) -> Result<u64> {
         let error = match self.check(home, blob, value).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => error,
-            outcome => return outcome,
+            Ok(bytes) => {
+                // With several copies the repairer says it: a zone that is away was not read.
+                if !self.store.zones.are_several() {
+                    self.store.forget_damage(home, blob);
+                }
+                return Ok(bytes);
+            }
+            Err(error) => return Err(error),
         };
         let now = self.store.catalog.snapshot(home).await?.get(blob_key(blob)).await?;
         if now.as_deref() != Some(value) {
             return Ok(0);
         }
         tracing::error!(%error, "scrub found damage");
-        self.store.damaged_records.fetch_add(1, Ordering::Relaxed);
+        self.store.found_damage(home, blob);
         if self.store.zones.are_several() {
             self.store.queue_damaged(home, &[blob]).await?;
         }
         Ok(0)
     }
 
-    /// Reads every copy, but for those in zones that are away. Damage of one copy is an error after the others were read.
+    /// Reads every copy, but for those in zones that are away and what is to be copied to a new disk. Damage of one copy is an error after the others were read.
     async fn check(&self, home: PartitionId, blob: BlobId, value: &[u8]) -> Result<u64> {
         let row = BlobRow::decode(blob, value)?;
         let mut bytes = 0;
@@ -109,6 +116,9 @@ impl Scrubber {
         for copy in row.copies.iter().filter(|copy| self.can_read(copy)) {
             for place in copy.places.iter().copied() {
                 let Some(pin) = self.store.zones.pin(place.segment) else {
+                    if self.store.zones.is_refilling(copy.zone) {
+                        continue;
+                    }
                     damage = damage.or(Some(self.store.missing(blob, &place, copy.zone)));
                     continue;
                 };

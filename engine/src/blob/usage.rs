@@ -46,6 +46,8 @@ pub struct Usage {
     pub scrubbed_bytes: ByteCount,
     /// Records found damaged by scrubbing and compaction.
     pub damaged_records: u64,
+    /// Blobs with a damaged record, however it was found, that was neither mended nor dropped since; counted up to 4,096.
+    pub damaged_blobs: u64,
 }
 
 /// A zone at a moment.
@@ -57,6 +59,8 @@ pub struct ZoneUsage {
     pub state: &'static str,
     /// Why it is away, or a part of it.
     pub why_away: Option<String>,
+    /// Its disk was replaced, and repair has not given it all its copies back.
+    pub refilling: bool,
     /// Where its segment files lie.
     pub directories: Vec<String>,
     /// Bytes of its records that rows name.
@@ -86,6 +90,7 @@ impl BlobStore {
             collected_blobs: load(&self.collected),
             scrubbed_bytes: ByteCount::new(load(&self.scrubbed_bytes)),
             damaged_records: load(&self.damaged_records),
+            damaged_blobs: self.damaged.lock().len() as u64,
             ..Usage::default()
         };
         let mut room = None;
@@ -143,6 +148,7 @@ impl BlobStore {
                 (true, true, false) => "in use",
             },
             why_away: zone.away.clone(),
+            refilling: zone.is_refilling(),
             directories: allocators().map(|allocator| allocator.dir().display().to_string()).collect(),
             live: ByteCount::new(self.live_in(zone)),
             segment_bytes: ByteCount::new(allocators().map(|allocator| allocator.segments().1).sum()),
@@ -169,7 +175,7 @@ impl BlobStore {
         let left = others.filter(|other| other.is_there() && !other.is_draining()).count();
         if draining && left < self.copies {
             return Err(Error::Invalid(format!(
-                "drain zone {name}: {left} other zones are in use, and {} copies are kept; add a zone, or keep fewer copies",
+                "drain zone {name}: {} copies are kept, and the zones in use besides it are {left}; add a zone, or keep fewer copies",
                 self.copies
             )));
         }

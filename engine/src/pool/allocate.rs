@@ -12,7 +12,7 @@
 use super::frame;
 use super::header::{HEADER_BYTES, LaneKind, SegmentHeader};
 use super::segment::{Parts, ReadPin, Segment};
-use super::{Counts, PoolOptions};
+use super::{Counts, PoolOptions, replaced};
 use crate::fault::Point;
 use crate::id::SegmentId;
 use crate::unit::ByteCount;
@@ -35,13 +35,17 @@ pub(crate) struct Allocator {
     pub(super) full: AtomicBool,
     /// The newest write or sync of a segment failed, and not for want of room; cleared by the next one that succeeds.
     pub(super) failing: AtomicBool,
+    /// See [`is_replaced`](Self::is_replaced).
+    pub(super) replaced: AtomicBool,
 }
 
 impl Allocator {
     /// Opens the directory, made if missing. Refuses a segment of a newer format.
     pub(super) fn open(options: PoolOptions) -> Result<Self> {
         std::fs::create_dir_all(&options.dir).map_err(|e| Error::io("create", &options.dir, e))?;
+        let replaced = replaced::is_marked(&options.dir)?;
         let allocator = Self {
+            replaced,
             counts: Counts::default(),
             table: RwLock::new(HashMap::new()),
             free: Mutex::new(VecDeque::new()),

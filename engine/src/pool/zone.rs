@@ -86,6 +86,11 @@ impl Zone {
         !self.pools.is_empty()
     }
 
+    /// A directory of it took the place of a lost one, and repair is not through: segments that are missing are known to be.
+    pub(crate) fn is_refilling(&self) -> bool {
+        self.pools.iter().any(|pool| pool.allocator.is_replaced())
+    }
+
     /// No pool of it has room, or works.
     pub(crate) fn is_troubled(&self) -> bool {
         self.pools.iter().all(|pool| pool.is_troubled())
@@ -135,6 +140,11 @@ impl Zones {
     /// Its disks are there, in whatever state.
     pub(crate) fn is_there(&self, id: ZoneId) -> bool {
         self.get(id).is_some_and(Zone::is_there)
+    }
+
+    /// A zone's missing segments are known to be missing.
+    pub(crate) fn is_refilling(&self, id: ZoneId) -> bool {
+        self.get(id).is_some_and(Zone::is_refilling)
     }
 
     /// Zones that new copies may go to, best first: those without trouble by turns, then the others.

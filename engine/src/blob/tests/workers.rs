@@ -283,3 +283,19 @@ async fn zeros_are_written_ahead_and_counted_apart() {
     world.put(b"takes the file", "owner").await.unwrap();
     assert_eq!(world.store.usage().free_segments, 1, "the last one is the compactor's");
 }
+
+#[tokio::test]
+async fn what_is_released_calls_the_collector_of_a_store_that_is_full() {
+    let world = World::new(73).await;
+    let bell = Collector::new(Arc::clone(&world.store)).bell();
+    let is_called = || bell.notified().now_or_never().is_some();
+    world.store.freed_something();
+    assert!(!is_called(), "there is room");
+    world.faults.arm(Point::SegmentAllocate, Fault::NoSpace, 0, u64::MAX);
+    while world.put(&world.bytes(200_000), "owner").await.is_ok() {}
+    // A lane that finds no room calls as well: that call is taken.
+    is_called();
+    assert!(!is_called());
+    world.store.freed_something();
+    assert!(is_called());
+}

@@ -85,6 +85,14 @@ impl World {
         self.reopen().await.unwrap();
     }
 
+    /// The same, accepted by whoever put it there.
+    async fn replace_marked(&mut self, zone: usize) {
+        self.replace(zone).await;
+        self.store.close().await;
+        crate::pool::mark_replaced(&self.zones[zone].directories[0]).unwrap();
+        self.reopen().await.unwrap();
+    }
+
     async fn repair(&self) {
         run(&mut Repairer::new(Arc::clone(&self.store))).await;
     }
@@ -356,6 +364,82 @@ async fn a_zone_whose_disk_was_replaced_gets_its_copies_back() {
         assert!(world.store.missing_segments().is_empty());
         world.each_zone_has(&kept).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_missing_because_a_disk_was_replaced_is_no_damage_until_repair_is_through() {
+    for replaced in 0..2 {
+        let mut world = World::with_zones(99, 2).await;
+        let kept = world.keep(&SIZES).await;
+        let name = ["a", "b"][replaced];
+        world.replace_marked(replaced).await;
+        assert!(world.zone(name).refilling && !world.zone(["b", "a"][replaced]).refilling);
+        world.scrub().await;
+        world.check(&kept).await.unwrap();
+        let usage = world.store.usage();
+        assert_eq!((usage.damaged_records, usage.damaged_blobs), (0, 0), "it is known");
+        // A restart in the middle forgets nothing.
+        let mut repairer = Repairer::new(Arc::clone(&world.store));
+        while world.store.repair().mended_blobs == 0 {
+            repairer.tick().await.unwrap();
+        }
+        drop(repairer);
+        world.reopen().await.unwrap();
+        assert!(world.zone(name).refilling);
+        world.repair().await;
+        assert!(!world.zone(name).refilling, "without a restart");
+        world.settle().await;
+        world.each_zone_has(&kept).await;
+        // What goes missing now is damage.
+        let lost = world.place_in(kept[1].blob, name).await.segment;
+        world.store.close().await;
+        std::fs::remove_file(world.zones[replaced].directories[0].join(format!("{lost}.seg"))).unwrap();
+        world.reopen().await.unwrap();
+        assert!(!world.zone(name).refilling, "nor with one");
+        world.scrub().await;
+        assert!(world.store.usage().damaged_records > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_copy_beside_a_replaced_disk_is_damage_and_is_over_when_it_is_mended_or_gone() {
+    let mut world = World::with_zones(100, 3).await;
+    let kept = world.keep(&[300_000; 9]).await;
+    let mut spared = Vec::new();
+    for Kept { blob, .. } in &kept {
+        if !world.zones_of(*blob).await.contains(&"c".to_owned()) {
+            spared.push(*blob);
+        }
+    }
+    let (mended, gone) = (spared[0], spared[1]);
+    world.replace_marked(2).await;
+    for blob in [mended, gone] {
+        let place = world.place_in(blob, "a").await;
+        world.flip(&place, 1000);
+    }
+    world.scrub().await;
+    assert_eq!(world.store.usage().damaged_blobs, 2, "a new disk elsewhere excuses nothing");
+    world.drop_reference(gone, "owner").await;
+    world.settle().await;
+    assert_eq!(world.store.usage().damaged_blobs, 1, "it is gone");
+    world.repair().await;
+    assert_eq!(world.store.usage().damaged_blobs, 0, "it is mended");
+}
+
+#[tokio::test]
+async fn a_walk_that_began_before_the_disk_was_replaced_is_followed_by_a_whole_one() {
+    let mut world = World::with_zones(101, 2).await;
+    let kept = world.keep(&[300_000; 8]).await;
+    world.replace(1).await;
+    let mut repairer = Repairer::new(Arc::clone(&world.store));
+    while world.store.repair().mended_blobs < 4 {
+        repairer.tick().await.unwrap();
+    }
+    drop(repairer);
+    world.replace_marked(1).await;
+    world.repair().await;
+    assert!(!world.zone("b").refilling);
+    world.each_zone_has(&kept).await;
 }
 
 #[tokio::test]

@@ -108,6 +108,7 @@ mod tests {
             name: name.to_owned(),
             state: "in use",
             why_away: None,
+            refilling: false,
             directories: vec![format!("/mnt/{name}")],
             live: ByteCount::mib(1),
             segment_bytes: ByteCount::mib(16),
