@@ -81,6 +81,7 @@ pub use meta::{
 };
 pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
+pub use recovered::HeldLocks;
 pub use setting::{
     BucketAcl, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange,
     ObjectLock, ObjectOwnership, OwnershipControls, PublicAccessBlock, ROUTING_RULES_MAX, Redirect,

@@ -15,8 +15,8 @@
 //! # What a crash leaves
 //! The recovery not dealt with: the next start does it again, before anything was written.
 
-use crate::record::{BucketRow, BucketState};
-use crate::store::View;
+use crate::record::{BucketRow, BucketState, ObjectRow};
+use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{BucketName, Error, ObjectLock, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -64,6 +64,88 @@ impl ObjectStore {
         let marked = ObjectLock { unknown_through, ..(*lock).clone() };
         self.set(name, Some(&marked)).await?;
         Ok(true)
+    }
+}
+
+/// A bucket's versions that are held because a recovery left open what was done to their locks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldLocks {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// How many were counted; those of which somebody has said since whether they are held are none of them.
+    pub versions: u64,
+    /// The count stopped at its limit: there may be more.
+    pub more: bool,
+}
+
+impl ObjectStore {
+    /// The buckets that have such versions. No more than `rows_max` rows of versions are looked at, in all of them together.
+    pub async fn held_locks(&self, rows_max: usize) -> Result<Vec<HeldLocks>> {
+        let mut all = Vec::new();
+        let mut left = rows_max;
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let mut next = Some(Scan { keys_only: true, ..Scan::prefix(tables::BUCKETS, b"", BATCH) });
+        while let Some(scan) = next {
+            let page = root.scan(scan.clone()).await?;
+            for (raw, _) in &page.rows {
+                let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
+                let (held, seen) = match self.count_held(&name, left).await {
+                    // It is being made, or was deleted meanwhile.
+                    Err(Error::NoSuchBucket) => continue,
+                    counted => counted?,
+                };
+                left = left.saturating_sub(seen);
+                if held.versions > 0 || held.more {
+                    all.push(held);
+                }
+            }
+            next = scan.behind(&page);
+        }
+        Ok(all)
+    }
+
+    /// Those of one bucket.
+    pub async fn held_in(&self, name: &BucketName, rows_max: usize) -> Result<HeldLocks> {
+        Ok(self.count_held(name, rows_max).await?.0)
+    }
+
+    /// Says of every version of a bucket that a recovery brought back that it is not held, unless it is by a legal hold or a
+    /// date of its own: one commit. Nothing that is written later is changed by it.
+    pub async fn release_held(&self, name: &BucketName) -> Result<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(name).await?;
+            let known =
+                |lock: Option<ObjectLock>| Ok(lock.map(|lock| ObjectLock { unknown_through: 0, ..lock }));
+            if self.try_change(&view, known).await? {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Those of one bucket, and how many rows were looked at.
+    async fn count_held(&self, name: &BucketName, rows_max: usize) -> Result<(HeldLocks, usize)> {
+        let mut held = HeldLocks { bucket: name.clone(), versions: 0, more: false };
+        let view = self.view(name).await?;
+        let lock = self.setting_at::<ObjectLock>(&view).await?;
+        let Some(lock) = lock.filter(|lock| lock.unknown_through > 0) else { return Ok((held, 0)) };
+        let mut seen = 0;
+        let mut next = Some(Scan::prefix(tables::VERSIONS, b"", BATCH));
+        while let Some(scan) = next {
+            if seen >= rows_max {
+                held.more = true;
+                break;
+            }
+            let page = view.snapshot.scan(scan.clone()).await?;
+            for (_, row) in &page.rows {
+                let row = ObjectRow::from_bytes(row)?;
+                let is_known = row.stored.is_none() || row.subresources.legal_hold.is_some();
+                held.versions += u64::from(!is_known && row.version.order <= lock.unknown_through);
+            }
+            seen += page.rows.len();
+            next = scan.behind(&page);
+        }
+        Ok((held, seen))
     }
 }
 

@@ -266,7 +266,9 @@ impl ObjectStore {
         writes: Vec<Write>,
     ) -> engine::Result<Version> {
         let commit = Commit::new(partition, read_version).from_reserve();
-        self.commit_whole(Commit { checks, writes, ..commit }).await
+        let version = self.commit_whole(Commit { checks, writes, ..commit }).await?;
+        self.blobs.freed_something();
+        Ok(version)
     }
 
     async fn commit_whole(&self, commit: Commit) -> engine::Result<Version> {

@@ -189,11 +189,23 @@ impl ObjectStore {
 
     /// One attempt, decided by what a view shows. `false`: somebody changed the bucket meanwhile.
     pub(crate) async fn try_set<S: Setting + Clone>(&self, view: &View, value: Option<&S>) -> Result<bool> {
+        self.try_change(view, |old: Option<S>| {
+            S::follow(value.cloned(), old.as_ref(), view.config.versioning)
+        })
+        .await
+    }
+
+    /// The same for a change that no request can ask for: `change` makes the new value of the old one.
+    pub(crate) async fn try_change<S: Setting>(
+        &self,
+        view: &View,
+        change: impl FnOnce(Option<S>) -> Result<Option<S>> + Send,
+    ) -> Result<bool> {
         let config = tables::only(tables::CONFIG);
         let row = tables::setting(S::KIND, "");
         let stored = view.snapshot.get(row.clone()).await?;
         let old = stored.as_deref().map(S::from_bytes).transpose()?;
-        let raw = S::follow(value.cloned(), old.as_ref(), view.config.versioning)?.map(|new| new.to_bytes());
+        let raw = change(old)?.map(|new| new.to_bytes());
         if stored == raw {
             return Ok(true);
         }

@@ -94,3 +94,46 @@ async fn a_clock_that_is_behind_after_a_recovery_makes_no_new_version_an_unknown
     assert_eq!(hold(&world, &name, "other").await, None);
     remove(&world, &name, "other", version.into()).await.unwrap();
 }
+
+#[tokio::test]
+async fn held_locks_are_counted_and_those_of_a_bucket_released_at_once_but_for_its_own_holds() {
+    let mut world = World::new(113).await;
+    let (name, other) = (lockable(&world, "locked").await, lockable(&world, "other").await);
+    world.create("plain", Versioning::Enabled).await;
+    let mut versions = Vec::new();
+    for n in 0..5 {
+        versions.push(world.put(&name, "k", n.to_string()).await.version.unwrap());
+    }
+    world.delete(&name, "k").await;
+    world.put(&other, "k", "v").await;
+    assert!(world.store.held_locks(100).await.unwrap().is_empty());
+    world.store.hold_unknown_locks("first").await.unwrap();
+    world.put(&name, "k", "later").await;
+    let request =
+        |n: usize| AmendRequest { bucket: name.clone(), key: key("k"), version: versions[n].into() };
+    world.store.set_legal_hold(&request(0), true).await.unwrap();
+    world.store.set_legal_hold(&request(1), false).await.unwrap();
+    let until = world.clock.now().plus(DAY);
+    let retention = Some(Retention { mode: LockMode::Compliance, until });
+    world.store.set_retention(&request(2), retention, false).await.unwrap();
+    let counts = async |world: &World, rows_max| -> Vec<(String, u64, bool)> {
+        let held = world.store.held_locks(rows_max).await.unwrap();
+        held.into_iter().map(|held| (held.bucket.to_string(), held.versions, held.more)).collect()
+    };
+    let all = [("locked".to_owned(), 3, false), ("other".to_owned(), 1, false)];
+    assert_eq!(
+        counts(&world, 100).await,
+        all,
+        "neither what somebody spoke of, nor markers, nor what is new"
+    );
+    assert_eq!(counts(&world, 0).await, [("locked".to_owned(), 0, true), ("other".to_owned(), 0, true)]);
+
+    world.store.release_held(&name).await.unwrap();
+    world.reopen().await;
+    assert_eq!(counts(&world, 100).await, all[1..], "the other bucket's are held as before");
+    assert_eq!(world.store.hold_unknown_locks("first").await.unwrap(), 0, "and it stays so");
+    for (n, stays) in [(0, true), (1, false), (2, true), (3, false), (4, false)] {
+        let removed = remove(&world, &name, "k", versions[n].into()).await;
+        assert_eq!(matches!(removed, Err(Error::ObjectLocked)), stays, "version {n}: {removed:?}");
+    }
+}
