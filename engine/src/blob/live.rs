@@ -4,7 +4,8 @@
 //! (callers commit). So what may have changed is marked, and read again before it is acted upon. A pair stays marked while
 //! a commit may still be on its way: as long as a sealed blob holds the segment, and until a commit of our own has
 //! answered after the last hold. The catalog decides what a caller dropped before it decides what comes later, so no time
-//! has to pass.
+//! has to pass. Marks are numbered: one that was set anew while the counter was read stays. Counters are read by one at a time,
+//! so that no older value comes after a newer one.
 
 use super::row::{LIVE, live_key};
 use super::{BlobStore, fixed};
@@ -18,13 +19,17 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Default)]
 pub(crate) struct Live {
     state: Mutex<State>,
+    /// Held while marked counters are read again.
+    reading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
 struct State {
     /// Rows that exist, those with 0 included.
     counts: BTreeMap<SegmentId, BTreeMap<PartitionId, u64>>,
-    marked: BTreeSet<(PartitionId, SegmentId)>,
+    /// What may have changed, and the number of the newest mark that said so.
+    marked: BTreeMap<(PartitionId, SegmentId), u64>,
+    marks: u64,
 }
 
 impl Live {
@@ -59,7 +64,18 @@ impl Live {
 
     /// This counter may change or have changed.
     pub(super) fn mark(&self, home: PartitionId, segment: SegmentId) {
-        self.state.lock().marked.insert((home, segment));
+        let mut state = self.state.lock();
+        state.marks += 1;
+        let mark = state.marks;
+        state.marked.insert((home, segment), mark);
+    }
+
+    /// The counter was read after this mark was set, and nobody can change it any more unless it was marked again since.
+    fn unmark(&self, home: PartitionId, segment: SegmentId, mark: u64) {
+        let mut state = self.state.lock();
+        if state.marked.get(&(home, segment)) == Some(&mark) {
+            state.marked.remove(&(home, segment));
+        }
     }
 
     /// Bytes of a segment that rows named when last read.
@@ -88,10 +104,10 @@ impl Live {
         state.counts.iter().filter(|(_, homes)| homes.values().any(|n| *n > 0)).map(|(id, _)| *id).collect()
     }
 
-    fn marked(&self) -> BTreeMap<PartitionId, Vec<SegmentId>> {
+    fn marked(&self) -> BTreeMap<PartitionId, Vec<(SegmentId, u64)>> {
         let mut by_home: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for (home, segment) in &self.state.lock().marked {
-            by_home.entry(*home).or_default().push(*segment);
+        for ((home, segment), mark) in &self.state.lock().marked {
+            by_home.entry(*home).or_default().push((*segment, *mark));
         }
         by_home
     }
@@ -100,19 +116,20 @@ impl Live {
 impl BlobStore {
     /// Reads the marked counters again.
     pub(super) async fn refresh_live(&self) -> Result<()> {
+        let _alone = self.live.reading.lock().await;
         for (home, segments) in self.live.marked() {
             // Which ones are settled is asked before the read, so that nothing slips in between.
-            let mut settled: Vec<bool> = segments.iter().map(|id| self.is_let_go(*id)).collect();
+            let mut settled: Vec<bool> = segments.iter().map(|(id, _)| self.is_let_go(*id)).collect();
             if settled.contains(&true) && !self.flush_dropped(home).await? {
                 settled.fill(false);
             }
             let snapshot = self.catalog.snapshot(home).await?;
-            let values = snapshot.multi_get(segments.iter().map(|id| live_key(*id)).collect()).await?;
-            for ((segment, value), settled) in segments.into_iter().zip(values).zip(settled) {
+            let values = snapshot.multi_get(segments.iter().map(|(id, _)| live_key(*id)).collect()).await?;
+            for (((segment, mark), value), settled) in segments.into_iter().zip(values).zip(settled) {
                 let bytes = value.as_deref().map(count).transpose()?;
                 self.live.set(home, segment, bytes);
                 if settled {
-                    self.live.state.lock().marked.remove(&(home, segment));
+                    self.live.unmark(home, segment, mark);
                 }
             }
         }
@@ -144,4 +161,23 @@ pub(super) fn count(value: &[u8]) -> Result<u64> {
         what: "live counter".to_owned(),
         detail: format!("{signed} is below zero"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Live;
+    use crate::id::{PartitionId, SegmentId};
+
+    #[test]
+    fn a_mark_that_is_set_anew_while_its_counter_is_read_stays() {
+        let (live, home, segment) =
+            (Live::default(), PartitionId::from_bytes(*b"home one"), SegmentId::from_bytes([1; 8]));
+        live.mark(home, segment);
+        let first = live.marked()[&home][0].1;
+        live.mark(home, segment);
+        live.unmark(home, segment, first);
+        let second = live.marked()[&home][0].1;
+        live.unmark(home, segment, second);
+        assert!(first < second && live.marked().is_empty());
+    }
 }
