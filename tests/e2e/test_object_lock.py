@@ -1,9 +1,12 @@
 """Object lock as boto3 drives it: what is locked stays, however it is asked to go."""
 
 import datetime
+import json
+import shutil
+import subprocess
 
 import pytest
-from conftest import new_bucket
+from conftest import client, new_bucket
 from s3_errors import refused
 
 UNTIL = datetime.datetime(2090, 1, 1, tzinfo=datetime.timezone.utc)
@@ -71,3 +74,39 @@ def test_a_default_retention_locks_puts_copies_and_uploads(s3, lockable):
         s3.put_bucket_versioning(Bucket=lockable, VersioningConfiguration={"Status": "Suspended"})
     with refused("BucketNotEmpty", 409):
         s3.delete_bucket(Bucket=lockable)
+
+
+def offline(appliance, *arguments: str) -> bytes:
+    """A verb of the appliance's directory while no server runs."""
+    return subprocess.run([appliance.binary, *arguments], check=True, capture_output=True, timeout=60).stdout
+
+
+def test_what_a_recovery_holds_is_counted_and_released_by_the_bucket(fresh, tmp_path):
+    config, target, key = (tmp_path / name for name in ("firn.toml", "backup", "recovery.key"))
+    config.write_text(f'[pool]\ndirectory = "{tmp_path}/pool"\n[backup]\ntarget = "{target}"\n')
+    fresh.start("--config", str(config)).kill()
+    made = offline(fresh, "backup", "key", str(fresh.directory), "--json")
+    key.write_text(json.loads(made)["recovery_key"])
+    fresh.start("--config", str(config))
+    bucket = new_bucket(client(fresh), ObjectLockEnabledForBucket=True)
+    put = client(fresh).put_object(Bucket=bucket, Key="k", Body=b"x")
+    named = {"Bucket": bucket, "Key": "k", "VersionId": put["VersionId"]}
+    fresh.firn("backup", "now", str(fresh.directory))
+    fresh.kill()
+    shutil.rmtree(fresh.directory)
+    offline(fresh, "recover", str(fresh.directory), "--from", str(target), "--key", str(key))
+    fresh.start("--config", str(config))
+
+    here = str(fresh.directory)
+    assert json.loads(fresh.firn("status", here, "--json").stdout)["held_locks"][0]["versions"] == 1
+    assert b"1 version is held since a recovery: firn lock ls" in fresh.firn("status", here).stdout
+    doctor = fresh.firn("doctor", here).stdout
+    assert b"1 version in 1 bucket held" in doctor and b"firn lock release s3://BUCKET" in doctor
+    assert f"s3://{bucket}  1 version".encode() in fresh.firn("lock", "ls", here).stdout
+    asked = fresh.firn("lock", "release", f"s3://{bucket}", here, check=False)
+    assert asked.returncode == 2 and b"1 version held since a recovery would be released" in asked.stdout
+    with refused("AccessDenied", 403):
+        client(fresh).delete_object(**named)
+    assert b"1 version released" in fresh.firn("lock", "release", f"s3://{bucket}", here, "--yes").stdout
+    client(fresh).delete_object(**named)
+    assert json.loads(fresh.firn("status", here, "--json").stdout)["held_locks"] == []

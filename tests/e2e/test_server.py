@@ -46,9 +46,9 @@ def test_secrets_are_for_their_owner_only_and_never_logged(fresh):
 
 
 def test_the_secret_is_shown_once_and_only_on_a_terminal(fresh):
-    def output_on_a_terminal() -> str:
+    def output_on_a_terminal(*more: str) -> str:
         ours, theirs = pty.openpty()
-        command = [fresh.binary, "server", str(fresh.directory), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        command = [fresh.binary, "server", str(fresh.directory), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", *more]
         process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
         os.close(theirs)
         text, stopped = "", False
@@ -57,6 +57,7 @@ def test_the_secret_is_shown_once_and_only_on_a_terminal(fresh):
                 text += chunk.decode(errors="replace")
                 # The banner ends with the commands to try next; all of it is written before the doors serve.
                 if "firn env" in text and not stopped:
+                    client(fresh).list_buckets()
                     process.send_signal(signal.SIGTERM)
                     stopped = True
         except OSError:
@@ -67,7 +68,11 @@ def test_the_secret_is_shown_once_and_only_on_a_terminal(fresh):
     first = output_on_a_terminal()
     _, secret = fresh.keys
     assert first.count(secret) == 1
-    assert secret not in output_on_a_terminal()
+    again = output_on_a_terminal()
+    assert secret not in again
+    # No request scrolls the keys away, unless it is asked for.
+    assert "request_id" not in first + again
+    assert "request_id" in output_on_a_terminal("--log", "info")
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(fresh, chance):

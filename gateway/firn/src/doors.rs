@@ -3,7 +3,7 @@
 use crate::exit::{Exit, Failure};
 use crate::layout::DOORS;
 use crate::session::read_run;
-use crate::tls::{Secured, url};
+use crate::tls::{Secured, url, urls_from_elsewhere};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,13 +21,16 @@ pub(crate) struct Doors {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Door {
     pub(crate) url: String,
+    /// The same for other machines, where it is open to them: by addresses, then by names.
+    #[serde(default)]
+    pub(crate) from_elsewhere: Vec<String>,
 }
 
 impl Doors {
     /// The doors as bound, each with its TLS.
     pub(crate) fn new(s3: (SocketAddr, Option<&Secured>), admin: (SocketAddr, Option<&Secured>)) -> Self {
         let ca_bundle = s3.1.or(admin.1).and_then(Secured::ca_bundle).map(Path::to_owned);
-        let door = |(addr, tls)| Door { url: url(addr, tls) };
+        let door = |(addr, tls)| Door { url: url(addr, tls), from_elsewhere: urls_from_elsewhere(addr, tls) };
         Self { s3: door(s3), admin: door(admin), ca_bundle }
     }
 

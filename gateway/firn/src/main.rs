@@ -12,6 +12,7 @@ mod appliance;
 mod backup;
 mod cli;
 mod config;
+mod directory;
 mod doors;
 mod exit;
 mod layout;

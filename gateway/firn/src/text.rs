@@ -32,6 +32,21 @@ pub(crate) fn show_duration(duration: Duration) -> String {
     format!("{ms}ms")
 }
 
+/// A duration in its largest unit, rounded down.
+pub(crate) fn about(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    if seconds == 0 {
+        return "0s".to_owned();
+    }
+    let unit = [86_400, 3600, 60].into_iter().find(|unit| seconds >= *unit).unwrap_or(1);
+    show_duration(Duration::from_secs(seconds - seconds % unit))
+}
+
+/// `1 body`, `2 bodies`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {many}") }
+}
+
 /// `127.0.0.1:9000`, `[::1]:9000`: where a door listens.
 pub(crate) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let why = "it is no IP address with a port, like 127.0.0.1:9000 or [::1]:9000";

@@ -194,3 +194,26 @@ fn a_new_appliance_leaves_the_pool_of_a_lost_one_alone() {
     let got = disks.start("system").command(&["cat", "s3://drill/1"]).output().unwrap();
     assert!(got.status.success() && got.stdout == body(1), "its bodies are as they were");
 }
+
+#[test]
+fn locks_held_since_a_recovery_are_listed_and_released_once_said_twice() {
+    let root = tempfile::tempdir().unwrap();
+    let target = root.path().join("backup").display().to_string();
+    let disks = Disks::new(&target, "");
+    let appliance = disks.start_with_key();
+    let none = appliance.ok(&["lock", "ls"]).out;
+    assert!(none.contains("nothing is held"), "{none}");
+    appliance.ok(&["mb", "s3://plain"]);
+    shipped(&appliance);
+    appliance.kill();
+    fs::remove_dir_all(disks.path("system")).unwrap();
+    assert_eq!(disks.recover(&target, &[]).code, 0);
+    let appliance = disks.start("system");
+    assert!(appliance.ok(&["lock", "ls"]).out.contains("nothing is held"), "no bucket has object lock");
+    let planned = appliance.run(&["lock", "release", "s3://plain"]);
+    assert!(planned.code == 2 && planned.out.contains("nothing changed"), "{planned:?}");
+    let done = appliance.ok(&["lock", "release", "s3://plain", "--yes"]).out;
+    assert_eq!(done, "s3://plain: 0 versions released\n");
+    let absent = appliance.run(&["lock", "release", "s3://absent", "--yes"]);
+    assert!(absent.code == 4 && absent.err.contains("firn lock ls"), "{absent:?}");
+}

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "operator/small_disk.rs"]
+mod small_disk;
 mod support;
 #[path = "operator/unread.rs"]
 mod unread;
@@ -298,14 +300,17 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "status".to_owned(),
         "doctor".to_owned(),
         "top --once".to_owned(),
+        "lock ls".to_owned(),
+        "lock release s3://listed --yes".to_owned(),
         "rm s3://listed/moved".to_owned(),
         "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
         "backup key".to_owned(),
-        format!("zone add {idle} d {idle}.d --config {idle_config} --dry-run"),
+        format!("zone add d {idle} --directory {idle}.d --config {idle_config} --dry-run"),
+        format!("zone ls {zoned}"),
         format!("zone drain c {zoned}"),
         format!("zone use c {zoned}"),
-        format!("zone replace {idle} b --config {idle_config}"),
+        format!("zone replace b {idle} --config {idle_config}"),
         format!("recover {again} --from {from} --key {key_file}"),
         format!("config check {config}"),
         "version".to_owned(),
@@ -317,7 +322,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         .enumerate()
         .map(|(n, line)| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let verb = if ["backup", "config", "zone"].contains(&words[0].as_str()) { 2 } else { 1 };
+            let verb = if ["backup", "config", "lock", "zone"].contains(&words[0].as_str()) { 2 } else { 1 };
             (words[..verb].to_vec(), (n, words))
         })
         .collect();
@@ -407,7 +412,11 @@ fn what_an_operator_mistypes_is_answered_with_the_next_step() {
     ] {
         let refused = server(&args);
         assert!(refused.code == code && refused.err.contains(says), "{args:?}: {refused:?}");
+        assert!(!Path::new(fresh).exists(), "no appliance is made, no key shown: {args:?}");
     }
+    let admin = fs::read_to_string(appliance.dir().join("run/admin.addr")).unwrap();
+    let refused = server(&[fresh, "--http", "127.0.0.1:0", "--admin", admin.trim()]);
+    assert!(refused.code == 1 && !Path::new(fresh).exists(), "{refused:?}");
     let config = root.path().join("firn.toml");
     fs::write(&config, "[engine]\ncache = \"128MiB\"\nsegment = \"32MiB\"\n[backup]\ntarget = \"/b\"\n")
         .unwrap();

@@ -93,6 +93,15 @@ fn beyond_loopback_tls_is_enough_and_without_it_the_next_step_is_said() {
     for door in ["s3", "admin"] {
         let url = status["doors"][door]["url"].as_str().unwrap();
         assert!(url.starts_with("https://127.0.0.1:"), "a client can't connect to 0.0.0.0: {url}");
+        // This machine's name, and the address that others see where it has one.
+        let elsewhere = status["doors"][door]["from_elsewhere"].as_array().unwrap();
+        assert!(!elsewhere.is_empty(), "{status}");
+        for url in elsewhere.iter().map(|url| url.as_str().unwrap()) {
+            assert!(
+                url.starts_with("https://") && !url.contains("localhost") && !url.contains("//127."),
+                "{url}"
+            );
+        }
     }
     appliance.ok(&["status"]);
     appliance.ok(&["mb", "s3://over-tls"]);

@@ -74,11 +74,11 @@ impl Disks {
 
     fn add(&self, zone: &str) -> Ran {
         let (system, place, config) = (self.text("system"), self.text(zone), self.text("firn.toml"));
-        run(&["zone", "add", &system, zone, &place, "--config", &config, "--json"])
+        run(&["zone", "add", zone, &system, "--directory", &place, "--config", &config, "--json"])
     }
 
     fn replace(&self, zone: &str) -> Ran {
-        run(&["zone", "replace", &self.text("system"), zone, "--config", &self.text("firn.toml"), "--json"])
+        run(&["zone", "replace", zone, &self.text("system"), "--config", &self.text("firn.toml"), "--json"])
     }
 }
 
@@ -180,7 +180,19 @@ fn a_zone_is_added_each_is_lost_replaced_and_drained_and_every_object_stays() {
         let replaced = disks.replace(lost);
         assert_eq!(replaced.json()["directories"][0], disks.text(lost), "{replaced:?}");
         let appliance = disks.start();
-        wait_until(&appliance, repaired);
+        // What is missing is known to be: repair in progress, and no damage in doctor or log, now or afterwards.
+        let early = appliance.run(&["doctor"]).out;
+        assert!(!early.contains("damage"), "{early}");
+        wait_until(&appliance, |status| repaired(status) && zone(status, lost)["refilling"] == false);
+        let doctor = appliance.run(&["doctor"]).out;
+        assert!(!doctor.contains("damage") && !doctor.contains("has a new disk"), "{doctor}");
+        let log = fs::read_to_string(disks.path("system.log")).unwrap();
+        for wanted in ["a zone has a new disk", "has its copies back"] {
+            assert!(log.contains(wanted), "{wanted}: {log}");
+        }
+        for unwanted in ["a segment that rows name is missing", "scrub found damage", "\"ERROR\""] {
+            assert!(!log.contains(unwanted), "{unwanted}: {log}");
+        }
         disks.check(&appliance, 0..9);
         assert_eq!(zones_of(&appliance, 2).1, 2);
         appliance.kill();
@@ -198,6 +210,11 @@ fn a_zone_is_added_each_is_lost_replaced_and_drained_and_every_object_stays() {
     wait_until(&appliance, |status| zone(status, "a")["live"] == 0 && rests(status));
     let doctor = appliance.run(&["doctor"]).out;
     assert!(doctor.contains("zone a is drained") && doctor.contains("lie on one disk"), "{doctor}");
+    let listed = appliance.ok(&["zone", "ls"]).out;
+    assert!(listed.starts_with("3 zones, 2 copies of each body kept\n  a          draining"), "{listed}");
+    let unknown = appliance.run(&["zone", "drain", "nope"]);
+    assert!(unknown.code == 4 && unknown.err.contains("find zone nope"), "{unknown:?}");
+    assert!(unknown.err.contains("firn zone ls") && !unknown.err.contains("s3://"), "{unknown:?}");
     let refused = appliance.run(&["zone", "drain", "b"]);
     assert!(refused.code != 0 && refused.err.contains("2 copies are kept"), "{refused:?}");
     assert_eq!(appliance.terminate(), 0);
@@ -278,7 +295,7 @@ fn a_zone_is_added_beside_the_pool_of_a_configuration_that_names_none() {
     let (system, place) = (disks.text("system"), disks.text("b"));
     let config_text = disks.text("firn.toml");
     let line = |place: &str, name: &str, more: &[&str]| {
-        let words = ["zone", "add", &system, name, place, "--config", &config_text];
+        let words = ["zone", "add", name, &system, "--directory", place, "--config", &config_text];
         run(&[&words[..], more].concat())
     };
     let refused = line(&disks.text("pool"), "b", &[]);

@@ -17,5 +17,6 @@ mod state;
 mod xml;
 
 pub use config::{Config, Limits};
-pub use server::{Identity, Server};
+pub use s3::ACCESS_LOG;
+pub use server::{Identity, Places, Server};
 pub use state::{AdminCall, AdminError, AdminToken, Obstacle, Parts, Readiness, State, StatusSource};

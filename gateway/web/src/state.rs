@@ -64,6 +64,11 @@ pub enum AdminCall {
         /// The request's JSON body.
         request: serde_json::Value,
     },
+    /// `POST /v1/locks`
+    Locks {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
     /// `POST /v1/backup`
     Backup {
         /// The request's JSON body.

@@ -1,6 +1,6 @@
 //! What a person sees when an appliance has started: its doors, its room, its warnings, what to do next.
 
-use crate::doors::Doors;
+use crate::doors::{Door, Doors};
 use crate::text::{quote_sh, show_duration};
 use engine::unit::ByteCount;
 use std::fmt::Write;
@@ -67,12 +67,21 @@ impl Banner<'_> {
         writeln!(out, "  free space {free}")?;
         writeln!(out, "  doors")?;
         writeln!(out, "    s3       on   {}", self.doors.s3.url)?;
+        from_elsewhere(out, &self.doors.s3)?;
         writeln!(out, "    admin    on   {}  (token in {dir}/admin-token)", self.doors.admin.url)?;
+        from_elsewhere(out, &self.doors.admin)?;
         for door in ["console", "fuse", "nbd", "iscsi"] {
             writeln!(out, "    {door:9}off  not in this version")?;
         }
         if let Some(ca) = &self.doors.ca_bundle {
-            writeln!(out, "  tls      on   clients believe {}", quote_sh(&ca.display().to_string()))?;
+            let ca = quote_sh(&ca.display().to_string());
+            writeln!(out, "  tls      on   clients believe {ca}")?;
+            if !self.doors.s3.from_elsewhere.is_empty() {
+                writeln!(
+                    out,
+                    "                give other machines a copy of that file: AWS_CA_BUNDLE names it"
+                )?;
+            }
         }
         match &self.backup {
             Some(target) => writeln!(out, "  backup   on   to {target}")?,
@@ -98,6 +107,14 @@ impl Banner<'_> {
     }
 }
 
+/// What other machines call a door.
+fn from_elsewhere(out: &mut String, door: &Door) -> std::fmt::Result {
+    for url in &door.from_elsewhere {
+        writeln!(out, "                  {url}  from other machines")?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Banner, Secrets};
@@ -107,7 +124,8 @@ mod tests {
     use std::time::Duration;
 
     fn doors(scheme: &str, ca: Option<&str>) -> Doors {
-        let door = |port: u16| Door { url: format!("{scheme}://127.0.0.1:{port}") };
+        let door =
+            |port: u16| Door { url: format!("{scheme}://127.0.0.1:{port}"), from_elsewhere: Vec::new() };
         Doors { s3: door(9000), admin: door(9001), ca_bundle: ca.map(Into::into) }
     }
 
@@ -131,7 +149,9 @@ mod tests {
 
     #[test]
     fn warnings_and_new_keys_stand_out() {
-        let doors = doors("https", Some("/srv/firn data/tls/ca.pem"));
+        let mut doors = doors("https", Some("/srv/firn data/tls/ca.pem"));
+        doors.s3.from_elsewhere =
+            ["https://192.0.2.7:9000", "https://nas.example.com:9000"].map(str::to_owned).to_vec();
         let loud = Banner {
             debug_day: Some(Duration::from_secs(10)),
             backup: Some("directory /mnt/backup".to_owned()),

@@ -2,11 +2,12 @@
 
 use super::open::Appliance;
 use crate::backup::{Destination, Plan};
-use crate::text::{quote_sh, show_duration};
+use crate::report::finding::{Finding, space};
+use crate::text::{about, counted, quote_sh, show_duration};
 use crate::tls::{Secured, Source};
-use crate::verbs::{Finding, space};
 use engine::backup::Status;
 use engine::clock::Timestamp;
+use objectstore::HeldLocks;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +18,7 @@ const LATE: Duration = Duration::from_mins(5);
 
 impl Appliance {
     /// Everything that `doctor` shows of this process.
-    pub(crate) fn findings(&self, readiness: &Readiness) -> Vec<Finding> {
+    pub(crate) fn findings(&self, readiness: &Readiness, held: &[HeldLocks]) -> Vec<Finding> {
         let mut findings = self.obstacles(readiness);
         findings.push(space("space", &self.home.dir));
         if let Some(pool) = self.pool_elsewhere() {
@@ -32,16 +33,32 @@ impl Appliance {
                 findings.push(Finding::fault(worker.name, error, fix));
             }
         }
-        let usage = self.blobs.usage();
-        if usage.damaged_records > 0 {
-            let fix = "read the log for their ids; restore those objects from a copy (firn where tells where bytes lie)";
-            findings.push(Finding::fault("pool", format!("{} damaged records", usage.damaged_records), fix));
-        }
+        findings.extend(self.damage_finding());
+        findings.extend(super::locks::finding(held, &self.home.dir));
         if let Some(day) = self.home.marker.debug_day {
             let text = format!("REHEARSAL: a calendar day lasts {} ms here", day.as_millis());
             findings.push(Finding::fine("debug-day", text));
         }
         findings
+    }
+
+    /// Damage that was found and is neither repaired nor gone.
+    fn damage_finding(&self) -> Option<Finding> {
+        let damaged = self.blobs.usage().damaged_blobs;
+        let bodies = counted(damaged, "body has", "bodies have");
+        match (damaged, self.blobs.zones().len() > 1) {
+            (0, _) => None,
+            (_, true) => Some(Finding::fault(
+                "pool",
+                format!("{bodies} a damaged copy, which repair makes anew from another zone"),
+                "look at the log for their places and at the kernel's log (dmesg) for the disk; repair goes on by itself",
+            )),
+            (_, false) => Some(Finding::fault(
+                "pool",
+                format!("{bodies} damaged records"),
+                "read the log for their ids; restore those objects from a copy (firn where tells where bytes lie)",
+            )),
+        }
     }
 
     fn obstacles(&self, readiness: &Readiness) -> Vec<Finding> {
@@ -202,16 +219,6 @@ fn judge(status: &Status, plan: &Plan, dir: &str, now: Timestamp, up: Duration) 
     }
     let text = format!("to {target}: last base {} ago, {} commits behind", about(age), status.lag_commits);
     Finding::fine("backup", text)
-}
-
-/// In its largest unit, rounded down.
-fn about(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if seconds == 0 {
-        return "0s".to_owned();
-    }
-    let unit = [86_400, 3600, 60].into_iter().find(|unit| seconds >= *unit).unwrap_or(1);
-    show_duration(Duration::from_secs(seconds - seconds % unit))
 }
 
 /// The file system that a directory, or the one it is yet to be made in, lies on.

@@ -10,9 +10,7 @@
 //!
 //! A crash at any point of the first start leaves a directory that the next start finishes making.
 
-use super::lock::Lock;
-use super::marker::Marker;
-use super::read_marker;
+use crate::directory::{Lock, Marker, read_marker, store_recipient};
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_TOKEN, CATALOG, CREDENTIALS, DOORS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN};
@@ -123,11 +121,6 @@ impl Home {
             tracing::warn!(path = %path.display(), %error, "failed to remove an address");
         }
     }
-}
-
-/// Keeps the public half of the recovery key of a directory.
-pub(crate) fn store_recipient(dir: &Path, recipient: &Recipient) -> anyhow::Result<()> {
-    Ok(durable::replace(&dir.join(RECIPIENT), format!("{recipient}\n").as_bytes())?)
 }
 
 /// Makes a directory that only its owner can enter. One that is there and empty is made so; one that holds an appliance

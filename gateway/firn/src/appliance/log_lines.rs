@@ -24,8 +24,6 @@ use std::time::Duration;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The target of access lines.
-const ACCESS: &str = "firn::access";
 /// The target of the line that counts the lost ones, which the writer itself logs.
 const LOST: &str = "firn::log";
 /// Bytes that may be pending; the writer holds as many again.
@@ -202,7 +200,7 @@ impl<'a> MakeWriter<'a> for Lines {
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line<'a> {
         let kind = match event.target() {
-            ACCESS => Kind::Access,
+            web::ACCESS_LOG => Kind::Access,
             LOST => Kind::Own,
             _ => Kind::Other,
         };

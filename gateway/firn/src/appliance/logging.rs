@@ -1,4 +1,5 @@
-//! Logs go to stderr: for people on a terminal, JSON otherwise. So does all else that the server says there, a panic's message
+//! Logs go to stderr: for people on a terminal, JSON otherwise. On a terminal requests have no lines unless they are asked for, so
+//! that the banner and the keys that are shown once stay in sight. So does all else that the server says there, a panic's message
 //! included: by the way of `log_lines`, which no reader can block.
 
 use super::log_lines::Lines;
@@ -45,7 +46,7 @@ impl Drop for Logging {
 
 /// Starts logging; the configuration has validated the filter.
 pub(super) fn start(log: &Log) -> anyhow::Result<Logging> {
-    let filter: EnvFilter = log.filter.parse()?;
+    let filter: EnvFilter = log.filter_on(for_people(log) && std::io::stderr().is_terminal()).parse()?;
     let lines = Lines::start(Box::new(std::io::stderr())).context("start the log's thread")?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone());
     let started = if for_people(log) {

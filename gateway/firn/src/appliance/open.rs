@@ -4,11 +4,11 @@
 //! catalog. Whatever is cut short there was not acknowledged.
 
 use super::home::Home;
-use super::lock::Lock;
-use super::{pool_owner, zone_disks, zones};
-use crate::backup::{Plan, recipient};
-use crate::config::{Config, ZoneConfig, segment_for};
-use crate::layout::{ATTACHED, CATALOG, POOL};
+use super::shares::{self, Shares};
+use crate::backup::Plan;
+use crate::config::{Config, ZoneConfig};
+use crate::directory::{self, Lock, pool_dir, recipient};
+use crate::layout::{ATTACHED, CATALOG};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions, ZoneOptions};
@@ -17,7 +17,6 @@ use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::fault::Faults;
-use engine::unit::ByteCount;
 use engine::worker::Registry;
 use objectstore::{Components, ObjectStore};
 use security::keys::KeyTable;
@@ -41,6 +40,8 @@ pub(crate) struct Appliance {
     pub(crate) workers: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// It was rebuilt from a backup, once at least.
+    pub(crate) was_recovered: bool,
     pub(crate) started: Timestamp,
     pub(crate) started_boot: Duration,
     _pool_locks: Vec<Lock>,
@@ -55,12 +56,10 @@ impl Appliance {
         entropy: Arc<dyn Entropy>,
     ) -> anyhow::Result<Self> {
         let faults = Arc::new(Faults::default());
-        let mut options = Options::new(clock.clone(), entropy.clone(), faults.clone());
-        let cache_bytes = usize::try_from(config.cache.get())?;
-        options.hot_bytes = cache_bytes / 4;
-        options.cache_bytes = cache_bytes - options.hot_bytes;
+        let options = catalog_options(&home, config, (&clock, &entropy, &faults))?;
         let catalog_dir = home.dir.join(CATALOG);
         let pool_dir = pool_dir(&home.dir, config);
+        warn_of_small_disks(&home.dir, &pool_dir, config);
         let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
         let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
             .await?
@@ -93,7 +92,7 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
-        hold_unknown_locks(&home, &store).await?;
+        let was_recovered = hold_unknown_locks(&home, &store).await?;
         let workers = Registry::new();
         let worker = Box::new(ComplianceWorker::new(compliance.clone()));
         workers.spawn(worker, clock.clone()).context("start a worker")?;
@@ -123,6 +122,7 @@ impl Appliance {
             workers,
             clock,
             entropy,
+            was_recovered,
             started,
             started_boot,
             _pool_locks: pool_locks,
@@ -139,10 +139,27 @@ impl Appliance {
     }
 }
 
-/// After a recovery, before the doors open: locks that the lost span may have changed are held.
-async fn hold_unknown_locks(home: &Home, store: &ObjectStore) -> anyhow::Result<()> {
+/// What the catalog is opened with: memory as configured, sizes as suit its disk.
+fn catalog_options(
+    home: &Home,
+    config: &Config,
+    (clock, entropy, faults): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<Faults>),
+) -> anyhow::Result<Options> {
+    let mut options = Options::new(clock.clone(), entropy.clone(), faults.clone());
+    let cache_bytes = usize::try_from(config.cache.get())?;
+    options.hot_bytes = cache_bytes / 4;
+    options.cache_bytes = cache_bytes - options.hot_bytes;
+    let shares = Shares::of_disk(&home.dir);
+    options.memtable_bytes = usize::try_from(shares.memtable.get())?;
+    options.log_file_bytes = shares.log_file.get();
+    options.reserve_bytes = shares.reserve.get();
+    Ok(options)
+}
+
+/// After a recovery, before the doors open: locks that the lost span may have changed are held. Whether there ever was one.
+async fn hold_unknown_locks(home: &Home, store: &ObjectStore) -> anyhow::Result<bool> {
     let Some(recovered) = backup::Recovered::read(&home.dir).context("read what was recovered")? else {
-        return Ok(());
+        return Ok(false);
     };
     let name = format!("{} {}", recovered.at_ms.as_millis(), recovered.version);
     let buckets = store.hold_unknown_locks(&name).await.context("hold the locks of unknown state")?;
@@ -150,10 +167,10 @@ async fn hold_unknown_locks(home: &Home, store: &ObjectStore) -> anyhow::Result<
         tracing::warn!(
             buckets,
             "every version that the recovery brought back, of buckets with object lock, is under a legal hold: what the lost \
-             span did to locks is not known; turn the hold off where you know it (PutObjectLegalHold)"
+             span did to locks is not known; firn lock ls lists them, and what turns the hold off where you know it"
         );
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Zones, each with the directories that are there, and why others are not.
@@ -167,14 +184,15 @@ fn claim_pools(
     entropy: &dyn Entropy,
 ) -> anyhow::Result<(ZonesFound, Vec<Lock>)> {
     let mut locks = Vec::new();
-    let has_pools_mark = config.zones.is_empty() || zones::first_has_a_pools_mark(&home.dir, &config.zones)?;
+    let has_pools_mark =
+        config.zones.is_empty() || directory::first_has_a_pools_mark(&home.dir, &config.zones)?;
     // With several zones the first one may be away, as any other.
     if !has_pools_mark {
-        pool_owner::claim_none(&home.dir, &home.marker, entropy)?;
-    } else if config.zones.len() < 2 || !pool_owner::is_missed(&home.dir, pool_dir)? {
-        locks.push(pool_owner::claim(&home.dir, pool_dir, &home.marker, entropy)?);
+        directory::claim_no_pool(&home.dir, &home.marker, entropy)?;
+    } else if config.zones.len() < 2 || !directory::is_pool_missed(&home.dir, pool_dir)? {
+        locks.push(directory::claim_pool(&home.dir, pool_dir, &home.marker, entropy)?);
     }
-    let found = zones::claim(&home.dir, &config.zones, &home.marker)?;
+    let found = directory::claim_zones(&home.dir, &config.zones, &home.marker)?;
     locks.extend(found.locks);
     warn_of_zones(&home.dir, &found.zones);
     Ok((found.zones, locks))
@@ -188,19 +206,28 @@ fn warn_of_zones(dir: &Path, zones: &[(ZoneConfig, Option<String>)]) {
         tracing::error!(
             zone,
             "{why}; reads go on from other zones: mount the disk and restart, or give the zone an empty one: \
-             firn zone replace {dir} {zone} --config FILE"
+             firn zone replace {zone} {dir} --config FILE"
         );
     }
     let places = zones.iter().map(|(zone, _)| (zone.name.as_str(), zone.directories.as_slice()));
-    for (a, b) in zone_disks::shared(places) {
+    for (a, b) in directory::zones_on_one_disk(places) {
         tracing::warn!("zones {a} and {b} lie on one disk: losing it loses both their copies");
     }
 }
 
+/// One line for each directory on a disk that is too small.
+fn warn_of_small_disks(dir: &Path, pool_dir: &Path, config: &Config) {
+    shares::warn_of_small(dir);
+    let zones = config.zones.iter().flat_map(|zone| &zone.directories).map(PathBuf::as_path);
+    let elsewhere = std::iter::once(pool_dir).filter(|pool| !pool.starts_with(dir));
+    zones.chain(elsewhere.filter(|_| config.zones.is_empty())).for_each(shares::warn_of_small);
+}
+
 fn configure_pools(options: &mut OpenOptions, config: &Config, pool_dir: &Path, zones: ZonesFound) {
-    let sizes = zones.iter().flat_map(|(zone, _)| &zone.directories).map(|place| disk_size(place));
-    let smallest = sizes.min().unwrap_or_else(|| disk_size(pool_dir));
-    options.segment_bytes = config.segment.unwrap_or_else(|| segment_for(smallest));
+    let places = zones.iter().flat_map(|(zone, _)| &zone.directories).map(PathBuf::as_path);
+    let shares = shares::smallest(places).map_or_else(|| Shares::of_disk(pool_dir), Shares::of);
+    options.segment_bytes = config.segment.unwrap_or(shares.segment);
+    options.keep_free = shares.reserve;
     (options.copies, options.short) = (config.copies.count, config.copies.short);
     if zones.is_empty() {
         return;
@@ -213,19 +240,6 @@ fn configure_pools(options: &mut OpenOptions, config: &Config, pool_dir: &Path, 
         faults: faults.clone(),
     };
     options.zones = zones.into_iter().map(zone).collect();
-}
-
-/// Where the segment files of the appliance in `dir` lie.
-pub(crate) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {
-    let first = config.zones.first().and_then(|zone| zone.directories.first());
-    first.or(config.pool_dir.as_ref()).cloned().unwrap_or_else(|| dir.join(POOL))
-}
-
-/// The size of the file system that `dir`, or the directory that it is yet to be made in, lies on. One that can't be asked
-/// counts as large: opening it will say what is wrong.
-fn disk_size(dir: &Path) -> ByteCount {
-    let stat = dir.ancestors().find_map(|place| rustix::fs::statvfs(place).ok());
-    stat.map_or(ByteCount::new(u64::MAX), |stat| ByteCount::new(stat.f_blocks.saturating_mul(stat.f_frsize)))
 }
 
 /// The backup, when one is configured and there is a key to seal it to.

@@ -1,5 +1,7 @@
 //! `firn server`: from the command line to open doors, and back.
 //!
+//! The doors' addresses are taken before anything is made, and listened to once everything is open.
+//!
 //! The first SIGTERM or SIGINT closes the doors for new connections and lets open requests finish, for at most
 //! `http.drain`; then the workers' ticks end and the catalog closes. A second signal ends the process at once, which
 //! loses nothing that was acknowledged: neither does SIGKILL.
@@ -7,12 +9,11 @@
 use super::banner::{Banner, Secrets};
 use super::home::{Home, Wish};
 use super::logging::{self, Logging};
-use super::open::{Appliance, pool_dir};
-use super::pool_owner::refuse_pool_of_another;
+use super::open::Appliance;
 use super::status::Facts;
-use super::zones;
 use crate::cli::Server as Args;
 use crate::config::{self, Config, Overrides};
+use crate::directory::refuse_bodies_of_another;
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_ADDR, DOORS, HTTP_ADDR};
@@ -26,7 +27,7 @@ use prometheus_client::registry::Registry;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
-use web::{AdminToken, Limits, Server, State};
+use web::{AdminToken, Limits, Places, Server, State};
 
 /// Descriptors wanted: connections, segments, table files.
 const DESCRIPTORS: u64 = 65_536;
@@ -41,7 +42,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         tls: args.tls,
         tls_certificate: args.tls_certificate.clone(),
         tls_key: args.tls_key.clone(),
-        log: variable("FIRN_LOG"),
+        log: args.log.clone(),
         region: variable("FIRN_REGION"),
     };
     let config = config::load(args.config.as_deref(), &overrides)?;
@@ -57,11 +58,8 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         tls::given(certificate, key, clock.now())?;
     }
     // Before anything is made in the directory: a recovery needs it empty.
-    if config.zones.is_empty() {
-        refuse_pool_of_another(&args.dir, &pool_dir(&args.dir, &config))?;
-    } else {
-        zones::refuse(&args.dir, &config.zones)?;
-    }
+    refuse_bodies_of_another(&args.dir, &config)?;
+    let places = take_places(&config)?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
     if shows_secrets {
         show_secrets(&home, &logging);
@@ -72,7 +70,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     // Signals are caught from here on: an interrupted start ends as an interrupted run does.
     let stop = Stop::listen()?;
     let appliance = Arc::new(Appliance::open(home, &config, clock, entropy).await?);
-    let served = serve(&appliance, &config, renewal, &logging, stop).await;
+    let served = serve(&appliance, &config, (places, renewal), &logging, stop).await;
     appliance.home.retract(DOORS);
     appliance.home.retract(HTTP_ADDR);
     appliance.home.retract(ADMIN_ADDR);
@@ -82,10 +80,33 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
+/// Takes the doors' addresses before anything is made: who can't have them has made no appliance, and seen no key.
+fn take_places(config: &Config) -> Result<Places, Failure> {
+    Places::take(config.http, config.admin).map_err(refused_place)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+fn refused_place(error: std::io::Error) -> Failure {
+    let (exit, hint) = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            (Exit::Error, "another process has that port: choose another with --http and --admin")
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            (Exit::Usage, "this machine does not have that address: ip addr shows those that it has")
+        }
+        std::io::ErrorKind::PermissionDenied => (
+            Exit::Denied,
+            "ports below 1024 want CAP_NET_BIND_SERVICE: choose another with --http and --admin",
+        ),
+        _ => (Exit::Error, "choose other addresses with --http and --admin"),
+    };
+    Failure::new(exit, error.to_string()).hint(hint)
+}
+
 async fn serve(
     appliance: &Arc<Appliance>,
     config: &Config,
-    renewal: Option<(Arc<Live>, Load)>,
+    (places, renewal): (Places, Option<(Arc<Live>, Load)>),
     logging: &Logging,
     stop: Stop,
 ) -> anyhow::Result<()> {
@@ -123,25 +144,10 @@ async fn serve(
         new_bucket_ownership: config.new_bucket_ownership,
         limits,
     };
-    let server = Server::bind(doors, state).await.map_err(|error| {
-        let (exit, hint) = match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                (Exit::Error, "another process has that port: choose another with --http and --admin")
-            }
-            std::io::ErrorKind::AddrNotAvailable => {
-                (Exit::Usage, "this machine does not have that address: ip addr shows those that it has")
-            }
-            std::io::ErrorKind::PermissionDenied => (
-                Exit::Denied,
-                "ports below 1024 want CAP_NET_BIND_SERVICE: choose another with --http and --admin",
-            ),
-            _ => (Exit::Error, "choose other addresses with --http and --admin"),
-        };
-        Failure::new(exit, error.to_string()).hint(hint)
-    })?;
+    let server = Server::open(doors, state, places).map_err(refused_place)?;
     let (http, admin) = (server.http_addr()?, server.admin_addr()?);
     let doors = Doors::new((http, secured), (admin, admin_secured));
-    facts.opened((http, &doors.s3.url), (admin, &doors.admin.url), live);
+    facts.opened((http, &doors.s3), (admin, &doors.admin), live);
     if let Some((live, load)) = renewal {
         let worker = Renewal::new(live, load, appliance.clock.clone());
         appliance.workers.spawn(Box::new(worker), appliance.clock.clone()).context("start a worker")?;

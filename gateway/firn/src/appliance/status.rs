@@ -1,12 +1,14 @@
 //! What the admin door says about an appliance: status, workers, where bytes lie, backups asked for.
 
 use super::open::Appliance;
+use crate::doors::Door;
+use crate::report::time::json_time;
 use crate::tls::{Live, Name, Secured, Source};
-use crate::verbs::json_time;
 use engine::BoxFuture;
 use engine::blob::ZoneUsage;
-use objectstore::{BucketName, ErrorKind, GetRequest, ObjectKey, VersionName, VersionSelector};
+use objectstore::{BucketName, ErrorKind, GetRequest, HeldLocks, ObjectKey, VersionName, VersionSelector};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -32,12 +34,12 @@ enum ZoneRequest {
 /// The facts behind the admin door.
 pub(crate) struct Facts {
     appliance: Arc<Appliance>,
-    doors: OnceLock<Doors>,
+    doors: OnceLock<Open>,
 }
 
-struct Doors {
-    http: (SocketAddr, String),
-    admin: (SocketAddr, String),
+struct Open {
+    http: (SocketAddr, Door),
+    admin: (SocketAddr, Door),
     live: Option<Arc<Live>>,
 }
 
@@ -49,13 +51,13 @@ impl Facts {
     /// The doors are open, here.
     pub(crate) fn opened(
         &self,
-        http: (SocketAddr, &str),
-        admin: (SocketAddr, &str),
+        http: (SocketAddr, &Door),
+        admin: (SocketAddr, &Door),
         live: Option<Arc<Live>>,
     ) {
-        let own = |(addr, url): (SocketAddr, &str)| (addr, url.to_owned());
+        let own = |(addr, door): (SocketAddr, &Door)| (addr, door.clone());
         // Set once, by the start; a second call would change nothing.
-        let _already = self.doors.set(Doors { http: own(http), admin: own(admin), live });
+        let _already = self.doors.set(Open { http: own(http), admin: own(admin), live });
     }
 
     fn secured(&self) -> Option<Secured> {
@@ -82,22 +84,24 @@ impl Facts {
         })
     }
 
-    fn status(&self, readiness: &Readiness) -> Value {
+    fn status(&self, readiness: &Readiness, held: &[HeldLocks]) -> Value {
         let appliance = &self.appliance;
         let marker = &appliance.home.marker;
         let counts = appliance.catalog.counts();
         let uptime = appliance.clock.boottime().saturating_sub(appliance.started_boot);
         let (key_count, custodian) = appliance.keys.describe();
         let doors = self.doors.get();
-        let on = |door: Option<&(SocketAddr, String)>| {
-            let (addr, url) = door.map(|(addr, url)| (addr, url)).unzip();
-            json!({ "on": addr.is_some(), "address": addr, "url": url })
+        let on = |door: Option<&(SocketAddr, Door)>| {
+            let (addr, door) = door.map(|(addr, door)| (addr, door)).unzip();
+            let (url, elsewhere) = door.map(|door| (&door.url, &door.from_elsewhere)).unzip();
+            json!({ "on": addr.is_some(), "address": addr, "url": url, "from_elsewhere": elsewhere })
         };
         let because: Vec<Value> = readiness
             .obstacles()
             .iter()
             .map(|(obstacle, detail)| json!({ "reason": obstacle, "detail": detail }))
             .collect();
+        let zones = appliance.blobs.zones();
         let later = json!({ "on": false, "how": "not in this version" });
         let mut status = json!({
             "version": env!("CARGO_PKG_VERSION"),
@@ -137,12 +141,14 @@ impl Facts {
                 "lag_s": appliance.compliance.lag().as_secs(),
             },
             "backup": self.backup(),
+            "copies": appliance.blobs.copies(),
+            "zones": zones.iter().map(zone_facts).collect::<Vec<_>>(),
         });
-        let zones = appliance.blobs.zones();
         if zones.len() > 1 {
-            status["copies"] = json!(appliance.blobs.copies());
-            status["zones"] = zones.iter().map(zone_facts).collect();
             status["repair"] = json!(appliance.blobs.repair());
+        }
+        if appliance.was_recovered {
+            status["held_locks"] = held.iter().map(super::locks::shown).collect();
         }
         status
     }
@@ -273,7 +279,7 @@ impl Facts {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn admin_error(error: objectstore::Error) -> AdminError {
+pub(super) fn admin_error(error: objectstore::Error) -> AdminError {
     match error.kind() {
         ErrorKind::NotFound => AdminError::NotFound(error.to_string()),
         ErrorKind::Invalid => AdminError::Invalid(error.to_string()),
@@ -281,6 +287,11 @@ fn admin_error(error: objectstore::Error) -> AdminError {
         ErrorKind::Unavailable => AdminError::Unavailable(error.to_string()),
         ErrorKind::Corrupt => AdminError::Internal(error.to_string()),
     }
+}
+
+/// What a call asks for, from its body.
+fn read<T: DeserializeOwned>(request: Value) -> Result<T, AdminError> {
+    serde_json::from_value(request).map_err(|error| AdminError::Invalid(format!("read the request: {error}")))
 }
 
 /// A zone with the room that the disks of its directories have.
@@ -316,10 +327,14 @@ impl StatusSource for Facts {
     fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<Value, AdminError>> {
         Box::pin(async move {
             match call {
-                AdminCall::Status => Ok(self.status(&self.appliance.readiness().await)),
+                AdminCall::Status => {
+                    let held = self.appliance.held_locks().await;
+                    Ok(self.status(&self.appliance.readiness().await, &held))
+                }
                 AdminCall::Doctor => {
+                    let held = self.appliance.held_locks().await;
                     let readiness = self.appliance.readiness().await;
-                    let mut findings = self.appliance.findings(&readiness);
+                    let mut findings = self.appliance.findings(&readiness, &held);
                     let now = self.appliance.clock.now();
                     findings.extend(self.secured().map(|secured| super::findings::tls(&secured, now)));
                     Ok(json!({ "findings": findings }))
@@ -329,16 +344,9 @@ impl StatusSource for Facts {
                 AdminCall::Where { bucket, key, version } => {
                     self.where_is(&bucket, &key, version.as_deref()).await
                 }
-                AdminCall::Zone { request } => {
-                    let request = serde_json::from_value(request)
-                        .map_err(|error| AdminError::Invalid(format!("read the request: {error}")))?;
-                    self.zone(request).await
-                }
-                AdminCall::Backup { request } => {
-                    let request = serde_json::from_value(request)
-                        .map_err(|error| AdminError::Invalid(format!("read the request: {error}")))?;
-                    self.back_up(request).await
-                }
+                AdminCall::Zone { request } => self.zone(read(request)?).await,
+                AdminCall::Backup { request } => self.back_up(read(request)?).await,
+                AdminCall::Locks { request } => self.appliance.locks(read(request)?).await,
             }
         })
     }

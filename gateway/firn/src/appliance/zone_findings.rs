@@ -1,9 +1,9 @@
 //! What `doctor` says of zones: which are in trouble, what is at risk, how far repair is.
 
 use super::open::Appliance;
-use super::zone_disks;
-use crate::text::{quote_sh, show_duration};
-use crate::verbs::Finding;
+use crate::directory::zones_on_one_disk;
+use crate::report::finding::Finding;
+use crate::text::{counted, quote_sh, show_duration};
 use engine::blob::{Repair, ZoneUsage};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ impl Appliance {
         let dir = quote_sh(&self.home.dir.display().to_string());
         let mut findings = judge(&zones, &self.blobs.repair(), self.blobs.copies(), &dir);
         let places = zones.iter().map(|zone| (zone.name.as_str(), zone.directories.as_slice()));
-        findings.extend(zone_disks::shared(places).iter().map(on_one_disk));
+        findings.extend(zones_on_one_disk(places).iter().map(on_one_disk));
         findings
     }
 }
@@ -43,7 +43,7 @@ fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
     }
     if let Some(why) = &zone.why_away {
         let fix = format!(
-            "mount its disk and restart; or give it an empty one: firn zone replace {dir} {name} --config FILE"
+            "mount its disk and restart; or give it an empty one: firn zone replace {name} {dir} --config FILE"
         );
         return Some(Finding::fault("zone", format!("zone {name}: {why}"), fix));
     }
@@ -55,6 +55,13 @@ fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
         let fix = "give its file system room, or delete objects (firn rm)";
         return Some(Finding::fault("zone", format!("zone {name} is full"), fix));
     }
+    if zone.refilling {
+        let mended = counted(repair.mended_blobs, "body is", "bodies are");
+        let text = format!(
+            "zone {name} has a new disk: repair copies to it what it held; {mended} done since the start"
+        );
+        return Some(Finding::note("zone", text, format!("wait for it: firn zone ls {dir} tells how far")));
+    }
     if zone.state != "draining" {
         return None;
     }
@@ -63,20 +70,29 @@ fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
         Finding::note("zone", format!("zone {name} is drained: nothing lies in it"), fix)
     } else {
         let text = format!("zone {name} drains: {} still lie in it", zone.live);
-        Finding::note("zone", text, format!("firn status {dir} tells how far; firn zone use {name} stops it"))
+        Finding::note(
+            "zone",
+            text,
+            format!("firn zone ls {dir} tells how far; firn zone use {name} {dir} stops it"),
+        )
     })
 }
 
 fn judge(zones: &[ZoneUsage], repair: &Repair, copies: usize, dir: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = zones.iter().filter_map(|zone| judge_zone(zone, repair, dir)).collect();
     if repair.lost_blobs > 0 {
-        let text = format!("{} bodies ({}) can't be read in any zone", repair.lost_blobs, repair.lost);
+        let text = format!(
+            "{} ({}) can't be read in any zone",
+            counted(repair.lost_blobs, "body", "bodies"),
+            repair.lost
+        );
         let fix = "bring the zone back that holds them; the log has their ids";
         findings.push(Finding::fault("repair", text, fix));
     }
     let at_risk = repair.short_blobs.max(repair.queued_blobs);
     if at_risk > 0 {
-        let text = format!("at risk: {at_risk} bodies ({}) lack copies or are damaged", repair.short);
+        let bodies = counted(at_risk, "body lacks copies or is", "bodies lack copies or are");
+        let text = format!("at risk: {bodies} damaged ({})", repair.short);
         let fix = "bring a zone back, replace it or add one; repair goes on by itself";
         findings.push(Finding::fault("repair", text, fix));
     }
@@ -133,19 +149,23 @@ mod tests {
             Repair { short_blobs: 3, short: ByteCount::mib(2), ..Repair::default() },
             Repair { lost_blobs: 1, ..Repair::default() },
         );
-        let walking = Repair { walking: true, eta_s: Some(90), ..Repair::default() };
+        let walking = Repair { walking: true, eta_s: Some(90), mended_blobs: 7, ..Repair::default() };
+        let refilling = ZoneUsage { refilling: true, ..zone("b") };
         for (second, repair, ok, says, fix) in [
             (zone("b"), Repair::default(), true, "2 copies of bodies in 2 zones", "backup.target"),
-            (away.clone(), short, false, "/mnt/b has lost its mark", "firn zone replace d b --config FILE"),
+            (away.clone(), short, false, "/mnt/b has lost its mark", "firn zone replace b d --config FILE"),
             (away, Repair::default(), false, "/mnt/b has lost its mark", "mount its disk"),
             (removed.clone(), walking, true, "not configured any more", "wait for repair"),
             (removed, lost, false, "not configured any more", "put its [[zone]] back"),
-            (drains, walking, true, "zone b drains: 1.0 MiB still lie in it", "firn zone use b"),
+            (drains, walking, true, "zone b drains: 1.0 MiB still lie in it", "firn zone use b d"),
             (ZoneUsage { failing: true, ..zone("b") }, Repair::default(), false, "sync failed", "/mnt/b"),
             (ZoneUsage { full: true, ..zone("b") }, Repair::default(), false, "is full", "room"),
             (drained, Repair::default(), true, "is drained", "out of the configuration"),
-            (zone("b"), short, false, "at risk: 3 bodies (2.0 MiB)", "repair goes on by itself"),
-            (zone("b"), lost, false, "1 bodies", "bring the zone back"),
+            (zone("b"), short, false, "at risk: 3 bodies lack copies", "repair goes on by itself"),
+            (refilling.clone(), walking, true, "zone b has a new disk", "firn zone ls d"),
+            (refilling.clone(), walking, true, "7 bodies are done", "firn zone ls d"),
+            (ZoneUsage { full: true, ..refilling }, walking, false, "is full", "room"),
+            (zone("b"), lost, false, "1 body (0 B) can't be read", "bring the zone back"),
             (zone("b"), walking, true, "about 90s left", "firn status d"),
         ] {
             let findings = judge(&[zone("a"), second], &repair, 2, "d");

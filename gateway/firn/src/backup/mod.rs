@@ -2,16 +2,15 @@
 //!
 //! ```text
 //!   [backup] in the configuration ─► Destination ─► engine::backup::Target
-//!   DIR/recovery.pub ─► the key to seal to          the secret half: on paper, never here
+//!   DIR/recovery.pub ─► the key to seal to (`directory`)          the secret half: on paper, never here
 //! ```
 
 mod s3_target;
 
 use crate::exit::Failure;
-use crate::layout::RECIPIENT;
 use anyhow::Context;
 use client::{Client, Overrides, Settings};
-use engine::backup::{DirectoryTarget, Recipient, RecoveryKey, Target};
+use engine::backup::{DirectoryTarget, RecoveryKey, Target};
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use s3_target::S3Target;
@@ -118,16 +117,6 @@ impl std::fmt::Display for Destination {
             Self::Directory(path) => write!(f, "directory {}", path.display()),
             Self::S3 { bucket, prefix, .. } => write!(f, "s3://{bucket}/{prefix}"),
         }
-    }
-}
-
-/// The key that backups are sealed to, if there is one yet.
-pub(crate) fn recipient(dir: &Path) -> anyhow::Result<Option<Recipient>> {
-    let path = dir.join(RECIPIENT);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Ok(Some(text.trim().parse().with_context(|| format!("read {}", path.display()))?)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(anyhow::Error::from(error).context(format!("read {}", path.display()))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Verbs of one appliance: it is served, watched, backed up and rebuilt.
 
-use super::options::{AdminDir, Dir, Remote};
+use super::options::{AdminDir, BucketName, Dir, Remote};
 use crate::text::{parse_address, parse_duration};
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
@@ -43,6 +43,10 @@ pub(crate) struct Server {
     /// Allow addresses other than loopback without TLS: what is sent can then be read on the way.
     #[arg(long, env = "FIRN_INSECURE_HTTP", hide_env_values = true)]
     pub(crate) insecure_http: bool,
+    /// What is logged: error, warn, info, debug, trace, or a filter like info,web=debug [default: info, on a terminal without a line
+    /// for each request].
+    #[arg(long, value_name = "FILTER", env = "FIRN_LOG", hide_env_values = true)]
+    pub(crate) log: Option<String>,
     /// Never print a new secret, not even to a terminal.
     #[arg(long)]
     pub(crate) no_secret: bool,
@@ -73,13 +77,16 @@ pub(crate) enum Backup {
 /// `firn zone`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Zone {
+    /// List the zones of a running appliance, with their state, bytes and room.
+    Ls(AdminDir),
     /// Add a zone to the configuration file; from the next start on it gets its copies.
     Add(ZoneAdd),
-    /// Take a zone out of use: nothing new is written to it, and what it holds is copied elsewhere (firn status tells how far).
+    /// Take a zone out of use: nothing new is written to it, and what it holds is copied elsewhere (firn zone ls tells how far).
     Drain(ZoneName),
     /// Take a zone that drains back into use.
     Use(ZoneName),
-    /// Accept the empty disks of a zone in the place of those that were lost; its copies are made again from the next start on.
+    /// Accept the empty disks of a zone in the place of those that were lost, while no server runs; its copies are made again from
+    /// the next start on.
     Replace(ZoneReplace),
 }
 
@@ -96,14 +103,14 @@ pub(crate) struct ZoneName {
 /// `firn zone add`.
 #[derive(Debug, Args)]
 pub(crate) struct ZoneAdd {
-    /// The appliance's directory.
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
     /// The new zone's name, 1 to 32 of a-z, 0-9 and -; it is kept for ever.
     #[arg(value_name = "ZONE")]
     pub(crate) zone: String,
-    /// Where its copies are to lie, absolute: an empty directory on a disk of its own; several for a zone that spans disks.
-    #[arg(value_name = "DIRECTORY", required = true)]
+    #[command(flatten)]
+    pub(crate) at: Dir,
+    /// Where its copies are to lie, absolute: an empty directory on a disk of its own. May be given again, for a zone that spans
+    /// disks.
+    #[arg(long = "directory", value_name = "DIRECTORY", required = true)]
     pub(crate) directories: Vec<PathBuf>,
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE", env = "FIRN_CONFIG", hide_env_values = true)]
@@ -116,15 +123,37 @@ pub(crate) struct ZoneAdd {
 /// `firn zone replace`.
 #[derive(Debug, Args)]
 pub(crate) struct ZoneReplace {
-    /// The appliance's directory; its server must not run.
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
     /// The zone's name, as the configuration has it.
     #[arg(value_name = "ZONE")]
     pub(crate) zone: String,
+    /// Its server must not run.
+    #[command(flatten)]
+    pub(crate) at: Dir,
     /// The configuration file (TOML).
     #[arg(long, value_name = "FILE", env = "FIRN_CONFIG", hide_env_values = true)]
     pub(crate) config: PathBuf,
+}
+
+/// `firn lock`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Lock {
+    /// List the buckets with versions that are held since a recovery, because what was done to their locks just before is not
+    /// known.
+    Ls(AdminDir),
+    /// Release those of one bucket, all at once. Legal holds and dates that are known stay.
+    Release(LockRelease),
+}
+
+/// `firn lock release`.
+#[derive(Debug, Args)]
+pub(crate) struct LockRelease {
+    #[command(flatten)]
+    pub(crate) bucket: BucketName,
+    #[command(flatten)]
+    pub(crate) admin: AdminDir,
+    /// Do it; without, it only says how many versions it would release, and ends with 2.
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// `firn recover`.

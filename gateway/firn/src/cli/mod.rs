@@ -16,7 +16,8 @@ mod options;
 mod uri;
 
 pub(crate) use appliance::{
-    Backup, Completions, Config, Man, Recover, Server, Top, Zone, ZoneAdd, ZoneName, ZoneReplace,
+    Backup, Completions, Config, Lock, LockRelease, Man, Recover, Server, Top, Zone, ZoneAdd, ZoneName,
+    ZoneReplace,
 };
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
@@ -99,6 +100,9 @@ pub(crate) enum ClientVerb {
     /// Look after the zones that bodies lie in.
     #[command(subcommand)]
     Zone(Zone),
+    /// Look after the locks that are held since a recovery.
+    #[command(subcommand)]
+    Lock(Lock),
     /// Rebuild a lost data directory from its backup.
     Recover(Recover),
     /// Check or show the configuration.

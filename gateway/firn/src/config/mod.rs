@@ -64,24 +64,41 @@ pub(crate) struct Config {
 
 /// The smallest segment file.
 const SEGMENT_MIN: ByteCount = ByteCount::mib(16);
+/// The same where the disk decides.
+const SEGMENT_MIN_BY_DISK: ByteCount = ByteCount::mib(4);
 /// What segment files are on disks of 16 GiB and more.
 const SEGMENT_MAX: ByteCount = ByteCount::mib(256);
 
 /// The size of segment files that suits a disk of `total` bytes: a 64th of it, so that the few files which are open, spare or
-/// kept for deletes leave room for objects; a power of two from 16 to 256 MiB.
+/// kept for deletes leave room for objects; a power of two from 4 to 256 MiB.
 pub(crate) fn segment_for(total: ByteCount) -> ByteCount {
-    let share = (total.get() / 64).clamp(SEGMENT_MIN.get(), SEGMENT_MAX.get());
+    let share = (total.get() / 64).clamp(SEGMENT_MIN_BY_DISK.get(), SEGMENT_MAX.get());
     ByteCount::new(1 << share.ilog2())
 }
 
 /// What is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Log {
-    /// A filter: `info`, `warn,web=debug`.
-    pub(crate) filter: String,
+    /// A filter: `info`, `warn,web=debug`; none where nobody said one.
+    pub(crate) filter: Option<String>,
     /// How lines look.
     pub(crate) format: LogFormat,
 }
+
+impl Log {
+    /// The filter that counts: everything from `info` on, but no line for each request where people read it on a terminal and
+    /// asked for no other.
+    pub(crate) fn filter_on(&self, is_terminal: bool) -> String {
+        match &self.filter {
+            Some(filter) => filter.clone(),
+            None if is_terminal => format!("{LEVEL},{}=off", web::ACCESS_LOG),
+            None => LEVEL.to_owned(),
+        }
+    }
+}
+
+/// The level where nobody said one.
+const LEVEL: &str = "info";
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,14 +140,14 @@ pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
     config.admin = overrides.admin.unwrap_or(config.admin);
     config.insecure_http |= overrides.insecure_http;
     if let Some(filter) = &overrides.log {
-        config.log.filter.clone_from(filter);
+        config.log.filter = Some(filter.clone());
     }
     if let Some(region) = &overrides.region {
         check_region(region).map_err(|why| Failure::usage(format!("read FIRN_REGION: {why}")))?;
         config.region = Some(region.clone());
     }
-    check_filter(&config.log.filter)
-        .map_err(|why| Failure::usage(format!("read the log level (FIRN_LOG, log.level): {why}")))?;
+    check_filter(&config.log.filter_on(false))
+        .map_err(|why| Failure::usage(format!("read the log level (--log, FIRN_LOG, log.level): {why}")))?;
     refuse_plain_beyond_loopback(&config)?;
     Ok(config)
 }
@@ -223,7 +240,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
             }
         })?,
         backup: backup(raw.backup, &bad)?,
-        log: Log { filter: raw.log.level.unwrap_or_else(|| "info".to_owned()), format },
+        log: Log { filter: raw.log.level, format },
     })
 }
 

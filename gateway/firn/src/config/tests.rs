@@ -1,6 +1,6 @@
 //! The configuration file: what is read, what is refused and how it is told.
 
-use super::{LogFormat, Overrides, ZoneConfig, add_zone, load};
+use super::{Log, LogFormat, Overrides, ZoneConfig, add_zone, load};
 use engine::unit::ByteCount;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,7 +61,7 @@ format = "json"
     };
     let config = load_text(text, &flags).unwrap();
     assert_eq!(config.http.port(), 0);
-    assert_eq!(config.log.filter, "error");
+    assert_eq!(config.log.filter_on(true), "error");
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn tls_is_off_of_its_own_or_given_and_never_two_of_them() {
 #[test]
 fn segments_suit_their_disk() {
     for (disk, segment) in [
-        (ByteCount::mib(100), ByteCount::mib(16)),
-        (ByteCount::mib(700), ByteCount::mib(16)),
+        (ByteCount::mib(100), ByteCount::mib(4)),
+        (ByteCount::mib(700), ByteCount::mib(8)),
         (ByteCount::gib(3), ByteCount::mib(32)),
         (ByteCount::gib(16), ByteCount::mib(256)),
         (ByteCount::gib(80_000), ByteCount::mib(256)),
@@ -217,4 +217,19 @@ fn a_zone_is_added_to_the_text_and_the_pool_that_was_there_is_the_first() {
         let error = add_zone(&text, file, pool, &zone(name, &[place])).unwrap_err();
         assert!(error.text.contains(wanted), "{}", error.text);
     }
+}
+
+#[test]
+fn a_terminal_shows_no_request_lines_unless_they_are_asked_for() {
+    let shows_requests = |log: &Log, is_terminal| {
+        let filter: tracing_subscriber::filter::Targets = log.filter_on(is_terminal).parse().unwrap();
+        let shows = |target: &str, level| filter.would_enable(target, &level);
+        assert!(shows("firn::appliance", tracing::Level::WARN), "warnings always");
+        shows(web::ACCESS_LOG, tracing::Level::INFO)
+    };
+    let unsaid = load(None, &Overrides::default()).unwrap().log;
+    assert!(!shows_requests(&unsaid, true));
+    assert!(shows_requests(&unsaid, false));
+    let asked = Overrides { log: Some("info".to_owned()), ..Overrides::default() };
+    assert!(shows_requests(&load(None, &asked).unwrap().log, true));
 }

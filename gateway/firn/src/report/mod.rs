@@ -3,6 +3,9 @@
 //! Results go to stdout; narration goes to stderr and is not part of them. JSON is `snake_case`, one document, or one a line
 //! where there is a list.
 
+pub(crate) mod finding;
+pub(crate) mod time;
+
 use crate::exit::Exit;
 use crate::session::Used;
 use serde::Serialize;

@@ -31,6 +31,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// URLs of one door that are shown to people.
+const URLS_SHOWN: usize = 4;
+
 /// What the configuration asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -100,8 +103,41 @@ pub(crate) fn url(addr: SocketAddr, tls: Option<&Secured>) -> String {
     }
 }
 
+/// URLs of a door for clients on other machines: by addresses, then by names, that the certificate has too. None for a door
+/// of this machine alone. A few: a certificate may have many names.
+pub(crate) fn urls_from_elsewhere(addr: SocketAddr, tls: Option<&Secured>) -> Vec<String> {
+    if addr.ip().is_loopback() {
+        return Vec::new();
+    }
+    let own = Names::of_machine(addr.ip());
+    let names = tls.map_or(&own, |tls| &tls.facts.names);
+    let (scheme, port) = (if tls.is_some() { "https" } else { "http" }, addr.port());
+    let is_open = |ip: &IpAddr| addr.ip().is_unspecified() || *ip == addr.ip();
+    let mut addresses = Vec::new();
+    let mut hosts = Vec::new();
+    for name in names.iter() {
+        match name {
+            Name::Address(ip) if !ip.is_loopback() && is_open(ip) => {
+                addresses.push(format!("{scheme}://{}", SocketAddr::new(*ip, port)));
+            }
+            Name::Host(host) if !host.starts_with("*.") && !is_local(host) => {
+                hosts.push(format!("{scheme}://{host}:{port}"));
+            }
+            _ => {}
+        }
+    }
+    addresses.extend(hosts);
+    addresses.truncate(URLS_SHOWN);
+    addresses
+}
+
+/// A name of loopback (RFC 6761).
+fn is_local(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
 fn show_time(time: Timestamp) -> String {
-    format!("{} UTC", crate::verbs::show_time(Some(time)))
+    format!("{} UTC", crate::report::time::show_time(Some(time)))
 }
 
 /// The certificates of a PEM file.

@@ -86,6 +86,13 @@ impl Names {
         names
     }
 
+    /// What others may call a machine that listens at this address: the address that they see, its name.
+    pub(super) fn of_machine(door: IpAddr) -> Self {
+        let address = if door.is_unspecified() { outbound(door) } else { Some(door) };
+        let names = address.map(Name::Address).into_iter().chain(host_name().map(Name::Host));
+        names.collect()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Name> {
         self.0.iter()
     }

@@ -1,6 +1,6 @@
 //! Certificates: made once, issued anew when they must be, and refused with the next step.
 
-use super::{Live, Load, Name, Names, Renewal, Secured, Source, given, own, url};
+use super::{Live, Load, Name, Names, Renewal, Secured, Source, given, own, url, urls_from_elsewhere};
 use engine::clock::{ManualClock, Timestamp};
 use engine::worker::{Progress, Worker};
 use std::fs;
@@ -232,6 +232,24 @@ fn a_url_names_what_the_certificate_has() {
     assert_eq!(url(addr("0.0.0.0:9000"), Some(&secured)), "https://nas.example.test:9000");
     let made = open(dir.path(), &names(&[]), START).unwrap();
     assert_eq!(url(addr("0.0.0.0:9000"), Some(&made)), "https://127.0.0.1:9000");
+}
+
+#[test]
+fn other_machines_get_the_urls_of_names_that_the_certificate_has_and_none_of_this_machine_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let names =
+        ["localhost", "*.s3.nas.example.test", "nas.example.test", "127.0.0.1", "10.0.0.1", "10.0.0.2"];
+    let (cert, key) = files(dir.path(), &names);
+    let secured = given(&cert, &key, START).unwrap();
+    let urls = |text: &str| urls_from_elsewhere(text.parse::<SocketAddr>().unwrap(), Some(&secured));
+    assert_eq!(
+        urls("0.0.0.0:9000"),
+        ["https://10.0.0.1:9000", "https://10.0.0.2:9000", "https://nas.example.test:9000"]
+    );
+    assert_eq!(urls("10.0.0.2:9000"), ["https://10.0.0.2:9000", "https://nas.example.test:9000"]);
+    assert!(urls("127.0.0.1:9000").is_empty());
+    let plain = urls_from_elsewhere("10.0.0.1:9000".parse().unwrap(), None);
+    assert_eq!(plain[0], "http://10.0.0.1:9000");
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Report for VersionReport {
 pub(super) fn version(session: &Session) -> anyhow::Result<Exit> {
     session.output.print(&VersionReport {
         version: env!("CARGO_PKG_VERSION"),
-        marker_format: crate::appliance::MARKER_VERSION,
+        marker_format: crate::directory::MARKER_VERSION,
     })
 }
 
@@ -117,7 +117,7 @@ impl Report for ConfigReport {
         writeln!(out, "  cache         {}", ByteCount::new(self.cache_bytes))?;
         match self.segment_bytes {
             Some(bytes) => writeln!(out, "  segment       {}", ByteCount::new(bytes))?,
-            None => writeln!(out, "  segment       as suits the pool's disk, 16 to 256 MiB")?,
+            None => writeln!(out, "  segment       as suits the pool's disk, 4 to 256 MiB")?,
         }
         if self.zones.is_empty() {
             let pool = self.pool_directory.as_deref().unwrap_or("in the data directory");
@@ -182,6 +182,6 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         zones: config.zones.into_iter().map(zone_report).collect(),
         backup_every_ms: config.backup.as_ref().map(|plan| millis(plan.every)),
         backup: config.backup.map(|plan| plan.destination.to_string()),
-        log_level: config.log.filter,
+        log_level: config.log.filter_on(false),
     })
 }

@@ -1,13 +1,14 @@
 //! Verbs that ask an appliance's admin door: `status`, `top`, `where`.
 //!
-//! The door's JSON is the report; people get the same facts line by line.
+//! The door's JSON is the report. People get a screen of what matters for a status (`status`), elsewhere the facts line by line.
 
+use super::door::{ask, or_else_see};
+use super::status::Status;
 use crate::cli::{AdminDir, Top, Where};
 use crate::exit::Exit;
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::printable;
-use client::Admin;
 use engine::blob::LOCAL_ZONE;
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -53,7 +54,7 @@ fn lines(value: &Value, depth: usize, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-fn scalar(name: &str, value: &Value) -> String {
+pub(super) fn scalar(name: &str, value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => printable(text),
@@ -63,11 +64,6 @@ fn scalar(name: &str, value: &Value) -> String {
         Value::Array(_) | Value::Object(_) => "none".to_owned(),
         other => other.to_string(),
     }
-}
-
-pub(super) async fn ask(admin: &Admin, path: &str, query: &[(&str, &str)]) -> anyhow::Result<Value> {
-    let body = admin.get(path, query).await?;
-    serde_json::from_slice(&body).map_err(|error| anyhow::anyhow!("understand the admin door: {error}"))
 }
 
 pub(super) async fn status(session: &Session, args: &AdminDir) -> anyhow::Result<Exit> {
@@ -82,7 +78,9 @@ pub(super) async fn where_is(session: &Session, args: &Where) -> anyhow::Result<
     if let Some(version) = object.version {
         query.push(("version", version));
     }
-    session.output.print(&Whereabouts(ask(&admin, "/v1/where", &query).await?))
+    let answer = ask(&admin, "/v1/where", &query).await;
+    let hint = "see what is there: firn ls s3://BUCKET/PREFIX";
+    session.output.print(&Whereabouts(answer.map_err(|error| or_else_see(error, hint))?))
 }
 
 /// Where an object lies: for people its records are one line for each segment.
@@ -129,59 +127,6 @@ impl Report for Whereabouts {
     }
 }
 
-/// The order in which people read a status; what is not named here follows.
-const STATUS_FIRST: [&str; 16] = [
-    "version",
-    "ready",
-    "reads",
-    "writes",
-    "not_ready_because",
-    "directory",
-    "uptime_s",
-    "doors",
-    "tls",
-    "disk",
-    "pool_disk",
-    "pool",
-    "copies",
-    "zones",
-    "repair",
-    "backup",
-];
-
-/// A status, with what matters first, and workers a line each.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct Status(Value);
-
-impl Report for Status {
-    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Value::Object(mut rest) = self.0.clone() else { return lines(&self.0, 0, out) };
-        let workers = rest.remove("workers");
-        for name in STATUS_FIRST {
-            if let Some(value) = rest.remove(name) {
-                lines(&Value::Object([(name.to_owned(), value)].into_iter().collect()), 0, out)?;
-            }
-        }
-        lines(&Value::Object(rest), 0, out)?;
-        let Some(workers) = workers.as_ref().and_then(Value::as_array) else { return Ok(()) };
-        writeln!(out, "{:24} {:>10} {:>14} {:>7}  last error", "workers", "ticks", "done", "errors")?;
-        for worker in workers {
-            let cell = |name: &str| scalar(name, &worker[name]);
-            writeln!(
-                out,
-                "  {:22} {:>10} {:>14} {:>7}  {}",
-                cell("name"),
-                cell("ticks"),
-                cell("done"),
-                cell("errors"),
-                cell("last_error")
-            )?;
-        }
-        Ok(())
-    }
-}
-
 pub(super) async fn top(session: &Session, args: &Top) -> anyhow::Result<Exit> {
     let admin = session.admin(&args.admin)?;
     let redraws = !args.once && !session.output.json && io::stdout().is_terminal();
@@ -202,22 +147,13 @@ pub(super) async fn top(session: &Session, args: &Top) -> anyhow::Result<Exit> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Document, Status, Whereabouts};
+    use super::{Document, Whereabouts};
     use crate::report::{Report, render};
 
     fn people(report: &impl Report) -> String {
         let mut text = Vec::new();
         render(report, false, &mut text).unwrap();
         String::from_utf8(text).unwrap()
-    }
-
-    #[test]
-    fn a_status_begins_with_what_matters_and_has_a_line_for_each_worker() {
-        let status = Status(serde_json::json!({
-            "account_id": "1", "ready": true, "version": "1",
-            "workers": [{ "name": "collector", "ticks": 3, "done": 2, "errors": 0, "last_error": null }],
-        }));
-        insta::assert_snapshot!(people(&status));
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! `firn backup` and `firn recover`.
 
 use super::admin::Document;
-use super::json_time;
-use crate::appliance::{Lock, store_recipient};
+use super::door;
 use crate::backup::{Access, Destination, read_key};
 use crate::cli::{AdminDir, Backup, Dir, Recover, Remote};
+use crate::directory::{Lock, read_marker, store_recipient};
 use crate::exit::{Exit, Failure};
 use crate::layout::MARKER;
 use crate::report::Report;
+use crate::report::time::json_time;
 use crate::session::Session;
-use anyhow::Context;
 use engine::backup::RecoveryKey;
 use engine::catalog::Options;
 use serde::Serialize;
@@ -28,8 +28,7 @@ pub(super) async fn run(session: &Session, args: &Backup) -> anyhow::Result<Exit
 }
 
 async fn post(session: &Session, dir: &AdminDir, request: &Value) -> anyhow::Result<Value> {
-    let body = session.admin(dir)?.post("/v1/backup", serde_json::to_vec(request)?.into()).await?;
-    serde_json::from_slice(&body).context("understand the admin door")
+    door::post(&session.admin(dir)?, "/v1/backup", request).await
 }
 
 /// A key's secret half: printed once, on stdout, so that it can be piped to where it is kept.
@@ -53,7 +52,7 @@ async fn key(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
         let request = json!({ "action": "reseal", "recipient": recipient.to_string() });
         post(session, &AdminDir { dir: Some(args.dir.clone()) }, &request).await?;
     } else {
-        crate::appliance::read_marker(&args.dir)?;
+        read_marker(&args.dir)?;
         let _lock = Lock::take(&args.dir)?;
         store_recipient(&args.dir, &recipient)?;
     }

@@ -1,51 +1,21 @@
 //! `firn doctor`: each fault with a line that mends it. Works when the server is down, too.
 
-use super::admin::ask;
-use crate::appliance::{Lock, read_marker};
+use super::door::ask;
 use crate::cli::AdminDir;
+use crate::directory::{Lock, read_marker};
 use crate::exit::Exit;
 use crate::layout::{MASTER_KEY, SECRETS};
 use crate::report::Report;
+use crate::report::finding::{Finding, space};
 use crate::session::{Session, default_dir, variable};
 use crate::text::{printable, quote_sh};
-use engine::unit::ByteCount;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Below this much free space new data may soon be refused.
-const LOW_SPACE: ByteCount = ByteCount::gib(1);
 /// No clock of a working machine shows an earlier time: 2025-01-01.
 const EARLIEST_SANE_MS: i64 = 1_735_689_600_000;
-
-/// One thing looked at.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Finding {
-    /// What was looked at.
-    pub(crate) check: String,
-    /// Whether it is as it should be.
-    pub(crate) ok: bool,
-    /// What was seen.
-    pub(crate) detail: String,
-    /// A line that mends it, or betters what is no fault.
-    pub(crate) fix: Option<String>,
-}
-
-impl Finding {
-    pub(crate) fn fine(check: &str, detail: impl Into<String>) -> Self {
-        Self { check: check.to_owned(), ok: true, detail: detail.into(), fix: None }
-    }
-
-    /// No fault, and yet worth doing something about.
-    pub(crate) fn note(check: &str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { check: check.to_owned(), ok: true, detail: detail.into(), fix: Some(fix.into()) }
-    }
-
-    pub(crate) fn fault(check: &str, detail: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { check: check.to_owned(), ok: false, detail: detail.into(), fix: Some(fix.into()) }
-    }
-}
 
 #[derive(Debug, Serialize)]
 struct Findings {
@@ -188,27 +158,6 @@ fn mode(check: &str, path: &Path, mode: u32, wanted: u32) -> Finding {
         format!("{path} has mode {mode:04o}: others can reach it"),
         format!("chmod {wanted:o} {}", quote_sh(&path)),
     )
-}
-
-/// How much room is left where a directory lies.
-pub(crate) fn space(check: &str, dir: &Path) -> Finding {
-    let shown = dir.display();
-    match rustix::fs::statvfs(dir) {
-        Err(error) => Finding::fault(
-            check,
-            format!("look at {shown}: {error}"),
-            format!("ls -ld {}", quote_sh(&shown.to_string())),
-        ),
-        Ok(stat) => {
-            let free = ByteCount::new(stat.f_bavail.saturating_mul(stat.f_frsize));
-            let total = ByteCount::new(stat.f_blocks.saturating_mul(stat.f_frsize));
-            if free < LOW_SPACE {
-                let fix = "delete objects (firn rm), or give the file system more room";
-                return Finding::fault(check, format!("{free} free of {total} where {shown} lies"), fix);
-            }
-            Finding::fine(check, format!("{free} free of {total} where {shown} lies"))
-        }
-    }
 }
 
 fn clock(now_ms: i64) -> Finding {

@@ -40,7 +40,7 @@ impl Report for EnvReport {
 
 pub(super) fn run(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
     let dir = std::path::absolute(&args.dir)?;
-    let marker = crate::appliance::read_marker(&dir)?;
+    let marker = crate::directory::read_marker(&dir)?;
     let file = security::credentials::File::load(&dir.join(CREDENTIALS), marker.account)
         .map_err(|error| Failure::new(Exit::Error, format!("read the credentials: {error}")))?;
     let profile = file

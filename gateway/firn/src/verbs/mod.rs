@@ -5,17 +5,19 @@ mod admin;
 mod backup;
 mod bucket;
 mod doctor;
+mod door;
 mod env;
 mod list;
+mod lock;
 mod object;
 mod remove;
+mod status;
 mod transfer;
 mod zone;
 
-pub(crate) use doctor::{Finding, space};
-
 use crate::cli::ClientVerb;
 use crate::exit::Exit;
+use crate::report::time::{json_time, show_time};
 use crate::session::Session;
 
 /// Does what was asked for.
@@ -39,22 +41,11 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Where(args) => admin::where_is(session, &args).await,
         ClientVerb::Backup(args) => backup::run(session, &args).await,
         ClientVerb::Zone(args) => zone::run(session, &args).await,
+        ClientVerb::Lock(args) => lock::run(session, &args).await,
         ClientVerb::Recover(args) => backup::recover(session, args).await,
         ClientVerb::Config(args) => about::config(session, &args),
         ClientVerb::Version => about::version(session),
         ClientVerb::Completions(args) => about::completions(session, &args),
         ClientVerb::Man(args) => about::man(session, &args),
     }
-}
-
-/// A time as lists show it: `2026-01-31 12:00:00`, in UTC.
-pub(crate) fn show_time(time: Option<engine::clock::Timestamp>) -> String {
-    time.and_then(|time| jiff::Timestamp::from_millisecond(time.as_millis()).ok())
-        .map_or_else(|| "-".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())
-}
-
-/// A time as JSON has it: RFC 3339, in UTC.
-pub(crate) fn json_time(time: Option<engine::clock::Timestamp>) -> Option<String> {
-    time.and_then(|time| jiff::Timestamp::from_millisecond(time.as_millis()).ok())
-        .map(|time| time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())
 }

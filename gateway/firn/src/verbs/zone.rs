@@ -1,12 +1,17 @@
-//! `firn zone`: failure domains are added to the configuration, taken out of use, back into it, or get new disks.
+//! `firn zone`: failure domains are listed, added to the configuration, taken out of use, back into it, or get new disks.
 
-use super::admin::Document;
-use crate::appliance::{Lock, pool_dir, refuse_zones, replace_zone, zone_place_is_free, zones_on_one_disk};
-use crate::cli::{Zone, ZoneAdd, ZoneName, ZoneReplace};
+use super::door;
+use super::status::zones;
+use crate::cli::{AdminDir, Zone, ZoneAdd, ZoneName, ZoneReplace};
 use crate::config::{self, Overrides, ZoneConfig};
+use crate::directory::{
+    Lock, pool_dir, read_marker, refuse_bodies_of_another, replace_zone, zone_place_is_free,
+    zones_on_one_disk,
+};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
+use crate::text::counted;
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -17,6 +22,7 @@ use std::path::Path;
 
 pub(super) async fn run(session: &Session, args: &Zone) -> anyhow::Result<Exit> {
     match args {
+        Zone::Ls(dir) => list(session, dir).await,
         Zone::Add(args) => add(session, args),
         Zone::Drain(args) => ask(session, args, "drain").await,
         Zone::Use(args) => ask(session, args, "use").await,
@@ -24,11 +30,54 @@ pub(super) async fn run(session: &Session, args: &Zone) -> anyhow::Result<Exit> 
     }
 }
 
+/// The zones, as a status has them.
+#[derive(Debug, Serialize)]
+struct Listed {
+    copies: Value,
+    zones: Value,
+    repair: Value,
+}
+
+impl Report for Listed {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let count = self.zones.as_array().map_or(0, Vec::len) as u64;
+        let copies = counted(self.copies.as_u64().unwrap_or_default(), "copy", "copies");
+        writeln!(out, "{}, {copies} of each body kept", counted(count, "zone", "zones"))?;
+        zones(&self.zones, out)?;
+        super::status::repair(&self.repair, out)
+    }
+}
+
+async fn list(session: &Session, dir: &AdminDir) -> anyhow::Result<Exit> {
+    let mut status = door::ask(&session.admin(dir)?, "/v1/status", &[]).await?;
+    let mut take = |name: &str| status[name].take();
+    let (copies, zones, repair) = (take("copies"), take("zones"), take("repair"));
+    session.output.print(&Listed { copies, zones, repair })
+}
+
+/// A zone after it was taken out of use, or back into it.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Changed(Value);
+
+impl Report for Changed {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        zones(&Value::Array(vec![self.0["zone"].clone()]), out)?;
+        if self.0["zone"]["state"] == "draining" {
+            writeln!(
+                out,
+                "what it holds is copied elsewhere: firn zone ls tells how far; it may go when nothing is live in it"
+            )?;
+        }
+        Ok(())
+    }
+}
+
 async fn ask(session: &Session, args: &ZoneName, action: &str) -> anyhow::Result<Exit> {
     let request = json!({ "action": action, "zone": args.zone });
-    let body = session.admin(&args.admin)?.post("/v1/zone", serde_json::to_vec(&request)?.into()).await?;
-    let answer: Value = serde_json::from_slice(&body).context("understand the admin door")?;
-    session.output.print(&Document(answer))
+    let answer = door::post(&session.admin(&args.admin)?, "/v1/zone", &request).await;
+    let answer = answer.map_err(|error| door::or_else_see(error, "see which there are: firn zone ls"))?;
+    session.output.print(&Changed(answer))
 }
 
 #[derive(Debug, Serialize)]
@@ -50,8 +99,9 @@ impl Report for Added {
         let is = if self.is_written { "is" } else { "would be" };
         writeln!(
             out,
-            "zone {zone}: {places} {is} in {config}: {} copies in {} zones",
-            self.copies, self.zones
+            "zone {zone}: {places} {is} in {config}: {} in {}",
+            counted(self.copies as u64, "copy", "copies"),
+            counted(self.zones as u64, "zone", "zones")
         )?;
         for other in &self.on_one_disk_with {
             writeln!(out, "zones {other} and {zone} lie on one disk: losing it loses both their copies")?;
@@ -59,7 +109,7 @@ impl Report for Added {
         if self.is_written {
             writeln!(
                 out,
-                "restart the server with --config {config}; firn status tells how far its copies are"
+                "restart the server with --config {config}; firn zone ls tells how far its copies are"
             )?;
         }
         Ok(())
@@ -67,7 +117,7 @@ impl Report for Added {
 }
 
 fn add(session: &Session, args: &ZoneAdd) -> anyhow::Result<Exit> {
-    crate::appliance::read_marker(&args.dir)?;
+    read_marker(&args.at.dir)?;
     let mut config = config::load(Some(&args.config), &Overrides::default())?;
     let added = ZoneConfig { name: args.zone.clone(), directories: args.directories.clone() };
     let mut is_written = config.zones.contains(&added);
@@ -79,14 +129,15 @@ fn add(session: &Session, args: &ZoneAdd) -> anyhow::Result<Exit> {
                 .hint("mount its disk and make the directory")
                 .into());
         }
-        let dir = fs::canonicalize(&args.dir).with_context(|| format!("find {}", args.dir.display()))?;
+        let dir =
+            fs::canonicalize(&args.at.dir).with_context(|| format!("find {}", args.at.dir.display()))?;
         let file =
             fs::canonicalize(&args.config).with_context(|| format!("find {}", args.config.display()))?;
         let before = fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
         let pool = pool_dir(&dir, &config);
         let (text, with_it) = config::add_zone(&before, &file, &pool, &added)?;
         config = with_it;
-        refuse_zones(&dir, &config.zones)?;
+        refuse_bodies_of_another(&dir, &config)?;
         for place in &args.directories {
             if !zone_place_is_free(place).with_context(|| format!("read {}", place.display()))? {
                 let text = format!("add zone {}: {} is not empty", args.zone, place.display());
@@ -138,19 +189,19 @@ impl Report for Replaced {
         for directory in &self.directories {
             writeln!(out, "zone {}: {directory} is taken as empty", self.zone)?;
         }
-        writeln!(out, "start the server; firn status tells how far its copies are")
+        writeln!(out, "start the server; firn zone ls tells how far its copies are")
     }
 }
 
 fn replace(session: &Session, args: &ZoneReplace) -> anyhow::Result<Exit> {
     let config = config::load(Some(&args.config), &Overrides::default())?;
-    crate::appliance::read_marker(&args.dir)?;
+    read_marker(&args.at.dir)?;
     if config.zones.len() < 2 {
         let text = format!("replace zone {}: there is no other zone to copy from", args.zone);
         return Err(Failure::new(Exit::Conflict, text).hint("bring its disk back").into());
     }
-    let _lock = Lock::take(&args.dir)?;
-    let directories = replace_zone(&args.dir, &config.zones, &args.zone)?;
+    let _lock = Lock::take(&args.at.dir)?;
+    let directories = replace_zone(&args.at.dir, &config.zones, &args.zone)?;
     let directories = directories.iter().map(|dir| dir.display().to_string()).collect();
     session.output.print(&Replaced { zone: args.zone.clone(), directories })
 }

@@ -76,7 +76,7 @@ async fn parse_call(
     let name = path.strip_prefix("/v1/").ok_or_else(|| failure(StatusCode::NOT_FOUND, "find this path"))?;
     let method = match name {
         "status" | "doctor" | "workers" | "where" => Method::GET,
-        "backup" | "zone" => Method::POST,
+        "backup" | "locks" | "zone" => Method::POST,
         _ => return Err(failure(StatusCode::NOT_FOUND, "find this path")),
     };
     if request.method() != method {
@@ -89,6 +89,7 @@ async fn parse_call(
         "where" => parse_where(request.uri().query().unwrap_or_default())
             .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
         "zone" => AdminCall::Zone { request: read_json(state, request).await? },
+        "locks" => AdminCall::Locks { request: read_json(state, request).await? },
         _ => AdminCall::Backup { request: read_json(state, request).await? },
     };
     Ok((name.to_owned(), call))

@@ -3,6 +3,7 @@
 //! A small object goes out in one write with its head: its only piece is polled together with it. An error in the middle
 //! of a body cuts the connection, so that a client never takes half an object for a whole one.
 
+use super::access_log;
 use super::late::Late;
 use super::operation::Operation;
 use crate::metrics::OperationLabels;
@@ -165,7 +166,7 @@ impl Body for AnswerBody {
     }
 }
 
-/// One line of the access log, written when the answer's body is done with. Never a query: it may hold a signature.
+/// What the access log says of a request, once the answer's body is done with.
 pub(crate) struct Record {
     pub(crate) state: Arc<State>,
     pub(crate) request_id: String,
@@ -197,18 +198,17 @@ impl Drop for Record {
         metrics.answered(operation, self.status);
         metrics.latency.get_or_create(&OperationLabels { operation }).observe(took.as_secs_f64());
         metrics.bytes_out.inc_by(self.sent);
-        tracing::info!(
-            target: "firn::access",
-            request_id = %self.request_id,
+        access_log::Line {
+            request_id: &self.request_id,
             operation,
-            method = %self.method,
-            path = %self.path,
-            status = self.status.as_u16(),
-            code = self.code,
-            access_key_id = self.access_key_id.as_deref().unwrap_or("-"),
-            bytes_sent = self.sent,
-            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
-            "request"
-        );
+            method: Some(self.method.as_str()),
+            path: Some(&self.path),
+            status: self.status,
+            code: self.code,
+            access_key_id: self.access_key_id.as_deref(),
+            sent: self.sent,
+            took,
+        }
+        .write();
     }
 }

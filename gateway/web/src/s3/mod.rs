@@ -11,6 +11,7 @@
 //! request id; a body that was not read to its end either is (when short) or closes the connection.
 
 mod access;
+mod access_log;
 mod acl;
 mod answer;
 mod body;
@@ -31,6 +32,8 @@ mod route;
 mod target;
 mod website;
 
+pub use access_log::ACCESS_LOG;
+
 use crate::config::Config;
 use crate::state::State;
 use access::Asker;
@@ -50,6 +53,7 @@ use security::credentials::AccessKeyId;
 use security::decide::{Action, Facts, Question, Resource, decide};
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use target::Target;
 
 /// A request that may go on: everything an operation needs besides the body.
@@ -263,7 +267,7 @@ pub(crate) fn refuse(state: &State, status: StatusCode) -> Response<Bytes> {
     };
     let id = RequestId::random(&*state.entropy);
     let document = error.document("/", id.as_str(), &state.host_id);
-    let mut answer = Response::new(document.into());
+    let mut answer: Response<Bytes> = Response::new(document.into());
     *answer.status_mut() = error.status();
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
@@ -272,14 +276,18 @@ pub(crate) fn refuse(state: &State, status: StatusCode) -> Response<Bytes> {
     set(headers, SERVER, "firn");
     set(headers, DATE, &date::http(state.clock.now()));
     state.metrics.answered("Unknown", error.status());
-    tracing::info!(
-        target: "firn::access",
-        request_id = id.as_str(),
-        operation = "Unknown",
-        status = error.status().as_u16(),
-        code = error.code(),
-        "request"
-    );
+    access_log::Line {
+        request_id: id.as_str(),
+        operation: "Unknown",
+        method: None,
+        path: None,
+        status: error.status(),
+        code: error.code(),
+        access_key_id: None,
+        sent: answer.body().len() as u64,
+        took: Duration::ZERO,
+    }
+    .write();
     answer
 }
 

@@ -30,15 +30,75 @@ use std::future::Future;
 use std::io as std_io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
+/// Connections that the kernel keeps for a door that is busy.
+const BACKLOG: u32 = 1024;
+
 #[cfg(panic = "abort")]
 compile_error!("the doors contain a panic by unwinding: build with panic = \"unwind\"");
 
-/// Both doors, bound to their addresses and not yet serving.
+/// The addresses of both doors, taken: nobody else gets them, and whoever connects is refused until a [`Server`] listens.
+#[derive(Debug)]
+pub struct Places {
+    http: Place,
+    admin: Place,
+}
+
+/// One address.
+#[derive(Debug)]
+struct Place {
+    /// As it was asked for, for errors.
+    wanted: SocketAddr,
+    socket: TcpSocket,
+}
+
+impl Places {
+    /// Takes both. Port 0 takes a free one; see [`Places::http_addr`].
+    pub fn take(http: SocketAddr, admin: SocketAddr) -> std_io::Result<Self> {
+        Ok(Self { http: Place::take(http)?, admin: Place::take(admin)? })
+    }
+
+    /// The address of the S3 door.
+    pub fn http_addr(&self) -> std_io::Result<SocketAddr> {
+        self.http.socket.local_addr()
+    }
+
+    /// The address of the admin door.
+    pub fn admin_addr(&self) -> std_io::Result<SocketAddr> {
+        self.admin.socket.local_addr()
+    }
+}
+
+impl Place {
+    fn take(wanted: SocketAddr) -> std_io::Result<Self> {
+        let socket = if wanted.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let socket = socket.and_then(|socket| {
+            // A door that was closed a moment ago may be opened again; one that is open is never shared.
+            socket.set_reuseaddr(true)?;
+            socket.bind(wanted)?;
+            Ok(socket)
+        });
+        Ok(Self { wanted, socket: socket.map_err(|error| failed(wanted, &error))? })
+    }
+
+    fn listen(self, identity: Option<Arc<Identity>>) -> std_io::Result<Bound> {
+        let Self { wanted, socket } = self;
+        let tls = identity.map(tls::acceptor).transpose().map_err(std_io::Error::other);
+        let tls = tls.map_err(|error| failed(wanted, &error))?;
+        let listener = socket.listen(BACKLOG).map_err(|error| failed(wanted, &error))?;
+        Ok(Bound { listener, tls })
+    }
+}
+
+fn failed(wanted: SocketAddr, error: &std_io::Error) -> std_io::Error {
+    std_io::Error::new(error.kind(), format!("listen on {wanted}: {error}"))
+}
+
+/// Both doors, listening and not yet serving.
 #[derive(Debug)]
 pub struct Server {
     config: Arc<Config>,
@@ -60,10 +120,10 @@ impl std::fmt::Debug for Bound {
 }
 
 impl Server {
-    /// Binds both doors. Port 0 takes a free one; see [`Server::http_addr`].
-    pub async fn bind(config: Config, state: Arc<State>) -> std_io::Result<Self> {
-        let http = listen(config.http, config.http_tls.clone()).await?;
-        let admin = listen(config.admin, config.admin_tls.clone()).await?;
+    /// Listens in these places, whatever addresses the configuration names. Within a runtime.
+    pub fn open(config: Config, state: Arc<State>, places: Places) -> std_io::Result<Self> {
+        let http = places.http.listen(config.http_tls.clone())?;
+        let admin = places.admin.listen(config.admin_tls.clone())?;
         Ok(Self { config: Arc::new(config), state, http, admin })
     }
 
@@ -114,13 +174,6 @@ impl Server {
         };
         tokio::join!(s3_door, admin_door, stopping);
     }
-}
-
-async fn listen(addr: SocketAddr, identity: Option<Arc<Identity>>) -> std_io::Result<Bound> {
-    let failed = |e: std_io::Error| std_io::Error::new(e.kind(), format!("listen on {addr}: {e}"));
-    let tls = identity.map(tls::acceptor).transpose().map_err(|e| failed(std_io::Error::other(e)))?;
-    let listener = TcpListener::bind(addr).await.map_err(failed)?;
-    Ok(Bound { listener, tls })
 }
 
 /// What one door's accept loop and its connections share.

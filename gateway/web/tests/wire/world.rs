@@ -22,8 +22,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use web::{
-    AdminCall, AdminError, AdminToken, Config, Identity, Limits, Obstacle, Parts, Readiness, Server, State,
-    StatusSource,
+    AdminCall, AdminError, AdminToken, Config, Identity, Limits, Obstacle, Parts, Places, Readiness, Server,
+    State, StatusSource,
 };
 
 pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
@@ -180,7 +180,8 @@ impl World {
         });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = Config { http: any, admin: any, ..config };
-        let server = Server::bind(config, state).await.unwrap();
+        let places = Places::take(any, any).unwrap();
+        let server = Server::open(config, state, places).unwrap();
         let (http, admin) = (server.http_addr().unwrap(), server.admin_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async move {

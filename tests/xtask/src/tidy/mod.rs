@@ -2,9 +2,10 @@
 //!
 //! Checked: the size of files (at most 800 lines, nine in ten at most 600) and functions (80 lines of code), tests
 //! apart; a module header in every file; names of files; marks of unfinished work; the top level; the documents that
-//! must be there; the crate graph (`layers`); the promises of docs/semantics.md (`promises`); the catalog's tables (`tables`).
+//! must be there; the crate graph (`layers`) and the binary's modules (`modules`); the promises of docs/semantics.md (`promises`); the catalog's tables (`tables`).
 
 mod layers;
+mod modules;
 mod promises;
 mod source;
 mod tables;
@@ -95,6 +96,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     faults.extend(texts.iter().flat_map(names_and_marks));
     let sizes = rust_files(&texts, &mut faults);
     faults.extend(layers::check(&workspace.metadata(false)?, &workspace.root));
+    faults.extend(modules::check(&texts));
     faults.extend(tables::check(&texts));
     faults.extend(semantics(workspace, &texts)?);
     report(&sizes, &faults)

@@ -28,7 +28,7 @@
 
 use super::line::Line;
 use super::lock::Lock;
-use super::marker::Marker;
+use super::marker::{Marker, read_marker};
 use crate::exit::{Exit, Failure};
 use crate::layout;
 use crate::text::quote_sh;
@@ -114,7 +114,7 @@ impl Owner {
 }
 
 /// Refuses a pool that a start would damage. Changes nothing, so that a recovery still finds what it needs.
-pub(super) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<()> {
+pub(crate) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<()> {
     let theirs = Owner::load(&pool.join(IN_POOL))?;
     if !dir.join(layout::MARKER).try_exists()? {
         return if theirs.is_some() || holds_bodies(pool)? {
@@ -126,7 +126,7 @@ pub(super) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<
     let ours = Owner::load(&dir.join(IN_DIR))?;
     let (shown, here) = (pool.display(), dir.display());
     match (theirs, ours) {
-        (Some(theirs), _) if !theirs.is_of(&super::read_marker(dir)?) => Err(Failure::new(
+        (Some(theirs), _) if !theirs.is_of(&read_marker(dir)?) => Err(Failure::new(
             Exit::Conflict,
             format!(
                 "start {here} on the pool {shown}: it belongs to the appliance of account {}, which would lose its bodies",
@@ -155,7 +155,7 @@ pub(super) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<
 }
 
 /// Takes the pool for as long as the lock lives.
-pub(super) fn claim(dir: &Path, pool: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<Lock> {
+pub(crate) fn claim(dir: &Path, pool: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<Lock> {
     std::fs::create_dir_all(pool).with_context(|| format!("create {}", pool.display()))?;
     let (in_pool, in_dir) = (pool.join(IN_POOL), dir.join(IN_DIR));
     if !in_dir.try_exists()? {
@@ -167,7 +167,7 @@ pub(super) fn claim(dir: &Path, pool: &Path, marker: &Marker, entropy: &dyn Entr
 }
 
 /// Gives a data directory whose first zone has left the configuration an incarnation, unless it has one.
-pub(super) fn claim_none(dir: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<()> {
+pub(crate) fn claim_none(dir: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<()> {
     let in_dir = dir.join(IN_DIR);
     if !in_dir.try_exists()? {
         engine::file::replace(&in_dir, Owner::new(marker, entropy).encode().as_bytes())?;
@@ -186,7 +186,7 @@ pub(super) fn own(dir: &Path) -> anyhow::Result<Option<Owner>> {
 }
 
 /// Whether the pool of the data directory in `dir` is missed: the directory took one, and `pool` has no mark.
-pub(super) fn is_missed(dir: &Path, pool: &Path) -> anyhow::Result<bool> {
+pub(crate) fn is_missed(dir: &Path, pool: &Path) -> anyhow::Result<bool> {
     Ok(own(dir)?.is_some() && Owner::load(&pool.join(IN_POOL))?.is_none())
 }
 

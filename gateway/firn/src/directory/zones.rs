@@ -16,7 +16,7 @@
 
 use super::line::Line;
 use super::lock::Lock;
-use super::marker::Marker;
+use super::marker::{Marker, read_marker};
 use super::pool_owner;
 use crate::config::ZoneConfig;
 use crate::exit::{Exit, Failure};
@@ -127,11 +127,11 @@ impl Taken {
 }
 
 /// What a start found.
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Each with the directories that are there, and why others are not.
-    pub(super) zones: Vec<(ZoneConfig, Option<String>)>,
+    pub(crate) zones: Vec<(ZoneConfig, Option<String>)>,
     /// Held while the server runs.
-    pub(super) locks: Vec<Lock>,
+    pub(crate) locks: Vec<Lock>,
 }
 
 fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
@@ -155,7 +155,7 @@ fn split<'a>(zones: &'a [ZoneConfig], taken: &Taken) -> (Option<&'a PathBuf>, Ve
 }
 
 /// Whether the first directory is the one that a pool of one zone would have, with that pool's mark.
-pub(super) fn first_has_a_pools_mark(dir: &Path, zones: &[ZoneConfig]) -> anyhow::Result<bool> {
+pub(crate) fn first_has_a_pools_mark(dir: &Path, zones: &[ZoneConfig]) -> anyhow::Result<bool> {
     Ok(split(zones, &Taken::load(dir)?).0.is_some())
 }
 
@@ -171,7 +171,7 @@ pub(crate) fn refuse(dir: &Path, zones: &[ZoneConfig]) -> anyhow::Result<()> {
     }
     refuse_one_place_twice(zones)?;
     let is_made = dir.join(MARKER).try_exists()?;
-    let marker = is_made.then(|| super::read_marker(dir)).transpose()?;
+    let marker = is_made.then(|| read_marker(dir)).transpose()?;
     let own = pool_owner::own(dir)?;
     for (zone, place) in others {
         let shown = place.display();
@@ -229,7 +229,7 @@ fn refuse_one_place_twice(zones: &[ZoneConfig]) -> Result<(), Failure> {
 
 /// Takes every directory that is there or new; what [`refuse`] refuses must have been refused before. The first directory's own
 /// pool mark is the caller's, unless it is missed.
-pub(super) fn claim(dir: &Path, zones: &[ZoneConfig], marker: &Marker) -> anyhow::Result<Found> {
+pub(crate) fn claim(dir: &Path, zones: &[ZoneConfig], marker: &Marker) -> anyhow::Result<Found> {
     let mut taken = Taken::load(dir)?;
     let before = taken.clone();
     let incarnation = pool_owner::own(dir)?.map(|own| own.incarnation()).unwrap_or_default();
@@ -300,7 +300,7 @@ pub(crate) fn replace(dir: &Path, zones: &[ZoneConfig], name: &str) -> anyhow::R
         return Err(Failure::new(Exit::NotFound, text).hint("name one of its [[zone]]s").into());
     };
     refuse(dir, zones)?;
-    let marker = super::read_marker(dir)?;
+    let marker = read_marker(dir)?;
     let incarnation = pool_owner::own(dir)?.map(|own| own.incarnation()).unwrap_or_default();
     let taken = Taken::load(dir)?;
     let first = split(zones, &taken).0;
@@ -323,6 +323,8 @@ pub(crate) fn replace(dir: &Path, zones: &[ZoneConfig], name: &str) -> anyhow::R
             let hint = "name an empty directory, or put back the mark that it had";
             return Err(Failure::new(Exit::Conflict, text).hint(hint).into());
         }
+        // First: a mark without it would call damage what is known to be missing.
+        engine::blob::mark_replaced(place)?;
         if is_first {
             pool_owner::replace(dir, place)?;
         } else {

@@ -17,10 +17,13 @@
 //! A crash while it is written leaves a directory without it, which the next start finishes making.
 
 use super::line::Line;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+use crate::layout::MARKER;
+use crate::text::quote_sh;
 use engine::clock::Timestamp;
 use security::AccountId;
 use serde::Deserialize;
+use std::path::Path;
 use std::time::Duration;
 
 /// The newest version of the format that this binary reads, and the one that it writes.
@@ -72,6 +75,23 @@ impl Marker {
         };
         LINE.read(bytes, path, make, Self::encode)
     }
+}
+
+/// Reads what makes a directory an appliance.
+pub(crate) fn read_marker(dir: &Path) -> Result<Marker, Failure> {
+    let path = dir.join(MARKER);
+    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => Failure::new(
+            Exit::NotFound,
+            format!("find an appliance in {}: there is no {}", dir.display(), MARKER),
+        )
+        .hint(format!("make one: firn server {}", quote_sh(&dir.display().to_string()))),
+        std::io::ErrorKind::PermissionDenied => {
+            Failure::new(Exit::Denied, format!("read {}: {error}", path.display()))
+        }
+        _ => Failure::new(Exit::Error, format!("read {}: {error}", path.display())),
+    })?;
+    Marker::decode(&bytes, &path.display().to_string())
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! Every line of the table: which directories a start takes, misses or refuses.
 
 use super::{IN_ZONE, Taken, ZoneOwner, claim, refuse, replace};
-use crate::appliance::marker::Marker;
-use crate::appliance::{pool_owner, read_marker};
 use crate::config::ZoneConfig;
+use crate::directory::pool_owner;
+use crate::directory::world::{Outcome, World, refused, said};
 use crate::exit::{self, Exit};
 use crate::layout;
 use engine::clock::Timestamp;
-use engine::entropy::SeededEntropy;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const GOLDEN: &str = "{\"format\":\"firn zone\",\"version\":1,\"account_id\":\"123456789012\",\"created_ms\":1769860800000,\
     \"incarnation\":\"000102030405060708090a0b0c0d0e0f\",\"zone\":\"shelf-2\",\"crc32c\":\"CRC\"}\n";
@@ -60,77 +59,45 @@ fn golden_bytes_encode_and_decode_and_every_flipped_byte_is_refused() {
     }
 }
 
-struct World {
-    root: tempfile::TempDir,
-    entropy: SeededEntropy,
+/// Zones from pairs of a name and a directory.
+fn zones(world: &World, zones: &[(&str, &str)]) -> Vec<ZoneConfig> {
+    let zone = |(name, place): &(&str, &str)| ZoneConfig {
+        name: (*name).to_owned(),
+        directories: vec![world.path(place)],
+    };
+    zones.iter().map(zone).collect()
 }
 
-impl World {
-    fn new() -> Self {
-        let world = Self { root: tempfile::tempdir().unwrap(), entropy: SeededEntropy::new(7) };
-        world.make("one", "111111111111");
-        world.make("two", "222222222222");
-        world
-    }
+fn check(world: &World, dir: &str, named: &[(&str, &str)]) -> Outcome<()> {
+    said(refuse(&world.path(dir), &zones(world, named)))
+}
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.path().join(name)
+/// What a start does; which zones are away.
+fn start(world: &World, dir: &str, named: &[(&str, &str)]) -> Outcome<Vec<String>> {
+    check(world, dir, named)?;
+    let (marker, dir, zones) = (world.marker(dir), world.path(dir), zones(world, named));
+    let first = &zones[0].directories[0];
+    if !pool_owner::is_missed(&dir, first).unwrap() {
+        drop(pool_owner::claim(&dir, first, &marker, &world.entropy).unwrap());
     }
-
-    fn make(&self, name: &str, account: &str) {
-        let marker = Marker {
-            created: Timestamp::from_millis(5),
-            region: "us-east-1".to_owned(),
-            account: account.parse().unwrap(),
-            debug_day: None,
-        };
-        fs::create_dir_all(self.path(name).join("catalog")).unwrap();
-        fs::write(self.path(name).join(layout::MARKER), marker.encode()).unwrap();
+    let found = claim(&dir, &zones, &marker).unwrap();
+    for (zone, away) in &found.zones {
+        assert_eq!(zone.directories.is_empty(), away.is_some(), "what is away is not opened");
     }
-
-    /// Zones from pairs of a name and a directory.
-    fn zones(&self, zones: &[(&str, &str)]) -> Vec<ZoneConfig> {
-        let zone = |(name, place): &(&str, &str)| ZoneConfig {
-            name: (*name).to_owned(),
-            directories: vec![self.path(place)],
-        };
-        zones.iter().map(zone).collect()
-    }
-
-    fn check(&self, dir: &str, zones: &[(&str, &str)]) -> Result<(), (Exit, String)> {
-        refuse(&self.path(dir), &self.zones(zones))
-            .map_err(|error| (exit::of(&error), format!("{error:#}; {}", exit::hint(&error).unwrap())))
-    }
-
-    /// What a start does; which zones are away.
-    fn start(&self, dir: &str, zones: &[(&str, &str)]) -> Result<Vec<String>, (Exit, String)> {
-        self.check(dir, zones)?;
-        let (dir, zones) = (self.path(dir), self.zones(zones));
-        let marker = read_marker(&dir).unwrap();
-        let first = &zones[0].directories[0];
-        if !pool_owner::is_missed(&dir, first).unwrap() {
-            drop(pool_owner::claim(&dir, first, &marker, &self.entropy).unwrap());
-        }
-        let found = claim(&dir, &zones, &marker).unwrap();
-        for (zone, away) in &found.zones {
-            assert_eq!(zone.directories.is_empty(), away.is_some(), "what is away is not opened");
-        }
-        Ok(found.zones.into_iter().filter(|(_, away)| away.is_some()).map(|(zone, _)| zone.name).collect())
-    }
+    Ok(found.zones.into_iter().filter(|(_, away)| away.is_some()).map(|(zone, _)| zone.name).collect())
 }
 
 const BOTH: &[(&str, &str)] = &[("a", "pool a"), ("b", "pool b")];
 
 #[track_caller]
-fn refused(outcome: Result<(), (Exit, String)>, says: &str) {
-    let (code, text) = outcome.unwrap_err();
-    assert!(code == Exit::Conflict && text.contains(says), "{code:?} {text}");
+fn conflicts(outcome: Outcome<()>, says: &str) {
+    refused(outcome, Exit::Conflict, says, "");
 }
 
 #[test]
 fn new_directories_are_taken_once_and_opened_again() {
     let world = World::new();
-    assert!(world.start("one", BOTH).unwrap().is_empty());
+    assert!(start(&world, "one", BOTH).unwrap().is_empty());
     let marks = || {
         (
             fs::read(world.path("pool b").join(IN_ZONE)).unwrap(),
@@ -138,7 +105,7 @@ fn new_directories_are_taken_once_and_opened_again() {
         )
     };
     let before = marks();
-    assert!(world.start("one", BOTH).unwrap().is_empty());
+    assert!(start(&world, "one", BOTH).unwrap().is_empty());
     assert_eq!(marks(), before, "written once");
     assert!(!world.path("pool a").join(IN_ZONE).exists(), "the first one is marked as a pool always was");
 }
@@ -147,45 +114,45 @@ fn new_directories_are_taken_once_and_opened_again() {
 fn a_zone_that_is_another_zones_or_another_appliances_is_refused() {
     let world = World::new();
     let three = [("a", "pool a"), ("b", "pool b"), ("c", "pool c")];
-    world.start("one", &three).unwrap();
-    refused(world.check("one", &[("a", "pool a"), ("b", "pool c"), ("c", "pool b")]), "it is zone c");
-    refused(world.check("one", &[("a", "pool a"), ("b", "pool b"), ("d", "pool c")]), "it is zone c");
-    world.start("two", &[("a", "other a")]).unwrap();
-    refused(world.check("two", &[("a", "other a"), ("b", "pool b")]), "account 111111111111");
-    refused(world.check("two", &[("a", "other a"), ("b", "pool a")]), "the bodies of another pool");
-    refused(world.check("one", &[("a", "pool a"), ("b", "other a")]), "the bodies of another pool");
+    start(&world, "one", &three).unwrap();
+    conflicts(check(&world, "one", &[("a", "pool a"), ("b", "pool c"), ("c", "pool b")]), "it is zone c");
+    conflicts(check(&world, "one", &[("a", "pool a"), ("b", "pool b"), ("d", "pool c")]), "it is zone c");
+    start(&world, "two", &[("a", "other a")]).unwrap();
+    conflicts(check(&world, "two", &[("a", "other a"), ("b", "pool b")]), "account 111111111111");
+    conflicts(check(&world, "two", &[("a", "other a"), ("b", "pool a")]), "the bodies of another pool");
+    conflicts(check(&world, "one", &[("a", "pool a"), ("b", "other a")]), "the bodies of another pool");
     std::os::unix::fs::symlink(world.path("pool b"), world.path("link")).unwrap();
-    refused(world.check("one", &[("a", "pool a"), ("b", "pool b"), ("c", "link")]), "of zone b");
+    conflicts(check(&world, "one", &[("a", "pool a"), ("b", "pool b"), ("c", "link")]), "of zone b");
     let loose = world.path("loose");
     fs::create_dir(&loose).unwrap();
     fs::write(loose.join("00.seg"), "bodies").unwrap();
-    refused(world.check("one", &[("a", "pool a"), ("e", "loose")]), "the bodies of another pool");
+    conflicts(check(&world, "one", &[("a", "pool a"), ("e", "loose")]), "the bodies of another pool");
 }
 
 #[test]
 fn the_first_zone_is_the_pool_that_was_there() {
     let world = World::new();
-    world.start("one", &[("a", "pool a")]).unwrap();
-    let (code, text) = world.check("one", &[("x", "pool x"), ("a", "pool a")]).unwrap_err();
+    start(&world, "one", &[("a", "pool a")]).unwrap();
+    let (code, text) = check(&world, "one", &[("x", "pool x"), ("a", "pool a")]).unwrap_err();
     assert!(code == Exit::NotFound && text.contains("it has no owner.json"), "{text}");
-    world.start("one", BOTH).unwrap();
-    refused(world.check("one", &[("b", "pool b"), ("a", "pool a")]), "that was there first in front");
+    start(&world, "one", BOTH).unwrap();
+    conflicts(check(&world, "one", &[("b", "pool b"), ("a", "pool a")]), "that was there first in front");
 }
 
 #[test]
 fn a_zone_whose_disk_is_not_mounted_is_away_and_nothing_is_made_in_its_place() {
     for (gone, place, mark) in [("a", "pool a", pool_owner::IN_POOL), ("b", "pool b", IN_ZONE)] {
         let world = World::new();
-        world.start("one", BOTH).unwrap();
+        start(&world, "one", BOTH).unwrap();
         fs::rename(world.path(place), world.path("unmounted")).unwrap();
         fs::create_dir(world.path(place)).unwrap();
-        assert_eq!(world.start("one", BOTH).unwrap(), [gone]);
+        assert_eq!(start(&world, "one", BOTH).unwrap(), [gone]);
         assert_eq!(fs::read_dir(world.path(place)).unwrap().count(), 0);
         fs::remove_dir(world.path(place)).unwrap();
-        assert_eq!(world.start("one", BOTH).unwrap(), [gone]);
+        assert_eq!(start(&world, "one", BOTH).unwrap(), [gone]);
         fs::rename(world.path("unmounted"), world.path(place)).unwrap();
         assert!(world.path(place).join(mark).exists());
-        assert!(world.start("one", BOTH).unwrap().is_empty());
+        assert!(start(&world, "one", BOTH).unwrap().is_empty());
     }
 }
 
@@ -193,21 +160,22 @@ fn a_zone_whose_disk_is_not_mounted_is_away_and_nothing_is_made_in_its_place() {
 fn a_zone_is_replaced_by_an_empty_directory_alone() {
     for (n, (name, place)) in BOTH.iter().enumerate() {
         let world = World::new();
-        let zones = world.zones(BOTH);
-        world.start("one", BOTH).unwrap();
-        assert!(replace(&world.path("one"), &zones, name).unwrap().is_empty(), "nothing is lacking");
+        let both = zones(&world, BOTH);
+        start(&world, "one", BOTH).unwrap();
+        assert!(replace(&world.path("one"), &both, name).unwrap().is_empty(), "nothing is lacking");
         fs::remove_dir_all(world.path(place)).unwrap();
-        let error = replace(&world.path("one"), &zones, name).unwrap_err();
+        let error = replace(&world.path("one"), &both, name).unwrap_err();
         assert_eq!(exit::of(&error), Exit::NotFound, "its disk is not mounted: {error:#}");
         assert!(!world.path(place).exists());
         fs::create_dir(world.path(place)).unwrap();
         fs::write(world.path(place).join("00.seg"), "bodies").unwrap();
-        let error = replace(&world.path("one"), &zones, name).unwrap_err();
+        let error = replace(&world.path("one"), &both, name).unwrap_err();
         assert!(format!("{error:#}").contains("holds bodies and no mark"));
         fs::remove_file(world.path(place).join("00.seg")).unwrap();
-        assert_eq!(replace(&world.path("one"), &zones, name).unwrap(), zones[n].directories);
-        assert!(world.start("one", BOTH).unwrap().is_empty());
-        let error = replace(&world.path("one"), &zones, "z").unwrap_err();
+        assert_eq!(replace(&world.path("one"), &both, name).unwrap(), both[n].directories);
+        assert!(world.path(place).join("replaced").exists(), "the engine is told what is missing there");
+        assert!(start(&world, "one", BOTH).unwrap().is_empty());
+        let error = replace(&world.path("one"), &both, "z").unwrap_err();
         assert_eq!(exit::of(&error), Exit::NotFound);
     }
 }
@@ -215,45 +183,45 @@ fn a_zone_is_replaced_by_an_empty_directory_alone() {
 #[test]
 fn a_recovered_directory_takes_the_zones_over_and_the_old_one_is_refused() {
     let world = World::new();
-    world.start("one", BOTH).unwrap();
+    start(&world, "one", BOTH).unwrap();
     world.make("recovered", "111111111111");
-    assert!(world.start("recovered", BOTH).unwrap().is_empty());
-    let (_, text) = world.check("one", BOTH).unwrap_err();
+    assert!(start(&world, "recovered", BOTH).unwrap().is_empty());
+    let (_, text) = check(&world, "one", BOTH).unwrap_err();
     assert!(text.contains("took it over"), "{text}");
-    assert!(world.start("recovered", BOTH).unwrap().is_empty());
+    assert!(start(&world, "recovered", BOTH).unwrap().is_empty());
 }
 
 #[test]
 fn a_recovery_knows_which_zones_there_were() {
     let world = World::new();
-    world.start("one", BOTH).unwrap();
+    start(&world, "one", BOTH).unwrap();
     // It comes with the backup.
     assert!(layout::ATTACHED.contains(&layout::ZONES));
     world.make("recovered", "111111111111");
     fs::copy(world.path("one").join(layout::ZONES), world.path("recovered").join(layout::ZONES)).unwrap();
     fs::rename(world.path("pool b"), world.path("unmounted")).unwrap();
     fs::create_dir(world.path("pool b")).unwrap();
-    assert_eq!(world.start("recovered", BOTH).unwrap(), ["b"]);
+    assert_eq!(start(&world, "recovered", BOTH).unwrap(), ["b"]);
     assert_eq!(fs::read_dir(world.path("pool b")).unwrap().count(), 0, "nothing is made in its place");
     fs::remove_dir(world.path("pool b")).unwrap();
     fs::rename(world.path("unmounted"), world.path("pool b")).unwrap();
-    assert!(world.start("recovered", BOTH).unwrap().is_empty(), "it is as the lost directory left it");
-    let (_, text) = world.check("one", BOTH).unwrap_err();
+    assert!(start(&world, "recovered", BOTH).unwrap().is_empty(), "it is as the lost directory left it");
+    let (_, text) = check(&world, "one", BOTH).unwrap_err();
     assert!(text.contains("took it over"), "{text}");
     // Somebody else has had it since.
     world.make("another", "111111111111");
-    assert!(world.start("another", BOTH).unwrap().is_empty());
+    assert!(start(&world, "another", BOTH).unwrap().is_empty());
     let own = world.path("recovered").join("pool.json");
     fs::copy(own, world.path("pool a").join(pool_owner::IN_POOL)).unwrap();
-    refused(world.check("recovered", BOTH), "zone b: another directory of this appliance took it over");
+    conflicts(check(&world, "recovered", BOTH), "zone b: another directory of this appliance took it over");
 }
 
 #[test]
 fn a_start_that_was_cut_short_between_the_two_files_is_ended_by_the_next() {
     let world = World::new();
-    world.start("one", BOTH).unwrap();
+    start(&world, "one", BOTH).unwrap();
     fs::remove_file(world.path("one").join(layout::ZONES)).unwrap();
-    assert!(world.start("one", BOTH).unwrap().is_empty());
+    assert!(start(&world, "one", BOTH).unwrap().is_empty());
     fs::remove_file(world.path("pool b").join(IN_ZONE)).unwrap();
-    assert_eq!(world.start("one", BOTH).unwrap(), ["b"]);
+    assert_eq!(start(&world, "one", BOTH).unwrap(), ["b"]);
 }

@@ -1,0 +1,41 @@
+//! `DIR/recovery.pub`: the public half of the recovery key, which backups are sealed to. One line, as age writes it.
+//!
+//! A crash while it is written leaves the old one, or none.
+
+use crate::layout::RECIPIENT;
+use anyhow::Context;
+use engine::backup::Recipient;
+use std::path::Path;
+
+/// The key that backups are sealed to, if there is one yet.
+pub(crate) fn recipient(dir: &Path) -> anyhow::Result<Option<Recipient>> {
+    let path = dir.join(RECIPIENT);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().parse().with_context(|| format!("read {}", path.display()))?)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(anyhow::Error::from(error).context(format!("read {}", path.display()))),
+    }
+}
+
+/// Keeps it.
+pub(crate) fn store_recipient(dir: &Path, recipient: &Recipient) -> anyhow::Result<()> {
+    Ok(engine::file::replace(&dir.join(RECIPIENT), format!("{recipient}\n").as_bytes())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{recipient, store_recipient};
+    use engine::backup::RecoveryKey;
+
+    #[test]
+    fn the_public_half_is_kept_and_read_back_and_nonsense_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(recipient(dir.path()).unwrap().is_none());
+        let key = RecoveryKey::generate().recipient();
+        store_recipient(dir.path(), &key).unwrap();
+        assert_eq!(recipient(dir.path()).unwrap().unwrap().to_string(), key.to_string());
+        std::fs::write(dir.path().join("recovery.pub"), "age1nonsense\n").unwrap();
+        let error = recipient(dir.path()).unwrap_err();
+        assert!(format!("{error:#}").contains("recovery.pub"), "{error:#}");
+    }
+}

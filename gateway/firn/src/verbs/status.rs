@@ -1,0 +1,329 @@
+//! A status on a screen: what needs attention first, then room, doors, zones, backup; a line each, in units that people read.
+//!
+//! The admin door's document has more, and `--json` keeps all of it. What a server of another version leaves out is left out.
+
+use super::admin::scalar;
+use crate::report::Report;
+use crate::text::{about, counted, printable, quote_sh};
+use engine::unit::ByteCount;
+use serde::Serialize;
+use serde_json::Value;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// A status; with workers, a line for each of them.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct Status(pub(super) Value);
+
+impl Report for Status {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let status = &self.0;
+        let state = if status["ready"] == true { "ready" } else { "NOT READY" };
+        let dir = text(&status["directory"]);
+        writeln!(
+            out,
+            "firn {} on {}: {state}, up {}",
+            text(&status["version"]),
+            quote_sh(&dir),
+            since(&status["uptime_s"])
+        )?;
+        writeln!(
+            out,
+            "  account {}, region {}, {} in memory",
+            text(&status["account_id"]),
+            text(&status["region"]),
+            bytes(&status["memory_resident_bytes"])
+        )?;
+        attention(status, out)?;
+        space(status, out)?;
+        doors(status, out)?;
+        if list(&status["zones"]).len() > 1 {
+            writeln!(out, "zones, {} kept", counted(number(&status["copies"]), "copy", "copies"))?;
+            zones(&status["zones"], out)?;
+        }
+        repair(&status["repair"], out)?;
+        backup(&status["backup"], out)?;
+        clock(&status["compliance_clock"], out)?;
+        workers(&status["workers"], out)
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| "-".to_owned(), printable)
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
+}
+
+fn bytes(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), |n| ByteCount::new(n).to_string())
+}
+
+fn since(seconds: &Value) -> String {
+    seconds.as_u64().map_or_else(|| "-".to_owned(), |seconds| about(Duration::from_secs(seconds)))
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// Everything that is not as it should be, the worst first.
+fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let mut lines = Vec::new();
+    for obstacle in list(&status["not_ready_because"]) {
+        let served = if status["reads"] == true { "writes are refused" } else { "nothing is served" };
+        lines.push(format!("{served}: {} ({})", text(&obstacle["detail"]), text(&obstacle["reason"])));
+    }
+    let repair = &status["repair"];
+    if number(&repair["lost_blobs"]) > 0 {
+        let bodies = counted(number(&repair["lost_blobs"]), "body", "bodies");
+        lines.push(format!("{bodies} ({}) can't be read in any zone", bytes(&repair["lost"])));
+    }
+    let damaged = number(&status["pool"]["damaged_blobs"]);
+    if damaged > 0 {
+        lines.push(format!("{} damaged records", counted(damaged, "body has", "bodies have")));
+    }
+    let zones = list(&status["zones"]);
+    for zone in zones {
+        if let Some(why) = zone["why_away"].as_str() {
+            lines.push(format!("zone {}: {}", text(&zone["name"]), printable(why)));
+        }
+    }
+    for (what, says) in [("failing", "its last write or sync failed"), ("full", "it is full")] {
+        for zone in zones.iter().filter(|zone| zone[what] == true && zones.len() > 1) {
+            lines.push(format!("zone {}: {says}", text(&zone["name"])));
+        }
+    }
+    let at_risk = number(&repair["short_blobs"]).max(number(&repair["queued_blobs"]));
+    if at_risk > 0 {
+        let bodies = counted(at_risk, "body lacks copies or is", "bodies lack copies or are");
+        lines.push(format!("{bodies} damaged"));
+    }
+    if let Some(error) = status["backup"]["error"].as_str() {
+        lines.push(format!("the backup fails: {}", printable(error)));
+    }
+    if status["tls"]["days_left"].as_u64().is_some_and(|days| days < CERTIFICATE_DAYS) {
+        let days = counted(number(&status["tls"]["days_left"]), "day", "days");
+        lines.push(format!("the certificate holds for another {days}"));
+    }
+    let held: u64 = list(&status["held_locks"]).iter().map(|bucket| number(&bucket["versions"])).sum();
+    if held > 0 {
+        let versions = counted(held, "version is", "versions are");
+        lines.push(format!(
+            "{versions} held since a recovery: firn lock ls {}",
+            quote_sh(&text(&status["directory"]))
+        ));
+    }
+    if let Some(day) = status["debug_day_ms"].as_u64() {
+        lines.push(format!("a rehearsal: a calendar day lasts {day} ms"));
+    }
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "attention (firn doctor says what mends it)")?;
+    lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// A certificate with fewer days left is worth a line, as `doctor` notes it.
+const CERTIFICATE_DAYS: u64 = 30;
+
+fn space(status: &Value, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "space")?;
+    for (name, disk) in [("data", &status["disk"]), ("pool", &status["pool_disk"])] {
+        if disk.is_object() {
+            writeln!(out, "  {name:8} {}", room(disk))?;
+        }
+    }
+    let pool = &status["pool"];
+    writeln!(
+        out,
+        "  bodies   {} in {} of {} together",
+        bytes(&pool["live"]),
+        counted(number(&pool["segments"]), "segment file", "segment files"),
+        bytes(&pool["segment_bytes"])
+    )
+}
+
+fn room(disk: &Value) -> String {
+    let place = text(&disk["directory"]);
+    match disk["error"].as_str() {
+        Some(error) => format!("{place}: {}", printable(error)),
+        None => format!("{} free of {}  {place}", bytes(&disk["free_bytes"]), bytes(&disk["total_bytes"])),
+    }
+}
+
+fn doors(status: &Value, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "doors")?;
+    for name in ["s3", "admin"] {
+        let door = &status["doors"][name];
+        writeln!(out, "  {name:8} {}", text(&door["url"]))?;
+        for url in list(&door["from_elsewhere"]) {
+            writeln!(out, "           {}  from other machines", text(url))?;
+        }
+    }
+    let tls = &status["tls"];
+    if tls["on"] == true {
+        let days = counted(number(&tls["days_left"]), "day", "days");
+        let own = if tls["certificate"] == "own_ca" { "clients believe" } else { "given in" };
+        writeln!(out, "  tls      {own} {}, {days} left", text(&tls["file"]))?;
+        writeln!(out, "           for {}", text(&tls["names"]))?;
+    }
+    Ok(())
+}
+
+/// A line for each zone.
+pub(super) fn zones(zones: &Value, out: &mut dyn Write) -> io::Result<()> {
+    for zone in list(zones) {
+        let state = match zone["refilling"] == true {
+            true => "refilling".to_owned(),
+            false => text(&zone["state"]),
+        };
+        let places: Vec<String> = list(&zone["directories"]).iter().map(text).collect();
+        let places = if places.is_empty() { "-".to_owned() } else { places.join(", ") };
+        writeln!(
+            out,
+            "  {:10} {state:10} {:>10} live  {:>10} free  {places}",
+            text(&zone["name"]),
+            bytes(&zone["live"]),
+            bytes(&zone["disk_available"]),
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn repair(repair: &Value, out: &mut dyn Write) -> io::Result<()> {
+    if !repair.is_object() {
+        return Ok(());
+    }
+    let mended = counted(number(&repair["mended_blobs"]), "body", "bodies");
+    let done = format!("{mended} mended, {} copied since the start", bytes(&repair["copied"]));
+    if repair["walking"] == true {
+        let left = repair["eta_s"].as_u64().map(|_| format!(", about {} left", since(&repair["eta_s"])));
+        let (at, total) = (bytes(&repair["done"]), bytes(&repair["total"]));
+        writeln!(out, "repair     at {at} of {total}{}; {done}", left.unwrap_or_default())
+    } else {
+        writeln!(out, "repair     rests; {done}")
+    }
+}
+
+fn backup(backup: &Value, out: &mut dyn Write) -> io::Result<()> {
+    if backup["on"] != true {
+        return writeln!(out, "backup     off: {}", text(&backup["how"]));
+    }
+    let base = backup["base_completed_at"]
+        .as_str()
+        .map_or_else(|| "no base since the start".to_owned(), |at| format!("base of {}", printable(at)));
+    let behind = counted(number(&backup["lag_commits"]), "commit", "commits");
+    writeln!(out, "backup     to {}: {base}, {behind} behind", text(&backup["target"]))
+}
+
+/// The clock that retentions are judged by.
+fn clock(clock: &Value, out: &mut dyn Write) -> io::Result<()> {
+    if !clock.is_object() {
+        return Ok(());
+    }
+    writeln!(out, "clock      of retentions: {}, {} behind", text(&clock["now"]), since(&clock["lag_s"]))
+}
+
+fn workers(workers: &Value, out: &mut dyn Write) -> io::Result<()> {
+    let workers = list(workers);
+    if workers.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{:24} {:>10} {:>14} {:>7}  last error", "workers", "ticks", "done", "errors")?;
+    for worker in workers {
+        let cell = |name: &str| scalar(name, &worker[name]);
+        writeln!(
+            out,
+            "  {:22} {:>10} {:>14} {:>7}  {}",
+            cell("name"),
+            cell("ticks"),
+            cell("done"),
+            cell("errors"),
+            cell("last_error")
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Status;
+    use crate::report::render;
+    use serde_json::{Value, json};
+
+    fn people(status: Value) -> String {
+        let mut text = Vec::new();
+        render(&Status(status), false, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    /// What a server of one zone that has nothing to tell answers.
+    fn well() -> Value {
+        json!({
+            "version": "0.1.0", "ready": true, "reads": true, "writes": true, "not_ready_because": [],
+            "directory": "/srv/firn", "pid": 7, "region": "us-east-1", "account_id": "123456789012",
+            "uptime_s": 273_600, "debug_day_ms": null, "memory_resident_bytes": 125_829_120,
+            "doors": {
+                "s3": { "on": true, "url": "https://127.0.0.1:9000", "from_elsewhere": ["https://192.0.2.7:9000"] },
+                "admin": { "on": true, "url": "http://127.0.0.1:9001", "from_elsewhere": [] },
+                "nbd": { "on": false, "how": "not in this version" },
+            },
+            "tls": {
+                "on": true, "certificate": "own_ca", "file": "/srv/firn/tls/ca.pem", "days_left": 396,
+                "names": "localhost, 192.0.2.7",
+            },
+            "disk": { "directory": "/srv/firn", "free_bytes": 84_825_604_096_u64, "total_bytes": 107_374_182_400_u64 },
+            "pool_disk": null,
+            "pool": { "live": 1_048_576, "segments": 1, "segment_bytes": 16_777_216, "damaged_blobs": 0 },
+            "compliance_clock": { "now": "2026-01-31T12:00:00.000Z", "lag_s": 0 },
+            "copies": 1,
+            "zones": [{ "name": "local", "state": "in use", "why_away": null, "full": false, "failing": false }],
+            "backup": { "on": false, "how": "set backup.target in a --config file, then restart" },
+        })
+    }
+
+    #[test]
+    fn a_status_that_is_well_fits_on_a_screen() {
+        let screen = people(well());
+        assert!(screen.lines().count() <= 24, "{screen}");
+        insta::assert_snapshot!(screen);
+    }
+
+    #[test]
+    fn what_needs_attention_comes_first_the_worst_before_the_rest() {
+        let mut status = well();
+        status["ready"] = false.into();
+        status["not_ready_because"] = json!([{ "reason": "too_few_zones", "detail": "store 2 copies: the zones that take writes are 1" }]);
+        status["pool"]["damaged_blobs"] = 1.into();
+        status["copies"] = 2.into();
+        let zone = |name: &str| {
+            json!({
+                "name": name, "state": "in use", "why_away": null, "refilling": false, "full": false, "failing": false,
+                "live": 1_048_576, "disk_available": 84_825_604_096_u64, "directories": [format!("/mnt/{name}")],
+            })
+        };
+        status["zones"] = json!([zone("a"), zone("b"), zone("c"), zone("hostile\u{1b}[2J")]);
+        status["zones"][1]["refilling"] = true.into();
+        status["zones"][2]["state"] = "away".into();
+        status["zones"][2]["why_away"] = "/mnt/c has lost its mark".into();
+        status["zones"][2]["directories"] = json!([]);
+        status["zones"][0]["full"] = true.into();
+        status["repair"] = json!({
+            "walking": true, "total": 2_147_483_648_u64, "done": 1_073_741_824, "eta_s": 95, "short_blobs": 3,
+            "queued_blobs": 5, "lost_blobs": 1, "lost": 2_097_152, "mended_blobs": 1, "copied": 4_194_304,
+        });
+        status["backup"] = json!({
+            "on": true, "target": "directory /mnt/b", "base_completed_at": "2026-01-31T12:00:00.000Z",
+            "lag_commits": 1, "error": "no route",
+        });
+        status["tls"]["days_left"] = 1.into();
+        status["held_locks"] = json!([{ "bucket": "locked", "versions": 12, "more": false }]);
+        status["debug_day_ms"] = 10_000.into();
+        status["workers"] =
+            json!([{ "name": "collector", "ticks": 3, "done": 2, "errors": 0, "last_error": null }]);
+        insta::assert_snapshot!(people(status));
+    }
+}
