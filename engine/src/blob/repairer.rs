@@ -345,17 +345,19 @@ impl Repairer {
         if !self.store.zones.iter().any(Zone::is_refilling) {
             return Ok(false);
         }
-        let is_through = self.sweep.as_ref().is_some_and(|sweep| sweep.finished && sweep.short_blobs == 0);
-        if !is_through || self.store.repair().queued_blobs > 0 {
-            return Ok(false);
-        }
         self.store.refresh_live().await?;
-        let is_any_missing = !self.store.missing_segments().is_empty();
-        if is_any_missing && !self.whole {
-            // The walk began before the disk was replaced: what it had passed then is missing since.
-            self.sweep = Some(SweepRow { zones: self.store.zones_digest(), ..SweepRow::default() });
-            self.whole = true;
-            return Ok(true);
+        if !self.store.missing_segments().is_empty() {
+            let is_short = self.sweep.as_ref().is_none_or(|sweep| !sweep.finished || sweep.short_blobs > 0);
+            // What was changed while it was copied waits in the queue for the next round.
+            if is_short || self.is_any_queued().await? {
+                return Ok(false);
+            }
+            if !self.whole {
+                // The walk began before the disk was replaced: what it had passed then is missing since.
+                self.sweep = Some(SweepRow { zones: self.store.zones_digest(), ..SweepRow::default() });
+                self.whole = true;
+                return Ok(true);
+            }
         }
         for zone in self.store.zones.iter().filter(|zone| zone.is_refilling()) {
             for pool in zone.pools.iter().cloned() {
@@ -364,6 +366,16 @@ impl Repairer {
             tracing::info!(zone = zone.name, "the zone's new disk has its copies back");
         }
         self.store.report_missing();
+        Ok(false)
+    }
+
+    async fn is_any_queued(&self) -> Result<bool> {
+        for home in self.store.homes() {
+            let scan = Scan { keys_only: true, ..Scan::prefix(REPAIR, &[], 1) };
+            if !self.store.catalog.snapshot(home).await?.scan(scan).await?.rows.is_empty() {
+                return Ok(true);
+            }
+        }
         Ok(false)
     }
 

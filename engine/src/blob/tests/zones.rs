@@ -443,6 +443,30 @@ async fn a_walk_that_began_before_the_disk_was_replaced_is_followed_by_a_whole_o
 }
 
 #[tokio::test]
+async fn a_disk_that_was_replaced_has_its_copies_back_only_when_those_in_the_queue_are_made_too() {
+    let mut world = World::with_zones(102, 2).await;
+    let kept = world.keep(&[300_000]).await;
+    for other in world.keep(&[300_000; 9]).await {
+        world.drop_reference(other.blob, "owner").await;
+    }
+    run(&mut Collector::new(Arc::clone(&world.store))).await;
+    world.replace_marked(1).await;
+    let mut repairer = Repairer::new(Arc::clone(&world.store));
+    while !repairer.is_busy() {
+        repairer.tick().await.unwrap();
+    }
+    // The copy that is read is moved meanwhile.
+    run(&mut Compactor::new(Arc::clone(&world.store))).await;
+    assert!(world.store.usage().moved_bytes > ByteCount::ZERO);
+    run(&mut repairer).await;
+    assert!(world.zone("b").refilling, "it waits in the queue");
+    assert!(repairer.bell().notified().now_or_never().is_some(), "for no longer than it takes to look");
+    run(&mut repairer).await;
+    assert!(!world.zone("b").refilling);
+    world.each_zone_has(&kept).await;
+}
+
+#[tokio::test]
 async fn what_a_lost_zone_leaves_at_risk_is_told_and_made_up_for_in_a_third() {
     let mut world = World::with_zones(92, 2).await;
     let kept = world.keep(&SIZES).await;
