@@ -20,7 +20,7 @@ pub(super) async fn run(session: &Session, args: &Lock) -> anyhow::Result<Exit> 
 
 /// A bucket with held versions.
 #[derive(Debug, Serialize, Deserialize)]
-struct Bucket {
+struct HeldIn {
     bucket: String,
     versions: u64,
     /// The count stopped at its limit.
@@ -29,7 +29,7 @@ struct Bucket {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Held {
-    buckets: Vec<Bucket>,
+    buckets: Vec<HeldIn>,
 }
 
 impl Report for Held {
@@ -55,13 +55,13 @@ async fn list(session: &Session, dir: &AdminDir) -> anyhow::Result<Exit> {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Released {
+struct ReleaseReport {
     bucket: String,
     versions: u64,
     released: bool,
 }
 
-impl Report for Released {
+impl Report for ReleaseReport {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         let (bucket, versions) = (printable(&self.bucket), counted(self.versions, "version", "versions"));
         if self.released {
@@ -80,5 +80,5 @@ async fn release(session: &Session, args: &LockRelease) -> anyhow::Result<Exit> 
     let request = json!({ "action": "release", "bucket": args.bucket.name()?, "dry_run": !args.yes });
     let answer = door::post(&session.admin(&args.admin)?, "/v1/locks", &request).await;
     let answer = answer.map_err(|error| door::or_else_see(error, "see which there are: firn lock ls"))?;
-    session.output.print(&serde_json::from_value::<Released>(answer)?)
+    session.output.print(&serde_json::from_value::<ReleaseReport>(answer)?)
 }

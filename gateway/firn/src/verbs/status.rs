@@ -176,10 +176,7 @@ fn doors(status: &Value, out: &mut dyn Write) -> io::Result<()> {
 /// A line for each zone.
 pub(super) fn zones(zones: &Value, out: &mut dyn Write) -> io::Result<()> {
     for zone in list(zones) {
-        let state = match zone["refilling"] == true {
-            true => "refilling".to_owned(),
-            false => text(&zone["state"]),
-        };
+        let state = if zone["refilling"] == true { "refilling".to_owned() } else { text(&zone["state"]) };
         let places: Vec<String> = list(&zone["directories"]).iter().map(text).collect();
         let places = if places.is_empty() { "-".to_owned() } else { places.join(", ") };
         writeln!(
