@@ -343,6 +343,10 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         let help = run(&[verb, "--help"]).out;
         assert!(help.contains("--dry-run"), "{verb} destroys or overwrites");
     }
+}
+
+#[test]
+fn a_verb_that_is_none_is_refused_in_json_too() {
     let refused = run(&["frobnicate", "--json"]);
     let error: Value = serde_json::from_str(&refused.err).unwrap();
     assert_eq!((refused.code, &error["exit"]), (2, &2.into()), "{refused:?}");

@@ -123,6 +123,52 @@ fn zones_of(appliance: &Appliance, number: usize) -> (Vec<String>, u64) {
     (zones, whereabouts["copies_whole"].as_u64().unwrap())
 }
 
+/// Loses a zone of two, replaces its disk, and sees that what was lost is repaired and never called damage.
+fn is_lost_and_replaced(disks: &Disks, lost: &str) {
+    fs::remove_dir_all(disks.path(lost)).unwrap();
+    let appliance = disks.start();
+    disks.check(&appliance, 0..9);
+    assert!(appliance.dir().join("zones.json").exists());
+    assert_eq!(zones_of(&appliance, 2).1, 1);
+    let doctor = appliance.run(&["doctor"]);
+    let said = format!("zone {lost}: {} has lost its mark", disks.text(lost));
+    assert!(doctor.code == 1 && doctor.out.contains(&said), "{doctor:?}");
+    assert!(!disks.path(lost).exists(), "nothing is made in its place");
+    let log = fs::read_to_string(disks.path("system.log")).unwrap();
+    assert!(log.contains("has lost its mark") && log.contains("firn zone replace"), "{log}");
+    let status = appliance.ok(&["status", "--json"]).json();
+    assert_eq!(status["not_ready_because"][0]["reason"], "too_few_zones", "{status}");
+    let refused = disks.try_put(&appliance, 1);
+    assert!(refused.code != 0 && refused.out.contains("ServiceUnavailable"), "{refused:?}");
+    disks.put(&appliance, 0);
+    let running = disks.replace(lost);
+    assert!(running.code != 0 && running.err.contains("another firn"), "{running:?}");
+    assert_eq!(appliance.terminate(), 0);
+
+    let unmounted = disks.replace(lost);
+    assert!(unmounted.code == 4 && unmounted.err.contains("mount its disk"), "{unmounted:?}");
+    fs::create_dir(disks.path(lost)).unwrap();
+    let replaced = disks.replace(lost);
+    assert_eq!(replaced.json()["directories"][0], disks.text(lost), "{replaced:?}");
+    let appliance = disks.start();
+    // What is missing is known to be: repair in progress, and no damage in doctor or log, now or afterwards.
+    let early = appliance.run(&["doctor"]).out;
+    assert!(!early.contains("damage"), "{early}");
+    wait_until(&appliance, |status| repaired(status) && zone(status, lost)["refilling"] == false);
+    let doctor = appliance.run(&["doctor"]).out;
+    assert!(!doctor.contains("damage") && !doctor.contains("has a new disk"), "{doctor}");
+    let log = fs::read_to_string(disks.path("system.log")).unwrap();
+    for wanted in ["a zone has a new disk", "has its copies back"] {
+        assert!(log.contains(wanted), "{wanted}: {log}");
+    }
+    for unwanted in ["a segment that rows name is missing", "scrub found damage", "\"ERROR\""] {
+        assert!(!log.contains(unwanted), "{unwanted}: {log}");
+    }
+    disks.check(&appliance, 0..9);
+    assert_eq!(zones_of(&appliance, 2).1, 2);
+    appliance.kill();
+}
+
 #[test]
 fn a_zone_is_added_each_is_lost_replaced_and_drained_and_every_object_stays() {
     let disks = Disks { root: tempfile::tempdir().unwrap() };
@@ -154,48 +200,7 @@ fn a_zone_is_added_each_is_lost_replaced_and_drained_and_every_object_stays() {
     appliance.kill();
 
     for lost in ["a", "b"] {
-        fs::remove_dir_all(disks.path(lost)).unwrap();
-        let appliance = disks.start();
-        disks.check(&appliance, 0..9);
-        assert!(appliance.dir().join("zones.json").exists());
-        assert_eq!(zones_of(&appliance, 2).1, 1);
-        let doctor = appliance.run(&["doctor"]);
-        let said = format!("zone {lost}: {} has lost its mark", disks.text(lost));
-        assert!(doctor.code == 1 && doctor.out.contains(&said), "{doctor:?}");
-        assert!(!disks.path(lost).exists(), "nothing is made in its place");
-        let log = fs::read_to_string(disks.path("system.log")).unwrap();
-        assert!(log.contains("has lost its mark") && log.contains("firn zone replace"), "{log}");
-        let status = appliance.ok(&["status", "--json"]).json();
-        assert_eq!(status["not_ready_because"][0]["reason"], "too_few_zones", "{status}");
-        let refused = disks.try_put(&appliance, 1);
-        assert!(refused.code != 0 && refused.out.contains("ServiceUnavailable"), "{refused:?}");
-        disks.put(&appliance, 0);
-        let running = disks.replace(lost);
-        assert!(running.code != 0 && running.err.contains("another firn"), "{running:?}");
-        assert_eq!(appliance.terminate(), 0);
-
-        let unmounted = disks.replace(lost);
-        assert!(unmounted.code == 4 && unmounted.err.contains("mount its disk"), "{unmounted:?}");
-        fs::create_dir(disks.path(lost)).unwrap();
-        let replaced = disks.replace(lost);
-        assert_eq!(replaced.json()["directories"][0], disks.text(lost), "{replaced:?}");
-        let appliance = disks.start();
-        // What is missing is known to be: repair in progress, and no damage in doctor or log, now or afterwards.
-        let early = appliance.run(&["doctor"]).out;
-        assert!(!early.contains("damage"), "{early}");
-        wait_until(&appliance, |status| repaired(status) && zone(status, lost)["refilling"] == false);
-        let doctor = appliance.run(&["doctor"]).out;
-        assert!(!doctor.contains("damage") && !doctor.contains("has a new disk"), "{doctor}");
-        let log = fs::read_to_string(disks.path("system.log")).unwrap();
-        for wanted in ["a zone has a new disk", "has its copies back"] {
-            assert!(log.contains(wanted), "{wanted}: {log}");
-        }
-        for unwanted in ["a segment that rows name is missing", "scrub found damage", "\"ERROR\""] {
-            assert!(!log.contains(unwanted), "{unwanted}: {log}");
-        }
-        disks.check(&appliance, 0..9);
-        assert_eq!(zones_of(&appliance, 2).1, 2);
-        appliance.kill();
+        is_lost_and_replaced(&disks, lost);
     }
 
     disks.configure(&["a", "b", "c"]);
