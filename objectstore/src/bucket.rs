@@ -96,7 +96,13 @@ impl ObjectStore {
                 _ => Write::Delete(intent.clone()),
             });
             let checks = vec![Check::Unchanged(key.clone())];
-            if won(self.commit_freeing(PartitionId::ROOT, root.read_version(), checks, writes).await)? {
+            let counting = to.is_none().then(|| self.counting(row.account));
+            let done =
+                won(self.commit_freeing(PartitionId::ROOT, root.read_version(), checks, writes).await)?;
+            if let Some(counting) = counting {
+                counting.settle(-isize::from(done));
+            }
+            if done {
                 return Ok(());
             }
         }

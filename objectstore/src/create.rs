@@ -10,18 +10,18 @@
 //! - What is to be set is known to the request alone, so a creation that a crash cut short before that commit is rolled back,
 //!   and fenced off first: of the fence and the configuration, one is there.
 
-use crate::bucket::{account, bucket_of};
+use crate::bucket::bucket_of;
 use crate::id::OwnerId;
 use crate::record::{BucketRow, BucketState, ConfigRow};
 use crate::setting::{Setting, SettingKind};
-use crate::store::{ATTEMPTS_MAX, contended, won};
+use crate::store::{ATTEMPTS_MAX, BucketCounts, contended, won};
 use crate::{
     BucketAcl, BucketInfo, BucketName, Error, ListWish, ObjectOwnership, ObjectStore, OwnershipControls,
     Result, Versioning, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Key, Scan, Snapshot, Write};
+use engine::catalog::{Check, Key, Write};
 use engine::id::PartitionId;
 use security::AccountId;
 
@@ -100,6 +100,33 @@ fn fence(partition: PartitionId) -> Key {
     tables::of_owner(tables::FENCES, OwnerId::from_bytes(id))
 }
 
+/// A commit under way by which the number of an account's buckets changes. Where nobody says how it ended, for an answer that never
+/// came or a client that went away, all buckets are to be counted again.
+pub(crate) struct Counting<'a> {
+    store: &'a ObjectStore,
+    account: [u8; 8],
+    settled: bool,
+}
+
+impl Counting<'_> {
+    /// There are so many more.
+    pub(crate) fn settle(mut self, by: isize) {
+        self.settled = true;
+        if let Some(counts) = &mut *self.store.bucket_counts.lock() {
+            let count = counts.entry(self.account).or_default();
+            *count = count.saturating_add_signed(by);
+        }
+    }
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        if !self.settled {
+            *self.store.bucket_counts.lock() = None;
+        }
+    }
+}
+
 impl ObjectStore {
     /// Creates a bucket.
     pub async fn create_bucket(&self, name: &BucketName, new: &NewBucket) -> Result<BucketInfo> {
@@ -118,7 +145,7 @@ impl ObjectStore {
                 let mine = row.account == owner.to_bytes();
                 return Err(if mine { Error::BucketAlreadyOwnedByYou } else { Error::BucketAlreadyExists });
             }
-            refuse_too_many(&*root, owner).await?;
+            self.refuse_too_many(owner).await?;
             let row = BucketRow {
                 partition: PartitionId::random(&*self.entropy),
                 state: BucketState::Creating,
@@ -131,7 +158,10 @@ impl ObjectStore {
                 Write::Put(tables::bucket(tables::BUCKET_INTENTS, name), Bytes::from_static(&[1])),
             ];
             let checks = vec![Check::Absent(key)];
-            if !won(self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await)? {
+            let counting = self.counting(row.account);
+            let named = won(self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await)?;
+            counting.settle(isize::from(named));
+            if !named {
                 continue;
             }
             if self.found_bucket(row.partition, new).await? {
@@ -141,6 +171,24 @@ impl ObjectStore {
             }
         }
         Err(contended())
+    }
+
+    /// Refuses an account's bucket beyond the last.
+    async fn refuse_too_many(&self, owner: AccountId) -> Result<()> {
+        let of_owner = |counts: &BucketCounts| counts.get(&owner.to_bytes()).copied().unwrap_or_default();
+        let kept = self.bucket_counts.lock().as_ref().map(of_owner);
+        let count = if let Some(count) = kept {
+            count
+        } else {
+            let counted = self.find_work().await?;
+            of_owner(self.bucket_counts.lock().insert(counted))
+        };
+        if count >= BUCKETS_MAX { Err(Error::TooManyBuckets { limit: BUCKETS_MAX }) } else { Ok(()) }
+    }
+
+    /// Before a commit by which an account gets a bucket more, or one less.
+    pub(crate) const fn counting(&self, account: [u8; 8]) -> Counting<'_> {
+        Counting { store: self, account, settled: false }
     }
 
     /// The commit that makes a bucket exist. `false`: somebody took us for dead and fenced it off.
@@ -161,20 +209,4 @@ impl ObjectStore {
         self.mark_dirty(partition);
         Ok(())
     }
-}
-
-async fn refuse_too_many(root: &dyn Snapshot, owner: AccountId) -> Result<()> {
-    let mut next = Some(Scan::prefix(tables::BUCKETS, b"", BUCKETS_MAX));
-    let mut count = 0;
-    while let Some(scan) = next {
-        let page = root.scan(scan.clone()).await?;
-        for (_, row) in &page.rows {
-            count += usize::from(account(&BucketRow::from_bytes(row)?)? == owner);
-        }
-        if count >= BUCKETS_MAX {
-            return Err(Error::TooManyBuckets { limit: BUCKETS_MAX });
-        }
-        next = scan.behind(&page);
-    }
-    Ok(())
 }

@@ -75,6 +75,8 @@ pub struct ObjectStore {
     pub(crate) dirty_intents: Mutex<BTreeSet<PartitionId>>,
     /// Buckets that are being created or deleted.
     pub(crate) changing: Mutex<HashSet<BucketName>>,
+    /// How many buckets each account has: counted when the store is opened, kept since. None where they are to be counted again.
+    pub(crate) bucket_counts: Mutex<Option<BucketCounts>>,
     /// Settings of buckets, decoded.
     pub(crate) settings: Settings,
 }
@@ -93,6 +95,9 @@ pub(crate) struct View {
     pub(crate) config: ConfigRow,
     pub(crate) snapshot: Arc<dyn Snapshot>,
 }
+
+/// Names that each account has, those of creations and deletions under way included.
+pub(crate) type BucketCounts = HashMap<[u8; 8], usize>;
 
 /// Rows of a bucket, in the order in which they were asked for; `None` for one that is not there.
 pub(crate) type RowsOf<const N: usize> = [Option<Bytes>; N];
@@ -136,9 +141,11 @@ impl ObjectStore {
             dirty: Mutex::default(),
             dirty_intents: Mutex::default(),
             changing: Mutex::default(),
+            bucket_counts: Mutex::default(),
             settings: Settings::default(),
         };
-        store.find_work().await?;
+        let counted = store.find_work().await?;
+        *store.bucket_counts.lock() = Some(counted);
         Ok(Arc::new(store))
     }
 

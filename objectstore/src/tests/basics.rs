@@ -85,7 +85,7 @@ async fn the_number_of_buckets_is_bounded() {
     use crate::record::{BucketRow, BucketState};
     use engine::catalog::record::Record;
     use engine::catalog::{Catalog, Commit, Write};
-    let world = World::new(16).await;
+    let mut world = World::new(16).await;
     let row = BucketRow {
         partition: PartitionId::from_bytes([7; 8]),
         state: BucketState::Active,
@@ -97,12 +97,24 @@ async fn the_number_of_buckets_is_bounded() {
         .map(|n| Write::Put(tables::bucket(tables::BUCKETS, &bucket(&format!("b{n:05}"))), row.to_bytes()))
         .collect();
     world.catalog.commit(commit).await.unwrap();
-    world.create("the-last", Versioning::Off).await;
-    let more = world.store.create_bucket(&bucket("one-more"), &crate::NewBucket::default()).await;
+    world.reopen().await;
+    let one_more = async |world: &World| {
+        world.store.create_bucket(&bucket("one-more"), &crate::NewBucket::default()).await
+    };
+    let last = world.create("the-last", Versioning::Off).await;
+    for _ in 0..2 {
+        let more = one_more(&world).await;
+        assert!(matches!(more, Err(Error::TooManyBuckets { .. })), "{more:?}");
+        world.reopen().await;
+    }
+    // One that goes makes room for one, and for no more.
+    world.store.delete_bucket(&last).await.unwrap();
+    one_more(&world).await.unwrap();
+    let more = world.store.create_bucket(&last, &crate::NewBucket::default()).await;
     assert!(matches!(more, Err(Error::TooManyBuckets { .. })), "{more:?}");
     // Each account has its own.
     let other = crate::NewBucket::of("444455556666".parse().unwrap());
-    world.store.create_bucket(&bucket("one-more"), &other).await.unwrap();
+    world.store.create_bucket(&bucket("somebody-elses"), &other).await.unwrap();
 }
 
 #[tokio::test]

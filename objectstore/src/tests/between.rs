@@ -7,9 +7,13 @@
 //! Within one process the store's own locks keep most of these pairs apart, so that no race finds out whether the commit's
 //! checks are there. Two stores share rows and bytes and no lock: the checks are all there is.
 
+use super::multipart::parts_of_one_blob;
 use crate::id::OwnerId;
 use crate::world::{World, bytes, copy_request, key};
-use crate::{BucketName, ETagMatch, Error, PutRequest, Result, Versioning, WriteConditions, tables};
+use crate::{
+    BucketName, ETagMatch, Error, GetRequest, PART_BYTES_MIN, PutRequest, RangeSpec, Result, Versioning,
+    WriteConditions, tables,
+};
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Check, Commit, Limits, MemoryCatalog, Scan, Snapshot, Version, Write};
 use engine::id::PartitionId;
@@ -214,6 +218,29 @@ async fn a_completion_notices_what_becomes_of_its_parts() {
     }
 }
 
+/// Two pages of parts are written ahead of the completion's commit; who does not know of it takes them for left behind.
+#[tokio::test]
+async fn a_completion_whose_pages_are_cleaned_away_meanwhile_writes_them_again() {
+    const PARTS: u32 = 257;
+    let pair = Pair::new(69).await;
+    let name = pair.fast.create("pages", Versioning::Off).await;
+    in_every_gap(async |n| {
+        let upload = pair.fast.begin(&name, "k").await;
+        let parts = parts_of_one_blob(&pair.fast, &name, upload, PARTS).await;
+        let fast = pair.fast.clone();
+        let step = async move { fast.settle().await };
+        let completed = pair.slow.complete(&name, "k", upload, parts);
+        let Some(outcome) = pair.with_step_at(n, step, completed).await else { return false };
+        let size = outcome.unwrap().size.get();
+        let range = Some(RangeSpec::Suffix(7));
+        let read = GetRequest { range, ..GetRequest::new(name.clone(), key("k")) };
+        assert_eq!(size, u64::from(PARTS) * PART_BYTES_MIN.get(), "gap {n}");
+        assert_eq!(pair.fast.read(read).await.unwrap().len(), 7, "gap {n}");
+        true
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_part_and_an_abort_notice_what_becomes_of_their_upload() {
     let pair = Pair::new(64).await;
@@ -376,4 +403,27 @@ async fn a_commit_whose_answer_is_lost_happens_once() {
     }
     assert_eq!(world.get(&name, "k").await.unwrap(), "3");
     assert_eq!(world.store.usage(&name).await.unwrap().versions, 3);
+}
+
+#[tokio::test]
+async fn buckets_are_counted_again_when_an_answer_never_came() {
+    let world = World::new(70).await;
+    let mute = Arc::new(Mute { rows: world.catalog.clone(), left: AtomicUsize::new(0) });
+    let hard_of_hearing = world.beside(mute.clone()).await;
+    let first = hard_of_hearing.create("first", Versioning::Off).await;
+    for lost in ["created", "deleted"] {
+        // The commit and each time that it is repeated: whether it happened is not known.
+        mute.left.store(4, Ordering::Relaxed);
+        let unknown = match lost {
+            "created" => {
+                let name = crate::world::bucket(lost);
+                hard_of_hearing.store.create_bucket(&name, &crate::NewBucket::default()).await.map(drop)
+            }
+            _ => hard_of_hearing.store.delete_bucket(&first).await,
+        };
+        assert!(unknown.is_err() && mute.left.load(Ordering::Relaxed) == 0, "{lost}: {unknown:?}");
+        hard_of_hearing.create(&format!("after-{lost}"), Versioning::Off).await;
+        let counted: usize = hard_of_hearing.store.bucket_counts.lock().as_ref().unwrap().values().sum();
+        assert_eq!(counted, world.rows(PartitionId::ROOT, tables::BUCKETS).await, "{lost}");
+    }
 }

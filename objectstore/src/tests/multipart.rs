@@ -274,19 +274,29 @@ async fn checksums_of_parts_make_that_of_the_object() {
         };
         let other = CompleteRequest { checksum: None, checksum_type: Some(other_kind), ..request.clone() };
         assert!(matches!(world.store.complete_upload(other).await, Err(Error::InvalidRequest { .. })));
+        if kind == ChecksumType::Composite {
+            // The right value, said to be that of another number of parts.
+            let values: Vec<u8> =
+                request.parts.iter().flat_map(|part| part.checksum.unwrap().as_bytes().to_vec()).collect();
+            let checksum = Some(crate::ChecksumValue::compute(algorithm, &values));
+            let counted =
+                |parts| CompleteRequest { checksum, checksum_parts: Some(parts), ..request.clone() };
+            let wrong = world.store.complete_upload(counted(3)).await;
+            assert!(matches!(wrong, Err(Error::ChecksumMismatch { .. })), "{algorithm}: {wrong:?}");
+            let sum = world.store.complete_upload(counted(2)).await.unwrap().checksum.unwrap();
+            assert_eq!((sum.kind, Some(sum.value)), (kind, checksum));
+            assert!(sum.to_string().ends_with("-2"));
+            continue;
+        }
         let done = world.store.complete_upload(CompleteRequest { checksum: None, ..request }).await.unwrap();
         let sum = done.checksum.unwrap();
         assert_eq!((sum.kind, sum.value.algorithm()), (kind, algorithm));
-        if kind == ChecksumType::FullObject {
-            let put = crate::PutRequest {
-                checksum: Some(algorithm),
-                ..crate::PutRequest::new(name.clone(), key("whole"))
-            };
-            let whole = world.put_with(put, joined(&bodies)).await.unwrap();
-            assert_eq!(whole.checksum, Some(sum));
-        } else {
-            assert!(sum.to_string().ends_with("-2"));
-        }
+        let put = crate::PutRequest {
+            checksum: Some(algorithm),
+            ..crate::PutRequest::new(name.clone(), key("whole"))
+        };
+        let whole = world.put_with(put, joined(&bodies)).await.unwrap();
+        assert_eq!(whole.checksum, Some(sum));
     }
     for (algorithm, kind) in [
         (ChecksumAlgorithm::Sha1, ChecksumType::FullObject),
@@ -298,7 +308,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
 }
 
 /// So many parts of 5 MiB of `k` that share one blob, that of `source`. Their digest is known, so none of them is read.
-async fn parts_of_one_blob(
+pub(super) async fn parts_of_one_blob(
     world: &World,
     name: &BucketName,
     upload: UploadId,

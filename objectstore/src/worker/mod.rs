@@ -14,6 +14,7 @@ mod finisher;
 mod intents;
 
 use crate::record::BucketRow;
+use crate::store::BucketCounts;
 use crate::{ObjectStore, Result, tables};
 use engine::catalog::key::KeyReader;
 use engine::catalog::record::Record;
@@ -41,14 +42,17 @@ impl ObjectStore {
         ]
     }
 
-    /// Marks every partition of a bucket, deleted ones included.
-    pub(crate) async fn find_work(&self) -> Result<()> {
+    /// Marks every partition of a bucket, deleted ones included. Answers how many buckets each account has.
+    pub(crate) async fn find_work(&self) -> Result<BucketCounts> {
         let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let mut counts = BucketCounts::new();
         let mut next = Some(Scan::prefix(tables::BUCKETS, b"", 1_000));
         while let Some(scan) = next {
             let page = root.scan(scan.clone()).await?;
             for (_, raw) in &page.rows {
-                self.mark_dirty(BucketRow::from_bytes(raw)?.partition);
+                let row = BucketRow::from_bytes(raw)?;
+                self.mark_dirty(row.partition);
+                *counts.entry(row.account).or_default() += 1;
             }
             next = scan.behind(&page);
         }
@@ -60,7 +64,7 @@ impl ObjectStore {
             }
             next = scan.behind(&page);
         }
-        Ok(())
+        Ok(counts)
     }
 }
 
