@@ -30,13 +30,21 @@ pub(crate) struct Asker {
     pub(crate) question: Question,
 }
 
+/// A request of which it is not known yet whether it may go on.
+pub(crate) struct Asking<'a> {
+    /// Who.
+    pub(crate) principal: Principal,
+    /// What.
+    pub(crate) operation: Operation,
+    /// Of what. Its bucket is the one that was admitted, once the request is.
+    pub(crate) target: &'a mut Target,
+    /// Versions and uploads are named here.
+    pub(crate) query: &'a Query,
+}
+
 /// Decides whether the request may go on.
-pub(crate) async fn admit(
-    state: &State,
-    principal: Principal,
-    operation: Operation,
-    (target, query): (&mut Target, &Query),
-) -> Result<Asker, S3Error> {
+pub(crate) async fn admit(state: &State, asking: Asking<'_>) -> Result<Asker, S3Error> {
+    let Asking { principal, operation, target, query } = asking;
     let need = match operation {
         // Grants of a list are for what is on top; a version is its bucket owner's to delete.
         Operation::DeleteObject if query.has("versionId") => Need::BucketOwner,
@@ -59,7 +67,7 @@ pub(crate) async fn admit(
     target.bind(admitted.bucket);
     let asker = Asker { principal, owner: admitted.owner, question };
     if matches!(need, Need::Upload | Need::UploadWrite) && !principal.is_root_of(asker.owner) {
-        check_initiator(state, &asker, (&*target, query), need).await?;
+        check_initiator(state, &asker, target, query, need).await?;
     }
     if operation == Operation::CreateMultipartUpload && principal == Principal::Anonymous {
         let message = "Anonymous users cannot initiate multipart uploads. Please authenticate.";
@@ -76,7 +84,8 @@ fn denied() -> S3Error {
 async fn check_initiator(
     state: &State,
     asker: &Asker,
-    (target, query): (&Target, &Query),
+    target: &Target,
+    query: &Query,
     need: Need,
 ) -> Result<(), S3Error> {
     let text = query.get("uploadId").unwrap_or_default();

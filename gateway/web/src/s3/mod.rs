@@ -36,7 +36,7 @@ pub use access_log::ACCESS_LOG;
 
 use crate::config::Config;
 use crate::state::State;
-use access::Asker;
+use access::{Asker, Asking};
 use answer::{Answer, Record, set, set_amz};
 use body::{Pace, RequestBody};
 use bytes::Bytes;
@@ -185,7 +185,9 @@ async fn run(
         let message = "A form is signed by its policy, not by its request.";
         return Err(S3Error::with(code::Code::AccessDenied, message));
     }
-    let asker = access::admit(&state, who.principal(), operation, (&mut trace.target, &query)).await?;
+    let principal = who.principal();
+    let asking = Asking { principal, operation, target: &mut trace.target, query: &query };
+    let asker = access::admit(&state, asking).await?;
     guard::check_headers(&head, asker.owner)?;
     match &who {
         Authenticated::Signed(signed) => body.expect(&signed.payload, &head.headers)?,

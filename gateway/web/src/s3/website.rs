@@ -91,8 +91,9 @@ impl Visit {
             if self.head.method == Method::HEAD { Operation::HeadObject } else { Operation::GetObject };
         let (mut target, query) = (self.target.clone(), Query::default());
         target.key = Some(key.to_owned());
-        let nobody = Principal::Anonymous;
-        let asker = access::admit(&self.state, nobody, operation, (&mut target, &query)).await?;
+        let principal = Principal::Anonymous;
+        let asking = access::Asking { principal, operation, target: &mut target, query: &query };
+        let asker = access::admit(&self.state, asking).await?;
         let call = Call {
             config: Arc::clone(&self.config),
             state: Arc::clone(&self.state),

@@ -4,9 +4,7 @@ use super::io::TimedIo;
 use super::refusal::{Refuse, Refusing, Tracked, Turn, wire_form};
 use super::streams::{Handover, Look, Watch};
 use super::timer::ClockTimer;
-use super::{Door, raised, tls};
-use crate::config::Config;
-use crate::state::State;
+use super::{Door, Handler, raised, tls};
 use bytes::Bytes;
 use engine::clock::Clock;
 use futures_util::FutureExt;
@@ -14,6 +12,7 @@ use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use http_body_util::{Either, Full};
 use hyper::body::{Body, Incoming};
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
@@ -53,17 +52,12 @@ const HEADER_TABLE_MAX: u32 = 4 << 10;
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Serves a connection until its end, or until the door has stopped and its open requests are answered.
-pub(super) async fn serve<H, F, B>(
+pub(super) async fn serve(
     door: Arc<Door>,
     stream: TcpStream,
     stopped: watch::Receiver<bool>,
-    handler: H,
-) where
-    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
+    handler: impl Handler,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
@@ -84,18 +78,13 @@ enum Opened {
     Plain(TimedIo),
 }
 
-async fn serve_tls<H, F, B>(
+async fn serve_tls(
     door: Arc<Door>,
     acceptor: TlsAcceptor,
     stream: TcpStream,
     mut stopped: watch::Receiver<bool>,
-    handler: H,
-) where
-    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
+    handler: impl Handler,
+) {
     let (clock, limits) = (door.state.clock.clone(), &door.config.limits);
     let write_idle = limits.write_idle_timeout;
     let opened = tokio::select! {
@@ -147,19 +136,17 @@ async fn tell_plain(door: &Door, mut stream: TimedIo) -> io::Result<()> {
     stream.shutdown().await
 }
 
-async fn serve_http1<S, H, F, B>(door: Arc<Door>, stream: S, mut stopped: watch::Receiver<bool>, handler: H)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
+async fn serve_http1(
+    door: Arc<Door>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send,
+    mut stopped: watch::Receiver<bool>,
+    handler: impl Handler,
+) {
     let limits = &door.config.limits;
     let (turn, refusing) = (Turn::default(), Arc::clone(&door));
     let refuse = door.refuse.map(|refuse| Box::new(move |status| refuse(&refusing.state, status)) as Refuse);
     let stream = Refusing::new(stream, turn.clone(), refuse);
-    let mut http1 = hyper::server::conn::http1::Builder::new();
+    let mut http1 = http1::Builder::new();
     http1
         .timer(ClockTimer::new(door.state.clock.clone()))
         .header_read_timeout(limits.header_read_timeout)
@@ -170,8 +157,8 @@ where
         .auto_date_header(true);
     let service = service_fn(|request| {
         let ended = turn.begin();
-        let answer =
-            contained(&door, handler(door.config.clone(), door.state.clone(), request), Version::HTTP_11);
+        let answer = handler.handle(door.config.clone(), door.state.clone(), request);
+        let answer = contained(&door, answer, Version::HTTP_11);
         async move { Ok::<_, Infallible>(answer.await.map(|body| Tracked { body, _ended: ended })) }
     });
     let mut connection = pin!(http1.serve_connection(TokioIo::new(stream), service));
@@ -185,21 +172,11 @@ where
     ended(outcome);
 }
 
-async fn serve_http2<S, H, F, B>(door: Arc<Door>, stream: S, mut stopped: watch::Receiver<bool>, handler: H)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
-    let limits = &door.config.limits;
-    let period = limits.header_read_timeout.min(limits.write_idle_timeout);
-    // Room for all that may be open, and as many again that were reset before the task got to them.
-    let (handover, mut begun) = mpsc::channel(limits.streams_max as usize * 2);
-    let mut http2 = hyper::server::conn::http2::Builder::new(Handover(handover));
+/// Every bound of an HTTP/2 connection that is h2's to keep.
+fn bounded_http2(streams: Handover, streams_max: u32) -> http2::Builder<Handover> {
+    let mut http2 = http2::Builder::new(streams);
     http2
-        .max_concurrent_streams(limits.streams_max)
+        .max_concurrent_streams(streams_max)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME_MAX)
@@ -209,6 +186,20 @@ where
         .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
         .max_local_error_reset_streams(RESETS_OF_OURS_MAX)
         .auto_date_header(true);
+    http2
+}
+
+async fn serve_http2(
+    door: Arc<Door>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    mut stopped: watch::Receiver<bool>,
+    handler: impl Handler,
+) {
+    let limits = &door.config.limits;
+    let period = limits.header_read_timeout.min(limits.write_idle_timeout);
+    // Room for all that may be open, and as many again that were reset before the task got to them.
+    let (handover, mut begun) = mpsc::channel(limits.streams_max as usize * 2);
+    let http2 = bounded_http2(Handover(handover), limits.streams_max);
     let watch = Watch::new(Arc::clone(&door.places));
     let watching = Arc::clone(&watch);
     let serving = Arc::clone(&door);
@@ -217,7 +208,7 @@ where
         async move {
             let method = request.method().clone();
             begun.admitted().await;
-            let answer = handler(door.config.clone(), door.state.clone(), request);
+            let answer = handler.handle(door.config.clone(), door.state.clone(), request);
             let answer = contained(&door, answer, Version::HTTP_2).await;
             Ok::<_, Infallible>(begun.answered(answer, &method))
         }
@@ -291,4 +282,70 @@ async fn contained<B: Body>(
         failed.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     failed.map(|document| Either::Right(Full::new(document)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Handover, SEND_BUFFER_MAX, bounded_http2};
+    use bytes::Bytes;
+    use futures_util::stream;
+    use http::Response;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::mpsc;
+    use tokio::task::JoinSet;
+
+    /// A client that takes all windows there are, asks, and then reads nothing.
+    const ASKS: &[&[u8]] = &[
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        // SETTINGS: streams have a window of 2 GiB.
+        &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff],
+        // WINDOW_UPDATE: the connection has, too.
+        &[0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0, 0],
+        // HEADERS, the last of stream 1: GET https://a/
+        &[0, 0, 6, 1, 5, 0, 0, 0, 1, 0x82, 0x87, 0x84, 0x41, 1, b'a'],
+    ];
+    const PIECE: usize = 16 << 10;
+
+    #[tokio::test]
+    async fn of_an_answer_that_nobody_takes_only_the_send_buffer_is_read() {
+        let (handover, mut begun) = mpsc::channel(1);
+        let (door, mut client) = tokio::io::duplex(1 << 10);
+        let read = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&read);
+        let service = service_fn(move |_| {
+            let counting = Arc::clone(&counting);
+            let pieces = stream::iter((0..4096).map(move |_| {
+                counting.fetch_add(PIECE, Ordering::Relaxed);
+                Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[7; PIECE])))
+            }));
+            async { Ok::<_, Infallible>(Response::new(StreamBody::new(pieces))) }
+        });
+        let http2 = bounded_http2(Handover(handover), 1);
+        let mut connection = std::pin::pin!(http2.serve_connection(TokioIo::new(door), service));
+        let mut streams = JoinSet::new();
+        let mut asking = std::pin::pin!(async {
+            client.write_all(&ASKS.concat()).await.unwrap();
+            for _ in 0..1000 {
+                tokio::task::yield_now().await;
+            }
+        });
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => panic!("{ended:?}"),
+                Some(stream) = begun.recv() => drop(streams.spawn(stream)),
+                Some(stream) = streams.join_next(), if !streams.is_empty() => stream.unwrap(),
+                () = asking.as_mut() => break,
+            }
+        }
+        // One piece may be on its way into a full buffer, another waits before it.
+        let read = read.load(Ordering::Relaxed);
+        assert!((SEND_BUFFER_MAX..=SEND_BUFFER_MAX + 2 * PIECE).contains(&read), "{read}");
+    }
 }

@@ -60,20 +60,6 @@ impl TimedIo {
             self.stall = Some(self.nap(self.write_idle));
         }
     }
-
-    fn after_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        outcome: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        match outcome {
-            Poll::Ready(outcome) => {
-                self.progressed = true;
-                Poll::Ready(outcome)
-            }
-            Poll::Pending => self.poll_stall(cx),
-        }
-    }
 }
 
 impl AsyncRead for TimedIo {
@@ -84,9 +70,7 @@ impl AsyncRead for TimedIo {
 
 impl AsyncWrite for TimedIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
-        this.after_write(cx, outcome)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -95,8 +79,11 @@ impl AsyncWrite for TimedIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let outcome = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-        this.after_write(cx, outcome)
+        let Poll::Ready(outcome) = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs) else {
+            return this.poll_stall(cx);
+        };
+        this.progressed = true;
+        Poll::Ready(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {

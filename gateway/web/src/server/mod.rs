@@ -188,17 +188,37 @@ struct Door {
     state: Arc<State>,
 }
 
-async fn serve_door<H, F, B>(
+/// What a door does with a request: a function of what the door was told, what it serves and what was asked.
+trait Handler: Clone + Send + Sync + 'static {
+    /// What an answer sends.
+    type Body: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static;
+    /// The answer, when it is there.
+    type Answering: Future<Output = Response<Self::Body>> + Send + 'static;
+
+    /// Begins to answer.
+    fn handle(&self, config: Arc<Config>, state: Arc<State>, request: Request<Incoming>) -> Self::Answering;
+}
+
+impl<H, F, B> Handler for H
+where
+    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes, Error: std::error::Error + Send + Sync> + Send + Unpin + 'static,
+{
+    type Body = B;
+    type Answering = F;
+
+    fn handle(&self, config: Arc<Config>, state: Arc<State>, request: Request<Incoming>) -> F {
+        self(config, state, request)
+    }
+}
+
+async fn serve_door(
     listener: TcpListener,
     door: Door,
     mut stopped: watch::Receiver<bool>,
-    handler: H,
-) where
-    H: Fn(Arc<Config>, Arc<State>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<B>> + Send + 'static,
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: std::error::Error + Send + Sync + 'static,
-{
+    handler: impl Handler,
+) {
     let door = Arc::new(door);
     let mut open = JoinSet::new();
     loop {

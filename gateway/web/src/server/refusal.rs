@@ -142,11 +142,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Refusing<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        if this.replaces(buf) {
-            return Poll::Ready(Ok(buf.len()));
-        }
-        Pin::new(&mut this.stream).poll_write(cx, buf)
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(

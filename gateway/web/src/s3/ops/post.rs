@@ -11,7 +11,7 @@
 use super::complete::location;
 use super::{charged, put, tagging, tell_charged};
 use crate::s3::Call;
-use crate::s3::access::Asker;
+use crate::s3::access::{Asker, Asking};
 use crate::s3::answer::{Answer, empty, set, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
@@ -88,8 +88,9 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let (principal, range) = allowed(call, bucket.as_str(), &fields)?;
     let mut target = call.target.clone();
     let query = Query::default();
-    let asker = access::admit(&call.state, principal, Operation::PutObject, (&mut target, &query)).await?;
-    let inner = as_put(call, &fields, (target, asker))?;
+    let asking = Asking { principal, operation: Operation::PutObject, target: &mut target, query: &query };
+    let asker = access::admit(&call.state, asking).await?;
+    let inner = as_put(call, &fields, target, asker)?;
     let charged = charged(&inner).await?;
     let started = put::begin(&inner, None).await?;
     let (mut upload, expect) =
@@ -148,7 +149,7 @@ fn check_at_least(size: u64, range: Option<LengthRange>) -> Result<(), S3Error> 
 }
 
 /// The PUT that the form stands for.
-fn as_put(call: &Call, fields: &Fields, (mut target, asker): (Target, Asker)) -> Result<Call, S3Error> {
+fn as_put(call: &Call, fields: &Fields, mut target: Target, asker: Asker) -> Result<Call, S3Error> {
     let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| FormError::missing("key"))?;
     let mut head = blank();
     head.headers = header_map(fields)?;
