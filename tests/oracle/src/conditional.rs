@@ -25,8 +25,13 @@ pub(crate) struct Races {
 struct Writer {
     caller: Caller,
     number: usize,
-    /// Its open upload, with the etag of its one part.
-    upload: Option<(String, String)>,
+    upload: Option<Upload>,
+}
+
+/// An open upload with one part.
+struct Upload {
+    id: String,
+    part_etag: String,
 }
 
 impl Writer {
@@ -110,12 +115,12 @@ async fn one_round(
 
 async fn race(prize: Prize, writer: &mut Writer, key: &str, condition: (&'static str, String)) -> Outcome {
     let (request, body) = match (prize, &writer.upload) {
-        (Prize::Completion, Some((upload, etag))) => {
+        (Prize::Completion, Some(Upload { id, part_etag })) => {
             let xml = format!(
-                "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>\
+                "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{part_etag}</ETag></Part>\
                  </CompleteMultipartUpload>"
             );
-            (with_query("POST", BUCKET, key, &[("uploadId", upload)]), xml.into_bytes())
+            (with_query("POST", BUCKET, key, &[("uploadId", id)]), xml.into_bytes())
         }
         _ => (request("PUT", BUCKET, key), writer.body()),
     };
@@ -127,11 +132,11 @@ async fn race(prize: Prize, writer: &mut Writer, key: &str, condition: (&'static
 async fn prepare(writers: &mut [Writer], key: &str) -> Result<()> {
     for writer in writers.iter_mut().filter(|writer| writer.upload.is_none()) {
         let started = writer.caller.must(&with_query("POST", BUCKET, key, &[("uploads", "")]), &[]).await?;
-        let upload = element(&started.text(), "UploadId").context("an upload without an id")?;
-        let part = with_query("PUT", BUCKET, key, &[("partNumber", "1"), ("uploadId", &upload)]);
+        let id = element(&started.text(), "UploadId").context("an upload without an id")?;
+        let part = with_query("PUT", BUCKET, key, &[("partNumber", "1"), ("uploadId", &id)]);
         let answer = writer.caller.must(&part, &writer.body()).await?;
-        let etag = answer.header("etag").context("a part without an etag")?.to_owned();
-        writer.upload = Some((upload, etag));
+        let part_etag = answer.header("etag").context("a part without an etag")?.to_owned();
+        writer.upload = Some(Upload { id, part_etag });
     }
     Ok(())
 }

@@ -104,19 +104,15 @@ async fn run(arguments: Arguments) -> Result<()> {
     // Kept by default: what failed is the evidence. Removed below when all went well.
     scratch.disable_cleanup(true);
     let begun = wire::elapsed();
-    let plan = |asked: &SoakArguments, power_cuts| rounds::Plan {
+    let ground = Ground {
         binary: binary.clone(),
         server_args: arguments.server_args.clone(),
         scratch: scratch.path().to_owned(),
-        seed: asked.seed,
-        rounds: asked.rounds,
-        workers: asked.workers,
-        power_cuts,
-        space_every: asked.space_every,
+        keep: arguments.keep,
     };
     match arguments.command {
-        Command::Crash(ref asked) => soak(asked, plan(asked, false), arguments.keep).await?,
-        Command::Powercut(ref asked) => soak(asked, plan(asked, true), arguments.keep).await?,
+        Command::Crash(ref asked) => soak(asked, &ground, false).await?,
+        Command::Powercut(ref asked) => soak(asked, &ground, true).await?,
         Command::Conditional { rounds, writers } => {
             let args = arguments.server_args.clone();
             let launch = Launch { args, ..Launch::new(Some(binary.clone()), scratch.path())? };
@@ -132,20 +128,32 @@ async fn run(arguments: Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Soaks one store after the other, each in a directory of its own below the plan's, which goes when the store is done.
-async fn soak(asked: &SoakArguments, plan: rounds::Plan, keep: bool) -> Result<()> {
-    say(&format!("seed {}, {} rounds, scratch {}", asked.seed, asked.rounds, plan.scratch.display()));
+/// What all stores of a soak stand on.
+struct Ground {
+    binary: PathBuf,
+    server_args: Vec<String>,
+    scratch: PathBuf,
+    keep: bool,
+}
+
+/// Soaks one store after the other, each in a directory of its own, which goes when the store is done.
+async fn soak(asked: &SoakArguments, ground: &Ground, power_cuts: bool) -> Result<()> {
+    say(&format!("seed {}, {} rounds, scratch {}", asked.seed, asked.rounds, ground.scratch.display()));
     let mut total = rounds::Report::default();
     for store in 0..asked.rounds.div_ceil(asked.store_rounds) {
-        let scratch = plan.scratch.join(format!("store-{store}"));
+        let scratch = ground.scratch.join(format!("store-{store}"));
         let plan = rounds::Plan {
+            binary: ground.binary.clone(),
+            server_args: ground.server_args.clone(),
             scratch: scratch.clone(),
             seed: asked.seed.wrapping_add(store),
             rounds: asked.store_rounds.min(asked.rounds - total.rounds),
-            ..plan.clone()
+            workers: asked.workers,
+            power_cuts,
+            space_every: asked.space_every,
         };
         total += rounds::Soak::new(plan)?.run().await?;
-        if !keep {
+        if !ground.keep {
             std::fs::remove_dir_all(&scratch).with_context(|| format!("remove {}", scratch.display()))?;
         }
         say(&format!("{} of {} rounds", total.rounds, asked.rounds));

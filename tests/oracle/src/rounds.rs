@@ -77,6 +77,12 @@ pub(crate) struct Soak {
     report: Report,
 }
 
+/// A worker that has worked or verified, and what stopped it before it was done.
+struct Ended {
+    worker: Worker,
+    outcome: Result<Option<String>>,
+}
+
 /// Where things are. `data` is below the mountpoint when power is cut.
 struct Dirs {
     backing: PathBuf,
@@ -180,17 +186,13 @@ impl Soak {
     }
 
     /// Starts all workers.
-    fn work(
-        &mut self,
-        appliance: &Appliance,
-        done: &Arc<AtomicU64>,
-    ) -> JoinSet<(Worker, Result<Option<String>>)> {
+    fn work(&mut self, appliance: &Appliance, done: &Arc<AtomicU64>) -> JoinSet<Ended> {
         let mut working = JoinSet::new();
         for mut worker in self.workers.drain(..) {
             let (caller, done) = (Caller::new(appliance), Arc::clone(done));
             working.spawn(async move {
                 let outcome = worker.run(caller, OPERATIONS_MAX, done).await;
-                (worker, outcome)
+                Ended { worker, outcome }
             });
         }
         working
@@ -201,7 +203,7 @@ impl Soak {
         &mut self,
         layer: &PowerCut,
         appliance: Appliance,
-        working: JoinSet<(Worker, Result<Option<String>>)>,
+        working: JoinSet<Ended>,
     ) -> Result<()> {
         tokio::task::block_in_place(|| layer.wait_for_cut(CUT_PATIENCE));
         layer.cut()?;
@@ -214,7 +216,7 @@ impl Soak {
         &mut self,
         chance: &mut Seeded,
         appliance: Appliance,
-        working: JoinSet<(Worker, Result<Option<String>>)>,
+        working: JoinSet<Ended>,
         done: &AtomicU64,
     ) -> Result<()> {
         let target = chance.below(OPERATIONS_MAX / 2 * self.plan.workers);
@@ -227,10 +229,10 @@ impl Soak {
         self.gather(working).await
     }
 
-    async fn gather(&mut self, mut working: JoinSet<(Worker, Result<Option<String>>)>) -> Result<()> {
+    async fn gather(&mut self, mut working: JoinSet<Ended>) -> Result<()> {
         let mut violation = None;
         while let Some(ended) = working.join_next().await {
-            let (worker, outcome) = ended?;
+            let Ended { worker, outcome } = ended?;
             match outcome {
                 Ok(stopped) => self.report.unknown += u64::from(stopped.is_some()),
                 Err(error) => violation = Some(error.context(format!("worker {}", worker.number))),
@@ -246,8 +248,8 @@ impl Soak {
         for mut worker in self.workers.drain(..) {
             let mut caller = Caller::new(appliance);
             verifying.spawn(async move {
-                let outcome = verify::worker(&mut worker, &mut caller).await;
-                (worker, outcome.map(|()| None))
+                let outcome = verify::worker(&mut worker, &mut caller).await.map(|()| None);
+                Ended { worker, outcome }
             });
         }
         self.gather(verifying).await.context("verify after the crash")

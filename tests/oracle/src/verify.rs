@@ -2,7 +2,7 @@
 
 use crate::calls::{Caller, Outcome, element, elements, request, with_query};
 use crate::model::Seen;
-use crate::worker::{PLAIN, VERSIONED, Worker};
+use crate::worker::{PLAIN, Upload, VERSIONED, Worker};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +54,7 @@ async fn end_uploads(worker: &mut Worker, caller: &mut Caller) -> Result<()> {
             caller.must(&with_query("DELETE", name, &key, &[("uploadId", &id)]), &[]).await?;
             ids.insert(id);
         }
-        for (bucket, key, id) in &worker.uploads {
+        for Upload { bucket, key, id } in &worker.uploads {
             // A completion of unknown outcome may have ended it; its key then shows the new version.
             let may_be_complete =
                 worker.keys.get(&(*bucket, key.clone())).is_some_and(|state| state.certain().is_none());

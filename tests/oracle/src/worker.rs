@@ -3,10 +3,11 @@
 //! Workers share buckets, and with them segments, commit groups and partitions, but no keys: so that each knows exactly
 //! what its keys may hold. A worker stops at its first request of unknown outcome; only a verification goes on from there.
 
+mod many;
+
 use crate::calls::{Caller, Outcome, element, request, with_query};
 use crate::model::{Body, KeyState, Version};
 use anyhow::{Context, Result, bail};
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use powercut::Seeded;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -33,8 +34,16 @@ pub(crate) struct Worker {
     pub(crate) keys: BTreeMap<(&'static str, String), KeyState>,
     /// Whether its own short-lived bucket may exist.
     pub(crate) fleeting: Vec<bool>,
-    /// Uploads begun and not ended, as far as answers tell: bucket, key, id.
-    pub(crate) uploads: Vec<(&'static str, String, String)>,
+    /// Uploads begun and not ended, as far as answers tell.
+    pub(crate) uploads: Vec<Upload>,
+}
+
+/// An upload under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    pub(crate) bucket: &'static str,
+    pub(crate) key: String,
+    pub(crate) id: String,
 }
 
 /// Why a worker stopped.
@@ -262,7 +271,7 @@ impl Worker {
         let started = caller.call(&with_query("POST", bucket, key, &[("uploads", "")]), &[]).await;
         let text = acknowledged(started)?.text();
         let upload = element(&text, "UploadId").context("an upload without an id")?;
-        self.uploads.push((bucket, key.to_owned(), upload.clone()));
+        self.uploads.push(Upload { bucket, key: key.to_owned(), id: upload.clone() });
         let mut list = Vec::new();
         for (index, bytes) in body.split().iter().enumerate() {
             let number = (index + 1).to_string();
@@ -283,66 +292,16 @@ impl Worker {
             outcome => outcome,
         };
         self.enter(bucket, key, body, outcome)?;
-        self.uploads.retain(|(_, _, id)| *id != upload);
+        self.uploads.retain(|open| open.id != upload);
         Ok(())
     }
 
     async fn abort(&mut self, caller: &mut Caller, upload: &str) -> Result<(), Stop> {
-        let Some((bucket, key, _)) = self.uploads.iter().find(|(_, _, id)| id == upload).cloned() else {
-            return Ok(());
-        };
+        let Some(at) = self.uploads.iter().position(|open| open.id == upload) else { return Ok(()) };
         // From here on it may be gone, whether the answer comes or not.
-        self.uploads.retain(|(_, _, id)| id != upload);
+        let Upload { bucket, key, .. } = self.uploads.swap_remove(at);
         acknowledged(caller.call(&with_query("DELETE", bucket, &key, &[("uploadId", upload)]), &[]).await)?;
         Ok(())
-    }
-
-    async fn delete_many(&mut self, caller: &mut Caller, bucket: &'static str) -> Result<(), Stop> {
-        if bucket == VERSIONED {
-            return Ok(());
-        }
-        let mut keys: Vec<String> = (0..=self.chance.index(4)).map(|_| self.pick().1).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let objects: String = keys
-            .iter()
-            .map(|key| format!("<Object><Key>{}</Key></Object>", escape(key)))
-            .collect::<Vec<_>>()
-            .concat();
-        let xml = format!("<Delete>{objects}</Delete>");
-        let mut delete = with_query("POST", bucket, "", &[("delete", "")]);
-        delete.headers.push(("x-amz-checksum-sha256", BASE64_STANDARD.encode(wire::sha256(xml.as_bytes()))));
-        let outcome = caller.call(&delete, xml.as_bytes()).await;
-        match outcome {
-            Outcome::Done(answer) if !answer.text().contains("<Error>") => {
-                for key in keys {
-                    self.state(bucket, &key).wrote(Version { id: None, body: None, etag: None });
-                }
-                Ok(())
-            }
-            Outcome::Done(answer) if only_the_servers_errors(&answer.text()) => {
-                // The power went in the middle: what is named as deleted is, the rest may be.
-                let text = answer.text();
-                for key in keys {
-                    if text.contains(&format!("<Deleted><Key>{}</Key>", escape(&key))) {
-                        self.state(bucket, &key).wrote(Version { id: None, body: None, etag: None });
-                    } else {
-                        self.state(bucket, &key).may_have_written(None);
-                    }
-                }
-                Err(Stop::Unknown(text))
-            }
-            Outcome::Done(answer) => bail_violation(format!("a delete of many failed: {}", answer.text())),
-            Outcome::Refused(answer) => {
-                bail_violation(format!("a delete of many was refused: {}", answer.text()))
-            }
-            Outcome::Unknown(text) => {
-                for key in keys {
-                    self.state(bucket, &key).may_have_written(None);
-                }
-                Err(Stop::Unknown(text))
-            }
-        }
     }
 
     async fn get(&mut self, caller: &mut Caller, bucket: &'static str, key: &str) -> Result<(), Stop> {
@@ -398,15 +357,6 @@ impl Worker {
     }
 }
 
-/// Whether every error in the answer to a DeleteObjects is what a single call would have as a 5xx: its outcome is unknown.
-fn only_the_servers_errors(text: &str) -> bool {
-    text.split("<Error>").skip(1).all(|error| {
-        ["InternalError", "ServiceUnavailable"]
-            .iter()
-            .any(|code| error.contains(&format!("<Code>{code}</Code>")))
-    })
-}
-
 fn bail_violation<T>(text: String) -> Result<T, Stop> {
     Err(Stop::Violation(anyhow::Error::msg(text)))
 }
@@ -428,10 +378,6 @@ fn version_id(bucket: &str, answer: &Answer) -> Result<Option<String>> {
         (false, None | Some("null")) => Ok(Some("null".to_owned())),
         (false, Some(id)) => bail!("a version id {id} without versioning"),
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// For `x-amz-copy-source`, whose value is URL-encoded.

@@ -41,8 +41,11 @@ pub use steps::{Cut, STEPS_MAX, at_every_step};
 use layer::Layer;
 use power::Shared;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
+
+/// How long who uses a mount may take to let go of it.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a directory operation needs to survive a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +72,17 @@ pub enum Error {
         /// The cause.
         #[source]
         source: std::io::Error,
+    },
+    /// Somebody has a file of the mount open.
+    #[error(
+        "unmount {path}: a process still uses it after {patience:?}; find it with fuser -m and end it",
+        path = mountpoint.display()
+    )]
+    Busy {
+        /// The mount.
+        mountpoint: PathBuf,
+        /// How long was waited.
+        patience: Duration,
     },
 }
 
@@ -149,25 +163,38 @@ impl PowerCut {
     }
 
     /// Unmounts, waits until no process uses the mount, and lays the image out in the backing directory: the survivors after a
-    /// cut, else everything.
+    /// cut, else everything. A process that still uses it after a minute is an error.
     pub fn unmount(self) -> Result<Stats, Error> {
+        self.unmount_within(PATIENCE)
+    }
+
+    /// The same with a patience of the caller's choice.
+    pub fn unmount_within(self, patience: Duration) -> Result<Stats, Error> {
+        let Self { backing, mountpoint, shared, session } = self;
         // A killed process lets go of its files a little after it has ended: detached now, the mount goes with the last of them.
-        let detached = rustix::mount::unmount(&self.mountpoint, rustix::mount::UnmountFlags::DETACH);
-        let ended = match detached {
-            Ok(()) => self.session.join(),
-            // Without the right to do so: by fusermount.
-            Err(_) => self.session.umount_and_join(),
-        };
-        match ended {
+        let detached = rustix::mount::unmount(&mountpoint, rustix::mount::UnmountFlags::DETACH);
+        let (ended, waiting) = mpsc::channel();
+        // fuser waits without a bound: a thread of its own does, which is left behind where that is too long.
+        std::thread::spawn(move || {
+            let outcome = match detached {
+                Ok(()) => session.join(),
+                // Without the right to do so: by fusermount.
+                Err(_) => session.umount_and_join(),
+            };
+            // Nobody waits any more where it came too late.
+            drop(ended.send(outcome));
+        });
+        match waiting.recv_timeout(patience) {
+            Err(_) => return Err(Error::Busy { mountpoint, patience }),
             // The kernel's word to a thread that was still reading when the mount went: it went.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
-            ended => ended.map_err(Error::io("unmount", &self.mountpoint))?,
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Ok(outcome) => outcome.map_err(Error::io("unmount", &mountpoint))?,
         }
-        let mut state = self.shared.state();
+        let mut state = shared.state();
         if !state.cut {
             state.names.settle_all();
         }
-        image::lay_out(&self.backing, &state.names)?;
+        image::lay_out(&backing, &state.names)?;
         Ok(state.stats.clone())
     }
 }

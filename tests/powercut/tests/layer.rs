@@ -238,6 +238,17 @@ fn cuts_by_itself_after_so_many_operations() {
 }
 
 #[test]
+fn who_does_not_let_go_of_the_mount_is_not_waited_for_without_end() {
+    let Some(world) = World::new() else { return };
+    let layer = world.mount(4, Discipline::Strict);
+    let stray = File::create(world.at("held")).unwrap();
+    layer.cut().unwrap();
+    let error = layer.unmount_within(Duration::ZERO).unwrap_err();
+    assert!(error.to_string().starts_with(&format!("unmount {}", world.mountpoint.display())), "{error}");
+    drop(stray);
+}
+
+#[test]
 fn counts_syncs_by_kind_and_sync_file_range_for_nothing() {
     let Some(world) = World::new() else { return };
     let layer = world.mount(4, Discipline::Ordered);
