@@ -45,34 +45,49 @@ def test_secrets_are_for_their_owner_only_and_never_logged(fresh):
     assert fresh.endpoint.startswith("http://127.0.0.1:")
 
 
-def test_the_secret_is_shown_once_and_only_on_a_terminal(fresh):
-    def output_on_a_terminal(*more: str) -> str:
-        ours, theirs = pty.openpty()
-        command = [fresh.binary, "server", str(fresh.directory), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", *more]
-        process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
-        os.close(theirs)
-        text, stopped = "", False
-        try:
-            while chunk := os.read(ours, 65536):
-                text += chunk.decode(errors="replace")
-                # The banner ends with the commands to try next; all of it is written before the doors serve.
-                if "firn env" in text and not stopped:
-                    client(fresh).list_buckets()
-                    process.send_signal(signal.SIGTERM)
-                    stopped = True
-        except OSError:
-            pass
-        assert process.wait(60) == 0
-        return text
+def output_on_a_terminal(appliance: Appliance, *arguments: str) -> str:
+    """What a start and its end print where a person watches."""
+    ours, theirs = pty.openpty()
+    doors = ["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    command = [appliance.binary, "server", str(appliance.directory), *doors, *arguments]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    text, stopped = "", False
+    try:
+        while chunk := os.read(ours, 65536):
+            text += chunk.decode(errors="replace")
+            # The banner ends with the commands to try next; all of it is written before the doors serve.
+            if "firn env" in text and not stopped:
+                client(appliance).list_buckets()
+                process.send_signal(signal.SIGTERM)
+                stopped = True
+    except OSError:
+        pass
+    finally:
+        os.close(ours)
+    assert process.wait(60) == 0
+    return text
 
-    first = output_on_a_terminal()
-    _, secret = fresh.keys
-    assert first.count(secret) == 1
-    again = output_on_a_terminal()
-    assert secret not in again
+
+def test_the_secret_is_shown_once_and_only_on_a_terminal(fresh):
+    first = output_on_a_terminal(fresh)
+    key, secret = fresh.keys
+    assert first.count(secret) == 1 and first.count("AGE-SECRET-KEY") == 1
+    again = output_on_a_terminal(fresh)
+    assert not any(shown in again for shown in (key, secret, "AGE-SECRET-KEY"))
     # No request scrolls the keys away, unless it is asked for.
     assert "request_id" not in first + again
-    assert "request_id" in output_on_a_terminal("--log", "info")
+    assert "request_id" in output_on_a_terminal(fresh, "--log", "info")
+
+
+def test_no_secret_keeps_them_off_a_terminal_too(fresh):
+    first = output_on_a_terminal(fresh, "--no-secret")
+    secrets = (*fresh.keys, "AGE-SECRET-KEY")
+    assert not any(shown in first for shown in secrets)
+    # A recovery key that nobody saw would make backups that nobody opens.
+    assert not (fresh.directory / "recovery.pub").exists()
+    later = output_on_a_terminal(fresh)
+    assert not any(shown in later for shown in secrets), "a first start there is once"
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(fresh, chance):

@@ -3,6 +3,7 @@
 use super::PoolOptions;
 use super::allocate::Allocator;
 use super::header::{HEADER_BYTES, LaneKind, SegmentHeader};
+use super::segment::Hold;
 use crate::Error;
 use crate::blob::Bells;
 use crate::clock::{ManualClock, Timestamp};
@@ -115,6 +116,26 @@ fn a_recycled_file_never_has_its_old_name_over_a_new_header() {
             take(allocator, given)
         },
     );
+}
+
+#[test]
+fn a_segment_that_is_open_held_or_read_keeps_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let allocator = open(dir.path(), 0);
+    let segment = allocator.take(LaneKind::Small, 1).unwrap();
+    assert!(!allocator.recycle(segment.id).unwrap(), "a lane appends to it");
+    let hold = Hold::new(&segment);
+    segment.close();
+    assert!(!allocator.recycle(segment.id).unwrap(), "a record in it waits for its row");
+    let pin = allocator.pin(segment.id).unwrap();
+    drop(hold);
+    assert!(!allocator.recycle(segment.id).unwrap(), "somebody reads it");
+    let other = pin.clone();
+    drop(pin);
+    assert!(!allocator.recycle(segment.id).unwrap(), "one of two has gone");
+    drop(other);
+    assert!(allocator.recycle(segment.id).unwrap());
+    assert!(!allocator.has(segment.id) && allocator.pin(segment.id).is_none());
 }
 
 #[test]

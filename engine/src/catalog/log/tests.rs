@@ -198,6 +198,37 @@ fn missing_and_shortened_files_are_damage() {
 }
 
 #[test]
+fn a_file_that_ends_before_the_next_one_starts_is_damage_though_nothing_follows() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..10, false);
+    let (path, last) = frame_at(dir.path(), 9);
+    // Opened again, and nothing written since: that the new file starts at 10 is all that says so.
+    drop(start(dir.path(), 10));
+    assert_eq!(recover::find(dir.path()).unwrap().len(), 2);
+    assert_eq!(replay(dir.path(), 0).unwrap().0, 10);
+    damage(&path, last + 60, |bytes| bytes[0] ^= 1);
+    assert!(matches!(replay(dir.path(), 0), Err(Error::Corrupt { .. })));
+    assert_eq!(replay(dir.path(), 10).unwrap().0, 10, "the rows hold what is missing");
+}
+
+#[test]
+fn a_file_under_another_ones_name_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..10, true);
+    let path = recover::find(dir.path()).unwrap()[0].path.clone();
+    assert_eq!(path.file_name().unwrap(), "0000000000000001.log");
+    for name in ["0000000000000002.log", "1.log", "copy of 0000000000000001.log"] {
+        let other = dir.path().join(name);
+        std::fs::rename(&path, &other).unwrap();
+        assert!(matches!(recover::find(dir.path()), Err(Error::Corrupt { .. })), "{name}");
+        std::fs::rename(&other, &path).unwrap();
+    }
+    // What is no log file at all is nobody's business.
+    std::fs::write(dir.path().join("0000000000000001.log.bak"), b"?").unwrap();
+    assert_eq!(recover::find(dir.path()).unwrap().len(), 1);
+}
+
+#[test]
 fn frames_left_behind_a_torn_one_are_never_continued() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 0..6, false);
@@ -249,6 +280,30 @@ fn shipped_frames_are_those_after_a_version_and_never_unsynced() {
     let mut tail = files;
     tail.pop_front();
     assert!(recover::read_since(&tail, 0, 200, usize::MAX).unwrap().is_none());
+}
+
+#[test]
+fn a_group_is_shipped_whole_or_asked_for_in_vain() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = start(dir.path(), 0);
+    for last in [3, 6] {
+        let mut bytes = vec![0; HEADER];
+        for n in 0..3 {
+            payload::push(&mut bytes, &commit(n));
+        }
+        log.make_room(bytes.len() + 8).unwrap();
+        log.append(&mut bytes, last).unwrap();
+        log.sync().unwrap();
+    }
+    let files = recover::find(dir.path()).unwrap();
+    for within in [1, 2, 4, 5] {
+        let refused = recover::read_since(&files, within, 6, usize::MAX);
+        assert!(matches!(&refused, Err(Error::Invalid(_))), "from {within}: {refused:?}");
+    }
+    let both = recover::read_since(&files, 0, 6, usize::MAX).unwrap().unwrap();
+    assert_eq!(recover::span(&both).unwrap(), Some((0, 6)));
+    let second = recover::read_since(&files, 3, 6, usize::MAX).unwrap().unwrap();
+    assert_eq!((recover::span(&second).unwrap(), both.ends_with(&second)), (Some((3, 6)), true));
 }
 
 /// Yields until the next file is ready.

@@ -2,6 +2,7 @@
 
 mod files;
 mod model;
+mod shipped;
 
 use super::{Options, RocksCatalog};
 use crate::catalog::conformance::{self, World};

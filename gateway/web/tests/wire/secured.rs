@@ -5,6 +5,7 @@
 use crate::late::one_part;
 use crate::while_time_passes;
 use crate::world::{Client, World, call, identity};
+use engine::clock::Clock as _;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
@@ -248,6 +249,44 @@ async fn what_is_no_handshake_is_closed_and_a_slow_one_is_bounded() {
             next.answer().await.unwrap().status
         };
         assert_eq!(while_time_passes(&world, waiting).await, 200);
+        assert!(slow.closed().await);
+    }
+}
+
+#[tokio::test]
+async fn shutdown_does_not_wait_for_a_handshake() {
+    // Neither silence nor half a hello is an open request. Both timeouts are longer than a test's time passes meanwhile.
+    let long = Duration::from_hours(2);
+    for begun in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"] {
+        let limits = Limits { handshake_timeout: long, drain_timeout: long, ..Limits::default() };
+        let mut world = World::secured(limits).await;
+        let mut slow = world.connect().await;
+        slow.send(begun).await;
+        let stream = connect(config(&world, &[&TLS13], &["http/1.1"]), world.admin).await;
+        let mut admin = Client::of(stream, world.admin.to_string());
+        loop {
+            let request = "GET /metrics HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer the-token\r\n\r\n";
+            admin.send_text(request).await;
+            if admin.answer().await.unwrap().text().contains("firn_http_connections_open{door=\"s3\"} 1") {
+                break;
+            }
+        }
+        drop(admin);
+        let asked = world.clock.boottime();
+        world.ask_to_stop();
+        let (clock, stopping) = (world.clock.clone(), world.stopped());
+        let mut stopping = std::pin::pin!(stopping);
+        for _ in 0..10_000 {
+            tokio::select! {
+                biased;
+                () = &mut stopping => break,
+                () = tokio::task::yield_now() => clock.advance(Duration::from_secs(1)),
+            }
+        }
+        assert!(
+            clock.boottime() - asked < long,
+            "it waited for the handshake, or to the end of its patience"
+        );
         assert!(slow.closed().await);
     }
 }
