@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import re
+import resource
 import signal
 import socket
 import stat
@@ -142,25 +143,68 @@ def test_a_restart_keeps_keys_buckets_versions_and_uploads(fresh):
     assert s3.get_object(Bucket=bucket, Key="big")["Body"].read() == b"part"
 
 
+def begin_put(appliance: Appliance, bucket: str, body: bytes) -> socket.socket:
+    """A connection on which the server has asked for the body of a PUT: it is in the middle of this request."""
+    request = AWSRequest("PUT", f"{appliance.endpoint}/{bucket}/o", data=body)
+    S3SigV4Auth(Credentials(*appliance.keys), "s3", "us-east-1").add_auth(request)
+    host, port = appliance.endpoint[7:].split(":")
+    lines = [f"PUT /{bucket}/o HTTP/1.1", f"Host: {host}:{port}", f"Content-Length: {len(body)}"]
+    lines += ["Expect: 100-continue", *(f"{name}: {value}" for name, value in request.headers.items())]
+    stream = socket.create_connection((host, int(port)), timeout=60)
+    stream.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+    assert stream.recv(65536).startswith(b"HTTP/1.1 100")
+    return stream
+
+
 def test_sigterm_drains_what_is_under_way(fresh, chance):
     fresh.start()
     bucket = new_bucket(client(fresh))
     body = chance.randbytes(2_000_000)
-    request = AWSRequest("PUT", f"{fresh.endpoint}/{bucket}/o", data=body)
-    S3SigV4Auth(Credentials(*fresh.keys), "s3", "us-east-1").add_auth(request)
-    host, port = fresh.endpoint[7:].split(":")
-    lines = [f"PUT /{bucket}/o HTTP/1.1", f"Host: {host}:{port}", f"Content-Length: {len(body)}"]
-    lines += ["Expect: 100-continue", *(f"{name}: {value}" for name, value in request.headers.items())]
-    with socket.create_connection((host, int(port)), timeout=60) as stream:
-        stream.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
-        # Asked for the body, the server is in the middle of this request; the signal comes now.
-        assert stream.recv(65536).startswith(b"HTTP/1.1 100")
+    with begin_put(fresh, bucket, body) as stream:
         fresh.terminate()
         stream.sendall(body)
         assert stream.recv(65536).startswith(b"HTTP/1.1 200")
     assert fresh.await_exit() == 0
     fresh.start()
     assert client(fresh).get_object(Bucket=bucket, Key="o")["Body"].read() == body
+
+
+def test_what_is_under_way_is_waited_for_as_long_as_configured(fresh, tmp_path):
+    config = tmp_path / "firn.toml"
+    config.write_text('[http]\ndrain = "1s"\n')
+    fresh.start("--config", str(config))
+    with begin_put(fresh, new_bucket(client(fresh)), b"never sent"):
+        begun = time.monotonic()
+        assert fresh.stop() == 0
+        # Half a minute is what it waits unless it is told otherwise.
+        assert 1 <= time.monotonic() - begun < 20
+
+
+def test_a_second_signal_ends_at_once(fresh):
+    fresh.start()
+    host, port = fresh.endpoint[7:].split(":")
+    with begin_put(fresh, new_bucket(client(fresh)), b"never sent"):
+        begun = time.monotonic()
+        fresh.terminate()
+        try:
+            # The first one is seen once nobody is let in any more.
+            while True:
+                socket.create_connection((host, int(port)), timeout=60).close()
+        except ConnectionError:
+            pass
+        fresh.terminate()
+        assert fresh.await_exit() == 130
+        assert time.monotonic() - begun < 20
+
+
+def test_the_limit_of_open_files_is_raised_to_what_is_allowed(fresh):
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    doors = ["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    command = [fresh.binary, "server", str(fresh.directory), *doors]
+    low = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (256, allowed))  # noqa: E731
+    fresh.launch(command, dict(os.environ), preexec_fn=low)
+    raised, _ = resource.prlimit(fresh.process.pid, resource.RLIMIT_NOFILE)
+    assert raised == min(65_536, allowed if allowed != resource.RLIM_INFINITY else 65_536)
 
 
 def test_a_directory_in_use_is_refused_and_unharmed(fresh, binary):
@@ -212,6 +256,8 @@ def test_probes_are_open_and_the_rest_wants_the_token(appliance):
 def test_firn_env_sets_up_aws_cli(appliance, binary, aws):
     script = 'eval "$("$1" env "$2")" && exec "$3" s3 ls'
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    # What a shell may have been left with points elsewhere, and would go before what is set.
+    environment.update(AWS_SESSION_TOKEN="stale", AWS_PROFILE="gone", AWS_ENDPOINT_URL_S3="http://127.0.0.1:1")
     done = subprocess.run(
         ["sh", "-c", script, "sh", binary, str(appliance.directory), aws],
         env=environment,

@@ -87,6 +87,14 @@ fn drill(disks: &Disks, target: &str, more: &[&str]) {
     }
     shipped(&appliance);
     let account = appliance.ok(&["status", "--json"]).json()["account_id"].clone();
+    // What clients and programs hold of them goes on to work.
+    let keys = || {
+        ["credentials", "admin-token", "recovery.pub"].map(|name| {
+            let path = disks.path("system").join(name);
+            (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().permissions().mode() & 0o777)
+        })
+    };
+    let keys_before = keys();
 
     // Under load: somebody writes on while the disk goes.
     let stop = AtomicBool::new(false);
@@ -112,6 +120,7 @@ fn drill(disks: &Disks, target: &str, more: &[&str]) {
     assert_eq!(recovered.code, 0, "{recovered:?}");
     let found = fs::metadata(disks.path("system")).unwrap().permissions();
     assert_eq!(found.mode() & 0o777, 0o700, "keys lie in it");
+    assert!(keys() == keys_before, "the same keys, and nobody else's to read");
     assert_eq!(disks.recover(target, more).code, 2, "an appliance is there now");
     let appliance = disks.start("system");
     assert_eq!(appliance.ok(&["status", "--json"]).json()["account_id"], account);
