@@ -1,5 +1,6 @@
 //! The drill: base, log, loss, recovery.
 
+use super::manifest::Name;
 use super::{Backup, BaseWorker, DirectoryTarget, LogWorker, Parts, RecoveryKey, Target, recover};
 use crate::blob::{BlobStore, OpenOptions};
 use crate::catalog::{Catalog, Commit, Family, Options, RocksCatalog, Table, Version, Write};
@@ -218,6 +219,19 @@ async fn prune_keeps_two_bases_and_what_they_need() {
     let bases: Vec<&String> = names.iter().filter(|name| name.contains("/base/")).collect();
     assert_eq!(bases.len(), 2, "{names:?}");
     let newest = bases[1].clone();
+    // And nothing else: no file that neither of them names, no chunk that both have in their rows.
+    let index = std::fs::read_to_string(world.root().join("backup/bases.json")).unwrap();
+    let oldest = names.iter().find_map(|name| match Name::parse(name) {
+        Some(Name::Base(_, version)) => Some(version),
+        _ => None,
+    });
+    for name in &names {
+        match Name::parse(name) {
+            Some(Name::Log(_, chunk)) => assert!(Some(chunk.last) > oldest, "{name}"),
+            _ if name.contains("/file/") => assert!(index.contains(&format!("\"{name}\"")), "{name}"),
+            _ => {}
+        }
+    }
     world.lose(appliance);
     world.recover().await.unwrap();
     let mut appliance = world.start().await;
