@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const ANSWER_MAX: usize = 16 << 20;
-const OPERATION: &str = "ask the admin door";
+const OPERATION: &str = Admin::OPERATION;
 
 /// A client of one appliance's admin door. Not tried again: whoever asks for a status wants it as it is now.
 #[derive(Clone, Debug)]
@@ -25,6 +25,9 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// What errors call whatever is asked of the door.
+    pub const OPERATION: &'static str = "ask the admin door";
+
     /// A client; nothing is sent yet. `ca_bundle` names a PEM file of roots to believe instead of the system's.
     pub fn new(url: &str, token: &str, ca_bundle: Option<&Path>, clock: Arc<dyn Clock>) -> Result<Self> {
         let endpoint = Endpoint::parse(url)?;
@@ -70,6 +73,14 @@ impl Admin {
             || String::from_utf8_lossy(&body[..body.len().min(1000)]).trim().to_owned(),
             str::to_owned,
         );
-        Err(service_error_of(OPERATION, answer.status().as_u16(), text))
+        if text.starts_with('<') {
+            let detail =
+                format!("{} answers in XML, as an S3 endpoint does and no admin door", self.endpoint);
+            return Err(Error::Protocol { operation: OPERATION, detail });
+        }
+        let status = answer.status().as_u16();
+        // Which door refused the token, or the protocol, is the question then.
+        let text = if matches!(status, 400 | 401) { format!("{}: {text}", self.endpoint) } else { text };
+        Err(service_error_of(OPERATION, status, text))
     }
 }

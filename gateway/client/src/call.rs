@@ -2,7 +2,7 @@
 
 use crate::Client;
 use crate::endpoint::encode_query;
-use crate::error::{Error, Result, ServiceError, code_of_status};
+use crate::error::{Error, Result, ServiceError, Trouble, code_of_status};
 use crate::retry::is_transient;
 use crate::xml::{BODY_MAX, Element};
 use bytes::Bytes;
@@ -123,7 +123,10 @@ impl Client {
     /// Waits before the next attempt, or hands the error back when it is final.
     pub(crate) async fn back_off(&self, operation: &'static str, failed: u32, error: Error) -> Result<()> {
         let transient = match &error {
-            Error::Transport { .. } | Error::Timeout { .. } => true,
+            Error::Transport { trouble: Trouble::Unreachable, .. } => {
+                return self.reach_again(failed, error).await;
+            }
+            Error::Transport { trouble: Trouble::Broken, .. } | Error::Timeout { .. } => true,
             Error::Service(answer) => is_transient(answer.status, &answer.code),
             _ => false,
         };
@@ -135,9 +138,32 @@ impl Client {
         Ok(())
     }
 
+    /// Waits before the next attempt to connect, together with all other calls of this client, or hands the error back
+    /// when the endpoint is given up on. Until it answers again, each further call makes one attempt.
+    async fn reach_again(&self, failed: u32, error: Error) -> Result<()> {
+        let reach = self.reach();
+        let answers = reach.answers();
+        let attempts = self.retries().attempts_to_connect(answers > 0);
+        if failed >= attempts {
+            return Err(error);
+        }
+        let _turn = reach.turn().await;
+        if reach.answers() != answers {
+            // It is there again.
+            return Ok(());
+        }
+        let Some(wait) = self.retries().wait_of(reach.missed(), attempts, self.entropy()) else {
+            return Err(error);
+        };
+        tracing::debug!(wait_ms = wait.as_millis(), %error, "trying to connect again");
+        self.transport().clock().sleep(wait).await;
+        Ok(())
+    }
+
     async fn attempt(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
         let request = call.build(self)?;
         let mut answer = self.transport().send(call.operation, request, call.body.len() as u64).await?;
+        self.reach().answered();
         if answer.status().is_success() {
             return Ok(answer);
         }
@@ -186,6 +212,12 @@ impl Client {
 fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
     let document = Element::parse(body).ok().filter(|root| root.name == "Error");
     let text = |name| document.as_ref().and_then(|root| root.text_of(name)).map(str::to_owned);
+    let asks_for = header_text(headers, "www-authenticate").unwrap_or_default();
+    if document.is_none() && asks_for.starts_with("Bearer") {
+        let detail =
+            "it asks for a bearer token, as an appliance's admin door does and no S3 endpoint".to_owned();
+        return Error::Protocol { operation, detail };
+    }
     let code = text("Code").unwrap_or_else(|| code_of_status(operation, status).to_owned());
     let message = text("Message")
         .filter(|message| !message.is_empty())

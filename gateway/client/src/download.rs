@@ -7,7 +7,7 @@
 use crate::Client;
 use crate::call::{Call, header_text};
 use crate::checksum::{Crc64, RunningMd5, is_md5_etag};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Trouble};
 use crate::object::{ObjectHead, ObjectRef, object_head};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -141,6 +141,7 @@ impl Download {
             None => Err(Error::Transport {
                 operation: OPERATION,
                 endpoint: self.client.endpoint().to_string(),
+                trouble: Trouble::Broken,
                 detail: format!("the body ended {} bytes early", self.remaining()),
             }),
         }

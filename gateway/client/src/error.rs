@@ -41,6 +41,21 @@ pub struct ServiceError {
     pub request_id: String,
 }
 
+/// What is wrong with a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// None can be made: nobody listens there, the name is unknown, the network is down. Try later, or elsewhere.
+    Unreachable,
+    /// It broke before the answer was whole. Try again.
+    Broken,
+    /// The server's certificate is not believed. Trying again does not help.
+    Untrusted,
+    /// The server does not speak TLS, and was asked in it. Trying again does not help.
+    NoTls,
+    /// What came back is no HTTP, as from a server that speaks TLS alone. Trying again does not help.
+    NoHttp,
+}
+
 /// What can go wrong between here and the endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -54,14 +69,18 @@ pub enum Error {
         operation: &'static str,
         /// The endpoint's address.
         endpoint: String,
+        /// What kind of failure it is.
+        trouble: Trouble,
         /// The causes, outermost first.
         detail: String,
     },
     /// No answer in time, and retries did not help.
-    #[error("{operation}: no answer within {} s", after.as_secs())]
+    #[error("{operation}: no answer from {endpoint} within {} s", after.as_secs())]
     Timeout {
         /// What was asked.
         operation: &'static str,
+        /// The endpoint's address.
+        endpoint: String,
         /// How long the last attempt waited.
         after: Duration,
     },
@@ -101,6 +120,27 @@ impl Error {
         }
     }
 
+    /// What was asked, where something was.
+    pub fn operation(&self) -> Option<&'static str> {
+        match self {
+            Self::Service(error) => Some(error.operation),
+            Self::Transport { operation, .. }
+            | Self::Timeout { operation, .. }
+            | Self::Protocol { operation, .. } => Some(operation),
+            Self::Integrity { .. } | Self::Invalid(_) => None,
+        }
+    }
+
+    /// Whether nobody could be reached at all, so that every other call fails like this one.
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Transport { trouble: Trouble::Unreachable, .. })
+    }
+
+    /// Whether there was no answer: the connection could not be made, broke, or nothing came in time.
+    pub const fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Transport { .. } | Self::Timeout { .. })
+    }
+
     /// S3's code, when the endpoint gave one.
     pub fn code(&self) -> Option<&str> {
         match self {
@@ -132,6 +172,7 @@ pub(crate) fn code_of_status(operation: &str, status: u16) -> &'static str {
     match status {
         304 => "NotModified",
         400 => "BadRequest",
+        401 => "Unauthorized",
         403 => "AccessDenied",
         404 if operation.contains("Bucket") => "NoSuchBucket",
         404 => "NoSuchKey",

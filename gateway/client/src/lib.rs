@@ -36,7 +36,7 @@ pub use bucket::{Bucket, Versioning};
 pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
 pub use endpoint::{Endpoint, Style};
-pub use error::{Error, ErrorKind, Result, ServiceError};
+pub use error::{Error, ErrorKind, Result, ServiceError, Trouble};
 pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};
 pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry};
 pub use object::{DELETE_MANY_MAX, DeleteFailure, Deleted, ObjectHead, ObjectRef, PutOptions, PutResult};
@@ -47,6 +47,7 @@ use bytes::Bytes;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use http::HeaderMap;
+use retry::Reach;
 use security::credentials::{AccessKeyId, SecretKey};
 use security::sign::{PayloadHash, Signer};
 use std::sync::Arc;
@@ -68,6 +69,7 @@ struct Inner {
     transport: Transport,
     signer: Option<Signer>,
     entropy: Arc<dyn Entropy>,
+    reach: Reach,
 }
 
 impl Client {
@@ -76,7 +78,7 @@ impl Client {
         let transport =
             Transport::new(&settings.endpoint, settings.ca_bundle.as_deref(), clock, settings.answer_within)?;
         let signer = signer(&settings)?;
-        Ok(Self { inner: Arc::new(Inner { settings, transport, signer, entropy }) })
+        Ok(Self { inner: Arc::new(Inner { settings, transport, signer, entropy, reach: Reach::default() }) })
     }
 
     /// Where it sends requests.
@@ -100,6 +102,10 @@ impl Client {
 
     pub(crate) fn retries(&self) -> &Retries {
         &self.inner.settings.retries
+    }
+
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.inner.reach
     }
 
     pub(crate) fn entropy(&self) -> &dyn Entropy {

@@ -20,6 +20,8 @@ pub struct List<'a> {
     pub prefix: &'a str,
     /// Fold keys up to the next delimiter into one common prefix.
     pub delimiter: Option<&'a str>,
+    /// So many entries a page at most; the endpoint's own limit, 1,000 as a rule, where `None`.
+    pub page_max: Option<u16>,
 }
 
 /// An object in a list.
@@ -104,7 +106,8 @@ impl<T> Pages<'_, T> {
             .query(name, value)
             .query("encoding-type", "url")
             .query("prefix", self.list.prefix)
-            .query_some("delimiter", self.list.delimiter);
+            .query_some("delimiter", self.list.delimiter)
+            .query_some("max-keys", self.list.page_max.map(|max| max.to_string()));
         for (name, value) in &cursor {
             call = call.query(name, value.as_str());
         }

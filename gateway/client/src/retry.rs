@@ -2,9 +2,18 @@
 //!
 //! Every S3 call is asked again after a broken connection, a timeout, 429 or 5xx. A conditional write whose first answer
 //! got lost may then meet its own result (412): the caller sees a conflict and looks again, as S3's own clients do.
+//!
+//! Where no connection can be made, all calls of a client count and wait together ([`Reach`]): a server that is gone costs
+//! so many attempts in all, however many calls are under way and however many follow.
 
 use engine::entropy::Entropy;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// Attempts more for an endpoint that has answered before: a server that starts again is away for seconds. By the default
+/// waits it is given up on after at most 13 s.
+const MORE_ATTEMPTS: u32 = 3;
 
 /// How often, and how far apart.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +36,22 @@ impl Retries {
     /// The wait after the `failed`th attempt (from 1), or `None` when it was the last. A random part of the full step, so
     /// that clients that failed together do not come back together.
     pub(crate) fn wait(&self, failed: u32, entropy: &dyn Entropy) -> Option<Duration> {
-        if failed >= self.attempts_max {
+        self.wait_of(failed, self.attempts_max, entropy)
+    }
+
+    /// How often an endpoint is tried that nobody can connect to.
+    pub(crate) const fn attempts_to_connect(&self, has_answered: bool) -> u32 {
+        // Whoever asked for one attempt gets one.
+        if has_answered && self.attempts_max > 1 {
+            self.attempts_max.saturating_add(MORE_ATTEMPTS)
+        } else {
+            self.attempts_max
+        }
+    }
+
+    /// The same wait where another number of attempts is allowed.
+    pub(crate) fn wait_of(&self, failed: u32, attempts: u32, entropy: &dyn Entropy) -> Option<Duration> {
+        if failed >= attempts {
             return None;
         }
         let step = self.first.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(self.longest);
@@ -35,6 +59,39 @@ impl Retries {
         entropy.fill(&mut random);
         let part = f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX);
         Some(step.mul_f64(part))
+    }
+}
+
+/// Whether an endpoint can be reached, as all calls of one client see it.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    /// Answers so far, of whatever status.
+    answers: AtomicU64,
+    /// Failures to connect since the last answer.
+    missed: AtomicU32,
+    /// One call at a time waits before it tries to connect again; the others wait for their turn.
+    turn: Mutex<()>,
+}
+
+impl Reach {
+    /// Somebody answered.
+    pub(crate) fn answered(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        self.missed.store(0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the turn of a call that could not connect.
+    pub(crate) async fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Counts a failure to connect: how many there were since the last answer.
+    pub(crate) fn missed(&self) -> u32 {
+        self.missed.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 }
 
@@ -63,6 +120,17 @@ mod tests {
         let spread: Vec<_> = (0..50).filter_map(|_| retries.wait(5, &entropy)).collect();
         assert!(spread.iter().any(|wait| *wait < Duration::from_millis(800)));
         assert!(spread.iter().any(|wait| *wait > Duration::from_millis(800)));
+    }
+
+    #[test]
+    fn an_endpoint_that_has_answered_is_given_longer_and_one_attempt_stays_one() {
+        let retries = Retries::default();
+        assert_eq!(retries.attempts_to_connect(false), 5);
+        assert_eq!(retries.attempts_to_connect(true), 8);
+        let once = Retries { attempts_max: 1, ..retries };
+        assert_eq!(once.attempts_to_connect(true), 1);
+        let longest: Duration = (1..8).map(|failed| retries.first * (1 << (failed - 1))).sum();
+        assert!(longest < Duration::from_secs(13), "{longest:?}");
     }
 
     #[test]

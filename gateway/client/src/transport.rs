@@ -1,7 +1,7 @@
 //! One attempt over the wire: a pooled hyper client, plain or TLS, with a bound on every wait.
 
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Trouble};
 use bytes::Bytes;
 use engine::clock::Clock;
 use http::{Request, Response};
@@ -105,8 +105,11 @@ impl Transport {
             }
         };
         tokio::select! {
-            answer = answer => answer.map_err(|error| self.broken(operation, &error)),
-            () = self.clock.sleep(within) => Err(Error::Timeout { operation, after: within }),
+            answer = answer => answer.map_err(|error| {
+                let otherwise = if error.is_connect() { Trouble::Unreachable } else { Trouble::Broken };
+                self.broken(operation, &error, otherwise)
+            }),
+            () = self.clock.sleep(within) => Err(self.silent(operation, within)),
         }
     }
 
@@ -120,12 +123,12 @@ impl Transport {
             let frame = tokio::select! {
                 frame = body.frame() => frame,
                 () = self.clock.sleep(self.answer_within) => {
-                    return Err(Error::Timeout { operation, after: self.answer_within });
+                    return Err(self.silent(operation, self.answer_within));
                 }
             };
             match frame {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(self.broken(operation, &error)),
+                Some(Err(error)) => return Err(self.broken(operation, &error, Trouble::Broken)),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
@@ -152,7 +155,17 @@ impl Transport {
         Ok(whole.into())
     }
 
-    fn broken(&self, operation: &'static str, error: &dyn std::error::Error) -> Error {
+    fn silent(&self, operation: &'static str, after: Duration) -> Error {
+        Error::Timeout { operation, endpoint: self.endpoint.clone(), after }
+    }
+
+    fn broken(
+        &self,
+        operation: &'static str,
+        error: &(dyn std::error::Error + 'static),
+        otherwise: Trouble,
+    ) -> Error {
+        let trouble = trouble(error).unwrap_or(otherwise);
         let mut detail = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -163,6 +176,32 @@ impl Transport {
             }
             source = cause.source();
         }
-        Error::Transport { operation, endpoint: self.endpoint.clone(), detail }
+        Error::Transport { operation, endpoint: self.endpoint.clone(), trouble, detail }
     }
+}
+
+/// What the causes of a failure say about the two sides' not speaking the same protocol.
+fn trouble(error: &(dyn std::error::Error + 'static)) -> Option<Trouble> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match tls_error(error) {
+            Some(rustls::Error::InvalidCertificate(_)) => return Some(Trouble::Untrusted),
+            // An answer that is no TLS record.
+            Some(rustls::Error::InvalidMessage(_)) => return Some(Trouble::NoTls),
+            _ => {}
+        }
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse) {
+            return Some(Trouble::NoHttp);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The TLS error that an I/O error was made of, however often it was wrapped; `source()` passes over it.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    if let Some(tls) = error.downcast_ref() {
+        return Some(tls);
+    }
+    tls_error(error.downcast_ref::<std::io::Error>()?.get_ref()?)
 }

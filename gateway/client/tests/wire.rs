@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use client::{Client, Crc64, Credentials, Endpoint, ErrorKind, List, ObjectRef, PutOptions, Settings};
-use engine::clock::SystemClock;
+use engine::clock::{Clock, SystemClock, Timestamp};
 use engine::entropy::SeededEntropy;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -223,4 +223,61 @@ async fn a_list_goes_on_by_its_token_and_never_in_circles() {
     assert!(!requests[0].contains("continuation-token"), "{}", requests[0]);
     assert!(requests[1].contains("continuation-token=a"), "{}", requests[1]);
     assert!(requests[2].contains("continuation-token=b"), "{}", requests[2]);
+}
+
+/// The system's clock; it notes the short waits, which are those between attempts, and passes over them.
+#[derive(Debug, Default)]
+struct Waits(Mutex<Vec<Duration>>);
+
+impl Clock for Waits {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn boottime(&self) -> Duration {
+        SystemClock.boottime()
+    }
+
+    fn sleep(&self, duration: Duration) -> futures_util::future::BoxFuture<'_, ()> {
+        if duration < Duration::from_mins(1) {
+            self.0.lock().unwrap().push(duration);
+            return Box::pin(tokio::task::yield_now());
+        }
+        SystemClock.sleep(duration)
+    }
+}
+
+#[tokio::test]
+async fn calls_that_can_not_connect_share_their_attempts_and_one_answer_forgives_them() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let clock = Arc::new(Waits::default());
+    let endpoint = Endpoint::parse(&format!("http://{address}")).unwrap();
+    let mut settings = Settings::new(endpoint, "us-east-1", None);
+    settings.retries.attempts_max = 4;
+    let client = Client::new(settings, clock.clone(), Arc::new(SeededEntropy::new(1))).unwrap();
+    drop(listener);
+    let all_fail = async || {
+        let calls = (0..50).map(|_| client.head_bucket("bucket"));
+        for ended in futures_util::future::join_all(calls).await {
+            let error = ended.unwrap_err();
+            assert!(error.is_unreachable() && error.to_string().contains(&address.to_string()), "{error}");
+        }
+        std::mem::take(&mut *clock.0.lock().unwrap()).len()
+    };
+    assert_eq!(all_fail().await, 3, "fifty calls, four attempts in all that were waited for");
+    assert_eq!(all_fail().await, 0, "while nobody is there, each call makes one attempt");
+    // It is back, and gone again: whoever has answered is given longer.
+    let listener = TcpListener::bind(address).await.unwrap();
+    let (answered, ()) = tokio::join!(client.head_bucket("bucket"), async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+        }
+        stream.write_all(answer("200 OK", "", 0, "").as_bytes()).await.unwrap();
+    });
+    answered.unwrap();
+    drop(listener);
+    assert_eq!(all_fail().await, 6);
 }

@@ -13,6 +13,7 @@
 //! | 8 | conflict: it exists already, is not empty, or changed meanwhile |
 //! | 130 | interrupted |
 
+pub(crate) use crate::hint::of as hint;
 use std::fmt;
 
 /// The table that `--help` ends with.
@@ -58,11 +59,13 @@ pub(crate) struct Failure {
     pub(crate) text: String,
     /// What to do about it, when there is something.
     pub(crate) hint: Option<String>,
+    /// What it came of.
+    pub(crate) cause: Option<anyhow::Error>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into(), hint: None }
+        Self { exit, text: text.into(), hint: None, cause: None }
     }
 
     pub(crate) fn usage(text: impl Into<String>) -> Self {
@@ -74,6 +77,13 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+
+    /// Names what it came of, which is told behind its own text.
+    #[must_use]
+    pub(crate) fn caused_by(mut self, cause: impl Into<anyhow::Error>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
 }
 
 impl fmt::Display for Failure {
@@ -82,7 +92,11 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.cause.as_ref().map(AsRef::as_ref)
+    }
+}
 
 /// The code that an error ends with: the first cause that names one decides.
 pub(crate) fn of(error: &anyhow::Error) -> Exit {
@@ -127,46 +141,6 @@ const fn of_io(kind: std::io::ErrorKind) -> Exit {
         std::io::ErrorKind::PermissionDenied => Exit::Denied,
         _ => Exit::Error,
     }
-}
-
-/// What to do about an error: the first cause that has a hint gives it.
-pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        if let Some(failure) = cause.downcast_ref::<Failure>() {
-            return failure.hint.clone();
-        }
-        match cause.downcast_ref::<client::Error>()? {
-            client::Error::Transport { endpoint, .. } if endpoint.ends_with(".amazonaws.com") => Some(
-                "name the appliance's endpoint, if AWS is not what you mean: eval \"$(firn env DIR)\", or --endpoint"
-                    .to_owned(),
-            ),
-            client::Error::Transport { detail, .. } if detail.contains("certificate") => Some(
-                "believe the appliance's CA: eval \"$(firn env DIR)\", or AWS_CA_BUNDLE=DIR/tls/ca.pem; and use a name that its certificate has (firn status DIR)"
-                    .to_owned(),
-            ),
-            client::Error::Transport { endpoint, .. } => Some(format!(
-                "is a server listening at {endpoint}? start one with `firn server DIR`, or name another with --endpoint"
-            )),
-            error => match error.code()? {
-                "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied" => {
-                    Some("set the credentials: eval \"$(firn env DIR)\"".to_owned())
-                }
-                "RequestTimeTooSkewed" => {
-                    Some("the clocks of this host and the server differ by more than 15 minutes: set them".to_owned())
-                }
-                "NoSuchBucket" => Some("see which there are: firn ls; make one: firn mb s3://NAME".to_owned()),
-                "NoSuchKey" => Some("see what is there: firn ls s3://BUCKET/PREFIX".to_owned()),
-                "BucketNotEmpty" => {
-                    Some("see what is in it: firn ls --versions s3://NAME; remove all of it: firn rb --force s3://NAME".to_owned())
-                }
-                "InvalidBucketName" => {
-                    Some("3 to 63 of a-z, 0-9, - and ., beginning and ending with a letter or digit".to_owned())
-                }
-                "InvalidObjectState" => Some("the object is archived: ask for a restore first".to_owned()),
-                _ => None,
-            },
-        }
-    })
 }
 
 #[cfg(test)]

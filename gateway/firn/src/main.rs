@@ -15,9 +15,12 @@ mod config;
 mod directory;
 mod doors;
 mod exit;
+mod hint;
 mod layout;
 mod report;
+mod scope;
 mod session;
+mod settle;
 mod text;
 mod tls;
 mod transfer;
@@ -29,6 +32,11 @@ use report::{ErrorReport, Output};
 use session::{Session, Used};
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long the end waits for what is to be taken away.
+const SETTLE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Memory goes back to the system when 64 connections become none.
 #[global_allocator]
@@ -62,26 +70,43 @@ fn run(cli: cli::Cli, output: Output, used: &Arc<OnceLock<Used>>) -> anyhow::Res
         cli::Verb::Server(args) => return runtime.block_on(appliance::serve(&args)),
         cli::Verb::Client(verb) => verb,
     };
-    let session = Session::new(cli.connection, output, Arc::clone(used));
+    let (pending, settled) = settle::pair();
+    let session = Session::new(cli.connection, output, Arc::clone(used), pending);
     let exit = runtime.block_on(async {
+        let ended = tokio::select! {
+            exit = verbs::run(&session, verb) => Some(exit),
+            () = interrupted() => None,
+        };
+        // All that the verb had under way is being dropped: what is half done goes before we do.
+        let clock = Arc::clone(&session.clock);
+        drop(session);
         tokio::select! {
-            exit = verbs::run(&session, verb) => exit,
-            () = interrupted() => {
-                output.note("firn: interrupted; run it again to go on where it stopped");
-                Ok(Exit::Interrupted)
-            }
+            () = settled.wait() => {}
+            () = clock.sleep(SETTLE_WITHIN) => {}
         }
+        ended.unwrap_or_else(|| {
+            output.note("firn: interrupted; what is whole stays, and the same command does the rest");
+            Ok(Exit::Interrupted)
+        })
     });
     // What still runs on the blocking pool (a read of a slow disk) must not hold the end up.
     runtime.shutdown_background();
     exit
 }
 
+/// Ctrl-C, or SIGTERM. SIGHUP is left as it came, so that nohup works.
 async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the signal ends the process by itself.
-        std::future::pending::<()>().await;
-    }
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()];
+    let caught = signals.map(|kind| {
+        Box::pin(async move {
+            match signal(kind) {
+                Ok(mut signals) => drop(signals.recv().await),
+                // Without a handler the signal ends the process by itself.
+                Err(_) => std::future::pending().await,
+            }
+        })
+    });
+    futures_util::future::select_all(caught).await;
 }
 
 /// Whoever read our output has enough: that is no failure.

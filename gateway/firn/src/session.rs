@@ -5,6 +5,7 @@ use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::layout::ADMIN_TOKEN;
 use crate::report::Output;
+use crate::settle::Pending;
 use client::{Admin, Client, EndpointFrom, Settings};
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
@@ -17,6 +18,8 @@ pub(crate) struct Session {
     pub(crate) output: Output,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Held by whoever has something to take away before the process ends.
+    pub(crate) pending: Pending,
     connection: Connection,
     /// The endpoint that this run has used, for errors.
     used: Arc<OnceLock<Used>>,
@@ -30,9 +33,14 @@ pub(crate) struct Used {
 }
 
 impl Session {
-    pub(crate) fn new(connection: Connection, output: Output, used: Arc<OnceLock<Used>>) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        output: Output,
+        used: Arc<OnceLock<Used>>,
+        pending: Pending,
+    ) -> Self {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        Self { output, clock, entropy, connection, used }
+        Self { output, clock, entropy, pending, connection, used }
     }
 
     /// The same for a verb that says itself how to connect; what it leaves open was said before the verb.
@@ -41,6 +49,7 @@ impl Session {
             output: self.output,
             clock: Arc::clone(&self.clock),
             entropy: Arc::clone(&self.entropy),
+            pending: self.pending.clone(),
             connection: connection.or(&self.connection),
             used: Arc::clone(&self.used),
         }
@@ -65,6 +74,11 @@ impl Session {
         Ok(Client::new(settings, self.clock.clone(), self.entropy.clone())?)
     }
 
+    /// The endpoint that was asked, once one was.
+    pub(crate) fn used(&self) -> Option<&Used> {
+        self.used.get()
+    }
+
     /// The endpoint that the command line names before the verb.
     pub(crate) fn endpoint(&self) -> &Remote {
         &self.connection.at
@@ -76,11 +90,22 @@ impl Session {
         let named = || variable("AWS_CA_BUNDLE").filter(|file| !file.is_empty()).map(PathBuf::from);
         let (url, token, ca_bundle) =
             match (&dir.dir, variable("FIRN_ADMIN_URL"), variable("FIRN_ADMIN_TOKEN_FILE")) {
-                (None, Some(url), Some(file)) => (url, read_token(Path::new(&file))?, None),
+                (None, Some(url), Some(file)) => {
+                    let hint = "FIRN_ADMIN_TOKEN_FILE names it: copy the appliance's DIR/admin-token there";
+                    (url, read_token(Path::new(&file), hint)?, None)
+                }
+                (None, Some(url), None) => {
+                    return Err(Failure::usage(format!(
+                        "ask the admin door at {url}: there is no token for it"
+                    ))
+                    .hint("set FIRN_ADMIN_TOKEN_FILE as well, or name the appliance's directory")
+                    .into());
+                }
                 (dir, ..) => {
                     let dir = dir.clone().unwrap_or_else(default_dir);
                     let doors = Doors::read(&dir)?;
-                    (doors.admin.url, read_token(&dir.join(ADMIN_TOKEN))?, doors.ca_bundle)
+                    let hint = "restart the appliance: a start makes one where there is none";
+                    (doors.admin.url, read_token(&dir.join(ADMIN_TOKEN), hint)?, doors.ca_bundle)
                 }
             };
         let ca_bundle = flag.or(ca_bundle).or_else(named);
@@ -124,13 +149,15 @@ pub(crate) fn as_its_owner(dir: &Path) -> String {
     )
 }
 
-fn read_token(path: &Path) -> Result<String, Failure> {
+fn read_token(path: &Path, where_missing: &str) -> Result<String, Failure> {
     std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|error| {
-        let exit = match error.kind() {
-            std::io::ErrorKind::PermissionDenied => Exit::Denied,
-            std::io::ErrorKind::NotFound => Exit::NotFound,
-            _ => Exit::Error,
-        };
-        Failure::new(exit, format!("read the admin token {}: {error}", path.display()))
+        let text = format!("read the admin token {}: {error}", path.display());
+        match error.kind() {
+            std::io::ErrorKind::PermissionDenied => {
+                Failure::new(Exit::Denied, text).hint(as_its_owner(path.parent().unwrap_or(path)))
+            }
+            std::io::ErrorKind::NotFound => Failure::new(Exit::NotFound, text).hint(where_missing),
+            _ => Failure::new(Exit::Error, text),
+        }
     })
 }

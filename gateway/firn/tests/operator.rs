@@ -7,6 +7,8 @@ mod small_disk;
 mod support;
 #[path = "operator/unread.rs"]
 mod unread;
+#[path = "operator/wrong_doors.rs"]
+mod wrong_doors;
 
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -4,9 +4,17 @@
 
 #[path = "verbs/careful.rs"]
 mod careful;
+#[path = "verbs/interrupted.rs"]
+mod interrupted;
+#[path = "verbs/names.rs"]
+mod names;
+#[path = "verbs/outage.rs"]
+mod outage;
 #[path = "verbs/pieces.rs"]
 mod pieces;
 mod support;
+#[path = "verbs/versions.rs"]
+mod versions;
 
 use std::fs;
 use std::io::Write;

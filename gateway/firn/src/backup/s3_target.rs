@@ -101,7 +101,8 @@ impl S3Target {
 
     async fn names(&self, prefix: &str) -> Result<Vec<String>> {
         let prefix = format!("{}{prefix}", self.prefix);
-        let mut pages = self.client.objects(List { bucket: &self.bucket, prefix: &prefix, delimiter: None });
+        let mut pages =
+            self.client.objects(List { bucket: &self.bucket, prefix: &prefix, ..List::default() });
         let mut names = Vec::new();
         while let Some(page) = pages.next().await.map_err(|error| self.failed(&error))? {
             let below = page.entries.iter().filter_map(|object| object.key.strip_prefix(&self.prefix));

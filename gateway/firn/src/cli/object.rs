@@ -32,12 +32,15 @@ pub(crate) struct Rb {
 /// `firn ls`.
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
-    /// A bucket or prefix: s3://NAME/PREFIX; all buckets when left out.
+    /// A bucket, or a key and what lies below it: s3://NAME/KEY; all buckets when left out.
     #[arg(value_name = "S3URI")]
     pub(crate) target: Option<S3Uri>,
     /// Everything below, not only the next level.
     #[arg(long, short)]
     pub(crate) recursive: bool,
+    /// All keys that begin with the name, those of other directories too.
+    #[arg(long)]
+    pub(crate) prefix: bool,
     /// Old versions and delete markers too.
     #[arg(long)]
     pub(crate) versions: bool,
@@ -58,6 +61,9 @@ pub(crate) struct Cp {
     /// Fail (8) rather than overwrite an object.
     #[arg(long)]
     pub(crate) no_clobber: bool,
+    /// A version of the source object other than the latest; copied onto its own key it is the latest again.
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    pub(crate) version_id: Option<String>,
     #[command(flatten)]
     pub(crate) options: TransferOptions,
 }
@@ -80,14 +86,18 @@ pub(crate) struct Mv {
 
 /// `firn rm`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Rm {
-    /// An object, or a prefix with -r: s3://NAME/KEY.
+    /// An object, or with -r a directory: s3://NAME/KEY.
     #[arg(value_name = "S3URI")]
     pub(crate) target: S3Uri,
-    /// Everything that begins with the prefix.
+    /// The key and everything below KEY/; the whole bucket where no key is named.
     #[arg(long, short)]
     pub(crate) recursive: bool,
-    /// One version, for good.
+    /// With -r: all keys that begin with the name, those of other directories too.
+    #[arg(long, requires = "recursive")]
+    pub(crate) prefix: bool,
+    /// One version, for good; of a delete marker it brings the key back.
     #[arg(long, value_name = "ID", conflicts_with_all = ["recursive", "versions"])]
     pub(crate) version_id: Option<String>,
     /// All versions and delete markers, for good.
@@ -100,6 +110,7 @@ pub(crate) struct Rm {
 
 /// `firn sync`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Sync {
     /// What it shall be like: a directory or s3://….
     #[arg(value_name = "SOURCE")]
@@ -110,6 +121,9 @@ pub(crate) struct Sync {
     /// Remove from the target what the source lacks.
     #[arg(long)]
     pub(crate) delete: bool,
+    /// With --delete: go on where the source is empty, and so empty the target.
+    #[arg(long, requires = "delete")]
+    pub(crate) allow_empty: bool,
     /// Compare sizes alone.
     #[arg(long, conflicts_with = "checksum")]
     pub(crate) size_only: bool,
@@ -123,9 +137,12 @@ pub(crate) struct Sync {
 /// `firn du`.
 #[derive(Debug, Args)]
 pub(crate) struct Du {
-    /// A bucket or prefix: s3://NAME/PREFIX.
+    /// A bucket, or a key and what lies below it: s3://NAME/KEY.
     #[arg(value_name = "S3URI")]
     pub(crate) target: S3Uri,
+    /// All keys that begin with the name, those of other directories too.
+    #[arg(long)]
+    pub(crate) prefix: bool,
     /// Old versions too.
     #[arg(long)]
     pub(crate) versions: bool,

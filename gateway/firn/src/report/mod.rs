@@ -45,15 +45,20 @@ impl Output {
 
     /// Says something on stderr that is no result.
     pub(crate) fn note(self, text: &str) {
-        if !self.quiet && !self.json {
+        if self.narrates() {
             // Nobody may be reading stderr any more; the work goes on all the same.
             let _unheard = writeln!(io::stderr().lock(), "{text}");
         }
     }
 
+    /// Whether notes are heard.
+    pub(crate) fn narrates(self) -> bool {
+        !self.quiet && !self.json
+    }
+
     /// Whether progress may be drawn.
     pub(crate) fn draws_progress(self) -> bool {
-        !self.quiet && !self.json && io::stderr().is_terminal()
+        self.narrates() && io::stderr().is_terminal()
     }
 }
 

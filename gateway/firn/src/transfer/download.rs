@@ -1,23 +1,17 @@
 //! Objects to files.
 //!
 //! The bytes go to a temporary file beside the target, are verified against the endpoint's checksum, and only then take
-//! the target's name. Large objects come in ranges, several at once, all pinned to one ETag. An interruption or an error
-//! removes the temporary file.
+//! the target's name ([`Temporary`]). Large objects come in ranges, several at once, all pinned to one ETag. An interruption
+//! or an error removes the temporary file.
 
 use super::entry::Entry;
-use super::local::TEMPORARY;
 use super::run::{Done, Shared};
-use anyhow::Context;
+use super::temporary::Temporary;
 use client::{Crc64, ObjectHead, ObjectRef};
 use engine::clock::Timestamp;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::path::Path;
 
 /// From this size on an object comes in ranges.
 const RANGED_FROM: u64 = 64 << 20;
@@ -32,10 +26,8 @@ pub(super) async fn object(
     path: &Path,
     entry: &Entry,
 ) -> anyhow::Result<Done> {
-    let mut random = [0; 8];
-    shared.entropy.fill(&mut random);
-    let temporary = Temporary::create(path, &hex::encode(random)).await?;
-    let object = ObjectRef::latest(bucket, key);
+    let temporary = Temporary::create(path, shared.pending.clone()).await?;
+    let object = ObjectRef { bucket, key, version: entry.version.as_deref() };
     let (verified, modified, bytes) = if entry.size >= RANGED_FROM {
         ranged(shared, &object, &temporary).await?
     } else {
@@ -106,76 +98,4 @@ async fn one_range(
         shared.progress.moved(length);
     }
     Ok(sum)
-}
-
-/// A file beside its target that is removed unless it is published.
-struct Temporary {
-    file: Arc<File>,
-    path: PathBuf,
-    published: bool,
-}
-
-impl Temporary {
-    async fn create(target: &Path, random: &str) -> anyhow::Result<Self> {
-        let directory = target.parent().unwrap_or(Path::new(".")).to_owned();
-        let path = directory.join(format!("{TEMPORARY}{random}"));
-        let target = target.to_owned();
-        tokio::task::spawn_blocking(move || {
-            if !directory.as_os_str().is_empty() {
-                std::fs::create_dir_all(&directory).map_err(|error| clash(&directory, error))?;
-            }
-            if target.is_dir() {
-                return Err(anyhow::anyhow!("write {}: a directory has that name", target.display()));
-            }
-            let file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(&path)
-                .with_context(|| format!("create {}", path.display()))?;
-            Ok(Self { file: Arc::new(file), path, published: false })
-        })
-        .await?
-    }
-
-    async fn write(&self, at: u64, data: bytes::Bytes) -> anyhow::Result<()> {
-        let file = self.file.clone();
-        let written = tokio::task::spawn_blocking(move || file.write_all_at(&data, at)).await?;
-        written.with_context(|| format!("write {}", self.path.display()))
-    }
-
-    /// Gives the bytes their name, and the time of the object's last change.
-    async fn publish(self, target: &Path, modified: Option<Timestamp>) -> anyhow::Result<()> {
-        let target = target.to_owned();
-        tokio::task::spawn_blocking(move || self.publish_here(&target, modified)).await?
-    }
-
-    fn publish_here(mut self, target: &Path, modified: Option<Timestamp>) -> anyhow::Result<()> {
-        if let Some(ms) = modified.and_then(|time| u64::try_from(time.as_millis()).ok()) {
-            self.file.set_modified(UNIX_EPOCH + Duration::from_millis(ms))?;
-        }
-        std::fs::rename(&self.path, target).map_err(|error| clash(target, error))?;
-        self.published = true;
-        Ok(())
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if !self.published
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "failed to remove a temporary file");
-        }
-    }
-}
-
-/// Keys `a` and `a/b` can both be objects; as files one of them is in the other's way.
-fn clash(path: &Path, error: std::io::Error) -> anyhow::Error {
-    let why = match error.kind() {
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists | ErrorKind::IsADirectory => {
-            "another key needs that name as a file or a directory"
-        }
-        _ => return anyhow::Error::from(error).context(format!("write {}", path.display())),
-    };
-    crate::exit::Failure::new(crate::exit::Exit::Conflict, format!("write {}: {why}", path.display())).into()
 }

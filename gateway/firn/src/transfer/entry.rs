@@ -13,6 +13,8 @@ pub(crate) struct Entry {
     pub(crate) modified: Option<Timestamp>,
     /// Its ETag, for an object.
     pub(crate) etag: Option<String>,
+    /// Its version, where another than the latest is meant.
+    pub(crate) version: Option<String>,
 }
 
 /// What a list brings: an entry, or something that stands in the list and can't be moved.

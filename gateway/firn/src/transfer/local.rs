@@ -4,6 +4,7 @@
 //! no NUL. So a list that a stranger wrote can't place a file outside the directory that was named.
 
 use super::entry::{Entry, Found};
+use super::temporary::{TEMPORARY, remove_stale};
 use super::{AHEAD, Stream};
 use crate::exit::{Exit, Failure};
 use engine::clock::Timestamp;
@@ -16,8 +17,6 @@ use std::time::UNIX_EPOCH;
 use tokio::sync::mpsc;
 use walkdir::{DirEntry, WalkDir};
 
-/// What temporary files of downloads begin with; they are never uploaded.
-pub(super) const TEMPORARY: &str = ".firn-partial-";
 const NAME_MAX: usize = 255;
 
 /// The path of a key below a directory, or why it can have none.
@@ -50,12 +49,18 @@ pub(super) fn modified(metadata: &Metadata) -> Option<Timestamp> {
 }
 
 /// All files below a directory, in the order of their names' bytes. Links are followed, loops refused; what is neither
-/// file nor directory is refused.
-pub(crate) fn walk(root: PathBuf) -> Stream<Found> {
+/// file nor directory is refused. With `sweep`, temporary files of downloads that were killed are removed on the way.
+pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         let walk = WalkDir::new(&root).min_depth(1).follow_links(true).sort_by(by_key);
         for entry in walk {
+            if let (true, Ok(entry)) = (sweep, &entry)
+                && is_download(entry)
+                && let Err(error) = remove_stale(entry.path())
+            {
+                tracing::warn!(path = %entry.path().display(), %error, "failed to remove a temporary file");
+            }
             let Some(found) = found(&root, entry) else { continue };
             if sender.blocking_send(found).is_err() {
                 return;
@@ -105,12 +110,21 @@ fn found(root: &Path, entry: walkdir::Result<DirEntry>) -> Option<Found> {
             size: metadata.len(),
             modified: modified(&metadata),
             etag: None,
+            version: None,
         }),
     })
 }
 
 fn is_temporary(name: &OsStr) -> bool {
     name.as_bytes().starts_with(TEMPORARY.as_bytes())
+}
+
+/// Whether it is a temporary file of ours: the beginning, and hexadecimal digits.
+fn is_download(entry: &DirEntry) -> bool {
+    let name = entry.file_name().as_bytes();
+    let digits = name.strip_prefix(TEMPORARY.as_bytes()).unwrap_or_default();
+    let ours = matches!(digits.len(), 16 | 32) && digits.iter().all(u8::is_ascii_hexdigit);
+    ours && entry.file_type().is_file() && !entry.path_is_symlink()
 }
 
 #[cfg(test)]
@@ -140,7 +154,7 @@ mod tests {
         }
         std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
         std::os::unix::fs::symlink("missing", root.join("dangling")).unwrap();
-        let mut list = walk(root.to_owned());
+        let mut list = walk(root.to_owned(), false);
         let (mut names, mut refused) = (Vec::new(), 0);
         while let Some(found) = list.recv().await {
             match found {
@@ -152,5 +166,10 @@ mod tests {
         assert_eq!(names, ["a", "b-y", "b.txt", "b/x", "c/d/e"]);
         assert!(names.is_sorted());
         assert_eq!(refused, 2);
+        let stale = root.join(".firn-partial-0123456789abcdef");
+        std::fs::write(&stale, "half").unwrap();
+        let mut swept = walk(root.to_owned(), true);
+        while swept.recv().await.is_some() {}
+        assert!(!stale.exists() && root.join(".firn-partial-1").exists(), "only what a download made");
     }
 }

@@ -13,22 +13,26 @@
 //! Limits: `jobs` requests under way at once (default 8), each holding at most two parts in memory.
 //!
 //! An interruption at any point leaves whole objects and whole files only: an upload in parts goes on where it stopped
-//! when the same command runs again, a download's temporary file is removed.
+//! when the same command runs again, a download's temporary file is removed. An endpoint that is gone ends the whole
+//! transfer (`outage`), not one job after the other.
 
 mod copy;
 mod download;
 mod entry;
 mod local;
+mod outage;
 mod plan;
 mod progress;
 mod remote;
 mod report;
 mod run;
 mod single;
+mod temporary;
 mod upload;
 
 pub(crate) use entry::Entry;
 pub(crate) use plan::{Compare, Job, Place, Spot, SyncPlan};
+pub(crate) use report::{SHOWN_MAX, TransferReport};
 pub(crate) use run::{Runner, Settings};
 pub(crate) use single::{one, stream_in, stream_out};
 

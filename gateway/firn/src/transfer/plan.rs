@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Found};
 use super::{AHEAD, Stream, local, remote};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::text::matches;
 use client::Client;
 use std::path::PathBuf;
@@ -19,8 +19,13 @@ pub(crate) enum Place {
 impl Place {
     /// What lies here.
     pub(crate) fn list(&self, client: &Client) -> Stream<Found> {
+        self.list_and_sweep(client, false)
+    }
+
+    /// The same; with `sweep`, what downloads to here left when they were killed is removed.
+    fn list_and_sweep(&self, client: &Client, sweep: bool) -> Stream<Found> {
         match self {
-            Self::Directory(path) => local::walk(path.clone()),
+            Self::Directory(path) => local::walk(path.clone(), sweep),
             Self::Prefix(bucket, prefix) => remote::list(client.clone(), bucket.clone(), prefix.clone()),
         }
     }
@@ -30,6 +35,15 @@ impl Place {
         match self {
             Self::Directory(root) => local::path_of(root, name).map(Spot::File),
             Self::Prefix(bucket, prefix) => Ok(Spot::Object(bucket.clone(), format!("{prefix}{name}"))),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Directory(path) => path.display().fmt(f),
+            Self::Prefix(bucket, prefix) => write!(f, "s3://{bucket}/{prefix}"),
         }
     }
 }
@@ -103,6 +117,13 @@ pub(crate) struct SyncPlan {
     pub(crate) compare: Compare,
     pub(crate) delete: bool,
     pub(crate) exclude: Vec<String>,
+    /// The object that has the source's own name, without the slash: `d3` beside `d3/…`. It goes into the target by its
+    /// last part.
+    pub(crate) own: Option<Entry>,
+    /// With `delete`: go on where the source has nothing, and so empty the target.
+    pub(crate) may_empty: bool,
+    /// Remove what killed downloads left in the target.
+    pub(crate) sweep: bool,
 }
 
 impl SyncPlan {
@@ -110,9 +131,10 @@ impl SyncPlan {
     pub(crate) fn start(self, client: &Client) -> Stream<Planned> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let source = self.source.list(client);
-        let target = (self.compare != Compare::Nothing || self.delete).then(|| self.target.list(client));
+        let target = (self.compare != Compare::Nothing || self.delete)
+            .then(|| self.target.list_and_sweep(client, self.sweep));
         tokio::spawn(async move {
-            let mut join = Join { plan: self, sender, unread: Vec::new() };
+            let mut join = Join::new(self, sender);
             // An error here is a receiver that is gone: nobody wants the rest.
             let _gone = join.run(source, target).await;
         });
@@ -128,16 +150,26 @@ struct Join {
     /// Names in the source that could not be read. What lies below them is not known to be gone, so nothing there is
     /// removed.
     unread: Vec<String>,
+    /// Whether anything was found in the source.
+    found: bool,
+    /// Whether anything of it has a counterpart in the target, which is then known not to be emptied.
+    counts: bool,
 }
 
 impl Join {
+    const fn new(plan: SyncPlan, sender: mpsc::Sender<Planned>) -> Self {
+        Self { plan, sender, unread: Vec::new(), found: false, counts: false }
+    }
+
     async fn run(
         &mut self,
         mut source: Stream<Found>,
         mut target: Option<Stream<Found>>,
     ) -> Result<(), Gone> {
+        let own = self.own().await?;
         let Ok(mut theirs) = self.next_target(&mut target).await? else { return Ok(()) };
         while let Some(found) = source.recv().await {
+            self.found |= !matches!(found, Found::Broken(_));
             let ours = match found {
                 Found::Entry(entry) => entry,
                 Found::Refused(name, error) => {
@@ -148,6 +180,13 @@ impl Join {
                 Found::Broken(error) => return self.sender.send(Planned::Broken(error)).await,
             };
             if self.is_excluded(&ours.name) || is_directory_marker(&self.plan.target, &ours) {
+                continue;
+            }
+            self.counts = true;
+            if own.as_ref() == Some(&ours.name) {
+                let failure =
+                    Failure::new(Exit::Conflict, "the object that the prefix names takes its place");
+                self.sender.send(Planned::Refused(ours.name, failure.into())).await?;
                 continue;
             }
             while let Some(entry) = theirs.take_if(|entry| entry.name < ours.name) {
@@ -166,7 +205,13 @@ impl Join {
             }
             self.decide(ours, twin).await?;
         }
+        if let Some(failure) = self.nothing_found() {
+            return self.sender.send(Planned::Broken(failure.into())).await;
+        }
         while let Some(entry) = theirs {
+            if !self.counts && !self.plan.may_empty && self.removes(&entry) {
+                return self.sender.send(Planned::Broken(self.would_empty().into())).await;
+            }
             self.remove(entry).await?;
             theirs = match self.next_target(&mut target).await? {
                 Ok(next) => next,
@@ -174,6 +219,48 @@ impl Join {
             };
         }
         Ok(())
+    }
+
+    /// Sends the object that the source names itself, and returns its name.
+    async fn own(&mut self) -> Result<Option<String>, Gone> {
+        let (Some(entry), Place::Prefix(bucket, prefix)) = (self.plan.own.take(), &self.plan.source) else {
+            return Ok(None);
+        };
+        self.found = true;
+        if self.is_excluded(&entry.name) {
+            return Ok(None);
+        }
+        self.counts = true;
+        let key = prefix.strip_suffix('/').unwrap_or(prefix);
+        let from = Spot::Object(bucket.clone(), key.to_owned());
+        let name = entry.name.clone();
+        let planned = match self.plan.target.spot(&name) {
+            Ok(to) => Planned::Job(Job::Transfer { from, to, entry }),
+            Err(failure) => Planned::Refused(name.clone(), failure.into()),
+        };
+        self.sender.send(planned).await?;
+        Ok(Some(name))
+    }
+
+    /// A prefix without anything below it is mistyped; a bucket or a directory may be empty.
+    fn nothing_found(&self) -> Option<Failure> {
+        let Place::Prefix(bucket, prefix) = &self.plan.source else { return None };
+        if self.found || prefix.is_empty() {
+            return None;
+        }
+        let above = crate::text::quote_sh(&format!("s3://{bucket}"));
+        let hint = format!("nothing was done; see what is there: firn ls -r {above}");
+        let place = crate::text::printable(&self.plan.source.to_string());
+        Some(Failure::new(Exit::NotFound, format!("find anything below {place}")).hint(hint))
+    }
+
+    fn would_empty(&self) -> Failure {
+        let (source, target) = (self.plan.source.to_string(), self.plan.target.to_string());
+        let text = format!("find anything in {}", crate::text::printable(&source));
+        Failure::new(Exit::NotFound, text).hint(format!(
+            "with --delete that would empty {}; nothing was done. Is the source mounted? --allow-empty goes ahead",
+            crate::text::printable(&target)
+        ))
     }
 
     /// The next entry of the target; `Err(())` when its list broke, which has been said then.
@@ -202,8 +289,13 @@ impl Join {
         self.plan.exclude.iter().any(|pattern| matches(pattern, name))
     }
 
+    /// Whether what the source lacks goes from the target.
+    fn removes(&self, entry: &Entry) -> bool {
+        self.plan.delete && !self.unread.iter().any(|unread| is_at_or_below(&entry.name, unread))
+    }
+
     async fn remove(&self, entry: Entry) -> Result<(), Gone> {
-        if !self.plan.delete || self.unread.iter().any(|unread| is_at_or_below(&entry.name, unread)) {
+        if !self.removes(&entry) {
             return Ok(());
         }
         let planned = match self.plan.target.spot(&entry.name) {

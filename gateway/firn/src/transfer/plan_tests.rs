@@ -5,7 +5,8 @@ use engine::clock::Timestamp;
 use tokio::sync::mpsc;
 
 fn entry(name: &str, size: u64, secs: i64) -> Entry {
-    Entry { name: name.to_owned(), size, modified: Some(Timestamp::from_millis(secs * 1000)), etag: None }
+    let modified = Some(Timestamp::from_millis(secs * 1000));
+    Entry { name: name.to_owned(), size, modified, etag: None, version: None }
 }
 
 async fn stream(entries: Vec<Entry>) -> mpsc::Receiver<Found> {
@@ -23,10 +24,13 @@ async fn plan(source: Vec<Entry>, target: Vec<Entry>, delete: bool, exclude: &[&
         compare: Compare::SizeAndTime,
         delete,
         exclude: exclude.iter().map(|pattern| (*pattern).to_owned()).collect(),
+        own: None,
+        may_empty: false,
+        sweep: false,
     };
     let (sender, mut receiver) = mpsc::channel(100);
     let target = Some(stream(target).await);
-    Join { plan, sender, unread: Vec::new() }.run(stream(source).await, target).await.unwrap();
+    Join::new(plan, sender).run(stream(source).await, target).await.unwrap();
     let mut lines = Vec::new();
     while let Some(planned) = receiver.recv().await {
         lines.push(match planned {
@@ -80,10 +84,13 @@ async fn a_broken_list_ends_the_plan_and_removes_nothing() {
         compare: Compare::SizeAndTime,
         delete: true,
         exclude: Vec::new(),
+        own: None,
+        may_empty: false,
+        sweep: false,
     };
     let (sender, mut planned) = mpsc::channel(10);
     let target = stream(vec![entry("a", 1, 1)]).await;
-    Join { plan, sender, unread: Vec::new() }.run(source, Some(target)).await.unwrap();
+    Join::new(plan, sender).run(source, Some(target)).await.unwrap();
     assert!(matches!(planned.recv().await, Some(Planned::Broken(_))));
     assert!(planned.recv().await.is_none(), "nothing may be removed on half a list");
 }
@@ -110,6 +117,7 @@ fn comparison_follows_size_then_what_was_asked_for() {
 async fn nothing_is_removed_below_what_could_not_be_read() {
     let (sender, source) = mpsc::channel(10);
     sender.send(Found::Refused("b".to_owned(), anyhow::anyhow!("read the directory"))).await.unwrap();
+    sender.send(Found::Entry(entry("c", 1, 1))).await.unwrap();
     drop(sender);
     let plan = SyncPlan {
         source: Place::Directory("/src".into()),
@@ -117,15 +125,18 @@ async fn nothing_is_removed_below_what_could_not_be_read() {
         compare: Compare::SizeAndTime,
         delete: true,
         exclude: Vec::new(),
+        own: None,
+        may_empty: false,
+        sweep: false,
     };
     let (sender, mut planned) = mpsc::channel(10);
     let target = stream(vec![entry("a", 1, 1), entry("b/x", 1, 1), entry("b2", 1, 1)]).await;
-    Join { plan, sender, unread: Vec::new() }.run(source, Some(target)).await.unwrap();
+    Join::new(plan, sender).run(source, Some(target)).await.unwrap();
     let mut lines = Vec::new();
     while let Some(found) = planned.recv().await {
         lines.push(format!("{found:?}"));
     }
     assert!(lines[0].starts_with("Refused(\"b\""), "{lines:?}");
-    assert_eq!(lines.len(), 3, "only a and b2 are removed: {lines:?}");
-    assert!(lines[1].contains("\"a\"") && lines[2].contains("\"b2\""));
+    assert_eq!(lines.len(), 4, "only a and b2 are removed: {lines:?}");
+    assert!(lines[1].contains("\"a\"") && lines[2].contains("\"b2\"") && lines[3].contains("\"c\""));
 }

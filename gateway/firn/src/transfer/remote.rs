@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 pub(crate) fn list(client: Client, bucket: String, prefix: String) -> Stream<Found> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::spawn(async move {
-        let mut pages = client.objects(List { bucket: &bucket, prefix: &prefix, delimiter: None });
+        let mut pages = client.objects(List { bucket: &bucket, prefix: &prefix, ..List::default() });
         loop {
             let page = match pages.next().await {
                 Ok(Some(page)) => page,
@@ -32,6 +32,7 @@ pub(crate) fn list(client: Client, bucket: String, prefix: String) -> Stream<Fou
                     size: object.size,
                     modified: object.last_modified,
                     etag: Some(object.etag),
+                    version: None,
                 };
                 if sender.send(Found::Entry(entry)).await.is_err() {
                     return;

@@ -9,7 +9,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 /// Failures that are kept for the report; more are counted.
-const LISTED_MAX: usize = 1000;
+const LISTED_MAX: usize = 100_000;
+/// Of them, those that people get to see, of removals too.
+pub(crate) const SHOWN_MAX: usize = 10;
 
 /// One thing that failed.
 #[derive(Clone, Debug, Serialize)]
@@ -19,8 +21,20 @@ pub(crate) struct Failed {
     pub(crate) exit: u8,
 }
 
+/// A transfer that ended before its plan did: the endpoint was gone.
+#[derive(Debug, Serialize)]
+pub(crate) struct Stopped {
+    /// Files and objects that were found and not done.
+    pub(crate) left: u64,
+    /// Whether there may be more of them, for not all was looked for.
+    pub(crate) more: bool,
+    /// What the last attempt ended with.
+    #[serde(skip)]
+    pub(crate) cause: anyhow::Error,
+}
+
 /// What a transfer did.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct TransferReport {
     pub(crate) dry_run: bool,
     pub(crate) uploaded: u64,
@@ -36,17 +50,17 @@ pub(crate) struct TransferReport {
     pub(crate) unverified: u64,
     pub(crate) duration_ms: u64,
     pub(crate) failed_count: u64,
-    /// The first thousand.
+    /// The first hundred thousand.
     pub(crate) failed: Vec<Failed>,
+    pub(crate) stopped: Option<Stopped>,
     #[serde(skip)]
-    pub(crate) first_exit: Option<Exit>,
+    pub(crate) first_error: Option<anyhow::Error>,
 }
 
 impl TransferReport {
-    pub(crate) fn fail(&mut self, name: &str, error: &anyhow::Error) {
+    pub(crate) fn fail(&mut self, name: &str, error: anyhow::Error) {
         self.failed_count += 1;
-        let exit = crate::exit::of(error);
-        self.first_exit.get_or_insert(exit);
+        let exit = crate::exit::of(&error);
         if self.failed.len() < LISTED_MAX {
             self.failed.push(Failed {
                 name: name.to_owned(),
@@ -54,6 +68,12 @@ impl TransferReport {
                 exit: exit as u8,
             });
         }
+        self.first_error.get_or_insert(error);
+    }
+
+    /// Files and objects that were dealt with by this run.
+    pub(crate) const fn done(&self) -> u64 {
+        self.moved() + self.removed
     }
 
     pub(crate) const fn moved(&self) -> u64 {
@@ -63,11 +83,13 @@ impl TransferReport {
 
 impl Report for TransferReport {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        for failed in &self.failed {
+        let shown = &self.failed[..self.failed.len().min(SHOWN_MAX)];
+        for failed in shown {
             writeln!(out, "failed: {}: {}", printable(&failed.name), failed.error)?;
         }
-        if self.failed_count > self.failed.len() as u64 {
-            writeln!(out, "failed: {} more", self.failed_count - self.failed.len() as u64)?;
+        let more = self.failed_count - shown.len() as u64;
+        if more > 0 {
+            writeln!(out, "failed: and {more} more; --json lists them")?;
         }
         let mut words = Vec::new();
         for (count, done, wanted) in [
@@ -77,6 +99,7 @@ impl Report for TransferReport {
             (self.removed, "removed", "to remove"),
             (self.skipped, "the same already", "the same already"),
             (self.failed_count, "failed", "failed"),
+            (self.stopped.as_ref().map_or(0, |stopped| stopped.left), "left", "left"),
         ] {
             if count > 0 {
                 words.push(format!("{count} {}", if self.dry_run { wanted } else { done }));
@@ -107,11 +130,38 @@ impl Report for TransferReport {
     }
 
     fn exit(&self) -> Exit {
-        match (self.failed_count, self.first_exit) {
+        match (self.failed_count, &self.first_error) {
+            _ if self.stopped.is_some() => {
+                if self.done() > 0 {
+                    Exit::Partial
+                } else {
+                    Exit::Error
+                }
+            }
             (0, _) => Exit::Ok,
             // One thing was asked for, and it failed: its own reason says more than "partly".
-            (1, Some(exit)) if self.moved() + self.removed + self.skipped == 0 => exit,
+            (1, Some(error)) if self.done() + self.skipped == 0 => crate::exit::of(error),
             _ => Exit::Partial,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Report, SHOWN_MAX, TransferReport};
+
+    #[test]
+    fn people_see_the_first_failures_and_programs_all() {
+        let mut report = TransferReport { uploaded: 1, ..TransferReport::default() };
+        for n in 0..3400 {
+            report.fail(&format!("upload {n}"), anyhow::anyhow!("reach it"));
+        }
+        let mut people = Vec::new();
+        report.people(&mut people).unwrap();
+        let people = String::from_utf8(people).unwrap();
+        assert_eq!(people.lines().count(), SHOWN_MAX + 2, "{people}");
+        assert!(people.contains("failed: and 3390 more; --json lists them"), "{people}");
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["failed"].as_array().unwrap().len(), 3400);
     }
 }

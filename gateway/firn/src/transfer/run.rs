@@ -1,18 +1,29 @@
 //! Does what was planned, so many at once, and counts.
+//!
+//! The plan is read ahead of the work, up to a bound, so that what there is to do is known early. Where the endpoint is gone
+//! all work ends at once, and the rest of the plan is counted.
 
 use super::entry::Entry;
+use super::outage::Outage;
 use super::plan::{Job, Planned, Spot};
 use super::progress::Progress;
-use super::report::TransferReport;
+use super::report::{SHOWN_MAX, Stopped, TransferReport};
 use super::{Stream, copy, download, upload};
 use crate::report::Output;
+use crate::settle::Pending;
 use client::{Client, ObjectRef};
 use engine::clock::Clock;
-use engine::entropy::Entropy;
 use engine::unit::ByteCount;
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+
+/// Planned things that wait for their turn: at a few hundred bytes each, some megabytes.
+const WAITING_MAX: usize = 16_384;
+/// How long what is left is counted when the endpoint is gone.
+const COUNT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How to transfer.
 #[derive(Clone, Debug)]
@@ -34,7 +45,8 @@ pub(super) struct Shared {
     pub(super) client: Client,
     pub(super) settings: Settings,
     pub(super) progress: Progress,
-    pub(super) entropy: Arc<dyn Entropy>,
+    /// Held by whoever has something to take away when it is dropped.
+    pub(super) pending: Pending,
     /// One permit a request under way.
     pub(super) permits: Semaphore,
 }
@@ -63,6 +75,20 @@ pub(crate) struct Runner {
     output: Output,
     clock: Arc<dyn Clock>,
     report: TransferReport,
+    outage: Outage,
+}
+
+/// What is under way, and what is not yet.
+#[derive(Default)]
+struct Work {
+    running: JoinSet<Finished>,
+    waiting: VecDeque<Planned>,
+    /// Whether the plan has come to its end.
+    walked: bool,
+    /// The list broke off.
+    broken: Option<anyhow::Error>,
+    /// Jobs whose end told that the endpoint is gone: one or none.
+    lost: u64,
 }
 
 type Finished = (String, anyhow::Result<(What, Done)>);
@@ -73,13 +99,13 @@ impl Runner {
         settings: Settings,
         output: Output,
         clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
+        pending: Pending,
     ) -> Self {
         let progress = Progress::new(output.draws_progress() && !settings.dry_run);
         let permits = Semaphore::new(settings.jobs);
         let report = TransferReport { dry_run: settings.dry_run, ..TransferReport::default() };
-        let shared = Arc::new(Shared { client, settings, progress, entropy, permits });
-        Self { shared, output, clock, report }
+        let shared = Arc::new(Shared { client, settings, progress, pending, permits });
+        Self { shared, output, clock, report, outage: Outage::default() }
     }
 
     /// What the runner is made of, for what is no plan.
@@ -90,35 +116,96 @@ impl Runner {
     /// Does all of a plan. An error is one that ends it; what failed by itself stands in the report.
     pub(crate) async fn run(mut self, mut plan: Stream<Planned>) -> anyhow::Result<TransferReport> {
         let started = self.clock.boottime();
-        let mut running: JoinSet<Finished> = JoinSet::new();
-        let mut broken = None;
-        loop {
-            let room = running.len() < self.shared.settings.jobs;
-            tokio::select! {
-                Some(finished) = running.join_next(), if !running.is_empty() => self.count(finished?),
-                planned = plan.recv(), if room && broken.is_none() => match planned {
-                    None => break,
-                    Some(Planned::Broken(error)) => broken = Some(error),
-                    Some(planned) => self.start(planned, &mut running),
-                },
-                else => break,
+        let mut work = Work::default();
+        if let Err(gone) = self.work(&mut plan, &mut work).await? {
+            self.stop(&mut plan, work, gone).await?;
+        } else if let Some(error) = work.broken {
+            // Where nothing was done yet the cause is all there is to say.
+            if self.report.done() == 0 {
+                self.shared.progress.finish();
+                return Err(error);
             }
-        }
-        while let Some(finished) = running.join_next().await {
-            self.count(finished?);
+            self.fail("the list", error);
         }
         self.shared.progress.finish();
         let elapsed = self.clock.boottime().saturating_sub(started);
         self.report.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        match broken {
-            None => Ok(self.report),
-            // Where nothing was done yet the cause is all there is to say.
-            Some(error) if self.report.moved() + self.report.removed == 0 => Err(error),
-            Some(error) => {
-                self.report.fail("the list", &error);
-                Ok(self.report)
+        Ok(self.report)
+    }
+
+    /// Works until all is done, or until the endpoint is gone, which the inner error says.
+    async fn work(
+        &mut self,
+        plan: &mut Stream<Planned>,
+        work: &mut Work,
+    ) -> anyhow::Result<Result<(), anyhow::Error>> {
+        loop {
+            while work.running.len() < self.shared.settings.jobs
+                && let Some(planned) = work.waiting.pop_front()
+            {
+                self.start(planned, &mut work.running);
+            }
+            let reads = !work.walked && work.broken.is_none() && work.waiting.len() < WAITING_MAX;
+            tokio::select! {
+                Some(finished) = work.running.join_next(), if !work.running.is_empty() => {
+                    if let Err(gone) = self.count(finished?) {
+                        work.lost = 1;
+                        return Ok(Err(gone));
+                    }
+                }
+                planned = plan.recv(), if reads => match planned {
+                    None => {
+                        work.walked = true;
+                        self.shared.progress.walked();
+                    }
+                    Some(Planned::Broken(error)) if self.outage.failed(&error) => return Ok(Err(error)),
+                    Some(Planned::Broken(error)) => work.broken = Some(error),
+                    Some(planned) => {
+                        self.expect(&planned);
+                        work.waiting.push_back(planned);
+                    }
+                },
+                else => return Ok(Ok(())),
             }
         }
+    }
+
+    /// Ends what is under way and counts what is left.
+    async fn stop(
+        &mut self,
+        plan: &mut Stream<Planned>,
+        mut work: Work,
+        cause: anyhow::Error,
+    ) -> anyhow::Result<()> {
+        let mut stopped = Stopped { left: work.lost, more: !work.walked, cause };
+        work.running.abort_all();
+        while let Some(finished) = work.running.join_next().await {
+            match finished {
+                Ok((_, Ok(done))) => self.add(done),
+                Ok((_, Err(_))) => stopped.left += 1,
+                Err(error) if error.is_cancelled() => stopped.left += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for planned in work.waiting {
+            self.leave(planned, &mut stopped);
+        }
+        let enough = Arc::clone(&self.clock);
+        let rest = async {
+            while let Some(planned) = plan.recv().await {
+                if matches!(planned, Planned::Broken(_)) {
+                    return;
+                }
+                self.leave(planned, &mut stopped);
+            }
+            stopped.more = false;
+        };
+        tokio::select! {
+            () = rest => {}
+            () = enough.sleep(COUNT_WITHIN) => {}
+        }
+        self.report.stopped = Some(stopped);
+        Ok(())
     }
 
     fn start(&mut self, planned: Planned, running: &mut JoinSet<Finished>) {
@@ -127,9 +214,9 @@ impl Runner {
                 self.report.skipped += 1;
                 return;
             }
-            Planned::Refused(name, error) => return self.fail(&name, &error),
+            Planned::Refused(name, error) => return self.fail(&name, error),
             // Said by the caller, which ends the plan on it.
-            Planned::Broken(error) => return self.fail("the list", &error),
+            Planned::Broken(error) => return self.fail("the list", error),
             Planned::Job(job) => (job, None),
             Planned::Compare(job, twin) => (job, Some(twin)),
         };
@@ -137,15 +224,29 @@ impl Runner {
             self.output.note(&format!("would {}", crate::text::printable(&job.to_string())));
             return self.count_dry(&job);
         }
-        if let (Job::Transfer { entry, .. }, None) = (&job, &twin) {
-            self.shared.progress.expect(entry.size);
-        }
         let shared = self.shared.clone();
         running.spawn(async move {
             let name = job.to_string();
             let result = shared.run(job, twin).await;
             (name, result)
         });
+    }
+
+    fn expect(&self, planned: &Planned) {
+        if let Planned::Job(job) | Planned::Compare(job, _) = planned {
+            let bytes = if let Job::Transfer { entry, .. } = job { entry.size } else { 0 };
+            self.shared.progress.expect(bytes);
+        }
+    }
+
+    /// Counts what is not begun any more.
+    fn leave(&mut self, planned: Planned, stopped: &mut Stopped) {
+        match planned {
+            Planned::Job(_) | Planned::Compare(..) => stopped.left += 1,
+            Planned::Same => self.report.skipped += 1,
+            Planned::Refused(name, error) => self.fail(&name, error),
+            Planned::Broken(_) => stopped.more = true,
+        }
     }
 
     fn count_dry(&mut self, job: &Job) {
@@ -162,11 +263,18 @@ impl Runner {
         }
     }
 
-    fn count(&mut self, (name, result): Finished) {
-        let (what, done) = match result {
-            Ok(done) => done,
-            Err(error) => return self.fail(&name, &error),
-        };
+    /// Counts the end of a job. An error is one that says that the endpoint is gone.
+    fn count(&mut self, (name, result): Finished) -> Result<(), anyhow::Error> {
+        match result {
+            Ok(done) => self.add(done),
+            Err(error) if self.outage.failed(&error) => return Err(error),
+            Err(error) => self.fail(&name, error),
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, (what, done): (What, Done)) {
+        self.outage.succeeded();
         match what {
             What::Uploaded => self.report.uploaded += 1,
             What::Downloaded => self.report.downloaded += 1,
@@ -174,14 +282,16 @@ impl Runner {
             What::Removed => self.report.removed += 1,
             What::Same => self.report.skipped += 1,
         }
-        self.shared.progress.done();
+        if !matches!(what, What::Same) {
+            self.shared.progress.done();
+        }
         self.report.bytes += ByteCount::new(done.bytes);
         self.report.parts_resumed += done.parts_resumed;
         self.report.unverified += u64::from(done.unverified);
     }
 
-    fn fail(&mut self, name: &str, error: &anyhow::Error) {
-        if self.output.draws_progress() {
+    fn fail(&mut self, name: &str, error: anyhow::Error) {
+        if self.output.draws_progress() && self.report.failed.len() < SHOWN_MAX {
             let line = format!("failed: {name}: {error:#}");
             self.shared.progress.say(&crate::text::printable(&line));
         }
@@ -208,12 +318,12 @@ impl Shared {
         };
         if let Some(twin) = twin {
             if self.same_contents(&from, &to, &entry, &twin).await? {
+                self.progress.is_there(entry.size);
                 return Ok((What::Same, Done::default()));
             }
             if self.settings.dry_run {
                 return Ok((what(&from, &to), Done { bytes: entry.size, ..Done::default() }));
             }
-            self.progress.expect(entry.size);
         }
         let done = match (&from, &to) {
             (Spot::File(path), Spot::Object(bucket, key)) => upload::file(self, path, bucket, key).await?,
@@ -221,7 +331,8 @@ impl Shared {
                 download::object(self, bucket, key, path, &entry).await?
             }
             (Spot::Object(bucket, key), Spot::Object(to_bucket, to_key)) => {
-                copy::object(self, &ObjectRef::latest(bucket, key), to_bucket, to_key, &entry).await?
+                let from = ObjectRef { bucket, key, version: entry.version.as_deref() };
+                copy::object(self, &from, to_bucket, to_key, &entry).await?
             }
             (Spot::File(_), Spot::File(_)) => {
                 return Err(

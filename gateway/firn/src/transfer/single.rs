@@ -17,10 +17,17 @@ const PARTS_MAX: u32 = 10_000;
 
 /// Does one job.
 pub(crate) async fn one(runner: Runner, job: Job) -> anyhow::Result<TransferReport> {
+    let name = crate::text::printable(&job.to_string());
     let (sender, plan) = mpsc::channel(1);
     sender.send(Planned::Job(job)).await?;
     drop(sender);
-    runner.run(plan).await
+    let report = runner.run(plan).await?;
+    // Of one thing the error is all there is to say.
+    match (report.stopped, report.first_error) {
+        (Some(stopped), _) => Err(stopped.cause.context(name)),
+        (_, Some(error)) => Err(error.context(name)),
+        _ => Ok(TransferReport { stopped: None, first_error: None, ..report }),
+    }
 }
 
 /// Uploads stdin.
@@ -30,7 +37,9 @@ pub(crate) async fn stream_in(runner: Runner, bucket: &str, key: &str) -> anyhow
         report.uploaded = 1;
         return Ok(report);
     }
-    let bytes = upload_stream(&shared, &mut tokio::io::stdin(), bucket, key).await?;
+    let uploaded = upload_stream(&shared, &mut tokio::io::stdin(), bucket, key).await;
+    shared.progress.finish();
+    let bytes = uploaded?;
     report.uploaded = 1;
     report.bytes = engine::unit::ByteCount::new(bytes);
     Ok(report)

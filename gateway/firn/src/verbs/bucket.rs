@@ -4,6 +4,7 @@ use super::remove::{Removal, Removed};
 use crate::cli::{Mb, Rb};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
+use crate::scope::Scope;
 use crate::session::Session;
 use client::{Client, List};
 use serde::Serialize;
@@ -69,7 +70,7 @@ impl Report for RemovedBucket {
 
 /// What the endpoint would say to removing it.
 async fn refuse_full(client: &Client, bucket: &str) -> anyhow::Result<()> {
-    let mut pages = client.versions(List { bucket, prefix: "", delimiter: None });
+    let mut pages = client.versions(List { bucket, ..List::default() });
     if pages.next().await?.is_none_or(|page| page.entries.is_empty()) {
         return Ok(());
     }
@@ -84,7 +85,7 @@ pub(super) async fn remove(session: &Session, args: &Rb) -> anyhow::Result<Exit>
     let bucket = args.bucket.name()?;
     let client = session.client()?;
     let removed = if args.force {
-        Removal::new(session, &client, bucket, args.dry_run).versions_below("", None).await?
+        Removal::new(session, &client, bucket, args.dry_run).versions(&Scope::bucket(bucket)).await?
     } else {
         Removed::new(args.dry_run)
     };

@@ -1,12 +1,13 @@
 //! `ls` and `du`.
 
 use super::{json_time, show_time};
-use crate::cli::{Du, Ls, S3Uri};
-use crate::exit::{Exit, Failure};
+use crate::cli::{Du, Ls};
+use crate::exit::Exit;
 use crate::report::Report;
+use crate::scope::Scope;
 use crate::session::Session;
 use crate::text::printable;
-use client::{Client, List, ObjectEntry};
+use client::{Client, ObjectEntry};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -84,8 +85,15 @@ pub(super) async fn list(session: &Session, args: &Ls) -> anyhow::Result<Exit> {
     let client = session.client()?;
     match &args.target {
         None => buckets(session, &client).await?,
-        Some(target) if args.versions => versions(session, &client, target, args.recursive).await?,
-        Some(target) => objects(session, &client, target, args.recursive).await?,
+        Some(target) => {
+            let scope = Scope::of(target, args.prefix);
+            let delimiter = (!args.recursive).then_some("/");
+            if args.versions {
+                versions(session, &client, &scope, delimiter).await?;
+            } else {
+                objects(session, &client, &scope, delimiter).await?;
+            }
+        }
     }
     Ok(Exit::Ok)
 }
@@ -99,11 +107,14 @@ async fn buckets(session: &Session, client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn objects(session: &Session, client: &Client, target: &S3Uri, deep: bool) -> anyhow::Result<()> {
-    let mut pages = client.objects(below(target, deep));
-    let mut any = false;
+async fn objects(
+    session: &Session,
+    client: &Client,
+    scope: &Scope,
+    delimiter: Option<&str>,
+) -> anyhow::Result<()> {
+    let mut pages = scope.objects(client, delimiter);
     while let Some(page) = pages.next().await? {
-        any |= !page.prefixes.is_empty() || !page.entries.is_empty();
         // The two come apart on a page; people and scripts want one order.
         let mut lines = BTreeMap::new();
         for prefix in page.prefixes {
@@ -124,18 +135,24 @@ async fn objects(session: &Session, client: &Client, target: &S3Uri, deep: bool)
             session.output.item(line)?;
         }
     }
-    found(any, target)
+    found(pages.found(), scope)
 }
 
-async fn versions(session: &Session, client: &Client, target: &S3Uri, deep: bool) -> anyhow::Result<()> {
-    let mut pages = client.versions(below(target, deep));
-    let mut any = false;
+async fn versions(
+    session: &Session,
+    client: &Client,
+    scope: &Scope,
+    delimiter: Option<&str>,
+) -> anyhow::Result<()> {
+    let mut pages = scope.versions(client, delimiter);
+    let (mut old, mut deleted) = (false, false);
     while let Some(page) = pages.next().await? {
-        any |= !page.prefixes.is_empty() || !page.entries.is_empty();
         for prefix in page.prefixes {
             session.output.item(&Listed { line: Line::Prefix { prefix }, time: None })?;
         }
         for version in page.entries {
+            deleted |= version.is_latest && version.is_delete_marker;
+            old |= !version.is_latest && !version.is_delete_marker;
             let object = version.object;
             let time = object.last_modified;
             let line = Line::Version {
@@ -151,20 +168,22 @@ async fn versions(session: &Session, client: &Client, target: &S3Uri, deep: bool
             session.output.item(&Listed { line, time })?;
         }
     }
-    found(any, target)
-}
-
-/// What lies below a prefix: all of it, or its next level.
-fn below(target: &S3Uri, deep: bool) -> List<'_> {
-    List { bucket: &target.bucket, prefix: &target.key, delimiter: (!deep).then_some("/") }
-}
-
-/// An empty bucket lists nothing; a prefix that nothing begins with is a mistake.
-fn found(any: bool, target: &S3Uri) -> anyhow::Result<()> {
-    if any || target.key.is_empty() {
-        return Ok(());
+    if old {
+        session.output.note(
+            "an old version becomes the latest: firn cp --version-id ID s3://BUCKET/KEY s3://BUCKET/KEY",
+        );
     }
-    Err(Failure::new(Exit::NotFound, format!("find anything that begins with {target}")).into())
+    if deleted {
+        session
+            .output
+            .note("a deleted key comes back when its marker goes: firn rm --version-id ID s3://BUCKET/KEY");
+    }
+    found(pages.found(), scope)
+}
+
+/// An empty bucket lists nothing; a name that takes in nothing is a mistake.
+fn found(any: bool, scope: &Scope) -> anyhow::Result<()> {
+    if any || scope.is_bucket() { Ok(()) } else { Err(scope.nothing().into()) }
 }
 
 #[derive(Debug, Serialize)]
@@ -215,18 +234,22 @@ pub(super) async fn usage(session: &Session, args: &Du) -> anyhow::Result<Exit> 
         bytes: ByteCount::ZERO,
         by_storage_class: BTreeMap::new(),
     };
-    if args.versions {
-        let mut pages = client.versions(below(&args.target, true));
+    let scope = Scope::of(&args.target, args.prefix);
+    let any = if args.versions {
+        let mut pages = scope.versions(&client, None);
         while let Some(page) = pages.next().await? {
             for version in page.entries.into_iter().filter(|version| !version.is_delete_marker) {
                 usage.add(version.object);
             }
         }
+        pages.found()
     } else {
-        let mut pages = client.objects(below(&args.target, true));
+        let mut pages = scope.objects(&client, None);
         while let Some(page) = pages.next().await? {
             page.entries.into_iter().for_each(|object| usage.add(object));
         }
-    }
+        pages.found()
+    };
+    found(any, &scope)?;
     session.output.print(&usage)
 }

@@ -13,6 +13,7 @@ mod object;
 mod remove;
 mod status;
 mod transfer;
+mod versions;
 mod zone;
 
 use crate::cli::ClientVerb;

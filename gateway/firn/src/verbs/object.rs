@@ -1,5 +1,6 @@
 //! `stat`, `cat` and `share`.
 
+use super::versions::missing;
 use super::{json_time, show_time};
 use crate::cli::{Cat, Share, Stat};
 use crate::exit::{Exit, Failure};
@@ -71,13 +72,21 @@ impl Report for ObjectStat {
     }
 }
 
+/// Where a name was mistyped.
+const LOOK: &str = "see what is there: firn ls s3://BUCKET/PREFIX/";
+
 pub(super) async fn stat(session: &Session, args: &Stat) -> anyhow::Result<Exit> {
     let client = session.client()?;
     if args.target.key.is_empty() {
         return bucket_stat(session, &client, &args.target.bucket).await;
     }
     let (bucket, key) = (&args.target.bucket, &args.target.key);
-    let head = client.head_object(&ObjectRef { bucket, key, version: args.version_id.as_deref() }).await?;
+    let object = ObjectRef { bucket, key, version: args.version_id.as_deref() };
+    let head = match (client.head_object(&object).await, &args.version_id) {
+        (Ok(head), _) => head,
+        (Err(error), None) => return Err(missing(&client, &args.target, error, LOOK).await),
+        (Err(error), Some(_)) => return Err(error.into()),
+    };
     session.output.print(&ObjectStat {
         bucket: bucket.clone(),
         key: key.clone(),
@@ -119,8 +128,14 @@ pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {
             })?)
         }
     };
-    stream_out(&client, &object, range).await?;
-    Ok(Exit::Ok)
+    match stream_out(&client, &object, range).await.map_err(anyhow::Error::downcast::<client::Error>) {
+        Ok(()) => Ok(Exit::Ok),
+        Err(Ok(error)) if object.version.is_none() => {
+            Err(missing(&client, &args.object.target, error, LOOK).await)
+        }
+        Err(Ok(error)) => Err(error.into()),
+        Err(Err(error)) => Err(error),
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -3,17 +3,20 @@
 //! Keys are removed in bulk, a page of at most 1,000 at a time, while the list goes on: memory does not grow with the
 //! number of keys. What was removed before an error stays removed; running it again goes on.
 
+use super::versions::{missing, tell_kept, undelete};
 use crate::cli::Rm;
-use crate::exit::{Exit, Failure};
+use crate::exit::Exit;
 use crate::report::Report;
+use crate::scope::Scope;
 use crate::session::Session;
 use crate::text::printable;
-use client::{Client, DeleteFailure, List, ObjectRef};
+use crate::transfer::SHOWN_MAX;
+use client::{Client, DeleteFailure, ObjectRef};
 use serde::Serialize;
 use std::io::{self, Write};
 
 /// Failures and dry-run lines that are kept for the report; more are counted.
-const LISTED_MAX: usize = 1000;
+const LISTED_MAX: usize = 100_000;
 
 /// One key that was not removed.
 #[derive(Clone, Debug, Serialize)]
@@ -30,7 +33,7 @@ pub(crate) struct Removed {
     #[serde(rename = "removed")]
     pub(crate) count: u64,
     pub(crate) failed_count: u64,
-    /// The first thousand.
+    /// The first hundred thousand.
     pub(crate) failed: Vec<NotRemoved>,
 }
 
@@ -53,8 +56,13 @@ impl Removed {
 
 impl Report for Removed {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        for failed in &self.failed {
+        let shown = &self.failed[..self.failed.len().min(SHOWN_MAX)];
+        for failed in shown {
             writeln!(out, "not removed: {}: {}", printable(&failed.key), printable(&failed.error))?;
+        }
+        let more = self.failed_count - shown.len() as u64;
+        if more > 0 {
+            writeln!(out, "not removed: and {more} more; --json lists them")?;
         }
         let verb = if self.dry_run { "would remove" } else { "removed" };
         let things = if self.count == 1 { "object" } else { "objects" };
@@ -72,37 +80,36 @@ impl Report for Removed {
 
 pub(super) async fn run(session: &Session, args: &Rm) -> anyhow::Result<Exit> {
     let client = session.client()?;
-    let bucket = &args.target.bucket;
+    let uri = &args.target;
     if args.recursive || args.versions {
-        if args.versions && !args.recursive {
-            args.target.require_key()?;
+        let scope = if args.recursive { Scope::of(uri, args.prefix) } else { Scope::key(uri) };
+        if !args.recursive {
+            uri.require_key()?;
         }
-        let only = (!args.recursive).then_some(args.target.key.as_str());
-        let removal = Removal::new(session, &client, bucket, args.dry_run);
-        let removed = if args.versions {
-            removal.versions_below(&args.target.key, only).await?
-        } else {
-            removal.objects_below(&args.target.key).await?
-        };
+        let removal = Removal::new(session, &client, &uri.bucket, args.dry_run);
+        let removed =
+            if args.versions { removal.versions(&scope).await? } else { removal.objects(&scope).await? };
+        if !args.versions && removed.count > 0 && !args.dry_run {
+            tell_kept(session, &client, uri).await;
+        }
         return session.output.print(&removed);
     }
-    let key = args.target.require_key()?;
-    let object = ObjectRef { bucket, key, version: args.version_id.as_deref() };
+    let key = uri.require_key()?;
+    let object = ObjectRef { bucket: &uri.bucket, key, version: args.version_id.as_deref() };
     // S3 deletes what is not there without a word; people want to know that they mistyped.
-    if args.version_id.is_none() {
-        client.head_object(&object).await.map_err(|error| {
-            let hint = "prefixes need -r; delete markers and old versions need --versions or --version-id";
-            match error.kind() {
-                client::ErrorKind::NotFound => {
-                    Failure::new(Exit::NotFound, format!("find {}: {error}", args.target)).hint(hint).into()
-                }
-                _ => anyhow::Error::from(error),
-            }
-        })?;
+    if args.version_id.is_none()
+        && let Err(error) = client.head_object(&object).await
+    {
+        let hint = "prefixes need -r; delete markers and old versions need --versions or --version-id";
+        return Err(missing(&client, uri, error, hint).await);
     }
     let mut removed = Removed::new(args.dry_run);
     if !args.dry_run {
-        client.delete_object(&object).await?;
+        let deleted = client.delete_object(&object).await?;
+        if let (None, true, Some(marker)) = (&args.version_id, deleted.delete_marker, &deleted.version_id) {
+            let back = undelete(uri, marker);
+            session.output.note(&format!("its versions stay; what brings it back: {back}"));
+        }
     }
     removed.count = 1;
     session.output.print(&removed)
@@ -121,38 +128,33 @@ impl<'a> Removal<'a> {
         Self { session, client, bucket, removed: Removed::new(dry_run) }
     }
 
-    /// Removes all objects that begin with the prefix.
-    async fn objects_below(mut self, prefix: &str) -> anyhow::Result<Removed> {
-        let mut pages = self.client.objects(List { bucket: self.bucket, prefix, delimiter: None });
+    /// Removes all objects of a scope.
+    async fn objects(mut self, scope: &Scope) -> anyhow::Result<Removed> {
+        let mut pages = scope.objects(self.client, None);
         while let Some(page) = pages.next().await? {
             let keys: Vec<_> = page.entries.into_iter().map(|object| (object.key, None)).collect();
             self.page(&keys).await?;
         }
-        Ok(self.removed)
+        self.end(scope, pages.found())
     }
 
-    /// Removes all versions and markers that begin with the prefix, or of them those of one key.
-    pub(super) async fn versions_below(
-        mut self,
-        prefix: &str,
-        only: Option<&str>,
-    ) -> anyhow::Result<Removed> {
-        let mut pages = self.client.versions(List { bucket: self.bucket, prefix, delimiter: None });
+    /// Removes all versions and markers of a scope.
+    pub(super) async fn versions(mut self, scope: &Scope) -> anyhow::Result<Removed> {
+        let mut pages = scope.versions(self.client, None);
         while let Some(page) = pages.next().await? {
-            let past =
-                only.is_some_and(|only| page.entries.last().is_some_and(|last| last.object.key != only));
             let keys: Vec<_> = page
                 .entries
                 .into_iter()
-                .filter(|version| only.is_none_or(|only| version.object.key == only))
                 .map(|version| (version.object.key, Some(version.version_id)))
                 .collect();
             self.page(&keys).await?;
-            if past {
-                break;
-            }
         }
-        Ok(self.removed)
+        self.end(scope, pages.found())
+    }
+
+    /// A bucket may be empty; a name that takes in nothing is mistyped.
+    fn end(self, scope: &Scope, found: bool) -> anyhow::Result<Removed> {
+        if found || scope.is_bucket() { Ok(self.removed) } else { Err(scope.nothing().into()) }
     }
 
     async fn page(&mut self, keys: &[(String, Option<String>)]) -> anyhow::Result<()> {

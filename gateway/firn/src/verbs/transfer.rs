@@ -1,13 +1,15 @@
 //! `cp`, `mv` and `sync`: from what was named to a plan.
 
+use super::versions::missing;
 use crate::cli::{Cp, Location, Mv, S3Uri, Sync, TransferOptions};
 use crate::exit::{Exit, Failure};
+use crate::scope::Scope;
 use crate::session::Session;
 use crate::transfer::{
-    Compare, Entry, Job, Place, Runner, Settings, Spot, SyncPlan, one, stream_in, stream_out,
+    Compare, Entry, Job, Place, Runner, Settings, Spot, SyncPlan, TransferReport, one, stream_in, stream_out,
 };
 use anyhow::Context;
-use client::{Client, List, ObjectRef};
+use client::{Client, ObjectRef};
 use std::path::{Path, PathBuf};
 
 /// S3's smallest part.
@@ -19,7 +21,13 @@ pub(super) async fn copy(session: &Session, args: Cp) -> anyhow::Result<Exit> {
     if args.no_clobber && (args.recursive || !matches!(args.target, Location::S3(_))) {
         return Err(Failure::usage("use --no-clobber: it is for one upload to S3").into());
     }
-    transfer(session, &args.source, &args.target, args.recursive, settings, args.options.exclude).await
+    if args.version_id.is_some() && !matches!(args.source, Location::S3(_)) {
+        return Err(Failure::usage("use --version-id: files have no versions, objects have").into());
+    }
+    if args.recursive {
+        return many(session, &args.source, &args.target, settings, args.options.exclude).await;
+    }
+    single(session, &args.source, &args.target, settings, args.version_id).await
 }
 
 pub(super) async fn mv(session: &Session, args: Mv) -> anyhow::Result<Exit> {
@@ -27,7 +35,10 @@ pub(super) async fn mv(session: &Session, args: Mv) -> anyhow::Result<Exit> {
     if args.source == Location::Stream || args.target == Location::Stream {
         return Err(Failure::usage("move a stream: only files and objects can be moved").into());
     }
-    transfer(session, &args.source, &args.target, args.recursive, settings, args.options.exclude).await
+    if args.recursive {
+        return many(session, &args.source, &args.target, settings, args.options.exclude).await;
+    }
+    single(session, &args.source, &args.target, settings, None).await
 }
 
 pub(super) async fn sync(session: &Session, args: Sync) -> anyhow::Result<Exit> {
@@ -36,30 +47,22 @@ pub(super) async fn sync(session: &Session, args: Sync) -> anyhow::Result<Exit> 
     let target = place(&args.target, false)?;
     refuse_local_only(&source, &target)?;
     refuse_overlap(&source, &target)?;
-    if let (true, Location::S3(uri)) = (args.delete, &args.source) {
-        refuse_nothing(session, uri).await?;
-    }
     let compare = match (args.size_only, args.checksum) {
         (true, _) => Compare::Size,
         (_, true) => Compare::Contents,
         _ => Compare::SizeAndTime,
     };
-    let plan = SyncPlan { source, target, compare, delete: args.delete, exclude: args.options.exclude };
+    let plan = SyncPlan {
+        source,
+        target,
+        compare,
+        delete: args.delete,
+        exclude: args.options.exclude,
+        own: None,
+        may_empty: args.allow_empty,
+        sweep: !settings.dry_run,
+    };
     run_plan(session, plan, settings).await
-}
-
-/// A prefix that nothing begins with is a mistake, and one that would empty the target.
-async fn refuse_nothing(session: &Session, source: &S3Uri) -> anyhow::Result<()> {
-    let client = session.client()?;
-    let mut pages = client.objects(List { bucket: &source.bucket, prefix: &source.key, delimiter: None });
-    while let Some(page) = pages.next().await? {
-        if source.key.is_empty() || !page.entries.is_empty() {
-            return Ok(());
-        }
-    }
-    Err(Failure::new(Exit::NotFound, format!("find anything that begins with {source}"))
-        .hint("with --delete that would empty the target; nothing was done")
-        .into())
 }
 
 fn settings(options: &TransferOptions, if_absent: bool, move_source: bool) -> Result<Settings, Failure> {
@@ -79,21 +82,58 @@ fn settings(options: &TransferOptions, if_absent: bool, move_source: bool) -> Re
     })
 }
 
-async fn transfer(
+/// All below a directory or a prefix.
+async fn many(
     session: &Session,
-    source: &Location,
-    target: &Location,
-    recursive: bool,
+    from: &Location,
+    to: &Location,
     settings: Settings,
     exclude: Vec<String>,
 ) -> anyhow::Result<Exit> {
-    if recursive {
-        let (source, target) = (place(source, true)?, place(target, false)?);
-        refuse_local_only(&source, &target)?;
-        refuse_overlap(&source, &target)?;
-        let plan = SyncPlan { source, target, compare: Compare::Nothing, delete: false, exclude };
-        return run_plan(session, plan, settings).await;
+    let (source, target) = (place(from, true)?, place(to, false)?);
+    refuse_local_only(&source, &target)?;
+    refuse_overlap(&source, &target)?;
+    let own = match from {
+        Location::S3(uri) => own_object(session, uri).await?,
+        _ => None,
+    };
+    let plan = SyncPlan {
+        source,
+        target,
+        compare: Compare::Nothing,
+        delete: false,
+        exclude,
+        own,
+        may_empty: false,
+        sweep: false,
+    };
+    run_plan(session, plan, settings).await
+}
+
+/// The object that has the very name of a source, if there is one; it goes along with what lies below that name.
+async fn own_object(session: &Session, uri: &S3Uri) -> anyhow::Result<Option<Entry>> {
+    if uri.key.is_empty() || uri.key.ends_with('/') {
+        return Ok(None);
     }
+    let (client, scope) = (session.client()?, Scope::key(uri));
+    let page = scope.objects(&client, None).next().await?;
+    Ok(page.and_then(|page| page.entries.into_iter().next()).map(|object| Entry {
+        name: uri.key.rsplit('/').next().unwrap_or_default().to_owned(),
+        size: object.size,
+        modified: object.last_modified,
+        etag: Some(object.etag),
+        version: None,
+    }))
+}
+
+/// One file or object, or a stream.
+async fn single(
+    session: &Session,
+    source: &Location,
+    target: &Location,
+    settings: Settings,
+    version: Option<String>,
+) -> anyhow::Result<Exit> {
     let client = session.client()?;
     match (source, target) {
         (Location::Stream, Location::S3(uri)) => {
@@ -102,8 +142,9 @@ async fn transfer(
             session.output.print(&stream_in(runner, &uri.bucket, key).await?)
         }
         (Location::S3(uri), Location::Stream) => {
-            uri.require_key()?;
-            stream_out(&client, &ObjectRef::latest(&uri.bucket, &uri.key), None).await?;
+            let key = uri.require_key()?;
+            let object = ObjectRef { bucket: &uri.bucket, key, version: version.as_deref() };
+            stream_out(&client, &object, None).await?;
             Ok(Exit::Ok)
         }
         (Location::Path(path), Location::S3(uri)) => {
@@ -111,11 +152,11 @@ async fn transfer(
             session.output.print(&one(runner(session, client, settings), job).await?)
         }
         (Location::S3(uri), Location::Path(path)) => {
-            let job = download_job(&client, uri, path).await?;
+            let job = download_job(&client, uri, path, version).await?;
             session.output.print(&one(runner(session, client, settings), job).await?)
         }
         (Location::S3(from), Location::S3(to)) => {
-            let job = copy_job(&client, from, to).await?;
+            let job = copy_job(&client, from, to, version).await?;
             session.output.print(&one(runner(session, client, settings), job).await?)
         }
         _ => Err(local_only().into()),
@@ -131,13 +172,19 @@ async fn upload_job(path: &Path, uri: &S3Uri) -> anyhow::Result<Job> {
         Failure::usage(format!("make a key of {}: it has no name in UTF-8", path.display()))
     })?;
     let key = key_for(&uri.key, name);
-    let entry = Entry { name: name.to_owned(), size: metadata.len(), modified: None, etag: None };
+    let entry =
+        Entry { name: name.to_owned(), size: metadata.len(), modified: None, etag: None, version: None };
     let to = Spot::Object(uri.bucket.clone(), key);
     Ok(Job::Transfer { from: Spot::File(path.to_owned()), to, entry })
 }
 
-async fn download_job(client: &Client, uri: &S3Uri, path: &Path) -> anyhow::Result<Job> {
-    let (from, entry) = source_object(client, uri).await?;
+async fn download_job(
+    client: &Client,
+    uri: &S3Uri,
+    path: &Path,
+    version: Option<String>,
+) -> anyhow::Result<Job> {
+    let (from, entry) = source_object(client, uri, version).await?;
     let as_directory = path.as_os_str().as_encoded_bytes().ends_with(b"/") || path.is_dir();
     let path = if as_directory {
         let name = uri.key.rsplit('/').next().unwrap_or_default();
@@ -151,27 +198,30 @@ async fn download_job(client: &Client, uri: &S3Uri, path: &Path) -> anyhow::Resu
     Ok(Job::Transfer { from, to: Spot::File(path), entry })
 }
 
-async fn copy_job(client: &Client, from: &S3Uri, to: &S3Uri) -> anyhow::Result<Job> {
-    let (spot, entry) = source_object(client, from).await?;
+async fn copy_job(client: &Client, from: &S3Uri, to: &S3Uri, version: Option<String>) -> anyhow::Result<Job> {
+    let (spot, entry) = source_object(client, from, version).await?;
     let key = key_for(&to.key, from.key.rsplit('/').next().unwrap_or_default());
-    if from.bucket == to.bucket && from.key == key {
+    // An old version onto its own key is how it becomes the latest.
+    if from.bucket == to.bucket && from.key == key && entry.version.is_none() {
         return Err(Failure::usage(format!("copy {from} onto itself")).into());
     }
     Ok(Job::Transfer { from: spot, to: Spot::Object(to.bucket.clone(), key), entry })
 }
 
-async fn source_object(client: &Client, uri: &S3Uri) -> anyhow::Result<(Spot, Entry)> {
+async fn source_object(
+    client: &Client,
+    uri: &S3Uri,
+    version: Option<String>,
+) -> anyhow::Result<(Spot, Entry)> {
     let key = uri.require_key()?;
-    let head = client.head_object(&ObjectRef::latest(&uri.bucket, key)).await.map_err(|error| match error
-        .kind()
-    {
-        client::ErrorKind::NotFound => Failure::new(Exit::NotFound, format!("find {uri}: {error}"))
-            .hint("everything below a prefix needs -r")
-            .into(),
-        _ => anyhow::Error::from(error),
-    })?;
-    let entry =
-        Entry { name: key.to_owned(), size: head.size, modified: head.last_modified, etag: Some(head.etag) };
+    let object = ObjectRef { bucket: &uri.bucket, key, version: version.as_deref() };
+    let head = match client.head_object(&object).await {
+        Ok(head) => head,
+        Err(error) if version.is_some() => return Err(error.into()),
+        Err(error) => return Err(missing(client, uri, error, "everything below a prefix needs -r").await),
+    };
+    let etag = Some(head.etag);
+    let entry = Entry { name: key.to_owned(), size: head.size, modified: head.last_modified, etag, version };
     Ok((Spot::Object(uri.bucket.clone(), key.to_owned()), entry))
 }
 
@@ -190,9 +240,9 @@ fn place(location: &Location, must_exist: bool) -> anyhow::Result<Place> {
             {
                 return Err(Failure::usage(format!("use {}: it is no directory", path.display())).into());
             }
-            if !must_exist {
-                // A target that is not there yet is an empty one.
-                std::fs::create_dir_all(&root).with_context(|| format!("create {}", path.display()))?;
+            // A target that is not there yet is an empty one; the first download makes it.
+            if !must_exist && std::fs::metadata(&root).is_ok_and(|found| !found.is_dir()) {
+                return Err(Failure::usage(format!("use {}: it is no directory", path.display())).into());
             }
             Ok(Place::Directory(root))
         }
@@ -228,7 +278,7 @@ fn refuse_overlap(source: &Place, target: &Place) -> Result<(), Failure> {
 }
 
 fn runner(session: &Session, client: Client, settings: Settings) -> Runner {
-    Runner::new(client, settings, session.output, session.clock.clone(), session.entropy.clone())
+    Runner::new(client, settings, session.output, session.clock.clone(), session.pending.clone())
 }
 
 async fn run_plan(session: &Session, plan: SyncPlan, settings: Settings) -> anyhow::Result<Exit> {
@@ -238,12 +288,40 @@ async fn run_plan(session: &Session, plan: SyncPlan, settings: Settings) -> anyh
         _ => None,
     };
     let dry_run = settings.dry_run;
+    let goes_on = match (plan.compare, settings.move_source) {
+        (Compare::Nothing, false) => {
+            "firn sync SOURCE TARGET does the rest and sends nothing again that is there"
+        }
+        _ => "run the same command again: what is done isn't sent again",
+    };
     let plan = plan.start(&client);
     let report = runner(session, client, settings).run(plan).await?;
-    if let Some(root) = sources.filter(|_| !dry_run && report.failed_count == 0) {
+    let whole = report.failed_count == 0 && report.stopped.is_none();
+    if let Some(root) = sources.filter(|_| !dry_run && whole) {
         tokio::task::spawn_blocking(move || remove_empty_directories(&root)).await?;
     }
-    session.output.print(&report)
+    end(session, report, goes_on)
+}
+
+/// Prints what was done, and for people where it was asked and what helps with what failed.
+fn end(session: &Session, report: TransferReport, goes_on: &str) -> anyhow::Result<Exit> {
+    let exit = session.output.print(&report)?;
+    let done = report.done();
+    if let Some(stopped) = report.stopped {
+        let at_least = if stopped.more { "at least " } else { "" };
+        let text = format!("finish: {done} done, {at_least}{} left, and the endpoint is gone", stopped.left);
+        let hint = format!("when it is back: {goes_on}");
+        return Err(Failure::new(exit, text).hint(hint).caused_by(stopped.cause).into());
+    }
+    if let Some(error) = report.first_error {
+        if let Some(used) = session.used() {
+            session.output.note(&format!("  endpoint: {} ({})", used.url, used.from));
+        }
+        if let Some(hint) = crate::exit::hint(&error) {
+            session.output.note(&format!("  {hint}"));
+        }
+    }
+    Ok(exit)
 }
 
 /// What `mv` of a directory leaves behind; a directory that is not empty stays.

@@ -95,6 +95,52 @@ fn what_can_not_be_meant_is_refused_before_anything_is_done() {
 }
 
 #[test]
+fn an_empty_source_empties_no_target_unless_that_is_said() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://care"]);
+    appliance.ok(&["mb", "s3://empty"]);
+    put(&appliance, root.path(), &["t/a", "t/b", "t/sub/c"]);
+    let (unmounted, full) = (root.path().join("unmounted"), root.path().join("full"));
+    fs::create_dir(&unmounted).unwrap();
+    fs::create_dir(unmounted.join("lost+found")).unwrap();
+    fs::create_dir(&full).unwrap();
+    fs::write(full.join("kept"), "x").unwrap();
+    let (unmounted, full) = (unmounted.to_str().unwrap(), full.to_str().unwrap());
+    for args in [
+        &["sync", unmounted, "s3://care/t", "--delete"][..],
+        &["sync", unmounted, "s3://care/t", "--delete", "--dry-run"],
+        &["sync", unmounted, "s3://care", "--delete"],
+        &["sync", "s3://empty", full, "--delete"],
+        &["sync", "s3://empty", "s3://care", "--delete"],
+        &["sync", "s3://care/t", full, "--delete", "--exclude", "*"],
+    ] {
+        // What is excluded is left alone, and so nothing would be removed.
+        if args.contains(&"--exclude") {
+            appliance.ok(args);
+            continue;
+        }
+        let ran = appliance.run(args);
+        assert_eq!(ran.code, 4, "{args:?}: {ran:?}");
+        assert!(
+            ran.err.contains("--allow-empty") && ran.err.contains("nothing was done"),
+            "{args:?}: {ran:?}"
+        );
+    }
+    assert_eq!(appliance.run(&["sync", "/nonexistent", "s3://care/t", "--delete", "--allow-empty"]).code, 4);
+    assert_eq!(appliance.run(&["sync", unmounted, "s3://care/t", "--allow-empty"]).code, 2, "with --delete");
+    assert_eq!(appliance.ok(&["ls", "-r", "s3://care", "--json"]).out.lines().count(), 3);
+    assert!(Path::new(full).join("kept").exists());
+    // Without --delete, and where there is nothing to lose, an empty source is no mistake.
+    appliance.ok(&["sync", unmounted, "s3://care/t"]);
+    appliance.ok(&["sync", unmounted, "s3://care/new", "--delete"]);
+    let gone =
+        appliance.ok(&["sync", unmounted, "s3://care/t", "--delete", "--allow-empty", "--json"]).json();
+    assert_eq!(gone["removed"], 3);
+    appliance.ok(&["sync", "s3://empty", full, "--delete", "--allow-empty"]);
+    assert!(!Path::new(full).join("kept").exists());
+}
+
+#[test]
 fn a_trial_of_a_stream_or_of_contents_that_differ_writes_nothing() {
     let (root, appliance) = start();
     appliance.ok(&["mb", "s3://care"]);

@@ -1,0 +1,125 @@
+//! The next step after an error: one line for people, and `hint` in JSON.
+
+use crate::exit::Failure;
+use client::{Admin, Error, ErrorKind, Trouble};
+
+/// What to do about an error: the first cause that has a hint gives it.
+pub(crate) fn of(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        if let Some(failure) = cause.downcast_ref::<Failure>() {
+            return failure.hint.clone();
+        }
+        let error = cause.downcast_ref::<Error>()?;
+        if error.operation() == Some(Admin::OPERATION) { of_admin(error) } else { of_s3(error) }
+    })
+}
+
+fn of_s3(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::Transport { endpoint, trouble, .. } => return Some(of_transport(endpoint, *trouble)),
+        Error::Timeout { endpoint, .. } => format!("does {endpoint} answer others? firn status DIR, on its machine, says how it is"),
+        Error::Protocol { .. } => {
+            "is that an S3 endpoint? the S3 and the admin door of an appliance have ports of their own: eval \"$(firn env DIR)\""
+                .to_owned()
+        }
+        error => of_code(error.code()?)?.to_owned(),
+    })
+}
+
+fn of_transport(endpoint: &str, trouble: Trouble) -> String {
+    let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
+    match trouble {
+        Trouble::Untrusted => {
+            "believe the appliance's CA: eval \"$(firn env DIR)\", or AWS_CA_BUNDLE=DIR/tls/ca.pem; and use a name that its certificate has (firn status DIR)"
+                .to_owned()
+        }
+        Trouble::NoTls => format!("the server there speaks no TLS: name it http://{host}"),
+        Trouble::NoHttp => format!("the server there may speak TLS alone: name it https://{host}"),
+        Trouble::Unreachable | Trouble::Broken if endpoint.ends_with(".amazonaws.com") => {
+            "name the appliance's endpoint, if AWS is not what you mean: eval \"$(firn env DIR)\", or --endpoint".to_owned()
+        }
+        Trouble::Unreachable => format!(
+            "is a server listening at {endpoint}? start one with `firn server DIR`, or name another with --endpoint"
+        ),
+        Trouble::Broken if endpoint.starts_with("http://") => {
+            format!("the server there closed the connection: if it speaks TLS, name it https://{host}; else its log says why")
+        }
+        Trouble::Broken => "the server there closed the connection: its log says why".to_owned(),
+    }
+}
+
+fn of_admin(error: &Error) -> Option<String> {
+    Some(match error {
+        Error::Transport { trouble: Trouble::Untrusted, .. } => {
+            "believe the appliance's CA: --ca-bundle DIR/tls/ca.pem, or AWS_CA_BUNDLE".to_owned()
+        }
+        Error::Transport { trouble: Trouble::NoTls, endpoint, .. } => {
+            format!("the admin door at {endpoint} speaks no TLS: FIRN_ADMIN_URL begins with http:// then")
+        }
+        Error::Transport { trouble: Trouble::NoHttp, endpoint, .. } => {
+            format!("what listens at {endpoint} may speak TLS alone: FIRN_ADMIN_URL begins with https:// then")
+        }
+        Error::Transport { endpoint, .. } | Error::Timeout { endpoint, .. } => format!(
+            "is the appliance running, with its admin door at {endpoint}? start it: firn server DIR; or name another one's directory"
+        ),
+        Error::Protocol { .. } => {
+            "is that an admin door? the S3 and the admin door of an appliance have ports of their own: eval \"$(firn env DIR)\""
+                .to_owned()
+        }
+        error if error.kind() == ErrorKind::Denied => {
+            "the token is not that appliance's: name its directory, or give FIRN_ADMIN_TOKEN_FILE its DIR/admin-token; after that file was lost or changed, restart the appliance"
+                .to_owned()
+        }
+        error => of_code(error.code()?)?.to_owned(),
+    })
+}
+
+fn of_code(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "InvalidAccessKeyId" | "SignatureDoesNotMatch" | "AccessDenied" => {
+            "set the credentials: eval \"$(firn env DIR)\""
+        }
+        "RequestTimeTooSkewed" => {
+            "the clocks of this host and the server differ by more than 15 minutes: set them"
+        }
+        "NoSuchBucket" => "see which there are: firn ls; make one: firn mb s3://NAME",
+        "NoSuchKey" => "see what is there: firn ls s3://BUCKET/PREFIX",
+        "NoSuchVersion" => "see which there are: firn ls --versions s3://BUCKET/KEY",
+        "BucketNotEmpty" => {
+            "see what is in it: firn ls --versions s3://NAME; remove all of it: firn rb --force s3://NAME"
+        }
+        "InvalidBucketName" => "3 to 63 of a-z, 0-9, - and ., beginning and ending with a letter or digit",
+        "BadRequest" => "if the server speaks TLS, the endpoint begins with https://",
+        "InvalidObjectState" => "the object is archived: ask for a restore first",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of;
+    use client::{Admin, Error, Trouble};
+
+    fn hint(operation: &'static str, endpoint: &str, trouble: Trouble) -> String {
+        let error =
+            Error::Transport { operation, endpoint: endpoint.to_owned(), trouble, detail: String::new() };
+        of(&anyhow::Error::from(error).context("upload a file")).unwrap()
+    }
+
+    #[test]
+    fn each_trouble_of_a_connection_has_its_step_and_the_admin_door_has_its_own() {
+        let (s3, admin) = ("PutObject", Admin::OPERATION);
+        assert!(hint(s3, "http://h:1", Trouble::Unreachable).contains("listening at http://h:1"));
+        assert!(hint(s3, "http://h:1", Trouble::NoHttp).ends_with("name it https://h:1"));
+        assert!(hint(s3, "https://h:1", Trouble::NoTls).ends_with("name it http://h:1"));
+        assert!(hint(s3, "https://h:1", Trouble::Untrusted).contains("AWS_CA_BUNDLE=DIR/tls/ca.pem"));
+        assert!(
+            hint(s3, "https://s3.x.amazonaws.com", Trouble::Unreachable)
+                .contains("if AWS is not what you mean")
+        );
+        for trouble in [Trouble::Unreachable, Trouble::Broken, Trouble::NoTls, Trouble::NoHttp] {
+            let hint = hint(admin, "http://h:1", trouble);
+            assert!(hint.contains("http://h:1") && !hint.contains("--endpoint"), "{hint}");
+        }
+    }
+}

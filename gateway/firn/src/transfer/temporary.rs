@@ -1,0 +1,202 @@
+//! The file that a download writes to, beside its target, until it may take the target's name.
+//!
+//! Its name is made of the target's, so that the next download to that target finds what a process that was killed left
+//! behind, and removes it. It is locked (flock) while it is written to: what another run is at stays. On a file system
+//! without locks two downloads to one target at once are not told apart.
+//!
+//! It is removed when it is dropped unpublished: after an error and after an interruption ([`Pending`]). Only what ends the
+//! process at once (SIGKILL, a power cut) leaves it, until the next download to that target, or the next `sync` to its
+//! directory.
+
+use crate::exit::{Exit, Failure};
+use crate::settle::Pending;
+use anyhow::Context;
+use engine::clock::Timestamp;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+/// What names of temporary files begin with; they are never uploaded.
+pub(super) const TEMPORARY: &str = ".firn-partial-";
+/// How often the name is tried to be taken while others give it up at the same moment.
+const ATTEMPTS: usize = 10;
+
+/// A file beside its target that is removed unless it is published.
+pub(super) struct Temporary {
+    file: Arc<File>,
+    path: PathBuf,
+    published: bool,
+    /// The process does not end before this file is gone.
+    _pending: Pending,
+}
+
+impl Temporary {
+    /// Makes it, and the target's directory.
+    pub(super) async fn create(target: &Path, pending: Pending) -> anyhow::Result<Self> {
+        let target = target.to_owned();
+        tokio::task::spawn_blocking(move || Self::create_here(&target, pending)).await?
+    }
+
+    fn create_here(target: &Path, pending: Pending) -> anyhow::Result<Self> {
+        let directory = target.parent().unwrap_or(Path::new("."));
+        if !directory.as_os_str().is_empty() {
+            std::fs::create_dir_all(directory).map_err(|error| clash(directory, error))?;
+        }
+        if target.is_dir() {
+            return Err(anyhow::anyhow!("write {}: a directory has that name", target.display()));
+        }
+        let path = path_for(target);
+        for _ in 0..ATTEMPTS {
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => {
+                    let ours = lock(&file) && is_at(&file, &path);
+                    if ours {
+                        return Ok(Self { file: Arc::new(file), path, published: false, _pending: pending });
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    if !remove_stale(&path).with_context(|| format!("remove {}", path.display()))? {
+                        break;
+                    }
+                }
+                Err(error) => return Err(error).with_context(|| format!("create {}", path.display())),
+            }
+        }
+        let text = format!("write {}: another download to it is under way", target.display());
+        Err(Failure::new(Exit::Conflict, text).into())
+    }
+
+    pub(super) async fn write(&self, at: u64, data: bytes::Bytes) -> anyhow::Result<()> {
+        let file = self.file.clone();
+        let written = tokio::task::spawn_blocking(move || file.write_all_at(&data, at)).await?;
+        written.with_context(|| format!("write {}", self.path.display()))
+    }
+
+    /// Gives the bytes their name, and the time of the object's last change.
+    pub(super) async fn publish(self, target: &Path, modified: Option<Timestamp>) -> anyhow::Result<()> {
+        let target = target.to_owned();
+        tokio::task::spawn_blocking(move || self.publish_here(&target, modified)).await?
+    }
+
+    fn publish_here(mut self, target: &Path, modified: Option<Timestamp>) -> anyhow::Result<()> {
+        if let Some(ms) = modified.and_then(|time| u64::try_from(time.as_millis()).ok()) {
+            self.file.set_modified(UNIX_EPOCH + Duration::from_millis(ms))?;
+        }
+        std::fs::rename(&self.path, target).map_err(|error| clash(target, error))?;
+        self.published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.published
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "failed to remove a temporary file");
+        }
+    }
+}
+
+/// The name is of one length, however long the target's is.
+fn path_for(target: &Path) -> PathBuf {
+    let name = target.file_name().unwrap_or_default();
+    target.with_file_name(format!("{TEMPORARY}{}", client::md5_etag(name.as_bytes())))
+}
+
+/// Takes the lock; true also where the file system has none.
+fn lock(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+}
+
+/// Whether a path still names this file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(ours), Ok(there)) = (file.metadata(), std::fs::symlink_metadata(path)) else { return false };
+    (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+}
+
+/// Removes a temporary file that nobody writes to; false when somebody does.
+pub(super) fn remove_stale(path: &Path) -> io::Result<bool> {
+    let gone = |error: io::Error| if error.kind() == ErrorKind::NotFound { Ok(true) } else { Err(error) };
+    let found = match std::fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) => return gone(error),
+    };
+    if found.is_file() {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) => return gone(error),
+        };
+        if !lock(&file) {
+            return Ok(false);
+        }
+        if !is_at(&file, path) {
+            // It was published or removed meanwhile.
+            return Ok(true);
+        }
+        // The lock is held while it goes.
+        return std::fs::remove_file(path).map(|()| true).or_else(gone);
+    }
+    std::fs::remove_file(path).map(|()| true).or_else(gone)
+}
+
+/// Keys `a` and `a/b` can both be objects; as files one of them is in the other's way.
+fn clash(path: &Path, error: io::Error) -> anyhow::Error {
+    let why = match error.kind() {
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists | ErrorKind::IsADirectory => {
+            "another key needs that name as a file or a directory"
+        }
+        _ => return anyhow::Error::from(error).context(format!("write {}", path.display())),
+    };
+    Failure::new(Exit::Conflict, format!("write {}: {why}", path.display())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Temporary, path_for, remove_stale};
+    use crate::settle::pair;
+    use std::fs;
+    use std::path::Path;
+
+    fn left(dir: &Path) -> usize {
+        fs::read_dir(dir).unwrap().count()
+    }
+
+    #[tokio::test]
+    async fn a_killed_downloads_file_is_replaced_and_one_under_way_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        let (pending, _settled) = pair();
+        fs::write(path_for(&target), "half of an older one, and longer").unwrap();
+        let first = Temporary::create(&target, pending.clone()).await.unwrap();
+        first.write(0, "new".into()).await.unwrap();
+        assert!(!remove_stale(&first.path).unwrap(), "it is being written to");
+        let refused = Temporary::create(&target, pending.clone()).await.err().unwrap();
+        assert!(refused.to_string().contains("under way"), "{refused}");
+        first.publish(&target, None).await.unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        assert_eq!(left(dir.path()), 1);
+        // A link in its place is taken away, not followed.
+        fs::write(dir.path().join("precious"), "kept").unwrap();
+        std::os::unix::fs::symlink("precious", path_for(&target)).unwrap();
+        let second = Temporary::create(&target, pending).await.unwrap();
+        second.write(0, "newer".into()).await.unwrap();
+        drop(second);
+        assert_eq!(fs::read_to_string(dir.path().join("precious")).unwrap(), "kept");
+        assert_eq!(left(dir.path()), 2, "dropped unpublished it is gone");
+    }
+
+    #[test]
+    fn what_nobody_writes_to_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".firn-partial-0");
+        assert!(remove_stale(&path).unwrap());
+        fs::write(&path, "half").unwrap();
+        assert!(remove_stale(&path).unwrap());
+        assert_eq!(left(dir.path()), 0);
+    }
+}

@@ -1,0 +1,47 @@
+//! Old versions: how a key that is not there any more comes back.
+
+use crate::cli::S3Uri;
+use crate::exit::{Exit, Failure};
+use crate::scope::Scope;
+use crate::session::Session;
+use crate::text::quote_sh;
+use client::{Client, Error, ErrorKind, Versioning};
+
+/// An error of asking for the latest version of an object: where there is none, what is there instead or `otherwise`.
+pub(super) async fn missing(client: &Client, uri: &S3Uri, error: Error, otherwise: &str) -> anyhow::Error {
+    if error.kind() != ErrorKind::NotFound {
+        return error.into();
+    }
+    let hint = deleted(client, uri).await.unwrap_or_else(|| otherwise.to_owned());
+    Failure::new(Exit::NotFound, format!("find {uri}")).hint(hint).caused_by(error).into()
+}
+
+/// Where a delete marker hides a key: what takes it away. Not being allowed to look is no answer either.
+async fn deleted(client: &Client, uri: &S3Uri) -> Option<String> {
+    let scope = Scope::key(uri);
+    let page = scope.versions(client, None).next().await.ok()??;
+    let latest = page.entries.first().filter(|latest| latest.is_latest && latest.is_delete_marker)?;
+    Some(format!("it was deleted; what brings it back: {}", undelete(uri, &latest.version_id)))
+}
+
+/// The command that takes a delete marker away.
+pub(super) fn undelete(uri: &S3Uri, marker: &str) -> String {
+    format!("firn rm --version-id {} {}", quote_sh(marker), quote_sh(&uri.to_string()))
+}
+
+/// Tells people that what was removed in bulk is still there as versions.
+pub(super) async fn tell_kept(session: &Session, client: &Client, uri: &S3Uri) {
+    if !session.output.narrates() {
+        return;
+    }
+    // Who may not ask is not told.
+    if let Ok(Versioning::Enabled) = client.bucket_versioning(&uri.bucket).await {
+        let place = quote_sh(&uri.to_string());
+        session.output.note(&format!(
+            "the bucket keeps what was removed as old versions: firn ls -r --versions {place}\n\
+             a key comes back when its delete marker goes: firn rm --version-id MARKER s3://{}/KEY\n\
+             all of it goes for good with: firn rm -r --versions {place}",
+            uri.bucket
+        ));
+    }
+}
