@@ -39,6 +39,12 @@ pub enum Error {
         /// Index of the first check that failed, in the commit's own order.
         check: usize,
     },
+    /// With what a commit adds to it, a counter would be above the limit that the commit names.
+    #[error("commit: a counter would be above its limit (check {check})")]
+    OverLimit {
+        /// Index of the check, in the commit's own order.
+        check: usize,
+    },
     /// The snapshot that a commit was based on is older than the conflict window.
     #[error("commit: read version {read} is older than the conflict window")]
     TooOld {
@@ -143,7 +149,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Conflict { .. } | Self::TooOld { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::OverLimit { .. } | Self::TooOld { .. } => ErrorKind::Conflict,
             Self::TooLarge { .. } | Self::Invalid(_) | Self::Newer { .. } => ErrorKind::Invalid,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Fenced { .. }

@@ -53,7 +53,7 @@ impl ObjectStore {
             let mut amended = ObjectRow { subresources, sealed: Bytes::new(), ..row };
             let aad = amended.additional_data(bucket.partition, &request.key);
             amended.sealed = self.keys.seal(bucket.account, data_key.as_ref(), &aad)?;
-            if self.commit_change(&view, stack.replace(&amended)).await? {
+            if self.commit_change(&view, &request.key, stack.replace(&amended)).await? {
                 return Ok(shown);
             }
         }

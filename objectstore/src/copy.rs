@@ -41,6 +41,7 @@ impl ObjectStore {
             let view = self.view(&request.bucket).await?;
             self.check_writer(&view, &request.writer).await?;
             self.check_lock(&view, &request.subresources, true).await?;
+            self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(source.extent.length))).await?;
             let bucket = view.bucket;
             let stored = match self.copied(&request, &source).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
@@ -165,6 +166,7 @@ impl ObjectStore {
                 }
             }
             let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
+            self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(extent.length))).await?;
             let sums = match self.digest(&source, extent, Some(upload.checksum)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,

@@ -61,7 +61,7 @@ impl ObjectStore {
         let next = next_below(&view, &stack, &row).await?;
         let mut change = stack.remove(&row, next.as_ref())?;
         change.freeing = true;
-        if !self.commit_change(&view, change).await? {
+        if !self.commit_change(&view, &request.key, change).await? {
             return Ok(Attempt::Again);
         }
         Ok(Attempt::Done(DeleteOutcome { version: shown, marker: row.stored.is_none() }))

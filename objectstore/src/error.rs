@@ -1,6 +1,6 @@
 //! The object store's one error type. Each variant is one S3 error code at the HTTP edge.
 
-use crate::{ChecksumAlgorithm, ETag, PartNumber, VersionName};
+use crate::{ChecksumAlgorithm, ETag, PartNumber, QuotaUnit, VersionName};
 pub use engine::ErrorKind;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
@@ -108,6 +108,19 @@ pub enum Error {
     /// `AccessDenied`: a retention or a legal hold keeps the version as it is.
     #[error("remove or weaken what is locked")]
     ObjectLocked,
+    /// `QuotaExceeded`: the write would store more than the bucket, or a prefix of it, may hold.
+    #[error("store more: the quota of {} leaves no room for it within {limit} {unit}", quoted(prefix))]
+    QuotaExceeded {
+        /// Whose quota; empty for the bucket's.
+        prefix: String,
+        /// What it limits.
+        unit: QuotaUnit,
+        /// The limit, in that unit.
+        limit: u64,
+    },
+    /// The admin door's alone: there is no quota of this prefix.
+    #[error("find the quota: none is set on this bucket or prefix")]
+    NoSuchQuota,
     /// `InvalidRetentionPeriod`.
     #[error("accept the default retention: 1 to 36500 days, or 1 to 100 years")]
     InvalidRetentionPeriod,
@@ -217,6 +230,11 @@ pub enum Error {
     Engine(#[from] engine::Error),
 }
 
+/// A prefix as texts name it.
+fn quoted(prefix: &str) -> String {
+    if prefix.is_empty() { "the bucket".to_owned() } else { format!("the prefix {prefix:?}") }
+}
+
 impl Error {
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
@@ -225,6 +243,7 @@ impl Error {
             | Self::NoSuchKey { .. }
             | Self::NoSuchVersion
             | Self::NoSuchUpload
+            | Self::NoSuchQuota
             | Self::IsDeleteMarker { .. } => ErrorKind::NotFound,
             Self::BucketAlreadyOwnedByYou
             | Self::BucketAlreadyExists
@@ -232,6 +251,7 @@ impl Error {
             | Self::BucketBusy
             | Self::InvalidBucketState { .. }
             | Self::ObjectLocked
+            | Self::QuotaExceeded { .. }
             | Self::PreconditionFailed { .. }
             | Self::NotModified { .. } => ErrorKind::Conflict,
             Self::Contended { .. } => ErrorKind::Unavailable,

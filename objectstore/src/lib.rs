@@ -5,6 +5,7 @@
 //!   get ─► current or version row ─► its bytes, verified and decrypted as they stream     read · lookup · body
 //!   tags ─► the version's row, opened, changed and sealed again ─► one commit              amend · subresources
 //!   copy ─► a second reference to the same bytes ─► one commit                            copy · share
+//!   quotas ─► what a write adds is checked against them in its commit                     quota
 //!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
 //!   what that leaves behind ─► released in batches                                        worker
 //! ```
@@ -39,6 +40,7 @@ mod meta;
 mod multipart;
 mod name;
 mod publish;
+mod quota;
 mod read;
 mod record;
 mod recovered;
@@ -81,12 +83,13 @@ pub use meta::{
 };
 pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
+pub use quota::{QuotaCounts, QuotaInfo, QuotaLevel};
 pub use recovered::HeldLocks;
 pub use setting::{
     BucketAcl, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange,
-    ObjectLock, ObjectOwnership, OwnershipControls, PublicAccessBlock, ROUTING_RULES_MAX, Redirect,
-    RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting, SettingKind, WebProtocol,
-    Website,
+    ObjectLock, ObjectOwnership, OwnershipControls, PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit,
+    ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
+    SettingKind, WebProtocol, Website,
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};

@@ -2,6 +2,7 @@
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
 use crate::access::Writer;
+use crate::quota::charge;
 use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack};
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
@@ -149,17 +150,27 @@ impl ObjectStore {
         if let Some(named) = draft.writes_named {
             change.writes.extend(named(shown));
         }
-        if self.commit_change(view, change).await? {
+        if self.commit_change(view, draft.key, change).await? {
             return Ok(Attempt::Done(Published { row, shown }));
         }
         Ok(Attempt::Again)
     }
 
     /// Commits a change of a key's versions. `false`: somebody was faster.
-    pub(crate) async fn commit_change(&self, view: &View, mut change: Change) -> Result<bool> {
+    pub(crate) async fn commit_change(
+        &self,
+        view: &View,
+        key: &ObjectKey,
+        mut change: Change,
+    ) -> Result<bool> {
         let (exists, epoch) = guards();
         change.checks.push(exists);
         change.writes.push(epoch);
+        let quotas = self.quotas_at(view).await?;
+        let dues = quotas.map(|quotas| charge(&quotas, key, change.delta)).unwrap_or_default();
+        let checked = change.checks.len();
+        change.checks.extend_from_slice(&dues.checks);
+        change.writes.extend_from_slice(&dues.writes);
         let partition = view.bucket.partition;
         let read_version = view.snapshot.read_version();
         let outcome = if change.freeing {
@@ -167,6 +178,9 @@ impl ObjectStore {
         } else {
             self.commit(partition, read_version, change.checks, change.writes).await
         };
+        if let Err(engine::Error::OverLimit { check }) = outcome {
+            return Err(dues.refused(check.saturating_sub(checked)));
+        }
         let won = won(outcome)?;
         if won && change.dirty {
             self.mark_dirty(partition);

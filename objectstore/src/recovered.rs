@@ -116,7 +116,7 @@ impl ObjectStore {
             let view = self.view(name).await?;
             let known =
                 |lock: Option<ObjectLock>| Ok(lock.map(|lock| ObjectLock { unknown_through: 0, ..lock }));
-            if self.try_change(&view, known).await? {
+            if self.try_change(&view, Vec::new(), known).await? {
                 return Ok(());
             }
         }

@@ -14,6 +14,7 @@
 //! - A row above which a newer one stands says since when.
 
 use crate::id::VersionId;
+use crate::quota::Delta;
 use crate::record::{Content, ForeignRow, ManifestGarbage, ObjectRow};
 use crate::{ObjectKey, Versioning, id::OwnerId, tables};
 use bytes::Bytes;
@@ -41,8 +42,8 @@ pub(crate) struct Stack {
 pub(crate) struct Change {
     pub(crate) checks: Vec<Check>,
     pub(crate) writes: Vec<Write>,
-    versions: i64,
-    bytes: i64,
+    /// What it adds to bytes and number of versions.
+    pub(crate) delta: Delta,
     /// Queues got work.
     pub(crate) dirty: bool,
     /// It leads to free space: see [`ObjectStore::commit_freeing`](crate::ObjectStore::commit_freeing).
@@ -52,7 +53,8 @@ pub(crate) struct Change {
 impl Change {
     /// Adds the counters.
     fn count(mut self) -> Self {
-        for (table, delta) in [(tables::VERSION_COUNT, self.versions), (tables::BYTE_COUNT, self.bytes)] {
+        let Delta { bytes, versions } = self.delta;
+        for (table, delta) in [(tables::VERSION_COUNT, versions), (tables::BYTE_COUNT, bytes)] {
             if delta != 0 {
                 self.writes.push(Write::Add(tables::only(table), delta));
             }
@@ -62,8 +64,8 @@ impl Change {
 
     fn tally(&mut self, row: &ObjectRow, sign: i64) {
         if let Some(stored) = &row.stored {
-            self.versions += sign;
-            self.bytes += sign * i64::try_from(stored.extent.length).unwrap_or(i64::MAX);
+            self.delta.versions += sign;
+            self.delta.bytes += sign * i64::try_from(stored.extent.length).unwrap_or(i64::MAX);
         }
     }
 

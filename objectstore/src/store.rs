@@ -4,6 +4,7 @@
 
 use crate::id::OwnerId;
 use crate::keyring::Keyring;
+use crate::quota::Watch;
 use crate::record::ConfigRow;
 use crate::setting::Settings;
 use crate::{BucketName, Error, ErrorKind, ObjectKey, Result, tables};
@@ -79,6 +80,8 @@ pub struct ObjectStore {
     pub(crate) bucket_counts: Mutex<Option<BucketCounts>>,
     /// Settings of buckets, decoded.
     pub(crate) settings: Settings,
+    /// What is known of quotas.
+    pub(crate) watch: Watch,
 }
 
 /// A bucket, found.
@@ -143,6 +146,7 @@ impl ObjectStore {
             changing: Mutex::default(),
             bucket_counts: Mutex::default(),
             settings: Settings::default(),
+            watch: Watch::default(),
         };
         let counted = store.find_work().await?;
         *store.bucket_counts.lock() = Some(counted);

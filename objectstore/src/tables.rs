@@ -25,9 +25,11 @@
 //! | `RECOVERY` | root | – | which recovery's unknown locks are held by now |
 //! | `EPOCH`, `VERSION_COUNT`, `BYTE_COUNT` | bucket | – | counters |
 //! | `PART_EPOCH` | bucket | upload | counter: grows with every part |
+//! | `QUOTA_COUNT` | bucket | quota, unit, column | counters of a prefix's quota |
 
 use crate::id::{ManifestId, OwnerId};
-use crate::{BucketName, ObjectKey, SettingKind, UploadId, VersionId};
+use crate::setting::Column;
+use crate::{BucketName, ObjectKey, QuotaUnit, SettingKind, UploadId, VersionId};
 use bytes::Bytes;
 use engine::catalog::key::{KeyReader, KeyWriter};
 use engine::catalog::{Family, Key, Table};
@@ -67,6 +69,7 @@ pub(crate) const EPOCH: Table = table(Family::Counter, 0x10);
 pub(crate) const VERSION_COUNT: Table = table(Family::Counter, 0x11);
 pub(crate) const BYTE_COUNT: Table = table(Family::Counter, 0x12);
 pub(crate) const PART_EPOCH: Table = table(Family::Counter, 0x13);
+pub(crate) const QUOTA_COUNT: Table = table(Family::Counter, 0x18);
 
 /// The key of a table that has one row.
 pub(crate) fn only(table: Table) -> Key {
@@ -85,6 +88,19 @@ pub(crate) fn setting(kind: SettingKind, name: &str) -> Key {
     let mut raw = vec![kind.tag()];
     raw.extend_from_slice(name.as_bytes());
     SETTINGS.key(raw)
+}
+
+/// A counter of a prefix's quota.
+pub(crate) fn quota(id: u32, unit: QuotaUnit, column: Column) -> Key {
+    let unit = match unit {
+        QuotaUnit::Bytes => 0,
+        QuotaUnit::Objects => 1,
+    };
+    let column = match column {
+        Column::Counted => 0,
+        Column::Aside => 1,
+    };
+    QUOTA_COUNT.key(KeyWriter::new().u32(id).u8(unit).u8(column).finish())
 }
 
 pub(crate) fn current(key: &ObjectKey) -> Key {

@@ -276,6 +276,7 @@ impl ObjectStore {
         let view = self.view(&request.bucket).await?;
         self.check_writer(&view, &request.writer).await?;
         self.check_lock(&view, &request.subresources, request.proven).await?;
+        self.refuse_hopeless(&view, &request.key, request.length).await?;
         Upload::for_object(Arc::clone(self), view.bucket, request)
     }
 

@@ -9,8 +9,12 @@ pub(super) fn admit(commit: &Commit, limits: &Limits) -> Result<usize> {
     within("a commit of rows", rows, limits.commit_rows)?;
     let mut bytes = 0;
     for check in &commit.checks {
-        let (Check::Unchanged(key) | Check::Absent(key)) = check;
-        bytes += admit_key(key, limits)?;
+        bytes += admit_key(check.key(), limits)?;
+        if let Check::AtMost(key, _) = check
+            && key.table.family != Family::Counter
+        {
+            return Err(Error::Invalid("check a limit on a row that is not a counter".into()));
+        }
     }
     for write in &commit.writes {
         bytes += admit_key(write.key(), limits)?;

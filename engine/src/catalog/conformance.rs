@@ -37,6 +37,8 @@ pub async fn run(mut world: impl FnMut() -> World) {
     absent_is_checked(&world()).await;
     failed_commits_change_nothing(&world()).await;
     adds_commute_and_count_as_changes(&world()).await;
+    limits_of_counters_are_checked(&world()).await;
+    limits_hold_among_racers(&world()).await;
     later_writes_of_a_commit_win(&world()).await;
     idempotent_retries_change_nothing(&world()).await;
     old_snapshots_never_pass_a_check_wrongly(&world()).await;
@@ -291,6 +293,58 @@ async fn adds_commute_and_count_as_changes(world: &World) {
         let outcome = checked(world, 0, vec![], vec![wrong]).await;
         assert_eq!(outcome.expect_err("does not fit the family").kind(), ErrorKind::Invalid);
     }
+}
+
+async fn limits_of_counters_are_checked(world: &World) {
+    let add = |n| Write::Add(COUNTERS.key("n"), n);
+    let at_most = |limit| vec![Check::AtMost(COUNTERS.key("n"), limit)];
+    let over = |outcome: Result<Version>, check: usize, promise: &str| match outcome {
+        Err(Error::OverLimit { check: found }) => assert_eq!(found, check, "{promise}"),
+        other => panic!("{promise}: {other:?}"),
+    };
+    over(checked(world, 0, at_most(4), vec![add(5)]).await, 0, "an absent counter is 0");
+    assert_eq!(get(world, HERE, COUNTERS, "n").await, None, "a refused commit changes nothing");
+    checked(world, 0, at_most(5), vec![add(5)]).await.expect("up to the limit");
+    over(checked(world, 0, at_most(5), vec![put(RECORDS, "a", "1"), add(1)]).await, 0, "one too many");
+    assert_eq!(get(world, HERE, RECORDS, "a").await, None);
+    checked(world, 0, at_most(5), vec![add(3), add(-4)]).await.expect("what a commit adds is summed up");
+    over(checked(world, 0, at_most(3), vec![]).await, 0, "what stands there counts without an Add");
+    write(world, HERE, vec![add(100)]).await;
+    over(checked(world, 0, at_most(103), vec![]).await, 0, "Adds without a check count");
+    over(
+        checked(world, 0, at_most(4), vec![Write::Delete(COUNTERS.key("n")), add(5)]).await,
+        0,
+        "after a Delete",
+    );
+    checked(world, 0, at_most(5), vec![Write::Delete(COUNTERS.key("n")), add(5)])
+        .await
+        .expect("from 0 again");
+    checked(world, 0, at_most(6), vec![add(1)]).await.expect("5 and 1");
+    let mixed = vec![Check::Absent(RECORDS.key("a")), Check::AtMost(COUNTERS.key("n"), 0)];
+    over(checked(world, 0, mixed, vec![]).await, 1, "the check that failed is named");
+    let elsewhere = Commit { checks: at_most(0), ..Commit::new(THERE, 0) };
+    world.catalog.commit(elsewhere).await.expect("a partition has counters of its own");
+    let record = vec![Check::AtMost(RECORDS.key("a"), 1)];
+    let outcome = checked(world, 0, record, vec![]).await;
+    assert_eq!(outcome.expect_err("no counter").kind(), ErrorKind::Invalid);
+}
+
+async fn limits_hold_among_racers(world: &World) {
+    let one = |n: u8| {
+        let checks = vec![Check::AtMost(COUNTERS.key("room"), 100)];
+        // Every third one makes room for itself first.
+        let freed = if n.is_multiple_of(3) { -3 } else { 0 };
+        let writes =
+            vec![Write::Add(COUNTERS.key("room"), 7 + freed), Write::Add(COUNTERS.key("won"), 7 + freed)];
+        world.catalog.commit(Commit { checks, writes, ..Commit::new(HERE, 0) })
+    };
+    let outcomes = futures_util::future::join_all((0..64).map(one)).await;
+    let lost = |outcome: &Result<Version>| matches!(outcome, Err(Error::OverLimit { check: 0 }));
+    assert!(outcomes.iter().all(|outcome| outcome.is_ok() || lost(outcome)), "{outcomes:?}");
+    let room = get(world, HERE, COUNTERS, "room").await;
+    let room = room.map_or(0, |bytes| i64::from_le_bytes(bytes[..].try_into().expect("8 bytes")));
+    assert_eq!(room, won(world).await, "what passed is what counts");
+    assert!((94..=100).contains(&room), "as much as fits, and no more: {room}");
 }
 
 async fn later_writes_of_a_commit_win(world: &World) {

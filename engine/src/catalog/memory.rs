@@ -10,6 +10,7 @@
 //!
 //! Nothing survives the process; `Synced` and `Relaxed` are the same here.
 
+use super::totals::total;
 use super::window::{ROWS_MAX, Verdict, Window};
 use super::{Catalog, Check, Commit, Key, Limits, Page, Scan, Snapshot, Table, Version, Write, admit};
 use crate::clock::{Clock, SystemClock};
@@ -130,6 +131,12 @@ impl State {
                 Check::Absent(key) => {
                     if self.row(commit.partition, key).and_then(newest).is_some() {
                         return Err(Error::Conflict { check: index });
+                    }
+                }
+                Check::AtMost(key, limit) => {
+                    let now = counter(self.row(commit.partition, key).and_then(newest));
+                    if total(now, &commit.writes, key) > *limit {
+                        return Err(Error::OverLimit { check: index });
                     }
                 }
                 Check::Unchanged(key) => {

@@ -26,6 +26,7 @@ mod memory;
 pub mod record;
 mod retry;
 mod rocks;
+mod totals;
 mod window;
 
 pub use memory::MemoryCatalog;
@@ -87,6 +88,19 @@ pub enum Check {
     Unchanged(Key),
     /// The row does not exist now.
     Absent(Key),
+    /// With what this commit adds to it, the counter is at most this. About now, whatever the read version, and commits that
+    /// only add to the counter never conflict by it: they are refused ([`OverLimit`](crate::Error::OverLimit)) or pass, one
+    /// after the other, so a limit is kept exactly without a reader of the counter.
+    AtMost(Key, i64),
+}
+
+impl Check {
+    /// The row that it is about.
+    pub const fn key(&self) -> &Key {
+        match self {
+            Self::Unchanged(key) | Self::Absent(key) | Self::AtMost(key, _) => key,
+        }
+    }
 }
 
 /// One change.
@@ -288,7 +302,8 @@ pub trait Catalog: Send + Sync {
     /// decided before every commit that is first polled after the drop. So whoever sees such a commit answered knows that
     /// nothing dropped before it is still on its way.
     ///
-    /// Errors: `Conflict` and `TooOld` (read again and retry), `TooLarge`, `Fenced`, `Full`, `Unknown` (retry with the
+    /// Errors: `Conflict` and `TooOld` (read again and retry), `OverLimit` (of a [`Check::AtMost`]; it may have counted commits
+    /// that were decided just before and then found no room), `TooLarge`, `Fenced`, `Full`, `Unknown` (retry with the
     /// same idempotency id, or read to find out).
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version>>;
 }

@@ -117,6 +117,7 @@ fn what_the_configuration_says_and_what_the_architecture_names_is_what_runs() {
         "compactor",
         "compliance-clock",
         "copy-intents",
+        "quotas",
         "recycler",
         "scrubber",
         "upload-cleanup",

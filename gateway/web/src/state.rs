@@ -59,6 +59,16 @@ pub enum AdminCall {
         /// The version's text form; none is the latest.
         version: Option<String>,
     },
+    /// `GET /v1/quotas?bucket`
+    Quotas {
+        /// The bucket's name, not yet validated; none is all of them.
+        bucket: Option<String>,
+    },
+    /// `POST /v1/quota`
+    Quota {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
     /// `POST /v1/zone`
     Zone {
         /// The request's JSON body.

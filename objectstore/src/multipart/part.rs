@@ -33,6 +33,7 @@ impl ObjectStore {
     pub async fn upload_part(self: &Arc<Self>, request: PartRequest) -> Result<Upload> {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
         Self::check_part(&upload.subresources, request.proven)?;
+        self.refuse_hopeless(&view, &request.key, request.length).await?;
         let algorithm = request.checksum.unwrap_or(upload.checksum);
         if upload.named && algorithm != upload.checksum {
             return Err(Error::InvalidRequest {

@@ -5,10 +5,11 @@ use super::{
     ManifestGarbage, ManifestPage, ObjectRow, PartRow, Stored, UploadGarbage, UploadRow, UsedParts,
 };
 use crate::id::{ManifestId, OwnerId};
+use crate::setting::{Counting, Quota, Quotas};
 use crate::{
     BucketAcl, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule,
     DefaultRetention, ETag, Encryption, KeyChange, LockMode, Metadata, ObjectChecksum, ObjectLock,
-    ObjectOwnership, OwnershipControls, Period, PublicAccessBlock, RequestPayment, Retention,
+    ObjectOwnership, OwnershipControls, Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention,
     RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName,
     Versioning, WebProtocol, Website,
 };
@@ -18,6 +19,7 @@ use engine::catalog::record::Record;
 use engine::clock::Timestamp;
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
+use engine::unit::ByteCount;
 use security::{AccessList, AccountId, CanonicalUser, Grant, Grantee, Permission};
 use std::collections::BTreeMap;
 
@@ -170,6 +172,21 @@ fn website() -> Website {
     Website::Documents { index: "i".into(), error: Some("e".into()), rules }
 }
 
+fn quotas() -> Quotas {
+    let limits = QuotaLimits { bytes: Some(ByteCount::new(7)), objects: Some(8), warn_percent: 80 };
+    let quota = |prefix: &str, id, counting| Quota { prefix: prefix.to_owned(), limits, id, counting };
+    let (after, to) = ("b/1".to_owned(), Some("b/2".to_owned()));
+    let bytes = QuotaLimits { objects: None, ..limits };
+    let objects = QuotaLimits { bytes: None, warn_percent: 9, ..limits };
+    Quotas(vec![
+        Quota { limits: bytes, ..quota("", 0, Counting::Done) },
+        Quota { limits: objects, ..quota("a/", 1, Counting::Between { through: "a/1".to_owned() }) },
+        quota("b/", 2, Counting::Claimed { after: after.clone(), to }),
+        quota("c/", 3, Counting::Claimed { after, to: None }),
+        quota("d/", 4, Counting::Folding),
+    ])
+}
+
 fn golden() -> BTreeMap<&'static str, &'static str> {
     include_str!("golden.txt").lines().filter_map(|line| line.split_once(' ')).collect()
 }
@@ -229,6 +246,7 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("redirect", &Website::RedirectAll { host: "h".into(), protocol: Some(WebProtocol::Https) });
     check("encryption", &Encryption { bucket_key: true, blocks_customer_keys: Some(true) });
     check("payment", &RequestPayment::Requester);
+    check("quotas", &quotas());
     check("page", &page());
     check("completed", &completed());
     check("foreign", &ForeignRow { content: Content::Blob { home: HOME, blob: BLOB } });

@@ -21,6 +21,7 @@ mod lock;
 mod ownership;
 mod payment;
 mod public_access;
+mod quota;
 mod tags;
 mod website;
 
@@ -31,6 +32,8 @@ pub use lock::ObjectLock;
 pub use ownership::{ObjectOwnership, OwnershipControls};
 pub use payment::RequestPayment;
 pub use public_access::PublicAccessBlock;
+pub(crate) use quota::{Column, Counting, Quota, Quotas};
+pub use quota::{QUOTAS_MAX, QuotaLimits, QuotaUnit};
 pub use tags::BucketTags;
 pub use website::{
     KeyChange, ROUTING_RULES_MAX, Redirect, RoutingCondition, RoutingRedirect, RoutingRule, WebProtocol,
@@ -73,6 +76,8 @@ pub enum SettingKind {
     AccessList,
     /// [`PublicAccessBlock`].
     PublicAccessBlock,
+    /// Quotas: see [`ObjectStore::set_quota`].
+    Quotas,
 }
 
 impl SettingKind {
@@ -87,6 +92,7 @@ impl SettingKind {
             Self::Ownership => 6,
             Self::AccessList => 7,
             Self::PublicAccessBlock => 8,
+            Self::Quotas => 13,
         }
     }
 }
@@ -189,7 +195,17 @@ impl ObjectStore {
 
     /// One attempt, decided by what a view shows. `false`: somebody changed the bucket meanwhile.
     pub(crate) async fn try_set<S: Setting + Clone>(&self, view: &View, value: Option<&S>) -> Result<bool> {
-        self.try_change(view, |old: Option<S>| {
+        self.try_set_with(view, value, Vec::new()).await
+    }
+
+    /// The same, with what else changes in the commit.
+    pub(crate) async fn try_set_with<S: Setting + Clone>(
+        &self,
+        view: &View,
+        value: Option<&S>,
+        writes: Vec<Write>,
+    ) -> Result<bool> {
+        self.try_change(view, writes, |old: Option<S>| {
             S::follow(value.cloned(), old.as_ref(), view.config.versioning)
         })
         .await
@@ -199,6 +215,7 @@ impl ObjectStore {
     pub(crate) async fn try_change<S: Setting>(
         &self,
         view: &View,
+        mut writes: Vec<Write>,
         change: impl FnOnce(Option<S>) -> Result<Option<S>> + Send,
     ) -> Result<bool> {
         let config = tables::only(tables::CONFIG);
@@ -206,7 +223,7 @@ impl ObjectStore {
         let stored = view.snapshot.get(row.clone()).await?;
         let old = stored.as_deref().map(S::from_bytes).transpose()?;
         let raw = change(old)?.map(|new| new.to_bytes());
-        if stored == raw {
+        if stored == raw && writes.is_empty() {
             return Ok(true);
         }
         let (size, limit) = (raw.as_ref().map_or(0, Bytes::len), self.catalog.limits().value_bytes);
@@ -219,7 +236,7 @@ impl ObjectStore {
             Some(raw) => Write::Put(row, raw),
             None => Write::Delete(row),
         };
-        let writes = vec![Write::Put(config.clone(), changed.to_bytes()), change];
+        writes.extend([Write::Put(config.clone(), changed.to_bytes()), change]);
         let read_version = view.snapshot.read_version();
         won(self.commit(view.bucket.partition, read_version, vec![Check::Unchanged(config)], writes).await)
     }

@@ -13,6 +13,7 @@ mod lock;
 mod lock_races;
 mod model;
 mod multipart;
+mod quota;
 mod races;
 mod recovered;
 mod versions;

@@ -88,7 +88,11 @@ impl Finisher {
             return Ok(0);
         }
         let counters = [tables::EPOCH, tables::VERSION_COUNT, tables::BYTE_COUNT];
-        let writes = counters.map(|table| Write::Delete(tables::only(table))).to_vec();
+        let mut writes = counters.map(|table| Write::Delete(tables::only(table))).to_vec();
+        let quotas = Scan { keys_only: true, ..Scan::prefix(tables::QUOTA_COUNT, b"", 1_000) };
+        for (raw, _) in snapshot.scan(quotas).await?.rows {
+            writes.push(Write::Delete(tables::QUOTA_COUNT.key(raw)));
+        }
         self.store.commit_freeing(partition, snapshot.read_version(), Vec::new(), writes).await?;
         let root = self.store.catalog.snapshot(PartitionId::ROOT).await?.read_version();
         let row = Write::Delete(tables::partition(tables::DELETED, partition));

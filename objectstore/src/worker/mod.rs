@@ -5,6 +5,7 @@
 //! | `upload-cleanup` | parts of ended uploads, manifests nobody refers to, references in other partitions, old completions |
 //! | `bucket-finisher` | creations and deletions that a crash left half done; what deleted buckets leave behind |
 //! | `copy-intents` | copies to other partitions that never said how they ended |
+//! | `quotas` | counts what quotas were set on; looks how full they are |
 //!
 //! Each queue row goes in the same commit as the last of its work, so a crash leaves work to be done again, never half of it.
 //! Partitions with work are known in memory; opening the store, and every hour after that, marks all of them.
@@ -12,6 +13,7 @@
 mod cleanup;
 mod finisher;
 mod intents;
+mod quotas;
 
 use crate::record::BucketRow;
 use crate::store::BucketCounts;
@@ -39,6 +41,7 @@ impl ObjectStore {
             Box::new(cleanup::Cleanup::new(Arc::clone(self))),
             Box::new(finisher::Finisher::new(Arc::clone(self))),
             Box::new(intents::Intents::new(Arc::clone(self))),
+            Box::new(quotas::Quotas::new(Arc::clone(self))),
         ]
     }
 

@@ -6,12 +6,14 @@ use super::queue::Request;
 use super::rows::Rows;
 use crate::catalog::log::frame::HEADER;
 use crate::catalog::log::payload;
+use crate::catalog::totals::{Totals, total};
 use crate::catalog::window::{Fingerprint, Verdict, Window};
 use crate::catalog::{Check, Commit, Durability, Family, Key, Version, Write};
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
 use rocksdb::WriteBatch;
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 /// Commits that will be written together.
 pub(super) struct Group {
@@ -21,6 +23,8 @@ pub(super) struct Group {
     batch: WriteBatch,
     /// What the group adds to each counter: one row a group, however many commits count.
     added: HashMap<(PartitionId, Key), i64>,
+    /// Counters that the group deleted before what is in `added` came.
+    reset: HashSet<(PartitionId, Key)>,
     /// Version of the last commit.
     pub(super) last: Version,
     /// Some commit wants to be durable.
@@ -39,6 +43,8 @@ pub(super) struct Judge<'a> {
     pub(super) window: &'a Window,
     /// The rows before the group.
     pub(super) rows: &'a Rows,
+    /// What counters stand at before the group.
+    pub(super) totals: &'a RefCell<Totals>,
     /// The current epoch of idempotency ids.
     pub(super) epoch: u32,
 }
@@ -46,11 +52,11 @@ pub(super) struct Judge<'a> {
 impl Group {
     /// An empty group after version `prior`, with room for commits of about `bytes`; `frame` is the buffer of an earlier one.
     pub(super) fn new(prior: Version, bytes: usize, mut frame: Vec<u8>) -> Self {
-        let (passed, added, changed, answered) = Default::default();
+        let (passed, added, reset, changed, answered) = Default::default();
         frame.clear();
         frame.resize(HEADER, 0);
         let batch = WriteBatch::with_capacity_bytes(bytes);
-        Self { frame, batch, added, last: prior, synced: false, passed, changed, answered }
+        Self { frame, batch, added, reset, last: prior, synced: false, passed, changed, answered }
     }
 
     /// Nothing to write.
@@ -67,7 +73,10 @@ impl Group {
         }
         for (index, check) in commit.checks.iter().enumerate() {
             if !self.holds(commit, check, judge)? {
-                return Err(Error::Conflict { check: index });
+                return Err(match check {
+                    Check::AtMost(..) => Error::OverLimit { check: index },
+                    Check::Unchanged(_) | Check::Absent(_) => Error::Conflict { check: index },
+                });
             }
         }
         if commit.writes.is_empty() && commit.idempotency.is_none() {
@@ -97,10 +106,31 @@ impl Group {
             }
             Write::Delete(key) if key.table.family == Family::Counter => {
                 self.added.remove(&(partition, key.clone()));
+                self.reset.insert((partition, key.clone()));
             }
             Write::Put(..) | Write::Delete(_) => {}
         }
         rows.stage_write(&mut self.batch, partition, write);
+    }
+
+    /// What a counter stands at with what the group has done so far.
+    fn counter(&self, row: &(PartitionId, Key), judge: &Judge<'_>) -> Result<i64> {
+        let before = if self.reset.contains(row) {
+            0
+        } else {
+            judge.totals.borrow_mut().get(row, || judge.rows.counter(row.0, &row.1))?
+        };
+        Ok(before.wrapping_add(self.added.get(row).copied().unwrap_or_default()))
+    }
+
+    /// Tells what the group did to counters, once it is written.
+    pub(super) fn settle(&self, totals: &mut Totals) {
+        for row in &self.reset {
+            totals.change(row, |_| 0);
+        }
+        for (row, delta) in &self.added {
+            totals.change(row, |value| value.wrapping_add(*delta));
+        }
     }
 
     /// All that the group changes in the rows.
@@ -123,6 +153,10 @@ impl Group {
     fn holds(&self, commit: &Commit, check: &Check, judge: &Judge<'_>) -> Result<bool> {
         let in_group = |key: &Key| self.changed.get(&(commit.partition, key.clone()));
         match check {
+            Check::AtMost(key, limit) => {
+                let now = self.counter(&(commit.partition, key.clone()), judge)?;
+                Ok(total(now, &commit.writes, key) <= *limit)
+            }
             Check::Absent(key) => match in_group(key) {
                 Some((_, exists)) => Ok(!exists),
                 None => judge.rows.exists(commit.partition, key).map(|exists| !exists),

@@ -55,6 +55,7 @@ use rocksdb::WriteBatch;
 use rows::Rows;
 use sequencer::{Epoch, NEEDED_FILES_MAX, Sequencer, Shared};
 use space::Gauge;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -177,6 +178,7 @@ impl RocksCatalog {
             shared: Arc::clone(&shared),
             log,
             window: Window::new(&*options.entropy, version, ROWS_MAX),
+            totals: RefCell::default(),
             clock: Arc::clone(&options.clock),
             space,
             version,

@@ -283,6 +283,18 @@ impl Rows {
         found.map(|row| row.is_some()).map_err(|e| failed("read", self.db().path(), e))
     }
 
+    /// What a counter stands at now; one that is not there stands at 0.
+    pub(super) fn counter(&self, partition: PartitionId, key: &Key) -> Result<i64> {
+        let handle = self.handle(key.table.family);
+        let found = self.db().get_pinned_cf(handle, row_key(partition, key.table, &key.bytes));
+        let found = found.map_err(|e| failed("read", self.db().path(), e))?;
+        let Some(value) = found else { return Ok(0) };
+        value[..].try_into().map(i64::from_le_bytes).map_err(|_| Error::Corrupt {
+            what: "catalog".into(),
+            detail: "a counter has the wrong length".into(),
+        })
+    }
+
     /// Applies a batch to the rows in memory, at once.
     pub(super) fn apply(&self, batch: WriteBatch) -> Result<()> {
         let mut options = WriteOptions::default();

@@ -24,12 +24,14 @@ use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::{self, ALIGN, Kind};
 use crate::catalog::log::payload;
 use crate::catalog::memory::IDEMPOTENCY_KEPT;
+use crate::catalog::totals::Totals;
 use crate::catalog::window::Window;
 use crate::clock::Clock;
 use crate::{Error, Result};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use rocksdb::WriteBatch;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -59,6 +61,7 @@ pub(super) struct Sequencer {
     pub(super) shared: Arc<Shared>,
     pub(super) log: LogWriter,
     pub(super) window: Window,
+    pub(super) totals: RefCell<Totals>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) space: Gauge,
     pub(super) version: Version,
@@ -134,7 +137,12 @@ impl Sequencer {
 
     fn judge(&mut self, group: &mut Group, request: Request) {
         let Job::Commit(commit) = &request.job else { return };
-        let judge = Judge { window: &self.window, rows: &self.shared.rows, epoch: self.epoch.number };
+        let judge = Judge {
+            window: &self.window,
+            rows: &self.shared.rows,
+            totals: &self.totals,
+            epoch: self.epoch.number,
+        };
         let room = self.space.room(self.clock.boottime(), request.bytes);
         self.shared.roomy.store(matches!(room, Ok(Room::Plenty)), Ordering::Release);
         let outcome = room.and_then(|room| {
@@ -233,6 +241,7 @@ impl Sequencer {
         for (version, row) in group.changes(&self.window) {
             self.window.record(row, version);
         }
+        group.settle(&mut self.totals.borrow_mut());
         // Before it is published: nobody may find a row as it was before the group.
         group.changed_rows().for_each(|row| self.shared.hot.forget(row, group.last));
         let (last, frame) = (group.last, std::mem::take(&mut group.frame));
@@ -360,6 +369,7 @@ impl Sequencer {
             group.last = header.last;
             self.write(&mut group)?;
             self.window.forget_through(header.last);
+            self.totals.borrow_mut().forget_all();
             self.shared.hot.forget_all(header.last);
             self.publish(batch, header.last, group.frame)?;
         }

@@ -13,6 +13,7 @@ mod locks;
 mod log_lines;
 mod logging;
 mod open;
+mod quotas;
 mod serve;
 mod shares;
 mod status;

@@ -10,6 +10,7 @@ use super::banner::{Banner, Secrets};
 use super::home::{Home, Wish};
 use super::logging::{self, Logging};
 use super::open::Appliance;
+use super::quotas;
 use super::status::Facts;
 use crate::cli::Server as Args;
 use crate::config::{self, Config, Overrides};
@@ -114,6 +115,7 @@ async fn serve(
     let home = &appliance.home;
     let mut registry = Registry::default();
     logging.register(&mut registry);
+    quotas::register(&mut registry, &appliance.store);
     let state = State::new(web::Parts {
         store: appliance.store.clone(),
         credentials: Arc::new(home.credentials.clone()),

@@ -1,6 +1,7 @@
 //! What the admin door says about an appliance: status, workers, where bytes lie, backups asked for.
 
 use super::open::Appliance;
+use super::quotas;
 use crate::doors::Door;
 use crate::report::time::json_time;
 use crate::tls::{Live, Name, Secured, Source};
@@ -329,13 +330,18 @@ impl StatusSource for Facts {
             match call {
                 AdminCall::Status => {
                     let held = self.appliance.held_locks().await;
-                    Ok(self.status(&self.appliance.readiness().await, &held))
+                    let mut status = self.status(&self.appliance.readiness().await, &held);
+                    if let Some(quotas) = quotas::status(&self.appliance.store).await? {
+                        status["quotas"] = quotas;
+                    }
+                    Ok(status)
                 }
                 AdminCall::Doctor => {
                     let held = self.appliance.held_locks().await;
                     let readiness = self.appliance.readiness().await;
                     let mut findings = self.appliance.findings(&readiness, &held);
                     let now = self.appliance.clock.now();
+                    findings.extend(quotas::findings(&self.appliance).await?);
                     findings.extend(self.secured().map(|secured| super::findings::tls(&secured, now)));
                     Ok(json!({ "findings": findings }))
                 }
@@ -344,6 +350,8 @@ impl StatusSource for Facts {
                 AdminCall::Where { bucket, key, version } => {
                     self.where_is(&bucket, &key, version.as_deref()).await
                 }
+                AdminCall::Quotas { bucket } => quotas::list(&self.appliance.store, bucket.as_deref()).await,
+                AdminCall::Quota { request } => quotas::change(&self.appliance.store, read(request)?).await,
                 AdminCall::Zone { request } => self.zone(read(request)?).await,
                 AdminCall::Backup { request } => self.back_up(read(request)?).await,
                 AdminCall::Locks { request } => self.appliance.locks(read(request)?).await,

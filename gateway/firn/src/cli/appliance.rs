@@ -1,7 +1,8 @@
 //! Verbs of one appliance: it is served, watched, backed up and rebuilt.
 
 use super::options::{AdminDir, BucketName, Dir, Remote};
-use crate::text::{parse_address, parse_duration};
+use super::uri::S3Uri;
+use crate::text::{parse_address, parse_duration, parse_size};
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -154,6 +155,78 @@ pub(crate) struct LockRelease {
     /// Do it; without, it only says how many versions it would release, and ends with 2.
     #[arg(long)]
     pub(crate) yes: bool,
+}
+
+/// `firn quota`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quota {
+    /// Limit what a bucket, or a prefix of it, may hold; one that is set already is replaced.
+    Set(QuotaSet),
+    /// List quotas, with what counts against them.
+    Ls(QuotaList),
+    /// Take a quota away.
+    Rm(QuotaRemove),
+}
+
+/// The appliance that a quota is of.
+#[derive(Debug, Args)]
+pub(crate) struct QuotaAdmin {
+    /// The appliance's directory [default: FIRN_ADMIN_URL and FIRN_ADMIN_TOKEN_FILE, else ./data].
+    #[arg(long, value_name = "DIR", env = "FIRN_DIR", hide_env_values = true)]
+    dir: Option<PathBuf>,
+}
+
+impl QuotaAdmin {
+    pub(crate) fn dir(&self) -> AdminDir {
+        AdminDir { dir: self.dir.clone() }
+    }
+}
+
+/// How much may be stored.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct QuotaAmounts {
+    /// Bytes of all versions below it, as 10GiB.
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub(crate) bytes: Option<u64>,
+    /// Versions below it; delete markers are none.
+    #[arg(long, value_name = "N")]
+    pub(crate) objects: Option<u64>,
+}
+
+/// `firn quota set`.
+#[derive(Debug, Args)]
+pub(crate) struct QuotaSet {
+    /// A bucket, s3://NAME, or the keys of it that begin with a prefix, s3://NAME/PREFIX.
+    #[arg(value_name = "S3URI")]
+    pub(crate) place: S3Uri,
+    #[command(flatten)]
+    pub(crate) limits: QuotaAmounts,
+    /// How full, in percent, it is warned about.
+    #[arg(long, value_name = "PERCENT", default_value_t = 80, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) warn: u8,
+    #[command(flatten)]
+    pub(crate) admin: QuotaAdmin,
+}
+
+/// `firn quota ls`.
+#[derive(Debug, Args)]
+pub(crate) struct QuotaList {
+    /// Only those of a bucket, s3://NAME, or at and below a prefix of it, s3://NAME/PREFIX.
+    #[arg(value_name = "S3URI")]
+    pub(crate) place: Option<S3Uri>,
+    #[command(flatten)]
+    pub(crate) admin: QuotaAdmin,
+}
+
+/// `firn quota rm`.
+#[derive(Debug, Args)]
+pub(crate) struct QuotaRemove {
+    /// The bucket, s3://NAME, or the prefix, s3://NAME/PREFIX, exactly as it was set.
+    #[arg(value_name = "S3URI")]
+    pub(crate) place: S3Uri,
+    #[command(flatten)]
+    pub(crate) admin: QuotaAdmin,
 }
 
 /// `firn recover`.

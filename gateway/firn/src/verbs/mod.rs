@@ -10,6 +10,7 @@ mod env;
 mod list;
 mod lock;
 mod object;
+mod quota;
 mod remove;
 mod status;
 mod transfer;
@@ -40,6 +41,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Cat(verb) => object::cat(&session.to(verb.connection), &verb.args).await,
         ClientVerb::Share(verb) => object::share(&session.to(verb.connection), &verb.args),
         ClientVerb::Where(args) => admin::where_is(session, &args).await,
+        ClientVerb::Quota(args) => quota::run(session, &args).await,
         ClientVerb::Backup(args) => backup::run(session, &args).await,
         ClientVerb::Zone(args) => zone::run(session, &args).await,
         ClientVerb::Lock(args) => lock::run(session, &args).await,

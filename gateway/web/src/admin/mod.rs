@@ -75,8 +75,8 @@ async fn parse_call(
 ) -> Result<(String, AdminCall), Answer> {
     let name = path.strip_prefix("/v1/").ok_or_else(|| failure(StatusCode::NOT_FOUND, "find this path"))?;
     let method = match name {
-        "status" | "doctor" | "workers" | "where" => Method::GET,
-        "backup" | "locks" | "zone" => Method::POST,
+        "status" | "doctor" | "workers" | "where" | "quotas" => Method::GET,
+        "backup" | "locks" | "zone" | "quota" => Method::POST,
         _ => return Err(failure(StatusCode::NOT_FOUND, "find this path")),
     };
     if request.method() != method {
@@ -88,6 +88,9 @@ async fn parse_call(
         "workers" => AdminCall::Workers,
         "where" => parse_where(request.uri().query().unwrap_or_default())
             .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
+        "quotas" => parse_quotas(request.uri().query().unwrap_or_default())
+            .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
+        "quota" => AdminCall::Quota { request: read_json(state, request).await? },
         "zone" => AdminCall::Zone { request: read_json(state, request).await? },
         "locks" => AdminCall::Locks { request: read_json(state, request).await? },
         _ => AdminCall::Backup { request: read_json(state, request).await? },
@@ -95,27 +98,34 @@ async fn parse_call(
     Ok((name.to_owned(), call))
 }
 
-fn parse_where(query: &str) -> Result<AdminCall, String> {
-    let (mut bucket, mut key, mut version) = (None, None, None);
+/// The values of a query's parameters, in the order of their names; each may stand once, and no other one.
+fn parse_query<const N: usize>(query: &str, names: [&str; N]) -> Result<[Option<String>; N], String> {
+    let mut values = [const { None }; N];
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = percent_encoding::percent_decode_str(value)
             .decode_utf8()
             .map_err(|_| format!("parse the query: {name} is not UTF-8"))?
             .into_owned();
-        let slot = match name {
-            "bucket" => &mut bucket,
-            "key" => &mut key,
-            "version" => &mut version,
-            other => return Err(format!("parse the query: unknown parameter {other:?}")),
-        };
+        let slot = names.iter().zip(&mut values).find(|(known, _)| **known == name).map(|(_, slot)| slot);
+        let slot = slot.ok_or_else(|| format!("parse the query: unknown parameter {name:?}"))?;
         if slot.replace(value).is_some() {
             return Err(format!("parse the query: {name} stands twice"));
         }
     }
+    Ok(values)
+}
+
+fn parse_where(query: &str) -> Result<AdminCall, String> {
+    let [bucket, key, version] = parse_query(query, ["bucket", "key", "version"])?;
     let bucket = bucket.ok_or("parse the query: bucket is missing")?;
     let key = key.ok_or("parse the query: key is missing")?;
     Ok(AdminCall::Where { bucket, key, version })
+}
+
+fn parse_quotas(query: &str) -> Result<AdminCall, String> {
+    let [bucket] = parse_query(query, ["bucket"])?;
+    Ok(AdminCall::Quotas { bucket })
 }
 
 async fn read_json(state: &State, request: Request<Incoming>) -> Result<serde_json::Value, Answer> {
@@ -196,7 +206,7 @@ fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>)
 
 #[cfg(test)]
 mod tests {
-    use super::parse_where;
+    use super::{parse_quotas, parse_where};
     use crate::state::AdminCall;
 
     #[test]
@@ -211,5 +221,8 @@ mod tests {
         for bad in ["", "bucket=b", "bucket=b&key=k&key=l", "bucket=b&key=k&x=1", "bucket=b&key=%ff"] {
             parse_where(bad).unwrap_err();
         }
+        assert_eq!(parse_quotas(""), Ok(AdminCall::Quotas { bucket: None }));
+        assert_eq!(parse_quotas("bucket=b"), Ok(AdminCall::Quotas { bucket: Some("b".to_owned()) }));
+        parse_quotas("key=k").unwrap_err();
     }
 }

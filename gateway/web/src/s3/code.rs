@@ -87,6 +87,7 @@ codes! {
     OperationAborted 409 "A conflicting conditional operation is currently in progress against this resource. Please try again.";
     OwnershipControlsNotFoundError 404 "The bucket ownership controls were not found";
     PreconditionFailed 412 "At least one of the pre-conditions you specified did not hold";
+    QuotaExceeded 403 "The quota of the bucket leaves no room for this write.";
     ReplicationConfigurationNotFoundError 404 "The replication configuration was not found";
     RequestHeaderSectionTooLarge 400 "Your request header section exceeds the maximum allowed size.";
     RequestTimeout 400 "Your socket connection to the server was not read from or written to within the timeout period.";
@@ -128,6 +129,7 @@ impl Code {
             | Self::NoSuchTagSet
             | Self::NoSuchWebsiteConfiguration
             | Self::ObjectLockConfigurationNotFoundError
+            | Self::QuotaExceeded
             | Self::ReplicationConfigurationNotFoundError
             | Self::TooManyBuckets
             | Self::OwnershipControlsNotFoundError => Names::Bucket,

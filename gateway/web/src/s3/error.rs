@@ -239,6 +239,8 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::InvalidTag { .. } => Code::InvalidTag,
         E::InvalidBucketState { .. } => Code::InvalidBucketState,
         E::InvalidRetentionPeriod => Code::InvalidRetentionPeriod,
+        E::QuotaExceeded { .. } => Code::QuotaExceeded,
+        E::NoSuchQuota => Code::NoSuchConfiguration,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
         E::PreconditionFailed { .. } => Code::PreconditionFailed,
         E::NotModified { .. } => Code::NotModified,
@@ -280,6 +282,10 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
         | E::InvalidBucketState { detail } => (*detail).into(),
         E::ObjectLocked => "Access Denied because object protected by object lock.".into(),
         E::InvalidSetting { detail } => detail.clone().into(),
+        E::QuotaExceeded { prefix, unit, limit } => {
+            let of = if prefix.is_empty() { "the bucket".to_owned() } else { format!("the prefix {prefix}") };
+            format!("The quota of {of}, {limit} {unit}, leaves no room for this write.").into()
+        }
         E::CopyOntoItself => "This copy request is illegal because it is trying to copy an object to itself without \
                               changing the object's metadata, storage class, website redirect location or encryption \
                               attributes."
@@ -395,6 +401,23 @@ mod tests {
         assert_eq!((error.status().as_u16(), error.code()), (400, "InvalidRequest"));
         let message = error.message();
         assert!(message.contains(" crc32c checksum") && message.contains("for part 7 in"), "{message}");
+    }
+
+    #[test]
+    fn a_full_quota_is_named_and_no_client_tries_it_again() {
+        let error = |prefix: &str| {
+            S3Error::from(objectstore::Error::QuotaExceeded {
+                prefix: prefix.to_owned(),
+                unit: objectstore::QuotaUnit::Bytes,
+                limit: 1024,
+            })
+        };
+        assert_eq!((error("").status().as_u16(), error("").code()), (403, "QuotaExceeded"));
+        assert!(error("").message().contains("of the bucket, 1024 bytes"), "{:?}", error(""));
+        assert!(error("a/").message().contains("of the prefix a/, 1024 bytes"), "{:?}", error("a/"));
+        assert!(
+            error("").about(Some("b"), Some("k"), "r").document("/b/k", "", "").contains("<BucketName>b<")
+        );
     }
 
     #[test]

@@ -1,0 +1,233 @@
+//! Quotas at the admin door: set, taken away and shown; what `doctor` says of them, and their metrics.
+
+use super::open::Appliance;
+use super::status::admin_error;
+use crate::text::quote_sh;
+use crate::report::finding::Finding;
+use engine::unit::ByteCount;
+use objectstore::{BucketName, ObjectStore, QuotaCounts, QuotaInfo, QuotaLevel, QuotaLimits, QuotaUnit};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::fmt;
+use std::sync::Arc;
+use web::AdminError;
+
+/// Quotas that get a line of their own in a status or a diagnosis; the rest are counted.
+const LINES_MAX: usize = 20;
+
+/// What `POST /v1/quota` takes.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum QuotaRequest {
+    Set {
+        bucket: String,
+        #[serde(default)]
+        prefix: String,
+        bytes: Option<u64>,
+        objects: Option<u64>,
+        warn_percent: Option<u8>,
+    },
+    Remove {
+        bucket: String,
+        #[serde(default)]
+        prefix: String,
+    },
+}
+
+fn parse(bucket: &str) -> Result<BucketName, AdminError> {
+    BucketName::parse(bucket).map_err(|error| AdminError::Invalid(error.to_string()))
+}
+
+const fn word(level: QuotaLevel) -> &'static str {
+    match level {
+        QuotaLevel::Counting => "counting",
+        QuotaLevel::Fine => "fine",
+        QuotaLevel::Near => "near",
+        QuotaLevel::Full => "full",
+    }
+}
+
+fn facts(quota: &QuotaInfo) -> Value {
+    json!({
+        "bucket": quota.bucket.as_str(),
+        "prefix": quota.prefix,
+        "state": word(quota.level()),
+        "percent": quota.percent(),
+        "warn_percent": quota.limits.warn_percent,
+        "limit_bytes": quota.limits.bytes,
+        "used_bytes": quota.usage.map(|usage| usage.bytes),
+        "limit_objects": quota.limits.objects,
+        "used_objects": quota.usage.map(|usage| usage.versions),
+    })
+}
+
+/// Quotas as they are now, of one bucket or of all.
+pub(super) async fn list(store: &ObjectStore, bucket: Option<&str>) -> Result<Value, AdminError> {
+    let quotas = match bucket {
+        Some(bucket) => store.bucket_quotas(&parse(bucket)?).await,
+        None => store.all_quotas().await,
+    };
+    let quotas = quotas.map_err(admin_error)?;
+    Ok(json!({ "quotas": quotas.iter().map(facts).collect::<Vec<_>>() }))
+}
+
+/// `{"action": "set" | "remove", "bucket": NAME, "prefix": PREFIX, …}`.
+pub(super) async fn change(store: &ObjectStore, request: QuotaRequest) -> Result<Value, AdminError> {
+    match request {
+        QuotaRequest::Set { bucket, prefix, bytes, objects, warn_percent } => {
+            let limits = QuotaLimits {
+                bytes: bytes.map(ByteCount::new),
+                objects,
+                warn_percent: warn_percent.unwrap_or(QuotaLimits::WARN_PERCENT),
+            };
+            let set = store.set_quota(&parse(&bucket)?, &prefix, limits).await.map_err(admin_error)?;
+            Ok(facts(&set))
+        }
+        QuotaRequest::Remove { bucket, prefix } => {
+            store.remove_quota(&parse(&bucket)?, &prefix).await.map_err(admin_error)?;
+            Ok(json!({ "removed": { "bucket": bucket, "prefix": prefix } }))
+        }
+    }
+}
+
+/// How many there are, and those that are not fine, the fullest first.
+pub(super) async fn status(store: &ObjectStore) -> Result<Option<Value>, AdminError> {
+    let mut quotas = store.known_quotas().await.map_err(admin_error)?;
+    if quotas.is_empty() {
+        return Ok(None);
+    }
+    let set = quotas.len();
+    quotas.retain(|quota| quota.level() != QuotaLevel::Fine);
+    quotas.sort_by_key(|quota| std::cmp::Reverse(quota.percent()));
+    let not_fine = quotas.len();
+    quotas.truncate(LINES_MAX);
+    let worst = quotas.iter().map(facts).collect::<Vec<_>>();
+    Ok(Some(json!({ "set": set, "not_fine": not_fine, "worst": worst })))
+}
+
+/// What `doctor` says: a fault where writes are refused, a note where they soon will be.
+pub(super) async fn findings(appliance: &Appliance) -> Result<Vec<Finding>, AdminError> {
+    let mut quotas = appliance.store.known_quotas().await.map_err(admin_error)?;
+    let set = quotas.len();
+    quotas.retain(|quota| quota.level() != QuotaLevel::Fine);
+    if quotas.is_empty() {
+        let fine = (set > 0).then(|| Finding::fine("quotas", format!("{set} set, none nearly full")));
+        return Ok(fine.into_iter().collect());
+    }
+    quotas.sort_by_key(|quota| std::cmp::Reverse(quota.percent()));
+    let more = quotas.len().saturating_sub(LINES_MAX);
+    let mut findings: Vec<_> = quotas.iter().take(LINES_MAX).map(finding).collect();
+    if more > 0 {
+        let text = format!("{more} more are nearly full or full");
+        findings.push(Finding::note("quotas", text, "firn quota ls lists them all"));
+    }
+    Ok(findings)
+}
+
+fn finding(quota: &QuotaInfo) -> Finding {
+    let uri = quote_sh(&format!("s3://{}/{}", quota.bucket, quota.prefix));
+    let percent = quota.percent().unwrap_or_default();
+    let fix = || {
+        let mut words = vec![format!("delete versions there, or raise it: firn quota set {uri}")];
+        for (flag, unit) in [("--bytes", QuotaUnit::Bytes), ("--objects", QuotaUnit::Objects)] {
+            let raised = quota.limits.of(unit).map(|limit| limit.saturating_add(limit / 2));
+            words.extend(raised.map(|limit| format!("{flag} {limit}")));
+        }
+        words.join(" ")
+    };
+    match quota.level() {
+        QuotaLevel::Counting => Finding::note(
+            "quota",
+            format!("{uri} is being counted, and not enforced yet"),
+            "wait: the worker quotas counts what was there before",
+        ),
+        QuotaLevel::Fine => Finding::fine("quota", format!("{uri} is {percent} % full")),
+        QuotaLevel::Near => Finding::note("quota", format!("{uri} is {percent} % full"), fix()),
+        QuotaLevel::Full => Finding::fault(
+            "quota",
+            format!("{uri} is full ({percent} %): writes that add to it are refused"),
+            fix(),
+        ),
+    }
+}
+
+/// The metrics of quotas, read when they are asked for.
+struct Gauges<F>(F);
+
+impl<F> fmt::Debug for Gauges<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("quota gauges")
+    }
+}
+
+/// Registers them.
+pub(super) fn register(registry: &mut Registry, store: &Arc<ObjectStore>) {
+    let store = Arc::clone(store);
+    registry.register_collector(Box::new(Gauges(move || store.quota_counts())));
+}
+
+impl<F: Fn() -> QuotaCounts + Send + Sync + 'static> Collector for Gauges<F> {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let QuotaCounts { set, counting, near, full } = (self.0)();
+        for (name, help, value) in [
+            ("firn_quotas_set", "Quotas of buckets and prefixes", set),
+            ("firn_quotas_counting", "Quotas that are being counted, and not enforced yet", counting),
+            ("firn_quotas_near", "Quotas from where they warn on, the full ones included", near),
+            ("firn_quotas_full", "Quotas at their limit", full),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Gauges, finding};
+    use engine::unit::ByteCount;
+    use objectstore::{BucketName, BucketUsage, QuotaCounts, QuotaInfo, QuotaLimits};
+    use prometheus_client::registry::Registry;
+
+    fn quota(used: Option<u64>) -> QuotaInfo {
+        QuotaInfo {
+            bucket: BucketName::parse("bkt").unwrap(),
+            prefix: "a b/".to_owned(),
+            limits: QuotaLimits { bytes: Some(ByteCount::new(1000)), objects: None, warn_percent: 80 },
+            usage: used.map(|bytes| BucketUsage { bytes: ByteCount::new(bytes), versions: 1 }),
+        }
+    }
+
+    #[test]
+    fn a_full_quota_is_a_fault_and_a_nearly_full_one_a_note() {
+        for (used, ok, says, fix) in [
+            (Some(799), true, "'s3://bkt/a b/' is 79 % full", None),
+            (Some(800), true, "is 80 % full", Some("firn quota set 's3://bkt/a b/' --bytes 1500")),
+            (Some(1000), false, "is full (100 %): writes that add to it are refused", Some("--bytes 1500")),
+            (None, true, "is being counted", Some("wait")),
+        ] {
+            let found = finding(&quota(used));
+            assert!(found.ok == ok && found.detail.contains(says), "{found:?}");
+            let named = |line: &str| fix.is_some_and(|fix| line.contains(fix));
+            assert!(found.fix.as_deref().map_or(fix.is_none(), named), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn metrics_say_how_many_are_near_and_full() {
+        let mut registry = Registry::default();
+        let counts = QuotaCounts { set: 4, counting: 1, near: 2, full: 1 };
+        registry.register_collector(Box::new(Gauges(move || counts)));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in
+            ["firn_quotas_set 4", "firn_quotas_counting 1", "firn_quotas_near 2", "firn_quotas_full 1"]
+        {
+            assert!(text.lines().any(|found| found == line), "{line}: {text}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `firn quota`: how much a bucket or a prefix may hold, and how much it does.
+
+use super::door::{self, ask};
+use crate::cli::{Quota, QuotaAdmin, QuotaList, QuotaRemove, QuotaSet};
+use crate::exit::Exit;
+use crate::report::Report;
+use crate::session::Session;
+use crate::text::printable;
+use anyhow::Context;
+use engine::unit::ByteCount;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+pub(super) async fn run(session: &Session, args: &Quota) -> anyhow::Result<Exit> {
+    match args {
+        Quota::Set(args) => set(session, args).await,
+        Quota::Ls(args) => list(session, args).await,
+        Quota::Rm(args) => remove(session, args).await,
+    }
+}
+
+/// A quota, as the admin door has it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Row {
+    bucket: String,
+    prefix: String,
+    state: String,
+    percent: Option<u64>,
+    warn_percent: u8,
+    limit_bytes: Option<u64>,
+    used_bytes: Option<u64>,
+    limit_objects: Option<u64>,
+    used_objects: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Rows(Vec<Row>);
+
+impl Report for Rows {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.0.is_empty() {
+            return writeln!(out, "no quotas");
+        }
+        for row in &self.0 {
+            let of = |used: Option<String>, limit: Option<String>| match (used, limit) {
+                (_, None) => "-".to_owned(),
+                (None, Some(limit)) => format!("? of {limit}"),
+                (Some(used), Some(limit)) => format!("{used} of {limit}"),
+            };
+            let size = |bytes: u64| ByteCount::new(bytes).to_string();
+            let bytes = of(row.used_bytes.map(size), row.limit_bytes.map(size));
+            let count = row.used_objects.map(|count| count.to_string());
+            let objects = of(count, row.limit_objects.map(|count| format!("{count} objects")));
+            let percent = row.percent.map_or_else(|| "?".to_owned(), |percent| format!("{percent} %"));
+            let uri = printable(&format!("s3://{}/{}", row.bucket, row.prefix));
+            writeln!(out, "{percent:>6} {:8} {bytes:>24} {objects:>28}  {uri}", row.state)?;
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Removed {
+    bucket: String,
+    prefix: String,
+}
+
+impl Report for Removed {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "removed the quota of {}", printable(&format!("s3://{}/{}", self.bucket, self.prefix)))
+    }
+}
+
+async fn post(session: &Session, admin: &QuotaAdmin, request: &Value) -> anyhow::Result<Value> {
+    door::post(&session.admin(&admin.dir())?, "/v1/quota", request).await
+}
+
+async fn set(session: &Session, args: &QuotaSet) -> anyhow::Result<Exit> {
+    let request = json!({
+        "action": "set",
+        "bucket": args.place.bucket,
+        "prefix": args.place.key,
+        "bytes": args.limits.bytes,
+        "objects": args.limits.objects,
+        "warn_percent": args.warn,
+    });
+    let row: Row = serde_json::from_value(post(session, &args.admin, &request).await?)
+        .context("understand the admin door")?;
+    if row.state == "counting" {
+        session
+            .output
+            .note("firn: what is there already is being counted; the quota holds once it is (firn quota ls)");
+    }
+    session.output.print(&Rows(vec![row]))
+}
+
+async fn list(session: &Session, args: &QuotaList) -> anyhow::Result<Exit> {
+    let admin = session.admin(&args.admin.dir())?;
+    let bucket = args.place.as_ref().map(|place| place.bucket.as_str());
+    let query: Vec<_> = bucket.map(|bucket| ("bucket", bucket)).into_iter().collect();
+    let mut answer = ask(&admin, "/v1/quotas", &query).await?;
+    let mut rows: Vec<Row> =
+        serde_json::from_value(answer["quotas"].take()).context("understand the admin door")?;
+    // A prefix asks for the quotas at or below it.
+    if let Some(place) = &args.place {
+        rows.retain(|row| row.prefix.starts_with(&place.key));
+    }
+    session.output.print(&Rows(rows))
+}
+
+async fn remove(session: &Session, args: &QuotaRemove) -> anyhow::Result<Exit> {
+    let (bucket, prefix) = (args.place.bucket.clone(), args.place.key.clone());
+    post(session, &args.admin, &json!({ "action": "remove", "bucket": bucket, "prefix": prefix })).await?;
+    session.output.print(&Removed { bucket, prefix })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Row, Rows};
+    use crate::report::render;
+
+    #[test]
+    fn a_quota_is_a_line_for_people() {
+        let row = |prefix: &str, percent, used| Row {
+            bucket: "bkt".to_owned(),
+            prefix: prefix.to_owned(),
+            state: "fine".to_owned(),
+            percent,
+            warn_percent: 80,
+            limit_bytes: Some(10 << 30),
+            used_bytes: used,
+            limit_objects: Some(9),
+            used_objects: used.map(|_| 3),
+        };
+        let mut text = Vec::new();
+        let rows = Rows(vec![row("", Some(10), Some(1 << 30)), row("a\u{1b}/", None, None)]);
+        render(&rows, false, &mut text).unwrap();
+        render(&Rows(Vec::new()), false, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let lines: Vec<String> =
+            text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(
+            lines,
+            [
+                "10 % fine 1.0 GiB of 10.0 GiB 3 of 9 objects s3://bkt/",
+                r"? fine ? of 10.0 GiB ? of 9 objects s3://bkt/a\u{1b}/",
+                "no quotas"
+            ]
+        );
+    }
+}

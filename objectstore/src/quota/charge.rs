@@ -1,0 +1,111 @@
+//! What a write does to the counters of quotas, and what its commit must check so that none is exceeded.
+
+use super::{UNITS, counter, usage};
+use crate::setting::{Counting, QuotaUnit, Quotas};
+use crate::store::View;
+use crate::{Error, ObjectKey, ObjectStore, Result};
+use engine::catalog::{Check, Write};
+use engine::unit::ByteCount;
+
+/// Bodies from this size on are refused before they are sent, where they can't fit.
+const REFUSED_EARLY: ByteCount = ByteCount::mib(1);
+
+/// What a change of a key adds to the bytes and to the number of its versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delta {
+    pub(crate) bytes: i64,
+    pub(crate) versions: i64,
+}
+
+impl Delta {
+    const fn of(self, unit: QuotaUnit) -> i64 {
+        match unit {
+            QuotaUnit::Bytes => self.bytes,
+            QuotaUnit::Objects => self.versions,
+        }
+    }
+}
+
+/// What goes into a commit for the quotas over its key.
+#[derive(Debug, Default)]
+pub(crate) struct Charge {
+    pub(crate) writes: Vec<Write>,
+    pub(crate) checks: Vec<Check>,
+    /// Of each check, whose limit it is.
+    limits: Vec<(String, QuotaUnit, u64)>,
+}
+
+impl Charge {
+    /// What to say when a check did not hold.
+    pub(crate) fn refused(&self, check: usize) -> Error {
+        match self.limits.get(check) {
+            Some((prefix, unit, limit)) => {
+                Error::QuotaExceeded { prefix: prefix.clone(), unit: *unit, limit: *limit }
+            }
+            None => Error::Engine(engine::Error::OverLimit { check }),
+        }
+    }
+}
+
+/// What a change of a key does to the quotas over it.
+pub(crate) fn charge(quotas: &Quotas, key: &ObjectKey, delta: Delta) -> Charge {
+    let mut charge = Charge::default();
+    for quota in quotas.over(key) {
+        let Some(column) = quota.column(key) else { continue };
+        for unit in UNITS {
+            let delta = delta.of(unit);
+            // The bucket's own are added to by every change, whether it has a quota or not.
+            if delta != 0 && quota.id != 0 {
+                charge.writes.push(Write::Add(counter(quota.id, unit, column), delta));
+            }
+            if let Some(limit) = quota.limits.of(unit)
+                && delta > 0
+                && quota.counting == Counting::Done
+            {
+                let most = i64::try_from(limit).unwrap_or(i64::MAX);
+                charge.checks.push(Check::AtMost(counter(quota.id, unit, column), most));
+                charge.limits.push((quota.prefix.clone(), unit, limit));
+            }
+        }
+    }
+    charge
+}
+
+impl ObjectStore {
+    /// Refuses a body before it is sent where what is left can't take it: of an object, or a part of one. The commit decides.
+    pub(crate) async fn refuse_hopeless(
+        &self,
+        view: &View,
+        key: &ObjectKey,
+        length: Option<ByteCount>,
+    ) -> Result<()> {
+        if length.is_some_and(|length| length < REFUSED_EARLY) {
+            return Ok(());
+        }
+        let Some(quotas) = self.quotas_at(view).await? else { return Ok(()) };
+        let enforced = quotas.enforced(key);
+        if enforced.is_empty() {
+            return Ok(());
+        }
+        let (view, stack) = self.stack(view.bucket, key).await?;
+        let replaced =
+            if stack.writes_null() { stack.null().and_then(|row| row.stored.as_ref()) } else { None };
+        let freed = replaced.map_or(0, |stored| stored.extent.length);
+        let more = length.map_or(0, ByteCount::get).saturating_sub(freed);
+        for quota in enforced {
+            let used = usage(&*view.snapshot, quota).await?;
+            for (unit, used, more) in [
+                (QuotaUnit::Bytes, used.bytes.get(), more),
+                (QuotaUnit::Objects, used.versions, u64::from(replaced.is_none())),
+            ] {
+                if let Some(limit) = quota.limits.of(unit)
+                    && more > 0
+                    && used.saturating_add(more) > limit
+                {
+                    return Err(Error::QuotaExceeded { prefix: quota.prefix.clone(), unit, limit });
+                }
+            }
+        }
+        Ok(())
+    }
+}

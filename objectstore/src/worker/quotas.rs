@@ -1,0 +1,71 @@
+//! Counts quotas that were set on what was there already, and looks how full all of them are.
+
+use super::{SWEEP, older, reported};
+use crate::{BucketName, ObjectStore, Result};
+use engine::BoxFuture;
+use engine::clock::Timestamp;
+use engine::worker::{Progress, Worker};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How often quotas are looked at.
+const LOOK: Duration = Duration::from_mins(1);
+
+pub(super) struct Quotas {
+    store: Arc<ObjectStore>,
+    /// When all buckets were last searched through.
+    searched: Option<Timestamp>,
+    /// Where a search that is under way goes on.
+    after: Option<BucketName>,
+    looked: Option<Timestamp>,
+    /// The bucket that was counted last.
+    counted: Option<BucketName>,
+}
+
+impl Quotas {
+    pub(super) fn new(store: Arc<ObjectStore>) -> Self {
+        Self { store, searched: None, after: None, looked: None, counted: None }
+    }
+
+    async fn run(&mut self) -> Result<Progress> {
+        if let Some(bucket) = self.store.watch.next_to_count(self.counted.as_ref()) {
+            // In turns: one that can't be counted holds up no other one.
+            self.counted = Some(bucket.clone());
+            match self.store.count_step(&bucket).await {
+                Ok(false) => {}
+                outcome => {
+                    self.store.watch.count_on(bucket);
+                    outcome?;
+                }
+            }
+            return Ok(Progress::More { done: 1 });
+        }
+        let now = self.store.clock.now();
+        let due = |last: Option<Timestamp>, every| last.is_none_or(|last| older(last, now, every));
+        if self.after.is_some() || due(self.searched, SWEEP) {
+            self.after = self.store.find_quotas(self.after.take()).await?;
+            self.searched = Some(now);
+            return Ok(Progress::More { done: 0 });
+        }
+        if due(self.looked, LOOK) {
+            self.store.look_at_quotas().await?;
+            self.looked = Some(now);
+        }
+        Ok(Progress::Idle { rest: LOOK })
+    }
+}
+
+impl Worker for Quotas {
+    fn name(&self) -> &'static str {
+        "quotas"
+    }
+
+    fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.store.watch.bell)
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
+        Box::pin(async { self.run().await.map_err(reported) })
+    }
+}
