@@ -83,3 +83,16 @@ def test_the_owner_is_told_when_asked_for(s3, bucket):
     fill(s3, bucket, ["o"])
     assert "Owner" not in s3.list_objects_v2(Bucket=bucket)["Contents"][0]
     assert s3.list_objects_v2(Bucket=bucket, FetchOwner=True)["Contents"][0]["Owner"]["ID"]
+
+
+def test_entries_say_their_checksum_and_restore_status_can_be_asked_for(s3, versioned):
+    s3.put_object(Bucket=versioned, Key="o", Body=b"x", ChecksumAlgorithm="SHA256")
+    asked = {"Bucket": versioned, "OptionalObjectAttributes": ["RestoreStatus"]}
+    for entries in [
+        s3.list_objects(**asked)["Contents"],
+        s3.list_objects_v2(**asked)["Contents"],
+        s3.list_object_versions(**asked)["Versions"],
+    ]:
+        assert (entries[0]["ChecksumAlgorithm"], entries[0]["ChecksumType"]) == (["SHA256"], "FULL_OBJECT")
+        # Nothing was restored, and S3 says so by leaving it out.
+        assert "RestoreStatus" not in entries[0]

@@ -129,3 +129,62 @@ async fn pages_go_on_where_they_ended_whatever_the_names() {
         }
     }
 }
+
+#[tokio::test]
+async fn entries_say_their_checksum_and_owner_and_optional_attributes_are_those_of_s3() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    let versioning = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket?versioning"), &[], versioning).await.status, 200);
+    let sha256 = [("x-amz-checksum-sha256", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")];
+    for (path, headers) in [("/bucket/named", &sha256[..]), ("/bucket/unnamed", &[]), ("/bucket/gone", &[])] {
+        let put = call(&world, &mut client, ("PUT", path), headers, b"abc").await;
+        assert_eq!(put.status, 200, "{}", put.text());
+    }
+    assert_eq!(call(&world, &mut client, ("DELETE", "/bucket/gone"), &[], b"").await.status, 204);
+    for (query, entry, owners) in [
+        ("", "Contents", 2),
+        ("?list-type=2", "Contents", 0),
+        ("?list-type=2&fetch-owner=true", "Contents", 2),
+        ("?list-type=2&fetch-owner=false", "Contents", 0),
+        ("?versions", "Version", 4),
+    ] {
+        for (names, status) in [
+            (None, 200),
+            (Some("RestoreStatus"), 200),
+            (Some("RestoreStatus, RestoreStatus"), 200),
+            (Some(""), 200),
+            (Some("restorestatus"), 400),
+            (Some("RestoreStatus,Tags"), 400),
+        ] {
+            let headers: Vec<_> =
+                names.map(|names| ("x-amz-optional-object-attributes", names)).into_iter().collect();
+            let listed = call(&world, &mut client, ("GET", &format!("/bucket{query}")), &headers, b"").await;
+            assert_eq!(listed.status, status, "{query} {names:?}: {}", listed.text());
+            if status != 200 {
+                assert_eq!(listed.code(), "InvalidArgument", "{query} {names:?}");
+                assert!(listed.text().contains("<ArgumentName>x-amz-optional-object-attributes<"));
+                continue;
+            }
+            let entries = all(&listed, entry);
+            let named = entries.iter().find(|entry| entry.contains("<Key>named<")).unwrap();
+            assert!(
+                named.contains("<ChecksumAlgorithm>SHA256</ChecksumAlgorithm><ChecksumType>FULL_OBJECT<"),
+                "{named}"
+            );
+            let unnamed = entries.iter().find(|entry| entry.contains("<Key>unnamed<")).unwrap();
+            assert!(
+                unnamed
+                    .contains("<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT<")
+            );
+            assert!(
+                entries
+                    .iter()
+                    .all(|entry| entry.contains("<StorageClass>STANDARD<") && entry.contains("<ETag>"))
+            );
+            assert_eq!(all(&listed, "Owner").len(), owners, "{query}");
+            // Nothing was restored: S3 leaves the element out.
+            assert!(!listed.text().contains("RestoreStatus"));
+        }
+    }
+}

@@ -19,19 +19,21 @@ fn text(call: &Call, name: &str) -> String {
     call.query.get(name).unwrap_or_default().to_owned()
 }
 
-fn optional_attributes_are_none(call: &Call) -> Result<(), S3Error> {
-    // RestoreStatus is the only one there is, and nothing can be restored yet: leaving it out is its true value.
-    match call.head.headers.get("x-amz-optional-object-attributes").map(http::HeaderValue::as_bytes) {
-        None | Some(b"RestoreStatus") => Ok(()),
-        Some(_) => {
-            Err(S3Error::argument("x-amz-optional-object-attributes", "", "Invalid attribute name specified"))
-        }
+/// `x-amz-optional-object-attributes`: names, separated by commas. `RestoreStatus` is the only one there is. S3 shows it of objects
+/// that are being restored or were, and leaves it out of all others: nothing can be restored yet.
+fn check_optional_attributes(call: &Call) -> Result<(), S3Error> {
+    const NAME: &str = "x-amz-optional-object-attributes";
+    let values = call.head.headers.get_all(NAME).iter().map(|value| value.to_str().unwrap_or("?"));
+    let mut names = values.flat_map(|value| value.split(',')).map(str::trim);
+    match names.find(|name| !matches!(*name, "" | "RestoreStatus")) {
+        None => Ok(()),
+        Some(other) => Err(S3Error::argument(NAME, other, "Invalid attribute name specified")),
     }
 }
 
 /// `ListObjects`.
 pub(super) async fn objects(call: &Call) -> Result<Answer, S3Error> {
-    optional_attributes_are_none(call)?;
+    check_optional_attributes(call)?;
     let encoding = Encoding::parse(call)?;
     let marker = text(call, "marker");
     let request = ListRequest {
@@ -57,7 +59,7 @@ pub(super) async fn objects(call: &Call) -> Result<Answer, S3Error> {
 
 /// `ListObjectsV2`.
 pub(super) async fn objects_v2(call: &Call) -> Result<Answer, S3Error> {
-    optional_attributes_are_none(call)?;
+    check_optional_attributes(call)?;
     let encoding = Encoding::parse(call)?;
     let start_after = call.query.non_empty("start-after");
     let after = match (call.query.get("continuation-token"), start_after) {
@@ -119,7 +121,7 @@ fn write_entry(out: &mut XmlWriter, entry: &ListEntry) {
 
 /// `ListObjectVersions`.
 pub(super) async fn versions(call: &Call) -> Result<Answer, S3Error> {
-    optional_attributes_are_none(call)?;
+    check_optional_attributes(call)?;
     let encoding = Encoding::parse(call)?;
     let key_marker = call.query.non_empty("key-marker").map(str::to_owned);
     let version_marker = match (call.query.get("version-id-marker"), &key_marker) {
