@@ -100,6 +100,7 @@ operations! {
     DeleteBucketTagging "s3:PutBucketTagging" BucketOwner;
     DeleteBucketWebsite "s3:DeleteBucketWebsite" BucketOwner;
     DeleteObject "s3:DeleteObject" BucketWrite;
+    DeleteObjectAnnotation "s3:DeleteObjectAnnotation" BucketOwner;
     DeleteObjectTagging "s3:DeleteObjectTagging" BucketOwner;
     DeleteObjects "s3:DeleteObject" BucketWrite;
     DeletePublicAccessBlock "s3:PutBucketPublicAccessBlock" BucketOwner;
@@ -128,6 +129,7 @@ operations! {
     GetBucketWebsite "s3:GetBucketWebsite" BucketOwner;
     GetObject "s3:GetObject" ObjectRead;
     GetObjectAcl "s3:GetObjectAcl" ObjectReadAcp;
+    GetObjectAnnotation "s3:GetObjectAnnotation" BucketOwner;
     GetObjectAttributes "s3:GetObjectAttributes" ObjectRead;
     GetObjectLegalHold "s3:GetObjectLegalHold" BucketOwner;
     GetObjectLockConfiguration "s3:GetBucketObjectLockConfiguration" BucketOwner;
@@ -142,7 +144,9 @@ operations! {
     ListBucketInventoryConfigurations "s3:GetInventoryConfiguration" BucketOwner;
     ListBucketMetricsConfigurations "s3:GetMetricsConfiguration" BucketOwner;
     ListBuckets "s3:ListAllMyBuckets" Account;
+    ListDirectoryBuckets "s3express:ListAllMyDirectoryBuckets" Account;
     ListMultipartUploads "s3:ListBucketMultipartUploads" BucketRead;
+    ListObjectAnnotations "s3:ListObjectAnnotations" BucketOwner;
     ListObjectVersions "s3:ListBucketVersions" BucketRead;
     ListObjects "s3:ListBucket" BucketRead;
     ListObjectsV2 "s3:ListBucket" BucketRead;
@@ -169,6 +173,7 @@ operations! {
     PutBucketWebsite "s3:PutBucketWebsite" BucketOwner;
     PutObject "s3:PutObject" BucketWrite;
     PutObjectAcl "s3:PutObjectAcl" ObjectWriteAcp;
+    PutObjectAnnotation "s3:PutObjectAnnotation" BucketOwner;
     PutObjectLegalHold "s3:PutObjectLegalHold" BucketOwner;
     PutObjectLockConfiguration "s3:PutBucketObjectLockConfiguration" BucketOwner;
     PutObjectRetention "s3:PutObjectRetention" BucketOwner;
@@ -177,6 +182,7 @@ operations! {
     RenameObject "s3:PutObject" BucketOwner;
     RestoreObject "s3:RestoreObject" BucketOwner;
     SelectObjectContent "s3:GetObject" BucketOwner;
+    UpdateBucketMetadataAnnotationTableConfiguration "s3:UpdateBucketMetadataAnnotationTableConfiguration" BucketOwner;
     UpdateBucketMetadataInventoryTableConfiguration "s3:UpdateBucketMetadataInventoryTableConfiguration" BucketOwner;
     UpdateBucketMetadataJournalTableConfiguration "s3:UpdateBucketMetadataJournalTableConfiguration" BucketOwner;
     UpdateObjectEncryption "s3:UpdateObjectEncryption" BucketOwner;

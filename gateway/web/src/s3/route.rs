@@ -62,6 +62,7 @@ static BUCKET: &[Sub] = &[
         delete DeleteBucketLifecycle),
     sub!("location", get GetBucketLocation),
     sub!("logging", get GetBucketLogging, put PutBucketLogging),
+    sub!("metadataAnnotationTable", put UpdateBucketMetadataAnnotationTableConfiguration),
     sub!("metadataConfiguration", get GetBucketMetadataConfiguration, post CreateBucketMetadataConfiguration,
         delete DeleteBucketMetadataConfiguration),
     sub!("metadataInventoryTable", put UpdateBucketMetadataInventoryTableConfiguration),
@@ -89,6 +90,7 @@ static BUCKET: &[Sub] = &[
 
 static OBJECT: &[Sub] = &[
     sub!("acl", get GetObjectAcl, put PutObjectAcl),
+    sub!("annotation", get GetObjectAnnotation, put PutObjectAnnotation, delete DeleteObjectAnnotation),
     sub!("attributes", get GetObjectAttributes),
     sub!("encryption", put UpdateObjectEncryption),
     sub!("legal-hold", get GetObjectLegalHold, put PutObjectLegalHold),
@@ -137,6 +139,9 @@ fn not_allowed(method: &Method, sub: Option<&Sub>, target: &Target) -> S3Error {
 
 fn route_service(method: &Method, query: &Query) -> Result<Op, S3Error> {
     match *method {
+        // Directory buckets have a host and a signature of their own; here it is asked for at the wrong one, if at all.
+        Method::GET if query.has("max-directory-buckets") => Ok(Op::ListDirectoryBuckets),
+        Method::GET if query.get("x-id") == Some("ListDirectoryBuckets") => Ok(Op::ListDirectoryBuckets),
         Method::GET => Ok(Op::ListBuckets),
         Method::POST => {
             Err(S3Error::with(Code::NotImplemented, "No service of this endpoint takes this request."))
@@ -188,6 +193,7 @@ fn refine(found: Op, query: &Query, copies: bool) -> Op {
     let listed = |one: Op, many: Op| if query.has("id") { one } else { many };
     match found {
         Op::UploadPart if copies => Op::UploadPartCopy,
+        Op::GetObjectAnnotation if !query.has("annotationName") => Op::ListObjectAnnotations,
         Op::GetBucketAnalyticsConfiguration => listed(found, Op::ListBucketAnalyticsConfigurations),
         Op::GetBucketIntelligentTieringConfiguration => {
             listed(found, Op::ListBucketIntelligentTieringConfigurations)
@@ -270,6 +276,10 @@ mod tests {
             ("HEAD", "/b/k", Op::HeadObject),
             ("DELETE", "/b/k?versionId=null", Op::DeleteObject),
             ("GET", "/b/k?attributes", Op::GetObjectAttributes),
+            ("GET", "/b/k?annotation&annotationName=a", Op::GetObjectAnnotation),
+            ("GET", "/b/k?annotation&annotation-prefix=a", Op::ListObjectAnnotations),
+            ("GET", "/?max-directory-buckets=1", Op::ListDirectoryBuckets),
+            ("GET", "/?x-id=ListDirectoryBuckets", Op::ListDirectoryBuckets),
             ("POST", "/b/k?uploads", Op::CreateMultipartUpload),
             ("PUT", "/b/k?partNumber=1&uploadId=u", Op::UploadPart),
             ("POST", "/b/k?uploadId=u", Op::CompleteMultipartUpload),
@@ -324,7 +334,7 @@ mod tests {
         found.extend([Op::PutObject, Op::CopyObject, Op::DeleteObject, Op::UploadPartCopy]);
         found.extend([Op::ListBucketAnalyticsConfigurations, Op::ListBucketIntelligentTieringConfigurations]);
         found.extend([Op::ListBucketInventoryConfigurations, Op::ListBucketMetricsConfigurations]);
-        found.push(Op::WriteGetObjectResponse);
+        found.extend([Op::WriteGetObjectResponse, Op::ListDirectoryBuckets, Op::ListObjectAnnotations]);
         for op in Op::ALL {
             assert!(found.contains(op), "{}", op.name());
         }

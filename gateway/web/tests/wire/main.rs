@@ -4,6 +4,7 @@ mod access;
 mod bounds;
 mod conditions;
 mod cors;
+mod every_operation;
 mod fidelity;
 mod floods;
 mod forms;

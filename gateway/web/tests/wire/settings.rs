@@ -118,7 +118,7 @@ async fn every_sub_resource_that_is_not_set_or_not_done_has_its_own_answer() {
         ("POST", "/WriteGetObjectResponse", 501, "NotImplemented"),
         ("PUT", "/bucket/key?encryption", 501, "NotImplemented"),
         ("PUT", "/bucket/key?renameObject", 501, "NotImplemented"),
-        ("GET", "/bucket?abac", 501, "NotImplemented"),
+        ("GET", "/bucket?abac", 200, "<Status>Disabled"),
         ("PUT", "/bucket?abac", 501, "NotImplemented"),
         ("PUT", "/bucket?accelerate", 501, "NotImplemented"),
         ("PUT", "/bucket?analytics&id=1", 501, "NotImplemented"),

@@ -25,6 +25,11 @@ fn not_implemented(operation: Op) -> S3Error {
 async fn bucket(call: &Call) -> Result<Answer, S3Error> {
     call.state.store.head_bucket(&call.target.bucket()?).await?;
     let document = match call.operation {
+        Op::GetBucketAbac => {
+            let mut out = XmlWriter::document("AbacStatus");
+            out.text("Status", "Disabled");
+            out.finish()
+        }
         Op::GetBucketLogging => XmlWriter::document("BucketLoggingStatus").finish(),
         Op::GetBucketNotificationConfiguration => XmlWriter::document("NotificationConfiguration").finish(),
         Op::GetBucketAccelerateConfiguration => XmlWriter::document("AccelerateConfiguration").finish(),
