@@ -7,8 +7,12 @@ use crate::{
     BucketName, Error, PutRequest, QuotaInfo, QuotaLevel, QuotaLimits, QuotaUnit, VersionSelector,
     Versioning, VersionsRequest, tables,
 };
+use engine::BoxFuture;
+use engine::catalog::{Catalog, Check, Commit, Limits, MemoryCatalog, Snapshot, Version};
 use engine::entropy::{Entropy, SeededEntropy};
+use engine::id::PartitionId;
 use engine::unit::ByteCount;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -349,6 +353,79 @@ async fn a_deleted_bucket_leaves_no_counters() {
     assert!(world.store.known_quotas().await.unwrap().is_empty());
     let name = world.create("gone", Versioning::Off).await;
     assert!(world.store.bucket_quotas(&name).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_owners_of_the_rows_keep_one_limit() {
+    let world = World::new(309).await;
+    let other = world.beside(world.catalog.clone()).await;
+    let worlds = [Arc::new(world), Arc::new(other)];
+    let name = worlds[0].create("shared", Versioning::Off).await;
+    worlds[0].store.set_quota(&name, "p/", limits(Some(1_000), None)).await.unwrap();
+    let writers = (0..64_usize).map(|writer| {
+        let (world, name) = (Arc::clone(&worlds[writer % 2]), name.clone());
+        tokio::spawn(async move { put(&world, &name, &format!("p/{writer}"), 100).await })
+    });
+    let mut won = 0;
+    for writer in writers.collect::<Vec<_>>() {
+        match writer.await.unwrap() {
+            Ok(()) => won += 1,
+            Err(error) => assert!(matches!(error, Error::QuotaExceeded { .. }), "{error}"),
+        }
+    }
+    assert_eq!((won, counted(&worlds[1], &name, "p/").await), (10, (1_000, 10)));
+    worlds[1].store.remove_quota(&name, "p/").await.unwrap();
+    put(&worlds[0], &name, "p/more", 100).await.unwrap();
+}
+
+/// Keeps what is committed.
+struct Spy {
+    rows: Arc<MemoryCatalog>,
+    seen: Mutex<Vec<Commit>>,
+}
+
+impl Catalog for Spy {
+    fn limits(&self) -> Limits {
+        self.rows.limits()
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+        self.rows.snapshot(partition)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+        self.seen.lock().push(commit.clone());
+        self.rows.commit(commit)
+    }
+}
+
+#[tokio::test]
+async fn only_a_key_below_a_quota_pays_for_it() {
+    let world = World::new(310).await;
+    let spy = Arc::new(Spy { rows: world.catalog.clone(), seen: Mutex::default() });
+    let world = world.beside(spy.clone()).await;
+    let name = world.create("costs", Versioning::Off).await;
+    // Checks, those of limits, and writes to counters of quotas, of one PUT.
+    let cost = |at: &'static str| {
+        let (world, spy, name) = (&world, &spy, &name);
+        async move {
+            spy.seen.lock().clear();
+            put(world, name, at, 10).await.unwrap();
+            let seen = std::mem::take(&mut *spy.seen.lock());
+            assert_eq!(seen.len(), 1);
+            let limited = seen[0].checks.iter().filter(|check| matches!(check, Check::AtMost(..))).count();
+            let counted =
+                seen[0].writes.iter().filter(|write| write.key().table == tables::QUOTA_COUNT).count();
+            (seen[0].checks.len() - limited, limited, counted)
+        }
+    };
+    assert_eq!(cost("a/1").await, (2, 0, 0), "no quota");
+    world.store.set_quota(&name, "p/", limits(Some(1_000), Some(10))).await.unwrap();
+    assert_eq!(cost("a/2").await, (2, 0, 0), "one of another prefix");
+    assert_eq!(cost("p/1").await, (2, 2, 2), "below it");
+    assert_eq!(cost("p/1").await, (2, 0, 0), "it adds nothing");
+    world.store.set_quota(&name, "", limits(Some(1_000), None)).await.unwrap();
+    assert_eq!(cost("a/3").await, (2, 1, 0), "the bucket's own counters are there anyway");
 }
 
 #[test]

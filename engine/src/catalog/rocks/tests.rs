@@ -198,6 +198,32 @@ async fn a_full_disk_refuses_writes_and_recovers() {
 }
 
 #[tokio::test]
+async fn a_limit_holds_after_reopening_and_a_group_without_room_counts_for_nothing() {
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+    let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
+    let add = |delta| Commit {
+        checks: vec![Check::AtMost(COUNTERS.key(&b"n"[..]), 10)],
+        writes: vec![Write::Add(COUNTERS.key(&b"n"[..]), delta)],
+        ..Commit::new(HERE, 0)
+    };
+    catalog.commit(add(4)).await.unwrap();
+    faults.arm(Point::CatalogWrite, Fault::NoSpace, 0, u64::MAX);
+    for _ in 0..3 {
+        let refused = catalog.commit(add(6)).await;
+        assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    }
+    faults.clear();
+    assert!(matches!(catalog.commit(add(7)).await, Err(Error::OverLimit { check: 0 })));
+    catalog.commit(add(5)).await.expect("what found no room was not counted");
+    drop(catalog);
+    // Not flushed: the log is replayed, and the first check reads what came of it.
+    let catalog = open(dir.path()).unwrap();
+    assert!(matches!(catalog.commit(add(2)).await, Err(Error::OverLimit { check: 0 })));
+    catalog.commit(add(1)).await.unwrap();
+    assert!(matches!(catalog.commit(add(1)).await, Err(Error::OverLimit { check: 0 })));
+}
+
+#[tokio::test]
 async fn idempotency_ids_survive_reopening_and_go_in_the_end() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
     let opened = || RocksCatalog::open(dir.path(), options(&clock, &Arc::default())).unwrap();

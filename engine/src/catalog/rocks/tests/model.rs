@@ -5,7 +5,8 @@
 //! one; what it was told must be there, and what is there must be a prefix of what it did.
 
 use super::{HERE, clock, options};
-use crate::catalog::{Catalog, Commit, Durability, Family, RocksCatalog, Scan, Table, Write};
+use crate::Error;
+use crate::catalog::{Catalog, Check, Commit, Durability, Family, Key, RocksCatalog, Scan, Table, Write};
 use crate::entropy::{Entropy, SeededEntropy};
 use crate::id::PartitionId;
 use bytes::Bytes;
@@ -59,9 +60,13 @@ fn random_commit(dice: &Dice, number: u64) -> Commit {
     commit
 }
 
+fn random_counter(dice: &Dice) -> Key {
+    COUNTERS.key(vec![b'k', u8::try_from(dice.roll(40)).unwrap()])
+}
+
 fn apply(oracle: &mut Oracle, commit: &Commit) {
     for write in &commit.writes {
-        let row = |key: &crate::catalog::Key| (commit.partition, key.table, key.bytes.clone());
+        let row = |key: &Key| (commit.partition, key.table, key.bytes.clone());
         match write {
             Write::Put(key, value) => drop(oracle.insert(row(key), value.clone())),
             Write::Delete(key) => drop(oracle.remove(&row(key))),
@@ -117,7 +122,26 @@ async fn random_commits_match_the_oracle_across_reopenings() {
             if dice.roll(3) == 0 {
                 commit.durability = Durability::Relaxed;
             }
-            apply(&mut oracle, &commit);
+            if dice.roll(20) == 0 {
+                commit.writes.insert(0, Write::Delete(random_counter(&dice)));
+            }
+            let mut after = oracle.clone();
+            apply(&mut after, &commit);
+            if dice.roll(2) == 0 {
+                let (counter, limit) = (random_counter(&dice), i64::try_from(dice.roll(200)).unwrap() - 100);
+                let stands = after.get(&(commit.partition, counter.table, counter.bytes.clone()));
+                let stands = stands.map_or(0, |value| i64::from_le_bytes(value[..].try_into().unwrap()));
+                commit.checks.push(Check::AtMost(counter, limit));
+                if stands > limit {
+                    let refused = catalog.commit(commit).await;
+                    assert!(
+                        matches!(refused, Err(Error::OverLimit { check: 0 })),
+                        "seed {seed}: {refused:?}"
+                    );
+                    continue;
+                }
+            }
+            oracle = after;
             catalog.commit(commit).await.unwrap();
             match dice.roll(60) {
                 0 => {
