@@ -137,6 +137,8 @@ fn finding(quota: &QuotaInfo) -> Finding {
             let raised = quota.limits.of(unit).map(|limit| limit.saturating_add(limit / 2));
             words.extend(raised.map(|limit| format!("{flag} {limit}")));
         }
+        let warn = quota.limits.warn_percent;
+        words.extend((warn != QuotaLimits::WARN_PERCENT).then(|| format!("--warn {warn}")));
         words.join(" ")
     };
     match quota.level() {
@@ -215,6 +217,9 @@ mod tests {
             let named = |line: &str| fix.is_some_and(|fix| line.contains(fix));
             assert!(found.fix.as_deref().map_or(fix.is_none(), named), "{found:?}");
         }
+        let limits = QuotaLimits { bytes: None, objects: Some(1), warn_percent: 50 };
+        let found = finding(&QuotaInfo { limits, ..quota(Some(1)) });
+        assert!(found.fix.is_some_and(|fix| fix.ends_with(" --objects 1 --warn 50")));
     }
 
     #[test]
