@@ -118,7 +118,13 @@ impl Runner {
         let started = self.clock.boottime();
         let mut work = Work::default();
         if let Err(gone) = self.work(&mut plan, &mut work).await? {
-            self.stop(&mut plan, work, gone).await?;
+            let stopped = self.stop(&mut plan, work, gone).await?;
+            // Where not even a list came, the cause is all there is to say.
+            if self.report.done() == 0 && stopped.left == 0 {
+                self.shared.progress.finish();
+                return Err(stopped.cause);
+            }
+            self.report.stopped = Some(stopped);
         } else if let Some(error) = work.broken {
             // Where nothing was done yet the cause is all there is to say.
             if self.report.done() == 0 {
@@ -176,8 +182,10 @@ impl Runner {
         plan: &mut Stream<Planned>,
         mut work: Work,
         cause: anyhow::Error,
-    ) -> anyhow::Result<()> {
-        let mut stopped = Stopped { left: work.lost, more: !work.walked, cause };
+    ) -> anyhow::Result<Stopped> {
+        // A list that broke off has more, and nobody knows how much.
+        let list_broke = work.lost == 0 || work.broken.is_some();
+        let mut stopped = Stopped { left: work.lost, more: list_broke || !work.walked, cause };
         work.running.abort_all();
         while let Some(finished) = work.running.join_next().await {
             match finished {
@@ -198,14 +206,13 @@ impl Runner {
                 }
                 self.leave(planned, &mut stopped);
             }
-            stopped.more = false;
+            stopped.more = list_broke;
         };
         tokio::select! {
             () = rest => {}
             () = enough.sleep(COUNT_WITHIN) => {}
         }
-        self.report.stopped = Some(stopped);
-        Ok(())
+        Ok(stopped)
     }
 
     fn start(&mut self, planned: Planned, running: &mut JoinSet<Finished>) {

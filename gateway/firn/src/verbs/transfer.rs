@@ -309,9 +309,15 @@ fn end(session: &Session, report: TransferReport, goes_on: &str) -> anyhow::Resu
     let done = report.done();
     if let Some(stopped) = report.stopped {
         let at_least = if stopped.more { "at least " } else { "" };
-        let text = format!("finish: {done} done, {at_least}{} left, and the endpoint is gone", stopped.left);
-        let hint = format!("when it is back: {goes_on}");
-        return Err(Failure::new(exit, text).hint(hint).caused_by(stopped.cause).into());
+        let left = format!("{done} done, {at_least}{} left", stopped.left);
+        // Where nothing was done, nobody may ever have been there: the cause has the hint.
+        let failure = if done == 0 {
+            Failure::new(exit, format!("begin: {left}"))
+        } else {
+            let hint = format!("when it is back: {goes_on}");
+            Failure::new(exit, format!("finish: {left}, and the endpoint is gone")).hint(hint)
+        };
+        return Err(failure.caused_by(stopped.cause).into());
     }
     if let Some(error) = report.first_error {
         if let Some(used) = session.used() {
