@@ -2,8 +2,8 @@
 
 use super::open::Appliance;
 use super::status::admin_error;
-use crate::text::quote_sh;
 use crate::report::finding::Finding;
+use crate::text::quote_sh;
 use engine::unit::ByteCount;
 use objectstore::{BucketName, ObjectStore, QuotaCounts, QuotaInfo, QuotaLevel, QuotaLimits, QuotaUnit};
 use prometheus_client::collector::Collector;

@@ -108,6 +108,13 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         let days = counted(number(&status["tls"]["days_left"]), "day", "days");
         lines.push(format!("the certificate holds for another {days}"));
     }
+    for quota in list(&status["quotas"]["worst"]) {
+        let place = format!("s3://{}/{}", text(&quota["bucket"]), text(&quota["prefix"]));
+        lines.push(match quota["percent"].as_u64() {
+            Some(percent) => format!("the quota of {place} is {percent} % full"),
+            None => format!("the quota of {place} is being counted, and not enforced yet"),
+        });
+    }
     let held: u64 = list(&status["held_locks"]).iter().map(|bucket| number(&bucket["versions"])).sum();
     if held > 0 {
         let versions = counted(held, "version is", "versions are");
@@ -317,6 +324,9 @@ mod tests {
             "lag_commits": 1, "error": "no route",
         });
         status["tls"]["days_left"] = 1.into();
+        status["quotas"] = json!({ "set": 3, "not_fine": 2, "worst": [
+            { "bucket": "models", "prefix": "", "percent": 97 }, { "bucket": "data", "prefix": "raw/", "percent": null },
+        ] });
         status["held_locks"] = json!([{ "bucket": "locked", "versions": 12, "more": false }]);
         status["debug_day_ms"] = 10_000.into();
         status["workers"] =
