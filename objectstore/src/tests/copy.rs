@@ -311,3 +311,17 @@ async fn a_part_is_rewritten_from_its_source_as_it_was_found_or_is_found_again()
         assert_eq!(world.get(&name, "to").await.unwrap(), bytes(2, size));
     }
 }
+
+#[tokio::test]
+async fn an_old_version_is_brought_back_by_a_copy_onto_its_own_key() {
+    let world = World::new(72).await;
+    let name = world.create("back", Versioning::Enabled).await;
+    let old = world.put(&name, "k", "old").await.version.unwrap();
+    world.put(&name, "k", "new").await;
+    let mut back = copy_request((&name, "k"), (&name, "k"));
+    assert!(matches!(world.store.copy(back.clone()).await, Err(Error::CopyOntoItself)));
+    back.source.version = old.into();
+    world.store.copy(back).await.unwrap();
+    assert_eq!(world.get(&name, "k").await.unwrap(), "old");
+    assert_eq!(world.store.usage(&name).await.unwrap().versions, 3);
+}

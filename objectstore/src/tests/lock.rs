@@ -432,3 +432,20 @@ async fn tags_change_beside_a_lock_and_a_restart_forgets_none() {
     locked(remove(&world, &name, "k", version.into(), true).await);
     assert!(world.store.setting::<ObjectLock>(&bucket("lock")).await.unwrap().is_some());
 }
+
+/// A crash right after it must not put the clock behind what the change was judged by.
+#[tokio::test]
+async fn a_hold_is_changed_at_a_time_that_is_written_down() {
+    use engine::clock::compliance::ComplianceClock;
+    let world = World::new(96).await;
+    let name = lockable(&world, "lock", None).await;
+    let version = world.put(&name, "k", "v").await.version.unwrap();
+    let mut written = world.store.compliance.settle().await.unwrap();
+    for on in [true, false] {
+        world.clock.advance(Duration::from_secs(30));
+        world.store.set_legal_hold(&of(&name, "k", version.into()), on).await.unwrap();
+        let after_a_crash = ComplianceClock::open(world.catalog.clone(), world.clock.clone()).await.unwrap();
+        assert!(after_a_crash.now().since(written) >= Duration::from_secs(30), "{on}");
+        written = after_a_crash.now();
+    }
+}

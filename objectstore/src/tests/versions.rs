@@ -196,3 +196,46 @@ async fn a_page_holds_a_thousand_whatever_is_asked_for() {
     let page = world.store.list_versions(request).await.unwrap();
     assert_eq!((page.entries.len(), page.next_key.as_deref()), (1_000, Some("0999")));
 }
+
+#[tokio::test]
+async fn a_page_of_versions_goes_on_behind_a_null_version_that_went_meanwhile() {
+    let world = World::new(16).await;
+    let name = world.create("meanwhile", Versioning::Off).await;
+    world.put(&name, "a", "null").await;
+    world.store.set_versioning(&name, Versioning::Enabled).await.unwrap();
+    world.put(&name, "a", "newer").await;
+    world.put(&name, "b", "other").await;
+    let first = VersionsRequest { max_keys: 2, ..VersionsRequest::new(name.clone()) };
+    let page = world.store.list_versions(first.clone()).await.unwrap();
+    assert_eq!((page.next_key.as_deref(), page.next_version), (Some("a"), Some(VersionName::Null)));
+    world.delete_version(&name, "a", VersionSelector::Null).await;
+    let next = VersionsRequest { key_marker: page.next_key, version_marker: page.next_version, ..first };
+    let page = world.store.list_versions(next).await.unwrap();
+    let seen: Vec<_> = page.entries.iter().map(|entry| (entry.key.as_str(), entry.latest)).collect();
+    assert_eq!((seen, page.next_key), (vec![("b", true)], None));
+}
+
+#[tokio::test]
+async fn a_marker_before_its_prefix_lets_nothing_else_in() {
+    let world = World::new(17).await;
+    let name = world.create("before", Versioning::Enabled).await;
+    for at in ["a", "b", "c/1", "c/2", "d"] {
+        world.put(&name, at, "v").await;
+    }
+    let request = crate::ListRequest {
+        prefix: "c/".into(),
+        after: crate::ListAfter::Key("a".into()),
+        ..crate::ListRequest::new(name.clone())
+    };
+    let page = world.store.list_objects(request).await.unwrap();
+    let keys: Vec<_> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
+    assert_eq!(keys, ["c/1", "c/2"]);
+    let request = VersionsRequest {
+        prefix: "c/".into(),
+        key_marker: Some("a".into()),
+        ..VersionsRequest::new(name.clone())
+    };
+    let page = world.store.list_versions(request).await.unwrap();
+    let keys: Vec<_> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
+    assert_eq!(keys, ["c/1", "c/2"]);
+}
