@@ -11,7 +11,7 @@ mod unread;
 mod wrong_doors;
 
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -305,6 +305,9 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "top --once".to_owned(),
         "lock ls".to_owned(),
         "lock release s3://listed --yes".to_owned(),
+        "quota set s3://listed --bytes 1GiB".to_owned(),
+        "quota ls".to_owned(),
+        "quota rm s3://listed".to_owned(),
         "rm s3://listed/moved".to_owned(),
         "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
@@ -325,20 +328,22 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         .enumerate()
         .map(|(n, line)| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let verb = if ["backup", "config", "lock", "zone"].contains(&words[0].as_str()) { 2 } else { 1 };
+            let verb = if ["backup", "config", "lock", "quota", "zone"].contains(&words[0].as_str()) {
+                2
+            } else {
+                1
+            };
             (words[..verb].to_vec(), (n, words))
         })
         .collect();
-    let mut known: Vec<Vec<String>> = lines.keys().cloned().collect();
     // One serves, the other's result is the object itself.
-    known.extend([vec!["server".to_owned()], vec!["cat".to_owned()]]);
+    let without = ["server", "cat"].map(|verb| vec![verb.to_owned()]);
+    let mut known: Vec<Vec<String>> = lines.keys().cloned().chain(without).collect();
     known.sort();
     let mut all = verbs(&[]);
     all.sort();
     assert_eq!(all, known, "a verb is new: say how it prints JSON");
-    let mut ordered: Vec<&(usize, Vec<String>)> = lines.values().collect();
-    ordered.sort();
-    for (_, words) in ordered {
+    for (_, words) in lines.values().collect::<BTreeSet<_>>() {
         let ran: Ran = appliance.command(&[]).args(words).arg("--json").output().unwrap().into();
         prints_json(words, &ran);
     }
