@@ -205,7 +205,7 @@ pub enum Error {
         "complete the upload: parts are not in ascending order, or not 1, 2, 3 … under a composite checksum"
     )]
     InvalidPartOrder,
-    /// `InvalidPartNumber` (416): the object has no such part.
+    /// `InvalidPart`: the object has no such part.
     #[error("read part {part}: the object has {parts}")]
     NoSuchPart {
         /// Which part.

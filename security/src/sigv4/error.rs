@@ -68,6 +68,7 @@ pub struct AuthError(Box<Inner>);
 #[derive(Clone, PartialEq, Eq)]
 struct Inner {
     code: AuthCode,
+    status: StatusCode,
     message: Cow<'static, str>,
     fields: Vec<(&'static str, String)>,
 }
@@ -75,7 +76,14 @@ struct Inner {
 impl AuthError {
     /// A refusal without further elements.
     pub(crate) fn new(code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { code, message: message.into(), fields: Vec::new() }))
+        Self(Box::new(Inner { code, status: code.status(), message: message.into(), fields: Vec::new() }))
+    }
+
+    /// The same with 403, where S3's code goes with 400: nobody may use what it refuses.
+    #[must_use]
+    pub(crate) fn forbidden(mut self) -> Self {
+        self.0.status = StatusCode::FORBIDDEN;
+        self
     }
 
     /// Adds an element to the error document.
@@ -110,7 +118,7 @@ impl AuthError {
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        self.0.code.status()
+        self.0.status
     }
 
     /// Further elements of the error document, in order: name and text (not yet escaped for XML).

@@ -98,11 +98,12 @@ pub(super) fn claim<'a>(head: &RequestHead<'a>) -> Result<Claim<'a>, AuthError> 
     })
 }
 
-/// Not negative; the policy's limit is checked with the time.
+/// Not negative; the policy's limit is checked with the time. A lifetime that no URL can have is answered with 403, as an expired
+/// one is and as ceph/s3-tests has it; AWS answers 400 with the same code.
 fn parse_expires(text: &str) -> Result<u64, AuthError> {
     let number = if text.starts_with('+') { None } else { text.parse::<i64>().ok() };
     let seconds = number.ok_or_else(|| refused("X-Amz-Expires should be a number"))?;
-    u64::try_from(seconds).map_err(|_| refused("X-Amz-Expires must be non-negative"))
+    u64::try_from(seconds).map_err(|_| refused("X-Amz-Expires must be non-negative").forbidden())
 }
 
 pub(super) fn lives_too_long(limit_secs: u64) -> AuthError {
@@ -110,6 +111,7 @@ pub(super) fn lives_too_long(limit_secs: u64) -> AuthError {
         "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than \
          {limit_secs} seconds"
     ))
+    .forbidden()
 }
 
 /// A presigned URL covers the body only when it says so, in a signed header or a parameter of its own.

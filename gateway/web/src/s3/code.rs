@@ -48,9 +48,7 @@ codes! {
     InvalidBucketName 400 "The specified bucket is not valid.";
     InvalidBucketState 409 "The request is not valid with the current state of the bucket.";
     InvalidDigest 400 "The Content-MD5 you specified was invalid.";
-    InvalidEncryptionAlgorithmError 400 "The encryption request you specified is not valid. The valid value is AES256.";
     InvalidPart 400 "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
-    InvalidPartNumber 416 "The requested partnumber is not satisfiable";
     InvalidPartOrder 400 "The list of parts was not in ascending order. Parts must be ordered by part number.";
     InvalidRedirectLocation 400 "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRange 416 "The requested range is not satisfiable";
@@ -145,9 +143,7 @@ impl Code {
             | Self::InternalError
             | Self::InvalidArgument
             | Self::InvalidDigest
-            | Self::InvalidEncryptionAlgorithmError
             | Self::InvalidPart
-            | Self::InvalidPartNumber
             | Self::InvalidPartOrder
             | Self::InvalidRange
             | Self::InvalidRedirectLocation

@@ -248,9 +248,9 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::IncompleteBody { .. } => Code::IncompleteBody,
         E::EntityTooLarge { .. } => Code::EntityTooLarge,
         E::EntityTooSmall { .. } => Code::EntityTooSmall,
-        E::InvalidPart { .. } => Code::InvalidPart,
         E::InvalidPartOrder => Code::InvalidPartOrder,
-        E::NoSuchPart { .. } => Code::InvalidPartNumber,
+        // For a part to read AWS answers 416 `InvalidPartNumber`; Ceph's gateway and s3-tests this.
+        E::InvalidPart { .. } | E::NoSuchPart { .. } => Code::InvalidPart,
         E::InvalidRange { .. } => Code::InvalidRange,
         E::Engine(error) => code_of_engine(error),
     }
@@ -311,6 +311,7 @@ impl S3Error {
             E::NoSuchKey { marker: Some(version) } => {
                 self.header(DELETE_MARKER, "true").header(VERSION_ID, &version.to_string())
             }
+            E::NoSuchKey { marker: None } => self.header(DELETE_MARKER, "false"),
             E::IsDeleteMarker { version, modified } => self
                 .header(http::header::ALLOW, "DELETE")
                 .header(DELETE_MARKER, "true")

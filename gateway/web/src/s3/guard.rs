@@ -180,9 +180,7 @@ fn check_values(headers: &HeaderMap) -> Result<(), S3Error> {
         None | Some("AES256") => {}
         Some("aws:kms" | "aws:kms:dsse") => return Err(S3Error::unsupported_header(SSE)),
         Some(other) => {
-            return Err(S3Error::new(Code::InvalidEncryptionAlgorithmError)
-                .field("ArgumentName", SSE)
-                .field("ArgumentValue", other));
+            return Err(S3Error::argument(SSE, other, "The encryption method specified is not supported"));
         }
     }
     match text(headers, BUCKET_KEY)? {
@@ -217,7 +215,7 @@ mod tests {
             (("x-amz-meta-a", "b"), ""),
             (("x-amz-expected-bucket-owner", "111122223333"), ""),
             (("x-amz-server-side-encryption", "aws:kms"), "NotImplemented"),
-            (("x-amz-server-side-encryption", "ROT13"), "InvalidEncryptionAlgorithmError"),
+            (("x-amz-server-side-encryption", "ROT13"), "InvalidArgument"),
             (("x-amz-server-side-encryption-customer-key", "k"), "NotImplemented"),
             (("x-amz-server-side-encryption-aws-kms-key-id", "k"), "NotImplemented"),
             (("x-amz-object-lock-mode", "COMPLIANCE"), ""),

@@ -314,10 +314,10 @@ impl ChecksumSaid<'_> {
         ChecksumValue::parse(self.algorithm, text).map_err(|_| self.refused())
     }
 
-    /// The error of a text that can't be read.
+    /// The error of a text that can't be read: as of one that is another body's. AWS has `InvalidRequest` for it.
     pub(crate) fn refused(&self) -> S3Error {
         let name = header_name(self.algorithm);
-        S3Error::with(Code::InvalidRequest, format!("Value for {name} header is invalid."))
+        S3Error::with(Code::BadDigest, format!("Value for {name} header is invalid."))
     }
 }
 

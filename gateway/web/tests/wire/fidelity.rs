@@ -69,6 +69,31 @@ async fn a_part_is_answered_with_its_own_checksum() {
         assert_eq!(range.await.header(CRC), None);
         let unasked = call(&world, &mut client, (method, "/bucket/k?partNumber=1"), &[], b"").await;
         assert_eq!(unasked.header(CRC), None);
+        let beyond = call(&world, &mut client, (method, "/bucket/k?partNumber=2"), &[], b"").await;
+        assert_eq!(beyond.status, 400);
+        if method == "GET" {
+            assert_eq!(beyond.code(), "InvalidPart");
+            assert!(beyond.text().contains("<ActualPartCount>1</ActualPartCount>"), "{}", beyond.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_says_whether_a_delete_marker_hides_it() {
+    const MARKER: &str = "x-amz-delete-marker";
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    for method in ["GET", "HEAD"] {
+        let never = call(&world, &mut client, (method, "/bucket/k"), &[], b"").await;
+        assert_eq!((never.status, never.header(MARKER)), (404, Some("false")));
+    }
+    let enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    call(&world, &mut client, ("PUT", "/bucket?versioning="), &[], enabled).await;
+    call(&world, &mut client, ("PUT", "/bucket/k"), &[], b"x").await;
+    call(&world, &mut client, ("DELETE", "/bucket/k"), &[], b"").await;
+    for method in ["GET", "HEAD"] {
+        let hidden = call(&world, &mut client, (method, "/bucket/k"), &[], b"").await;
+        assert_eq!((hidden.status, hidden.header(MARKER)), (404, Some("true")));
     }
 }
 
