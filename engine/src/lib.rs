@@ -7,6 +7,7 @@
 //!   blob      immutable bytes of one upload: writer, reader, references, collector, scrub
 //!   pool      named homes of blobs: segment files with group sync
 //!   backup    catalog and keys, sealed, somewhere else; and back
+//!   outbox    messages that leave with a commit, delivered at least once
 //!   codec     data keys, AES-256-GCM chunks, record framing, checksums
 //!   file      small files that are whole or absent
 //!   clock · entropy · fault · worker      what comes in from outside, so that tests own it
@@ -22,6 +23,7 @@ mod error;
 pub mod fault;
 pub mod file;
 pub mod id;
+pub mod outbox;
 pub mod pool;
 #[cfg(test)]
 mod small_disk;
