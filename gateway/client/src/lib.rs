@@ -29,6 +29,7 @@ mod object;
 mod retry;
 mod settings;
 mod transport;
+mod webhook;
 mod xml;
 
 pub use admin::Admin;
@@ -42,6 +43,7 @@ pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry};
 pub use object::{DELETE_MANY_MAX, DeleteFailure, Deleted, ObjectHead, ObjectRef, PutOptions, PutResult};
 pub use retry::Retries;
 pub use settings::{Checksums, Credentials, EndpointFrom, Environment, Overrides, Settings};
+pub use webhook::{Secret, Webhook, WebhookOptions};
 
 use bytes::Bytes;
 use engine::clock::Clock;

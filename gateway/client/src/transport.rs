@@ -38,10 +38,10 @@ enum Pool {
     Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
 }
 
-/// TLS with the root certificates of a PEM file alone.
-fn believing(file: &Path) -> Result<ClientConfig> {
+/// TLS with the root certificates of a PEM file alone, which `named` names.
+pub(crate) fn believing(file: &Path, named: &str) -> Result<ClientConfig> {
     let refused = |why: &dyn std::fmt::Display| {
-        Error::Invalid(format!("load the certificates of AWS_CA_BUNDLE, {}: {why}", file.display()))
+        Error::Invalid(format!("load the certificates of {named}, {}: {why}", file.display()))
     };
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(file).map_err(|error| refused(&error))? {
@@ -73,7 +73,7 @@ impl Transport {
             tcp.enforce_http(false);
             let tls = HttpsConnectorBuilder::new();
             let tls = match ca_bundle {
-                Some(file) => tls.with_tls_config(believing(file)?),
+                Some(file) => tls.with_tls_config(believing(file, "AWS_CA_BUNDLE")?),
                 None => tls
                     .with_native_roots()
                     .map_err(|error| Error::Invalid(format!("load the system's certificates: {error}")))?,

@@ -1,0 +1,318 @@
+//! Takes messages to a receiver by HTTP: one signed POST each.
+//!
+//! ```text
+//!   message ─► resolve ─► check each address ─► connect to one that was checked ─► [TLS] ─► POST, signed ─► 2xx?
+//!                              └ private, and not allowed: refused
+//! ```
+//!
+//! # Invariants
+//! - A connection is made to an address that was looked at, never to a name: a name that resolves otherwise a moment later changes
+//!   nothing. Unless it is allowed, no address is connected to that is not out in the Internet ([`address`]).
+//! - Redirects are not followed. Only 2xx means that the receiver has the message.
+//! - The signature ([`sign`]) covers id, time and body: nobody else's message verifies, nor one of another time.
+//!
+//! # Limits
+//! An attempt takes no longer than it is given, name and handshake included. Of an answer 16 KiB of head and 64 fields are read, and
+//! 64 KiB of body, to keep the connection; 16 idle connections are kept.
+
+mod address;
+mod sign;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use sign::Secret;
+
+use crate::error::{Error, Result};
+use crate::transport::believing;
+use address::Reach;
+use bytes::Bytes;
+use engine::BoxFuture;
+use engine::clock::Clock;
+use engine::outbox::{Courier, Letter};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_rustls::ConfigBuilderExt as _;
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use target::Target;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Bytes of an answer's head.
+const HEAD_MAX: usize = 16 << 10;
+/// Fields of an answer's head.
+const FIELDS_MAX: usize = 64;
+/// Bytes of an answer's body that are read to keep its connection.
+const BODY_MAX: usize = 64 << 10;
+/// Connections that are kept while nothing is sent on them.
+const IDLE_MAX: usize = 16;
+/// Addresses of a name that are tried.
+const ADDRESSES_MAX: usize = 4;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("firn/", env!("CARGO_PKG_VERSION")));
+
+type Connection = SendRequest<Full<Bytes>>;
+
+/// Where messages go, and how.
+#[derive(Clone, Debug)]
+pub struct WebhookOptions {
+    /// `http://` or `https://`, without credentials in it.
+    pub url: String,
+    /// What signs.
+    pub secret: Secret,
+    /// Addresses of this machine and of private networks may be connected to.
+    pub allow_private: bool,
+    /// A PEM file of the certificates that an `https` receiver's must go back to, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+}
+
+impl WebhookOptions {
+    /// Whether the URL can be used; its name is not looked up, and no file is read.
+    pub fn check(&self) -> Result<()> {
+        self.target().map(drop)
+    }
+
+    fn target(&self) -> Result<(Target, Reach)> {
+        let target = Target::parse(&self.url)?;
+        let reach = if self.allow_private { Reach::Anywhere } else { Reach::Internet };
+        if let Some(address) = target.literal() {
+            reach.check(address).map_err(Error::Invalid)?;
+        }
+        Ok((target, reach))
+    }
+}
+
+/// Takes messages to one receiver.
+pub struct Webhook {
+    target: Target,
+    secret: Secret,
+    reach: Reach,
+    tls: Option<TlsConnector>,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Webhook {
+    /// Checks the options, and loads what is believed. An error says what is wrong with which of them.
+    pub fn new(options: &WebhookOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+        let (target, reach) = options.target()?;
+        let tls = if target.is_tls() { Some(tls(options)?) } else { None };
+        Ok(Self {
+            target,
+            secret: options.secret.clone(),
+            reach,
+            tls,
+            timeout: options.timeout,
+            clock,
+            idle: Mutex::default(),
+        })
+    }
+
+    async fn attempt(&self, letter: Letter<'_>) -> Result<(), String> {
+        if let Some(connection) = self.kept() {
+            // It may have been closed meanwhile: that says nothing of the receiver.
+            if let Ok(outcome) = self.post(connection, letter).await {
+                return outcome;
+            }
+        }
+        let connection = self.connect().await?;
+        self.post(connection, letter).await.unwrap_or_else(Err)
+    }
+
+    fn kept(&self) -> Option<Connection> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(connection) = idle.pop() {
+            if !connection.is_closed() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// The outer error: the connection is no good.
+    async fn post(
+        &self,
+        mut connection: Connection,
+        letter: Letter<'_>,
+    ) -> Result<Result<(), String>, String> {
+        let broken = |error: hyper::Error| format!("send to {}: {}", self.target, causes(&error));
+        connection.ready().await.map_err(broken)?;
+        let request = self.request(letter)?;
+        let answer = connection.send_request(request).await.map_err(broken)?;
+        let status = answer.status();
+        if read_to_end(answer).await {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            if idle.len() < IDLE_MAX {
+                idle.push(connection);
+            }
+        }
+        Ok(if status.is_success() {
+            Ok(())
+        } else if status.is_redirection() {
+            Err(format!("send to {}: it answered {status}, and redirects are not followed", self.target))
+        } else {
+            Err(format!("send to {}: it answered {status}", self.target))
+        })
+    }
+
+    fn request(&self, letter: Letter<'_>) -> Result<Request<Full<Bytes>>, String> {
+        let seconds = self.clock.now().as_secs().to_string();
+        let mut request = Request::new(Full::new(letter.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.target.path().clone();
+        let headers = request.headers_mut();
+        headers.insert(HOST, self.target.host_header().clone());
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(letter.body.len()));
+        headers.insert(USER_AGENT, AGENT);
+        let signature = self.secret.sign(letter.id, &seconds, letter.body);
+        for (name, value) in
+            [("webhook-id", letter.id), ("webhook-timestamp", &seconds), ("webhook-signature", &signature)]
+        {
+            let value = HeaderValue::from_str(value).map_err(|_| format!("send {name}: {value:?}"))?;
+            headers.insert(name, value);
+        }
+        Ok(request)
+    }
+
+    /// A connection to one of the receiver's addresses, each of them looked at first.
+    async fn connect(&self) -> Result<Connection, String> {
+        let addresses = self.addresses().await?;
+        let mut last = format!("find an address of {}", self.target);
+        for address in addresses.into_iter().take(ADDRESSES_MAX) {
+            match self.connect_to(address).await {
+                Ok(connection) => return Ok(connection),
+                Err(why) => last = why,
+            }
+        }
+        Err(last)
+    }
+
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, String> {
+        let (host, port) = (self.target.host(), self.target.port());
+        let found: Vec<SocketAddr> = match self.target.literal() {
+            Some(address) => vec![SocketAddr::new(address, port)],
+            None => tokio::net::lookup_host((host, port))
+                .await
+                .map_err(|error| format!("look up {host}: {error}"))?
+                .collect(),
+        };
+        self.reach.only(found)
+    }
+
+    async fn connect_to(&self, address: SocketAddr) -> Result<Connection, String> {
+        let failed = |error: &dyn std::error::Error| {
+            format!("connect to {} at {address}: {}", self.target, causes(error))
+        };
+        let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
+        stream.set_nodelay(true).map_err(|error| failed(&error))?;
+        let Some(tls) = &self.tls else { return handshake(stream).await.map_err(|error| failed(&error)) };
+        let name = self.target.server_name()?;
+        let stream = tls.connect(name, stream).await.map_err(|error| failed(&error))?;
+        handshake(stream).await.map_err(|error| failed(&error))
+    }
+}
+
+async fn handshake<S>(stream: S) -> hyper::Result<Connection>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut http1 = Builder::new();
+    http1.max_buf_size(HEAD_MAX).max_headers(FIELDS_MAX);
+    let (connection, driver) = http1.handshake(TokioIo::new(stream)).await?;
+    // It ends with its sender; what goes wrong on it is told to whoever sends.
+    tokio::spawn(async move {
+        if let Err(error) = driver.await {
+            tracing::debug!(%error, "a connection to a receiver ended early");
+        }
+    });
+    Ok(connection)
+}
+
+/// Reads what is left of an answer, so that its connection can be used again; `false` where that is too much.
+async fn read_to_end(answer: Response<Incoming>) -> bool {
+    let mut body = answer.into_body();
+    let mut left = BODY_MAX;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else { return false };
+        let length = frame.data_ref().map_or(0, Bytes::len);
+        if length > left {
+            return false;
+        }
+        left -= length;
+    }
+    true
+}
+
+fn tls(options: &WebhookOptions) -> Result<TlsConnector> {
+    let mut config = if let Some(file) = &options.ca_file {
+        believing(file, "ca-file")?
+    } else {
+        let refused =
+            |why: &dyn std::fmt::Display| Error::Invalid(format!("load the system's certificates: {why}"));
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| refused(&error))?
+            .with_native_roots()
+            .map_err(|error| refused(&error))?
+            .with_no_client_auth()
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// An error with what caused it, each said once.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl Courier for Webhook {
+    fn deliver<'a>(&'a self, letter: Letter<'a>) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            tokio::select! {
+                outcome = self.attempt(letter) => outcome,
+                () = self.clock.sleep(self.timeout) => {
+                    Err(format!("send to {}: no answer within {:?}", self.target, self.timeout))
+                }
+            }
+        })
+    }
+
+    fn address(&self) -> String {
+        self.target.to_string()
+    }
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Webhook({})", self.target)
+    }
+}
+
+/// An address as messages name it.
+fn shown(address: IpAddr) -> String {
+    address.to_string()
+}
