@@ -12,6 +12,7 @@
 //! - An object without an owner of its own is the bucket owner's; one without a list of its own has the private one. Both are so
 //!   in a bucket whose lists are off, whatever stands in its rows.
 
+use crate::event::EventType;
 use crate::setting::{BucketAcl, ObjectOwnership, OwnershipControls, PublicAccessBlock};
 use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{
@@ -344,7 +345,7 @@ impl ObjectStore {
         asks: &Question,
         (wish, owner): (&ListWish, Option<CanonicalUser>),
     ) -> Result<Option<crate::VersionName>> {
-        self.amend_by(request, |beside, rules| {
+        self.amend_by(request, EventType::ACL_PUT, |beside, rules| {
             rules.check_object(asks, (&request.bucket, &request.key), beside)?;
             if owner.is_some_and(|owner| owner != rules.of_object(beside).0) {
                 return Err(Error::AccessDenied);

@@ -4,6 +4,7 @@
 //! that nobody changed the key meanwhile. The version keeps its name, its place and its Last-Modified, as in S3.
 
 use crate::access::Rules;
+use crate::event::{EventType, Occasion};
 use crate::lookup::named;
 use crate::record::ObjectRow;
 use crate::store::{ATTEMPTS_MAX, Bucket, contended};
@@ -13,22 +14,33 @@ use bytes::Bytes;
 impl ObjectStore {
     /// Replaces a version's tags.
     pub async fn set_tags(&self, request: &AmendRequest, tags: &Tags) -> Result<Option<VersionName>> {
-        self.amend_by(request, |beside, _| {
+        self.amend_by(request, EventType::TAGS_PUT, |beside, _| {
             beside.tags = tags.clone();
             Ok(())
         })
         .await
     }
 
+    /// Removes a version's tags.
+    pub async fn remove_tags(&self, request: &AmendRequest) -> Result<Option<VersionName>> {
+        self.amend_by(request, EventType::TAGS_DELETE, |beside, _| {
+            beside.tags = Tags::default();
+            Ok(())
+        })
+        .await
+    }
+
     /// Lets `change` change what stands beside a version, by what holds in the bucket, and answers the version's name. `change`
-    /// may be called again when somebody else changed the key meanwhile; its error ends the call with nothing changed.
+    /// may be called again when somebody else changed the key meanwhile; its error ends the call with nothing changed. `what` is
+    /// told where the bucket's owner wants it, also of a change to what was there already.
     pub(crate) async fn amend_by(
         &self,
         request: &AmendRequest,
+        what: EventType,
         change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
     ) -> Result<Option<VersionName>> {
         let bucket = self.view(&request.bucket).await?.bucket;
-        self.amend_in(bucket, request, change).await
+        self.amend_in(bucket, request, Some(what), change).await
     }
 
     /// The same in a bucket that was found before, and in no other one that has its name by now.
@@ -36,6 +48,7 @@ impl ObjectStore {
         &self,
         bucket: Bucket,
         request: &AmendRequest,
+        what: Option<EventType>,
         mut change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
     ) -> Result<Option<VersionName>> {
         for _ in 0..ATTEMPTS_MAX {
@@ -45,7 +58,7 @@ impl ObjectStore {
             let mut subresources = row.subresources.clone();
             change(&mut subresources, &self.rules(&view).await?)?;
             let shown = row.shown(view.config.versioning);
-            if subresources == row.subresources {
+            if subresources == row.subresources && !self.is_told(&view, what).await? {
                 return Ok(shown);
             }
             let aad = row.additional_data(bucket.partition, &request.key);
@@ -53,7 +66,13 @@ impl ObjectStore {
             let mut amended = ObjectRow { subresources, sealed: Bytes::new(), ..row };
             let aad = amended.additional_data(bucket.partition, &request.key);
             amended.sealed = self.keys.seal(bucket.account, data_key.as_ref(), &aad)?;
-            if self.commit_change(&view, &request.key, stack.replace(&amended)).await? {
+            let mut replaced = stack.replace(&amended);
+            if let Some(what) = what {
+                let occasion = Occasion { what, bucket: &request.bucket, origin: &request.origin };
+                let at = (&request.key, &amended, self.clock.now());
+                self.tell(&view, &occasion, at, &mut replaced).await?;
+            }
+            if self.commit_change(&view, &request.key, replaced).await? {
                 return Ok(shown);
             }
         }

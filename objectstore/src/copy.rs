@@ -8,6 +8,7 @@
 
 use crate::body::MANIFEST_DEPTH_MAX;
 use crate::checksum::{Digests, Sums};
+use crate::event::{EventType, Occasion};
 use crate::multipart::PartTarget;
 use crate::publish::Draft;
 use crate::read::{Found, resolve};
@@ -61,6 +62,8 @@ impl ObjectStore {
             draft.expect.clone_from(&share.expect);
             draft.subresources = beside(&request, &source);
             draft.writer = Some(&request.writer);
+            let (what, origin) = (EventType::COPY, &request.origin);
+            draft.tells = Some(Occasion { what, bucket: &request.bucket, origin });
             // Stale: the source went away between reading it and the commit.
             let Some(published) = self.publish(&draft).await? else { continue };
             self.confirm(&share).await;

@@ -1,5 +1,6 @@
 //! DELETE: a marker on top, or one version taken out.
 
+use crate::event::{EventType, Occasion};
 use crate::lookup::named;
 use crate::publish::{Attempt, Draft};
 use crate::record::ObjectRow;
@@ -41,7 +42,8 @@ impl ObjectStore {
         let (view, stack) = self.stack(bucket, &request.key).await?;
         let versioning = view.config.versioning;
         if request.version == VersionSelector::Latest && versioning != Versioning::Off {
-            let draft = Draft::marker(bucket, &request.key, &request.conditions);
+            let mut draft = Draft::marker(bucket, &request.key, &request.conditions);
+            draft.tells = Some(request.occasion(EventType::MARKER));
             return Ok(match self.try_publish(&draft, &view, &stack).await? {
                 Attempt::Done(marker) => Attempt::Done(DeleteOutcome { version: marker.shown, marker: true }),
                 Attempt::Again | Attempt::Stale => Attempt::Again,
@@ -61,6 +63,8 @@ impl ObjectStore {
         let next = next_below(&view, &stack, &row).await?;
         let mut change = stack.remove(&row, next.as_ref())?;
         change.freeing = true;
+        let gone = (&request.key, &row, self.clock.now());
+        self.tell(&view, &request.occasion(EventType::DELETE), gone, &mut change).await?;
         if !self.commit_change(&view, &request.key, change).await? {
             return Ok(Attempt::Again);
         }
@@ -77,4 +81,10 @@ async fn next_below(view: &View, stack: &Stack, row: &ObjectRow) -> Result<Optio
     scan.start = key_after(&tables::version(&stack.key, row.version).bytes);
     let page = view.snapshot.scan(scan).await?;
     Ok(page.rows.first().map(|(_, raw)| ObjectRow::from_bytes(raw)).transpose()?)
+}
+
+impl DeleteRequest {
+    fn occasion(&self, what: EventType) -> Occasion<'_> {
+        Occasion { what, bucket: &self.bucket, origin: &self.origin }
+    }
 }

@@ -7,6 +7,7 @@
 //!   copy ─► a second reference to the same bytes ─► one commit                            copy · share
 //!   quotas ─► what a write adds is checked against them in its commit                     quota
 //!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
+//!   any of it ─► S3's event, in the same commit ─► the outbox                                   event
 //!   what that leaves behind ─► released in batches                                        worker
 //! ```
 //!
@@ -31,6 +32,7 @@ mod create;
 mod delete;
 mod error;
 mod etag;
+mod event;
 mod id;
 mod keyring;
 mod list;
@@ -76,6 +78,7 @@ pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
 pub use create::{BUCKETS_MAX, NewBucket};
 pub use error::{Error, ErrorKind, Result};
 pub use etag::{ETag, ETagMatch};
+pub use event::{EventType, Origin};
 pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
 pub use lock::{DAY, DEFAULT_DAYS_MAX, DEFAULT_YEARS_MAX, DefaultRetention, LockMode, Period, Retention};
 pub use meta::{
@@ -87,9 +90,9 @@ pub use quota::{QuotaCounts, QuotaInfo, QuotaLevel};
 pub use recovered::HeldLocks;
 pub use setting::{
     BucketAcl, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange,
-    ObjectLock, ObjectOwnership, OwnershipControls, PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit,
-    ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
-    SettingKind, WebProtocol, Website,
+    NOTIFICATION_RULES_MAX, Notification, NotificationRule, ObjectLock, ObjectOwnership, OwnershipControls,
+    PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit, ROUTING_RULES_MAX, Redirect, RequestPayment,
+    RoutingCondition, RoutingRedirect, RoutingRule, Setting, SettingKind, WebProtocol, Website,
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};

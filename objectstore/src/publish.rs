@@ -2,6 +2,7 @@
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
 use crate::access::Writer;
+use crate::event::Occasion;
 use crate::quota::charge;
 use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack};
@@ -10,7 +11,7 @@ use crate::{
     DeleteConditions, ObjectKey, ObjectStore, Result, Subresources, VersionId, VersionName, WriteConditions,
 };
 use bytes::Bytes;
-use engine::catalog::{Check, Key, Snapshot, Write};
+use engine::catalog::{Check, Commit, Key, Snapshot, Write};
 use engine::clock::Timestamp;
 use engine::codec::DataKey;
 
@@ -31,6 +32,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) writes: Vec<Write>,
     /// What else changes in the same commit and depends on the name that the version gets.
     pub(crate) writes_named: Option<&'a NamedWrites>,
+    /// What its event says.
+    pub(crate) tells: Option<Occasion<'a>>,
 }
 
 /// What must hold of what is on top.
@@ -83,6 +86,7 @@ impl<'a> Draft<'a> {
             expect: Vec::new(),
             writes: Vec::new(),
             writes_named: None,
+            tells: None,
         }
     }
 }
@@ -150,6 +154,9 @@ impl ObjectStore {
         if let Some(named) = draft.writes_named {
             change.writes.extend(named(shown));
         }
+        if let Some(occasion) = &draft.tells {
+            self.tell(view, occasion, (draft.key, &row, now), &mut change).await?;
+        }
         if self.commit_change(view, draft.key, change).await? {
             return Ok(Attempt::Done(Published { row, shown }));
         }
@@ -173,7 +180,13 @@ impl ObjectStore {
         change.writes.extend_from_slice(&dues.writes);
         let partition = view.bucket.partition;
         let read_version = view.snapshot.read_version();
-        let outcome = if change.freeing {
+        let posted = std::mem::take(&mut change.posted);
+        let outcome = if !posted.is_empty() {
+            let commit = Commit::new(partition, read_version);
+            let commit = if change.freeing { commit.from_reserve() } else { commit };
+            let commit = Commit { checks: change.checks, writes: change.writes, ..commit };
+            self.commit_telling(self.identified(commit), posted).await
+        } else if change.freeing {
             self.commit_freeing(partition, read_version, change.checks, change.writes).await
         } else {
             self.commit(partition, read_version, change.checks, change.writes).await

@@ -16,6 +16,7 @@
 //! The recovery not dealt with: the next start does it again, before anything was written.
 
 use crate::record::{BucketRow, BucketState, ObjectRow};
+use crate::stack::Change;
 use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{BucketName, Error, ObjectLock, ObjectStore, Result, tables};
 use bytes::Bytes;
@@ -116,7 +117,7 @@ impl ObjectStore {
             let view = self.view(name).await?;
             let known =
                 |lock: Option<ObjectLock>| Ok(lock.map(|lock| ObjectLock { unknown_through: 0, ..lock }));
-            if self.try_change(&view, Vec::new(), known).await? {
+            if self.try_change(&view, Change::default(), known).await? {
                 return Ok(());
             }
         }

@@ -40,7 +40,7 @@ impl ObjectStore {
         let bucket = self.with_object_lock(&request.bucket).await?;
         let at = self.compliance.settle().await?;
         self.check_date(retention)?;
-        self.amend_in(bucket, request, |beside, _| {
+        self.amend_in(bucket, request, None, |beside, _| {
             check_change(beside.retention, retention, at, bypass)?;
             beside.retention = retention;
             Ok(())
@@ -52,7 +52,7 @@ impl ObjectStore {
     pub async fn set_legal_hold(&self, request: &AmendRequest, on: bool) -> Result<Option<VersionName>> {
         let bucket = self.with_object_lock(&request.bucket).await?;
         self.compliance.settle().await?;
-        self.amend_in(bucket, request, |beside, _| {
+        self.amend_in(bucket, request, None, |beside, _| {
             beside.legal_hold = Some(on);
             Ok(())
         })

@@ -24,6 +24,7 @@ use engine::catalog::record::Record;
 use engine::catalog::{Check, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
+use engine::outbox::Posted;
 
 /// A key's versions, as far as a change needs them.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub(crate) struct Change {
     pub(crate) writes: Vec<Write>,
     /// What it adds to bytes and number of versions.
     pub(crate) delta: Delta,
+    /// Events among the writes.
+    pub(crate) posted: Vec<Posted>,
     /// Queues got work.
     pub(crate) dirty: bool,
     /// It leads to free space: see [`ObjectStore::commit_freeing`](crate::ObjectStore::commit_freeing).

@@ -16,6 +16,7 @@ use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::id::{IdempotencyId, PartitionId};
+use engine::outbox::Outbox;
 use parking_lot::{Mutex, RwLock};
 use security::AccountId;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -49,6 +50,8 @@ pub struct Components {
     pub day: Duration,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
+    /// What takes events to those who want them.
+    pub outbox: Arc<Outbox>,
     /// The region, as locations and ARNs have it.
     pub region: String,
     /// The appliance's account: who owns new buckets unless another is named.
@@ -64,6 +67,7 @@ pub struct ObjectStore {
     pub(crate) compliance: Arc<ComplianceClock>,
     pub(crate) day: Duration,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) account: AccountId,
     region: String,
     names: RwLock<HashMap<BucketName, Bucket>>,
@@ -126,7 +130,7 @@ impl Drop for Active {
 impl ObjectStore {
     /// Opens the store. What a crash left half done is finished by the [`workers`](Self::workers).
     pub async fn open(components: Components) -> Result<Arc<Self>> {
-        let Components { catalog, blobs, keys, clock, compliance, day, entropy, region, account } =
+        let Components { catalog, blobs, keys, clock, compliance, day, entropy, outbox, region, account } =
             components;
         let store = Self {
             catalog,
@@ -136,6 +140,7 @@ impl ObjectStore {
             compliance,
             day,
             entropy,
+            outbox,
             account,
             region,
             names: RwLock::default(),
@@ -150,6 +155,7 @@ impl ObjectStore {
         };
         let counted = store.find_work().await?;
         *store.bucket_counts.lock() = Some(counted);
+        store.find_events().await?;
         Ok(Arc::new(store))
     }
 
@@ -283,16 +289,25 @@ impl ObjectStore {
     }
 
     async fn commit_whole(&self, commit: Commit) -> engine::Result<Version> {
-        let idempotency = Some(IdempotencyId::random(&*self.entropy));
-        let mut commit = Commit { idempotency, id_is_fresh: true, ..commit };
-        for _ in 0..UNKNOWN_RETRIES {
-            match self.catalog.commit(commit.clone()).await {
-                Err(engine::Error::Unknown { .. }) => commit.id_is_fresh = false,
-                known => return known,
-            }
-        }
-        self.catalog.commit(commit).await
+        commit_whole(&*self.catalog, self.identified(commit)).await
     }
+
+    /// A commit that may be repeated under an id of its own.
+    pub(crate) fn identified(&self, commit: Commit) -> Commit {
+        let idempotency = Some(IdempotencyId::random(&*self.entropy));
+        Commit { idempotency, id_is_fresh: true, ..commit }
+    }
+}
+
+/// Commits what is [identified](ObjectStore::identified) until the outcome is known, at the most so often.
+pub(crate) async fn commit_whole(catalog: &dyn Catalog, mut commit: Commit) -> engine::Result<Version> {
+    for _ in 0..UNKNOWN_RETRIES {
+        match catalog.commit(commit.clone()).await {
+            Err(engine::Error::Unknown { .. }) => commit.id_is_fresh = false,
+            known => return known,
+        }
+    }
+    catalog.commit(commit).await
 }
 
 /// What every writer of a bucket checks and adds: the bucket exists and is configured as it was read, and a deletion that

@@ -12,6 +12,7 @@ use engine::clock::compliance::ComplianceClock;
 use engine::clock::{ManualClock, Timestamp};
 use engine::entropy::{Entropy, SeededEntropy};
 use engine::fault::Faults;
+use engine::outbox::{Options, Outbox, Subscriber};
 use engine::unit::ByteCount;
 use security::AccountId;
 use security::keys::{FileCustodian, KeyTable};
@@ -58,6 +59,7 @@ impl Foundation {
         let keys =
             KeyTable::open(Arc::clone(&catalog), custodian, self.entropy.clone(), self.clock.clone()).await;
         let compliance = ComplianceClock::open(Arc::clone(&catalog), self.clock.clone()).await;
+        let outbox = self.outbox(Arc::clone(&catalog), Vec::new());
         Components {
             catalog,
             blobs,
@@ -66,8 +68,15 @@ impl Foundation {
             compliance: compliance.expect("a compliance clock"),
             day: crate::DAY,
             entropy: Arc::clone(&self.entropy),
+            outbox,
             region: "us-east-1".to_owned(),
             account,
         }
+    }
+
+    /// An outbox with these subscribers.
+    pub fn outbox(&self, catalog: Arc<dyn Catalog>, subscribers: Vec<Subscriber>) -> Arc<Outbox> {
+        let (clock, entropy) = (self.clock.clone(), Arc::clone(&self.entropy));
+        Outbox::new(Options { catalog, clock, entropy, subscribers, messages_max: 1_000 })
     }
 }

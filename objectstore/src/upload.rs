@@ -13,6 +13,7 @@
 //! A crash, or dropping it, leaves garbage that the blob store's collector owns.
 
 use crate::checksum::{Digests, Sums};
+use crate::event::{EventType, Occasion};
 use crate::id::OwnerId;
 use crate::multipart::PartTarget;
 use crate::publish::Draft;
@@ -297,6 +298,8 @@ impl ObjectStore {
         draft.subresources = request.subresources;
         draft.writer = Some(&request.writer);
         draft.writes.clone_from(&landed.writes);
+        let what = if request.origin.by_form { EventType::POST } else { EventType::PUT };
+        draft.tells = Some(Occasion { what, bucket: &request.bucket, origin: &request.origin });
         // A plain write expects nothing, so there is nothing that can be stale.
         let published = self.publish(&draft).await?.ok_or_else(contended)?;
         Ok(Uploaded { etag, checksum, version: published.shown, size })

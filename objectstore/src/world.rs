@@ -14,6 +14,7 @@ use engine::clock::ManualClock;
 use engine::clock::compliance::ComplianceClock;
 use engine::entropy::{Entropy, SeededEntropy};
 use engine::id::PartitionId;
+use engine::outbox::{Outbox, Subscriber};
 use engine::testing::BLOB_REFERENCES;
 use engine::worker::Progress;
 use futures_util::StreamExt;
@@ -59,6 +60,20 @@ impl World {
     /// Forgets what is in memory only, as a crash does. The rows stay.
     pub(crate) async fn reopen(&mut self) {
         self.store = ObjectStore::open(self.parts()).await.unwrap();
+    }
+
+    /// With an outbox of these subscribers.
+    pub(crate) async fn telling(seed: u64, subscribers: Vec<Subscriber>) -> (Self, Arc<Outbox>) {
+        let mut world = Self::new(seed).await;
+        world.name(subscribers).await;
+        let outbox = Arc::clone(&world.components.outbox);
+        (world, outbox)
+    }
+
+    /// Another start, with these subscribers.
+    pub(crate) async fn name(&mut self, subscribers: Vec<Subscriber>) {
+        self.components.outbox = self.foundation.outbox(self.catalog.clone(), subscribers);
+        self.reopen().await;
     }
 
     /// With calendar days that are shorter than real ones.
@@ -154,6 +169,7 @@ impl World {
             version,
             conditions: crate::DeleteConditions::default(),
             bypass_governance: false,
+            origin: crate::Origin::default(),
         };
         self.store.delete(request).await.unwrap()
     }
@@ -211,6 +227,7 @@ impl World {
             checksum_type: None,
             size: None,
             conditions: WriteConditions::default(),
+            origin: crate::Origin::default(),
         };
         self.store.complete_upload(request).await
     }
@@ -278,6 +295,7 @@ pub(crate) fn copy_request(from: (&BucketName, &str), to: (&BucketName, &str)) -
         copy_tags: true,
         conditions: WriteConditions::default(),
         writer: crate::Writer::default(),
+        origin: crate::Origin::default(),
     }
 }
 

@@ -9,6 +9,7 @@ use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
 use engine::fault::Faults;
+use engine::outbox::{self, Outbox};
 use engine::unit::ByteCount;
 use futures_util::{StreamExt, stream};
 use objectstore::{
@@ -53,7 +54,15 @@ impl Appliance {
         let region = "us-east-1".into();
         let compliance = ComplianceClock::open(catalog.clone(), clock.clone()).await.unwrap();
         let day = objectstore::DAY;
+        let outbox = Outbox::new(outbox::Options {
+            catalog: catalog.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            subscribers: Vec::new(),
+            messages_max: 10,
+        });
         let parts = Components {
+            outbox,
             catalog: catalog.clone(),
             blobs,
             keys,
@@ -123,6 +132,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         checksum_type: None,
         size: None,
         conditions: WriteConditions::default(),
+        origin: objectstore::Origin::default(),
     };
     appliance.store.complete_upload(complete).await.unwrap();
 }
@@ -145,6 +155,7 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
         subresources: Subresources::default(),
         copy_tags: true,
         writer: objectstore::Writer::default(),
+        origin: objectstore::Origin::default(),
     };
     appliance.store.copy(request).await.unwrap();
 }

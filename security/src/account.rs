@@ -91,6 +91,11 @@ impl Arn {
         }
     }
 
+    /// A topic's, by SNS's form.
+    pub fn topic(region: &str, account: AccountId, name: &str) -> Self {
+        Self { service: "sns".into(), region: region.into(), account: Some(account), resource: name.into() }
+    }
+
     /// The root user of an account.
     pub fn root(account: AccountId) -> Self {
         Self { service: "iam".into(), region: String::new(), account: Some(account), resource: "root".into() }
@@ -99,6 +104,11 @@ impl Arn {
     /// The service that the thing belongs to.
     pub fn service(&self) -> &str {
         &self.service
+    }
+
+    /// The region that it lies in; empty where the ARN says none.
+    pub fn region(&self) -> &str {
+        &self.region
     }
 
     /// The account that it belongs to, where the ARN says so.

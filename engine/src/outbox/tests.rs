@@ -15,13 +15,16 @@ const HERE: PartitionId = PartitionId::from_bytes([1; 8]);
 const THERE: PartitionId = PartitionId::from_bytes([2; 8]);
 const KEPT: Duration = Duration::from_hours(24 * 7);
 
+/// Which bodies are refused.
+type Refuses = Box<dyn Fn(&str) -> bool + Send>;
+
 /// Takes messages, or refuses those that it is told to.
 #[derive(Default)]
 struct Receiver {
     /// Id and body.
     got: Mutex<Vec<(String, String)>>,
     attempts: Mutex<u64>,
-    refuses: Mutex<Option<Box<dyn Fn(&str) -> bool + Send>>>,
+    refuses: Mutex<Option<Refuses>>,
     /// Takes a message and never answers.
     hangs: Mutex<bool>,
 }
@@ -187,7 +190,7 @@ async fn attempts_at_a_dead_receiver_grow_rare() {
     while passed < Duration::from_hours(1) {
         let rest = world.run().await;
         // Before its time nothing is tried, however often the bell rings.
-        world.clock.advance(rest - Duration::from_millis(1));
+        world.clock.advance(rest.saturating_sub(Duration::from_millis(1)));
         let before = *world.receiver.attempts.lock();
         world.run().await;
         assert_eq!(*world.receiver.attempts.lock(), before);

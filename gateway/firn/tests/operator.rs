@@ -263,6 +263,11 @@ fn with_zones(root: &Path, name: &str) -> (String, String) {
     (dir.to_str().unwrap().to_owned(), config.to_str().unwrap().to_owned())
 }
 
+/// How many words name a verb that begins so.
+fn words_of_verb(first: &str) -> usize {
+    if ["backup", "config", "lock", "quota", "zone"].contains(&first) { 2 } else { 1 }
+}
+
 #[test]
 fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let root = tempfile::tempdir().unwrap();
@@ -328,12 +333,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         .enumerate()
         .map(|(n, line)| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let verb = if ["backup", "config", "lock", "quota", "zone"].contains(&words[0].as_str()) {
-                2
-            } else {
-                1
-            };
-            (words[..verb].to_vec(), (n, words))
+            (words[..words_of_verb(&words[0])].to_vec(), (n, words))
         })
         .collect();
     // One serves, the other's result is the object itself.

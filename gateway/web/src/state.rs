@@ -201,7 +201,7 @@ pub struct State {
     pub(crate) account: AccountId,
     pub(crate) signing_keys: SigningKeys,
     /// `x-amz-id-2` of every answer of this process.
-    pub(crate) host_id: String,
+    pub(crate) host_id: Arc<str>,
     pub(crate) region: String,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -224,7 +224,7 @@ impl State {
             credentials,
             account,
             signing_keys: SigningKeys::default(),
-            host_id: STANDARD.encode(host),
+            host_id: STANDARD.encode(host).into(),
             region,
             clock,
             entropy,

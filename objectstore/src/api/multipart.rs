@@ -2,7 +2,7 @@
 
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumType, ChecksumValue, CopySource, ETag, Metadata, ObjectKey,
-    PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions, Writer,
+    Origin, PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions, Writer,
 };
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
@@ -126,6 +126,8 @@ pub struct CompleteRequest {
     pub size: Option<ByteCount>,
     /// Decided in the commit.
     pub conditions: WriteConditions,
+    /// Where it comes from, for the bucket's events.
+    pub origin: Origin,
 }
 
 /// Lists an upload's parts.

@@ -2,8 +2,8 @@
 
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, IfRange, Metadata, ObjectChecksum,
-    ObjectKey, PartNumber, ReadConditions, Result, StorageClass, Subresources, VersionName, VersionSelector,
-    WriteConditions, Writer,
+    ObjectKey, Origin, PartNumber, ReadConditions, Result, StorageClass, Subresources, VersionName,
+    VersionSelector, WriteConditions, Writer,
 };
 use bytes::Bytes;
 use engine::clock::Timestamp;
@@ -32,6 +32,8 @@ pub struct PutRequest {
     pub proven: bool,
     /// Who writes it, and the access list that it asks for.
     pub writer: Writer,
+    /// Where it comes from, for the bucket's events.
+    pub origin: Origin,
     /// Decided in the commit.
     pub conditions: WriteConditions,
 }
@@ -49,6 +51,7 @@ impl PutRequest {
             subresources: Subresources::default(),
             proven: true,
             writer: Writer::default(),
+            origin: Origin::default(),
             conditions: WriteConditions::default(),
         }
     }
@@ -189,6 +192,8 @@ pub struct DeleteRequest {
     pub conditions: DeleteConditions,
     /// Whoever asks may remove versions in spite of a governance retention, and says that it means to.
     pub bypass_governance: bool,
+    /// Where it comes from, for the bucket's events.
+    pub origin: Origin,
 }
 
 /// Which version's subresources to change.
@@ -200,6 +205,8 @@ pub struct AmendRequest {
     pub key: ObjectKey,
     /// Which version.
     pub version: VersionSelector,
+    /// Where it comes from, for the bucket's events.
+    pub origin: Origin,
 }
 
 /// What became of a delete. Deleting what is not there is a success.
@@ -257,6 +264,8 @@ pub struct CopyRequest {
     pub copy_tags: bool,
     /// Who writes the copy, and the access list that it asks for.
     pub writer: Writer,
+    /// Where it comes from, for the bucket's events.
+    pub origin: Origin,
     /// On the destination, decided in the commit.
     pub conditions: WriteConditions,
 }

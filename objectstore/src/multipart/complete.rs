@@ -2,6 +2,7 @@
 
 use super::drop_upload;
 use crate::checksum::of_parts;
+use crate::event::{EventType, Occasion};
 use crate::id::ManifestId;
 use crate::publish::{Draft, Expected};
 use crate::record::{
@@ -174,6 +175,8 @@ impl ObjectStore {
         draft.expect = expect;
         draft.writes = writes;
         draft.writes_named = Some(&named);
+        let (what, origin) = (EventType::COMPLETE, &request.origin);
+        draft.tells = Some(Occasion { what, bucket: &request.bucket, origin });
         let Some(published) = self.publish(&draft).await? else { return Ok(None) };
         self.mark_dirty(bucket.partition);
         let CompletedRow { etag, checksum, size, .. } = plan.completed;

@@ -22,6 +22,7 @@ use super::{UNITS, counter, counters};
 use crate::list::{bound, bound_end};
 use crate::record::ObjectRow;
 use crate::setting::{Column, Counting, Quota};
+use crate::stack::Change;
 use crate::{BucketName, Error, ObjectKey, ObjectStore, Result, tables};
 use engine::catalog::record::Record;
 use engine::catalog::{Scan, Snapshot, Write, prefix_end};
@@ -124,7 +125,7 @@ impl ObjectStore {
         let (next, writes) = step(&*view.snapshot, quota).await?;
         quota.counting = next;
         // Somebody else may have changed the bucket: the next step reads it again.
-        self.try_set_with(&view, Some(&quotas), writes).await?;
+        self.try_set_with(&view, Some(&quotas), Change { writes, ..Change::default() }).await?;
         Ok(true)
     }
 }

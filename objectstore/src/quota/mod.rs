@@ -32,6 +32,7 @@ pub(crate) use watch::Watch;
 pub use watch::{QuotaCounts, QuotaLevel};
 
 use crate::setting::{Column, Counting, Quota, QuotaLimits, QuotaUnit, Quotas};
+use crate::stack::Change;
 use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{BucketName, BucketUsage, Error, ObjectStore, Result, tables};
 use bytes::Bytes;
@@ -130,7 +131,7 @@ impl ObjectStore {
             let quotas = self.quotas_at(&view).await?.unwrap_or_default();
             let (changed, writes) = change(&quotas)?;
             let changed = Some(&changed).filter(|quotas| !quotas.0.is_empty());
-            if self.try_set_with(&view, changed, writes).await? {
+            if self.try_set_with(&view, changed, Change { writes, ..Change::default() }).await? {
                 return Ok(());
             }
         }

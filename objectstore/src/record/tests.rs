@@ -8,10 +8,10 @@ use crate::id::{ManifestId, OwnerId};
 use crate::setting::{Counting, Quota, Quotas};
 use crate::{
     BucketAcl, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule,
-    DefaultRetention, ETag, Encryption, KeyChange, LockMode, Metadata, ObjectChecksum, ObjectLock,
-    ObjectOwnership, OwnershipControls, Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention,
-    RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName,
-    Versioning, WebProtocol, Website,
+    DefaultRetention, ETag, Encryption, KeyChange, LockMode, Metadata, Notification, NotificationRule,
+    ObjectChecksum, ObjectLock, ObjectOwnership, OwnershipControls, Period, PublicAccessBlock, QuotaLimits,
+    RequestPayment, Retention, RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources,
+    Tags, VersionId, VersionName, Versioning, WebProtocol, Website,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -156,6 +156,18 @@ fn cors() -> Cors {
     Cors::new(vec![full, least]).unwrap()
 }
 
+fn notification() -> Notification {
+    let rule = |id: &str, events: &[&str], prefix: Option<&str>, suffix: Option<&str>| NotificationRule {
+        id: id.into(),
+        topic: "new-objects".parse().unwrap(),
+        events: events.iter().map(|name| name.parse().unwrap()).collect(),
+        prefix: prefix.map(Into::into),
+        suffix: suffix.map(Into::into),
+    };
+    let first = rule("a", &["s3:ObjectCreated:*", "s3:IntelligentTiering"], Some("p/"), None);
+    Notification::new(vec![first, rule("b", &["s3:ObjectRemoved:Delete"], None, Some(".x"))]).unwrap()
+}
+
 fn website() -> Website {
     let condition = RoutingCondition { prefix: Some("a/".into()), error: Some(404) };
     let redirect = RoutingRedirect {
@@ -246,6 +258,7 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("redirect", &Website::RedirectAll { host: "h".into(), protocol: Some(WebProtocol::Https) });
     check("encryption", &Encryption { bucket_key: true, blocks_customer_keys: Some(true) });
     check("payment", &RequestPayment::Requester);
+    check("notification", &notification());
     check("quotas", &quotas());
     check("page", &page());
     check("completed", &completed());

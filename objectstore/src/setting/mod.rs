@@ -18,6 +18,7 @@ mod access_list;
 mod cors;
 mod encryption;
 mod lock;
+mod notification;
 mod ownership;
 mod payment;
 mod public_access;
@@ -29,6 +30,7 @@ pub use access_list::BucketAcl;
 pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
 pub use encryption::Encryption;
 pub use lock::ObjectLock;
+pub use notification::{NOTIFICATION_RULES_MAX, Notification, NotificationRule};
 pub use ownership::{ObjectOwnership, OwnershipControls};
 pub use payment::RequestPayment;
 pub use public_access::PublicAccessBlock;
@@ -41,11 +43,12 @@ pub use website::{
 };
 
 use crate::record::ConfigRow;
+use crate::stack::Change;
 use crate::store::{ATTEMPTS_MAX, View, contended, won};
 use crate::{BucketName, Error, ObjectStore, Result, Versioning, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Scan, Snapshot, Write};
+use engine::catalog::{Check, Commit, Scan, Snapshot, Write};
 use engine::id::PartitionId;
 use parking_lot::Mutex;
 use std::any::Any;
@@ -76,6 +79,8 @@ pub enum SettingKind {
     AccessList,
     /// [`PublicAccessBlock`].
     PublicAccessBlock,
+    /// [`Notification`].
+    Notification,
     /// Quotas: see [`ObjectStore::set_quota`].
     Quotas,
 }
@@ -92,6 +97,7 @@ impl SettingKind {
             Self::Ownership => 6,
             Self::AccessList => 7,
             Self::PublicAccessBlock => 8,
+            Self::Notification => 11,
             Self::Quotas => 13,
         }
     }
@@ -195,17 +201,17 @@ impl ObjectStore {
 
     /// One attempt, decided by what a view shows. `false`: somebody changed the bucket meanwhile.
     pub(crate) async fn try_set<S: Setting + Clone>(&self, view: &View, value: Option<&S>) -> Result<bool> {
-        self.try_set_with(view, value, Vec::new()).await
+        self.try_set_with(view, value, Change::default()).await
     }
 
-    /// The same, with what else changes in the commit.
+    /// The same, with what else the commit does.
     pub(crate) async fn try_set_with<S: Setting + Clone>(
         &self,
         view: &View,
         value: Option<&S>,
-        writes: Vec<Write>,
+        beside: Change,
     ) -> Result<bool> {
-        self.try_change(view, writes, |old: Option<S>| {
+        self.try_change(view, beside, |old: Option<S>| {
             S::follow(value.cloned(), old.as_ref(), view.config.versioning)
         })
         .await
@@ -215,7 +221,7 @@ impl ObjectStore {
     pub(crate) async fn try_change<S: Setting>(
         &self,
         view: &View,
-        mut writes: Vec<Write>,
+        beside: Change,
         change: impl FnOnce(Option<S>) -> Result<Option<S>> + Send,
     ) -> Result<bool> {
         let config = tables::only(tables::CONFIG);
@@ -223,7 +229,7 @@ impl ObjectStore {
         let stored = view.snapshot.get(row.clone()).await?;
         let old = stored.as_deref().map(S::from_bytes).transpose()?;
         let raw = change(old)?.map(|new| new.to_bytes());
-        if stored == raw && writes.is_empty() {
+        if stored == raw && beside.writes.is_empty() && beside.posted.is_empty() {
             return Ok(true);
         }
         let (size, limit) = (raw.as_ref().map_or(0, Bytes::len), self.catalog.limits().value_bytes);
@@ -236,9 +242,15 @@ impl ObjectStore {
             Some(raw) => Write::Put(row, raw),
             None => Write::Delete(row),
         };
-        writes.extend([Write::Put(config.clone(), changed.to_bytes()), change]);
-        let read_version = view.snapshot.read_version();
-        won(self.commit(view.bucket.partition, read_version, vec![Check::Unchanged(config)], writes).await)
+        let mut writes = vec![Write::Put(config.clone(), changed.to_bytes()), change];
+        writes.extend(beside.writes);
+        let (partition, read_version) = (view.bucket.partition, view.snapshot.read_version());
+        let checks = vec![Check::Unchanged(config)];
+        if beside.posted.is_empty() {
+            return won(self.commit(partition, read_version, checks, writes).await);
+        }
+        let commit = Commit { checks, writes, ..Commit::new(partition, read_version) };
+        won(self.commit_telling(self.identified(commit), beside.posted).await)
     }
 }
 

@@ -135,7 +135,12 @@ async fn a_list_is_replaced_by_who_may_and_its_owner_stays() {
     let world = World::new(82).await;
     let name = make(&world, "replacing", WRITER, CannedAcl::Private).await;
     write(&world, &name, owner(), ListWish::Default).await.unwrap();
-    let request = AmendRequest { bucket: name.clone(), key: key("k"), version: VersionSelector::Latest };
+    let request = AmendRequest {
+        bucket: name.clone(),
+        key: key("k"),
+        version: VersionSelector::Latest,
+        origin: crate::Origin::default(),
+    };
     let set = async |principal, wish: ListWish, named| {
         let asks = asks(principal, Permission::WriteAcp);
         world.store.set_object_acl(&request, &asks, (&wish, named)).await

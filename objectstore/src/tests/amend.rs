@@ -17,7 +17,8 @@ async fn tag(
     version: VersionSelector,
     value: &str,
 ) -> Result<Option<VersionName>> {
-    let request = AmendRequest { bucket: bucket.clone(), key: key("k"), version };
+    let request =
+        AmendRequest { bucket: bucket.clone(), key: key("k"), version, origin: crate::Origin::default() };
     world.store.set_tags(&request, &tags(value)).await
 }
 
@@ -40,7 +41,12 @@ async fn a_change_beside_a_version_leaves_its_bytes_and_time() {
         assert_eq!((after.modified, after.etag, after.size), (before.modified, before.etag, before.size));
         assert_eq!(world.get(&name, "k").await.unwrap(), bytes(1, size));
         // Back to nothing, the row is what it was before but for its seal.
-        let request = AmendRequest { bucket: name.clone(), key: key("k"), version: VersionSelector::Latest };
+        let request = AmendRequest {
+            bucket: name.clone(),
+            key: key("k"),
+            version: VersionSelector::Latest,
+            origin: crate::Origin::default(),
+        };
         world.store.set_tags(&request, &Tags::default()).await.unwrap();
         assert!(tags_of(&world, &name, VersionSelector::Latest).await.is_empty());
         assert_eq!(world.get(&name, "k").await.unwrap(), bytes(1, size));
@@ -82,8 +88,13 @@ async fn a_change_that_is_refused_changes_nothing_and_none_writes_nothing() {
     let name = world.create("bkt", Versioning::Off).await;
     world.put(&name, "k", "x").await;
     tag(&world, &name, VersionSelector::Latest, "1").await.unwrap();
-    let request = AmendRequest { bucket: name.clone(), key: key("k"), version: VersionSelector::Latest };
-    let refused = world.store.amend_by(&request, |beside, _| {
+    let request = AmendRequest {
+        bucket: name.clone(),
+        key: key("k"),
+        version: VersionSelector::Latest,
+        origin: crate::Origin::default(),
+    };
+    let refused = world.store.amend_by(&request, crate::EventType::TAGS_PUT, |beside, _| {
         beside.tags = tags("2");
         Err(Error::InvalidTag { detail: "no" })
     });

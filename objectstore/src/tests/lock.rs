@@ -28,7 +28,7 @@ fn days(mode: LockMode, days: u32) -> DefaultRetention {
 }
 
 pub(super) fn of(name: &BucketName, at: &str, version: VersionSelector) -> AmendRequest {
-    AmendRequest { bucket: name.clone(), key: key(at), version }
+    AmendRequest { bucket: name.clone(), key: key(at), version, origin: crate::Origin::default() }
 }
 
 /// So many days of the wall clock from now.
@@ -49,8 +49,14 @@ async fn remove(
     bypass_governance: bool,
 ) -> Result<DeleteOutcome> {
     let conditions = DeleteConditions::default();
-    let request =
-        DeleteRequest { bucket: name.clone(), key: key(at), version, conditions, bypass_governance };
+    let request = DeleteRequest {
+        bucket: name.clone(),
+        key: key(at),
+        version,
+        conditions,
+        bypass_governance,
+        origin: crate::Origin::default(),
+    };
     world.store.delete(request).await
 }
 
@@ -156,6 +162,7 @@ async fn a_locked_version_is_removed_by_no_delete_and_a_plain_one_hides_it() {
             version,
             conditions: DeleteConditions::default(),
             bypass_governance: false,
+            origin: crate::Origin::default(),
         };
         let mut many =
             world.store.delete_many(vec![request(at, version), request("other", other.into())]).await;

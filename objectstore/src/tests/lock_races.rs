@@ -48,6 +48,7 @@ async fn a_delete_notices_a_lock_that_comes_between() {
                 version,
                 conditions: DeleteConditions::default(),
                 bypass_governance: true,
+                origin: crate::Origin::default(),
             };
             let Some(outcome) = pair.with_step_at(n, step, pair.slow.store.delete(request)).await else {
                 return false;

@@ -8,6 +8,7 @@ mod copy;
 mod crash;
 mod create;
 pub(crate) mod dice;
+mod events;
 mod full;
 mod lock;
 mod lock_races;

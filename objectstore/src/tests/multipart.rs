@@ -263,6 +263,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
             checksum_type: Some(kind),
             size: Some(ByteCount::new(MIN as u64 + 10)),
             conditions: WriteConditions::default(),
+            origin: crate::Origin::default(),
         };
         let wrong = world.store.complete_upload(request.clone()).await;
         assert!(matches!(wrong, Err(Error::ChecksumMismatch { .. })), "{algorithm}");
@@ -377,6 +378,7 @@ async fn many_parts_spill_into_pages_that_an_abandoned_draft_gives_back() {
         checksum_type: None,
         size: None,
         conditions: WriteConditions { if_none_match: Some(ETagMatch::Any), ..WriteConditions::default() },
+        origin: crate::Origin::default(),
     };
     let refused = world.store.complete_upload(refused).await;
     assert!(matches!(refused, Err(Error::PreconditionFailed { .. })));

@@ -69,6 +69,7 @@ async fn of_racing_swaps_deletes_and_completions_exactly_one_wins() {
                             version,
                             conditions,
                             bypass_governance: false,
+                            origin: crate::Origin::default(),
                         };
                         world.store.delete(request).await.map(|_| ())
                     }
@@ -85,6 +86,7 @@ async fn of_racing_swaps_deletes_and_completions_exactly_one_wins() {
                             checksum_type: None,
                             size: None,
                             conditions,
+                            origin: crate::Origin::default(),
                         };
                         world.store.complete_upload(request).await.map(|_| ())
                     }

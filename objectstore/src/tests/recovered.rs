@@ -26,6 +26,7 @@ async fn remove(
         version,
         conditions: DeleteConditions::default(),
         bypass_governance: true,
+        origin: crate::Origin::default(),
     };
     world.store.delete(request).await
 }
@@ -57,7 +58,8 @@ async fn what_a_recovery_brought_back_is_held_until_somebody_says_otherwise_of_i
     assert_eq!(hold(&world, &name, "k").await, None);
     remove(&world, &name, "k", later.into()).await.unwrap();
     // A retention is no word on the hold; a hold that is turned off is.
-    let request = AmendRequest { bucket: name.clone(), key: key("k"), version };
+    let request =
+        AmendRequest { bucket: name.clone(), key: key("k"), version, origin: crate::Origin::default() };
     let until = world.clock.now().plus(DAY);
     let retention = Some(Retention { mode: LockMode::Governance, until });
     world.store.set_retention(&request, retention, false).await.unwrap();
@@ -109,8 +111,12 @@ async fn held_locks_are_counted_and_those_of_a_bucket_released_at_once_but_for_i
     assert!(world.store.held_locks(100).await.unwrap().is_empty());
     world.store.hold_unknown_locks("first").await.unwrap();
     world.put(&name, "k", "later").await;
-    let request =
-        |n: usize| AmendRequest { bucket: name.clone(), key: key("k"), version: versions[n].into() };
+    let request = |n: usize| AmendRequest {
+        bucket: name.clone(),
+        key: key("k"),
+        version: versions[n].into(),
+        origin: crate::Origin::default(),
+    };
     world.store.set_legal_hold(&request(0), true).await.unwrap();
     world.store.set_legal_hold(&request(1), false).await.unwrap();
     let until = world.clock.now().plus(DAY);

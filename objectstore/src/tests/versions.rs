@@ -98,6 +98,7 @@ async fn deletes_are_repeatable_and_conditional() {
             ..DeleteConditions::default()
         },
         bypass_governance: false,
+        origin: crate::Origin::default(),
     };
     let other = crate::ETag::of_body([9; 16]);
     let results = world.store.delete_many(vec![delete(other), delete(put.etag), delete(put.etag)]).await;
@@ -124,6 +125,7 @@ async fn deletes_compare_time_and_size_of_what_is_there() {
                 version,
                 conditions,
                 bypass_governance: false,
+                origin: crate::Origin::default(),
             };
             world.store.delete(request)
         };

@@ -8,6 +8,7 @@ use engine::blob::has_blobs;
 use engine::catalog::record::Record;
 use engine::catalog::{Scan, Write};
 use engine::id::PartitionId;
+use engine::outbox::Outbox;
 use engine::worker::{Progress, Worker};
 use std::sync::Arc;
 
@@ -84,7 +85,7 @@ impl Finisher {
                 return Ok(0);
             }
         }
-        if has_blobs(&*snapshot).await? {
+        if has_blobs(&*snapshot).await? || Outbox::holds(&*snapshot).await? {
             return Ok(0);
         }
         let counters = [tables::EPOCH, tables::VERSION_COUNT, tables::BYTE_COUNT];
@@ -93,6 +94,7 @@ impl Finisher {
         for (raw, _) in snapshot.scan(quotas).await?.rows {
             writes.push(Write::Delete(tables::QUOTA_COUNT.key(raw)));
         }
+        writes.extend(self.store.outbox.forget(&*snapshot, partition).await?);
         self.store.commit_freeing(partition, snapshot.read_version(), Vec::new(), writes).await?;
         let root = self.store.catalog.snapshot(PartitionId::ROOT).await?.read_version();
         let row = Write::Delete(tables::partition(tables::DELETED, partition));

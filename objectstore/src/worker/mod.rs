@@ -47,14 +47,31 @@ impl ObjectStore {
 
     /// Marks every partition of a bucket, deleted ones included. Answers how many buckets each account has.
     pub(crate) async fn find_work(&self) -> Result<BucketCounts> {
+        let (partitions, counts) = self.partitions().await?;
+        for partition in partitions {
+            self.mark_dirty(partition);
+        }
+        Ok(counts)
+    }
+
+    /// Has the outbox learn what waits in every partition of a bucket.
+    pub(crate) async fn find_events(&self) -> Result<()> {
+        for partition in self.partitions().await?.0 {
+            self.outbox.find(partition).await?;
+        }
+        Ok(())
+    }
+
+    /// Every partition of a bucket, deleted ones included, and how many buckets that are there each account has.
+    async fn partitions(&self) -> Result<(Vec<PartitionId>, BucketCounts)> {
         let root = self.catalog.snapshot(PartitionId::ROOT).await?;
-        let mut counts = BucketCounts::new();
+        let (mut found, mut counts) = (Vec::new(), BucketCounts::new());
         let mut next = Some(Scan::prefix(tables::BUCKETS, b"", 1_000));
         while let Some(scan) = next {
             let page = root.scan(scan.clone()).await?;
             for (_, raw) in &page.rows {
                 let row = BucketRow::from_bytes(raw)?;
-                self.mark_dirty(row.partition);
+                found.push(row.partition);
                 *counts.entry(row.account).or_default() += 1;
             }
             next = scan.behind(&page);
@@ -63,11 +80,11 @@ impl ObjectStore {
         while let Some(scan) = next {
             let page = root.scan(scan.clone()).await?;
             for (raw, _) in &page.rows {
-                self.mark_dirty(read_partition(raw)?);
+                found.push(read_partition(raw)?);
             }
             next = scan.behind(&page);
         }
-        Ok(counts)
+        Ok((found, counts))
     }
 }
 

@@ -3,7 +3,6 @@
 //! A URL in a configuration, or the name in it, must not become a way to this machine or to the network around it. Sources: the IANA
 //! special-purpose address registries (RFC 6890 and what it lists).
 
-use super::shown;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// How far connections may go.
@@ -22,8 +21,7 @@ impl Reach {
             return Ok(());
         }
         Err(format!(
-            "connect to {}: it is an address of this machine or of a private network; allow-private = true allows those",
-            shown(address)
+            "connect to {address}: it is an address of this machine or of a private network; allow-private = true allows those"
         ))
     }
 
@@ -54,11 +52,11 @@ fn is_public(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    let special = match (a, b, c) {
-        // This network, shared address space, IETF protocol assignments, 6to4 relays, benchmarking, reserved.
-        (0 | 240..=255, ..) | (100, 64..=127, _) | (192, 0, 0) | (192, 88, 99) | (198, 18..=19, _) => true,
-        _ => false,
-    };
+    // This network, shared address space, IETF protocol assignments, 6to4 relays, benchmarking, reserved.
+    let special = matches!(
+        (a, b, c),
+        (0 | 240..=255, ..) | (100, 64..=127, _) | (192, 0, 0) | (192, 88, 99) | (198, 18..=19, _)
+    );
     !(special
         || address.is_loopback()
         || address.is_private()
@@ -74,15 +72,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     }
     let words = address.segments();
     let v4 = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
-    match words {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => return is_public_v4(v4(high, low)),
-        [0x2002, high, low, ..] => return is_public_v4(v4(high, low)),
-        _ => {}
+    if let [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] = words {
+        return is_public_v4(v4(high, low));
     }
     // Only 2000::/3 is given out. Within it: IETF assignments with Teredo (2001::/23), documentation (two ranges).
     let given_out = words[0] & 0xe000 == 0x2000;
-    let special = (words[0] == 0x2001 && words[1] < 0x200)
-        || (words[0] == 0x2001 && words[1] == 0xdb8)
+    let special = (words[0] == 0x2001 && (words[1] < 0x200 || words[1] == 0xdb8))
         || (words[0] == 0x3fff && words[1] < 0x1000);
     given_out && !special
 }

@@ -38,7 +38,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -310,9 +310,4 @@ impl std::fmt::Debug for Webhook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Webhook({})", self.target)
     }
-}
-
-/// An address as messages name it.
-fn shown(address: IpAddr) -> String {
-    address.to_string()
 }

@@ -161,7 +161,7 @@ async fn what_a_receiver_says_is_bounded() {
     let body = Bytes::from_static(b"{}");
     // A head without end ends the connection; a long body only costs it.
     let long_head = format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(super::HEAD_MAX * 2));
-    let many: String = (0..200).map(|n| format!("x{n}: y\r\n")).collect();
+    let many = (0..200).map(|n| format!("x{n}: y\r\n")).collect::<Vec<_>>().concat();
     let many_fields = format!("HTTP/1.1 200 OK\r\n{many}\r\n");
     let long_body =
         format!("HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\n{}", "z".repeat(super::BODY_MAX * 2));
@@ -174,7 +174,7 @@ async fn what_a_receiver_says_is_bounded() {
             stream
         };
         let (outcome, _) = tokio::join!(webhook.deliver(letter(&body)), receiver);
-        assert_eq!(outcome.is_ok(), arrives, "{:?}", outcome);
+        assert_eq!(outcome.is_ok(), arrives, "{outcome:?}");
     }
 }
 

@@ -26,6 +26,7 @@ impl Appliance {
         }
         findings.extend(self.zone_findings());
         findings.extend(self.backup_findings());
+        findings.extend(self.event_findings());
         for worker in self.workers.status() {
             // What the backup's workers last said stands in the backup's own line.
             if let Some(error) = worker.last_error.filter(|_| !worker.name.starts_with("backup-")) {

@@ -6,6 +6,7 @@
 //! ```
 
 mod banner;
+mod events;
 mod findings;
 mod health;
 mod home;

@@ -3,6 +3,7 @@
 //! They open from the bottom up and close from the top down: first the doors (the caller's), then the workers, then the
 //! catalog. Whatever is cut short there was not acknowledged.
 
+use super::events;
 use super::home::Home;
 use super::shares::{self, Shares};
 use crate::backup::Plan;
@@ -17,6 +18,7 @@ use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::fault::Faults;
+use engine::outbox::Outbox;
 use engine::worker::Registry;
 use objectstore::{Components, ObjectStore};
 use security::keys::KeyTable;
@@ -31,6 +33,7 @@ pub(crate) struct Appliance {
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) compliance: Arc<ComplianceClock>,
     /// Where segment files lie.
     pub(crate) pool_dir: PathBuf,
@@ -79,7 +82,9 @@ impl Appliance {
         let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
             .await
             .context("open the compliance clock")?;
+        let outbox = events::outbox(&config.events, catalog.clone(), (&clock, &entropy))?;
         let store = ObjectStore::open(Components {
+            outbox: outbox.clone(),
             catalog: catalog.clone(),
             blobs: blobs.clone(),
             keys: keys.clone(),
@@ -98,14 +103,9 @@ impl Appliance {
         workers.spawn(worker, clock.clone()).context("start a worker")?;
         let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
         if let Some(backup) = &backup {
-            // Before the pool's workers: until the target has answered, nothing may be recycled.
-            let log = LogWorker::new(backup.clone(), blobs.clone());
-            workers.spawn(Box::new(log), clock.clone()).context("start a worker")?;
-            workers
-                .spawn(Box::new(BaseWorker::new(backup.clone())), clock.clone())
-                .context("start a worker")?;
+            start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        for worker in blobs.workers().into_iter().chain(store.workers()) {
+        for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()) {
             workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
         let (started, started_boot) = (clock.now(), clock.boottime());
@@ -115,6 +115,7 @@ impl Appliance {
             blobs,
             keys,
             store,
+            outbox,
             compliance,
             pool_dir,
             backup,
@@ -131,6 +132,7 @@ impl Appliance {
 
     /// Stops the workers and closes the catalog.
     pub(crate) async fn close(&self) {
+        self.outbox.stop();
         self.workers.drain().await;
         let catalog = self.catalog.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || catalog.close()).await {
@@ -154,6 +156,17 @@ fn catalog_options(
     options.log_file_bytes = shares.log_file.get();
     options.reserve_bytes = shares.reserve.get();
     Ok(options)
+}
+
+/// Before the pool's workers: until the target has answered, nothing may be recycled.
+fn start_backup(
+    workers: &Registry,
+    backup: &Arc<Backup>,
+    blobs: &Arc<BlobStore>,
+    clock: &Arc<dyn Clock>,
+) -> engine::Result<()> {
+    workers.spawn(Box::new(LogWorker::new(backup.clone(), blobs.clone())), clock.clone())?;
+    workers.spawn(Box::new(BaseWorker::new(backup.clone())), clock.clone())
 }
 
 /// After a recovery, before the doors open: locks that the lost span may have changed are held. Whether there ever was one.

@@ -7,6 +7,7 @@
 //! loses nothing that was acknowledged: neither does SIGKILL.
 
 use super::banner::{Banner, Secrets};
+use super::events::EventMetrics;
 use super::home::{Home, Wish};
 use super::logging::{self, Logging};
 use super::open::Appliance;
@@ -116,6 +117,7 @@ async fn serve(
     let mut registry = Registry::default();
     logging.register(&mut registry);
     quotas::register(&mut registry, &appliance.store);
+    registry.register_collector(Box::new(EventMetrics::new(appliance.outbox.clone())));
     let state = State::new(web::Parts {
         store: appliance.store.clone(),
         credentials: Arc::new(home.credentials.clone()),

@@ -145,6 +145,14 @@ impl Facts {
             "copies": appliance.blobs.copies(),
             "zones": zones.iter().map(zone_facts).collect::<Vec<_>>(),
         });
+        let topics = appliance.topics();
+        if !topics.is_empty() {
+            status["events"] = json!({
+                "waiting": appliance.outbox.waiting(),
+                "waiting_max": appliance.outbox.messages_max(),
+                "topics": topics,
+            });
+        }
         if zones.len() > 1 {
             status["repair"] = json!(appliance.blobs.repair());
         }

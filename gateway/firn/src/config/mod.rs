@@ -5,8 +5,10 @@
 
 mod raw;
 mod tls;
+mod topics;
 mod zones;
 
+pub(crate) use topics::{EventsConfig, TopicConfig};
 pub(crate) use zones::{CopiesConfig, ZoneConfig, add as add_zone};
 
 use crate::backup::{Access, Destination, Plan};
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) zones: Vec<ZoneConfig>,
     /// How often bodies are kept.
     pub(crate) copies: CopiesConfig,
+    /// Who is told of events, and how many events wait.
+    pub(crate) events: EventsConfig,
     /// Where catalog and keys are backed up to, if anywhere.
     pub(crate) backup: Option<Plan>,
     /// What is logged.
@@ -208,7 +212,9 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         }
     };
     let zones = zones::zones(raw.zone, raw.pool.directory.as_deref(), &bad)?;
+    let events = topics::events(raw.topic, &raw.events, &bad)?;
     Ok(Config {
+        events,
         copies: zones::copies(&raw.copies, &zones, &bad)?,
         zones,
         region: raw.region,

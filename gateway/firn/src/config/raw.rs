@@ -16,6 +16,8 @@ pub(super) struct Raw {
     pub(super) pool: Pool,
     pub(super) zone: Vec<Zone>,
     pub(super) copies: Copies,
+    pub(super) topic: Vec<Topic>,
+    pub(super) events: Events,
     pub(super) backup: Backup,
     pub(super) log: Log,
 }
@@ -82,6 +84,37 @@ pub(super) struct Zone {
 pub(super) struct Copies {
     pub(super) count: Option<u64>,
     pub(super) short: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Topic {
+    pub(super) name: String,
+    pub(super) url: String,
+    #[serde(default)]
+    pub(super) secret: Option<String>,
+    #[serde(default)]
+    pub(super) secret_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) allow_private: bool,
+    #[serde(default)]
+    pub(super) ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) timeout: Option<String>,
+    #[serde(default)]
+    pub(super) keep: Option<String>,
+}
+
+impl std::fmt::Debug for Topic {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Topic({})", self.name)
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Events {
+    pub(super) waiting: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

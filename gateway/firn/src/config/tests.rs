@@ -141,6 +141,75 @@ fn tls_is_off_of_its_own_or_given_and_never_two_of_them() {
 }
 
 #[test]
+fn topics_have_a_receiver_and_a_secret_that_nobody_else_reads() {
+    use std::os::unix::fs::PermissionsExt;
+    let secret = "secret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"";
+    let topic = |name: &str, url: &str, rest: &str| {
+        format!("[[topic]]\nname = \"{name}\"\nurl = \"{url}\"\n{rest}\n")
+    };
+    let public = "https://hooks.example.test/in?token=x";
+    let rest = format!("{secret}\ntimeout = \"5s\"\nkeep = \"2d\"");
+    let private = topic("b", "http://127.0.0.1:8080/", &format!("{secret}\nallow-private = true"));
+    let text = format!("{}{private}[events]\nwaiting = 5000", topic("new-objects", public, &rest));
+    let events = load_text(&text, &Overrides::default()).unwrap().events;
+    let [first, second] = &events.topics[..] else { panic!("{events:?}") };
+    assert_eq!(
+        (first.name.as_str(), first.address().as_str()),
+        ("new-objects", "https://hooks.example.test/in")
+    );
+    assert_eq!((first.webhook.timeout, first.kept), (Duration::from_secs(5), Duration::from_hours(48)));
+    assert_eq!(
+        (second.webhook.timeout, second.kept),
+        (Duration::from_secs(10), Duration::from_hours(24 * 7))
+    );
+    assert!(second.webhook.allow_private && !first.webhook.allow_private);
+    assert_eq!(events.waiting_max, 5_000);
+    assert!(!format!("{events:?}").contains("MfKQ"), "no secret is shown");
+    let none = load_text("", &Overrides::default()).unwrap().events;
+    assert_eq!((none.topics.len(), none.waiting_max), (0, 1_000_000));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+    let in_file = topic("a", public, &format!("secret-file = {:?}", file.to_str().unwrap()));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let open = load_text(&in_file, &Overrides::default()).unwrap_err();
+    assert!(open.contains("its mode is 0644, so others can read it"), "{open}");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    load_text(&in_file, &Overrides::default()).unwrap();
+    for (text, wanted) in [
+        (topic("a b", public, secret), "use topic.name in firn.toml: \"a b\" is not 1..=256 of"),
+        (topic("a", public, secret).repeat(2), "use topic.name in firn.toml: a stands twice"),
+        (topic("a", public, ""), "use topic.secret in firn.toml: topic a has none"),
+        (
+            topic("a", public, "secret = \"hunter2\""),
+            "use topic.secret in firn.toml: of topic a, it is not whsec_",
+        ),
+        (topic("a", public, &format!("{secret}\nsecret-file = \"/s\"")), "topic a has a secret-file, too"),
+        (topic("a", public, "secret-file = \"s\""), "s of topic a is not an absolute path"),
+        (topic("a", public, "secret-file = \"/nonexistent/s\""), "read topic.secret-file /nonexistent/s"),
+        (
+            topic("a", "ftp://h/", secret),
+            "use topic.url in firn.toml: of topic a, it is no URL of a receiver",
+        ),
+        (topic("a", "http://10.0.0.1/", secret), "allow-private = true allows those"),
+        (
+            topic("a", public, &format!("{secret}\ntimeout = \"2m\"")),
+            "use topic.timeout in firn.toml: 2m is not in 1s..=1m",
+        ),
+        (
+            topic("a", public, &format!("{secret}\nkeep = \"1m\"")),
+            "use topic.keep in firn.toml: 1m is not in 1h..=30d",
+        ),
+        (topic("a", public, &format!("{secret}\nretries = 3")), "unknown field `retries`"),
+        ("[events]\nwaiting = 1".to_owned(), "use events.waiting in firn.toml: 1 is not in 1000..=10000000"),
+    ] {
+        let error = load_text(&text, &Overrides::default()).unwrap_err();
+        assert!(error.contains(wanted), "{text:?} gave {error:?}");
+        assert!(!error.contains("MfKQ") && !error.contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
 fn segments_suit_their_disk() {
     for (disk, segment) in [
         (ByteCount::mib(100), ByteCount::mib(4)),

@@ -1,7 +1,7 @@
 //! Verbs that say what firn is: version, completions, manual pages, the configuration.
 
 use crate::cli::{Cli, Completions, Config, Man};
-use crate::config::{self, ZoneConfig};
+use crate::config::{self, TopicConfig, ZoneConfig};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
@@ -79,6 +79,12 @@ struct ZoneReport {
 }
 
 #[derive(Debug, Serialize)]
+struct TopicReport {
+    name: String,
+    address: String,
+}
+
+#[derive(Debug, Serialize)]
 struct ConfigReport {
     file: String,
     region: Option<String>,
@@ -95,6 +101,7 @@ struct ConfigReport {
     zones: Vec<ZoneReport>,
     copies: Option<usize>,
     accepts_fewer_copies: bool,
+    topics: Vec<TopicReport>,
     backup: Option<String>,
     backup_every_ms: Option<u64>,
     log_level: String,
@@ -138,8 +145,15 @@ impl Report for ConfigReport {
             }
             _ => writeln!(out, "  backup        none")?,
         }
+        for topic in &self.topics {
+            writeln!(out, "  topic         {} to {}", topic.name, topic.address)?;
+        }
         writeln!(out, "  log level     {}", self.log_level)
     }
+}
+
+fn topic_report(topic: &TopicConfig) -> TopicReport {
+    TopicReport { name: topic.name.to_string(), address: topic.address() }
 }
 
 fn zone_report(zone: ZoneConfig) -> ZoneReport {
@@ -180,6 +194,7 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         copies: config.copies.count,
         accepts_fewer_copies: config.copies.short == Short::Accept,
         zones: config.zones.into_iter().map(zone_report).collect(),
+        topics: config.events.topics.iter().map(topic_report).collect(),
         backup_every_ms: config.backup.as_ref().map(|plan| millis(plan.every)),
         backup: config.backup.map(|plan| plan.destination.to_string()),
         log_level: config.log.filter_on(false),

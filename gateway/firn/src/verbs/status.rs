@@ -44,6 +44,7 @@ impl Report for Status {
         }
         repair(&status["repair"], out)?;
         backup(&status["backup"], out)?;
+        events(&status["events"], out)?;
         clock(&status["compliance_clock"], out)?;
         workers(&status["workers"], out)
     }
@@ -103,6 +104,11 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(error) = status["backup"]["error"].as_str() {
         lines.push(format!("the backup fails: {}", printable(error)));
+    }
+    for topic in list(&status["events"]["topics"]) {
+        if let Some(error) = topic["last_error"].as_str().filter(|_| topic["failing_since"].is_string()) {
+            lines.push(format!("topic {} fails: {}", text(&topic["topic"]), printable(error)));
+        }
     }
     if status["tls"]["days_left"].as_u64().is_some_and(|days| days < CERTIFICATE_DAYS) {
         let days = counted(number(&status["tls"]["days_left"]), "day", "days");
@@ -223,6 +229,22 @@ fn backup(backup: &Value, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "backup     to {}: {base}, {behind} behind", text(&backup["target"]))
 }
 
+/// What waits for the receivers of topics.
+fn events(events: &Value, out: &mut dyn Write) -> io::Result<()> {
+    if !events.is_object() {
+        return Ok(());
+    }
+    writeln!(out, "events     {} of {} wait", number(&events["waiting"]), number(&events["waiting_max"]))?;
+    for topic in list(&events["topics"]) {
+        let (waiting, delivered) = (number(&topic["waiting"]), number(&topic["delivered"]));
+        let lost = Some(number(&topic["lost"])).filter(|lost| *lost > 0);
+        let lost = lost.map(|lost| format!(", {lost} LOST")).unwrap_or_default();
+        let url = text(&topic["url"]);
+        writeln!(out, "  {:10} {waiting} wait, {delivered} delivered{lost}  {url}", text(&topic["topic"]))?;
+    }
+    Ok(())
+}
+
 /// The clock that retentions are judged by.
 fn clock(clock: &Value, out: &mut dyn Write) -> io::Result<()> {
     if !clock.is_object() {
@@ -326,6 +348,16 @@ mod tests {
         status["tls"]["days_left"] = 1.into();
         status["quotas"] = json!({ "set": 3, "not_fine": 2, "worst": [
             { "bucket": "models", "prefix": "", "percent": 97 }, { "bucket": "data", "prefix": "raw/", "percent": null },
+        ] });
+        let topic = |name: &str, url: Option<&str>, waiting: u64, lost: u64, since: Option<&str>| {
+            json!({
+                "topic": name, "url": url, "waiting": waiting, "delivered": 12, "lost": lost,
+                "failing_since": since, "last_error": since.map(|_| "reach 192.0.2.9: refused"),
+            })
+        };
+        status["events"] = json!({ "waiting": 7, "waiting_max": 1_000_000, "topics": [
+            topic("new-objects", Some("https://192.0.2.9/in"), 4, 0, Some("2026-01-31T12:00:00.000Z")),
+            topic("gone", None, 3, 2, None),
         ] });
         status["held_locks"] = json!([{ "bucket": "locked", "versions": 12, "more": false }]);
         status["debug_day_ms"] = 10_000.into();

@@ -117,6 +117,7 @@ const KNOWN: &[&str] = &[
     "x-amz-security-token",
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-bucket-key-enabled",
+    "x-amz-skip-destination-validation",
     "x-amz-source-expected-bucket-owner",
     "x-amz-storage-class",
     "x-amz-tagging",

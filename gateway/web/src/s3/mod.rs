@@ -45,13 +45,14 @@ use error::S3Error;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
-use objectstore::Writer;
+use objectstore::{Origin, Writer};
 use operation::Operation;
 use query::Query;
 use request_id::RequestId;
 use security::credentials::AccessKeyId;
 use security::decide::{Action, Facts, Question, Resource, decide};
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use target::Target;
@@ -70,10 +71,23 @@ pub(crate) struct Call {
     /// Whose key signed a form; known once its fields are read.
     form_key: OnceLock<AccessKeyId>,
     host: String,
+    /// Who sends it, as far as the connection knows.
+    peer: IpAddr,
     id: RequestId,
 }
 
 impl Call {
+    /// Where a change that this request makes comes from.
+    fn origin(&self) -> Origin {
+        Origin {
+            principal: Some(self.asker.principal),
+            source: Some(self.peer),
+            request_id: self.id.to_bytes(),
+            host_id: Arc::clone(&self.state.host_id),
+            by_form: self.operation == Operation::PostObject,
+        }
+    }
+
     /// Whether whoever asks may do this besides what the operation itself needs.
     fn may(&self, action: Action) -> bool {
         let question = Question { principal: self.asker.principal, action, permission: None };
@@ -111,7 +125,12 @@ struct Trace {
 }
 
 /// Answers one request.
-pub(crate) async fn handle(config: Arc<Config>, state: Arc<State>, request: Request<Incoming>) -> Answer {
+pub(crate) async fn handle(
+    config: Arc<Config>,
+    state: Arc<State>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Answer {
     let (mut head, incoming) = request.into_parts();
     guard::name_host(&mut head);
     let mut trace = Trace {
@@ -127,7 +146,7 @@ pub(crate) async fn handle(config: Arc<Config>, state: Arc<State>, request: Requ
     let (version, visitor) = (head.version, Page::of(&head.method, &head.headers));
     let pace = Pace::new(state.clock.clone(), &config.limits);
     let mut body = RequestBody::new(incoming, &head.headers, pace, state.metrics.bytes_in.clone());
-    let outcome = run(config, state.clone(), head, &mut body, &mut trace).await;
+    let outcome = run(config, state.clone(), (head, peer), &mut body, &mut trace).await;
     let reusable = body.settle().await;
     let (mut answer, code) = match outcome {
         Ok(answer) => (answer, ""),
@@ -156,7 +175,7 @@ pub(crate) async fn handle(config: Arc<Config>, state: Arc<State>, request: Requ
 async fn run(
     config: Arc<Config>,
     state: Arc<State>,
-    head: request::Parts,
+    (head, peer): (request::Parts, IpAddr),
     body: &mut RequestBody,
     trace: &mut Trace,
 ) -> Result<Answer, S3Error> {
@@ -166,7 +185,7 @@ async fn run(
         trace.website = true;
         trace.target = Target::of_website(bucket, head.uri.path())?;
         let (target, id) = (trace.target.clone(), trace.id);
-        return website::Visit { config, state, head, target, host, id }.answer().await;
+        return website::Visit { config, state, head, target, host, peer, id }.answer().await;
     }
     trace.target = Target::parse(&host, head.uri.path(), &config.base_domains)?;
     let query = Query::parse(head.uri.query().unwrap_or_default())?;
@@ -194,7 +213,8 @@ async fn run(
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
     let (target, owner_id, form_key, id) = (trace.target.clone(), OnceLock::new(), OnceLock::new(), trace.id);
-    let call = Call { config, state, head, target, query, operation, asker, owner_id, form_key, host, id };
+    let call =
+        Call { config, state, head, target, query, operation, asker, owner_id, form_key, host, peer, id };
     // Of a form it is not known yet who asks.
     let charged = operation != Operation::PostObject && ops::charged(&call).await?;
     let outcome = ops::dispatch(&call, body).await;

@@ -19,6 +19,11 @@ impl RequestId {
         Self(id)
     }
 
+    /// As events carry it.
+    pub(crate) const fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         // The alphabet is ASCII; the fallback is unreachable and harmless.
         std::str::from_utf8(&self.0).unwrap_or_default()

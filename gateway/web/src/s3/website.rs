@@ -27,6 +27,7 @@ use http::{Method, StatusCode, request};
 use objectstore::{Redirect, WebProtocol, Website};
 use security::Principal;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 /// Where an object sends who visits it.
@@ -39,6 +40,7 @@ pub(super) struct Visit {
     pub(super) head: request::Parts,
     pub(super) target: Target,
     pub(super) host: String,
+    pub(super) peer: IpAddr,
     pub(super) id: super::request_id::RequestId,
 }
 
@@ -105,6 +107,7 @@ impl Visit {
             owner_id: OnceLock::new(),
             form_key: OnceLock::new(),
             host: self.host.clone(),
+            peer: self.peer,
             id: self.id,
         };
         // Nobody is let in who can't be charged where the requester pays.

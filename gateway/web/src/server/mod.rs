@@ -28,7 +28,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use std::future::Future;
 use std::io as std_io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
@@ -153,7 +153,7 @@ impl Server {
                 state: state.clone(),
             },
             stop_seen.clone(),
-            s3::handle,
+            |peer| move |config, state, request| s3::handle(config, state, peer, request),
         );
         let admin_door = serve_door(
             admin.listener,
@@ -166,7 +166,7 @@ impl Server {
                 state,
             },
             stop_seen,
-            move |_, state, request| admin::handle(state, request),
+            |_| |_, state, request| admin::handle(state, request),
         );
         let stopping = async {
             shutdown.await;
@@ -213,11 +213,12 @@ where
     }
 }
 
-async fn serve_door(
+/// `handler` makes what answers the requests of a connection, from the address at its other end.
+async fn serve_door<H: Handler>(
     listener: TcpListener,
     door: Door,
     mut stopped: watch::Receiver<bool>,
-    handler: impl Handler,
+    handler: impl Fn(IpAddr) -> H,
 ) {
     let door = Arc::new(door);
     let mut open = JoinSet::new();
@@ -236,9 +237,9 @@ async fn serve_door(
             accepted = next => accepted,
         };
         match accepted {
-            (place, Ok((stream, _peer))) => {
-                let connection =
-                    connection::serve(Arc::clone(&door), stream, stopped.clone(), handler.clone());
+            (place, Ok((stream, peer))) => {
+                let handler = handler(peer.ip().to_canonical());
+                let connection = connection::serve(Arc::clone(&door), stream, stopped.clone(), handler);
                 let gauge = door.state.metrics.connections(door.name);
                 open.spawn(async move {
                     let _open = gauge;

@@ -125,15 +125,10 @@ static TABLE: &[Row] = &[
     ("GetBucketMetricsConfiguration", "GET", "/bucket?metrics&id=1", Unset("NoSuchConfiguration")),
     ("PutBucketMetricsConfiguration", "PUT", "/bucket?metrics&id=1", NotImplemented),
     ("DeleteBucketMetricsConfiguration", "DELETE", "/bucket?metrics&id=1", Unset("NoSuchConfiguration")),
-    ("GetBucketNotification", "GET", "/bucket?notification", Empty("<NotificationConfiguration")),
-    (
-        "GetBucketNotificationConfiguration",
-        "GET",
-        "/bucket?notification",
-        Empty("<NotificationConfiguration"),
-    ),
-    ("PutBucketNotification", "PUT", "/bucket?notification", NotImplemented),
-    ("PutBucketNotificationConfiguration", "PUT", "/bucket?notification", NotImplemented),
+    ("GetBucketNotification", "GET", "/bucket?notification", Done(200)),
+    ("GetBucketNotificationConfiguration", "GET", "/bucket?notification", Done(200)),
+    ("PutBucketNotification", "PUT", "/bucket?notification", Done(200)),
+    ("PutBucketNotificationConfiguration", "PUT", "/bucket?notification", Done(200)),
     (
         "GetObjectLockConfiguration",
         "GET",
@@ -223,6 +218,9 @@ fn sent(name: &str) -> (Vec<(&'static str, &'static str)>, String) {
             "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256\
              </SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>",
         ),
+        "PutBucketNotification" | "PutBucketNotificationConfiguration" => {
+            (vec![], "<NotificationConfiguration/>")
+        }
         "PutObjectLockConfiguration" => (
             vec![],
             "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>",

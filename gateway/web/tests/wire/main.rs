@@ -14,6 +14,7 @@ mod limits;
 mod listing;
 mod lock;
 mod multipart;
+mod notification;
 mod proofs;
 mod refusal;
 mod secured;

@@ -8,6 +8,8 @@ use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit, Snapshot, Version};
 use engine::clock::ManualClock;
 use engine::id::PartitionId;
+use engine::outbox::{Courier, Letter, Outbox, Subscriber};
+use engine::worker::Progress;
 use md5::{Digest as _, Md5};
 use objectstore::testing::Foundation;
 use objectstore::{ObjectOwnership, ObjectStore};
@@ -115,6 +117,21 @@ impl Catalog for Gate {
     }
 }
 
+/// Keeps the events that it is given.
+#[derive(Default)]
+pub(crate) struct Receiver(std::sync::Mutex<Vec<serde_json::Value>>);
+
+impl Courier for Receiver {
+    fn deliver<'a>(&'a self, letter: Letter<'a>) -> BoxFuture<'a, Result<(), String>> {
+        self.0.lock().unwrap().push(serde_json::from_slice(letter.body).unwrap());
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn address(&self) -> String {
+        "the test".to_owned()
+    }
+}
+
 /// A running server.
 pub(crate) struct World {
     pub(crate) http: SocketAddr,
@@ -122,6 +139,9 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) gate: Arc<Gate>,
+    /// Who takes the events of topic `told`, and what brings them.
+    pub(crate) receiver: Arc<Receiver>,
+    outbox: Arc<Outbox>,
     /// What clients believe, where the doors speak TLS.
     pub(crate) certificate: Option<CertificateDer<'static>>,
     /// What the doors prove themselves with.
@@ -158,7 +178,13 @@ impl World {
         let foundation = Foundation::new(11);
         let gate = Arc::new(Gate { catalog: foundation.catalog.clone(), open: watch::Sender::new(true) });
         let account: AccountId = ACCOUNT.parse().unwrap();
-        let components = foundation.components(gate.clone(), account).await;
+        let mut components = foundation.components(gate.clone(), account).await;
+        let receiver = Arc::new(Receiver::default());
+        let courier: Arc<dyn Courier> = receiver.clone();
+        let kept = std::time::Duration::from_hours(1);
+        let subscriber = Subscriber { topic: "told".parse().unwrap(), courier, kept };
+        let outbox = foundation.outbox(gate.clone(), vec![subscriber]);
+        components.outbox = outbox.clone();
         let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
         let ini = format!(
@@ -193,12 +219,22 @@ impl World {
             clock,
             facts,
             gate,
+            receiver,
+            outbox,
             certificate: None,
             identity: None,
             stop: Some(stop),
             serving,
             _foundation: foundation,
         }
+    }
+
+    /// The events that were told since the last call.
+    pub(crate) async fn events(&self) -> Vec<serde_json::Value> {
+        for mut worker in self.outbox.workers() {
+            while let Progress::More { .. } = worker.tick().await.unwrap() {}
+        }
+        std::mem::take(&mut *self.receiver.0.lock().unwrap())
     }
 
     /// Waits until the server has stopped, as it was asked to.

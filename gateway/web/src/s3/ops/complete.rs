@@ -42,6 +42,7 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         checksum_type: headers::checksum_type(request_headers)?,
         size,
         conditions: headers::write_conditions(request_headers)?,
+        origin: call.origin(),
         bucket,
         key,
         upload,

@@ -44,6 +44,7 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         copy_tags: tags.is_none(),
         subresources,
         writer: call.writer()?,
+        origin: call.origin(),
     };
     let store = Arc::clone(&call.state.store);
     let work = async move { store.copy(request).await };

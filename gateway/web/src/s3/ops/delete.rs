@@ -25,6 +25,7 @@ pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
         version: version(call)?,
         conditions: headers::delete_conditions(&call.head.headers)?,
         bypass_governance: lock::bypass(call)?,
+        origin: call.origin(),
     };
     let outcome = call.state.store.delete(request).await?;
     let mut answer = empty(StatusCode::NO_CONTENT);
@@ -127,6 +128,7 @@ fn parse_object(
         },
         conditions: object.conditions.clone(),
         bypass_governance,
+        origin: call.origin(),
     })
 }
 

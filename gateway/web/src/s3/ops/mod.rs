@@ -11,6 +11,7 @@ mod list;
 mod list_page;
 mod lock;
 mod multipart;
+mod notification;
 mod object;
 mod payment;
 mod post;
@@ -61,6 +62,8 @@ pub(super) async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answ
         Op::GetBucketEncryption => encryption::get(call).await,
         Op::PutBucketEncryption => encryption::put(call, body).await,
         Op::DeleteBucketEncryption => encryption::delete(call).await,
+        Op::GetBucketNotificationConfiguration => notification::get(call).await,
+        Op::PutBucketNotificationConfiguration => notification::put(call, body).await,
         Op::GetBucketRequestPayment => payment::get(call).await,
         Op::PutBucketRequestPayment => payment::put(call, body).await,
         Op::GetBucketWebsite => website::get(call).await,
@@ -121,7 +124,12 @@ fn version(call: &Call) -> Result<VersionSelector, S3Error> {
 
 /// The version that a request is to change something beside.
 fn amend(call: &Call) -> Result<AmendRequest, S3Error> {
-    Ok(AmendRequest { bucket: call.target.bucket()?, key: call.target.key()?, version: version(call)? })
+    Ok(AmendRequest {
+        bucket: call.target.bucket()?,
+        key: call.target.key()?,
+        version: version(call)?,
+        origin: call.origin(),
+    })
 }
 
 fn parse_version(text: &str) -> Result<VersionName, S3Error> {

@@ -47,6 +47,7 @@ pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Star
         proven: proven(content_md5, announced),
         subresources: beside(call)?,
         writer: call.writer()?,
+        origin: call.origin(),
         ..PutRequest::new(call.target.bucket()?, call.target.key()?)
     };
     let upload = call.state.store.put(request).await?;

@@ -64,7 +64,7 @@ pub(super) async fn set_of_object(call: &Call, body: &mut RequestBody) -> Result
 
 /// `DeleteObjectTagging`.
 pub(super) async fn remove_of_object(call: &Call) -> Result<Answer, S3Error> {
-    let version = call.state.store.set_tags(&amend(call)?, &Tags::default()).await?;
+    let version = call.state.store.remove_tags(&amend(call)?).await?;
     let mut answer = empty(StatusCode::NO_CONTENT);
     super::set_version(answer.headers_mut(), version);
     Ok(answer)

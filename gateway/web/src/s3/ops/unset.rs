@@ -31,7 +31,6 @@ async fn bucket(call: &Call) -> Result<Answer, S3Error> {
             out.finish()
         }
         Op::GetBucketLogging => XmlWriter::document("BucketLoggingStatus").finish(),
-        Op::GetBucketNotificationConfiguration => XmlWriter::document("NotificationConfiguration").finish(),
         Op::GetBucketAccelerateConfiguration => XmlWriter::document("AccelerateConfiguration").finish(),
         Op::ListBucketAnalyticsConfigurations => no_configurations("ListBucketAnalyticsConfigurationResult"),
         Op::ListBucketIntelligentTieringConfigurations => {
