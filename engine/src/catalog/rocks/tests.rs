@@ -224,6 +224,22 @@ async fn a_limit_holds_after_reopening_and_a_group_without_room_counts_for_nothi
 }
 
 #[tokio::test]
+async fn commits_below_one_limit_share_their_groups() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    let add = Commit {
+        checks: vec![Check::AtMost(COUNTERS.key(&b"n"[..]), 150)],
+        writes: vec![Write::Add(COUNTERS.key(&b"n"[..]), 1)],
+        ..Commit::new(HERE, 0)
+    };
+    let outcomes = futures_util::future::join_all((0..200).map(|_| catalog.commit(add.clone()))).await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 150);
+    let over = |outcome: &&Result<Version>| matches!(outcome, Err(Error::OverLimit { check: 0 }));
+    assert_eq!(outcomes.iter().filter(over).count(), 50);
+    assert!(catalog.counts().groups < 75, "none waits for another's sync: {:?}", catalog.counts());
+}
+
+#[tokio::test]
 async fn idempotency_ids_survive_reopening_and_go_in_the_end() {
     let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
     let opened = || RocksCatalog::open(dir.path(), options(&clock, &Arc::default())).unwrap();
