@@ -108,6 +108,8 @@ const KNOWN: &[&str] = &[
     "x-amz-grant-write-acp",
     "x-amz-metadata-directive",
     "x-amz-mp-object-size",
+    // aws-cli 2 sends it with each copy; there are no annotations that would be copied.
+    "x-amz-object-annotation-directive",
     "x-amz-object-lock-legal-hold",
     "x-amz-object-lock-mode",
     "x-amz-object-lock-retain-until-date",
@@ -223,6 +225,7 @@ mod tests {
             (("x-amz-object-lock-legal-hold", "ON"), ""),
             (("x-amz-bucket-object-lock-enabled", "true"), ""),
             (("x-amz-tagging", "a=b"), ""),
+            (("x-amz-object-annotation-directive", "EXCLUDE"), ""),
             (("x-amz-write-offset-bytes", "5"), "NotImplemented"),
             (("x-amz-invented-tomorrow", "1"), "NotImplemented"),
             (("x-amz-acl", "public-read"), ""),

@@ -169,3 +169,18 @@ async fn numbers_in_a_request_have_no_sign_and_no_spaces() {
         assert!(listed.text().contains(&format!("<MaxKeys>{shown}</MaxKeys>")), "{}", listed.text());
     }
 }
+
+/// aws-cli 2 says with each copy that annotations stay behind; there are none, and whoever asks for them is told.
+#[tokio::test]
+async fn a_copy_may_say_what_becomes_of_annotations() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    call(&world, &mut client, ("PUT", "/bucket/source"), &[], b"x").await;
+    for (directive, code) in [("EXCLUDE", ""), ("COPY", ""), ("MERGE", "InvalidArgument")] {
+        let headers =
+            [("x-amz-copy-source", "/bucket/source"), ("x-amz-object-annotation-directive", directive)];
+        let copied = call(&world, &mut client, ("PUT", "/bucket/copy"), &headers, b"").await;
+        let found = if copied.status == 200 { "" } else { copied.code() };
+        assert_eq!(found, code, "{directive}");
+    }
+}

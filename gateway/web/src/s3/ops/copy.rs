@@ -9,7 +9,7 @@ use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::{date, guard, headers, late};
 use crate::xml::XmlWriter;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use objectstore::{
     BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, MetadataDirective, ObjectKey,
     Subresources, VersionSelector,
@@ -30,6 +30,7 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
             return Err(S3Error::argument("x-amz-metadata-directive", other, "Unknown metadata directive."));
         }
     };
+    check_annotations(request_headers)?;
     let tags = tagging::of_copy(call)?;
     let mut subresources = Subresources { tags: tags.clone().unwrap_or_default(), ..Subresources::default() };
     lock::of_headers(call, &mut subresources)?;
@@ -49,6 +50,15 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
     let store = Arc::clone(&call.state.store);
     let work = async move { store.copy(request).await };
     late::answer(call, work, |outcome| render("CopyObjectResult", &outcome)).await
+}
+
+/// What is to become of the source's annotations: no object has any, so that both answers come to the same.
+fn check_annotations(of_request: &HeaderMap) -> Result<(), S3Error> {
+    const DIRECTIVE: &str = "x-amz-object-annotation-directive";
+    match headers::text(of_request, DIRECTIVE)? {
+        None | Some("COPY" | "EXCLUDE") => Ok(()),
+        Some(other) => Err(S3Error::argument(DIRECTIVE, other, "Unknown annotation directive.")),
+    }
 }
 
 /// `UploadPartCopy`.
