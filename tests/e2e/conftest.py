@@ -15,6 +15,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 from appliance import Appliance  # noqa: E402
+from trees import plant  # noqa: E402
 
 # Where pip put the clients' programs: beside the Python that runs the tests.
 CLIENTS = pathlib.Path(sys.executable).parent
@@ -48,6 +49,18 @@ def secured(binary, tmp_path_factory):
     shared = Appliance(binary, tmp_path_factory.mktemp("secured") / "data").start("--tls")
     yield shared
     shared.kill()
+
+
+@pytest.fixture(params=["http", "tls"])
+def door(request) -> Appliance:
+    """Both of the shared ones, one after the other."""
+    return request.getfixturevalue({"http": "appliance", "tls": "secured"}[request.param])
+
+
+@pytest.fixture
+def home(door) -> str:
+    """A bucket behind that door."""
+    return new_bucket(client(door))
 
 
 @pytest.fixture
@@ -112,6 +125,11 @@ def chance(request) -> random.Random:
     return random.Random(f"{SEED} {request.node.nodeid}")
 
 
+@pytest.fixture
+def tree(tmp_path, chance) -> pathlib.Path:
+    return plant(tmp_path / "tree", chance)
+
+
 @pytest.fixture(scope="session")
 def aws() -> str:
     return str(CLIENTS / "aws")
@@ -130,4 +148,21 @@ def rclone() -> str:
     path = shutil.which("rclone")
     if path is None:
         pytest.skip("rclone is not installed")
+    return path
+
+
+@pytest.fixture(scope="session")
+def further() -> pathlib.Path:
+    """Where `cargo xtask test` put the clients that have an environment of their own (further.txt, further.json)."""
+    path = os.environ.get("FIRN_FURTHER_CLIENTS")
+    if not path:
+        pytest.skip("FIRN_FURTHER_CLIENTS does not name the further clients: `cargo xtask test e2e` installs them")
+    return pathlib.Path(path)
+
+
+def installed(name: str) -> str:
+    """A client from a Debian package."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed")
     return path

@@ -8,33 +8,8 @@ import pathlib
 import pyarrow
 import pyarrow.fs
 import pyarrow.parquet
-import pytest
-
-
-@pytest.fixture
-def tree(tmp_path, chance):
-    """A few hundred small files in directories, some with awkward names, and two large ones."""
-    top = tmp_path / "tree"
-    for number in range(300):
-        path = top / f"d{number % 7}" / f"e{number % 3}" / f"file {number}.bin"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(chance.randbytes(chance.randrange(20_000)))
-    for name in ("ünïcode", "a+b", "q?x=1&y#z", "100%", "empty"):
-        (top / name).write_bytes(b"" if name == "empty" else name.encode())
-    for number in range(2):
-        (top / f"large{number}").write_bytes(chance.randbytes(20_000_000 + number))
-    return top
-
-
-def same(one, other):
-    """Every file of both trees, byte for byte."""
-    found = [
-        {os.path.relpath(os.path.join(where, name), top) for where, _, names in os.walk(top) for name in names}
-        for top in (one, other)
-    ]
-    assert found[0] == found[1]
-    _, wrong, missing = filecmp.cmpfiles(one, other, sorted(found[0]), shallow=False)
-    assert (wrong, missing) == ([], [])
+from conftest import client
+from trees import same
 
 
 def test_aws_s3_sync_there_and_back(appliance, bucket, tree, tmp_path, aws):
@@ -118,6 +93,9 @@ def test_parquet_is_written_and_read_by_columns(appliance, bucket):
     assert read.equals(table.select(["n"]))
     assert pyarrow.parquet.read_table(f"{bucket}/set/one.parquet", filesystem=store).equals(table)
     assert pyarrow.parquet.read_table(f"{bucket}/parts", filesystem=store).num_rows == 1000
+    # Its SDK sends CRC64NVME in a trailer, of every part and of the whole.
+    (entry,) = client(appliance).list_objects_v2(Bucket=bucket, Prefix="set/one")["Contents"]
+    assert (entry["ChecksumAlgorithm"], entry["ChecksumType"]) == (["CRC64NVME"], "FULL_OBJECT")
     names = [info.path for info in store.get_file_info(pyarrow.fs.FileSelector(bucket, recursive=True))]
     assert f"{bucket}/set/one.parquet" in names
 

@@ -15,7 +15,6 @@ from test_clients import (  # noqa: F401
     test_parquet_is_written_and_read_by_columns,
     test_rclone_sync_and_check,
     test_s5cmd_there_and_back,
-    tree,
 )
 
 

@@ -42,8 +42,12 @@ const PYTHON: [Package; 3] = [
     },
 ];
 
-const CLIENTS: [Package; 1] =
-    [Package { name: "rclone", why: "is one of the real clients", probe: Probe::Program("rclone") }];
+const CLIENTS: [Package; 4] = [client("rclone"), client("restic"), client("s3cmd"), client("s3fs")];
+
+/// A client whose package and program are called the same.
+const fn client(name: &'static str) -> Package {
+    Package { name, why: "is one of the real clients", probe: Probe::Program(name) }
+}
 
 /// What a build needs.
 pub(crate) fn for_build() -> Vec<Package> {

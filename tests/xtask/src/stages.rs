@@ -150,9 +150,11 @@ fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
         return Err(Error::failed(format!("{} is not there: run the build stage first", firn.display())));
     }
     let clients = python::ensure(context.workspace)?;
+    let further = python::ensure_further(context.workspace)?;
     let mut tests = Command::new(clients.join("pytest"));
     tests.current_dir(context.workspace.root.join("tests/e2e"));
     tests.args(["-p", "no:cacheprovider", "--durations=10", "-ra"]);
+    tests.env("FIRN_FURTHER_CLIENTS", further);
     tests.env("FIRN_BIN", firn).env("FIRN_SEED", &context.seed).env("PYTHONDONTWRITEBYTECODE", "1");
     process::run_watched(&mut tests, |line| totals.pytest_line(line))
 }
