@@ -139,7 +139,7 @@ fn is_lost_and_replaced(disks: &Disks, lost: &str) {
     let status = appliance.ok(&["status", "--json"]).json();
     assert_eq!(status["not_ready_because"][0]["reason"], "too_few_zones", "{status}");
     let refused = disks.try_put(&appliance, 1);
-    assert!(refused.code != 0 && refused.out.contains("ServiceUnavailable"), "{refused:?}");
+    assert!(refused.code != 0 && refused.err.contains("ServiceUnavailable"), "{refused:?}");
     disks.put(&appliance, 0);
     let running = disks.replace(lost);
     assert!(running.code != 0 && running.err.contains("another firn"), "{running:?}");

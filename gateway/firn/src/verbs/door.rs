@@ -17,16 +17,15 @@ pub(super) async fn post(admin: &Admin, path: &str, request: &Value) -> anyhow::
     serde_json::from_slice(&body).context("understand the admin door")
 }
 
-/// What the door says of itself needs neither S3's code nor the next step that goes with it.
+/// What the door says of what it was asked needs neither S3's code nor the next step that goes with it. A request that it did not
+/// take, or a token, is a matter of which door it is.
 fn refusal(error: client::Error) -> anyhow::Error {
     let exit = exit::of_client(error.kind());
-    let client::Error::Service(said) = error else { return error.into() };
-    let failure = Failure::new(exit, said.message.as_str());
-    match said.status {
-        401 | 403 => failure
-            .hint("the token is that of another appliance: eval \"$(firn env DIR)\", or name DIR")
-            .into(),
-        _ => failure.into(),
+    match error {
+        client::Error::Service(said) if !matches!(said.status, 400 | 401 | 403) => {
+            Failure::new(exit, said.message.as_str()).into()
+        }
+        other => other.into(),
     }
 }
 
@@ -48,7 +47,7 @@ mod tests {
 
     fn answer(status: u16, code: &str, message: &str) -> anyhow::Error {
         refusal(client::Error::Service(Box::new(client::ServiceError {
-            operation: "ask the admin door",
+            operation: client::Admin::OPERATION,
             status,
             code: code.to_owned(),
             message: message.to_owned(),
@@ -65,6 +64,6 @@ mod tests {
         assert_eq!(exit::hint(&busy), None);
         let denied = answer(401, "AccessDenied", "authenticate: a bearer token is required");
         assert_eq!(exit::of(&denied), Exit::Denied);
-        assert!(exit::hint(&denied).is_some_and(|hint| hint.contains("firn env DIR")));
+        assert!(exit::hint(&denied).is_some_and(|hint| hint.contains("FIRN_ADMIN_TOKEN_FILE")));
     }
 }
