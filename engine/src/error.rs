@@ -97,6 +97,16 @@ pub enum Error {
         /// Its name.
         zone: String,
     },
+    /// A remote store does not answer, or refuses.
+    #[error("{op} {place}: {reason}")]
+    Remote {
+        /// The operation, a verb.
+        op: &'static str,
+        /// The store.
+        place: String,
+        /// Why not.
+        reason: String,
+    },
     /// Stored bytes fail their checksum, tag or format.
     #[error("read {what}: corrupt: {detail}")]
     Corrupt {
@@ -157,6 +167,7 @@ impl Error {
             | Self::Full { .. }
             | Self::TooFewZones { .. }
             | Self::ZoneAway { .. }
+            | Self::Remote { .. }
             | Self::InUse { .. }
             | Self::Io { .. }
             | Self::Closed => ErrorKind::Unavailable,

@@ -102,6 +102,11 @@ random_id! {
 }
 
 random_id! {
+    /// One upload of a blob to a remote pool: each gets a name of its own there.
+    CopyId, 8, "remote copy"
+}
+
+random_id! {
     /// Makes the retry of a commit whose outcome was unknown harmless; kept for ten minutes.
     IdempotencyId, 16, "idempotency"
 }

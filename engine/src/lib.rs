@@ -6,6 +6,7 @@
 //!   catalog   ordered rows in partitions, snapshots and optimistic commits
 //!   blob      immutable bytes of one upload: writer, reader, references, collector, scrub
 //!   pool      named homes of blobs: segment files with group sync
+//!   remote    objects somewhere else, for remote pools
 //!   backup    catalog and keys, sealed, somewhere else; and back
 //!   outbox    messages that leave with a commit, delivered at least once
 //!   codec     data keys, AES-256-GCM chunks, record framing, checksums
@@ -25,6 +26,7 @@ pub mod file;
 pub mod id;
 pub mod outbox;
 pub mod pool;
+pub mod remote;
 #[cfg(test)]
 mod small_disk;
 #[cfg(any(test, feature = "testing"))]

@@ -53,6 +53,11 @@ impl Gate {
         self.armed.lock().take().is_some()
     }
 
+    /// A step waits for its gap.
+    pub fn is_armed(&self) -> bool {
+        self.armed.lock().is_some()
+    }
+
     /// The armed step, if its turn has come.
     fn turn(&self) -> Option<Step> {
         let mut armed = self.armed.lock();

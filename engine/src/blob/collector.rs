@@ -2,13 +2,15 @@
 //!
 //! ```text
 //!   garbage/<blob> ─► has references ─► forget the queue row
-//!                  └► has none ───────► delete blob row and queue row, subtract live bytes     (one commit)
+//!                  └► has none ───────► delete blob row and queue row, subtract live bytes; the name of its remote
+//!                                      object, if it has one, is doomed                    (one commit)
 //! ```
 //!
 //! "No references" is stable (see `reference`), and every commit checks that queue row and blob row are unchanged, so a
 //! release or a compaction that comes between is a conflict and the blob waits for the next round. A crash leaves queue
 //! rows, which are looked at again.
 
+use super::remote::doom;
 use super::row::{BlobRow, GARBAGE, REFERENCES, blob_key, garbage_key};
 use super::writer::live_adds;
 use super::{BlobStore, fixed};
@@ -127,6 +129,7 @@ impl Collector {
                 checks.push(Check::Unchanged(blob_key(verdict.blob)));
                 writes.push(Write::Delete(blob_key(verdict.blob)));
                 dead.extend(row.places().copied());
+                writes.extend(row.remote.iter().flat_map(|copy| doom(verdict.blob, copy)));
             }
         }
         writes.extend(live_adds(&dead, -1));

@@ -99,7 +99,7 @@ impl Mend {
     /// The same for a blob that is to have so many copies from now on.
     pub(super) fn plan_for(store: &BlobStore, found: Found, copies: Copies, deep: bool) -> Result<Verdict> {
         let row = &found.row;
-        if row.records() == 0 {
+        if row.records() == 0 || store.is_kept_remotely(row) {
             return Ok(Verdict::Sound);
         }
         let wanted = store.count_of(copies);
@@ -159,7 +159,7 @@ impl Mend {
                 Ok(bytes) => copied += bytes,
                 Err(unreadable) => return Ok(Step::Unreadable(unreadable)),
             }
-            seen += self.found.row.copies[0].places[self.next].stored_len();
+            seen += self.found.row.record_stored_len(self.next);
             self.next += 1;
             if seen >= budget {
                 return Ok(Step::More(copied));
@@ -222,19 +222,15 @@ impl Mend {
         blocking(move || read_record(&pin, blob, &at)).await
     }
 
-    /// From any copy that the row names; the first one's error if none has it.
+    /// From any copy that the row names, the remote one last; the first one's error if none has it.
     async fn read_any(&self, store: &BlobStore, index: usize) -> Result<Result<(Frame, Vec<u8>)>> {
-        let mut first = None;
-        for copy in &self.found.row.copies {
-            match self.read(store, &copy.places[index], copy.zone).await {
-                Ok(record) => return Ok(Ok(record)),
-                Err(error @ (Error::Closed | Error::Newer { .. })) => return Err(error),
-                Err(error) => {
-                    first.get_or_insert(error);
-                }
-            }
+        let Found { home, blob, row, .. } = &self.found;
+        match store.record_of_any((*home, *blob), row, index).await {
+            Ok(record) => Ok(Ok(record)),
+            // It may be there, and nobody says so now.
+            Err(error @ (Error::Closed | Error::Newer { .. } | Error::Remote { .. })) => Err(error),
+            Err(error) => Ok(Err(error)),
         }
-        Ok(Err(first.unwrap_or(Error::Closed)))
     }
 
     /// Makes what was copied durable, then has the row name it.

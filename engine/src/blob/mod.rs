@@ -26,6 +26,7 @@ mod policy;
 mod reader;
 mod recycler;
 mod reference;
+pub(crate) mod remote;
 mod repairer;
 mod roster;
 pub(crate) mod row;
@@ -43,6 +44,7 @@ pub use open::{KEEP_FREE_DEFAULT, LOCAL_ZONE, OpenOptions, SEGMENT_BYTES_DEFAULT
 pub use reader::BlobReader;
 pub use recycler::Recycler;
 pub use reference::{OWNER_BYTES_MAX, Owner, has_blobs, reference, release, share};
+pub use remote::{CACHE_MIN, CacheOptions, RemoteOptions, RemoteTrouble, RemoteUsage, Remover, Uploader};
 pub use repairer::{Repair, Repairer};
 pub use row::{BLOB_BYTES_MAX, Copies};
 pub use scrubber::Scrubber;
@@ -61,6 +63,7 @@ use crate::{Error, Result};
 use bytes::Bytes;
 use live::Live;
 use parking_lot::{Mutex, RwLock};
+use remote::RemotePool;
 use row::{BlobRow, HOMES, PRESENT, blob_key, home_key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -105,9 +108,9 @@ pub struct Place {
     pub zone: String,
     /// It can't be read now: its zone is away, or its segment is lost.
     pub missing: bool,
-    /// The segment, in its text form.
+    /// The segment, in its text form; in a remote pool the object's name.
     pub segment: String,
-    /// Offset of the record in the segment file.
+    /// Offset of the record in the segment file or object.
     pub offset: ByteCount,
     /// Bytes of the record, frame and tags included.
     pub length: ByteCount,
@@ -119,6 +122,8 @@ pub struct BlobStore {
     clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) zones: Zones,
+    /// Where bodies go from the local pools, or lie too.
+    remote: Option<Arc<RemotePool>>,
     segment_bytes: ByteCount,
     /// Copies of a blob that says nothing else.
     copies: usize,
@@ -152,7 +157,8 @@ pub struct BlobStore {
 impl BlobStore {
     /// Opens the store; its directories must not be open anywhere else.
     pub async fn open(options: OpenOptions) -> Result<Arc<Self>> {
-        let OpenOptions { zones, catalog, clock, entropy, segment_bytes, keep_free, copies, short } = options;
+        let OpenOptions { zones, remote, catalog, clock, entropy, segment_bytes, keep_free, copies, short } =
+            options;
         let bells = Bells::default();
         let copies = open::check_copies(&zones, copies)?;
         let shared = open::Shared {
@@ -162,7 +168,7 @@ impl BlobStore {
             entropy: Arc::clone(&entropy),
             bells: bells.clone(),
         };
-        let zones = open::open_zones(&*catalog, zones, shared).await?;
+        let (zones, remote) = open::open_zones(&*catalog, zones, remote, shared).await?;
         let homes = load_homes(&*catalog).await?;
         let live = Live::load(&*catalog, &homes).await?;
         let store = Self {
@@ -170,6 +176,7 @@ impl BlobStore {
             clock,
             entropy,
             zones,
+            remote,
             segment_bytes,
             copies,
             short,
@@ -284,7 +291,7 @@ impl BlobStore {
     /// A copy of this blob is damaged, and another one is not: the repairer will see to it. What is forgotten by a crash is
     /// found again by whoever reads or scrubs it.
     pub(crate) fn note_damage(&self, home: PartitionId, blob: BlobId) {
-        if !self.zones.are_several() {
+        if !self.can_mend() {
             return;
         }
         self.remember_damage(home, blob);
@@ -370,7 +377,26 @@ impl BlobStore {
                 });
             }
         }
+        places.extend(self.locate_remote(home, blob, &row));
         Ok(places)
+    }
+
+    /// The same for the remote copy.
+    fn locate_remote(&self, home: PartitionId, blob: BlobId, row: &BlobRow) -> Vec<Place> {
+        let Some(remote) = &row.remote else { return Vec::new() };
+        let zone = self.zones.get(remote.zone).map(|zone| zone.name.clone());
+        let pool = self.remote_of(row);
+        let zone = pool.map(|pool| pool.name().to_owned()).or(zone).unwrap_or_else(|| "unknown".to_owned());
+        let place = |index| Place {
+            pool: "s3",
+            copy: row.copies.len(),
+            zone: zone.clone(),
+            missing: pool.is_none(),
+            segment: remote::object_name(home, blob, remote.id),
+            offset: ByteCount::new(remote.offset_of(index)),
+            length: ByteCount::new(row.record_stored_len(index)),
+        };
+        (0..row.records()).map(place).collect()
     }
 
     pub(crate) async fn row(&self, home: PartitionId, blob: BlobId) -> Result<BlobRow> {

@@ -3,6 +3,7 @@
 //! A disk that can't be opened is an error where there is one zone, and the loss of a zone where others are left. A format
 //! that is newer is an error everywhere.
 
+use super::remote::{RemoteOptions, RemotePool};
 use super::row::COPIES_MAX;
 use super::{Bells, roster};
 use crate::blob::compactor::blocking;
@@ -53,6 +54,8 @@ pub struct ZoneOptions {
 pub struct OpenOptions {
     /// The zones, the one that was there first in front.
     pub zones: Vec<ZoneOptions>,
+    /// A remote pool behind them, as a zone of its own.
+    pub remote: Option<RemoteOptions>,
     /// Where the rows are.
     pub catalog: Arc<dyn Catalog>,
     /// Time.
@@ -81,6 +84,7 @@ impl OpenOptions {
         let zone = ZoneOptions { name: LOCAL_ZONE.to_owned(), directories: vec![dir], away: None, faults };
         Self {
             zones: vec![zone],
+            remote: None,
             catalog,
             clock,
             entropy,
@@ -119,13 +123,20 @@ pub(super) struct Shared {
 pub(super) async fn open_zones(
     catalog: &dyn Catalog,
     options: Vec<ZoneOptions>,
+    remote: Option<RemoteOptions>,
     shared: Shared,
-) -> Result<Zones> {
-    let names: Vec<&str> = options.iter().map(|zone| zone.name.as_str()).collect();
+) -> Result<(Zones, Option<Arc<RemotePool>>)> {
+    let mut names: Vec<&str> = options.iter().map(|zone| zone.name.as_str()).collect();
+    names.extend(remote.as_ref().map(|remote| remote.name.as_str()));
     let roster = roster::load(catalog, &names).await?;
     let several = options.len() > 1;
-    let mut zones = Vec::new();
+    let (mut zones, mut pool) = (Vec::new(), None);
     for (id, row) in roster {
+        if let Some(remote) = remote.as_ref().filter(|remote| remote.name == row.name) {
+            let (keep_free, clock) = (shared.keep_free, Arc::clone(&shared.clock));
+            pool = Some(Arc::new(RemotePool::open(id, remote.clone(), keep_free, clock)?));
+            continue;
+        }
         let zone = if let Some(zone) = options.iter().find(|zone| zone.name == row.name) {
             open_zone((id, row.draining), zone.clone(), shared.clone(), several).await?
         } else {
@@ -138,7 +149,7 @@ pub(super) async fn open_zones(
             zone: options.into_iter().map(|zone| zone.name).collect::<Vec<_>>().join(", "),
         });
     }
-    Ok(Zones::new(zones))
+    Ok((Zones::new(zones), pool))
 }
 
 async fn open_zone(

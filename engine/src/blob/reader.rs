@@ -7,6 +7,7 @@
 //!                        without room one chunk at a time
 //!   span ─► open each chunk in place ─► Bytes slices of the one buffer
 //!     missing, unreadable or not as sealed ─► the same span of another copy ─► the blob is queued for repair
+//!     no local copy has it ─► the remote one: from its cache or by a range of its object (see `remote::read`)
 //! ```
 //!
 //! # Invariants
@@ -19,6 +20,7 @@
 //! buffer is dropped: clients that ask for much and take nothing cost a chunk each, and those that go on reading then wait
 //! for each chunk. [`READS_MAX`] preads under way in a store.
 
+use super::remote::{RemoteAt, RemotePin};
 use super::row::{BlobRow, RecordAt};
 use super::{BlobStore, describe};
 use crate::codec::DataKey;
@@ -37,7 +39,7 @@ use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 /// Most preads under way on the blocking pool, all readers of a store together.
@@ -50,6 +52,8 @@ const SPAN_CHUNKS: u64 = 16;
 const DIRECT_CHUNKS: u64 = 4;
 /// Spans under way in a stream.
 const WINDOW: usize = 3;
+/// The same where they come from far away.
+const REMOTE_WINDOW: usize = 8;
 const MISSING: &str = "the segment is missing";
 /// How often the row is read again when a segment it names is gone.
 const ATTEMPTS: usize = 4;
@@ -100,9 +104,12 @@ struct Source {
 
 /// A run of chunks within one record.
 struct Span {
-    at: Source,
-    /// The same in the other copies.
+    /// In the first local copy, if there is one.
+    at: Option<Source>,
+    /// The same in the other local copies.
     others: Vec<Source>,
+    /// The same in the remote copy.
+    remote: Option<RemoteAt>,
     blob: BlobId,
     cipher: Arc<ChunkCipher>,
     first_chunk: u64,
@@ -185,7 +192,9 @@ impl State {
                 self.take(opened);
                 continue;
             }
-            while self.under_way.len() < WINDOW {
+            let is_remote = spans.front().is_some_and(|span| span.at.is_none());
+            let window = if is_remote { REMOTE_WINDOW } else { WINDOW };
+            while self.under_way.len() < window {
                 let Some((span, room)) = self.next_span(spans) else { break };
                 self.under_way.push_back(self.store.read_behind(span, room, None).await?);
             }
@@ -232,7 +241,16 @@ impl State {
                     self.range.start, self.range.end, self.blob, row.length
                 )));
             }
-            match self.spans(&row, attempt == ATTEMPTS) {
+            let pin = self.store.remote_of(&row).zip(row.remote.as_ref());
+            let pin = pin.map(|(pool, copy)| RemotePin::new(pool, copy.id));
+            // What was deleted before it was pinned may have another name by now.
+            if row.copies.is_empty() && pin.is_some() && self.store.row(self.home, self.blob).await? != row {
+                continue;
+            }
+            if row.copies.is_empty() && pin.is_none() && row.records() > 0 {
+                return Err(self.store.nowhere(&row, self.blob));
+            }
+            match self.spans(&row, pin.as_ref(), attempt == ATTEMPTS) {
                 Ok(spans) => {
                     let is_known = |lost: &Missing| self.store.zones.is_refilling(lost.zone);
                     let lost = missing.filter(|lost| attempt == ATTEMPTS && !is_known(lost));
@@ -252,7 +270,12 @@ impl State {
     }
 
     /// The spans of the range, or the record whose segment is gone: from all copies, or with `some` from the last one.
-    fn spans(&self, row: &BlobRow, some: bool) -> Result<VecDeque<Span>, Missing> {
+    fn spans(
+        &self,
+        row: &BlobRow,
+        remote: Option<&Arc<RemotePin>>,
+        some: bool,
+    ) -> Result<VecDeque<Span>, Missing> {
         let mut spans = VecDeque::new();
         if self.range.is_empty() {
             return Ok(spans);
@@ -260,21 +283,29 @@ impl State {
         let chunk = CHUNK_BYTES as u64;
         let (first, end) = (self.range.start / chunk, self.range.end.div_ceil(chunk));
         let mut record_first = 0;
-        for (index, place) in row.copies.first().map_or(&[][..], |copy| &copy.places).iter().enumerate() {
-            let record_end = record_first + place.chunks();
+        for (index, payload) in row.payloads().into_iter().enumerate() {
+            let record_end = record_first + u64::from(payload).div_ceil(SEALED_CHUNK_BYTES as u64);
             let mut at = first.max(record_first);
             let stop = end.min(record_end);
             if at < stop {
                 let (pinned, others) = self.pin(row, index, some)?;
                 while at < stop {
-                    let count = SPAN_CHUNKS.min(stop - at);
+                    // Those of a remote object end where its pieces do.
+                    let into = if remote.is_some() { (at - record_first) % SPAN_CHUNKS } else { 0 };
+                    let count = (SPAN_CHUNKS - into).min(stop - at);
                     let in_record = (at - record_first) * SEALED_CHUNK_BYTES as u64;
                     let source = |(pin, place): &(ReadPin, RecordAt)| Source {
                         pin: pin.clone(),
                         offset: u64::from(place.offset) + FRAME_BYTES as u64 + in_record,
                     };
                     let others = others.iter().map(source).collect();
-                    spans.push_back(self.span(row, (source(&pinned), others), at..at + count));
+                    let mut span = self.span(row, (pinned.as_ref().map(source), others), at..at + count);
+                    if let (Some(pin), Some(copy)) = (remote, &row.remote) {
+                        let piece = at - record_first - into..at - record_first - into + SPAN_CHUNKS;
+                        let ids = (self.home, self.blob);
+                        span.remote = Some(RemoteAt::new(pin, ids, (copy, index), (record_first, piece, at)));
+                    }
+                    spans.push_back(span);
                     at += count;
                 }
             }
@@ -284,8 +315,8 @@ impl State {
     }
 
     /// A record's segments, of the copy to be read first and of the others. Copies in zones that are away are passed over,
-    /// and with `some` those that are lost.
-    fn pin(&self, row: &BlobRow, index: usize, some: bool) -> Result<(Pinned, Vec<Pinned>), Missing> {
+    /// and with `some` those that are lost: then there may be none, where there is a remote one.
+    fn pin(&self, row: &BlobRow, index: usize, some: bool) -> Result<(Option<Pinned>, Vec<Pinned>), Missing> {
         let (mut first, mut others, mut missing) = (None, Vec::new(), None);
         for copy in &row.copies {
             let place = copy.places[index];
@@ -301,11 +332,13 @@ impl State {
                 }
             }
         }
-        let nowhere = Missing { place: row.copies[0].places[index], zone: row.copies[0].zone };
-        first.map(|first| (first, others)).ok_or(missing.unwrap_or(nowhere))
+        match (&first, missing) {
+            (None, Some(missing)) if self.store.remote_of(row).is_none() => Err(missing),
+            _ => Ok((first, others)),
+        }
     }
 
-    fn span(&self, row: &BlobRow, (at, others): (Source, Vec<Source>), chunks: Range<u64>) -> Span {
+    fn span(&self, row: &BlobRow, (at, others): (Option<Source>, Vec<Source>), chunks: Range<u64>) -> Span {
         let sealed: usize = chunks.clone().map(|index| row.chunk_len(index) + TAG_BYTES).sum();
         let plain_start = chunks.start * CHUNK_BYTES as u64;
         let plain_len = sealed - TAG_BYTES * usize::try_from(chunks.end - chunks.start).unwrap_or(0);
@@ -314,6 +347,7 @@ impl State {
         Span {
             at,
             others,
+            remote: None,
             blob: self.blob,
             cipher: Arc::clone(&self.cipher),
             first_chunk: chunks.start,
@@ -324,7 +358,7 @@ impl State {
 
     async fn read_direct(&self, span: Span) -> Result<Opened> {
         let opened = match span.read_cached() {
-            Ok(Some(bytes)) => span.open(&span.at, bytes, &mut None),
+            Ok(Some((source, bytes))) => span.open(source, bytes, &mut None),
             Ok(None) => {
                 return self.store.read_behind(span, None, None).await?.await.map_err(|_| Error::Closed)?;
             }
@@ -332,7 +366,7 @@ impl State {
         };
         match opened {
             Ok(pieces) => Ok(Opened { pieces, damage: None }),
-            Err(error) if span.others.is_empty() => Err(error),
+            Err(error) if span.others.is_empty() && span.remote.is_none() => Err(error),
             Err(error) => {
                 self.store.read_behind(span, None, Some(error)).await?.await.map_err(|_| Error::Closed)?
             }
@@ -361,13 +395,16 @@ impl BlobStore {
         }
     }
 
-    /// Reads and opens a span on the blocking pool; from the other copies alone if the first one `failed`.
+    /// Reads and opens a span on the blocking pool, and from a remote copy last; without the first copy if that one `failed`.
     async fn read_behind(
         &self,
         span: Span,
         room: Option<Room>,
         failed: Option<Error>,
     ) -> Result<JoinHandle<Result<Opened>>> {
+        if span.remote.is_some() {
+            return Ok(tokio::spawn(span.read_far(Arc::clone(&self.reads), room, failed)));
+        }
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| Error::Closed)?;
         Ok(tokio::task::spawn_blocking(move || {
             let outcome = span.read_any(room, failed);
@@ -384,19 +421,23 @@ impl Span {
 
     /// Takes the first of its chunks, which is not the only one and therefore a full one.
     fn split_first(&mut self) -> Self {
-        let (at, others) = (self.at.clone(), self.others.clone());
-        for source in std::iter::once(&mut self.at).chain(&mut self.others) {
+        let (at, others, remote) = (self.at.clone(), self.others.clone(), self.remote.clone());
+        for source in self.at.iter_mut().chain(&mut self.others) {
             source.offset += SEALED_CHUNK_BYTES as u64;
         }
         let first = Self {
             at,
             others,
+            remote,
             blob: self.blob,
             cipher: Arc::clone(&self.cipher),
             first_chunk: self.first_chunk,
             len: SEALED_CHUNK_BYTES,
             wanted: self.wanted.start.min(CHUNK_BYTES)..self.wanted.end.min(CHUNK_BYTES),
         };
+        if let Some(remote) = &mut self.remote {
+            remote.skip_chunk();
+        }
         self.first_chunk += 1;
         self.len -= SEALED_CHUNK_BYTES;
         let behind = |at: usize| at.saturating_sub(CHUNK_BYTES);
@@ -406,7 +447,7 @@ impl Span {
 
     /// From the first copy that has it; the first one's error if none has.
     fn read_any(&self, mut room: Option<Room>, mut failed: Option<Error>) -> Result<Opened> {
-        let first = std::iter::once(&self.at).filter(|_| failed.is_none());
+        let first = self.at.iter().filter(|_| failed.is_none());
         let sources: Vec<&Source> = first.chain(&self.others).collect();
         for source in sources {
             match self.read(source).and_then(|bytes| self.open(source, bytes, &mut room)) {
@@ -419,14 +460,61 @@ impl Span {
         Err(failed.unwrap_or(Error::Closed))
     }
 
-    /// The sealed bytes if the page cache has all of them.
-    fn read_cached(&self) -> Result<Option<Vec<u8>>> {
-        let source = &self.at;
+    /// From a local copy, or else from the remote one. Only what is local counts as a read of the blocking pool.
+    async fn read_far(
+        self,
+        reads: Arc<Semaphore>,
+        mut room: Option<Room>,
+        mut failed: Option<Error>,
+    ) -> Result<Opened> {
+        let mut span = self;
+        if span.at.is_some() {
+            let permit = reads.acquire_owned().await.map_err(|_| Error::Closed)?;
+            let (room, before) = (room.take(), failed.take());
+            let local = tokio::task::spawn_blocking(move || {
+                let outcome = span.read_any(room, before);
+                drop(permit);
+                (span, outcome)
+            });
+            let (back, outcome) = local.await.map_err(|_| Error::Closed)?;
+            span = back;
+            match outcome {
+                Ok(opened) => return Ok(opened),
+                Err(error) => failed = Some(error),
+            }
+        }
+        match span.read_remote(&mut room).await {
+            Ok(pieces) => Ok(Opened { pieces, damage: failed }),
+            Err(error) => Err(failed.unwrap_or(error)),
+        }
+    }
+
+    async fn read_remote(&self, room: &mut Option<Room>) -> Result<Vec<Bytes>> {
+        let Some(at) = &self.remote else { return Err(Error::Closed) };
+        let corrupt = |detail| at.corrupt(detail);
+        if let Some(bytes) = at.cached(self.len).await {
+            match self.unseal(bytes, room, corrupt) {
+                Ok(pieces) => return Ok(pieces),
+                Err(error) => {
+                    tracing::warn!(%error, "a cached piece is not as it was written: it is read again");
+                    at.forget();
+                }
+            }
+        }
+        let (piece, bytes) = at.fetch(self.len).await?;
+        let pieces = self.unseal(bytes, room, corrupt)?;
+        at.keep(piece);
+        Ok(pieces)
+    }
+
+    /// Where in the first copy the page cache has all of the sealed bytes, and they.
+    fn read_cached(&self) -> Result<Option<(&Source, Vec<u8>)>> {
+        let Some(source) = &self.at else { return Ok(None) };
         check_fault(source)?;
         let mut bytes = vec![0; self.len];
         let mut slices = [IoSliceMut::new(&mut bytes)];
         match rustix::io::preadv2(&source.pin.file, &mut slices, source.offset, ReadWriteFlags::NOWAIT) {
-            Ok(n) if n == self.len => Ok(Some(bytes)),
+            Ok(n) if n == self.len => Ok(Some((source, bytes))),
             // Short, not cached, or not supported by this file system: the blocking pool reads it.
             Ok(_) | Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INTR) => Ok(None),
             Err(error) => Err(Error::io("read segment", &source.pin.path, error.into())),
@@ -451,14 +539,22 @@ impl Span {
         Ok(bytes)
     }
 
+    fn open(&self, source: &Source, bytes: Vec<u8>, room: &mut Option<Room>) -> Result<Vec<Bytes>> {
+        self.unseal(bytes, room, |detail| self.corrupt(source, detail))
+    }
+
     /// Opens every chunk in place; the pieces share the one buffer, and its `room` with it.
-    fn open(&self, source: &Source, mut bytes: Vec<u8>, room: &mut Option<Room>) -> Result<Vec<Bytes>> {
+    fn unseal(
+        &self,
+        mut bytes: Vec<u8>,
+        room: &mut Option<Room>,
+        corrupt: impl Fn(String) -> Error,
+    ) -> Result<Vec<Bytes>> {
         let mut pieces = Vec::new();
         let mut plain_start = 0;
         for (index, sealed) in (self.first_chunk..).zip(bytes.chunks_mut(SEALED_CHUNK_BYTES)) {
             let at = pieces.len() * SEALED_CHUNK_BYTES;
-            let plain =
-                self.cipher.open_in_place(index, sealed).map_err(|e| self.corrupt(source, e.to_string()))?;
+            let plain = self.cipher.open_in_place(index, sealed).map_err(|e| corrupt(e.to_string()))?;
             let from = self.wanted.start.saturating_sub(plain_start).min(plain);
             let to = self.wanted.end.saturating_sub(plain_start).min(plain);
             pieces.push(at + from..at + to);

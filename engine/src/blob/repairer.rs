@@ -418,6 +418,9 @@ impl Repairer {
                 Err(error) => return Err(error),
             };
             let bytes = row.places().map(super::row::RecordAt::stored_len).sum::<u64>();
+            if self.store.wants_upload(&row) {
+                self.store.queue_late_upload(home, blob, &row, version).await?;
+            }
             let found = Found { home, blob, row, version, queued: false };
             match Mend::plan(&self.store, found, false)? {
                 Verdict::Sound => sweep.done += bytes,

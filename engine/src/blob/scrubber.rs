@@ -102,7 +102,7 @@ impl Scrubber {
         }
         tracing::error!(%error, "scrub found damage");
         self.store.found_damage(home, blob);
-        if self.store.zones.are_several() {
+        if self.store.can_mend() {
             self.store.queue_damaged(home, &[blob]).await?;
         }
         Ok(0)
@@ -126,7 +126,7 @@ impl Scrubber {
                     Ok(_) => bytes += place.stored_len(),
                     Err(error) if error.kind() == ErrorKind::Corrupt => damage = damage.or(Some(error)),
                     // A disk that does not read is for the others to make good.
-                    Err(error @ Error::Io { .. }) if row.copies.len() > 1 => {
+                    Err(error @ Error::Io { .. }) if row.copies.len() > 1 || row.remote.is_some() => {
                         tracing::error!(%blob, %error, "scrub can't read a copy");
                         self.store.note_damage(home, blob);
                     }
@@ -134,8 +134,38 @@ impl Scrubber {
                 }
             }
         }
+        bytes += self.check_remote(home, blob, &row).await?;
         self.store.scrubbed_bytes.fetch_add(bytes, Ordering::Relaxed);
         damage.map_or(Ok(bytes), Err)
+    }
+
+    /// Reads the remote copy, where that is asked for. A damaged one is uploaded again from the local copies, if there are any;
+    /// a store that does not answer is looked at in the next round.
+    async fn check_remote(&self, home: PartitionId, blob: BlobId, row: &BlobRow) -> Result<u64> {
+        let Some(pool) = self.store.remote_of(row).filter(|pool| pool.scrubbed) else { return Ok(0) };
+        let mut bytes = 0;
+        for index in 0..row.records() {
+            match pool.record((home, blob), row, index).await {
+                Ok((_, record)) => bytes += record.len() as u64,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    if self.store.catalog.snapshot(home).await?.get(blob_key(blob)).await?
+                        != Some(row.encode().into())
+                    {
+                        return Ok(bytes);
+                    }
+                    tracing::error!(%error, "scrub found damage");
+                    self.store.damaged_records.fetch_add(1, Ordering::Relaxed);
+                    self.store.upload_again(home, blob, row).await?;
+                    return Ok(bytes);
+                }
+                Err(error @ Error::Remote { .. }) => {
+                    tracing::debug!(%blob, %error, "scrub leaves a remote copy for later");
+                    return Ok(bytes);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bytes)
     }
 
     /// Its zone is there; or nobody knows the zone, and then its segments are asked for.

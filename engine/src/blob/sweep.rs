@@ -98,6 +98,9 @@ impl BlobStore {
         let mut hash = blake3::Hasher::new();
         hash.update(&[u8::try_from(self.copies).unwrap_or(u8::MAX)]);
         let state = |zone: &Zone| [u8::from(zone.is_there()), u8::from(zone.is_draining())];
+        if let Some(pool) = &self.remote {
+            hash.update(b"remote").update(&pool.zone.to_bytes()).update(&[u8::from(pool.keeps_local)]);
+        }
         for zone in self.zones.iter() {
             hash.update(&zone.id.to_bytes()).update(&state(zone));
         }

@@ -1,6 +1,8 @@
 //! How full the store is and what it has done, for `status`, metrics and tests.
 
-use super::{BlobStore, Collector, Compactor, Recycler, Repairer, Scrubber, Zeroer, roster};
+use super::{
+    BlobStore, Collector, Compactor, Recycler, Remover, Repairer, Scrubber, Uploader, Zeroer, roster,
+};
 use crate::id::SegmentId;
 use crate::pool::Zone;
 use crate::unit::ByteCount;
@@ -166,6 +168,7 @@ impl BlobStore {
     /// Takes a zone out of use, durably, or back into it: nothing new is written to a zone that drains, and the repairer
     /// copies elsewhere what it holds. It is empty when its [`live`](ZoneUsage::live) bytes are 0.
     pub async fn drain_zone(&self, name: &str, draining: bool) -> Result<()> {
+        self.refuse_remote(name)?;
         let Some(zone) = self.zones.named(name).filter(|zone| zone.is_configured) else {
             return Err(Error::NotFound { what: "zone", id: name.to_owned() });
         };
@@ -194,8 +197,12 @@ impl BlobStore {
             Box::new(Scrubber::new(Arc::clone(self))),
             Box::new(Zeroer::new(Arc::clone(self))),
         ];
-        if self.zones.are_several() {
+        if self.can_mend() {
             workers.push(Box::new(Repairer::new(Arc::clone(self))));
+        }
+        if let Some(pool) = &self.remote {
+            workers.push(Box::new(Uploader::new(Arc::clone(self), Arc::clone(pool))));
+            workers.push(Box::new(Remover::new(Arc::clone(self), Arc::clone(pool))));
         }
         workers
     }

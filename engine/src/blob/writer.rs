@@ -7,6 +7,7 @@
 
 use super::BlobStore;
 use super::reference::{Owner, share};
+use super::remote::Ring;
 use super::row::{BLOB_BYTES_MAX, BlobRow, Copies, PRESENT, RecordAt, blob_key, live_key, repair_key};
 use super::spread::Spread;
 use crate::catalog::Write;
@@ -145,11 +146,15 @@ impl BlobWriter {
             hold.segment().expect_rows_of(self.home);
             self.store.live.mark(self.home, hold.segment().id);
         }
+        let row = BlobRow { length: self.length, wanted, copies: landed.copies, remote: None };
+        let upload = self.store.queue_upload(self.blob, &row);
         Ok(SealedBlob {
             id: self.blob,
             length: ByteCount::new(self.length),
             key: self.key,
-            row: BlobRow { length: self.length, wanted, copies: landed.copies },
+            _ring: upload.as_ref().and(self.store.remote.as_ref()).map(|pool| pool.ring()),
+            upload,
+            row,
             short: landed.short,
             _holds: landed.holds,
         })
@@ -205,6 +210,9 @@ pub struct SealedBlob {
     row: BlobRow,
     /// It has fewer copies than are wanted.
     short: bool,
+    /// Queues it for the remote pool, if there is one.
+    upload: Option<Write>,
+    _ring: Option<Ring>,
     _holds: Vec<Hold>,
 }
 
@@ -220,6 +228,7 @@ impl SealedBlob {
         let mut writes = vec![Write::Put(blob_key(self.id), self.row.encode().into())];
         writes.extend(share(self.id, owner));
         writes.extend(live_adds(self.row.places(), 1));
+        writes.extend(self.upload.clone());
         if self.short {
             writes.push(Write::Put(repair_key(self.id), Bytes::from_static(PRESENT)));
         }

@@ -4,6 +4,7 @@
 //!   Client ── call ──► sign (security) ──► transport (hyper, TLS) ──► any S3 endpoint
 //!     │        └── retry: back-off with jitter, anew signed each time
 //!     ├── bucket · list · object · multipart · presign      the calls
+//!     ├── wire                                              requests of others, signed by them (remote pools)
 //!     └── download                                          a body that resumes where a connection broke
 //! ```
 //!
@@ -30,6 +31,7 @@ mod retry;
 mod settings;
 mod transport;
 mod webhook;
+mod wire;
 mod xml;
 
 pub use admin::Admin;
@@ -44,6 +46,7 @@ pub use object::{DELETE_MANY_MAX, DeleteFailure, Deleted, ObjectHead, ObjectRef,
 pub use retry::Retries;
 pub use settings::{Checksums, Credentials, EndpointFrom, Environment, Overrides, Settings};
 pub use webhook::{Secret, Webhook, WebhookOptions};
+pub use wire::Wire;
 
 use bytes::Bytes;
 use engine::clock::Clock;

@@ -18,6 +18,8 @@ pub(crate) const CATALOG: &str = "catalog";
 pub(crate) const POOL: &str = "pools/local";
 /// Which directories of further zones the data directory took.
 pub(crate) const ZONES: &str = "zones.json";
+/// What was read from remote pools, one directory each; made anew by every start.
+pub(crate) const CACHE: &str = "cache";
 /// What is so while a server runs.
 pub(crate) const RUN: &str = "run";
 /// The TLS certificates of the appliance's own.

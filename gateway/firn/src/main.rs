@@ -17,6 +17,7 @@ mod doors;
 mod exit;
 mod hint;
 mod layout;
+mod remote;
 mod report;
 mod scope;
 mod session;

@@ -26,7 +26,16 @@
 //! | | | copies | as below |
 //! | end − 4 | 4 | checksum | CRC32C of all before it |
 //!
-//! | length | field of a copy | meaning |
+//! Version 3 is version 2 with up to one more copy, which lies in a remote pool and stands last; there may be no other.
+//! It is written for blobs that have such a copy.
+//!
+//! | length | field of a copy in a remote pool | meaning |
+//! |---|---|---|
+//! | 1 | pool | 1: remote |
+//! | 2 | zone | its number in the table of zones |
+//! | 8 | copy | which upload of the blob: the end of the object's name (docs/formats/remote-pool.md) |
+//!
+//! | length | field of a local copy | meaning |
 //! |---|---|---|
 //! | 1 | pool | 0: local |
 //! | 2 | zone | its number in the table of zones |
@@ -34,29 +43,31 @@
 //! | 8 each | segment | in the order of their first use |
 //! | 6 each | place | index of the segment (2), offset of the frame (4); one for each record |
 
-use super::{BLOB_BYTES_MAX, BlobCopy, BlobRow, Copies, RecordAt};
+use super::{BLOB_BYTES_MAX, BlobCopy, BlobRow, Copies, RecordAt, RemoteCopy};
 use crate::codec::chunk::{SEALED_CHUNK_BYTES, TAG_BYTES, sealed_len};
-use crate::id::{BlobId, SegmentId};
+use crate::id::{BlobId, CopyId, SegmentId};
 use crate::pool::ZoneId;
 use crate::pool::frame::PAYLOAD_MAX;
 use crate::{Error, Result};
 use std::collections::HashMap;
 
 const VERSION_ONE_COPY: u8 = 1;
-const VERSION: u8 = 2;
+const VERSION_COPIES: u8 = 2;
+const VERSION: u8 = 3;
 const POOL_LOCAL: u8 = 0;
+const POOL_REMOTE: u8 = 1;
 const FIXED_BYTES: usize = 14;
 const PLACE_BYTES: usize = 16;
 const CHECKSUM_BYTES: usize = 4;
 
-/// Most copies of a blob.
+/// Most copies of a blob in local pools.
 pub(crate) const COPIES_MAX: usize = 3;
 
 impl BlobRow {
     /// What an older firn can say of it, too.
     fn is_plain(&self) -> bool {
         let [copy] = self.copies.as_slice() else { return false };
-        self.wanted == Copies::Configured && copy.zone == ZoneId::FIRST
+        self.wanted == Copies::Configured && copy.zone == ZoneId::FIRST && self.remote.is_none()
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
@@ -89,10 +100,12 @@ impl BlobRow {
             Copies::Configured => 0,
             Copies::One => 1,
         };
-        let mut bytes = self.encode_fixed(VERSION, wanted);
-        bytes.push(u8::try_from(self.copies.len()).unwrap_or(u8::MAX));
-        for place in self.copies.first().map_or(&[][..], |copy| &copy.places) {
-            bytes.extend_from_slice(&place.payload_len.to_be_bytes());
+        let version = if self.remote.is_some() { VERSION } else { VERSION_COPIES };
+        let mut bytes = self.encode_fixed(version, wanted);
+        let copies = self.copies.len() + usize::from(self.remote.is_some());
+        bytes.push(u8::try_from(copies).unwrap_or(u8::MAX));
+        for payload in self.payloads() {
+            bytes.extend_from_slice(&payload.to_be_bytes());
         }
         for copy in &self.copies {
             let mut segments: Vec<SegmentId> = Vec::new();
@@ -114,6 +127,11 @@ impl BlobRow {
                 bytes.extend_from_slice(&at.to_be_bytes());
                 bytes.extend_from_slice(&place.offset.to_be_bytes());
             }
+        }
+        if let Some(remote) = &self.remote {
+            bytes.push(POOL_REMOTE);
+            bytes.extend_from_slice(&remote.zone.to_bytes());
+            bytes.extend_from_slice(remote.id.as_bytes());
         }
         bytes
     }
@@ -142,17 +160,16 @@ impl BlobRow {
     /// All records but the last hold full chunks, and the sum fits the length.
     fn check_lengths(&self) -> Result<(), &'static str> {
         let full = SEALED_CHUNK_BYTES as u64;
-        let places = self.copies.first().map_or(&[][..], |copy| &copy.places);
-        let Some((last, before)) = places.split_last() else {
-            return if self.length == 0 { Ok(()) } else { Err("no places") };
+        let payloads = self.payloads();
+        let Some((last, before)) = payloads.split_last() else {
+            return if self.length == 0 && self.remote.is_none() { Ok(()) } else { Err("no places") };
         };
         let fits = |n: u64| n > TAG_BYTES as u64 && n <= PAYLOAD_MAX as u64;
-        if !before.iter().all(|p| fits(p.payload_len.into()) && u64::from(p.payload_len).is_multiple_of(full))
-        {
+        if !before.iter().all(|p| fits((*p).into()) && u64::from(*p).is_multiple_of(full)) {
             return Err("impossible payload length");
         }
-        let sum: u64 = places.iter().map(|p| u64::from(p.payload_len)).sum();
-        if !fits(last.payload_len.into()) || self.length > BLOB_BYTES_MAX || sum != sealed_len(self.length) {
+        let sum: u64 = payloads.iter().map(|p| u64::from(*p)).sum();
+        if !fits((*last).into()) || self.length > BLOB_BYTES_MAX || sum != sealed_len(self.length) {
             return Err("payload lengths do not add up");
         }
         Ok(())
@@ -188,9 +205,9 @@ impl Fields<'_> {
                     Some(RecordAt { segment, offset: fields.number()?, payload_len: fields.number()? })
                 })?;
                 let copies = vec![BlobCopy { zone: ZoneId::FIRST, places }];
-                BlobRow { length, wanted: Copies::Configured, copies }
+                BlobRow { length, wanted: Copies::Configured, copies, remote: None }
             }
-            VERSION => {
+            VERSION_COPIES | VERSION => {
                 let wanted = match second {
                     0 => Copies::Configured,
                     1 => Copies::One,
@@ -198,12 +215,15 @@ impl Fields<'_> {
                 };
                 let [count] = self.take()?;
                 let payloads = self.each(records, 4, Self::number)?;
-                let copies = self.each(usize::from(count), 1, |fields| fields.copy(&payloads))?;
+                let local = usize::from(count).checked_sub(usize::from(version == VERSION))?;
+                let copies = self.each(local, 1, |fields| fields.copy(&payloads))?;
+                let least = usize::from(version != VERSION);
                 let zones: std::collections::BTreeSet<_> = copies.iter().map(|copy| copy.zone).collect();
-                if zones.len() != copies.len() || !(1..=COPIES_MAX).contains(&copies.len()) {
+                if zones.len() != copies.len() || !(least..=COPIES_MAX).contains(&copies.len()) {
                     return None;
                 }
-                BlobRow { length, wanted, copies }
+                let remote = if version == VERSION { Some(self.remote(payloads)?) } else { None };
+                BlobRow { length, wanted, copies, remote }
             }
             _ => return None,
         };
@@ -223,6 +243,14 @@ impl Fields<'_> {
             places.push(RecordAt { segment, offset: self.number()?, payload_len });
         }
         Some(BlobCopy { zone, places })
+    }
+
+    fn remote(&mut self, payloads: Vec<u32>) -> Option<RemoteCopy> {
+        if self.take()? != [POOL_REMOTE] {
+            return None;
+        }
+        let zone = ZoneId::from_bytes(self.take()?);
+        Some(RemoteCopy { zone, id: CopyId::from_bytes(self.take()?), payloads })
     }
 
     /// So many of the same, each of at least `bytes`: what can't be there is not made room for.
@@ -245,10 +273,10 @@ impl Fields<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BlobCopy, BlobRow, Copies, RecordAt};
+    use super::super::{BlobCopy, BlobRow, Copies, RecordAt, RemoteCopy};
     use crate::Error;
     use crate::codec::chunk::CHUNK_BYTES;
-    use crate::id::{BlobId, SegmentId};
+    use crate::id::{BlobId, CopyId, SegmentId};
     use crate::pool::ZoneId;
 
     const BLOB: BlobId = BlobId::from_bytes([0xBB; 16]);
@@ -263,7 +291,33 @@ mod tests {
             length: CHUNK_BYTES as u64 + 5,
             wanted: Copies::Configured,
             copies: vec![BlobCopy { zone: ZoneId::FIRST, places }],
+            remote: None,
         }
+    }
+
+    /// In a local pool and in a remote one.
+    fn remote_too() -> BlobRow {
+        let payloads = vec![0x1_0010, 21];
+        let remote =
+            RemoteCopy { zone: ZoneId::from_bytes([0, 3]), id: CopyId::from_bytes(*b"upload 1"), payloads };
+        BlobRow { remote: Some(remote), ..row() }
+    }
+
+    fn remote_only() -> BlobRow {
+        BlobRow { copies: Vec::new(), ..remote_too() }
+    }
+
+    fn golden_of_remote_only() -> Vec<u8> {
+        let mut bytes = b"\x03\x00\0\0\0\0\0\x01\0\x05\0\0\0\x02\x01\0\x01\0\x10\0\0\0\x15".to_vec();
+        bytes.extend_from_slice(b"\x01\0\x03upload 1");
+        signed([bytes, vec![0; 4]].concat())
+    }
+
+    fn golden_of_remote_too() -> Vec<u8> {
+        let mut bytes = b"\x03\x00\0\0\0\0\0\x01\0\x05\0\0\0\x02\x02\0\x01\0\x10\0\0\0\x15".to_vec();
+        bytes.extend_from_slice(b"\0\0\0\0\x02segment1segment2\0\0\0\0\x10\0\0\x01\x01\x02\x03\x40");
+        bytes.extend_from_slice(b"\x01\0\x03upload 1");
+        signed([bytes, vec![0; 4]].concat())
     }
 
     fn two_copies() -> BlobRow {
@@ -301,6 +355,36 @@ mod tests {
     }
 
     #[test]
+    fn golden_rows_of_remote_copies() {
+        for (row, golden) in
+            [(remote_only(), golden_of_remote_only()), (remote_too(), golden_of_remote_too())]
+        {
+            assert_eq!(row.encode(), golden);
+            assert_eq!(BlobRow::decode(BLOB, &golden).unwrap(), row);
+            // Pool, wanted, number of copies: none, or two of which the second is no local one.
+            for (at, byte) in [(1, 2), (14, 0), (14, 3), (23, 2)] {
+                let mut bad = golden.clone();
+                bad[at] = byte;
+                BlobRow::decode(BLOB, &signed(bad)).unwrap_err();
+            }
+        }
+        let mut empty = remote_only();
+        (empty.length, empty.remote.as_mut().unwrap().payloads) = (0, Vec::new());
+        BlobRow::decode(BLOB, &empty.encode()).unwrap_err();
+    }
+
+    #[test]
+    fn records_of_a_remote_object_lie_one_behind_the_other() {
+        let row = remote_only();
+        let remote = row.remote.as_ref().unwrap();
+        assert_eq!(
+            (remote.offset_of(0), remote.offset_of(1), remote.stored_len()),
+            (0, 65_728, 65_728 + 192)
+        );
+        assert_eq!((row.records(), row.record_stored_len(1), row.record_stored_len(2)), (2, 192, 0));
+    }
+
+    #[test]
     fn one_copy_elsewhere_or_for_good_is_said() {
         for change in [
             |row: &mut BlobRow| row.copies[0].zone = ZoneId::from_bytes([0, 1]),
@@ -315,7 +399,7 @@ mod tests {
 
     #[test]
     fn every_flipped_byte_and_every_cut_is_refused() {
-        for good in [golden(), golden_of_two_copies()] {
+        for good in [golden(), golden_of_two_copies(), golden_of_remote_only(), golden_of_remote_too()] {
             for at in 0..good.len() {
                 let mut bad = good.clone();
                 bad[at] ^= 4;
@@ -388,7 +472,9 @@ mod tests {
             BlobCopy { zone: ZoneId::from_bytes([0, zone]), places: places.collect() }
         };
         let copies = vec![copy(0), copy(1)];
-        let row = BlobRow { length: super::BLOB_BYTES_MAX, wanted: Copies::Configured, copies };
+        let id = CopyId::from_bytes([7; 8]);
+        let remote = Some(RemoteCopy { zone: ZoneId::from_bytes([0, 9]), id, payloads: payloads.clone() });
+        let row = BlobRow { length: super::BLOB_BYTES_MAX, wanted: Copies::Configured, copies, remote };
         let bytes = row.encode();
         assert!(bytes.len() <= 64 << 10, "{}", bytes.len());
         assert_eq!(BlobRow::decode(BLOB, &bytes).unwrap(), row);
@@ -397,7 +483,7 @@ mod tests {
     #[test]
     fn a_newer_version_is_named() {
         let mut newer = golden();
-        newer[0] = 3;
-        assert!(matches!(BlobRow::decode(BLOB, &signed(newer)).unwrap_err(), Error::Newer { found: 3, .. }));
+        newer[0] = 4;
+        assert!(matches!(BlobRow::decode(BLOB, &signed(newer)).unwrap_err(), Error::Newer { found: 4, .. }));
     }
 }

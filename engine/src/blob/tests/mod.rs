@@ -8,8 +8,8 @@ mod workers;
 mod zones;
 
 use super::{
-    BlobStore, Collector, Compactor, OpenOptions, Owner, Recycler, Scrubber, SealedBlob, Short, ZoneOptions,
-    release,
+    BlobStore, Collector, Compactor, OpenOptions, Owner, Recycler, RemoteOptions, Scrubber, SealedBlob,
+    Short, ZoneOptions, release,
 };
 use crate::catalog::{Catalog, Commit, Durability, MemoryCatalog, Write};
 use crate::clock::{ManualClock, Timestamp};
@@ -39,6 +39,8 @@ pub(crate) struct World {
     /// Where there is more than one; the first is in `pool_dir`.
     pub(crate) zones: Vec<ZoneOptions>,
     pub(crate) short: Short,
+    /// A remote pool, for the next time that the store is opened.
+    pub(crate) remote: Option<RemoteOptions>,
     pub(crate) store: Arc<BlobStore>,
 }
 
@@ -60,7 +62,7 @@ impl World {
         (options.segment_bytes, options.keep_free) = (ByteCount::mib(1), ByteCount::mib(1));
         let store = BlobStore::open(options).await.unwrap();
         let (zones, short) = (Vec::new(), Short::Refuse);
-        Self { dir, pool_dir, catalog, clock, entropy, faults, zones, short, store }
+        Self { dir, pool_dir, catalog, clock, entropy, faults, zones, short, remote: None, store }
     }
 
     /// The same with so many zones, `a`, `b` and so on, each with faults of its own.
@@ -92,6 +94,7 @@ impl World {
         );
         (options.segment_bytes, options.keep_free) = (ByteCount::mib(1), ByteCount::mib(1));
         options.short = self.short;
+        options.remote.clone_from(&self.remote);
         if !self.zones.is_empty() {
             options.zones.clone_from(&self.zones);
             for zone in options.zones.iter_mut().filter(|zone| zone.away.is_some()) {

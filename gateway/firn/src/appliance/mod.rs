@@ -15,6 +15,7 @@ mod log_lines;
 mod logging;
 mod open;
 mod quotas;
+mod remote_findings;
 mod serve;
 mod shares;
 mod status;

@@ -12,7 +12,7 @@ use crate::directory::{self, Lock, pool_dir, recipient};
 use crate::layout::{ATTACHED, CATALOG};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
-use engine::blob::{BlobStore, OpenOptions, ZoneOptions};
+use engine::blob::{BlobStore, OpenOptions, RemoteOptions, ZoneOptions};
 use engine::catalog::{Options, RocksCatalog};
 use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
 use engine::clock::{Clock, Timestamp};
@@ -78,6 +78,7 @@ impl Appliance {
             faults.clone(),
         );
         configure_pools(&mut options, config, &pool_dir, zones);
+        options.remote = remote(&home, config, (&clock, &entropy)).await?;
         let blobs = BlobStore::open(options).await.context("open the local pool")?;
         let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
             .await
@@ -133,6 +134,7 @@ impl Appliance {
     /// Stops the workers and closes the catalog.
     pub(crate) async fn close(&self) {
         self.outbox.stop();
+        self.blobs.stop_remote();
         self.workers.drain().await;
         let catalog = self.catalog.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || catalog.close()).await {
@@ -253,6 +255,16 @@ fn configure_pools(options: &mut OpenOptions, config: &Config, pool_dir: &Path, 
         faults: faults.clone(),
     };
     options.zones = zones.into_iter().map(zone).collect();
+}
+
+/// The remote pool, when one is configured.
+async fn remote(
+    home: &Home,
+    config: &Config,
+    parts: (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> anyhow::Result<Option<RemoteOptions>> {
+    let Some(remote) = &config.remote else { return Ok(None) };
+    crate::remote::open(&home.dir, &home.marker, remote, parts).await.map(Some)
 }
 
 /// The backup, when one is configured and there is a key to seal it to.

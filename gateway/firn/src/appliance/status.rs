@@ -270,6 +270,8 @@ impl Facts {
             .collect();
         let why = if inline {
             "small objects lie encrypted beside their row in the catalog"
+        } else if places.iter().any(|place| place["pool"] == "s3") {
+            "larger objects lie encrypted in objects of the remote pool"
         } else {
             "larger objects lie encrypted in segment files of the local pool"
         };
@@ -342,6 +344,11 @@ impl StatusSource for Facts {
                     if let Some(quotas) = quotas::status(&self.appliance.store).await? {
                         status["quotas"] = quotas;
                     }
+                    let usage = self.appliance.blobs.remote_usage().await;
+                    let failed = |error: engine::Error| AdminError::Unavailable(error.to_string());
+                    if let Some(remote) = usage.map_err(failed)? {
+                        status["remote"] = super::remote_findings::facts(&remote);
+                    }
                     Ok(status)
                 }
                 AdminCall::Doctor => {
@@ -350,6 +357,7 @@ impl StatusSource for Facts {
                     let mut findings = self.appliance.findings(&readiness, &held);
                     let now = self.appliance.clock.now();
                     findings.extend(quotas::findings(&self.appliance).await?);
+                    findings.extend(self.appliance.remote_findings().await);
                     findings.extend(self.secured().map(|secured| super::findings::tls(&secured, now)));
                     Ok(json!({ "findings": findings }))
                 }

@@ -45,14 +45,17 @@ pub(crate) struct Access {
     pub(crate) ca_bundle: Option<PathBuf>,
     /// An AWS credentials file of its own, which goes before keys in the environment.
     pub(crate) credentials_file: Option<PathBuf>,
+    /// The region that requests are signed for.
+    pub(crate) region: Option<String>,
 }
 
 impl Access {
-    fn settings(&self) -> client::Result<Settings> {
+    pub(crate) fn settings(&self) -> client::Result<Settings> {
         let overrides = Overrides {
             endpoint: self.endpoint.clone(),
             profile: self.profile.clone(),
             ca_bundle: self.ca_bundle.clone(),
+            region: self.region.clone(),
             ..Overrides::default()
         };
         let file = self.credentials_file.as_ref().map(|file| file.display().to_string());

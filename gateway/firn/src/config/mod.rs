@@ -4,10 +4,12 @@
 //! and what is allowed.
 
 mod raw;
+mod remote;
 mod tls;
 mod topics;
 mod zones;
 
+pub(crate) use remote::RemoteConfig;
 pub(crate) use topics::{EventsConfig, TopicConfig};
 pub(crate) use zones::{CopiesConfig, ZoneConfig, add as add_zone};
 
@@ -56,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) pool_dir: Option<PathBuf>,
     /// Failure domains; none is one, in the pool's directory.
     pub(crate) zones: Vec<ZoneConfig>,
+    /// A zone on another S3, behind the others.
+    pub(crate) remote: Option<RemoteConfig>,
     /// How often bodies are kept.
     pub(crate) copies: CopiesConfig,
     /// Who is told of events, and how many events wait.
@@ -211,11 +215,13 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
             return Err(bad("log.format", format!("{other:?} is none of \"auto\", \"json\", \"people\"")));
         }
     };
-    let zones = zones::zones(raw.zone, raw.pool.directory.as_deref(), &bad)?;
+    let (far, near) = raw.zone.into_iter().partition(remote::is_remote);
+    let zones = zones::zones(near, raw.pool.directory.as_deref(), &bad)?;
     let events = topics::events(raw.topic, &raw.events, &bad)?;
     Ok(Config {
         events,
         copies: zones::copies(&raw.copies, &zones, &bad)?,
+        remote: remote::remote(far, &zones, &bad)?,
         zones,
         region: raw.region,
         new_bucket_ownership: ownership(raw.new_bucket_ownership.as_deref(), &bad)?,
@@ -277,7 +283,7 @@ fn backup(raw: raw::Backup, bad: &dyn Fn(&str, String) -> Failure) -> Result<Opt
         };
     };
     let raw::Backup { every, endpoint, profile, credentials_file, ca_bundle, .. } = raw;
-    let access = Access { endpoint, profile, ca_bundle, credentials_file };
+    let access = Access { endpoint, profile, ca_bundle, credentials_file, region: None };
     let destination = Destination::parse(&target, access).map_err(|why| bad("backup.target", why))?;
     let text = every.unwrap_or_else(|| "24h".to_owned());
     let every = parse_duration(&text).map_err(|why| bad("backup.every", why))?;

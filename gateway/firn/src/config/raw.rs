@@ -69,14 +69,35 @@ pub(super) struct Pool {
     pub(super) directory: Option<PathBuf>,
 }
 
+/// One of the local kind says directories, one of kind `s3` the rest.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Zone {
     pub(super) name: String,
-    #[serde(default)]
+    pub(super) kind: Option<String>,
     pub(super) directory: Option<PathBuf>,
     #[serde(default)]
     pub(super) directories: Vec<PathBuf>,
+    pub(super) endpoint: Option<String>,
+    pub(super) bucket: Option<String>,
+    pub(super) prefix: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) profile: Option<String>,
+    pub(super) credentials_file: Option<PathBuf>,
+    pub(super) ca_bundle: Option<PathBuf>,
+    pub(super) keep_local: Option<bool>,
+    pub(super) scrub: Option<bool>,
+    pub(super) cache: Option<String>,
+    pub(super) cache_directory: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) upload_limit: Vec<UploadLimit>,
+}
+
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct UploadLimit {
+    pub(super) hours: String,
+    pub(super) bytes_per_second: String,
 }
 
 #[derive(Debug, Default, Deserialize)]

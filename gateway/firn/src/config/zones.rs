@@ -43,6 +43,7 @@ pub(super) fn zones(
     }
     let mut zones: Vec<ZoneConfig> = Vec::new();
     for zone in raw {
+        super::remote::refuse_keys(&zone, bad)?;
         let name = zone.name;
         if !is_name(&name) {
             return Err(bad("zone.name", format!("{name:?} is not 1..=32 of a-z, 0-9 and -")));
@@ -132,7 +133,7 @@ impl ZoneConfig {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=32).contains(&name.len()) && name.bytes().all(fine)
 }

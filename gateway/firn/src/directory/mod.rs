@@ -5,6 +5,7 @@
 //!   DIR/          marker (firn.json) · lock · recipient (recovery.pub) · pool.json ┐ the same incarnation
 //!   pool          pool_owner (owner.json) ──────────────────────────────────────────┤
 //!   further zones zones (zone.json in each, zones.json in DIR) ─────────────────────┘
+//!   remote zone   remote_mark (owner.json below its prefix, zones.json in DIR)
 //!   zone_disks    which of them share a disk      line  the form of all these files
 //! ```
 //!
@@ -17,6 +18,7 @@ mod lock;
 mod marker;
 mod pool_owner;
 mod recipient;
+mod remote_mark;
 #[cfg(test)]
 mod world;
 mod zone_disks;
@@ -26,6 +28,7 @@ pub(crate) use lock::Lock;
 pub(crate) use marker::{Marker, VERSION as MARKER_VERSION, read_marker};
 pub(crate) use pool_owner::{claim as claim_pool, claim_none as claim_no_pool, is_missed as is_pool_missed};
 pub(crate) use recipient::{recipient, store_recipient};
+pub(crate) use remote_mark::RemoteMark;
 pub(crate) use zone_disks::shared as zones_on_one_disk;
 pub(crate) use zones::{
     claim as claim_zones, first_has_a_pools_mark, is_free as zone_place_is_free, replace as replace_zone,

@@ -43,11 +43,11 @@ const LIST: Line = Line {
 
 /// Whose a directory of a zone is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct ZoneOwner {
-    account: AccountId,
-    created: Timestamp,
-    incarnation: u128,
-    zone: String,
+pub(super) struct ZoneOwner {
+    pub(super) account: AccountId,
+    pub(super) created: Timestamp,
+    pub(super) incarnation: u128,
+    pub(super) zone: String,
 }
 
 #[derive(Deserialize)]
@@ -59,7 +59,7 @@ struct OwnerFields {
 }
 
 impl ZoneOwner {
-    fn encode(&self) -> String {
+    pub(super) fn encode(&self) -> String {
         OWNER.render(&format!(
             "\"account_id\":\"{}\",\"created_ms\":{},\"incarnation\":\"{:032x}\",\"zone\":\"{}\"",
             self.account,
@@ -69,7 +69,7 @@ impl ZoneOwner {
         ))
     }
 
-    fn decode(bytes: &[u8], path: &Path) -> Result<Self, Failure> {
+    pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<Self, Failure> {
         let make = |fields: OwnerFields| {
             Ok(Self {
                 account: fields.account_id.parse().map_err(|_| "its account id is none")?,
@@ -85,7 +85,7 @@ impl ZoneOwner {
 
 /// Directories that were taken, with their zones, and the incarnation that each was marked with last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Taken(BTreeMap<(String, String), u128>);
+pub(super) struct Taken(BTreeMap<(String, String), u128>);
 
 #[derive(Deserialize)]
 struct TakenFields {
@@ -93,7 +93,7 @@ struct TakenFields {
 }
 
 impl Taken {
-    fn encode(&self) -> String {
+    pub(super) fn encode(&self) -> String {
         let entry = |((zone, place), incarnation): (&(String, String), &u128)| {
             serde_json::json!([zone, place, format!("{incarnation:032x}")]).to_string()
         };
@@ -111,7 +111,7 @@ impl Taken {
         LIST.read(bytes, &path.display().to_string(), make, Self::encode)
     }
 
-    fn load(dir: &Path) -> anyhow::Result<Self> {
+    pub(super) fn load(dir: &Path) -> anyhow::Result<Self> {
         let path = dir.join(ZONES);
         Ok(read(&path)?.map(|bytes| Self::decode(&bytes, &path)).transpose()?.unwrap_or_default())
     }
@@ -119,6 +119,19 @@ impl Taken {
     /// The incarnation that a directory was marked with last, if it was taken.
     fn incarnation_of(&self, zone: &str, place: &Path) -> Option<u128> {
         self.0.get(&(zone.to_owned(), place.display().to_string())).copied()
+    }
+
+    /// The same of a zone that has one place, wherever that is.
+    pub(super) fn of_zone(&self, zone: &str) -> Option<u128> {
+        self.0.iter().find(|((name, _), _)| name == zone).map(|(_, incarnation)| *incarnation)
+    }
+
+    /// The same list with a remote zone in this place, and in no other.
+    pub(super) fn with_remote(&self, zone: &str, place: &str, incarnation: u128) -> Self {
+        let mut taken = self.clone();
+        taken.0.retain(|(name, _), _| name != zone);
+        taken.0.insert((zone.to_owned(), place.to_owned()), incarnation);
+        taken
     }
 
     fn has(&self, zone: &str, place: &Path) -> bool {

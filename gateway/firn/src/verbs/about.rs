@@ -99,6 +99,8 @@ struct ConfigReport {
     segment_bytes: Option<u64>,
     pool_directory: Option<String>,
     zones: Vec<ZoneReport>,
+    /// A remote pool: its zone's name and its place.
+    remote: Option<String>,
     copies: Option<usize>,
     accepts_fewer_copies: bool,
     topics: Vec<TopicReport>,
@@ -132,6 +134,9 @@ impl Report for ConfigReport {
         }
         for zone in &self.zones {
             writeln!(out, "  zone          {}: {}", zone.name, zone.directories.join(", "))?;
+        }
+        if let Some(remote) = &self.remote {
+            writeln!(out, "  remote pool   {remote}")?;
         }
         if self.zones.len() > 1 {
             let copies = self.copies.unwrap_or(2);
@@ -193,6 +198,10 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         pool_directory: config.pool_dir.map(|dir| dir.display().to_string()),
         copies: config.copies.count,
         accepts_fewer_copies: config.copies.short == Short::Accept,
+        remote: config.remote.map(|remote| {
+            let kept = if remote.keeps_local { ", beside local copies" } else { "" };
+            format!("{} in s3://{}/{}{kept}", remote.name, remote.bucket, remote.prefix)
+        }),
         zones: config.zones.into_iter().map(zone_report).collect(),
         topics: config.events.topics.iter().map(topic_report).collect(),
         backup_every_ms: config.backup.as_ref().map(|plan| millis(plan.every)),

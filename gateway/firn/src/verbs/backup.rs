@@ -97,7 +97,8 @@ impl Report for RecoverReport {
 pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<Exit> {
     let key = read_key(&args.key)?;
     let Remote { endpoint, profile, ca_bundle } = args.at.or(session.endpoint());
-    let access = Access { endpoint, profile, ca_bundle, credentials_file: args.credentials_file };
+    let access =
+        Access { endpoint, profile, ca_bundle, credentials_file: args.credentials_file, region: None };
     let destination =
         Destination::parse(&args.from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
