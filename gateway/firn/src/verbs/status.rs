@@ -43,6 +43,7 @@ impl Report for Status {
             zones(&status["zones"], out)?;
         }
         repair(&status["repair"], out)?;
+        remote(&status["remote"], out)?;
         backup(&status["backup"], out)?;
         events(&status["events"], out)?;
         clock(&status["compliance_clock"], out)?;
@@ -104,6 +105,9 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     if let Some(error) = status["backup"]["error"].as_str() {
         lines.push(format!("the backup fails: {}", printable(error)));
+    }
+    if let Some(why) = status["remote"]["trouble"]["why"].as_str() {
+        lines.push(format!("the remote pool {}: {}", text(&status["remote"]["name"]), printable(why)));
     }
     for topic in list(&status["events"]["topics"]) {
         if let Some(error) = topic["last_error"].as_str().filter(|_| topic["failing_since"].is_string()) {
@@ -229,6 +233,23 @@ fn backup(backup: &Value, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "backup     to {}: {base}, {behind} behind", text(&backup["target"]))
 }
 
+/// The pool on another S3: what lies there, what waits for it.
+fn remote(remote: &Value, out: &mut dyn Write) -> io::Result<()> {
+    if !remote.is_object() {
+        return Ok(());
+    }
+    let waiting = counted(number(&remote["waiting_blobs"]), "body waits", "bodies wait");
+    writeln!(out, "remote     {} in {}", bytes(&remote["live"]), text(&remote["place"]))?;
+    writeln!(
+        out,
+        "           {waiting} ({}), since {}; cache {} of {}",
+        bytes(&remote["waiting"]),
+        text(&remote["waiting_since"]),
+        bytes(&remote["cache"]),
+        bytes(&remote["cache_max"])
+    )
+}
+
 /// What waits for the receivers of topics.
 fn events(events: &Value, out: &mut dyn Write) -> io::Result<()> {
     if !events.is_object() {
@@ -349,6 +370,11 @@ mod tests {
         status["quotas"] = json!({ "set": 3, "not_fine": 2, "worst": [
             { "bucket": "models", "prefix": "", "percent": 97 }, { "bucket": "data", "prefix": "raw/", "percent": null },
         ] });
+        status["remote"] = json!({
+            "name": "far", "place": "s3://bodies/ at https://192.0.2.8", "live": 3_221_225_472_u64, "waiting_blobs": 2,
+            "waiting": 8_388_608, "waiting_since": "2026-01-31T12:00:00.000Z", "cache": 1_048_576,
+            "cache_max": 1_073_741_824, "trouble": { "since": "2026-01-31T12:00:00.000Z", "why": "it does not answer" },
+        });
         let topic = |name: &str, url: Option<&str>, waiting: u64, lost: u64, since: Option<&str>| {
             json!({
                 "topic": name, "url": url, "waiting": waiting, "delivered": 12, "lost": lost,
