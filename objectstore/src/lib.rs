@@ -86,7 +86,7 @@ pub use meta::{
 };
 pub use multipart::PART_BYTES_MIN;
 pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
-pub use quota::{QuotaCounts, QuotaInfo, QuotaLevel};
+pub use quota::{KnownQuotas, QuotaCounts, QuotaInfo, QuotaLevel};
 pub use recovered::HeldLocks;
 pub use setting::{
     BucketAcl, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange,

@@ -10,8 +10,9 @@
 //!
 //! # What is counted
 //! Bytes, as clients see them, and number of all versions that have a body: current, noncurrent and null ones. Delete markers have
-//! neither. An upload counts when it is completed; its parts don't, but none is taken that alone would not fit. What adds nothing
-//! (deletes, overwriting with as much or less) is never refused.
+//! neither. An upload counts when it is completed; its parts don't, but none of 1 MiB or more, or of unannounced length, is taken that
+//! alone would not fit: smaller ones are not looked at. What adds nothing (deletes, overwriting with as much or less) is never
+//! refused.
 //!
 //! # Invariants
 //! - A quota is enforced from the commit on by which it is counted, which for a bucket's own is the one that sets it.
@@ -29,7 +30,7 @@ pub(crate) use count::BATCH;
 
 pub(crate) use charge::{Delta, charge};
 pub(crate) use watch::Watch;
-pub use watch::{QuotaCounts, QuotaLevel};
+pub use watch::{KnownQuotas, QuotaCounts, QuotaLevel};
 
 use crate::setting::{Column, Counting, Quota, QuotaLimits, QuotaUnit, Quotas};
 use crate::stack::Change;
@@ -98,11 +99,12 @@ impl ObjectStore {
     ) -> Result<QuotaInfo> {
         self.change_quotas(bucket, |quotas| Ok((quotas.with(prefix, limits)?, Vec::new()))).await?;
         self.watch.add(bucket);
+        // Before the first step: if this call is cut off, the worker counts on.
+        self.watch.count(bucket);
         let mut steps = 0;
         while steps < STEPS_AT_ONCE && self.count_step(bucket).await? {
             steps += 1;
         }
-        self.watch.count(bucket);
         let quotas = self.bucket_quotas(bucket).await?;
         quotas.into_iter().find(|quota| quota.prefix == prefix).ok_or(Error::NoSuchQuota)
     }

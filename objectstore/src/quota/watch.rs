@@ -43,6 +43,15 @@ pub struct QuotaCounts {
     pub full: u64,
 }
 
+/// Quotas of several buckets, as far as they can be read.
+#[derive(Debug, Default)]
+pub struct KnownQuotas {
+    /// Those that can, by bucket and prefix.
+    pub quotas: Vec<QuotaInfo>,
+    /// Buckets whose quotas can't, and why.
+    pub unread: Vec<(BucketName, Error)>,
+}
+
 impl QuotaInfo {
     /// How much of the limit is used, in percent, rounded down; of the fuller one where there are two.
     pub fn percent(&self) -> Option<u64> {
@@ -69,7 +78,7 @@ impl QuotaInfo {
 /// What is known of quotas in this process.
 #[derive(Default)]
 pub(crate) struct Watch {
-    /// Buckets that have some.
+    /// Buckets that have some, or that can't be read.
     known: Mutex<BTreeSet<BucketName>>,
     /// Buckets that have some to count.
     counting: Mutex<BTreeSet<BucketName>>,
@@ -116,16 +125,20 @@ impl ObjectStore {
     }
 
     /// The quotas of all buckets that are known to have some, as they are now.
-    pub async fn known_quotas(&self) -> Result<Vec<QuotaInfo>> {
+    pub async fn known_quotas(&self) -> Result<KnownQuotas> {
         if !self.watch.searched.load(Ordering::Acquire) {
             self.find_all_quotas().await?;
         }
         let known = self.watch.known.lock().clone();
-        let mut found = Vec::new();
+        let mut found = KnownQuotas::default();
         for bucket in known {
             let quotas = match self.bucket_quotas(&bucket).await {
+                Ok(quotas) => quotas,
                 Err(Error::NoSuchBucket) => Vec::new(),
-                quotas => quotas?,
+                Err(error) => {
+                    found.unread.push((bucket, error));
+                    continue;
+                }
             };
             if quotas.is_empty() {
                 self.watch.known.lock().remove(&bucket);
@@ -134,13 +147,13 @@ impl ObjectStore {
                     self.watch.add(&bucket);
                 }
             }
-            found.extend(quotas);
+            found.quotas.extend(quotas);
         }
         Ok(found)
     }
 
     /// The quotas of all buckets.
-    pub async fn all_quotas(&self) -> Result<Vec<QuotaInfo>> {
+    pub async fn all_quotas(&self) -> Result<KnownQuotas> {
         self.find_all_quotas().await?;
         self.known_quotas().await
     }
@@ -155,14 +168,21 @@ impl ObjectStore {
         }
     }
 
-    /// Looks through a page of buckets for those that have quotas; where to go on.
+    /// Looks through a page of buckets for those that have quotas; where to go on. One that can't be read hides no other one.
     pub(crate) async fn find_quotas(&self, after: Option<BucketName>) -> Result<Option<BucketName>> {
         let page = self.list_buckets(ListBuckets { after, max: PAGE, ..ListBuckets::default() }).await?;
         for bucket in page.buckets {
             match self.bucket_quotas(&bucket.name).await {
                 Err(Error::NoSuchBucket) => {}
-                quotas => {
-                    let quotas = quotas?;
+                Err(error) => {
+                    tracing::warn!(
+                        bucket = %bucket.name,
+                        %error,
+                        "read a bucket's quotas: they are read again within a minute; firn doctor says whether it lasts"
+                    );
+                    self.watch.add(&bucket.name);
+                }
+                Ok(quotas) => {
                     if !quotas.is_empty() {
                         self.watch.add(&bucket.name);
                     }
@@ -178,9 +198,9 @@ impl ObjectStore {
         Ok(page.next)
     }
 
-    /// Looks how full quotas are, and says which got fuller.
+    /// Looks how full quotas are, and says which got fuller. What is not counted is to be counted on, whatever ended it.
     pub(crate) async fn look_at_quotas(&self) -> Result<()> {
-        let quotas = self.known_quotas().await?;
+        let KnownQuotas { quotas, unread } = self.known_quotas().await?;
         let count = |level: QuotaLevel| quotas.iter().filter(|quota| quota.level() >= level).count() as u64;
         let counts = QuotaCounts {
             set: quotas.len() as u64,
@@ -190,14 +210,20 @@ impl ObjectStore {
         };
         *self.watch.counts.lock() = counts;
         let mut told = self.watch.told.lock();
-        let before = std::mem::take(&mut *told);
+        let mut before = std::mem::take(&mut *told);
         for quota in quotas {
             let (level, name) = (quota.level(), (quota.bucket.clone(), quota.prefix.clone()));
-            if level > before.get(&name).copied().unwrap_or(QuotaLevel::Fine) {
+            if level == QuotaLevel::Counting {
+                self.watch.count_on(quota.bucket.unbound());
+            }
+            if fuller(before.remove(&name), level) {
                 tell(&quota, level);
             }
             told.insert(name, level);
         }
+        // What was told of a bucket that can't be read just now is not told again.
+        before.retain(|(bucket, _), _| unread.iter().any(|(name, _)| name == bucket));
+        told.append(&mut before);
         Ok(())
     }
 
@@ -206,6 +232,11 @@ impl ObjectStore {
     pub(crate) fn told_level(&self, bucket: &BucketName, prefix: &str) -> Option<QuotaLevel> {
         self.watch.told.lock().get(&(bucket.clone(), prefix.to_owned())).copied()
     }
+}
+
+/// Whether a quota is to be told: it got fuller, and does not merely turn out to be as full as it is fine to be.
+fn fuller(before: Option<QuotaLevel>, now: QuotaLevel) -> bool {
+    now > before.unwrap_or(QuotaLevel::Fine).max(QuotaLevel::Fine)
 }
 
 fn tell(quota: &QuotaInfo, level: QuotaLevel) {
@@ -226,5 +257,21 @@ fn tell(quota: &QuotaInfo, level: QuotaLevel) {
             percent,
             "a quota is nearly full: delete versions, or raise it (firn quota set)"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{QuotaLevel, fuller};
+
+    #[test]
+    fn only_what_got_fuller_is_told_and_not_that_a_count_has_ended() {
+        use QuotaLevel::{Counting, Fine, Full, Near};
+        for before in [None, Some(Counting), Some(Fine)] {
+            let told = [Counting, Fine, Near, Full].map(|now| fuller(before, now));
+            assert_eq!(told, [false, false, true, true], "{before:?}");
+        }
+        assert_eq!([Fine, Near, Full].map(|now| fuller(Some(Near), now)), [false, false, true]);
+        assert_eq!([Fine, Near, Full].map(|now| fuller(Some(Full), now)), [false; 3]);
     }
 }

@@ -2,16 +2,20 @@
 //!
 //! Which counters a key's bytes go to while a quota is being counted is decided here; [`quota`](crate::quota) has the reasons.
 //!
-//! Limits: [`QUOTAS_MAX`] quotas a bucket, their prefixes within one row of 64 KiB.
+//! Limits: [`QUOTAS_MAX`] quotas a bucket, their prefixes within one row of 64 KiB, less the 2 KiB that a count needs of it.
 
 use super::{Setting, SettingKind};
 use crate::{Error, KEY_BYTES_MAX, ObjectKey, Result};
+use engine::catalog::Limits;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::unit::ByteCount;
 use std::fmt;
 
 /// Quotas of one bucket at the most.
 pub const QUOTAS_MAX: usize = 100;
+
+/// Bytes by which counting makes the row longer: the two keys of a claim, with their lengths. One quota is counted at a time.
+const COUNT_BYTES: usize = 2 * (KEY_BYTES_MAX + 4);
 
 /// What a quota counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -136,7 +140,7 @@ impl Quotas {
         let mut quotas = self.clone();
         if let Some(known) = quotas.0.iter_mut().find(|quota| quota.prefix == prefix) {
             known.limits = limits;
-            return Ok(quotas);
+            return quotas.within(self);
         }
         let invalid = |detail: String| Err(Error::InvalidSetting { detail });
         if prefix.len() > KEY_BYTES_MAX {
@@ -155,7 +159,20 @@ impl Quotas {
         };
         quotas.0.push(Quota { prefix: prefix.to_owned(), limits, id, counting });
         quotas.0.sort_by(|a, b| a.prefix.cmp(&b.prefix));
-        Ok(quotas)
+        quotas.within(self)
+    }
+
+    /// Refuses what grew to where it could be stored, and never counted.
+    fn within(self, before: &Self) -> Result<Self> {
+        let (size, limit) = (self.to_bytes().len(), Limits::STANDARD.value_bytes - COUNT_BYTES);
+        if size > limit && size > before.to_bytes().len() {
+            let detail = format!(
+                "The bucket's quotas would take {size} bytes; they can have {limit} at the most. Shorten their prefixes, or take \
+                 some away (firn quota rm)."
+            );
+            return Err(Error::InvalidSetting { detail });
+        }
+        Ok(self)
     }
 }
 
@@ -218,7 +235,10 @@ impl Setting for Quotas {
 #[cfg(test)]
 mod tests {
     use super::{Column, Counting, QUOTAS_MAX, Quota, QuotaLimits, Quotas};
+    use crate::KEY_BYTES_MAX;
     use crate::world::key;
+    use engine::catalog::Limits;
+    use engine::catalog::record::Record;
     use engine::unit::ByteCount;
 
     fn limits(bytes: u64) -> QuotaLimits {
@@ -280,6 +300,33 @@ mod tests {
             (0..QUOTAS_MAX).fold(Quotas::default(), |all, n| all.with(&format!("{n}/"), limits(1)).unwrap());
         full.with("one more", limits(1)).unwrap_err();
         full.with("7/", limits(3)).unwrap();
+    }
+
+    #[test]
+    fn quotas_that_are_taken_can_be_counted_whatever_their_keys() {
+        let mut quotas = Quotas::default();
+        let refused = loop {
+            let prefix = format!("{:03}{}", quotas.0.len(), "p".repeat(KEY_BYTES_MAX - 3));
+            match quotas.with(&prefix, limits(1)) {
+                Ok(more) => quotas = more,
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(refused.contains("Shorten their prefixes"), "{refused}");
+        let taken = quotas.0.len();
+        assert!(taken > 50, "{taken}");
+        // To the last byte that is taken.
+        let fits = |length| quotas.with(&"q".repeat(length), limits(1)).ok();
+        quotas = (1..KEY_BYTES_MAX).rev().find_map(fits).unwrap();
+        let last = quotas.0[taken].prefix.clone();
+        let key = |with: &str| with.repeat(KEY_BYTES_MAX);
+        quotas.0[0].counting = Counting::Claimed { after: key("a"), to: Some(key("b")) };
+        let size = quotas.to_bytes().len();
+        assert!((65_500..=Limits::STANDARD.value_bytes).contains(&size), "{size}");
+        // A limit that takes no more bytes can be changed even so.
+        let both = QuotaLimits { objects: Some(1), ..limits(1) };
+        quotas.with(&last, both).unwrap_err();
+        quotas.with(&last, limits(9)).unwrap();
     }
 
     #[test]

@@ -2,19 +2,25 @@
 
 use super::dice::seeds;
 use crate::quota::BATCH;
+use crate::setting::SettingKind;
 use crate::world::{World, bytes, copy_request, key};
 use crate::{
     BucketName, Error, PutRequest, QuotaInfo, QuotaLevel, QuotaLimits, QuotaUnit, VersionSelector,
     Versioning, VersionsRequest, tables,
 };
+use bytes::Bytes;
 use engine::BoxFuture;
-use engine::catalog::{Catalog, Check, Commit, Limits, MemoryCatalog, Snapshot, Version};
+use engine::catalog::{Catalog, Check, Commit, Key, Limits, MemoryCatalog, Scan, Snapshot, Version, Write};
 use engine::entropy::{Entropy, SeededEntropy};
 use engine::id::PartitionId;
+use engine::testing::{Gate, in_every_gap};
 use engine::unit::ByteCount;
+use engine::worker::{Progress, Worker};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::oneshot;
 
 fn limits(bytes: Option<u64>, objects: Option<u64>) -> QuotaLimits {
     QuotaLimits { bytes: bytes.map(ByteCount::new), objects, warn_percent: QuotaLimits::WARN_PERCENT }
@@ -201,6 +207,10 @@ async fn a_large_body_that_can_not_fit_is_refused_before_it_is_sent() {
     };
     refused(world.store.upload_part(part(2 * MIB)).await.map(|_| ()), "", QuotaUnit::Bytes);
     world.store.upload_part(part(MIB)).await.unwrap();
+    // Small parts are not looked at, whatever is left.
+    world.put(&name, "b", bytes(4, 1 << 20)).await;
+    refused(world.store.upload_part(part(MIB)).await.map(|_| ()), "", QuotaUnit::Bytes);
+    world.store.upload_part(part(MIB - 1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -314,15 +324,17 @@ async fn a_worker_counts_on_after_a_restart_and_tells_what_gets_full() {
     world.reopen().await;
     world.settle().await;
     assert_eq!(counted(&world, &name, "p/").await.1, all);
+    world.clock.advance(Duration::from_mins(1));
+    world.settle().await;
     assert_eq!(world.store.told_level(&name, "p/"), Some(QuotaLevel::Fine));
     assert_eq!(world.store.quota_counts().set, 1);
     world.store.set_quota(&name, "p/", limits(None, Some(all + 1))).await.unwrap();
-    world.clock.advance(std::time::Duration::from_mins(1));
+    world.clock.advance(Duration::from_mins(1));
     world.settle().await;
-    let near = &world.store.known_quotas().await.unwrap()[0];
+    let near = &world.store.known_quotas().await.unwrap().quotas[0];
     assert_eq!((near.level(), near.percent()), (QuotaLevel::Near, Some(96)));
     put(&world, &name, "p/last", 1).await.unwrap();
-    world.clock.advance(std::time::Duration::from_mins(1));
+    world.clock.advance(Duration::from_mins(1));
     world.settle().await;
     let counts = world.store.quota_counts();
     assert_eq!((counts.set, counts.counting, counts.near, counts.full), (1, 0, 1, 1));
@@ -335,7 +347,121 @@ async fn a_worker_counts_on_after_a_restart_and_tells_what_gets_full() {
         "it is told again when it fills again"
     );
     world.store.remove_quota(&name, "p/").await.unwrap();
-    assert!(world.store.all_quotas().await.unwrap().is_empty());
+    assert!(world.store.all_quotas().await.unwrap().quotas.is_empty());
+}
+
+/// The worker alone, as it is at the start.
+fn worker(world: &World) -> Box<dyn Worker> {
+    world.store.workers().into_iter().find(|worker| worker.name() == "quotas").unwrap()
+}
+
+async fn until_it_rests(worker: &mut Box<dyn Worker>) {
+    for _ in 0..1_000 {
+        if let Progress::Idle { .. } = worker.tick().await.unwrap() {
+            return;
+        }
+    }
+    panic!("it never rests");
+}
+
+/// Puts this in the place of a row; answers what was there.
+async fn replace(world: &World, name: &BucketName, row: Key, raw: Bytes) -> Bytes {
+    let partition = world.partition(name).await;
+    let snapshot = world.catalog.snapshot(partition).await.unwrap();
+    let before = snapshot.get(row.clone()).await.unwrap().unwrap();
+    let writes = vec![Write::Put(row, raw)];
+    let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()) };
+    world.catalog.commit(commit).await.unwrap();
+    before
+}
+
+#[tokio::test]
+async fn what_can_not_be_read_or_counted_hides_no_other_quota() {
+    let mut world = World::new(311).await;
+    let [unread, uncounted, long] = ["a-unread", "b-uncounted", "c-long"];
+    let unread = world.create(unread, Versioning::Off).await;
+    let uncounted = world.create(uncounted, Versioning::Off).await;
+    let long = world.create(long, Versioning::Off).await;
+    put(&world, &unread, "p/1", 10).await.unwrap();
+    put(&world, &uncounted, "p/1", 10).await.unwrap();
+    for n in 0..6 * BATCH {
+        put(&world, &long, &format!("p/{n}"), 1).await.unwrap();
+    }
+    world.store.set_quota(&unread, "p/", limits(Some(100), None)).await.unwrap();
+    let junk = || Bytes::from_static(b"junk");
+    let setting = tables::setting(SettingKind::Quotas, "");
+    let setting_before = replace(&world, &unread, setting.clone(), junk()).await;
+    let partition = world.partition(&uncounted).await;
+    let snapshot = world.catalog.snapshot(partition).await.unwrap();
+    let found = snapshot.scan(Scan::prefix(tables::VERSIONS, b"", 1)).await.unwrap();
+    let version = tables::VERSIONS.key(found.rows[0].0.clone());
+    let version_before = replace(&world, &uncounted, version.clone(), junk()).await;
+    world.store.set_quota(&uncounted, "p/", limits(Some(100), None)).await.unwrap_err();
+    let all = 6 * BATCH as u64;
+    world.store.set_quota(&long, "", limits(None, Some(all))).await.unwrap();
+    assert_eq!(world.store.set_quota(&long, "p/", limits(Some(all), None)).await.unwrap().usage, None);
+    world.reopen().await;
+
+    let mut worker = worker(&world);
+    worker.tick().await.unwrap();
+    assert_eq!(world.store.told_level(&long, ""), Some(QuotaLevel::Full), "before all is counted");
+    assert_eq!(world.store.told_level(&long, "p/"), Some(QuotaLevel::Counting));
+    world.delete(&long, "p/0").await;
+    world.clock.advance(Duration::from_mins(1));
+    worker.tick().await.unwrap();
+    assert_eq!(world.store.told_level(&long, ""), Some(QuotaLevel::Near), "while others are counted");
+    assert_eq!(world.store.quota_counts().counting, 2);
+    until_it_rests(&mut worker).await;
+    assert_eq!(counted(&world, &long, "p/").await, (all - 1, all - 1));
+    for known in [world.store.known_quotas().await.unwrap(), world.store.all_quotas().await.unwrap()] {
+        let states: Vec<_> = known.quotas.iter().map(|quota| (&quota.bucket, quota.level())).collect();
+        let expected =
+            [(&uncounted, QuotaLevel::Counting), (&long, QuotaLevel::Near), (&long, QuotaLevel::Near)];
+        assert_eq!(states, expected);
+        assert_eq!(known.unread.iter().map(|(name, _)| name).collect::<Vec<_>>(), [&unread]);
+    }
+
+    // Once they can be read, they are looked at and counted with the others.
+    replace(&world, &unread, setting, setting_before).await;
+    replace(&world, &uncounted, version, version_before).await;
+    world.clock.advance(Duration::from_mins(1));
+    until_it_rests(&mut worker).await;
+    assert!(world.store.known_quotas().await.unwrap().unread.is_empty());
+    assert_eq!(world.store.told_level(&unread, "p/"), Some(QuotaLevel::Fine));
+    assert_eq!(counted(&world, &uncounted, "p/").await, (10, 1));
+}
+
+#[tokio::test]
+async fn a_quota_whose_setting_is_cut_off_is_counted_by_the_worker() {
+    let world = World::new(312).await;
+    let gate = Gate::before(world.catalog.clone());
+    let world = world.beside(gate.clone()).await;
+    let mut worker = worker(&world);
+    let mut set = 0;
+    in_every_gap(40, async |gap| {
+        let name = world.create(&format!("cut-{gap}"), Versioning::Off).await;
+        put(&world, &name, "p/1", 10).await.unwrap();
+        // All was searched and looked at, so that only the setting itself can tell the worker.
+        until_it_rests(&mut worker).await;
+        let (there, reached) = oneshot::channel();
+        gate.arm(gap, async move {
+            there.send(()).unwrap();
+            std::future::pending::<()>().await;
+        });
+        tokio::select! {
+            set = world.store.set_quota(&name, "p/", limits(Some(100), None)) => drop(set.unwrap()),
+            _ = reached => {}
+        }
+        let cut = !gate.disarm();
+        until_it_rests(&mut worker).await;
+        for quota in world.store.bucket_quotas(&name).await.unwrap() {
+            assert_eq!(quota.usage.map(|usage| usage.versions), Some(1), "cut off in gap {gap}");
+            set += usize::from(cut);
+        }
+        cut
+    })
+    .await;
+    assert!(set > 3, "{set} were set and cut off");
 }
 
 #[tokio::test]
@@ -350,7 +476,7 @@ async fn a_deleted_bucket_leaves_no_counters() {
     world.store.delete_bucket(&name).await.unwrap();
     world.settle().await;
     assert_eq!(world.rows(partition, tables::QUOTA_COUNT).await, 0);
-    assert!(world.store.known_quotas().await.unwrap().is_empty());
+    assert!(world.store.known_quotas().await.unwrap().quotas.is_empty());
     let name = world.create("gone", Versioning::Off).await;
     assert!(world.store.bucket_quotas(&name).await.unwrap().is_empty());
 }

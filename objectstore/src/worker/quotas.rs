@@ -29,30 +29,37 @@ impl Quotas {
     }
 
     async fn run(&mut self) -> Result<Progress> {
-        if let Some(bucket) = self.store.watch.next_to_count(self.counted.as_ref()) {
-            // In turns: one that can't be counted holds up no other one.
-            self.counted = Some(bucket.clone());
-            match self.store.count_step(&bucket).await {
-                Ok(false) => {}
-                outcome => {
-                    self.store.watch.count_on(bucket);
-                    outcome?;
-                }
-            }
-            return Ok(Progress::More { done: 1 });
-        }
         let now = self.store.clock.now();
         let due = |last: Option<Timestamp>, every| last.is_none_or(|last| older(last, now, every));
         if self.after.is_some() || due(self.searched, SWEEP) {
-            self.after = self.store.find_quotas(self.after.take()).await?;
+            self.after = self.store.find_quotas(self.after.clone()).await?;
             self.searched = Some(now);
-            return Ok(Progress::More { done: 0 });
         }
-        if due(self.looked, LOOK) {
+        // The first look is at what a whole search has found.
+        if due(self.looked, LOOK) && (self.looked.is_some() || self.after.is_none()) {
             self.store.look_at_quotas().await?;
             self.looked = Some(now);
         }
-        Ok(Progress::Idle { rest: LOOK })
+        if let Some(bucket) = self.store.watch.next_to_count(self.counted.as_ref()) {
+            self.count(bucket).await;
+            return Ok(Progress::More { done: 1 });
+        }
+        Ok(if self.after.is_some() { Progress::More { done: 0 } } else { Progress::Idle { rest: LOOK } })
+    }
+
+    /// A step, in turns: one bucket that can't be counted holds up no other one, and is tried again after the next look.
+    async fn count(&mut self, bucket: BucketName) {
+        self.counted = Some(bucket.clone());
+        match self.store.count_step(&bucket).await {
+            Ok(true) => self.store.watch.count_on(bucket),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(
+                %bucket,
+                %error,
+                "count what a quota limits: it is not enforced until that succeeds, and is tried again within a minute; \
+                 if it lasts, recover from the backup what is damaged"
+            ),
+        }
     }
 }
 

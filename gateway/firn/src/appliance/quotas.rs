@@ -1,11 +1,12 @@
 //! Quotas at the admin door: set, taken away and shown; what `doctor` says of them, and their metrics.
 
-use super::open::Appliance;
 use super::status::admin_error;
 use crate::report::finding::Finding;
 use crate::text::quote_sh;
 use engine::unit::ByteCount;
-use objectstore::{BucketName, ObjectStore, QuotaCounts, QuotaInfo, QuotaLevel, QuotaLimits, QuotaUnit};
+use objectstore::{
+    BucketName, KnownQuotas, ObjectStore, QuotaCounts, QuotaInfo, QuotaLevel, QuotaLimits, QuotaUnit,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -65,14 +66,24 @@ fn facts(quota: &QuotaInfo) -> Value {
     })
 }
 
+/// Buckets whose quotas can't be read, and why.
+fn unread_facts(unread: &[(BucketName, objectstore::Error)]) -> Vec<Value> {
+    unread
+        .iter()
+        .map(|(bucket, error)| json!({ "bucket": bucket.as_str(), "error": error.to_string() }))
+        .collect()
+}
+
 /// Quotas as they are now, of one bucket or of all.
 pub(super) async fn list(store: &ObjectStore, bucket: Option<&str>) -> Result<Value, AdminError> {
-    let quotas = match bucket {
-        Some(bucket) => store.bucket_quotas(&parse(bucket)?).await,
-        None => store.all_quotas().await,
+    let KnownQuotas { quotas, unread } = match bucket {
+        Some(bucket) => {
+            let quotas = store.bucket_quotas(&parse(bucket)?).await.map_err(admin_error)?;
+            KnownQuotas { quotas, unread: Vec::new() }
+        }
+        None => store.all_quotas().await.map_err(admin_error)?,
     };
-    let quotas = quotas.map_err(admin_error)?;
-    Ok(json!({ "quotas": quotas.iter().map(facts).collect::<Vec<_>>() }))
+    Ok(json!({ "quotas": quotas.iter().map(facts).collect::<Vec<_>>(), "unread": unread_facts(&unread) }))
 }
 
 /// `{"action": "set" | "remove", "bucket": NAME, "prefix": PREFIX, …}`.
@@ -94,11 +105,18 @@ pub(super) async fn change(store: &ObjectStore, request: QuotaRequest) -> Result
     }
 }
 
-/// How many there are, and those that are not fine, the fullest first.
-pub(super) async fn status(store: &ObjectStore) -> Result<Option<Value>, AdminError> {
-    let mut quotas = store.known_quotas().await.map_err(admin_error)?;
-    if quotas.is_empty() {
-        return Ok(None);
+/// How many there are, and those that are not fine, the fullest first. What can't be read is said there, and hides nothing else.
+pub(super) async fn status(store: &ObjectStore) -> Option<Value> {
+    summary(store.known_quotas().await)
+}
+
+fn summary(known: objectstore::Result<KnownQuotas>) -> Option<Value> {
+    let KnownQuotas { mut quotas, mut unread } = match known {
+        Ok(known) => known,
+        Err(error) => return Some(json!({ "error": error.to_string() })),
+    };
+    if quotas.is_empty() && unread.is_empty() {
+        return None;
     }
     let set = quotas.len();
     quotas.retain(|quota| quota.level() != QuotaLevel::Fine);
@@ -106,26 +124,55 @@ pub(super) async fn status(store: &ObjectStore) -> Result<Option<Value>, AdminEr
     let not_fine = quotas.len();
     quotas.truncate(LINES_MAX);
     let worst = quotas.iter().map(facts).collect::<Vec<_>>();
-    Ok(Some(json!({ "set": set, "not_fine": not_fine, "worst": worst })))
+    let unread_count = unread.len();
+    unread.truncate(LINES_MAX);
+    Some(json!({
+        "set": set,
+        "not_fine": not_fine,
+        "worst": worst,
+        "unread_buckets": unread_count,
+        "unread": unread_facts(&unread),
+    }))
 }
 
 /// What `doctor` says: a fault where writes are refused, a note where they soon will be.
-pub(super) async fn findings(appliance: &Appliance) -> Result<Vec<Finding>, AdminError> {
-    let mut quotas = appliance.store.known_quotas().await.map_err(admin_error)?;
+pub(super) async fn findings(store: &ObjectStore) -> Vec<Finding> {
+    diagnose(store.known_quotas().await)
+}
+
+fn diagnose(known: objectstore::Result<KnownQuotas>) -> Vec<Finding> {
+    let fix = "firn quota ls, in a minute; if it lasts, read the server's log, and recover from the backup what is damaged";
+    let KnownQuotas { mut quotas, unread } = match known {
+        Ok(known) => known,
+        Err(error) => return vec![Finding::fault("quotas", format!("read quotas: {error}"), fix)],
+    };
+    let mut findings: Vec<_> = unread
+        .iter()
+        .take(LINES_MAX)
+        .map(|(bucket, error)| {
+            let uri = quote_sh(&format!("s3://{bucket}"));
+            Finding::fault("quota", format!("read the quotas of {uri}: {error}"), fix)
+        })
+        .collect();
+    if unread.len() > LINES_MAX {
+        let text = format!("the quotas of {} more buckets can't be read", unread.len() - LINES_MAX);
+        findings.push(Finding::fault("quotas", text, fix));
+    }
     let set = quotas.len();
     quotas.retain(|quota| quota.level() != QuotaLevel::Fine);
     if quotas.is_empty() {
         let fine = (set > 0).then(|| Finding::fine("quotas", format!("{set} set, none nearly full")));
-        return Ok(fine.into_iter().collect());
+        findings.extend(fine);
+        return findings;
     }
     quotas.sort_by_key(|quota| std::cmp::Reverse(quota.percent()));
     let more = quotas.len().saturating_sub(LINES_MAX);
-    let mut findings: Vec<_> = quotas.iter().take(LINES_MAX).map(finding).collect();
+    findings.extend(quotas.iter().take(LINES_MAX).map(finding));
     if more > 0 {
         let text = format!("{more} more are nearly full or full");
         findings.push(Finding::note("quotas", text, "firn quota ls lists them all"));
     }
-    Ok(findings)
+    findings
 }
 
 fn finding(quota: &QuotaInfo) -> Finding {
@@ -190,9 +237,9 @@ impl<F: Fn() -> QuotaCounts + Send + Sync + 'static> Collector for Gauges<F> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Gauges, finding};
+    use super::{Gauges, diagnose, finding, summary};
     use engine::unit::ByteCount;
-    use objectstore::{BucketName, BucketUsage, QuotaCounts, QuotaInfo, QuotaLimits};
+    use objectstore::{BucketName, BucketUsage, Error, KnownQuotas, QuotaCounts, QuotaInfo, QuotaLimits};
     use prometheus_client::registry::Registry;
 
     fn quota(used: Option<u64>) -> QuotaInfo {
@@ -220,6 +267,31 @@ mod tests {
         let limits = QuotaLimits { bytes: None, objects: Some(1), warn_percent: 50 };
         let found = finding(&QuotaInfo { limits, ..quota(Some(1)) });
         assert!(found.fix.is_some_and(|fix| fix.ends_with(" --objects 1 --warn 50")));
+    }
+
+    #[test]
+    fn quotas_that_can_not_be_read_are_said_and_hide_no_other_ones() {
+        let lost = || Error::Engine(engine::Error::Closed);
+        let some = || KnownQuotas {
+            quotas: vec![quota(Some(1000))],
+            unread: vec![(BucketName::parse("lost").unwrap(), lost())],
+        };
+        let status = summary(Ok(some())).unwrap();
+        assert_eq!((&status["set"], &status["not_fine"]), (&1.into(), &1.into()));
+        assert_eq!((&status["unread_buckets"], &status["unread"][0]["bucket"]), (&1.into(), &"lost".into()));
+        assert_eq!(status["unread"][0]["error"], lost().to_string());
+        let only = summary(Ok(KnownQuotas { quotas: Vec::new(), ..some() })).unwrap();
+        assert_eq!((&only["set"], &only["unread_buckets"]), (&0.into(), &1.into()));
+        assert_eq!(summary(Err(lost())).unwrap()["error"], lost().to_string());
+        assert!(summary(Ok(KnownQuotas::default())).is_none());
+        let said =
+            |known| diagnose(known).into_iter().map(|found| (found.ok, found.detail)).collect::<Vec<_>>();
+        let found = said(Ok(some()));
+        assert!(found.len() == 2 && !found[0].0 && found[0].1.contains("s3://lost: "), "{found:?}");
+        assert!(found[1].1.contains("is full"), "{found:?}");
+        let found = said(Err(lost()));
+        assert!(found.len() == 1 && !found[0].0 && found[0].1.starts_with("read quotas: "), "{found:?}");
+        assert!(said(Ok(KnownQuotas::default())).is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::door::{self, ask};
 use crate::cli::{Quota, QuotaAdmin, QuotaList, QuotaRemove, QuotaSet};
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::printable;
@@ -107,7 +107,19 @@ async fn list(session: &Session, args: &QuotaList) -> anyhow::Result<Exit> {
     if let Some(place) = &args.place {
         rows.retain(|row| row.prefix.starts_with(&place.key));
     }
-    session.output.print(&Rows(rows))
+    let exit = session.output.print(&Rows(rows))?;
+    unread(&answer).map_or(Ok(exit), |failure| Err(failure.into()))
+}
+
+/// What to end with where the quotas of some buckets can't be read.
+fn unread(answer: &Value) -> Option<Failure> {
+    let unread = answer["unread"].as_array().filter(|unread| !unread.is_empty())?;
+    let why = |bucket: &Value| {
+        let part = |name: &str| printable(bucket[name].as_str().unwrap_or_default());
+        format!("s3://{}: {}", part("bucket"), part("error"))
+    };
+    let all = unread.iter().map(why).collect::<Vec<_>>().join("; ");
+    Some(Failure::new(Exit::Partial, format!("quotas that can't be read: {all}")))
 }
 
 async fn remove(session: &Session, args: &QuotaRemove) -> anyhow::Result<Exit> {
@@ -118,8 +130,20 @@ async fn remove(session: &Session, args: &QuotaRemove) -> anyhow::Result<Exit> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, Rows};
+    use super::{Row, Rows, unread};
+    use crate::exit::Exit;
     use crate::report::render;
+    use serde_json::json;
+
+    #[test]
+    fn a_list_that_lacks_buckets_is_a_partial_one() {
+        assert!(unread(&json!({ "quotas": [] })).is_none());
+        assert!(unread(&json!({ "quotas": [], "unread": [] })).is_none());
+        let lost = json!([{ "bucket": "a", "error": "gone\u{1b}" }, { "bucket": "b", "error": "shut" }]);
+        let failure = unread(&json!({ "quotas": [], "unread": lost })).unwrap();
+        assert_eq!(failure.exit, Exit::Partial);
+        assert_eq!(failure.text, r"quotas that can't be read: s3://a: gone\u{1b}; s3://b: shut");
+    }
 
     #[test]
     fn a_quota_is_a_line_for_people() {

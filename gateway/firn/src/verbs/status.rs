@@ -106,6 +106,9 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     if let Some(error) = status["backup"]["error"].as_str() {
         lines.push(format!("the backup fails: {}", printable(error)));
     }
+    if let Some(why) = status["remote"]["error"].as_str() {
+        lines.push(format!("the remote pool can't be judged: {}", printable(why)));
+    }
     if let Some(why) = status["remote"]["trouble"]["why"].as_str() {
         lines.push(format!("the remote pool {}: {}", text(&status["remote"]["name"]), printable(why)));
     }
@@ -117,6 +120,13 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     if status["tls"]["days_left"].as_u64().is_some_and(|days| days < CERTIFICATE_DAYS) {
         let days = counted(number(&status["tls"]["days_left"]), "day", "days");
         lines.push(format!("the certificate holds for another {days}"));
+    }
+    if let Some(error) = status["quotas"]["error"].as_str() {
+        lines.push(format!("quotas can't be read: {}", printable(error)));
+    }
+    for bucket in list(&status["quotas"]["unread"]) {
+        let (name, error) = (text(&bucket["bucket"]), text(&bucket["error"]));
+        lines.push(format!("the quotas of s3://{name} can't be read: {error}"));
     }
     for quota in list(&status["quotas"]["worst"]) {
         let place = format!("s3://{}/{}", text(&quota["bucket"]), text(&quota["prefix"]));
@@ -369,7 +379,7 @@ mod tests {
         status["tls"]["days_left"] = 1.into();
         status["quotas"] = json!({ "set": 3, "not_fine": 2, "worst": [
             { "bucket": "models", "prefix": "", "percent": 97 }, { "bucket": "data", "prefix": "raw/", "percent": null },
-        ] });
+        ], "unread": [{ "bucket": "lost", "error": "closed" }] });
         status["remote"] = json!({
             "name": "far", "place": "s3://bodies/ at https://192.0.2.8", "live": 3_221_225_472_u64, "waiting_blobs": 2,
             "waiting": 8_388_608, "waiting_since": "2026-01-31T12:00:00.000Z", "cache": 1_048_576,
