@@ -76,6 +76,18 @@ impl World {
         self.reopen().await;
     }
 
+    /// Another start, over another catalog.
+    pub(crate) async fn through(
+        &mut self,
+        catalog: Arc<dyn engine::catalog::Catalog>,
+        subscribers: Vec<Subscriber>,
+    ) -> Arc<Outbox> {
+        self.components.outbox = self.foundation.outbox(catalog.clone(), subscribers);
+        self.components.catalog = catalog;
+        self.reopen().await;
+        Arc::clone(&self.components.outbox)
+    }
+
     /// With calendar days that are shorter than real ones.
     pub(crate) async fn rehearsing(seed: u64, day: Duration) -> Self {
         let mut world = Self::new(seed).await;

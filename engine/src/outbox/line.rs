@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// Below 0 for a moment where a message was delivered before its commit was told of.
+    /// Says how many, never where to look: it may be off for a moment where a commit's outcome is told late.
     waiting: Counts,
     lost: Counts,
     /// Since the start.
@@ -21,18 +21,47 @@ pub(super) struct Line {
     pub(super) failed: u64,
     /// Messages given up or dropped since the start.
     lost_since_start: u64,
-    /// Batches in a row that delivered nothing.
-    pub(super) failures: u32,
-    /// Since when each attempt failed.
-    pub(super) failing_since: Option<Timestamp>,
-    pub(super) last_error: Option<String>,
-    /// The oldest message of the last batch that was not delivered.
-    pub(super) oldest: Option<Timestamp>,
-    /// No attempt before this boot time.
-    pub(super) retry_at: Duration,
+    /// Where messages may wait.
+    places: BTreeMap<PartitionId, Place>,
+    /// What the next insertion into `places` is numbered.
+    serial: u64,
     /// The partition that was visited last.
     visited: Option<PartitionId>,
     pub(super) bell: Arc<Notify>,
+}
+
+/// A partition to look at.
+#[derive(Debug, Default)]
+struct Place {
+    /// Of the last insertion.
+    serial: u64,
+    /// A commit's outcome is not known: it may show after one has looked.
+    unsure: bool,
+    trouble: Option<Trouble>,
+}
+
+/// How the delivery of a partition's messages fails.
+#[derive(Clone, Debug)]
+pub(super) struct Trouble {
+    /// Batches in a row that delivered nothing.
+    pub(super) failures: u32,
+    /// Since when no batch was delivered whole.
+    pub(super) since: Timestamp,
+    /// Why the newest attempt did.
+    pub(super) error: String,
+    /// No attempt before this boot time.
+    pub(super) retry_at: Duration,
+    /// The oldest message that the last batch could not deliver.
+    pub(super) oldest: Option<Timestamp>,
+}
+
+/// A partition's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visit {
+    pub(super) partition: PartitionId,
+    /// A commit there may yet show.
+    pub(super) unsure: bool,
+    serial: u64,
 }
 
 /// Counts by partition, and their sum.
@@ -72,8 +101,32 @@ impl Line {
 
     pub(super) fn add_waiting(&mut self, partition: PartitionId, number: i64) {
         self.waiting.set(partition, self.waiting.of(partition) + number);
-        if self.waiting.by_partition.is_empty() {
-            self.oldest = None;
+    }
+
+    /// Messages may wait there. `unsure`: or may show there later.
+    pub(super) fn insert(&mut self, partition: PartitionId, unsure: bool) {
+        self.serial += 1;
+        let place = self.places.entry(partition).or_default();
+        place.serial = self.serial;
+        place.unsure |= unsure;
+    }
+
+    /// Whatever was unsure at the visit has shown, or never will.
+    pub(super) fn is_sure(&mut self, visit: &Visit) {
+        if let Some(place) =
+            self.places.get_mut(&visit.partition).filter(|place| place.serial == visit.serial)
+        {
+            place.unsure = false;
+        }
+    }
+
+    /// At the visit no message waited there, and so many were lost. What was inserted since is looked at again.
+    pub(super) fn leave(&mut self, visit: &Visit, lost: i64) {
+        let partition = visit.partition;
+        if self.places.get(&partition).is_some_and(|place| place.serial == visit.serial) {
+            self.places.remove(&partition);
+            self.waiting.set(partition, 0);
+            self.lost.set(partition, lost);
         }
     }
 
@@ -87,38 +140,69 @@ impl Line {
     }
 
     pub(super) fn forget(&mut self, partition: PartitionId) {
+        self.places.remove(&partition);
         self.waiting.set(partition, 0);
         self.lost.set(partition, 0);
     }
 
-    /// Where messages wait.
-    pub(super) fn partitions(&self) -> Vec<PartitionId> {
-        let waiting = self.waiting.by_partition.iter().filter(|(_, number)| **number > 0);
-        waiting.map(|(partition, _)| *partition).collect()
+    /// Every place to look at.
+    pub(super) fn visits(&self) -> Vec<Visit> {
+        self.places.iter().map(|(partition, place)| place.visit(*partition)).collect()
     }
 
-    /// The next partition where messages wait, and how many: each has its turn.
-    pub(super) fn next(&mut self) -> Option<(PartitionId, i64)> {
+    /// The next place whose time has come: each has its turn.
+    pub(super) fn next(&mut self, now: Duration) -> Option<Visit> {
         let behind = self.visited.map_or(Bound::Unbounded, Bound::Excluded);
-        let counts = &self.waiting.by_partition;
-        let later = counts.range((behind, Bound::Unbounded));
-        let (partition, number) = later.chain(counts).find(|(_, number)| **number > 0)?;
+        let later = self.places.range((behind, Bound::Unbounded));
+        let (partition, place) = later.chain(&self.places).find(|(_, place)| place.retry_at() <= now)?;
         self.visited = Some(*partition);
-        Some((*partition, *number))
+        Some(place.visit(*partition))
+    }
+
+    /// How long until a place's time comes; `None` when there is none.
+    pub(super) fn rest(&self, now: Duration) -> Option<Duration> {
+        self.places.values().map(|place| place.retry_at().saturating_sub(now)).min()
+    }
+
+    pub(super) fn trouble(&self, partition: PartitionId) -> Option<&Trouble> {
+        self.places.get(&partition)?.trouble.as_ref()
+    }
+
+    pub(super) fn set_trouble(&mut self, partition: PartitionId, trouble: Option<Trouble>) {
+        if let Some(place) = self.places.get_mut(&partition) {
+            place.trouble = trouble;
+        }
+    }
+
+    /// Whether a partition's delivery fails.
+    pub(super) fn is_failing(&self) -> bool {
+        self.places.values().any(|place| place.trouble.is_some())
     }
 
     pub(super) fn status(&self, topic: &TopicName, subscriber: Option<&Subscriber>) -> TopicStatus {
+        let troubles = || self.places.values().filter_map(|place| place.trouble.as_ref());
+        let longest = troubles().min_by_key(|trouble| trouble.since);
         TopicStatus {
             topic: topic.clone(),
             address: subscriber.map(|subscriber| subscriber.courier.address()),
             waiting: self.waiting(),
-            oldest: self.oldest,
+            oldest: troubles().filter_map(|trouble| trouble.oldest).min(),
             delivered: self.delivered,
             failed_attempts: self.failed,
-            failing_since: self.failing_since,
-            last_error: self.last_error.clone(),
+            failing_since: longest.map(|trouble| trouble.since),
+            last_error: longest.map(|trouble| trouble.error.clone()),
             lost: self.lost.sum(),
             lost_since_start: self.lost_since_start,
         }
+    }
+}
+
+impl Place {
+    fn visit(&self, partition: PartitionId) -> Visit {
+        Visit { partition, unsure: self.unsure, serial: self.serial }
+    }
+
+    fn retry_at(&self) -> Duration {
+        self.trouble.as_ref().map_or(Duration::ZERO, |trouble| trouble.retry_at)
     }
 }

@@ -14,11 +14,12 @@
 //!   when it is older than its topic keeps messages.
 //! - Messages of one key, topic and partition are delivered in the order of their sequence: the next one leaves when the one before
 //!   has arrived. What a courier refuses is tried again, and holds up its lane (a sixteenth of the keys) alone.
-//! - How many wait is known without reading them: a counter a topic and partition, changed in the same commits.
+//! - How many wait is known without reading them: a counter a topic and partition, changed in the same commits. Where to look is
+//!   known apart from it: a partition stays in the set of its topic from a commit that may have posted until a batch comes back empty.
 //!
 //! # Limits
-//! So many messages as [`Options::messages_max`] wait, of all topics together; commits under way at once may overshoot it by one
-//! each. A batch is 1,024 rows.
+//! So many messages as [`Options::messages_max`] wait, of all topics together, and half as many of one; commits under way at once may
+//! overshoot it by one each. A batch is 1,024 rows. Attempts under way are 16 a topic and partition.
 //!
 //! A crash leaves messages that are delivered again: their id stays the same.
 
@@ -126,6 +127,11 @@ impl Outbox {
         self.messages_max
     }
 
+    /// How many messages of one topic wait at the most: half of all, so that no dead receiver takes the room of the others.
+    pub fn topic_max(&self) -> u64 {
+        self.messages_max / 2
+    }
+
     /// How many wait.
     pub fn waiting(&self) -> u64 {
         self.lines.lock().values().map(Line::waiting).sum()
@@ -134,7 +140,11 @@ impl Outbox {
     /// What a commit writes so that the message leaves with it; when the outbox is full, what counts it as lost.
     pub fn post(&self, message: &Message<'_>) -> (Vec<Write>, Posted) {
         let topic = message.topic;
-        let kept = self.waiting() < self.messages_max;
+        let kept = {
+            let lines = self.lines.lock();
+            lines.get(topic).map_or(0, Line::waiting) < self.topic_max()
+                && lines.values().map(Line::waiting).sum::<u64>() < self.messages_max
+        };
         let writes = if kept {
             let id = row::Id { sequence: message.sequence, salt: random_bytes(&*self.entropy) };
             let row = MessageRow {
@@ -156,10 +166,21 @@ impl Outbox {
             let line = lines.entry(topic.clone()).or_default();
             if *kept {
                 line.add_waiting(partition, 1);
+                line.insert(partition, false);
                 line.bell.notify_one();
             } else {
                 line.add_lost(partition, 1);
             }
+        }
+    }
+
+    /// Nobody knows whether the commit with these writes has succeeded, or will: its partition is looked at.
+    pub fn unsure(&self, partition: PartitionId, posted: &[Posted]) {
+        let mut lines = self.lines.lock();
+        for Posted { topic, .. } in posted {
+            let line = lines.entry(topic.clone()).or_default();
+            line.insert(partition, true);
+            line.bell.notify_one();
         }
     }
 
@@ -175,7 +196,12 @@ impl Outbox {
                 let mut lines = self.lines.lock();
                 let line = lines.entry(topic).or_default();
                 match count {
-                    Count::Waiting => line.set_waiting(partition, number),
+                    Count::Waiting => {
+                        line.set_waiting(partition, number);
+                        if number != 0 {
+                            line.insert(partition, false);
+                        }
+                    }
                     Count::Lost => line.set_lost(partition, number),
                 }
             }
@@ -192,8 +218,13 @@ impl Outbox {
 
     /// What ends the counters of a partition that holds no message any more and never will again.
     pub async fn forget(&self, snapshot: &dyn Snapshot, partition: PartitionId) -> Result<Vec<Write>> {
-        let scan = Scan { keys_only: true, ..Scan::prefix(row::COUNTS, b"", 1_000) };
-        let rows = snapshot.scan(scan).await?.rows;
+        let mut rows = Vec::new();
+        let mut next = Some(Scan { keys_only: true, ..Scan::prefix(row::COUNTS, b"", 1_000) });
+        while let Some(scan) = next {
+            let page = snapshot.scan(scan.clone()).await?;
+            next = scan.behind(&page);
+            rows.extend(page.rows);
+        }
         for line in self.lines.lock().values_mut() {
             line.forget(partition);
         }
@@ -236,13 +267,13 @@ impl Outbox {
         }
     }
 
-    /// A batch of a topic's messages in one partition, oldest first.
+    /// A batch of a topic's messages in one partition, oldest first, and how many of the topic's were lost there.
     async fn batch(
         &self,
         topic: &TopicName,
         partition: PartitionId,
         limit: usize,
-    ) -> Result<(Vec<(row::Id, MessageRow)>, bool)> {
+    ) -> Result<(Vec<(row::Id, MessageRow)>, i64)> {
         let snapshot = self.catalog.snapshot(partition).await?;
         let prefix = row::messages_of(topic);
         let mut scan = Scan::prefix(row::MESSAGES, &prefix, limit);
@@ -252,11 +283,26 @@ impl Outbox {
             for (key, value) in &page.rows {
                 found.push((row::Id::read(&key[prefix.len()..])?, MessageRow::read(value)?));
             }
-            let Some((last, _)) = page.rows.last().filter(|_| page.more) else { return Ok((found, false)) };
-            if found.len() >= limit {
-                return Ok((found, true));
+            match page.rows.last() {
+                Some((last, _)) if page.more && found.len() < limit => {
+                    scan = Scan { start: key_after(last), limit: limit - found.len(), ..scan };
+                }
+                _ => break,
             }
-            scan = Scan { start: key_after(last), limit: limit - found.len(), ..scan };
         }
+        let counts = [Count::Lost, Count::Waiting].map(|count| count.key(topic));
+        let counts = snapshot.multi_get(counts.to_vec()).await?;
+        let mut numbers = [0; 2];
+        for (number, value) in numbers.iter_mut().zip(&counts) {
+            *number = value.as_deref().map_or(Ok(0), row::read_count)?;
+        }
+        if found.is_empty() && numbers[1] != 0 {
+            tracing::error!(
+                topic = topic.as_str(),
+                counted = numbers[1],
+                "events were counted that are not there"
+            );
+        }
+        Ok((found, numbers[0]))
     }
 }

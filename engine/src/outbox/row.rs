@@ -8,7 +8,7 @@
 use super::topic::TopicName;
 use crate::catalog::key::{KeyReader, KeyWriter};
 use crate::catalog::record::{Record, RecordReader, RecordWriter};
-use crate::catalog::{Family, Table, Write};
+use crate::catalog::{Family, Key, Table, Write};
 use crate::clock::Timestamp;
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -27,6 +27,9 @@ pub(super) struct Id {
 }
 
 impl Id {
+    /// Of no message: the first version of a partition is 1.
+    pub(super) const NOBODYS: Self = Self { sequence: 0, salt: [0; 8] };
+
     pub(super) fn read(raw: &[u8]) -> Result<Self> {
         let mut reader = KeyReader::new(raw);
         let id = Self { sequence: reader.u64()?, salt: reader.fixed()? };
@@ -115,8 +118,11 @@ impl Count {
     }
 
     pub(super) fn add(self, topic: &TopicName, number: i64) -> Write {
-        let key = KeyWriter::new().u8(self.tag()).tail(topic.as_str().as_bytes()).finish();
-        Write::Add(COUNTS.key(key), number)
+        Write::Add(self.key(topic), number)
+    }
+
+    pub(super) fn key(self, topic: &TopicName) -> Key {
+        COUNTS.key(KeyWriter::new().u8(self.tag()).tail(topic.as_str().as_bytes()).finish())
     }
 
     pub(super) fn read_key(raw: &[u8]) -> Result<(Self, TopicName)> {

@@ -12,15 +12,15 @@ pub struct TopicStatus {
     pub address: Option<String>,
     /// Messages that wait.
     pub waiting: u64,
-    /// When the oldest message that the last batch could not deliver was posted.
+    /// When the oldest message that a last batch could not deliver was posted.
     pub oldest: Option<Timestamp>,
     /// Messages delivered since the start.
     pub delivered: u64,
     /// Attempts that failed since the start.
     pub failed_attempts: u64,
-    /// Since when no batch was delivered whole; `None` when the last one was.
+    /// Since when no batch was delivered whole, of the partition that fails for the longest; `None` when none does.
     pub failing_since: Option<Timestamp>,
-    /// Why the newest failed attempt did, while it is failing.
+    /// Why that partition's newest failed attempt did.
     pub last_error: Option<String>,
     /// Messages given up, or dropped because the outbox was full, ever.
     pub lost: u64,

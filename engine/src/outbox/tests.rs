@@ -10,6 +10,7 @@ use crate::worker::{Progress, Worker};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 const HERE: PartitionId = PartitionId::from_bytes([1; 8]);
 const THERE: PartitionId = PartitionId::from_bytes([2; 8]);
@@ -27,6 +28,8 @@ struct Receiver {
     refuses: Mutex<Option<Refuses>>,
     /// Takes a message and never answers.
     hangs: Mutex<bool>,
+    /// Answers this body only once it is rung.
+    slow: Mutex<Option<(String, Arc<Notify>)>>,
 }
 
 impl Receiver {
@@ -47,9 +50,13 @@ impl Courier for Receiver {
             if self.refuses.lock().as_ref().is_some_and(|refuses| refuses(&body)) {
                 return Err("reach the receiver: it is down".to_owned());
             }
-            self.got.lock().push((letter.id.to_owned(), body));
+            self.got.lock().push((letter.id.to_owned(), body.clone()));
             if *self.hangs.lock() {
                 std::future::pending::<()>().await;
+            }
+            let slow = self.slow.lock().clone();
+            if let Some((_, bell)) = slow.filter(|(slow, _)| *slow == body) {
+                bell.notified().await;
             }
             Ok(())
         })
@@ -228,7 +235,7 @@ async fn a_message_that_is_always_refused_holds_up_its_lane_alone() {
 
 #[tokio::test]
 async fn a_full_outbox_drops_what_is_new_and_counts_it() {
-    let mut world = World::new(3);
+    let mut world = World::new(6);
     world.receiver.refuse(|_| true);
     for n in 0..5 {
         world.post(HERE, "t", "k", &n.to_string()).await;
@@ -291,7 +298,7 @@ async fn messages_to_a_topic_that_nobody_is_named_for_wait_for_somebody_and_not_
 
 #[tokio::test]
 async fn a_partition_is_forgotten_with_its_counters() {
-    let mut world = World::new(1);
+    let mut world = World::new(2);
     world.post(HERE, "t", "k", "x").await;
     world.post(HERE, "t", "k", "lost").await;
     let snapshot = world.catalog.snapshot(HERE).await.unwrap();
@@ -304,4 +311,86 @@ async fn a_partition_is_forgotten_with_its_counters() {
     world.catalog.commit(Commit { writes, ..Commit::new(HERE, snapshot.read_version()) }).await.unwrap();
     world.restart().await;
     assert_eq!((world.status("t").waiting, world.status("t").lost), (0, 0));
+}
+
+#[tokio::test]
+async fn a_dead_receiver_takes_half_of_the_room_and_leaves_the_rest_to_others() {
+    let mut world = World::new(6);
+    for n in 0..5 {
+        world.post(HERE, "dead", "k", &n.to_string()).await;
+    }
+    assert_eq!((world.status("dead").waiting, world.status("dead").lost), (3, 2));
+    for n in 0..3 {
+        world.post(HERE, "t", "k", &n.to_string()).await;
+    }
+    assert_eq!((world.status("t").waiting, world.status("t").lost), (3, 0));
+    world.post(HERE, "third", "k", "x").await;
+    assert_eq!((world.status("third").waiting, world.status("third").lost), (0, 1), "all of it is taken");
+    world.run().await;
+    assert_eq!(world.receiver.bodies(), ["0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_never_answered_holds_up_its_lane_alone() {
+    let mut world = World::new(1_000);
+    let bell = Arc::new(Notify::new());
+    *world.receiver.slow.lock() = Some(("slow".to_owned(), bell.clone()));
+    world.post(HERE, "t", "slow-key", "slow").await;
+    for n in 0..50 {
+        world.post(HERE, "t", &format!("key {n}"), &n.to_string()).await;
+    }
+    let mut worker = world.workers.remove(1);
+    let mut tick = worker.tick();
+    assert!(futures_util::poll!(&mut tick).is_pending());
+    world.clock.advance(Duration::from_secs(5));
+    let Progress::More { done } = tick.await.unwrap() else { panic!("there is more to do") };
+    assert!(done >= 40, "{done}");
+    let status = world.status("t");
+    assert_eq!((status.waiting, status.failed_attempts, status.failing_since), (51 - done, 0, None));
+    // Another partition has its turn, and new messages of this one, while the attempt goes on.
+    world.post(THERE, "t", "k", "there").await;
+    assert!(matches!(worker.tick().await.unwrap(), Progress::More { done: 1 }));
+    for n in 50..60 {
+        world.post(HERE, "t", &format!("key {n}"), &n.to_string()).await;
+    }
+    let mut tick = worker.tick();
+    assert!(futures_util::poll!(&mut tick).is_pending());
+    assert!(
+        world.receiver.bodies().iter().filter(|body| body.as_str() >= "5" && body.as_str() < "6").count() > 5
+    );
+    bell.notify_one();
+    tick.await.unwrap();
+    assert_eq!(world.status("t").waiting, 0);
+    assert_eq!((*world.receiver.attempts.lock(), world.receiver.got.lock().len()), (62, 62), "each once");
+}
+
+#[tokio::test]
+async fn a_partition_whose_messages_are_refused_holds_up_no_other() {
+    let mut world = World::new(1_000);
+    world.receiver.refuse(|body| body == "bad");
+    world.post(HERE, "t", "k", "bad").await;
+    for _ in 0..8 {
+        let rest = world.run().await;
+        world.clock.advance(rest);
+    }
+    let rest = world.run().await;
+    assert!(rest > Duration::from_mins(1), "{rest:?}");
+    let since = world.status("t").failing_since.unwrap();
+    world.post(THERE, "t", "k", "good").await;
+    world.run().await;
+    assert_eq!(world.receiver.bodies(), ["good"], "at once");
+    let status = world.status("t");
+    assert_eq!((status.waiting, status.failing_since), (1, Some(since)));
+    assert!(status.oldest.is_some() && status.last_error.is_some());
+}
+
+#[tokio::test]
+async fn a_topic_may_have_any_name() {
+    let world = World::new(10);
+    let courier: Arc<dyn Courier> = world.receiver.clone();
+    let subscribers = vec![Subscriber { topic: topic("unclaimed"), courier, kept: KEPT }];
+    let (catalog, clock, entropy) = (world.catalog.clone(), world.clock.clone(), world.entropy.clone());
+    let outbox = Outbox::new(Options { catalog, clock, entropy, subscribers, messages_max: 10 });
+    let workers = outbox.workers();
+    assert_ne!(workers[0].name(), workers[1].name());
 }

@@ -1,5 +1,6 @@
 //! The workers: one a topic that somebody is named for, and one for all others, which only gives up what is too old.
 
+use super::line::{Trouble, Visit};
 use super::row::{Count, Id, LANES, MessageRow};
 use super::topic::{Letter, Subscriber, TopicName};
 use super::{KEPT_BY_DEFAULT, Outbox, backoff};
@@ -7,24 +8,34 @@ use crate::catalog::Write;
 use crate::id::PartitionId;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Result};
-use futures_util::future::join_all;
+use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Rows of one batch.
 pub(super) const BATCH: usize = 1_024;
-/// How long a batch may take before its lanes end after the message at hand.
+/// How long a batch may take before what arrived is settled; what is under way then goes on with its partition's next batch.
 const BATCH_TIME: Duration = Duration::from_secs(5);
 /// How long a worker with nothing to do rests, unless its bell rings.
 const REST: Duration = Duration::from_mins(10);
 
 type Found = (Id, MessageRow);
 
+/// An attempt under way.
+type Attempt = (Id, BoxFuture<'static, Result<(), String>>);
+
 /// What became of a lane of a batch.
+#[derive(Default)]
 struct Lane {
     arrived: Vec<Id>,
     refused: Option<String>,
+    under_way: Option<Attempt>,
 }
 
 /// Delivers the messages of one topic.
@@ -33,6 +44,8 @@ pub(super) struct Delivery {
     subscriber: Subscriber,
     name: &'static str,
     bell: Arc<Notify>,
+    /// What outlasted its batch, by partition and lane.
+    under_way: Mutex<BTreeMap<(PartitionId, usize), Attempt>>,
 }
 
 impl Delivery {
@@ -40,7 +53,7 @@ impl Delivery {
         let bell = outbox.lines.lock().entry(subscriber.topic.clone()).or_default().bell.clone();
         // A worker's name lives as long as the process; topics are as many as the configuration names.
         let name = Box::leak(format!("events-{}", subscriber.topic).into_boxed_str());
-        Self { outbox, subscriber, name, bell }
+        Self { outbox, subscriber, name, bell, under_way: Mutex::default() }
     }
 
     async fn run(&self) -> Result<Progress> {
@@ -48,64 +61,91 @@ impl Delivery {
             return Ok(Progress::Idle { rest: REST });
         }
         let now = self.outbox.clock.boottime();
-        let next = {
-            let mut lines = self.outbox.lines.lock();
-            let line = lines.entry(self.subscriber.topic.clone()).or_default();
-            if line.retry_at > now {
-                return Ok(Progress::Idle { rest: line.retry_at.saturating_sub(now) });
-            }
-            line.next()
-        };
-        let Some((partition, counted)) = next else { return Ok(Progress::Idle { rest: REST }) };
         let topic = &self.subscriber.topic;
-        let (found, _) = self.outbox.batch(topic, partition, BATCH).await?;
+        let (next, rest) = {
+            let mut lines = self.outbox.lines.lock();
+            let line = lines.entry(topic.clone()).or_default();
+            (line.next(now), line.rest(now))
+        };
+        let Some(visit) = next else { return Ok(Progress::Idle { rest: rest.unwrap_or(REST).min(REST) }) };
+        let (found, lost) = self.outbox.batch(topic, visit.partition, BATCH).await?;
         let (found, expired) = self.outbox.split(found, self.subscriber.kept);
         if !expired.is_empty() {
-            return self.outbox.give_up(topic, partition, &expired).await;
+            return self.outbox.give_up(topic, visit.partition, &expired).await;
         }
         if found.is_empty() {
-            // Counted, but not there: nobody can have taken them out but us.
-            tracing::error!(topic = topic.as_str(), counted, "events were counted that are not there");
-            self.outbox.lines.lock().entry(topic.clone()).or_default().add_waiting(partition, -counted);
-            return Ok(Progress::More { done: 0 });
+            return self.outbox.nothing_at(topic, &visit, lost).await;
         }
-        let lanes = self.deliver(&found).await;
-        self.settle(partition, &found, lanes).await
+        let lanes = self.deliver(visit.partition, &found).await;
+        self.settle(visit.partition, &found, lanes).await
     }
 
-    /// Each lane in order, all lanes at once.
-    async fn deliver(&self, found: &[Found]) -> Vec<Lane> {
-        let until = self.outbox.clock.boottime() + BATCH_TIME;
-        let lanes = (0..LANES).map(|lane| {
-            let messages = found.iter().filter(move |(_, row)| usize::from(row.lane) == lane);
-            self.lane(messages, until)
-        });
-        join_all(lanes).await
-    }
-
-    async fn lane(&self, messages: impl Iterator<Item = &Found>, until: Duration) -> Lane {
-        let mut lane = Lane { arrived: Vec::new(), refused: None };
+    /// Each lane in order, all lanes at once. An attempt that outlasts the batch is kept for the next one, so that it holds up
+    /// its lane alone, however long it may take.
+    async fn deliver(&self, partition: PartitionId, found: &[Found]) -> Vec<Lane> {
+        let lanes: Vec<Mutex<Lane>> = {
+            let mut kept = self.under_way.lock();
+            let lane = |lane| Lane { under_way: kept.remove(&(partition, lane)), ..Lane::default() };
+            (0..LANES).map(lane).map(Mutex::new).collect()
+        };
+        let all = || async {
+            let mut all: FuturesUnordered<_> = lanes
+                .iter()
+                .enumerate()
+                .map(|(at, lane)| {
+                    self.lane(found.iter().filter(move |(_, row)| usize::from(row.lane) == at), lane)
+                })
+                .collect();
+            while all.next().await.is_some() {}
+        };
         let mut stopping = self.outbox.stopping.subscribe();
-        for (id, row) in messages {
-            if self.outbox.clock.boottime() > until {
-                break;
+        let stopped = tokio::select! {
+            biased;
+            () = all() => false,
+            _ended = stopping.wait_for(|stopping| *stopping) => true,
+            () = self.outbox.clock.sleep(BATCH_TIME) => false,
+        };
+        let mut lanes: Vec<Lane> = lanes.into_iter().map(Mutex::into_inner).collect();
+        if !stopped {
+            let mut kept = self.under_way.lock();
+            for (at, lane) in lanes.iter_mut().enumerate() {
+                if let Some(attempt) = lane.under_way.take() {
+                    kept.insert((partition, at), attempt);
+                }
             }
-            let text = id.text();
-            let letter = Letter { id: &text, body: &row.body };
-            let outcome = tokio::select! {
-                biased;
-                outcome = self.subscriber.courier.deliver(letter) => outcome,
-                _ended = stopping.wait_for(|stopping| *stopping) => break,
-            };
+        }
+        lanes
+    }
+
+    async fn lane(&self, messages: impl Iterator<Item = &Found>, lane: &Mutex<Lane>) {
+        let begun = lane.lock().under_way.as_ref().map(|(id, _)| *id);
+        let mut messages: Vec<&Found> = messages.collect();
+        // What is under way goes on first. Only of another key can an older message have come meanwhile.
+        messages.sort_by_key(|(id, _)| Some(*id) != begun);
+        for (id, row) in messages {
+            if begun != Some(*id) {
+                lane.lock().under_way = Some((*id, self.attempt(*id, row.body.clone())));
+            }
+            let outcome = poll_fn(|context| match &mut lane.lock().under_way {
+                Some((_, attempt)) => attempt.as_mut().poll(context),
+                None => Poll::Ready(Ok(())),
+            });
+            let outcome = outcome.await;
+            let mut lane = lane.lock();
+            lane.under_way = None;
             match outcome {
                 Ok(()) => lane.arrived.push(*id),
                 Err(why) => {
                     lane.refused = Some(why);
-                    break;
+                    return;
                 }
             }
         }
-        lane
+    }
+
+    fn attempt(&self, id: Id, body: Bytes) -> BoxFuture<'static, Result<(), String>> {
+        let courier = Arc::clone(&self.subscriber.courier);
+        Box::pin(async move { courier.deliver(Letter { id: &id.text(), body: &body }).await })
     }
 
     /// Takes out what arrived, and says when to go on.
@@ -117,30 +157,42 @@ impl Delivery {
         if !arrived.is_empty() {
             self.outbox.take_out(topic, partition, &arrived, &[]).await?;
         }
-        let oldest = found.iter().find(|(id, _)| !arrived.contains(id)).map(|(_, row)| row.at);
         let (clock, done) = (&self.outbox.clock, arrived.len() as u64);
         let mut lines = self.outbox.lines.lock();
         let line = lines.entry(topic.clone()).or_default();
         line.delivered += done;
         line.failed += refusals as u64;
-        line.oldest = oldest.filter(|_| line.waiting() > 0);
+        let failed = line.is_failing();
         let Some(why) = refused else {
-            if line.failing_since.take().is_some() {
+            // What is only under way says nothing of the receiver yet.
+            if done > 0 {
+                line.set_trouble(partition, None);
+            }
+            if failed && !line.is_failing() {
                 tracing::info!(topic = topic.as_str(), "events are delivered again");
             }
-            (line.failures, line.last_error) = (0, None);
             return Ok(Progress::More { done });
         };
-        // While others of the topic arrive, what is refused is no sign of an outage.
-        line.failures = if done > 0 { 1 } else { line.failures.saturating_add(1) };
-        let wait = backoff::wait(line.failures, &*self.outbox.entropy);
-        line.retry_at = clock.boottime() + wait;
-        if line.failing_since.is_none() {
-            line.failing_since = Some(clock.now());
+        if !failed {
             tracing::warn!(topic = topic.as_str(), "failed to {why}; events wait and are tried again");
         }
-        line.last_error = Some(why);
-        Ok(Progress::Idle { rest: wait })
+        let before = line.trouble(partition);
+        // While others of the partition arrive, what is refused is no sign of an outage.
+        let failures = before.map_or(0, |trouble| trouble.failures).saturating_add(1);
+        let failures = if done > 0 { 1 } else { failures };
+        let now = clock.boottime();
+        let trouble = Trouble {
+            failures,
+            since: before.map_or_else(|| clock.now(), |trouble| trouble.since),
+            error: why,
+            retry_at: now + backoff::wait(failures, &*self.outbox.entropy),
+            oldest: found.iter().find(|(id, _)| !arrived.contains(id)).map(|(_, row)| row.at),
+        };
+        line.set_trouble(partition, Some(trouble));
+        Ok(match line.rest(now) {
+            Some(rest) if !rest.is_zero() => Progress::Idle { rest },
+            _ => Progress::More { done },
+        })
     }
 }
 
@@ -169,17 +221,20 @@ impl Unclaimed {
     }
 
     async fn run(&self) -> Result<Progress> {
-        let places: Vec<(TopicName, Vec<PartitionId>)> = {
+        let places: Vec<(TopicName, Vec<Visit>)> = {
             let lines = self.outbox.lines.lock();
             let unclaimed = lines.iter().filter(|(topic, _)| !self.outbox.has_subscriber(topic));
-            unclaimed.map(|(topic, line)| (topic.clone(), line.partitions())).collect()
+            unclaimed.map(|(topic, line)| (topic.clone(), line.visits())).collect()
         };
-        for (topic, partitions) in places {
-            for partition in partitions {
-                let (found, _) = self.outbox.batch(&topic, partition, BATCH).await?;
-                let (_, expired) = self.outbox.split(found, KEPT_BY_DEFAULT);
+        for (topic, visits) in places {
+            for visit in visits {
+                let (found, lost) = self.outbox.batch(&topic, visit.partition, BATCH).await?;
+                let (fresh, expired) = self.outbox.split(found, KEPT_BY_DEFAULT);
                 if !expired.is_empty() {
-                    return self.outbox.give_up(&topic, partition, &expired).await;
+                    return self.outbox.give_up(&topic, visit.partition, &expired).await;
+                }
+                if fresh.is_empty() {
+                    return self.outbox.nothing_at(&topic, &visit, lost).await;
                 }
             }
         }
@@ -189,7 +244,8 @@ impl Unclaimed {
 
 impl Worker for Unclaimed {
     fn name(&self) -> &'static str {
-        "events-unclaimed"
+        // The other way round it would be the worker of a topic of this name.
+        "unclaimed-events"
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
@@ -204,6 +260,23 @@ impl Outbox {
         let (expired, fresh): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|(_, row)| now.since(row.at) >= kept);
         (fresh, expired.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// At a visit no message was there, and so many were lost. A commit whose outcome is not known may show yet: one of ours that
+    /// comes through behind it says that it has, or never will.
+    async fn nothing_at(&self, topic: &TopicName, visit: &Visit, lost: i64) -> Result<Progress> {
+        let still = visit.unsure;
+        if still {
+            self.commit(visit.partition, vec![Id::NOBODYS.delete(topic)]).await?;
+        }
+        let mut lines = self.lines.lock();
+        let line = lines.entry(topic.clone()).or_default();
+        if still {
+            line.is_sure(visit)
+        } else {
+            line.leave(visit, lost)
+        }
+        Ok(Progress::More { done: 0 })
     }
 
     async fn give_up(&self, topic: &TopicName, partition: PartitionId, expired: &[Id]) -> Result<Progress> {

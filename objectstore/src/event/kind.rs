@@ -62,6 +62,9 @@ impl EventType {
     /// An object's access list was set.
     pub const ACL_PUT: Self = Self(12);
 
+    /// How many there are.
+    pub(crate) const COUNT: usize = NAMES.len();
+
     /// S3's name of it.
     pub fn as_str(self) -> &'static str {
         NAMES[usize::from(self.0) - 1]

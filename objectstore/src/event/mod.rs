@@ -137,17 +137,26 @@ impl ObjectStore {
     }
 
     /// A commit that tells something goes on when its caller does not: else nobody would know that there is something to deliver.
+    /// Whatever answer leaves its outcome open has its partition looked at.
     pub(crate) async fn commit_telling(
         &self,
         commit: engine::catalog::Commit,
         posted: Vec<Posted>,
     ) -> engine::Result<engine::catalog::Version> {
         let (catalog, outbox) = (Arc::clone(&self.catalog), Arc::clone(&self.outbox));
+        let (blobs, freeing) = (Arc::clone(&self.blobs), commit.space == engine::catalog::Space::Reserve);
         let task = tokio::spawn(async move {
             let partition = commit.partition;
             let outcome = crate::store::commit_whole(&*catalog, commit).await;
-            if outcome.is_ok() {
-                outbox.committed(partition, &posted);
+            match &outcome {
+                Ok(_) => {
+                    outbox.committed(partition, &posted);
+                    if freeing {
+                        blobs.freed_something();
+                    }
+                }
+                Err(error) if error.kind() == engine::ErrorKind::Conflict => {}
+                Err(_) => outbox.unsure(partition, &posted),
             }
             outcome
         });

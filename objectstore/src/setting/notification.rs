@@ -4,7 +4,7 @@
 //! Sources: `PutBucketNotificationConfiguration` of the API reference, "Event notification types and destinations" and "Configuring
 //! event notifications using object key name filtering" of the S3 user guide.
 //!
-//! Limits: 100 rules; 255 characters of an id; 1,024 bytes of a prefix or suffix.
+//! Limits: 100 rules; 255 characters of an id; 1,024 bytes of a prefix or suffix; each of 27 types of events once a rule.
 
 use super::{Setting, SettingKind};
 use crate::{Error, EventType, Result};
@@ -69,6 +69,11 @@ impl NotificationRule {
         if self.events.is_empty() {
             return Err(invalid("Event", "A notification configuration names at least one event"));
         }
+        // Each once, so there can be no more than there are types: what is compared with other rules is bounded.
+        let twice = |at: usize| self.events[..at].contains(&self.events[at]);
+        if self.events.len() > EventType::COUNT || (1..self.events.len()).any(twice) {
+            return Err(invalid("Event", "A notification configuration names each event once"));
+        }
         Ok(())
     }
 
@@ -81,8 +86,8 @@ impl NotificationRule {
         let prefixes = a.starts_with(b) || b.starts_with(a);
         let (a, b) = (self.suffix(), other.suffix());
         let suffixes = a.ends_with(b) || b.ends_with(a);
-        let events = self.events.iter().any(|one| other.events.iter().any(|two| one.meets(*two)));
-        if !(prefixes && suffixes && events) {
+        let events = || self.events.iter().any(|one| other.events.iter().any(|two| one.meets(*two)));
+        if !(prefixes && suffixes && events()) {
             return Ok(());
         }
         let filtered =
@@ -265,6 +270,8 @@ mod tests {
             rule("1", &put, &"p".repeat(1025), ""),
             rule("1", &put, "", &"é".repeat(513)),
             rule("1", &[], "", ""),
+            rule("1", &[put[0], "s3:ObjectAcl:Put", put[0]], "", ""),
+            rule("1", &[put[0]; 100_000], "", ""),
         ] {
             assert!(refusal(&[bad]).is_some());
         }

@@ -4,10 +4,12 @@ use crate::world::{World, copy_request, key};
 use crate::{
     AmendRequest, BucketName, DeleteConditions, DeleteRequest, ListWish, NewBucket, Notification,
     NotificationRule, ObjectOwnership, Origin, PutRequest, Tags, VersionSelector, Versioning,
-    WriteConditions,
+    WriteConditions, tables,
 };
+use bytes::Bytes;
 use engine::BoxFuture;
-use engine::catalog::{Family, Scan, Table};
+use engine::catalog::{Catalog, Commit, Family, Limits, Scan, Snapshot, Table, Version, Write};
+use engine::id::PartitionId;
 use engine::outbox::{Courier, Letter, Outbox, Subscriber, TopicName};
 use engine::worker::{Progress, Worker};
 use parking_lot::Mutex;
@@ -352,8 +354,105 @@ async fn topics_are_known_by_their_names() {
     assert!(!told.world.store.has_topic(&"u".parse().unwrap()));
     let arn = told.world.store.topic_arn(&known).to_string();
     assert_eq!(arn, format!("arn:aws:sns:us-east-1:{}:t", told.world.parts().account));
-    let snapshot = engine::catalog::Catalog::snapshot(&*told.world.catalog, engine::id::PartitionId::ROOT);
+    let snapshot = told.world.catalog.snapshot(PartitionId::ROOT);
     let snapshot = snapshot.await.unwrap();
     assert!(!Outbox::holds(&*snapshot).await.unwrap());
     assert!(snapshot.scan(Scan::prefix(MESSAGES, b"", 1)).await.unwrap().rows.is_empty());
+}
+
+/// A catalog whose rows can be out of room: a commit then is in the log and not in the rows, and so stays of unknown outcome; whoever
+/// comes after it is told that there is no room.
+struct Parking {
+    catalog: Arc<dyn Catalog>,
+    full: Mutex<bool>,
+    parked: Mutex<Option<Commit>>,
+}
+
+impl Parking {
+    async fn make_room(&self) {
+        *self.full.lock() = false;
+        let parked = self.parked.lock().take().unwrap();
+        self.catalog.commit(parked).await.unwrap();
+    }
+}
+
+impl Catalog for Parking {
+    fn limits(&self) -> Limits {
+        self.catalog.limits()
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+        self.catalog.snapshot(partition)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+        if !*self.full.lock() {
+            return self.catalog.commit(commit);
+        }
+        let mut parked = self.parked.lock();
+        let answer = if parked.is_none() {
+            *parked = Some(commit);
+            engine::Error::Unknown { reason: "the rows have no room".into() }
+        } else {
+            engine::Error::Full { place: "the rows".into(), wanted: 0 }
+        };
+        Box::pin(std::future::ready(Err(answer)))
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_commit_shows_late_is_delivered() {
+    let receiver = Arc::new(Receiver::default());
+    let mut world = World::new(78).await;
+    let name = world.create("bkt", Versioning::Off).await;
+    let parking = Arc::new(Parking {
+        catalog: world.catalog.clone(),
+        full: Mutex::default(),
+        parked: Mutex::default(),
+    });
+    let outbox = world.through(parking.clone(), vec![subscriber(&receiver)]).await;
+    world.store.set_notification(&name, Some(&wants(&ALL, None)), None).await.unwrap();
+    let mut workers = outbox.workers();
+    let mut worker = workers.remove(1);
+    world.put(&name, "k", "x").await;
+    while let Progress::More { .. } = worker.tick().await.unwrap() {}
+    assert_eq!(receiver.0.lock().len(), 1);
+    *parking.full.lock() = true;
+    let refused = world.put_with(PutRequest::new(name.clone(), key("k")), "y").await.unwrap_err();
+    assert!(matches!(refused, crate::Error::Engine(engine::Error::Full { .. })), "{refused}");
+    // However often it looks, it isn't there yet.
+    for _ in 0..3 {
+        assert!(matches!(worker.tick().await, Err(engine::Error::Full { .. })));
+    }
+    parking.make_room().await;
+    while let Progress::More { .. } = worker.tick().await.unwrap() {}
+    assert_eq!(receiver.0.lock().len(), 2);
+    assert_eq!(outbox.waiting(), 0);
+    world.put(&name, "k", "z").await;
+    assert_eq!(outbox.waiting(), 1, "what was never told of counts for nothing");
+    while let Progress::More { .. } = worker.tick().await.unwrap() {}
+    assert_eq!((receiver.0.lock().len(), outbox.waiting()), (3, 0));
+}
+
+/// More of them than one tick of the worker looks at.
+#[tokio::test]
+async fn deleted_buckets_that_wait_for_something_hold_up_no_other() {
+    let world = World::new(79).await;
+    let commit = async |partition, key, value: &'static [u8]| {
+        let read_version = world.catalog.snapshot(partition).await.unwrap().read_version();
+        let writes = vec![Write::Put(key, Bytes::from_static(value))];
+        world.catalog.commit(Commit { writes, ..Commit::new(partition, read_version) }).await.unwrap();
+    };
+    let at = |number: u64| PartitionId::from_bytes(number.to_be_bytes());
+    for number in 1..=300 {
+        let partition = at(number);
+        if number != 300 {
+            commit(partition, MESSAGES.key(&b"waits"[..]), b"").await;
+        }
+        commit(PartitionId::ROOT, tables::partition(tables::DELETED, partition), b"").await;
+    }
+    world.settle().await;
+    assert_eq!(world.rows(PartitionId::ROOT, tables::DELETED).await, 299);
+    let snapshot = world.catalog.snapshot(PartitionId::ROOT).await.unwrap();
+    assert!(snapshot.get(tables::partition(tables::DELETED, at(300))).await.unwrap().is_none());
 }

@@ -14,16 +14,19 @@ use std::sync::Arc;
 
 pub(super) struct Finisher {
     store: Arc<ObjectStore>,
+    /// Which deleted partitions are looked at next: those that still wait for something are passed by, and hold up no other.
+    leftovers: Option<Scan>,
 }
 
 impl Finisher {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        Self { store }
+        Self { store, leftovers: None }
     }
 
-    async fn run(&self) -> Result<Progress> {
+    async fn run(&mut self) -> Result<Progress> {
         let done = self.names().await? + self.leftovers().await?;
-        Ok(if done > 0 { Progress::More { done } } else { Progress::Idle { rest: REST } })
+        let more = done > 0 || self.leftovers.is_some();
+        Ok(if more { Progress::More { done } } else { Progress::Idle { rest: REST } })
     }
 
     async fn names(&self) -> Result<u64> {
@@ -37,9 +40,11 @@ impl Finisher {
         Ok(done)
     }
 
-    async fn leftovers(&self) -> Result<u64> {
+    async fn leftovers(&mut self) -> Result<u64> {
         let root = self.store.catalog.snapshot(PartitionId::ROOT).await?;
-        let page = root.scan(Scan::prefix(tables::DELETED, b"", BATCH)).await?;
+        let scan = self.leftovers.take().unwrap_or_else(|| Scan::prefix(tables::DELETED, b"", BATCH));
+        let page = root.scan(scan.clone()).await?;
+        self.leftovers = scan.behind(&page);
         let mut done = 0;
         for (raw, _) in &page.rows {
             done += self.clear(read_partition(raw)?).await?;
