@@ -8,12 +8,15 @@
 //! # Invariants
 //! - A connection is made to an address that was looked at, never to a name: a name that resolves otherwise a moment later changes
 //!   nothing. Unless it is allowed, no address is connected to that is not out in the Internet ([`address`]).
-//! - Redirects are not followed. Only 2xx means that the receiver has the message.
+//! - Redirects are not followed. 2xx means that the receiver has the message, and nothing else does: what follows the head of an
+//!   answer changes neither.
+//! - A receiver's URL may be its secret: it is shown as scheme and host.
 //! - The signature ([`sign`]) covers id, time and body: nobody else's message verifies, nor one of another time.
 //!
 //! # Limits
-//! An attempt takes no longer than it is given, name and handshake included. Of an answer 16 KiB of head and 64 fields are read, and
-//! 64 KiB of body, to keep the connection; 16 idle connections are kept.
+//! An attempt takes no longer than it is given, name and handshake included; each address that is tried gets its part of that. Of an
+//! answer 16 KiB of head and 64 fields are read, and 64 KiB of body within 1 s, to keep the connection; 16 idle connections are kept,
+//! each for 60 s.
 
 mod address;
 mod sign;
@@ -53,8 +56,12 @@ const HEAD_MAX: usize = 16 << 10;
 const FIELDS_MAX: usize = 64;
 /// Bytes of an answer's body that are read to keep its connection.
 const BODY_MAX: usize = 64 << 10;
+/// How long is waited for that body's end.
+const BODY_TIME: Duration = Duration::from_secs(1);
 /// Connections that are kept while nothing is sent on them.
 const IDLE_MAX: usize = 16;
+/// How long they are: what lies between may have forgotten an older one, and swallows what is sent on it.
+const IDLE_TIME: Duration = Duration::from_secs(60);
 /// Addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 4;
 
@@ -64,7 +71,7 @@ const AGENT: HeaderValue = HeaderValue::from_static(concat!("firn/", env!("CARGO
 type Connection = SendRequest<Full<Bytes>>;
 
 /// Where messages go, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WebhookOptions {
     /// `http://` or `https://`, without credentials in it.
     pub url: String,
@@ -79,6 +86,11 @@ pub struct WebhookOptions {
 }
 
 impl WebhookOptions {
+    /// The receiver's scheme and host: its path and query may be what it knows its senders by.
+    pub fn address(&self) -> Result<String> {
+        Ok(Target::parse(&self.url)?.to_string())
+    }
+
     /// Whether the URL can be used; its name is not looked up, and no file is read.
     pub fn check(&self) -> Result<()> {
         self.target().map(drop)
@@ -94,6 +106,13 @@ impl WebhookOptions {
     }
 }
 
+impl std::fmt::Debug for WebhookOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let address = self.address().unwrap_or_else(|_| "an impossible URL".to_owned());
+        f.debug_struct("WebhookOptions").field("address", &address).finish_non_exhaustive()
+    }
+}
+
 /// Takes messages to one receiver.
 pub struct Webhook {
     target: Target,
@@ -102,7 +121,8 @@ pub struct Webhook {
     tls: Option<TlsConnector>,
     timeout: Duration,
     clock: Arc<dyn Clock>,
-    idle: Mutex<Vec<Connection>>,
+    /// With the boot time since when.
+    idle: Mutex<Vec<(Connection, Duration)>>,
 }
 
 impl Webhook {
@@ -133,13 +153,18 @@ impl Webhook {
     }
 
     fn kept(&self) -> Option<Connection> {
+        let now = self.clock.boottime();
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(connection) = idle.pop() {
-            if !connection.is_closed() {
-                return Some(connection);
-            }
+        idle.retain(|(connection, since)| !connection.is_closed() && now.saturating_sub(*since) <= IDLE_TIME);
+        idle.pop().map(|(connection, _)| connection)
+    }
+
+    fn keep(&self, connection: Connection) {
+        let since = self.clock.boottime();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_MAX {
+            idle.push((connection, since));
         }
-        None
     }
 
     /// The outer error: the connection is no good.
@@ -153,11 +178,11 @@ impl Webhook {
         let request = self.request(letter)?;
         let answer = connection.send_request(request).await.map_err(broken)?;
         let status = answer.status();
-        if read_to_end(answer).await {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < IDLE_MAX {
-                idle.push(connection);
-            }
+        // What it said counts, whether or not it says any more.
+        tokio::select! {
+            biased;
+            whole = read_to_end(answer) => if whole { self.keep(connection) },
+            () = self.clock.sleep(BODY_TIME) => {}
         }
         Ok(if status.is_success() {
             Ok(())
@@ -190,10 +215,20 @@ impl Webhook {
 
     /// A connection to one of the receiver's addresses, each of them looked at first.
     async fn connect(&self) -> Result<Connection, String> {
-        let addresses = self.addresses().await?;
+        let mut addresses = self.addresses().await?;
+        addresses.truncate(ADDRESSES_MAX);
+        // One that swallows what is sent to it leaves time for the others, and for the answer.
+        let part = self.timeout / u32::try_from(addresses.len() + 1).unwrap_or(1);
         let mut last = format!("find an address of {}", self.target);
-        for address in addresses.into_iter().take(ADDRESSES_MAX) {
-            match self.connect_to(address).await {
+        for address in addresses {
+            let outcome = tokio::select! {
+                biased;
+                outcome = self.connect_to(address) => outcome,
+                () = self.clock.sleep(part) => {
+                    Err(format!("connect to {} at {address}: no answer within {part:?}", self.target))
+                }
+            };
+            match outcome {
                 Ok(connection) => return Ok(connection),
                 Err(why) => last = why,
             }
@@ -293,8 +328,11 @@ impl Courier for Webhook {
     fn deliver<'a>(&'a self, letter: Letter<'a>) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async move {
             tokio::select! {
+                biased;
                 outcome = self.attempt(letter) => outcome,
                 () = self.clock.sleep(self.timeout) => {
+                    // Those that are kept may be as dead.
+                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
                     Err(format!("send to {}: no answer within {:?}", self.target, self.timeout))
                 }
             }

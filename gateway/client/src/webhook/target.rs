@@ -9,14 +9,14 @@ use std::fmt;
 use std::net::IpAddr;
 
 /// Where messages go.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Target {
     tls: bool,
     host: String,
     port: u16,
     host_header: HeaderValue,
     path: Uri,
-    /// Without its query, which may hold a secret.
+    /// Without its path and query: who knows them may be believed, or may post.
     shown: String,
 }
 
@@ -38,14 +38,27 @@ impl Target {
         if host.is_empty() {
             return Err(refused("there is no host"));
         }
+        // What is no port is neither said nor left out: hyper's type drops it in silence.
+        let behind = authority.as_str().rsplit_once(']').map_or(authority.as_str(), |(_, behind)| behind);
+        let port = match (behind.split_once(':'), authority.port_u16()) {
+            (None, _) => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
+            (Some(_), Some(port)) if port > 0 => port,
+            (Some((_, text)), _) => return Err(refused(&format!("{text:?} is no port: 1..=65535"))),
+        };
         let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let target = Self {
             tls,
             host: host.to_owned(),
-            port: authority.port_u16().unwrap_or(if tls { 443 } else { 80 }),
+            port,
             host_header: HeaderValue::from_str(authority.as_str()).map_err(|_| refused("its host"))?,
             path: path.parse().map_err(|_| refused("its path"))?,
-            shown: format!("{}://{authority}{}", if tls { "https" } else { "http" }, uri.path()),
+            shown: format!("{}://{authority}", if tls { "https" } else { "http" }),
         };
         if tls {
             target.server_name().map_err(|why| refused(&why))?;
@@ -91,15 +104,21 @@ impl fmt::Display for Target {
     }
 }
 
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Target({self})")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Target;
 
     #[test]
-    fn a_url_is_taken_apart_and_its_query_is_not_shown() {
+    fn a_url_is_taken_apart_and_its_path_and_query_are_not_shown() {
         for (url, tls, host, port, path, header, shown) in [
-            ("https://h.test/in?token=s", true, "h.test", 443, "/in?token=s", "h.test", "https://h.test/in"),
-            ("http://h.test", false, "h.test", 80, "/", "h.test", "http://h.test/"),
+            ("https://h.test/in?token=s", true, "h.test", 443, "/in?token=s", "h.test", "https://h.test"),
+            ("http://h.test", false, "h.test", 80, "/", "h.test", "http://h.test"),
             (
                 "http://127.0.0.1:81/a/b",
                 false,
@@ -107,9 +126,9 @@ mod tests {
                 81,
                 "/a/b",
                 "127.0.0.1:81",
-                "http://127.0.0.1:81/a/b",
+                "http://127.0.0.1:81",
             ),
-            ("https://[::1]:444/", true, "::1", 444, "/", "[::1]:444", "https://[::1]:444/"),
+            ("https://[::1]:444/", true, "::1", 444, "/", "[::1]:444", "https://[::1]:444"),
         ] {
             let target = Target::parse(url).unwrap();
             assert_eq!((target.is_tls(), target.host(), target.port()), (tls, host, port), "{url}");
@@ -118,6 +137,7 @@ mod tests {
                 (path, header)
             );
             assert_eq!(target.to_string(), shown);
+            assert_eq!(format!("{target:?}"), format!("Target({shown})"));
         }
         assert!(Target::parse("http://[fe80::1]/").unwrap().literal().is_some());
         for bad in [
@@ -129,6 +149,10 @@ mod tests {
             "https://a b/",
             "/in",
             "https://?x",
+            "https://h.test:99999/",
+            "https://h.test:0/",
+            "https://h.test:/",
+            "https://[::1]:65536/",
         ] {
             Target::parse(bad).unwrap_err();
         }

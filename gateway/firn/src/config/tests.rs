@@ -155,7 +155,7 @@ fn topics_have_a_receiver_and_a_secret_that_nobody_else_reads() {
     let [first, second] = &events.topics[..] else { panic!("{events:?}") };
     assert_eq!(
         (first.name.as_str(), first.address().as_str()),
-        ("new-objects", "https://hooks.example.test/in")
+        ("new-objects", "https://hooks.example.test")
     );
     assert_eq!((first.webhook.timeout, first.kept), (Duration::from_secs(5), Duration::from_hours(48)));
     assert_eq!(
@@ -164,7 +164,9 @@ fn topics_have_a_receiver_and_a_secret_that_nobody_else_reads() {
     );
     assert!(second.webhook.allow_private && !first.webhook.allow_private);
     assert_eq!(events.waiting_max, 5_000);
-    assert!(!format!("{events:?}").contains("MfKQ"), "no secret is shown");
+    for secret in ["MfKQ", "/in", "token"] {
+        assert!(!format!("{events:?}").contains(secret), "no secret is shown");
+    }
     let none = load_text("", &Overrides::default()).unwrap().events;
     assert_eq!((none.topics.len(), none.waiting_max), (0, 1_000_000));
     let dir = tempfile::tempdir().unwrap();
@@ -191,6 +193,7 @@ fn topics_have_a_receiver_and_a_secret_that_nobody_else_reads() {
             topic("a", "ftp://h/", secret),
             "use topic.url in firn.toml: of topic a, it is no URL of a receiver",
         ),
+        (topic("a", "https://h.test:99999/", secret), "\"99999\" is no port: 1..=65535"),
         (topic("a", "http://10.0.0.1/", secret), "allow-private = true allows those"),
         (
             topic("a", public, &format!("{secret}\ntimeout = \"2m\"")),

@@ -32,10 +32,9 @@ pub(crate) struct TopicConfig {
 }
 
 impl TopicConfig {
-    /// The receiver's URL without its query, which may hold a secret.
+    /// The receiver's scheme and host; its path and query may hold a secret.
     pub(crate) fn address(&self) -> String {
-        let url = &self.webhook.url;
-        url.split('?').next().unwrap_or(url).to_owned()
+        self.webhook.address().unwrap_or_default()
     }
 }
 
