@@ -272,9 +272,9 @@ impl Outbox {
         let mut lines = self.lines.lock();
         let line = lines.entry(topic.clone()).or_default();
         if still {
-            line.is_sure(visit)
+            line.is_sure(visit);
         } else {
-            line.leave(visit, lost)
+            line.leave(visit, lost);
         }
         Ok(Progress::More { done: 0 })
     }

@@ -61,7 +61,7 @@ const BODY_TIME: Duration = Duration::from_secs(1);
 /// Connections that are kept while nothing is sent on them.
 const IDLE_MAX: usize = 16;
 /// How long they are: what lies between may have forgotten an older one, and swallows what is sent on it.
-const IDLE_TIME: Duration = Duration::from_secs(60);
+const IDLE_TIME: Duration = Duration::from_mins(1);
 /// Addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 4;
 

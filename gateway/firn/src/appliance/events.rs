@@ -74,6 +74,14 @@ impl Appliance {
 
 fn judge(topics: &[TopicStatus], (waiting, max): (u64, u64), now: Timestamp) -> Vec<Finding> {
     let mut findings: Vec<Finding> = topics.iter().filter_map(|topic| judge_topic(topic, now)).collect();
+    let topic_max = max / 2;
+    for status in topics.iter().filter(|status| status.waiting >= topic_max / 10 * 9) {
+        let text = format!(
+            "{} events of topic {} wait, and no topic may have more than {topic_max}: what comes then is lost, and counted",
+            status.waiting, status.topic
+        );
+        findings.push(Finding::fault("events", text, "bring its receiver back, or raise events.waiting"));
+    }
     if waiting >= max / 10 * 9 {
         let text = format!("{waiting} of {max} events wait: what comes when it is full is lost, and counted");
         findings.push(Finding::fault("events", text, "bring the receivers back, or raise events.waiting"));
@@ -111,7 +119,11 @@ fn judge_topic(status: &TopicStatus, now: Timestamp) -> Option<Finding> {
     })
 }
 
-/// What `/metrics` says of events. The topics are those of the configuration, so their names may be labels.
+/// The label of all topics that nobody is named for, together. No topic can have this name.
+const UNCLAIMED: &str = "(not configured)";
+
+/// What `/metrics` says of events. The names of topics that the configuration has are labels; of others there is one sum, for they
+/// come from wherever.
 pub(super) struct EventMetrics(Arc<Outbox>);
 
 impl EventMetrics {
@@ -129,18 +141,28 @@ impl fmt::Debug for EventMetrics {
 /// One figure of a topic.
 type Figure = fn(&TopicStatus) -> u64;
 
+/// A figure of each configured topic, and the sum of the others if there are any.
+fn by_label<'a>(topics: &'a [TopicStatus], value: &dyn Fn(&TopicStatus) -> u64) -> Vec<(&'a str, u64)> {
+    let (named, others): (Vec<_>, Vec<_>) = topics.iter().partition(|status| status.address.is_some());
+    let mut figures: Vec<_> = named.iter().map(|status| (status.topic.as_str(), value(status))).collect();
+    if !others.is_empty() {
+        figures.push((UNCLAIMED, others.iter().map(|status| value(status)).sum()));
+    }
+    figures
+}
+
 impl Collector for EventMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let topics = self.0.status();
         let mut metric = |name: &str, help: &str, kind: MetricType, value: &dyn Fn(&TopicStatus) -> u64| {
             let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-            for status in &topics {
-                let labels = [("topic", status.topic.as_str())];
+            for (topic, number) in by_label(&topics, value) {
+                let labels = [("topic", topic)];
                 let labelled = family.encode_family(&labels)?;
                 if matches!(kind, MetricType::Counter) {
-                    ConstCounter::new(value(status)).encode(labelled)?;
+                    ConstCounter::new(number).encode(labelled)?;
                 } else {
-                    ConstGauge::new(i64::try_from(value(status)).unwrap_or(i64::MAX)).encode(labelled)?;
+                    ConstGauge::new(i64::try_from(number).unwrap_or(i64::MAX)).encode(labelled)?;
                 }
             }
             Ok(())
@@ -163,7 +185,7 @@ impl Collector for EventMetrics {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{by_label, judge};
     use engine::clock::Timestamp;
     use engine::outbox::TopicStatus;
     use std::time::Duration;
@@ -209,11 +231,38 @@ mod tests {
                 "4 events wait for topic t, which",
             ),
             (fine.clone(), 90, now, false, "90 of 100 events wait"),
+            (
+                TopicStatus { waiting: 45, ..fine.clone() },
+                45,
+                now,
+                false,
+                "45 events of topic t wait, and no",
+            ),
         ] {
             let findings = judge(&[status], (waiting, 100), at);
             assert_eq!(findings.len(), 1, "{findings:?}");
             assert!(findings[0].ok == ok && findings[0].detail.contains(says), "{findings:?}");
         }
         assert!(judge(&[], (0, 100), now).is_empty(), "nothing is said where nobody is told");
+    }
+
+    #[test]
+    fn topics_that_are_not_configured_are_one_number() {
+        let status = |name: &str, waiting, address: Option<&str>| TopicStatus {
+            topic: name.parse().unwrap(),
+            address: address.map(str::to_owned),
+            waiting,
+            oldest: None,
+            delivered: 0,
+            failed_attempts: 0,
+            failing_since: None,
+            last_error: None,
+            lost: 0,
+            lost_since_start: 0,
+        };
+        let topics = [status("a", 1, None), status("b", 2, Some("https://h.test")), status("c", 4, None)];
+        assert_eq!(by_label(&topics, &|status| status.waiting), [("b", 2), ("(not configured)", 5)]);
+        assert_eq!(by_label(&topics[1..2], &|status| status.waiting), [("b", 2)]);
+        assert!("(not configured)".parse::<engine::outbox::TopicName>().is_err());
     }
 }
