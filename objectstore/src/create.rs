@@ -180,7 +180,7 @@ impl ObjectStore {
         let count = if let Some(count) = kept {
             count
         } else {
-            let counted = self.find_work().await?;
+            let counted = self.partitions().await?.1;
             of_owner(self.bucket_counts.lock().insert(counted))
         };
         if count >= BUCKETS_MAX { Err(Error::TooManyBuckets { limit: BUCKETS_MAX }) } else { Ok(()) }

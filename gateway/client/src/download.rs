@@ -100,7 +100,11 @@ impl Download {
                 self.finish()?;
                 return Ok(None);
             }
-            match self.step().await {
+            // Opening anew makes the attempts of a call by itself: only failures of the body are counted here.
+            if self.body.is_none() {
+                self.reopen().await?;
+            }
+            match self.read().await {
                 Ok(data) => {
                     self.failed = 0;
                     self.position += data.len() as u64;
@@ -123,18 +127,21 @@ impl Download {
         }
     }
 
-    async fn step(&mut self) -> Result<Bytes> {
-        if self.body.is_none() {
-            let object = ObjectRef { bucket: &self.bucket, key: &self.key, version: self.version.as_deref() };
-            let pin = Some(self.head.etag.as_str()).filter(|etag| !etag.is_empty());
-            let answer = self.client.send(&get_call(&object, Some(self.position..self.end), pin)?).await?;
-            let (parts, body) = answer.into_parts();
-            let (start, end, size) = extent(parts.status, &parts.headers)?;
-            if (start, end, size) != (self.position, self.end, self.head.size) {
-                return Err(protocol("the rest is another range than was asked for"));
-            }
-            self.body = Some(body);
+    /// Asks for the rest.
+    async fn reopen(&mut self) -> Result<()> {
+        let object = ObjectRef { bucket: &self.bucket, key: &self.key, version: self.version.as_deref() };
+        let pin = Some(self.head.etag.as_str()).filter(|etag| !etag.is_empty());
+        let answer = self.client.send(&get_call(&object, Some(self.position..self.end), pin)?).await?;
+        let (parts, body) = answer.into_parts();
+        let (start, end, size) = extent(parts.status, &parts.headers)?;
+        if (start, end, size) != (self.position, self.end, self.head.size) {
+            return Err(protocol("the rest is another range than was asked for"));
         }
+        self.body = Some(body);
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<Bytes> {
         let Some(body) = self.body.as_mut() else { return Err(protocol("it has no body")) };
         match self.client.transport().next_data(OPERATION, body).await? {
             Some(data) => Ok(data),

@@ -160,21 +160,21 @@ impl Client {
         put_result(operation, &headers)
     }
 
-    /// Copies an object within the endpoint; at most 5 GiB. Metadata comes along.
+    /// Copies an object within the endpoint; at most 5 GiB. Metadata and content type come along, never those of the options.
     pub async fn copy_object(
         &self,
         from: &ObjectRef<'_>,
         bucket: &str,
         key: &str,
-        storage_class: Option<&str>,
+        options: &PutOptions,
     ) -> Result<PutResult> {
         let operation = "CopyObject";
         let source = encode_copy_source(from.bucket, from.key, from.version);
         let call = Call::new(operation, Method::PUT)
             .key(bucket, key)
             .header("x-amz-copy-source", &source)?
-            .header_some("x-amz-storage-class", storage_class)?;
-        let (root, headers) = self.send_xml(&call).await?;
+            .header_some("x-amz-storage-class", options.storage_class.as_deref())?;
+        let (root, headers) = self.send_xml(&options.condition(call)?).await?;
         let etag = root.require("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
         Ok(PutResult { etag: unquote(etag), version_id: version_of(&headers) })
     }

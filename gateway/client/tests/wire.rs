@@ -101,6 +101,15 @@ async fn a_broken_download_goes_on_where_it_stopped_pinned_to_the_same_version()
 }
 
 #[tokio::test]
+async fn the_attempts_to_go_on_are_those_of_one_call() {
+    let first = answer("200 OK", "etag: \"e\"\r\n", 11, "hello ");
+    let rest = answer("206 Partial Content", "etag: \"e\"\r\ncontent-range: bytes 6-10/11\r\n", 5, "world");
+    let (client, _served) = scripted(vec![first, slow_down(), slow_down(), slow_down(), rest]).await;
+    let error = read(&client).await.unwrap_err();
+    assert_eq!(error.code(), Some("SlowDown"), "three attempts, and no round more of them: {error}");
+}
+
+#[tokio::test]
 async fn what_a_broken_download_goes_on_with_is_what_was_asked_for() {
     for rest in [
         answer("206 Partial Content", "etag: \"e\"\r\ncontent-range: bytes 5-9/11\r\n", 5, "other"),
@@ -191,7 +200,7 @@ async fn bytes_that_do_not_match_their_checksum_are_an_error() {
 async fn an_error_in_the_body_of_a_200_is_an_error() {
     let body = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
     let (client, _served) = scripted(vec![answer("200 OK", "", body.len(), body)]).await;
-    let error = client.copy_object(&OBJECT, "bucket", "copy", None).await.unwrap_err();
+    let error = client.copy_object(&OBJECT, "bucket", "copy", &PutOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), Some("NoSuchKey"));
 }
 

@@ -63,7 +63,7 @@ impl ObjectStore {
     }
 
     /// Every partition of a bucket, deleted ones included, and how many buckets that are there each account has.
-    async fn partitions(&self) -> Result<(Vec<PartitionId>, BucketCounts)> {
+    pub(crate) async fn partitions(&self) -> Result<(Vec<PartitionId>, BucketCounts)> {
         let root = self.catalog.snapshot(PartitionId::ROOT).await?;
         let (mut found, mut counts) = (Vec::new(), BucketCounts::new());
         let mut next = Some(Scan::prefix(tables::BUCKETS, b"", 1_000));

@@ -20,8 +20,12 @@ pub(super) async fn object(
 ) -> anyhow::Result<Done> {
     if entry.size <= COPY_MAX {
         let _permit = shared.permits.acquire().await?;
-        let class = shared.settings.storage_class.as_deref();
-        shared.client.copy_object(from, bucket, key, class).await?;
+        let options = PutOptions {
+            storage_class: shared.settings.storage_class.clone(),
+            if_absent: shared.settings.if_absent,
+            ..PutOptions::default()
+        };
+        shared.client.copy_object(from, bucket, key, &options).await?;
     } else {
         in_parts(shared, from, bucket, key, entry).await?;
     }
@@ -41,7 +45,7 @@ async fn in_parts(
         content_type: head.content_type,
         storage_class: shared.settings.storage_class.clone(),
         metadata: head.metadata,
-        if_absent: false,
+        if_absent: shared.settings.if_absent,
     };
     let upload = shared.client.create_upload(bucket, key, &options).await?;
     let copied = copy_parts(shared, from, &upload, entry.size.max(head.size)).await;

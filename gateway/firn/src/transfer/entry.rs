@@ -3,7 +3,7 @@
 use engine::clock::Timestamp;
 
 /// A file below a directory, or an object below a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Its name below the place, parts separated by `/`.
     pub(crate) name: String,
@@ -15,6 +15,8 @@ pub(crate) struct Entry {
     pub(crate) etag: Option<String>,
     /// Its version, where another than the latest is meant.
     pub(crate) version: Option<String>,
+    /// Whether a link to a directory leads to it: it lies in another tree then than the one that was named.
+    pub(crate) behind_link: bool,
 }
 
 /// What a list brings: an entry, or something that stands in the list and can't be moved.

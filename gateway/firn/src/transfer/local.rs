@@ -49,19 +49,22 @@ pub(super) fn modified(metadata: &Metadata) -> Option<Timestamp> {
 }
 
 /// All files below a directory, in the order of their names' bytes. Links are followed, loops refused; what is neither
-/// file nor directory is refused. With `sweep`, temporary files of downloads that were killed are removed on the way.
+/// file nor directory is refused. With `sweep`, temporary files of downloads that were killed are removed on the way, but
+/// none behind a link to a directory: that is another tree.
 pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         let walk = WalkDir::new(&root).min_depth(1).follow_links(true).sort_by(by_key);
+        let mut linked = Linked::default();
         for entry in walk {
-            if let (true, Ok(entry)) = (sweep, &entry)
+            let behind_link = entry.as_ref().is_ok_and(|entry| linked.is_before(entry));
+            if let (true, false, Ok(entry)) = (sweep, behind_link, &entry)
                 && is_download(entry)
                 && let Err(error) = remove_stale(entry.path())
             {
                 tracing::warn!(path = %entry.path().display(), %error, "failed to remove a temporary file");
             }
-            let Some(found) = found(&root, entry) else { continue };
+            let Some(found) = found(&root, entry, behind_link) else { continue };
             if sender.blocking_send(found).is_err() {
                 return;
             }
@@ -70,11 +73,28 @@ pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
     receiver
 }
 
-/// Siblings as their keys sort: a directory's name counts with the slash that follows it.
+/// How deep the link lies behind which a walk is.
+#[derive(Debug, Default)]
+struct Linked(Option<usize>);
+
+impl Linked {
+    /// Whether a link to a directory leads to the next entry of the walk.
+    fn is_before(&mut self, entry: &DirEntry) -> bool {
+        if self.0.is_some_and(|depth| depth < entry.depth()) {
+            return true;
+        }
+        let leads_on = entry.path_is_symlink() && entry.file_type().is_dir();
+        self.0 = leads_on.then(|| entry.depth());
+        false
+    }
+}
+
+/// Siblings as their keys sort: a directory's name counts with the slash that follows it. Links are not followed yet when
+/// siblings are sorted.
 fn by_key(a: &DirEntry, b: &DirEntry) -> Ordering {
     let key = |entry: &DirEntry| {
         let mut name = entry.file_name().as_bytes().to_vec();
-        if entry.file_type().is_dir() {
+        if entry.file_type().is_dir() || (entry.path_is_symlink() && entry.path().is_dir()) {
             name.push(b'/');
         }
         name
@@ -82,7 +102,7 @@ fn by_key(a: &DirEntry, b: &DirEntry) -> Ordering {
     key(a).cmp(&key(b))
 }
 
-fn found(root: &Path, entry: walkdir::Result<DirEntry>) -> Option<Found> {
+fn found(root: &Path, entry: walkdir::Result<DirEntry>, behind_link: bool) -> Option<Found> {
     let entry = match entry {
         Ok(entry) => entry,
         Err(error) => {
@@ -111,6 +131,7 @@ fn found(root: &Path, entry: walkdir::Result<DirEntry>) -> Option<Found> {
             modified: modified(&metadata),
             etag: None,
             version: None,
+            behind_link,
         }),
     })
 }
@@ -154,22 +175,35 @@ mod tests {
         }
         std::os::unix::net::UnixListener::bind(root.join("socket")).unwrap();
         std::os::unix::fs::symlink("missing", root.join("dangling")).unwrap();
+        std::os::unix::fs::symlink("c", root.join("d")).unwrap();
+        std::fs::write(root.join("d.txt"), "beside the link").unwrap();
         let mut list = walk(root.to_owned(), false);
-        let (mut names, mut refused) = (Vec::new(), 0);
+        let (mut names, mut linked, mut refused) = (Vec::new(), Vec::new(), 0);
         while let Some(found) = list.recv().await {
             match found {
-                Found::Entry(entry) => names.push(entry.name),
+                Found::Entry(entry) => {
+                    if entry.behind_link {
+                        linked.push(entry.name.clone());
+                    }
+                    names.push(entry.name);
+                }
                 Found::Refused(..) => refused += 1,
                 Found::Broken(error) => panic!("{error:#}"),
             }
         }
-        assert_eq!(names, ["a", "b-y", "b.txt", "b/x", "c/d/e"]);
+        assert_eq!(names, ["a", "b-y", "b.txt", "b/x", "c/d/e", "d.txt", "d/d/e"]);
+        assert_eq!(linked, ["d/d/e"]);
         assert!(names.is_sorted());
         assert_eq!(refused, 2);
         let stale = root.join(".firn-partial-0123456789abcdef");
         std::fs::write(&stale, "half").unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let others = elsewhere.path().join(".firn-partial-0123456789abcdef");
+        std::fs::write(&others, "half").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), root.join("link")).unwrap();
         let mut swept = walk(root.to_owned(), true);
         while swept.recv().await.is_some() {}
+        assert!(others.exists(), "behind a link");
         assert!(!stale.exists() && root.join(".firn-partial-1").exists(), "only what a download made");
     }
 }

@@ -32,7 +32,7 @@ mod upload;
 
 pub(crate) use entry::Entry;
 pub(crate) use plan::{Compare, Job, Place, Spot, SyncPlan};
-pub(crate) use report::{SHOWN_MAX, TransferReport};
+pub(crate) use report::{TransferReport, show_first};
 pub(crate) use run::{Runner, Settings};
 pub(crate) use single::{one, stream_in, stream_out};
 

@@ -152,13 +152,15 @@ struct Join {
     unread: Vec<String>,
     /// Whether anything was found in the source.
     found: bool,
+    /// The last names of source and target.
+    last: [Option<String>; 2],
     /// Whether anything of it has a counterpart in the target, which is then known not to be emptied.
     counts: bool,
 }
 
 impl Join {
     const fn new(plan: SyncPlan, sender: mpsc::Sender<Planned>) -> Self {
-        Self { plan, sender, unread: Vec::new(), found: false, counts: false }
+        Self { plan, sender, unread: Vec::new(), found: false, last: [None, None], counts: false }
     }
 
     async fn run(
@@ -179,6 +181,12 @@ impl Join {
                 }
                 Found::Broken(error) => return self.sender.send(Planned::Broken(error)).await,
             };
+            // Where nothing is joined, the order is of no matter.
+            if target.is_some()
+                && let Err(error) = in_order(&mut self.last[0], &ours.name)
+            {
+                return self.sender.send(Planned::Broken(error)).await;
+            }
             if self.is_excluded(&ours.name) || is_directory_marker(&self.plan.target, &ours) {
                 continue;
             }
@@ -265,15 +273,22 @@ impl Join {
 
     /// The next entry of the target; `Err(())` when its list broke, which has been said then.
     async fn next_target(
-        &self,
+        &mut self,
         target: &mut Option<Stream<Found>>,
     ) -> Result<Result<Option<Entry>, ()>, Gone> {
         let Some(target) = target else { return Ok(Ok(None)) };
         loop {
             match target.recv().await {
                 None => return Ok(Ok(None)),
-                Some(Found::Entry(entry)) if self.is_excluded(&entry.name) => {}
-                Some(Found::Entry(entry)) => return Ok(Ok(Some(entry))),
+                Some(Found::Entry(entry)) => {
+                    if let Err(error) = in_order(&mut self.last[1], &entry.name) {
+                        self.sender.send(Planned::Broken(error)).await?;
+                        return Ok(Err(()));
+                    }
+                    if !self.is_excluded(&entry.name) {
+                        return Ok(Ok(Some(entry)));
+                    }
+                }
                 // What can't be moved can't be compared or removed either; it stays.
                 Some(Found::Refused(..)) => {}
                 Some(Found::Broken(error)) => {
@@ -289,9 +304,11 @@ impl Join {
         self.plan.exclude.iter().any(|pattern| matches(pattern, name))
     }
 
-    /// Whether what the source lacks goes from the target.
+    /// Whether what the source lacks goes from the target. What a link leads to lies in another tree, and stays.
     fn removes(&self, entry: &Entry) -> bool {
-        self.plan.delete && !self.unread.iter().any(|unread| is_at_or_below(&entry.name, unread))
+        self.plan.delete
+            && !entry.behind_link
+            && !self.unread.iter().any(|unread| is_at_or_below(&entry.name, unread))
     }
 
     async fn remove(&self, entry: Entry) -> Result<(), Gone> {
@@ -321,6 +338,15 @@ impl Join {
         };
         self.sender.send(planned).await
     }
+}
+
+/// Two lists that are not sorted can't be joined: what is there would be taken for gone.
+fn in_order(last: &mut Option<String>, name: &str) -> anyhow::Result<()> {
+    if last.as_deref().is_some_and(|last| last >= name) {
+        anyhow::bail!("trust the list: {name:?} does not come in the order of names");
+    }
+    *last = Some(name.to_owned());
+    Ok(())
 }
 
 fn is_at_or_below(name: &str, place: &str) -> bool {

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 fn entry(name: &str, size: u64, secs: i64) -> Entry {
     let modified = Some(Timestamp::from_millis(secs * 1000));
-    Entry { name: name.to_owned(), size, modified, etag: None, version: None }
+    Entry { name: name.to_owned(), size, modified, ..Entry::default() }
 }
 
 async fn stream(entries: Vec<Entry>) -> mpsc::Receiver<Found> {
@@ -93,6 +93,24 @@ async fn a_broken_list_ends_the_plan_and_removes_nothing() {
     Join::new(plan, sender).run(source, Some(target)).await.unwrap();
     assert!(matches!(planned.recv().await, Some(Planned::Broken(_))));
     assert!(planned.recv().await.is_none(), "nothing may be removed on half a list");
+}
+
+#[tokio::test]
+async fn a_list_out_of_order_ends_the_plan() {
+    let sorted = vec![entry("d.txt", 1, 10), entry("d/x", 1, 10)];
+    let mixed: Vec<_> = sorted.iter().rev().cloned().collect();
+    let twice = vec![entry("d.txt", 1, 10), entry("d.txt", 1, 10)];
+    for (source, target) in [(&mixed, &sorted), (&sorted, &mixed), (&twice, &sorted), (&sorted, &twice)] {
+        let lines = plan(source.clone(), target.clone(), true, &[]).await;
+        assert!(lines.last().unwrap().starts_with("broken: trust the list"), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_removed_behind_a_link() {
+    let target = vec![Entry { behind_link: true, ..entry("d/x", 1, 1) }, entry("gone", 1, 1)];
+    let lines = plan(vec![entry("a", 1, 10)], target, true, &[]).await;
+    assert_eq!(lines, ["download s3://src/a to /dst/a", "remove /dst/gone"]);
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(crate) fn list(client: Client, bucket: String, prefix: String) -> Stream<Fou
                     size: object.size,
                     modified: object.last_modified,
                     etag: Some(object.etag),
-                    version: None,
+                    ..Entry::default()
                 };
                 if sender.send(Found::Entry(entry)).await.is_err() {
                     return;

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Failures that are kept for the report; more are counted.
 const LISTED_MAX: usize = 100_000;
 /// Of them, those that people get to see, of removals too.
-pub(crate) const SHOWN_MAX: usize = 10;
+pub(super) const SHOWN_MAX: usize = 10;
 
 /// One thing that failed.
 #[derive(Clone, Debug, Serialize)]
@@ -76,21 +76,36 @@ impl TransferReport {
         self.moved() + self.removed
     }
 
+    /// Whether there is nothing to tell: nothing was done, and nothing failed.
+    pub(crate) const fn is_blank(&self) -> bool {
+        self.done() == 0 && self.failed_count == 0
+    }
+
     pub(crate) const fn moved(&self) -> u64 {
         self.uploaded + self.downloaded + self.copied
     }
 }
 
+/// The first of what did not go well, by name and error, for people.
+pub(crate) fn show_first<'a>(
+    out: &mut dyn Write,
+    what: &str,
+    listed: impl Iterator<Item = (&'a str, &'a str)>,
+    count: u64,
+) -> io::Result<()> {
+    let mut shown = 0;
+    for (name, error) in listed.take(SHOWN_MAX) {
+        writeln!(out, "{what}: {}: {}", printable(name), printable(error))?;
+        shown += 1;
+    }
+    let more = count.saturating_sub(shown);
+    if more > 0 { writeln!(out, "{what}: and {more} more; --json lists them") } else { Ok(()) }
+}
+
 impl Report for TransferReport {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        let shown = &self.failed[..self.failed.len().min(SHOWN_MAX)];
-        for failed in shown {
-            writeln!(out, "failed: {}: {}", printable(&failed.name), failed.error)?;
-        }
-        let more = self.failed_count - shown.len() as u64;
-        if more > 0 {
-            writeln!(out, "failed: and {more} more; --json lists them")?;
-        }
+        let failed = self.failed.iter().map(|failed| (&*failed.name, &*failed.error));
+        show_first(out, "failed", failed, self.failed_count)?;
         let mut words = Vec::new();
         for (count, done, wanted) in [
             (self.uploaded, "uploaded", "to upload"),

@@ -120,14 +120,14 @@ impl Runner {
         if let Err(gone) = self.work(&mut plan, &mut work).await? {
             let stopped = self.stop(&mut plan, work, gone).await?;
             // Where not even a list came, the cause is all there is to say.
-            if self.report.done() == 0 && stopped.left == 0 {
+            if self.report.is_blank() && stopped.left == 0 {
                 self.shared.progress.finish();
                 return Err(stopped.cause);
             }
             self.report.stopped = Some(stopped);
         } else if let Some(error) = work.broken {
             // Where nothing was done yet the cause is all there is to say.
-            if self.report.done() == 0 {
+            if self.report.is_blank() {
                 self.shared.progress.finish();
                 return Err(error);
             }
@@ -347,7 +347,8 @@ impl Shared {
                 );
             }
         };
-        if self.settings.move_source {
+        // What a link leads to lies in another tree, and stays.
+        if self.settings.move_source && !entry.behind_link {
             self.remove(&from).await?;
         }
         Ok((what(&from, &to), done))

@@ -47,7 +47,8 @@ impl Temporary {
             std::fs::create_dir_all(directory).map_err(|error| clash(directory, error))?;
         }
         if target.is_dir() {
-            return Err(anyhow::anyhow!("write {}: a directory has that name", target.display()));
+            let text = format!("write {}: a directory has that name", target.display());
+            return Err(Failure::new(Exit::Conflict, text).into());
         }
         let path = path_for(target);
         for _ in 0..ATTEMPTS {
@@ -86,6 +87,12 @@ impl Temporary {
         if let Some(ms) = modified.and_then(|time| u64::try_from(time.as_millis()).ok()) {
             self.file.set_modified(UNIX_EPOCH + Duration::from_millis(ms))?;
         }
+        // On a file system whose locks don't hold, another download may have taken the name.
+        if !is_at(&self.file, &self.path) {
+            let text =
+                format!("write {}: something else took {} away", target.display(), self.path.display());
+            return Err(Failure::new(Exit::Conflict, text).hint("was there another download to it?").into());
+        }
         std::fs::rename(&self.path, target).map_err(|error| clash(target, error))?;
         self.published = true;
         Ok(())
@@ -95,6 +102,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.published
+            && is_at(&self.file, &self.path)
             && let Err(error) = std::fs::remove_file(&self.path)
         {
             tracing::warn!(path = %self.path.display(), %error, "failed to remove a temporary file");
@@ -119,6 +127,14 @@ fn is_at(file: &File, path: &Path) -> bool {
     (ours.dev(), ours.ino()) == (there.dev(), there.ino())
 }
 
+/// For writing: NFS refuses an exclusive lock on what is open for reading (EBADF). Somebody else's can only be read.
+fn open_to_lock(path: &Path) -> io::Result<File> {
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => File::open(path),
+        opened => opened,
+    }
+}
+
 /// Removes a temporary file that nobody writes to; false when somebody does.
 pub(super) fn remove_stale(path: &Path) -> io::Result<bool> {
     let gone = |error: io::Error| if error.kind() == ErrorKind::NotFound { Ok(true) } else { Err(error) };
@@ -127,7 +143,7 @@ pub(super) fn remove_stale(path: &Path) -> io::Result<bool> {
         Err(error) => return gone(error),
     };
     if found.is_file() {
-        let file = match File::open(path) {
+        let file = match open_to_lock(path) {
             Ok(file) => file,
             Err(error) => return gone(error),
         };
@@ -158,6 +174,7 @@ fn clash(path: &Path, error: io::Error) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::{Temporary, path_for, remove_stale};
+    use crate::exit::{self, Exit};
     use crate::settle::pair;
     use std::fs;
     use std::path::Path;
@@ -190,10 +207,37 @@ mod tests {
         assert_eq!(left(dir.path()), 2, "dropped unpublished it is gone");
     }
 
+    #[tokio::test]
+    async fn a_file_that_is_no_more_ours_is_neither_published_nor_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        let (pending, _settled) = pair();
+        let first = Temporary::create(&target, pending).await.unwrap();
+        fs::remove_file(&first.path).unwrap();
+        fs::write(&first.path, "another's").unwrap();
+        let refused = first.publish(&target, None).await.unwrap_err();
+        assert_eq!(exit::of(&refused), Exit::Conflict, "{refused}");
+        assert!(!target.exists());
+        assert_eq!(fs::read_to_string(path_for(&target)).unwrap(), "another's");
+    }
+
+    #[tokio::test]
+    async fn a_directory_in_its_place_is_a_conflict() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pending, _settled) = pair();
+        let refused = Temporary::create(dir.path(), pending).await.err().unwrap();
+        assert_eq!(exit::of(&refused), Exit::Conflict, "{refused}");
+    }
+
     #[test]
     fn what_nobody_writes_to_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".firn-partial-0");
+        let file = |path: &Path| super::open_to_lock(path).unwrap();
+        fs::write(&path, "half").unwrap();
+        let access = rustix::fs::fcntl_getfl(file(&path)).unwrap();
+        assert!(access.contains(rustix::fs::OFlags::WRONLY), "NFS locks nothing else");
+        fs::remove_file(&path).unwrap();
         assert!(remove_stale(&path).unwrap());
         fs::write(&path, "half").unwrap();
         assert!(remove_stale(&path).unwrap());

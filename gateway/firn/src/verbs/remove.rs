@@ -3,14 +3,14 @@
 //! Keys are removed in bulk, a page of at most 1,000 at a time, while the list goes on: memory does not grow with the
 //! number of keys. What was removed before an error stays removed; running it again goes on.
 
-use super::versions::{missing, tell_kept, undelete};
+use super::versions::{Marker, missing, named_version, tell_kept, undelete};
 use crate::cli::Rm;
 use crate::exit::Exit;
 use crate::report::Report;
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::text::printable;
-use crate::transfer::SHOWN_MAX;
+use crate::transfer::show_first;
 use client::{Client, DeleteFailure, ObjectRef};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -56,14 +56,8 @@ impl Removed {
 
 impl Report for Removed {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        let shown = &self.failed[..self.failed.len().min(SHOWN_MAX)];
-        for failed in shown {
-            writeln!(out, "not removed: {}: {}", printable(&failed.key), printable(&failed.error))?;
-        }
-        let more = self.failed_count - shown.len() as u64;
-        if more > 0 {
-            writeln!(out, "not removed: and {more} more; --json lists them")?;
-        }
+        let failed = self.failed.iter().map(|failed| (&*failed.key, &*failed.error));
+        show_first(out, "not removed", failed, self.failed_count)?;
         let verb = if self.dry_run { "would remove" } else { "removed" };
         let things = if self.count == 1 { "object" } else { "objects" };
         write!(out, "{verb} {} {things}", self.count)?;
@@ -90,16 +84,17 @@ pub(super) async fn run(session: &Session, args: &Rm) -> anyhow::Result<Exit> {
         let removed =
             if args.versions { removal.versions(&scope).await? } else { removal.objects(&scope).await? };
         if !args.versions && removed.count > 0 && !args.dry_run {
-            tell_kept(session, &client, uri).await;
+            tell_kept(session, &client, uri, args.prefix).await;
         }
         return session.output.print(&removed);
     }
     let key = uri.require_key()?;
     let object = ObjectRef { bucket: &uri.bucket, key, version: args.version_id.as_deref() };
     // S3 deletes what is not there without a word; people want to know that they mistyped.
-    if args.version_id.is_none()
-        && let Err(error) = client.head_object(&object).await
-    {
+    let mut marker = Marker::None;
+    if let Some(id) = &args.version_id {
+        marker = named_version(&client, uri, id).await?;
+    } else if let Err(error) = client.head_object(&object).await {
         let hint = "prefixes need -r; delete markers and old versions need --versions or --version-id";
         return Err(missing(&client, uri, error, hint).await);
     }
@@ -109,6 +104,12 @@ pub(super) async fn run(session: &Session, args: &Rm) -> anyhow::Result<Exit> {
         if let (None, true, Some(marker)) = (&args.version_id, deleted.delete_marker, &deleted.version_id) {
             let back = undelete(uri, marker);
             session.output.note(&format!("its versions stay; what brings it back: {back}"));
+        }
+        if marker == Marker::Found && session.output.narrates() {
+            // Another marker may lie below it, or nothing.
+            let is_back = client.head_object(&ObjectRef::latest(&uri.bucket, key)).await.is_ok();
+            let back = if is_back { ": the key is back" } else { "" };
+            session.output.note(&format!("its delete marker is gone{back}"));
         }
     }
     removed.count = 1;
@@ -169,7 +170,7 @@ impl<'a> Removal<'a> {
         }
         for chunk in keys.chunks(client::DELETE_MANY_MAX) {
             let failures = self.client.delete_objects(self.bucket, chunk).await?;
-            self.removed.count += (chunk.len() - failures.len()) as u64;
+            self.removed.count += chunk.len().saturating_sub(failures.len()) as u64;
             for failure in failures {
                 self.removed.fail(failure);
             }

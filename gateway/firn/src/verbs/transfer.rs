@@ -19,7 +19,7 @@ const PART_MAX: u64 = 5 << 30;
 pub(super) async fn copy(session: &Session, args: Cp) -> anyhow::Result<Exit> {
     let settings = settings(&args.options, args.no_clobber, false)?;
     if args.no_clobber && (args.recursive || !matches!(args.target, Location::S3(_))) {
-        return Err(Failure::usage("use --no-clobber: it is for one upload to S3").into());
+        return Err(Failure::usage("use --no-clobber: it is for one file or object that goes to S3").into());
     }
     if args.version_id.is_some() && !matches!(args.source, Location::S3(_)) {
         return Err(Failure::usage("use --version-id: files have no versions, objects have").into());
@@ -122,7 +122,7 @@ async fn own_object(session: &Session, uri: &S3Uri) -> anyhow::Result<Option<Ent
         size: object.size,
         modified: object.last_modified,
         etag: Some(object.etag),
-        version: None,
+        ..Entry::default()
     }))
 }
 
@@ -172,8 +172,7 @@ async fn upload_job(path: &Path, uri: &S3Uri) -> anyhow::Result<Job> {
         Failure::usage(format!("make a key of {}: it has no name in UTF-8", path.display()))
     })?;
     let key = key_for(&uri.key, name);
-    let entry =
-        Entry { name: name.to_owned(), size: metadata.len(), modified: None, etag: None, version: None };
+    let entry = Entry { name: name.to_owned(), size: metadata.len(), ..Entry::default() };
     let to = Spot::Object(uri.bucket.clone(), key);
     Ok(Job::Transfer { from: Spot::File(path.to_owned()), to, entry })
 }
@@ -221,7 +220,14 @@ async fn source_object(
         Err(error) => return Err(missing(client, uri, error, "everything below a prefix needs -r").await),
     };
     let etag = Some(head.etag);
-    let entry = Entry { name: key.to_owned(), size: head.size, modified: head.last_modified, etag, version };
+    let entry = Entry {
+        name: key.to_owned(),
+        size: head.size,
+        modified: head.last_modified,
+        etag,
+        version,
+        ..Entry::default()
+    };
     Ok((Spot::Object(uri.bucket.clone(), key.to_owned()), entry))
 }
 

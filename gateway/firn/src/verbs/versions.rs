@@ -5,7 +5,7 @@ use crate::exit::{Exit, Failure};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::text::quote_sh;
-use client::{Client, Error, ErrorKind, Versioning};
+use client::{Client, Error, ErrorKind, ObjectRef, Versioning};
 
 /// An error of asking for the latest version of an object: where there is none, what is there instead or `otherwise`.
 pub(super) async fn missing(client: &Client, uri: &S3Uri, error: Error, otherwise: &str) -> anyhow::Error {
@@ -29,14 +29,42 @@ pub(super) fn undelete(uri: &S3Uri, marker: &str) -> String {
     format!("firn rm --version-id {} {}", quote_sh(marker), quote_sh(&uri.to_string()))
 }
 
+/// Whether a version that was named is a delete marker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Marker {
+    None,
+    Found,
+}
+
+/// Looks a version up: S3 deletes one that is not there without a word.
+pub(super) async fn named_version(client: &Client, uri: &S3Uri, id: &str) -> anyhow::Result<Marker> {
+    let object = ObjectRef { bucket: &uri.bucket, key: &uri.key, version: Some(id) };
+    let error = match client.head_object(&object).await {
+        Ok(_) => return Ok(Marker::None),
+        Err(error) => error,
+    };
+    match (&error, error.kind()) {
+        // S3's answer where a marker has no object to show.
+        (Error::Service(answer), _) if answer.status == 405 => Ok(Marker::Found),
+        // An id of another form than the endpoint's own is as little there.
+        (Error::Service(_), ErrorKind::NotFound | ErrorKind::Invalid) => {
+            let hint = format!("see which there are: firn ls --versions {}", quote_sh(&uri.to_string()));
+            let text = format!("find version {} of {uri}", crate::text::printable(id));
+            Err(Failure::new(Exit::NotFound, text).hint(hint).caused_by(error).into())
+        }
+        _ => Err(error.into()),
+    }
+}
+
 /// Tells people that what was removed in bulk is still there as versions.
-pub(super) async fn tell_kept(session: &Session, client: &Client, uri: &S3Uri) {
+pub(super) async fn tell_kept(session: &Session, client: &Client, uri: &S3Uri, as_prefix: bool) {
     if !session.output.narrates() {
         return;
     }
     // Who may not ask is not told.
     if let Ok(Versioning::Enabled) = client.bucket_versioning(&uri.bucket).await {
         let place = quote_sh(&uri.to_string());
+        let place = if as_prefix { format!("--prefix {place}") } else { place };
         session.output.note(&format!(
             "the bucket keeps what was removed as old versions: firn ls -r --versions {place}\n\
              a key comes back when its delete marker goes: firn rm --version-id MARKER s3://{}/KEY\n\

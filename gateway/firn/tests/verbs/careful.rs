@@ -71,14 +71,21 @@ fn mv_takes_its_source_away_only_when_all_of_it_has_arrived() {
 fn what_can_not_be_meant_is_refused_before_anything_is_done() {
     let (root, appliance) = start();
     appliance.ok(&["mb", "s3://care"]);
-    put(&appliance, root.path(), &["a/k"]);
+    put(&appliance, root.path(), &["a/k", "other"]);
     let tree = root.path().join("tree");
     fs::create_dir(&tree).unwrap();
     fs::write(tree.join("kept"), "x").unwrap();
     let tree = tree.to_str().unwrap();
-    let cases: [(i32, &[&str]); 8] = [
+    let other = appliance.ok(&["stat", "s3://care/other", "--json"]).json();
+    fs::write(root.path().join("body"), "another").unwrap();
+    appliance.ok(&["cp", root.path().join("body").to_str().unwrap(), "s3://care/a/k"]);
+    let cases: [(i32, &[&str]); 12] = [
         (2, &["cp", "s3://care/a/k", tree, "--no-clobber"]),
         (2, &["cp", "-r", tree, "s3://care/t", "--no-clobber"]),
+        (8, &["cp", &format!("{tree}/kept"), "s3://care/other", "--no-clobber"]),
+        (8, &["cp", "s3://care/a/k", "s3://care/other", "--no-clobber"]),
+        (4, &["rm", "s3://care/a/k", "--version-id", "mistyped"]),
+        (4, &["rm", "s3://care/a/k", "--version-id", "mistyped", "--dry-run"]),
         (2, &["sync", "s3://care/a", "s3://care/a/b"]),
         (2, &["cp", "s3://care/a/k", "s3://care/a/k"]),
         (2, &["cp", tree, "s3://care/t", "--part-size", "4MiB"]),
@@ -91,7 +98,40 @@ fn what_can_not_be_meant_is_refused_before_anything_is_done() {
         assert_eq!(ran.code, code, "{args:?}: {ran:?}");
     }
     assert!(Path::new(tree).join("kept").exists());
-    assert_eq!(appliance.ok(&["ls", "-r", "s3://care", "--json"]).out.lines().count(), 1, "a/k alone");
+    assert_eq!(
+        appliance.ok(&["ls", "-r", "s3://care", "--json"]).out.lines().count(),
+        2,
+        "a/k and other alone"
+    );
+    let stat = |key: &str| appliance.ok(&["stat", &format!("s3://care/{key}"), "--json"]).json();
+    assert_eq!(stat("other")["etag"], other["etag"], "not overwritten");
+    appliance.ok(&["cp", "s3://care/a/k", "s3://care/new", "--no-clobber"]);
+    assert_eq!(stat("new")["etag"], stat("a/k")["etag"]);
+}
+
+#[test]
+fn what_links_lead_to_is_copied_and_never_taken_away() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://care"]);
+    let (tree, elsewhere) = (root.path().join("tree"), root.path().join("elsewhere"));
+    for place in [&tree, &elsewhere] {
+        fs::create_dir(place).unwrap();
+    }
+    fs::write(elsewhere.join("kept"), "x").unwrap();
+    fs::write(tree.join("d.txt"), "beside the link").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, tree.join("d")).unwrap();
+    let text = tree.to_str().unwrap();
+    let sync = |from: &str, to: &str| appliance.ok(&["sync", from, to, "--delete", "--json"]).json();
+    assert_eq!(sync(text, "s3://care/t")["uploaded"], 2);
+    let again = sync(text, "s3://care/t");
+    assert_eq!((&again["uploaded"], &again["removed"], &again["skipped"]), (&0.into(), &0.into(), &2.into()));
+    // Down again, where the bucket lacks both: what lies in the tree goes.
+    put(&appliance, root.path(), &["u/only"]);
+    assert_eq!(sync("s3://care/u", text)["removed"], 1);
+    assert!(!tree.join("d.txt").exists() && elsewhere.join("kept").exists());
+    appliance.ok(&["mv", "-r", text, "s3://care/moved"]);
+    appliance.ok(&["stat", "s3://care/moved/d/kept"]);
+    assert!(!tree.join("only").exists() && elsewhere.join("kept").exists());
 }
 
 #[test]

@@ -12,6 +12,13 @@ fn follow(appliance: &Appliance, told: &Ran) -> Ran {
     appliance.ok(&line.1.split(' ').collect::<Vec<_>>())
 }
 
+/// The delete marker that hides `k`.
+fn marker_of(appliance: &Appliance) -> String {
+    let listed = appliance.ok(&["ls", "--versions", "s3://kept/k", "--json"]).out;
+    let latest: serde_json::Value = serde_json::from_str(listed.lines().next().unwrap()).unwrap();
+    latest["version_id"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn what_was_deleted_or_overwritten_comes_back() {
     let (root, appliance) = start();
@@ -34,9 +41,19 @@ fn what_was_deleted_or_overwritten_comes_back() {
         assert!(missed.err.contains("it was deleted; what brings it back: firn rm"), "{args:?}: {missed:?}");
         assert!(missed.err.contains("endpoint: http://"), "{args:?}: {missed:?}");
     }
-    follow(&appliance, &removed);
+    // A trial looks the marker up, and takes nothing.
+    let command = removed.err.lines().find_map(|line| line.split_once("brings it back: firn ")).unwrap().1;
+    appliance.ok(&[&command.split(' ').collect::<Vec<_>>()[..], &["--dry-run"]].concat());
+    assert_eq!(appliance.run(&["stat", "s3://kept/k"]).code, 4);
+    let back = follow(&appliance, &removed);
+    assert!(back.err.contains("its delete marker is gone: the key is back"), "{back:?}");
     assert_eq!(appliance.ok(&["cat", "s3://kept/k"]).out, "second");
     appliance.ok(&["rm", "s3://kept/k"]);
+    appliance.ok(&["rm", "s3://kept/k", "--version-id", &marker_of(&appliance)]);
+    let typo = appliance.run(&["rm", "s3://kept/k", "--version-id", "mistyped"]);
+    assert!(typo.code == 4 && typo.err.contains("firn ls --versions s3://kept/k"), "{typo:?}");
+    let prefix = appliance.ok(&["rm", "-r", "--prefix", "s3://kept/k"]);
+    assert!(prefix.err.contains("firn rm -r --versions --prefix s3://kept/k"), "{prefix:?}");
     let missed = appliance.run(&["stat", "s3://kept/k"]);
     follow(&appliance, &missed);
     assert_eq!(appliance.ok(&["cat", "s3://kept/k"]).out, "second");
