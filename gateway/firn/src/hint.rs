@@ -90,6 +90,7 @@ fn of_code(code: &str) -> Option<&'static str> {
         }
         "InvalidBucketName" => "3 to 63 of a-z, 0-9, - and ., beginning and ending with a letter or digit",
         "BadRequest" => "if the server speaks TLS, the endpoint begins with https://",
+        "QuotaExceeded" => "see what is left: firn quota ls",
         "InvalidObjectState" => "the object is archived: ask for a restore first",
         _ => return None,
     })
@@ -98,12 +99,24 @@ fn of_code(code: &str) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::of;
-    use client::{Admin, Error, Trouble};
+    use client::{Admin, Error, ServiceError, Trouble};
 
     fn hint(operation: &'static str, endpoint: &str, trouble: Trouble) -> String {
         let error =
             Error::Transport { operation, endpoint: endpoint.to_owned(), trouble, detail: String::new() };
         of(&anyhow::Error::from(error).context("upload a file")).unwrap()
+    }
+
+    #[test]
+    fn a_full_quota_names_the_list_of_quotas() {
+        let full = Error::Service(Box::new(ServiceError {
+            operation: "PutObject",
+            status: 403,
+            code: "QuotaExceeded".to_owned(),
+            message: String::new(),
+            request_id: String::new(),
+        }));
+        assert_eq!(of(&full.into()).unwrap(), "see what is left: firn quota ls");
     }
 
     #[test]

@@ -71,6 +71,7 @@ fn run(cli: cli::Cli, output: Output, used: &Arc<OnceLock<Used>>) -> anyhow::Res
         cli::Verb::Server(args) => return runtime.block_on(appliance::serve(&args)),
         cli::Verb::Client(verb) => verb,
     };
+    let goes_on = verb.goes_on();
     let (pending, settled) = settle::pair();
     let session = Session::new(cli.connection, output, Arc::clone(used), pending);
     let exit = runtime.block_on(async {
@@ -86,7 +87,7 @@ fn run(cli: cli::Cli, output: Output, used: &Arc<OnceLock<Used>>) -> anyhow::Res
             () = clock.sleep(SETTLE_WITHIN) => {}
         }
         ended.unwrap_or_else(|| {
-            output.note("firn: interrupted; what is whole stays, and the same command does the rest");
+            output.note(&format!("firn: interrupted{goes_on}"));
             Ok(Exit::Interrupted)
         })
     });

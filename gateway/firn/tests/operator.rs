@@ -66,6 +66,10 @@ fn doctor_has_a_line_for_each_disk_and_for_the_backup() {
     let keyless_findings = findings(dir, "backup");
     assert_eq!(keyless_findings[0]["ok"], false, "{keyless_findings:?}");
     assert!(keyless_findings[0]["fix"].as_str().unwrap().starts_with("firn backup key "));
+    let how = keyless.ok(&["status", "--json"]).json()["backup"]["how"].as_str().unwrap().to_owned();
+    assert!(how.starts_with("make a recovery key"), "{how}");
+    let now = keyless.run(&["backup", "now", dir]);
+    assert!(now.code == 8 && now.err.contains(&how), "{now:?}");
     assert_eq!(keyless.terminate(), 0);
 
     assert_eq!(run(&["backup", "key", dir]).code, 0);
@@ -420,6 +424,7 @@ fn what_an_operator_mistypes_is_answered_with_the_next_step() {
         (vec![fresh, "--http", taken, "--admin", "127.0.0.1:0"], 1, "another process has that port"),
         (vec![fresh, "--http", "127.0.0.1"], 2, "like 127.0.0.1:9000"),
         (vec![fresh, "--insecure-http", "--http", "203.0.113.7:1", "--admin", "127.0.0.1:0"], 2, "ip addr"),
+        (vec![fresh, "--http", "127.0.0.1:1025", "--admin", "127.0.0.1:1025"], 2, "that is one address"),
         (vec![fresh, "--config", "/nonexistent.toml"], 2, "/nonexistent.toml"),
     ] {
         let refused = server(&args);

@@ -16,8 +16,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) account: String,
     pub(crate) free: Option<ByteCount>,
     pub(crate) debug_day: Option<Duration>,
-    /// Where backups go, when they do.
-    pub(crate) backup: Option<String>,
+    /// Where backups go, or what lets them.
+    pub(crate) backup: Result<String, &'a str>,
     pub(crate) insecure: bool,
 }
 
@@ -84,11 +84,10 @@ impl Banner<'_> {
             }
         }
         match &self.backup {
-            Some(target) => writeln!(out, "  backup   on   to {target}")?,
-            None => writeln!(
-                out,
-                "  backup   off  set backup.target in a --config file; until then keep a copy of {dir}/master.key elsewhere"
-            )?,
+            Ok(target) => writeln!(out, "  backup   on   to {target}")?,
+            Err(how) => {
+                writeln!(out, "  backup   off  {how}; until then keep a copy of {dir}/master.key elsewhere")?
+            }
         }
         if self.insecure {
             writeln!(out, "  WARNING  plain HTTP beyond this machine: what is sent can be read on the way")?;
@@ -137,7 +136,7 @@ mod tests {
             account: "123456789012".to_owned(),
             free: Some(ByteCount::gib(79)),
             debug_day: None,
-            backup: None,
+            backup: Err("set backup.target in a --config file, then restart"),
             insecure: false,
         }
     }
@@ -148,13 +147,19 @@ mod tests {
     }
 
     #[test]
+    fn a_backup_that_does_not_run_says_what_lets_it() {
+        let keyless = Banner { backup: Err("make a recovery key"), ..banner(&doors("http", None)) }.render();
+        assert!(keyless.contains("backup   off  make a recovery key; until then keep a copy"), "{keyless}");
+    }
+
+    #[test]
     fn warnings_and_new_keys_stand_out() {
         let mut doors = doors("https", Some("/srv/firn data/tls/ca.pem"));
         doors.s3.from_elsewhere =
             ["https://192.0.2.7:9000", "https://nas.example.com:9000"].map(str::to_owned).to_vec();
         let loud = Banner {
             debug_day: Some(Duration::from_secs(10)),
-            backup: Some("directory /mnt/backup".to_owned()),
+            backup: Ok("directory /mnt/backup".to_owned()),
             insecure: true,
             ..banner(&doors)
         };

@@ -51,6 +51,15 @@ pub(crate) struct Appliance {
 }
 
 impl Appliance {
+    /// Where no backup runs: what lets it.
+    pub(crate) const fn how_to_back_up(&self) -> &'static str {
+        if self.backup_plan.is_some() {
+            "make a recovery key (firn backup key DIR), then restart"
+        } else {
+            "set backup.target in a --config file, then restart"
+        }
+    }
+
     /// Opens everything; the workers run when it returns.
     pub(crate) async fn open(
         home: Home,

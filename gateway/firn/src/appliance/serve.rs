@@ -213,7 +213,11 @@ fn say_hello(appliance: &Appliance, config: &Config, logging: &Logging, doors: &
         account: marker.account.to_string(),
         free,
         debug_day: marker.debug_day,
-        backup: appliance.backup.as_ref().map(|backup| backup.status().target),
+        backup: appliance
+            .backup
+            .as_ref()
+            .map(|backup| backup.status().target)
+            .ok_or(appliance.how_to_back_up()),
         insecure: config.tls == TlsWish::Off
             && !(config.http.ip().is_loopback() && config.admin.ip().is_loopback()),
     };

@@ -164,12 +164,7 @@ impl Facts {
 
     fn backup(&self) -> Value {
         let Some(backup) = &self.appliance.backup else {
-            let how = if self.appliance.backup_plan.is_some() {
-                "make a recovery key (firn backup key DIR), then restart"
-            } else {
-                "set backup.target in a --config file, then restart"
-            };
-            return json!({ "on": false, "how": how });
+            return json!({ "on": false, "how": self.appliance.how_to_back_up() });
         };
         let status = backup.status();
         json!({
@@ -187,7 +182,7 @@ impl Facts {
     /// `{"action": "base"}` takes a base now; `{"action": "reseal", "recipient": "age1…"}` seals to another key.
     async fn back_up(&self, request: BackupRequest) -> Result<Value, AdminError> {
         let off =
-            || AdminError::Conflict("back up: no backup runs; set backup.target and restart".to_owned());
+            || AdminError::Conflict(format!("back up: no backup runs; {}", self.appliance.how_to_back_up()));
         let failed = |error: engine::Error| AdminError::Unavailable(error.to_string());
         match request {
             BackupRequest::Base => {

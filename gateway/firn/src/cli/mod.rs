@@ -119,6 +119,22 @@ pub(crate) enum ClientVerb {
     Man(Man),
 }
 
+impl ClientVerb {
+    /// What an interruption leaves, and what goes on from there.
+    pub(crate) const fn goes_on(&self) -> &'static str {
+        match self {
+            Self::Cp(verb) if verb.args.recursive => {
+                "; what is whole stays, and firn sync SOURCE TARGET does the rest"
+            }
+            Self::Cp(_) | Self::Mv(_) | Self::Sync(_) => {
+                "; what is whole stays, and the same command does the rest"
+            }
+            Self::Rm(_) | Self::Rb(_) => "; what is removed is gone, and the same command does the rest",
+            _ => "",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Cli, ClientVerb, Verb};
@@ -163,6 +179,18 @@ mod tests {
         assert_eq!(endpoint(&recover), far);
         // A verb that connects to nothing has no use for them.
         Cli::try_parse_from(["firn", "version", "--endpoint", "http://near"]).unwrap_err();
+    }
+
+    #[test]
+    fn only_what_goes_on_says_so_when_it_is_interrupted() {
+        let says = |line: &[&str]| match Cli::try_parse_from(line).unwrap().verb {
+            Verb::Client(verb) => verb.goes_on(),
+            other => panic!("{other:?}"),
+        };
+        assert!(says(&["firn", "sync", "d", "s3://b"]).ends_with("the same command does the rest"));
+        assert!(says(&["firn", "cp", "-r", "d", "s3://b"]).contains("firn sync SOURCE TARGET"));
+        assert!(says(&["firn", "rm", "-r", "s3://b/d"]).contains("what is removed is gone"));
+        assert_eq!(says(&["firn", "top"]), "");
     }
 
     #[test]

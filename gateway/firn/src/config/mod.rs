@@ -156,8 +156,25 @@ pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
     }
     check_filter(&config.log.filter_on(false))
         .map_err(|why| Failure::usage(format!("read the log level (--log, FIRN_LOG, log.level): {why}")))?;
+    refuse_one_address(&config)?;
     refuse_plain_beyond_loopback(&config)?;
     Ok(config)
+}
+
+/// Both doors can be given one address, and the second of them can't listen there. Port 0 is another one each time.
+fn refuse_one_address(config: &Config) -> Result<(), Failure> {
+    let (http, admin) = (config.http, config.admin);
+    let covers = |all: std::net::IpAddr, one: std::net::IpAddr| {
+        all == one || (all.is_unspecified() && (all.is_ipv6() || one.is_ipv4()))
+    };
+    let one = covers(http.ip(), admin.ip()) || covers(admin.ip(), http.ip());
+    if !one || http.port() != admin.port() || http.port() == 0 {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "listen on {http} for S3 and on {admin} for the admin door: that is one address"
+    ))
+    .hint("give each door a port of its own: --http and --admin, or http.listen and admin.listen"))
 }
 
 fn parse(text: &str, path: &Path) -> Result<Raw, Failure> {

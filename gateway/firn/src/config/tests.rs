@@ -100,6 +100,28 @@ fn plain_http_beyond_loopback_is_refused_unless_asked_for() {
 }
 
 #[test]
+fn both_doors_at_one_address_are_refused() {
+    let both = |http: &str, admin: &str| {
+        let text = format!("[http]\nlisten = \"{http}\"\ninsecure = true\n[admin]\nlisten = \"{admin}\"");
+        load_text(&text, &Overrides::default())
+    };
+    for (http, admin) in
+        [("127.0.0.1:9", "127.0.0.1:9"), ("0.0.0.0:9", "127.0.0.1:9"), ("127.0.0.1:9", "[::]:9")]
+    {
+        let error = both(http, admin).unwrap_err();
+        assert!(error.contains("that is one address"), "{http} {admin}: {error}");
+    }
+    for (http, admin) in [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:9", "127.0.0.1:10"),
+        ("127.0.0.1:9", "127.0.0.2:9"),
+        ("0.0.0.0:9", "[::1]:9"),
+    ] {
+        both(http, admin).unwrap();
+    }
+}
+
+#[test]
 fn tls_is_off_of_its_own_or_given_and_never_two_of_them() {
     use crate::tls::Wish;
     let none = Overrides::default();

@@ -135,9 +135,14 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
             None => format!("the quota of {place} is being counted, and not enforced yet"),
         });
     }
-    let held: u64 = list(&status["held_locks"]).iter().map(|bucket| number(&bucket["versions"])).sum();
+    let locks = list(&status["held_locks"]);
+    let held: u64 = locks.iter().map(|bucket| number(&bucket["versions"])).sum();
     if held > 0 {
-        let versions = counted(held, "version is", "versions are");
+        let versions = if locks.iter().any(|bucket| bucket["more"] == true) {
+            format!("{held} versions or more are")
+        } else {
+            counted(held, "version is", "versions are")
+        };
         lines.push(format!(
             "{versions} held since a recovery: firn lock ls {}",
             quote_sh(&text(&status["directory"]))
@@ -395,7 +400,7 @@ mod tests {
             topic("new-objects", Some("https://192.0.2.9/in"), 4, 0, Some("2026-01-31T12:00:00.000Z")),
             topic("gone", None, 3, 2, None),
         ] });
-        status["held_locks"] = json!([{ "bucket": "locked", "versions": 12, "more": false }]);
+        status["held_locks"] = json!([{ "bucket": "locked", "versions": 12, "more": true }]);
         status["debug_day_ms"] = 10_000.into();
         status["workers"] =
             json!([{ "name": "collector", "ticks": 3, "done": 2, "errors": 0, "last_error": null }]);
