@@ -238,6 +238,20 @@ fn each_exit_code_of_the_table_is_seen() {
     assert_eq!(wanted, [130], "every code of the page is tried");
 }
 
+#[test]
+fn what_failed_before_a_list_broke_off_is_told_too() {
+    let page = "<ListBucketResult><Name>b</Name><IsTruncated>true</IsTruncated>\
+                <NextContinuationToken>t</NextContinuationToken>\
+                <Contents><Key>../x</Key><Size>1</Size><ETag>&quot;e&quot;</ETag></Contents></ListBucketResult>";
+    // The second page is the first again, which ends the list.
+    let endpoint = endpoint_that_answers(answer("200 OK", "", page));
+    let root = tempfile::tempdir().unwrap();
+    let to = root.path().join("to");
+    let ran = run(&["cp", "-r", "s3://b", to.to_str().unwrap(), "--endpoint", &endpoint]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.out.contains("failed: ../x: ") && ran.out.contains("failed: the list: "), "{ran:?}");
+}
+
 /// The verbs below a command, as its help lists them.
 fn verbs(above: &[String]) -> Vec<Vec<String>> {
     let help = firn().args(above).arg("--help").output().unwrap();

@@ -86,7 +86,7 @@ impl Banner<'_> {
         match &self.backup {
             Ok(target) => writeln!(out, "  backup   on   to {target}")?,
             Err(how) => {
-                writeln!(out, "  backup   off  {how}; until then keep a copy of {dir}/master.key elsewhere")?
+                writeln!(out, "  backup   off  {how}; until then keep a copy of {dir}/master.key elsewhere")?;
             }
         }
         if self.insecure {

@@ -185,7 +185,7 @@ mod tests {
     fn only_what_goes_on_says_so_when_it_is_interrupted() {
         let says = |line: &[&str]| match Cli::try_parse_from(line).unwrap().verb {
             Verb::Client(verb) => verb.goes_on(),
-            other => panic!("{other:?}"),
+            server @ Verb::Server(_) => panic!("{server:?}"),
         };
         assert!(says(&["firn", "sync", "d", "s3://b"]).ends_with("the same command does the rest"));
         assert!(says(&["firn", "cp", "-r", "d", "s3://b"]).contains("firn sync SOURCE TARGET"));

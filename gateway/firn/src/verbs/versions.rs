@@ -39,10 +39,7 @@ pub(super) enum Marker {
 /// Looks a version up: S3 deletes one that is not there without a word.
 pub(super) async fn named_version(client: &Client, uri: &S3Uri, id: &str) -> anyhow::Result<Marker> {
     let object = ObjectRef { bucket: &uri.bucket, key: &uri.key, version: Some(id) };
-    let error = match client.head_object(&object).await {
-        Ok(_) => return Ok(Marker::None),
-        Err(error) => error,
-    };
+    let Err(error) = client.head_object(&object).await else { return Ok(Marker::None) };
     match (&error, error.kind()) {
         // S3's answer where a marker has no object to show.
         (Error::Service(answer), _) if answer.status == 405 => Ok(Marker::Found),

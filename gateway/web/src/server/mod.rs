@@ -42,7 +42,7 @@ const BACKLOG: u32 = 1024;
 compile_error!("the doors contain a panic by unwinding: build with panic = \"unwind\"");
 
 /// The addresses of both doors, bound and not listened to: who listens there already is found out now, and whoever connects is
-/// refused until a [`Server`] listens. Who binds one in between, with SO_REUSEADDR as we do, is found out then.
+/// refused until a [`Server`] listens. Who binds one in between, with `SO_REUSEADDR` as we do, is found out then.
 #[derive(Debug)]
 pub struct Places {
     http: Place,
