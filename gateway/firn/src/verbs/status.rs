@@ -121,20 +121,7 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         let days = counted(number(&status["tls"]["days_left"]), "day", "days");
         lines.push(format!("the certificate holds for another {days}"));
     }
-    if let Some(error) = status["quotas"]["error"].as_str() {
-        lines.push(format!("quotas can't be read: {}", printable(error)));
-    }
-    for bucket in list(&status["quotas"]["unread"]) {
-        let (name, error) = (text(&bucket["bucket"]), text(&bucket["error"]));
-        lines.push(format!("the quotas of s3://{name} can't be read: {error}"));
-    }
-    for quota in list(&status["quotas"]["worst"]) {
-        let place = format!("s3://{}/{}", text(&quota["bucket"]), text(&quota["prefix"]));
-        lines.push(match quota["percent"].as_u64() {
-            Some(percent) => format!("the quota of {place} is {percent} % full"),
-            None => format!("the quota of {place} is being counted, and not enforced yet"),
-        });
-    }
+    quotas(&status["quotas"], &mut lines);
     let locks = list(&status["held_locks"]);
     let held: u64 = locks.iter().map(|bucket| number(&bucket["versions"])).sum();
     if held > 0 {
@@ -156,6 +143,24 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "attention (firn doctor says what mends it)")?;
     lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Those that are nearly full, or not known.
+fn quotas(quotas: &Value, lines: &mut Vec<String>) {
+    if let Some(error) = quotas["error"].as_str() {
+        lines.push(format!("quotas can't be read: {}", printable(error)));
+    }
+    for bucket in list(&quotas["unread"]) {
+        let (name, error) = (text(&bucket["bucket"]), text(&bucket["error"]));
+        lines.push(format!("the quotas of s3://{name} can't be read: {error}"));
+    }
+    for quota in list(&quotas["worst"]) {
+        let place = format!("s3://{}/{}", text(&quota["bucket"]), text(&quota["prefix"]));
+        lines.push(match quota["percent"].as_u64() {
+            Some(percent) => format!("the quota of {place} is {percent} % full"),
+            None => format!("the quota of {place} is being counted, and not enforced yet"),
+        });
+    }
 }
 
 /// A certificate with fewer days left is worth a line, as `doctor` notes it.
