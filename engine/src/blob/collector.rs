@@ -11,6 +11,7 @@
 //! rows, which are looked at again.
 
 use super::remote::doom;
+use super::round::{HOMES_PER_TICK, Round};
 use super::row::{BlobRow, GARBAGE, REFERENCES, blob_key, garbage_key};
 use super::writer::live_adds;
 use super::{BlobStore, fixed};
@@ -25,14 +26,11 @@ use tokio::sync::Notify;
 
 /// Queue rows of one commit.
 const BATCH: usize = 128;
-/// Partitions without garbage that one tick passes.
-const HOMES_PER_TICK: usize = 64;
 
 /// Worker `collector`; its unit is blobs.
 pub struct Collector {
     store: Arc<BlobStore>,
-    /// Where the round goes on: a partition, and a key within its queue.
-    at: Option<(PartitionId, Bytes)>,
+    round: Round,
     done_this_round: u64,
 }
 
@@ -46,27 +44,21 @@ struct Verdict {
 impl Collector {
     /// A collector of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self { store, at: None, done_this_round: 0 }
+        Self { store, round: Round::default(), done_this_round: 0 }
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        let homes = self.store.homes();
-        let from = self.at.as_ref().map(|(home, _)| *home);
-        let rest: Vec<_> = homes.into_iter().filter(|home| from.is_none_or(|from| *home >= from)).collect();
+        let rest = self.round.rest(&self.store);
         for home in rest.iter().copied().take(HOMES_PER_TICK) {
-            let start = match self.at.take() {
-                Some((at, start)) if at == home => start,
-                _ => Bytes::new(),
-            };
+            let start = self.round.enter(home);
             let (done, next) = self.collect(home, start).await?;
             self.done_this_round += done;
             if let Some(next) = next {
-                self.at = Some((home, next));
+                self.round.stay(home, next);
                 return Ok(Progress::More { done });
             }
         }
-        if let Some(next) = rest.get(HOMES_PER_TICK) {
-            self.at = Some((*next, Bytes::new()));
+        if self.round.pass(&rest) {
             return Ok(Progress::More { done: 0 });
         }
         Ok(match std::mem::take(&mut self.done_this_round) {

@@ -29,6 +29,7 @@ mod reference;
 pub(crate) mod remote;
 mod repairer;
 mod roster;
+mod round;
 pub(crate) mod row;
 mod scrubber;
 mod spread;

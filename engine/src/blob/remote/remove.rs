@@ -18,7 +18,7 @@ use super::{BLOBS, RemotePool, object_name, parse_name};
 use crate::blob::row::{BlobRow, DOOMED, PARTS, blob_key, doomed_key};
 use crate::blob::{BlobStore, fixed};
 use crate::catalog::record::Record;
-use crate::catalog::{Commit, Key, Scan, Table, Version, Write};
+use crate::catalog::{Commit, Key, Scan, Version, Write};
 use crate::id::{BlobId, CopyId, PartitionId};
 use crate::remote::Listed;
 use crate::worker::{Progress, Worker};
@@ -32,6 +32,8 @@ use tokio::sync::Notify;
 
 /// Rows of one page.
 const PAGE: usize = 128;
+/// Most copies whose versions are remembered while a backup holds them; the others wait their turn.
+const SEEN_MAX: usize = 100_000;
 /// Names of one list.
 const LIST: usize = 1000;
 /// Pause between two rounds.
@@ -78,26 +80,45 @@ impl Remover {
         Ok(Progress::Idle { rest: REST })
     }
 
-    /// All rows of a queue.
-    async fn rows(&self, home: PartitionId, table: Table) -> Result<(Vec<(Bytes, Bytes)>, Version)> {
+    /// One page of a queue, the version at which it was so, and where to go on. Each has a snapshot of its own: the store is asked
+    /// between two of them, which may take long.
+    async fn page(
+        &self,
+        home: PartitionId,
+        scan: Scan,
+    ) -> Result<(Vec<(Bytes, Bytes)>, Version, Option<Scan>)> {
         let snapshot = self.store.catalog.snapshot(home).await?;
-        let mut rows = Vec::new();
-        let mut next = Some(Scan::prefix(table, &[], PAGE));
-        while let Some(scan) = next {
-            let page = snapshot.scan(scan.clone()).await?;
-            next = scan.behind(&page);
-            rows.extend(page.rows);
-        }
-        Ok((rows, snapshot.read_version()))
+        let page = snapshot.scan(scan.clone()).await?;
+        let next = scan.behind(&page);
+        Ok((page.rows, snapshot.read_version(), next))
     }
 
     async fn remove_doomed(&mut self, home: PartitionId) -> Result<u64> {
-        let (rows, version) = self.rows(home, DOOMED).await?;
+        let (mut done, mut next) = (0, Some(Scan::prefix(DOOMED, &[], PAGE)));
+        while let Some(scan) = next {
+            let (rows, version, behind) = self.page(home, scan).await?;
+            let gone = self.remove_page(home, rows, version).await?;
+            done += self.forget(home, gone).await?;
+            next = behind;
+        }
+        Ok(done)
+    }
+
+    /// Deletes what may go of a page; the rows whose objects are gone.
+    async fn remove_page(
+        &mut self,
+        home: PartitionId,
+        rows: Vec<(Bytes, Bytes)>,
+        version: Version,
+    ) -> Result<Vec<Key>> {
         let hold = *self.store.hold.lock();
         let mut gone = Vec::new();
         for (key, value) in rows {
             let (blob, copy) = ids(&key)?;
             if DoomedRow::from_bytes(&value)?.zone != self.pool.zone {
+                continue;
+            }
+            if self.seen.len() >= SEEN_MAX && !self.seen.contains_key(&(home, blob, copy)) {
                 continue;
             }
             let doomed_at = *self.seen.entry((home, blob, copy)).or_insert(version);
@@ -110,32 +131,37 @@ impl Remover {
             self.seen.remove(&(home, blob, copy));
             gone.push(DOOMED.key(key));
         }
-        self.forget(home, gone).await
+        Ok(gone)
     }
 
     /// Uploads in parts that another process began, or one that failed.
     async fn abort_left(&self, home: PartitionId) -> Result<u64> {
-        let (rows, _) = self.rows(home, PARTS).await?;
-        let mut gone = Vec::new();
-        for (key, value) in rows {
-            let (blob, copy) = ids(&key)?;
-            let begun = PartsRow::from_bytes(&value)?;
-            if begun.zone != self.pool.zone || self.pool.under_way.lock().contains(&copy) {
-                continue;
+        let (mut done, mut next) = (0, Some(Scan::prefix(PARTS, &[], PAGE)));
+        while let Some(scan) = next {
+            let (rows, _, behind) = self.page(home, scan).await?;
+            let mut gone = Vec::new();
+            for (key, value) in rows {
+                let (blob, copy) = ids(&key)?;
+                let begun = PartsRow::from_bytes(&value)?;
+                if begun.zone != self.pool.zone || self.pool.under_way.lock().contains(&copy) {
+                    continue;
+                }
+                let name = object_name(home, blob, copy);
+                self.pool.noted(self.pool.store.abort(&name, &begun.upload).await)?;
+                gone.push(PARTS.key(key));
             }
-            let name = object_name(home, blob, copy);
-            self.pool.noted(self.pool.store.abort(&name, &begun.upload).await)?;
-            gone.push(PARTS.key(key));
+            done += self.forget(home, gone).await?;
+            next = behind;
         }
-        self.forget(home, gone).await
+        Ok(done)
     }
 
-    /// Deletes rows whose objects are gone.
+    /// Deletes the rows of a page whose objects are gone.
     async fn forget(&self, home: PartitionId, rows: Vec<Key>) -> Result<u64> {
         let done = rows.len() as u64;
-        for rows in rows.chunks(PAGE) {
+        if !rows.is_empty() {
             let read_version = self.store.catalog.snapshot(home).await?.read_version();
-            let writes = rows.iter().cloned().map(Write::Delete).collect();
+            let writes = rows.into_iter().map(Write::Delete).collect();
             let commit = Commit { writes, ..Commit::new(home, read_version).from_reserve() };
             self.store.catalog.commit(commit).await?;
         }

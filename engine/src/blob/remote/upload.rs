@@ -18,6 +18,7 @@
 use super::rows::{DoomedRow, PartsRow, UploadRow};
 use super::{RemotePool, object_name, stored_len};
 use crate::blob::compactor::blocking;
+use crate::blob::round::{HOMES_PER_TICK, Round};
 use crate::blob::row::{
     BlobRow, RecordAt, RemoteCopy, UPLOADS, blob_key, doomed_key, parts_key, remote_bytes_key, upload_key,
 };
@@ -43,8 +44,6 @@ pub(super) const UPLOADS_MAX: usize = 4;
 const SINGLE_BYTES: u64 = 8 << 20;
 /// A part is sent once it has so many bytes.
 const PART_BYTES: usize = 8 << 20;
-/// Partitions with nothing queued that one tick passes.
-const HOMES_PER_TICK: usize = 64;
 /// Pause when nothing is queued.
 const REST: Duration = Duration::from_secs(5);
 /// Pause when what is queued can't be read.
@@ -56,8 +55,7 @@ const ATTEMPTS: usize = 16;
 pub struct Uploader {
     store: Arc<BlobStore>,
     pool: Arc<RemotePool>,
-    /// Where the round goes on.
-    at: Option<(PartitionId, Bytes)>,
+    round: Round,
     done_this_round: u64,
     stuck: bool,
 }
@@ -72,25 +70,20 @@ enum Ended {
 
 impl Uploader {
     pub(in crate::blob) fn new(store: Arc<BlobStore>, pool: Arc<RemotePool>) -> Self {
-        Self { store, pool, at: None, done_this_round: 0, stuck: false }
+        Self { store, pool, round: Round::default(), done_this_round: 0, stuck: false }
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        let homes = self.store.homes();
-        let from = self.at.as_ref().map(|(home, _)| *home);
-        let rest: Vec<_> = homes.into_iter().filter(|home| from.is_none_or(|from| *home >= from)).collect();
+        let rest = self.round.rest(&self.store);
         for home in rest.iter().copied().take(HOMES_PER_TICK) {
-            let start = match self.at.take() {
-                Some((at, start)) if at == home => start,
-                _ => Bytes::new(),
-            };
+            let start = self.round.enter(home);
             // Kept until all of it is dealt with: a tick that fails begins again where it was.
-            self.at = Some((home, start.clone()));
+            self.round.stay(home, start.clone());
             let snapshot = self.store.catalog.snapshot(home).await?;
             let scan = Scan { start, ..Scan::prefix(UPLOADS, &[], UPLOADS_MAX) };
             let page = snapshot.scan(scan.clone()).await?;
             if page.rows.is_empty() {
-                self.at = None;
+                self.round.restart();
                 continue;
             }
             let uploads = page.rows.iter().map(|(key, value)| self.one(home, key, value));
@@ -103,21 +96,20 @@ impl Uploader {
                 }
             }
             if let Some(error) = failed {
-                self.at = None;
+                self.round.restart();
                 return Err(error);
             }
-            self.at = match scan.behind(&page) {
-                Some(scan) => Some((home, scan.start)),
-                None => next_home(&rest, home).map(|home| (home, Bytes::new())),
-            };
+            match (scan.behind(&page), next_home(&rest, home)) {
+                (Some(scan), _) => self.round.stay(home, scan.start),
+                (None, Some(next)) => self.round.stay(next, Bytes::new()),
+                (None, None) => self.round.restart(),
+            }
             let done = page.rows.len() as u64;
             return Ok(Progress::More { done });
         }
-        if let Some(next) = rest.get(HOMES_PER_TICK) {
-            self.at = Some((*next, Bytes::new()));
+        if self.round.pass(&rest) {
             return Ok(Progress::More { done: 0 });
         }
-        self.at = None;
         let (done, stuck) = (std::mem::take(&mut self.done_this_round), std::mem::take(&mut self.stuck));
         Ok(match done {
             0 => Progress::Idle { rest: if stuck { STUCK_REST } else { REST } },
