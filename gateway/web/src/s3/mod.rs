@@ -185,7 +185,8 @@ async fn run(
         trace.website = true;
         trace.target = Target::of_website(bucket, head.uri.path())?;
         let (target, id) = (trace.target.clone(), trace.id);
-        return website::Visit { config, state, head, target, host, peer, id }.answer().await;
+        let visit = website::Visit { config, state, head, target, host, peer, id };
+        return Box::pin(visit.answer()).await;
     }
     trace.target = Target::parse(&host, head.uri.path(), &config.base_domains)?;
     let query = Query::parse(head.uri.query().unwrap_or_default())?;
