@@ -7,7 +7,7 @@
 //! | a part from an object | yes (its MD5 is the part's tag) | MD5 of the part |
 
 use crate::body::MANIFEST_DEPTH_MAX;
-use crate::checksum::{Digests, Sums};
+use crate::checksum::{Running, Sums};
 use crate::event::{EventType, Occasion};
 use crate::multipart::PartTarget;
 use crate::publish::Draft;
@@ -20,14 +20,10 @@ use crate::{
     ErrorKind, Expect, MetadataDirective, ObjectChecksum, ObjectStore, PartRequest, Result, StorageClass,
     Subresources, Upload, VersionSelector,
 };
-use bytes::Bytes;
 use engine::codec::inline;
 use engine::unit::ByteCount;
 use futures_util::StreamExt;
 use std::sync::Arc;
-
-/// Bytes digested at once on the blocking pool.
-const BATCH: usize = 1 << 20;
 
 impl ObjectStore {
     /// Copies an object.
@@ -130,30 +126,12 @@ impl ObjectStore {
         extent: Extent,
         algorithm: Option<ChecksumAlgorithm>,
     ) -> Result<Sums> {
-        let mut digests = Digests::new(algorithm);
+        let mut digests = Running::new(&self.lanes, algorithm);
         let mut body = self.found_body(source, extent).await?;
-        let mut batch: Vec<Bytes> = Vec::new();
-        let mut waiting = 0;
         while let Some(bytes) = body.next().await {
-            let bytes = bytes?;
-            waiting += bytes.len();
-            batch.push(bytes);
-            if waiting >= BATCH {
-                let full = std::mem::take(&mut batch);
-                waiting = 0;
-                let done = tokio::task::spawn_blocking(move || {
-                    for bytes in &full {
-                        digests.update(bytes);
-                    }
-                    digests
-                });
-                digests = done.await.map_err(|_| Error::Engine(engine::Error::Closed))?;
-            }
+            digests.push(bytes?).await?;
         }
-        for bytes in &batch {
-            digests.update(bytes);
-        }
-        Ok(digests.finish())
+        digests.finish().await
     }
 
     /// Makes a part from an object's bytes.

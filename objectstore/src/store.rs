@@ -2,6 +2,7 @@
 //!
 //! Operations are `impl ObjectStore` blocks in the modules beside this one.
 
+use crate::checksum::Lanes;
 use crate::id::OwnerId;
 use crate::keyring::Keyring;
 use crate::quota::Watch;
@@ -69,6 +70,8 @@ pub struct ObjectStore {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) account: AccountId,
+    /// Where bodies' MD5 are computed.
+    pub(crate) lanes: Lanes,
     region: String,
     names: RwLock<HashMap<BucketName, Bucket>>,
     stripes: Box<[tokio::sync::Mutex<()>]>,
@@ -142,6 +145,7 @@ impl ObjectStore {
             entropy,
             outbox,
             account,
+            lanes: Lanes::new(std::thread::available_parallelism().map_or(1, usize::from)),
             region,
             names: RwLock::default(),
             stripes: (0..STRIPES).map(|_| tokio::sync::Mutex::default()).collect(),

@@ -1,18 +1,18 @@
 //! A body on its way in: of an object or of a part.
 //!
 //! ```text
-//!   write ─┬─► digests (MD5 and one more), on the blocking pool once there is enough to do
+//!   write ─┬─► digests (MD5 and one more), beside the body's way once there is enough to do
 //!          └─► first 4 KiB kept ─► more comes: blob writer ─► segments
 //!   finish ─► length, MD5 and checksum as announced? ─► bytes durable ─► one commit names them
 //! ```
 //!
 //! # Invariants
 //! - Nothing is named before its bytes are durable, and nothing at all when a digest is not the announced one.
-//! - Memory: two batches of [`DIGEST_BATCH`] plus one pushed buffer for the digests, and the blob writer's own bound.
+//! - Memory: two batches for the digests (`checksum::running`), and the blob writer's own bound.
 //!
 //! A crash, or dropping it, leaves garbage that the blob store's collector owns.
 
-use crate::checksum::{Digests, Sums};
+use crate::checksum::{Running, Sums};
 use crate::event::{EventType, Occasion};
 use crate::id::OwnerId;
 use crate::multipart::PartTarget;
@@ -30,12 +30,9 @@ use engine::catalog::Write;
 use engine::codec::{DataKey, inline};
 use engine::unit::ByteCount;
 use std::sync::Arc;
-use tokio::task::JoinHandle;
 
 /// Largest body of one PUT or part.
 pub const BODY_BYTES_MAX: ByteCount = ByteCount::gib(5);
-/// Bytes that the digests take at once on the blocking pool; less is done in place.
-const DIGEST_BATCH: usize = 256 << 10;
 
 /// A body on its way in. Dropping it leaves garbage that the collector owns, never a name.
 pub struct Upload {
@@ -61,14 +58,6 @@ enum Sink {
     /// Not more than fits inline, so far.
     Small(BytesMut),
     Blob(Box<BlobWriter>),
-}
-
-/// Digests that work beside the writer.
-struct Running {
-    idle: Option<Digests>,
-    busy: Option<JoinHandle<Digests>>,
-    waiting: Vec<Bytes>,
-    waiting_bytes: usize,
 }
 
 /// Bytes that are durable, or ride along in the commit, and what goes with them.
@@ -109,6 +98,7 @@ impl Upload {
         if let Some(size) = announced.filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
         }
+        let digests = Running::new(&store.lanes, Some(algorithm));
         Ok(Self {
             store,
             target,
@@ -117,7 +107,7 @@ impl Upload {
             algorithm,
             copies,
             received: 0,
-            digests: Running::new(Digests::new(Some(algorithm))),
+            digests,
             sink: Sink::Small(BytesMut::new()),
         })
     }
@@ -227,46 +217,6 @@ impl Landed {
     /// Bytes that lie somewhere already and whose new reference is among `writes`, or committed.
     pub(crate) fn shared(extent: Extent, data_key: Option<DataKey>, writes: Vec<Write>) -> Self {
         Self { extent, data_key, writes, _blob: None }
-    }
-}
-
-impl Running {
-    fn new(digests: Digests) -> Self {
-        Self { idle: Some(digests), busy: None, waiting: Vec::new(), waiting_bytes: 0 }
-    }
-
-    async fn push(&mut self, bytes: Bytes) -> Result<()> {
-        self.waiting_bytes += bytes.len();
-        self.waiting.push(bytes);
-        if self.waiting_bytes < DIGEST_BATCH {
-            return Ok(());
-        }
-        let mut digests = self.settle().await?;
-        let batch = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
-        self.busy = Some(tokio::task::spawn_blocking(move || {
-            for bytes in &batch {
-                digests.update(bytes);
-            }
-            digests
-        }));
-        Ok(())
-    }
-
-    /// Waits for the batch under way.
-    async fn settle(&mut self) -> Result<Digests> {
-        if let Some(busy) = self.busy.take() {
-            self.idle = Some(busy.await.map_err(|_| Error::Engine(engine::Error::Closed))?);
-        }
-        self.idle.take().ok_or(Error::Engine(engine::Error::Closed))
-    }
-
-    async fn finish(mut self) -> Result<Sums> {
-        let mut digests = self.settle().await?;
-        for bytes in &self.waiting {
-            digests.update(bytes);
-        }
-        Ok(digests.finish())
     }
 }
 

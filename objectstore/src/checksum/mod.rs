@@ -6,8 +6,12 @@
 //! ```
 
 mod digests;
+mod md5;
+mod running;
 
-pub(crate) use digests::{Digests, Sums, of_parts};
+pub(crate) use digests::{Sums, of_parts};
+pub(crate) use md5::Lanes;
+pub(crate) use running::Running;
 
 use crate::Error;
 use base64::Engine as _;

@@ -1,0 +1,166 @@
+//! The digests of a body that streams by: what is quick in passing, what is slow beside the body's own way.
+//!
+//! ```text
+//!   push ─┬─ CRC, XXH ─────────────────────────► in passing, while the bytes are in the cache
+//!         ├─ MD5 ──── gathered to 256 KiB ─────► the lanes, beside other bodies' (md5::Lanes)
+//!         └─ SHA ──── gathered to 256 KiB ─────► the blocking pool, beside the MD5
+//! ```
+//!
+//! # Invariants
+//! - Memory: two batches of [`BATCH_BYTES`] plus one pushed buffer each; the second waits for the first.
+//! - Dropping it leaves at most a batch under way, whose result nobody takes.
+
+use super::ChecksumAlgorithm;
+use super::digests::{Hasher, Sums};
+use super::md5::{Lanes, Md5};
+use crate::{Error, Result};
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Bytes that are digested at once beside the body's way.
+const BATCH_BYTES: usize = 256 << 10;
+/// A body's last bytes, or all of a small one, are digested in place up to here: about 50 µs.
+const IN_PLACE_BYTES: usize = 32 << 10;
+
+/// The running digests of one body.
+pub(crate) struct Running {
+    lanes: Lanes,
+    md5: Work<Md5, oneshot::Receiver<Md5>>,
+    extra: Option<Work<Hasher, JoinHandle<Hasher>>>,
+    waiting: Vec<Bytes>,
+    waiting_bytes: usize,
+}
+
+/// A digest, here or away with a batch.
+enum Work<D, A> {
+    Here(D),
+    Away(A),
+    /// Its batch failed, or a push was dropped half-way.
+    Lost,
+}
+
+impl Running {
+    /// MD5 and, when named, one more.
+    pub(crate) fn new(lanes: &Lanes, algorithm: Option<ChecksumAlgorithm>) -> Self {
+        let extra = algorithm.map(|algorithm| Work::Here(Hasher::new(algorithm)));
+        let md5 = Work::Here(Md5::new());
+        Self { lanes: lanes.clone(), md5, extra, waiting: Vec::new(), waiting_bytes: 0 }
+    }
+
+    /// Takes the next bytes; waits for the batch before the last.
+    pub(crate) async fn push(&mut self, bytes: Bytes) -> Result<()> {
+        if let Some(Work::Here(extra)) = &mut self.extra
+            && extra.is_quick()
+        {
+            extra.update(&bytes);
+        }
+        self.waiting_bytes += bytes.len();
+        self.waiting.push(bytes);
+        if self.waiting_bytes >= BATCH_BYTES { self.send().await } else { Ok(()) }
+    }
+
+    /// The results.
+    pub(crate) async fn finish(mut self) -> Result<Sums> {
+        if self.waiting_bytes > IN_PLACE_BYTES {
+            self.send().await?;
+        }
+        let mut md5 = self.md5().await?;
+        let mut extra = self.extra().await?;
+        for bytes in &self.waiting {
+            md5.update(bytes);
+            if let Some(extra) = extra.as_mut().filter(|extra| !extra.is_quick()) {
+                extra.update(bytes);
+            }
+        }
+        Ok(Sums::of(md5, extra))
+    }
+
+    /// Sends what waits away.
+    async fn send(&mut self) -> Result<()> {
+        let (md5, extra) = (self.md5().await?, self.extra().await?);
+        let batch = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        self.extra = extra.map(|mut extra| {
+            if extra.is_quick() {
+                return Work::Here(extra);
+            }
+            let batch = batch.clone();
+            Work::Away(tokio::task::spawn_blocking(move || {
+                for bytes in &batch {
+                    extra.update(bytes);
+                }
+                extra
+            }))
+        });
+        self.md5 = Work::Away(self.lanes.submit(md5, batch));
+        Ok(())
+    }
+
+    async fn md5(&mut self) -> Result<Md5> {
+        match std::mem::replace(&mut self.md5, Work::Lost) {
+            Work::Here(md5) => Ok(md5),
+            Work::Away(answer) => answer.await.map_err(|_| closed()),
+            Work::Lost => Err(closed()),
+        }
+    }
+
+    async fn extra(&mut self) -> Result<Option<Hasher>> {
+        match self.extra.as_mut().map(|extra| std::mem::replace(extra, Work::Lost)) {
+            None => Ok(None),
+            Some(Work::Here(extra)) => Ok(Some(extra)),
+            Some(Work::Away(answer)) => answer.await.map(Some).map_err(|_| closed()),
+            Some(Work::Lost) => Err(closed()),
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::Engine(engine::Error::Closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BATCH_BYTES, Running};
+    use crate::checksum::{ChecksumAlgorithm, ChecksumValue, Lanes};
+    use bytes::Bytes;
+    use futures_util::FutureExt;
+    use futures_util::future::join_all;
+
+    fn body(seed: usize, length: usize) -> Bytes {
+        (0..length).map(|at| u8::try_from((at * 29 + at / 253 + seed * 71) % 256).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn every_algorithm_beside_the_md5_is_what_it_is_at_once() {
+        let lanes = Lanes::new(2);
+        let lengths = [0, 1, 5_000, 32 << 10, (32 << 10) + 1, 200_000, BATCH_BYTES, 3 * BATCH_BYTES + 77];
+        let work =
+            ChecksumAlgorithm::ALL.into_iter().flat_map(|algorithm| lengths.map(|len| (algorithm, len)));
+        let side_by_side = work.enumerate().map(|(seed, (algorithm, length))| {
+            let lanes = lanes.clone();
+            async move {
+                let body = body(seed, length);
+                let mut digests = Running::new(&lanes, Some(algorithm));
+                let mut rest = body.clone();
+                while !rest.is_empty() {
+                    let piece = rest.split_to(rest.len().min(1 + 10_007 * (seed % 13)));
+                    digests.push(piece).await.unwrap();
+                }
+                let sums = digests.finish().await.unwrap();
+                let wanted = ChecksumValue::compute(ChecksumAlgorithm::Md5, &body);
+                assert_eq!(sums.md5, wanted.as_bytes(), "{length} bytes");
+                assert_eq!(sums.checksum, Some(ChecksumValue::compute(algorithm, &body)), "{length} bytes");
+            }
+        });
+        join_all(side_by_side).await;
+    }
+
+    #[tokio::test]
+    async fn a_push_that_is_dropped_half_way_gives_no_digest() {
+        let mut digests = Running::new(&Lanes::new(1), None);
+        digests.push(body(1, 16 * BATCH_BYTES)).await.unwrap();
+        let dropped = digests.push(body(2, BATCH_BYTES)).now_or_never().is_none();
+        assert_eq!(digests.finish().await.is_err(), dropped, "bytes are missing only if it was dropped");
+    }
+}
