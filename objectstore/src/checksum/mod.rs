@@ -5,6 +5,7 @@
 //!   composite     the algorithm over the parts' binary values, shown as base64-N
 //! ```
 
+mod combine;
 mod digests;
 mod md5;
 mod running;
