@@ -1,7 +1,7 @@
 //! Accounts, owners and access lists: who is let in, what stands beside what they write, and what a crash leaves.
 
 use super::between::{Pair, in_every_gap};
-use crate::record::{BucketRow, BucketState};
+use crate::record::{BucketRow, BucketState, ObjectRow};
 use crate::world::{World, bucket, bytes, key};
 use crate::{
     AmendRequest, BucketName, Error, GetRequest, ListBuckets, ListRequest, ListWish, NewBucket, ObjectAccess,
@@ -13,6 +13,7 @@ use engine::id::PartitionId;
 use security::{
     AccessList, AccountId, Action, CannedAcl, CanonicalUser, Grant, Grantee, Permission, Principal, Question,
 };
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 const ENFORCED: ObjectOwnership = ObjectOwnership::BucketOwnerEnforced;
@@ -211,6 +212,7 @@ async fn accounts_have_buckets_and_keys_of_their_own() {
     assert!(matches!(taken, Err(Error::BucketAlreadyExists)));
     let repeated = world.store.create_bucket(&mine, &NewBucket::of(owner())).await;
     assert!(matches!(repeated, Err(Error::BucketAlreadyOwnedByYou)));
+    let mut sealed_by: BTreeMap<AccountId, BTreeSet<[u8; 8]>> = BTreeMap::new();
     for round in 0..2 {
         for (name, account) in [(&mine, owner()), (&theirs, other())] {
             // After a reopening too there is a key for what each of them writes.
@@ -220,10 +222,20 @@ async fn accounts_have_buckets_and_keys_of_their_own() {
             let page = world.store.list_buckets(request).await.unwrap();
             assert_eq!(page.buckets.iter().map(|found| &found.name).collect::<Vec<_>>(), [name]);
             assert_eq!(world.store.bucket_owner(name).await.unwrap(), account);
+            sealed_by.entry(account).or_default().insert(sealing_key(&world, name).await);
         }
         assert_eq!(world.store.list_buckets(ListBuckets::default()).await.unwrap().buckets.len(), 2);
         world.reopen().await;
     }
+    let [mine, theirs] = [owner(), other()].map(|account| sealed_by.remove(&account).unwrap());
+    assert!(mine.is_disjoint(&theirs), "{mine:?} and {theirs:?}");
+}
+
+/// The id of the key table's key that sealed the data key of `k` (docs/formats/key-table.md).
+async fn sealing_key(world: &World, name: &BucketName) -> [u8; 8] {
+    let rows = world.catalog.snapshot(world.partition(name).await).await.unwrap();
+    let row = rows.get(tables::current(&key("k"))).await.unwrap().unwrap();
+    ObjectRow::from_bytes(&row).unwrap().sealed[1..9].try_into().unwrap()
 }
 
 #[tokio::test]

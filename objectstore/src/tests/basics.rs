@@ -189,23 +189,35 @@ async fn a_wrong_digest_or_length_leaves_nothing() {
     let world = World::new(5).await;
     let name = world.create("digests", Versioning::Off).await;
     let sum = ChecksumValue::from_slice(ChecksumAlgorithm::Sha256, &[1; 32]);
-    for (length, expect) in [
-        (None, Expect { content_md5: Some([1; 16]), checksum: None }),
-        (None, Expect { content_md5: None, checksum: sum }),
-        (Some(ByteCount::new(6)), Expect::default()),
-        (Some(ByteCount::new(4)), Expect::default()),
-    ] {
-        let checksum = expect.checksum.map(|sum| sum.algorithm());
-        let request = PutRequest { length, checksum, ..PutRequest::new(name.clone(), key("k")) };
-        let mut upload = world.store.put(request).await.unwrap();
-        let written = upload.write("hello".into()).await;
-        assert_eq!(written.is_err(), length == Some(ByteCount::new(4)), "more than announced is not taken");
-        let outcome = match written {
-            Ok(()) => upload.finish(expect).await.map(|_| ()),
-            Err(error) => Err(error),
-        };
-        assert!(outcome.is_err(), "{length:?} {expect:?}");
+    for size in [5_u64, 300_000] {
+        let body = bytes(5, usize::try_from(size).unwrap());
+        for (length, expect) in [
+            (None, Expect { content_md5: Some([1; 16]), checksum: None }),
+            (None, Expect { content_md5: None, checksum: sum }),
+            (Some(ByteCount::new(size + 1)), Expect::default()),
+            (Some(ByteCount::new(size - 1)), Expect::default()),
+        ] {
+            let checksum = expect.checksum.map(|sum| sum.algorithm());
+            let (md5, summed) = (expect.content_md5.is_some(), checksum.is_some());
+            let request = PutRequest { length, checksum, ..PutRequest::new(name.clone(), key("k")) };
+            let mut upload = world.store.put(request).await.unwrap();
+            let written = upload.write(body.clone()).await;
+            let too_many = length == Some(ByteCount::new(size - 1));
+            assert_eq!(written.is_err(), too_many, "more than announced is not taken");
+            let outcome = match written {
+                Ok(()) => upload.finish(expect).await.map(|_| ()),
+                Err(error) => Err(error),
+            };
+            let told = match &outcome {
+                Err(Error::BadDigest) => md5,
+                Err(Error::ChecksumMismatch { .. }) => summed,
+                Err(Error::IncompleteBody { .. }) => !md5 && !summed,
+                _ => false,
+            };
+            assert!(told, "{length:?}: {outcome:?}");
+        }
     }
+    assert_eq!(world.references(world.partition(&name).await).await, 0, "no blob has a holder");
     // The checksum that came is right, but of another algorithm than the one that was named.
     let request =
         PutRequest { checksum: Some(ChecksumAlgorithm::Crc32), ..PutRequest::new(name.clone(), key("k")) };

@@ -11,8 +11,8 @@ use super::multipart::parts_of_one_blob;
 use crate::id::OwnerId;
 use crate::world::{World, bytes, copy_request, key};
 use crate::{
-    BucketName, ETagMatch, Error, GetRequest, PART_BYTES_MIN, PutRequest, RangeSpec, Result, Versioning,
-    WriteConditions, tables,
+    BucketName, CompleteRequest, DeleteConditions, DeleteRequest, ETagMatch, Error, GetRequest,
+    PART_BYTES_MIN, PutRequest, RangeSpec, Result, VersionSelector, Versioning, WriteConditions, tables,
 };
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Check, Commit, Limits, MemoryCatalog, Scan, Snapshot, Version, Write};
@@ -114,6 +114,65 @@ async fn a_write_that_comes_between_is_seen_by_a_conditional_one() {
         true
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_write_that_comes_between_is_seen_by_a_conditional_delete_and_completion() {
+    let pair = Pair::new(74).await;
+    for versioning in [Versioning::Off, Versioning::Enabled] {
+        let name = pair.fast.create(&format!("{versioning:?}").to_lowercase(), versioning).await;
+        let theirs = |at: &str| {
+            let (fast, name, at) = (pair.fast.clone(), name.clone(), at.to_owned());
+            async move {
+                fast.put(&name, &at, "theirs").await;
+            }
+        };
+        in_every_gap(async |n| {
+            let at = format!("k{n}");
+            let seen = pair.fast.put(&name, &at, "ours").await.etag;
+            let if_match = Some(ETagMatch::OneOf(vec![seen]));
+            let request = DeleteRequest {
+                bucket: name.clone(),
+                key: key(&at),
+                version: VersionSelector::Latest,
+                conditions: DeleteConditions { if_match, ..DeleteConditions::default() },
+                bypass_governance: false,
+                origin: crate::Origin::default(),
+            };
+            let deleted = pair.with_step_at(n, theirs(&at), pair.slow.store.delete(request)).await;
+            let Some(outcome) = deleted else { return false };
+            assert!(matches!(outcome, Err(Error::PreconditionFailed { .. })), "gap {n}: {outcome:?}");
+            assert_eq!(pair.fast.get(&name, &at).await.unwrap(), "theirs", "gap {n}");
+            true
+        })
+        .await;
+        in_every_gap(async |n| {
+            let at = format!("parts{n}");
+            let upload = pair.fast.begin(&name, &at).await;
+            let part = pair.fast.part(&name, &at, upload, 1, "ours").await.unwrap();
+            let request = CompleteRequest {
+                bucket: name.clone(),
+                key: key(&at),
+                upload,
+                parts: vec![part],
+                checksum: None,
+                checksum_parts: None,
+                checksum_type: None,
+                size: None,
+                conditions: WriteConditions {
+                    if_none_match: Some(ETagMatch::Any),
+                    ..WriteConditions::default()
+                },
+                origin: crate::Origin::default(),
+            };
+            let completed = pair.with_step_at(n, theirs(&at), pair.slow.store.complete_upload(request)).await;
+            let Some(outcome) = completed else { return false };
+            assert!(matches!(outcome, Err(Error::PreconditionFailed { .. })), "gap {n}: {outcome:?}");
+            assert_eq!(pair.fast.get(&name, &at).await.unwrap(), "theirs", "gap {n}");
+            true
+        })
+        .await;
+    }
 }
 
 /// Whose bucket goes in every gap of `operation` is told so.

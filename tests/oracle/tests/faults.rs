@@ -44,6 +44,13 @@ impl World {
 
     /// Files below the data directory with this extension, by name.
     fn files(&self, below: &str, extension: &str) -> Vec<PathBuf> {
+        let mut found = self.all_files(below);
+        found.retain(|path| path.extension().is_some_and(|found| found == extension));
+        found
+    }
+
+    /// Files below the data directory, by name.
+    fn all_files(&self, below: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut waiting = vec![self.launch.dir.join(below)];
         while let Some(dir) = waiting.pop() {
@@ -51,13 +58,23 @@ impl World {
                 let path = entry.unwrap().path();
                 if path.is_dir() {
                     waiting.push(path);
-                } else if path.extension().is_some_and(|found| found == extension) {
+                } else {
                     found.push(path);
                 }
             }
         }
         found.sort();
         found
+    }
+
+    /// Every file of the data directory but the lock, which says who holds it: its length and when it was written.
+    fn tree(&self) -> Vec<(PathBuf, u64, std::time::SystemTime)> {
+        let kept = self.all_files("").into_iter().filter(|path| !path.ends_with("lock"));
+        let stat = |path: PathBuf| {
+            let found = fs::metadata(&path).unwrap();
+            (path, found.len(), found.modified().unwrap())
+        };
+        kept.map(stat).collect()
     }
 }
 
@@ -210,9 +227,11 @@ async fn a_newer_directory_is_refused_and_left_alone() {
     let mut newer: serde_json::Value = serde_json::from_str(&text).unwrap();
     newer["version"] = (newer["version"].as_u64().unwrap() + 1).into();
     fs::write(&marker, newer.to_string()).unwrap();
+    let before = world.tree();
     let (status, log) = world.launch.start_refused().await.unwrap();
     assert!(!status.success());
     assert!(log.contains("newer"), "{log}");
+    assert_eq!(world.tree(), before, "no file was made, removed or written to");
     fs::write(&marker, text).unwrap();
     let appliance = world.start().await;
     assert_eq!(call(&appliance, "HEAD", "/bucket", &[]).await.status, 200);
