@@ -79,6 +79,20 @@ fn put(appliance: &Appliance, scratch: &Path, number: usize) -> bool {
     appliance.command(&["cp", file.to_str().unwrap(), &target]).output().unwrap().status.success()
 }
 
+/// The secret half of the recovery key stands in no file of these places.
+fn assert_never_stored(key: &Path, places: &[&Path]) {
+    let secret = fs::read_to_string(key).unwrap();
+    assert!(secret.starts_with("AGE-SECRET-KEY-1"));
+    let look = |places: &[&Path]| {
+        let mut grep = std::process::Command::new("grep");
+        grep.args(["-rlF", "-e", secret.trim()]).args(places).output().unwrap()
+    };
+    assert_eq!(look(&[key]).status.code(), Some(0), "it is found where it is");
+    let there: Vec<&Path> = places.iter().copied().filter(|place| place.exists()).collect();
+    let found = look(&there);
+    assert_eq!(found.status.code(), Some(1), "{found:?}");
+}
+
 fn drill(disks: &Disks, target: &str, more: &[&str]) {
     let appliance = disks.start_with_key();
     appliance.ok(&["mb", "s3://drill"]);
@@ -114,6 +128,7 @@ fn drill(disks: &Disks, target: &str, more: &[&str]) {
         writer.join().unwrap()
     });
     drop(appliance);
+    assert_never_stored(&disks.path("key"), &[&disks.path("system"), Path::new(target)]);
     fs::remove_dir_all(disks.path("system")).unwrap();
 
     let recovered = disks.recover(target, more);

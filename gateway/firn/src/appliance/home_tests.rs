@@ -63,6 +63,44 @@ fn a_crash_during_the_first_start_is_finished_by_the_next() {
     }
 }
 
+/// The keys that a start was told of.
+fn told(home: &Home) -> (String, String, String) {
+    let key = home.credentials.profile("default").unwrap().credential.secret.expose().to_owned();
+    (home.marker.account.to_string(), key, home.admin_token.clone())
+}
+
+#[test]
+fn each_appliance_draws_keys_of_its_own() {
+    let clock = ManualClock::new(Timestamp::from_millis(1_769_860_800_000));
+    let [one, other] = [1, 2].map(|seed| {
+        let dir = tempfile::tempdir().unwrap();
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
+        told(&Home::open(dir.path(), &Wish::default(), &clock, &entropy).unwrap())
+    });
+    assert!(one.0 != other.0 && one.1 != other.1 && one.2 != other.2, "{one:?} {other:?}");
+    assert!(one.2.len() == 64 && one.2.bytes().all(|digit| digit.is_ascii_hexdigit()), "256 bits: {}", one.2);
+}
+
+#[test]
+fn a_first_start_that_a_power_cut_ends_is_finished_by_the_next() {
+    let first = std::cell::RefCell::new(None);
+    powercut::at_every_step(
+        "a_first_start_that_a_power_cut_ends_is_finished_by_the_next",
+        |_| {},
+        |dir| *first.borrow_mut() = open(&dir.join("data"), &Wish::default()).ok().map(|home| told(&home)),
+        |dir, cut| {
+            // Other randomness: what is found was not made again.
+            let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(2));
+            let clock = ManualClock::new(Timestamp::from_millis(1_769_860_900_000));
+            let again = Home::open(&dir.join("data"), &Wish::default(), &clock, &entropy);
+            let again = again.unwrap_or_else(|error| panic!("{cut}: {error:#}"));
+            if let Some(first) = first.borrow().as_ref() {
+                assert_eq!(&told(&again), first, "{cut}: what was shown is kept");
+            }
+        },
+    );
+}
+
 #[test]
 fn a_foreign_directory_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();

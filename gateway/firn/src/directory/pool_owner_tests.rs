@@ -3,7 +3,9 @@
 use super::{IN_DIR, IN_POOL, Owner, claim, refuse_pool_of_another};
 use crate::directory::world::{Outcome, World, refused, said};
 use crate::exit::{self, Exit};
+use crate::layout;
 use engine::clock::Timestamp;
+use engine::entropy::SeededEntropy;
 use std::fs;
 use std::path::Path;
 
@@ -125,6 +127,30 @@ fn a_start_that_was_cut_short_between_the_two_files_is_ended_by_the_next() {
     fs::remove_file(world.path("one").join(IN_DIR)).unwrap();
     start(&world, "one").unwrap();
     assert_eq!(mark(&world), fs::read(world.path("one").join(IN_DIR)).unwrap());
+}
+
+#[test]
+fn a_claim_that_a_power_cut_ends_is_finished_by_the_next() {
+    let marker = world().marker("one");
+    let entropy = SeededEntropy::new(8);
+    powercut::at_every_step(
+        "a_claim_that_a_power_cut_ends_is_finished_by_the_next",
+        |dir| {
+            fs::create_dir_all(dir.join("one/catalog")).unwrap();
+            fs::write(dir.join("one").join(layout::MARKER), marker.encode()).unwrap();
+        },
+        |dir| drop(claim(&dir.join("one"), &dir.join("pool"), &marker, &entropy)),
+        |dir, cut| {
+            let (one, pool) = (dir.join("one"), dir.join("pool"));
+            let before = fs::read(one.join(IN_DIR)).ok();
+            assert!(before.is_some() || !cut.ended, "{cut}");
+            refuse_pool_of_another(&one, &pool).unwrap_or_else(|error| panic!("{cut}: {error:#}"));
+            drop(claim(&one, &pool, &marker, &entropy).unwrap());
+            let after = fs::read(one.join(IN_DIR)).unwrap();
+            assert_eq!(fs::read(pool.join(IN_POOL)).unwrap(), after, "{cut}");
+            assert!(before.is_none_or(|before| before == after), "{cut}: taken once");
+        },
+    );
 }
 
 #[test]

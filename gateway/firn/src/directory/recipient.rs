@@ -38,4 +38,20 @@ mod tests {
         let error = recipient(dir.path()).unwrap_err();
         assert!(format!("{error:#}").contains("recovery.pub"), "{error:#}");
     }
+
+    #[test]
+    fn a_power_cut_leaves_the_old_key_or_the_new_one() {
+        let [old, new] = [(); 2].map(|()| RecoveryKey::generate().recipient());
+        let name = "a_power_cut_leaves_the_old_key_or_the_new_one";
+        powercut::at_every_step(
+            name,
+            |dir| store_recipient(dir, &old).unwrap(),
+            |dir| drop(store_recipient(dir, &new)),
+            |dir, cut| {
+                let found = recipient(dir).unwrap_or_else(|error| panic!("{cut}: {error:#}"));
+                let found = found.unwrap().to_string();
+                assert!(found == new.to_string() || (found == old.to_string() && !cut.ended), "{cut}");
+            },
+        );
+    }
 }
