@@ -6,7 +6,7 @@
 use super::hot::Hot;
 use super::rows::{ROW_PREFIX, Rows, failed, row_key};
 use crate::catalog::memory::PAGE_BYTES_MAX;
-use crate::catalog::{Family, Key, Page, Scan, Snapshot, Version, prefix_end};
+use crate::catalog::{Family, Key, Page, Scan, Snapshot, Version, key_after, prefix_end};
 use crate::id::PartitionId;
 use crate::{BoxFuture, Error, Result};
 use bytes::Bytes;
@@ -121,10 +121,12 @@ impl Moment {
         Ok(found)
     }
 
-    fn scan(&self, partition: PartitionId, scan: &Scan, tier: Tier) -> Result<Page, Missed> {
-        let mut page = Page::default();
+    /// Reads on into a page: behind its last row, until it is full or there is no more. When it fails, the page holds what came
+    /// before.
+    fn scan(&self, partition: PartitionId, scan: &Scan, page: &mut Page, tier: Tier) -> Result<(), Missed> {
+        let scan = &behind(scan, page);
         if scan.limit == 0 || (!scan.end.is_empty() && scan.start >= scan.end) {
-            return Ok(page);
+            return Ok(());
         }
         let rows = self.inner.borrow_owner();
         let mut options = options(&self.inner, tier);
@@ -143,7 +145,7 @@ impl Moment {
         } else {
             cursor.seek_to_first();
         }
-        let mut bytes = 0;
+        let mut bytes: usize = page.rows.iter().map(|(key, value)| key.len() + value.len()).sum();
         while let Some((key, value)) = cursor.item() {
             if page.rows.len() == scan.limit || bytes >= PAGE_BYTES_MAX {
                 page.more = true;
@@ -159,8 +161,16 @@ impl Moment {
                 cursor.next();
             }
         }
-        cursor.status().map_err(|e| self.missed(e))?;
-        Ok(page)
+        cursor.status().map_err(|e| self.missed(e))
+    }
+}
+
+/// What is left of a scan behind the rows that a page has.
+fn behind(scan: &Scan, page: &Page) -> Scan {
+    match page.rows.last() {
+        None => scan.clone(),
+        Some((last, _)) if scan.reverse => Scan { end: last.clone(), ..scan.clone() },
+        Some((last, _)) => Scan { start: key_after(last), ..scan.clone() },
     }
 }
 
@@ -183,7 +193,26 @@ async fn read<T: Send + 'static>(
         Err(Missed::Disk) => {}
     }
     let moment = Arc::clone(moment);
-    let all = move || match read(&moment, Tier::Disk) {
+    from_disk(move || read(&moment, Tier::Disk)).await
+}
+
+/// A page that begins in memory and ends on disk: what memory had is not walked again, dead rows between included.
+async fn read_page(moment: &Arc<Moment>, partition: PartitionId, scan: Scan) -> Result<Page> {
+    let mut page = Page::default();
+    match moment.scan(partition, &scan, &mut page, Tier::Memory) {
+        Ok(()) => return Ok(page),
+        Err(Missed::Failed(error)) => return Err(error),
+        Err(Missed::Disk) => {}
+    }
+    let moment = Arc::clone(moment);
+    from_disk(move || moment.scan(partition, &scan, &mut page, Tier::Disk).map(|()| page)).await
+}
+
+/// Reads where it may take a while.
+async fn from_disk<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, Missed> + Send + 'static,
+) -> Result<T> {
+    let all = move || match read() {
         Ok(found) => Ok(found),
         Err(Missed::Failed(error)) => Err(error),
         Err(Missed::Disk) => Err(Error::Invalid("read from the disk: RocksDB would not".into())),
@@ -212,7 +241,6 @@ impl Snapshot for View {
     }
 
     fn scan(&self, scan: Scan) -> BoxFuture<'_, Result<Page>> {
-        let partition = self.partition;
-        Box::pin(read(&self.moment, move |moment, tier| moment.scan(partition, &scan, tier)))
+        Box::pin(read_page(&self.moment, self.partition, scan))
     }
 }
