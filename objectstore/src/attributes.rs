@@ -1,5 +1,6 @@
 //! `GetObjectAttributes`, and where an object's bytes lie.
 
+use crate::pages::Pages;
 use crate::record::{Content, Extent};
 use crate::{
     AttributesOutcome, AttributesRequest, BucketName, ObjectKey, ObjectPart, ObjectStore, PAGE_MAX,
@@ -22,10 +23,12 @@ impl ObjectStore {
         if found.info.parts == 0 || max == 0 {
             return Ok(outcome);
         }
-        let after = request.after.map_or(0, PartNumber::get);
-        let mut pages = Self::pages(&found.extent, found.data_key.as_ref())?;
-        while let Some((_, page)) = pages.next(self).await? {
-            for (entry, _) in page.into_iter().filter(|(entry, _)| entry.number > after) {
+        let wanted = request.after.map_or(0, PartNumber::get).saturating_add(1);
+        let mut pages = Pages::of(&found.extent, found.data_key.as_ref())?;
+        let known = (found.info.parts, found.extent.length);
+        let mut next = pages.with_part(self, wanted, known).await?;
+        while let Some(page) = next {
+            for (_, entry) in page.entries().filter(|(_, entry)| entry.number >= wanted) {
                 if outcome.parts.len() == max {
                     outcome.more = true;
                     return Ok(outcome);
@@ -36,6 +39,8 @@ impl ObjectStore {
                     checksum: entry.checksum,
                 });
             }
+            pages.go_on_behind(&page);
+            next = pages.next(self).await?;
         }
         Ok(outcome)
     }
@@ -79,20 +84,10 @@ impl ObjectStore {
                     }));
                 }
                 Content::Manifest { .. } => {
-                    let mut pages = Self::pages(&extent, data_key.as_ref())?;
-                    let mut inner = Vec::new();
-                    while let Some((mut start, page)) = pages.next(self).await? {
-                        for (entry, key) in page {
-                            let overlaps = start < extent.offset + extent.length
-                                && start + entry.extent.length > extent.offset;
-                            if overlaps {
-                                let at = first + start.saturating_sub(extent.offset);
-                                inner.push((at, entry.extent, Some(key)));
-                            }
-                            start += entry.extent.length;
-                        }
-                    }
-                    todo.extend(inner.into_iter().rev());
+                    let pieces = Pages::pieces(self, &extent, data_key.as_ref()).await?.into_iter();
+                    let inner =
+                        pieces.map(|(at, piece, key)| (first + (at - extent.offset), piece, Some(key)));
+                    todo.extend(inner.rev());
                 }
             }
         }

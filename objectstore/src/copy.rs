@@ -45,7 +45,7 @@ impl ObjectStore {
                 outcome => outcome?,
             };
             let from = source.view.bucket.partition;
-            match self.keep_for(&source, request.class.unwrap_or_default()).await {
+            match self.keep_for(&source, source.extent, request.class.unwrap_or_default()).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,
             }
@@ -152,7 +152,7 @@ impl ObjectStore {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,
             };
-            match self.keep_for(&source, upload.class).await {
+            match self.keep_for(&source, extent, upload.class).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,
             }

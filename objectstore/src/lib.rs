@@ -41,6 +41,7 @@ mod lookup;
 mod meta;
 mod multipart;
 mod name;
+mod pages;
 mod publish;
 mod quota;
 mod read;

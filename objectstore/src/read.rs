@@ -7,6 +7,7 @@
 use crate::access::is_own;
 use crate::body::corrupt;
 use crate::lookup::{by_id, newest, null_row};
+use crate::pages::{Page, Pages};
 use crate::record::{Content, Extent, ObjectRow};
 use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{
@@ -211,18 +212,13 @@ impl ObjectStore {
             };
             return Ok(Selected { range, part_checksum: found.info.checksum.map(|checksum| checksum.value) });
         }
-        let mut pages = Self::pages(&found.extent, found.data_key.as_ref())?;
-        while let Some((mut start, page)) = pages.next(self).await? {
-            for (entry, _) in page {
-                if entry.number == part.get() {
-                    let last = (start + entry.extent.length).saturating_sub(1);
-                    let range = (entry.extent.length > 0).then_some(Range { first: start, last });
-                    return Ok(Selected { range, part_checksum: entry.checksum });
-                }
-                start += entry.extent.length;
-            }
-        }
-        Err(none)
+        let pages = Pages::of(&found.extent, found.data_key.as_ref())?;
+        let page = pages.with_part(self, part.get(), (found.info.parts, whole)).await?;
+        let mut entries = page.iter().flat_map(Page::entries);
+        let (start, entry) = entries.find(|(_, entry)| entry.number == part.get()).ok_or(none)?;
+        let last = (start + entry.extent.length).saturating_sub(1);
+        let range = (entry.extent.length > 0).then_some(Range { first: start, last });
+        Ok(Selected { range, part_checksum: entry.checksum })
     }
 }
 

@@ -4,6 +4,7 @@
 //! every blob below it gets the copies that the store keeps. A crash, or a copy that fails after it, leaves more copies than were asked
 //! for, never fewer.
 
+use crate::pages::Pages;
 use crate::read::Found;
 use crate::record::{Content, Extent};
 use crate::{ObjectStore, Result, StorageClass};
@@ -11,22 +12,21 @@ use engine::blob::Copies;
 use engine::codec::DataKey;
 
 impl ObjectStore {
-    /// Sees to it that a source has the copies of the class that is to refer to it.
-    pub(crate) async fn keep_for(&self, source: &Found, class: StorageClass) -> Result<()> {
+    /// Sees to it that an extent of a source has the copies of the class that is to refer to it. Nothing else of the source is looked at:
+    /// each of the thousands of parts that are copied from one object pays for its own bytes.
+    pub(crate) async fn keep_for(&self, source: &Found, extent: Extent, class: StorageClass) -> Result<()> {
         let enough = source.info.class.copies() == Copies::Configured || class.copies() == Copies::One;
         if enough || !self.blobs.has_known_several_zones() {
             return Ok(());
         }
-        let mut todo: Vec<(Extent, Option<DataKey>)> = vec![(source.extent, source.data_key.clone())];
+        let mut todo: Vec<(Extent, Option<DataKey>)> = vec![(extent, source.data_key.clone())];
         while let Some((extent, data_key)) = todo.pop() {
             match extent.content {
                 Content::Empty | Content::Inline { .. } => {}
                 Content::Blob { home, blob } => self.blobs.keep_configured(home, blob).await?,
                 Content::Manifest { .. } => {
-                    let mut pages = Self::pages(&extent, data_key.as_ref())?;
-                    while let Some((_, page)) = pages.next(self).await? {
-                        todo.extend(page.into_iter().map(|(entry, key)| (entry.extent, Some(key))));
-                    }
+                    let pieces = Pages::pieces(self, &extent, data_key.as_ref()).await?.into_iter();
+                    todo.extend(pieces.map(|(_, piece, key)| (piece, Some(key))));
                 }
             }
         }

@@ -76,6 +76,26 @@ def test_a_default_retention_locks_puts_copies_and_uploads(s3, lockable):
         s3.delete_bucket(Bucket=lockable)
 
 
+def test_a_rehearsals_day_is_as_long_as_it_was_made(fresh):
+    fresh.start("--debug-day", "10s")
+    s3 = client(fresh)
+    bucket = new_bucket(s3, ObjectLockEnabledForBucket=True)
+    rule = {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}}
+    configuration = {"ObjectLockEnabled": "Enabled", "Rule": rule}
+    s3.put_object_lock_configuration(Bucket=bucket, ObjectLockConfiguration=configuration)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    head = s3.head_object(Bucket=bucket, Key="k")
+    kept = (head["ObjectLockRetainUntilDate"] - head["LastModified"]).total_seconds()
+    # Three of its days. HTTP dates have whole seconds, and the compliance clock may lag behind by some.
+    assert 20 <= kept <= 31, kept
+    # It says so wherever somebody looks.
+    here = str(fresh.directory)
+    assert json.loads(fresh.firn("status", here, "--json").stdout)["debug_day_ms"] == 10_000
+    for verb in ("status", "doctor"):
+        assert b"rehearsal" in fresh.firn(verb, here).stdout.lower(), verb
+    assert "rehearsal" in fresh.log.read_text()
+
+
 def offline(appliance, *arguments: str) -> bytes:
     """A verb of the appliance's directory while no server runs."""
     return subprocess.run([appliance.binary, *arguments], check=True, capture_output=True, timeout=60).stdout

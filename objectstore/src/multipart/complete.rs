@@ -57,7 +57,7 @@ impl ObjectStore {
                 other => other?,
             };
             let parts = self.parts_at(&view, &request.key, request.upload).await?;
-            let plan = self.plan(&request, &view, &row, &parts)?;
+            let plan = self.plan(&request, &view, &row, &parts).await?;
             let _active = self.activate(*plan.manifest.as_bytes());
             if let Some(answer) = self.publish_plan(view.bucket, &request, plan, parts.expect).await? {
                 return Ok(answer);
@@ -89,7 +89,8 @@ impl ObjectStore {
         Ok(Parts { rows, expect })
     }
 
-    fn plan(
+    /// Others run between two pages: the seals of 10,000 parts take their time.
+    async fn plan(
         &self,
         request: &CompleteRequest,
         view: &View,
@@ -109,7 +110,10 @@ impl ObjectStore {
         let mut entries = Vec::with_capacity(chosen.len());
         let mut garbage = UploadGarbage { used: UsedParts::default() };
         let mut depth = 0;
-        for (number, row) in &chosen {
+        for (index, (number, row)) in chosen.iter().enumerate() {
+            if index > 0 && index % ENTRIES_PER_PAGE == 0 {
+                tokio::task::yield_now().await;
+            }
             let aad = row.additional_data(view.bucket.partition, request.upload, *number);
             // A part without bytes has no key of its own; its place in the page holds a random one.
             let key = self.keys.unseal(&row.sealed, &aad)?;

@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// How long a completion can be repeated.
 const COMPLETED_KEPT: Duration = Duration::from_hours(24);
+/// Parts released in one commit: some 6,000 writes at the most, and a walk over the parts that went before for every 2,000.
+const PARTS: usize = 2_000;
 /// Manifest pages taken apart in one commit: 8 of 256 extents are some 4,000 writes.
 const PAGES: usize = 8;
 
@@ -64,7 +66,7 @@ impl Cleanup {
         Ok(self.store.catalog.snapshot(partition).await?)
     }
 
-    /// Commits a batch about one queue row. Somebody was faster: the row is looked at again.
+    /// Commits a batch about some queue rows. Somebody was faster: they are looked at again.
     async fn commit(
         &self,
         partition: PartitionId,
@@ -79,25 +81,34 @@ impl Cleanup {
 
     async fn uploads(&self, partition: PartitionId) -> Result<u64> {
         let snapshot = self.snapshot(partition).await?;
-        let page = snapshot.scan(Scan::prefix(tables::UPLOAD_GARBAGE, b"", 1)).await?;
-        let Some((raw_id, raw)) = page.rows.first() else { return Ok(0) };
-        let upload = UploadId::from_bytes(tables::read_id(raw_id)?);
-        let garbage = UploadGarbage::from_bytes(raw)?;
-        let parts = snapshot.scan(Scan::prefix(tables::PARTS, upload.as_bytes(), BATCH)).await?;
-        let mut writes = Vec::new();
-        for (key, raw) in &parts.rows {
-            writes.push(Write::Delete(tables::PARTS.key(key.clone())));
-            if !garbage.used.contains(tables::read_part(key)?) {
-                let part = PartRow::from_bytes(raw)?;
-                let (released, _) = release_content(partition, part.extent.owner, &part.extent.content)?;
-                writes.extend(released);
+        let page = snapshot.scan(Scan::prefix(tables::UPLOAD_GARBAGE, b"", BATCH)).await?;
+        let (mut checks, mut writes, mut room) = (Vec::new(), Vec::new(), PARTS);
+        for (raw_id, raw) in &page.rows {
+            if room == 0 {
+                break;
             }
+            let upload = UploadId::from_bytes(tables::read_id(raw_id)?);
+            let garbage = UploadGarbage::from_bytes(raw)?;
+            let parts = snapshot.scan(Scan::prefix(tables::PARTS, upload.as_bytes(), room)).await?;
+            room = room.saturating_sub(parts.rows.len());
+            for (key, raw) in &parts.rows {
+                writes.push(Write::Delete(tables::PARTS.key(key.clone())));
+                if !garbage.used.contains(tables::read_part(key)?) {
+                    let part = PartRow::from_bytes(raw)?;
+                    let (released, _) = release_content(partition, part.extent.owner, &part.extent.content)?;
+                    writes.extend(released);
+                }
+            }
+            let row = tables::of_upload(tables::UPLOAD_GARBAGE, upload);
+            if !parts.more {
+                writes.push(Write::Delete(row.clone()));
+            }
+            checks.push(Check::Unchanged(row));
         }
-        let row = tables::of_upload(tables::UPLOAD_GARBAGE, upload);
-        if !parts.more {
-            writes.push(Write::Delete(row.clone()));
+        if writes.is_empty() {
+            return Ok(0);
         }
-        self.commit(partition, snapshot.read_version(), vec![Check::Unchanged(row)], writes).await
+        self.commit(partition, snapshot.read_version(), checks, writes).await
     }
 
     async fn manifests(&self, partition: PartitionId) -> Result<u64> {
