@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "operator/process.rs"]
+mod process;
 #[path = "operator/small_disk.rs"]
 mod small_disk;
 mod support;

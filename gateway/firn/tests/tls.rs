@@ -40,6 +40,10 @@ fn every_verb_works_over_tls_with_a_certificate_of_the_appliances_own() {
     assert!(status["tls"]["names"].as_str().unwrap().contains("*.s3.localhost"), "{status}");
     let doctor = appliance.ok(&["doctor", dir.to_str().unwrap()]);
     assert!(doctor.out.contains("the certificate holds for another 396 days"), "{doctor:?}");
+    // It is renewed without a restart.
+    let top = appliance.ok(&["top", "--once", "--json"]).json();
+    let workers = top["workers"].as_array().unwrap();
+    assert!(workers.iter().any(|worker| worker["name"] == "tls-certificate"), "{top}");
     // Whoever does not believe the CA is told what to do.
     let stranger =
         appliance.command(&["ls"]).env_remove("AWS_CA_BUNDLE").env("AWS_MAX_ATTEMPTS", "1").output();
