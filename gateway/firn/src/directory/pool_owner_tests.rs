@@ -86,6 +86,17 @@ fn the_pool_of_another_appliance_is_refused_empty_or_not() {
 }
 
 #[test]
+fn an_appliance_that_was_never_opened_takes_no_pool_with_bodies() {
+    let world = world();
+    fs::write(world.path("pool").join("00.seg"), "bodies").unwrap();
+    // Its first start was cut short behind the marker: there is no catalog that could know the bodies.
+    fs::remove_dir(world.path("one").join(layout::CATALOG)).unwrap();
+    refused(check(&world, "one"), Exit::Conflict, "the bodies of another", "firn recover");
+    fs::remove_file(world.path("pool").join("00.seg")).unwrap();
+    start(&world, "one").unwrap();
+}
+
+#[test]
 fn another_appliance_of_one_account_is_another() {
     let world = world();
     start(&world, "one").unwrap();
