@@ -5,8 +5,19 @@
 use crate::support::{Appliance, firn, run};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::Duration;
+
+/// Ended when dropped, by a failed test too.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already gone after an orderly end.
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
 
 #[test]
 fn ctrl_c_ends_a_server_in_order_and_systemd_is_told() {
@@ -19,18 +30,19 @@ fn ctrl_c_ends_a_server_in_order_and_systemd_is_told() {
         let length = socket.recv(&mut message).unwrap();
         String::from_utf8_lossy(&message[..length]).trim().to_owned()
     };
-    let mut server = firn()
+    let server = firn()
         .args(["server", dir.to_str().unwrap(), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
         .env("NOTIFY_SOCKET", &notify)
         .stderr(fs::File::create(root.path().join("log")).unwrap())
         .spawn()
         .unwrap();
+    let mut server = Running(server);
     assert_eq!(told(), "READY=1");
     assert!(dir.join("run/doors.json").exists());
-    let pid = server.id().to_string();
+    let pid = server.0.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert_eq!(told(), "STOPPING=1");
-    assert_eq!(server.wait().unwrap().code(), Some(0));
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
     assert!(!dir.join("run/doors.json").exists(), "nobody finds a door that is closed");
 }
 
