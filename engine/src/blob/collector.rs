@@ -114,6 +114,7 @@ impl Collector {
         let mut checks = Vec::new();
         let mut writes = Vec::new();
         let mut dead = Vec::new();
+        let mut has_remote = false;
         for verdict in verdicts {
             checks.push(Check::Unchanged(garbage_key(verdict.blob)));
             writes.push(Write::Delete(garbage_key(verdict.blob)));
@@ -121,12 +122,17 @@ impl Collector {
                 checks.push(Check::Unchanged(blob_key(verdict.blob)));
                 writes.push(Write::Delete(blob_key(verdict.blob)));
                 dead.extend(row.places().copied());
+                has_remote |= row.remote.is_some();
                 writes.extend(row.remote.iter().flat_map(|copy| doom(verdict.blob, copy)));
             }
         }
         writes.extend(live_adds(&dead, -1));
         let commit = Commit { checks, writes, ..Commit::new(home, read_version).from_reserve() };
-        self.store.catalog.commit(commit).await?;
+        let outcome = self.store.catalog.commit(commit).await;
+        if let Some(pool) = self.store.remote.as_ref().filter(|_| has_remote) {
+            pool.doomed_in(home);
+        }
+        outcome?;
         for place in &dead {
             self.store.live.mark(home, place.segment);
         }

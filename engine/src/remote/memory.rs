@@ -6,7 +6,7 @@ use crate::unit::ByteCount;
 use crate::{BoxFuture, Error, Result};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,6 +23,16 @@ pub(crate) enum Flaw {
     Down,
     /// It answers to reads only.
     WritesFail,
+    /// It deletes nothing.
+    DeletesFail,
+    /// It takes nothing of 2 MiB or more.
+    RefusesLarge,
+    /// It says of every name that it is taken.
+    TakesNothing,
+    /// It takes what it is sent, and its answer is lost: the request that is sent again finds the name taken.
+    LosesAnswers,
+    /// Its lists begin at the beginning, wherever they are to go on.
+    ListsForEver,
 }
 
 #[derive(Default)]
@@ -31,7 +41,10 @@ struct State {
     uploads: BTreeMap<String, (String, BTreeMap<usize, Bytes>)>,
     flaw: Option<Flaw>,
     gets: u64,
+    puts: u64,
     begun: u64,
+    /// Names that it does not delete.
+    kept: BTreeSet<String>,
 }
 
 /// The store.
@@ -64,6 +77,16 @@ impl MemoryRemote {
         self.state.lock().gets
     }
 
+    /// Blobs' objects written in one piece so far.
+    pub(crate) fn puts(&self) -> u64 {
+        self.state.lock().puts
+    }
+
+    /// Deletes this name no more.
+    pub(crate) fn keep(&self, name: &str) {
+        self.state.lock().kept.insert(name.to_owned());
+    }
+
     /// Changes the bytes of an object behind everybody's back.
     pub(crate) fn tamper(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.state.lock();
@@ -71,6 +94,11 @@ impl MemoryRemote {
         let mut bytes = object.0.to_vec();
         change(&mut bytes);
         object.0 = bytes.into();
+    }
+
+    /// The bytes of an object.
+    pub(crate) fn body(&self, name: &str) -> Bytes {
+        self.state.lock().objects[name].0.clone()
     }
 
     /// Takes an object away behind everybody's back.
@@ -91,11 +119,14 @@ impl MemoryRemote {
     fn answer<T>(&self, writes: bool, act: impl FnOnce(&mut State) -> Result<T>) -> Result<T> {
         let mut state = self.state.lock();
         if state.flaw == Some(Flaw::Down) || (writes && state.flaw == Some(Flaw::WritesFail)) {
-            let reason = "no answer".to_owned();
-            return Err(Error::Remote { op: "reach", place: "memory".to_owned(), reason });
+            return Err(refused("no answer"));
         }
         act(&mut state)
     }
+}
+
+fn refused(why: &str) -> Error {
+    Error::Remote { op: "reach", place: "memory".to_owned(), reason: why.to_owned() }
 }
 
 fn missing(name: &str) -> Error {
@@ -106,11 +137,17 @@ impl Remote for MemoryRemote {
     fn put<'a>(&'a self, name: &'a str, body: Vec<Bytes>) -> BoxFuture<'a, Result<()>> {
         let now = self.now();
         let outcome = self.answer(true, |state| {
-            if state.objects.contains_key(name) && state.flaw != Some(Flaw::Overwrites) {
+            let body: Bytes = body.concat().into();
+            if state.flaw == Some(Flaw::RefusesLarge) && body.len() >= 2 << 20 {
+                return Err(refused("too large"));
+            }
+            let is_taken = state.objects.contains_key(name) && state.flaw != Some(Flaw::Overwrites);
+            if is_taken || state.flaw == Some(Flaw::TakesNothing) {
                 return Err(Error::Conflict { check: 0 });
             }
-            state.objects.insert(name.to_owned(), (body.concat().into(), now));
-            Ok(())
+            state.puts += u64::from(name.starts_with("blobs/"));
+            state.objects.insert(name.to_owned(), (body, now));
+            if state.flaw == Some(Flaw::LosesAnswers) { Err(Error::Conflict { check: 0 }) } else { Ok(()) }
         });
         Box::pin(async { outcome })
     }
@@ -158,6 +195,9 @@ impl Remote for MemoryRemote {
 
     fn abort<'a>(&'a self, _name: &'a str, upload: &'a str) -> BoxFuture<'a, Result<()>> {
         let outcome = self.answer(true, |state| {
+            if state.flaw == Some(Flaw::DeletesFail) {
+                return Err(refused("no right to abort"));
+            }
             state.uploads.remove(upload);
             Ok(())
         });
@@ -182,6 +222,9 @@ impl Remote for MemoryRemote {
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
         let outcome = self.answer(true, |state| {
+            if state.flaw == Some(Flaw::DeletesFail) || state.kept.contains(name) {
+                return Err(refused("no right to delete"));
+            }
             if state.flaw != Some(Flaw::KeepsDeleted) {
                 state.objects.remove(name);
             }
@@ -200,6 +243,7 @@ impl Remote for MemoryRemote {
             if state.flaw == Some(Flaw::ListsNothing) {
                 return Ok(Vec::new());
             }
+            let after = if state.flaw == Some(Flaw::ListsForEver) { "" } else { after };
             let all =
                 state.objects.iter().filter(|(name, _)| name.starts_with(prefix) && name.as_str() > after);
             let listed = all.take(limit).map(|(name, (body, modified))| Listed {

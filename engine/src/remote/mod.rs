@@ -75,7 +75,8 @@ pub trait Remote: Send + Sync {
     /// Removes an object. One that is not there is removed already.
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
 
-    /// Up to `limit` objects whose names begin with `prefix` and come after `after`, in the order of their names.
+    /// Up to `limit` objects whose names begin with `prefix` and come after `after`, in the order of their names; fewer only when
+    /// there are no more.
     fn list<'a>(
         &'a self,
         prefix: &'a str,

@@ -41,7 +41,7 @@ async fn calls(store: &dyn Remote, name: &str, place: &str) -> Result<()> {
     if *whole != *BODY || *part != BODY[5..10] {
         return Err(unfit(place, "what was written, or a range of it, does not come back"));
     }
-    let listed = store.list(PREFIX, "", 1000).await?;
+    let listed = store.list(name, "", 2).await?;
     if !listed.iter().any(|object| object.name == name && object.bytes.get() == BODY.len() as u64) {
         return Err(unfit(place, "an object that was written is not listed"));
     }

@@ -22,6 +22,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const IDLE_CONNECTION: Duration = Duration::from_secs(20);
 /// The slowest upload that is waited for, in bytes a second, on top of the answer's own bound.
 const SLOWEST_UPLOAD: u64 = 16 << 10;
+/// The slowest answer that is waited for where all of it is wanted, likewise.
+const SLOWEST_ANSWER: u64 = 16 << 10;
 
 /// A connection pool.
 #[derive(Clone, Debug)]
@@ -138,15 +140,20 @@ impl Transport {
         }
     }
 
-    /// A whole body, refused when it is larger than `max`.
+    /// A whole body, refused when it is larger than `max`, or slower than [`SLOWEST_ANSWER`]: one that comes a byte at a time, each in
+    /// time, would hold up who waits for it for ever.
     pub(crate) async fn collect(
         &self,
         operation: &'static str,
         body: &mut Incoming,
         max: usize,
     ) -> Result<Bytes> {
-        let mut whole = Vec::new();
+        let (mut whole, begun) = (Vec::new(), self.clock.boottime());
         while let Some(data) = self.next_data(operation, body).await? {
+            let within = self.answer_within + Duration::from_secs(whole.len() as u64 / SLOWEST_ANSWER);
+            if self.clock.boottime().saturating_sub(begun) > within {
+                return Err(self.silent(operation, within));
+            }
             if whole.len() + data.len() > max {
                 return Err(Error::Protocol { operation, detail: format!("it is longer than {max} bytes") });
             }

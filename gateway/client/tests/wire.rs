@@ -2,9 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use bytes::Bytes;
 use client::{Client, Crc64, Credentials, Endpoint, ErrorKind, List, ObjectRef, PutOptions, Settings};
 use engine::clock::{Clock, SystemClock, Timestamp};
 use engine::entropy::SeededEntropy;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -210,6 +212,54 @@ async fn an_answer_in_xml_is_bounded() {
     let (client, _served) = scripted(vec![head + &"x".repeat((16 << 20) + 1)]).await;
     let error = client.list_buckets().await.unwrap_err();
     assert!(error.to_string().contains("longer than"), "{error}");
+}
+
+/// A second passes with each look at it, and nobody who waits is woken.
+#[derive(Debug, Default)]
+struct Hurried(AtomicU64);
+
+impl Clock for Hurried {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    fn boottime(&self) -> Duration {
+        Duration::from_secs(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn sleep(&self, _duration: Duration) -> futures_util::future::BoxFuture<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_a_byte_at_a_time_ends_though_each_byte_is_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = Endpoint::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    let settings = Settings::new(endpoint, "us-east-1", None);
+    let served = tokio::spawn(async move {
+        for piece in ["1\r\nx\r\n".repeat(10_000), format!("{:x}\r\n{}\r\n", 3 << 20, "x".repeat(3 << 20))] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                assert!(stream.read_buf(&mut request).await.unwrap() > 0);
+            }
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+            let answer = format!("{head}{piece}0\r\n\r\n");
+            // Who gave it up has closed the connection.
+            drop(stream.write_all(answer.as_bytes()).await);
+        }
+    });
+    let wire = client::Wire::new(&settings, Arc::new(Hurried::default())).unwrap();
+    let ask = || http::Request::get(format!("{}/bucket/key", settings.endpoint)).body(Bytes::new()).unwrap();
+    let error = wire.send(ask(), 16 << 20).await.unwrap_err();
+    assert!(matches!(error, client::Error::Timeout { .. }), "{error}");
+    assert_eq!(
+        wire.send(ask(), 16 << 20).await.unwrap().body().len(),
+        3 << 20,
+        "what is large may take longer"
+    );
+    served.await.unwrap();
 }
 
 #[tokio::test]

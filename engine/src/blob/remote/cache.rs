@@ -12,7 +12,9 @@
 //! - The sum of the files stays below the bound, and the file system keeps what is to be kept free.
 //!
 //! # Limits
-//! Pieces of up to about a MiB; one writer at a time. A crash leaves files that the next start removes.
+//! Pieces of up to about a MiB, [`PIECES_MAX`] of them, whose index takes about 150 bytes of memory each: many small bodies fill it
+//! before its bytes are. Up to [`FILES_MAX`] files are open. One writer at a time, [`PUTS_MAX`] more wait; what comes while they do
+//! is not kept. A crash leaves files that the next start removes.
 
 use crate::id::{BlobId, CopyId};
 use crate::unit::ByteCount;
@@ -23,14 +25,23 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The smallest cache.
 pub const CACHE_MIN: ByteCount = ByteCount::mib(32);
-/// Files of a cache.
+/// Files of a small cache.
 const FILES: u64 = 16;
-/// The largest of them.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+/// Files of the largest: each is open.
+const FILES_MAX: u64 = 256;
+/// A file gets no larger than this while there may be more of them.
+const FILE_BYTES: u64 = 64 << 20;
+/// Most bytes that move to a new file at once; they are in memory meanwhile.
+const MOVED_MAX: u64 = 32 << 20;
+/// Most pieces.
+const PIECES_MAX: u64 = 1 << 20;
+/// Pieces in memory that are being kept, or wait to be.
+pub(super) const PUTS_MAX: usize = 32;
 const SUFFIX: &str = "cache";
 
 /// Where it lies, and how large it gets.
@@ -50,8 +61,13 @@ pub(crate) struct Cache {
     options: CacheOptions,
     keep_free: ByteCount,
     file_bytes: u64,
+    file_pieces: usize,
     index: Mutex<HashMap<PieceKey, Slot>>,
     files: Mutex<Files>,
+    /// Bounds the pieces that wait for the one writer.
+    puts: Arc<Semaphore>,
+    /// It was said that it takes nothing.
+    complained: AtomicBool,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
     /// Bytes in its files, dropped pieces included.
@@ -99,13 +115,18 @@ impl Cache {
                 std::fs::remove_file(&path).map_err(|e| Error::io("remove", &path, e))?;
             }
         }
-        let file_bytes = (options.bytes.get() / FILES).min(FILE_BYTES_MAX);
+        let bytes = options.bytes.get();
+        let file_bytes = (bytes / FILES).min(FILE_BYTES).max(bytes / FILES_MAX);
+        let file_pieces = usize::try_from(PIECES_MAX / (bytes / file_bytes)).unwrap_or(usize::MAX);
         Ok(Self {
             options,
             keep_free,
             file_bytes,
+            file_pieces,
             index: Mutex::default(),
             files: Mutex::default(),
+            puts: Arc::new(Semaphore::new(PUTS_MAX)),
+            complained: AtomicBool::new(false),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             used: AtomicU64::new(0),
@@ -134,14 +155,23 @@ impl Cache {
         self.index.lock().remove(key);
     }
 
-    /// Keeps a piece. What fails is said and changes nothing: the bytes are in the store. For the blocking pool.
+    /// A place among those who may [`put`](Self::put); none while the disk is behind, so that neither memory nor threads pile up.
+    pub(super) fn may_put(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.puts).try_acquire_owned().ok()
+    }
+
+    /// Keeps a piece. What fails is said once and changes nothing: the bytes are in the store. For the blocking pool.
     pub(crate) fn put(&self, key: PieceKey, bytes: &[u8]) {
         if self.index.lock().contains_key(&key) {
             return;
         }
         let mut files = self.files.lock();
-        if let Err(error) = self.append(&mut files, key, bytes) {
-            tracing::warn!(dir = %self.options.dir.display(), %error, "the cache of a remote pool takes nothing");
+        match self.append(&mut files, key, bytes) {
+            Ok(()) => self.complained.store(false, Ordering::Relaxed),
+            Err(error) if !self.complained.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(dir = %self.options.dir.display(), %error, "the cache of a remote pool takes nothing");
+            }
+            Err(_) => {}
         }
     }
 
@@ -150,19 +180,21 @@ impl Cache {
         if len > self.file_bytes {
             return Ok(());
         }
-        if files.all.back().is_none_or(|newest| newest.written + len > self.file_bytes)
-            && !self.rotate(files)?
-        {
+        if files.all.back().is_none_or(|newest| !self.fits(newest, len)) && !self.rotate(files)? {
             return Ok(());
         }
         self.write(files, key, bytes)
+    }
+
+    fn fits(&self, file: &CacheFile, len: u64) -> bool {
+        file.written + len <= self.file_bytes && file.keys.len() < self.file_pieces
     }
 
     /// Into the newest file, if there is room.
     fn write(&self, files: &mut Files, key: PieceKey, bytes: &[u8]) -> Result<()> {
         let Some(newest) = files.all.back_mut() else { return Ok(()) };
         let len = bytes.len() as u64;
-        if newest.written + len > self.file_bytes {
+        if !self.fits(newest, len) {
             return Ok(());
         }
         let offset = newest.written;
@@ -177,9 +209,9 @@ impl Cache {
 
     /// A new file, and the oldest ones go; `false` when there is no room for one.
     fn rotate(&self, files: &mut Files) -> Result<bool> {
-        let mut kept = Vec::new();
+        let (mut kept, mut room) = (Vec::new(), (self.file_bytes / 2).min(MOVED_MAX));
         while !files.all.is_empty() && !self.has_room(files)? {
-            kept.extend(self.evict(files)?);
+            kept.extend(self.evict(files, &mut room)?);
         }
         if !self.has_room(files)? {
             return Ok(false);
@@ -207,10 +239,10 @@ impl Cache {
         Ok(available >= self.keep_free.get().saturating_add(self.file_bytes))
     }
 
-    /// Removes the oldest file; pieces of it that were read since they were written, up to half a file of them.
-    fn evict(&self, files: &mut Files) -> Result<Vec<(PieceKey, Vec<u8>)>> {
+    /// Removes the oldest file; pieces of it that were read since they were written, as far as there is `room` for them.
+    fn evict(&self, files: &mut Files, room: &mut u64) -> Result<Vec<(PieceKey, Vec<u8>)>> {
         let Some(oldest) = files.all.pop_front() else { return Ok(Vec::new()) };
-        let (mut kept, mut bytes) = (Vec::new(), 0);
+        let mut kept = Vec::new();
         for key in &oldest.keys {
             let mut index = self.index.lock();
             let Some(slot) = index.get(key).filter(|slot| slot.number == oldest.number).cloned() else {
@@ -219,10 +251,10 @@ impl Cache {
             index.remove(key);
             drop(index);
             if slot.used
-                && bytes + slot.len as u64 <= self.file_bytes / 2
+                && slot.len as u64 <= *room
                 && let Ok(piece) = read(&slot)
             {
-                bytes += slot.len as u64;
+                *room -= slot.len as u64;
                 kept.push((*key, piece));
             }
         }
@@ -275,6 +307,41 @@ mod tests {
         assert_eq!(cache.fill().0.get(), on_disk(dir.path()));
         cache.remove(&key(299));
         assert_eq!(cache.get(&key(299)), None);
+    }
+
+    #[test]
+    fn a_cache_that_has_to_shrink_moves_no_more_than_half_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut cache = open(dir.path());
+        for n in 0..60 {
+            cache.put(key(n), &piece(n));
+            assert!(cache.get(&key(n)).is_some());
+        }
+        // As when the file system has room for two files no longer for fifteen.
+        cache.options.bytes = ByteCount::new(cache.file_bytes * 2);
+        cache.put(key(60), &piece(60));
+        let kept = (0..60).filter(|n| cache.get(&key(*n)).is_some()).count();
+        assert!(kept <= 2 + 4, "{kept}: of what was there, two pieces that moved and the newest file's");
+        assert!(on_disk(dir.path()) <= cache.options.bytes.get());
+    }
+
+    #[test]
+    fn a_large_cache_has_few_files_and_a_bounded_index() {
+        let dir = tempfile::tempdir().unwrap();
+        for bytes in [CACHE_MIN, ByteCount::gib(1), ByteCount::gib(100), ByteCount::gib(16 << 10)] {
+            let options = CacheOptions { dir: dir.path().join("cache"), bytes };
+            let cache = Cache::open(options, ByteCount::ZERO).unwrap();
+            let files = bytes.get() / cache.file_bytes;
+            assert!((16..=256).contains(&files), "{bytes}: {files} files");
+            assert!(cache.file_pieces as u64 * files <= super::PIECES_MAX, "{bytes}");
+        }
+        let mut cache = open(dir.path());
+        cache.file_pieces = 3;
+        for n in 0..10 {
+            cache.put(key(n), b"small");
+        }
+        assert_eq!(std::fs::read_dir(dir.path().join("cache")).unwrap().count(), 4, "three pieces a file");
+        assert!((0..10).all(|n| cache.get(&key(n)).is_some()));
     }
 
     #[test]

@@ -21,11 +21,13 @@
 //! that are under way, whose rows it finds at the next start.
 
 mod cache;
+mod queue;
 mod read;
 mod remove;
 pub(crate) mod rows;
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod upload;
 mod usage;
 
@@ -36,24 +38,21 @@ pub use upload::Uploader;
 pub(super) use upload::doom;
 pub use usage::{RemoteTrouble, RemoteUsage};
 
-use super::row::BlobRow;
-use super::{BlobStore, row};
-use crate::catalog::record::Record;
-use crate::catalog::{Check, Commit, Write};
-use crate::clock::{Clock, Timestamp};
+use crate::Result;
+use crate::clock::Clock;
 use crate::id::{BlobId, CopyId, PartitionId};
 use crate::pool::ZoneId;
 use crate::remote::pace::Pace;
 use crate::remote::{Remote, Schedule};
 use crate::unit::ByteCount;
-use crate::{Error, Result};
 use cache::Cache;
 use parking_lot::Mutex;
-use rows::UploadRow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use tokio::sync::{Notify, watch};
+use trouble::Troubles;
+use usage::Counted;
 
 /// Names of blobs' objects begin so.
 pub(crate) const BLOBS: &str = "blobs/";
@@ -93,7 +92,13 @@ pub(crate) struct RemotePool {
     /// Readers of each object.
     readers: Mutex<HashMap<CopyId, usize>>,
     /// What keeps it from going on.
-    trouble: Mutex<Option<Trouble>>,
+    troubles: Mutex<Troubles>,
+    /// Partitions in which objects were doomed, or uploads in parts failed, since the remover looked.
+    doomed_in: Mutex<BTreeSet<PartitionId>>,
+    /// Queued blobs that could be read nowhere when the queue was last gone through.
+    unreadable: AtomicU64,
+    /// How long the queues were when they were last counted.
+    counted: tokio::sync::Mutex<Option<Counted>>,
     uploader: Arc<Notify>,
     remover: Arc<Notify>,
     stopping: watch::Sender<bool>,
@@ -124,7 +129,10 @@ impl RemotePool {
             clock,
             under_way: Mutex::default(),
             readers: Mutex::default(),
-            trouble: Mutex::default(),
+            troubles: Mutex::default(),
+            doomed_in: Mutex::default(),
+            unreadable: AtomicU64::new(0),
+            counted: tokio::sync::Mutex::default(),
             uploader: Arc::default(),
             remover: Arc::default(),
             stopping: watch::Sender::new(false),
@@ -145,33 +153,15 @@ impl RemotePool {
         Ring(Arc::clone(&self.uploader))
     }
 
-    /// What the store answered to a write or delete: trouble begins with the first call that fails and ends with one that does
-    /// not.
-    fn noted<T>(&self, outcome: Result<T>) -> Result<T> {
-        self.note(true, outcome)
+    /// An object was doomed in this partition: the remover looks at once.
+    pub(in crate::blob) fn doomed_in(&self, home: PartitionId) {
+        self.look_again(home);
+        self.remover.notify_one();
     }
 
-    /// The same for a read, which ends no trouble of writes.
-    fn noted_read<T>(&self, outcome: Result<T>) -> Result<T> {
-        self.note(false, outcome)
-    }
-
-    fn note<T>(&self, of_write: bool, outcome: Result<T>) -> Result<T> {
-        let mut trouble = self.trouble.lock();
-        match &outcome {
-            Ok(_) | Err(Error::NotFound { .. } | Error::Conflict { .. }) => {
-                trouble.take_if(|trouble| of_write || !trouble.of_write);
-            }
-            Err(error) => {
-                let before = trouble.take();
-                *trouble = Some(Trouble {
-                    since: before.as_ref().map_or_else(|| self.clock.now(), |before| before.since),
-                    why: error.to_string(),
-                    of_write: of_write || before.is_some_and(|before| before.of_write),
-                });
-            }
-        }
-        outcome
+    /// The remover has to look at this partition in its next round.
+    fn look_again(&self, home: PartitionId) {
+        self.doomed_in.lock().insert(home);
     }
 
     /// Completes once the store is to be left alone.
@@ -180,15 +170,6 @@ impl RemotePool {
         // The sender lives as long as `self`.
         let _there = stopping.wait_for(|stopping| *stopping).await;
     }
-}
-
-/// Why the store does not do what it is asked to.
-#[derive(Clone, Debug)]
-struct Trouble {
-    since: Timestamp,
-    why: String,
-    /// Writes failed, not reads alone.
-    of_write: bool,
 }
 
 /// Ends the uploader's rest once the commit that it waits for has had its answer.
@@ -210,79 +191,6 @@ pub(crate) fn parse_name(name: &str) -> Option<(PartitionId, BlobId, CopyId)> {
     let (home, rest) = name.strip_prefix(BLOBS)?.split_once('/')?;
     let (blob, copy) = rest.split_once('-')?;
     Some((home.parse().ok()?, blob.parse().ok()?, copy.parse().ok()?))
-}
-
-impl BlobStore {
-    /// Damage can be put right: there is more than one place for a copy.
-    pub(super) fn can_mend(&self) -> bool {
-        self.zones.are_several() || self.remote.is_some()
-    }
-
-    /// The pool that a row's remote copy lies in, if it is configured.
-    pub(super) fn remote_of(&self, row: &BlobRow) -> Option<&Arc<RemotePool>> {
-        let zone = row.remote.as_ref()?.zone;
-        self.remote.as_ref().filter(|pool| pool.zone == zone)
-    }
-
-    /// It lies in a remote pool, and local copies are not wanted beside it.
-    pub(super) fn is_kept_remotely(&self, row: &BlobRow) -> bool {
-        self.remote_of(row).is_some_and(|pool| !pool.keeps_local)
-    }
-
-    /// What is to be written so that a new blob comes to be uploaded.
-    pub(super) fn queue_upload(&self, blob: BlobId, row: &BlobRow) -> Option<Write> {
-        let pool = self.remote.as_ref().filter(|_| row.records() > 0)?;
-        let queued = UploadRow { queued: pool.clock.now(), bytes: stored_len(row), again: false };
-        Some(Write::Put(row::upload_key(blob), queued.to_bytes()))
-    }
-
-    /// The uploader has to look at a blob whose row is so: it is not there, or local copies are still beside it.
-    pub(super) fn wants_upload(&self, row: &BlobRow) -> bool {
-        let Some(pool) = self.remote.as_ref().filter(|_| row.records() > 0) else { return false };
-        match self.remote_of(row) {
-            None => !row.copies.is_empty(),
-            Some(_) => !pool.keeps_local && !row.copies.is_empty(),
-        }
-    }
-
-    /// Queues a blob that was there before the pool was, or before it was to be the only place, unless it is queued.
-    pub(super) async fn queue_late_upload(
-        &self,
-        home: PartitionId,
-        blob: BlobId,
-        row: &BlobRow,
-        read_version: u64,
-    ) -> Result<()> {
-        let Some(write) = self.queue_upload(blob, row) else { return Ok(()) };
-        let checks = vec![Check::Absent(row::upload_key(blob))];
-        let commit = Commit { checks, writes: vec![write], ..Commit::new(home, read_version).from_reserve() };
-        match self.catalog.commit(commit).await {
-            // It is queued already.
-            Ok(_) | Err(Error::Conflict { .. } | Error::TooOld { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The object of a blob is damaged: another one is to take its place, where a local copy is left to make it from.
-    pub(super) async fn upload_again(&self, home: PartitionId, blob: BlobId, row: &BlobRow) -> Result<()> {
-        let Some(pool) = self.remote_of(row).filter(|_| !row.copies.is_empty()) else { return Ok(()) };
-        let queued = UploadRow { queued: pool.clock.now(), bytes: stored_len(row), again: true };
-        self.commit_one(home, Write::Put(row::upload_key(blob), queued.to_bytes())).await?;
-        pool.uploader.notify_one();
-        Ok(())
-    }
-
-    /// Leaves the remote store alone from now on: uploads that are under way end where they are, to be begun again.
-    pub fn stop_remote(&self) {
-        if let Some(pool) = &self.remote {
-            pool.stopping.send_replace(true);
-        }
-    }
-}
-
-/// Bytes of a blob's object.
-fn stored_len(row: &BlobRow) -> u64 {
-    (0..row.records()).map(|index| row.record_stored_len(index)).sum()
 }
 
 #[cfg(test)]

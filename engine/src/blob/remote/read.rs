@@ -9,7 +9,7 @@ use super::{RemotePool, object_name};
 use crate::blob::compactor::blocking;
 use crate::blob::row::{BlobRow, RemoteCopy};
 use crate::codec::chunk::SEALED_CHUNK_BYTES;
-use crate::id::{BlobId, CopyId, PartitionId};
+use crate::id::{BlobId, CopyId, PartitionId, SegmentId};
 use crate::pool::frame::{FRAME_BYTES, Frame};
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -120,17 +120,17 @@ impl RemoteAt {
         }
     }
 
-    /// Keeps a piece whose wanted part was as sealed.
+    /// Keeps a piece whose wanted part was as sealed, unless the cache's disk is behind.
     pub(in crate::blob) fn keep(&self, piece: Bytes) {
         let (pool, key) = (Arc::clone(&self.pin.pool), self.key);
-        if pool.cache.is_some() {
-            // Nobody waits for it: what it does not keep is read again.
-            drop(tokio::task::spawn_blocking(move || {
-                if let Some(cache) = &pool.cache {
-                    cache.put(key, &piece);
-                }
-            }));
-        }
+        let Some(place) = pool.cache.as_ref().and_then(super::Cache::may_put) else { return };
+        // Nobody waits for it: what it does not keep is read again.
+        drop(tokio::task::spawn_blocking(move || {
+            if let Some(cache) = &pool.cache {
+                cache.put(key, &piece);
+            }
+            drop(place);
+        }));
     }
 
     /// An error that names the object.
@@ -168,8 +168,9 @@ impl RemotePool {
         if bytes.len() != len {
             return Err(corrupt("the object ends early"));
         }
-        let frame = Frame::decode(&bytes, &name)?;
-        let generation = crate::id::SegmentId::from_bytes(*copy.id.as_bytes());
+        // A frame that claims to be newer than this firn is damage like any other: its row is not.
+        let frame = Frame::decode(&bytes, &name).map_err(|error| corrupt(&error.to_string()))?;
+        let generation = SegmentId::from_bytes(*copy.id.as_bytes());
         if frame.generation != generation || frame.blob != blob || frame.payload_len != payload {
             return Err(corrupt("the frame is another record's"));
         }
@@ -177,6 +178,35 @@ impl RemotePool {
             return Err(corrupt("BLAKE3 does not match"));
         }
         Ok((frame, bytes.to_vec()))
+    }
+
+    /// Whether an object is there that ends where it should, and whose last record is the right one. Its bodies are not read: what
+    /// was damaged since it was written is not noticed.
+    pub(super) async fn holds(&self, (home, blob): (PartitionId, BlobId), copy: &RemoteCopy) -> Result<bool> {
+        let name = object_name(home, blob, copy.id);
+        let Some(last) = copy.payloads.len().checked_sub(1) else { return Ok(false) };
+        let (start, end) = (copy.offset_of(last), copy.stored_len());
+        for range in [start..start + FRAME_BYTES as u64, end - 1..end] {
+            let wanted = range.end - range.start;
+            let bytes = match self.noted_read(self.store.get(&name, range).await) {
+                Err(Error::NotFound { .. }) => return Ok(false),
+                outcome => outcome?,
+            };
+            if bytes.len() as u64 != wanted {
+                return Ok(false);
+            }
+            if wanted == FRAME_BYTES as u64 {
+                let Ok(frame) = Frame::decode(&bytes, &name) else { return Ok(false) };
+                let generation = SegmentId::from_bytes(*copy.id.as_bytes());
+                if frame.generation != generation
+                    || frame.blob != blob
+                    || frame.payload_len != copy.payloads[last]
+                {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Somebody reads the object.

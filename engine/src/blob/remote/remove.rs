@@ -6,7 +6,12 @@
 //!   once a day: list all objects ─► a day old, not under way, no row names it, not doomed ──► delete
 //! ```
 //!
+//! A round goes through the partitions in which something was doomed since the last one, and once an hour, and at the start, through
+//! all of them: a commit whose answer nobody waited for may have doomed something, too.
+//!
 //! # Invariants
+//! - What the store refuses holds up nothing behind it: the next tick goes on there, and the next round comes back.
+//! - A list is believed as far as it is in order: one that is not would never end.
 //! - An object is looked up in this order: is it under way, then does a row name it. A copy that is not under way was named
 //!   before that look, or never will be.
 //! - Names that are not ours are left alone.
@@ -18,13 +23,13 @@ use super::{BLOBS, RemotePool, object_name, parse_name};
 use crate::blob::row::{BlobRow, DOOMED, PARTS, blob_key, doomed_key};
 use crate::blob::{BlobStore, fixed};
 use crate::catalog::record::Record;
-use crate::catalog::{Commit, Key, Scan, Version, Write};
+use crate::catalog::{Commit, Scan, Version, Write, key_after};
 use crate::id::{BlobId, CopyId, PartitionId};
 use crate::remote::Listed;
 use crate::worker::{Progress, Worker};
-use crate::{BoxFuture, Result};
+use crate::{BoxFuture, Error, Result};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -36,8 +41,12 @@ const PAGE: usize = 128;
 const SEEN_MAX: usize = 100_000;
 /// Names of one list.
 const LIST: usize = 1000;
+/// Partitions with nothing to do that one tick passes.
+const HOMES_PER_TICK: usize = 64;
 /// Pause between two rounds.
 const REST: Duration = Duration::from_secs(10);
+/// Time between two rounds through all partitions.
+const ALL_EVERY: Duration = Duration::from_hours(1);
 /// Time between two lists of everything.
 const SWEEP_EVERY: Duration = Duration::from_hours(24);
 /// How old an object is that no row names before it goes.
@@ -48,23 +57,58 @@ pub struct Remover {
     store: Arc<BlobStore>,
     pool: Arc<RemotePool>,
     /// Doomed copies with a version at which they were so: that of the commit, or a later one.
-    seen: BTreeMap<(PartitionId, BlobId, CopyId), Version>,
+    pub(super) seen: BTreeMap<(PartitionId, BlobId, CopyId), Version>,
+    /// [`SEEN_MAX`].
+    pub(super) seen_max: usize,
+    /// Queues that the round has still to go through, from a key on.
+    round: VecDeque<(PartitionId, Queue, Bytes)>,
+    /// Boot time of the next round through all partitions.
+    next_all: Option<Duration>,
     /// Where the list of everything goes on, while there is one.
     sweep: Option<String>,
     /// Boot time of the next list.
     next_sweep: Option<Duration>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    Doomed,
+    Parts,
+}
+
 impl Remover {
     pub(in crate::blob) fn new(store: Arc<BlobStore>, pool: Arc<RemotePool>) -> Self {
-        Self { store, pool, seen: BTreeMap::new(), sweep: None, next_sweep: None }
+        Self {
+            store,
+            pool,
+            seen: BTreeMap::new(),
+            seen_max: SEEN_MAX,
+            round: VecDeque::new(),
+            next_all: None,
+            sweep: None,
+            next_sweep: None,
+        }
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        let mut done = 0;
-        for home in self.store.homes() {
-            done += self.remove_doomed(home).await?;
-            done += self.abort_left(home).await?;
+        if self.round.is_empty() {
+            self.begin_round();
+        }
+        for _ in 0..HOMES_PER_TICK {
+            let Some((home, queue, start)) = self.round.front().cloned() else { break };
+            let snapshot = self.store.catalog.snapshot(home).await?;
+            let table = if queue == Queue::Doomed { DOOMED } else { PARTS };
+            // Each page has a snapshot of its own: the store is asked between two of them, which may take long.
+            let page = snapshot.scan(Scan { start, ..Scan::prefix(table, &[], PAGE) }).await?;
+            // Before the store is asked, so that what it refuses is behind.
+            self.round.pop_front();
+            let Some((last, _)) = page.rows.last() else { continue };
+            self.round.push_front((home, queue, key_after(last)));
+            let done = self.remove(home, queue, page.rows, snapshot.read_version()).await?;
+            return Ok(Progress::More { done });
+        }
+        if !self.round.is_empty() {
+            return Ok(Progress::More { done: 0 });
         }
         let now = self.store.clock.boottime();
         let due = *self.next_sweep.get_or_insert(now);
@@ -72,116 +116,135 @@ impl Remover {
             self.next_sweep = Some(now + SWEEP_EVERY);
             self.sweep = Some(String::new());
         }
-        if let Some(after) = self.sweep.take() {
-            let (removed, next) = self.list(&after).await?;
-            self.sweep = next;
-            return Ok(Progress::More { done: done + removed });
+        if let Some(after) = self.sweep.clone() {
+            let done = self.list(&after).await?;
+            return Ok(Progress::More { done });
         }
         Ok(Progress::Idle { rest: REST })
     }
 
-    /// One page of a queue, the version at which it was so, and where to go on. Each has a snapshot of its own: the store is asked
-    /// between two of them, which may take long.
-    async fn page(
-        &self,
-        home: PartitionId,
-        scan: Scan,
-    ) -> Result<(Vec<(Bytes, Bytes)>, Version, Option<Scan>)> {
-        let snapshot = self.store.catalog.snapshot(home).await?;
-        let page = snapshot.scan(scan.clone()).await?;
-        let next = scan.behind(&page);
-        Ok((page.rows, snapshot.read_version(), next))
-    }
-
-    async fn remove_doomed(&mut self, home: PartitionId) -> Result<u64> {
-        let (mut done, mut next) = (0, Some(Scan::prefix(DOOMED, &[], PAGE)));
-        while let Some(scan) = next {
-            let (rows, version, behind) = self.page(home, scan).await?;
-            let gone = self.remove_page(home, rows, version).await?;
-            done += self.forget(home, gone).await?;
-            next = behind;
+    fn begin_round(&mut self) {
+        let now = self.store.clock.boottime();
+        let mut homes = std::mem::take(&mut *self.pool.doomed_in.lock());
+        if self.next_all.is_none_or(|next| now >= next) {
+            self.next_all = Some(now + ALL_EVERY);
+            homes.extend(self.store.homes());
         }
-        Ok(done)
+        for home in homes {
+            self.round.extend([(home, Queue::Doomed, Bytes::new()), (home, Queue::Parts, Bytes::new())]);
+        }
     }
 
-    /// Deletes what may go of a page; the rows whose objects are gone.
-    async fn remove_page(
+    /// Deletes what may go of a page, and the rows of what is gone; what is left of it is looked at again in the next round.
+    async fn remove(
         &mut self,
         home: PartitionId,
+        queue: Queue,
         rows: Vec<(Bytes, Bytes)>,
         version: Version,
-    ) -> Result<Vec<Key>> {
-        let hold = *self.store.hold.lock();
-        let mut gone = Vec::new();
+    ) -> Result<u64> {
+        let (mut gone, mut failed) = (Vec::new(), None);
         for (key, value) in rows {
-            let (blob, copy) = ids(&key)?;
-            if DoomedRow::from_bytes(&value)?.zone != self.pool.zone {
-                continue;
-            }
-            if self.seen.len() >= SEEN_MAX && !self.seen.contains_key(&(home, blob, copy)) {
-                continue;
-            }
-            let doomed_at = *self.seen.entry((home, blob, copy)).or_insert(version);
-            if hold.is_some_and(|hold| doomed_at > hold) || self.pool.is_read(copy) {
-                continue;
-            }
-            let name = object_name(home, blob, copy);
-            self.pool.noted(self.pool.store.delete(&name).await)?;
-            self.pool.deleted_objects.fetch_add(1, Ordering::Relaxed);
-            self.seen.remove(&(home, blob, copy));
-            gone.push(DOOMED.key(key));
-        }
-        Ok(gone)
-    }
-
-    /// Uploads in parts that another process began, or one that failed.
-    async fn abort_left(&self, home: PartitionId) -> Result<u64> {
-        let (mut done, mut next) = (0, Some(Scan::prefix(PARTS, &[], PAGE)));
-        while let Some(scan) = next {
-            let (rows, _, behind) = self.page(home, scan).await?;
-            let mut gone = Vec::new();
-            for (key, value) in rows {
-                let (blob, copy) = ids(&key)?;
-                let begun = PartsRow::from_bytes(&value)?;
-                if begun.zone != self.pool.zone || self.pool.under_way.lock().contains(&copy) {
-                    continue;
+            let outcome = match queue {
+                Queue::Doomed => self.delete_doomed(home, &key, &value, version).await,
+                Queue::Parts => self.abort_left(home, &key, &value).await,
+            };
+            match outcome {
+                Ok(true) => gone.push(if queue == Queue::Doomed { DOOMED.key(key) } else { PARTS.key(key) }),
+                Ok(false) => {}
+                Err(error) => {
+                    self.pool.look_again(home);
+                    if let Some(front) = self.round.front_mut() {
+                        front.2 = key_after(&key);
+                    }
+                    failed = Some(error);
+                    break;
                 }
-                let name = object_name(home, blob, copy);
-                self.pool.noted(self.pool.store.abort(&name, &begun.upload).await)?;
-                gone.push(PARTS.key(key));
             }
-            done += self.forget(home, gone).await?;
-            next = behind;
         }
-        Ok(done)
-    }
-
-    /// Deletes the rows of a page whose objects are gone.
-    async fn forget(&self, home: PartitionId, rows: Vec<Key>) -> Result<u64> {
-        let done = rows.len() as u64;
-        if !rows.is_empty() {
+        let done = gone.len() as u64;
+        if !gone.is_empty() {
             let read_version = self.store.catalog.snapshot(home).await?.read_version();
-            let writes = rows.into_iter().map(Write::Delete).collect();
+            let writes = gone.into_iter().map(Write::Delete).collect();
             let commit = Commit { writes, ..Commit::new(home, read_version).from_reserve() };
-            self.store.catalog.commit(commit).await?;
+            self.store.catalog.commit(commit).await.inspect_err(|_| self.pool.look_again(home))?;
         }
-        Ok(done)
+        failed.map_or(Ok(done), Err)
     }
 
-    /// One page of the list of everything: how many orphans went, and where to go on.
-    async fn list(&self, after: &str) -> Result<(u64, Option<String>)> {
-        let listed = self.pool.noted_read(self.pool.store.list(BLOBS, after, LIST).await)?;
-        let next = listed.last().filter(|_| listed.len() == LIST).map(|last| last.name.clone());
+    /// The object of a doomed row, if it may go; whether it is gone.
+    async fn delete_doomed(
+        &mut self,
+        home: PartitionId,
+        key: &[u8],
+        value: &[u8],
+        version: Version,
+    ) -> Result<bool> {
+        let (blob, copy) = ids(key)?;
+        if DoomedRow::from_bytes(value)?.zone != self.pool.zone {
+            return Ok(false);
+        }
+        let id = (home, blob, copy);
+        let hold = *self.store.hold.lock();
+        let is_held = |hold| {
+            let has_turn = self.seen.len() < self.seen_max || self.seen.contains_key(&id);
+            !has_turn || *self.seen.entry(id).or_insert(version) > hold
+        };
+        if hold.is_some_and(is_held) || self.pool.is_read(copy) {
+            self.pool.look_again(home);
+            return Ok(false);
+        }
+        let name = object_name(home, blob, copy);
+        self.pool.noted_delete(self.pool.store.delete(&name).await)?;
+        self.pool.deleted_objects.fetch_add(1, Ordering::Relaxed);
+        self.seen.remove(&id);
+        Ok(true)
+    }
+
+    /// An upload in parts that another process began, or one that failed; whether it is gone.
+    async fn abort_left(&self, home: PartitionId, key: &[u8], value: &[u8]) -> Result<bool> {
+        let (blob, copy) = ids(key)?;
+        let begun = PartsRow::from_bytes(value)?;
+        if begun.zone != self.pool.zone {
+            return Ok(false);
+        }
+        if self.pool.under_way.lock().contains(&copy) {
+            self.pool.look_again(home);
+            return Ok(false);
+        }
+        let name = object_name(home, blob, copy);
+        self.pool.noted_delete(self.pool.store.abort(&name, &begun.upload).await)?;
+        Ok(true)
+    }
+
+    /// One page of the list of everything: how many orphans went. It goes on behind one that the store does not delete.
+    async fn list(&mut self, after: &str) -> Result<u64> {
+        let listed = self.pool.store.list(BLOBS, after, LIST).await;
+        let listed = self.pool.noted_delete(listed.and_then(|listed| self.in_order(after, listed)))?;
         let mut removed = 0;
-        for object in listed {
-            if self.is_orphan(&object).await? {
+        for object in &listed {
+            if self.is_orphan(object).await? {
+                self.sweep = Some(object.name.clone());
                 tracing::info!(name = object.name, "an object that no row names is deleted");
-                self.pool.noted(self.pool.store.delete(&object.name).await)?;
+                self.pool.noted_delete(self.pool.store.delete(&object.name).await)?;
                 self.pool.orphans.fetch_add(1, Ordering::Relaxed);
                 removed += 1;
             }
         }
-        Ok((removed, next))
+        self.sweep = listed.last().filter(|_| listed.len() == LIST).map(|last| last.name.clone());
+        Ok(removed)
+    }
+
+    fn in_order(&self, after: &str, listed: Vec<Listed>) -> Result<Vec<Listed>> {
+        let mut before = after;
+        for object in &listed {
+            if object.name.as_str() <= before {
+                let reason = format!("its list is out of order: {:?} comes behind {before:?}", object.name);
+                return Err(Error::Remote { op: "list", place: self.pool.place.clone(), reason });
+            }
+            before = &object.name;
+        }
+        Ok(listed)
     }
 
     async fn is_orphan(&self, object: &Listed) -> Result<bool> {

@@ -1,5 +1,7 @@
 //! A remote pool behind a store: what moves there, what is read from there, and what crashes and a bad store leave.
 
+mod hostile;
+
 use super::{CacheOptions, RemoteOptions, Remover, Uploader, object_name, parse_name};
 use crate::blob::Repairer;
 use crate::blob::tests::{HOME, World, owned, run, text};

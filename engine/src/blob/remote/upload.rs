@@ -10,13 +10,17 @@
 //! - Nothing is uploaded that does not match its BLAKE3.
 //! - An upload in parts has a row before its first part is sent, so that a crash leaves nothing at the store that nobody knows.
 //! - A copy counts as under way from before its name can be at the store until the end of its commit is known.
+//! - What was uploaded is not uploaded again because its commit failed: the next tick names it.
+//! - Before local copies go because of an object that was named earlier, that object is looked at.
 //!
 //! # Limits
-//! [`UPLOADS_MAX`] at once. A store that does not answer ends a tick, and the registry's back-off decides when to try again;
-//! a blob that can't be read stays queued and holds up no other.
+//! [`UPLOADS_MAX`] at once. A store that does not answer, or refuses, ends a tick; the registry's back-off decides when the next
+//! one goes on behind those that failed, so that an object that the store never takes holds up no other. Neither does one that can
+//! be read nowhere: both stay queued for the next round.
 
+use super::queue::stored_len;
 use super::rows::{DoomedRow, PartsRow, UploadRow};
-use super::{RemotePool, object_name, stored_len};
+use super::{RemotePool, object_name};
 use crate::blob::compactor::blocking;
 use crate::blob::round::{HOMES_PER_TICK, Round};
 use crate::blob::row::{
@@ -25,10 +29,11 @@ use crate::blob::row::{
 use crate::blob::writer::live_adds;
 use crate::blob::{BlobStore, fixed};
 use crate::catalog::record::Record;
-use crate::catalog::{Check, Commit, Scan, Snapshot, Write};
+use crate::catalog::{Check, Commit, Scan, Snapshot, Write, key_after};
 use crate::id::{BlobId, CopyId, PartitionId, SegmentId};
 use crate::pool::frame::{FRAME_BYTES, Frame, record_len};
 use crate::pool::scan::read_record;
+use crate::remote::probe;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
@@ -56,8 +61,29 @@ pub struct Uploader {
     store: Arc<BlobStore>,
     pool: Arc<RemotePool>,
     round: Round,
-    done_this_round: u64,
-    stuck: bool,
+    round_did: RoundDid,
+    /// Uploaded, and not named yet: the commit failed.
+    unnamed: Vec<Unnamed>,
+}
+
+/// What became of the queued blobs that a round has passed.
+#[derive(Default)]
+struct RoundDid {
+    /// Some left the queue.
+    left: bool,
+    /// Some stayed there because of the store or the catalog.
+    failed: bool,
+    /// So many stayed there because they can be read nowhere now.
+    unreadable: u64,
+    /// Why the first of them can't.
+    why: Option<Error>,
+}
+
+/// A copy at the store, and whose it is.
+struct Unnamed {
+    home: PartitionId,
+    blob: BlobId,
+    copy: RemoteCopy,
 }
 
 /// How one queued blob ended.
@@ -65,65 +91,116 @@ enum Ended {
     /// It leaves the queue; so many bytes were uploaded.
     Done(u64),
     /// It stays there: no copy of it can be read.
-    Unreadable,
+    Unreadable(Error),
+    /// It is uploaded, and stays there: the catalog does not say that it is named.
+    Unnamed(Unnamed, Error),
 }
 
 impl Uploader {
     pub(in crate::blob) fn new(store: Arc<BlobStore>, pool: Arc<RemotePool>) -> Self {
-        Self { store, pool, round: Round::default(), done_this_round: 0, stuck: false }
+        Self { store, pool, round: Round::default(), round_did: RoundDid::default(), unnamed: Vec::new() }
     }
 
     async fn step(&mut self) -> Result<Progress> {
+        self.name_uploaded().await?;
         let rest = self.round.rest(&self.store);
         for home in rest.iter().copied().take(HOMES_PER_TICK) {
             let start = self.round.enter(home);
-            // Kept until all of it is dealt with: a tick that fails begins again where it was.
+            // Kept until the page is read: a tick that fails before begins again where it was.
             self.round.stay(home, start.clone());
             let snapshot = self.store.catalog.snapshot(home).await?;
-            let scan = Scan { start, ..Scan::prefix(UPLOADS, &[], UPLOADS_MAX) };
-            let page = snapshot.scan(scan.clone()).await?;
-            if page.rows.is_empty() {
+            let page = snapshot.scan(Scan { start, ..Scan::prefix(UPLOADS, &[], UPLOADS_MAX) }).await?;
+            let Some((last, _)) = page.rows.last() else {
                 self.round.restart();
                 continue;
-            }
+            };
+            // Also behind the last row of all: what stays in the queue is the next round's, after a rest.
+            self.round.stay(home, key_after(last));
             let uploads = page.rows.iter().map(|(key, value)| self.one(home, key, value));
-            let mut failed = None;
-            for outcome in join_all(uploads).await {
-                match outcome {
-                    Ok(Ended::Done(bytes)) => self.done_this_round += bytes.max(1),
-                    Ok(Ended::Unreadable) => self.stuck = true,
-                    Err(error) => failed = failed.or(Some(error)),
-                }
-            }
-            if let Some(error) = failed {
-                self.round.restart();
-                return Err(error);
-            }
-            match (scan.behind(&page), next_home(&rest, home)) {
-                (Some(scan), _) => self.round.stay(home, scan.start),
-                (None, Some(next)) => self.round.stay(next, Bytes::new()),
-                (None, None) => self.round.restart(),
-            }
-            let done = page.rows.len() as u64;
-            return Ok(Progress::More { done });
+            let outcomes = join_all(uploads).await;
+            return self.judge(outcomes).map(|done| Progress::More { done });
         }
         if self.round.pass(&rest) {
             return Ok(Progress::More { done: 0 });
         }
-        let (done, stuck) = (std::mem::take(&mut self.done_this_round), std::mem::take(&mut self.stuck));
-        Ok(match done {
-            0 => Progress::Idle { rest: if stuck { STUCK_REST } else { REST } },
-            _ => Progress::More { done: 0 },
+        self.rest().await
+    }
+
+    /// Counts how the blobs of a page ended: the bytes uploaded, or the first error.
+    fn judge(&mut self, outcomes: Vec<Result<Ended>>) -> Result<u64> {
+        let (mut done, mut failed) = (0, None);
+        for outcome in outcomes {
+            match outcome {
+                Ok(Ended::Done(bytes)) => {
+                    done += bytes;
+                    self.round_did.left = true;
+                }
+                Ok(Ended::Unreadable(error)) => {
+                    self.round_did.unreadable += 1;
+                    self.round_did.why.get_or_insert(error);
+                }
+                Ok(Ended::Unnamed(unnamed, error)) => {
+                    self.unnamed.push(unnamed);
+                    failed.get_or_insert(error);
+                }
+                Err(error) => {
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        self.round_did.failed |= failed.is_some();
+        failed.map_or(Ok(done), Err)
+    }
+
+    /// The end of a round. The store is asked how it is where something failed, so that an outage goes on to be one and what one object
+    /// suffers from does not become one; and where trouble is left and nothing is queued, for nobody else would notice its end.
+    async fn rest(&mut self) -> Result<Progress> {
+        let did = std::mem::take(&mut self.round_did);
+        if self.pool.unreadable.swap(did.unreadable, Ordering::Relaxed) != did.unreadable
+            && let Some(error) = did.why
+        {
+            tracing::error!(blobs = did.unreadable, %error, "blobs can't be uploaded now: no copy of them can be read");
+        }
+        let is_idle = !did.left && did.unreadable == 0;
+        if did.failed || (is_idle && self.pool.can_not_write()) {
+            let pool = &self.pool;
+            let tried = probe::round_trip(&*pool.store, &pool.place, &*self.store.entropy).await;
+            if tried.is_err() || !did.failed {
+                pool.noted(tried)?;
+            }
+        }
+        Ok(match (did.left, did.failed || did.unreadable > 0) {
+            (true, _) => Progress::More { done: 0 },
+            (false, true) => Progress::Idle { rest: STUCK_REST },
+            (false, false) => Progress::Idle { rest: REST },
         })
+    }
+
+    /// Names what an earlier tick uploaded.
+    async fn name_uploaded(&mut self) -> Result<()> {
+        while let Some(Unnamed { home, blob, copy }) = self.unnamed.pop() {
+            match self.finish(home, blob, copy).await? {
+                Ended::Unnamed(unnamed, error) => {
+                    self.unnamed.push(unnamed);
+                    return Err(error);
+                }
+                Ended::Done(_) => self.round_did.left = true,
+                Ended::Unreadable(_) => {}
+            }
+        }
+        Ok(())
     }
 
     async fn one(&self, home: PartitionId, key: &[u8], value: &[u8]) -> Result<Ended> {
         let blob = BlobId::from_bytes(fixed(key, "upload row")?);
         let queued = UploadRow::from_bytes(value)?;
         match self.upload(home, blob, queued).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt || matches!(error, Error::ZoneAway { .. }) => {
-                tracing::error!(%blob, %error, "a blob can't be uploaded now");
-                Ok(Ended::Unreadable)
+            Err(error)
+                if error.kind() == ErrorKind::Corrupt
+                    || matches!(error, Error::ZoneAway { .. } | Error::Io { .. }) =>
+            {
+                tracing::debug!(%blob, %error, "a blob can't be uploaded now");
+                Ok(Ended::Unreadable(error))
             }
             outcome => outcome,
         }
@@ -141,33 +218,75 @@ impl Uploader {
                 Err(error) => Err(error),
             };
         };
-        if row.records() == 0 || (self.store.remote_of(&row).is_some() && !queued.again) {
-            return self.name(home, blob, None).await;
+        if row.records() == 0 || !self.has_to_be_sent(home, blob, &row, queued).await? {
+            let bytes = self.name(home, blob, None).await?;
+            return Ok(Ended::Done(bytes.unwrap_or(0)));
         }
         let copy = CopyId::random(&*self.store.entropy);
-        let mut upload = UnderWay::new(&self.pool, copy);
-        let sent = self.send(home, blob, &row, copy).await;
-        if let Err(error) = sent {
-            upload.ended();
+        self.pool.under_way.lock().insert(copy);
+        if let Err(error) = self.send(home, blob, &row, copy).await {
+            self.ended(copy);
+            // What was begun in parts is the remover's.
+            self.pool.look_again(home);
             return Err(error);
         }
-        let payloads = row.payloads();
-        let named =
-            self.name(home, blob, Some(RemoteCopy { zone: self.pool.zone, id: copy, payloads })).await;
-        match &named {
-            Ok(Ended::Done(0)) => {
-                upload.ended();
-                // Nobody came to name it; what can't be removed now is found by listing.
-                let name = object_name(home, blob, copy);
-                if let Err(error) = self.pool.noted(self.pool.store.delete(&name).await) {
-                    tracing::warn!(%error, name, "an object that nobody names stays for now");
-                }
-            }
-            Ok(_) => upload.ended(),
-            // It may be named yet: as long as nobody knows, it counts as under way.
-            Err(_) => {}
+        let copy = RemoteCopy { zone: self.pool.zone, id: copy, payloads: row.payloads() };
+        self.finish(home, blob, copy).await
+    }
+
+    /// Whether an object has to be made: there is none, or none that is good enough to let local copies go for it.
+    async fn has_to_be_sent(
+        &self,
+        home: PartitionId,
+        blob: BlobId,
+        row: &BlobRow,
+        queued: UploadRow,
+    ) -> Result<bool> {
+        let Some(copy) = row.remote.as_ref().filter(|_| self.store.remote_of(row).is_some()) else {
+            return Ok(true);
+        };
+        if queued.again {
+            return Ok(true);
         }
-        named
+        if self.pool.keeps_local || row.copies.is_empty() || self.pool.holds((home, blob), copy).await? {
+            return Ok(false);
+        }
+        tracing::error!(%blob, place = self.pool.place, "the object of a blob is not whole: it is uploaded again");
+        Ok(true)
+    }
+
+    /// Has the row name what was uploaded, or sees that it can't.
+    async fn finish(&self, home: PartitionId, blob: BlobId, copy: RemoteCopy) -> Result<Ended> {
+        match self.name(home, blob, Some(&copy)).await {
+            Ok(Some(bytes)) => {
+                self.ended(copy.id);
+                Ok(Ended::Done(bytes))
+            }
+            Ok(None) => {
+                self.drop_unnamed(home, blob, copy.id).await;
+                Ok(Ended::Done(0))
+            }
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                self.drop_unnamed(home, blob, copy.id).await;
+                Err(error)
+            }
+            // It may be named yet: as long as nobody knows, it counts as under way.
+            Err(error) => Ok(Ended::Unnamed(Unnamed { home, blob, copy }, error)),
+        }
+    }
+
+    /// Nobody comes to name it; what can't be removed now is found by listing.
+    async fn drop_unnamed(&self, home: PartitionId, blob: BlobId, copy: CopyId) {
+        self.ended(copy);
+        let name = object_name(home, blob, copy);
+        if let Err(error) = self.pool.noted_delete(self.pool.store.delete(&name).await) {
+            tracing::warn!(%error, name, "an object that nobody names stays for now");
+        }
+    }
+
+    /// No commit that names it is on its way any more.
+    fn ended(&self, copy: CopyId) {
+        self.pool.under_way.lock().remove(&copy);
     }
 
     /// Sends all records under the copy's name.
@@ -180,12 +299,21 @@ impl Uploader {
                 body.push(self.record(home, blob, row, (index, copy)).await?);
             }
             pool.pace.take(total).await;
-            return pool.noted(pool.store.put(&name, body).await);
+            return match pool.store.put(&name, body).await {
+                Err(Error::Conflict { .. }) => self.is_ours(home, blob, row, copy).await,
+                outcome => pool.noted(outcome),
+            };
         }
         let upload = pool.noted(pool.store.begin(&name).await)?;
         let begun = PartsRow { zone: pool.zone, upload: upload.clone() };
         let write = Write::Put(parts_key(blob, copy), begun.to_bytes());
-        self.store.commit_one(home, write).await?;
+        if let Err(error) = self.store.commit_one(home, write).await {
+            // Nobody knows of it.
+            if let Err(error) = pool.noted_delete(pool.store.abort(&name, &upload).await) {
+                tracing::warn!(%error, name, "an upload in parts that holds nothing stays");
+            }
+            return Err(error);
+        }
         let (mut ids, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
         for index in 0..row.records() {
             let record = self.record(home, blob, row, (index, copy)).await?;
@@ -199,6 +327,22 @@ impl Uploader {
             }
         }
         pool.noted(pool.store.complete(&name, &upload, ids).await)
+    }
+
+    /// A name that was drawn just now is taken: by our own request, sent again because its answer was lost, or else by a store that
+    /// says so of everything.
+    async fn is_ours(&self, home: PartitionId, blob: BlobId, row: &BlobRow, copy: CopyId) -> Result<()> {
+        let sent = RemoteCopy { zone: self.pool.zone, id: copy, payloads: row.payloads() };
+        let outcome = match self.pool.holds((home, blob), &sent).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Error::Remote {
+                op: "write to",
+                place: self.pool.place.clone(),
+                reason: "it says that a name is taken which was drawn just now".to_owned(),
+            }),
+            Err(error) => Err(error),
+        };
+        self.pool.noted(outcome)
     }
 
     /// A record as it is to be in the copy's object, from any copy that has it.
@@ -216,26 +360,37 @@ impl Uploader {
         Ok(bytes.into())
     }
 
-    /// Has the row name `copy`, if there is one, and nothing else that is not wanted; out of the queue it goes.
-    async fn name(&self, home: PartitionId, blob: BlobId, copy: Option<RemoteCopy>) -> Result<Ended> {
+    /// Has the row name `copy`, if there is one, and nothing else that is not wanted; out of the queue it goes. How many bytes were
+    /// named, or `None` when there is no row any more.
+    async fn name(&self, home: PartitionId, blob: BlobId, copy: Option<&RemoteCopy>) -> Result<Option<u64>> {
+        let bytes = copy.map_or(0, RemoteCopy::stored_len);
         for _ in 0..ATTEMPTS {
             let snapshot = self.store.catalog.snapshot(home).await?;
             let version = snapshot.read_version();
-            let Some(row) = row_of(&*snapshot, blob).await? else { return Ok(Ended::Done(0)) };
-            if copy.as_ref().is_some_and(|copy| copy.payloads != row.payloads()) {
+            let Some(row) = row_of(&*snapshot, blob).await? else { return Ok(None) };
+            if copy.is_some_and(|copy| row.remote.as_ref() == Some(copy)) {
+                return Ok(Some(bytes));
+            }
+            if copy.is_some_and(|copy| copy.payloads != row.payloads()) {
                 let (what, detail) = (format!("row of blob {blob}"), "its records were cut anew".to_owned());
                 return Err(Error::Corrupt { what, detail });
             }
-            let (commit, released) = self.naming(home, blob, version, (&row, copy.as_ref()));
-            match self.store.catalog.commit(commit).await {
+            if copy.is_none() && row.records() > 0 && is_again(&*snapshot, blob).await? {
+                return Ok(Some(0));
+            }
+            let (commit, released) = self.naming(home, blob, version, (&row, copy));
+            let outcome = self.store.catalog.commit(commit).await;
+            if copy.is_some() && row.remote.is_some() {
+                self.pool.doomed_in(home);
+            }
+            match outcome {
                 Ok(_) => {
                     self.store.let_go(home, &released);
-                    let bytes = copy.as_ref().map_or(0, RemoteCopy::stored_len);
                     if copy.is_some() {
                         self.pool.uploaded_blobs.fetch_add(1, Ordering::Relaxed);
                         self.pool.uploaded_bytes.fetch_add(bytes, Ordering::Relaxed);
                     }
-                    return Ok(Ended::Done(bytes));
+                    return Ok(Some(bytes));
                 }
                 Err(Error::Conflict { .. } | Error::TooOld { .. }) => {}
                 Err(error) => return Err(error),
@@ -244,7 +399,7 @@ impl Uploader {
         Err(Error::Conflict { check: 0 })
     }
 
-    /// The commit, and the local records that it lets go.
+    /// The commit, and the local records that it lets go. It is a conflict when somebody queues the blob anew meanwhile.
     fn naming(
         &self,
         home: PartitionId,
@@ -271,7 +426,7 @@ impl Uploader {
             writes.push(Write::Put(blob_key(blob), next.encode().into()));
             writes.extend(live_adds(&released, -1));
         }
-        let checks = vec![Check::Unchanged(blob_key(blob))];
+        let checks = vec![Check::Unchanged(blob_key(blob)), Check::Unchanged(upload_key(blob))];
         (Commit { checks, writes, ..Commit::new(home, version).from_reserve() }, released)
     }
 }
@@ -280,8 +435,10 @@ async fn row_of(snapshot: &dyn Snapshot, blob: BlobId) -> Result<Option<BlobRow>
     snapshot.get(blob_key(blob)).await?.map(|bytes| BlobRow::decode(blob, &bytes)).transpose()
 }
 
-fn next_home(homes: &[PartitionId], after: PartitionId) -> Option<PartitionId> {
-    homes.iter().copied().find(|home| *home > after)
+/// The blob was queued because its object is damaged.
+async fn is_again(snapshot: &dyn Snapshot, blob: BlobId) -> Result<bool> {
+    let queued = snapshot.get(upload_key(blob)).await?;
+    Ok(queued.map(|value| UploadRow::from_bytes(&value)).transpose()?.is_some_and(|queued| queued.again))
 }
 
 /// The change of the counter of remote bytes for a copy that comes (`sign` 1) or goes (−1).
@@ -293,24 +450,6 @@ fn add_bytes(copy: &RemoteCopy, sign: i64) -> Write {
 pub(in crate::blob) fn doom(blob: BlobId, copy: &RemoteCopy) -> Vec<Write> {
     let row = DoomedRow { zone: copy.zone, bytes: copy.stored_len() };
     vec![Write::Put(doomed_key(blob, copy.id), row.to_bytes()), add_bytes(copy, -1)]
-}
-
-/// A copy whose name may come to be at the store without a row that names it.
-struct UnderWay<'a> {
-    pool: &'a RemotePool,
-    copy: CopyId,
-}
-
-impl<'a> UnderWay<'a> {
-    fn new(pool: &'a RemotePool, copy: CopyId) -> Self {
-        pool.under_way.lock().insert(copy);
-        Self { pool, copy }
-    }
-
-    /// No commit that names it is on its way any more. Without this it stays under way, whatever becomes of it.
-    fn ended(&mut self) {
-        self.pool.under_way.lock().remove(&self.copy);
-    }
 }
 
 impl BlobStore {

@@ -1,5 +1,10 @@
 //! How a remote pool stands, for `status` and `doctor`.
+//!
+//! The queues are counted where they are, so that the count is right whatever commits did to them. That takes as long as they are, so
+//! a long count is used again for [`ROW_COUNTS_FOR`] a row, about twenty times as long as it took: whoever asks all the time
+//! spends a twentieth of a core on it.
 
+use super::RemotePool;
 use super::rows::UploadRow;
 use crate::blob::BlobStore;
 use crate::blob::live::count;
@@ -10,9 +15,14 @@ use crate::clock::Timestamp;
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Rows of one page.
 const PAGE: usize = 1000;
+/// A count of fewer rows is never used again.
+const FEW_ROWS: u64 = 10_000;
+/// How long a count is used again, for each row of it.
+const ROW_COUNTS_FOR: Duration = Duration::from_micros(20);
 
 /// Why a remote store takes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -34,12 +44,14 @@ pub struct RemoteUsage {
     pub keeps_local: bool,
     /// Bytes of its objects that rows name.
     pub live: ByteCount,
-    /// Blobs that wait to be uploaded.
+    /// Blobs that wait to be uploaded. Of a long queue this and what follows is up to some seconds old: 20 s for a million.
     pub waiting_blobs: u64,
     /// Bytes of their objects.
     pub waiting: ByteCount,
     /// Since when the first of them waits, in milliseconds since 1970.
     pub waiting_since_ms: Option<Timestamp>,
+    /// Those of them of which no copy could be read when the queue was last gone through.
+    pub unreadable_blobs: u64,
     /// Objects that no row names and that are not deleted yet.
     pub doomed_objects: u64,
     /// What keeps it from going on.
@@ -66,22 +78,34 @@ pub struct RemoteUsage {
     pub cache_misses: u64,
 }
 
+/// The queues of all partitions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted {
+    /// Boot time of the count.
+    at: Duration,
+    waiting_blobs: u64,
+    waiting: ByteCount,
+    waiting_since: Option<Timestamp>,
+    doomed_objects: u64,
+}
+
 impl BlobStore {
-    /// How the remote pool stands, if there is one. Counts the queue, which takes as long as it is.
+    /// How the remote pool stands, if there is one.
     pub async fn remote_usage(&self) -> Result<Option<RemoteUsage>> {
         let Some(pool) = self.remote.clone() else { return Ok(None) };
         let load = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        let trouble = pool.trouble.lock().clone();
+        let (trouble, counted) = (pool.trouble(), self.counted(&pool).await?);
         let (cache, cache_max) = pool.cache.as_ref().map_or_else(Default::default, super::Cache::fill);
         let mut usage = RemoteUsage {
             name: pool.name.clone(),
             place: pool.place.clone(),
             keeps_local: pool.keeps_local,
             live: ByteCount::ZERO,
-            waiting_blobs: 0,
-            waiting: ByteCount::ZERO,
-            waiting_since_ms: None,
-            doomed_objects: 0,
+            waiting_blobs: counted.waiting_blobs,
+            waiting: counted.waiting,
+            waiting_since_ms: counted.waiting_since,
+            unreadable_blobs: load(&pool.unreadable).min(counted.waiting_blobs),
+            doomed_objects: counted.doomed_objects,
             trouble: trouble.map(|trouble| RemoteTrouble { since_ms: trouble.since, why: trouble.why }),
             limit: pool.pace.now(),
             uploaded_blobs: load(&pool.uploaded_blobs),
@@ -99,26 +123,45 @@ impl BlobStore {
             if let Some(value) = snapshot.get(remote_bytes_key(pool.zone)).await? {
                 usage.live += ByteCount::new(count(&value)?);
             }
+        }
+        Ok(Some(usage))
+    }
+
+    /// How long the queues are, or were a moment ago.
+    async fn counted(&self, pool: &RemotePool) -> Result<Counted> {
+        let mut last = pool.counted.lock().await;
+        let now = self.clock.boottime();
+        let is_good = |last: &&Counted| {
+            let rows = last.waiting_blobs + last.doomed_objects;
+            rows >= FEW_ROWS && now < last.at + ROW_COUNTS_FOR * u32::try_from(rows).unwrap_or(u32::MAX)
+        };
+        if let Some(last) = last.as_ref().filter(is_good) {
+            return Ok(last.clone());
+        }
+        let mut counted = Counted { at: now, ..Counted::default() };
+        for home in self.homes() {
+            let snapshot = self.catalog.snapshot(home).await?;
             let mut next = Some(Scan::prefix(UPLOADS, &[], PAGE));
             while let Some(scan) = next {
                 let page = snapshot.scan(scan.clone()).await?;
                 for (_, value) in &page.rows {
                     let row = UploadRow::from_bytes(value)?;
-                    usage.waiting_blobs += 1;
-                    usage.waiting += ByteCount::new(row.bytes);
-                    let first = usage.waiting_since_ms.map_or(row.queued, |first| first.min(row.queued));
-                    usage.waiting_since_ms = Some(first);
+                    counted.waiting_blobs += 1;
+                    counted.waiting += ByteCount::new(row.bytes);
+                    let first = counted.waiting_since.map_or(row.queued, |first| first.min(row.queued));
+                    counted.waiting_since = Some(first);
                 }
                 next = scan.behind(&page);
             }
             let mut next = Some(Scan { keys_only: true, ..Scan::prefix(DOOMED, &[], PAGE) });
             while let Some(scan) = next {
                 let page = snapshot.scan(scan.clone()).await?;
-                usage.doomed_objects += page.rows.len() as u64;
+                counted.doomed_objects += page.rows.len() as u64;
                 next = scan.behind(&page);
             }
         }
-        Ok(Some(usage))
+        *last = Some(counted.clone());
+        Ok(counted)
     }
 
     /// Bytes of objects in zones that are not configured any more: nobody can read them.

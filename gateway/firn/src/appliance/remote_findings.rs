@@ -83,6 +83,11 @@ fn judge(usage: &RemoteUsage, now: Timestamp, dir: &str) -> Finding {
         return Finding::fault("remote", text, fix);
     }
     let text = format!("zone {name} at {}: {} lie there, {behind}", usage.place, usage.live);
+    if usage.unreadable_blobs > 0 {
+        let text = format!("{text}; of {} of them no copy can be read", usage.unreadable_blobs);
+        let fix = "mend or mount the disks that hold them: the log names the first, and they are tried every minute";
+        return Finding::fault("remote", text, fix);
+    }
     let is_late = usage.waiting_since_ms.is_some_and(|since| now.since(since) > LATE);
     match usage.limit {
         Some(ByteCount::ZERO) if is_late => {
@@ -113,6 +118,7 @@ mod tests {
             waiting_blobs: 0,
             waiting: ByteCount::ZERO,
             waiting_since_ms: None,
+            unreadable_blobs: 0,
             doomed_objects: 0,
             trouble: None,
             limit: None,
@@ -143,6 +149,7 @@ mod tests {
             (usage(), true, "nothing waits", None),
             (waits(10), true, "3 bodies (2.0 MiB) wait, the first for 10m", None),
             (waits(90), false, "the first for 90m", Some("upload-limit")),
+            (RemoteUsage { unreadable_blobs: 2, ..waits(10) }, false, "of 2 of them no copy", Some("disks")),
             (RemoteUsage { limit: Some(ByteCount::ZERO), ..waits(90) }, true, "the first for", Some("pause")),
             (
                 RemoteUsage { trouble: Some(trouble), ..waits(90) },

@@ -18,6 +18,11 @@ impl RemoteMark {
         Ok(Self(ZoneOwner { account, created, incarnation, zone }))
     }
 
+    /// Of which life of the directory it is.
+    pub(crate) fn incarnation(&self) -> u128 {
+        self.0.incarnation
+    }
+
     /// Its bytes.
     pub(crate) fn bytes(&self) -> Bytes {
         self.0.encode().into()

@@ -26,6 +26,10 @@ use std::time::Duration;
 /// How often a request that is not answered is sent again.
 const RETRIES: usize = 2;
 const RETRY_WITHIN: Duration = Duration::from_secs(30);
+/// Characters of an error's text.
+const REASON_MAX: usize = 1000;
+/// Pages of one list that bring nothing before it is given up.
+const EMPTY_PAGES_MAX: usize = 100;
 
 /// The bucket and prefix.
 pub(super) struct Bucket {
@@ -76,9 +80,9 @@ impl Bucket {
         &self.place
     }
 
-    /// It has answered since it was made, and not that it is out of order.
-    pub(super) fn has_answered(&self) -> bool {
-        self.connector.has_answered()
+    /// What failed last was refused, rather than not answered.
+    pub(super) fn was_refused(&self) -> bool {
+        self.connector.was_refused()
     }
 
     fn path(&self, name: &str) -> Result<Path> {
@@ -86,10 +90,11 @@ impl Bucket {
         path.map_err(|error| Error::Invalid(format!("use the name {name:?} in a remote pool: {error}")))
     }
 
-    /// An error of the store; what is not there is `missing`, or else the bucket itself.
+    /// An error of the store; what is not there is `missing`, or else the bucket itself. What it says of that is believed: without its
+    /// bucket no object is damaged.
     fn failed(&self, op: &'static str, missing: Option<&str>, error: &object_store::Error) -> Error {
         match (error, missing) {
-            (object_store::Error::NotFound { .. }, Some(name)) => {
+            (object_store::Error::NotFound { .. }, Some(name)) if !chain(error).contains("NoSuchBucket") => {
                 Error::NotFound { what: "remote object", id: format!("{name} in {}", self.place) }
             }
             (object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }, _) => {
@@ -106,7 +111,7 @@ impl Bucket {
     }
 }
 
-/// An error with its causes, each once.
+/// An error with its causes, each once, on one line of bounded length: a part of it is what the store sent.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -117,7 +122,18 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
-    text
+    let mut line: String =
+        text.chars().take(REASON_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(REASON_MAX).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// The store refuses the range.
+fn is_range(error: &object_store::Error) -> bool {
+    let text = chain(error);
+    text.contains("416") || text.contains("InvalidRange")
 }
 
 impl Remote for Bucket {
@@ -179,7 +195,8 @@ impl Remote for Bucket {
             match self.store.get_range(&path, range.clone()).await {
                 Ok(bytes) => Ok(bytes),
                 Err(error @ object_store::Error::NotFound { .. }) => Err(missing(error)),
-                // A range that ends or begins behind the object's end may be refused: its size says whether it was that.
+                Err(error) if !is_range(&error) => Err(missing(error)),
+                // It ends or begins behind the object's end: its size says whether it was that.
                 Err(error) => match self.store.head(&path).await {
                     Ok(head) if head.size <= range.start => Ok(Bytes::new()),
                     Ok(head) if head.size < range.end => {
@@ -207,21 +224,36 @@ impl Remote for Bucket {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<Listed>>> {
         Box::pin(async move {
-            let options = PaginatedListOptions {
-                offset: (!after.is_empty()).then(|| format!("{}{after}", self.prefix)),
-                max_keys: Some(limit),
-                ..PaginatedListOptions::default()
-            };
             let below = format!("{}{prefix}", self.prefix);
             let below = (!below.is_empty()).then_some(below.as_str());
-            let page = self.store.list_paginated(below, options).await;
-            let page = page.map_err(|error| self.failed("list", None, &error))?;
-            let listed = page.result.objects.into_iter().filter_map(|object| {
-                let name = object.location.as_ref().strip_prefix(&self.prefix)?.to_owned();
-                let modified = Timestamp::from_millis(object.last_modified.timestamp_millis());
-                Some(Listed { name, bytes: ByteCount::new(object.size), modified })
-            });
-            Ok(listed.collect())
+            let (mut listed, mut empty, mut page_token) = (Vec::new(), 0, None);
+            // A page may be shorter than it was asked to be, and one of folders' marks alone is empty.
+            loop {
+                let options = PaginatedListOptions {
+                    offset: (!after.is_empty()).then(|| format!("{}{after}", self.prefix)),
+                    max_keys: Some(limit - listed.len()),
+                    page_token,
+                    ..PaginatedListOptions::default()
+                };
+                let page = self.store.list_paginated(below, options).await;
+                let page = page.map_err(|error| self.failed("list", None, &error))?;
+                let before = listed.len();
+                listed.extend(page.result.objects.into_iter().filter_map(|object| {
+                    let name = object.location.as_ref().strip_prefix(&self.prefix)?.to_owned();
+                    let modified = Timestamp::from_millis(object.last_modified.timestamp_millis());
+                    Some(Listed { name, bytes: ByteCount::new(object.size), modified })
+                }));
+                empty += usize::from(listed.len() == before);
+                page_token = page.page_token;
+                if page_token.is_none() || listed.len() >= limit {
+                    listed.truncate(limit);
+                    return Ok(listed);
+                }
+                if empty > EMPTY_PAGES_MAX {
+                    let reason = "its list does not end".to_owned();
+                    return Err(Error::Remote { op: "list", place: self.place.clone(), reason });
+                }
+            }
         })
     }
 }

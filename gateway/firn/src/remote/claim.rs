@@ -12,22 +12,29 @@
 //!
 //! The mark has the form of a zone's mark (docs/formats/zone-owner.md). It is written first; a crash between the two leaves the
 //! third line of the table.
+//!
+//! The mark is looked at again before what writes, lists or deletes, once a minute: a directory that was recovered takes the place over
+//! while the lost one may still run somewhere, and what that one holds for garbage is what the other one lives on.
 
 use super::bucket::Bucket;
 use crate::directory::{Marker, RemoteMark};
 use bytes::Bytes;
+use engine::clock::Clock;
 use engine::entropy::Entropy;
 use engine::remote::{Listed, Remote, probe};
 use engine::{BoxFuture, Error, Result};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::sync::OnceCell;
+use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// The mark's name below the prefix.
 const MARK: &str = "owner.json";
 /// A mark is far smaller.
 const MARK_BYTES_MAX: u64 = 64 << 10;
+/// How long a look at the mark is good for.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 
 /// What is demanded of a place.
 pub(super) struct Claim {
@@ -54,6 +61,23 @@ impl Claim {
     /// This data directory has taken the zone before.
     pub(super) fn was_taken(&self) -> anyhow::Result<bool> {
         Ok(RemoteMark::taken(&self.dir, &self.zone)?.is_some())
+    }
+
+    /// Makes sure that the mark is still ours.
+    async fn look(&self, bucket: &Bucket) -> Result<()> {
+        let found = match bucket.get(MARK, 0..MARK_BYTES_MAX).await {
+            Err(Error::NotFound { .. }) => None,
+            outcome => Some(outcome?),
+        };
+        let own = self.mark.bytes();
+        let why = match found {
+            Some(bytes) if bytes == own => return Ok(()),
+            Some(bytes) => self.mark.refuse_another(&bytes, Some(self.mark.incarnation())).err(),
+            None => {
+                Some("has lost its mark (owner.json): look at what else writes there, and restart".to_owned())
+            }
+        };
+        Err(Error::Invalid(format!("it {}", why.unwrap_or_else(|| "has another mark: restart".to_owned()))))
     }
 
     /// Makes sure that the place is ours, or takes it, and that the store does what a pool needs.
@@ -107,22 +131,31 @@ impl Claim {
 pub(super) struct Claimed {
     bucket: Bucket,
     claim: Claim,
-    proven: OnceCell<()>,
+    clock: Arc<dyn Clock>,
+    /// Boot time of the last look at the mark; none before all of it was proven.
+    looked: Mutex<Option<Duration>>,
 }
 
 impl Claimed {
-    pub(super) fn new(bucket: Bucket, claim: Claim) -> Self {
-        Self { bucket, claim, proven: OnceCell::new() }
+    pub(super) fn new(bucket: Bucket, claim: Claim, clock: Arc<dyn Clock>) -> Self {
+        Self { bucket, claim, clock, looked: Mutex::default() }
     }
 
-    /// Makes sure, once.
+    /// Makes sure: of everything once, of the mark once a minute.
     pub(super) async fn prove(&self) -> Result<&Bucket> {
-        self.proven.get_or_try_init(|| self.claim.prove(&self.bucket)).await?;
+        let mut looked = self.looked.lock().await;
+        let now = self.clock.boottime();
+        match *looked {
+            Some(at) if now < at + LOOK_EVERY => return Ok(&self.bucket),
+            Some(_) => self.claim.look(&self.bucket).await?,
+            None => self.claim.prove(&self.bucket).await?,
+        }
+        *looked = Some(now);
         Ok(&self.bucket)
     }
 
-    pub(super) fn has_answered(&self) -> bool {
-        self.bucket.has_answered()
+    pub(super) fn was_refused(&self) -> bool {
+        self.bucket.was_refused()
     }
 }
 

@@ -18,17 +18,18 @@ const ANSWER_MAX: usize = 32 << 20;
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
     wire: Wire,
-    /// Something that speaks HTTP has answered, and was not out of order.
-    answered: Arc<AtomicBool>,
+    /// The last call that failed was refused: something that speaks HTTP answered, and was not out of order.
+    refused: Arc<AtomicBool>,
 }
 
 impl Connector {
     pub(super) fn new(wire: Wire) -> Self {
-        Self { wire, answered: Arc::default() }
+        Self { wire, refused: Arc::default() }
     }
 
-    pub(super) fn has_answered(&self) -> bool {
-        self.answered.load(Ordering::Acquire)
+    /// What failed last was refused, rather than not answered.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
     }
 }
 
@@ -46,20 +47,27 @@ impl HttpService for Connector {
             Some(bytes) => bytes.clone(),
             None => body.collect().await?.to_bytes(),
         };
-        let answer =
-            self.wire.send(http::Request::from_parts(parts, body), ANSWER_MAX).await.map_err(failed)?;
-        if !answer.status().is_server_error() {
-            self.answered.store(true, Ordering::Release);
+        let answer = self.wire.send(http::Request::from_parts(parts, body), ANSWER_MAX).await;
+        let refused = match &answer {
+            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) => Some(!answer.status().is_server_error()),
+            Err(error) => Some(!error.is_unanswered()),
+        };
+        if let Some(refused) = refused {
+            self.refused.store(refused, Ordering::Release);
         }
+        let answer = answer.map_err(failed)?;
         let (parts, body): (_, Bytes) = answer.into_parts();
         Ok(HttpResponse::from_parts(parts, HttpResponseBody::from(body)))
     }
 }
 
+/// Only what was never sent is sent again whatever it is: a connection that broke may have carried it there.
 fn failed(error: Error) -> HttpError {
     let kind = match &error {
         Error::Timeout { .. } => HttpErrorKind::Timeout,
-        Error::Transport { .. } => HttpErrorKind::Connect,
+        Error::Transport { .. } if error.is_unreachable() => HttpErrorKind::Connect,
+        Error::Transport { .. } => HttpErrorKind::Interrupted,
         Error::Protocol { .. } => HttpErrorKind::Decode,
         _ => HttpErrorKind::Unknown,
     };

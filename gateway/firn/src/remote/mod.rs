@@ -8,11 +8,16 @@
 //!
 //! # Invariants
 //! - Nothing is written to, listed in or deleted from a place before its mark was read and found to be ours.
-//! - A start refuses a store that answers and is not what it should be; one that does not answer only when it was never taken.
+//! - A start refuses a store that answers and is not what it should be; one that does not answer, or only that it is out of order,
+//!   when it was never taken.
+//! - A process whose place was taken over by another directory of its appliance notices within a minute, and writes and deletes
+//!   nothing there any more.
 
 mod bucket;
 mod claim;
 mod connector;
+#[cfg(test)]
+mod tests;
 
 use crate::config::RemoteConfig;
 use crate::directory::Marker;
@@ -47,11 +52,12 @@ pub(crate) async fn open(
     let place = bucket.place().to_owned();
     let claim = Claim::new(dir, marker, name, &place, entropy.clone())?;
     let was_taken = claim.was_taken()?;
-    let bucket = Arc::new(Claimed::new(bucket, claim));
+    let bucket = Arc::new(Claimed::new(bucket, claim, clock.clone()));
     if let Err(error) = bucket.prove().await {
-        if bucket.has_answered() || !was_taken {
-            let exit = if bucket.has_answered() { Exit::Conflict } else { Exit::Error };
-            let hint = if bucket.has_answered() {
+        let is_refused = matches!(error, engine::Error::Invalid(_)) || bucket.was_refused();
+        if is_refused || !was_taken {
+            let exit = if is_refused { Exit::Conflict } else { Exit::Error };
+            let hint = if is_refused {
                 "mend what the text names: endpoint, bucket, prefix, region and credentials of the [[zone]]"
             } else {
                 "a remote pool has to answer when it is taken: look at the endpoint, and at the way to it"

@@ -262,7 +262,7 @@ fn code_of_engine(error: &engine::Error) -> Code {
     match (error, error.kind()) {
         (E::Full { .. }, _) => Code::StorageFull,
         (_, ErrorKind::Conflict) => Code::OperationAborted,
-        (E::Closed | E::Fenced { .. } | E::TooFewZones { .. } | E::ZoneAway { .. }, _) => {
+        (E::Closed | E::Fenced { .. } | E::TooFewZones { .. } | E::ZoneAway { .. } | E::Remote { .. }, _) => {
             Code::ServiceUnavailable
         }
         (_, ErrorKind::Unavailable | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt) => {
@@ -429,6 +429,10 @@ mod tests {
         assert!(
             !error.message().contains("/data") && error.cause().is_some_and(|cause| cause.contains("/data"))
         );
+        let away = engine::Error::Remote { op: "read", place: "s3://b".to_owned(), reason: "no".to_owned() };
+        let error = S3Error::from(objectstore::Error::Engine(away));
+        assert_eq!((error.status().as_u16(), error.code()), (503, "ServiceUnavailable"));
+        assert!(!error.message().contains("s3://b"), "{}", error.message());
         let corrupt = engine::Error::Corrupt { what: "blob".to_owned(), detail: "tag".to_owned() };
         let error = S3Error::from(objectstore::Error::Engine(corrupt));
         assert_eq!((error.status().as_u16(), error.code()), (500, "InternalError"));
