@@ -24,11 +24,24 @@ pub(crate) struct Caller {
     address: SocketAddr,
     signing: Signing,
     connection: Option<Connection>,
+    answer_within: Duration,
 }
 
 impl Caller {
     pub(crate) fn new(appliance: &Appliance) -> Self {
-        Self { address: appliance.http, signing: appliance.signing.clone(), connection: None }
+        Self::at(appliance.http, appliance.signing.clone())
+    }
+
+    /// Speaks to any endpoint.
+    pub(crate) const fn at(address: SocketAddr, signing: Signing) -> Self {
+        Self { address, signing, connection: None, answer_within: ANSWER_WITHIN }
+    }
+
+    /// The same, for what may take as long as another server takes not to answer.
+    #[must_use]
+    pub(crate) const fn patient(mut self) -> Self {
+        self.answer_within = ANSWER_WITHIN.saturating_mul(5);
+        self
     }
 
     /// One request, sent once.
@@ -44,7 +57,7 @@ impl Caller {
         let hash = wire::sha256_hex(body);
         let host = self.address.to_string();
         let head = self.signing.head(&host, request, body.len(), &hash, wire::unix_seconds());
-        match tokio::time::timeout(ANSWER_WITHIN, connection.exchange(&head, body, Sink::Keep)).await {
+        match tokio::time::timeout(self.answer_within, connection.exchange(&head, body, Sink::Keep)).await {
             Ok(Ok(answer)) => {
                 if answer.header("connection") != Some("close") {
                     self.connection = Some(connection);
@@ -56,7 +69,7 @@ impl Caller {
                 }
             }
             Ok(Err(error)) => Outcome::Unknown(error.to_string()),
-            Err(_) => Outcome::Unknown(format!("no answer in {ANSWER_WITHIN:?}")),
+            Err(_) => Outcome::Unknown(format!("no answer in {:?}", self.answer_within)),
         }
     }
 

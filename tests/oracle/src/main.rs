@@ -5,6 +5,8 @@
 //!      └► model: per key, the histories that the answers allow                 cut off its disk (powercut), then killed
 //!   verify: reads everything back ──► model: one of those, or a violation
 //!   space: what the server calls live is what the model holds
+//!   stores: a remote pool on somebody else's store, through an outage
+//!   layout: one pool, two zones, or a remote pool whose store is a second firn, killed as well
 //! ```
 //!
 //! A soak goes through one store after the other (`--store-rounds`), because each round reads back all that its store holds.
@@ -14,14 +16,17 @@
 
 mod calls;
 mod conditional;
+mod layout;
 mod model;
 mod rounds;
 mod space;
+mod stores;
 mod verify;
 mod worker;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Parser, Subcommand};
+use layout::Layout;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,6 +64,8 @@ enum Command {
         #[arg(long, default_value_t = 64)]
         writers: usize,
     },
+    /// Drill a remote pool on a store that runs already: `cargo xtask soak remote` starts some.
+    Store(stores::Store),
 }
 
 #[derive(clap::Args)]
@@ -78,6 +85,9 @@ struct SoakArguments {
     /// Look for leaked space after this many rounds, and after the last.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     space_every: u64,
+    /// What each store lies on; power cuts know one pool only.
+    #[arg(long, value_enum, default_value = "one")]
+    layout: Layout,
 }
 
 fn main() -> std::process::ExitCode {
@@ -113,6 +123,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Crash(ref asked) => soak(asked, &ground, false).await?,
         Command::Powercut(ref asked) => soak(asked, &ground, true).await?,
+        Command::Store(ref store) => stores::run(store.clone(), binary.clone(), scratch.path()).await?,
         Command::Conditional { rounds, writers } => {
             let args = arguments.server_args.clone();
             let launch = Launch { args, ..Launch::new(Some(binary.clone()), scratch.path())? };
@@ -138,6 +149,7 @@ struct Ground {
 
 /// Soaks one store after the other, each in a directory of its own, which goes when the store is done.
 async fn soak(asked: &SoakArguments, ground: &Ground, power_cuts: bool) -> Result<()> {
+    ensure!(!power_cuts || asked.layout == Layout::One, "cut the power: it knows --layout one only");
     say(&format!("seed {}, {} rounds, scratch {}", asked.seed, asked.rounds, ground.scratch.display()));
     let mut total = rounds::Report::default();
     for store in 0..asked.rounds.div_ceil(asked.store_rounds) {
@@ -150,6 +162,7 @@ async fn soak(asked: &SoakArguments, ground: &Ground, power_cuts: bool) -> Resul
             rounds: asked.store_rounds.min(asked.rounds - total.rounds),
             workers: asked.workers,
             power_cuts,
+            layout: asked.layout.of_store(store),
             space_every: asked.space_every,
         };
         total += rounds::Soak::new(plan)?.run().await?;

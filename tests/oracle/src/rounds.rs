@@ -6,9 +6,11 @@
 //!      └───────────────────────────────────────────────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! A few rounds of power cuts fall into the start itself: recovery must survive being cut, too.
+//! A few rounds of power cuts fall into the start itself: recovery must survive being cut, too. Where there is a remote pool its store
+//! is killed in every third round before the server is, and is still away when some servers start.
 
 use crate::calls::{Caller, request, with_query};
+use crate::layout::{Far, Layout};
 use crate::space;
 use crate::verify;
 use crate::worker::{PLAIN, VERSIONED, Worker};
@@ -19,7 +21,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use wire::{Appliance, Launch};
 
 /// Operations of one worker in one round, at most.
@@ -39,6 +41,8 @@ pub(crate) struct Plan {
     pub(crate) rounds: u64,
     pub(crate) workers: u64,
     pub(crate) power_cuts: bool,
+    /// Not [`Layout::Mixed`].
+    pub(crate) layout: Layout,
     /// Space is checked after this many rounds, and after the last.
     pub(crate) space_every: u64,
 }
@@ -54,6 +58,8 @@ pub(crate) struct Report {
     pub(crate) data_at_stake: u64,
     pub(crate) data_torn: u64,
     pub(crate) names_at_stake: u64,
+    pub(crate) store_kills: u64,
+    pub(crate) objects_checked: u64,
 }
 
 impl AddAssign for Report {
@@ -66,6 +72,8 @@ impl AddAssign for Report {
         self.data_at_stake += other.data_at_stake;
         self.data_torn += other.data_torn;
         self.names_at_stake += other.names_at_stake;
+        self.store_kills += other.store_kills;
+        self.objects_checked += other.objects_checked;
     }
 }
 
@@ -73,6 +81,8 @@ impl AddAssign for Report {
 pub(crate) struct Soak {
     plan: Plan,
     dirs: Dirs,
+    /// The store of the remote pool.
+    far: Option<Far>,
     workers: Vec<Worker>,
     report: Report,
 }
@@ -98,7 +108,13 @@ impl Soak {
         std::fs::create_dir_all(&mountpoint)?;
         // The least segments: they fill, are compacted and recycled within a soak, and every crash leaves some half full.
         let config = plan.scratch.join("firn.toml");
-        std::fs::write(&config, "[engine]\nsegment = \"16MiB\"\n")?;
+        let seed = Seeded::new(plan.seed);
+        let far = plan.layout.has_far();
+        let far = far.then(|| Far::new(plan.binary.clone(), &plan.scratch, &mut seed.fork(0))).transpose()?;
+        let mut text = "[engine]\nsegment = \"16MiB\"\n".to_owned();
+        text.push_str(&plan.layout.zones(&plan.scratch)?);
+        text.extend(far.iter().map(Far::zone));
+        std::fs::write(&config, text)?;
         let mut args = vec!["--config".to_owned(), config.display().to_string()];
         args.extend(plan.server_args.iter().cloned());
         let data = if plan.power_cuts { mountpoint.join("data") } else { plan.scratch.join("data") };
@@ -106,12 +122,13 @@ impl Soak {
             binary: plan.binary.clone(),
             dir: data,
             log: plan.scratch.join("server.log"),
+            http: wire::ANY_PORT.to_owned(),
             args,
             patience: START_PATIENCE,
         };
-        let seed = Seeded::new(plan.seed);
         let workers = (0..plan.workers).map(|number| Worker::new(number, &seed)).collect();
-        Ok(Self { dirs: Dirs { backing, mountpoint, launch }, workers, plan, report: Report::default() })
+        let dirs = Dirs { backing, mountpoint, launch };
+        Ok(Self { dirs, far, workers, plan, report: Report::default() })
     }
 
     /// Runs all rounds; the error names the round and the seed.
@@ -136,6 +153,9 @@ impl Soak {
     /// Creates the buckets, in a round that nothing disturbs.
     async fn set_up(&mut self) -> Result<()> {
         let layer = self.mount(0)?;
+        if let Some(far) = &mut self.far {
+            far.set_up().await?;
+        }
         let appliance = self.dirs.launch.start().await?;
         let mut caller = Caller::new(&appliance);
         for bucket in [PLAIN, VERSIONED] {
@@ -155,7 +175,7 @@ impl Soak {
             Some(layer) if during_start => return self.cut_during_start(layer, &mut chance).await,
             layer => layer,
         };
-        let appliance = self.dirs.launch.start().await?;
+        let appliance = self.start(&mut chance).await?;
         self.verify(&appliance).await?;
         if round % self.plan.space_every == self.plan.space_every - 1 {
             self.check_space(&appliance).await?;
@@ -171,6 +191,17 @@ impl Soak {
         }
         self.report.acknowledged += done.load(Ordering::Relaxed);
         self.unmount(layer).await
+    }
+
+    /// Starts the server, and before or after it the store of its remote pool, if that was killed.
+    async fn start(&mut self, chance: &mut Seeded) -> Result<Appliance> {
+        let Some(far) = &mut self.far else { return Ok(self.dirs.launch.start().await?) };
+        if !chance.chance(1, 2) {
+            far.start().await?;
+        }
+        let appliance = self.dirs.launch.start().await?;
+        far.start().await?;
+        Ok(appliance)
     }
 
     /// Lets the power go while the server starts: whatever it had done by then, the next start finds everything.
@@ -208,30 +239,46 @@ impl Soak {
         tokio::task::block_in_place(|| layer.wait_for_cut(CUT_PATIENCE));
         layer.cut()?;
         appliance.kill().await?;
-        self.gather(working).await
+        self.gather(all(working).await)
     }
 
-    /// Kills the server after a random number of operations.
+    /// Kills the server after a random number of operations, in some rounds the store of its remote pool before it.
     async fn until_killed(
         &mut self,
         chance: &mut Seeded,
         appliance: Appliance,
-        working: JoinSet<Ended>,
+        mut working: JoinSet<Ended>,
         done: &AtomicU64,
     ) -> Result<()> {
         let target = chance.below(OPERATIONS_MAX / 2 * self.plan.workers);
+        let far_target = chance.chance(1, 3).then(|| chance.below(target + 1));
         let deadline = wire::elapsed() + CUT_PATIENCE;
         let mut ticks = tokio::time::interval(Duration::from_millis(1));
-        while done.load(Ordering::Relaxed) < target && wire::elapsed() < deadline {
-            ticks.tick().await;
+        // Those that stopped by themselves, because the store has what they asked for, say.
+        let mut ended = Vec::new();
+        while done.load(Ordering::Relaxed) < target && wire::elapsed() < deadline && !working.is_empty() {
+            if let Some(far) = &mut self.far
+                && far.is_running()
+                && far_target.is_some_and(|target| done.load(Ordering::Relaxed) >= target)
+            {
+                far.kill().await?;
+                self.report.store_kills += 1;
+            }
+            tokio::select! {
+                _tick = ticks.tick() => {}
+                joined = working.join_next() => ended.extend(joined),
+            }
         }
         appliance.kill().await?;
-        self.gather(working).await
+        while let Some(joined) = working.join_next().await {
+            ended.push(joined);
+        }
+        self.gather(ended)
     }
 
-    async fn gather(&mut self, mut working: JoinSet<Ended>) -> Result<()> {
+    fn gather(&mut self, all: Vec<Result<Ended, JoinError>>) -> Result<()> {
         let mut violation = None;
-        while let Some(ended) = working.join_next().await {
+        for ended in all {
             let Ended { worker, outcome } = ended?;
             match outcome {
                 Ok(stopped) => self.report.unknown += u64::from(stopped.is_some()),
@@ -252,19 +299,25 @@ impl Soak {
                 Ended { worker, outcome }
             });
         }
-        self.gather(verifying).await.context("verify after the crash")
+        self.gather(all(verifying).await).context("verify after the crash")
     }
 
     async fn check_space(&mut self, appliance: &Appliance) -> Result<()> {
-        space::check(appliance, &self.workers).await.context("look for leaked space")?;
+        let named = space::check(appliance, &self.workers).await.context("look for leaked space")?;
         self.report.space_checks += 1;
+        if let Some(far) = &self.far {
+            let kills = usize::try_from(self.report.rounds).unwrap_or(usize::MAX) + 1;
+            let checked = far.check(&named, kills).await.context("look for leaked objects")?;
+            ensure!(checked > 0, "nothing was ever uploaded");
+            self.report.objects_checked += checked as u64;
+        }
         Ok(())
     }
 
     /// After the last crash: verifies, checks the space, and stops in good order.
     async fn last_look(&mut self) -> Result<()> {
         let layer = self.mount(0)?;
-        let appliance = self.dirs.launch.start().await?;
+        let appliance = self.start(&mut Seeded::new(self.plan.seed)).await?;
         self.verify(&appliance).await?;
         self.check_space(&appliance).await?;
         let status = appliance.terminate(START_PATIENCE).await?;
@@ -289,4 +342,13 @@ impl Soak {
         }
         Ok(())
     }
+}
+
+/// Everybody, once they are done.
+async fn all(mut working: JoinSet<Ended>) -> Vec<Result<Ended, JoinError>> {
+    let mut ended = Vec::new();
+    while let Some(joined) = working.join_next().await {
+        ended.push(joined);
+    }
+    ended
 }

@@ -1,8 +1,9 @@
 //! No space leaks: once the collector has been everywhere, the bytes that the server counts as live are those of the
 //! records that some version of the model lies in, each counted once however many copies share it.
 //!
-//! The records come from `/v1/where`, version by version; the count from `/v1/status`. Bodies that lie inline with their
-//! rows are not records and not counted.
+//! The records come from `/v1/where`, version by version; the count from `/v1/status`, local pools and the remote one together. Bodies
+//! that lie inline with their rows are not records and not counted. Where there is a remote pool, the comparison waits until nothing is
+//! to be uploaded or deleted there: what moves is counted here and there at different moments.
 
 use crate::worker::Worker;
 use anyhow::{Context, Result, bail, ensure};
@@ -16,26 +17,44 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// Waits for the collector, then compares.
-pub(crate) async fn check(appliance: &Appliance, workers: &[Worker]) -> Result<()> {
-    let expected = expected_bytes(appliance, workers).await?;
+/// Waits for the uploader, the collector and the remover, then compares; the objects of the remote pool that versions lie in.
+pub(crate) async fn check(appliance: &Appliance, workers: &[Worker]) -> Result<Vec<String>> {
     let deadline = wire::elapsed() + PATIENCE;
     let mut ticks = tokio::time::interval(LOOK_AGAIN);
+    let mut records = None;
     loop {
         ticks.tick().await;
-        let live = live_bytes(appliance).await?;
+        let is_late = wire::elapsed() >= deadline;
+        let status = ask(appliance, "/v1/status").await?;
+        if !is_quiet(&status["remote"]) {
+            ensure!(!is_late, "the remote pool has work left after {PATIENCE:?}: {}", status["remote"]);
+            continue;
+        }
+        let records = match &mut records {
+            Some(records) => records,
+            none => none.insert(all_records(appliance, workers).await?),
+        };
+        let (live, expected) = (live_bytes(&status)?, records.values().sum::<u64>());
         if live == expected {
-            return Ok(());
+            let objects = records.keys().map(|(name, _)| name).filter(|name| name.starts_with("blobs/"));
+            let mut objects: Vec<String> = objects.cloned().collect();
+            objects.dedup();
+            return Ok(objects);
         }
         ensure!(
-            wire::elapsed() < deadline,
+            !is_late,
             "{live} bytes are live after {PATIENCE:?}, but versions lie in {expected} bytes of records"
         );
     }
 }
 
+/// Nothing waits to be uploaded or deleted; there may be no remote pool.
+fn is_quiet(remote: &Value) -> bool {
+    remote.is_null() || (remote["waiting_blobs"] == 0 && remote["doomed_objects"] == 0)
+}
+
 /// The records that the versions of the model lie in.
-async fn expected_bytes(appliance: &Appliance, workers: &[Worker]) -> Result<u64> {
+async fn all_records(appliance: &Appliance, workers: &[Worker]) -> Result<BTreeMap<(String, u64), u64>> {
     let mut records: BTreeMap<(String, u64), u64> = BTreeMap::new();
     for worker in workers {
         for ((bucket, key), state) in &worker.keys {
@@ -55,7 +74,7 @@ async fn expected_bytes(appliance: &Appliance, workers: &[Worker]) -> Result<u64
             }
         }
     }
-    Ok(records.values().sum())
+    Ok(records)
 }
 
 /// Segment and offset of each record, with its size.
@@ -72,11 +91,17 @@ fn places(answer: &Value) -> Result<Vec<((String, u64), u64)>> {
     Ok(found)
 }
 
-/// The bytes that the server counts as live in its pool.
-async fn live_bytes(appliance: &Appliance) -> Result<u64> {
-    let status = ask(appliance, "/v1/status").await?;
-    let live = &status["pool"]["live"];
-    live.as_u64().with_context(|| format!("the status does not say pool.live: {status}"))
+/// The bytes that the server counts as live in its pools.
+fn live_bytes(status: &Value) -> Result<u64> {
+    let local = status["pool"]["live"].as_u64();
+    let local = local.with_context(|| format!("the status does not say pool.live: {status}"))?;
+    match &status["remote"] {
+        Value::Null => Ok(local),
+        remote => {
+            let far = remote["live"].as_u64();
+            Ok(local + far.with_context(|| format!("the status does not say remote.live: {remote}"))?)
+        }
+    }
 }
 
 async fn ask(appliance: &Appliance, path: &str) -> Result<Value> {
@@ -89,7 +114,20 @@ async fn ask(appliance: &Appliance, path: &str) -> Result<Value> {
 
 #[cfg(test)]
 mod tests {
-    use super::places;
+    use super::{is_quiet, live_bytes, places};
+
+    #[test]
+    fn counts_local_and_remote_bytes_once_nothing_moves() {
+        let status = |remote| serde_json::json!({ "pool": { "live": 5 }, "remote": remote });
+        assert_eq!(live_bytes(&status(serde_json::Value::Null)).unwrap(), 5);
+        assert_eq!(live_bytes(&status(serde_json::json!({ "live": 7 }))).unwrap(), 12);
+        live_bytes(&status(serde_json::json!({ "error": "none" }))).unwrap_err();
+        assert!(is_quiet(&serde_json::Value::Null));
+        for (waiting, doomed, quiet) in [(0, 0, true), (1, 0, false), (0, 1, false)] {
+            let remote = serde_json::json!({ "waiting_blobs": waiting, "doomed_objects": doomed });
+            assert_eq!(is_quiet(&remote), quiet);
+        }
+    }
 
     #[test]
     fn counts_records_and_no_inline_bodies() {

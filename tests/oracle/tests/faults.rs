@@ -317,3 +317,60 @@ async fn a_full_disk_refuses_writes_reads_on_deletes_and_recovers() {
     assert_eq!(call(&appliance, "GET", &stored[0], &[]).await.body, piece);
     assert!(appliance.terminate(PATIENCE).await.unwrap().success());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_an_outage_of_the_remote_pool_fills_takes_writes_again_when_the_store_is_back() {
+    let Some(mut world) = World::new() else { return };
+    let Some(_disk) = SmallDisk::mount(&world.scratch.path().join("disk"), SMALL_DISK) else { return };
+    let there = world.scratch.path().join("far");
+    fs::create_dir(&there).unwrap();
+    let mut far = Launch::new(None, &there).unwrap();
+    let store = far.start().await.unwrap();
+    far.http = store.http.to_string();
+    assert_eq!(call(&store, "PUT", "/pool", &[]).await.status, 200);
+    world.launch.dir = world.scratch.path().join("disk/data");
+    let config = world.scratch.path().join("firn.toml");
+    let credentials = far.dir.join("credentials").display().to_string();
+    let text = format!(
+        "[engine]\nsegment = \"32MiB\"\n[[zone]]\nname = \"far\"\nkind = \"s3\"\nendpoint = \"http://{}\"\nbucket = \"pool\"\n\
+         credentials-file = {credentials:?}\ncache = \"0\"\n",
+        far.http
+    );
+    fs::write(&config, text).unwrap();
+    world.launch.args = vec!["--config".to_owned(), config.display().to_string()];
+    let appliance = world.with_bucket().await;
+    store.kill().await.unwrap();
+    let piece = body(4, 8 << 20);
+    let mut stored = Vec::new();
+    let refusal = loop {
+        let path = format!("/bucket/{}", stored.len());
+        let answer = call(&appliance, "PUT", &path, &piece).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        stored.push(path);
+        assert!(stored.len() < 200, "a disk of {SMALL_DISK} took {} pieces of 8 MiB", stored.len());
+    };
+    assert!(
+        refusal.status == 507 && refusal.text().contains("<Code>StorageFull</Code>"),
+        "{}",
+        refusal.text()
+    );
+    assert_eq!(call(&appliance, "GET", &stored[0], &[]).await.body, piece, "reads go on");
+    let store = far.start().await.unwrap();
+    let deadline = wire::elapsed() + PATIENCE * 2;
+    let mut ticks = tokio::time::interval(Duration::from_millis(500));
+    loop {
+        ticks.tick().await;
+        let answer = call(&appliance, "PUT", "/bucket/again", &piece).await;
+        if answer.status == 200 {
+            break;
+        }
+        assert!(wire::elapsed() < deadline, "writes do not recover: {} {}", answer.status, answer.text());
+    }
+    for path in stored.iter().map(String::as_str).chain(["/bucket/again"]) {
+        assert_eq!(call(&appliance, "GET", path, &[]).await.body, piece, "{path}");
+    }
+    assert!(appliance.terminate(PATIENCE).await.unwrap().success());
+    store.kill().await.unwrap();
+}

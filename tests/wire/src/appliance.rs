@@ -18,6 +18,8 @@ pub struct Launch {
     pub dir: PathBuf,
     /// Where its output goes (appended).
     pub log: PathBuf,
+    /// Where it serves S3: port 0 is any that is free.
+    pub http: String,
     /// Further arguments.
     pub args: Vec<String>,
     /// How long it may take to be ready.
@@ -26,6 +28,8 @@ pub struct Launch {
 
 /// How long a server may take to be ready, unless something else is said.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// On this machine.
+pub const ANY_PORT: &str = "127.0.0.1:0";
 
 impl Launch {
     /// One whose directory and log are in `scratch`, of the binary that is named or else
@@ -33,7 +37,7 @@ impl Launch {
     pub fn new(binary: Option<PathBuf>, scratch: &Path) -> io::Result<Self> {
         let binary = binary.map_or_else(Self::binary_from_environment, Ok)?;
         let (dir, log) = (scratch.join("data"), scratch.join("server.log"));
-        Ok(Self { binary, dir, log, args: Vec::new(), patience: PATIENCE })
+        Ok(Self { binary, dir, log, http: ANY_PORT.to_owned(), args: Vec::new(), patience: PATIENCE })
     }
 
     /// The binary that `FIRN_BIN` names, else the release binary of this workspace's target directory.
@@ -56,7 +60,7 @@ impl Launch {
         Command::new(&self.binary)
             .arg("server")
             .arg(&self.dir)
-            .args(["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--http", &self.http, "--admin", ANY_PORT])
             .args(&self.args)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)

@@ -13,7 +13,7 @@ mod appliance;
 mod connection;
 mod sign;
 
-pub use appliance::{Appliance, Launch};
+pub use appliance::{ANY_PORT, Appliance, Launch};
 pub use connection::{Answer, Connection, Sink};
 pub use sign::{Request, Signing, encode, sha256, sha256_hex};
 

@@ -6,7 +6,7 @@
 //!   compile   cargo's children, linked with the cached RocksDB
 //!   demo      the newcomer's first run
 //!   stages    what CI runs: fmt, tidy, clippy, deny, docs, unit, build, e2e, crash
-//!   soak      the full counts of what is random
+//!   soak      the full counts of what is random, and remote pools on stores of others (stores)
 //!   bench     the measurements, beside other servers (peers) where asked
 //!   tidy      style as a test
 //! ```
@@ -27,6 +27,7 @@ mod rocksdb;
 mod say;
 mod soak;
 mod stages;
+mod stores;
 mod tidy;
 mod tools;
 mod totals;

@@ -44,6 +44,18 @@ const PYTHON: [Package; 3] = [
 
 const CLIENTS: [Package; 4] = [client("rclone"), client("restic"), client("s3cmd"), client("s3fs")];
 
+const CEPH: [Package; 5] = [
+    ceph("ceph-mon"),
+    ceph("ceph-mgr"),
+    ceph("ceph-osd"),
+    ceph("radosgw"),
+    Package { name: "python3", why: "asks a store whether it is ready", probe: Probe::Program("python3") },
+];
+
+const fn ceph(name: &'static str) -> Package {
+    Package { name, why: "is of the cluster that a remote pool is proven on", probe: Probe::Installed(name) }
+}
+
 /// A client; not every one has `--version`.
 const fn client(name: &'static str) -> Package {
     Package { name, why: "is one of the real clients", probe: Probe::Installed(name) }
@@ -62,6 +74,11 @@ pub(crate) fn for_demo() -> Vec<Package> {
 /// What the tests need.
 pub(crate) fn for_tests() -> Vec<Package> {
     [&BUILD[..], &PYTHON[..], &CLIENTS[..]].concat()
+}
+
+/// What a Ceph cluster by hand needs.
+pub(crate) fn for_ceph() -> Vec<Package> {
+    CEPH.to_vec()
 }
 
 /// Installs what is missing of `wanted`, saying so first.

@@ -84,6 +84,12 @@ pub(crate) fn resolve(workspace: &Workspace, words: &[String]) -> Result<Vec<Str
     Ok(resolved)
 }
 
+/// A peer's binary, built if it has to be.
+pub(crate) fn binary(workspace: &Workspace, name: &str) -> Result<PathBuf> {
+    let recipe = chosen(name)?.into_iter().next();
+    build(workspace, recipe.ok_or_else(|| Error::failed("no peer was named"))?)
+}
+
 /// The list behind `--peers`, if the word is that.
 fn asked(word: &str) -> Option<&str> {
     match word.strip_prefix("--peers")? {

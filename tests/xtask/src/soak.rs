@@ -5,9 +5,8 @@
 use crate::error::{Error, Result};
 use crate::rocksdb::Library;
 use crate::say::{self, Stopwatch};
-use crate::stages;
 use crate::workspace::Workspace;
-use crate::{compile, process};
+use crate::{compile, process, stages, stores};
 use std::process::Command;
 
 /// One area.
@@ -29,7 +28,14 @@ enum How {
     Oracle(bool),
     /// The tests of this package whose names contain the text.
     Tests(&'static str, &'static str),
+    /// The oracle's drill of a remote pool, on each store of others.
+    Stores,
 }
+
+/// Layouts of a store.
+const LAYOUTS: u64 = 4;
+/// Rounds of one store, each of which reads back all that it holds.
+const STORE_ROUNDS_MAX: u64 = 25;
 
 /// How the oracle is compiled: it hashes as many bytes as the server that it judges.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,10 +47,10 @@ pub(crate) enum Oracle {
 }
 
 /// All areas; those of the oracle are CI's stage `crash`, the others run inside the stage `unit`.
-pub(crate) const AREAS: [Area; 5] = [
+pub(crate) const AREAS: [Area; 6] = [
     Area {
         name: "crash",
-        promise: "nothing acknowledged is lost by kill -9, nothing torn, no space leaked",
+        promise: "nothing acknowledged is lost by kill -9, nothing torn, no space leaked, in one pool, in two zones and in a remote pool",
         rounds_in_ci: 20,
         rounds: 1000,
         how: How::Oracle(true),
@@ -62,6 +68,13 @@ pub(crate) const AREAS: [Area; 5] = [
         rounds_in_ci: 50,
         rounds: 10_000,
         how: How::Oracle(false),
+    },
+    Area {
+        name: "remote",
+        promise: "a remote pool on MinIO and on Ceph: uploads, reads, deletes, an outage, what has to be refused",
+        rounds_in_ci: 0,
+        rounds: 1,
+        how: How::Stores,
     },
     Area {
         name: "catalog",
@@ -100,7 +113,11 @@ pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
     let seed = stages::seed(workspace)?;
     say::heading(&format!("{name}: {rounds} rounds, FIRN_SEED={seed}"));
     let watch = Stopwatch::start();
-    process::run(&mut area.command(workspace, &library, rounds, &seed, Oracle::Release))?;
+    let command = || area.command(workspace, &library, rounds, &seed, Oracle::Release);
+    match area.how {
+        How::Stores => stores::run(workspace, command)?,
+        How::Oracle(_) | How::Tests(..) => process::run(&mut command())?,
+    }
     say::result(&format!("{name}: {rounds} rounds passed in {}\n", say::duration(watch.elapsed())));
     Ok(())
 }
@@ -109,6 +126,15 @@ impl Area {
     /// Whether CI runs it as a check of its own.
     pub(crate) const fn is_own_check(&self) -> bool {
         matches!(self.how, How::Oracle(_))
+    }
+
+    /// Stores of all layouts in turn, where the area knows any: one pool, two zones, a remote pool, both.
+    fn layouts(&self, rounds: u64) -> Vec<String> {
+        if self.name != "crash" {
+            return Vec::new();
+        }
+        let store_rounds = rounds.div_ceil(LAYOUTS).clamp(1, STORE_ROUNDS_MAX).to_string();
+        ["--layout", "mixed", "--store-rounds", &store_rounds].map(str::to_owned).to_vec()
     }
 
     /// The command that runs it.
@@ -120,6 +146,7 @@ impl Area {
         seed: &str,
         oracle: Oracle,
     ) -> Command {
+        let count = rounds;
         let rounds = rounds.to_string();
         let mut cargo = compile::cargo(workspace, library);
         cargo.env("FIRN_BIN", workspace.firn());
@@ -131,9 +158,13 @@ impl Area {
                 }
                 cargo.args(["--", self.name]);
                 cargo.args(["--rounds", &rounds]);
+                cargo.args(self.layouts(count));
                 if seeded {
                     cargo.args(["--seed", seed]);
                 }
+            }
+            How::Stores => {
+                cargo.args(["run", "--locked", "--quiet", "--release", "--package", "oracle", "--", "store"]);
             }
             How::Tests(package, filter) => {
                 cargo.env("FIRN_ROUNDS", rounds).env("FIRN_SEED", seed);
@@ -147,6 +178,14 @@ impl Area {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crash_test_of_few_rounds_has_every_layout() {
+        let crash = AREAS.iter().find(|area| area.name == "crash").unwrap();
+        assert_eq!(crash.layouts(20), ["--layout", "mixed", "--store-rounds", "5"]);
+        assert_eq!(crash.layouts(1000)[3], "25");
+        assert!(AREAS[1].layouts(20).is_empty());
+    }
 
     #[test]
     fn the_soak_is_never_smaller_than_ci() {

@@ -1,0 +1,173 @@
+//! What a store of the soak lies on: one pool, two zones, a remote pool behind either, and the second firn that is the remote pool's
+//! store.
+//!
+//! ```text
+//!   one:    data                      zones: zone-a + zone-b
+//!   remote: data ──► far              both:  zone-a + zone-b ──► far          far: a firn of its own, killed as well
+//! ```
+
+use crate::calls::{Caller, element, elements, request, with_query};
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use powercut::Seeded;
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use wire::{Appliance, Launch};
+
+/// The bucket that the remote pool's objects are in, and where in it.
+const BUCKET: &str = "pool";
+const PREFIX: &str = "soak";
+/// Ports that nobody is given unasked, so that the store finds its own again after a kill.
+const PORTS: std::ops::Range<u64> = 20_000..32_000;
+/// Objects that one kill may leave at the store without a name: uploads under way, and a probe.
+const LEFT_BY_A_KILL: usize = 5;
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Layout {
+    /// One local pool.
+    One,
+    /// Two local zones, a copy in each.
+    Zones,
+    /// A local pool, and bodies move on to another firn, which is killed as well.
+    Remote,
+    /// Two local zones and the other firn.
+    Both,
+    /// Each store another one, in turn.
+    Mixed,
+}
+
+impl Layout {
+    /// The layout of the `number`th store.
+    pub(crate) const fn of_store(self, number: u64) -> Self {
+        match (self, number % 4) {
+            (Self::Mixed, 0) => Self::Both,
+            (Self::Mixed, 1) => Self::One,
+            (Self::Mixed, 2) => Self::Remote,
+            (Self::Mixed, _) => Self::Zones,
+            (asked, _) => asked,
+        }
+    }
+
+    const fn has_zones(self) -> bool {
+        matches!(self, Self::Zones | Self::Both)
+    }
+
+    pub(crate) const fn has_far(self) -> bool {
+        matches!(self, Self::Remote | Self::Both)
+    }
+
+    /// Makes the zones' directories below `scratch` and gives their part of the configuration.
+    pub(crate) fn zones(self, scratch: &Path) -> Result<String> {
+        let mut text = String::new();
+        if self.has_zones() {
+            for name in ["a", "b"] {
+                let dir = scratch.join(format!("zone-{name}"));
+                std::fs::create_dir_all(&dir)?;
+                writeln!(text, "[[zone]]\nname = {name:?}\ndirectory = {:?}", dir.display().to_string())?;
+            }
+        }
+        Ok(text)
+    }
+}
+
+/// The second firn.
+pub(crate) struct Far {
+    launch: Launch,
+    running: Option<Appliance>,
+    pub(crate) kills: usize,
+}
+
+impl Far {
+    /// Chooses its port.
+    pub(crate) fn new(binary: PathBuf, scratch: &Path, chance: &mut Seeded) -> Result<Self> {
+        let mut free = || {
+            let address = format!("127.0.0.1:{}", PORTS.start + chance.below(PORTS.end - PORTS.start));
+            TcpListener::bind(&address).is_ok().then_some(address)
+        };
+        let http =
+            std::iter::repeat_with(&mut free).take(100).flatten().next().context("find a free port")?;
+        let scratch = scratch.join("far");
+        std::fs::create_dir_all(&scratch)?;
+        let launch = Launch { http, ..Launch::new(Some(binary), &scratch)? };
+        Ok(Self { launch, running: None, kills: 0 })
+    }
+
+    /// Its part of the configuration of the appliance in front of it.
+    pub(crate) fn zone(&self) -> String {
+        let credentials = self.launch.dir.join("credentials").display().to_string();
+        format!(
+            "[[zone]]\nname = \"far\"\nkind = \"s3\"\nendpoint = \"http://{}\"\nbucket = {BUCKET:?}\nprefix = {PREFIX:?}\n\
+             credentials-file = {credentials:?}\ncache = \"32MiB\"\n",
+            self.launch.http
+        )
+    }
+
+    /// Starts it for the first time, with its bucket.
+    pub(crate) async fn set_up(&mut self) -> Result<()> {
+        let appliance = self.launch.start().await.context("start the store of the remote pool")?;
+        Caller::new(&appliance).must(&request("PUT", BUCKET, ""), &[]).await?;
+        self.running = Some(appliance);
+        Ok(())
+    }
+
+    /// Starts it, unless it runs.
+    pub(crate) async fn start(&mut self) -> Result<()> {
+        if self.running.is_none() {
+            self.running = Some(self.launch.start().await.context("start the store of the remote pool")?);
+        }
+        Ok(())
+    }
+
+    pub(crate) const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    pub(crate) async fn kill(&mut self) -> Result<()> {
+        if let Some(appliance) = self.running.take() {
+            self.kills += 1;
+            appliance.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// At the store lie the objects that are named, and no more beside them than the kills so far may have left; how many lie there.
+    pub(crate) async fn check(&self, named: &[String], kills: usize) -> Result<usize> {
+        let appliance = self.running.as_ref().context("the store does not run")?;
+        let mut caller = Caller::new(appliance);
+        let (mut names, mut token) = (Vec::new(), None);
+        loop {
+            let mut query = vec![("list-type", "2"), ("prefix", PREFIX)];
+            query.extend(token.as_deref().map(|token| ("continuation-token", token)));
+            let text = caller.must(&with_query("GET", BUCKET, "", &query), &[]).await?.text();
+            names.extend(elements(&text, "Key"));
+            match element(&text, "NextContinuationToken") {
+                Some(next) => token = Some(next),
+                None => break,
+            }
+        }
+        for name in named {
+            let name = format!("{PREFIX}/{name}");
+            ensure!(names.contains(&name), "{name} is named, and not at the store");
+        }
+        // Its mark is one more.
+        let others = names.len() - named.len() - 1;
+        let most = (kills + self.kills) * LEFT_BY_A_KILL;
+        ensure!(others <= most, "{others} objects at the store have no name, after {kills} kills");
+        Ok(named.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Layout;
+
+    #[test]
+    fn a_mixed_soak_has_every_layout_in_four_stores() {
+        let four: Vec<Layout> = (0..4).map(|store| Layout::Mixed.of_store(store)).collect();
+        assert_eq!(four, [Layout::Both, Layout::One, Layout::Remote, Layout::Zones]);
+        assert_eq!(Layout::Remote.of_store(3), Layout::Remote);
+        assert!(Layout::Both.has_zones() && Layout::Both.has_far() && !Layout::Zones.has_far());
+    }
+}
