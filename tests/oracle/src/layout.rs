@@ -133,7 +133,7 @@ impl Far {
     }
 
     /// At the store lie the objects that are named, and no more beside them than the kills so far may have left; how many lie there.
-    pub(crate) async fn check(&self, named: &[String], kills: usize) -> Result<usize> {
+    pub(crate) async fn check(&self, expected: &[String], kills: usize) -> Result<usize> {
         let appliance = self.running.as_ref().context("the store does not run")?;
         let mut caller = Caller::new(appliance);
         let (mut names, mut token) = (Vec::new(), None);
@@ -147,15 +147,15 @@ impl Far {
                 None => break,
             }
         }
-        for name in named {
+        for name in expected {
             let name = format!("{PREFIX}/{name}");
-            ensure!(names.contains(&name), "{name} is named, and not at the store");
+            ensure!(names.contains(&name), "{name} is named by a row, and not at the store");
         }
         // Its mark is one more.
-        let others = names.len() - named.len() - 1;
+        let others = names.len() - expected.len() - 1;
         let most = (kills + self.kills) * LEFT_BY_A_KILL;
         ensure!(others <= most, "{others} objects at the store have no name, after {kills} kills");
-        Ok(named.len())
+        Ok(expected.len())
     }
 }
 

@@ -120,7 +120,7 @@ impl Drill {
         let config = self.scratch.join("firn.toml");
         let text = format!(
             "[[zone]]\nname = \"cloud\"\nkind = \"s3\"\nendpoint = \"http://{}\"\nbucket = {bucket:?}\nprefix = {prefix:?}\n\
-             credentials-file = {:?}\ncache = \"32MiB\"\n",
+             credentials-file = {:?}\ncache = \"256MiB\"\n",
             self.store.address,
             credentials.display().to_string()
         );
@@ -252,6 +252,8 @@ impl Drill {
     /// Starts that have to be refused, each with the store's own word for it.
     async fn refusals(&mut self) -> Result<()> {
         let own = signing(&self.store.credentials)?;
+        // The connection from before the outage may be gone.
+        self.caller = Caller::at(self.store.address, own.clone());
         let right = self.store.credentials.clone();
         let other = self.launch.dir.with_file_name("other");
         let ours = self.launch.dir.clone();

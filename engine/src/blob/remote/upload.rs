@@ -345,15 +345,25 @@ impl Uploader {
         self.pool.noted(outcome)
     }
 
-    /// A record as it is to be in the copy's object, from any copy that has it.
-    async fn record(
+    /// A record as it is to be in the copy's object, from any copy that has it. Between two parts of a slow upload compaction may have
+    /// moved it: the row read again says where to.
+    pub(super) async fn record(
         &self,
         home: PartitionId,
         blob: BlobId,
         row: &BlobRow,
         (index, copy): (usize, CopyId),
     ) -> Result<Bytes> {
-        let (frame, mut bytes) = self.store.record_of_any((home, blob), row, index).await?;
+        let (frame, mut bytes) = match self.store.record_of_any((home, blob), row, index).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                let moved = self.store.row(home, blob).await?;
+                if moved.copies == row.copies || moved.payloads() != row.payloads() {
+                    return Err(error);
+                }
+                self.store.record_of_any((home, blob), &moved, index).await?
+            }
+            outcome => outcome?,
+        };
         let frame = Frame { generation: SegmentId::from_bytes(*copy.as_bytes()), ..frame };
         bytes[..FRAME_BYTES].copy_from_slice(&frame.encode());
         bytes.resize(record_len(frame.payload_len as usize), 0);

@@ -32,6 +32,10 @@ use engine::entropy::Entropy;
 use engine::unit::ByteCount;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a start waits for a store that was taken before: what is local is served without it.
+const START_WITHIN: Duration = Duration::from_secs(10);
 
 /// Opens the store of a remote pool and makes sure of it, as far as it answers.
 pub(crate) async fn open(
@@ -53,8 +57,16 @@ pub(crate) async fn open(
     let claim = Claim::new(dir, marker, name, &place, entropy.clone())?;
     let was_taken = claim.was_taken()?;
     let bucket = Arc::new(Claimed::new(bucket, claim, clock.clone()));
-    if let Err(error) = bucket.prove().await {
-        let is_refused = matches!(error, engine::Error::Invalid(_)) || bucket.was_refused();
+    let proof = async { bucket.prove().await.map(drop) };
+    let (outcome, is_late) = tokio::select! {
+        outcome = proof => (outcome, false),
+        () = clock.sleep(START_WITHIN), if was_taken => {
+            let reason = format!("no answer within {} s", START_WITHIN.as_secs());
+            (Err(engine::Error::Remote { op: "reach", place: place.clone(), reason }), true)
+        }
+    };
+    if let Err(error) = outcome {
+        let is_refused = !is_late && (matches!(error, engine::Error::Invalid(_)) || bucket.was_refused());
         if is_refused || !was_taken {
             let exit = if is_refused { Exit::Conflict } else { Exit::Error };
             let hint = if is_refused {

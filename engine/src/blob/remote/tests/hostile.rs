@@ -409,3 +409,28 @@ async fn a_frame_that_claims_to_be_newer_is_damage_and_stops_no_worker() {
     assert!(far.name(blob).await != name, "it is made again");
     far.check().await;
 }
+
+#[tokio::test]
+async fn a_body_that_is_compacted_between_two_parts_of_its_upload_is_read_where_it_is_now() {
+    let mut far = Far::new(236).await;
+    for _ in 0..40 {
+        far.put(100_000).await;
+    }
+    let uploader = far.uploader();
+    let mut stale = Vec::new();
+    for (blob, _, _) in far.put.iter().step_by(4) {
+        stale.push((*blob, far.world.store.row(HOME, *blob).await.unwrap()));
+    }
+    for (n, (blob, _, _)) in far.put.iter().enumerate() {
+        if n % 4 != 0 {
+            far.world.drop_reference(*blob, "owner").await;
+        }
+    }
+    far.world.settle().await;
+    let mut moved = 0;
+    for (blob, row) in stale {
+        moved += usize::from(far.world.store.row(HOME, blob).await.unwrap() != row);
+        uploader.record(HOME, blob, &row, (0, CopyId::from_bytes([3; 8]))).await.unwrap();
+    }
+    assert!(moved > 0, "nothing was compacted");
+}
