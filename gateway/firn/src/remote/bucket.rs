@@ -56,6 +56,8 @@ impl Bucket {
             .with_region(settings.region.clone())
             .with_bucket_name(config.bucket.clone())
             .with_http_connector(connector.clone())
+            // One name at a time anyhow: a plain DELETE is what every store has.
+            .with_disable_bulk_delete(true)
             .with_retry(RetryConfig {
                 backoff: BackoffConfig::default(),
                 max_retries: RETRIES,
@@ -181,9 +183,10 @@ impl Remote for Bucket {
 
     fn abort<'a>(&'a self, name: &'a str, upload: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            match self.store.abort_multipart(&self.path(name)?, &upload.to_owned()).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(self.failed("delete from", None, &error)),
+            let aborted = self.store.abort_multipart(&self.path(name)?, &upload.to_owned()).await;
+            match aborted.map_err(|error| self.failed("delete from", Some(name), &error)) {
+                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error),
             }
         })
     }
@@ -210,9 +213,10 @@ impl Remote for Bucket {
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            match self.store.delete(&self.path(name)?).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-                Err(error) => Err(self.failed("delete from", None, &error)),
+            let deleted = self.store.delete(&self.path(name)?).await;
+            match deleted.map_err(|error| self.failed("delete from", Some(name), &error)) {
+                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error),
             }
         })
     }

@@ -297,11 +297,15 @@ async fn without_its_bucket_no_object_is_missing() {
     let store = Fake::new().await;
     let bucket = store.bucket(Arc::new(SystemClock));
     assert!(matches!(bucket.get("name", 0..1).await.unwrap_err(), Error::NotFound { .. }));
+    store.rule(|_| Some(refusal("404 Not Found", "NoSuchUpload")));
+    bucket.abort("name", "upload").await.unwrap();
     store.rule(|_| Some(refusal("404 Not Found", "NoSuchBucket")));
     for error in [
         bucket.get("name", 0..1).await.map(drop).unwrap_err(),
         bucket.list("", "", 10).await.map(drop).unwrap_err(),
         bucket.put("name", Vec::new()).await.unwrap_err(),
+        bucket.delete("name").await.unwrap_err(),
+        bucket.abort("name", "upload").await.unwrap_err(),
     ] {
         assert!(
             matches!(error, Error::Remote { .. }) && error.to_string().contains("NoSuchBucket"),
