@@ -45,13 +45,11 @@ fn start(workspace: &Workspace, name: &str) -> Result<Running> {
     let dir = std::env::temp_dir().join(format!("firn-{name}-{}", std::process::id()));
     let mut script = Command::new(workspace.root.join("tests/stores").join(name));
     script.arg(&dir).arg(port()?.to_string());
-    match name {
-        "minio" => script.arg(peers::binary(workspace, name)?),
-        _ => {
-            packages::ensure(&packages::for_ceph())?;
-            &mut script
-        }
-    };
+    if name == "minio" {
+        script.arg(peers::binary(workspace, name)?);
+    } else {
+        packages::ensure(&packages::for_ceph())?;
+    }
     let mut child = script
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
