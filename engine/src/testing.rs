@@ -17,6 +17,9 @@ use std::sync::Arc;
 /// Where the blob store keeps references, by its documented format.
 pub const BLOB_REFERENCES: Table = crate::blob::row::REFERENCES;
 
+/// Where the blob store says what goes with a blob, by its documented format.
+pub const BLOB_COMPANIONS: Table = crate::blob::row::COMPANIONS;
+
 /// What happens in a gap.
 pub type Step = BoxFuture<'static, ()>;
 

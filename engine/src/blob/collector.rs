@@ -3,16 +3,18 @@
 //! ```text
 //!   garbage/<blob> ─► has references ─► forget the queue row
 //!                  └► has none ───────► delete blob row and queue row, subtract live bytes; the name of its remote
-//!                                      object, if it has one, is doomed                    (one commit)
+//!                                      object, if it has one, is doomed; its companions go    (one commit)
 //! ```
 //!
 //! "No references" is stable (see `reference`), and every commit checks that queue row and blob row are unchanged, so a
 //! release or a compaction that comes between is a conflict and the blob waits for the next round. A crash leaves queue
 //! rows, which are looked at again.
 
+use super::companion::{Farewell, farewell};
+use super::reference::holder;
 use super::remote::doom;
 use super::round::{HOMES_PER_TICK, Round};
-use super::row::{BlobRow, GARBAGE, REFERENCES, blob_key, garbage_key};
+use super::row::{BlobRow, GARBAGE, blob_key, companions_key, garbage_key};
 use super::writer::live_adds;
 use super::{BlobStore, fixed};
 use crate::catalog::{Check, Commit, Scan, Snapshot, Write};
@@ -24,8 +26,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
 
-/// Queue rows of one commit.
+/// Queue rows looked at together.
 const BATCH: usize = 128;
+/// Rows that one commit checks and writes on account of companions, but for those of its last blob.
+const COMPANIONS_PER_COMMIT: usize = 2_000;
 
 /// Worker `collector`; its unit is blobs.
 pub struct Collector {
@@ -39,6 +43,13 @@ struct Verdict {
     blob: BlobId,
     /// The row to delete, if nobody refers to the blob and it still has one.
     dead: Option<BlobRow>,
+    companions: Farewell,
+}
+
+impl Verdict {
+    fn companion_rows(&self) -> usize {
+        self.companions.checks.len() + self.companions.writes.len()
+    }
 }
 
 impl Collector {
@@ -91,10 +102,25 @@ impl Collector {
         Ok((done, scan.behind(&page).map(|scan| scan.start)))
     }
 
-    /// All in one commit; one by one if somebody came between.
+    /// In as few commits as their companions leave room for.
     async fn apply(&self, home: PartitionId, read_version: u64, verdicts: Vec<Verdict>) -> Result<u64> {
+        let mut done = 0;
+        let (mut group, mut rows) = (Vec::new(), 0);
+        for verdict in verdicts {
+            rows += verdict.companion_rows();
+            group.push(verdict);
+            if rows >= COMPANIONS_PER_COMMIT {
+                done += self.apply_group(home, read_version, std::mem::take(&mut group)).await?;
+                rows = 0;
+            }
+        }
+        Ok(done + self.apply_group(home, read_version, group).await?)
+    }
+
+    /// All in one commit; one by one if somebody came between.
+    async fn apply_group(&self, home: PartitionId, read_version: u64, verdicts: Vec<Verdict>) -> Result<u64> {
         match self.commit(home, read_version, &verdicts).await {
-            Err(Error::Conflict { .. }) => {}
+            Err(Error::Conflict { .. } | Error::TooOld { .. }) => {}
             outcome => return outcome,
         }
         let mut done = 0;
@@ -124,6 +150,8 @@ impl Collector {
                 dead.extend(row.places().copied());
                 has_remote |= row.remote.is_some();
                 writes.extend(row.remote.iter().flat_map(|copy| doom(verdict.blob, copy)));
+                checks.extend_from_slice(&verdict.companions.checks);
+                writes.extend_from_slice(&verdict.companions.writes);
             }
         }
         writes.extend(live_adds(&dead, -1));
@@ -146,12 +174,14 @@ impl Collector {
 }
 
 async fn judge(snapshot: &dyn Snapshot, blob: BlobId) -> Result<Verdict> {
-    let references = Scan { keys_only: true, ..Scan::prefix(REFERENCES, blob.as_bytes(), 1) };
-    if !snapshot.scan(references).await?.rows.is_empty() {
-        return Ok(Verdict { blob, dead: None });
+    if holder(snapshot, blob).await?.is_some() {
+        return Ok(Verdict { blob, dead: None, companions: Farewell::default() });
     }
-    let row = snapshot.get(blob_key(blob)).await?;
-    Ok(Verdict { blob, dead: row.map(|bytes| BlobRow::decode(blob, &bytes)).transpose()? })
+    let mut rows = snapshot.multi_get(vec![blob_key(blob), companions_key(blob)]).await?.into_iter();
+    let (row, companions) = (rows.next().flatten(), rows.next().flatten());
+    let dead = row.map(|bytes| BlobRow::decode(blob, &bytes)).transpose()?;
+    let companions = if dead.is_some() { companions } else { None };
+    Ok(Verdict { blob, dead, companions: farewell(snapshot, blob, companions).await? })
 }
 
 impl Worker for Collector {

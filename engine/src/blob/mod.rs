@@ -19,6 +19,7 @@
 
 mod collector;
 mod compactor;
+mod companion;
 mod live;
 mod mend;
 mod open;
@@ -41,10 +42,11 @@ mod zeroer;
 pub use crate::pool::mark_replaced;
 pub use collector::Collector;
 pub use compactor::Compactor;
+pub use companion::{Companion, accompany};
 pub use open::{KEEP_FREE_DEFAULT, LOCAL_ZONE, OpenOptions, SEGMENT_BYTES_DEFAULT, Short, ZoneOptions};
 pub use reader::BlobReader;
 pub use recycler::Recycler;
-pub use reference::{OWNER_BYTES_MAX, Owner, has_blobs, reference, release, share};
+pub use reference::{OWNER_BYTES_MAX, Owner, has_blobs, holder, reference, release, share};
 pub use remote::{CACHE_MIN, CacheOptions, RemoteOptions, RemoteTrouble, RemoteUsage, Remover, Uploader};
 pub use repairer::{Repair, Repairer};
 pub use row::{BLOB_BYTES_MAX, Copies};

@@ -56,6 +56,13 @@ pub fn reference(blob: BlobId, owner: &Owner) -> Key {
     reference_key(blob, owner)
 }
 
+/// The row of somebody who refers to a blob, whoever it is; `None` once nobody does.
+pub async fn holder(snapshot: &dyn Snapshot, blob: BlobId) -> Result<Option<Key>> {
+    let scan = Scan { keys_only: true, ..Scan::prefix(REFERENCES, blob.as_bytes(), 1) };
+    let page = snapshot.scan(scan).await?;
+    Ok(page.rows.into_iter().next().map(|(key, _)| REFERENCES.key(key)))
+}
+
 /// Whether a partition still has blobs.
 pub async fn has_blobs(snapshot: &dyn Snapshot) -> Result<bool> {
     let scan = Scan { keys_only: true, ..Scan::prefix(BLOBS, b"", 1) };

@@ -8,6 +8,7 @@
 //! | scrub cursor | Record 0xB3, root partition | empty | version `0x01` ‖ partition (8) ‖ blob (16) |
 //! | zone | Record 0xB4, root partition | zone (2) | [`ZoneRow`](super::roster::ZoneRow) |
 //! | sweep | Record 0xB5, root partition | empty | [`SweepRow`](super::sweep::SweepRow) |
+//! | companions | Record 0xB6 | blob (16) | what goes with the blob: [`Companion`](super::Companion) |
 //! | garbage | Queue 0xB0 | blob (16) | `0x01` |
 //! | repair | Queue 0xB1 | blob (16) | `0x01`: it lacks copies; `0x02`: a copy is damaged |
 //! | upload | Queue 0xB2 | blob (16) | [`UploadRow`](super::remote::rows::UploadRow) |
@@ -34,6 +35,7 @@ pub(crate) const HOMES: Table = Table { family: Family::Record, tag: 0xB2 };
 pub(crate) const SCRUB_CURSOR: Table = Table { family: Family::Record, tag: 0xB3 };
 pub(crate) const ZONES: Table = Table { family: Family::Record, tag: 0xB4 };
 pub(crate) const SWEEP: Table = Table { family: Family::Record, tag: 0xB5 };
+pub(crate) const COMPANIONS: Table = Table { family: Family::Record, tag: 0xB6 };
 pub(crate) const GARBAGE: Table = Table { family: Family::Queue, tag: 0xB0 };
 pub(crate) const REPAIR: Table = Table { family: Family::Queue, tag: 0xB1 };
 pub(crate) const UPLOADS: Table = Table { family: Family::Queue, tag: 0xB2 };
@@ -155,6 +157,10 @@ impl BlobRow {
 
 pub(crate) fn blob_key(blob: BlobId) -> Key {
     BLOBS.key(blob.as_bytes().to_vec())
+}
+
+pub(crate) fn companions_key(blob: BlobId) -> Key {
+    COMPANIONS.key(blob.as_bytes().to_vec())
 }
 
 pub(crate) fn garbage_key(blob: BlobId) -> Key {

@@ -97,6 +97,11 @@ impl BlobWriter {
         self.blob
     }
 
+    /// The blob's key, to be wrapped.
+    pub const fn key(&self) -> &DataKey {
+        &self.key
+    }
+
     /// Plaintext bytes pushed so far.
     pub const fn length(&self) -> ByteCount {
         ByteCount::new(self.length)

@@ -56,6 +56,31 @@ pub enum Family {
     Counter,
 }
 
+impl Family {
+    /// Its number on disk.
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Record => 1,
+            Self::Index => 2,
+            Self::Body => 3,
+            Self::Queue => 4,
+            Self::Counter => 5,
+        }
+    }
+
+    /// The family of a number on disk.
+    pub(crate) const fn of_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Record,
+            2 => Self::Index,
+            3 => Self::Body,
+            4 => Self::Queue,
+            5 => Self::Counter,
+            _ => return None,
+        })
+    }
+}
+
 /// A table: a family and a tag that is unique within it. Tables are declared as constants by the code that owns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Table {

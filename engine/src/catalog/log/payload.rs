@@ -34,7 +34,7 @@ pub(in crate::catalog) fn push(out: &mut Vec<u8>, commit: &Commit) {
             Write::Delete(_) => 2,
             Write::Add(..) => 3,
         };
-        out.extend_from_slice(&[kind, family_tag(key.table.family), key.table.tag]);
+        out.extend_from_slice(&[kind, key.table.family.number(), key.table.tag]);
         push_u32(out, key.bytes.len());
         out.extend_from_slice(&key.bytes);
         match write {
@@ -83,7 +83,7 @@ fn commit(bytes: &mut Bytes) -> Option<Logged> {
 
 fn write(bytes: &mut Bytes) -> Option<Write> {
     let [kind, family, tag] = fixed(bytes)?;
-    let table = Table { family: family_of(family)?, tag };
+    let table = Table { family: Family::of_number(family)?, tag };
     let key = Key { table, bytes: sized(bytes)? };
     Some(match kind {
         1 => Write::Put(key, sized(bytes)?),
@@ -102,26 +102,4 @@ fn fixed<const N: usize>(bytes: &mut Bytes) -> Option<[u8; N]> {
 fn sized(bytes: &mut Bytes) -> Option<Bytes> {
     let len = bytes.try_get_u32_le().ok()? as usize;
     (len <= bytes.len()).then(|| bytes.split_to(len))
-}
-
-/// A family's number on disk.
-pub(in crate::catalog) const fn family_tag(family: Family) -> u8 {
-    match family {
-        Family::Record => 1,
-        Family::Index => 2,
-        Family::Body => 3,
-        Family::Queue => 4,
-        Family::Counter => 5,
-    }
-}
-
-const fn family_of(tag: u8) -> Option<Family> {
-    Some(match tag {
-        1 => Family::Record,
-        2 => Family::Index,
-        3 => Family::Body,
-        4 => Family::Queue,
-        5 => Family::Counter,
-        _ => return None,
-    })
 }
