@@ -6,6 +6,7 @@
 //!   tags ─► the version's row, opened, changed and sealed again ─► one commit              amend · subresources
 //!   copy ─► a second reference to the same bytes ─► one commit                            copy · share
 //!   quotas ─► what a write adds is checked against them in its commit                     quota
+//!   bodies of buckets that ask for it ─► chunks, each stored once                       dedup
 //!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
 //!   any of it ─► S3's event, in the same commit ─► the outbox                                   event
 //!   what that leaves behind ─► released in batches                                        worker
@@ -29,6 +30,7 @@ mod checksum;
 mod condition;
 mod copy;
 mod create;
+mod dedup;
 mod delete;
 mod error;
 mod etag;
@@ -77,6 +79,7 @@ pub use api::{
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
 pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
 pub use create::{BUCKETS_MAX, NewBucket};
+pub use dedup::DedupInfo;
 pub use error::{Error, ErrorKind, Result};
 pub use etag::{ETag, ETagMatch};
 pub use event::{EventType, Origin};

@@ -12,7 +12,7 @@ use crate::{BucketName, Error, ErrorKind, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
-use engine::catalog::{Catalog, Check, Commit, Key, Snapshot, Version, Write};
+use engine::catalog::{Catalog, Check, Commit, Durability, Key, Snapshot, Version, Write};
 use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
@@ -275,7 +275,20 @@ impl ObjectStore {
         checks: Vec<Check>,
         writes: Vec<Write>,
     ) -> engine::Result<Version> {
-        self.commit_whole(Commit { checks, writes, ..Commit::new(partition, read_version) }).await
+        self.commit_as(partition, read_version, checks, writes, Durability::Synced).await
+    }
+
+    /// The same, as durable as is said.
+    pub(crate) async fn commit_as(
+        &self,
+        partition: PartitionId,
+        read_version: Version,
+        checks: Vec<Check>,
+        writes: Vec<Write>,
+        durability: Durability,
+    ) -> engine::Result<Version> {
+        let commit = Commit { checks, writes, durability, ..Commit::new(partition, read_version) };
+        self.commit_whole(commit).await
     }
 
     /// The same for what leads to free space: it may draw on the reserve of a full disk.

@@ -16,6 +16,9 @@
 //! | `COMPLETED` | bucket | upload | what its completion answered |
 //! | `MANIFESTS` | home | manifest, start offset | a page of at most 256 extents |
 //! | `MANIFEST_REFS` | home | manifest, owner | empty: who refers to it |
+//! | `CHUNKS` | bucket | chunk's name | where a deduplicated chunk lies |
+//! | `PACKS` | bucket | blob | the key of a pack of chunks |
+//! | `HOLDS` | bucket | manifest, blob | empty: a deduplicated body's manifest refers to a pack |
 //! | `FOREIGN` | bucket | owner | what this bucket's version or part refers to in another partition |
 //! | `UPLOAD_GARBAGE` | bucket | upload | its parts are to be released, but for those in use |
 //! | `MANIFEST_GARBAGE` | home | manifest | its pages are to go, if nobody refers to them |
@@ -24,16 +27,18 @@
 //! | `FENCES` | bucket | owner | this owner's commit may no longer happen |
 //! | `RECOVERY` | root | – | which recovery's unknown locks are held by now |
 //! | `EPOCH`, `VERSION_COUNT`, `BYTE_COUNT` | bucket | – | counters |
+//! | `DEDUP_WRITTEN`, `DEDUP_STORED` | bucket | – | counters: bytes of deduplicated bodies, and of packs |
 //! | `PART_EPOCH` | bucket | upload | counter: grows with every part |
 //! | `QUOTA_COUNT` | bucket | quota, unit, column | counters of a prefix's quota |
 
+use crate::dedup::ChunkName;
 use crate::id::{ManifestId, OwnerId};
 use crate::setting::Column;
 use crate::{BucketName, ObjectKey, QuotaUnit, SettingKind, UploadId, VersionId};
 use bytes::Bytes;
 use engine::catalog::key::{KeyReader, KeyWriter};
 use engine::catalog::{Family, Key, Table};
-use engine::id::PartitionId;
+use engine::id::{BlobId, PartitionId};
 
 const fn table(family: Family, tag: u8) -> Table {
     Table { family, tag }
@@ -48,6 +53,10 @@ pub(crate) const MANIFESTS: Table = table(Family::Record, 0x15);
 pub(crate) const MANIFEST_REFS: Table = table(Family::Record, 0x16);
 pub(crate) const FOREIGN: Table = table(Family::Record, 0x17);
 pub(crate) const SETTINGS: Table = table(Family::Record, 0x18);
+
+pub(crate) const CHUNKS: Table = table(Family::Record, 0x28);
+pub(crate) const PACKS: Table = table(Family::Record, 0x29);
+pub(crate) const HOLDS: Table = table(Family::Record, 0x2A);
 
 pub(crate) const RECOVERY: Table = table(Family::Record, 0x19);
 
@@ -70,6 +79,8 @@ pub(crate) const VERSION_COUNT: Table = table(Family::Counter, 0x11);
 pub(crate) const BYTE_COUNT: Table = table(Family::Counter, 0x12);
 pub(crate) const PART_EPOCH: Table = table(Family::Counter, 0x13);
 pub(crate) const QUOTA_COUNT: Table = table(Family::Counter, 0x18);
+pub(crate) const DEDUP_WRITTEN: Table = table(Family::Counter, 0x28);
+pub(crate) const DEDUP_STORED: Table = table(Family::Counter, 0x29);
 
 /// The key of a table that has one row.
 pub(crate) fn only(table: Table) -> Key {
@@ -177,6 +188,27 @@ pub(crate) fn manifest_page(id: ManifestId, start: u64) -> Key {
 
 pub(crate) fn manifest_ref(id: ManifestId, owner: OwnerId) -> Key {
     MANIFEST_REFS.key(KeyWriter::new().fixed(id.as_bytes()).fixed(owner.as_bytes()).finish())
+}
+
+pub(crate) fn chunk(name: &ChunkName) -> Key {
+    CHUNKS.key(Bytes::copy_from_slice(name.as_bytes()))
+}
+
+pub(crate) fn pack(blob: BlobId) -> Key {
+    PACKS.key(Bytes::copy_from_slice(blob.as_bytes()))
+}
+
+pub(crate) fn hold(id: ManifestId, pack: BlobId) -> Key {
+    HOLDS.key(KeyWriter::new().fixed(id.as_bytes()).fixed(pack.as_bytes()).finish())
+}
+
+/// The pack that a hold is on.
+pub(crate) fn read_hold(raw: &[u8]) -> engine::Result<BlobId> {
+    let mut reader = KeyReader::new(raw);
+    let _manifest: [u8; 16] = reader.fixed()?;
+    let pack = BlobId::from_bytes(reader.fixed()?);
+    reader.end()?;
+    Ok(pack)
 }
 
 /// A 16-byte id that is a whole key.

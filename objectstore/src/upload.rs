@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   write ─┬─► digests (MD5 and one more), beside the body's way once there is enough to do
-//!          └─► first 4 KiB kept ─► more comes: blob writer ─► segments
+//!          └─► first 4 KiB kept ─► more comes: blob writer, or deduplication ─► segments
 //!   finish ─► length, MD5 and checksum as announced? ─► bytes durable ─► one commit names them
 //! ```
 //!
@@ -13,20 +13,21 @@
 //! A crash, or dropping it, leaves garbage that the blob store's collector owns.
 
 use crate::checksum::{Running, Sums};
+use crate::dedup;
 use crate::event::{EventType, Occasion};
 use crate::id::OwnerId;
 use crate::multipart::PartTarget;
-use crate::publish::Draft;
+use crate::publish::{Draft, Expected};
 use crate::record::{Content, Extent, Stored};
+use crate::setting::Deduplication;
 use crate::stack::blob_owner;
 use crate::store::{Bucket, contended};
 use crate::{
-    ChecksumAlgorithm, ETag, Error, Expect, ObjectChecksum, ObjectStore, PutRequest, Result, StorageClass,
-    Uploaded, tables,
+    ChecksumAlgorithm, ETag, Error, Expect, ObjectChecksum, ObjectStore, PutRequest, Result, Uploaded, tables,
 };
 use bytes::{Bytes, BytesMut};
 use engine::blob::{BlobWriter, Copies, SealedBlob};
-use engine::catalog::Write;
+use engine::catalog::{Key, Write};
 use engine::codec::{DataKey, inline};
 use engine::unit::ByteCount;
 use std::sync::Arc;
@@ -42,9 +43,18 @@ pub struct Upload {
     announced: Option<ByteCount>,
     algorithm: ChecksumAlgorithm,
     copies: Copies,
+    /// What its bytes are deduplicated by, if they are.
+    dedup: Option<Arc<Deduplication>>,
     received: u64,
     digests: Running,
     sink: Sink,
+}
+
+/// How a body is written.
+pub(crate) struct Written {
+    pub(crate) algorithm: ChecksumAlgorithm,
+    pub(crate) copies: Copies,
+    pub(crate) dedup: Option<Arc<Deduplication>>,
 }
 
 /// What the body is for.
@@ -58,6 +68,7 @@ enum Sink {
     /// Not more than fits inline, so far.
     Small(BytesMut),
     Blob(Box<BlobWriter>),
+    Chunks(Box<dedup::Sink>),
 }
 
 /// Bytes that are durable, or ride along in the commit, and what goes with them.
@@ -65,16 +76,25 @@ pub(crate) struct Landed {
     pub(crate) extent: Extent,
     pub(crate) data_key: Option<DataKey>,
     pub(crate) writes: Vec<Write>,
+    /// What must hold when they are committed.
+    pub(crate) expect: Vec<(Key, Expected)>,
     /// Keeps the blob's records in place until the commit has answered.
     _blob: Option<SealedBlob>,
+    /// Keeps a deduplicated body's manifest from the cleaner until then.
+    _guard: Option<dedup::Guard>,
 }
 
 impl Upload {
-    pub(crate) fn for_object(store: Arc<ObjectStore>, bucket: Bucket, request: PutRequest) -> Result<Self> {
+    pub(crate) fn for_object(
+        store: Arc<ObjectStore>,
+        bucket: Bucket,
+        request: PutRequest,
+        dedup: Option<Arc<Deduplication>>,
+    ) -> Result<Self> {
         let (announced, algorithm) =
             (request.length, request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
-        let copies = request.class.copies();
-        Self::new(store, bucket, Target::Object(Box::new(request)), announced, (algorithm, copies))
+        let written = Written { algorithm, copies: request.class.copies(), dedup };
+        Self::new(store, bucket, Target::Object(Box::new(request)), announced, written)
     }
 
     pub(crate) fn for_part(
@@ -82,9 +102,8 @@ impl Upload {
         bucket: Bucket,
         target: PartTarget,
         announced: Option<ByteCount>,
-        (algorithm, class): (ChecksumAlgorithm, StorageClass),
+        written: Written,
     ) -> Result<Self> {
-        let written = (algorithm, class.copies());
         Self::new(store, bucket, Target::Part(Box::new(target)), announced, written)
     }
 
@@ -93,7 +112,7 @@ impl Upload {
         bucket: Bucket,
         target: Target,
         announced: Option<ByteCount>,
-        (algorithm, copies): (ChecksumAlgorithm, Copies),
+        Written { algorithm, copies, dedup }: Written,
     ) -> Result<Self> {
         if let Some(size) = announced.filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
@@ -106,6 +125,8 @@ impl Upload {
             announced,
             algorithm,
             copies,
+            // What is kept in fewer copies must not be shared with what is kept in all.
+            dedup: dedup.filter(|_| copies == Copies::Configured),
             received: 0,
             digests,
             sink: Sink::Small(BytesMut::new()),
@@ -130,6 +151,14 @@ impl Upload {
             Sink::Small(kept) if kept.len() + bytes.len() <= inline::INLINE_MAX => {
                 kept.extend_from_slice(&bytes);
             }
+            Sink::Small(kept) if self.dedup.is_some() => {
+                let kept = std::mem::take(kept).freeze();
+                let Some(setting) = self.dedup.take() else { return Ok(()) };
+                let mut sink = Box::new(dedup::Sink::new(&self.store, self.bucket, &setting)?);
+                sink.push(kept).await?;
+                sink.push(bytes).await?;
+                self.sink = Sink::Chunks(sink);
+            }
             Sink::Small(kept) => {
                 let kept = std::mem::take(kept).freeze();
                 let writer = self.store.blobs.writer(self.bucket.partition, self.announced);
@@ -141,6 +170,7 @@ impl Upload {
                 self.sink = Sink::Blob(writer);
             }
             Sink::Blob(writer) => writer.push(bytes).await?,
+            Sink::Chunks(sink) => sink.push(bytes).await?,
         }
         Ok(())
     }
@@ -179,44 +209,60 @@ fn check(expect: &Expect, sums: &Sums, algorithm: ChecksumAlgorithm) -> Result<(
 
 impl Sink {
     /// Makes the bytes durable, or ready to be so with the commit.
-    async fn land(self, store: &ObjectStore, owner: OwnerId, bucket: Bucket) -> Result<Landed> {
+    async fn land(self, store: &Arc<ObjectStore>, owner: OwnerId, bucket: Bucket) -> Result<Landed> {
         match self {
             Self::Small(kept) => Ok(Landed::inline(store, owner, &kept)),
-            Self::Blob(writer) => {
-                let sealed = writer.seal().await?;
-                let content = Content::Blob { home: bucket.partition, blob: sealed.id };
-                Ok(Landed {
-                    extent: Extent { owner, content, offset: 0, length: sealed.length.get() },
-                    data_key: Some(sealed.key.clone()),
-                    writes: sealed.writes(&blob_owner(owner)?),
-                    _blob: Some(sealed),
-                })
-            }
+            Self::Blob(writer) => Landed::blob(*writer, owner, bucket).await,
+            Self::Chunks(mut sink) => match sink.take_small() {
+                None => sink.land(owner).await,
+                Some(small) => {
+                    let mut writer = store.blobs.writer(bucket.partition, Some(small.len().into()));
+                    writer.push(small).await?;
+                    Landed::blob(writer, owner, bucket).await
+                }
+            },
         }
     }
 }
 
 impl Landed {
+    /// A blob of its own.
+    async fn blob(body: BlobWriter, owner: OwnerId, bucket: Bucket) -> Result<Self> {
+        let sealed = body.seal().await?;
+        let content = Content::Blob { home: bucket.partition, blob: sealed.id };
+        let extent = Extent { owner, content, offset: 0, length: sealed.length.get() };
+        let writes = sealed.writes(&blob_owner(owner)?);
+        let data_key = Some(sealed.key.clone());
+        Ok(Self { extent, data_key, writes, expect: Vec::new(), _blob: Some(sealed), _guard: None })
+    }
+
+    /// A manifest of chunks.
+    pub(crate) fn deduplicated(
+        extent: Extent,
+        key: DataKey,
+        writes: Vec<Write>,
+        expect: Vec<(Key, Expected)>,
+        guard: dedup::Guard,
+    ) -> Self {
+        Self { extent, data_key: Some(key), writes, expect, _blob: None, _guard: Some(guard) }
+    }
+
     /// A small body, sealed anew, to live in the row of its owner.
     pub(crate) fn inline(store: &ObjectStore, owner: OwnerId, plain: &[u8]) -> Self {
         if plain.is_empty() {
             let extent = Extent { owner, content: Content::Empty, offset: 0, length: 0 };
-            return Self { extent, data_key: None, writes: Vec::new(), _blob: None };
+            return Self::shared(extent, None, Vec::new());
         }
         let sealed = inline::seal(&*store.entropy, plain);
         let content = Content::Inline { blob: sealed.blob };
         let row = tables::of_owner(tables::BODY, owner);
-        Self {
-            extent: Extent { owner, content, offset: 0, length: plain.len() as u64 },
-            data_key: Some(sealed.key),
-            writes: vec![Write::Put(row, sealed.ciphertext.into())],
-            _blob: None,
-        }
+        let extent = Extent { owner, content, offset: 0, length: plain.len() as u64 };
+        Self::shared(extent, Some(sealed.key), vec![Write::Put(row, sealed.ciphertext.into())])
     }
 
-    /// Bytes that lie somewhere already and whose new reference is among `writes`, or committed.
+    /// Bytes that lie somewhere already, or in a row, and whose new reference is among `writes`, or committed.
     pub(crate) fn shared(extent: Extent, data_key: Option<DataKey>, writes: Vec<Write>) -> Self {
-        Self { extent, data_key, writes, _blob: None }
+        Self { extent, data_key, writes, expect: Vec::new(), _blob: None, _guard: None }
     }
 }
 
@@ -228,7 +274,8 @@ impl ObjectStore {
         self.check_writer(&view, &request.writer).await?;
         self.check_lock(&view, &request.subresources, request.proven).await?;
         self.refuse_hopeless(&view, &request.key, request.length).await?;
-        Upload::for_object(Arc::clone(self), view.bucket, request)
+        let dedup = self.dedups(&view).await?;
+        Upload::for_object(Arc::clone(self), view.bucket, request, dedup)
     }
 
     async fn commit_object(
@@ -248,9 +295,10 @@ impl ObjectStore {
         draft.subresources = request.subresources;
         draft.writer = Some(&request.writer);
         draft.writes.clone_from(&landed.writes);
+        draft.expect.clone_from(&landed.expect);
         let what = if request.origin.by_form { EventType::POST } else { EventType::PUT };
         draft.tells = Some(Occasion { what, bucket: &request.bucket, origin: &request.origin });
-        // A plain write expects nothing, so there is nothing that can be stale.
+        // A plain write expects nothing that anybody else changes, so there is nothing that can be stale.
         let published = self.publish(&draft).await?.ok_or_else(contended)?;
         Ok(Uploaded { etag, checksum, version: published.shown, size })
     }

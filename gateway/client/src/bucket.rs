@@ -27,6 +27,31 @@ pub enum Versioning {
     Suspended,
 }
 
+/// What an endpoint says of a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketHead {
+    /// Where it is.
+    pub region: Option<String>,
+    /// What deduplication does in it; firn says so where it was ever switched on.
+    pub deduplicated: Option<Deduplicated>,
+}
+
+/// What deduplication does in a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deduplicated {
+    /// Bytes of bodies that it took and that are there still.
+    pub written_bytes: u64,
+    /// Bytes that it keeps of them.
+    pub stored_bytes: u64,
+}
+
+impl Deduplicated {
+    /// Bytes that need not be stored.
+    pub const fn saved_bytes(&self) -> u64 {
+        self.written_bytes.saturating_sub(self.stored_bytes)
+    }
+}
+
 impl Client {
     /// All buckets of the account.
     pub async fn list_buckets(&self) -> Result<Vec<Bucket>> {
@@ -64,11 +89,17 @@ impl Client {
         self.send_empty(&call).await.map(drop)
     }
 
-    /// Whether a bucket is there and may be used; its region when the endpoint says.
-    pub async fn head_bucket(&self, bucket: &str) -> Result<Option<String>> {
+    /// Whether a bucket is there and may be used; what the endpoint says of it.
+    pub async fn head_bucket(&self, bucket: &str) -> Result<BucketHead> {
         let call = Call::new("HeadBucket", Method::HEAD).bucket(bucket);
         let headers = self.send_empty(&call).await?;
-        Ok(header_text(&headers, "x-amz-bucket-region").map(str::to_owned))
+        let region = header_text(&headers, "x-amz-bucket-region").map(str::to_owned);
+        let bytes = |name| header_text(&headers, name).and_then(|text| text.parse::<u64>().ok());
+        let written = bytes("x-firn-dedup-written-bytes");
+        let deduplicated = written.zip(bytes("x-firn-dedup-stored-bytes"));
+        let deduplicated =
+            deduplicated.map(|(written_bytes, stored_bytes)| Deduplicated { written_bytes, stored_bytes });
+        Ok(BucketHead { region, deduplicated })
     }
 
     /// Deletes an empty bucket.

@@ -35,7 +35,7 @@ mod wire;
 mod xml;
 
 pub use admin::Admin;
-pub use bucket::{Bucket, Versioning};
+pub use bucket::{Bucket, BucketHead, Deduplicated, Versioning};
 pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
 pub use endpoint::{Endpoint, Style};

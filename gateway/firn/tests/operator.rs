@@ -285,7 +285,7 @@ fn with_zones(root: &Path, name: &str) -> (String, String) {
 
 /// How many words name a verb that begins so.
 fn words_of_verb(first: &str) -> usize {
-    if ["backup", "config", "lock", "quota", "zone"].contains(&first) { 2 } else { 1 }
+    if ["backup", "config", "dedup", "lock", "quota", "zone"].contains(&first) { 2 } else { 1 }
 }
 
 #[test]

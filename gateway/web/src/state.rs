@@ -69,6 +69,11 @@ pub enum AdminCall {
         /// The request's JSON body.
         request: serde_json::Value,
     },
+    /// `POST /v1/dedup`
+    Dedup {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
     /// `POST /v1/zone`
     Zone {
         /// The request's JSON body.

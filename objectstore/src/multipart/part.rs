@@ -6,7 +6,7 @@ use crate::publish::{Expected, expected};
 use crate::record::PartRow;
 use crate::stack::release_content;
 use crate::store::{ATTEMPTS_MAX, contended, guards, won};
-use crate::upload::Landed;
+use crate::upload::{Landed, Written};
 use crate::{
     BucketName, ETag, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, PartRequest, Result, Upload,
     UploadId, Uploaded, tables,
@@ -47,7 +47,8 @@ impl ObjectStore {
             number: request.part,
             expect: Vec::new(),
         };
-        let written = (algorithm, upload.class);
+        let dedup = self.dedups(&view).await?;
+        let written = Written { algorithm, copies: upload.class.copies(), dedup };
         Upload::for_part(Arc::clone(self), view.bucket, target, request.length, written)
     }
 
@@ -59,7 +60,7 @@ impl ObjectStore {
         landed: Landed,
     ) -> Result<Uploaded> {
         let committed = self.try_commit_part(target, sums, &landed).await?;
-        // A sent part expects nothing that could be stale.
+        // A sent part expects nothing that anybody else changes.
         committed.map(|(uploaded, _)| uploaded).ok_or_else(contended)
     }
 
@@ -75,7 +76,8 @@ impl ObjectStore {
         for _ in 0..ATTEMPTS_MAX {
             let (view, _) = self.upload_view(&target.bucket, &target.key, target.upload).await?;
             let partition = view.bucket.partition;
-            let Some(mut checks) = expected(&target.expect, &*view.snapshot).await? else { return Ok(None) };
+            let expect = [&target.expect[..], &landed.expect].concat();
+            let Some(mut checks) = expected(&expect, &*view.snapshot).await? else { return Ok(None) };
             let old = view.snapshot.get(part_key.clone()).await?;
             let mut row = PartRow {
                 modified: self.clock.now(),

@@ -3,6 +3,7 @@
 mod access;
 mod bucket;
 mod content;
+mod dedup;
 mod fields;
 mod manifest;
 mod object;
@@ -15,6 +16,7 @@ mod upload;
 pub(crate) use access::{ObjectAclRecord, OwnerRecord, get_access_list, get_user, put_access_list, put_user};
 pub(crate) use bucket::{BucketRow, BucketState, ConfigRow};
 pub(crate) use content::{Content, Extent};
+pub(crate) use dedup::{CHUNK_TAG_LEN, ChunkRow, PackRow};
 pub(crate) use fields::{get_lock_mode, put_lock_mode};
 pub(crate) use manifest::{ENTRIES_PER_PAGE, ManifestEntry, ManifestPage};
 pub(crate) use object::{ObjectRow, Stored};

@@ -1,11 +1,12 @@
 //! Golden bytes: docs/formats/objectstore-rows.md. Old ones stay for ever.
 
 use super::{
-    BucketRow, BucketState, CompletedRow, ConfigRow, Content, Extent, ForeignRow, IntentRow, ManifestEntry,
-    ManifestGarbage, ManifestPage, ObjectRow, PartRow, Stored, UploadGarbage, UploadRow, UsedParts,
+    BucketRow, BucketState, CHUNK_TAG_LEN, ChunkRow, CompletedRow, ConfigRow, Content, Extent, ForeignRow,
+    IntentRow, ManifestEntry, ManifestGarbage, ManifestPage, ObjectRow, PackRow, PartRow, Stored,
+    UploadGarbage, UploadRow, UsedParts,
 };
 use crate::id::{ManifestId, OwnerId};
-use crate::setting::{Counting, Quota, Quotas};
+use crate::setting::{Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule,
     DefaultRetention, ETag, Encryption, KeyChange, LockMode, Metadata, Notification, NotificationRule,
@@ -260,6 +261,9 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("payment", &RequestPayment::Requester);
     check("notification", &notification());
     check("quotas", &quotas());
+    check("deduplication", &Deduplication { on: true, sealed: Bytes::from_static(b"sealed") });
+    check("chunk", &ChunkRow { pack: BLOB, offset: 5, length: 6, tag: [7; CHUNK_TAG_LEN] });
+    check("pack", &PackRow { sealed: Bytes::from_static(b"sealed") });
     check("page", &page());
     check("completed", &completed());
     check("foreign", &ForeignRow { content: Content::Blob { home: HOME, blob: BLOB } });

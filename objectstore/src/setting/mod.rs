@@ -16,6 +16,7 @@
 
 mod access_list;
 mod cors;
+mod deduplication;
 mod encryption;
 mod lock;
 mod notification;
@@ -28,6 +29,7 @@ mod website;
 
 pub use access_list::BucketAcl;
 pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
+pub(crate) use deduplication::Deduplication;
 pub use encryption::Encryption;
 pub use lock::ObjectLock;
 pub use notification::{NOTIFICATION_RULES_MAX, Notification, NotificationRule};
@@ -83,6 +85,8 @@ pub enum SettingKind {
     Notification,
     /// Quotas: see [`ObjectStore::set_quota`].
     Quotas,
+    /// Deduplication: see [`ObjectStore::set_deduplication`].
+    Deduplication,
 }
 
 impl SettingKind {
@@ -99,6 +103,7 @@ impl SettingKind {
             Self::PublicAccessBlock => 8,
             Self::Notification => 11,
             Self::Quotas => 13,
+            Self::Deduplication => 14,
         }
     }
 }

@@ -7,6 +7,7 @@ mod between;
 mod copy;
 mod crash;
 mod create;
+mod dedup;
 pub(crate) mod dice;
 mod events;
 mod full;

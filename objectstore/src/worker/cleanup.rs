@@ -1,8 +1,11 @@
 //! Releases what ended uploads, dropped manifests and deleted copies held.
 
 use super::{BATCH, REST, SWEEP, older, reported};
+use crate::dedup::release_holds;
 use crate::id::{ManifestId, OwnerId};
-use crate::record::{CompletedRow, ForeignRow, ManifestGarbage, ManifestPage, PartRow, UploadGarbage};
+use crate::record::{
+    CompletedRow, ForeignRow, ManifestEntry, ManifestGarbage, ManifestPage, PartRow, UploadGarbage,
+};
 use crate::stack::release_content;
 use crate::store::won;
 use crate::{ObjectStore, Result, UploadId, tables};
@@ -141,18 +144,33 @@ impl Cleanup {
         }
         let pages = snapshot.scan(Scan::prefix(tables::MANIFESTS, manifest.as_bytes(), PAGES)).await?;
         let mut writes = Vec::new();
+        let mut deduplicated = 0_u64;
         for (key, raw) in &pages.rows {
             writes.push(Write::Delete(tables::MANIFESTS.key(key.clone())));
             if garbage == ManifestGarbage::Draft {
                 continue;
             }
-            for entry in ManifestPage::from_bytes(raw)?.entries {
-                let extent = entry.extent;
-                writes.extend(release_content(partition, extent.owner, &extent.content)?.0);
+            for ManifestEntry { number, extent, .. } in ManifestPage::from_bytes(raw)?.entries {
+                // Entries without a number are a deduplicated body's: what they refer to is held by the manifest as a whole.
+                if number == 0 {
+                    deduplicated += extent.length;
+                } else {
+                    writes.extend(release_content(partition, extent.owner, &extent.content)?.0);
+                }
             }
         }
+        let mut more = pages.more;
+        if !more {
+            let (held, more_held) = release_holds(snapshot, manifest, BATCH).await?;
+            writes.extend(held);
+            more = more_held;
+        }
+        if deduplicated > 0 {
+            let gone = i64::try_from(deduplicated).unwrap_or(i64::MAX);
+            writes.push(Write::Add(tables::only(tables::DEDUP_WRITTEN), -gone));
+        }
         // Written even when it stays: a completion that still counts on its draft must notice.
-        writes.push(if pages.more { Write::Put(row, garbage.to_bytes()) } else { Write::Delete(row) });
+        writes.push(if more { Write::Put(row, garbage.to_bytes()) } else { Write::Delete(row) });
         self.commit(partition, snapshot.read_version(), check, writes).await
     }
 

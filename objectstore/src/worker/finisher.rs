@@ -6,11 +6,15 @@ use crate::{BucketName, ObjectStore, Result, tables};
 use engine::BoxFuture;
 use engine::blob::has_blobs;
 use engine::catalog::record::Record;
-use engine::catalog::{Scan, Write};
+use engine::catalog::{Scan, Table, Write};
 use engine::id::PartitionId;
 use engine::outbox::Outbox;
 use engine::worker::{Progress, Worker};
 use std::sync::Arc;
+
+/// Counters of a bucket, which go last.
+const COUNTERS: [Table; 5] =
+    [tables::EPOCH, tables::VERSION_COUNT, tables::BYTE_COUNT, tables::DEDUP_WRITTEN, tables::DEDUP_STORED];
 
 pub(super) struct Finisher {
     store: Arc<ObjectStore>,
@@ -81,6 +85,7 @@ impl Finisher {
             tables::MANIFESTS,
             tables::MANIFEST_REFS,
             tables::MANIFEST_GARBAGE,
+            tables::HOLDS,
             tables::RELEASES,
             tables::FOREIGN,
             tables::INTENTS,
@@ -93,8 +98,7 @@ impl Finisher {
         if has_blobs(&*snapshot).await? || Outbox::holds(&*snapshot).await? {
             return Ok(0);
         }
-        let counters = [tables::EPOCH, tables::VERSION_COUNT, tables::BYTE_COUNT];
-        let mut writes = counters.map(|table| Write::Delete(tables::only(table))).to_vec();
+        let mut writes = COUNTERS.map(|table| Write::Delete(tables::only(table))).to_vec();
         let quotas = Scan { keys_only: true, ..Scan::prefix(tables::QUOTA_COUNT, b"", 1_000) };
         for (raw, _) in snapshot.scan(quotas).await?.rows {
             writes.push(Write::Delete(tables::QUOTA_COUNT.key(raw)));

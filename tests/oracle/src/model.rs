@@ -8,7 +8,7 @@ use powercut::Seeded;
 /// The bytes of one upload, held as what they are generated from. Copies share it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Body {
-    /// What the bytes are generated from; no two uploads share one.
+    /// What the bytes are generated from; two uploads that share one hardly have the same length.
     pub(crate) seed: u64,
     /// The lengths of its parts; one for a plain PUT.
     pub(crate) parts: Vec<usize>,

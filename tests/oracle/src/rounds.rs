@@ -163,6 +163,9 @@ impl Soak {
         }
         let xml = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
         caller.must(&with_query("PUT", VERSIONED, "", &[("versioning", "")]), xml.as_bytes()).await?;
+        let on = format!(r#"{{"action":"on","bucket":"{VERSIONED}"}}"#);
+        let (code, text) = appliance.admin("POST", "/v1/dedup", &on).await?;
+        ensure!(code == 200, "deduplication is not switched on: {code} {text}");
         appliance.kill().await?;
         self.unmount(layer).await
     }

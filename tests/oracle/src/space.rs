@@ -105,7 +105,7 @@ fn live_bytes(status: &Value) -> Result<u64> {
 }
 
 async fn ask(appliance: &Appliance, path: &str) -> Result<Value> {
-    let (code, text) = appliance.admin("GET", path).await?;
+    let (code, text) = appliance.admin("GET", path, "").await?;
     if code != 200 {
         bail!("GET {path}: {code} {text}");
     }

@@ -16,13 +16,17 @@ use wire::{Answer, Request};
 
 /// Without versioning.
 pub(crate) const PLAIN: &str = "plain";
-/// With versioning.
+/// With versioning, and deduplicated.
 pub(crate) const VERSIONED: &str = "versioned";
 /// The keys of a worker, below its own prefix: names that a file system would not hold side by side are among them.
 const NAMES: [&str; 12] =
     ["a", "a/b", "a//b", "..", "b c", "d+e", "ü", "dir/", "dir/x", "long/long/long/long/key", "z&<>", "last"];
 /// S3's least size of a part that is not the last.
 const PART_MIN: usize = 5 << 20;
+/// From this length on a deduplicated bucket looks for what it has already.
+const LARGE: usize = 64 << 10;
+/// Seeds of large bodies that later ones may begin like.
+const SEEDS_MAX: usize = 8;
 /// More versions than this of one key are thinned out.
 const VERSIONS_MAX: usize = 5;
 
@@ -31,6 +35,8 @@ const VERSIONS_MAX: usize = 5;
 pub(crate) struct Worker {
     pub(crate) number: u64,
     chance: Seeded,
+    /// Of large bodies.
+    seeds: Vec<u64>,
     pub(crate) keys: BTreeMap<(&'static str, String), KeyState>,
     /// Whether its own short-lived bucket may exist.
     pub(crate) fleeting: Vec<bool>,
@@ -70,7 +76,8 @@ impl Worker {
             }
         }
         let chance = seed.fork(1000 + number);
-        Self { number, chance, keys, fleeting: vec![false], uploads: Vec::new() }
+        let (fleeting, uploads) = (vec![false], Vec::new());
+        Self { number, chance, seeds: Vec::new(), keys, fleeting, uploads }
     }
 
     pub(crate) fn prefix(&self) -> String {
@@ -133,7 +140,23 @@ impl Worker {
             16..19 => self.chance.index(1 << 20),
             _ => self.chance.index(9 << 20),
         };
-        Body { seed: self.chance.next(), parts: vec![length] }
+        Body { seed: self.seed(length), parts: vec![length] }
+    }
+
+    /// A new seed; for half of the large bodies that of an earlier one, so that the longer of both begins with the shorter.
+    fn seed(&mut self, length: usize) -> u64 {
+        if length < LARGE {
+            return self.chance.next();
+        }
+        if !self.seeds.is_empty() && self.chance.chance(1, 2) {
+            return self.seeds[self.chance.index(self.seeds.len())];
+        }
+        let seed = self.chance.next();
+        if self.seeds.len() == SEEDS_MAX {
+            self.seeds.remove(0);
+        }
+        self.seeds.push(seed);
+        seed
     }
 
     fn state(&mut self, bucket: &'static str, key: &str) -> &mut KeyState {
@@ -267,7 +290,7 @@ impl Worker {
         if self.chance.chance(1, 6) {
             parts.insert(0, PART_MIN);
         }
-        let body = Body { seed: self.chance.next(), parts };
+        let body = Body { seed: self.seed(parts.iter().sum()), parts };
         let started = caller.call(&with_query("POST", bucket, key, &[("uploads", "")]), &[]).await;
         let text = acknowledged(started)?.text();
         let upload = element(&text, "UploadId").context("an upload without an id")?;

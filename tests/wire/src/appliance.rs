@@ -164,14 +164,16 @@ impl Appliance {
         self.signing.head(&host, request, body.len(), &crate::sha256_hex(body), unix_seconds())
     }
 
-    /// One admin call; the answer's status and JSON.
-    pub async fn admin(&self, method: &str, path: &str) -> io::Result<(u16, String)> {
+    /// One admin call, with a body of JSON or none; the answer's status and JSON.
+    pub async fn admin(&self, method: &str, path: &str, body: &str) -> io::Result<(u16, String)> {
         let mut connection = Connection::open(self.admin).await?;
         let head = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: 0\r\n\r\n",
-            self.admin, self.token
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
+            self.admin,
+            self.token,
+            body.len()
         );
-        let answer = connection.exchange(head.as_bytes(), &[], Sink::Keep).await?;
+        let answer = connection.exchange(head.as_bytes(), body.as_bytes(), Sink::Keep).await?;
         Ok((answer.status, answer.text()))
     }
 

@@ -6,6 +6,7 @@
 //! ```
 
 mod banner;
+mod dedup;
 mod events;
 mod findings;
 mod health;

@@ -168,7 +168,37 @@ pub(crate) enum Quota {
     Rm(QuotaRemove),
 }
 
-/// The appliance that a quota is of.
+/// `firn dedup`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Dedup {
+    /// Deduplicate what is written to a bucket from now on; what is there stays as it is.
+    On(DedupBucket),
+    /// Store what is written to a bucket from now on as it comes; what is deduplicated stays so.
+    Off(DedupBucket),
+    /// List the buckets with deduplication, and what it saves.
+    Ls(DedupList),
+}
+
+/// `firn dedup on` and `off`.
+#[derive(Debug, Args)]
+pub(crate) struct DedupBucket {
+    #[command(flatten)]
+    pub(crate) bucket: BucketName,
+    #[command(flatten)]
+    pub(crate) admin: QuotaAdmin,
+}
+
+/// `firn dedup ls`.
+#[derive(Debug, Args)]
+pub(crate) struct DedupList {
+    /// Only this bucket: s3://NAME.
+    #[arg(value_name = "S3URI")]
+    pub(crate) place: Option<S3Uri>,
+    #[command(flatten)]
+    pub(crate) admin: QuotaAdmin,
+}
+
+/// The appliance that a quota, or deduplication, is of.
 #[derive(Debug, Args)]
 pub(crate) struct QuotaAdmin {
     /// The appliance's directory [default: FIRN_ADMIN_URL and FIRN_ADMIN_TOKEN_FILE, else ./data].

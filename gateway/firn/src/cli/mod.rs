@@ -16,8 +16,8 @@ mod options;
 mod uri;
 
 pub(crate) use appliance::{
-    Backup, Completions, Config, Lock, LockRelease, Man, Quota, QuotaAdmin, QuotaList, QuotaRemove, QuotaSet,
-    Recover, Server, Top, Zone, ZoneAdd, ZoneName, ZoneReplace,
+    Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, Quota, QuotaAdmin,
+    QuotaList, QuotaRemove, QuotaSet, Recover, Server, Top, Zone, ZoneAdd, ZoneName, ZoneReplace,
 };
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
@@ -97,6 +97,9 @@ pub(crate) enum ClientVerb {
     /// Limit how much buckets and prefixes may hold.
     #[command(subcommand)]
     Quota(Quota),
+    /// Store what the bodies of a bucket have in common once.
+    #[command(subcommand)]
+    Dedup(Dedup),
     /// Look after the backup of catalog and keys.
     #[command(subcommand)]
     Backup(Backup),

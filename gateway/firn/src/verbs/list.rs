@@ -1,5 +1,6 @@
 //! `ls` and `du`.
 
+use super::dedup::Saving;
 use super::{json_time, show_time};
 use crate::cli::{Du, Ls};
 use crate::exit::Exit;
@@ -193,6 +194,9 @@ struct Usage {
     objects: u64,
     bytes: ByteCount,
     by_storage_class: BTreeMap<String, ByteCount>,
+    /// Of the whole bucket, all versions and parts of uploads under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deduplication: Option<Saving>,
 }
 
 impl Report for Usage {
@@ -210,6 +214,9 @@ impl Report for Usage {
             for (class, bytes) in &self.by_storage_class {
                 writeln!(out, "  {bytes}  {}", printable(class))?;
             }
+        }
+        if let Some(saving) = &self.deduplication {
+            writeln!(out, "  deduplication of the whole bucket: {saving}")?;
         }
         Ok(())
     }
@@ -233,6 +240,7 @@ pub(super) async fn usage(session: &Session, args: &Du) -> anyhow::Result<Exit> 
         objects: 0,
         bytes: ByteCount::ZERO,
         by_storage_class: BTreeMap::new(),
+        deduplication: None,
     };
     let scope = Scope::of(&args.target, args.prefix);
     let any = if args.versions {
@@ -251,5 +259,8 @@ pub(super) async fn usage(session: &Session, args: &Du) -> anyhow::Result<Exit> 
         pages.found()
     };
     found(any, &scope)?;
+    if scope.is_bucket() {
+        usage.deduplication = client.head_bucket(bucket).await?.deduplicated.map(Saving::from);
+    }
     session.output.print(&usage)
 }

@@ -4,6 +4,7 @@ mod about;
 mod admin;
 mod backup;
 mod bucket;
+mod dedup;
 mod doctor;
 mod door;
 mod env;
@@ -42,6 +43,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Share(verb) => object::share(&session.to(verb.connection), &verb.args),
         ClientVerb::Where(args) => admin::where_is(session, &args).await,
         ClientVerb::Quota(args) => quota::run(session, &args).await,
+        ClientVerb::Dedup(args) => dedup::run(session, &args).await,
         ClientVerb::Backup(args) => backup::run(session, &args).await,
         ClientVerb::Zone(args) => zone::run(session, &args).await,
         ClientVerb::Lock(args) => lock::run(session, &args).await,

@@ -1,5 +1,6 @@
 //! `stat`, `cat` and `share`.
 
+use super::dedup::Saving;
 use super::versions::missing;
 use super::{json_time, show_time};
 use crate::cli::{Cat, Share, Stat};
@@ -8,7 +9,7 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::text::{printable, show_duration};
 use crate::transfer::stream_out;
-use client::{Client, ObjectRef, Versioning};
+use client::{BucketHead, Client, ObjectRef, Versioning};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -20,13 +21,16 @@ struct BucketStat {
     bucket: String,
     region: Option<String>,
     versioning: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deduplication: Option<Saving>,
 }
 
 impl Report for BucketStat {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "bucket      {}", printable(&self.bucket))?;
         writeln!(out, "region      {}", self.region.as_deref().unwrap_or("-"))?;
-        writeln!(out, "versioning  {}", self.versioning)
+        writeln!(out, "versioning  {}", self.versioning)?;
+        self.deduplication.as_ref().map_or(Ok(()), |saving| writeln!(out, "dedup       {saving}"))
     }
 }
 
@@ -104,13 +108,14 @@ pub(super) async fn stat(session: &Session, args: &Stat) -> anyhow::Result<Exit>
 }
 
 async fn bucket_stat(session: &Session, client: &Client, bucket: &str) -> anyhow::Result<Exit> {
-    let region = client.head_bucket(bucket).await?;
+    let BucketHead { region, deduplicated } = client.head_bucket(bucket).await?;
     let versioning = match client.bucket_versioning(bucket).await? {
         Versioning::Off => "off",
         Versioning::Enabled => "enabled",
         Versioning::Suspended => "suspended",
     };
-    session.output.print(&BucketStat { bucket: bucket.to_owned(), region, versioning })
+    let deduplication = deduplicated.map(Saving::from);
+    session.output.print(&BucketStat { bucket: bucket.to_owned(), region, versioning, deduplication })
 }
 
 pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {

@@ -76,7 +76,7 @@ async fn parse_call(
     let name = path.strip_prefix("/v1/").ok_or_else(|| failure(StatusCode::NOT_FOUND, "find this path"))?;
     let method = match name {
         "status" | "doctor" | "workers" | "where" | "quotas" => Method::GET,
-        "backup" | "locks" | "zone" | "quota" => Method::POST,
+        "backup" | "dedup" | "locks" | "zone" | "quota" => Method::POST,
         _ => return Err(failure(StatusCode::NOT_FOUND, "find this path")),
     };
     if request.method() != method {
@@ -91,6 +91,7 @@ async fn parse_call(
         "quotas" => parse_quotas(request.uri().query().unwrap_or_default())
             .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
         "quota" => AdminCall::Quota { request: read_json(state, request).await? },
+        "dedup" => AdminCall::Dedup { request: read_json(state, request).await? },
         "zone" => AdminCall::Zone { request: read_json(state, request).await? },
         "locks" => AdminCall::Locks { request: read_json(state, request).await? },
         _ => AdminCall::Backup { request: read_json(state, request).await? },

@@ -142,6 +142,13 @@ pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
     })?;
     let mut answer = empty(StatusCode::OK);
     set_amz(answer.headers_mut(), "x-amz-bucket-region", region);
+    if let Some(dedup) = call.state.store.deduplication(&name).await? {
+        for (header, bytes) in
+            [("x-firn-dedup-written-bytes", dedup.written), ("x-firn-dedup-stored-bytes", dedup.stored)]
+        {
+            set_amz(answer.headers_mut(), header, &bytes.get().to_string());
+        }
+    }
     set_amz(answer.headers_mut(), "x-amz-access-point-alias", "false");
     Ok(answer)
 }

@@ -1,0 +1,279 @@
+//! Where the bytes of a deduplicated body go.
+//!
+//! ```text
+//!   push ─► waiting (1 MiB) ─► cut and named, on the blocking pool ─► looked up ─┬─► known: an extent
+//!                                                                                └─► new: into the pack, an extent of it
+//!   256 extents ─► a page of the manifest
+//!   a full pack ─► sealed and made known beside, two at a time
+//!   land ─► the rest; what is left to be committed with the version
+//! ```
+
+use super::chunker::CHUNK_MAX;
+use super::index::{At, Known, Lookup};
+use super::pack::Pack;
+use super::{Chunk, Secrets, owner_of};
+use crate::id::{ManifestId, OwnerId};
+use crate::publish::Expected;
+use crate::record::{Content, ENTRIES_PER_PAGE, Extent, ManifestEntry, ManifestPage};
+use crate::setting::Deduplication;
+use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended};
+use crate::upload::Landed;
+use crate::{Error, ObjectStore, Result, tables};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::{Key, Write};
+use engine::codec::DataKey;
+use engine::id::{BlobId, PartitionId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// Bytes that are cut at once.
+const BATCH: usize = (1 << 20) + CHUNK_MAX;
+/// Bodies below this are stored as they would be without deduplication: rows would cost more than they save.
+const SMALL: usize = 64 << 10;
+/// Packs that are made durable while the next one is written.
+const SEALING_MAX: usize = 2;
+
+/// Keeps the cleaner from a manifest that is being written, and calls it when that ends.
+pub(crate) struct Guard {
+    store: Arc<ObjectStore>,
+    partition: PartitionId,
+    active: Option<Active>,
+}
+
+impl Guard {
+    fn new(store: &Arc<ObjectStore>, partition: PartitionId, manifest: ManifestId) -> Self {
+        let active = Some(store.activate(*manifest.as_bytes()));
+        Self { store: Arc::clone(store), partition, active }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // First free, then seen: what it leaves may be garbage.
+        drop(self.active.take());
+        self.store.mark_dirty(self.partition);
+    }
+}
+
+/// The bytes of a deduplicated body on their way in. Dropping it leaves garbage that the cleaner owns.
+pub(crate) struct Sink {
+    store: Arc<ObjectStore>,
+    bucket: Bucket,
+    secrets: Arc<Secrets>,
+    guard: Guard,
+    waiting: Vec<u8>,
+    list: List,
+    pack: Option<Pack>,
+    sealing: VecDeque<(BlobId, JoinHandle<Result<()>>)>,
+    /// Chunks of the packs on their way.
+    fresh: Known,
+    held: HashMap<BlobId, DataKey>,
+    /// Packs that the index has, whose chunks are to be forgotten here.
+    settled: Vec<BlobId>,
+}
+
+impl Sink {
+    pub(crate) fn new(store: &Arc<ObjectStore>, bucket: Bucket, setting: &Deduplication) -> Result<Self> {
+        let secrets = Arc::new(store.dedup_secrets(bucket, setting)?);
+        let list = List::new(store);
+        let guard = Guard::new(store, bucket.partition, list.manifest);
+        Ok(Self {
+            store: Arc::clone(store),
+            bucket,
+            secrets,
+            guard,
+            waiting: Vec::new(),
+            list,
+            pack: None,
+            sealing: VecDeque::new(),
+            fresh: Known::new(),
+            held: HashMap::new(),
+            settled: Vec::new(),
+        })
+    }
+
+    /// Takes the next bytes.
+    pub(crate) async fn push(&mut self, mut bytes: Bytes) -> Result<()> {
+        while !bytes.is_empty() {
+            let room = BATCH - self.waiting.len();
+            self.waiting.extend_from_slice(&bytes.split_to(room.min(bytes.len())));
+            if self.waiting.len() == BATCH {
+                self.cut(false).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All of it, if it is too little to be deduplicated.
+    pub(crate) fn take_small(&mut self) -> Option<Bytes> {
+        let small = self.list.is_empty() && self.waiting.len() < SMALL;
+        small.then(|| std::mem::take(&mut self.waiting).into())
+    }
+
+    /// Makes the rest durable. What names the bytes is left to be committed.
+    pub(crate) async fn land(mut self, owner: OwnerId) -> Result<Landed> {
+        self.cut(true).await?;
+        self.seal_pack().await?;
+        while !self.sealing.is_empty() {
+            self.settle().await?;
+        }
+        let length = self.list.length();
+        let (manifest, key) = (self.list.manifest, self.list.key.clone());
+        let content = Content::Manifest { home: self.bucket.partition, manifest, depth: 1 };
+        let draft = tables::of_manifest(tables::MANIFEST_GARBAGE, manifest);
+        let mut writes = Vec::from(self.list.last_page()?);
+        writes.extend([
+            Write::Put(tables::manifest_ref(manifest, owner), Bytes::from_static(&[1])),
+            Write::Delete(draft.clone()),
+            Write::Add(tables::only(tables::DEDUP_WRITTEN), i64::try_from(length).unwrap_or(i64::MAX)),
+        ]);
+        let extent = Extent { owner, content, offset: 0, length };
+        let expect: Vec<(Key, Expected)> = vec![(draft, Expected::Present)];
+        Ok(Landed::deduplicated(extent, key, writes, expect, self.guard))
+    }
+
+    /// Cuts what waits, and finds a place for each chunk.
+    async fn cut(&mut self, last: bool) -> Result<()> {
+        let data = Bytes::from(std::mem::take(&mut self.waiting));
+        let secrets = Arc::clone(&self.secrets);
+        let cut = tokio::task::spawn_blocking(move || secrets.cut(&data, last));
+        let (chunks, rest) = cut.await.map_err(|_| Error::Engine(engine::Error::Closed))?;
+        if !last {
+            self.waiting.reserve_exact(BATCH);
+        }
+        self.waiting.extend_from_slice(&rest);
+        while self.sealing.front().is_some_and(|(_, task)| task.is_finished()) {
+            self.settle().await?;
+        }
+        let settled = std::mem::take(&mut self.settled);
+        self.fresh.retain(|_, at| !settled.contains(&at.pack));
+        let mut lookup = Lookup {
+            store: &self.store,
+            secrets: &self.secrets,
+            bucket: self.bucket,
+            manifest: self.list.manifest,
+            held: &mut self.held,
+        };
+        let known = lookup.run(&chunks, &self.fresh).await?;
+        for chunk in chunks {
+            self.place(chunk, &known).await?;
+        }
+        Ok(())
+    }
+
+    async fn place(&mut self, chunk: Chunk, known: &Known) -> Result<()> {
+        let Chunk { name, bytes } = chunk;
+        let length = bytes.len() as u64;
+        let at = match self.fresh.get(&name).or_else(|| known.get(&name)) {
+            Some(at) => at.clone(),
+            None => self.pack_chunk(name, bytes).await?,
+        };
+        self.list.push(self.bucket.partition, &at, length);
+        while let Some((start, page)) = self.list.full_page()? {
+            self.write_page(start, &page).await?;
+        }
+        Ok(())
+    }
+
+    async fn pack_chunk(&mut self, name: super::ChunkName, bytes: Bytes) -> Result<At> {
+        if self.pack.as_ref().is_some_and(|pack| !pack.has_room(bytes.len())) {
+            self.seal_pack().await?;
+        }
+        let (store, bucket) = (&self.store, self.bucket);
+        let pack = self.pack.get_or_insert_with(|| Pack::new(store, bucket));
+        let at = pack.push(name, bytes).await?;
+        self.fresh.insert(name, at.clone());
+        Ok(at)
+    }
+
+    /// Has the pack under way made durable beside.
+    async fn seal_pack(&mut self) -> Result<()> {
+        let Some(pack) = self.pack.take().filter(|pack| pack.length() > 0) else { return Ok(()) };
+        while self.sealing.len() >= SEALING_MAX {
+            self.settle().await?;
+        }
+        let (id, manifest) = (pack.id(), self.list.manifest);
+        let guard = Guard::new(&self.store, self.bucket.partition, manifest);
+        let (store, secrets) = (Arc::clone(&self.store), Arc::clone(&self.secrets));
+        let task = tokio::spawn(pack.seal(store, self.bucket, secrets, manifest, guard));
+        self.sealing.push_back((id, task));
+        Ok(())
+    }
+
+    /// Waits for the pack that was sent first. From here on the index has its chunks.
+    async fn settle(&mut self) -> Result<()> {
+        let Some((id, task)) = self.sealing.pop_front() else { return Ok(()) };
+        task.await.map_err(|_| Error::Engine(engine::Error::Closed))??;
+        let key = self.fresh.values().find(|at| at.pack == id).map(|at| at.key.clone());
+        self.held.extend(key.map(|key| (id, key)));
+        self.settled.push(id);
+        Ok(())
+    }
+
+    async fn write_page(&self, start: u64, page: &ManifestPage) -> Result<()> {
+        let write = Write::Put(tables::manifest_page(self.list.manifest, start), page.to_bytes());
+        for _ in 0..ATTEMPTS_MAX {
+            let (view, []) = self.store.view_at(self.bucket, []).await?.ok_or(Error::NoSuchBucket)?;
+            if self.store.commit_step(&view, self.list.manifest, Vec::new(), vec![write.clone()]).await? {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+}
+
+/// The extents of a body, neighbours in one pack as one.
+struct List {
+    manifest: ManifestId,
+    key: DataKey,
+    entries: Vec<(ManifestEntry, DataKey)>,
+    /// Where the first of them begins in the body.
+    start: u64,
+}
+
+impl List {
+    fn new(store: &ObjectStore) -> Self {
+        let (manifest, key) = (ManifestId::random(&*store.entropy), DataKey::random(&*store.entropy));
+        Self { manifest, key, entries: Vec::new(), start: 0 }
+    }
+
+    const fn is_empty(&self) -> bool {
+        self.start == 0 && self.entries.is_empty()
+    }
+
+    fn length(&self) -> u64 {
+        self.start + self.entries.iter().map(|(entry, _)| entry.extent.length).sum::<u64>()
+    }
+
+    fn push(&mut self, home: PartitionId, at: &At, length: u64) {
+        let content = Content::Blob { home, blob: at.pack };
+        let extent = Extent { owner: owner_of(self.manifest), content, offset: at.offset, length };
+        if self.entries.last_mut().is_some_and(|(last, _)| last.extent.extend(&extent)) {
+            return;
+        }
+        // No part has the number 0: so the cleaner knows entries of this kind.
+        let entry = ManifestEntry { number: 0, checksum: None, extent };
+        self.entries.push((entry, at.key.clone()));
+    }
+
+    /// The next page that nothing can be added to.
+    fn full_page(&mut self) -> Result<Option<(u64, ManifestPage)>> {
+        if self.entries.len() <= ENTRIES_PER_PAGE {
+            return Ok(None);
+        }
+        let entries: Vec<_> = self.entries.drain(..ENTRIES_PER_PAGE).collect();
+        let length: u64 = entries.iter().map(|(entry, _)| entry.extent.length).sum();
+        let start = self.start;
+        self.start += length;
+        Ok(Some((start, ManifestPage::seal(&self.key, self.manifest, start, entries)?)))
+    }
+
+    /// The last page, to be committed with what names the manifest.
+    fn last_page(&mut self) -> Result<[Write; 1]> {
+        let entries = std::mem::take(&mut self.entries);
+        let page = ManifestPage::seal(&self.key, self.manifest, self.start, entries)?;
+        Ok([Write::Put(tables::manifest_page(self.manifest, self.start), page.to_bytes())])
+    }
+}
