@@ -199,6 +199,10 @@ impl ObjectStore {
                 self.set_state(name, bucket.partition, None).await?;
                 self.forget(name);
                 self.mark_dirty(bucket.partition);
+                if let Err(error) = self.forget_logging(name).await {
+                    // The next start finds that the mark stands for nothing.
+                    tracing::warn!(bucket = %name, %error, "failed to forget that a deleted bucket was logged");
+                }
             }
             Err(Error::BucketNotEmpty) => {
                 self.set_state(name, bucket.partition, Some(BucketState::Active)).await?;

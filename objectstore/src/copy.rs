@@ -66,6 +66,7 @@ impl ObjectStore {
             return Ok(CopyOutcome {
                 etag,
                 modified: published.row.modified,
+                size: ByteCount::new(source.extent.length),
                 checksum,
                 version: published.shown,
                 source_version: source.info.version,
@@ -189,6 +190,7 @@ impl ObjectStore {
         Ok(Some(CopyOutcome {
             etag: uploaded.etag,
             modified: row.modified,
+            size: uploaded.size,
             checksum: uploaded.checksum,
             version: None,
             source_version: source.info.version,
@@ -221,6 +223,7 @@ impl ObjectStore {
         Ok(CopyOutcome {
             etag: uploaded.etag,
             modified: self.clock.now(),
+            size: uploaded.size,
             checksum: uploaded.checksum,
             version: None,
             source_version: source.info.version,

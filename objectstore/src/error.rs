@@ -1,6 +1,6 @@
 //! The object store's one error type. Each variant is one S3 error code at the HTTP edge.
 
-use crate::{ChecksumAlgorithm, ETag, PartNumber, QuotaUnit, VersionName};
+use crate::{BucketName, ChecksumAlgorithm, ETag, PartNumber, QuotaUnit, VersionName};
 pub use engine::ErrorKind;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
@@ -98,6 +98,12 @@ pub enum Error {
     InvalidSetting {
         /// What is wrong with it, in S3's words.
         detail: String,
+    },
+    /// `InvalidTargetBucketForLogging`.
+    #[error("write logs into bucket {target}: it is not there, or another account's, or not one for logs")]
+    InvalidLogTarget {
+        /// The bucket.
+        target: BucketName,
     },
     /// `InvalidBucketState`.
     #[error("change the bucket: {detail}")]

@@ -9,6 +9,7 @@
 //!   bodies of buckets that ask for it ─► chunks, each stored once                       dedup
 //!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
 //!   any of it ─► S3's event, in the same commit ─► the outbox                                   event
+//!   requests of logged buckets ─► lines in memory ─► objects of another bucket                  access_log
 //!   what that leaves behind ─► released in batches                                        worker
 //! ```
 //!
@@ -21,6 +22,7 @@
 //! - Every loop is bounded, as is every commit and every page.
 
 mod access;
+mod access_log;
 mod amend;
 mod api;
 mod attributes;
@@ -44,6 +46,7 @@ mod meta;
 mod multipart;
 mod name;
 mod pages;
+mod own_writes;
 mod publish;
 mod quota;
 mod read;
@@ -68,6 +71,7 @@ mod tests;
 mod world;
 
 pub use access::{Admitted, ListWish, ObjectAccess, Writer};
+pub use access_log::{LogFailure, LogOptions, LogRecord, LogSource, LogStatus};
 pub use api::{
     AmendRequest, AttributesOutcome, AttributesRequest, BodyStream, BucketInfo, BucketPage, BucketUsage,
     CompleteRequest, CompletedPart, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, CreateUpload,
@@ -93,10 +97,11 @@ pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
 pub use quota::{KnownQuotas, QuotaCounts, QuotaInfo, QuotaLevel};
 pub use recovered::HeldLocks;
 pub use setting::{
-    BucketAcl, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption, KeyChange,
-    NOTIFICATION_RULES_MAX, Notification, NotificationRule, ObjectLock, ObjectOwnership, OwnershipControls,
-    PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit, ROUTING_RULES_MAX, Redirect, RequestPayment,
-    RoutingCondition, RoutingRedirect, RoutingRule, Setting, SettingKind, WebProtocol, Website,
+    BucketAcl, BucketLogging, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption,
+    KeyChange, LOG_PREFIX_BYTES_MAX, LogKeyFormat, NOTIFICATION_RULES_MAX, Notification, NotificationRule,
+    ObjectLock, ObjectOwnership, OwnershipControls, PartitionDate, PublicAccessBlock, QUOTAS_MAX,
+    QuotaLimits, QuotaUnit, ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect,
+    RoutingRule, Setting, SettingKind, WebProtocol, Website,
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};

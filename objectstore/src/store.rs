@@ -3,12 +3,13 @@
 //! Operations are `impl ObjectStore` blocks in the modules beside this one.
 
 use crate::checksum::Lanes;
+use crate::access_log::AccessLogs;
 use crate::id::OwnerId;
 use crate::keyring::Keyring;
 use crate::quota::Watch;
 use crate::record::ConfigRow;
 use crate::setting::Settings;
-use crate::{BucketName, Error, ErrorKind, ObjectKey, Result, tables};
+use crate::{BucketName, Error, ErrorKind, LogOptions, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
@@ -53,6 +54,8 @@ pub struct Components {
     pub entropy: Arc<dyn Entropy>,
     /// What takes events to those who want them.
     pub outbox: Arc<Outbox>,
+    /// How server access logs are written.
+    pub access_logs: LogOptions,
     /// The region, as locations and ARNs have it.
     pub region: String,
     /// The appliance's account: who owns new buckets unless another is named.
@@ -89,6 +92,8 @@ pub struct ObjectStore {
     pub(crate) settings: Settings,
     /// What is known of quotas.
     pub(crate) watch: Watch,
+    /// Who is logged, and what waits to be written of it.
+    pub(crate) access_logs: AccessLogs,
 }
 
 /// A bucket, found.
@@ -133,8 +138,8 @@ impl Drop for Active {
 impl ObjectStore {
     /// Opens the store. What a crash left half done is finished by the [`workers`](Self::workers).
     pub async fn open(components: Components) -> Result<Arc<Self>> {
-        let Components { catalog, blobs, keys, clock, compliance, day, entropy, outbox, region, account } =
-            components;
+        let Components { catalog, blobs, keys, clock, compliance, day, entropy, outbox, .. } = components;
+        let Components { access_logs, region, account, .. } = components;
         let store = Self {
             catalog,
             blobs,
@@ -156,10 +161,12 @@ impl ObjectStore {
             bucket_counts: Mutex::default(),
             settings: Settings::default(),
             watch: Watch::default(),
+            access_logs: AccessLogs::new(access_logs),
         };
         let counted = store.find_work().await?;
         *store.bucket_counts.lock() = Some(counted);
         store.find_events().await?;
+        store.find_logged().await?;
         Ok(Arc::new(store))
     }
 

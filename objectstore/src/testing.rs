@@ -69,6 +69,7 @@ impl Foundation {
             day: crate::DAY,
             entropy: Arc::clone(&self.entropy),
             outbox,
+            access_logs: crate::LogOptions::default(),
             region: "us-east-1".to_owned(),
             account,
         }

@@ -70,6 +70,7 @@ impl Appliance {
             compliance,
             day,
             entropy,
+            access_logs: objectstore::LogOptions::default(),
             region,
             account,
         };

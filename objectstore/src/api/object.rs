@@ -277,6 +277,8 @@ pub struct CopyOutcome {
     pub etag: ETag,
     /// Last-Modified of the new object or part.
     pub modified: Timestamp,
+    /// Bytes that the new object or part has.
+    pub size: ByteCount,
     /// The stored checksum.
     pub checksum: Option<ObjectChecksum>,
     /// The new version, in a bucket that has versions.

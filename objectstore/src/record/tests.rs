@@ -8,11 +8,12 @@ use super::{
 use crate::id::{ManifestId, OwnerId};
 use crate::setting::{Counting, Deduplication, Quota, Quotas};
 use crate::{
-    BucketAcl, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors, CorsMethod, CorsRule,
-    DefaultRetention, ETag, Encryption, KeyChange, LockMode, Metadata, Notification, NotificationRule,
-    ObjectChecksum, ObjectLock, ObjectOwnership, OwnershipControls, Period, PublicAccessBlock, QuotaLimits,
-    RequestPayment, Retention, RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources,
-    Tags, VersionId, VersionName, Versioning, WebProtocol, Website,
+    BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
+    CorsMethod, CorsRule, DefaultRetention, ETag, Encryption, KeyChange, LockMode, LogKeyFormat, Metadata,
+    Notification, NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, OwnershipControls,
+    PartitionDate, Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention, RoutingCondition,
+    RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName, Versioning,
+    WebProtocol, Website,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -169,6 +170,10 @@ fn notification() -> Notification {
     Notification::new(vec![first, rule("b", &["s3:ObjectRemoved:Delete"], None, Some(".x"))]).unwrap()
 }
 
+fn logging(format: Option<LogKeyFormat>, grants: Option<AccessList>) -> BucketLogging {
+    BucketLogging::new(&BucketName::parse("target").unwrap(), "p/".into(), format, grants).unwrap()
+}
+
 fn website() -> Website {
     let condition = RoutingCondition { prefix: Some("a/".into()), error: Some(404) };
     let redirect = RoutingRedirect {
@@ -260,6 +265,9 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("encryption", &Encryption { bucket_key: true, blocks_customer_keys: Some(true) });
     check("payment", &RequestPayment::Requester);
     check("notification", &notification());
+    check("logging", &logging(None, None));
+    let partitioned = LogKeyFormat::Partitioned(PartitionDate::DeliveryTime);
+    check("logging-grants", &logging(Some(partitioned), owned().access_list));
     check("quotas", &quotas());
     check("deduplication", &Deduplication { on: true, sealed: Bytes::from_static(b"sealed") });
     check("chunk", &ChunkRow { pack: BLOB, offset: 5, length: 6, tag: [7; CHUNK_TAG_LEN] });

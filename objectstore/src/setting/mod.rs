@@ -19,6 +19,7 @@ mod cors;
 mod deduplication;
 mod encryption;
 mod lock;
+mod logging;
 mod notification;
 mod ownership;
 mod payment;
@@ -32,6 +33,7 @@ pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
 pub(crate) use deduplication::Deduplication;
 pub use encryption::Encryption;
 pub use lock::ObjectLock;
+pub use logging::{BucketLogging, LOG_PREFIX_BYTES_MAX, LogKeyFormat, PartitionDate};
 pub use notification::{NOTIFICATION_RULES_MAX, Notification, NotificationRule};
 pub use ownership::{ObjectOwnership, OwnershipControls};
 pub use payment::RequestPayment;
@@ -81,6 +83,8 @@ pub enum SettingKind {
     AccessList,
     /// [`PublicAccessBlock`].
     PublicAccessBlock,
+    /// [`BucketLogging`].
+    Logging,
     /// [`Notification`].
     Notification,
     /// Quotas: see [`ObjectStore::set_quota`].
@@ -101,6 +105,7 @@ impl SettingKind {
             Self::Ownership => 6,
             Self::AccessList => 7,
             Self::PublicAccessBlock => 8,
+            Self::Logging => 10,
             Self::Notification => 11,
             Self::Quotas => 13,
             Self::Deduplication => 14,

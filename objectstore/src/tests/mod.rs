@@ -1,6 +1,7 @@
 //! Tests of the store as a whole, one file per area.
 
 mod access;
+mod access_log;
 mod amend;
 mod basics;
 mod between;

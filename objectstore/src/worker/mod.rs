@@ -6,10 +6,12 @@
 //! | `bucket-finisher` | creations and deletions that a crash left half done; what deleted buckets leave behind |
 //! | `copy-intents` | copies to other partitions that never said how they ended |
 //! | `quotas` | counts what quotas were set on; looks how full they are |
+//! | `access-logs` | writes server access logs |
 //!
 //! Each queue row goes in the same commit as the last of its work, so a crash leaves work to be done again, never half of it.
 //! Partitions with work are known in memory; opening the store, and every hour after that, marks all of them.
 
+mod access_logs;
 mod cleanup;
 mod finisher;
 mod intents;
@@ -42,6 +44,7 @@ impl ObjectStore {
             Box::new(finisher::Finisher::new(Arc::clone(self))),
             Box::new(intents::Intents::new(Arc::clone(self))),
             Box::new(quotas::Quotas::new(Arc::clone(self))),
+            Box::new(access_logs::AccessLogs::new(Arc::clone(self))),
         ]
     }
 

@@ -27,6 +27,7 @@ impl Appliance {
         findings.extend(self.zone_findings());
         findings.extend(self.backup_findings());
         findings.extend(self.event_findings());
+        findings.extend(super::access_logs::findings(&self.store.log_status(), self.clock.now()));
         for worker in self.workers.status() {
             // What the backup's workers last said stands in the backup's own line.
             if let Some(error) = worker.last_error.filter(|_| !worker.name.starts_with("backup-")) {

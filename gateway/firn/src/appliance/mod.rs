@@ -5,6 +5,7 @@
 //!        └─► web::Server, with status as its facts; banner for people, JSON lines for machines
 //! ```
 
+mod access_logs;
 mod banner;
 mod dedup;
 mod events;

@@ -26,6 +26,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long a stop waits for access logs to be written.
+const LOGS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Everything behind the doors.
 pub(crate) struct Appliance {
     pub(crate) home: Home,
@@ -95,6 +98,7 @@ impl Appliance {
         let outbox = events::outbox(&config.events, catalog.clone(), (&clock, &entropy))?;
         let store = ObjectStore::open(Components {
             outbox: outbox.clone(),
+            access_logs: config.access_logs,
             catalog: catalog.clone(),
             blobs: blobs.clone(),
             keys: keys.clone(),
@@ -145,6 +149,8 @@ impl Appliance {
         self.outbox.stop();
         self.blobs.stop_remote();
         self.workers.drain().await;
+        // The doors are closed: whatever is to be written is known.
+        self.store.drain_logs(LOGS_PATIENCE).await;
         let catalog = self.catalog.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || catalog.close()).await {
             tracing::error!(%error, "failed to close the catalog");

@@ -6,6 +6,7 @@
 //! `http.drain`; then the workers' ticks end and the catalog closes. A second signal ends the process at once, which
 //! loses nothing that was acknowledged: neither does SIGKILL.
 
+use super::access_logs;
 use super::banner::{Banner, Secrets};
 use super::events::EventMetrics;
 use super::home::{Home, Wish};
@@ -117,6 +118,7 @@ async fn serve(
     let mut registry = Registry::default();
     logging.register(&mut registry);
     quotas::register(&mut registry, &appliance.store);
+    access_logs::register(&mut registry, &appliance.store);
     registry.register_collector(Box::new(EventMetrics::new(appliance.outbox.clone())));
     let state = State::new(web::Parts {
         store: appliance.store.clone(),

@@ -336,6 +336,10 @@ impl StatusSource for Facts {
                 AdminCall::Status => {
                     let held = self.appliance.held_locks().await;
                     let mut status = self.status(&self.appliance.readiness().await, &held);
+                    let logs = super::access_logs::status(&self.appliance.store.log_status());
+                    if let Some(logs) = logs {
+                        status["access_logs"] = logs;
+                    }
                     if let Some(quotas) = quotas::status(&self.appliance.store).await {
                         status["quotas"] = quotas;
                     }

@@ -18,7 +18,7 @@ use crate::exit::Failure;
 use crate::text::{parse_duration, parse_size};
 use crate::tls::Wish;
 use engine::unit::ByteCount;
-use objectstore::ObjectOwnership;
+use objectstore::{LogOptions, ObjectOwnership};
 use raw::Raw;
 use security::form::LegacyForms;
 use std::net::SocketAddr;
@@ -64,6 +64,8 @@ pub(crate) struct Config {
     pub(crate) copies: CopiesConfig,
     /// Who is told of events, and how many events wait.
     pub(crate) events: EventsConfig,
+    /// How server access logs are written.
+    pub(crate) access_logs: LogOptions,
     /// Where catalog and keys are backed up to, if anywhere.
     pub(crate) backup: Option<Plan>,
     /// What is logged.
@@ -224,19 +226,13 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
             check_domain(domain).map_err(|why| bad(key, why))?;
         }
     }
-    let format = match raw.log.format.as_deref() {
-        None | Some("auto") => LogFormat::Auto,
-        Some("json") => LogFormat::Json,
-        Some("people") => LogFormat::People,
-        Some(other) => {
-            return Err(bad("log.format", format!("{other:?} is none of \"auto\", \"json\", \"people\"")));
-        }
-    };
+    let format = log_format(raw.log.format.as_deref(), &bad)?;
     let (far, near) = raw.zone.into_iter().partition(remote::is_remote);
     let zones = zones::zones(near, raw.pool.directory.as_deref(), &bad)?;
     let events = topics::events(raw.topic, &raw.events, &bad)?;
     Ok(Config {
         events,
+        access_logs: access_logs(raw.access_logs.every.as_deref(), &bad)?,
         copies: zones::copies(&raw.copies, &zones, &bad)?,
         remote: remote::remote(far, &zones, &bad)?,
         zones,
@@ -271,6 +267,25 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         backup: backup(raw.backup, &bad)?,
         log: Log { filter: raw.log.level, format },
     })
+}
+
+fn log_format(name: Option<&str>, bad: &dyn Fn(&str, String) -> Failure) -> Result<LogFormat, Failure> {
+    match name {
+        None | Some("auto") => Ok(LogFormat::Auto),
+        Some("json") => Ok(LogFormat::Json),
+        Some("people") => Ok(LogFormat::People),
+        Some(other) => Err(bad("log.format", format!("{other:?} is none of \"auto\", \"json\", \"people\""))),
+    }
+}
+
+/// At least a second, so that each request does not become an object; at most a day, for a kill loses what waits.
+fn access_logs(every: Option<&str>, bad: &dyn Fn(&str, String) -> Failure) -> Result<LogOptions, Failure> {
+    let Some(text) = every else { return Ok(LogOptions::default()) };
+    let every = parse_duration(text).map_err(|why| bad("access-logs.every", why))?;
+    if !(Duration::from_secs(1)..=Duration::from_hours(24)).contains(&every) {
+        return Err(bad("access-logs.every", format!("{text} is not in 1s..=24h")));
+    }
+    Ok(LogOptions { every })
 }
 
 fn ownership(name: Option<&str>, bad: &dyn Fn(&str, String) -> Failure) -> Result<ObjectOwnership, Failure> {

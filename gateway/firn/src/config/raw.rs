@@ -18,6 +18,7 @@ pub(super) struct Raw {
     pub(super) copies: Copies,
     pub(super) topic: Vec<Topic>,
     pub(super) events: Events,
+    pub(super) access_logs: AccessLogs,
     pub(super) backup: Backup,
     pub(super) log: Log,
 }
@@ -136,6 +137,12 @@ impl std::fmt::Debug for Topic {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Events {
     pub(super) waiting: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct AccessLogs {
+    pub(super) every: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

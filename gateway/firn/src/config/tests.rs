@@ -35,6 +35,8 @@ directory = "/mnt/disk1/firn"
 target = "s3://vault/firn"
 endpoint = "http://127.0.0.1:7000"
 every = "6h"
+[access-logs]
+every = "1s"
 [log]
 level = "warn,web=debug"
 format = "json"
@@ -52,6 +54,7 @@ format = "json"
     assert_eq!(config.pool_dir.as_deref(), Some(std::path::Path::new("/mnt/disk1/firn")));
     let plan = config.backup.as_ref().unwrap();
     assert_eq!(plan.every, Duration::from_hours(6));
+    assert_eq!(config.access_logs.every, Duration::from_secs(1));
     assert!(matches!(&plan.destination, crate::backup::Destination::S3 { bucket, .. } if bucket == "vault"));
     assert_eq!(config.log.format, LogFormat::Json);
     let flags = Overrides {
@@ -70,6 +73,8 @@ fn errors_name_file_key_and_range() {
         ("[http]\nconnections = 0", "use http.connections in firn.toml: 0 is not in 1..=100000"),
         ("[engine]\ncache = \"1KiB\"", "use engine.cache in firn.toml: 1KiB is not in 8.0 MiB..=1.0 TiB"),
         ("[http]\ndrain = \"1h\"", "use http.drain in firn.toml: 1h is not in 0s..=10m"),
+        ("[access-logs]\nevery = \"1ms\"", "use access-logs.every in firn.toml"),
+        ("[access-logs]\nevery = \"25h\"", "use access-logs.every in firn.toml: 25h is not in 1s..=24h"),
         ("[log]\nformat = \"xml\"", "use log.format in firn.toml: \"xml\" is none of"),
         (
             "new-bucket-ownership = \"mine\"",

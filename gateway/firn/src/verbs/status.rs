@@ -117,6 +117,7 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
             lines.push(format!("topic {} fails: {}", text(&topic["topic"]), printable(error)));
         }
     }
+    access_logs(&status["access_logs"], &mut lines);
     if status["tls"]["days_left"].as_u64().is_some_and(|days| days < CERTIFICATE_DAYS) {
         let days = counted(number(&status["tls"]["days_left"]), "day", "days");
         lines.push(format!("the certificate holds for another {days}"));
@@ -143,6 +144,21 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "attention (firn doctor says what mends it)")?;
     lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Logs that are not written, and records that were lost.
+fn access_logs(logs: &Value, lines: &mut Vec<String>) {
+    for log in list(&logs["failing"]) {
+        lines.push(format!(
+            "the access log of {} is not written: {}",
+            text(&log["bucket"]),
+            text(&log["error"])
+        ));
+    }
+    if number(&logs["dropped"]) > 0 {
+        let records = counted(number(&logs["dropped"]), "record", "records");
+        lines.push(format!("{records} of access logs lost since the start"));
+    }
 }
 
 /// Those that are nearly full, or not known.

@@ -11,6 +11,7 @@
 
 use super::code::Code;
 use super::error::S3Error;
+use super::logged::Notes;
 use super::operation::{Need, Operation};
 use super::query::Query;
 use super::target::Target;
@@ -106,6 +107,13 @@ async fn check_initiator(
 }
 
 impl Asker {
+    /// Says whether it was an access list that let the request in: whoever is not the owner's root has no other way.
+    pub(crate) fn note(&self, operation: Operation, notes: &Notes) {
+        if !self.principal.is_root_of(self.owner) && operation.need().permission().is_some() {
+            notes.acl_required();
+        }
+    }
+
     /// The question of a copy's source.
     pub(crate) fn reads_source(&self, version: VersionSelector) -> Question {
         Question {

@@ -119,7 +119,8 @@ fn unresolvable(address: &str) -> S3Error {
     S3Error::new(Code::UnresolvableGrantByEmailAddress).field("EmailAddress", address)
 }
 
-fn list(grants: Vec<Grant>) -> Result<AccessList, S3Error> {
+/// A list of these.
+pub(crate) fn list(grants: Vec<Grant>) -> Result<AccessList, S3Error> {
     AccessList::new(grants).map_err(|_| S3Error::new(Code::MalformedACLError))
 }
 
@@ -146,7 +147,8 @@ pub(crate) fn parse_policy(
     Ok((list(grants)?, owner))
 }
 
-fn parse_grant(call: &Call, grant: &Element) -> Result<Grant, S3Error> {
+/// One grant.
+pub(crate) fn parse_grant(call: &Call, grant: &Element) -> Result<Grant, S3Error> {
     let malformed = |_| S3Error::new(Code::MalformedACLError);
     let missing = || S3Error::new(Code::MalformedACLError);
     grant.only(&["Grantee", "Permission"]).map_err(malformed)?;
@@ -169,12 +171,18 @@ pub(crate) fn render(access: &ObjectAccess) -> String {
     let mut out = XmlWriter::document("AccessControlPolicy");
     write_user(&mut out, "Owner", access.owner);
     out.start("AccessControlList");
-    for grant in access.list.grants() {
+    write_grants(&mut out, &access.list);
+    out.finish()
+}
+
+/// The grants of a list, one element each.
+pub(crate) fn write_grants(out: &mut XmlWriter, list: &AccessList) {
+    for grant in list.grants() {
         out.start("Grant");
         match grant.grantee {
             Grantee::User(user) => {
                 out.start_with("Grantee", OF_USER);
-                write_identity(&mut out, user);
+                write_identity(out, user);
                 out.end();
             }
             group => {
@@ -186,7 +194,6 @@ pub(crate) fn render(access: &ObjectAccess) -> String {
         out.text("Permission", grant.permission.as_str());
         out.end();
     }
-    out.finish()
 }
 
 /// An owner or initiator.

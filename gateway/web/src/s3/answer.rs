@@ -5,6 +5,7 @@
 
 use super::access_log;
 use super::late::Late;
+use super::logged::{Ended, Logged};
 use super::operation::Operation;
 use crate::metrics::OperationLabels;
 use crate::state::State;
@@ -178,6 +179,10 @@ pub(crate) struct Record {
     pub(crate) access_key_id: Option<String>,
     pub(crate) started: Duration,
     pub(crate) sent: u64,
+    /// Where the bucket is logged: what its record has of it so far.
+    pub(crate) logged: Option<Box<Logged>>,
+    /// The host is a website's.
+    pub(crate) website: bool,
 }
 
 impl Record {
@@ -210,5 +215,18 @@ impl Drop for Record {
             took,
         }
         .write();
+        if let Some(logged) = self.logged.take() {
+            let ended = Ended {
+                request_id: &self.request_id,
+                operation: self.operation,
+                website: self.website,
+                method: &self.method,
+                status: self.status,
+                code: self.code,
+                sent: self.sent,
+                took,
+            };
+            logged.keep(&self.state, &ended);
+        }
     }
 }

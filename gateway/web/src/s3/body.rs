@@ -47,6 +47,8 @@ pub(crate) struct RequestBody {
     pace: Pace,
     counter: Counter,
     received: u64,
+    /// When its last byte came, in boot time, for who wants to know.
+    last_at: Option<Duration>,
     /// The operation has all that it may read.
     ended: bool,
     /// hyper has nothing more of it, which a body without a length says only at its end.
@@ -91,8 +93,19 @@ impl RequestBody {
             pace,
             counter,
             received: 0,
+            last_at: None,
             read_out: false,
         }
+    }
+
+    /// From now on it is known when its last byte came: `since`, as long as none came.
+    pub(crate) fn keep_time(&mut self, since: Duration) {
+        self.last_at = Some(since);
+    }
+
+    /// When the last byte came, where somebody wants to know.
+    pub(crate) fn last_at(&self) -> Option<Duration> {
+        self.last_at
     }
 
     /// Tells what the signature says about the body.
@@ -233,6 +246,9 @@ impl RequestBody {
                     // HTTP's own trailers mean nothing here and are dropped.
                     let Ok(data) = frame.into_data() else { continue };
                     self.received += data.len() as u64;
+                    if let Some(at) = &mut self.last_at {
+                        *at = self.pace.clock.boottime();
+                    }
                     self.pace.progress(data.len() as u64);
                     self.counter.inc_by(data.len() as u64);
                     return Ok(Some(data));

@@ -53,6 +53,7 @@ codes! {
     InvalidRedirectLocation 400 "The website redirect location must have a prefix of 'http://' or 'https://' or '/'.";
     InvalidRange 416 "The requested range is not satisfiable";
     InvalidRequest 400 "Invalid Request";
+    InvalidTargetBucketForLogging 400 "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group.";
     InvalidTag 400 "The tag provided was not a valid tag.";
     InvalidRetentionPeriod 400 "The default retention period must be 1 to 36500 days or 1 to 100 years.";
     InvalidStorageClass 400 "The storage class you specified is not valid";
@@ -151,6 +152,7 @@ impl Code {
             | Self::InvalidRetentionPeriod
             | Self::InvalidStorageClass
             | Self::InvalidTag
+            | Self::InvalidTargetBucketForLogging
             | Self::InvalidURI
             | Self::KeyTooLongError
             | Self::MalformedXML

@@ -236,6 +236,7 @@ fn code_of(error: &objectstore::Error) -> Code {
         | E::InvalidSetting { .. }
         | E::PartWithoutChecksum { .. }
         | E::CopyOntoItself => Code::InvalidRequest,
+        E::InvalidLogTarget { .. } => Code::InvalidTargetBucketForLogging,
         E::InvalidTag { .. } => Code::InvalidTag,
         E::InvalidBucketState { .. } => Code::InvalidBucketState,
         E::InvalidRetentionPeriod => Code::InvalidRetentionPeriod,
@@ -325,6 +326,7 @@ impl S3Error {
             E::MetadataTooLarge { size, limit } => {
                 self.field("Size", size.to_string()).field("MaxSizeAllowed", limit.to_string())
             }
+            E::InvalidLogTarget { target } => self.field("TargetBucket", target.as_str()),
             E::PreconditionFailed { header } => self.field("Condition", *header),
             E::NotModified { etag, modified, version } => {
                 let answer =

@@ -22,6 +22,8 @@ mod error;
 mod guard;
 mod headers;
 mod late;
+mod log_operation;
+mod logged;
 mod mime_word;
 mod operation;
 mod ops;
@@ -35,6 +37,7 @@ mod website;
 pub use access_log::ACCESS_LOG;
 
 use crate::config::Config;
+use crate::server::Peer;
 use crate::state::State;
 use access::{Asker, Asking};
 use answer::{Answer, Record, set, set_amz};
@@ -45,6 +48,7 @@ use error::S3Error;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
+use logged::{Logged, Notes};
 use objectstore::{Origin, Writer};
 use operation::Operation;
 use query::Query;
@@ -52,7 +56,6 @@ use request_id::RequestId;
 use security::credentials::AccessKeyId;
 use security::decide::{Action, Facts, Question, Resource, decide};
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use target::Target;
@@ -72,16 +75,25 @@ pub(crate) struct Call {
     form_key: OnceLock<AccessKeyId>,
     host: String,
     /// Who sends it, as far as the connection knows.
-    peer: IpAddr,
+    peer: Peer,
     id: RequestId,
+    /// What the bucket's log wants to know.
+    notes: Option<Notes>,
 }
 
 impl Call {
+    /// Tells the bucket's log, where there is one.
+    fn note(&self, tell: impl FnOnce(&Notes)) {
+        if let Some(notes) = &self.notes {
+            tell(notes);
+        }
+    }
+
     /// Where a change that this request makes comes from.
     fn origin(&self) -> Origin {
         Origin {
             principal: Some(self.asker.principal),
-            source: Some(self.peer),
+            source: Some(self.peer.ip),
             request_id: self.id.to_bytes(),
             host_id: Arc::clone(&self.state.host_id),
             by_form: self.operation == Operation::PostObject,
@@ -122,13 +134,21 @@ struct Trace {
     started: std::time::Duration,
     /// The host is a website's: errors are pages.
     website: bool,
+    /// Where the bucket is logged: what its record has of it so far.
+    logged: Option<Box<Logged>>,
+}
+
+impl Trace {
+    fn notes(&self) -> Option<Notes> {
+        self.logged.as_ref().map(|logged| logged.notes.clone())
+    }
 }
 
 /// Answers one request.
 pub(crate) async fn handle(
     config: Arc<Config>,
     state: Arc<State>,
-    peer: IpAddr,
+    peer: Peer,
     request: Request<Incoming>,
 ) -> Answer {
     let (mut head, incoming) = request.into_parts();
@@ -142,6 +162,7 @@ pub(crate) async fn handle(
         access_key_id: None,
         started: state.clock.boottime(),
         website: false,
+        logged: None,
     };
     let (version, visitor) = (head.version, Page::of(&head.method, &head.headers));
     let pace = Pace::new(state.clock.clone(), &config.limits);
@@ -156,6 +177,10 @@ pub(crate) async fn handle(
         cors::decorate(&state, &trace.target, &page, answer.headers_mut()).await;
     }
     finish_head(&state, &trace, &mut answer, reusable, version);
+    if let Some(logged) = &mut trace.logged {
+        let (received, now) = (body.last_at().unwrap_or(trace.started), state.clock.boottime());
+        logged.answered(trace.operation, &answer, received, now);
+    }
     let record = Record {
         request_id: trace.id.to_string(),
         operation: trace.operation,
@@ -166,6 +191,8 @@ pub(crate) async fn handle(
         access_key_id: trace.access_key_id,
         started: trace.started,
         sent: 0,
+        logged: trace.logged,
+        website: trace.website,
         state,
     };
     answer.body_mut().record(record);
@@ -175,7 +202,7 @@ pub(crate) async fn handle(
 async fn run(
     config: Arc<Config>,
     state: Arc<State>,
-    (head, peer): (request::Parts, IpAddr),
+    (head, peer): (request::Parts, Peer),
     body: &mut RequestBody,
     trace: &mut Trace,
 ) -> Result<Answer, S3Error> {
@@ -184,11 +211,16 @@ async fn run(
     if let Some(bucket) = target::website_bucket(&host, &config.website_domains) {
         trace.website = true;
         trace.target = Target::of_website(bucket, head.uri.path())?;
-        let (target, id) = (trace.target.clone(), trace.id);
-        let visit = website::Visit { config, state, head, target, host, peer, id };
+        trace.logged = Logged::of(&state, &head, &trace.target, peer);
+        let (target, id, notes) = (trace.target.clone(), trace.id, trace.notes());
+        let visit = website::Visit { config, state, head, target, host, peer, notes, id };
         return Box::pin(visit.answer()).await;
     }
     trace.target = Target::parse(&host, head.uri.path(), &config.base_domains)?;
+    trace.logged = Logged::of(&state, &head, &trace.target, peer);
+    if trace.logged.is_some() {
+        body.keep_time(trace.started);
+    }
     let query = Query::parse(head.uri.query().unwrap_or_default())?;
     if head.method == Method::OPTIONS {
         trace.operation = Some(Operation::CorsPreflight);
@@ -205,17 +237,36 @@ async fn run(
         let message = "A form is signed by its policy, not by its request.";
         return Err(S3Error::with(code::Code::AccessDenied, message));
     }
-    let principal = who.principal();
+    let (principal, notes) = (who.principal(), trace.notes());
+    if let Some(notes) = &notes {
+        notes.principal(principal);
+    }
     let asking = Asking { principal, operation, target: &mut trace.target, query: &query };
     let asker = access::admit(&state, asking).await?;
+    if let Some(notes) = &notes {
+        asker.note(operation, notes);
+    }
     guard::check_headers(&head, asker.owner)?;
     match &who {
         Authenticated::Signed(signed) => body.expect(&signed.payload, &head.headers)?,
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
     let (target, owner_id, form_key, id) = (trace.target.clone(), OnceLock::new(), OnceLock::new(), trace.id);
-    let call =
-        Call { config, state, head, target, query, operation, asker, owner_id, form_key, host, peer, id };
+    let call = Call {
+        config,
+        state,
+        head,
+        target,
+        query,
+        operation,
+        asker,
+        owner_id,
+        form_key,
+        host,
+        peer,
+        id,
+        notes,
+    };
     // Of a form it is not known yet who asks.
     let charged = operation != Operation::PostObject && ops::charged(&call).await?;
     let outcome = ops::dispatch(&call, body).await;

@@ -12,6 +12,7 @@
 use super::answer::{Answer, empty, html, set};
 use super::code::Code;
 use super::error::S3Error;
+use super::logged::Notes;
 use super::operation::Operation;
 use super::ops;
 use super::percent;
@@ -19,6 +20,7 @@ use super::query::Query;
 use super::target::Target;
 use super::{Call, access, cors};
 use crate::config::Config;
+use crate::server::Peer;
 use crate::state::State;
 use http::header::{
     IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LOCATION, RANGE,
@@ -27,7 +29,6 @@ use http::{Method, StatusCode, request};
 use objectstore::{Redirect, WebProtocol, Website};
 use security::Principal;
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 /// Where an object sends who visits it.
@@ -40,7 +41,9 @@ pub(super) struct Visit {
     pub(super) head: request::Parts,
     pub(super) target: Target,
     pub(super) host: String,
-    pub(super) peer: IpAddr,
+    pub(super) peer: Peer,
+    /// What the bucket's log wants to know.
+    pub(super) notes: Option<Notes>,
     pub(super) id: super::request_id::RequestId,
 }
 
@@ -96,6 +99,9 @@ impl Visit {
         let principal = Principal::Anonymous;
         let asking = access::Asking { principal, operation, target: &mut target, query: &query };
         let asker = access::admit(&self.state, asking).await?;
+        if let Some(notes) = &self.notes {
+            asker.note(operation, notes);
+        }
         let call = Call {
             config: Arc::clone(&self.config),
             state: Arc::clone(&self.state),
@@ -108,6 +114,7 @@ impl Visit {
             form_key: OnceLock::new(),
             host: self.host.clone(),
             peer: self.peer,
+            notes: self.notes.clone(),
             id: self.id,
         };
         // Nobody is let in who can't be charged where the requester pays.

@@ -4,7 +4,7 @@ use super::io::TimedIo;
 use super::refusal::{Refuse, Refusing, Tracked, Turn, wire_form};
 use super::streams::{Handover, Look, Watch};
 use super::timer::ClockTimer;
-use super::{Door, Handler, raised, tls};
+use super::{Door, Handler, Peer, Tls, raised, tls};
 use bytes::Bytes;
 use engine::clock::Clock;
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -52,22 +53,22 @@ const HEADER_TABLE_MAX: u32 = 4 << 10;
 type Boxed = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Serves a connection until its end, or until the door has stopped and its open requests are answered.
-pub(super) async fn serve(
+pub(super) async fn serve<H: Handler>(
     door: Arc<Door>,
-    stream: TcpStream,
+    (stream, ip): (TcpStream, IpAddr),
     stopped: watch::Receiver<bool>,
-    handler: impl Handler,
+    handler: impl Fn(Peer) -> H + Send + 'static,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
     if let Some(acceptor) = door.tls.clone() {
         // Boxed, so that connections without TLS are no larger for it.
-        let secured: Boxed = Box::pin(serve_tls(door, acceptor, stream, stopped, handler));
+        let secured: Boxed = Box::pin(serve_tls(door, acceptor, (stream, ip), stopped, handler));
         secured.await;
     } else {
         let timed = TimedIo::new(stream, door.state.clock.clone(), door.config.limits.write_idle_timeout);
-        serve_http1(door, timed, stopped, handler).await;
+        serve_http1(door, timed, stopped, handler(Peer { ip, tls: None })).await;
     }
 }
 
@@ -78,12 +79,12 @@ enum Opened {
     Plain(TimedIo),
 }
 
-async fn serve_tls(
+async fn serve_tls<H: Handler>(
     door: Arc<Door>,
     acceptor: TlsAcceptor,
-    stream: TcpStream,
+    (stream, ip): (TcpStream, IpAddr),
     mut stopped: watch::Receiver<bool>,
-    handler: impl Handler,
+    handler: impl Fn(Peer) -> H + Send + 'static,
 ) {
     let (clock, limits) = (door.state.clock.clone(), &door.config.limits);
     let write_idle = limits.write_idle_timeout;
@@ -94,9 +95,13 @@ async fn serve_tls(
     };
     match opened {
         Ok(Opened::Tls(stream)) if stream.get_ref().1.alpn_protocol() == Some(tls::H2) => {
-            serve_http2(door, stream, stopped, handler).await;
+            let peer = Peer { ip, tls: Some(Tls::of(stream.get_ref().1)) };
+            serve_http2(door, stream, stopped, handler(peer)).await;
         }
-        Ok(Opened::Tls(stream)) => serve_http1(door, stream, stopped, handler).await,
+        Ok(Opened::Tls(stream)) => {
+            let peer = Peer { ip, tls: Some(Tls::of(stream.get_ref().1)) };
+            serve_http1(door, stream, stopped, handler(peer)).await;
+        }
         Ok(Opened::Plain(stream)) => {
             if let Err(error) = tell_plain(&door, stream).await {
                 tracing::debug!(%error, "a client that spoke plain HTTP to a TLS port did not wait to be told");

@@ -18,6 +18,7 @@ mod timer;
 mod tls;
 
 pub use tls::Identity;
+pub(crate) use tls::Tls;
 
 use crate::config::Config;
 use crate::state::State;
@@ -154,7 +155,7 @@ impl Server {
                 state: state.clone(),
             },
             stop_seen.clone(),
-            |peer| move |config, state, request| s3::handle(config, state, peer, request),
+            |peer: Peer| move |config, state, request| s3::handle(config, state, peer, request),
         );
         let admin_door = serve_door(
             admin.listener,
@@ -167,7 +168,7 @@ impl Server {
                 state,
             },
             stop_seen,
-            |_| |_, state, request| admin::handle(state, request),
+            |_: Peer| |_, state, request| admin::handle(state, request),
         );
         let stopping = async {
             shutdown.await;
@@ -175,6 +176,15 @@ impl Server {
         };
         tokio::join!(s3_door, admin_door, stopping);
     }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(crate) ip: IpAddr,
+    /// What was agreed on with it, where the connection is secured.
+    pub(crate) tls: Option<Tls>,
 }
 
 /// What one door's accept loop and its connections share.
@@ -214,12 +224,12 @@ where
     }
 }
 
-/// `handler` makes what answers the requests of a connection, from the address at its other end.
+/// `handler` makes what answers the requests of a connection, for who is at its other end.
 async fn serve_door<H: Handler>(
     listener: TcpListener,
     door: Door,
     mut stopped: watch::Receiver<bool>,
-    handler: impl Fn(IpAddr) -> H,
+    handler: impl Fn(Peer) -> H + Clone + Send + 'static,
 ) {
     let door = Arc::new(door);
     let mut open = JoinSet::new();
@@ -239,8 +249,9 @@ async fn serve_door<H: Handler>(
         };
         match accepted {
             (place, Ok((stream, peer))) => {
-                let handler = handler(peer.ip().to_canonical());
-                let connection = connection::serve(Arc::clone(&door), stream, stopped.clone(), handler);
+                let (peer, handler) = (peer.ip().to_canonical(), handler.clone());
+                let connection =
+                    connection::serve(Arc::clone(&door), (stream, peer), stopped.clone(), handler);
                 let gauge = door.state.metrics.connections(door.name);
                 open.spawn(async move {
                     let _open = gauge;

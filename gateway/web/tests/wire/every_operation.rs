@@ -80,8 +80,8 @@ static TABLE: &[Row] = &[
     ("PutBucketLifecycle", "PUT", "/bucket?lifecycle", NotImplemented),
     ("PutBucketLifecycleConfiguration", "PUT", "/bucket?lifecycle", NotImplemented),
     ("DeleteBucketLifecycle", "DELETE", "/bucket?lifecycle", Gone),
-    ("GetBucketLogging", "GET", "/bucket?logging", Empty("<BucketLoggingStatus")),
-    ("PutBucketLogging", "PUT", "/bucket?logging", NotImplemented),
+    ("GetBucketLogging", "GET", "/bucket?logging", Done(200)),
+    ("PutBucketLogging", "PUT", "/bucket?logging", Done(200)),
     (
         "GetBucketMetadataConfiguration",
         "GET",
@@ -221,6 +221,7 @@ fn sent(name: &str) -> (Vec<(&'static str, &'static str)>, String) {
         "PutBucketNotification" | "PutBucketNotificationConfiguration" => {
             (vec![], "<NotificationConfiguration/>")
         }
+        "PutBucketLogging" => (vec![], "<BucketLoggingStatus/>"),
         "PutObjectLockConfiguration" => (
             vec![],
             "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>",

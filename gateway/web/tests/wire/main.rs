@@ -1,6 +1,7 @@
 //! The doors on the wire: what a hand-written client may send, and what it must get.
 
 mod access;
+mod access_log;
 mod bounds;
 mod conditions;
 mod cors;

@@ -141,6 +141,7 @@ pub(crate) struct World {
     pub(crate) gate: Arc<Gate>,
     /// Who takes the events of topic `told`, and what brings them.
     pub(crate) receiver: Arc<Receiver>,
+    pub(crate) store: Arc<ObjectStore>,
     outbox: Arc<Outbox>,
     /// What clients believe, where the doors speak TLS.
     pub(crate) certificate: Option<CertificateDer<'static>>,
@@ -194,7 +195,7 @@ impl World {
         );
         let facts = Arc::new(Facts::default());
         let state = State::new(Parts {
-            store,
+            store: store.clone(),
             credentials: Arc::new(File::parse(&ini, account).unwrap()),
             account,
             region: "us-east-1".to_owned(),
@@ -220,6 +221,7 @@ impl World {
             facts,
             gate,
             receiver,
+            store,
             outbox,
             certificate: None,
             identity: None,

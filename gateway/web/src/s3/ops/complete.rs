@@ -47,8 +47,13 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         key,
         upload,
     };
-    let (store, named) = (Arc::clone(&call.state.store), Named::of(call));
-    let work = async move { store.complete_upload(request).await };
+    let (store, named, notes) = (Arc::clone(&call.state.store), Named::of(call), call.notes.clone());
+    let note = move |uploaded: &Uploaded| {
+        if let Some(notes) = notes {
+            notes.size(uploaded.size);
+        }
+    };
+    let work = async move { store.complete_upload(request).await.inspect(note) };
     late::answer(call, work, move |uploaded| render(&named, &uploaded)).await
 }
 

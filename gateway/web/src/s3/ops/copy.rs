@@ -7,6 +7,7 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, set_amz, xml};
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
+use crate::s3::logged::Notes;
 use crate::s3::{date, guard, headers, late};
 use crate::xml::XmlWriter;
 use http::{HeaderMap, StatusCode};
@@ -47,8 +48,8 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         writer: call.writer()?,
         origin: call.origin(),
     };
-    let store = Arc::clone(&call.state.store);
-    let work = async move { store.copy(request).await };
+    let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
+    let work = async move { store.copy(request).await.inspect(|copied| note(notes.as_ref(), copied)) };
     late::answer(call, work, |outcome| render("CopyObjectResult", &outcome)).await
 }
 
@@ -71,9 +72,15 @@ pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
         upload: upload_id(call)?,
         part: part_number(call.query.get("partNumber").unwrap_or_default())?,
     };
-    let store = Arc::clone(&call.state.store);
-    let work = async move { store.copy_part(request).await };
+    let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
+    let work = async move { store.copy_part(request).await.inspect(|copied| note(notes.as_ref(), copied)) };
     late::answer(call, work, |outcome| render("CopyPartResult", &outcome)).await
+}
+
+fn note(notes: Option<&Notes>, copied: &CopyOutcome) {
+    if let Some(notes) = notes {
+        notes.size(copied.size);
+    }
 }
 
 /// The source, which its reader must be allowed to read.
@@ -86,6 +93,11 @@ async fn source(call: &Call) -> Result<CopySource, S3Error> {
         guard::check_owner(request_headers, SOURCE_OWNER, call.state.store.bucket_owner(&bucket).await?)?;
     }
     Ok(CopySource { bucket, key, version, conditions, asks: Some(call.asker.reads_source(version)) })
+}
+
+/// What a request says that it copies, for its record in the log of the bucket that it reads; whether it may is asked elsewhere.
+pub(in crate::s3) fn copied(headers: &HeaderMap) -> Option<(BucketName, ObjectKey, VersionSelector)> {
+    parse_source(headers.get(SOURCE)?.to_str().ok()?).ok()
 }
 
 /// `[/]bucket/key[?versionId=id]`, percent-encoded.

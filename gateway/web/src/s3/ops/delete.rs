@@ -6,6 +6,7 @@ use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
+use crate::s3::logged::Removed;
 use crate::s3::operation::Operation;
 use crate::s3::{date, headers};
 use crate::xml::{Element, XmlWriter};
@@ -65,6 +66,7 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
             },
             Err(error) => Err(error),
         };
+        call.note(|notes| notes.removed(removed(object, &outcome)));
         match outcome {
             Ok(_) if quiet => {}
             Ok(outcome) => write_deleted(&mut out, object, &outcome),
@@ -72,6 +74,16 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         }
     }
     Ok(xml(StatusCode::OK, out.finish()))
+}
+
+/// What the log has of one key.
+fn removed(object: &Named, outcome: &Result<DeleteOutcome, S3Error>) -> Removed {
+    let (status, code, made) = match outcome {
+        Ok(outcome) => (StatusCode::NO_CONTENT, "", outcome.version.map(|version| version.to_string())),
+        Err(error) => (error.status(), error.code(), None),
+    };
+    let version = object.version.clone().or(made);
+    Removed { key: object.key.clone(), version, status, code }
 }
 
 fn parse_delete(root: &Element) -> Result<(Vec<Named>, bool), S3Error> {

@@ -10,6 +10,7 @@ mod encryption;
 mod list;
 mod list_page;
 mod lock;
+mod logging;
 mod multipart;
 mod notification;
 mod object;
@@ -39,6 +40,7 @@ use objectstore::{
 };
 use security::CanonicalUser;
 
+pub(super) use copy::copied;
 pub(super) use payment::{charged, tell_charged};
 
 /// An object as GET or HEAD show it.
@@ -71,6 +73,8 @@ async fn larger(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> 
         Op::GetBucketEncryption => encryption::get(call).await,
         Op::PutBucketEncryption => encryption::put(call, body).await,
         Op::DeleteBucketEncryption => encryption::delete(call).await,
+        Op::GetBucketLogging => logging::get(call).await,
+        Op::PutBucketLogging => logging::put(call, body).await,
         Op::GetBucketNotificationConfiguration => notification::get(call).await,
         Op::PutBucketNotificationConfiguration => notification::put(call, body).await,
         Op::GetBucketRequestPayment => payment::get(call).await,

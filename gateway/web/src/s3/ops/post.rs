@@ -89,7 +89,12 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let mut target = call.target.clone();
     let query = Query::default();
     let asking = Asking { principal, operation: Operation::PutObject, target: &mut target, query: &query };
+    call.note(|notes| notes.principal(principal));
+    if let Some(key) = fields.get("key") {
+        call.note(|notes| notes.key(key));
+    }
     let asker = access::admit(&call.state, asking).await?;
+    call.note(|notes| asker.note(Operation::PutObject, notes));
     let inner = as_put(call, &fields, target, asker)?;
     let charged = charged(&inner).await?;
     let started = put::begin(&inner, None).await?;
@@ -109,6 +114,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     }
     check_at_least(size, range)?;
     let uploaded = upload.finish(expect).await?;
+    call.note(|notes| notes.size(uploaded.size));
     let mut answer = answer(&inner, &fields, &uploaded);
     if charged {
         tell_charged(answer.headers_mut());

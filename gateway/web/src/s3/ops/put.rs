@@ -23,6 +23,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     }
     let started = begin(call, length(call, body)?).await?;
     let uploaded = receive(started.upload, body, started.content_md5, started.announced).await?;
+    call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))
 }
 
@@ -70,6 +71,7 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
     };
     let upload = call.state.store.upload_part(request).await?;
     let uploaded = receive(upload, body, content_md5, announced).await?;
+    call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))
 }
 

@@ -30,7 +30,6 @@ async fn bucket(call: &Call) -> Result<Answer, S3Error> {
             out.text("Status", "Disabled");
             out.finish()
         }
-        Op::GetBucketLogging => XmlWriter::document("BucketLoggingStatus").finish(),
         Op::GetBucketAccelerateConfiguration => XmlWriter::document("AccelerateConfiguration").finish(),
         Op::ListBucketAnalyticsConfigurations => no_configurations("ListBucketAnalyticsConfigurationResult"),
         Op::ListBucketIntelligentTieringConfigurations => {

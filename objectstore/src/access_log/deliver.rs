@@ -1,0 +1,241 @@
+//! Batches on their way into the target bucket.
+
+use super::held::Batch;
+use super::{LogFailure, LogRecord, LogSource};
+use crate::{BucketLogging, Error, ListWish, LogKeyFormat, ObjectStore, PartitionDate, Result, Uploaded};
+use bytes::Bytes;
+use engine::clock::Timestamp;
+use engine::id::random_bytes;
+use security::{AccessList, AccountId, Grant, Permission};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Who writes logs, as records of it say.
+const WRITER: &str = "svc:firn-log-delivery";
+
+/// What an object of a log is.
+const TEXT: &str = "text/plain";
+
+/// How an attempt at a batch ended.
+enum Outcome {
+    Written,
+    /// Nothing that is tried again helps.
+    Lost(Error),
+    Later(Error),
+}
+
+impl ObjectStore {
+    /// Writes one batch that is due. `None`: none is.
+    pub(crate) async fn deliver_due_log(self: &Arc<Self>) -> Option<()> {
+        let (now, every) = (self.clock.boottime(), self.access_logs.options.every);
+        let batch = self.access_logs.held.lock().take(now, every, false)?;
+        self.deliver(batch, true).await;
+        Some(())
+    }
+
+    /// How long until the next batch is due.
+    pub(crate) fn log_rest(&self) -> Duration {
+        let (now, every) = (self.clock.boottime(), self.access_logs.options.every);
+        let next = self.access_logs.held.lock().next_due(every);
+        next.map_or(every, |at| at.saturating_sub(now))
+    }
+
+    /// Writes all that waits, due or not, each batch once: before a stop, when nobody asks for anything any more. What is not written
+    /// within `patience` is dropped, and counted.
+    pub async fn drain_logs(self: &Arc<Self>, patience: Duration) {
+        let all = async {
+            let every = self.access_logs.options.every;
+            loop {
+                let now = self.clock.boottime();
+                let Some(batch) = self.access_logs.held.lock().take(now, every, true) else { break };
+                self.deliver(batch, false).await;
+            }
+        };
+        tokio::select! {
+            () = all => {}
+            () = self.clock.sleep(patience) => {}
+        }
+        let (_, left) = self.access_logs.held.lock().size();
+        let lost = self.access_logs.dropped.load(Ordering::Relaxed) + left;
+        if lost > 0 {
+            tracing::warn!(records = lost, "records of access logs were lost since the start");
+        }
+    }
+
+    async fn deliver(self: &Arc<Self>, mut batch: Batch, again: bool) {
+        let (logs, name) = (&self.access_logs, batch.source.bucket().clone());
+        let outcome = self.attempt(&mut batch).await;
+        let error = match &outcome {
+            Outcome::Written => {
+                logs.delivered.fetch_add(batch.records, Ordering::Relaxed);
+                logs.objects.fetch_add(1, Ordering::Relaxed);
+                logs.failing.lock().remove(&name);
+                logs.held.lock().done(&batch);
+                return;
+            }
+            Outcome::Lost(error) | Outcome::Later(error) => error.to_string(),
+        };
+        self.tell_failure(&batch.source, error);
+        if again && matches!(outcome, Outcome::Later(_)) {
+            logs.held.lock().put_back(batch, self.clock.boottime());
+        } else {
+            logs.dropped.fetch_add(batch.records, Ordering::Relaxed);
+            logs.held.lock().done(&batch);
+        }
+    }
+
+    /// Once for each outage.
+    fn tell_failure(&self, source: &LogSource, error: String) {
+        let (bucket, target) = (source.bucket().clone(), source.set().target().clone());
+        let mut failing = self.access_logs.failing.lock();
+        if let Some(known) = failing.get_mut(&bucket) {
+            known.error = error;
+            return;
+        }
+        tracing::warn!(%bucket, %target, error, "failed to write an access log");
+        let since = self.clock.now();
+        failing.insert(bucket.clone(), LogFailure { bucket, target, since, error });
+    }
+
+    async fn attempt(self: &Arc<Self>, batch: &mut Batch) -> Outcome {
+        let (begun, at) = (self.clock.boottime(), self.clock.now());
+        let (source, body) = (Arc::clone(&batch.source), batch.seal());
+        let key = batch.key.get_or_insert_with(|| self.log_key(&source, batch.first)).clone();
+        match self.write_log(&source, &key, body.clone()).await {
+            Ok(written) => {
+                if !batch.only_deliveries {
+                    self.record_delivery(&source, (&key, &written), (at, begun));
+                }
+                Outcome::Written
+            }
+            Err(
+                error @ (Error::NoSuchBucket | Error::InvalidLogTarget { .. } | Error::KeyTooLong { .. }),
+            ) => Outcome::Lost(error),
+            Err(error) => Outcome::Later(error),
+        }
+    }
+
+    async fn write_log(self: &Arc<Self>, source: &LogSource, key: &str, body: Bytes) -> Result<Uploaded> {
+        let set = source.set();
+        // Another account may have a bucket of this name by now.
+        if self.view(set.target()).await?.bucket.account != source.account {
+            return Err(Error::InvalidLogTarget { target: set.target().clone() });
+        }
+        if let Some(list) = set.grants().and_then(|grants| with_owner(source.account, grants)) {
+            match self.write_own(set.target(), (key, TEXT), ListWish::Grants(list), body.clone()).await {
+                // Lists were switched off, or public ones blocked, since they were asked for: the log goes on without.
+                Err(Error::AccessListsOff | Error::AccessDenied) => {}
+                outcome => return outcome,
+            }
+        }
+        self.write_own(set.target(), (key, TEXT), ListWish::Default, body).await
+    }
+
+    /// The target's own log has what was written into it.
+    fn record_delivery(
+        &self,
+        source: &LogSource,
+        (key, written): (&str, &Uploaded),
+        (at, begun): (Timestamp, Duration),
+    ) {
+        let Some(target) = self.log_source(source.set().target().as_str()) else { return };
+        let took = self.clock.boottime().saturating_sub(begun);
+        let (id, version) = (self.unique(), written.version.map(|version| version.to_string()));
+        let record = LogRecord {
+            at,
+            requester: Some(WRITER),
+            request_id: &id,
+            operation: "REST.PUT.OBJECT",
+            key: Some(key),
+            status: Some(200),
+            size: Some(written.size.get()),
+            total: Some(took),
+            turn_around: Some(took),
+            version: version.as_deref(),
+            of_delivery: true,
+            ..LogRecord::default()
+        };
+        self.log(&target, &record);
+    }
+
+    /// 16 characters that no other key or id has.
+    fn unique(&self) -> String {
+        format!("{:016X}", u64::from_be_bytes(random_bytes(&*self.entropy)))
+    }
+
+    fn log_key(&self, source: &LogSource, first: Timestamp) -> String {
+        let place = (source.account, self.region(), source.bucket().as_str());
+        key(source.set(), place, (first, self.clock.now()), &self.unique())
+    }
+}
+
+/// The grants of a log, and its owner's own.
+fn with_owner(owner: AccountId, grants: &AccessList) -> Option<AccessList> {
+    let own = Grant::to(owner, Permission::FullControl);
+    AccessList::new(std::iter::once(own).chain(grants.grants().iter().copied())).ok()
+}
+
+/// The key of an object of a log. Source: `TargetObjectKeyFormat` of the API reference.
+fn key(
+    set: &BucketLogging,
+    (account, region, bucket): (AccountId, &str, &str),
+    (event, delivery): (Timestamp, Timestamp),
+    unique: &str,
+) -> String {
+    let prefix = set.prefix();
+    let time = |at: Timestamp| super::civil(at).strftime("%Y-%m-%d-%H-%M-%S").to_string();
+    match set.format() {
+        None | Some(LogKeyFormat::Simple) => format!("{prefix}{}-{unique}", time(delivery)),
+        Some(LogKeyFormat::Partitioned(date)) => {
+            let (day, time) = match date {
+                PartitionDate::EventTime => {
+                    let day = super::civil(event);
+                    (day, format!("{}-00-00-00", day.strftime("%Y-%m-%d")))
+                }
+                PartitionDate::DeliveryTime => (super::civil(delivery), time(delivery)),
+            };
+            format!("{prefix}{account}/{region}/{bucket}/{}/{time}-{unique}", day.strftime("%Y/%m/%d"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::key;
+    use crate::{
+        BucketLogging, BucketName, KEY_BYTES_MAX, LOG_PREFIX_BYTES_MAX, LogKeyFormat, PartitionDate,
+    };
+    use engine::clock::Timestamp;
+
+    #[test]
+    fn keys_are_made_as_s3_makes_them() {
+        let (event, delivery) =
+            (Timestamp::from_millis(1_549_411_238_000), Timestamp::from_millis(1_549_497_638_000));
+        let made = |format, prefix: &str, bucket: &str| {
+            let target = BucketName::parse("target").unwrap();
+            let set = BucketLogging::new(&target, prefix.to_owned(), format, None).unwrap();
+            let place = ("111122223333".parse().unwrap(), "us-east-1", bucket);
+            key(&set, place, (event, delivery), "0123456789ABCDEF")
+        };
+        let partitioned = |date| Some(LogKeyFormat::Partitioned(date));
+        for (format, expected) in [
+            (None, "logs/2019-02-07-00-00-38-0123456789ABCDEF"),
+            (Some(LogKeyFormat::Simple), "logs/2019-02-07-00-00-38-0123456789ABCDEF"),
+            (
+                partitioned(PartitionDate::EventTime),
+                "logs/111122223333/us-east-1/src/2019/02/06/2019-02-06-00-00-00-0123456789ABCDEF",
+            ),
+            (
+                partitioned(PartitionDate::DeliveryTime),
+                "logs/111122223333/us-east-1/src/2019/02/07/2019-02-07-00-00-38-0123456789ABCDEF",
+            ),
+        ] {
+            assert_eq!(made(format, "logs/", "src"), expected);
+        }
+        let (prefix, bucket) = ("p".repeat(LOG_PREFIX_BYTES_MAX), "b".repeat(63));
+        let longest = made(partitioned(PartitionDate::EventTime), &prefix, &bucket);
+        // A region has 32 characters at the most.
+        assert!(longest.len() + 32 - "us-east-1".len() <= KEY_BYTES_MAX, "{}", longest.len());
+    }
+}

@@ -1,0 +1,301 @@
+//! Server access logs: a record of each request to a bucket that wants it, written into another bucket as S3 writes it.
+//!
+//! ```text
+//!   request's end ─► LogRecord ─► a line in memory ─► its batch ─► due ─► worker ─► an object of the target bucket
+//!   set_logging ─► root: SETTINGS (kind, bucket) ─► bucket: SETTINGS ─► in memory, where each request looks
+//! ```
+//!
+//! # Invariants
+//! - Which buckets are logged is in memory: whoever is not costs a request one look at a flag, or at a map.
+//! - No request waits for a log, and none fails for one. What can't be kept is dropped and counted.
+//! - Objects of a log are the target bucket's owner's, and written by nobody but the appliance: no policy or list is asked.
+//! - Logs of logs end: the delivery of an object is recorded where the target is itself logged, unless all records in that object
+//!   are of deliveries. So a burst of requests makes at most one object more in each log on the way, and then it is quiet.
+//!
+//! # Limits
+//! Those of `held`; an object is written [`LogOptions::every`] after its first record, or when it has 1 MiB.
+//!
+//! A crash loses the records that wait: up to `every` of them. Nothing else is kept of them before they are written.
+
+mod deliver;
+mod held;
+mod line;
+
+pub use line::LogRecord;
+
+use crate::setting::{ObjectLock, OwnershipControls, RequestPayment};
+use crate::{BucketLogging, BucketName, Error, ObjectOwnership, ObjectStore, Result, SettingKind, tables};
+use bytes::Bytes;
+use engine::catalog::{Scan, Write};
+use engine::clock::Timestamp;
+use engine::id::PartitionId;
+use held::{Held, Pushed};
+use parking_lot::{Mutex, RwLock};
+use security::AccountId;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    /// How long the first record of an object waits for others.
+    pub every: Duration,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { every: Duration::from_mins(5) }
+    }
+}
+
+/// A bucket whose requests are logged.
+#[derive(Debug)]
+pub struct LogSource {
+    bucket: BucketName,
+    account: AccountId,
+    owner: String,
+    set: Arc<BucketLogging>,
+}
+
+impl LogSource {
+    pub(crate) fn new(bucket: &BucketName, account: AccountId, set: Arc<BucketLogging>) -> Arc<Self> {
+        Arc::new(Self { bucket: bucket.unbound(), account, owner: account.canonical_user_id(), set })
+    }
+
+    /// Its name.
+    pub fn bucket(&self) -> &BucketName {
+        &self.bucket
+    }
+
+    fn set(&self) -> &BucketLogging {
+        &self.set
+    }
+}
+
+/// A log that can't be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFailure {
+    /// The bucket whose log it is.
+    pub bucket: BucketName,
+    /// Where it goes.
+    pub target: BucketName,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why: a lowercase fragment.
+    pub error: String,
+}
+
+/// What is known of logs in this process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Buckets that are logged.
+    pub sources: u64,
+    /// Records that wait.
+    pub waiting: u64,
+    /// Bytes that they take.
+    pub waiting_bytes: u64,
+    /// Records written since the start, and objects of them.
+    pub delivered: u64,
+    /// Objects.
+    pub objects: u64,
+    /// Records dropped since the start: their target took nothing for too long, or is gone.
+    pub dropped: u64,
+    /// Logs that can't be written now.
+    pub failing: Vec<LogFailure>,
+}
+
+/// What waits, and who is logged.
+#[derive(Default)]
+pub(crate) struct AccessLogs {
+    any: AtomicBool,
+    sources: RwLock<HashMap<Box<str>, Arc<LogSource>>>,
+    /// Whoever changes who is logged holds it from the change to the memory of it.
+    changing: tokio::sync::Mutex<()>,
+    held: Mutex<Held>,
+    pub(crate) bell: Arc<Notify>,
+    pub(crate) options: LogOptions,
+    delivered: AtomicU64,
+    objects: AtomicU64,
+    dropped: AtomicU64,
+    failing: Mutex<BTreeMap<BucketName, LogFailure>>,
+}
+
+impl AccessLogs {
+    pub(crate) fn new(options: LogOptions) -> Self {
+        Self { options, ..Self::default() }
+    }
+
+    fn learn(&self, name: &BucketName, source: Option<Arc<LogSource>>) {
+        let mut sources = self.sources.write();
+        match source {
+            Some(source) => sources.insert(name.as_str().into(), source),
+            None => sources.remove(name.as_str()),
+        };
+        self.any.store(!sources.is_empty(), Ordering::Relaxed);
+        drop(sources);
+        // Whatever it was that failed is set anew, or set no more.
+        self.failing.lock().remove(name);
+    }
+}
+
+/// The date and time of a moment, in UTC.
+fn civil(at: Timestamp) -> jiff::civil::DateTime {
+    let whole = jiff::Timestamp::from_second(at.as_secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    jiff::tz::Offset::UTC.to_datetime(whole)
+}
+
+/// The day of a moment, in UTC, counted from the epoch.
+fn day(at: Timestamp) -> i64 {
+    at.as_secs().div_euclid(86_400)
+}
+
+impl ObjectStore {
+    /// Whether any bucket is logged at all.
+    pub fn any_logged(&self) -> bool {
+        self.access_logs.any.load(Ordering::Relaxed)
+    }
+
+    /// The bucket of this name, if its requests are logged.
+    pub fn log_source(&self, bucket: &str) -> Option<Arc<LogSource>> {
+        if !self.any_logged() {
+            return None;
+        }
+        self.access_logs.sources.read().get(bucket).cloned()
+    }
+
+    /// Keeps a record, to be written into the bucket's log.
+    pub fn log(&self, source: &Arc<LogSource>, record: &LogRecord<'_>) {
+        let line = line::render(record, &source.owner, source.bucket.as_str());
+        let now = self.clock.boottime();
+        let pushed = self.access_logs.held.lock().push(source, (record.at, now), &line, record.of_delivery);
+        match pushed {
+            Pushed::Kept => {}
+            Pushed::Ring => self.access_logs.bell.notify_one(),
+            Pushed::Dropped => {
+                self.access_logs.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// What is known of logs.
+    pub fn log_status(&self) -> LogStatus {
+        let logs = &self.access_logs;
+        let (bytes, waiting) = logs.held.lock().size();
+        LogStatus {
+            sources: logs.sources.read().len() as u64,
+            waiting,
+            waiting_bytes: bytes as u64,
+            delivered: logs.delivered.load(Ordering::Relaxed),
+            objects: logs.objects.load(Ordering::Relaxed),
+            dropped: logs.dropped.load(Ordering::Relaxed),
+            failing: logs.failing.lock().values().cloned().collect(),
+        }
+    }
+
+    /// Has a bucket's requests logged, or no longer with `None`. The target must be the same account's, as in S3, and what is not
+    /// for whoever made it alone: it has no default retention, and nobody pays for its requests but its owner.
+    pub async fn set_logging(&self, name: &BucketName, value: Option<&BucketLogging>) -> Result<()> {
+        let view = self.view(name).await?;
+        if let Some(value) = value {
+            self.check_log_target(view.bucket.account, value).await?;
+        }
+        let bound = name.bound_to(view.bucket);
+        let _changing = self.access_logs.changing.lock().await;
+        if let Some(value) = value {
+            self.mark(SettingKind::Logging, name, true).await?;
+            self.set(&bound, Some(value)).await?;
+            let source = LogSource::new(name, view.bucket.account, Arc::new(value.clone()));
+            self.access_logs.learn(name, Some(source));
+        } else {
+            self.set::<BucketLogging>(&bound, None).await?;
+            self.access_logs.learn(name, None);
+            self.mark(SettingKind::Logging, name, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn check_log_target(&self, owner: AccountId, value: &BucketLogging) -> Result<()> {
+        let invalid = || Error::InvalidLogTarget { target: value.target().clone() };
+        let view = match self.view(value.target()).await {
+            Ok(view) => view,
+            Err(Error::NoSuchBucket) => return Err(invalid()),
+            Err(error) => return Err(error),
+        };
+        let lock = self.setting_at::<ObjectLock>(&view).await?;
+        let payer = self.setting_at::<RequestPayment>(&view).await?;
+        if view.bucket.account != owner
+            || lock.is_some_and(|lock| lock.default.is_some())
+            || payer.is_some_and(|payer| *payer == RequestPayment::Requester)
+        {
+            return Err(invalid());
+        }
+        let ownership = self.setting_at::<OwnershipControls>(&view).await?;
+        let ownership = ownership.map_or_else(ObjectOwnership::default, |controls| controls.ownership());
+        if value.grants().is_some() && ownership == ObjectOwnership::BucketOwnerEnforced {
+            return Err(Error::AccessListsOff);
+        }
+        Ok(())
+    }
+
+    /// A bucket is gone: it has no log any more. What waits of its records is written still.
+    pub(crate) async fn forget_logging(&self, name: &BucketName) -> Result<()> {
+        let _changing = self.access_logs.changing.lock().await;
+        if !self.access_logs.sources.read().contains_key(name.as_str()) {
+            return Ok(());
+        }
+        self.access_logs.learn(name, None);
+        self.mark(SettingKind::Logging, name, false).await
+    }
+
+    /// Learns which buckets are logged. Before anybody asks for one.
+    pub(crate) async fn find_logged(&self) -> Result<()> {
+        for name in self.marked(SettingKind::Logging).await? {
+            let found = match self.view(&name).await {
+                Ok(view) => self.setting_at::<BucketLogging>(&view).await?.map(|set| (view, set)),
+                Err(Error::NoSuchBucket) => None,
+                Err(error) => return Err(error),
+            };
+            match found {
+                Some((view, set)) => {
+                    let source = LogSource::new(&name, view.bucket.account, set);
+                    self.access_logs.learn(&name, Some(source));
+                }
+                // A crash came between the mark and the setting, or between the bucket's end and the mark's.
+                None => self.mark(SettingKind::Logging, &name, false).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Says in root that a bucket may have a setting of this kind, so that a start needs not look through all buckets for it.
+    pub(crate) async fn mark(&self, kind: SettingKind, bucket: &BucketName, present: bool) -> Result<()> {
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let row = tables::setting(kind, bucket.as_str());
+        if root.get(row.clone()).await?.is_some() == present {
+            return Ok(());
+        }
+        let write = if present { Write::Put(row, Bytes::from_static(&[1])) } else { Write::Delete(row) };
+        self.commit(PartitionId::ROOT, root.read_version(), Vec::new(), vec![write]).await?;
+        Ok(())
+    }
+
+    /// The buckets that are [marked](Self::mark).
+    pub(crate) async fn marked(&self, kind: SettingKind) -> Result<Vec<BucketName>> {
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let mut found = Vec::new();
+        let scan = Scan::prefix(tables::SETTINGS, &[kind.tag()], 1_000);
+        let mut next = Some(Scan { keys_only: true, ..scan });
+        while let Some(scan) = next {
+            let page = root.scan(scan.clone()).await?;
+            for (raw, _) in &page.rows {
+                let name = raw.get(1..).unwrap_or_default().to_vec();
+                found.push(BucketName::parse(&tables::text(name)?)?);
+            }
+            next = scan.behind(&page);
+        }
+        Ok(found)
+    }
+}
