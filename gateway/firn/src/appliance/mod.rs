@@ -7,6 +7,7 @@
 
 mod access_logs;
 mod banner;
+mod catalog_copy;
 mod dedup;
 mod events;
 mod findings;
