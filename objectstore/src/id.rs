@@ -125,6 +125,17 @@ impl OwnerId {
 }
 
 engine::id_type! {
+    /// An archive that is being taken apart. Never reused.
+    pub(crate) struct IngestId(pub(crate) [u8; 16]), "ingest"
+}
+
+impl IngestId {
+    pub(crate) fn random(entropy: &dyn Entropy) -> Self {
+        Self(random_bytes(entropy))
+    }
+}
+
+engine::id_type! {
     /// A paged list of extents.
     pub(crate) struct ManifestId(pub(crate) [u8; 16]), "manifest"
 }

@@ -8,6 +8,7 @@
 //!   quotas ─► what a write adds is checked against them in its commit                     quota
 //!   bodies of buckets that ask for it ─► chunks, each stored once                       dedup
 //!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
+//!   archive ─► its entries staged ─► decided ─► each published as a put is                    ingest
 //!   any of it ─► S3's event, in the same commit ─► the outbox                                   event
 //!   requests of logged buckets ─► lines in memory ─► objects of another bucket                  access_log
 //!   what that leaves behind ─► released in batches                                        worker
@@ -30,6 +31,7 @@ mod body;
 mod bucket;
 mod checksum;
 mod condition;
+mod content_type;
 mod copy;
 mod create;
 mod dedup;
@@ -38,6 +40,7 @@ mod error;
 mod etag;
 mod event;
 mod id;
+mod ingest;
 mod keyring;
 mod list;
 mod lock;
@@ -45,8 +48,8 @@ mod lookup;
 mod meta;
 mod multipart;
 mod name;
-mod pages;
 mod own_writes;
+mod pages;
 mod publish;
 mod quota;
 mod read;
@@ -82,12 +85,14 @@ pub use api::{
 };
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
 pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
+pub use content_type::content_type_of;
 pub use create::{BUCKETS_MAX, NewBucket};
 pub use dedup::DedupInfo;
 pub use error::{Error, ErrorKind, Result};
 pub use etag::{ETag, ETagMatch};
 pub use event::{EventType, Origin};
 pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
+pub use ingest::{Ingest, IngestEntry, IngestOutcome, IngestRequest};
 pub use lock::{DAY, DEFAULT_DAYS_MAX, DEFAULT_YEARS_MAX, DefaultRetention, LockMode, Period, Retention};
 pub use meta::{
     Metadata, SYSTEM_METADATA_BYTES_MAX, StorageClass, SystemMetadata, USER_METADATA_BYTES_MAX, UserMetadata,
@@ -105,4 +110,4 @@ pub use setting::{
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};
-pub use upload::{BODY_BYTES_MAX, Upload};
+pub use upload::{BODY_BYTES_MAX, SealedObject, Upload};

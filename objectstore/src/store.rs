@@ -2,8 +2,8 @@
 //!
 //! Operations are `impl ObjectStore` blocks in the modules beside this one.
 
-use crate::checksum::Lanes;
 use crate::access_log::AccessLogs;
+use crate::checksum::Lanes;
 use crate::id::OwnerId;
 use crate::keyring::Keyring;
 use crate::quota::Watch;

@@ -26,6 +26,8 @@
 //! | `RELEASES` | bucket | owner | a reference in another partition is to be dropped |
 //! | `INTENTS` | home | owner | a copy to another partition under way |
 //! | `FENCES` | bucket | owner | this owner's commit may no longer happen |
+//! | `INGESTS` | bucket | ingest | an archive that is being taken apart |
+//! | `STAGED` | bucket | ingest, key bytes | an entry of it whose bytes are there and whose name is not |
 //! | `RECOVERY` | root | – | which recovery's unknown locks are held by now |
 //! | `EPOCH`, `VERSION_COUNT`, `BYTE_COUNT` | bucket | – | counters |
 //! | `DEDUP_WRITTEN`, `DEDUP_STORED` | bucket | – | counters: bytes of deduplicated bodies, and of packs |
@@ -33,7 +35,7 @@
 //! | `QUOTA_COUNT` | bucket | quota, unit, column | counters of a prefix's quota |
 
 use crate::dedup::ChunkName;
-use crate::id::{ManifestId, OwnerId};
+use crate::id::{IngestId, ManifestId, OwnerId};
 use crate::setting::Column;
 use crate::{BucketName, ObjectKey, QuotaUnit, SettingKind, UploadId, VersionId};
 use bytes::Bytes;
@@ -74,6 +76,9 @@ pub(crate) const MANIFEST_GARBAGE: Table = table(Family::Queue, 0x13);
 pub(crate) const RELEASES: Table = table(Family::Queue, 0x14);
 pub(crate) const INTENTS: Table = table(Family::Queue, 0x15);
 pub(crate) const FENCES: Table = table(Family::Queue, 0x16);
+
+pub(crate) const INGESTS: Table = table(Family::Queue, 0x1c);
+pub(crate) const STAGED: Table = table(Family::Queue, 0x1d);
 
 pub(crate) const EPOCH: Table = table(Family::Counter, 0x10);
 pub(crate) const VERSION_COUNT: Table = table(Family::Counter, 0x11);
@@ -181,6 +186,19 @@ pub(crate) fn of_owner(table: Table, id: OwnerId) -> Key {
 
 pub(crate) fn of_manifest(table: Table, id: ManifestId) -> Key {
     table.key(Bytes::copy_from_slice(id.as_bytes()))
+}
+
+pub(crate) fn ingest(id: IngestId) -> Key {
+    INGESTS.key(Bytes::copy_from_slice(id.as_bytes()))
+}
+
+pub(crate) fn staged(id: IngestId, key: &ObjectKey) -> Key {
+    STAGED.key([id.as_bytes(), key.as_bytes()].concat())
+}
+
+/// The object key of a staged row's.
+pub(crate) fn read_staged(raw: &[u8]) -> engine::Result<String> {
+    text(raw.get(16..).unwrap_or_default().to_vec())
 }
 
 pub(crate) fn manifest_page(id: ManifestId, start: u64) -> Key {

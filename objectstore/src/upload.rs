@@ -17,13 +17,14 @@ use crate::dedup;
 use crate::event::{EventType, Occasion};
 use crate::id::OwnerId;
 use crate::multipart::PartTarget;
-use crate::publish::{Draft, Expected};
+use crate::publish::{Draft, Expected, Published};
 use crate::record::{Content, Extent, Stored};
 use crate::setting::Deduplication;
 use crate::stack::blob_owner;
 use crate::store::{Bucket, contended};
 use crate::{
-    ChecksumAlgorithm, ETag, Error, Expect, ObjectChecksum, ObjectStore, PutRequest, Result, Uploaded, tables,
+    BucketName, ChecksumAlgorithm, ETag, Error, Expect, Metadata, ObjectChecksum, ObjectKey, ObjectStore,
+    Origin, PutRequest, Result, StorageClass, Subresources, Uploaded, WriteConditions, Writer, tables,
 };
 use bytes::{Bytes, BytesMut};
 use engine::blob::{BlobWriter, Copies, SealedBlob};
@@ -177,24 +178,68 @@ impl Upload {
 
     /// Checks what was announced, makes the bytes durable and publishes them in one commit.
     pub async fn finish(self, expect: Expect) -> Result<Uploaded> {
+        let store = Arc::clone(&self.store);
+        let (target, sealed) = self.land(&expect).await?;
+        match target {
+            Target::Part(target) => store.commit_part(&target, &sealed.sums, sealed.landed).await,
+            Target::Object(request) => store.commit_object(*request, sealed).await,
+        }
+    }
+
+    /// Checks what was announced and makes the bytes durable, or ready to be so with the commit that comes next: an object of an
+    /// [`Ingest`](crate::Ingest).
+    pub async fn seal(self) -> Result<SealedObject> {
+        match self.land(&Expect::default()).await? {
+            (Target::Object(request), sealed) => Ok(SealedObject { request, sealed }),
+            (Target::Part(_), _) => Err(Error::InvalidRequest { detail: "a part is no entry of an archive" }),
+        }
+    }
+
+    async fn land(self, expect: &Expect) -> Result<(Target, Sealed)> {
         let size = ByteCount::new(self.received);
         if let Some(announced) = self.announced.filter(|announced| size != *announced) {
             return Err(Error::IncompleteBody { announced, got: size });
         }
         let sums = self.digests.finish().await?;
-        check(&expect, &sums, self.algorithm)?;
+        check(expect, &sums, self.algorithm)?;
         let owner = self.store.owner();
         let landed = self.sink.land(&self.store, owner, self.bucket).await?;
-        match self.target {
-            Target::Part(target) => self.store.commit_part(&target, &sums, landed).await,
-            Target::Object(request) => {
-                self.store.commit_object(self.bucket, *request, &sums, landed, size).await
-            }
-        }
+        Ok((self.target, Sealed { bucket: self.bucket, sums, landed, size }))
     }
 }
 
-fn check(expect: &Expect, sums: &Sums, algorithm: ChecksumAlgorithm) -> Result<()> {
+/// A body that is whole and has landed.
+pub(crate) struct Sealed {
+    pub(crate) bucket: Bucket,
+    pub(crate) sums: Sums,
+    pub(crate) landed: Landed,
+    pub(crate) size: ByteCount,
+}
+
+/// An object whose bytes are there and that waits for its name. Dropping it leaves garbage that the collector owns.
+pub struct SealedObject {
+    pub(crate) request: Box<PutRequest>,
+    pub(crate) sealed: Sealed,
+}
+
+/// A landed object on its way to its name.
+pub(crate) struct Arrival<'a> {
+    pub(crate) bucket: Bucket,
+    pub(crate) name: &'a BucketName,
+    pub(crate) key: &'a ObjectKey,
+    pub(crate) stored: Stored,
+    pub(crate) data_key: Option<&'a DataKey>,
+    pub(crate) subresources: Subresources,
+    pub(crate) writer: &'a Writer,
+    pub(crate) origin: &'a Origin,
+    pub(crate) conditions: &'a WriteConditions,
+    /// What else changes in the commit.
+    pub(crate) writes: Vec<Write>,
+    /// What else must hold for it.
+    pub(crate) expect: Vec<(Key, Expected)>,
+}
+
+pub(crate) fn check(expect: &Expect, sums: &Sums, algorithm: ChecksumAlgorithm) -> Result<()> {
     if expect.content_md5.is_some_and(|md5| md5 != sums.md5) {
         return Err(Error::BadDigest);
     }
@@ -278,30 +323,46 @@ impl ObjectStore {
         Upload::for_object(Arc::clone(self), view.bucket, request, dedup)
     }
 
-    async fn commit_object(
-        &self,
-        bucket: Bucket,
-        request: PutRequest,
-        sums: &Sums,
-        landed: Landed,
-        size: ByteCount,
-    ) -> Result<Uploaded> {
-        let etag = ETag::of_body(sums.md5);
-        let checksum = sums.checksum.map(ObjectChecksum::full);
-        let stored =
-            Stored::new(landed.extent, etag, request.class, checksum, 0).with_metadata(request.metadata);
-        let data_key = landed.data_key.as_ref();
-        let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
-        draft.subresources = request.subresources;
-        draft.writer = Some(&request.writer);
-        draft.writes.clone_from(&landed.writes);
-        draft.expect.clone_from(&landed.expect);
-        let what = if request.origin.by_form { EventType::POST } else { EventType::PUT };
-        draft.tells = Some(Occasion { what, bucket: &request.bucket, origin: &request.origin });
+    async fn commit_object(&self, request: PutRequest, sealed: Sealed) -> Result<Uploaded> {
+        let Sealed { bucket, sums, landed, size } = sealed;
+        let stored = stored(&sums, &landed, request.class, request.metadata);
+        let (etag, checksum) = (stored.etag, stored.checksum);
+        let arrival = Arrival {
+            bucket,
+            name: &request.bucket,
+            key: &request.key,
+            stored,
+            data_key: landed.data_key.as_ref(),
+            subresources: request.subresources,
+            writer: &request.writer,
+            origin: &request.origin,
+            conditions: &request.conditions,
+            writes: landed.writes.clone(),
+            expect: landed.expect.clone(),
+        };
         // A plain write expects nothing that anybody else changes, so there is nothing that can be stale.
-        let published = self.publish(&draft).await?.ok_or_else(contended)?;
+        let published = self.publish_arrival(arrival).await?.ok_or_else(contended)?;
         Ok(Uploaded { etag, checksum, version: published.shown, size })
     }
+
+    /// One commit names an object that has landed. `None` when what it expects does not hold.
+    pub(crate) async fn publish_arrival(&self, arrival: Arrival<'_>) -> Result<Option<Published>> {
+        let Arrival { bucket, key, stored, data_key, conditions, origin, .. } = arrival;
+        let mut draft = Draft::object(bucket, key, stored, data_key, conditions);
+        draft.subresources = arrival.subresources;
+        draft.writer = Some(arrival.writer);
+        draft.writes = arrival.writes;
+        draft.expect = arrival.expect;
+        let what = if origin.by_form { EventType::POST } else { EventType::PUT };
+        draft.tells = Some(Occasion { what, bucket: arrival.name, origin });
+        self.publish(&draft).await
+    }
+}
+
+/// What a landed body is as an object.
+pub(crate) fn stored(sums: &Sums, landed: &Landed, class: StorageClass, metadata: Metadata) -> Stored {
+    let checksum = sums.checksum.map(ObjectChecksum::full);
+    Stored::new(landed.extent, ETag::of_body(sums.md5), class, checksum, 0).with_metadata(metadata)
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 use crate::call::service_error_of;
 use crate::endpoint::{Endpoint, encode_query};
 use crate::error::{Error, Result};
+use crate::payload::Payload;
 use crate::transport::Transport;
 use bytes::Bytes;
 use engine::clock::Clock;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use http::{Method, Request};
-use http_body_util::Full;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +56,7 @@ impl Admin {
     async fn send(&self, method: Method, path: &str, query: &[(&str, &str)], body: Bytes) -> Result<Bytes> {
         let uri = self.endpoint.plain_uri(path, &encode_query(query.iter().copied()))?;
         let length = body.len() as u64;
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(Payload::from(body));
         *request.method_mut() = method;
         *request.uri_mut() = uri;
         request.headers_mut().insert(AUTHORIZATION, self.token.clone());

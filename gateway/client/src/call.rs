@@ -3,13 +3,15 @@
 use crate::Client;
 use crate::endpoint::encode_query;
 use crate::error::{Error, Result, ServiceError, Trouble, code_of_status};
+use crate::payload::{FileBody, Payload};
 use crate::retry::is_transient;
 use crate::xml::{BODY_MAX, Element};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
+use std::fs::File;
+use std::sync::Arc;
 
 /// How much of an error answer is read.
 const ERROR_BODY_MAX: usize = 256 << 10;
@@ -24,6 +26,8 @@ pub(crate) struct Call<'a> {
     query: Vec<(&'a str, String)>,
     headers: HeaderMap,
     body: Bytes,
+    /// Sent instead of the bytes: a file, and its size.
+    file: Option<(Arc<File>, u64)>,
 }
 
 impl<'a> Call<'a> {
@@ -36,6 +40,7 @@ impl<'a> Call<'a> {
             query: Vec::new(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            file: None,
         }
     }
 
@@ -84,24 +89,40 @@ impl<'a> Call<'a> {
         self
     }
 
+    pub(crate) fn file(mut self, file: Arc<File>, size: u64) -> Self {
+        self.file = Some((file, size));
+        self
+    }
+
+    fn length(&self) -> u64 {
+        self.file.as_ref().map_or(self.body.len() as u64, |(_, size)| *size)
+    }
+
     pub(crate) fn xml_body(mut self, body: String) -> Self {
         self.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         self.body = body.into();
         self
     }
 
-    fn build(&self, client: &Client) -> Result<Request<Full<Bytes>>> {
+    fn build(&self, client: &Client) -> Result<Request<Payload>> {
         let query = encode_query(self.query.iter().map(|(name, value)| (*name, value.as_str())));
         let uri = client.endpoint().uri(self.bucket, self.key, &query)?;
-        let mut request = Request::new(Full::new(self.body.clone()));
+        let body = match &self.file {
+            None => self.body.clone().into(),
+            Some((file, size)) => Payload::File(FileBody::new(Arc::clone(file), *size)),
+        };
+        let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
         request.headers_mut().clone_from(&self.headers);
-        if !self.body.is_empty() || matches!(self.method, Method::PUT | Method::POST) {
-            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(self.body.len()));
+        if self.length() > 0 || matches!(self.method, Method::PUT | Method::POST) {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(self.length()));
         }
         let (mut parts, body) = request.into_parts();
-        client.sign(&mut parts, &self.body)?;
+        match self.file {
+            None => client.sign(&mut parts, &self.body)?,
+            Some(_) => client.sign_unread(&mut parts)?,
+        }
         Ok(Request::from_parts(parts, body))
     }
 }
@@ -162,7 +183,7 @@ impl Client {
 
     async fn attempt(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
         let request = call.build(self)?;
-        let mut answer = self.transport().send(call.operation, request, call.body.len() as u64).await?;
+        let mut answer = self.transport().send(call.operation, request, call.length()).await?;
         self.reach().answered();
         if answer.status().is_success() {
             return Ok(answer);

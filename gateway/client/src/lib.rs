@@ -12,11 +12,12 @@
 //! handed up has passed the checksum that the endpoint gave for it, or says that there was none.
 //!
 //! Limits: an answer in XML is at most 16 MiB; a request's body is held in memory (parts of an upload are, so that an
-//! attempt can be repeated), never a whole large object.
+//! attempt can be repeated), never a whole large object. An archive is read from its file as it is sent (`archive`).
 //!
 //! docs/adr/0004 says why it is neither aws-sdk-s3 nor `object_store`.
 
 mod admin;
+mod archive;
 mod bucket;
 mod call;
 mod checksum;
@@ -27,6 +28,7 @@ mod error;
 mod list;
 mod multipart;
 mod object;
+mod payload;
 mod retry;
 mod settings;
 mod transport;
@@ -35,6 +37,7 @@ mod wire;
 mod xml;
 
 pub use admin::Admin;
+pub use archive::{ARCHIVE_BYTES_MAX, Archive, ExtractOptions, Extracted};
 pub use bucket::{Bucket, BucketHead, Deduplicated, Versioning};
 pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
@@ -128,6 +131,15 @@ impl Client {
         };
         signer
             .sign(parts, hash, self.transport().clock().now())
+            .map(drop)
+            .map_err(|error| Error::Invalid(format!("sign the request: {error}")))
+    }
+
+    /// Signs a request whose body is proven by a checksum among its headers.
+    pub(crate) fn sign_unread(&self, parts: &mut http::request::Parts) -> Result<()> {
+        let Some(signer) = &self.inner.signer else { return Ok(()) };
+        signer
+            .sign(parts, PayloadHash::Unsigned, self.transport().clock().now())
             .map(drop)
             .map_err(|error| Error::Invalid(format!("sign the request: {error}")))
     }

@@ -2,10 +2,11 @@
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result, Trouble};
+use crate::payload::Payload;
 use bytes::Bytes;
 use engine::clock::Clock;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -36,8 +37,8 @@ pub(crate) struct Transport {
 
 #[derive(Clone, Debug)]
 enum Pool {
-    Plain(Client<HttpConnector, Full<Bytes>>),
-    Tls(Client<HttpsConnector<HttpConnector>, Full<Bytes>>),
+    Plain(Client<HttpConnector, Payload>),
+    Tls(Client<HttpsConnector<HttpConnector>, Payload>),
 }
 
 /// TLS with the root certificates of a PEM file alone, which `named` names.
@@ -96,7 +97,7 @@ impl Transport {
     pub(crate) async fn send(
         &self,
         operation: &'static str,
-        request: Request<Full<Bytes>>,
+        request: Request<Payload>,
         body_len: u64,
     ) -> Result<Response<Incoming>> {
         let within = self.answer_within + Duration::from_secs(body_len / SLOWEST_UPLOAD);

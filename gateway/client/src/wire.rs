@@ -3,12 +3,12 @@
 //! Nothing is tried again here, and every wait is bounded as for the client's own calls.
 
 use crate::error::Result;
+use crate::payload::Payload;
 use crate::settings::Settings;
 use crate::transport::Transport;
 use bytes::Bytes;
 use engine::clock::Clock;
 use http::{Request, Response};
-use http_body_util::Full;
 use std::sync::Arc;
 
 /// Connections to one endpoint.
@@ -28,7 +28,7 @@ impl Wire {
     /// Sends a request and takes the whole answer, of at most `answer_max` bytes, whatever its status.
     pub async fn send(&self, request: Request<Bytes>, answer_max: usize) -> Result<Response<Bytes>> {
         let length = request.body().len() as u64;
-        let answer = self.transport.send("request", request.map(Full::new), length).await?;
+        let answer = self.transport.send("request", request.map(Payload::from), length).await?;
         let (parts, mut body) = answer.into_parts();
         let body = self.transport.collect("request", &mut body, answer_max).await?;
         Ok(Response::from_parts(parts, body))

@@ -4,6 +4,8 @@
 
 #[path = "verbs/careful.rs"]
 mod careful;
+#[path = "verbs/extract.rs"]
+mod extract;
 #[path = "verbs/interrupted.rs"]
 mod interrupted;
 #[path = "verbs/names.rs"]

@@ -10,6 +10,7 @@
 
 mod admin;
 mod config;
+mod ingest;
 mod metrics;
 mod s3;
 mod server;

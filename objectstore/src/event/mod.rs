@@ -29,7 +29,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Where a change comes from, as its event says it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// Who asked for it; `None` for the appliance itself.
     pub principal: Option<Principal>,

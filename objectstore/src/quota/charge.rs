@@ -6,6 +6,7 @@ use crate::store::View;
 use crate::{Error, ObjectKey, ObjectStore, Result};
 use engine::catalog::{Check, Write};
 use engine::unit::ByteCount;
+use std::collections::BTreeMap;
 
 /// Bodies from this size on are refused before they are sent, where they can't fit.
 const REFUSED_EARLY: ByteCount = ByteCount::mib(1);
@@ -71,6 +72,10 @@ pub(crate) fn charge(quotas: &Quotas, key: &ObjectKey, delta: Delta) -> Charge {
     charge
 }
 
+/// Bytes and versions that are to come, by the quotas' numbers: entries of one archive, which are named together.
+#[derive(Debug, Default)]
+pub(crate) struct Claims(BTreeMap<u32, (u64, u64)>);
+
 impl ObjectStore {
     /// Refuses a body before it is sent where what is left can't take it: of an object, or a part of one. The commit decides.
     pub(crate) async fn refuse_hopeless(
@@ -82,6 +87,17 @@ impl ObjectStore {
         if length.is_some_and(|length| length < REFUSED_EARLY) {
             return Ok(());
         }
+        self.room_for(view, key, length, &mut Claims::default()).await
+    }
+
+    /// Refuses a body that what is left can't take beside those that were claimed before, and claims it. The commits decide.
+    pub(crate) async fn room_for(
+        &self,
+        view: &View,
+        key: &ObjectKey,
+        length: Option<ByteCount>,
+        claims: &mut Claims,
+    ) -> Result<()> {
         let Some(quotas) = self.quotas_at(view).await? else { return Ok(()) };
         let enforced = quotas.enforced(key);
         if enforced.is_empty() {
@@ -92,11 +108,13 @@ impl ObjectStore {
             if stack.writes_null() { stack.null().and_then(|row| row.stored.as_ref()) } else { None };
         let freed = replaced.map_or(0, |stored| stored.extent.length);
         let more = length.map_or(0, ByteCount::get).saturating_sub(freed);
-        for quota in enforced {
+        let added = u64::from(replaced.is_none());
+        for quota in &enforced {
             let used = usage(&*view.snapshot, quota).await?;
+            let claimed = claims.0.get(&quota.id).copied().unwrap_or_default();
             for (unit, used, more) in [
-                (QuotaUnit::Bytes, used.bytes.get(), more),
-                (QuotaUnit::Objects, used.versions, u64::from(replaced.is_none())),
+                (QuotaUnit::Bytes, used.bytes.get().saturating_add(claimed.0), more),
+                (QuotaUnit::Objects, used.versions.saturating_add(claimed.1), added),
             ] {
                 if let Some(limit) = quota.limits.of(unit)
                     && more > 0
@@ -105,6 +123,10 @@ impl ObjectStore {
                     return Err(Error::QuotaExceeded { prefix: quota.prefix.clone(), unit, limit });
                 }
             }
+        }
+        for quota in enforced {
+            let claimed = claims.0.entry(quota.id).or_default();
+            *claimed = (claimed.0.saturating_add(more), claimed.1 + added);
         }
         Ok(())
     }

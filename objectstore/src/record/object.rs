@@ -65,6 +65,24 @@ impl Stored {
         ByteCount::new(self.extent.length)
     }
 
+    pub(super) fn encode(&self, out: &mut RecordWriter) {
+        self.extent.encode(out);
+        put_etag(out, self.etag);
+        put_class(out, self.class);
+        put_checksum(out, self.checksum.as_ref());
+        out.u32(self.parts).bytes(&self.metadata);
+    }
+
+    pub(super) fn decode(fields: &mut RecordReader<'_>) -> Result<Self> {
+        let extent = Extent::decode(fields)?;
+        let etag = get_etag(fields)?;
+        let class = get_class(fields)?;
+        let checksum = get_checksum(fields)?;
+        let parts = fields.u32()?;
+        let metadata = Bytes::copy_from_slice(fields.bytes()?);
+        Ok(Self { extent, etag, class, checksum, parts, metadata })
+    }
+
     pub(crate) fn entry(
         &self,
         key: ObjectKey,
@@ -181,11 +199,7 @@ fn encode_core(row: &ObjectRow, out: &mut RecordWriter) {
     out.i64(row.modified.as_millis());
     put_bool(out, row.stored.is_some());
     if let Some(stored) = &row.stored {
-        stored.extent.encode(out);
-        put_etag(out, stored.etag);
-        put_class(out, stored.class);
-        put_checksum(out, stored.checksum.as_ref());
-        out.u32(stored.parts).bytes(&stored.metadata);
+        stored.encode(out);
     }
     if !row.subresources.is_none() {
         put_subresources(out, &row.subresources);
@@ -214,23 +228,7 @@ impl Record for ObjectRow {
         let version = get_version(fields)?;
         let null = get_bool(fields)?;
         let modified = Timestamp::from_millis(fields.i64()?);
-        let stored = if get_bool(fields)? {
-            let extent = Extent::decode(fields)?;
-            let etag = get_etag(fields)?;
-            let class = get_class(fields)?;
-            let checksum = get_checksum(fields)?;
-            let parts = fields.u32()?;
-            Some(Stored {
-                extent,
-                etag,
-                class,
-                checksum,
-                parts,
-                metadata: Bytes::copy_from_slice(fields.bytes()?),
-            })
-        } else {
-            None
-        };
+        let stored = if get_bool(fields)? { Some(Stored::decode(fields)?) } else { None };
         let subresources = if form == 1 { Subresources::default() } else { get_subresources(fields)? };
         let sealed = Bytes::copy_from_slice(fields.bytes()?);
         let noncurrent_since =

@@ -2,18 +2,18 @@
 
 use super::{
     BucketRow, BucketState, CHUNK_TAG_LEN, ChunkRow, CompletedRow, ConfigRow, Content, Extent, ForeignRow,
-    IntentRow, ManifestEntry, ManifestGarbage, ManifestPage, ObjectRow, PackRow, PartRow, Stored,
-    UploadGarbage, UploadRow, UsedParts,
+    IngestRow, IngestState, IntentRow, ManifestEntry, ManifestGarbage, ManifestPage, ObjectRow, PackRow,
+    PartRow, StagedRow, Stored, UploadGarbage, UploadRow, UsedParts,
 };
 use crate::id::{ManifestId, OwnerId};
 use crate::setting::{Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
-    CorsMethod, CorsRule, DefaultRetention, ETag, Encryption, KeyChange, LockMode, LogKeyFormat, Metadata,
-    Notification, NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, OwnershipControls,
-    PartitionDate, Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention, RoutingCondition,
-    RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName, Versioning,
-    WebProtocol, Website,
+    CorsMethod, CorsRule, DefaultRetention, ETag, Encryption, KeyChange, ListWish, LockMode, LogKeyFormat,
+    Metadata, Notification, NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, Origin,
+    OwnershipControls, PartitionDate, Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention,
+    RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName,
+    Versioning, WebProtocol, Website, Writer,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -22,7 +22,7 @@ use engine::clock::Timestamp;
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
 use engine::unit::ByteCount;
-use security::{AccessList, AccountId, CanonicalUser, Grant, Grantee, Permission};
+use security::{AccessList, AccountId, CannedAcl, CanonicalUser, Grant, Grantee, Permission, Principal};
 use std::collections::BTreeMap;
 
 const HOME: PartitionId = PartitionId::from_bytes([0x11; 8]);
@@ -142,6 +142,25 @@ fn completed() -> CompletedRow {
         checksum: Some(ObjectChecksum::full(sum())),
         version: Some(VersionName::Id(VersionId { order: 7, salt: 8 })),
         size: 10,
+    }
+}
+
+fn ingest() -> IngestRow {
+    let list = ListWish::Grants(owned().access_list.unwrap());
+    IngestRow {
+        state: IngestState::Publishing,
+        begun: AT,
+        bucket: "b".into(),
+        if_absent: true,
+        subresources: tagged(),
+        writer: Writer { by: Some(owner().into()), list },
+        origin: Origin {
+            principal: Some(Principal::Root(owner())),
+            source: Some([127, 0, 0, 1].into()),
+            request_id: *b"0123456789ABCDEF",
+            host_id: "h".into(),
+            by_form: false,
+        },
     }
 }
 
@@ -277,6 +296,20 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("foreign", &ForeignRow { content: Content::Blob { home: HOME, blob: BLOB } });
     let content = Content::Manifest { home: HOME, manifest: MANIFEST, depth: 2 };
     check("intent", &IntentRow { content, destination: HOME, created: AT });
+    check("ingest", &ingest());
+    let bare = IngestRow {
+        state: IngestState::Receiving,
+        if_absent: false,
+        subresources: Subresources::default(),
+        writer: Writer::default(),
+        origin: Origin::default(),
+        ..ingest()
+    };
+    check("ingest-bare", &bare);
+    let list = ListWish::Canned(CannedAcl::PublicRead);
+    check("ingest-canned", &IngestRow { writer: Writer { by: None, list }, ..bare });
+    let stored = object().stored.unwrap();
+    check("staged", &StagedRow { stored, sealed: Bytes::from_static(b"sealed") });
     check("draft", &ManifestGarbage::Draft);
     check("dropped", &ManifestGarbage::Dropped);
     let mut used = UsedParts::default();

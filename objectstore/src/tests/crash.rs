@@ -40,7 +40,7 @@ async fn run(seed: u64) {
         let (outcome, new): (Option<bool>, Option<Bytes>) = match dice.below(5) {
             0 | 1 => {
                 let request = crate::PutRequest::new(name.clone(), key("k"));
-                let done = abandon(world.put_with(request, body.clone()), polls).await;
+                let done = Box::pin(abandon(world.put_with(request, body.clone()), polls)).await;
                 (done.map(|put| put.is_ok()), Some(body))
             }
             2 => (abandon(world.delete(name, "k"), polls).await.map(|_| true), None),
@@ -56,7 +56,7 @@ async fn run(seed: u64) {
                     let part = world.part(name, "k", upload, 1, body.clone()).await?;
                     world.complete(name, "k", upload, vec![part]).await
                 };
-                (abandon(multi, polls).await.map(|done| done.is_ok()), Some(body.clone()))
+                (Box::pin(abandon(multi, polls)).await.map(|done| done.is_ok()), Some(body.clone()))
             }
         };
         match outcome {
@@ -98,6 +98,7 @@ async fn run(seed: u64) {
 #[tokio::test]
 async fn dropped_operations_leave_nothing_half_done() {
     for seed in seeds(12) {
-        run(seed).await;
+        // Boxed: it holds whole operations.
+        Box::pin(run(seed)).await;
     }
 }

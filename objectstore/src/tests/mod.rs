@@ -12,6 +12,7 @@ mod dedup;
 pub(crate) mod dice;
 mod events;
 mod full;
+mod ingest;
 mod large;
 mod lock;
 mod lock_races;

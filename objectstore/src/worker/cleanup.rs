@@ -1,4 +1,4 @@
-//! Releases what ended uploads, dropped manifests and deleted copies held.
+//! Releases what ended uploads, dropped manifests and deleted copies held, and finishes ingests.
 
 use super::{BATCH, REST, SWEEP, older, reported};
 use crate::dedup::release_holds;
@@ -62,7 +62,8 @@ impl Cleanup {
     /// One batch of every queue of a partition; rows that it got rid of.
     async fn visit(&self, partition: PartitionId) -> Result<u64> {
         let done = self.uploads(partition).await? + self.manifests(partition).await?;
-        Ok(done + self.releases(partition).await? + self.completions(partition).await?)
+        let done = done + self.releases(partition).await? + self.completions(partition).await?;
+        Ok(done + self.store.finish_ingests(partition).await?)
     }
 
     async fn snapshot(&self, partition: PartitionId) -> Result<Arc<dyn Snapshot>> {

@@ -90,6 +90,8 @@ impl Finisher {
             tables::FOREIGN,
             tables::INTENTS,
             tables::FENCES,
+            tables::INGESTS,
+            tables::STAGED,
         ] {
             if !is_empty(&*snapshot, table).await? {
                 return Ok(0);

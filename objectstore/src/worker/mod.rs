@@ -2,7 +2,7 @@
 //!
 //! | worker | does |
 //! |---|---|
-//! | `upload-cleanup` | parts of ended uploads, manifests nobody refers to, references in other partitions, old completions |
+//! | `upload-cleanup` | parts of ended uploads, manifests nobody refers to, references in other partitions, old completions; ingests that nobody carries on |
 //! | `bucket-finisher` | creations and deletions that a crash left half done; what deleted buckets leave behind |
 //! | `copy-intents` | copies to other partitions that never said how they ended |
 //! | `quotas` | counts what quotas were set on; looks how full they are |

@@ -144,7 +144,7 @@ impl Drill {
     }
 
     async fn remote(&self, appliance: &Appliance) -> Result<Value> {
-        let (code, text) = appliance.admin("GET", "/v1/status").await?;
+        let (code, text) = appliance.admin("GET", "/v1/status", "").await?;
         ensure!(code == 200, "GET /v1/status: {code} {text}");
         let mut status: Value = serde_json::from_str(&text)?;
         Ok(status["remote"].take())

@@ -48,6 +48,7 @@ pub(crate) struct Ls {
 
 /// `firn cp`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Cp {
     /// What to copy: a file, a directory with -r, s3://…, or - for stdin.
     #[arg(value_name = "SOURCE")]
@@ -61,6 +62,12 @@ pub(crate) struct Cp {
     /// Fail (8) rather than overwrite an object.
     #[arg(long)]
     pub(crate) no_clobber: bool,
+    /// Make one object of each entry of the source, a tar (plain, gzip or zstd), below the target: all or none.
+    #[arg(long, conflicts_with_all = ["recursive", "version_id", "dry_run"])]
+    pub(crate) extract: bool,
+    /// With --extract: leave out and list the entries that are refused.
+    #[arg(long, requires = "extract")]
+    pub(crate) skip_refused: bool,
     /// A version of the source object other than the latest; copied onto its own key it is the latest again.
     #[arg(long, value_name = "ID", conflicts_with = "recursive")]
     pub(crate) version_id: Option<String>,

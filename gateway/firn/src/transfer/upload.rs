@@ -210,31 +210,7 @@ impl Source {
 
 /// The content type that a name's ending stands for.
 pub(super) fn content_type(path: &Path) -> Option<&'static str> {
-    let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-    Some(match extension.as_str() {
-        "css" => "text/css",
-        "csv" => "text/csv",
-        "gif" => "image/gif",
-        "gz" => "application/gzip",
-        "htm" | "html" => "text/html",
-        "jpeg" | "jpg" => "image/jpeg",
-        "js" | "mjs" => "text/javascript",
-        "json" => "application/json",
-        "md" => "text/markdown",
-        "mp4" => "video/mp4",
-        "parquet" => "application/vnd.apache.parquet",
-        "pdf" => "application/pdf",
-        "png" => "image/png",
-        "svg" => "image/svg+xml",
-        "tar" => "application/x-tar",
-        "txt" | "log" => "text/plain",
-        "wasm" => "application/wasm",
-        "webp" => "image/webp",
-        "xml" => "application/xml",
-        "zip" => "application/zip",
-        "zst" => "application/zstd",
-        _ => return None,
-    })
+    objectstore::content_type_of(path.to_str()?)
 }
 
 #[cfg(test)]

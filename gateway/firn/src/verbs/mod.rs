@@ -8,6 +8,7 @@ mod dedup;
 mod doctor;
 mod door;
 mod env;
+mod extract;
 mod list;
 mod lock;
 mod object;

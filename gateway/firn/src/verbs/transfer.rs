@@ -17,6 +17,9 @@ const PART_MIN: u64 = 5 << 20;
 const PART_MAX: u64 = 5 << 30;
 
 pub(super) async fn copy(session: &Session, args: Cp) -> anyhow::Result<Exit> {
+    if args.extract {
+        return super::extract::run(session, &args).await;
+    }
     let settings = settings(&args.options, args.no_clobber, false)?;
     if args.no_clobber && (args.recursive || !matches!(args.target, Location::S3(_))) {
         return Err(Failure::usage("use --no-clobber: it is for one file or object that goes to S3").into());

@@ -71,6 +71,21 @@ impl S3Error {
         self
     }
 
+    /// The same, of one entry of an archive; `then` says what that means for the others.
+    #[must_use]
+    pub(crate) fn about_entry(mut self, name: &str, then: &str) -> Self {
+        let name: String = name.chars().take(200).collect();
+        let message = std::mem::take(&mut self.0.message);
+        let reason = message.trim_end_matches('.');
+        self.0.message = format!("Entry {name:?} was refused: {reason}. {then}").into();
+        self.field("Entry", name)
+    }
+
+    /// The code that one of the store's errors has.
+    pub(crate) fn code_of(error: &objectstore::Error) -> &'static str {
+        code_of(error).as_str()
+    }
+
     fn caused_by(mut self, cause: &dyn fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self

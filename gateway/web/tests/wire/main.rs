@@ -10,6 +10,7 @@ mod fidelity;
 mod floods;
 mod forms;
 mod http2;
+mod ingest;
 mod late;
 mod limits;
 mod listing;

@@ -7,6 +7,7 @@ mod copy;
 mod cors;
 mod delete;
 mod encryption;
+mod extract;
 mod list;
 mod list_page;
 mod lock;

@@ -1,5 +1,6 @@
 //! Multipart uploads: begin, abort, and the two listings.
 
+use super::extract;
 use super::list_page::Encoding;
 use super::put::upload_id;
 use super::{beside, checksum_element, count, set_encryption, write_algorithm, write_owner};
@@ -14,6 +15,7 @@ use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, UploadPage, Up
 /// `CreateMultipartUpload`.
 pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
+    extract::refuse(request_headers)?;
     let request = CreateUpload {
         bucket: call.target.bucket()?,
         key: call.target.key()?,

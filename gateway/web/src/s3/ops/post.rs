@@ -9,7 +9,7 @@
 //! header of its name sets on a PUT, and is checked by the same code; headers of the request itself set nothing.
 
 use super::complete::location;
-use super::{charged, put, tagging, tell_charged};
+use super::{charged, extract, put, tagging, tell_charged};
 use crate::s3::Call;
 use crate::s3::access::{Asker, Asking};
 use crate::s3::answer::{Answer, empty, set, xml};
@@ -96,6 +96,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let asker = access::admit(&call.state, asking).await?;
     call.note(|notes| asker.note(Operation::PutObject, notes));
     let inner = as_put(call, &fields, target, asker)?;
+    extract::refuse(&inner.head.headers)?;
     let charged = charged(&inner).await?;
     let started = put::begin(&inner, None).await?;
     let (mut upload, expect) =

@@ -3,6 +3,7 @@
 //! The store is asked first (does the bucket exist, do the limits hold), then the client is asked for its body: who waits
 //! for 100-continue sends nothing that would be refused.
 
+use super::extract;
 use super::object::part_number;
 use super::{beside, set_checksum, set_encryption, set_made_version};
 use crate::s3::Call;
@@ -21,7 +22,11 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     if let Some(version) = call.query.get("versionId") {
         return Err(S3Error::argument("versionId", version, "This operation does not accept a version-id."));
     }
-    let started = begin(call, length(call, body)?).await?;
+    let length = length(call, body)?;
+    if extract::is_asked(&call.head.headers)? {
+        return extract::object(call, body, length).await;
+    }
+    let started = begin(call, length).await?;
     let uploaded = receive(started.upload, body, started.content_md5, started.announced).await?;
     call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))
@@ -76,7 +81,7 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
 }
 
 /// Whether the body comes with a digest, in a header or behind it.
-const fn proven(content_md5: Option<[u8; 16]>, announced: Announced) -> bool {
+pub(super) const fn proven(content_md5: Option<[u8; 16]>, announced: Announced) -> bool {
     content_md5.is_some() || announced.algorithm.is_some()
 }
 

@@ -1,0 +1,271 @@
+//! `PutObject` of an archive that becomes many objects, as Snowball and `MinIO` have it.
+//!
+//! ```text
+//!   body ─┬─► the archive's digests
+//!         └─► Inflate ─► Scanner ─► an entry: key ─► admit, as PutObject ─► Upload ─► sealed, some at once ─► staged
+//!   end ──► digests compared ─► every entry gets its name ─► the report
+//! ```
+//!
+//! What is asked for stands in user metadata, so that every client can say it:
+//!
+//! | `x-amz-meta-…` | meaning |
+//! |---|---|
+//! | `snowball-auto-extract: true` | take the body apart |
+//! | `minio-snowball-prefix: P` | keys begin with `P/` |
+//! | `minio-snowball-ignore-dirs: true` | directories become no keys |
+//! | `minio-snowball-ignore-errors: true` | what is refused of single entries does not refuse the others |
+//! | `firn-ingest-report: always`, `never` | the report object, whatever there is to say |
+//!
+//! # Limits
+//! [`ENTRIES_MAX`] entries; [`LANDING_MAX`] small bodies of at most [`SMALL`] bytes in memory; 16 bytes of each key.
+
+mod entry;
+mod report;
+mod session;
+
+use super::put;
+use crate::ingest::clean_prefix;
+use crate::s3::Call;
+use crate::s3::answer::{Answer, empty, set};
+use crate::s3::body::RequestBody;
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::headers::{self, Announced};
+use engine::unit::ByteCount;
+use http::header::{HeaderName, IF_MATCH};
+use http::{HeaderMap, StatusCode};
+use objectstore::{
+    ETagMatch, Expect, IngestOutcome, IngestRequest, Metadata, StorageClass, Uploaded, UserMetadata,
+};
+use report::{Line, Report};
+use session::Session;
+
+/// Entries of one archive. Naming them takes some ten seconds, and clients wait 60 for an answer.
+const ENTRIES_MAX: u64 = 250_000;
+/// Bodies up to this size are gathered, and written beside one another.
+const SMALL: u64 = 256 << 10;
+/// How many at once.
+const LANDING_MAX: usize = 32;
+
+/// What asks for it.
+const AUTO_EXTRACT: &str = "x-amz-meta-snowball-auto-extract";
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wish {
+    prefix: String,
+    ignore_directories: bool,
+    ignore_errors: bool,
+    report: ReportWish,
+}
+
+/// When a report object is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ReportWish {
+    Always,
+    /// An entry became no object.
+    WhenNeeded,
+    Never,
+}
+
+/// Whether the request asks for its body to be taken apart.
+pub(super) fn is_asked(request_headers: &HeaderMap) -> Result<bool, S3Error> {
+    if !request_headers.contains_key(AUTO_EXTRACT) {
+        return Ok(false);
+    }
+    Ok(headers::text(request_headers, AUTO_EXTRACT)?.is_some_and(|text| text.eq_ignore_ascii_case("true")))
+}
+
+/// Refuses it where nothing takes a body apart: an archive that is quietly kept as it is would be missed much later.
+pub(super) fn refuse(request_headers: &HeaderMap) -> Result<(), S3Error> {
+    if !is_asked(request_headers)? {
+        return Ok(());
+    }
+    let message = "An archive is taken apart by one PutObject of at most 5 GiB, not by an upload in parts and not by a form: raise \
+                   the client's multipart threshold above the archive's size, or send it as several archives.";
+    Err(S3Error::with(Code::NotImplemented, message).field("Header", AUTO_EXTRACT))
+}
+
+impl Wish {
+    /// Takes what is asked for out of the metadata; the rest is the objects'.
+    fn take(user: &mut UserMetadata) -> Result<Self, S3Error> {
+        let mut on = |name: &str| match user.remove(name).as_deref() {
+            None => Ok(false),
+            Some(text) if text.eq_ignore_ascii_case("true") => Ok(true),
+            Some(text) if text.eq_ignore_ascii_case("false") => Ok(false),
+            Some(text) => Err(S3Error::argument(&format!("x-amz-meta-{name}"), text, "It is true or false.")),
+        };
+        on("snowball-auto-extract")?;
+        let (ignore_directories, ignore_errors) =
+            (on("minio-snowball-ignore-dirs")?, on("minio-snowball-ignore-errors")?);
+        let asked = user.remove("minio-snowball-prefix").unwrap_or_default();
+        let prefix = clean_prefix(&asked)
+            .map_err(|bad| S3Error::argument("x-amz-meta-minio-snowball-prefix", &asked, bad.reason))?;
+        let report = match user.remove("firn-ingest-report").as_deref() {
+            None => ReportWish::WhenNeeded,
+            Some("always") => ReportWish::Always,
+            Some("never") => ReportWish::Never,
+            Some(other) => {
+                let name = "x-amz-meta-firn-ingest-report";
+                return Err(S3Error::argument(name, other, "It is always or never."));
+            }
+        };
+        Ok(Self { prefix, ignore_directories, ignore_errors, report })
+    }
+}
+
+/// What all objects of an archive get of its request.
+struct Common {
+    metadata: Metadata,
+    class: StorageClass,
+}
+
+/// `PutObject` of an archive.
+pub(super) async fn object(
+    call: &Call,
+    body: &mut RequestBody,
+    length: Option<ByteCount>,
+) -> Result<Answer, S3Error> {
+    let request_headers = &call.head.headers;
+    let announced = headers::announced_checksum(request_headers)?;
+    let content_md5 = headers::content_md5(request_headers)?;
+    let mut metadata = headers::metadata(request_headers)?;
+    let wish = Wish::take(&mut metadata.user)?;
+    // They are the archive's.
+    (metadata.system.content_type, metadata.system.content_encoding) = (None, None);
+    let class = headers::storage_class(request_headers)?.unwrap_or_default();
+    let report_key = report::key(call, wish.report)?;
+    let request = IngestRequest {
+        bucket: call.target.bucket()?,
+        length,
+        checksum: announced.algorithm,
+        proven: put::proven(content_md5, announced),
+        if_absent: only_absent(request_headers)?,
+        subresources: super::beside(call)?,
+        writer: call.writer()?,
+        origin: call.origin(),
+    };
+    let ingest = call.state.store.ingest(request).await?;
+    let report = Report::new(call.target.key.as_deref().unwrap_or_default());
+    let mut session = Session::new(call, &wish, Common { metadata, class }, ingest, report);
+    session.take(body).await?;
+    let (ingest, mut report) = session.into_parts();
+    let outcome = ingest.finish(Expect { content_md5, checksum: proof(announced, body)? }).await?;
+    report.conclude(&outcome);
+    let written = match report_key.filter(|_| wish.report == ReportWish::Always || report.has_lines()) {
+        Some(key) => Some(report::write(call, key, &report).await),
+        None => None,
+    };
+    let late = outcome.refused.len();
+    if let Some((key, error)) = outcome.refused.into_iter().next().filter(|_| !wish.ignore_errors) {
+        let kept = format!("The archive's other {} objects were stored.", outcome.objects);
+        return Err(S3Error::from(error).about_entry(key.as_str(), &kept).field("Refused", late.to_string()));
+    }
+    let uploaded =
+        Uploaded { etag: outcome.etag, checksum: outcome.checksum, version: None, size: ByteCount::ZERO };
+    let mut answer = empty(StatusCode::OK);
+    put::describe(answer.headers_mut(), &uploaded);
+    tell(answer.headers_mut(), &report, written.as_ref());
+    Ok(answer)
+}
+
+/// The archive's checksum: of a header, or behind the body.
+fn proof(announced: Announced, body: &RequestBody) -> Result<Option<objectstore::ChecksumValue>, S3Error> {
+    match announced.value {
+        Some(value) => Ok(Some(value)),
+        None => headers::checksum_value(body.trailers()),
+    }
+}
+
+/// `If-None-Match: *` is asked of each object. A tag is of one object, and an archive has many.
+fn only_absent(request_headers: &HeaderMap) -> Result<bool, S3Error> {
+    let conditions = headers::write_conditions(request_headers)?;
+    match (conditions.if_match, conditions.if_none_match) {
+        (None, None) => Ok(false),
+        (None, Some(ETagMatch::Any)) => Ok(true),
+        (Some(_), _) => Err(S3Error::unsupported_header(IF_MATCH.as_str())),
+        (None, Some(_)) => Err(S3Error::unsupported_header("If-None-Match")),
+    }
+}
+
+/// What became of the entries, in numbers; and where the report is, or why not.
+fn tell(head: &mut HeaderMap, report: &Report, written: Option<&Result<String, S3Error>>) {
+    for (name, value) in [
+        ("x-firn-ingest-objects", report.objects),
+        ("x-firn-ingest-bytes", report.bytes),
+        ("x-firn-ingest-skipped", report.skipped),
+        ("x-firn-ingest-refused", report.refused),
+    ] {
+        set(head, HeaderName::from_static(name), &value.to_string());
+    }
+    match written {
+        None => {}
+        Some(Ok(key)) => {
+            let key = crate::s3::percent::encode(key);
+            set(head, HeaderName::from_static("x-firn-ingest-report"), &key);
+        }
+        Some(Err(error)) => {
+            tracing::warn!(code = error.code(), "the report of an ingest could not be written");
+            set(head, HeaderName::from_static("x-firn-ingest-report-error"), error.code());
+        }
+    }
+}
+
+impl Report {
+    /// What came of it in the end.
+    fn conclude(&mut self, outcome: &IngestOutcome) {
+        self.objects = outcome.objects;
+        self.bytes = outcome.bytes.get();
+        for (key, error) in &outcome.refused {
+            let code = S3Error::code_of(error);
+            self.add(Line {
+                entry: None,
+                name: key.as_str().to_owned(),
+                refused: Some(code),
+                reason: error.to_string(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ReportWish, Wish};
+
+    fn wish(pairs: &[(&str, &str)]) -> Result<(Wish, usize), &'static str> {
+        let mut user = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Wish::take(&mut user).map(|wish| (wish, user.len())).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn what_is_asked_for_is_taken_out_of_the_metadata() {
+        let plain = Wish {
+            prefix: String::new(),
+            ignore_directories: false,
+            ignore_errors: false,
+            report: ReportWish::WhenNeeded,
+        };
+        assert_eq!(wish(&[("snowball-auto-extract", "true"), ("project", "x")]), Ok((plain.clone(), 1)));
+        let asked = [
+            ("minio-snowball-prefix", "/a b"),
+            ("minio-snowball-ignore-dirs", "TRUE"),
+            ("minio-snowball-ignore-errors", "true"),
+            ("firn-ingest-report", "never"),
+        ];
+        let all = Wish {
+            prefix: "a b/".into(),
+            ignore_directories: true,
+            ignore_errors: true,
+            report: ReportWish::Never,
+        };
+        assert_eq!(wish(&asked), Ok((all, 0)));
+        assert_eq!(wish(&[("minio-snowball-ignore-dirs", "false")]), Ok((plain, 0)));
+        for bad in [
+            ("minio-snowball-ignore-dirs", "1"),
+            ("minio-snowball-prefix", "../x"),
+            ("firn-ingest-report", "yes"),
+        ] {
+            assert_eq!(wish(&[bad]), Err("InvalidArgument"), "{bad:?}");
+        }
+    }
+}

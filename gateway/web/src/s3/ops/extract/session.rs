@@ -1,0 +1,236 @@
+//! Takes an archive apart, entry by entry, as its body comes.
+
+use super::entry::describe;
+use super::report::{Line, Report};
+use super::{Common, ENTRIES_MAX, LANDING_MAX, SMALL, Wish};
+use crate::ingest::{Entry, Event, Inflate, Kind, Scanner, key_of};
+use crate::s3::Call;
+use crate::s3::access::{self, Asking};
+use crate::s3::body::RequestBody;
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::operation::Operation;
+use crate::s3::query::Query;
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use engine::unit::ByteCount;
+use objectstore::{Ingest, IngestEntry, ObjectKey, SealedObject, Upload};
+use std::collections::HashSet;
+use tokio::task::JoinSet;
+
+/// An archive on its way in.
+pub(super) struct Session<'c> {
+    call: &'c Call,
+    wish: &'c Wish,
+    common: Common,
+    ingest: Ingest,
+    inflate: Inflate,
+    scanner: Scanner,
+    current: Current,
+    /// Bodies on their way to the disk.
+    landing: JoinSet<objectstore::Result<SealedObject>>,
+    /// Half of the SHA-256 of each key so far.
+    seen: HashSet<[u8; 16]>,
+    report: Report,
+}
+
+/// The entry under way.
+enum Current {
+    /// It becomes no object.
+    Nothing,
+    /// Small: gathered, and written beside others.
+    Small(Box<Upload>, Vec<Bytes>),
+    /// Written as it comes.
+    Large(Box<Upload>),
+}
+
+/// What an entry comes to.
+enum Verdict {
+    Object(Box<Upload>),
+    /// Nothing, and nothing to say of it.
+    Ignored,
+    Skipped(&'static str),
+}
+
+impl<'c> Session<'c> {
+    pub(super) fn new(
+        call: &'c Call,
+        wish: &'c Wish,
+        common: Common,
+        ingest: Ingest,
+        report: Report,
+    ) -> Self {
+        Self {
+            call,
+            wish,
+            common,
+            ingest,
+            inflate: Inflate::new(),
+            scanner: Scanner::new(),
+            current: Current::Nothing,
+            landing: JoinSet::new(),
+            seen: HashSet::new(),
+            report,
+        }
+    }
+
+    pub(super) fn into_parts(self) -> (Ingest, Report) {
+        (self.ingest, self.report)
+    }
+
+    /// All of it; then every entry is staged.
+    pub(super) async fn take(&mut self, body: &mut RequestBody) -> Result<(), S3Error> {
+        while let Some(bytes) = body.next().await? {
+            self.ingest.archive(bytes.clone()).await?;
+            self.inflate.push(bytes);
+            self.drain().await?;
+        }
+        self.inflate.end().map_err(|what| packing(&what))?;
+        self.drain().await?;
+        let last = self.inflate.close().map_err(|what| packing(&what))?;
+        self.scan(last).await?;
+        self.scanner.finish().map_err(|error| unreadable(&error))?;
+        self.report.packing = self.inflate.name();
+        while let Some(landed) = self.landing.join_next().await {
+            self.stage(landed).await?;
+        }
+        Ok(())
+    }
+
+    async fn drain(&mut self) -> Result<(), S3Error> {
+        while let Some(piece) = self.inflate.piece().map_err(|what| packing(&what))? {
+            self.scan(piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn scan(&mut self, piece: Bytes) -> Result<(), S3Error> {
+        self.scanner.push(piece);
+        loop {
+            match self.scanner.event().map_err(|error| unreadable(&error))? {
+                Event::NeedMore => return Ok(()),
+                Event::Entry(entry) => self.begin(&entry).await?,
+                Event::Data(bytes) => match &mut self.current {
+                    Current::Nothing => {}
+                    Current::Small(_, body) => body.push(bytes),
+                    Current::Large(upload) => upload.write(bytes).await?,
+                },
+                Event::EntryEnd => self.end().await?,
+            }
+        }
+    }
+
+    async fn begin(&mut self, entry: &Entry) -> Result<(), S3Error> {
+        if entry.number > ENTRIES_MAX {
+            let message = format!("An archive has at most {ENTRIES_MAX} entries: send it as several.");
+            return Err(S3Error::with(Code::InvalidRequest, message));
+        }
+        self.current = Current::Nothing;
+        let line = |refused, reason| {
+            let name = String::from_utf8_lossy(&entry.name).into_owned();
+            Line { entry: Some(entry.number), name, refused, reason }
+        };
+        match self.judge(entry).await {
+            Ok(Verdict::Object(upload)) if entry.size <= SMALL => {
+                self.current = Current::Small(upload, Vec::new());
+            }
+            Ok(Verdict::Object(upload)) => self.current = Current::Large(upload),
+            Ok(Verdict::Ignored) => {}
+            Ok(Verdict::Skipped(reason)) => self.report.add(line(None, reason.to_owned())),
+            Err(error) if self.wish.ignore_errors && error.status().is_client_error() => {
+                let reason = error.message().to_owned();
+                self.report.add(line(Some(error.code()), reason));
+            }
+            Err(error) => {
+                let name = String::from_utf8_lossy(&entry.name);
+                return Err(error.about_entry(&name, "Nothing of the archive was stored."));
+            }
+        }
+        Ok(())
+    }
+
+    /// What an entry comes to; the error is its own.
+    async fn judge(&mut self, entry: &Entry) -> Result<Verdict, S3Error> {
+        let directory = match entry.kind {
+            Kind::File => false,
+            Kind::Directory if self.wish.ignore_directories => return Ok(Verdict::Ignored),
+            Kind::Directory => true,
+            Kind::Skipped(reason) => return Ok(Verdict::Skipped(reason)),
+            Kind::Refused(reason) => return Err(S3Error::with(Code::InvalidRequest, reason)),
+        };
+        let key = key_of(&entry.name, &self.wish.prefix, directory).map_err(|bad| {
+            let code =
+                if bad.code == "KeyTooLongError" { Code::KeyTooLongError } else { Code::InvalidArgument };
+            S3Error::with(code, bad.reason)
+        })?;
+        let Some(key) = key else { return Ok(Verdict::Ignored) };
+        let hash = digest::digest(&digest::SHA256, key.as_bytes());
+        let half = hash.as_ref().first_chunk().copied().unwrap_or_default();
+        if !self.seen.insert(half) {
+            // A directory that is named again is the same one.
+            return if directory {
+                Ok(Verdict::Ignored)
+            } else {
+                Err(S3Error::with(Code::InvalidRequest, "its name was there before"))
+            };
+        }
+        self.admit(&key).await?;
+        let (metadata, class) = describe(entry, &self.common)?;
+        let length = ByteCount::new(entry.size);
+        let entry = IngestEntry { key: ObjectKey::parse(&key)?, length, metadata, class };
+        Ok(Verdict::Object(Box::new(self.ingest.entry(entry).await?)))
+    }
+
+    /// Asks of the entry's key what `PutObject` of it asks.
+    async fn admit(&self, key: &str) -> Result<(), S3Error> {
+        let mut target = self.call.target.clone();
+        target.key = Some(key.to_owned());
+        let (principal, query) = (self.call.asker.principal, Query::default());
+        let asking =
+            Asking { principal, operation: Operation::PutObject, target: &mut target, query: &query };
+        access::admit(&self.call.state, asking).await.map(|_| ())
+    }
+
+    async fn end(&mut self) -> Result<(), S3Error> {
+        match std::mem::replace(&mut self.current, Current::Nothing) {
+            Current::Nothing => return Ok(()),
+            Current::Small(mut upload, body) => {
+                self.landing.spawn(async move {
+                    for bytes in body {
+                        upload.write(bytes).await?;
+                    }
+                    upload.seal().await
+                });
+            }
+            Current::Large(upload) => {
+                self.landing.spawn(async move { upload.seal().await });
+            }
+        }
+        while let Some(landed) = self.landing.try_join_next() {
+            self.stage(landed).await?;
+        }
+        while self.landing.len() >= LANDING_MAX
+            && let Some(landed) = self.landing.join_next().await
+        {
+            self.stage(landed).await?;
+        }
+        Ok(())
+    }
+
+    async fn stage(
+        &mut self,
+        landed: Result<objectstore::Result<SealedObject>, tokio::task::JoinError>,
+    ) -> Result<(), S3Error> {
+        let object = landed.map_err(|_| S3Error::new(Code::InternalError))??;
+        Ok(self.ingest.stage(object).await?)
+    }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> S3Error {
+    S3Error::with(Code::InvalidRequest, format!("Failed to {error}. Nothing of it was stored."))
+}
+
+fn packing(what: &str) -> S3Error {
+    let message = format!("Failed to unpack the archive: {what}. Nothing of it was stored.");
+    S3Error::with(Code::InvalidRequest, message)
+}

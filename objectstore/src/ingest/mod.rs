@@ -1,0 +1,340 @@
+//! An archive that becomes many objects at once (docs/adr/0021).
+//!
+//! ```text
+//!   entry ─► Upload, as PutObject has it ─► seal ─► STAGED rows, many a commit        bytes, no names
+//!   finish ─► the archive's digests ─► INGESTS says Publishing, in one commit         the decision
+//!          └► each entry: PutObject's own commit, which takes its STAGED row away     publish
+//! ```
+//!
+//! # Invariants
+//! - Nothing is named before the whole archive came and is what its digests say. Before the decision it is nothing, after it
+//!   every entry gets its name: by the request, or after a crash by the `upload-cleanup` worker.
+//! - A staged row owns its entry's bytes. It goes in the very commit by which they get their name, or are released; so an entry is
+//!   named once, whoever publishes.
+//! - An entry is named by what names every PUT ([`ObjectStore::publish_arrival`]): versions, locks, quotas, owners and events are the
+//!   same.
+//!
+//! # Limits
+//! At most [`BATCH_ENTRIES`] entries or [`BATCH_BYTES`] of rows wait in memory and go in one commit; [`PUBLISHED_AT_ONCE`] names are
+//! given at once.
+//!
+//! A crash, or dropping it before the decision, leaves staged rows that the worker releases.
+
+mod publish;
+
+use crate::checksum::Running;
+use crate::id::IngestId;
+use crate::publish::{Expected, expected};
+use crate::quota::Claims;
+use crate::record::{IngestRow, IngestState, StagedRow};
+use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended, guards, won};
+use crate::upload::{Landed, check, stored};
+use crate::{
+    BODY_BYTES_MAX, BucketName, ChecksumAlgorithm, ETag, ETagMatch, Error, Expect, Metadata, ObjectChecksum,
+    ObjectKey, ObjectStore, Origin, PutRequest, Result, SealedObject, StorageClass, Subresources, Upload,
+    WriteConditions, Writer, tables,
+};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Key, Write};
+use engine::unit::ByteCount;
+use std::sync::Arc;
+
+/// Entries that are staged in one commit; few in tests, so that there are commits to crash between.
+const BATCH_ENTRIES: usize = if cfg!(test) { 4 } else { 256 };
+/// Bytes of rows after which a batch is staged.
+const BATCH_BYTES: usize = 1 << 20;
+/// Entries that get their names at once.
+const PUBLISHED_AT_ONCE: usize = 64;
+
+/// Begins to take an archive apart.
+#[derive(Clone, Debug)]
+pub struct IngestRequest {
+    /// The bucket.
+    pub bucket: BucketName,
+    /// The archive's length in bytes as it is sent, where it is known beforehand. Another one is refused.
+    pub length: Option<ByteCount>,
+    /// The additional checksum of the archive as it is sent; `None` for S3's default, CRC64NVME.
+    pub checksum: Option<ChecksumAlgorithm>,
+    /// The archive comes with a digest; objects that are to be locked need one.
+    pub proven: bool,
+    /// Objects are made only where there is none.
+    pub if_absent: bool,
+    /// What stands beside each object.
+    pub subresources: Subresources,
+    /// Who writes them, and the access list that is asked for.
+    pub writer: Writer,
+    /// Where they come from, for the bucket's events.
+    pub origin: Origin,
+}
+
+/// An entry that becomes an object.
+#[derive(Clone, Debug)]
+pub struct IngestEntry {
+    /// Its key. Each only once.
+    pub key: ObjectKey,
+    /// Bytes that follow.
+    pub length: ByteCount,
+    /// Content headers and user metadata.
+    pub metadata: Metadata,
+    /// The class.
+    pub class: StorageClass,
+}
+
+/// What became of an archive.
+#[derive(Debug)]
+pub struct IngestOutcome {
+    /// The entity tag of the archive as it was sent: its MD5.
+    pub etag: ETag,
+    /// The checksum of it.
+    pub checksum: Option<ObjectChecksum>,
+    /// Objects that were made.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: ByteCount,
+    /// Entries that got no name because the bucket had changed since they were staged.
+    pub refused: Vec<(ObjectKey, Error)>,
+}
+
+/// An archive on its way in.
+pub struct Ingest {
+    store: Arc<ObjectStore>,
+    id: IngestId,
+    name: BucketName,
+    bucket: Bucket,
+    row: IngestRow,
+    /// `row` is in the catalog.
+    begun: bool,
+    /// Keeps the worker away; gone only when this is dropped.
+    active: Option<Active>,
+    announced: Option<ByteCount>,
+    received: u64,
+    algorithm: ChecksumAlgorithm,
+    digests: Option<Running>,
+    claims: Claims,
+    batch: Batch,
+}
+
+/// Entries that have landed, and are to be staged with the next commit.
+#[derive(Default)]
+struct Batch {
+    checks: Vec<Check>,
+    expect: Vec<(Key, Expected)>,
+    keys: Vec<Key>,
+    writes: Vec<Write>,
+    bytes: usize,
+    /// Keeps the bytes in place until the commit has answered.
+    landed: Vec<Landed>,
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        // First, so that the worker does not pass by for it.
+        drop(self.active.take());
+        if self.begun {
+            self.store.mark_dirty(self.bucket.partition);
+        }
+    }
+}
+
+impl ObjectStore {
+    /// Begins to take an archive apart. Nothing is written before the first entry has come.
+    pub async fn ingest(self: &Arc<Self>, request: IngestRequest) -> Result<Ingest> {
+        let view = self.view(&request.bucket).await?;
+        self.check_writer(&view, &request.writer).await?;
+        self.check_lock(&view, &request.subresources, request.proven).await?;
+        if let Some(size) = request.length.filter(|size| *size > BODY_BYTES_MAX) {
+            return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
+        }
+        let id = IngestId::random(&*self.entropy);
+        let algorithm = request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
+        let row = IngestRow {
+            state: IngestState::Receiving,
+            begun: self.clock.now(),
+            bucket: request.bucket.as_str().to_owned(),
+            if_absent: request.if_absent,
+            subresources: request.subresources,
+            writer: request.writer,
+            origin: request.origin,
+        };
+        Ok(Ingest {
+            store: Arc::clone(self),
+            id,
+            name: request.bucket.bound_to(view.bucket),
+            bucket: view.bucket,
+            row,
+            begun: false,
+            active: Some(self.activate(*id.as_bytes())),
+            announced: request.length,
+            received: 0,
+            algorithm,
+            digests: Some(Running::new(&self.lanes, Some(algorithm))),
+            claims: Claims::default(),
+            batch: Batch::default(),
+        })
+    }
+}
+
+impl Ingest {
+    /// Takes the next bytes of the archive as they were sent, for its digests. After an error it is of no more use.
+    pub async fn archive(&mut self, bytes: Bytes) -> Result<()> {
+        self.received += bytes.len() as u64;
+        let got = ByteCount::new(self.received);
+        if let Some(announced) = self.announced.filter(|announced| got > *announced) {
+            return Err(Error::IncompleteBody { announced, got });
+        }
+        if got > BODY_BYTES_MAX {
+            return Err(Error::EntityTooLarge { size: got, limit: BODY_BYTES_MAX });
+        }
+        self.digests.as_mut().ok_or(Error::Engine(engine::Error::Closed))?.push(bytes).await
+    }
+
+    /// Begins an entry, if the bucket takes it: what refuses it now refuses this entry alone.
+    pub async fn entry(&mut self, entry: IngestEntry) -> Result<Upload> {
+        let IngestEntry { key, length, metadata, class } = entry;
+        let view = self.store.view(&self.name).await?;
+        self.store.room_for(&view, &key, Some(length), &mut self.claims).await?;
+        if self.row.if_absent {
+            let (_, stack) = self.store.stack(self.bucket, &key).await?;
+            let current = stack.current().and_then(|row| row.stored.as_ref());
+            conditions(true).check_write(current.map(|stored| &stored.etag))?;
+        }
+        let request = PutRequest {
+            length: Some(length),
+            metadata,
+            class,
+            subresources: self.row.subresources.clone(),
+            writer: self.row.writer.clone(),
+            ..PutRequest::new(self.name.clone(), key)
+        };
+        self.store.put(request).await
+    }
+
+    /// Keeps an entry whose body is whole, for its name.
+    pub async fn stage(&mut self, object: SealedObject) -> Result<()> {
+        let SealedObject { request, sealed } = object;
+        let PutRequest { key, class, metadata, .. } = *request;
+        let mut row =
+            StagedRow { stored: stored(&sealed.sums, &sealed.landed, class, metadata), sealed: Bytes::new() };
+        let aad = row.additional_data(self.bucket.partition, self.id, &key);
+        row.sealed = self.store.keys.seal(self.bucket.account, sealed.landed.data_key.as_ref(), &aad)?;
+        self.batch.push(tables::staged(self.id, &key), &row, sealed.landed);
+        if self.batch.keys.len() < BATCH_ENTRIES && self.batch.bytes < BATCH_BYTES {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    /// Checks that the archive is whole and what was announced, and gives every staged entry its name. An error before the first
+    /// name leaves none.
+    pub async fn finish(mut self, expect: Expect) -> Result<IngestOutcome> {
+        let got = ByteCount::new(self.received);
+        if let Some(announced) = self.announced.filter(|announced| got != *announced) {
+            return Err(Error::IncompleteBody { announced, got });
+        }
+        let sums = self.digests.take().ok_or(Error::Engine(engine::Error::Closed))?.finish().await?;
+        check(&expect, &sums, self.algorithm)?;
+        self.flush().await?;
+        let mut outcome = IngestOutcome {
+            etag: ETag::of_body(sums.md5),
+            checksum: sums.checksum.map(ObjectChecksum::full),
+            objects: 0,
+            bytes: ByteCount::ZERO,
+            refused: Vec::new(),
+        };
+        if self.begun {
+            self.decide().await?;
+            self.store.publish_all(self.bucket, self.id, &self.row, &mut outcome).await?;
+            // Nothing is left for the worker.
+            self.begun = false;
+        }
+        Ok(outcome)
+    }
+
+    /// Stages the batch.
+    async fn flush(&mut self) -> Result<()> {
+        if self.batch.keys.is_empty() {
+            return Ok(());
+        }
+        let at = tables::ingest(self.id);
+        let own = self.row.to_bytes();
+        let batch = std::mem::take(&mut self.batch);
+        for _ in 0..ATTEMPTS_MAX {
+            let (view, [found]) =
+                self.store.view_at(self.bucket, [at.clone()]).await?.ok_or(Error::NoSuchBucket)?;
+            self.still_ours(found.as_ref(), &own)?;
+            if view.snapshot.multi_get(batch.keys.clone()).await?.iter().any(Option::is_some) {
+                return Err(Error::InvalidRequest { detail: "two entries of the archive have one key" });
+            }
+            let Some(kept) = expected(&batch.expect, &*view.snapshot).await? else { return Err(contended()) };
+            let (exists, epoch) = guards();
+            let mut checks = [batch.checks.clone(), kept].concat();
+            checks.extend([exists, Check::Unchanged(at.clone())]);
+            let mut writes = batch.writes.clone();
+            writes.push(epoch);
+            if !self.begun {
+                writes.push(Write::Put(at.clone(), own.clone()));
+            }
+            let read_version = view.snapshot.read_version();
+            // Whatever the answer says, the row may be there from now on.
+            let begun = std::mem::replace(&mut self.begun, true);
+            match won(self.store.commit(self.bucket.partition, read_version, checks, writes).await) {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.begun = begun,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(contended())
+    }
+
+    /// The one commit from which on every entry gets its name.
+    async fn decide(&mut self) -> Result<()> {
+        let at = tables::ingest(self.id);
+        let own = self.row.to_bytes();
+        let decided = IngestRow { state: IngestState::Publishing, ..self.row.clone() };
+        for _ in 0..ATTEMPTS_MAX {
+            let (view, [found]) =
+                self.store.view_at(self.bucket, [at.clone()]).await?.ok_or(Error::NoSuchBucket)?;
+            self.still_ours(found.as_ref(), &own)?;
+            let (exists, epoch) = guards();
+            let checks = vec![exists, Check::Unchanged(at.clone())];
+            let writes = vec![epoch, Write::Put(at.clone(), decided.to_bytes())];
+            let read_version = view.snapshot.read_version();
+            if won(self.store.commit(self.bucket.partition, read_version, checks, writes).await)? {
+                self.row = decided;
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Nobody else has taken it for abandoned.
+    fn still_ours(&self, found: Option<&Bytes>, own: &Bytes) -> Result<()> {
+        if found == Some(own).filter(|_| self.begun) {
+            return Ok(());
+        }
+        Err(Error::Engine(engine::Error::Closed))
+    }
+}
+
+impl Batch {
+    fn push(&mut self, at: Key, row: &StagedRow, mut landed: Landed) {
+        self.checks.push(Check::Absent(at.clone()));
+        let mut writes = std::mem::take(&mut landed.writes);
+        writes.push(Write::Put(at.clone(), row.to_bytes()));
+        let size = |write: &Write| {
+            let value = if let Write::Put(_, value) = write { value.len() } else { 8 };
+            write.key().bytes.len() + value
+        };
+        self.bytes += writes.iter().map(size).sum::<usize>();
+        self.writes.append(&mut writes);
+        self.expect.append(&mut landed.expect);
+        self.keys.push(at);
+        self.landed.push(landed);
+    }
+}
+
+/// On each object of an ingest.
+fn conditions(if_absent: bool) -> WriteConditions {
+    WriteConditions { if_none_match: if_absent.then_some(ETagMatch::Any), ..WriteConditions::default() }
+}
