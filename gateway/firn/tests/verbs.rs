@@ -244,6 +244,7 @@ fn doctor_works_when_the_server_is_down() {
     let (_root, appliance) = start();
     let dir = appliance.dir().to_owned();
     assert_eq!(appliance.terminate(), 0);
+    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     fs::set_permissions(dir.join("credentials"), fs::Permissions::from_mode(0o644)).unwrap();
     let ran = run(&["doctor", dir.to_str().unwrap(), "--json"]);
     assert_eq!(ran.code, 1);
@@ -256,9 +257,10 @@ fn doctor_works_when_the_server_is_down() {
             (finding["check"].as_str().unwrap().to_owned(), finding["fix"].as_str().unwrap().to_owned())
         })
         .collect();
-    assert_eq!(faults.len(), 2, "{faults:?}");
-    assert!(faults[0].0 == "credentials" && faults[0].1.starts_with("chmod 600"));
-    assert!(faults[1].0 == "server" && faults[1].1.starts_with("firn server"));
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(faults[0].0 == "directory" && faults[0].1.starts_with("chmod 700"));
+    assert!(faults[1].0 == "credentials" && faults[1].1.starts_with("chmod 600"));
+    assert!(faults[2].0 == "server" && faults[2].1.starts_with("firn server"));
 }
 
 #[test]
