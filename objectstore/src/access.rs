@@ -178,7 +178,7 @@ impl Rules {
     }
 
     /// Who owns an object and what is granted on it.
-    fn show(&self, beside: &Subresources) -> ObjectAccess {
+    pub(crate) fn show(&self, beside: &Subresources) -> ObjectAccess {
         let (owner, list) = self.of_object(beside);
         ObjectAccess { owner, list: list.map_or_else(|| AccessList::private(owner), Cow::into_owned) }
     }

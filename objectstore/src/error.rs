@@ -99,6 +99,15 @@ pub enum Error {
         /// What is wrong with it, in S3's words.
         detail: String,
     },
+    /// `NoSuchConfiguration`: none of this id.
+    #[error("find the configuration: there is none of this id")]
+    NoSuchConfiguration,
+    /// `TooManyConfigurations`.
+    #[error("add a configuration: the bucket has {limit} already")]
+    TooManyConfigurations {
+        /// The limit.
+        limit: usize,
+    },
     /// `InvalidTargetBucketForLogging`.
     #[error("write logs into bucket {target}: it is not there, or another account's, or not one for logs")]
     InvalidLogTarget {
@@ -250,6 +259,7 @@ impl Error {
             | Self::NoSuchVersion
             | Self::NoSuchUpload
             | Self::NoSuchQuota
+            | Self::NoSuchConfiguration
             | Self::IsDeleteMarker { .. } => ErrorKind::NotFound,
             Self::BucketAlreadyOwnedByYou
             | Self::BucketAlreadyExists

@@ -11,6 +11,7 @@
 //!   archive ─► its entries staged ─► decided ─► each published as a put is                    ingest
 //!   any of it ─► S3's event, in the same commit ─► the outbox                                   event
 //!   requests of logged buckets ─► lines in memory ─► objects of another bucket                  access_log
+//!   inventories ─► a report of rows, a page at a time, into another bucket                     inventory
 //!   what that leaves behind ─► released in batches                                        worker
 //! ```
 //!
@@ -41,6 +42,7 @@ mod etag;
 mod event;
 mod id;
 mod ingest;
+mod inventory;
 mod keyring;
 mod list;
 mod lock;
@@ -93,6 +95,7 @@ pub use etag::{ETag, ETagMatch};
 pub use event::{EventType, Origin};
 pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
 pub use ingest::{Ingest, IngestEntry, IngestOutcome, IngestRequest};
+pub use inventory::InventoryFailure;
 pub use lock::{DAY, DEFAULT_DAYS_MAX, DEFAULT_YEARS_MAX, DefaultRetention, LockMode, Period, Retention};
 pub use meta::{
     Metadata, SYSTEM_METADATA_BYTES_MAX, StorageClass, SystemMetadata, USER_METADATA_BYTES_MAX, UserMetadata,
@@ -103,10 +106,11 @@ pub use quota::{KnownQuotas, QuotaCounts, QuotaInfo, QuotaLevel};
 pub use recovered::HeldLocks;
 pub use setting::{
     BucketAcl, BucketLogging, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption,
-    KeyChange, LOG_PREFIX_BYTES_MAX, LogKeyFormat, NOTIFICATION_RULES_MAX, Notification, NotificationRule,
-    ObjectLock, ObjectOwnership, OwnershipControls, PartitionDate, PublicAccessBlock, QUOTAS_MAX,
-    QuotaLimits, QuotaUnit, ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect,
-    RoutingRule, Setting, SettingKind, WebProtocol, Website,
+    INVENTORIES_MAX, Inventory, InventoryField, InventoryFrequency, InventoryVersions, KeyChange,
+    LOG_PREFIX_BYTES_MAX, LogKeyFormat, NOTIFICATION_RULES_MAX, Notification, NotificationRule, ObjectLock,
+    ObjectOwnership, OwnershipControls, PartitionDate, PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit,
+    ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
+    SettingKind, WebProtocol, Website,
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};

@@ -5,6 +5,7 @@
 use crate::access_log::AccessLogs;
 use crate::checksum::Lanes;
 use crate::id::OwnerId;
+use crate::inventory::Inventories;
 use crate::keyring::Keyring;
 use crate::quota::Watch;
 use crate::record::ConfigRow;
@@ -94,6 +95,8 @@ pub struct ObjectStore {
     pub(crate) watch: Watch,
     /// Who is logged, and what waits to be written of it.
     pub(crate) access_logs: AccessLogs,
+    /// Which inventory reports can't be made.
+    pub(crate) inventories: Inventories,
 }
 
 /// A bucket, found.
@@ -162,6 +165,7 @@ impl ObjectStore {
             settings: Settings::default(),
             watch: Watch::default(),
             access_logs: AccessLogs::new(access_logs),
+            inventories: Inventories::default(),
         };
         let counted = store.find_work().await?;
         *store.bucket_counts.lock() = Some(counted);

@@ -6,14 +6,16 @@ use super::{
     PartRow, StagedRow, Stored, UploadGarbage, UploadRow, UsedParts,
 };
 use crate::id::{ManifestId, OwnerId};
+use crate::inventory::Run;
 use crate::setting::{Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
-    CorsMethod, CorsRule, DefaultRetention, ETag, Encryption, KeyChange, ListWish, LockMode, LogKeyFormat,
-    Metadata, Notification, NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, Origin,
-    OwnershipControls, PartitionDate, Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention,
-    RoutingCondition, RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName,
-    Versioning, WebProtocol, Website, Writer,
+    CorsMethod, CorsRule, DefaultRetention, ETag, Encryption, Inventory, InventoryField, InventoryFrequency,
+    InventoryVersions, KeyChange, ListWish, LockMode, LogKeyFormat, Metadata, Notification, NotificationRule,
+    ObjectChecksum, ObjectLock, ObjectOwnership, Origin, OwnershipControls, PartitionDate, Period,
+    PublicAccessBlock, QuotaLimits, RequestPayment, Retention, RoutingCondition, RoutingRedirect,
+    RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName, Versioning, WebProtocol, Website,
+    Writer,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -189,6 +191,21 @@ fn notification() -> Notification {
     Notification::new(vec![first, rule("b", &["s3:ObjectRemoved:Delete"], None, Some(".x"))]).unwrap()
 }
 
+fn inventory() -> Inventory {
+    Inventory {
+        id: "daily".into(),
+        enabled: true,
+        frequency: InventoryFrequency::Weekly,
+        versions: InventoryVersions::All,
+        prefix: Some("p/".into()),
+        destination: BucketName::parse("target").unwrap(),
+        destination_prefix: Some("q".into()),
+        account: Some(owner()),
+        encrypted: true,
+        fields: vec![InventoryField::Size, InventoryField::ObjectOwner],
+    }
+}
+
 fn logging(format: Option<LogKeyFormat>, grants: Option<AccessList>) -> BucketLogging {
     BucketLogging::new(&BucketName::parse("target").unwrap(), "p/".into(), format, grants).unwrap()
 }
@@ -287,6 +304,8 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("logging", &logging(None, None));
     let partitioned = LogKeyFormat::Partitioned(PartitionDate::DeliveryTime);
     check("logging-grants", &logging(Some(partitioned), owned().access_list));
+    check("inventory", &inventory());
+    check("inventory-run", &Run { id: [7; 16], started: AT, done: true });
     check("quotas", &quotas());
     check("deduplication", &Deduplication { on: true, sealed: Bytes::from_static(b"sealed") });
     check("chunk", &ChunkRow { pack: BLOB, offset: 5, length: 6, tag: [7; CHUNK_TAG_LEN] });

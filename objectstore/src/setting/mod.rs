@@ -18,6 +18,7 @@ mod access_list;
 mod cors;
 mod deduplication;
 mod encryption;
+mod inventory;
 mod lock;
 mod logging;
 mod notification;
@@ -32,6 +33,7 @@ pub use access_list::BucketAcl;
 pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
 pub(crate) use deduplication::Deduplication;
 pub use encryption::Encryption;
+pub use inventory::{INVENTORIES_MAX, Inventory, InventoryField, InventoryFrequency, InventoryVersions};
 pub use lock::ObjectLock;
 pub use logging::{BucketLogging, LOG_PREFIX_BYTES_MAX, LogKeyFormat, PartitionDate};
 pub use notification::{NOTIFICATION_RULES_MAX, Notification, NotificationRule};
@@ -87,6 +89,8 @@ pub enum SettingKind {
     Logging,
     /// [`Notification`].
     Notification,
+    /// [`Inventory`], by its id.
+    Inventory,
     /// Quotas: see [`ObjectStore::set_quota`].
     Quotas,
     /// Deduplication: see [`ObjectStore::set_deduplication`].
@@ -107,6 +111,7 @@ impl SettingKind {
             Self::PublicAccessBlock => 8,
             Self::Logging => 10,
             Self::Notification => 11,
+            Self::Inventory => 12,
             Self::Quotas => 13,
             Self::Deduplication => 14,
         }
@@ -234,8 +239,19 @@ impl ObjectStore {
         beside: Change,
         change: impl FnOnce(Option<S>) -> Result<Option<S>> + Send,
     ) -> Result<bool> {
+        self.try_change_named(view, "", beside, change).await
+    }
+
+    /// The same of a setting of which there can be several.
+    pub(crate) async fn try_change_named<S: Setting>(
+        &self,
+        view: &View,
+        name: &str,
+        beside: Change,
+        change: impl FnOnce(Option<S>) -> Result<Option<S>> + Send,
+    ) -> Result<bool> {
         let config = tables::only(tables::CONFIG);
-        let row = tables::setting(S::KIND, "");
+        let row = tables::setting(S::KIND, name);
         let stored = view.snapshot.get(row.clone()).await?;
         let old = stored.as_deref().map(S::from_bytes).transpose()?;
         let raw = change(old)?.map(|new| new.to_bytes());

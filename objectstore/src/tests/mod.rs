@@ -13,6 +13,7 @@ pub(crate) mod dice;
 mod events;
 mod full;
 mod ingest;
+mod inventory;
 mod large;
 mod lock;
 mod lock_races;

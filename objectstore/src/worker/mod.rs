@@ -7,6 +7,7 @@
 //! | `copy-intents` | copies to other partitions that never said how they ended |
 //! | `quotas` | counts what quotas were set on; looks how full they are |
 //! | `access-logs` | writes server access logs |
+//! | `inventory` | makes inventory reports |
 //!
 //! Each queue row goes in the same commit as the last of its work, so a crash leaves work to be done again, never half of it.
 //! Partitions with work are known in memory; opening the store, and every hour after that, marks all of them.
@@ -15,6 +16,7 @@ mod access_logs;
 mod cleanup;
 mod finisher;
 mod intents;
+mod inventory;
 mod quotas;
 
 use crate::record::BucketRow;
@@ -45,6 +47,7 @@ impl ObjectStore {
             Box::new(intents::Intents::new(Arc::clone(self))),
             Box::new(quotas::Quotas::new(Arc::clone(self))),
             Box::new(access_logs::AccessLogs::new(Arc::clone(self))),
+            Box::new(inventory::Inventory::new(Arc::clone(self))),
         ]
     }
 

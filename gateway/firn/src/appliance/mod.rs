@@ -13,6 +13,7 @@ mod events;
 mod findings;
 mod health;
 mod home;
+mod inventories;
 mod locks;
 mod log_lines;
 mod logging;

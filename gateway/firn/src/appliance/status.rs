@@ -345,6 +345,10 @@ impl StatusSource for Facts {
                 AdminCall::Status => {
                     let held = self.appliance.held_locks().await;
                     let mut status = self.status(&self.appliance.readiness().await, &held);
+                    let failing = super::inventories::status(&self.appliance.store.failing_inventories());
+                    if let Some(failing) = failing {
+                        status["inventories"] = failing;
+                    }
                     let logs = super::access_logs::status(&self.appliance.store.log_status());
                     if let Some(logs) = logs {
                         status["access_logs"] = logs;

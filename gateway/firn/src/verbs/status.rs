@@ -123,6 +123,7 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
             lines.push(format!("topic {} fails: {}", text(&topic["topic"]), printable(error)));
         }
     }
+    inventories(&status["inventories"], &mut lines);
     access_logs(&status["access_logs"], &mut lines);
     if status["tls"]["days_left"].as_u64().is_some_and(|days| days < CERTIFICATE_DAYS) {
         let days = counted(number(&status["tls"]["days_left"]), "day", "days");
@@ -150,6 +151,14 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     }
     writeln!(out, "attention (firn doctor says what mends it)")?;
     lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
+}
+
+/// Reports that can't be made.
+fn inventories(failing: &Value, lines: &mut Vec<String>) {
+    for report in list(&failing["failing"]) {
+        let (id, bucket) = (text(&report["id"]), text(&report["bucket"]));
+        lines.push(format!("the inventory report {id} of {bucket} is not made: {}", text(&report["error"])));
+    }
 }
 
 /// Logs that are not written, and records that were lost.

@@ -40,6 +40,7 @@ codes! {
     BucketNotEmpty 409 "The bucket you tried to delete is not empty";
     EntityTooLarge 400 "Your proposed upload exceeds the maximum allowed size";
     EntityTooSmall 400 "Your proposed upload is smaller than the minimum allowed size";
+    IdMismatch 400 "Document ID does not match the specified configuration ID.";
     IllegalLocationConstraintException 400 "The specified location constraint is incompatible for the region specific endpoint this request was sent to.";
     IncompleteBody 400 "You did not provide the number of bytes specified by the Content-Length HTTP header";
     InternalError 500 "We encountered an internal error. Please try again.";
@@ -93,6 +94,7 @@ codes! {
     RequestURITooLong 414 "The request URI is longer than the server reads.";
     ServiceUnavailable 503 "Service is unable to handle request.";
     StorageFull 507 "The storage has no room left for this request. Delete something or add space.";
+    TooManyConfigurations 400 "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
     TooManyBuckets 400 "You have attempted to create more buckets than allowed";
     UnexpectedContent 400 "This request does not support content";
     UnresolvableGrantByEmailAddress 400 "The e-mail address you provided does not match any account on record.";
@@ -139,6 +141,7 @@ impl Code {
             | Self::BadRequest
             | Self::EntityTooLarge
             | Self::EntityTooSmall
+            | Self::IdMismatch
             | Self::IllegalLocationConstraintException
             | Self::IncompleteBody
             | Self::InternalError
@@ -174,6 +177,7 @@ impl Code {
             | Self::InvalidBucketAclWithObjectOwnership
             | Self::MalformedACLError
             | Self::MissingSecurityHeader
+            | Self::TooManyConfigurations
             | Self::UnexpectedContent
             | Self::UnresolvableGrantByEmailAddress => Names::Nothing,
         }

@@ -71,10 +71,10 @@ static TABLE: &[Row] = &[
         "/bucket?intelligent-tiering&id=1",
         Unset("NoSuchConfiguration"),
     ),
-    ("ListBucketInventoryConfigurations", "GET", "/bucket?inventory", Empty("<IsTruncated>false")),
-    ("GetBucketInventoryConfiguration", "GET", "/bucket?inventory&id=1", Unset("NoSuchConfiguration")),
-    ("PutBucketInventoryConfiguration", "PUT", "/bucket?inventory&id=1", NotImplemented),
-    ("DeleteBucketInventoryConfiguration", "DELETE", "/bucket?inventory&id=1", Unset("NoSuchConfiguration")),
+    ("PutBucketInventoryConfiguration", "PUT", "/bucket?inventory&id=1", Done(200)),
+    ("ListBucketInventoryConfigurations", "GET", "/bucket?inventory", Done(200)),
+    ("GetBucketInventoryConfiguration", "GET", "/bucket?inventory&id=1", Done(200)),
+    ("DeleteBucketInventoryConfiguration", "DELETE", "/bucket?inventory&id=1", Done(204)),
     ("GetBucketLifecycle", "GET", "/bucket?lifecycle", Unset("NoSuchLifecycleConfiguration")),
     ("GetBucketLifecycleConfiguration", "GET", "/bucket?lifecycle", Unset("NoSuchLifecycleConfiguration")),
     ("PutBucketLifecycle", "PUT", "/bucket?lifecycle", NotImplemented),
@@ -221,6 +221,13 @@ fn sent(name: &str) -> (Vec<(&'static str, &'static str)>, String) {
         "PutBucketNotification" | "PutBucketNotificationConfiguration" => {
             (vec![], "<NotificationConfiguration/>")
         }
+        "PutBucketInventoryConfiguration" => (
+            vec![],
+            "<InventoryConfiguration><Id>1</Id><IsEnabled>false</IsEnabled><Destination><S3BucketDestination>\
+             <Bucket>arn:aws:s3:::bucket</Bucket><Format>CSV</Format></S3BucketDestination></Destination>\
+             <IncludedObjectVersions>All</IncludedObjectVersions><Schedule><Frequency>Daily</Frequency></Schedule>\
+             </InventoryConfiguration>",
+        ),
         "PutBucketLogging" => (vec![], "<BucketLoggingStatus/>"),
         "PutObjectLockConfiguration" => (
             vec![],

@@ -11,6 +11,7 @@ mod floods;
 mod forms;
 mod http2;
 mod ingest;
+mod inventory;
 mod late;
 mod limits;
 mod listing;

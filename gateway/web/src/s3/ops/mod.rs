@@ -8,6 +8,7 @@ mod cors;
 mod delete;
 mod encryption;
 mod extract;
+mod inventory;
 mod list;
 mod list_page;
 mod lock;
@@ -74,6 +75,10 @@ async fn larger(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> 
         Op::GetBucketEncryption => encryption::get(call).await,
         Op::PutBucketEncryption => encryption::put(call, body).await,
         Op::DeleteBucketEncryption => encryption::delete(call).await,
+        Op::GetBucketInventoryConfiguration => inventory::get(call).await,
+        Op::PutBucketInventoryConfiguration => inventory::put(call, body).await,
+        Op::DeleteBucketInventoryConfiguration => inventory::delete(call).await,
+        Op::ListBucketInventoryConfigurations => inventory::list(call).await,
         Op::GetBucketLogging => logging::get(call).await,
         Op::PutBucketLogging => logging::put(call, body).await,
         Op::GetBucketNotificationConfiguration => notification::get(call).await,

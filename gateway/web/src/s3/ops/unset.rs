@@ -35,7 +35,6 @@ async fn bucket(call: &Call) -> Result<Answer, S3Error> {
         Op::ListBucketIntelligentTieringConfigurations => {
             no_configurations("ListBucketIntelligentTieringConfigurationsOutput")
         }
-        Op::ListBucketInventoryConfigurations => no_configurations("ListInventoryConfigurationsResult"),
         Op::ListBucketMetricsConfigurations => no_configurations("ListMetricsConfigurationsResult"),
         removed if removes_nothing(removed) => return Ok(empty(StatusCode::NO_CONTENT)),
         other => return Err(absent(other).map_or_else(|| not_implemented(other), S3Error::new)),
@@ -56,10 +55,8 @@ fn absent(operation: Op) -> Option<Code> {
         Op::GetBucketAnalyticsConfiguration
         | Op::DeleteBucketAnalyticsConfiguration
         | Op::DeleteBucketIntelligentTieringConfiguration
-        | Op::DeleteBucketInventoryConfiguration
         | Op::DeleteBucketMetricsConfiguration
         | Op::GetBucketIntelligentTieringConfiguration
-        | Op::GetBucketInventoryConfiguration
         | Op::GetBucketMetricsConfiguration => Code::NoSuchConfiguration,
         _ => return None,
     })

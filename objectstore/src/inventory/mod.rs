@@ -1,0 +1,175 @@
+//! Inventory reports: lists of a bucket's objects, made by a worker on the days that are wanted and written into another bucket in
+//! S3's layout.
+//!
+//! ```text
+//!   set_inventory ─► root: mark ─► bucket: SETTINGS (kind, id) ─► bell
+//!   worker: look ─► due? ─► run recorded: SETTINGS (kind, id, 0) ─► pages of rows ─► data/….csv.gz ─► manifest.json ─► its checksum
+//!                                                                                                          └─► run: done
+//! ```
+//!
+//! # Invariants
+//! - Bytes before names: a manifest is written when every file that it lists is. The checksum is the last, as in S3: who waits for
+//!   it finds a report that is whole.
+//! - A crash leaves a run that is not done. It is made again from its beginning, under the names that it had.
+//! - A report is read in pages, each at a version of its own: it has every object that was there throughout, as listings do.
+//! - One report at a time: the memory of one page and of one compressor.
+//!
+//! # Limits
+//! 1,000 rows a step; a data file has [`FILE_BYTES`] at the most, before its last page.
+
+mod job;
+mod report;
+mod schedule;
+
+pub(crate) use job::{Job, Step};
+pub(crate) use schedule::Run;
+
+use crate::setting::{INVENTORIES_MAX, Inventory};
+use crate::stack::Change;
+use crate::store::{ATTEMPTS_MAX, contended};
+use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
+use engine::catalog::record::Record;
+use engine::catalog::{Scan, Snapshot, Write, key_after};
+use engine::clock::Timestamp;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+/// Compressed bytes of a data file.
+pub(crate) const FILE_BYTES: u64 = 64 << 20;
+
+/// A report that can't be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InventoryFailure {
+    /// The bucket that it is of.
+    pub bucket: BucketName,
+    /// Its configuration.
+    pub id: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why: a lowercase fragment.
+    pub error: String,
+}
+
+/// What is known of reports in this process.
+#[derive(Default)]
+pub(crate) struct Inventories {
+    /// Rung when a configuration changed.
+    pub(crate) bell: Arc<Notify>,
+    changed: AtomicBool,
+    pub(crate) failing: Mutex<BTreeMap<(BucketName, String), InventoryFailure>>,
+}
+
+impl Inventories {
+    fn ring(&self) {
+        self.changed.store(true, Ordering::Release);
+        self.bell.notify_one();
+    }
+
+    /// Whether a configuration changed since the last call.
+    pub(crate) fn take_changed(&self) -> bool {
+        self.changed.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl ObjectStore {
+    /// Reports that can't be made now.
+    pub fn failing_inventories(&self) -> Vec<InventoryFailure> {
+        self.inventories.failing.lock().values().cloned().collect()
+    }
+
+    /// Has reports made. The destination must be the same account's: no policy can let another one's in.
+    pub async fn set_inventory(&self, name: &BucketName, set: &Inventory) -> Result<()> {
+        let invalid = |detail| Error::InvalidArgument { name: "S3BucketDestination", detail };
+        let owner = self.view(name).await?.bucket.account;
+        let destination = match self.view(&set.destination).await {
+            Ok(view) => view,
+            Err(Error::NoSuchBucket) => return Err(invalid("The destination bucket does not exist.")),
+            Err(error) => return Err(error),
+        };
+        if destination.bucket.account != owner || set.account.is_some_and(|said| said != owner) {
+            return Err(invalid("The destination bucket is not the account's."));
+        }
+        self.mark(SettingKind::Inventory, name, true).await?;
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(name).await?;
+            let row = tables::setting(SettingKind::Inventory, &set.id);
+            if view.snapshot.get(row).await?.is_none() {
+                let (known, _) = self.inventories_at(&*view.snapshot, None, INVENTORIES_MAX).await?;
+                if known.len() >= INVENTORIES_MAX {
+                    return Err(Error::TooManyConfigurations { limit: INVENTORIES_MAX });
+                }
+            }
+            let change = |_old: Option<Inventory>| Ok(Some(set.clone()));
+            if self.try_change_named(&view, &set.id, Change::default(), change).await? {
+                self.inventories.ring();
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// A configuration.
+    pub async fn inventory(&self, name: &BucketName, id: &str) -> Result<Inventory> {
+        let row = tables::setting(SettingKind::Inventory, id);
+        let (_, [raw]) = self.view_with(name, [row]).await?;
+        Ok(Inventory::from_bytes(&raw.ok_or(Error::NoSuchConfiguration)?)?)
+    }
+
+    /// Has no more of these reports made. Those that are there stay.
+    pub async fn remove_inventory(&self, name: &BucketName, id: &str) -> Result<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(name).await?;
+            let row = tables::setting(SettingKind::Inventory, id);
+            if view.snapshot.get(row).await?.is_none() {
+                return Err(Error::NoSuchConfiguration);
+            }
+            let writes = vec![Write::Delete(schedule::run_row(id))];
+            let beside = Change { writes, ..Change::default() };
+            if self.try_change_named(&view, id, beside, |_old: Option<Inventory>| Ok(None)).await? {
+                self.inventories.failing.lock().remove(&(name.unbound(), id.to_owned()));
+                self.inventories.ring();
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Configurations behind an id, in order of ids, and whether there are more.
+    pub async fn list_inventories(
+        &self,
+        name: &BucketName,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<(Vec<Inventory>, bool)> {
+        let view = self.view(name).await?;
+        self.inventories_at(&*view.snapshot, after, max).await
+    }
+
+    async fn inventories_at(
+        &self,
+        snapshot: &dyn Snapshot,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<(Vec<Inventory>, bool)> {
+        let mut scan = Scan::prefix(tables::SETTINGS, &[SettingKind::Inventory.tag()], 1_000);
+        if let Some(id) = after {
+            // Behind the run of this id, too.
+            scan.start = scan.start.max(key_after(&schedule::run_row(id).bytes));
+        }
+        let (mut found, mut next) = (Vec::new(), Some(scan));
+        while let Some(scan) = next {
+            let page = snapshot.scan(scan.clone()).await?;
+            for (_, raw) in page.rows.iter().filter(|(key, _)| !schedule::is_run(key)) {
+                if found.len() == max {
+                    return Ok((found, true));
+                }
+                found.push(Inventory::from_bytes(raw)?);
+            }
+            next = scan.behind(&page);
+        }
+        Ok((found, false))
+    }
+}
