@@ -102,9 +102,10 @@ impl Drill {
     }
 }
 
-/// Waits until the status is as it should be. Each look is a process: it paces itself.
+/// Waits until the status is as it should be. Each look is a process: it paces itself. After an outage the uploader may rest for
+/// a minute.
 fn wait_until(appliance: &Appliance, so: impl Fn(&serde_json::Value) -> bool) {
-    for _ in 0..3_000 {
+    for _ in 0..20_000 {
         if so(&appliance.ok(&["status", "--json"]).json()["remote"]) {
             return;
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// `firn server`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Server {
     /// The appliance's directory; made, with mode 0700, if it is not there.
     #[arg(value_name = "DIR", env = "FIRN_DIR", hide_env_values = true)]

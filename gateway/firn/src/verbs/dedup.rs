@@ -51,6 +51,7 @@ impl Report for Rows {
 
 /// What deduplication saves.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "as they are called in JSON, with their unit")]
 pub(super) struct Saving {
     written_bytes: u64,
     stored_bytes: u64,

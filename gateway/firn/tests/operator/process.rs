@@ -1,7 +1,5 @@
 //! The server as a process: what ends it, what it says to systemd, and what keeps a second one away.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use crate::support::{Appliance, firn, run};
 use std::fs;
 use std::os::unix::net::UnixDatagram;
