@@ -27,8 +27,6 @@ pub enum Point {
     CatalogSync,
     /// Allocation of the next file of the catalog's log.
     CatalogAllocate,
-    /// A step of making the catalog's copy in a zone: a file, a name, a record of its membership.
-    CatalogCopy,
     /// A write to a backup target.
     BackupWrite,
 }

@@ -23,21 +23,13 @@ fn refused(error: security::Error) -> Error {
     })
 }
 
-fn unless_fenced(outcome: Result<()>) -> Result<()> {
-    match outcome {
-        Err(Error::Engine(engine::Error::Fenced { .. })) => Ok(()),
-        other => other,
-    }
-}
-
 impl Keyring {
-    /// Makes sure that there is a key to seal with, for this account and for every other that has one already. Where the catalog
-    /// takes no commits, none is needed: it is opened for reading.
+    /// Makes sure that there is a key to seal with, for this account and for every other that has one already.
     pub(crate) async fn open(table: Arc<KeyTable>, account: AccountId) -> Result<Self> {
         let keyring = Self { table };
-        unless_fenced(keyring.prepare(account).await)?;
+        keyring.prepare(account).await?;
         for scope in keyring.table.scopes() {
-            unless_fenced(keyring.table.prepare(scope).await.map_err(refused))?;
+            keyring.table.prepare(scope).await.map_err(refused)?;
         }
         Ok(keyring)
     }

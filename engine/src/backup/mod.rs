@@ -34,7 +34,6 @@ pub use progress::Status;
 pub use recover::{Recovered, recover};
 pub use seal::{Recipient, RecoveryKey};
 pub use ship::{BaseWorker, LogWorker};
-pub(crate) use target::blocking;
 #[doc(hidden)]
 pub use target::conformance;
 pub use target::{DirectoryTarget, Target};

@@ -50,12 +50,6 @@ impl Recovered {
         };
         serde_json::from_slice(&json).map(Some).map_err(corrupt)
     }
-
-    /// Keeps it for the appliance at `root`.
-    pub(crate) fn write(&self, root: &Path) -> Result<()> {
-        let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Invalid(error.to_string()))?;
-        file::replace(&root.join(RECOVERED), &json)
-    }
 }
 
 /// Rebuilds a data directory at `root`, which must not hold an appliance. `marker` names the attachment that makes a directory
@@ -116,7 +110,8 @@ pub async fn recover(
         chunks_beyond_gap: chunks.iter().filter(|chunk| chunk.last > reached).count() as u64,
     };
     catalog.keep();
-    recovered.write(root)?;
+    let json = serde_json::to_vec_pretty(&recovered).map_err(|error| Error::Invalid(error.to_string()))?;
+    file::replace(&root.join(RECOVERED), &json)?;
     let (last, others): (Vec<&Attachment>, _) =
         manifest.attachments.iter().partition(|file| file.name == marker);
     for attachment in others.into_iter().chain(last) {

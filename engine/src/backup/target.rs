@@ -96,7 +96,7 @@ fn collect(root: &Path, dir: &Path, prefix: &str, names: &mut Vec<String>) -> Re
 }
 
 /// Runs `work` where blocking is allowed.
-pub(crate) async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?

@@ -20,7 +20,6 @@
 mod admit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
-pub mod copy;
 pub mod key;
 mod log;
 mod memory;

@@ -46,11 +46,6 @@ impl Disks {
         Appliance::start(&self.path("system"), &["--config", &self.text("firn.toml")])
     }
 
-    /// A start that goes on without a zone that has the catalog too.
-    fn start_at_a_loss(&self) -> Appliance {
-        Appliance::start(&self.path("system"), &["--config", &self.text("firn.toml"), "--accept-loss"])
-    }
-
     fn put(&self, appliance: &Appliance, number: usize) {
         let ran = self.try_put(appliance, number);
         assert_eq!(ran.code, 0, "object {number}: {ran:?}");
@@ -131,7 +126,7 @@ fn zones_of(appliance: &Appliance, number: usize) -> (Vec<String>, u64) {
 /// Loses a zone of two, replaces its disk, and sees that what was lost is repaired and never called damage.
 fn is_lost_and_replaced(disks: &Disks, lost: &str) {
     fs::remove_dir_all(disks.path(lost)).unwrap();
-    let appliance = disks.start_at_a_loss();
+    let appliance = disks.start();
     disks.check(&appliance, 0..9);
     assert!(appliance.dir().join("zones.json").exists());
     assert_eq!(zones_of(&appliance, 2).1, 1);
@@ -248,7 +243,7 @@ fn two_zones_that_part_and_come_back_in_the_wrong_order_lose_nothing() {
     appliance.kill();
 
     disks.mount("b", false);
-    let appliance = disks.start_at_a_loss();
+    let appliance = disks.start();
     for number in [2, 4] {
         disks.put(&appliance, number);
     }

@@ -37,7 +37,6 @@ mod view;
 pub use backup::shipped;
 pub use queue::Counts;
 
-use super::copy::{CopyOptions, CopyStatus, Keeper, Place, Standing, Task, Told};
 use super::log::files::{Files, LogWriter, Shape};
 use super::log::{payload, recover};
 use super::window::{ROWS_MAX, Window};
@@ -88,8 +87,6 @@ pub struct Options {
     pub background_jobs: i32,
     /// Table files that RocksDB holds open.
     pub open_files_max: i32,
-    /// The catalog's second place.
-    pub copy: CopyOptions,
 }
 
 impl Options {
@@ -107,7 +104,6 @@ impl Options {
             reserve_bytes: 64 << 20,
             background_jobs: 2,
             open_files_max: 512,
-            copy: CopyOptions::default(),
         }
     }
 }
@@ -121,9 +117,6 @@ pub struct RocksCatalog {
     files: Arc<Files>,
     dir: PathBuf,
     options: Options,
-    told: Arc<Told>,
-    /// Why no commit is taken.
-    read_only: Option<String>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -145,7 +138,6 @@ impl RocksCatalog {
         let log_dir = dir.join("log");
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         marker::check_or_create(&dir)?;
-        let standing = Standing::read(&dir, &options.copy)?;
         std::fs::create_dir_all(&log_dir).map_err(|e| Error::io("create", &log_dir, e))?;
         // Somebody else may have filled the disk meanwhile: opening needs room too, and the reserve is there for that.
         let mut space = Gauge::new(&dir, options.reserve_bytes);
@@ -181,14 +173,10 @@ impl RocksCatalog {
             roomy: AtomicBool::new(true),
         });
         let files = log.files();
-        let entropy = Arc::clone(&options.entropy);
-        let keeper = Keeper::open(&dir, standing, (options.copy.clone(), shape), entropy, (version, &files))?;
-        let told = keeper.told();
         shared.counting.zeroed_bytes.store(log.zeroed(), Ordering::Relaxed);
         let sequencer = Sequencer {
             shared: Arc::clone(&shared),
             log,
-            keeper,
             window: Window::new(&*options.entropy, version, ROWS_MAX),
             totals: RefCell::default(),
             clock: Arc::clone(&options.clock),
@@ -206,9 +194,7 @@ impl RocksCatalog {
                 sequencer.run();
             })
             .map_err(|e| Error::io("start the sequencer of", &dir, e))?;
-        let read_only = told.read_only();
-        let thread = Mutex::new(Some(thread));
-        Ok(Arc::new(Self { shared, files, dir, options, told, read_only, thread }))
+        Ok(Arc::new(Self { shared, files, dir, options, thread: Mutex::new(Some(thread)) }))
     }
 
     /// Finishes what waits and stops; later commits answer [`Error::Closed`]. Blocks. What is in memory goes to disk when
@@ -230,42 +216,6 @@ impl RocksCatalog {
     /// Whether the newest commit found room for more than deletes; a commit without writes finds out and costs nothing.
     pub fn has_room(&self) -> bool {
         self.shared.roomy.load(Ordering::Acquire)
-    }
-
-    /// Why no commits are taken, since it was opened: another place of it may know more.
-    pub fn read_only(&self) -> Option<&str> {
-        self.read_only.as_deref()
-    }
-
-    /// How its copies stand.
-    pub fn copy_status(&self) -> CopyStatus {
-        self.told.status()
-    }
-
-    pub(in crate::catalog) fn told(&self) -> &Told {
-        &self.told
-    }
-
-    pub(in crate::catalog) fn copy_faults(&self) -> Arc<Faults> {
-        Arc::clone(&self.options.copy.faults)
-    }
-
-    /// Where a zone has its copy, if it may have one.
-    pub(in crate::catalog) fn copy_place(&self, zone: &str) -> Option<Place> {
-        self.options.copy.places.iter().find(|place| place.zone == zone).cloned()
-    }
-
-    /// Has the sequencer do something about the copy.
-    pub(in crate::catalog) async fn copy_task(&self, task: Task) -> Result<u64> {
-        self.writable()?;
-        self.shared.queue.submit(Job::Copy(task), 0).await
-    }
-
-    fn writable(&self) -> Result<()> {
-        match &self.read_only {
-            None => Ok(()),
-            Some(reason) => Err(Error::Fenced { reason: reason.clone() }),
-        }
     }
 
     /// Where it lies.
@@ -314,7 +264,6 @@ impl Catalog for RocksCatalog {
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version>> {
         Box::pin(async move {
-            self.writable()?;
             let bytes = admit::admit(&commit, &Limits::STANDARD)?;
             self.shared.queue.submit(Job::Commit(commit), bytes).await
         })

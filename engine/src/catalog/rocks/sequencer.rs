@@ -2,7 +2,6 @@
 //!
 //! ```text
 //!   queue ─► judge each ─► log: write, one sync ─► rows in memory ─► publish a moment ─► answer
-//!                             copy: the same, meanwhile ([`crate::catalog::copy`])
 //! ```
 //!
 //! # Invariants
@@ -21,7 +20,6 @@ use super::rows::Rows;
 use super::space::{Gauge, Room, may_draw_on_reserve};
 use super::view::Moment;
 use crate::catalog::Version;
-use crate::catalog::copy::{Keeper, Task};
 use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::{self, ALIGN, Kind};
 use crate::catalog::log::payload;
@@ -62,8 +60,6 @@ pub(super) struct Shared {
 pub(super) struct Sequencer {
     pub(super) shared: Arc<Shared>,
     pub(super) log: LogWriter,
-    /// The log's copy in a zone, if there is one.
-    pub(super) keeper: Keeper,
     pub(super) window: Window,
     pub(super) totals: RefCell<Totals>,
     pub(super) clock: Arc<dyn Clock>,
@@ -96,7 +92,7 @@ impl Sequencer {
             }
         }
         if self.fenced.is_none() {
-            let closed = self.sync_both().and_then(|()| self.log.seal_when_idle());
+            let closed = self.log.sync().and_then(|()| self.log.seal_when_idle());
             if let Err(error) = closed {
                 tracing::error!(%error, "the commit log's last sync failed");
             }
@@ -117,11 +113,9 @@ impl Sequencer {
             }
             return;
         }
-        if requests.len() == 1 && !matches!(requests.first(), Some(Request { job: Job::Commit(_), .. })) {
-            match requests.pop() {
-                Some(request) if matches!(request.job, Job::Copy(_)) => self.copy(request),
-                Some(request) => self.apply_frames(request),
-                None => {}
+        if matches!(requests.first(), Some(Request { job: Job::Apply(_), .. })) && requests.len() == 1 {
+            if let Some(request) = requests.pop() {
+                self.apply_frames(request);
             }
             return;
         }
@@ -198,9 +192,8 @@ impl Sequencer {
         }
     }
 
-    /// Into the log, and its copy while the log is synced. Full changes nothing; every other error fences.
+    /// Into the log. Full changes nothing; every other error fences.
     fn write(&mut self, group: &mut Group) -> Result<()> {
-        let bytes = if group.is_empty() { 0 } else { group.frame.len() };
         if !group.is_empty() {
             let len = group.frame.len().next_multiple_of(ALIGN);
             let written = self.append(&mut group.frame, len, group.last);
@@ -211,32 +204,7 @@ impl Sequencer {
                 return Err(error);
             }
         }
-        self.keeper.begin(&group.frame[..bytes], group.last, group.synced);
-        let synced = if group.synced { self.sync() } else { Ok(()) };
-        self.wait_for_copy().and(synced)
-    }
-
-    /// The copy has what it was given, or is recorded to be none any more.
-    fn wait_for_copy(&mut self) -> Result<()> {
-        self.keeper.end().map_err(|error| {
-            self.fence(&error);
-            Error::Unknown { reason: error.to_string() }
-        })
-    }
-
-    fn sync_both(&mut self) -> Result<()> {
-        self.keeper.begin(&[], self.version, true);
-        let synced = self.sync();
-        self.wait_for_copy().and(synced)
-    }
-
-    fn copy(&mut self, request: Request) {
-        let Job::Copy(task) = &request.job else { return };
-        let outcome = self.sync_both().and_then(|()| self.keeper.carry_out(task, self.version));
-        if let (Err(error), Task::Leave(_)) = (&outcome, task) {
-            self.fence(error);
-        }
-        request.answer(outcome);
+        if group.synced { self.sync() } else { Ok(()) }
     }
 
     fn append(&mut self, frame: &mut Vec<u8>, len: usize, last: Version) -> Result<()> {

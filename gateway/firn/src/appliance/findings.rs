@@ -25,7 +25,6 @@ impl Appliance {
             findings.push(space("pool-space", pool));
         }
         findings.extend(self.zone_findings());
-        findings.extend(self.catalog_copy_finding());
         findings.extend(self.backup_findings());
         findings.extend(self.event_findings());
         findings.extend(super::inventories::findings(&self.store.failing_inventories(), self.clock.now()));
@@ -77,10 +76,6 @@ impl Appliance {
                 Obstacle::CatalogUnreadable => {
                     ("nothing is served", "restart the server; it recovers from its log".to_owned())
                 }
-                Obstacle::CatalogFenced if self.catalog.read_only().is_some() => (
-                    "reads go on, writes are refused",
-                    format!("do what it says; to give up what is not there: firn server {dir} --accept-loss --config FILE"),
-                ),
                 Obstacle::CatalogFenced => (
                     "reads go on, writes are refused",
                     "restart the server; it recovers from its log".to_owned(),
@@ -121,10 +116,6 @@ impl Appliance {
 
     fn backup_findings(&self) -> Vec<Finding> {
         let dir = quote_sh(&self.home.dir.display().to_string());
-        if self.catalog.read_only().is_some() {
-            // No worker runs.
-            return Vec::new();
-        }
         let Some(plan) = &self.backup_plan else {
             return vec![Finding::note(
                 "backup",

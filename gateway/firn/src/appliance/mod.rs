@@ -7,7 +7,6 @@
 
 mod access_logs;
 mod banner;
-mod catalog_copy;
 mod dedup;
 mod events;
 mod findings;

@@ -3,7 +3,6 @@
 //! They open from the bottom up and close from the top down: first the doors (the caller's), then the workers, then the
 //! catalog. Whatever is cut short there was not acknowledged.
 
-use super::catalog_copy;
 use super::events;
 use super::home::Home;
 use super::shares::{self, Shares};
@@ -14,13 +13,13 @@ use crate::layout::{ATTACHED, CATALOG};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions, RemoteOptions, ZoneOptions};
-use engine::catalog::{Catalog, Options, RocksCatalog};
+use engine::catalog::{Options, RocksCatalog};
 use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::fault::Faults;
 use engine::outbox::Outbox;
-use engine::worker::{Registry, Worker};
+use engine::worker::Registry;
 use objectstore::{Components, ObjectStore};
 use security::keys::KeyTable;
 use std::path::{Path, PathBuf};
@@ -47,8 +46,6 @@ pub(crate) struct Appliance {
     pub(crate) workers: Registry,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
-    /// In how many places the catalog is to lie.
-    pub(crate) catalog_copies: usize,
     /// It was rebuilt from a backup, once at least.
     pub(crate) was_recovered: bool,
     pub(crate) started: Timestamp,
@@ -74,27 +71,26 @@ impl Appliance {
         entropy: Arc<dyn Entropy>,
     ) -> anyhow::Result<Self> {
         let faults = Arc::new(Faults::default());
-        let mut options = catalog_options(&home, config, (&clock, &entropy, &faults))?;
-        options.copy = catalog_copy::options(&home, config).context("read what was recovered")?;
+        let options = catalog_options(&home, config, (&clock, &entropy, &faults))?;
         let catalog_dir = home.dir.join(CATALOG);
-        // Before anything is taken over: who may not write takes nothing over.
-        let read_only = catalog_copy::why_read_only(&catalog_dir, &options.copy)?;
         let pool_dir = pool_dir(&home.dir, config);
         warn_of_small_disks(&home.dir, &pool_dir, config);
-        let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, (&*entropy, read_only.is_some()))?;
+        let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
         let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
             .await?
             .context("open the catalog")?;
         let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
             .await
             .context("open the key table")?;
-        let rows: Arc<dyn Catalog> = catalog.clone();
-        let mut options =
-            OpenOptions::new(pool_dir.clone(), rows, clock.clone(), entropy.clone(), faults.clone());
+        let mut options = OpenOptions::new(
+            pool_dir.clone(),
+            catalog.clone(),
+            clock.clone(),
+            entropy.clone(),
+            faults.clone(),
+        );
         configure_pools(&mut options, config, &pool_dir, zones);
-        if read_only.is_none() || directory::has_taken_pools(&home.dir)? {
-            options.remote = remote(&home, config, (&clock, &entropy)).await?;
-        }
+        options.remote = remote(&home, config, (&clock, &entropy)).await?;
         let blobs = BlobStore::open(options).await.context("open the local pool")?;
         let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
             .await
@@ -115,16 +111,16 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
+        let was_recovered = hold_unknown_locks(&home, &store).await?;
         let workers = Registry::new();
-        let (mut was_recovered, mut backup) = (false, None);
-        if read_only.is_none() {
-            was_recovered = hold_unknown_locks(&home, &store).await?;
-            backup = open_backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
-            let mut work: Vec<Box<dyn Worker>> = vec![Box::new(ComplianceWorker::new(compliance.clone()))];
-            work.extend(backup_workers(backup.as_ref(), &blobs));
-            work.extend(catalog_copy::worker(&catalog, &blobs, (&home.dir, config)));
-            work.extend(blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()));
-            start(&workers, work, &clock)?;
+        let worker = Box::new(ComplianceWorker::new(compliance.clone()));
+        workers.spawn(worker, clock.clone()).context("start a worker")?;
+        let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
+        if let Some(backup) = &backup {
+            start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
+        }
+        for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()) {
+            workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
         let (started, started_boot) = (clock.now(), clock.boottime());
         Ok(Self {
@@ -138,7 +134,6 @@ impl Appliance {
             pool_dir,
             backup,
             backup_plan: config.backup.clone(),
-            catalog_copies: config.copies.of_catalog(config.zones.len()),
             workers,
             clock,
             entropy,
@@ -163,17 +158,6 @@ impl Appliance {
     }
 }
 
-fn start(workers: &Registry, work: Vec<Box<dyn Worker>>, clock: &Arc<dyn Clock>) -> anyhow::Result<()> {
-    work.into_iter().try_for_each(|worker| workers.spawn(worker, clock.clone()).context("start a worker"))
-}
-
-/// They go before the pool's workers: until the target has answered, nothing may be recycled.
-fn backup_workers(backup: Option<&Arc<Backup>>, blobs: &Arc<BlobStore>) -> Vec<Box<dyn Worker>> {
-    let Some(backup) = backup else { return Vec::new() };
-    let log = LogWorker::new(backup.clone(), blobs.clone());
-    vec![Box::new(log), Box::new(BaseWorker::new(backup.clone()))]
-}
-
 /// What the catalog is opened with: memory as configured, sizes as suit its disk.
 fn catalog_options(
     home: &Home,
@@ -189,6 +173,17 @@ fn catalog_options(
     options.log_file_bytes = shares.log_file.get();
     options.reserve_bytes = shares.reserve.get();
     Ok(options)
+}
+
+/// Before the pool's workers: until the target has answered, nothing may be recycled.
+fn start_backup(
+    workers: &Registry,
+    backup: &Arc<Backup>,
+    blobs: &Arc<BlobStore>,
+    clock: &Arc<dyn Clock>,
+) -> engine::Result<()> {
+    workers.spawn(Box::new(LogWorker::new(backup.clone(), blobs.clone())), clock.clone())?;
+    workers.spawn(Box::new(BaseWorker::new(backup.clone())), clock.clone())
 }
 
 /// After a recovery, before the doors open: locks that the lost span may have changed are held. Whether there ever was one.
@@ -211,19 +206,14 @@ async fn hold_unknown_locks(home: &Home, store: &ObjectStore) -> anyhow::Result<
 /// Zones, each with the directories that are there, and why others are not.
 type ZonesFound = Vec<(ZoneConfig, Option<String>)>;
 
-/// Takes the directories that bodies lie in, for as long as the locks live. Who only borrows them leaves their marks as they are.
+/// Takes the directories that bodies lie in, for as long as the locks live.
 fn claim_pools(
     home: &Home,
     config: &Config,
     pool_dir: &Path,
-    (entropy, borrows): (&dyn Entropy, bool),
+    entropy: &dyn Entropy,
 ) -> anyhow::Result<(ZonesFound, Vec<Lock>)> {
     let mut locks = Vec::new();
-    if borrows {
-        let pool = config.zones.is_empty().then_some(pool_dir);
-        let found = directory::borrow_zones(&home.dir, &config.zones, pool)?;
-        return Ok((found.zones, found.locks));
-    }
     let has_pools_mark =
         config.zones.is_empty() || directory::first_has_a_pools_mark(&home.dir, &config.zones)?;
     // With several zones the first one may be away, as any other.
@@ -293,7 +283,7 @@ async fn remote(
 }
 
 /// The backup, when one is configured and there is a key to seal it to.
-async fn open_backup(
+async fn backup(
     home: &Home,
     config: &Config,
     catalog: &Arc<RocksCatalog>,

@@ -47,7 +47,6 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         tls_key: args.tls_key.clone(),
         log: args.log.clone(),
         region: variable("FIRN_REGION"),
-        accept_loss: args.accept_loss,
     };
     let config = config::load(args.config.as_deref(), &overrides)?;
     let logging = logging::start(&config.log)?;

@@ -134,7 +134,6 @@ impl Facts {
                 "groups": counts.groups,
                 "syncs": counts.syncs,
                 "log_bytes": counts.log_bytes,
-                "copy": appliance.catalog_copy(),
             },
             "keys": { "count": key_count, "custodian": custodian },
             "memory_resident_bytes": resident_bytes(),
@@ -211,7 +210,7 @@ impl Facts {
         let (zones, copies) = (self.appliance.blobs.zones().len(), self.appliance.blobs.copies());
         match (zones, inline) {
             (1, _) => format!("{class} keeps one copy while there is one zone"),
-            (_, true) => self.appliance.catalog_lies(),
+            (_, true) => "the catalog lies in the data directory alone".to_owned(),
             (zones, false) => format!("{class} keeps {copies} copies in {zones} zones"),
         }
     }
@@ -246,10 +245,10 @@ impl Facts {
         let head = store.head(request).await.map_err(admin_error)?;
         let places = store.where_is(&bucket_name, &object_key, selector).await.map_err(admin_error)?;
         let inline = places.iter().any(|place| place.pool == "catalog");
-        let mut copies = places.iter().map(|place| place.copy + 1).max().unwrap_or(1);
+        let copies = places.iter().map(|place| place.copy + 1).max().unwrap_or(1);
         let readable = |copy| places.iter().filter(|place| place.copy == copy).all(|place| !place.missing);
-        let mut whole = (0..copies).filter(|copy| readable(*copy)).count();
-        let mut places: Vec<_> = places
+        let whole = (0..copies).filter(|copy| readable(*copy)).count();
+        let places: Vec<_> = places
             .iter()
             .map(|place| {
                 json!({
@@ -264,14 +263,6 @@ impl Facts {
                 })
             })
             .collect();
-        if let (Some(zone), Some(mut second)) = (self.appliance.catalog_zone(), places.first().cloned())
-            && inline
-        {
-            second["zone"] = zone.into();
-            second["copy"] = copies.into();
-            places.push(second);
-            (copies, whole) = (copies + 1, whole + 1);
-        }
         let why = if inline {
             "small objects lie encrypted beside their row in the catalog"
         } else if places.iter().any(|place| place["pool"] == "s3") {

@@ -15,8 +15,7 @@ impl Appliance {
             return Vec::new();
         }
         let dir = quote_sh(&self.home.dir.display().to_string());
-        let mut findings =
-            judge(&zones, &self.blobs.repair(), (self.blobs.copies(), &self.catalog_lies()), &dir);
+        let mut findings = judge(&zones, &self.blobs.repair(), self.blobs.copies(), &dir);
         let places = zones.iter().map(|zone| (zone.name.as_str(), zone.directories.as_slice()));
         findings.extend(zones_on_one_disk(places).iter().map(on_one_disk));
         findings
@@ -79,7 +78,7 @@ fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
     })
 }
 
-fn judge(zones: &[ZoneUsage], repair: &Repair, (copies, catalog): (usize, &str), dir: &str) -> Vec<Finding> {
+fn judge(zones: &[ZoneUsage], repair: &Repair, copies: usize, dir: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = zones.iter().filter_map(|zone| judge_zone(zone, repair, dir)).collect();
     if repair.lost_blobs > 0 {
         let text = format!(
@@ -105,8 +104,11 @@ fn judge(zones: &[ZoneUsage], repair: &Repair, (copies, catalog): (usize, &str),
         findings.push(Finding::note("repair", text, format!("firn status {dir}")));
     }
     if findings.is_empty() {
-        let text = format!("{copies} copies of bodies in {} zones; {catalog}", zones.len());
-        findings.push(Finding::fine("zone", text));
+        let text = format!(
+            "{copies} copies of bodies in {} zones; the catalog lies in the data directory alone",
+            zones.len()
+        );
+        findings.push(Finding::note("zone", text, "keep a backup of the catalog: set backup.target"));
     }
     findings
 }
@@ -150,6 +152,7 @@ mod tests {
         let walking = Repair { walking: true, eta_s: Some(90), mended_blobs: 7, ..Repair::default() };
         let refilling = ZoneUsage { refilling: true, ..zone("b") };
         for (second, repair, ok, says, fix) in [
+            (zone("b"), Repair::default(), true, "2 copies of bodies in 2 zones", "backup.target"),
             (away.clone(), short, false, "/mnt/b has lost its mark", "firn zone replace b d --config FILE"),
             (away, Repair::default(), false, "/mnt/b has lost its mark", "mount its disk"),
             (removed.clone(), walking, true, "not configured any more", "wait for repair"),
@@ -165,14 +168,11 @@ mod tests {
             (zone("b"), lost, false, "1 body (0 B) can't be read", "bring the zone back"),
             (zone("b"), walking, true, "about 90s left", "firn status d"),
         ] {
-            let findings = judge(&[zone("a"), second], &repair, (2, "the catalog lies about"), "d");
+            let findings = judge(&[zone("a"), second], &repair, 2, "d");
             let found = findings.iter().find(|finding| finding.detail.contains(says));
             let found = found.unwrap_or_else(|| panic!("{says}: {findings:?}"));
             assert!(found.ok == ok && found.fix.as_ref().is_some_and(|line| line.contains(fix)), "{found:?}");
         }
-        let fine = judge(&[zone("a"), zone("b")], &Repair::default(), (2, "the catalog lies about"), "d");
-        assert_eq!(fine.len(), 1);
-        assert_eq!(fine[0].detail, "2 copies of bodies in 2 zones; the catalog lies about");
         let shared = on_one_disk(&("a".to_owned(), "b".to_owned()));
         assert!(!shared.ok && shared.detail.contains("zones a and b lie on one disk"), "{shared:?}");
     }

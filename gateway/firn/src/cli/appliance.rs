@@ -10,7 +10,6 @@ use std::time::Duration;
 
 /// `firn server`.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Server {
     /// The appliance's directory; made, with mode 0700, if it is not there.
     #[arg(value_name = "DIR", env = "FIRN_DIR", hide_env_values = true)]
@@ -52,10 +51,6 @@ pub(crate) struct Server {
     /// Never print a new secret, not even to a terminal.
     #[arg(long)]
     pub(crate) no_secret: bool,
-    /// Take writes although a zone or a lost directory that holds the catalog too is not there: what only it knows is given up.
-    /// Said once; it is recorded.
-    #[arg(long)]
-    pub(crate) accept_loss: bool,
 }
 
 /// `firn top`.
@@ -271,17 +266,14 @@ pub(crate) struct Recover {
     #[arg(value_name = "DIR")]
     pub(crate) dir: PathBuf,
     /// Where the backup is: an absolute path, or s3://BUCKET/PREFIX (at --endpoint, with --profile).
-    #[arg(long, value_name = "TARGET", required_unless_present = "from_zone", requires = "key")]
-    pub(crate) from: Option<String>,
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) from: String,
     /// A file with the recovery key; `-` reads it from standard input.
-    #[arg(long, value_name = "FILE", requires = "from")]
-    pub(crate) key: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
     /// An AWS credentials file for an S3 target [default: as for every other verb].
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials_file: Option<PathBuf>,
-    /// The first directory of the zone that has the catalog's copy, instead of a backup; it is only read.
-    #[arg(long, value_name = "DIRECTORY", conflicts_with_all = ["from", "credentials_file"])]
-    pub(crate) from_zone: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) at: Remote,
 }

@@ -109,7 +109,7 @@ pub(crate) enum ClientVerb {
     /// Look after the locks that are held since a recovery.
     #[command(subcommand)]
     Lock(Lock),
-    /// Rebuild a lost data directory from its backup, or from a zone.
+    /// Rebuild a lost data directory from its backup.
     Recover(Recover),
     /// Check or show the configuration.
     #[command(subcommand)]

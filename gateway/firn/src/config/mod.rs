@@ -60,7 +60,7 @@ pub(crate) struct Config {
     pub(crate) zones: Vec<ZoneConfig>,
     /// A zone on another S3, behind the others.
     pub(crate) remote: Option<RemoteConfig>,
-    /// How often bodies and the catalog are kept.
+    /// How often bodies are kept.
     pub(crate) copies: CopiesConfig,
     /// Who is told of events, and how many events wait.
     pub(crate) events: EventsConfig,
@@ -130,7 +130,6 @@ pub(crate) struct Overrides {
     pub(crate) tls_key: Option<PathBuf>,
     pub(crate) log: Option<String>,
     pub(crate) region: Option<String>,
-    pub(crate) accept_loss: bool,
 }
 
 /// Reads, validates and merges.
@@ -150,7 +149,6 @@ pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config,
     config.http = overrides.http.unwrap_or(config.http);
     config.admin = overrides.admin.unwrap_or(config.admin);
     config.insecure_http |= overrides.insecure_http;
-    config.copies.accept_loss = overrides.accept_loss;
     if let Some(filter) = &overrides.log {
         config.log.filter = Some(filter.clone());
     }
@@ -235,7 +233,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
     Ok(Config {
         events,
         access_logs: access_logs(raw.access_logs.every.as_deref(), &bad)?,
-        copies: zones::copies(&raw.copies, &raw.catalog, &zones, &bad)?,
+        copies: zones::copies(&raw.copies, &zones, &bad)?,
         remote: remote::remote(far, &zones, &bad)?,
         zones,
         region: raw.region,

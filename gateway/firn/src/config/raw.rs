@@ -16,7 +16,6 @@ pub(super) struct Raw {
     pub(super) pool: Pool,
     pub(super) zone: Vec<Zone>,
     pub(super) copies: Copies,
-    pub(super) catalog: Catalog,
     pub(super) topic: Vec<Topic>,
     pub(super) events: Events,
     pub(super) access_logs: AccessLogs,
@@ -100,12 +99,6 @@ pub(super) struct Zone {
 pub(super) struct UploadLimit {
     pub(super) hours: String,
     pub(super) bytes_per_second: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub(super) struct Catalog {
-    pub(super) copies: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -261,9 +261,6 @@ fn zones_have_names_and_places_of_their_own() {
     assert_eq!(config.zones.len(), 2);
     assert_eq!(config.zones[1].directories.len(), 2);
     assert_eq!((config.copies.count, config.copies.short), (Some(2), engine::blob::Short::Accept));
-    assert_eq!(config.copies.catalog, None);
-    let config = load_text(&format!("{a}{b}[catalog]\ncopies = 1"), &Overrides::default()).unwrap();
-    assert_eq!(config.copies.catalog, Some(1));
     assert!(load_text("", &Overrides::default()).unwrap().zones.is_empty());
     for (text, wanted) in [
         (format!("{a}{a}"), "use zone.name in firn.toml: a stands twice"),
@@ -286,14 +283,6 @@ fn zones_have_names_and_places_of_their_own() {
             "use copies.count in firn.toml: 3 is not in 1..=2, for 2 zones",
         ),
         ("[copies]\ncount = 2".to_owned(), "use copies.count in firn.toml: 2 is not in 1..=1, for 1 zones"),
-        (
-            "[catalog]\ncopies = 2".to_owned(),
-            "use catalog.copies in firn.toml: 2 is not in 1..=1, for 1 zones",
-        ),
-        (
-            format!("{a}{b}[catalog]\ncopies = 3"),
-            "use catalog.copies in firn.toml: 3 is not in 1..=2, for 2 zones",
-        ),
         (format!("{a}[copies]\nshort = \"no\""), "use copies.short in firn.toml: \"no\" is none of"),
         ("[[zone]]\ndirectory = \"/mnt\"".to_owned(), "missing field `name`"),
     ] {

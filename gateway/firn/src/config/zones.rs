@@ -1,4 +1,4 @@
-//! `[[zone]]`, `[copies]` and `[catalog]`: failure domains, and how many of them a body and the catalog lie in.
+//! `[[zone]]` and `[copies]`: failure domains and how many of them a body lies in.
 
 use super::{Config, parse, raw, validate};
 use crate::exit::Failure;
@@ -15,28 +15,19 @@ pub(crate) struct ZoneConfig {
     pub(crate) directories: Vec<PathBuf>,
 }
 
-/// How often bodies and the catalog are kept.
+/// How often bodies are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CopiesConfig {
     /// In so many zones; two where there are two, when it is not said.
     pub(crate) count: Option<usize>,
     /// What becomes of a body that finds fewer.
     pub(crate) short: Short,
-    /// In how many places the catalog lies; two where there are two zones, when it is not said.
-    pub(crate) catalog: Option<usize>,
-    /// What only an absent zone or directory knows of the catalog may be lost: said on the command line alone.
-    pub(crate) accept_loss: bool,
 }
 
 impl CopiesConfig {
     /// How many that is in so many zones.
     pub(crate) fn in_zones(self, zones: usize) -> usize {
         self.count.unwrap_or(2).min(zones)
-    }
-
-    /// In how many places the catalog lies in that case.
-    pub(crate) fn of_catalog(self, zones: usize) -> usize {
-        self.catalog.unwrap_or(2).min(zones.max(1))
     }
 }
 
@@ -89,12 +80,7 @@ pub(super) fn zones(
     Ok(zones)
 }
 
-pub(super) fn copies(
-    raw: &raw::Copies,
-    catalog: &raw::Catalog,
-    zones: &[ZoneConfig],
-    bad: Bad<'_>,
-) -> Result<CopiesConfig, Failure> {
+pub(super) fn copies(raw: &raw::Copies, zones: &[ZoneConfig], bad: Bad<'_>) -> Result<CopiesConfig, Failure> {
     let most = zones.len().clamp(1, 3) as u64;
     if let Some(count) = raw.count.filter(|count| !(1..=most).contains(count)) {
         let why = format!("{count} is not in 1..={most}, for {} zones", zones.len().max(1));
@@ -107,18 +93,7 @@ pub(super) fn copies(
             return Err(bad("copies.short", format!("{other:?} is none of \"refuse\", \"accept\"")));
         }
     };
-    let number = |count: Option<u64>| count.and_then(|count| usize::try_from(count).ok());
-    let catalog = catalog_copies(catalog, zones, bad)?;
-    Ok(CopiesConfig { count: number(raw.count), short, catalog: number(catalog), accept_loss: false })
-}
-
-fn catalog_copies(raw: &raw::Catalog, zones: &[ZoneConfig], bad: Bad<'_>) -> Result<Option<u64>, Failure> {
-    let most = zones.len().clamp(1, 2) as u64;
-    if let Some(copies) = raw.copies.filter(|copies| !(1..=most).contains(copies)) {
-        let why = format!("{copies} is not in 1..={most}, for {} zones", zones.len().max(1));
-        return Err(bad("catalog.copies", why));
-    }
-    Ok(raw.copies)
+    Ok(CopiesConfig { count: raw.count.and_then(|count| usize::try_from(count).ok()), short })
 }
 
 /// The text of a configuration with one more zone at its end, and what it says. The pool of one that names no zone becomes the

@@ -26,16 +26,12 @@ mod zones;
 
 pub(crate) use lock::Lock;
 pub(crate) use marker::{Marker, VERSION as MARKER_VERSION, read_marker};
-pub(crate) use pool_owner::{
-    claim as claim_pool, claim_none as claim_no_pool, has_taken as has_taken_pools,
-    is_missed as is_pool_missed,
-};
+pub(crate) use pool_owner::{claim as claim_pool, claim_none as claim_no_pool, is_missed as is_pool_missed};
 pub(crate) use recipient::{recipient, store_recipient};
 pub(crate) use remote_mark::RemoteMark;
 pub(crate) use zone_disks::shared as zones_on_one_disk;
 pub(crate) use zones::{
-    borrow as borrow_zones, claim as claim_zones, first_has_a_pools_mark, hold as hold_zone,
-    is_free as zone_place_is_free, is_marked as zone_is_marked, replace as replace_zone,
+    claim as claim_zones, first_has_a_pools_mark, is_free as zone_place_is_free, replace as replace_zone,
 };
 
 use crate::config::Config;

@@ -185,11 +185,6 @@ pub(super) fn own(dir: &Path) -> anyhow::Result<Option<Owner>> {
     Owner::load(&dir.join(IN_DIR))
 }
 
-/// Whether the data directory in `dir` has taken pools: one that was just made from elsewhere has not.
-pub(crate) fn has_taken(dir: &Path) -> anyhow::Result<bool> {
-    Ok(own(dir)?.is_some())
-}
-
 /// Whether the pool of the data directory in `dir` is missed: the directory took one, and `pool` has no mark.
 pub(crate) fn is_missed(dir: &Path, pool: &Path) -> anyhow::Result<bool> {
     Ok(own(dir)?.is_some() && Owner::load(&pool.join(IN_POOL))?.is_none())

@@ -276,46 +276,6 @@ pub(crate) fn claim(dir: &Path, zones: &[ZoneConfig], marker: &Marker) -> anyhow
     Ok(found)
 }
 
-/// What [`claim`] finds, without taking anything: marks stay as they are, and what has none is away. With no zones, the pool.
-pub(crate) fn borrow(dir: &Path, zones: &[ZoneConfig], pool: Option<&Path>) -> anyhow::Result<Found> {
-    let mut found = Found { zones: Vec::new(), locks: Vec::new() };
-    if let Some(pool) = pool {
-        found.locks.extend(hold(pool)?);
-    }
-    let first = split(zones, &Taken::load(dir)?).0;
-    for zone in zones {
-        let (mut there, mut away) = (Vec::new(), None);
-        for place in &zone.directories {
-            let is_first = Some(place) == first;
-            let mark = place.join(if is_first { pool_owner::IN_POOL } else { IN_ZONE });
-            if read(&mark).ok().flatten().is_none() {
-                away = Some(missing(place));
-                continue;
-            }
-            found.locks.push(Lock::hold(&mark)?);
-            there.push(place.clone());
-        }
-        found.zones.push((ZoneConfig { name: zone.name.clone(), directories: there }, away));
-    }
-    Ok(found)
-}
-
-/// Keeps every server from a directory of bodies, by whichever mark it has, for as long as the lock lives.
-pub(crate) fn hold(place: &Path) -> anyhow::Result<Option<Lock>> {
-    for mark in [IN_ZONE, pool_owner::IN_POOL] {
-        let path = place.join(mark);
-        if path.try_exists().with_context(|| format!("look for {}", path.display()))? {
-            return Ok(Some(Lock::hold(&path)?));
-        }
-    }
-    Ok(None)
-}
-
-/// Whether a directory of bodies has a mark now: its disk is mounted.
-pub(crate) fn is_marked(place: &Path) -> bool {
-    [IN_ZONE, pool_owner::IN_POOL].iter().any(|mark| place.join(mark).exists())
-}
-
 fn missing(place: &Path) -> String {
     format!("{} has lost its mark: its disk is not mounted, or is another one", place.display())
 }

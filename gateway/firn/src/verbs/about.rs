@@ -102,7 +102,6 @@ struct ConfigReport {
     /// A remote pool: its zone's name and its place.
     remote: Option<String>,
     copies: Option<usize>,
-    catalog_copies: Option<usize>,
     accepts_fewer_copies: bool,
     topics: Vec<TopicReport>,
     backup: Option<String>,
@@ -143,7 +142,6 @@ impl Report for ConfigReport {
             let copies = self.copies.unwrap_or(2);
             let short = if self.accepts_fewer_copies { "accepted" } else { "refused" };
             writeln!(out, "  copies        {copies}; bodies that find fewer zones are {short}")?;
-            writeln!(out, "  catalog       {} places", self.catalog_copies.unwrap_or(2))?;
         }
         match (&self.backup, self.backup_every_ms) {
             (Some(target), Some(every)) => {
@@ -199,7 +197,6 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         segment_bytes: config.segment.map(ByteCount::get),
         pool_directory: config.pool_dir.map(|dir| dir.display().to_string()),
         copies: config.copies.count,
-        catalog_copies: config.copies.catalog,
         accepts_fewer_copies: config.copies.short == Short::Accept,
         remote: config.remote.map(|remote| {
             let kept = if remote.keeps_local { ", beside local copies" } else { "" };

@@ -4,18 +4,17 @@ use super::admin::Document;
 use super::door;
 use crate::backup::{Access, Destination, read_key};
 use crate::cli::{AdminDir, Backup, Dir, Recover, Remote};
-use crate::directory::{Lock, hold_zone, read_marker, store_recipient};
+use crate::directory::{Lock, read_marker, store_recipient};
 use crate::exit::{Exit, Failure};
-use crate::layout::{ATTACHED, CATALOG, MARKER};
+use crate::layout::MARKER;
 use crate::report::Report;
 use crate::report::time::json_time;
 use crate::session::Session;
 use engine::backup::RecoveryKey;
-use engine::catalog::{Options, copy};
+use engine::catalog::Options;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, args: &Backup) -> anyhow::Result<Exit> {
@@ -95,59 +94,13 @@ impl Report for RecoverReport {
     }
 }
 
-#[derive(Debug, Serialize)]
-struct RestoreReport {
-    directory: String,
-    zone: String,
-    epoch: u64,
-    base_version: u64,
-    version: u64,
-}
-
-impl Report for RestoreReport {
-    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Self { directory, zone, epoch, version, .. } = self;
-        writeln!(out, "{directory} is rebuilt from the copy of the catalog in zone {zone}.")?;
-        writeln!(out, "  log       through version {version}, epoch {epoch}")?;
-        writeln!(out, "  lost      nothing, unless the lost directory went on alone after epoch {epoch}:")?;
-        writeln!(out, "            its log, status and doctor said so then")?;
-        writeln!(
-            out,
-            "  next      firn server {directory} --accept-loss  (with the same --config; without --accept-loss it serves reads alone)"
-        )
-    }
-}
-
-fn restore(session: &Session, args: &Recover, zone: &Path) -> anyhow::Result<Exit> {
-    // Its server, if one runs, must not write meanwhile.
-    let _held = hold_zone(zone)?;
-    let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
-    let attached = ATTACHED.map(str::to_owned);
-    let restored = copy::restore(&zone.join(CATALOG), &args.dir, (MARKER, &attached), options)?;
-    session.output.print(&RestoreReport {
-        directory: args.dir.display().to_string(),
-        zone: restored.zone,
-        epoch: restored.epoch,
-        base_version: restored.base_version,
-        version: restored.version,
-    })
-}
-
 pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<Exit> {
-    if let Some(zone) = &args.from_zone {
-        return restore(session, &args, zone);
-    }
-    let (Some(from), Some(key)) = (&args.from, &args.key) else {
-        return Err(
-            Failure::usage("recover: name a backup (--from and --key) or a zone (--from-zone)").into()
-        );
-    };
-    let key = read_key(key)?;
+    let key = read_key(&args.key)?;
     let Remote { endpoint, profile, ca_bundle } = args.at.or(session.endpoint());
     let access =
         Access { endpoint, profile, ca_bundle, credentials_file: args.credentials_file, region: None };
     let destination =
-        Destination::parse(from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
+        Destination::parse(&args.from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
     let recovered = engine::backup::recover(target.as_ref(), key, &args.dir, MARKER, options).await?;

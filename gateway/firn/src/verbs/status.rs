@@ -42,7 +42,6 @@ impl Report for Status {
             writeln!(out, "zones, {} kept", counted(number(&status["copies"]), "copy", "copies"))?;
             zones(&status["zones"], out)?;
         }
-        catalog(&status["catalog"]["copy"], out)?;
         repair(&status["repair"], out)?;
         remote(&status["remote"], out)?;
         backup(&status["backup"], out)?;
@@ -103,11 +102,6 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     if at_risk > 0 {
         let bodies = counted(at_risk, "body lacks copies or is", "bodies lack copies or are");
         lines.push(format!("{bodies} damaged"));
-    }
-    let copy = &status["catalog"]["copy"];
-    if number(&copy["wanted"]) > 1 && copy["state"] == "alone" {
-        let why = copy["reason"].as_str().map_or_else(String::new, |why| format!(": {}", printable(why)));
-        lines.push(format!("the catalog lies in the data directory alone{why}"));
     }
     if let Some(error) = status["backup"]["error"].as_str() {
         lines.push(format!("the backup fails: {}", printable(error)));
@@ -256,20 +250,6 @@ pub(super) fn zones(zones: &Value, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     Ok(())
-}
-
-/// Where the catalog lies, where it has or is to have more than one place.
-pub(super) fn catalog(copy: &Value, out: &mut dyn Write) -> io::Result<()> {
-    if number(&copy["wanted"]) < 2 && number(&copy["epoch"]) == 0 {
-        return Ok(());
-    }
-    let (zone, epoch) = (text(&copy["zone"]), number(&copy["epoch"]));
-    match copy["state"].as_str() {
-        Some("both") => writeln!(out, "catalog    in the data directory and in zone {zone}, epoch {epoch}"),
-        Some("joining") => writeln!(out, "catalog    in the data directory; zone {zone} gets its copy"),
-        Some("read_only") => writeln!(out, "catalog    read-only, epoch {epoch}"),
-        _ => writeln!(out, "catalog    in the data directory alone, epoch {epoch}"),
-    }
 }
 
 pub(super) fn repair(repair: &Value, out: &mut dyn Write) -> io::Result<()> {
@@ -427,9 +407,6 @@ mod tests {
             "walking": true, "total": 2_147_483_648_u64, "done": 1_073_741_824, "eta_s": 95, "short_blobs": 3,
             "queued_blobs": 5, "lost_blobs": 1, "lost": 2_097_152, "mended_blobs": 1, "copied": 4_194_304,
         });
-        status["catalog"] = json!({ "copy": {
-            "state": "alone", "epoch": 3, "zone": null, "reason": "sync /mnt/c/catalog: gone", "wanted": 2,
-        } });
         status["backup"] = json!({
             "on": true, "target": "directory /mnt/b", "base_completed_at": "2026-01-31T12:00:00.000Z",
             "lag_commits": 1, "error": "no route",

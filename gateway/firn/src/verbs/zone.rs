@@ -9,12 +9,10 @@ use crate::directory::{
     zones_on_one_disk,
 };
 use crate::exit::{Exit, Failure};
-use crate::layout::CATALOG;
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::counted;
 use anyhow::Context;
-use engine::catalog::copy::give_up;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs;
@@ -38,7 +36,6 @@ struct Listed {
     copies: Value,
     zones: Value,
     repair: Value,
-    catalog: Value,
 }
 
 impl Report for Listed {
@@ -47,7 +44,6 @@ impl Report for Listed {
         let copies = counted(self.copies.as_u64().unwrap_or_default(), "copy", "copies");
         writeln!(out, "{}, {copies} of each body kept", counted(count, "zone", "zones"))?;
         zones(&self.zones, out)?;
-        super::status::catalog(&self.catalog, out)?;
         super::status::repair(&self.repair, out)
     }
 }
@@ -56,8 +52,7 @@ async fn list(session: &Session, dir: &AdminDir) -> anyhow::Result<Exit> {
     let mut status = door::ask(&session.admin(dir)?, "/v1/status", &[]).await?;
     let mut take = |name: &str| status[name].take();
     let (copies, zones, repair) = (take("copies"), take("zones"), take("repair"));
-    let catalog = status["catalog"]["copy"].take();
-    session.output.print(&Listed { copies, zones, repair, catalog })
+    session.output.print(&Listed { copies, zones, repair })
 }
 
 /// A zone after it was taken out of use, or back into it.
@@ -184,17 +179,12 @@ fn rewrite(file: &Path, text: &str) -> anyhow::Result<()> {
 struct Replaced {
     zone: String,
     directories: Vec<String>,
-    /// Its copy of the catalog was given up with its disk.
-    catalog_given_up: bool,
 }
 
 impl Report for Replaced {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.directories.is_empty() {
             return writeln!(out, "zone {} lacks nothing", self.zone);
-        }
-        if self.catalog_given_up {
-            writeln!(out, "zone {}: its copy of the catalog is made anew", self.zone)?;
         }
         for directory in &self.directories {
             writeln!(out, "zone {}: {directory} is taken as empty", self.zone)?;
@@ -212,11 +202,6 @@ fn replace(session: &Session, args: &ZoneReplace) -> anyhow::Result<Exit> {
     }
     let _lock = Lock::take(&args.at.dir)?;
     let directories = replace_zone(&args.at.dir, &config.zones, &args.zone)?;
-    // Its copy lay in the first one.
-    let zone = config.zones.iter().find(|zone| zone.name == args.zone);
-    let is_lost =
-        zone.is_some_and(|zone| zone.directories.first().is_some_and(|dir| directories.contains(dir)));
-    let catalog_given_up = is_lost && give_up(&args.at.dir.join(CATALOG), &args.zone, &*session.entropy)?;
     let directories = directories.iter().map(|dir| dir.display().to_string()).collect();
-    session.output.print(&Replaced { zone: args.zone.clone(), directories, catalog_given_up })
+    session.output.print(&Replaced { zone: args.zone.clone(), directories })
 }
