@@ -49,6 +49,18 @@ def test_accounts_see_their_own_and_what_lists_let_them_see(accounts):
     assert {entry["Key"] for entry in other.list_objects_v2(Bucket="mine")["Contents"]} == {"k", "new"}
 
 
+def test_what_deduplication_saves_is_told_to_the_owner_alone(accounts, fresh):
+    root, other, nobody = accounts
+    root.create_bucket(Bucket="mine", ACL="public-read-write")
+    fresh.firn("dedup", "on", "s3://mine")
+
+    def told(s3):
+        headers = s3.head_bucket(Bucket="mine")["ResponseMetadata"]["HTTPHeaders"]
+        return "x-firn-dedup-stored-bytes" in headers
+
+    assert [told(s3) for s3 in (root, other, nobody)] == [True, False, False]
+
+
 def test_lists_go_out_as_they_came_in_and_end_with_ownership(accounts):
     root, other, _ = accounts
     root.create_bucket(Bucket="mine")

@@ -137,6 +137,28 @@ def test_a_hostile_entry_refuses_its_archive_or_is_left_out(s3, bucket, case):
     ]
 
 
+def test_a_report_takes_no_entrys_name_and_replaces_nothing_that_must_be_absent(s3, bucket):
+    link = (special("link", tarfile.SYMTYPE, "x"), b"")
+    with refused("InvalidRequest", 400):
+        s3.put_object(Bucket=bucket, Key="x.tar", Body=archive(("x.tar.report.json", b"mine"), link), Metadata=EXTRACT)
+    assert keys(s3, bucket) == []
+    s3.put_object(Bucket=bucket, Key="y.tar.report.json", Body=b"mine")
+    answer = s3.put_object(Bucket=bucket, Key="y.tar", Body=archive(("k", b"x"), link), Metadata=EXTRACT, IfNoneMatch="*")
+    assert told(answer)["objects"] == 1
+    assert "x-firn-ingest-report" not in answer["ResponseMetadata"]["HTTPHeaders"]
+    assert s3.get_object(Bucket=bucket, Key="y.tar.report.json")["Body"].read() == b"mine"
+
+
+def test_a_report_of_hostile_names_is_small(s3, bucket):
+    links = [(special(f"{n}" + "\x01" * 50_000, tarfile.SYMTYPE, "x"), b"") for n in range(100)]
+    many = [(special(f"link-{n}-" + "y" * 1_000, tarfile.SYMTYPE, "x"), b"") for n in range(5_000)]
+    s3.put_object(Bucket=bucket, Key="z.tar", Body=archive(*links, *many), Metadata=EXTRACT)
+    body = s3.get_object(Bucket=bucket, Key="z.tar.report.json")["Body"].read()
+    report = json.loads(body)
+    assert len(body) < 6 << 20 and report["more_lines"] + len(report["lines"]) == report["skipped"] == 5_100
+    assert report["lines"][0]["name"] == "0" + "\x01" * 1_023 + "…"
+
+
 def smuggling() -> bytes:
     """An entry whose two headers disagree: one reader sees its body, another one the entries in it."""
     inner = archive(("smuggled", b"x"), form=tarfile.GNU_FORMAT)

@@ -77,13 +77,15 @@ pub(super) fn render(record: &LogRecord<'_>, owner: &str, bucket: &str) -> Strin
     out.word(owner).word(bucket).time(record.at);
     out.text(record.remote.map(|ip| ip.to_string()).as_deref());
     out.text(record.requester).word(record.request_id).word(record.operation);
-    let request = record.request.map(without_secrets);
+    let request = record.request.map(|line| without_secrets(line.as_bytes()));
     let asked = request.is_some();
     out.key(record.key).quoted(asked, request.as_deref());
     out.number(record.status.map(u64::from)).word(record.code);
     out.number((record.sent > 0).then_some(record.sent)).number(record.size);
     out.millis(record.total).millis(record.turn_around);
-    out.quoted(asked, record.referer).quoted(asked, record.user_agent);
+    // A page that was opened by a presigned link names that link as the referer of all it loads.
+    let [referer, user_agent] = [record.referer, record.user_agent].map(|field| field.map(without_secrets));
+    out.quoted(asked, referer.as_deref()).quoted(asked, user_agent.as_deref());
     out.text(record.version).word(record.host_id).text(record.signature).text(record.cipher);
     out.text(record.authentication).raw(record.host).text(record.tls);
     // There are no access points, and where a request comes from is known by its address alone.
@@ -181,25 +183,24 @@ impl Line {
     }
 }
 
-/// The request line, with what would open something left out of its query.
-fn without_secrets(request: &str) -> Vec<u8> {
-    let Some((before, query)) = request.split_once('?') else { return request.as_bytes().to_vec() };
-    let (query, version) = query.split_once(' ').unwrap_or((query, ""));
-    let parameter = |text: &str| {
-        let name = text.split_once('=').map_or(text, |(name, _)| name);
-        if SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
-            format!("{name}=REDACTED")
+/// A line that may hold a URL, with what would open something left out of its query.
+fn without_secrets(line: &[u8]) -> Vec<u8> {
+    let Some(at) = line.iter().position(|byte| *byte == b'?') else { return line.to_vec() };
+    let (before, query) = line.split_at(at + 1);
+    let end = query.iter().position(|byte| *byte == b' ').unwrap_or(query.len());
+    let (query, behind) = query.split_at(end);
+    let parameter = |text: &[u8]| {
+        let name = text.split(|byte| *byte == b'=').next().unwrap_or_default();
+        // As whoever verifies reads it: any byte may stand there encoded.
+        let plain: Vec<u8> = percent_encoding::percent_decode(name).collect();
+        if SECRETS.iter().any(|secret| plain.eq_ignore_ascii_case(secret.as_bytes())) {
+            [name, b"=REDACTED"].concat()
         } else {
-            text.to_owned()
+            text.to_vec()
         }
     };
-    let query: Vec<String> = query.split('&').map(parameter).collect();
-    let mut out = format!("{before}?{}", query.join("&"));
-    if !version.is_empty() {
-        out.push(' ');
-        out.push_str(version);
-    }
-    out.into_bytes()
+    let query: Vec<Vec<u8>> = query.split(|byte| *byte == b'&').map(parameter).collect();
+    [before, &query.join(&b'&'), behind].concat()
 }
 
 #[cfg(test)]
@@ -303,11 +304,19 @@ mod tests {
                 "GET /b/k?x&x-amz-security-TOKEN=a&Signature=b HTTP/2",
                 "GET /b/k?x&x-amz-security-TOKEN=REDACTED&Signature=REDACTED HTTP/2",
             ),
+            ("GET /b/k?X-Amz-Signatur%65=abc HTTP/1.1", "GET /b/k?X-Amz-Signatur%65=REDACTED HTTP/1.1"),
             ("GET /b/k?prefix=a%26b HTTP/1.1", "GET /b/k?prefix=a%26b HTTP/1.1"),
             ("GET /b/k HTTP/1.1", "GET /b/k HTTP/1.1"),
         ] {
             let line = render(&LogRecord { request: Some(query), ..full() }, "0f1e", "bkt");
             assert_eq!(fields(&line)[8], format!("\"{written}\""));
         }
+        // A page that was opened by a presigned link, and a client that calls itself so.
+        let (link, written) =
+            ("http://h/b/k?x=1&X-Amz-Signature=abc", "\"http://h/b/k?x=1&X-Amz-Signature=REDACTED\"");
+        let record =
+            LogRecord { referer: Some(link.as_bytes()), user_agent: Some(link.as_bytes()), ..full() };
+        let fields = fields(&render(&record, "0f1e", "bkt"));
+        assert_eq!([&fields[15], &fields[16]], [written; 2]);
     }
 }

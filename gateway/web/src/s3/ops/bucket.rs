@@ -142,7 +142,10 @@ pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
     })?;
     let mut answer = empty(StatusCode::OK);
     set_amz(answer.headers_mut(), "x-amz-bucket-region", region);
-    if let Some(dedup) = call.state.store.deduplication(&name).await? {
+    // The owner's alone: whoever may write sees by what is stored whether somebody wrote the same before.
+    let is_owner = call.asker.principal.is_root_of(call.asker.owner);
+    let dedup = if is_owner { call.state.store.deduplication(&name).await? } else { None };
+    if let Some(dedup) = dedup {
         for (header, bytes) in
             [("x-firn-dedup-written-bytes", dedup.written), ("x-firn-dedup-stored-bytes", dedup.stored)]
         {

@@ -135,25 +135,26 @@ pub(super) async fn object(
     (metadata.system.content_type, metadata.system.content_encoding) = (None, None);
     let class = headers::storage_class(request_headers)?.unwrap_or_default();
     let report_key = report::key(call, wish.report)?;
+    let if_absent = only_absent(request_headers)?;
     let request = IngestRequest {
         bucket: call.target.bucket()?,
         length,
         checksum: announced.algorithm,
         proven: put::proven(content_md5, announced),
-        if_absent: only_absent(request_headers)?,
+        if_absent,
         subresources: super::beside(call)?,
         writer: call.writer()?,
         origin: call.origin(),
     };
     let ingest = call.state.store.ingest(request).await?;
     let report = Report::new(call.target.key.as_deref().unwrap_or_default());
-    let mut session = Session::new(call, &wish, Common { metadata, class }, ingest, report);
+    let mut session = Session::new(call, &wish, Common { metadata, class }, ingest, (report, report_key));
     session.take(body).await?;
-    let (ingest, mut report) = session.into_parts();
+    let (ingest, mut report, report_key) = session.into_parts();
     let outcome = ingest.finish(Expect { content_md5, checksum: proof(announced, body)? }).await?;
     report.conclude(&outcome);
     let written = match report_key.filter(|_| wish.report == ReportWish::Always || report.has_lines()) {
-        Some(key) => Some(report::write(call, key, &report).await),
+        Some(key) => Some(report::write(call, key, &report, if_absent).await),
         None => None,
     };
     let late = outcome.refused.len();

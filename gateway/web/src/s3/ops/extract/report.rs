@@ -8,11 +8,14 @@
 use super::ReportWish;
 use crate::s3::Call;
 use crate::s3::error::S3Error;
-use objectstore::{Expect, Metadata, ObjectKey, PutRequest};
+use objectstore::{ETagMatch, Expect, Metadata, ObjectKey, PutRequest, WriteConditions};
 use serde_json::{Value, json};
 
-/// Lines that a report holds; the rest is counted.
+/// Lines that a report holds, and bytes of names and reasons in them; the rest is counted.
 const LINES_MAX: usize = 10_000;
+const LINE_BYTES_MAX: usize = 2 << 20;
+/// Bytes of a name that are shown: what is longer could be no key.
+const NAME_BYTES_MAX: usize = 1024;
 /// What is behind the archive's key.
 const SUFFIX: &str = ".report.json";
 
@@ -25,6 +28,7 @@ pub(super) struct Report {
     pub(super) skipped: u64,
     pub(super) refused: u64,
     lines: Vec<Line>,
+    line_bytes: usize,
 }
 
 /// An entry that became no object.
@@ -40,15 +44,23 @@ pub(super) struct Line {
 impl Report {
     pub(super) fn new(archive: &str) -> Self {
         let archive = archive.to_owned();
-        Self { archive, packing: "tar", objects: 0, bytes: 0, skipped: 0, refused: 0, lines: Vec::new() }
+        let (packing, lines) = ("tar", Vec::new());
+        Self { archive, packing, objects: 0, bytes: 0, skipped: 0, refused: 0, lines, line_bytes: 0 }
     }
 
-    pub(super) fn add(&mut self, line: Line) {
+    pub(super) fn add(&mut self, mut line: Line) {
         match line.refused {
             Some(_) => self.refused += 1,
             None => self.skipped += 1,
         }
-        if self.lines.len() < LINES_MAX {
+        if line.name.len() > NAME_BYTES_MAX {
+            line.name.truncate(line.name.floor_char_boundary(NAME_BYTES_MAX));
+            // Also gives back what a hostile name took.
+            line.name = format!("{}…", line.name);
+        }
+        let bytes = line.name.len() + line.reason.len();
+        if self.lines.len() < LINES_MAX && self.line_bytes + bytes <= LINE_BYTES_MAX {
+            self.line_bytes += bytes;
             self.lines.push(line);
         }
     }
@@ -92,8 +104,13 @@ pub(super) fn key(call: &Call, wish: ReportWish) -> Result<Option<ObjectKey>, S3
     Ok(Some(ObjectKey::parse(&format!("{archive}{SUFFIX}"))?))
 }
 
-/// Puts it, as whoever sent the archive would.
-pub(super) async fn write(call: &Call, key: ObjectKey, report: &Report) -> Result<String, S3Error> {
+/// Puts it, as whoever sent the archive would: where nothing may be replaced, the report replaces nothing either.
+pub(super) async fn write(
+    call: &Call,
+    key: ObjectKey,
+    report: &Report,
+    if_absent: bool,
+) -> Result<String, S3Error> {
     let mut metadata = Metadata::default();
     metadata.system.content_type = Some("application/json".to_owned());
     let name = key.as_str().to_owned();
@@ -101,6 +118,10 @@ pub(super) async fn write(call: &Call, key: ObjectKey, report: &Report) -> Resul
         metadata,
         writer: call.writer()?,
         origin: call.origin(),
+        conditions: WriteConditions {
+            if_none_match: if_absent.then_some(ETagMatch::Any),
+            ..WriteConditions::default()
+        },
         ..PutRequest::new(call.target.bucket()?, key)
     };
     let mut upload = call.state.store.put(request).await?;

@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 pub(super) struct Session<'c> {
     call: &'c Call,
     wish: &'c Wish,
+    /// Where the report may go: no entry's name.
+    report_key: Option<ObjectKey>,
     common: Common,
     ingest: Ingest,
     inflate: Inflate,
@@ -58,11 +60,12 @@ impl<'c> Session<'c> {
         wish: &'c Wish,
         common: Common,
         ingest: Ingest,
-        report: Report,
+        (report, report_key): (Report, Option<ObjectKey>),
     ) -> Self {
         Self {
             call,
             wish,
+            report_key,
             common,
             ingest,
             inflate: Inflate::new(),
@@ -74,12 +77,15 @@ impl<'c> Session<'c> {
         }
     }
 
-    pub(super) fn into_parts(self) -> (Ingest, Report) {
-        (self.ingest, self.report)
+    pub(super) fn into_parts(self) -> (Ingest, Report, Option<ObjectKey>) {
+        (self.ingest, self.report, self.report_key)
     }
 
-    /// All of it; then every entry is staged.
+    /// All of it; then every entry is staged. Who may not write the report is refused before the body is read.
     pub(super) async fn take(&mut self, body: &mut RequestBody) -> Result<(), S3Error> {
+        if let Some(key) = &self.report_key {
+            self.admit(key.as_str()).await?;
+        }
         while let Some(bytes) = body.next().await? {
             self.ingest.archive(bytes.clone()).await?;
             self.inflate.push(bytes);
@@ -164,6 +170,11 @@ impl<'c> Session<'c> {
             S3Error::with(code, bad.reason)
         })?;
         let Some(key) = key else { return Ok(Verdict::Ignored) };
+        if self.report_key.as_ref().is_some_and(|report| report.as_str() == key) {
+            let reason =
+                "the archive's report gets this name: ask for none (x-amz-meta-firn-ingest-report: never)";
+            return Err(S3Error::with(Code::InvalidRequest, reason));
+        }
         let hash = digest::digest(&digest::SHA256, key.as_bytes());
         let half = hash.as_ref().first_chunk().copied().unwrap_or_default();
         if !self.seen.insert(half) {
