@@ -140,35 +140,28 @@ impl Upload {
             return Ok(());
         }
         self.received += bytes.len() as u64;
-        let got = ByteCount::new(self.received);
-        if let Some(announced) = self.announced.filter(|announced| got > *announced) {
-            return Err(Error::IncompleteBody { announced, got });
-        }
-        if got > BODY_BYTES_MAX {
-            return Err(Error::EntityTooLarge { size: got, limit: BODY_BYTES_MAX });
-        }
+        check_so_far(self.announced, ByteCount::new(self.received))?;
         self.digests.push(bytes.clone()).await?;
         match &mut self.sink {
             Sink::Small(kept) if kept.len() + bytes.len() <= inline::INLINE_MAX => {
                 kept.extend_from_slice(&bytes);
             }
-            Sink::Small(kept) if self.dedup.is_some() => {
-                let kept = std::mem::take(kept).freeze();
-                let Some(setting) = self.dedup.take() else { return Ok(()) };
-                let mut sink = Box::new(dedup::Sink::new(&self.store, self.bucket, &setting)?);
-                sink.push(kept).await?;
-                sink.push(bytes).await?;
-                self.sink = Sink::Chunks(sink);
-            }
             Sink::Small(kept) => {
                 let kept = std::mem::take(kept).freeze();
-                let writer = self.store.blobs.writer(self.bucket.partition, self.announced);
-                let mut writer = Box::new(writer.with_copies(self.copies));
-                if !kept.is_empty() {
-                    writer.push(kept).await?;
+                if let Some(setting) = self.dedup.take() {
+                    let mut sink = Box::new(dedup::Sink::new(&self.store, self.bucket, &setting)?);
+                    sink.push(kept).await?;
+                    sink.push(bytes).await?;
+                    self.sink = Sink::Chunks(sink);
+                } else {
+                    let writer = self.store.blobs.writer(self.bucket.partition, self.announced);
+                    let mut writer = Box::new(writer.with_copies(self.copies));
+                    if !kept.is_empty() {
+                        writer.push(kept).await?;
+                    }
+                    writer.push(bytes).await?;
+                    self.sink = Sink::Blob(writer);
                 }
-                writer.push(bytes).await?;
-                self.sink = Sink::Blob(writer);
             }
             Sink::Blob(writer) => writer.push(bytes).await?,
             Sink::Chunks(sink) => sink.push(bytes).await?,
@@ -237,6 +230,17 @@ pub(crate) struct Arrival<'a> {
     pub(crate) writes: Vec<Write>,
     /// What else must hold for it.
     pub(crate) expect: Vec<(Key, Expected)>,
+}
+
+/// Whether a body may be as long as what came of it: neither longer than announced, nor than any may be.
+pub(crate) fn check_so_far(announced: Option<ByteCount>, got: ByteCount) -> Result<()> {
+    if let Some(announced) = announced.filter(|announced| got > *announced) {
+        return Err(Error::IncompleteBody { announced, got });
+    }
+    if got > BODY_BYTES_MAX {
+        return Err(Error::EntityTooLarge { size: got, limit: BODY_BYTES_MAX });
+    }
+    Ok(())
 }
 
 pub(crate) fn check(expect: &Expect, sums: &Sums, algorithm: ChecksumAlgorithm) -> Result<()> {

@@ -28,7 +28,7 @@ use crate::publish::{Expected, expected};
 use crate::quota::Claims;
 use crate::record::{IngestRow, IngestState, StagedRow};
 use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended, guards, won};
-use crate::upload::{Landed, check, stored};
+use crate::upload::{Landed, check, check_so_far, stored};
 use crate::{
     BODY_BYTES_MAX, BucketName, ChecksumAlgorithm, ETag, ETagMatch, Error, Expect, Metadata, ObjectChecksum,
     ObjectKey, ObjectStore, Origin, PutRequest, Result, SealedObject, StorageClass, Subresources, Upload,
@@ -179,13 +179,7 @@ impl Ingest {
     /// Takes the next bytes of the archive as they were sent, for its digests. After an error it is of no more use.
     pub async fn archive(&mut self, bytes: Bytes) -> Result<()> {
         self.received += bytes.len() as u64;
-        let got = ByteCount::new(self.received);
-        if let Some(announced) = self.announced.filter(|announced| got > *announced) {
-            return Err(Error::IncompleteBody { announced, got });
-        }
-        if got > BODY_BYTES_MAX {
-            return Err(Error::EntityTooLarge { size: got, limit: BODY_BYTES_MAX });
-        }
+        check_so_far(self.announced, ByteCount::new(self.received))?;
         self.digests.as_mut().ok_or(Error::Engine(engine::Error::Closed))?.push(bytes).await
     }
 

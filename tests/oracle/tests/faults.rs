@@ -268,6 +268,20 @@ impl Drop for SmallDisk {
 /// Room for the reserves and a few segments of the least size, and no more.
 const SMALL_DISK: &str = "700m";
 
+/// Puts the piece until it is refused: the paths that were taken, and the refusal.
+async fn fill(appliance: &Appliance, piece: &[u8]) -> (Vec<String>, Answer) {
+    let mut stored = Vec::new();
+    loop {
+        let path = format!("/bucket/{}", stored.len());
+        let answer = call(appliance, "PUT", &path, piece).await;
+        if answer.status != 200 {
+            return (stored, answer);
+        }
+        stored.push(path);
+        assert!(stored.len() < 200, "a disk of {SMALL_DISK} took {} pieces of 8 MiB", stored.len());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_reads_on_deletes_and_recovers() {
     let Some(mut world) = World::new() else { return };
@@ -278,16 +292,7 @@ async fn a_full_disk_refuses_writes_reads_on_deletes_and_recovers() {
     world.launch.args = vec!["--config".to_owned(), config.display().to_string()];
     let appliance = world.with_bucket().await;
     let piece = body(3, 8 << 20);
-    let mut stored = Vec::new();
-    let refusal = loop {
-        let path = format!("/bucket/{}", stored.len());
-        let answer = call(&appliance, "PUT", &path, &piece).await;
-        if answer.status != 200 {
-            break answer;
-        }
-        stored.push(path);
-        assert!(stored.len() < 200, "a disk of {SMALL_DISK} took {} pieces of 8 MiB", stored.len());
-    };
+    let (stored, refusal) = fill(&appliance, &piece).await;
     assert!(!stored.is_empty(), "the first write was refused: {} {}", refusal.status, refusal.text());
     assert!(matches!(refusal.status, 503 | 507), "{} {}", refusal.status, refusal.text());
     assert_eq!(call(&appliance, "GET", &stored[0], &[]).await.body, piece, "reads go on");
@@ -341,16 +346,7 @@ async fn a_disk_that_an_outage_of_the_remote_pool_fills_takes_writes_again_when_
     let appliance = world.with_bucket().await;
     store.kill().await.unwrap();
     let piece = body(4, 8 << 20);
-    let mut stored = Vec::new();
-    let refusal = loop {
-        let path = format!("/bucket/{}", stored.len());
-        let answer = call(&appliance, "PUT", &path, &piece).await;
-        if answer.status != 200 {
-            break answer;
-        }
-        stored.push(path);
-        assert!(stored.len() < 200, "a disk of {SMALL_DISK} took {} pieces of 8 MiB", stored.len());
-    };
+    let (stored, refusal) = fill(&appliance, &piece).await;
     assert!(
         refusal.status == 507 && refusal.text().contains("<Code>StorageFull</Code>"),
         "{}",
