@@ -272,7 +272,7 @@ async fn counting_is_exact_while_others_write_and_delete() {
         let writers = (0..6_u64).map(|writer| {
             let (world, name, done) = (Arc::clone(&world), name.clone(), Arc::clone(&done));
             tokio::spawn(async move {
-                let dice = SeededEntropy::new(seed * 100 + writer);
+                let dice = SeededEntropy::new(seed.wrapping_mul(100).wrapping_add(writer));
                 let roll = |sides: u8| {
                     let mut out = [0];
                     dice.fill(&mut out);

@@ -133,7 +133,9 @@ impl Model {
                 let here: Vec<_> = places.into_iter().filter(|place| place.zone == name).collect();
                 if !here.is_empty() {
                     let (n, at) = (self.below(here.len()), self.below(1000));
-                    self.world.flip(&here[n], 128 + at as u64 % (here[n].length.get() - 192));
+                    // A record without a body has nothing between its header and its end.
+                    let middle = (here[n].length.get() - 192).max(1);
+                    self.world.flip(&here[n], 128 + at as u64 % middle);
                 }
             }
         }
