@@ -1,5 +1,6 @@
 //! `cargo xtask bench AREA`: the measurements whose figures docs/benchmarks.md publishes. Never a timed test.
 
+use crate::compile::Profile;
 use crate::error::{Error, Result};
 use crate::workspace::Workspace;
 use crate::{compile, peers, process, say};
@@ -32,9 +33,9 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     if area == "engine" {
         cargo.args(["--package", "engine", "--example", "catalog_bench", "--"]).args(rest);
     } else {
-        compile::release(workspace, &library)?;
+        compile::firn(workspace, &library, Profile::Dist)?;
         let command = if area == "growth" { "growth" } else { "run" };
-        cargo.env("FIRN_BIN", workspace.firn()).args(["--package", "load", "--", command]);
+        cargo.env("FIRN_BIN", workspace.firn(Profile::Dist)).args(["--package", "load", "--", command]);
         cargo.args(peers::resolve(workspace, rest)?);
     }
     process::hand_over(&mut cargo)

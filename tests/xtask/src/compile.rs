@@ -20,14 +20,49 @@ pub(crate) fn cargo(workspace: &Workspace, library: &Library) -> Command {
     command
 }
 
-/// Builds the release binary.
-pub(crate) fn release(workspace: &Workspace, library: &Library) -> Result<()> {
-    let watch = Stopwatch::start();
-    if !workspace.firn().is_file() {
-        say::line("building the release binary: the first time takes about 9 minutes of two cores");
+/// How a binary is optimised (Cargo.toml's profiles).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// What the tests and the demo run.
+    Release,
+    /// What is shipped and measured: optimised across crates, too.
+    Dist,
+}
+
+impl Profile {
+    /// Cargo's name of it, and the directory's below `target`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dist => "dist",
+        }
     }
-    process::run(cargo(workspace, library).args(["build", "--locked", "--release", "--package", "firn"]))?;
-    let firn = workspace.firn();
+
+    fn first_build(self) -> &'static str {
+        match self {
+            Self::Release => "7 minutes",
+            Self::Dist => "10 minutes",
+        }
+    }
+}
+
+/// Builds firn.
+pub(crate) fn firn(workspace: &Workspace, library: &Library, profile: Profile) -> Result<()> {
+    let watch = Stopwatch::start();
+    let firn = workspace.firn(profile);
+    let name = profile.name();
+    if !firn.is_file() {
+        let time = profile.first_build();
+        say::line(format!("building the {name} binary: the first time takes about {time} of two cores"));
+    }
+    process::run(cargo(workspace, library).args([
+        "build",
+        "--locked",
+        "--profile",
+        name,
+        "--package",
+        "firn",
+    ]))?;
     let size = std::fs::metadata(&firn).map_or(0, |meta| meta.len());
     say::line(format!("{} ({}) after {}", firn.display(), say::bytes(size), say::duration(watch.elapsed())));
     Ok(())

@@ -53,7 +53,7 @@ fn run(task: Task) -> Result<ExitCode> {
     let workspace = Workspace::find()?;
     match task {
         Task::Help => say::result(command::HELP),
-        Task::Build => compile::release(&workspace, &compile::prepare(&workspace)?)?,
+        Task::Build(profile) => compile::firn(&workspace, &compile::prepare(&workspace)?, profile)?,
         Task::Env => {
             for (name, value) in compile::prepare(&workspace)?.environment() {
                 let quoted = value.to_string_lossy().replace('\'', "'\\''");

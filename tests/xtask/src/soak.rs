@@ -2,6 +2,7 @@
 //!
 //! A failure prints the seed and the round, which run again by `FIRN_SEED=… FIRN_ROUNDS=… cargo xtask soak AREA`.
 
+use crate::compile::Profile;
 use crate::error::{Error, Result};
 use crate::rocksdb::Library;
 use crate::say::{self, Stopwatch};
@@ -109,7 +110,7 @@ pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
         Err(_) => area.rounds,
     };
     let library = compile::prepare(workspace)?;
-    compile::release(workspace, &library)?;
+    compile::firn(workspace, &library, Profile::Release)?;
     let seed = stages::seed(workspace)?;
     say::heading(&format!("{name}: {rounds} rounds, FIRN_SEED={seed}"));
     let watch = Stopwatch::start();
@@ -149,7 +150,7 @@ impl Area {
         let count = rounds;
         let rounds = rounds.to_string();
         let mut cargo = compile::cargo(workspace, library);
-        cargo.env("FIRN_BIN", workspace.firn());
+        cargo.env("FIRN_BIN", workspace.firn(Profile::Release));
         match self.how {
             How::Oracle(seeded) => {
                 cargo.args(["run", "--locked", "--quiet", "--package", "oracle"]);

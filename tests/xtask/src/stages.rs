@@ -7,6 +7,7 @@
 //! A stage that cannot run here because of something outside the repository (no network for the advisories, say) is
 //! counted as skipped, loudly, with the reason. The last line is `N passed, N failed`.
 
+use crate::compile::Profile;
 use crate::error::{Error, Result};
 use crate::rocksdb::Library;
 use crate::say::{self, Stopwatch};
@@ -33,7 +34,9 @@ const STAGES: [(&str, Stage); 9] = [
     ("deny", deny),
     ("docs", docs),
     ("unit", unit),
-    ("build", |context, totals| totals.check(compile::release(context.workspace, &context.library))),
+    ("build", |context, totals| {
+        totals.check(compile::firn(context.workspace, &context.library, Profile::Release))
+    }),
     ("e2e", e2e),
     ("crash", crash),
 ];
@@ -145,7 +148,7 @@ fn unit(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
 }
 
 fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
-    let firn = context.workspace.firn();
+    let firn = context.workspace.firn(Profile::Release);
     if !firn.is_file() {
         return Err(Error::failed(format!("{} is not there: run the build stage first", firn.display())));
     }
@@ -162,7 +165,7 @@ fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
 /// Faults of the disk below the release binary, then CI's share of the soaks that drive it.
 fn crash(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
     let mut faults = compile::cargo(context.workspace, &context.library);
-    faults.env("FIRN_BIN", context.workspace.firn());
+    faults.env("FIRN_BIN", context.workspace.firn(Profile::Release));
     faults.args(["test", "--locked", "--no-fail-fast", "--package", "oracle"]);
     say::line("faults: a full, a damaged, a taken and a newer data directory");
     let mut first = process::run_watched(&mut faults, |line| totals.cargo_line(line));

@@ -1,5 +1,6 @@
 //! Where things are: the repository, the target directory, the user's cache, and what `cargo metadata` knows.
 
+use crate::compile::Profile;
 use crate::error::{Error, Result};
 use crate::process;
 use serde::Deserialize;
@@ -116,9 +117,9 @@ impl Workspace {
         Ok(metadata)
     }
 
-    /// Where the release binary is after a build.
-    pub(crate) fn firn(&self) -> PathBuf {
-        self.target.join("release/firn")
+    /// Where the binary is after a build.
+    pub(crate) fn firn(&self, profile: Profile) -> PathBuf {
+        self.target.join(profile.name()).join("firn")
     }
 
     /// The names of all files that git tracks, relative to the root.
