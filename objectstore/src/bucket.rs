@@ -77,6 +77,12 @@ impl ObjectStore {
     ) -> Result<()> {
         let key = tables::bucket(tables::BUCKETS, name);
         let intent = tables::bucket(tables::BUCKET_INTENTS, name);
+        if to.is_none()
+            && let Err(error) = self.forget_logging(name, partition).await
+        {
+            // The next start finds that the mark stands for nothing.
+            tracing::warn!(bucket = %name, %error, "failed to forget that a deleted bucket was logged");
+        }
         for _ in 0..ATTEMPTS_MAX {
             let root = self.catalog.snapshot(PartitionId::ROOT).await?;
             let Some(row) = read_row(root.get(key.clone()).await?)?.filter(|row| row.partition == partition)
@@ -199,10 +205,6 @@ impl ObjectStore {
                 self.set_state(name, bucket.partition, None).await?;
                 self.forget(name);
                 self.mark_dirty(bucket.partition);
-                if let Err(error) = self.forget_logging(name).await {
-                    // The next start finds that the mark stands for nothing.
-                    tracing::warn!(bucket = %name, %error, "failed to forget that a deleted bucket was logged");
-                }
             }
             Err(Error::BucketNotEmpty) => {
                 self.set_state(name, bucket.partition, Some(BucketState::Active)).await?;

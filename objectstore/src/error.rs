@@ -109,7 +109,10 @@ pub enum Error {
         limit: usize,
     },
     /// `InvalidTargetBucketForLogging`.
-    #[error("write logs into bucket {target}: it is not there, or another account's, or not one for logs")]
+    #[error(
+        "write logs into bucket {target}: it is not there, or another account's, or not one for logs, or its access list does not grant \
+         WRITE and READ_ACP to the log delivery group (`put-bucket-acl --acl log-delivery-write`)"
+    )]
     InvalidLogTarget {
         /// The bucket.
         target: BucketName,

@@ -2,6 +2,7 @@
 
 use super::held::Batch;
 use super::{LogFailure, LogRecord, LogSource};
+use crate::store::Bucket;
 use crate::{BucketLogging, Error, ListWish, LogKeyFormat, ObjectStore, PartitionDate, Result, Uploaded};
 use bytes::Bytes;
 use engine::clock::Timestamp;
@@ -28,8 +29,7 @@ enum Outcome {
 impl ObjectStore {
     /// Writes one batch that is due. `None`: none is.
     pub(crate) async fn deliver_due_log(self: &Arc<Self>) -> Option<()> {
-        let (now, every) = (self.clock.boottime(), self.access_logs.options.every);
-        let batch = self.access_logs.held.lock().take(now, every, false)?;
+        let batch = self.access_logs.held.lock().take(self.clock.boottime(), false)?;
         self.deliver(batch, true).await;
         Some(())
     }
@@ -37,7 +37,7 @@ impl ObjectStore {
     /// How long until the next batch is due.
     pub(crate) fn log_rest(&self) -> Duration {
         let (now, every) = (self.clock.boottime(), self.access_logs.options.every);
-        let next = self.access_logs.held.lock().next_due(every);
+        let next = self.access_logs.held.lock().next_due();
         next.map_or(every, |at| at.saturating_sub(now))
     }
 
@@ -45,10 +45,9 @@ impl ObjectStore {
     /// within `patience` is dropped, and counted.
     pub async fn drain_logs(self: &Arc<Self>, patience: Duration) {
         let all = async {
-            let every = self.access_logs.options.every;
             loop {
                 let now = self.clock.boottime();
-                let Some(batch) = self.access_logs.held.lock().take(now, every, true) else { break };
+                let Some(batch) = self.access_logs.held.lock().take(now, true) else { break };
                 self.deliver(batch, false).await;
             }
         };
@@ -103,9 +102,9 @@ impl ObjectStore {
         let (source, body) = (Arc::clone(&batch.source), batch.seal());
         let key = batch.key.get_or_insert_with(|| self.log_key(&source, batch.first)).clone();
         match self.write_log(&source, &key, body.clone()).await {
-            Ok(written) => {
+            Ok((target, written)) => {
                 if !batch.only_deliveries {
-                    self.record_delivery(&source, (&key, &written), (at, begun));
+                    self.record_delivery((&source, target), (&key, &written), (at, begun));
                 }
                 Outcome::Written
             }
@@ -116,30 +115,37 @@ impl ObjectStore {
         }
     }
 
-    async fn write_log(self: &Arc<Self>, source: &LogSource, key: &str, body: Bytes) -> Result<Uploaded> {
+    /// Writes it into the bucket that has the target's name now, if that is the account's and takes logs; into no other one that may
+    /// have the name in the next moment. Answers which it was.
+    async fn write_log(
+        self: &Arc<Self>,
+        source: &LogSource,
+        key: &str,
+        body: Bytes,
+    ) -> Result<(Bucket, Uploaded)> {
         let set = source.set();
-        // Another account may have a bucket of this name by now.
-        if self.view(set.target()).await?.bucket.account != source.account {
-            return Err(Error::InvalidLogTarget { target: set.target().clone() });
-        }
-        if let Some(list) = set.grants().and_then(|grants| with_owner(source.account, grants)) {
-            match self.write_own(set.target(), (key, TEXT), ListWish::Grants(list), body.clone()).await {
+        let view = self.view(set.target()).await?;
+        self.may_deliver(&view, source.account(), set.target()).await?;
+        let target = set.target().bound_to(view.bucket);
+        if let Some(list) = set.grants().and_then(|grants| with_owner(source.account(), grants)) {
+            match self.write_own(&target, (key, TEXT), ListWish::Grants(list), body.clone()).await {
                 // Lists were switched off, or public ones blocked, since they were asked for: the log goes on without.
                 Err(Error::AccessListsOff | Error::AccessDenied) => {}
-                outcome => return outcome,
+                outcome => return Ok((view.bucket, outcome?)),
             }
         }
-        self.write_own(set.target(), (key, TEXT), ListWish::Default, body).await
+        Ok((view.bucket, self.write_own(&target, (key, TEXT), ListWish::Default, body).await?))
     }
 
     /// The target's own log has what was written into it.
     fn record_delivery(
         &self,
-        source: &LogSource,
+        (source, into): (&LogSource, Bucket),
         (key, written): (&str, &Uploaded),
         (at, begun): (Timestamp, Duration),
     ) {
-        let Some(target) = self.log_source(source.set().target().as_str()) else { return };
+        let known = self.log_source(source.set().target().as_str());
+        let Some(target) = known.filter(|known| known.bucket == into) else { return };
         let took = self.clock.boottime().saturating_sub(begun);
         let (id, version) = (self.unique(), written.version.map(|version| version.to_string()));
         let record = LogRecord {
@@ -165,7 +171,7 @@ impl ObjectStore {
     }
 
     fn log_key(&self, source: &LogSource, first: Timestamp) -> String {
-        let place = (source.account, self.region(), source.bucket().as_str());
+        let place = (source.account(), self.region(), source.bucket().as_str());
         key(source.set(), place, (first, self.clock.now()), &self.unique())
     }
 }

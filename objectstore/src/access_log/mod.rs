@@ -8,7 +8,11 @@
 //! # Invariants
 //! - Which buckets are logged is in memory: whoever is not costs a request one look at a flag, or at a map.
 //! - No request waits for a log, and none fails for one. What can't be kept is dropped and counted.
-//! - Objects of a log are the target bucket's owner's, and written by nobody but the appliance: no policy or list is asked.
+//! - Objects of a log are the target bucket's owner's, who is the logged bucket's owner too, and written by nobody but the
+//!   appliance. Where the target's access list counts it is asked, at each object.
+//! - A log is its bucket's, not its name's: nothing of it goes on when another bucket takes the name, nor into another account's
+//!   bucket that takes the target's.
+//! - One account's flood costs that account alone ([`held`]).
 //! - Logs of logs end: the delivery of an object is recorded where the target is itself logged, unless all records in that object
 //!   are of deliveries. So a burst of requests makes at most one object more in each log on the way, and then it is quiet.
 //!
@@ -23,15 +27,16 @@ mod line;
 
 pub use line::LogRecord;
 
-use crate::setting::{ObjectLock, OwnershipControls, RequestPayment};
-use crate::{BucketLogging, BucketName, Error, ObjectOwnership, ObjectStore, Result, SettingKind, tables};
+use crate::setting::{BucketAcl, ObjectLock, RequestPayment};
+use crate::store::{Bucket, View};
+use crate::{BucketLogging, BucketName, Error, ObjectStore, Result, SettingKind, tables};
 use bytes::Bytes;
 use engine::catalog::{Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use held::{Held, Pushed};
 use parking_lot::{Mutex, RwLock};
-use security::AccountId;
+use security::{AccountId, Grantee, Permission};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -54,20 +59,25 @@ impl Default for LogOptions {
 /// A bucket whose requests are logged.
 #[derive(Debug)]
 pub struct LogSource {
-    bucket: BucketName,
-    account: AccountId,
+    name: BucketName,
+    bucket: Bucket,
     owner: String,
     set: Arc<BucketLogging>,
 }
 
 impl LogSource {
-    pub(crate) fn new(bucket: &BucketName, account: AccountId, set: Arc<BucketLogging>) -> Arc<Self> {
-        Arc::new(Self { bucket: bucket.unbound(), account, owner: account.canonical_user_id(), set })
+    fn new(name: &BucketName, bucket: Bucket, set: Arc<BucketLogging>) -> Arc<Self> {
+        let owner = bucket.account.canonical_user_id();
+        Arc::new(Self { name: name.unbound(), bucket, owner, set })
     }
 
     /// Its name.
     pub fn bucket(&self) -> &BucketName {
-        &self.bucket
+        &self.name
+    }
+
+    fn account(&self) -> AccountId {
+        self.bucket.account
     }
 
     fn set(&self) -> &BucketLogging {
@@ -125,7 +135,7 @@ pub(crate) struct AccessLogs {
 
 impl AccessLogs {
     pub(crate) fn new(options: LogOptions) -> Self {
-        Self { options, ..Self::default() }
+        Self { options, held: Mutex::new(Held::new(options.every)), ..Self::default() }
     }
 
     fn learn(&self, name: &BucketName, source: Option<Arc<LogSource>>) {
@@ -168,7 +178,7 @@ impl ObjectStore {
 
     /// Keeps a record, to be written into the bucket's log.
     pub fn log(&self, source: &Arc<LogSource>, record: &LogRecord<'_>) {
-        let line = line::render(record, &source.owner, source.bucket.as_str());
+        let line = line::render(record, &source.owner, source.name.as_str());
         let now = self.clock.boottime();
         let pushed = self.access_logs.held.lock().push(source, (record.at, now), &line, record.of_delivery);
         match pushed {
@@ -207,7 +217,7 @@ impl ObjectStore {
         if let Some(value) = value {
             self.mark(SettingKind::Logging, name, true).await?;
             self.set(&bound, Some(value)).await?;
-            let source = LogSource::new(name, view.bucket.account, Arc::new(value.clone()));
+            let source = LogSource::new(name, view.bucket, Arc::new(value.clone()));
             self.access_logs.learn(name, Some(source));
         } else {
             self.set::<BucketLogging>(&bound, None).await?;
@@ -224,26 +234,49 @@ impl ObjectStore {
             Err(Error::NoSuchBucket) => return Err(invalid()),
             Err(error) => return Err(error),
         };
+        let lists_count = self.may_deliver(&view, owner, value.target()).await?;
         let lock = self.setting_at::<ObjectLock>(&view).await?;
         let payer = self.setting_at::<RequestPayment>(&view).await?;
-        if view.bucket.account != owner
-            || lock.is_some_and(|lock| lock.default.is_some())
+        if lock.is_some_and(|lock| lock.default.is_some())
             || payer.is_some_and(|payer| *payer == RequestPayment::Requester)
         {
             return Err(invalid());
         }
-        let ownership = self.setting_at::<OwnershipControls>(&view).await?;
-        let ownership = ownership.map_or_else(ObjectOwnership::default, |controls| controls.ownership());
-        if value.grants().is_some() && ownership == ObjectOwnership::BucketOwnerEnforced {
+        if value.grants().is_some() && !lists_count {
             return Err(Error::AccessListsOff);
         }
         Ok(())
     }
 
-    /// A bucket is gone: it has no log any more. What waits of its records is written still.
-    pub(crate) async fn forget_logging(&self, name: &BucketName) -> Result<()> {
+    /// Refuses to write a log of an account's bucket into one that does not take it. Answers whether lists count there: if so, the
+    /// group that delivers logs has to be granted WRITE and `READ_ACP`; if not, that both are one account's is the consent.
+    ///
+    /// Source: "Permissions for log delivery" of the S3 user guide.
+    async fn may_deliver(&self, view: &View, owner: AccountId, target: &BucketName) -> Result<bool> {
+        let lists_count = self.rules(view).await?.lists_count();
+        let granted = if lists_count {
+            let list = self.setting_at::<BucketAcl>(view).await?;
+            list.is_some_and(|list| {
+                [Permission::Write, Permission::ReadAcp]
+                    .iter()
+                    .all(|wanted| list.0.grants_to(Grantee::LogDelivery, *wanted))
+            })
+        } else {
+            true
+        };
+        if view.bucket.account == owner && granted {
+            Ok(lists_count)
+        } else {
+            Err(Error::InvalidLogTarget { target: target.clone() })
+        }
+    }
+
+    /// A bucket is gone, and its name is to be free: it has no log any more, whoever has the name by now. What waits of its records is
+    /// written still.
+    pub(crate) async fn forget_logging(&self, name: &BucketName, partition: PartitionId) -> Result<()> {
         let _changing = self.access_logs.changing.lock().await;
-        if !self.access_logs.sources.read().contains_key(name.as_str()) {
+        let of_another = |known: &Arc<LogSource>| known.bucket.partition != partition;
+        if self.access_logs.sources.read().get(name.as_str()).is_none_or(of_another) {
             return Ok(());
         }
         self.access_logs.learn(name, None);
@@ -260,7 +293,7 @@ impl ObjectStore {
             };
             match found {
                 Some((view, set)) => {
-                    let source = LogSource::new(&name, view.bucket.account, set);
+                    let source = LogSource::new(&name, view.bucket, set);
                     self.access_logs.learn(&name, Some(source));
                 }
                 // A crash came between the mark and the setting, or between the bucket's end and the mark's.

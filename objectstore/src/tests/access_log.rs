@@ -1,5 +1,6 @@
 //! Server access logs: who is logged, where records go and when, and what happens to those that can't go anywhere.
 
+use super::between::{Pair, in_every_gap};
 use crate::world::{World, bucket, collect, key};
 use crate::{
     BucketLogging, BucketName, DefaultRetention, Error, GetRequest, ListRequest, ListWish, LockMode,
@@ -9,7 +10,8 @@ use crate::{
 use engine::clock::Clock as _;
 use engine::unit::ByteCount;
 use engine::worker::Progress;
-use security::{AccessList, AccountId, Grant, Grantee, Permission};
+use security::{AccessList, AccountId, CannedAcl, Grant, Grantee, Permission};
+use std::sync::Arc;
 use std::time::Duration;
 
 const EVERY: Duration = Duration::from_mins(5);
@@ -191,7 +193,8 @@ async fn grants_are_given_while_lists_count_and_left_out_afterwards() {
     let source = world.create("src", Versioning::Off).await;
     let target = bucket("target");
     let new = NewBucket::of(world.parts().account);
-    let new = new.with_access(ObjectOwnership::ObjectWriter, &ListWish::Default).unwrap();
+    let open = ListWish::Canned(CannedAcl::LogDeliveryWrite);
+    let new = new.with_access(ObjectOwnership::ObjectWriter, &open).unwrap();
     world.store.create_bucket(&target, &new).await.unwrap();
     let reader = Grant { grantee: Grantee::AuthenticatedUsers, permission: Permission::Read };
     let grants = Some(AccessList::new([reader]).unwrap());
@@ -203,11 +206,129 @@ async fn grants_are_given_while_lists_count_and_left_out_afterwards() {
     let (_, access) = world.store.object_acl(&GetRequest::new(target.clone(), key(&at))).await.unwrap();
     let own = Grant::to(world.parts().account, Permission::FullControl);
     assert_eq!(access.list.grants(), [reader, own]);
+    world.store.set_bucket_acl(&target, &ListWish::Default).await.unwrap();
     world.store.set_ownership(&target, Some(ObjectOwnership::BucketOwnerEnforced)).await.unwrap();
     asked(&world, "src", "B");
     pass(&world, 1).await;
     assert_eq!(world.keys(&target).await.len(), 2);
     assert_eq!(status(&world), (0, 2, 2, 0));
+}
+
+#[tokio::test]
+async fn where_lists_count_the_target_must_grant_its_log() {
+    let world = World::new(309).await;
+    let (source, target) =
+        (world.create("src", Versioning::Off).await, world.create("target", Versioning::Off).await);
+    world.store.set_ownership(&target, Some(ObjectOwnership::BucketOwnerPreferred)).await.unwrap();
+    let grant = |permission| Grant { grantee: Grantee::LogDelivery, permission };
+    let (write, read_acp, all) = (Permission::Write, Permission::ReadAcp, Permission::FullControl);
+    let set = into(&target, None);
+    for (grants, taken) in [
+        (vec![], false),
+        (vec![write], false),
+        (vec![read_acp], false),
+        (vec![write, read_acp], true),
+        (vec![all], true),
+    ] {
+        let wish = ListWish::Grants(AccessList::new(grants.iter().copied().map(grant)).unwrap());
+        world.store.set_bucket_acl(&target, &wish).await.unwrap();
+        let outcome = world.store.set_logging(&source, Some(&set)).await;
+        assert_eq!(outcome.is_ok(), taken, "{grants:?} {outcome:?}");
+        assert!(taken || matches!(outcome, Err(Error::InvalidLogTarget { .. })), "{outcome:?}");
+    }
+    asked(&world, "src", "A");
+    pass(&world, 1).await;
+    assert_eq!(world.keys(&target).await.len(), 1);
+    // Taken away, there are no more of them; granted again, there are.
+    world.store.set_bucket_acl(&target, &ListWish::Default).await.unwrap();
+    asked(&world, "src", "B");
+    pass(&world, 1).await;
+    let status = world.store.log_status();
+    assert_eq!((status.dropped, status.failing.len(), world.keys(&target).await.len()), (1, 1, 1));
+    assert!(status.failing[0].error.contains("log-delivery-write"), "{status:?}");
+    world.store.set_bucket_acl(&target, &ListWish::Canned(CannedAcl::LogDeliveryWrite)).await.unwrap();
+    asked(&world, "src", "C");
+    pass(&world, 1).await;
+    assert!(world.keys(&target).await.len() == 2 && world.store.log_status().failing.is_empty());
+}
+
+#[tokio::test]
+async fn one_accounts_flood_delays_and_drops_no_others_records() {
+    let (world, _, target) = logged(310).await;
+    let other: AccountId = "444455556666".parse().unwrap();
+    let (flooded, theirs) = (bucket("aaa"), bucket("their-logs"));
+    for name in [&flooded, &theirs] {
+        world.store.create_bucket(name, &NewBucket::of(other)).await.unwrap();
+    }
+    world.store.set_logging(&flooded, Some(&into(&theirs, None))).await.unwrap();
+    let long = "k".repeat(1_000);
+    let flood = || {
+        let source = world.store.log_source("aaa").unwrap();
+        let record = LogRecord { key: Some(&long), operation: "REST.GET.OBJECT", ..LogRecord::default() };
+        while world.store.log_status().dropped == 0 || world.store.log_status().waiting_bytes < 4_000_000 {
+            world.store.log(&source, &record);
+        }
+        world.store.log_status().dropped
+    };
+    let dropped = flood();
+    for id in ["A", "B", "C"] {
+        assert!(asked(&world, "src", id));
+    }
+    world.clock.advance(EVERY);
+    // Two batches are written: the flood's first, whose turn it is, and then ours.
+    for _ in 0..2 {
+        world.store.deliver_due_log().await.unwrap();
+    }
+    assert_eq!(records(&world, &target).await.len(), 3);
+    assert_eq!(world.store.log_status().dropped, dropped, "nothing of ours");
+}
+
+#[tokio::test]
+async fn a_log_is_its_buckets_and_not_its_names() {
+    let (world, source, target) = logged(311).await;
+    let other: AccountId = "444455556666".parse().unwrap();
+    let partition = world.partition(&source).await;
+    // Its deletion is told of late: by then another one has the name, and a log of its own.
+    world.store.delete_bucket(&source).await.unwrap();
+    assert!(!asked(&world, "src", "A"));
+    let theirs = bucket("their-logs");
+    for name in [&source, &theirs] {
+        world.store.create_bucket(name, &NewBucket::of(other)).await.unwrap();
+    }
+    world.store.set_logging(&source, Some(&into(&theirs, None))).await.unwrap();
+    world.store.forget_logging(&source, partition).await.unwrap();
+    assert!(asked(&world, "src", "B"));
+    assert_eq!(world.store.marked(crate::SettingKind::Logging).await.unwrap().len(), 1);
+    pass(&world, 1).await;
+    let listed = world.store.list_objects(ListRequest::new(theirs)).await.unwrap();
+    assert!(listed.entries.len() == 1 && world.keys(&target).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_target_that_is_made_anew_between_check_and_write_gets_nothing() {
+    let pair = Pair::new(312).await;
+    let other: AccountId = "444455556666".parse().unwrap();
+    in_every_gap(async |n| {
+        let (from, to) = (format!("src{n}"), format!("target{n}"));
+        let source = pair.fast.create(&from, Versioning::Off).await;
+        let target = pair.fast.create(&to, Versioning::Off).await;
+        pair.slow.store.set_logging(&source, Some(&into(&target, None))).await.unwrap();
+        asked(&pair.slow, &from, "A");
+        pair.slow.clock.advance(EVERY);
+        let (store, name) = (Arc::clone(&pair.fast.store), target.clone());
+        let step = async move {
+            store.delete_bucket(&name).await.unwrap();
+            store.create_bucket(&name, &NewBucket::of(other)).await.unwrap();
+        };
+        if pair.with_step_at(n, step, pair.slow.store.deliver_due_log()).await.is_none() {
+            return false;
+        }
+        let listed = pair.fast.store.list_objects(ListRequest::new(target)).await.unwrap();
+        assert!(listed.entries.is_empty(), "gap {n}: {listed:?}");
+        assert_eq!(pair.slow.store.log_status().delivered, 0, "gap {n}");
+        true
+    })
+    .await;
 }
 
 #[tokio::test]

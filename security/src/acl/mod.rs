@@ -175,6 +175,11 @@ impl AccessList {
         self.0.iter().any(|grant| grant.grantee != Grantee::User(owner.into()))
     }
 
+    /// Whether it grants the permission to this very grantee.
+    pub fn grants_to(&self, grantee: Grantee, wanted: Permission) -> bool {
+        self.0.iter().any(|grant| grant.grantee == grantee && grant.permission.covers(wanted))
+    }
+
     /// Whether it grants the permission; `ignore_public` leaves out what it grants to the public.
     pub fn allows(&self, principal: Principal, wanted: Permission, ignore_public: bool) -> bool {
         self.0.iter().any(|grant| {

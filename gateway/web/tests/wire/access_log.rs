@@ -15,10 +15,25 @@ fn enabled(inner: &str) -> String {
 
 const INTO: &str = "<TargetBucket>target</TargetBucket><TargetPrefix>logs/</TargetPrefix>";
 
+/// Whom a target with an access list has to let in.
+const DELIVERABLE: [(&str, &str); 1] = [("x-amz-acl", "log-delivery-write")];
+
 /// A bucket whose requests are logged into another one.
 async fn log<S: AsyncRead + AsyncWrite + Unpin>(world: &World, client: &mut Client<S>) {
-    for (path, body) in [("/bucket", ""), ("/target", ""), ("/bucket?logging", &*enabled(INTO))] {
-        let answer = call(world, client, ("PUT", path), &[], body.as_bytes()).await;
+    log_into(world, client, &[]).await;
+}
+
+/// The same, whose target is made like this.
+async fn log_into<S: AsyncRead + AsyncWrite + Unpin>(
+    world: &World,
+    client: &mut Client<S>,
+    target: &[(&str, &str)],
+) {
+    let set = enabled(INTO);
+    for (path, more, body) in
+        [("/bucket", &[][..], ""), ("/target", target, ""), ("/bucket?logging", &[], &set)]
+    {
+        let answer = call(world, client, ("PUT", path), more, body.as_bytes()).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 }
@@ -172,7 +187,7 @@ async fn each_key_of_a_batch_each_side_of_a_copy_and_every_version_has_its_recor
 async fn presigned_links_forms_visitors_and_preflights_are_recorded() {
     let world = World::owned_by(ObjectOwnership::ObjectWriter).await;
     let mut client = world.connect().await;
-    log(&world, &mut client).await;
+    log_into(&world, &mut client, &DELIVERABLE).await;
     let site =
         "<WebsiteConfiguration><IndexDocument><Suffix>i.html</Suffix></IndexDocument></WebsiteConfiguration>";
     call(&world, &mut client, ("PUT", "/bucket?website"), &[], site.as_bytes()).await;
@@ -234,6 +249,15 @@ async fn logging_is_kept_shown_and_refused_as_s3_does() {
     let mut client = world.connect().await;
     for path in ["/bucket", "/target"] {
         call(&world, &mut client, ("PUT", path), &[], b"").await;
+    }
+    // As S3 has it: where lists count, the group that delivers logs needs both of its grants.
+    let into = enabled(INTO);
+    for (acl, status) in [("private", 400), ("public-read-write", 400), ("log-delivery-write", 200)] {
+        let answer = call(&world, &mut client, ("PUT", "/target?acl"), &[("x-amz-acl", acl)], b"").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let set = call(&world, &mut client, ("PUT", "/bucket?logging"), &[], into.as_bytes()).await;
+        assert_eq!(set.status, status, "{acl}: {}", set.text());
+        assert!(status == 200 || set.code() == "InvalidTargetBucketForLogging", "{}", set.text());
     }
     ask(&world, &mut client, Who::Other, ("PUT", "/others"), (&[], b"")).await;
     let format = |inner: &str| {
