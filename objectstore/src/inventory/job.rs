@@ -1,7 +1,7 @@
 //! One report on its way: a page of rows at each step.
 
-use super::Run;
-use super::report::{self, DataFile};
+use super::report::{self, DataFile, MANIFEST, MANIFEST_CHECKSUM};
+use super::run::{Run, Wrote};
 use crate::record::ObjectRow;
 use crate::setting::{Inventory, InventoryVersions, ObjectLock};
 use crate::{BucketName, Error, Expect, ListWish, ObjectStore, Result, SettingKind, Upload, tables};
@@ -10,7 +10,6 @@ use engine::catalog::record::Record;
 use engine::catalog::{Scan, key_after, prefix_end};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use md5::{Digest as _, Md5};
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -42,6 +41,8 @@ struct Open {
 pub(crate) struct Job {
     bucket: BucketName,
     set: Inventory,
+    /// The bucket that it goes to, and no other one of this name.
+    destination: BucketName,
     run: Run,
     file_bytes: u64,
     next: Option<Scan>,
@@ -53,7 +54,12 @@ pub(crate) struct Job {
 
 impl Job {
     /// From its beginning. `file_bytes`: from where on a data file is full.
-    fn new(bucket: BucketName, set: Inventory, run: Run, file_bytes: u64) -> Self {
+    pub(super) fn new(
+        bucket: BucketName,
+        (set, destination): (Inventory, BucketName),
+        run: Run,
+        file_bytes: u64,
+    ) -> Self {
         let prefix = set.prefix.clone().unwrap_or_default();
         let (table, start, end) = match set.versions {
             InventoryVersions::Current => {
@@ -65,7 +71,7 @@ impl Job {
             }
         };
         let next = Some(Scan { table, start, end, limit: PAGE, reverse: false, keys_only: false });
-        Self { bucket, set, run, file_bytes, next, seen: None, open: None, files: Vec::new() }
+        Self { bucket, set, destination, run, file_bytes, next, seen: None, open: None, files: Vec::new() }
     }
 
     /// Which report it is.
@@ -73,8 +79,38 @@ impl Job {
         (self.bucket.unbound(), self.set.id.clone())
     }
 
-    /// A page of rows, or, behind the last one, the manifest. After an error it is of no more use.
+    /// A page of rows, or, behind the last one, the manifest. After an error, or when it is gone, it is of no more use, and what it
+    /// wrote is removed.
     pub(crate) async fn step(&mut self, store: &Arc<ObjectStore>) -> Result<Step> {
+        let outcome = match self.advance(store).await {
+            Err(Error::NoSuchConfiguration) => Ok(Step::Gone),
+            outcome => outcome,
+        };
+        if matches!(outcome, Ok(Step::Gone) | Err(_)) {
+            self.abandon(store).await;
+        }
+        outcome
+    }
+
+    /// Ends the file under way, so that it holds nothing but its place while others have their turn.
+    pub(crate) async fn pause(&mut self, store: &Arc<ObjectStore>) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let outcome = self.close(open).await;
+        if outcome.is_err() {
+            self.abandon(store).await;
+        }
+        outcome
+    }
+
+    async fn abandon(&mut self, store: &Arc<ObjectStore>) {
+        self.open = None;
+        if let Err(error) = store.settle_run(&self.bucket, &self.set.id, &self.run).await {
+            let (bucket, id) = self.name();
+            tracing::warn!(%bucket, id, %error, "failed to remove what an inventory report left: it is tried again before the next one");
+        }
+    }
+
+    async fn advance(&mut self, store: &Arc<ObjectStore>) -> Result<Step> {
         let row = tables::setting(SettingKind::Inventory, &self.set.id);
         let (view, [set]) = match store.view_with(&self.bucket, [row]).await {
             Err(Error::NoSuchBucket) => return Ok(Step::Gone),
@@ -125,8 +161,10 @@ impl Job {
         let mut open = if let Some(open) = self.open.take() {
             open
         } else {
-            let key = report::data_key(&self.bucket, &self.set, &self.run, self.files.len());
-            let upload = store.begin_own(&self.set.destination, &key, "application/gzip").await?;
+            let number = self.wrote()?.files;
+            self.record(store, |wrote| wrote.files += 1).await?;
+            let key = report::data_key(&self.wrote()?.stem, &self.run.id, number);
+            let upload = store.begin_own(&self.destination, &key, "application/gzip").await?;
             Open { key, upload, gzip: GzEncoder::new(Vec::new(), Compression::default()), size: 0 }
         };
         open.gzip.write_all(lines).map_err(into_memory)?;
@@ -158,17 +196,39 @@ impl Job {
         if let Some(open) = self.open.take() {
             self.close(open).await?;
         }
-        let manifest = report::manifest(&self.bucket, &self.set, &self.run, &self.files);
-        let md5 = Md5::digest(manifest.as_bytes());
-        let checksum = md5.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let manifest = report::manifest(&self.bucket, &self.set, self.run.started, &self.files);
+        let md5 = report::md5(manifest.as_bytes());
+        self.record(store, |wrote| wrote.manifest = Some(md5)).await?;
+        let checksum = report::checksum(&md5);
         for (name, content_type, body) in
-            [("manifest.json", "application/json", manifest), ("manifest.checksum", "text/plain", checksum)]
+            [(MANIFEST, "application/json", manifest), (MANIFEST_CHECKSUM, "text/plain", checksum)]
         {
-            let key = report::manifest_key(&self.bucket, &self.set, &self.run, name);
-            let to = &self.set.destination;
+            let key = report::manifest_key(&self.wrote()?.stem, self.run.started, name);
+            let to = &self.destination;
             store.write_own(to, (&key, content_type), ListWish::Default, body.into()).await?;
         }
-        store.end_run(&self.bucket, &self.set.id, self.run).await
+        let done = Run { done: true, wrote: None, ..self.run.clone() };
+        self.change(store, done).await
+    }
+
+    /// What it wrote so far.
+    fn wrote(&self) -> Result<&Wrote> {
+        self.run.wrote.as_ref().ok_or(Error::NoSuchConfiguration)
+    }
+
+    /// Records what it is about to write.
+    async fn record(&mut self, store: &ObjectStore, change: impl FnOnce(&mut Wrote)) -> Result<()> {
+        let mut next = self.run.clone();
+        if let Some(wrote) = &mut next.wrote {
+            change(wrote);
+        }
+        self.change(store, next).await
+    }
+
+    async fn change(&mut self, store: &ObjectStore, next: Run) -> Result<()> {
+        store.change_run(&self.bucket, &self.set.id, (&self.run, Some(&next))).await?;
+        self.run = next;
+        Ok(())
     }
 }
 
@@ -176,27 +236,4 @@ impl Job {
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn into_memory(error: std::io::Error) -> Error {
     Error::Engine(engine::Error::Invalid(format!("compress a report: {error}")))
-}
-
-impl ObjectStore {
-    /// Begins a report. `None`: it is not wanted (any more).
-    pub(crate) async fn begin_inventory(
-        &self,
-        name: &BucketName,
-        id: &str,
-        file_bytes: u64,
-    ) -> Result<Option<Job>> {
-        let found = match self.begin_run(name, id).await {
-            Err(Error::NoSuchBucket) => return Ok(None),
-            found => found?,
-        };
-        let Some((set, run)) = found else { return Ok(None) };
-        let view = self.view(name).await?;
-        // Another account may have the destination's name by now.
-        let destination = self.view(&set.destination).await?;
-        if destination.bucket.account != view.bucket.account {
-            return Err(Error::AccessDenied);
-        }
-        Ok(Some(Job::new(name.bound_to(view.bucket), set, run, file_bytes)))
-    }
 }

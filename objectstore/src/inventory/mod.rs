@@ -10,31 +10,34 @@
 //! # Invariants
 //! - Bytes before names: a manifest is written when every file that it lists is. The checksum is the last, as in S3: who waits for
 //!   it finds a report that is whole.
-//! - A crash leaves a run that is not done. It is made again from its beginning, under the names that it had.
+//! - A crash leaves a run that is not done. What it wrote is removed, and it is made again from its beginning (`run`).
 //! - A report is read in pages, each at a version of its own: it has every object that was there throughout, as listings do.
-//! - One report at a time: the memory of one page and of one compressor.
+//! - Accounts take turns (`worker::inventory`), one page at a time, one file under way: the memory of one page and of one compressor,
+//!   and of each account no more than the place of one report and the names of its buckets.
+//! - A report goes into the bucket that was looked at when it began, and into no other one of that name.
 //!
 //! # Limits
 //! 1,000 rows a step; a data file has [`FILE_BYTES`] at the most, before its last page.
 
 mod job;
 mod report;
+mod run;
 mod schedule;
 
 pub(crate) use job::{Job, Step};
-pub(crate) use schedule::Run;
+#[cfg(test)]
+pub(crate) use run::{Run, Wrote};
 
 use crate::setting::{INVENTORIES_MAX, Inventory};
 use crate::stack::Change;
 use crate::store::{ATTEMPTS_MAX, contended};
 use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::record::Record;
-use engine::catalog::{Scan, Snapshot, Write, key_after};
+use engine::catalog::{Check, Scan, Snapshot, Write, key_after};
 use engine::clock::Timestamp;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
 /// Compressed bytes of a data file.
@@ -58,19 +61,20 @@ pub struct InventoryFailure {
 pub(crate) struct Inventories {
     /// Rung when a configuration changed.
     pub(crate) bell: Arc<Notify>,
-    changed: AtomicBool,
+    /// Of which buckets.
+    changed: Mutex<BTreeSet<BucketName>>,
     pub(crate) failing: Mutex<BTreeMap<(BucketName, String), InventoryFailure>>,
 }
 
 impl Inventories {
-    fn ring(&self) {
-        self.changed.store(true, Ordering::Release);
+    pub(crate) fn ring(&self, bucket: &BucketName) {
+        self.changed.lock().insert(bucket.unbound());
         self.bell.notify_one();
     }
 
-    /// Whether a configuration changed since the last call.
-    pub(crate) fn take_changed(&self) -> bool {
-        self.changed.swap(false, Ordering::AcqRel)
+    /// Buckets whose configurations changed since the last call.
+    pub(crate) fn take_changed(&self) -> BTreeSet<BucketName> {
+        std::mem::take(&mut *self.changed.lock())
     }
 }
 
@@ -104,7 +108,7 @@ impl ObjectStore {
             }
             let change = |_old: Option<Inventory>| Ok(Some(set.clone()));
             if self.try_change_named(&view, &set.id, Change::default(), change).await? {
-                self.inventories.ring();
+                self.inventories.ring(name);
                 return Ok(());
             }
         }
@@ -118,7 +122,7 @@ impl ObjectStore {
         Ok(Inventory::from_bytes(&raw.ok_or(Error::NoSuchConfiguration)?)?)
     }
 
-    /// Has no more of these reports made. Those that are there stay.
+    /// Has no more of these reports made. Those that are there stay; what there is of one under way goes.
     pub async fn remove_inventory(&self, name: &BucketName, id: &str) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(name).await?;
@@ -126,11 +130,18 @@ impl ObjectStore {
             if view.snapshot.get(row).await?.is_none() {
                 return Err(Error::NoSuchConfiguration);
             }
-            let writes = vec![Write::Delete(schedule::run_row(id))];
-            let beside = Change { writes, ..Change::default() };
+            let run = view.snapshot.get(run::run_row(id)).await?;
+            let run = run.map(|raw| run::Run::from_bytes(&raw)).transpose()?;
+            let writes = match run.filter(|run| run.done) {
+                Some(_) => vec![Write::Delete(run::run_row(id))],
+                // The worker removes what it wrote, and then the row.
+                None => Vec::new(),
+            };
+            let checks = vec![Check::Unchanged(run::run_row(id))];
+            let beside = Change { checks, writes, ..Change::default() };
             if self.try_change_named(&view, id, beside, |_old: Option<Inventory>| Ok(None)).await? {
                 self.inventories.failing.lock().remove(&(name.unbound(), id.to_owned()));
-                self.inventories.ring();
+                self.inventories.ring(name);
                 return Ok(());
             }
         }
@@ -157,12 +168,12 @@ impl ObjectStore {
         let mut scan = Scan::prefix(tables::SETTINGS, &[SettingKind::Inventory.tag()], 1_000);
         if let Some(id) = after {
             // Behind the run of this id, too.
-            scan.start = scan.start.max(key_after(&schedule::run_row(id).bytes));
+            scan.start = scan.start.max(key_after(&run::run_row(id).bytes));
         }
         let (mut found, mut next) = (Vec::new(), Some(scan));
         while let Some(scan) = next {
             let page = snapshot.scan(scan.clone()).await?;
-            for (_, raw) in page.rows.iter().filter(|(key, _)| !schedule::is_run(key)) {
+            for (_, raw) in page.rows.iter().filter(|(key, _)| run::run_of(key).is_none()) {
                 if found.len() == max {
                     return Ok((found, true));
                 }

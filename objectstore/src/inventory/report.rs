@@ -1,7 +1,6 @@
 //! What a report says: lines of CSV, and the manifest that lists its files. Sources: "Amazon S3 Inventory list", "Inventory manifest"
 //! and "Locating your inventory list" of the S3 user guide.
 
-use super::Run;
 use crate::access::Rules;
 use crate::record::ObjectRow;
 use crate::setting::{Inventory, InventoryField, InventoryVersions};
@@ -10,6 +9,7 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::clock::Timestamp;
+use md5::{Digest as _, Md5};
 use security::{AccessList, Arn, Grantee};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -137,38 +137,61 @@ fn iso(at: Timestamp) -> String {
 }
 
 /// What all keys of a configuration's reports begin with.
-fn stem(bucket: &BucketName, set: &Inventory) -> String {
+pub(super) fn stem(bucket: &BucketName, set: &Inventory) -> String {
     match set.destination_prefix.as_deref().map(|prefix| prefix.trim_end_matches('/')) {
         None | Some("") => format!("{bucket}/{}", set.id),
         Some(prefix) => format!("{prefix}/{bucket}/{}", set.id),
     }
 }
 
-/// The key of a run's data file: the same one each time that the run is made again.
-pub(super) fn data_key(bucket: &BucketName, set: &Inventory, run: &Run, number: usize) -> String {
+/// The key of a run's data file.
+pub(super) fn data_key(stem: &str, run: &[u8; 16], number: u32) -> String {
     let mut context = digest::Context::new(&digest::SHA256);
-    context.update(&run.id);
-    context.update(&(number as u64).to_le_bytes());
+    context.update(run);
+    context.update(&u64::from(number).to_le_bytes());
     let hash = context.finish();
-    let hex = hash.as_ref()[..16].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    let hex = hex(&hash.as_ref()[..16]);
     let groups = [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]];
-    format!("{}/data/{}.csv.gz", stem(bucket, set), groups.join("-"))
+    format!("{stem}/data/{}.csv.gz", groups.join("-"))
 }
 
+/// Names of a run's manifests: what lists its files, and, written last, what that one's MD5 is.
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST_CHECKSUM: &str = "manifest.checksum";
+
 /// The key of one of a run's manifests.
-pub(super) fn manifest_key(bucket: &BucketName, set: &Inventory, run: &Run, name: &str) -> String {
-    let folder = civil(run.started).strftime("%Y-%m-%dT%H-%MZ").to_string();
-    format!("{}/{folder}/{name}", stem(bucket, set))
+pub(super) fn manifest_key(stem: &str, started: Timestamp, name: &str) -> String {
+    let folder = civil(started).strftime("%Y-%m-%dT%H-%MZ").to_string();
+    format!("{stem}/{folder}/{name}")
+}
+
+/// The MD5 of some text.
+pub(super) fn md5(text: &[u8]) -> [u8; 16] {
+    Md5::digest(text).into()
+}
+
+/// `manifest.checksum`.
+pub(super) fn checksum(md5: &[u8; 16]) -> String {
+    hex(md5)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// `manifest.json`.
-pub(super) fn manifest(bucket: &BucketName, set: &Inventory, run: &Run, files: &[DataFile]) -> String {
+pub(super) fn manifest(
+    bucket: &BucketName,
+    set: &Inventory,
+    started: Timestamp,
+    files: &[DataFile],
+) -> String {
     let file = |file: &DataFile| json!({ "key": file.key, "size": file.size, "MD5checksum": file.md5 });
     let manifest = json!({
         "sourceBucket": bucket.as_str(),
         "destinationBucket": Arn::bucket(set.destination.as_str()).to_string(),
         "version": "2016-11-30",
-        "creationTimestamp": run.started.as_millis().to_string(),
+        "creationTimestamp": started.as_millis().to_string(),
         "fileFormat": "CSV",
         "fileSchema": schema(set),
         "files": files.iter().map(file).collect::<Vec<_>>(),

@@ -1,53 +1,20 @@
-//! When reports are due, and the record of the one that was made last.
+//! When reports are due.
 //!
 //! A report is due once in each day, or week, of UTC; the first one as soon as it is asked for. Who was switched off for a while
 //! makes one, not one for each day missed. Days are the store's own: shorter in rehearsals.
 
+use super::job::Job;
+use super::report;
+use super::run::{Run, Wrote, run_of, run_row};
 use crate::setting::{Inventory, InventoryFrequency};
 use crate::store::{ATTEMPTS_MAX, contended, won};
 use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
-use engine::catalog::record::{Record, RecordReader, RecordWriter};
-use engine::catalog::{Check, Key, Write};
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::random_bytes;
+use security::AccountId;
 use std::time::Duration;
-
-/// A report under way, or the last one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    /// What its files' names are made of.
-    pub(crate) id: [u8; 16],
-    /// When it was begun.
-    pub(crate) started: Timestamp,
-    pub(crate) done: bool,
-}
-
-impl Record for Run {
-    const NAME: &'static str = "inventory run";
-    const VERSION: u8 = 1;
-
-    fn encode(&self, out: &mut RecordWriter) {
-        out.fixed(&self.id).i64(self.started.as_millis()).u8(u8::from(self.done));
-    }
-
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
-        let (id, started) = (fields.fixed()?, Timestamp::from_millis(fields.i64()?));
-        match fields.u8()? {
-            done @ 0..=1 => Ok(Self { id, started, done: done == 1 }),
-            other => Err(fields.corrupt(format!("flag {other}"))),
-        }
-    }
-}
-
-/// Where the run of a configuration is recorded: behind its own row. No id has such a byte.
-pub(super) fn run_row(id: &str) -> Key {
-    tables::setting(SettingKind::Inventory, &format!("{id}\0"))
-}
-
-/// Whether a row is a run's.
-pub(super) fn is_run(key: &[u8]) -> bool {
-    key.last() == Some(&0)
-}
 
 /// The day of a moment, counted from the epoch.
 pub(crate) fn day_of(at: Timestamp, day: Duration) -> i64 {
@@ -84,82 +51,112 @@ impl ObjectStore {
         Duration::from_millis(u64::try_from(left).unwrap_or(1))
     }
 
-    /// The configurations of all buckets whose report is due.
-    pub(crate) async fn due_inventories(&self) -> Result<Vec<(BucketName, String)>> {
-        let mut due = Vec::new();
-        for name in self.marked(SettingKind::Inventory).await? {
-            let mut after: Option<String> = None;
-            let mut any = false;
-            loop {
-                let page = self.list_inventories(&name, after.as_deref(), 100).await;
-                let (sets, more) = match page {
-                    Err(Error::NoSuchBucket) => break,
-                    page => page?,
+    /// The configurations of a bucket whose report is due, and those of which a run is left that nobody carries on, wanted or not.
+    /// Nothing where the bucket is not this account's (any more).
+    pub(crate) async fn due_in(&self, name: &BucketName, account: AccountId) -> Result<Vec<String>> {
+        let view = match self.view(name).await {
+            Err(Error::NoSuchBucket) => {
+                self.unmark_inventories(name).await?;
+                return Ok(Vec::new());
+            }
+            view => view?,
+        };
+        if view.bucket.account != account {
+            // Its owner's turn, who is known by now.
+            self.inventories.ring(name);
+            return Ok(Vec::new());
+        }
+        let (now, mut due, mut any) = (self.clock.now(), Vec::new(), false);
+        // A run's row is the next one behind its configuration's.
+        let mut last: Option<Inventory> = None;
+        let is_wanted = |set: &Inventory, run: Option<&Run>| {
+            is_due(set, run, now, self.day) || run.is_some_and(|run| !run.done)
+        };
+        let mut next = Some(Scan::prefix(tables::SETTINGS, &[SettingKind::Inventory.tag()], 1_000));
+        while let Some(scan) = next {
+            let page = view.snapshot.scan(scan.clone()).await?;
+            for (key, raw) in &page.rows {
+                any = true;
+                let Some(id) = run_of(key) else {
+                    due.extend(last.take().filter(|set| is_wanted(set, None)).map(|set| set.id));
+                    last = Some(Inventory::from_bytes(raw)?);
+                    continue;
                 };
-                any |= !sets.is_empty();
-                for set in &sets {
-                    let (_, [raw]) = self.view_with(&name, [run_row(&set.id)]).await?;
-                    let run = raw.map(|raw| Run::from_bytes(&raw)).transpose()?;
-                    if is_due(set, run.as_ref(), self.clock.now(), self.day) {
-                        due.push((name.clone(), set.id.clone()));
+                let run = Run::from_bytes(raw)?;
+                match last.take() {
+                    Some(set) if set.id.as_bytes() == id => {
+                        due.extend(is_wanted(&set, Some(&run)).then_some(set.id));
+                    }
+                    before => {
+                        due.extend(before.filter(|set| is_wanted(set, None)).map(|set| set.id));
+                        if !run.done {
+                            due.push(tables::text(id.to_vec())?);
+                        }
                     }
                 }
-                after = sets.last().map(|set| set.id.clone());
-                if !more {
-                    break;
-                }
             }
-            if !any {
-                // The bucket or its last configuration is gone. One that is set right now rings the bell behind its mark.
-                self.mark(SettingKind::Inventory, &name, false).await?;
-                if self.list_inventories(&name, None, 1).await.is_ok_and(|(sets, _)| !sets.is_empty()) {
-                    self.mark(SettingKind::Inventory, &name, true).await?;
-                }
-            }
+            next = scan.behind(&page);
+        }
+        due.extend(last.filter(|set| is_wanted(set, None)).map(|set| set.id));
+        if !any {
+            self.unmark_inventories(name).await?;
         }
         Ok(due)
     }
 
-    /// Records that a run begins, or goes on from its beginning. `None`: the configuration is not to be reported on (any more).
-    pub(crate) async fn begin_run(&self, name: &BucketName, id: &str) -> Result<Option<(Inventory, Run)>> {
-        let set_row = tables::setting(SettingKind::Inventory, id);
-        let (view, [set, run]) = self.view_with(name, [set_row.clone(), run_row(id)]).await?;
-        let Some(set) = set.map(|raw| Inventory::from_bytes(&raw)).transpose()? else { return Ok(None) };
-        let known = run.map(|raw| Run::from_bytes(&raw)).transpose()?;
-        let now = self.clock.now();
-        if !is_due(&set, known.as_ref(), now, self.day) {
-            return Ok(None);
+    /// The bucket or its last configuration is gone. One that is set right now rings the bell behind its mark.
+    pub(crate) async fn unmark_inventories(&self, name: &BucketName) -> Result<()> {
+        self.mark(SettingKind::Inventory, name, false).await?;
+        if self.list_inventories(name, None, 1).await.is_ok_and(|(sets, _)| !sets.is_empty()) {
+            self.mark(SettingKind::Inventory, name, true).await?;
         }
-        let goes_on = |run: &Run| {
-            !run.done && period(set.frequency, now, self.day) == period(set.frequency, run.started, self.day)
-        };
-        if let Some(run) = known.filter(goes_on) {
-            return Ok(Some((set, run)));
-        }
-        let run = Run { id: random_bytes(&*self.entropy), started: now, done: false };
-        let checks = vec![Check::Unchanged(set_row), Check::Unchanged(run_row(id))];
-        let writes = vec![Write::Put(run_row(id), run.to_bytes())];
-        let (partition, read_version) = (view.bucket.partition, view.snapshot.read_version());
-        let won = won(self.commit(partition, read_version, checks, writes).await)?;
-        // Where it was set anew meanwhile, the bell has rung.
-        Ok(won.then_some((set, run)))
+        Ok(())
     }
 
-    /// Records that a run is done, unless its configuration is gone.
-    pub(crate) async fn end_run(&self, name: &BucketName, id: &str, run: Run) -> Result<()> {
+    /// Begins a report, once nothing is left of one that came to nothing. `None`: it is not wanted (any more). `file_bytes`: from where
+    /// on a data file is full.
+    pub(crate) async fn begin_inventory(
+        &self,
+        name: &BucketName,
+        id: &str,
+        file_bytes: u64,
+    ) -> Result<Option<Job>> {
+        let rows = [tables::setting(SettingKind::Inventory, id), run_row(id)];
         for _ in 0..ATTEMPTS_MAX {
-            let row = run_row(id);
-            let (view, [raw]) = self.view_with(name, [row.clone()]).await?;
-            let known = raw.map(|raw| Run::from_bytes(&raw)).transpose()?;
-            if known.is_none_or(|known| known.id != run.id) {
-                return Ok(());
+            let (view, [set, run]) = match self.view_with(name, rows.clone()).await {
+                Err(Error::NoSuchBucket) => return Ok(None),
+                found => found?,
+            };
+            let name = name.bound_to(view.bucket);
+            let known = run.map(|raw| Run::from_bytes(&raw)).transpose()?;
+            if let Some(left) = known.as_ref().filter(|known| !known.done) {
+                self.settle_run(&name, id, left).await?;
+                continue;
             }
-            let writes = vec![Write::Put(row.clone(), Run { done: true, ..run }.to_bytes())];
+            let Some(set) = set.map(|raw| Inventory::from_bytes(&raw)).transpose()? else { return Ok(None) };
+            let now = self.clock.now();
+            if !is_due(&set, known.as_ref(), now, self.day) {
+                return Ok(None);
+            }
+            // Another account may have the destination's name by now. From here on it is this bucket and no other.
+            let destination = self.view(&set.destination).await?.bucket;
+            if destination.account != view.bucket.account {
+                return Err(Error::AccessDenied);
+            }
+            let wrote = Wrote {
+                destination: set.destination.clone(),
+                partition: destination.partition,
+                stem: report::stem(&name, &set),
+                files: 0,
+                manifest: None,
+            };
+            let run = Run { id: random_bytes(&*self.entropy), started: now, done: false, wrote: Some(wrote) };
+            let checks = rows.iter().cloned().map(Check::Unchanged).collect();
+            let writes = vec![Write::Put(run_row(id), run.to_bytes())];
             let read_version = view.snapshot.read_version();
-            let checks = vec![Check::Unchanged(row)];
-            let outcome = self.commit(view.bucket.partition, read_version, checks, writes).await;
-            if won(outcome)? {
-                return Ok(());
+            if won(self.commit(view.bucket.partition, read_version, checks, writes).await)? {
+                let destination = set.destination.bound_to(destination);
+                return Ok(Some(Job::new(name, (set, destination), run, file_bytes)));
             }
         }
         Err(contended())
@@ -195,7 +192,7 @@ mod tests {
         // Saturday, 2023-11-18, at noon.
         let saturday = Timestamp::from_millis(1_700_308_800_000);
         let hours = |hours: u64| saturday.plus(Duration::from_hours(hours));
-        let run = |done| Run { id: [0; 16], started: saturday, done };
+        let run = |done| Run { id: [0; 16], started: saturday, done, wrote: None };
         for (set, run, at, day, due) in [
             (&daily, None, saturday, DAY, true),
             (&daily, Some(run(true)), hours(11), DAY, false),
@@ -214,7 +211,7 @@ mod tests {
         }
         let off = Inventory { enabled: false, ..daily };
         assert!(!is_due(&off, None, saturday, DAY));
-        let sunday = Run { id: [0; 16], started: hours(24), done: true };
+        let sunday = Run { started: hours(24), ..run(true) };
         assert!(!is_due(&weekly, Some(&sunday), hours(24 * 6 + 35), DAY), "Saturday, at 23:00");
         assert!(is_due(&weekly, Some(&sunday), hours(24 * 7 + 12), DAY), "Sunday, at 0:00");
     }

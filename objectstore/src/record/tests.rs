@@ -6,7 +6,7 @@ use super::{
     PartRow, StagedRow, Stored, UploadGarbage, UploadRow, UsedParts,
 };
 use crate::id::{ManifestId, OwnerId};
-use crate::inventory::Run;
+use crate::inventory::{Run, Wrote};
 use crate::setting::{Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
@@ -305,7 +305,14 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     let partitioned = LogKeyFormat::Partitioned(PartitionDate::DeliveryTime);
     check("logging-grants", &logging(Some(partitioned), owned().access_list));
     check("inventory", &inventory());
-    check("inventory-run", &Run { id: [7; 16], started: AT, done: true });
+    let run = Run { id: [7; 16], started: AT, done: true, wrote: None };
+    check("inventory-run", &run);
+    let destination = BucketName::parse("target").unwrap();
+    let stem = "p/src/daily".to_owned();
+    let wrote = Wrote { destination, partition: HOME, stem, files: 3, manifest: None };
+    let under_way = |wrote| Run { done: false, wrote: Some(wrote), ..run.clone() };
+    check("inventory-run-2", &under_way(wrote.clone()));
+    check("inventory-run-2-ending", &under_way(Wrote { manifest: Some([9; 16]), ..wrote }));
     check("quotas", &quotas());
     check("deduplication", &Deduplication { on: true, sealed: Bytes::from_static(b"sealed") });
     check("chunk", &ChunkRow { pack: BLOB, offset: 5, length: 6, tag: [7; CHUNK_TAG_LEN] });

@@ -271,7 +271,8 @@ impl ObjectStore {
         let mut writes = vec![Write::Put(config.clone(), changed.to_bytes()), change];
         writes.extend(beside.writes);
         let (partition, read_version) = (view.bucket.partition, view.snapshot.read_version());
-        let checks = vec![Check::Unchanged(config)];
+        let mut checks = beside.checks;
+        checks.push(Check::Unchanged(config));
         if beside.posted.is_empty() {
             return won(self.commit(partition, read_version, checks, writes).await);
         }

@@ -1,20 +1,26 @@
 //! Inventory reports: when they are made, what they say, and what a crash leaves of one.
 
-use crate::inventory::{FILE_BYTES, Step};
+use super::between::{Pair, in_every_gap};
+use crate::inventory::{FILE_BYTES, Run, Step};
 use crate::world::{World, bucket};
 use crate::{
     AmendRequest, BucketName, Error, Inventory, InventoryField, InventoryFrequency, InventoryVersions,
-    LockMode, NewBucket, ObjectLock, Origin, PutRequest, QuotaLimits, Retention, Subresources,
-    VersionSelector, Versioning,
+    ListRequest, LockMode, NewBucket, ObjectLock, Origin, PutRequest, QuotaLimits, Retention, Subresources,
+    VersionSelector, Versioning, VersionsRequest,
 };
 use bytes::Bytes;
+use engine::catalog::record::Record as _;
+use engine::catalog::{Catalog as _, Write};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use engine::worker::{Progress, Worker};
 use flate2::read::GzDecoder;
+use md5::Digest as _;
 use security::AccountId;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn wanted(target: &BucketName, versions: InventoryVersions, fields: &[InventoryField]) -> Inventory {
@@ -63,6 +69,12 @@ impl Made {
         keys.into_iter().filter(|key| key.ends_with("/manifest.json")).collect()
     }
 
+    /// Keys of all versions in the target.
+    async fn versions(&self) -> Vec<String> {
+        let page = self.world.store.list_versions(VersionsRequest::new(self.target.clone())).await.unwrap();
+        page.entries.into_iter().map(|entry| entry.key.as_str().to_owned()).collect()
+    }
+
     async fn json(&self, at: &str) -> Value {
         serde_json::from_slice(&self.world.get(&self.target, at).await.unwrap()).unwrap()
     }
@@ -87,8 +99,7 @@ fn worker(world: &World) -> Box<dyn Worker> {
 }
 
 fn md5(raw: &[u8]) -> String {
-    use md5::{Digest as _, Md5};
-    Md5::digest(raw).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    md5::Md5::digest(raw).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[tokio::test]
@@ -283,33 +294,216 @@ async fn by_hand(made: &Made, file_bytes: u64, crash_after: Option<usize>) -> bo
 }
 
 #[tokio::test]
-async fn a_crash_leaves_no_manifest_and_the_report_is_made_again_under_its_names() {
-    let mut made = Made::new(325, Versioning::Off).await;
-    let source = made.source.clone();
-    for at in 0..2_500 {
-        made.world.put(&source, &format!("{at:05}"), Bytes::new()).await;
+async fn a_crash_leaves_no_manifest_and_the_report_is_made_again_without_a_trace_of_it() {
+    for versioning in [Versioning::Off, Versioning::Enabled] {
+        let mut made = Made::new(325, Versioning::Off).await;
+        let source = made.source.clone();
+        if versioning == Versioning::Enabled {
+            made.world.store.set_versioning(&made.target, versioning).await.unwrap();
+        }
+        for at in 0..2_500 {
+            made.world.put(&source, &format!("{at:05}"), Bytes::new()).await;
+        }
+        let set = wanted(&made.target, InventoryVersions::Current, &[InventoryField::Size]);
+        made.world.store.set_inventory(&source, &set).await.unwrap();
+        let mut seen = BTreeSet::new();
+        // Each page fills a file. Three pages, then the manifests.
+        for steps in 0..=3 {
+            assert!(!by_hand(&made, 1, Some(steps)).await);
+            made.world.reopen().await;
+            made.worker = worker(&made.world);
+            let keys = made.versions().await;
+            assert!(keys.iter().all(|key| key.contains("/data/")), "{keys:?}");
+            assert_eq!(keys.len(), steps, "what the crash before left is gone: {keys:?}");
+            assert!(keys.into_iter().all(|key| seen.insert(key)), "no name is used twice");
+        }
+        // The days pass, and it is made a day later: what was left of the day before goes all the same.
+        made.world.clock.advance(Duration::from_hours(24));
+        assert!(by_hand(&made, 1, None).await);
+        let manifest = made.json(&made.manifests().await[0]).await;
+        assert_eq!(manifest["files"].as_array().unwrap().len(), 3);
+        let lines = made.lines(&manifest).await;
+        assert_eq!(lines.len(), 2_500);
+        assert!(lines.windows(2).all(|pair| pair[0] < pair[1]));
+        // It is done: nothing makes it anew before tomorrow, and nothing is left of all the others.
+        made.work().await;
+        assert_eq!(made.versions().await.len(), 5);
+        assert!(made.world.store.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap().is_none());
     }
-    let set = wanted(&made.target, InventoryVersions::Current, &[InventoryField::Size]);
-    made.world.store.set_inventory(&source, &set).await.unwrap();
-    // Each page fills a file. Three pages, then the manifests.
-    for steps in 0..=3 {
-        assert!(!by_hand(&made, 1, Some(steps)).await);
-        made.world.reopen().await;
-        made.worker = worker(&made.world);
-        let keys = made.world.keys(&made.target).await;
-        assert!(keys.iter().all(|key| key.contains("/data/")), "{keys:?}");
-        assert_eq!(keys.len(), steps, "under the names that they had: {keys:?}");
+}
+
+#[tokio::test]
+async fn what_fails_at_any_step_leaves_nothing_or_a_whole_report() {
+    let pair = Pair::new(330).await;
+    let source = pair.fast.create("src", Versioning::Off).await;
+    for at in 0..3 {
+        pair.fast.put(&source, &format!("{at}"), "x").await;
     }
-    assert!(by_hand(&made, 1, None).await);
-    let manifest = made.json(&made.manifests().await[0]).await;
-    assert_eq!(manifest["files"].as_array().unwrap().len(), 3);
-    let lines = made.lines(&manifest).await;
-    assert_eq!(lines.len(), 2_500);
-    assert!(lines.windows(2).all(|pair| pair[0] < pair[1]));
-    // It is done: nothing makes it anew before tomorrow.
+    let mut outcomes = BTreeSet::new();
+    in_every_gap(async |n| {
+        let target = pair.fast.create(&format!("target{n}"), Versioning::Off).await;
+        let set = Inventory { id: format!("i{n}"), ..wanted(&target, InventoryVersions::Current, &[]) };
+        pair.slow.store.set_inventory(&source, &set).await.unwrap();
+        let (store, name) = (Arc::clone(&pair.fast.store), target.clone());
+        // From here on the destination takes nothing more.
+        let full = async move {
+            let none = QuotaLimits { bytes: Some(ByteCount::new(1)), objects: None, warn_percent: 80 };
+            store.set_quota(&name, "", none).await.unwrap();
+        };
+        let slow = &pair.slow.store;
+        let made = async {
+            let mut job = slow.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap().unwrap();
+            loop {
+                match job.step(slow).await {
+                    Ok(Step::More(_)) => {}
+                    Ok(Step::Done) => break true,
+                    Ok(Step::Gone) | Err(_) => break false,
+                }
+            }
+        };
+        let Some(done) = pair.with_step_at(n, full, made).await else { return false };
+        let keys = pair.fast.keys(&target).await;
+        assert!(keys.len() == if done { 3 } else { 0 }, "gap {n}, {done}: {keys:?}");
+        outcomes.insert(done);
+        true
+    })
+    .await;
+    assert_eq!(outcomes.len(), 2);
+}
+
+#[tokio::test]
+async fn a_report_that_is_whole_but_for_its_record_stays_and_is_made_no_second_time() {
+    let made = Made::new(331, Versioning::Off).await;
+    made.world.put(&made.source, "k", "x").await;
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    made.world.store.set_inventory(&made.source, &set).await.unwrap();
+    let row = crate::tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
+    let partition = made.world.partition(&made.source).await;
+    let job = made.world.store.begin_inventory(&made.source, &set.id, 1).await.unwrap();
+    let (mut job, mut before): (_, Option<Bytes>) = (job.unwrap(), None);
+    loop {
+        let step = job.step(&made.world.store).await.unwrap();
+        let snapshot = made.world.catalog.snapshot(partition).await.unwrap();
+        if step == Step::Done {
+            // As a crash right before the last commit would leave it.
+            let mut run = Run::from_bytes(&before.unwrap()).unwrap();
+            let manifest = made.world.get(&made.target, &made.manifests().await[0]).await.unwrap();
+            run.wrote.as_mut().unwrap().manifest = Some(md5::Md5::digest(&manifest).into());
+            let writes = vec![Write::Put(row.clone(), run.to_bytes())];
+            made.world.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await.unwrap();
+            break;
+        }
+        before = snapshot.get(row.clone()).await.unwrap();
+    }
+    let keys = made.world.keys(&made.target).await;
+    assert!(made.world.store.begin_inventory(&made.source, &set.id, 1).await.unwrap().is_none());
+    assert_eq!((keys.len(), made.world.keys(&made.target).await), (3, keys));
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_report_goes_with_its_configuration_and_leaves_what_is_not_its_own() {
+    let mut made = Made::new(332, Versioning::Enabled).await;
+    made.world.store.set_versioning(&made.target, Versioning::Enabled).await.unwrap();
+    made.world.put(&made.source, "k", "x").await;
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    // Somebody's own object under the name of the manifest that is to come.
+    let theirs = "reports/src/all.of-it_1/2023-11-14T22-13Z/manifest.json";
+    made.world.put(&made.target, theirs, "theirs").await;
+    made.world.store.set_inventory(&made.source, &set).await.unwrap();
+    assert!(!by_hand(&made, 1, Some(1)).await);
+    assert_eq!(made.versions().await.len(), 2);
+    made.world.store.remove_inventory(&made.source, &set.id).await.unwrap();
     made.work().await;
-    assert_eq!(made.world.keys(&made.target).await.len(), 5);
-    assert!(made.world.store.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap().is_none());
+    assert_eq!(made.versions().await, [theirs]);
+    made.world.clock.advance(Duration::from_hours(24));
+    made.work().await;
+    assert!(made.world.store.marked(crate::SettingKind::Inventory).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_destination_that_is_made_anew_at_any_step_gets_nothing_of_another_accounts_report() {
+    let pair = Pair::new(333).await;
+    let other: AccountId = "444455556666".parse().unwrap();
+    let source = pair.fast.create("src", Versioning::Off).await;
+    pair.fast.put(&source, "secret", "x").await;
+    in_every_gap(async |n| {
+        let target = pair.fast.create(&format!("target{n}"), Versioning::Off).await;
+        let set = Inventory { id: format!("i{n}"), ..wanted(&target, InventoryVersions::Current, &[]) };
+        pair.slow.store.set_inventory(&source, &set).await.unwrap();
+        let (fast, name) = (Arc::clone(&pair.fast), target.clone());
+        let step = async move {
+            for key in fast.keys(&name).await {
+                fast.delete(&name, &key).await;
+            }
+            fast.store.delete_bucket(&name).await.unwrap();
+            fast.store.create_bucket(&name, &NewBucket::of(other)).await.unwrap();
+        };
+        let slow = &pair.slow.store;
+        let made = async {
+            let Ok(Some(mut job)) = slow.begin_inventory(&source, &set.id, FILE_BYTES).await else { return };
+            while let Ok(Step::More(_)) = job.step(slow).await {}
+        };
+        if pair.with_step_at(n, step, made).await.is_none() {
+            return false;
+        }
+        let listed = pair.fast.store.list_objects(ListRequest::new(target)).await.unwrap();
+        assert!(listed.entries.is_empty(), "gap {n}: {listed:?}");
+        true
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_accounts_huge_bucket_holds_up_no_others_report() {
+    let mut made = Made::new(334, Versioning::Off).await;
+    for at in 0..7_000 {
+        made.world.put(&made.source, &format!("{at:05}"), Bytes::new()).await;
+    }
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    made.world.store.set_inventory(&made.source, &set).await.unwrap();
+    // Its report is under way when another account asks for one.
+    for _ in 0..4 {
+        assert!(matches!(made.worker.tick().await.unwrap(), Progress::More { .. }));
+    }
+    let other: AccountId = "444455556666".parse().unwrap();
+    let (theirs, into) = (bucket("their-src"), bucket("their-target"));
+    for name in [&theirs, &into] {
+        made.world.store.create_bucket(name, &NewBucket::of(other)).await.unwrap();
+    }
+    made.world.put(&theirs, "k", "x").await;
+    made.world.store.set_inventory(&theirs, &wanted(&into, InventoryVersions::Current, &[])).await.unwrap();
+    let mut ticks = 0;
+    while made.world.keys(&into).await.len() < 3 {
+        ticks += 1;
+        assert!(ticks <= 20 && matches!(made.worker.tick().await.unwrap(), Progress::More { .. }));
+    }
+    assert!(made.manifests().await.is_empty(), "the large one was done before");
+    made.work().await;
+    // Its turns ended its files, and the report is what it would have been.
+    let manifest = made.json(&made.manifests().await[0]).await;
+    let files = manifest["files"].as_array().unwrap().len();
+    assert!((2..=4).contains(&files), "{files}");
+    assert_eq!(made.lines(&manifest).await.len(), 7_000);
+    assert_eq!(made.versions().await.len(), files + 2);
+}
+
+#[tokio::test]
+async fn a_bucket_whose_configurations_can_not_be_read_holds_up_no_other() {
+    let mut made = Made::new(335, Versioning::Off).await;
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    let damaged = made.world.create("aaa", Versioning::Off).await;
+    for name in [&damaged, &made.source] {
+        made.world.store.set_inventory(name, &set).await.unwrap();
+    }
+    let partition = made.world.partition(&damaged).await;
+    let row = crate::tables::setting(crate::SettingKind::Inventory, &set.id);
+    let version = made.world.catalog.snapshot(partition).await.unwrap().read_version();
+    let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
+    made.world.store.commit(partition, version, Vec::new(), writes).await.unwrap();
+    made.work().await;
+    assert_eq!(made.manifests().await.len(), 1);
+    let failing = made.world.store.failing_inventories();
+    assert_eq!((failing.len(), failing[0].bucket.as_str(), failing[0].id.as_str()), (1, "aaa", "*"));
 }
 
 #[tokio::test]

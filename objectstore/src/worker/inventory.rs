@@ -1,11 +1,28 @@
-//! Makes inventory reports: looks which are due, then one after the other, a page at a tick.
+//! Makes inventory reports: accounts take turns, each a number of pages long.
+//!
+//! ```text
+//!   day, change, time to try again ─► names of buckets, by account ─► a turn: ids that are due ─► a report, page by page
+//!                                             ▲                          └─ others wait: its file is ended, it goes on next time ─┐
+//!                                             └───────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! # Invariants
+//! - One file is under way at a time, whoever waits: a report whose turn ends while another account waits ends its file.
+//! - Whatever an account asks for, the next one waits for one turn of it: looking through a bucket's configurations is a step of
+//!   its own account's turn.
+//!
+//! # Limits
+//! [`TURN`] steps a turn, of at most 1,000 rows. In memory are, of each account, the names of its buckets, the ids of one bucket and
+//! [`WAITS_MAX`] reports that failed; what fails beyond those is tried again the next day.
 
 use super::reported;
 use crate::inventory::{FILE_BYTES, InventoryFailure, Job, Step};
-use crate::{BucketName, ObjectStore, Result};
+use crate::{BucketName, Error, ObjectStore, Result, SettingKind};
 use engine::BoxFuture;
 use engine::worker::{Progress, Worker};
-use std::collections::{BTreeMap, VecDeque};
+use security::AccountId;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -14,83 +31,212 @@ use tokio::sync::Notify;
 const REST: Duration = Duration::from_mins(1);
 /// How long a report that failed waits, at first and at the most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));
+/// Steps of one turn: so many rows are a data file of some MiB. Few in tests, so that there are turns to take.
+const TURN: u32 = if cfg!(test) { 2 } else { 64 };
+/// Reports of one account that wait to be tried again.
+const WAITS_MAX: usize = 1_000;
+/// Stands for all reports of a bucket whose configurations can't be read. No id is like it.
+const ALL: &str = "*";
 
 type Name = (BucketName, String);
 
-pub(super) struct Inventory {
-    store: Arc<ObjectStore>,
-    /// The day on which it was looked last.
-    looked: Option<i64>,
+/// When, in boot time, a report that failed is tried again, and how long it waited for it.
+#[derive(Clone, Copy)]
+struct Wait {
+    at: Duration,
+    waited: Duration,
+}
+
+/// What is to be made for one account.
+#[derive(Default)]
+struct Line {
+    /// Buckets to look through.
+    buckets: BTreeSet<BucketName>,
+    /// The one that was looked through last.
+    looked_at: Option<BucketName>,
     due: VecDeque<Name>,
     job: Option<Job>,
-    /// Reports that failed: when, in boot time, they are tried again, and how long they waited for it.
-    waits: BTreeMap<Name, (Duration, Duration)>,
+    waits: BTreeMap<Name, Wait>,
+}
+
+impl Line {
+    fn has_work(&self) -> bool {
+        self.job.is_some() || !self.due.is_empty() || !self.buckets.is_empty()
+    }
+
+    /// The next bucket to look through, in a circle.
+    fn next_bucket(&mut self) -> Option<BucketName> {
+        let behind = self.looked_at.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let next = self.buckets.range((behind, Bound::Unbounded)).next().or(self.buckets.first())?.clone();
+        self.buckets.remove(&next);
+        self.looked_at = Some(next.clone());
+        Some(next)
+    }
+}
+
+/// Whose turn it is.
+#[derive(Clone, Copy)]
+struct Turn {
+    account: AccountId,
+    left: u32,
+}
+
+pub(super) struct Inventory {
+    store: Arc<ObjectStore>,
+    /// The day on which it was looked last which buckets want reports.
+    looked: Option<i64>,
+    lines: BTreeMap<AccountId, Line>,
+    turn: Option<Turn>,
+    /// Whose turn it was.
+    last: Option<AccountId>,
 }
 
 impl Inventory {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        Self { store, looked: None, due: VecDeque::new(), job: None, waits: BTreeMap::new() }
+        Self { store, looked: None, lines: BTreeMap::new(), turn: None, last: None }
     }
 
     async fn run(&mut self) -> Result<Progress> {
-        if let Some(mut job) = self.job.take() {
-            let name = job.name();
-            return Ok(match job.step(&self.store).await {
-                Ok(Step::More(done)) => {
-                    self.job = Some(job);
-                    Progress::More { done }
-                }
-                Ok(Step::Done | Step::Gone) => {
-                    self.well(&name);
-                    Progress::More { done: 0 }
-                }
-                Err(error) => {
-                    self.failed(name, error.to_string());
-                    Progress::More { done: 0 }
-                }
-            });
+        let Some(turn) = self.turn.take() else {
+            self.look().await?;
+            self.turn = self.next_account().map(|account| Turn { account, left: TURN });
+            return Ok(if self.turn.is_some() { Progress::More { done: 0 } } else { self.rest() });
+        };
+        let done = self.step(turn.account).await;
+        let goes_on = self.lines.get(&turn.account).is_some_and(Line::has_work);
+        if goes_on && turn.left > 1 {
+            self.turn = Some(Turn { left: turn.left - 1, ..turn });
+        } else {
+            self.last = Some(turn.account);
+            self.make_way(turn.account).await;
         }
-        if let Some(name) = self.due.pop_front() {
-            match self.store.begin_inventory(&name.0, &name.1, FILE_BYTES).await {
-                Ok(job) => self.job = job,
-                Err(error) => self.failed(name, error.to_string()),
-            }
-            return Ok(Progress::More { done: 0 });
-        }
-        let (today, now) = (self.store.today(), self.store.clock.boottime());
-        let again = self.waits.values().any(|(at, _)| *at <= now);
-        if self.store.inventories.take_changed() || again || self.looked != Some(today) {
-            self.look(now).await?;
-            self.looked = Some(today);
-            if !self.due.is_empty() {
-                return Ok(Progress::More { done: 0 });
-            }
-        }
-        let next = self.waits.values().map(|(at, _)| at.saturating_sub(now)).min();
-        let rest = REST.min(self.store.until_tomorrow()).min(next.unwrap_or(REST));
-        Ok(Progress::Idle { rest: rest.max(Duration::from_millis(10)) })
+        Ok(Progress::More { done })
     }
 
-    async fn look(&mut self, now: Duration) -> Result<()> {
-        let due = self.store.due_inventories().await?;
-        // What failed is forgotten with its configuration.
-        self.waits.retain(|name, _| due.contains(name));
-        self.store.inventories.failing.lock().retain(|name, _| due.contains(name));
-        let waits = |name: &Name| self.waits.get(name).is_some_and(|(at, _)| *at > now);
-        self.due = due.into_iter().filter(|name| !waits(name)).collect();
+    fn rest(&self) -> Progress {
+        let now = self.store.clock.boottime();
+        let waits = self.lines.values().flat_map(|line| line.waits.values());
+        let next = waits.map(|wait| wait.at.saturating_sub(now)).min();
+        let rest = REST.min(self.store.until_tomorrow()).min(next.unwrap_or(REST));
+        Progress::Idle { rest: rest.max(Duration::from_millis(10)) }
+    }
+
+    /// The account after the last one that has something to do.
+    fn next_account(&self) -> Option<AccountId> {
+        let behind = self.last.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut others = self.lines.range((behind, Bound::Unbounded)).chain(&self.lines);
+        others.find(|(_, line)| line.has_work()).map(|(account, _)| *account)
+    }
+
+    /// Learns which buckets are to be looked through: each once a day, those that changed, those where something is tried again.
+    async fn look(&mut self) -> Result<()> {
+        let today = self.store.today();
+        let mut names = self.store.inventories.take_changed();
+        if self.looked != Some(today) {
+            names.extend(self.store.marked(SettingKind::Inventory).await?);
+        }
+        // Until all of it is known, all of it is looked for again.
+        self.looked = None;
+        for name in names {
+            match self.store.bucket_owner(&name).await {
+                Ok(account) => {
+                    self.lines.entry(account).or_default().buckets.insert(name);
+                }
+                Err(Error::NoSuchBucket) => {
+                    self.store.unmark_inventories(&name).await?;
+                    self.forget(&name);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.looked = Some(today);
+        let now = self.store.clock.boottime();
+        for line in self.lines.values_mut() {
+            let again = line.waits.iter().filter(|(_, wait)| wait.at <= now).map(|((bucket, _), _)| bucket);
+            line.buckets.extend(again.cloned());
+        }
+        self.lines.retain(|_, line| line.has_work() || !line.waits.is_empty());
         Ok(())
     }
 
-    fn well(&mut self, name: &Name) {
-        self.waits.remove(name);
+    /// One step of an account's turn. Answers how many rows it saw to. What fails is that report's trouble, or that bucket's.
+    async fn step(&mut self, account: AccountId) -> u64 {
+        let line = self.lines.entry(account).or_default();
+        if let Some(mut job) = line.job.take() {
+            let name = job.name();
+            match job.step(&self.store).await {
+                Ok(Step::More(done)) => {
+                    line.job = Some(job);
+                    return done;
+                }
+                Ok(Step::Done | Step::Gone) => self.well(account, &name),
+                Err(error) => self.failed(account, name, error.to_string()),
+            }
+        } else if let Some(name) = line.due.pop_front() {
+            match self.store.begin_inventory(&name.0, &name.1, FILE_BYTES).await {
+                Ok(Some(job)) => line.job = Some(job),
+                Ok(None) => self.well(account, &name),
+                Err(error) => self.failed(account, name, error.to_string()),
+            }
+        } else if let Some(bucket) = line.next_bucket() {
+            match self.store.due_in(&bucket, account).await {
+                Ok(due) => self.found(account, &bucket, due),
+                Err(error) => self.failed(account, (bucket, ALL.to_owned()), error.to_string()),
+            }
+        }
+        0
+    }
+
+    /// Ends a turn: where another account waits, the file under way is ended.
+    async fn make_way(&mut self, account: AccountId) {
+        let others_wait = self.lines.iter().any(|(other, line)| *other != account && line.has_work());
+        let Some(line) = self.lines.get_mut(&account).filter(|_| others_wait) else { return };
+        let Some(mut job) = line.job.take() else { return };
+        match job.pause(&self.store).await {
+            Ok(()) => line.job = Some(job),
+            Err(error) => self.failed(account, job.name(), error.to_string()),
+        }
+    }
+
+    /// These reports of a bucket are due, and no others: what failed of it is forgotten with its configuration.
+    fn found(&mut self, account: AccountId, bucket: &BucketName, due: Vec<String>) {
+        let (now, line) = (self.store.clock.boottime(), self.lines.entry(account).or_default());
+        let is_due = |name: &Name| name.0 != *bucket || due.contains(&name.1);
+        line.waits.retain(|name, _| is_due(name));
+        self.store.inventories.failing.lock().retain(|name, _| is_due(name));
+        for id in due {
+            let name = (bucket.clone(), id);
+            if line.waits.get(&name).is_none_or(|wait| wait.at <= now) {
+                line.due.push_back(name);
+            }
+        }
+    }
+
+    /// A bucket is gone, and whatever failed of it.
+    fn forget(&mut self, bucket: &BucketName) {
+        for line in self.lines.values_mut() {
+            line.waits.retain(|(name, _), _| name != bucket);
+        }
+        self.store.inventories.failing.lock().retain(|(name, _), _| name != bucket);
+    }
+
+    fn well(&mut self, account: AccountId, name: &Name) {
+        if let Some(line) = self.lines.get_mut(&account) {
+            line.waits.remove(name);
+        }
         self.store.inventories.failing.lock().remove(name);
     }
 
-    fn failed(&mut self, name: Name, error: String) {
-        let now = self.store.clock.boottime();
-        let waited = self.waits.get(&name).map_or(Duration::ZERO, |(_, waited)| *waited);
-        let wait = (waited * 2).clamp(BACK_OFF.0, BACK_OFF.1);
-        self.waits.insert(name.clone(), (now.saturating_add(wait), wait));
+    fn failed(&mut self, account: AccountId, name: Name, error: String) {
+        let (now, line) = (self.store.clock.boottime(), self.lines.entry(account).or_default());
+        if line.waits.len() >= WAITS_MAX && !line.waits.contains_key(&name) {
+            let (bucket, id) = name;
+            tracing::warn!(%bucket, id, error, "failed to make an inventory report: it is tried again tomorrow, after many others");
+            return;
+        }
+        let waited = line.waits.get(&name).map_or(Duration::ZERO, |wait| wait.waited);
+        let waited = (waited * 2).clamp(BACK_OFF.0, BACK_OFF.1);
+        line.waits.insert(name.clone(), Wait { at: now.saturating_add(waited), waited });
         let mut failing = self.store.inventories.failing.lock();
         if let Some(known) = failing.get_mut(&name) {
             known.error = error;
