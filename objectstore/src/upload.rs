@@ -19,7 +19,6 @@ use crate::id::OwnerId;
 use crate::multipart::PartTarget;
 use crate::publish::{Draft, Expected, Published};
 use crate::record::{Content, Extent, Stored};
-use crate::setting::Deduplication;
 use crate::stack::blob_owner;
 use crate::store::{Bucket, contended};
 use crate::{
@@ -45,7 +44,7 @@ pub struct Upload {
     algorithm: ChecksumAlgorithm,
     copies: Copies,
     /// What its bytes are deduplicated by, if they are.
-    dedup: Option<Arc<Deduplication>>,
+    dedup: Option<dedup::Domain>,
     received: u64,
     digests: Running,
     sink: Sink,
@@ -55,7 +54,7 @@ pub struct Upload {
 pub(crate) struct Written {
     pub(crate) algorithm: ChecksumAlgorithm,
     pub(crate) copies: Copies,
-    pub(crate) dedup: Option<Arc<Deduplication>>,
+    pub(crate) dedup: Option<dedup::Domain>,
 }
 
 /// What the body is for.
@@ -90,7 +89,7 @@ impl Upload {
         store: Arc<ObjectStore>,
         bucket: Bucket,
         request: PutRequest,
-        dedup: Option<Arc<Deduplication>>,
+        dedup: Option<dedup::Domain>,
     ) -> Result<Self> {
         let (announced, algorithm) =
             (request.length, request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
@@ -148,8 +147,8 @@ impl Upload {
             }
             Sink::Small(kept) => {
                 let kept = std::mem::take(kept).freeze();
-                if let Some(setting) = self.dedup.take() {
-                    let mut sink = Box::new(dedup::Sink::new(&self.store, self.bucket, &setting)?);
+                if let Some(domain) = self.dedup.take() {
+                    let mut sink = Box::new(dedup::Sink::new(&self.store, self.bucket, &domain)?);
                     sink.push(kept).await?;
                     sink.push(bytes).await?;
                     self.sink = Sink::Chunks(sink);
@@ -323,7 +322,7 @@ impl ObjectStore {
         self.check_writer(&view, &request.writer).await?;
         self.check_lock(&view, &request.subresources, request.proven).await?;
         self.refuse_hopeless(&view, &request.key, request.length).await?;
-        let dedup = self.dedups(&view).await?;
+        let dedup = self.dedups(&view, request.writer.by).await?;
         Upload::for_object(Arc::clone(self), view.bucket, request, dedup)
     }
 

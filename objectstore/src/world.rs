@@ -214,6 +214,7 @@ impl World {
             length: None,
             checksum: None,
             proven: true,
+            writer: None,
         };
         let mut sink = self.store.upload_part(request).await?;
         sink.write(body.into()).await?;

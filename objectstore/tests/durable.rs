@@ -119,6 +119,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         length: None,
         checksum: None,
         proven: true,
+        writer: None,
     };
     let mut sink = appliance.store.upload_part(part).await.unwrap();
     sink.write(content).await.unwrap();

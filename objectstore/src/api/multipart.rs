@@ -75,6 +75,8 @@ pub struct PartRequest {
     pub checksum: Option<ChecksumAlgorithm>,
     /// The body comes with a digest; a part of an object that is to be locked must.
     pub proven: bool,
+    /// Who sends it; `None` for the bucket's owner.
+    pub writer: Option<CanonicalUser>,
 }
 
 /// Makes a part from an object's bytes without moving them.

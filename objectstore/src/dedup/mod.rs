@@ -21,7 +21,8 @@
 //!   collector never frees what an upload counts on; when the last reference went first, the chunk is written anew.
 //! - A pack's rows are its companions: they go in the commit in which the collector ends its blob. The index is never larger than what
 //!   is stored.
-//! - Only whole chunks are shared, and only within a bucket.
+//! - Only whole chunks are shared, and only within a bucket, among writers of one account: an upload that takes less time because its
+//!   bytes are known tells nobody what others have stored. Who does not sign shares nothing.
 //!
 //! # Limits
 //! An upload holds at most some 1.3 MiB that is not cut yet, and three packs on their way; 16 bytes and a key for each pack that it
@@ -48,6 +49,8 @@ use engine::catalog::{Check, Durability, Snapshot, Write};
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
 use engine::unit::ByteCount;
+use security::{AccountId, CanonicalUser};
+use std::sync::Arc;
 
 /// Deduplication of a bucket, and what it saves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,8 +97,16 @@ struct Secrets {
 }
 
 impl Secrets {
-    fn new(secret: &DataKey) -> Self {
-        let derive = |purpose| blake3::derive_key(purpose, secret.as_bytes());
+    /// Of a bucket's secret; `other`: for writers of this account, which is not the owner.
+    fn new(secret: &DataKey, other: Option<AccountId>) -> Self {
+        let mut secret = *secret.as_bytes();
+        if let Some(other) = other {
+            let mut hasher =
+                blake3::Hasher::new_derive_key("firn deduplication: writers of another account, 1");
+            hasher.update(&secret).update(&other.to_bytes());
+            secret = *hasher.finalize().as_bytes();
+        }
+        let derive = |purpose| blake3::derive_key(purpose, &secret);
         Self {
             chunker: Chunker::new(&derive("firn deduplication: where chunks end, 1")),
             names: derive("firn deduplication: names of chunks, 1"),
@@ -114,6 +125,13 @@ impl Secrets {
         }
         (chunks, rest)
     }
+}
+
+/// What a body is deduplicated by, and among whose.
+pub(crate) struct Domain {
+    setting: Arc<Deduplication>,
+    /// The writer's account; `None` for the bucket's owner.
+    other: Option<AccountId>,
 }
 
 /// Who refers to the packs of a manifest: an owner with the manifest's own id.
@@ -194,18 +212,24 @@ impl ObjectStore {
         }
     }
 
-    /// What new bodies are deduplicated by, if they are.
-    pub(crate) async fn dedups(&self, view: &View) -> Result<Option<std::sync::Arc<Deduplication>>> {
-        Ok(self.setting_at::<Deduplication>(view).await?.filter(|setting| setting.on))
+    /// What new bodies of this writer are deduplicated by, if they are. `None`: the bucket's owner writes.
+    pub(crate) async fn dedups(&self, view: &View, by: Option<CanonicalUser>) -> Result<Option<Domain>> {
+        let other = match by {
+            None => None,
+            Some(CanonicalUser::Account(account)) => Some(account).filter(|by| *by != view.bucket.account),
+            Some(CanonicalUser::Anonymous) => return Ok(None),
+        };
+        let setting = self.setting_at::<Deduplication>(view).await?.filter(|setting| setting.on);
+        Ok(setting.map(|setting| Domain { setting, other }))
     }
 
-    fn dedup_secrets(&self, bucket: Bucket, setting: &Deduplication) -> Result<Secrets> {
-        let secret = self.keys.unseal(&setting.sealed, &secret_data(bucket.partition))?;
+    fn dedup_secrets(&self, bucket: Bucket, domain: &Domain) -> Result<Secrets> {
+        let secret = self.keys.unseal(&domain.setting.sealed, &secret_data(bucket.partition))?;
         let missing = || engine::Error::Corrupt {
             what: "bucket deduplication".into(),
             detail: "no secret in it".into(),
         };
-        Ok(Secrets::new(&secret.ok_or_else(missing)?))
+        Ok(Secrets::new(&secret.ok_or_else(missing)?, domain.other))
     }
 
     /// Commits a step of a manifest that no version names yet, with the row by which the cleaner finds it. It need not be

@@ -11,11 +11,10 @@
 use super::chunker::CHUNK_MAX;
 use super::index::{At, Known, Lookup};
 use super::pack::Pack;
-use super::{Chunk, Secrets, owner_of};
+use super::{Chunk, Domain, Secrets, owner_of};
 use crate::id::{ManifestId, OwnerId};
 use crate::publish::Expected;
 use crate::record::{Content, ENTRIES_PER_PAGE, Extent, ManifestEntry, ManifestPage};
-use crate::setting::Deduplication;
 use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended};
 use crate::upload::Landed;
 use crate::{Error, ObjectStore, Result, tables};
@@ -75,8 +74,8 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    pub(crate) fn new(store: &Arc<ObjectStore>, bucket: Bucket, setting: &Deduplication) -> Result<Self> {
-        let secrets = Arc::new(store.dedup_secrets(bucket, setting)?);
+    pub(crate) fn new(store: &Arc<ObjectStore>, bucket: Bucket, domain: &Domain) -> Result<Self> {
+        let secrets = Arc::new(store.dedup_secrets(bucket, domain)?);
         let list = List::new(store);
         let guard = Guard::new(store, bucket.partition, list.manifest);
         Ok(Self {

@@ -47,7 +47,7 @@ impl ObjectStore {
             number: request.part,
             expect: Vec::new(),
         };
-        let dedup = self.dedups(&view).await?;
+        let dedup = self.dedups(&view, request.writer).await?;
         let written = Written { algorithm, copies: upload.class.copies(), dedup };
         Upload::for_part(Arc::clone(self), view.bucket, target, request.length, written)
     }

@@ -5,8 +5,8 @@ use super::dice::{Dice, seeds};
 use crate::record::ManifestGarbage;
 use crate::world::{World, bytes, copy_request, key};
 use crate::{
-    BucketName, CompletedPart, DedupInfo, GetRequest, PART_BYTES_MIN, PartNumber, PutRequest, RangeSpec,
-    StorageClass, Versioning, tables,
+    BucketName, CompletedPart, DedupInfo, Expect, GetRequest, PART_BYTES_MIN, PartNumber, PartRequest,
+    PutRequest, RangeSpec, StorageClass, Versioning, Writer, tables,
 };
 use bytes::Bytes;
 use engine::blob::{Collector, Compactor};
@@ -15,6 +15,7 @@ use engine::catalog::{Catalog, Commit, Scan, Write};
 use engine::id::PartitionId;
 use engine::testing::BLOB_COMPANIONS;
 use engine::worker::{Progress, Worker};
+use security::CanonicalUser;
 use std::collections::BTreeMap;
 
 const MIB: usize = 1 << 20;
@@ -95,6 +96,66 @@ async fn the_same_body_again_is_stored_once() {
     for at in ["a", "b"] {
         assert!(world.get(&name, at).await.unwrap() == body, "{at}");
     }
+}
+
+#[tokio::test]
+async fn writers_of_other_accounts_share_nothing_with_the_owner_or_one_another() {
+    let world = World::new(340).await;
+    let name = deduplicated(&world, "bkt").await;
+    let partition = world.partition(&name).await;
+    let body = bytes(1, 3 * MIB);
+    let by = |account: &str| Some(CanonicalUser::Account(account.parse().unwrap()));
+    let put = async |at: &str, by| {
+        let request = PutRequest {
+            writer: Writer { by, ..Writer::default() },
+            ..PutRequest::new(name.clone(), key(at))
+        };
+        world.put_with(request, body.clone()).await.unwrap();
+        let (_, stored) = figures(&world, &name).await;
+        (stored, world.rows(partition, tables::CHUNKS).await)
+    };
+    let (stored, chunks) = put("a", None).await;
+    assert_eq!(stored, body.len());
+    let owner = Some(CanonicalUser::Account(world.parts().account));
+    assert_eq!(put("b", owner).await, (stored, chunks), "the owner's own name is none of others");
+    // Another one finds nothing of the owner's, not even that it is cut alike; but what it wrote itself.
+    let other = by("444455556666");
+    let (twice, more) = put("c", other).await;
+    assert!(twice == 2 * stored && more > chunks, "{twice} {more}");
+    assert_eq!(put("d", other).await, (twice, more));
+    let third = put("e", by("777788889999")).await;
+    assert_eq!(third.0, 3 * stored);
+    assert_eq!(
+        put("f", Some(CanonicalUser::Anonymous)).await,
+        third,
+        "who does not sign is not deduplicated"
+    );
+    // Parts are their sender's, whoever began the upload.
+    let upload = world.begin(&name, "g").await;
+    for (number, writer, known) in [(1, other, true), (2, by("000000000007"), false), (3, None, true)] {
+        let request = PartRequest {
+            bucket: name.clone(),
+            key: key("g"),
+            upload,
+            part: PartNumber::new(number).unwrap(),
+            length: None,
+            checksum: None,
+            proven: true,
+            writer,
+        };
+        let (_, before) = figures(&world, &name).await;
+        let mut part = world.store.upload_part(request).await.unwrap();
+        part.write(body.clone()).await.unwrap();
+        part.finish(Expect::default()).await.unwrap();
+        let added = figures(&world, &name).await.1 - before;
+        assert_eq!(added, if known { 0 } else { body.len() }, "part {number}");
+    }
+    for at in ["a", "b", "c", "d", "e", "f"] {
+        assert!(world.get(&name, at).await.unwrap() == body, "{at}");
+        world.delete(&name, at).await;
+    }
+    world.store.abort_upload(&name, &key("g"), upload).await.unwrap();
+    assert_nothing_left(&world, &name).await;
 }
 
 #[tokio::test]

@@ -180,6 +180,7 @@ async fn an_abort_ends_it_and_leaves_nothing() {
         length: None,
         checksum: None,
         proven: true,
+        writer: None,
     };
     let mut late = world.store.upload_part(request).await.unwrap();
     late.write(bytes(2, 50_000)).await.unwrap();

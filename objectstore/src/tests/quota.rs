@@ -204,6 +204,7 @@ async fn a_large_body_that_can_not_fit_is_refused_before_it_is_sent() {
         length: Some(ByteCount::new(length)),
         checksum: None,
         proven: true,
+        writer: None,
     };
     refused(world.store.upload_part(part(2 * MIB)).await.map(|_| ()), "", QuotaUnit::Bytes);
     world.store.upload_part(part(MIB)).await.unwrap();

@@ -73,6 +73,7 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         length: length(call, body)?,
         checksum: announced.algorithm,
         proven: proven(content_md5, announced),
+        writer: Some(call.asker.principal.canonical_user()),
     };
     let upload = call.state.store.upload_part(request).await?;
     let uploaded = receive(upload, body, content_md5, announced).await?;
