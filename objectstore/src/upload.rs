@@ -214,6 +214,18 @@ pub struct SealedObject {
     pub(crate) sealed: Sealed,
 }
 
+impl SealedObject {
+    /// The entity tag that it will have.
+    pub fn etag(&self) -> ETag {
+        ETag::of_body(self.sealed.sums.md5)
+    }
+
+    /// Bytes of its body.
+    pub fn size(&self) -> ByteCount {
+        self.sealed.size
+    }
+}
+
 /// A landed object on its way to its name.
 pub(crate) struct Arrival<'a> {
     pub(crate) bucket: Bucket,

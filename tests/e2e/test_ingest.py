@@ -204,9 +204,10 @@ def test_minio_py_sends_snowballs(door, further):
 
 
 def test_a_killed_server_has_stored_all_of_an_archive_or_nothing(fresh, chance):
-    """Killed at three places; what was begun is finished by the next start, without the client."""
+    """Killed at three places; what was begun is finished by the next start, without the client, and with the report."""
     wanted = 2_000
-    body = archive(*((f"f{number:04}", b"%04d" % number * 100) for number in range(wanted)))
+    body = archive(*((f"f{number:04}", b"%04d" % number * 100) for number in range(wanted - 1)))
+    metadata = {**EXTRACT, "firn-ingest-report": "always"}
     for _ in range(3):
         fresh.start()
         s3 = client(fresh)
@@ -214,7 +215,7 @@ def test_a_killed_server_has_stored_all_of_an_archive_or_nothing(fresh, chance):
         killer = threading.Timer(chance.uniform(0.05, 1.5), fresh.kill)
         killer.start()
         try:
-            s3.put_object(Bucket=bucket, Key="a.tar", Body=body, Metadata=EXTRACT)
+            s3.put_object(Bucket=bucket, Key="a.tar", Body=body, Metadata=metadata)
             acknowledged = True
         except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError):
             acknowledged = False
@@ -225,5 +226,7 @@ def test_a_killed_server_has_stored_all_of_an_archive_or_nothing(fresh, chance):
         found = next((count for count in (len(keys(s3, bucket)) for _ in range(3_000)) if count in (0, wanted)), None)
         assert found == wanted if acknowledged else found in (0, wanted), (acknowledged, found)
         if found:
-            assert s3.get_object(Bucket=bucket, Key="f1999")["Body"].read() == b"1999" * 100
+            assert s3.get_object(Bucket=bucket, Key="f1998")["Body"].read() == b"1998" * 100
+            report = json.load(s3.get_object(Bucket=bucket, Key="a.tar.report.json")["Body"])
+            assert (report["objects"], report["refused"]) == (wanted - 1, 0)
         assert fresh.stop() == 0

@@ -42,6 +42,8 @@ struct ExtractReport {
     bytes: ByteCount,
     skipped: u64,
     refused: u64,
+    /// The archive says itself where it ends.
+    end_mark: bool,
     /// The key of the whole report, where there is one.
     report: Option<String>,
     /// The first ten thousand entries that became no object.
@@ -62,6 +64,12 @@ impl Report for ExtractReport {
             }
         }
         writeln!(out)?;
+        if !self.end_mark {
+            writeln!(
+                out,
+                "the archive has no end mark: whoever wrote it may have been cut off, and files may be missing"
+            )?;
+        }
         match &self.report {
             Some(key) => writeln!(out, "the report is {}", printable(key)),
             None => Ok(()),
@@ -97,10 +105,10 @@ pub(super) async fn run(session: &Session, args: &Cp) -> anyhow::Result<Exit> {
         printable(&format!("take {} apart", path.display()))
     })?;
     let entries = entries(&client, &target.bucket, &told).await?;
-    let Extracted { objects, bytes, skipped, refused, report, .. } = told;
+    let Extracted { objects, bytes, skipped, refused, report, has_end: end_mark, .. } = told;
     let bytes = ByteCount::new(bytes);
     let report = report.map(|key| format!("s3://{}/{key}", target.bucket));
-    session.output.print(&ExtractReport { objects, bytes, skipped, refused, report, entries })
+    session.output.print(&ExtractReport { objects, bytes, skipped, refused, end_mark, report, entries })
 }
 
 fn open(path: &Path) -> anyhow::Result<Archive> {
@@ -154,6 +162,7 @@ mod tests {
             bytes: ByteCount::new(5),
             skipped: 1,
             refused: 1,
+            end_mark: false,
             report: Some("s3://b/a.tar.report.json".into()),
             entries: vec![line("link", "skipped"), line("../up\u{1b}", "refused")],
         };
@@ -161,6 +170,7 @@ mod tests {
         report.people(&mut people).unwrap();
         let people = String::from_utf8(people).unwrap();
         let wanted = "refused: ../up\\u{1b}: a reason\nskipped: link: a reason\n1 object of 5 B, 1 skipped, 1 refused\n\
+                      the archive has no end mark: whoever wrote it may have been cut off, and files may be missing\n\
                       the report is s3://b/a.tar.report.json\n";
         assert_eq!(people, wanted);
         assert_eq!(report.exit(), Exit::Partial);

@@ -154,6 +154,11 @@ impl Scanner {
         }
     }
 
+    /// Whether it says itself where it ends. An archive that was cut behind an entry does not, nor does what some writers make.
+    pub(crate) fn has_end(&self) -> bool {
+        self.state == State::End
+    }
+
     /// What comes next.
     pub(crate) fn event(&mut self) -> Result<Event> {
         loop {

@@ -3,11 +3,13 @@
 //! # Limits
 //! - A piece has at most [`PIECE`] bytes, give or take what [`SLICE`] bytes of gzip become.
 //! - zstd's window is at most 2^[`WINDOW_LOG_MAX`] bytes: what all levels up to 19 use.
-//! - More than [`RATIO_MAX`] times what came, and more than [`FREE`] bytes, is refused: an archive that is a bomb.
+//! - More than [`RATIO_MAX`] times what came, and more than [`FREE`] bytes, is refused: an archive that is a bomb. So are more than
+//!   [`STREAMS_FREE`] members of gzip or frames of zstd, and more than one for each [`STREAM_BYTES`]: beginning one costs as much as
+//!   unpacking some KiB.
 
 use super::header::{BLOCK, Header};
 use bytes::{Bytes, BytesMut};
-use flate2::write::MultiGzDecoder;
+use flate2::write::GzDecoder;
 use std::io::Write;
 use zstd::stream::raw::{DParameter, Decoder, InBuffer, Operation, OutBuffer};
 
@@ -22,21 +24,28 @@ const FREE: u64 = 64 << 20;
 /// Times as many bytes as came.
 const RATIO_MAX: u64 = 250;
 
+/// Members or frames that any archive may have, and bytes for each further one: zeros that `bgzip` packs take more.
+const STREAMS_FREE: u64 = 1_000;
+const STREAM_BYTES: u64 = 256;
+
 /// Unpacks an archive.
 pub(crate) struct Inflate {
     input: Bytes,
     coding: Coding,
     taken: u64,
     given: u64,
+    streams: u64,
 }
 
 enum Coding {
     /// Too little has come to tell.
     Unknown(BytesMut),
     Plain,
-    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+    Gzip(Box<GzDecoder<Vec<u8>>>),
     Zstd {
         decoder: Box<Decoder<'static>>,
+        /// A piece long.
+        out: Box<[u8]>,
         in_frame: bool,
         flushing: bool,
     },
@@ -56,7 +65,8 @@ const OTHERS: [(&[u8], &str); 8] = [
 
 impl Inflate {
     pub(crate) fn new() -> Self {
-        Self { input: Bytes::new(), coding: Coding::Unknown(BytesMut::new()), taken: 0, given: 0 }
+        let coding = Coding::Unknown(BytesMut::new());
+        Self { input: Bytes::new(), coding, taken: 0, given: 0, streams: 0 }
     }
 
     /// Gives it the next bytes as they came; all of those before must be taken.
@@ -84,13 +94,30 @@ impl Inflate {
             }
             self.tell()?;
         }
+        let (streams, taken_in_all) = (&mut self.streams, self.taken);
+        let mut another = || {
+            *streams += 1;
+            let many = *streams > STREAMS_FREE && *streams > taken_in_all / STREAM_BYTES;
+            if many {
+                Err("it is packed in more streams than its size would need".to_owned())
+            } else {
+                Ok(())
+            }
+        };
         let piece = match &mut self.coding {
             Coding::Unknown(_) => return Ok(None),
             Coding::Plain => std::mem::take(&mut self.input),
             Coding::Gzip(decoder) => {
                 while !self.input.is_empty() && decoder.get_ref().len() < PIECE {
                     let slice = &self.input[..SLICE.min(self.input.len())];
-                    let taken = decoder.write(slice).map_err(|error| broken("gzip", &error))?;
+                    let mut taken = decoder.write(slice).map_err(|error| broken("gzip", &error))?;
+                    if taken == 0 {
+                        // One member is over, and the next one begins.
+                        decoder.try_finish().map_err(|error| broken("gzip", &error))?;
+                        another()?;
+                        **decoder = GzDecoder::new(std::mem::take(decoder.get_mut()));
+                        taken = decoder.write(slice).map_err(|error| broken("gzip", &error))?;
+                    }
                     if taken == 0 {
                         return Err("its gzip stream does not go on".to_owned());
                     }
@@ -98,22 +125,26 @@ impl Inflate {
                 }
                 std::mem::take(decoder.get_mut()).into()
             }
-            Coding::Zstd { decoder, in_frame, flushing } => {
-                let mut out = Vec::new();
-                if *flushing || !self.input.is_empty() {
-                    out.resize(PIECE, 0);
+            Coding::Zstd { decoder, out, in_frame, flushing } => {
+                let mut made = 0;
+                while made < PIECE && (*flushing || !self.input.is_empty()) {
                     let (mut input, mut output) =
-                        (InBuffer::around(&self.input), OutBuffer::around(&mut out[..]));
+                        (InBuffer::around(&self.input), OutBuffer::around(&mut out[made..]));
                     let left =
                         decoder.run(&mut input, &mut output).map_err(|error| broken("zstd", &error))?;
-                    let (taken, made) = (input.pos(), output.pos());
-                    out.truncate(made);
+                    let (taken, more) = (input.pos(), output.pos());
+                    made += more;
                     drop(self.input.split_to(taken));
                     *in_frame = left > 0;
                     // A full piece may not be all that is there.
                     *flushing = made == PIECE && left > 0;
+                    if left == 0 {
+                        another()?;
+                    } else if taken == 0 && more == 0 {
+                        break;
+                    }
                 }
-                out.into()
+                Bytes::copy_from_slice(&out[..made])
             }
         };
         self.given += piece.len() as u64;
@@ -150,13 +181,14 @@ impl Inflate {
         self.coding = if is_tar {
             Coding::Plain
         } else if start.starts_with(b"\x1f\x8b") {
-            Coding::Gzip(Box::new(MultiGzDecoder::new(Vec::new())))
+            Coding::Gzip(Box::new(GzDecoder::new(Vec::new())))
         } else if is_zstd(&start) {
             let mut decoder = Decoder::new().map_err(|error| broken("zstd", &error))?;
             decoder
                 .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
                 .map_err(|error| broken("zstd", &error))?;
-            Coding::Zstd { decoder: Box::new(decoder), in_frame: false, flushing: false }
+            let out = vec![0; PIECE].into();
+            Coding::Zstd { decoder: Box::new(decoder), out, in_frame: false, flushing: false }
         } else if let Some((_, name)) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
             return Err(format!("it is {name}: tar is taken as it is, or packed with gzip or zstd"));
         } else {

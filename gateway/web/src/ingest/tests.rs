@@ -301,6 +301,23 @@ fn bombs_end_before_they_burst() {
         let refused = unpack(&packed, 64 << 10).unwrap_err();
         assert!(refused.contains("250 times"), "{refused}");
     }
+    // As many streams as a pigz, a pzstd or a bgzip makes, but not one for a few bytes.
+    let plain = Tar::default().file("a", &random(3, 300_000)).end();
+    let skipped = b"\x50\x2a\x4d\x18\0\0\0\0".to_vec();
+    for (empty, packed) in [
+        (gzip(b""), gzip(&plain)),
+        (zstd::encode_all(&b""[..], 1).unwrap(), zstd::encode_all(&plain[..], 1).unwrap()),
+        (skipped, zstd::encode_all(&plain[..], 1).unwrap()),
+    ] {
+        let few = [empty.repeat(900), packed.clone()].concat();
+        for step in [few.len(), 1_000, 7] {
+            assert!(unpack(&few, step).unwrap() == plain, "in pieces of {step}");
+        }
+        let many = [empty.repeat(3_000), packed].concat();
+        assert!(unpack(&many, 64 << 10).unwrap_err().contains("more streams"), "{} bytes each", empty.len());
+    }
+    let members: Vec<u8> = plain.chunks(400).flat_map(gzip).collect();
+    assert!(unpack(&members, 64 << 10).unwrap() == plain);
     // A window that would hold 128 MiB.
     let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
     encoder.set_parameter(zstd::stream::raw::CParameter::WindowLog(27)).unwrap();

@@ -114,6 +114,34 @@ async fn an_archive_becomes_one_object_an_entry() {
 }
 
 #[tokio::test]
+async fn an_archive_without_its_end_mark_is_taken_and_told_or_refused_as_asked() {
+    let mut case = Case::new().await;
+    let archive = tar(&[("a", b'0', b"x"), ("b", b'0', b"y")]);
+    // Cut exactly behind an entry; minio-go sends the like on purpose.
+    let cut = &archive[..archive.len() - 1024];
+    let required = ("x-amz-meta-firn-ingest-end", "required");
+    let refused = case.put(&[required], cut).await;
+    assert_eq!((refused.status, refused.code()), (400, "InvalidRequest"));
+    assert!(refused.text().contains("end mark"), "{}", refused.text());
+    assert_eq!(case.keys().await, Vec::<String>::new());
+    let always = ("x-amz-meta-firn-ingest-report", "always");
+    for (body, more, end) in [
+        (cut, &[][..], Some("missing")),
+        (cut, &[always], Some("missing")),
+        (&archive, &[always, required], None),
+        // One block of zeros is where the end begins.
+        (&archive[..archive.len() - 512], &[required], None),
+    ] {
+        let taken = case.put(more, body).await;
+        assert_eq!((taken.status, taken.header("x-firn-ingest-end")), (200, end), "{}", taken.text());
+        assert_eq!(taken.header("x-firn-ingest-objects"), Some("2"));
+        if more.contains(&always) {
+            assert_eq!(case.report().await["end_mark"], end.is_none());
+        }
+    }
+}
+
+#[tokio::test]
 async fn without_the_metadata_an_archive_is_an_object() {
     let mut case = Case::new().await;
     let archive = tar(&[("a", b'0', b"x")]);

@@ -15,6 +15,9 @@
 //! | `minio-snowball-ignore-dirs: true` | directories become no keys |
 //! | `minio-snowball-ignore-errors: true` | what is refused of single entries does not refuse the others |
 //! | `firn-ingest-report: always`, `never` | the report object, whatever there is to say |
+//! | `firn-ingest-end: required` | refuse an archive without its end mark, which may have been cut off behind an entry |
+//!
+//! The report is an entry of its own, staged with the others before the decision: a crash behind it costs neither them nor it.
 //!
 //! # Limits
 //! [`ENTRIES_MAX`] entries; [`LANDING_MAX`] small bodies of at most [`SMALL`] bytes in memory; 16 bytes of each key.
@@ -34,10 +37,8 @@ use crate::s3::headers::{self, Announced};
 use engine::unit::ByteCount;
 use http::header::{HeaderName, IF_MATCH};
 use http::{HeaderMap, StatusCode};
-use objectstore::{
-    ETagMatch, Expect, IngestOutcome, IngestRequest, Metadata, StorageClass, Uploaded, UserMetadata,
-};
-use report::{Line, Report};
+use objectstore::{ETagMatch, Expect, IngestRequest, Metadata, StorageClass, Uploaded, UserMetadata};
+use report::Report;
 use session::Session;
 
 /// Entries of one archive. Naming them takes some ten seconds, and clients wait 60 for an answer.
@@ -57,6 +58,7 @@ struct Wish {
     ignore_directories: bool,
     ignore_errors: bool,
     report: ReportWish,
+    require_end: bool,
 }
 
 /// When a report object is written.
@@ -110,7 +112,15 @@ impl Wish {
                 return Err(S3Error::argument(name, other, "It is always or never."));
             }
         };
-        Ok(Self { prefix, ignore_directories, ignore_errors, report })
+        let require_end = match user.remove("firn-ingest-end").as_deref() {
+            None => false,
+            Some("required") => true,
+            Some(other) => {
+                let name = "x-amz-meta-firn-ingest-end";
+                return Err(S3Error::argument(name, other, "It is required, or not said."));
+            }
+        };
+        Ok(Self { prefix, ignore_directories, ignore_errors, report, require_end })
     }
 }
 
@@ -150,12 +160,28 @@ pub(super) async fn object(
     let report = Report::new(call.target.key.as_deref().unwrap_or_default());
     let mut session = Session::new(call, &wish, Common { metadata, class }, ingest, (report, report_key));
     session.take(body).await?;
-    let (ingest, mut report, report_key) = session.into_parts();
-    let outcome = ingest.finish(Expect { content_md5, checksum: proof(announced, body)? }).await?;
-    report.conclude(&outcome);
-    let written = match report_key.filter(|_| wish.report == ReportWish::Always || report.has_lines()) {
-        Some(key) => Some(report::write(call, key, &report, if_absent).await),
+    let (mut ingest, mut report, report_key) = session.into_parts();
+    let staged = match report_key.filter(|_| wish.report == ReportWish::Always || report.has_lines()) {
+        Some(key) => Some(report::stage(&mut ingest, key, &report).await?),
         None => None,
+    };
+    let mut outcome = ingest.finish(Expect { content_md5, checksum: proof(announced, body)? }).await?;
+    let written = match staged {
+        Some(staged) => Some(report.conclude(call, staged, &mut outcome).await),
+        None if !outcome.refused.is_empty() && wish.report != ReportWish::Never => {
+            report.count(&outcome);
+            let key = report::key(call, wish.report)?;
+            let written =
+                key.map(|key| report::write(call, key, &report, if_absent.then_some(ETagMatch::Any)));
+            match written {
+                Some(written) => Some(written.await),
+                None => None,
+            }
+        }
+        None => {
+            report.count(&outcome);
+            None
+        }
     };
     let late = outcome.refused.len();
     if let Some((key, error)) = outcome.refused.into_iter().next().filter(|_| !wish.ignore_errors) {
@@ -199,6 +225,9 @@ fn tell(head: &mut HeaderMap, report: &Report, written: Option<&Result<String, S
     ] {
         set(head, HeaderName::from_static(name), &value.to_string());
     }
+    if !report.has_end {
+        set(head, HeaderName::from_static("x-firn-ingest-end"), "missing");
+    }
     match written {
         None => {}
         Some(Ok(key)) => {
@@ -208,23 +237,6 @@ fn tell(head: &mut HeaderMap, report: &Report, written: Option<&Result<String, S
         Some(Err(error)) => {
             tracing::warn!(code = error.code(), "the report of an ingest could not be written");
             set(head, HeaderName::from_static("x-firn-ingest-report-error"), error.code());
-        }
-    }
-}
-
-impl Report {
-    /// What came of it in the end.
-    fn conclude(&mut self, outcome: &IngestOutcome) {
-        self.objects = outcome.objects;
-        self.bytes = outcome.bytes.get();
-        for (key, error) in &outcome.refused {
-            let code = S3Error::code_of(error);
-            self.add(Line {
-                entry: None,
-                name: key.as_str().to_owned(),
-                refused: Some(code),
-                reason: error.to_string(),
-            });
         }
     }
 }
@@ -245,6 +257,7 @@ mod tests {
             ignore_directories: false,
             ignore_errors: false,
             report: ReportWish::WhenNeeded,
+            require_end: false,
         };
         assert_eq!(wish(&[("snowball-auto-extract", "true"), ("project", "x")]), Ok((plain.clone(), 1)));
         let asked = [
@@ -252,12 +265,14 @@ mod tests {
             ("minio-snowball-ignore-dirs", "TRUE"),
             ("minio-snowball-ignore-errors", "true"),
             ("firn-ingest-report", "never"),
+            ("firn-ingest-end", "required"),
         ];
         let all = Wish {
             prefix: "a b/".into(),
             ignore_directories: true,
             ignore_errors: true,
             report: ReportWish::Never,
+            require_end: true,
         };
         assert_eq!(wish(&asked), Ok((all, 0)));
         assert_eq!(wish(&[("minio-snowball-ignore-dirs", "false")]), Ok((plain, 0)));
@@ -265,6 +280,7 @@ mod tests {
             ("minio-snowball-ignore-dirs", "1"),
             ("minio-snowball-prefix", "../x"),
             ("firn-ingest-report", "yes"),
+            ("firn-ingest-end", "true"),
         ] {
             assert_eq!(wish(&[bad]), Err("InvalidArgument"), "{bad:?}");
         }

@@ -97,6 +97,10 @@ impl<'c> Session<'c> {
         self.scan(last).await?;
         self.scanner.finish().map_err(|error| unreadable(&error))?;
         self.report.packing = self.inflate.name();
+        self.report.has_end = self.scanner.has_end();
+        if self.wish.require_end && !self.report.has_end {
+            return Err(unreadable(&"find the archive's end mark: it may have been cut off behind an entry"));
+        }
         while let Some(landed) = self.landing.join_next().await {
             self.stage(landed).await?;
         }
@@ -106,6 +110,8 @@ impl<'c> Session<'c> {
     async fn drain(&mut self) -> Result<(), S3Error> {
         while let Some(piece) = self.inflate.piece().map_err(|what| packing(&what))? {
             self.scan(piece).await?;
+            // Few bytes may unpack to many: others have their turn.
+            tokio::task::yield_now().await;
         }
         Ok(())
     }
@@ -233,6 +239,8 @@ impl<'c> Session<'c> {
         landed: Result<objectstore::Result<SealedObject>, tokio::task::JoinError>,
     ) -> Result<(), S3Error> {
         let object = landed.map_err(|_| S3Error::new(Code::InternalError))??;
+        self.report.objects += 1;
+        self.report.bytes += object.size().get();
         Ok(self.ingest.stage(object).await?)
     }
 }
