@@ -4,6 +4,7 @@
 //! where there is a list.
 
 pub(crate) mod finding;
+pub(crate) mod rows;
 pub(crate) mod time;
 
 use crate::exit::Exit;

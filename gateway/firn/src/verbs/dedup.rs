@@ -3,7 +3,7 @@
 use super::door;
 use crate::cli::{Dedup, DedupBucket, DedupList, QuotaAdmin, S3Uri};
 use crate::exit::Exit;
-use crate::report::Report;
+use crate::report::rows::{Row, Rows};
 use crate::session::Session;
 use crate::text::printable;
 use anyhow::Context;
@@ -24,28 +24,20 @@ pub(super) async fn run(session: &Session, args: &Dedup) -> anyhow::Result<Exit>
 
 /// A bucket's deduplication, as the admin door has it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+struct Deduplicates {
     bucket: String,
     on: bool,
     #[serde(flatten)]
     saving: Saving,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct Rows(Vec<Row>);
+impl Row for Deduplicates {
+    const NONE: &'static str = "nothing is deduplicated";
 
-impl Report for Rows {
-    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.0.is_empty() {
-            return writeln!(out, "nothing is deduplicated");
-        }
-        for row in &self.0 {
-            let state = if row.on { "on" } else { "off" };
-            let uri = printable(&format!("s3://{}", row.bucket));
-            writeln!(out, "{state:3} {}  {uri}", row.saving)?;
-        }
-        Ok(())
+    fn line(&self, out: &mut dyn Write) -> io::Result<()> {
+        let state = if self.on { "on" } else { "off" };
+        let uri = printable(&format!("s3://{}", self.bucket));
+        write!(out, "{state:3} {}  {uri}", self.saving)
     }
 }
 
@@ -74,7 +66,7 @@ impl fmt::Display for Saving {
     }
 }
 
-async fn ask(session: &Session, admin: &QuotaAdmin, request: &Value) -> anyhow::Result<Vec<Row>> {
+async fn ask(session: &Session, admin: &QuotaAdmin, request: &Value) -> anyhow::Result<Vec<Deduplicates>> {
     let mut answer = door::post(&session.admin(&admin.dir())?, "/v1/dedup", request).await?;
     serde_json::from_value(answer["buckets"].take()).context("understand the admin door")
 }
@@ -99,20 +91,20 @@ async fn list(session: &Session, args: &DedupList) -> anyhow::Result<Exit> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, Rows};
+    use super::{Deduplicates, Rows};
     use crate::report::render;
     use client::Deduplicated;
 
     #[test]
     fn what_deduplication_saves_is_a_line_for_people() {
-        let row = |on, written_bytes, stored_bytes| Row {
+        let row = |on, written_bytes, stored_bytes| Deduplicates {
             bucket: "bkt".to_owned(),
             on,
             saving: Deduplicated { written_bytes, stored_bytes }.into(),
         };
         let mut text = Vec::new();
         render(&Rows(vec![row(true, 4 << 30, 1 << 30), row(false, 0, 0)]), false, &mut text).unwrap();
-        render(&Rows(Vec::new()), false, &mut text).unwrap();
+        render(&Rows::<Deduplicates>(Vec::new()), false, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         assert_eq!(
             text.lines().collect::<Vec<_>>(),

@@ -1,9 +1,10 @@
 //! `firn quota`: how much a bucket or a prefix may hold, and how much it does.
 
 use super::door::{self, ask};
-use crate::cli::{Quota, QuotaAdmin, QuotaList, QuotaRemove, QuotaSet};
+use crate::cli::{self, QuotaAdmin, QuotaList, QuotaRemove, QuotaSet};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
+use crate::report::rows::{Row, Rows};
 use crate::session::Session;
 use crate::text::printable;
 use anyhow::Context;
@@ -12,17 +13,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
-pub(super) async fn run(session: &Session, args: &Quota) -> anyhow::Result<Exit> {
+pub(super) async fn run(session: &Session, args: &cli::Quota) -> anyhow::Result<Exit> {
     match args {
-        Quota::Set(args) => set(session, args).await,
-        Quota::Ls(args) => list(session, args).await,
-        Quota::Rm(args) => remove(session, args).await,
+        cli::Quota::Set(args) => set(session, args).await,
+        cli::Quota::Ls(args) => list(session, args).await,
+        cli::Quota::Rm(args) => remove(session, args).await,
     }
 }
 
 /// A quota, as the admin door has it.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+struct Quota {
     bucket: String,
     prefix: String,
     state: String,
@@ -34,30 +35,22 @@ struct Row {
     used_objects: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct Rows(Vec<Row>);
+impl Row for Quota {
+    const NONE: &'static str = "no quotas";
 
-impl Report for Rows {
-    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        if self.0.is_empty() {
-            return writeln!(out, "no quotas");
-        }
-        for row in &self.0 {
-            let of = |used: Option<String>, limit: Option<String>| match (used, limit) {
-                (_, None) => "-".to_owned(),
-                (None, Some(limit)) => format!("? of {limit}"),
-                (Some(used), Some(limit)) => format!("{used} of {limit}"),
-            };
-            let size = |bytes: u64| ByteCount::new(bytes).to_string();
-            let bytes = of(row.used_bytes.map(size), row.limit_bytes.map(size));
-            let count = row.used_objects.map(|count| count.to_string());
-            let objects = of(count, row.limit_objects.map(|count| format!("{count} objects")));
-            let percent = row.percent.map_or_else(|| "?".to_owned(), |percent| format!("{percent} %"));
-            let uri = printable(&format!("s3://{}/{}", row.bucket, row.prefix));
-            writeln!(out, "{percent:>6} {:8} {bytes:>24} {objects:>28}  {uri}", row.state)?;
-        }
-        Ok(())
+    fn line(&self, out: &mut dyn Write) -> io::Result<()> {
+        let of = |used: Option<String>, limit: Option<String>| match (used, limit) {
+            (_, None) => "-".to_owned(),
+            (None, Some(limit)) => format!("? of {limit}"),
+            (Some(used), Some(limit)) => format!("{used} of {limit}"),
+        };
+        let size = |bytes: u64| ByteCount::new(bytes).to_string();
+        let bytes = of(self.used_bytes.map(size), self.limit_bytes.map(size));
+        let count = self.used_objects.map(|count| count.to_string());
+        let objects = of(count, self.limit_objects.map(|count| format!("{count} objects")));
+        let percent = self.percent.map_or_else(|| "?".to_owned(), |percent| format!("{percent} %"));
+        let uri = printable(&format!("s3://{}/{}", self.bucket, self.prefix));
+        write!(out, "{percent:>6} {:8} {bytes:>24} {objects:>28}  {uri}", self.state)
     }
 }
 
@@ -86,7 +79,7 @@ async fn set(session: &Session, args: &QuotaSet) -> anyhow::Result<Exit> {
         "objects": args.limits.objects,
         "warn_percent": args.warn,
     });
-    let row: Row = serde_json::from_value(post(session, &args.admin, &request).await?)
+    let row: Quota = serde_json::from_value(post(session, &args.admin, &request).await?)
         .context("understand the admin door")?;
     if row.state == "counting" {
         session
@@ -101,7 +94,7 @@ async fn list(session: &Session, args: &QuotaList) -> anyhow::Result<Exit> {
     let bucket = args.place.as_ref().map(|place| place.bucket.as_str());
     let query: Vec<_> = bucket.map(|bucket| ("bucket", bucket)).into_iter().collect();
     let mut answer = ask(&admin, "/v1/quotas", &query).await?;
-    let mut rows: Vec<Row> =
+    let mut rows: Vec<Quota> =
         serde_json::from_value(answer["quotas"].take()).context("understand the admin door")?;
     // A prefix asks for the quotas at or below it.
     if let Some(place) = &args.place {
@@ -130,7 +123,7 @@ async fn remove(session: &Session, args: &QuotaRemove) -> anyhow::Result<Exit> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, Rows, unread};
+    use super::{Quota, Rows, unread};
     use crate::exit::Exit;
     use crate::report::render;
     use serde_json::json;
@@ -147,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_quota_is_a_line_for_people() {
-        let row = |prefix: &str, percent, used| Row {
+        let row = |prefix: &str, percent, used| Quota {
             bucket: "bkt".to_owned(),
             prefix: prefix.to_owned(),
             state: "fine".to_owned(),
@@ -161,7 +154,7 @@ mod tests {
         let mut text = Vec::new();
         let rows = Rows(vec![row("", Some(10), Some(1 << 30)), row("a\u{1b}/", None, None)]);
         render(&rows, false, &mut text).unwrap();
-        render(&Rows(Vec::new()), false, &mut text).unwrap();
+        render(&Rows::<Quota>(Vec::new()), false, &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         let lines: Vec<String> =
             text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
