@@ -33,7 +33,15 @@ pub struct Endpoint {
 impl Endpoint {
     /// Parses `http://host:port` or `https://host`; a path other than `/`, a query or user information is refused.
     pub fn parse(text: &str) -> Result<Self> {
-        let refused = |why: &str| Error::Invalid(format!("use endpoint {text:?}: {why}"));
+        // Whatever stands before an @ may be a password.
+        let shown = match text.rsplit_once('@') {
+            Some((before, host)) => {
+                let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+                format!("{scheme}://…@{host}")
+            }
+            None => text.to_owned(),
+        };
+        let refused = |why: &str| Error::Invalid(format!("use endpoint {shown:?}: {why}"));
         let uri: Uri = text.parse().map_err(|_| refused("it is not a URL like http://127.0.0.1:9000"))?;
         let parts = uri.into_parts();
         let scheme = parts.scheme.ok_or_else(|| refused("it lacks http:// or https://"))?;
@@ -158,6 +166,12 @@ mod tests {
             "http://host/?x",
         ] {
             Endpoint::parse(bad).unwrap_err();
+        }
+        for with in
+            ["http://user:secret@host", "https://secret@host/", "user:secret@host", "http://a@secret@host"]
+        {
+            let error = Endpoint::parse(with).unwrap_err().to_string();
+            assert!(error.contains("host") && !error.contains("secret"), "{error}");
         }
         assert_eq!(Endpoint::parse("http://[::1]:9000/").unwrap().to_string(), "http://[::1]:9000");
     }

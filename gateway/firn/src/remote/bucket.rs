@@ -39,6 +39,8 @@ pub(super) struct Bucket {
     prefix: String,
     /// For people: `s3://bucket/prefix at http://host`.
     place: String,
+    /// What no text may show, though the store sends it back.
+    secrets: Vec<String>,
 }
 
 impl Bucket {
@@ -75,7 +77,11 @@ impl Bucket {
         let store = builder.build().map_err(refused)?;
         let prefix = if config.prefix.is_empty() { String::new() } else { format!("{}/", config.prefix) };
         let place = format!("s3://{}/{} at {endpoint}", config.bucket, config.prefix);
-        Ok(Self { store, connector, prefix, place })
+        let secrets = settings.credentials.as_ref().map_or_else(Vec::new, |credentials| {
+            let token = credentials.session_token.clone();
+            token.into_iter().chain([credentials.secret_access_key.clone()]).collect()
+        });
+        Ok(Self { store, connector, prefix, place, secrets })
     }
 
     pub(super) fn place(&self) -> &str {
@@ -102,8 +108,15 @@ impl Bucket {
             (object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }, _) => {
                 Error::Conflict { check: 0 }
             }
-            _ => Error::Remote { op, place: self.place.clone(), reason: chain(error) },
+            _ => Error::Remote { op, place: self.place.clone(), reason: self.reason(error) },
         }
+    }
+
+    /// Why, on one line of bounded length. A part of it is what the store sent, which may be what it was sent: S3 answers a wrong
+    /// signature with the headers that it signed, a session's token among them.
+    fn reason(&self, error: &object_store::Error) -> String {
+        let shown = self.secrets.iter().filter(|secret| !secret.is_empty());
+        line(&shown.fold(chain(error), |text, secret| text.replace(secret.as_str(), "…")))
     }
 
     /// Writes over what is there: for the mark alone.
@@ -113,7 +126,7 @@ impl Bucket {
     }
 }
 
-/// An error with its causes, each once, on one line of bounded length: a part of it is what the store sent.
+/// An error with its causes, each once.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -124,6 +137,11 @@ fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
+    text
+}
+
+/// The beginning of a text, on one line.
+fn line(text: &str) -> String {
     let mut line: String =
         text.chars().take(REASON_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().nth(REASON_MAX).is_some() {
