@@ -2,6 +2,7 @@
 //! that the banner and the keys that are shown once stay in sight. So does all else that the server says there, a panic's message
 //! included: by the way of `log_lines`, which no reader can block.
 
+use super::log_json::JsonLines;
 use super::log_lines::Lines;
 use crate::config::{Log, LogFormat};
 use anyhow::Context;
@@ -52,7 +53,7 @@ pub(super) fn start(log: &Log) -> anyhow::Result<Logging> {
     let started = if for_people(log) {
         builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
     } else {
-        builder.json().flatten_event(true).with_current_span(true).try_init()
+        builder.json().flatten_event(true).with_current_span(true).map_event_format(JsonLines).try_init()
     };
     started.map_err(|error| anyhow::anyhow!("start logging: {error}"))?;
     log_panics();

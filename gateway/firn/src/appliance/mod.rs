@@ -14,6 +14,7 @@ mod health;
 mod home;
 mod inventories;
 mod locks;
+mod log_json;
 mod log_lines;
 mod logging;
 mod open;
