@@ -118,12 +118,6 @@ engine::id_type! {
     pub(crate) struct OwnerId(pub(crate) [u8; 16]), "owner"
 }
 
-impl OwnerId {
-    pub(crate) fn random(entropy: &dyn Entropy) -> Self {
-        Self(random_bytes(entropy))
-    }
-}
-
 engine::id_type! {
     /// An archive that is being taken apart. Never reused.
     pub(crate) struct IngestId(pub(crate) [u8; 16]), "ingest"

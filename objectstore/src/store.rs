@@ -18,7 +18,7 @@ use engine::catalog::{Catalog, Check, Commit, Durability, Key, Snapshot, Version
 use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
-use engine::id::{IdempotencyId, PartitionId};
+use engine::id::{Growing, IdempotencyId, PartitionId};
 use engine::outbox::Outbox;
 use parking_lot::{Mutex, RwLock};
 use security::AccountId;
@@ -72,6 +72,8 @@ pub struct ObjectStore {
     pub(crate) compliance: Arc<ComplianceClock>,
     pub(crate) day: Duration,
     pub(crate) entropy: Arc<dyn Entropy>,
+    /// Ids of rows that are written with each object.
+    growing: Growing,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) account: AccountId,
     /// Where bodies' MD5 are computed.
@@ -151,6 +153,7 @@ impl ObjectStore {
             compliance,
             day,
             entropy,
+            growing: Growing::default(),
             outbox,
             account,
             lanes: Lanes::new(std::thread::available_parallelism().map_or(1, usize::from)),
@@ -180,7 +183,7 @@ impl ObjectStore {
     }
 
     pub(crate) fn owner(&self) -> OwnerId {
-        OwnerId::random(&*self.entropy)
+        OwnerId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy))
     }
 
     /// Marks an id as in use by this process.
@@ -322,8 +325,8 @@ impl ObjectStore {
 
     /// A commit that may be repeated under an id of its own.
     pub(crate) fn identified(&self, commit: Commit) -> Commit {
-        let idempotency = Some(IdempotencyId::random(&*self.entropy));
-        Commit { idempotency, id_is_fresh: true, ..commit }
+        let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
+        Commit { idempotency: Some(id), id_is_fresh: true, ..commit }
     }
 }
 

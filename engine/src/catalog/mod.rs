@@ -177,7 +177,7 @@ pub struct Commit {
     /// Makes a retry after [`Error::Unknown`](crate::Error::Unknown) harmless: a second commit with the same id within ten
     /// minutes answers the first one's version and changes nothing.
     pub idempotency: Option<IdempotencyId>,
-    /// That id was drawn at random for this commit, and no earlier attempt carried it: it need not be looked up.
+    /// That id was made for this commit, and no earlier attempt carried it: it need not be looked up.
     pub id_is_fresh: bool,
     /// What it may use on a full disk.
     pub space: Space,

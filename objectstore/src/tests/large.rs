@@ -1,7 +1,6 @@
 //! What objects of very many parts cost, counted in commits, rows and pages: not timed.
 
 use super::tally::Tally;
-use crate::id::OwnerId;
 use crate::record::{Content, Extent, PartRow};
 use crate::world::{World, bytes, copy_source, key};
 use crate::{
@@ -43,7 +42,7 @@ async fn write_parts(
     let (mut named, mut writes) = (Vec::new(), Vec::new());
     for (number, length) in parts {
         let number = PartNumber::new(number).unwrap();
-        let owner = OwnerId::random(&*world.store.entropy);
+        let owner = world.store.owner();
         let mut row = PartRow {
             modified: world.store.clock.now(),
             md5: *found.info.etag.md5(),
