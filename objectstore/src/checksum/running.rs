@@ -12,10 +12,11 @@
 
 use super::ChecksumAlgorithm;
 use super::digests::{Hasher, Sums};
-use super::md5::{Lanes, Md5};
+use super::md5::{Lanes, Md5, Seat};
 use crate::{Error, Result};
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::JoinHandle;
 
 /// Bytes that are digested at once beside the body's way.
@@ -30,6 +31,8 @@ pub(crate) struct Running {
     extra: Option<Work<Hasher, JoinHandle<Hasher>>>,
     waiting: Vec<Bytes>,
     waiting_bytes: usize,
+    /// From its first batch on. Behind `md5`: it looks what that leaves waiting when both go.
+    seat: Option<Seat>,
 }
 
 /// A digest, here or away with a batch.
@@ -45,7 +48,7 @@ impl Running {
     pub(crate) fn new(lanes: &Lanes, algorithm: Option<ChecksumAlgorithm>) -> Self {
         let extra = algorithm.map(|algorithm| Work::Here(Hasher::new(algorithm)));
         let md5 = Work::Here(Md5::new());
-        Self { lanes: lanes.clone(), md5, extra, waiting: Vec::new(), waiting_bytes: 0 }
+        Self { lanes: lanes.clone(), md5, extra, waiting: Vec::new(), waiting_bytes: 0, seat: None }
     }
 
     /// Takes the next bytes; waits for the batch before the last.
@@ -57,7 +60,17 @@ impl Running {
         }
         self.waiting_bytes += bytes.len();
         self.waiting.push(bytes);
-        if self.waiting_bytes >= BATCH_BYTES { self.send().await } else { Ok(()) }
+        if self.waiting_bytes >= BATCH_BYTES {
+            return self.send().await;
+        }
+        // So that it is not waited for when this batch is full.
+        if self.waiting_bytes >= BATCH_BYTES / 2
+            && let Work::Away(answer) = &self.md5
+            && answer.is_empty()
+        {
+            self.lanes.hurry();
+        }
+        Ok(())
     }
 
     /// The results.
@@ -93,6 +106,9 @@ impl Running {
                 extra
             }))
         });
+        if self.seat.is_none() {
+            self.seat = Some(self.lanes.enter());
+        }
         self.md5 = Work::Away(self.lanes.submit(md5, batch));
         Ok(())
     }
@@ -100,7 +116,13 @@ impl Running {
     async fn md5(&mut self) -> Result<Md5> {
         match std::mem::replace(&mut self.md5, Work::Lost) {
             Work::Here(md5) => Ok(md5),
-            Work::Away(answer) => answer.await.map_err(|_| closed()),
+            Work::Away(mut answer) => match answer.try_recv() {
+                Err(TryRecvError::Empty) => {
+                    self.lanes.hurry();
+                    answer.await.map_err(|_| closed())
+                }
+                known => known.map_err(|_| closed()),
+            },
             Work::Lost => Err(closed()),
         }
     }

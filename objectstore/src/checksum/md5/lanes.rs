@@ -2,13 +2,17 @@
 //!
 //! ```text
 //!   upload ── submit ─► waiting ─► a free lane of a driver ─► slices of 8 KiB, all lanes in step ─► answered
+//!                          ├────── nobody at work: half of the bodies wait, or one needs its answer (hurry)
 //!                          └────── all lanes of all drivers taken: one more driver, up to one a core
 //! ```
 //!
 //! A driver is a blocking task that ends when nothing waits, so that no thread is kept. One driver fills its lanes before a
-//! second one begins: sixteen bodies cost one core about what one costs.
+//! second one begins: sixteen bodies cost one core about what one costs. For the same reason a first one does not begin for a
+//! single batch while others are about to come: an upload needs the answer of a batch only when its next one is full, and says so
+//! when that is half full.
 //!
 //! # Invariants
+//! - Who needs an answer says so, and then nobody waits for company; nor does a body that is alone.
 //! - First come, first served; a job leaves its lane when it is done, so a lane is waited for no longer than one batch takes.
 //! - A job whose upload is gone is dropped at the latest when its turn comes, and nobody waits for anybody else's.
 //! - Memory: what the jobs hold, which is bounded by whoever submits: one batch an upload.
@@ -17,7 +21,7 @@
 use super::kernel::{Kernel, LANES_MAX, Lane};
 use super::{BLOCK_BYTES, Md5};
 use bytes::{Buf, Bytes};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -43,7 +47,12 @@ struct Queue {
     /// Lanes taken, over all drivers.
     taken: usize,
     drivers: usize,
+    /// Bodies that send batch after batch.
+    bodies: usize,
 }
+
+/// A body that sends batch after batch, as long as it does.
+pub(crate) struct Seat(Arc<Shared>);
 
 /// Bytes to be folded into a running MD5.
 struct Job {
@@ -64,21 +73,56 @@ impl Lanes {
         Self { shared: Arc::new(Shared { kernel, drivers_max: drivers_max.max(1), queue }) }
     }
 
-    /// Folds `pieces` into `md5` beside others'; the answer comes when that is done. Within a tokio runtime only.
+    /// A body is going to send batch after batch.
+    pub(crate) fn enter(&self) -> Seat {
+        self.shared.queue.lock().bodies += 1;
+        Seat(Arc::clone(&self.shared))
+    }
+
+    /// Folds `pieces` into `md5` beside others'; the answer comes when that is done: at the latest when it is
+    /// [hurried](Self::hurry) and all before it are. Within a tokio runtime only.
     pub(crate) fn submit(&self, md5: Md5, pieces: Vec<Bytes>) -> oneshot::Receiver<Md5> {
         let (done, answer) = oneshot::channel();
         let job = Job { md5, piece: Bytes::new(), rest: pieces.into_iter(), done };
         let mut queue = self.shared.queue.lock();
         queue.waiting.push_back(job);
+        let width = self.shared.kernel.width();
         let wanted = queue.taken + queue.waiting.len();
-        if queue.drivers < self.shared.drivers_max && wanted > queue.drivers * self.shared.kernel.width() {
-            queue.drivers += 1;
-            drop(queue);
-            let shared = Arc::clone(&self.shared);
-            let driver = Driver { shared, jobs: Vec::with_capacity(LANES_MAX), counted: true };
-            tokio::task::spawn_blocking(move || driver.drive());
+        let enough = if queue.drivers == 0 {
+            wanted >= (queue.bodies / 2).clamp(1, width)
+        } else {
+            wanted > queue.drivers * width && queue.drivers < self.shared.drivers_max
+        };
+        if enough {
+            self.begin(queue);
         }
         answer
+    }
+
+    /// Somebody needs an answer: if nobody is at work, what waits is begun. Within a tokio runtime only.
+    pub(crate) fn hurry(&self) {
+        let queue = self.shared.queue.lock();
+        if queue.drivers == 0 && !queue.waiting.is_empty() {
+            self.begin(queue);
+        }
+    }
+
+    /// One more driver.
+    fn begin(&self, mut queue: MutexGuard<'_, Queue>) {
+        queue.drivers += 1;
+        drop(queue);
+        let shared = Arc::clone(&self.shared);
+        let driver = Driver { shared, jobs: Vec::with_capacity(LANES_MAX), counted: true };
+        tokio::task::spawn_blocking(move || driver.drive());
+    }
+}
+
+impl Drop for Seat {
+    /// What it left behind goes at once: perhaps nobody comes any more.
+    fn drop(&mut self) {
+        let mut queue = self.0.queue.lock();
+        queue.bodies -= 1;
+        queue.waiting.retain(|job| !job.done.is_closed());
     }
 }
 
@@ -201,7 +245,7 @@ impl Lanes {
 
 #[cfg(test)]
 mod tests {
-    use super::{Driver, Job, Kernel, Lanes};
+    use super::{Driver, Job, Kernel, Lanes, Seat};
     use crate::checksum::md5::Md5;
     use bytes::Bytes;
     use std::sync::mpsc::{Sender, channel};
@@ -252,6 +296,42 @@ mod tests {
         drop(release);
         next.blocking_recv().unwrap();
         assert!(lanes.is_idle() && gone.upgrade().is_none());
+    }
+
+    #[test]
+    fn half_of_the_bodies_or_one_that_needs_its_answer_begin_the_work() {
+        let (runtime, release) = held_runtime();
+        let _inside = runtime.enter();
+        for kernel in Kernel::all().into_iter().filter(|kernel| kernel.width() > 1) {
+            for hurried in [false, true] {
+                let lanes = Lanes::by(kernel, 1);
+                let drivers = || lanes.shared.queue.lock().drivers;
+                let send = || lanes.submit(Md5::new(), vec!["some bytes".into()]);
+                let _seats: Vec<Seat> = (0..6).map(|_| lanes.enter()).collect();
+                let mut answers = vec![send(), send()];
+                assert_eq!(drivers(), 0, "two of six by {kernel:?}");
+                if hurried {
+                    lanes.hurry();
+                } else {
+                    answers.push(send());
+                }
+                assert_eq!(drivers(), 1, "by {kernel:?}");
+                lanes.hurry();
+                assert_eq!(drivers(), 1, "somebody is at work");
+            }
+        }
+        drop(release);
+    }
+
+    #[test]
+    fn a_body_that_is_given_up_leaves_nothing_that_waits_for_company() {
+        for kernel in Kernel::all().into_iter().filter(|kernel| kernel.width() > 1) {
+            let lanes = Lanes::by(kernel, 1);
+            let (gone, _others) = (lanes.enter(), [lanes.enter(), lanes.enter(), lanes.enter()]);
+            drop((lanes.submit(Md5::new(), vec!["some bytes".into()]), gone));
+            let queue = lanes.shared.queue.lock();
+            assert_eq!((queue.waiting.len(), queue.bodies), (0, 3));
+        }
     }
 
     /// Bytes that tell whether they are still held.

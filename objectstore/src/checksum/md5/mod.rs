@@ -16,7 +16,7 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use lanes::Lanes;
+pub(crate) use lanes::{Lanes, Seat};
 
 use kernel::{Block, Kernel, State};
 
