@@ -1,4 +1,5 @@
-//! An appliance on a disk of 300 MiB: most of it is for objects, and what deletes give back is there at once.
+//! An appliance on a disk of 300 MiB: most of it is for objects, and what deletes give back is there at once. One whose catalog
+//! has a disk of its own: when others fill it, deletes go on from what was kept back.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
@@ -79,4 +80,76 @@ fn a_disk_that_is_too_small_is_said_at_the_start_and_by_doctor() {
     assert!(log.contains("has 200.0 MiB") && log.contains("give it 256.0 MiB or more"), "{log}");
     let doctor = appliance.ok(&["doctor", dir.to_str().unwrap()]).out;
     assert!(doctor.contains("200.0 MiB is small"), "{doctor}");
+}
+
+/// Writes to `filler` until no more than so many bytes are free on its disk.
+fn fill(filler: &Path, left: u64) {
+    let mut file = fs::File::options().create(true).append(true).open(filler).unwrap();
+    let stat = rustix::fs::statvfs(filler).unwrap();
+    let free = stat.f_bavail * stat.f_frsize;
+    let more = usize::try_from(free.saturating_sub(left)).unwrap();
+    file.write_all(&vec![0; more]).unwrap();
+}
+
+/// Waits until these are the reasons why not everything is served; the disk is looked at four times a second.
+fn await_reasons(appliance: &Appliance, wanted: &[&str]) {
+    let mut begun = None;
+    // Each look is a process: it paces itself.
+    loop {
+        let status = status(appliance);
+        let reasons = status["not_ready_because"].as_array().unwrap();
+        assert_eq!(status["ready"], reasons.is_empty(), "{status}");
+        if reasons.iter().map(|obstacle| obstacle["reason"].as_str().unwrap()).eq(wanted.iter().copied()) {
+            return;
+        }
+        let now = status["uptime_s"].as_u64().unwrap();
+        let waited = now - *begun.get_or_insert(now);
+        assert!(waited <= 3, "not {wanted:?} after {waited} s: {status}");
+    }
+}
+
+#[test]
+fn a_catalog_whose_disk_others_fill_refuses_writes_says_so_and_takes_deletes_from_its_reserve() {
+    const MARGIN: u64 = 8 << 20;
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(&root.path().join("disk"), 256 << 20) else { return };
+    // Bodies have another disk, with room: what follows is the catalog's alone.
+    let config = root.path().join("firn.toml");
+    fs::write(&config, format!("[pool]\ndirectory = {:?}\n", root.path().join("pool"))).unwrap();
+    let dir = disk.0.join("data");
+    let appliance = Appliance::start(&dir, &["--config", config.to_str().unwrap()]);
+    let file = root.path().join("piece");
+    fs::write(&file, vec![7; 1 << 20]).unwrap();
+    let cp = |key: &str| -> Ran {
+        let args = ["cp", file.to_str().unwrap(), &format!("s3://small/{key}")];
+        appliance.command(&args).env("AWS_MAX_ATTEMPTS", "1").output().unwrap().into()
+    };
+    appliance.ok(&["mb", "s3://small"]);
+    for key in ["a", "b", "c"] {
+        assert_eq!(cp(key).code, 0);
+    }
+    await_reasons(&appliance, &[]);
+    let reserve = dir.join("catalog/reserve");
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), MARGIN, "a 32nd of the disk is kept back");
+
+    let filler = disk.0.join("filler");
+    fill(&filler, MARGIN / 2);
+    await_reasons(&appliance, &["catalog_full"]);
+    assert!(!reserve.exists(), "it is given up for deletes");
+    // What it gave up is not others' either: that goes to deletes alone once it is taken, too.
+    fill(&filler, MARGIN / 2);
+    await_reasons(&appliance, &["catalog_full"]);
+    let refused = cp("d");
+    assert!(refused.code == 1 && refused.err.contains("StorageFull"), "{refused:?}");
+    let doctor = appliance.run(&["doctor", dir.to_str().unwrap()]);
+    assert!(doctor.code == 1 && doctor.out.contains("nearly full"), "{doctor:?}");
+    appliance.ok(&["rm", "s3://small/a"]);
+    appliance.ok(&["rm", "s3://small/b"]);
+    assert_eq!(appliance.ok(&["cat", "s3://small/c"]).out.len(), 1 << 20, "reads go on");
+    assert_eq!(appliance.run(&["cat", "s3://small/a"]).code, 4);
+
+    fs::remove_file(&filler).unwrap();
+    await_reasons(&appliance, &[]);
+    assert_eq!(cp("d").code, 0);
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), MARGIN, "and it is kept back anew");
 }
