@@ -355,6 +355,13 @@ async fn a_date_that_is_over_makes_no_lock() {
         }
     }
     assert_eq!(shown(&world, &name, "k", VersionSelector::Latest).await.retention, None);
+    // Over by the wall clock, which was set forward, and by no means on the compliance clock.
+    world.clock.set_wall(now.plus(DAY * 2));
+    let over = Some(Retention { mode: COMPLIANCE, until: now.plus(DAY) });
+    let set = world.store.set_retention(&of(&name, "k", VersionSelector::Latest), over, true).await;
+    assert!(matches!(set, Err(Error::InvalidArgument { .. })), "{set:?}");
+    let put = world.put_with(with_lock(&name, "k", over, None), "v").await.map(drop);
+    assert!(matches!(put, Err(Error::InvalidArgument { .. })), "{put:?}");
 }
 
 #[tokio::test]
