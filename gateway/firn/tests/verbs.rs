@@ -40,6 +40,9 @@ fn a_file_goes_in_and_comes_back_and_every_verb_answers() {
     assert_eq!(appliance.ok(&["cp", file, "s3://first/", "--json"]).json()["uploaded"], 1);
     assert_eq!(appliance.ok(&["cat", "s3://first/hello.txt"]).out, "hello");
     assert_eq!(appliance.ok(&["cat", "s3://first/hello.txt", "--range", "1-2"]).out, "el");
+    let whole = appliance.ok(&["cat", "s3://first/hello.txt"]).out;
+    let from_the_end = appliance.ok(&["cat", "s3://first/hello.txt", "--range", "-3"]).out;
+    assert!(from_the_end.len() == 3 && whole.ends_with(&from_the_end), "{from_the_end:?} of {whole:?}");
     assert!(appliance.ok(&["ls"]).out.contains("first"));
     assert_eq!(appliance.ok(&["ls", "s3://first", "--json"]).json()["key"], "hello.txt");
     let stat = appliance.ok(&["stat", "s3://first/hello.txt", "--json"]).json();

@@ -172,7 +172,7 @@ pub(crate) struct Cat {
     #[command(flatten)]
     pub(crate) object: ObjectVersion,
     /// Only these bytes: FIRST-LAST, FIRST- or -COUNT from the end.
-    #[arg(long, value_name = "RANGE")]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub(crate) range: Option<ByteRange>,
 }
 
