@@ -237,6 +237,33 @@ async fn an_archive_in_parts_or_in_a_form_is_not_kept_as_it_is() {
     assert!(begun.text().contains("multipart threshold"), "{}", begun.text());
     let ordinary = [("x-amz-meta-snowball-auto-extract", "false")];
     assert_eq!(case.call("POST", "/bucket/a.tar?uploads", &ordinary, b"").await.status, 200);
+
+    // A form that anybody may send, so that nothing but what it asks for can refuse it.
+    let world = World::owned_by(ObjectOwnership::ObjectWriter).await;
+    let mut client = world.connect().await;
+    let open = [("x-amz-acl", "public-read-write")];
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &open, b"").await.status, 200);
+    for (value, status) in [("true", 501), ("false", 204)] {
+        let mut form = String::new();
+        for (name, text) in [("key", "a.tar"), (EXTRACT.0, value)] {
+            form += &format!("--f\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
+        }
+        form +=
+            "--f\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\nhello\r\n--f--\r\n";
+        let length = form.len();
+        let head =
+            "POST /bucket HTTP/1.1\r\nhost: {host}\r\ncontent-type: multipart/form-data; boundary=f\r\n";
+        client.send_text(&format!("{head}content-length: {length}\r\n\r\n{form}")).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{value}: {}", answer.text());
+        if status == 501 {
+            assert_eq!(answer.code(), "NotImplemented");
+            assert!(answer.text().contains("PutObject"), "the next step: {}", answer.text());
+            client = world.connect().await;
+            let kept = call(&world, &mut client, ("GET", "/bucket/a.tar"), &[], b"").await;
+            assert_eq!(kept.status, 404, "{}", kept.text());
+        }
+    }
 }
 
 #[tokio::test]
