@@ -32,11 +32,12 @@ usage: cargo xtask TASK
 
 tasks:
   demo              install what is missing, build, start the appliance on ./data, bring
-                    thousands of real files in and out, verify every byte, leave it running
+                    thousands of real files in and out, verify every byte, show what it stores
+                    once, refuses and holds, leave it running
   build [--dist]    build the release binary (target/release/firn); with --dist the one that is
                     shipped and measured, optimised across crates (target/dist/firn)
   test [STAGE...]   everything that CI runs, or only the named stages:
-                    fmt tidy clippy deny docs unit build e2e crash
+                    fmt tidy clippy deny docs unit build e2e crash demo
   soak AREA         the full counts of one area (without AREA: list the areas)
   bench AREA ...    measure an area (without AREA: list the areas); further words go to its
                     program, `bench s3 --help` names them

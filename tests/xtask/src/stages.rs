@@ -1,7 +1,7 @@
 //! What CI runs, stage by stage, each with its time; a failed stage does not keep the later ones from running.
 //!
 //! ```text
-//!   fmt → tidy → clippy → deny → docs → unit → build → e2e → crash     (cheap and telling ones first)
+//!   fmt → tidy → clippy → deny → docs → unit → build → e2e → crash → demo     (cheap and telling ones first)
 //! ```
 //!
 //! A stage that cannot run here because of something outside the repository (no network for the advisories, say) is
@@ -14,7 +14,7 @@ use crate::say::{self, Stopwatch};
 use crate::soak::{AREAS, Oracle};
 use crate::totals::Totals;
 use crate::workspace::Workspace;
-use crate::{compile, packages, process, python, tidy, tools};
+use crate::{compile, demo, packages, process, python, tidy, tools};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -27,7 +27,7 @@ struct Context<'a> {
 
 type Stage = fn(&Context<'_>, &mut Totals) -> Result<()>;
 
-const STAGES: [(&str, Stage); 9] = [
+const STAGES: [(&str, Stage); 10] = [
     ("fmt", fmt),
     ("tidy", |context, totals| totals.check(tidy::run(context.workspace))),
     ("clippy", clippy),
@@ -39,6 +39,7 @@ const STAGES: [(&str, Stage); 9] = [
     }),
     ("e2e", e2e),
     ("crash", crash),
+    ("demo", |context, totals| totals.check(demo::check(context.workspace))),
 ];
 
 /// Runs all stages, or those named; returns whether nothing failed.

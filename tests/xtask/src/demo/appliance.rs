@@ -22,10 +22,13 @@ const PROBE_MAX: Duration = Duration::from_secs(5);
 
 /// A running appliance and the binary that speaks to it.
 pub(crate) struct Appliance {
-    firn: PathBuf,
+    /// The binary.
+    pub(crate) binary: PathBuf,
     /// Its directory.
     pub(crate) directory: PathBuf,
     variables: BTreeMap<String, String>,
+    /// The server, where it was started here.
+    server: Option<Child>,
 }
 
 #[derive(Deserialize)]
@@ -36,22 +39,34 @@ struct Env {
 impl Appliance {
     /// Finds the appliance of `directory` running, or starts it and waits until it is ready.
     pub(crate) fn ensure(firn: &Path, directory: &Path, log: &Path) -> Result<Self> {
-        if is_alive(directory) {
+        let server = if is_alive(directory) {
             say::line(format!("an appliance runs on {} already: using it", directory.display()));
+            None
         } else {
             let watch = Stopwatch::start();
-            let pid = start(firn, directory, log)?;
-            let time = say::duration(watch.elapsed());
+            let server = start(firn, directory, log)?;
+            let (time, pid) = (say::duration(watch.elapsed()), server.id());
             say::line(format!(
                 "started on {} in {time}: process {pid}, log {}",
                 directory.display(),
                 log.display()
             ));
-        }
+            Some(server)
+        };
         let text = process::capture(Command::new(firn).args(["env", "--json"]).arg(directory))?;
         let env: Env = serde_json::from_str(&text)
             .map_err(|error| Error::failed(format!("failed to read `firn env --json`: {error}")))?;
-        Ok(Self { firn: firn.to_owned(), directory: directory.to_owned(), variables: env.variables })
+        let (binary, directory) = (firn.to_owned(), directory.to_owned());
+        Ok(Self { binary, directory, variables: env.variables, server })
+    }
+
+    /// Ends the server, if it was started here, in order; an error says how it ended otherwise.
+    pub(crate) fn stop(self) -> Result<()> {
+        let Some(mut server) = self.server else { return Ok(()) };
+        process::run(Command::new("kill").arg("-TERM").arg(server.id().to_string()))?;
+        let status =
+            server.wait().map_err(|source| Error::Io { doing: "wait for firn's end".into(), source })?;
+        if status.success() { Ok(()) } else { Err(Error::failed(format!("firn ended with {status}"))) }
     }
 
     /// A command that finds the appliance in its environment.
@@ -66,7 +81,7 @@ impl Appliance {
 
     /// `firn` itself, as a client.
     pub(crate) fn firn(&self, arguments: &[&str]) -> Command {
-        let mut command = self.client(&self.firn);
+        let mut command = self.client(&self.binary);
         command.args(arguments);
         command
     }
@@ -93,7 +108,7 @@ fn address(port: u16) -> String {
     format!("127.0.0.1:{}", if free { port } else { 0 })
 }
 
-fn start(firn: &Path, directory: &Path, log: &Path) -> Result<u32> {
+fn start(firn: &Path, directory: &Path, log: &Path) -> Result<Child> {
     if let Some(parent) = log.parent() {
         make_directory(parent)?;
     }
@@ -107,7 +122,7 @@ fn start(firn: &Path, directory: &Path, log: &Path) -> Result<u32> {
     server.args(["--http", &address(9000), "--admin", &address(9001)]);
     server.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(file).stderr(other);
     let spawned = server.spawn().map_err(|source| Error::Io { doing: "start firn".into(), source });
-    let ready = spawned.and_then(|mut child| await_ready(&socket, &mut child, log).map(|()| child.id()));
+    let ready = spawned.and_then(|mut child| await_ready(&socket, &mut child, log).map(|()| child));
     // The socket's name served its purpose; a left-over one hurts nobody.
     drop(std::fs::remove_file(&path));
     ready

@@ -59,6 +59,20 @@ impl Tree {
         Some((largest, smallest))
     }
 
+    /// Of the directories so many levels down that hold no more than so many bytes, the one with the most files.
+    pub(crate) fn fullest(&self, levels: usize, bytes_max: u64) -> Option<PathBuf> {
+        let mut all: BTreeMap<PathBuf, (usize, u64)> = BTreeMap::new();
+        for (name, size) in &self.files {
+            if name.components().count() > levels {
+                let (count, bytes) = all.entry(name.components().take(levels).collect()).or_default();
+                *count += 1;
+                *bytes += size;
+            }
+        }
+        let small = all.into_iter().filter(|(_, (_, bytes))| *bytes <= bytes_max);
+        small.max_by_key(|(_, (count, _))| *count).map(|(directory, _)| directory)
+    }
+
     /// Compares every byte of every file of this tree between two directories.
     pub(crate) fn compare(&self, wanted: &Path, found: &Path) -> Result<()> {
         for name in self.files.keys() {
@@ -133,6 +147,22 @@ mod tests {
         let walked = Tree::walk(top.path()).unwrap();
         assert_eq!((walked.count(), walked.bytes()), (3, 6));
         assert_eq!(walked.extremes(), Some((Path::new("a"), Path::new("b/c/d"))));
+    }
+
+    #[test]
+    fn the_fullest_directory_is_the_one_with_the_most_files_of_those_small_enough() {
+        let top = tree(&[
+            ("i/a/1", "1"),
+            ("i/b/1", "1"),
+            ("i/b/c/2", "1"),
+            ("i/d/1", "12345"),
+            ("i/d/2", ""),
+            ("i/d/3", ""),
+        ]);
+        let walked = Tree::walk(top.path()).unwrap();
+        assert_eq!(walked.fullest(2, 4), Some("i/b".into()));
+        assert_eq!(walked.fullest(2, 5), Some("i/d".into()));
+        assert_eq!(walked.fullest(4, 5), None);
     }
 
     #[test]

@@ -3,14 +3,15 @@
 //! ```text
 //!   packages ► RocksDB ► release binary ► firn server ./data ► first object (aws-cli)
 //!     ► sync in: cargo's registry sources (many small), wheel and binary (some large) ► list ► sync out ► compare
-//!     ► where the bytes lie ► what to try next
+//!     ► where the bytes lie ► an archive, two checkpoints, a quota, a lock (promises) ► what to try next
 //! ```
 //!
-//! It can be run again: the appliance is found running, and what is in the bucket already is not sent twice. Never: it
-//! stops the appliance, or removes anything from ./data.
+//! It can be run again: the appliance is found running, and of the trees what is in the bucket already is not sent twice. Never:
+//! it stops the appliance, or removes anything from ./data.
 
 mod appliance;
 mod files;
+mod promises;
 
 use crate::compile::Profile;
 use crate::error::{Error, Result};
@@ -19,6 +20,7 @@ use crate::workspace::Workspace;
 use crate::{compile, packages, process, python};
 use appliance::Appliance;
 use files::{Tree, empty_directory};
+use promises::Stage;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -41,34 +43,57 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         compile::firn(workspace, &library, Profile::Release)?;
         clients.join().map_err(|_| Error::failed("the installation of the Python clients panicked"))?
     })?;
+    let (watch, appliance) = begin(workspace, &workspace.root.join("data"))?;
+    show(workspace, &clients, &appliance, watch)?;
+    say::heading(&format!("done after {}; the appliance goes on running", say::duration(whole.elapsed())));
+    farewell(workspace, &appliance);
+    Ok(())
+}
 
+/// The same with the binary that is there, on an appliance of its own, which ends with it: for CI.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let clients = python::ensure(workspace)?;
+    let data = workspace.target.join("demo/checked");
+    empty_directory(&data)?;
+    let (watch, appliance) = begin(workspace, &data)?;
+    let shown = show(workspace, &clients, &appliance, watch);
+    shown.and(appliance.stop())?;
+    std::fs::remove_dir_all(&data).map_err(|source| Error::at("remove", &data, source))
+}
+
+/// An appliance on this directory, and a watch that was started before it.
+fn begin(workspace: &Workspace, data: &Path) -> Result<(Stopwatch, Appliance)> {
     say::heading("2. the appliance");
     let scratch = workspace.target.join("demo");
     let binary = scratch.join("firn");
     install(&workspace.firn(Profile::Release), &binary)?;
     let watch = Stopwatch::start();
-    let appliance = Appliance::ensure(&binary, &workspace.root.join("data"), &scratch.join("server.log"))?;
-    first_object(&appliance, &clients)?;
+    Ok((watch, Appliance::ensure(&binary, data, &scratch.join("server.log"))?))
+}
+
+fn show(workspace: &Workspace, clients: &Path, appliance: &Appliance, watch: Stopwatch) -> Result<()> {
+    first_object(appliance, clients)?;
     say::line(format!("from the command to the first object: {}", say::duration(watch.elapsed())));
 
     say::heading("3. real files in");
     let sources = registry_sources()?;
+    let scratch = workspace.target.join("demo");
     let large = scratch.join("large");
-    gather_large(&binary, &clients, &large)?;
+    gather_large(&appliance.binary, clients, &large)?;
     let sets = [("registry", sources), ("large", large)];
     let mut trees = Vec::new();
     for (name, directory) in &sets {
         let tree = Tree::walk(directory)?;
-        sync_in(&appliance, name, directory, &tree)?;
+        sync_in(appliance, name, directory, &tree)?;
         trees.push(tree);
     }
 
     say::heading("4. list");
-    list(&appliance, &trees)?;
+    list(appliance, &trees)?;
 
     say::heading("5. read back and compare every byte");
     for ((name, directory), tree) in sets.iter().zip(&trees) {
-        verify(&appliance, name, directory, tree, &scratch.join("back").join(name))?;
+        verify(appliance, name, directory, tree, &scratch.join("back").join(name))?;
     }
 
     say::heading("6. where the bytes lie");
@@ -78,9 +103,21 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         }
     }
     process::run(&mut appliance.firn(&["du", BUCKET]))?;
+
+    let stage = Stage { appliance, clients, scratch: &scratch.join("promises") };
+    if let (Some((_, sources)), Some(tree)) = (sets.first(), trees.first()) {
+        say::heading("7. an archive goes in as one request, its files or none");
+        stage.archive(sources, tree)?;
+    }
+    say::heading("8. what two checkpoints have in common is stored once");
+    stage.checkpoints()?;
+    say::heading("9. a quota takes what fits and nothing more");
+    stage.quota()?;
+    say::heading("10. what is locked stays");
+    stage.lock()?;
+
+    say::heading("11. how the appliance is");
     process::run(appliance.firn(&["status"]).arg(&appliance.directory))?;
-    say::heading(&format!("done after {}; the appliance goes on running", say::duration(whole.elapsed())));
-    farewell(workspace, &binary);
     Ok(())
 }
 
@@ -178,13 +215,15 @@ fn verify(appliance: &Appliance, name: &str, sent: &Path, tree: &Tree, back: &Pa
     empty_directory(back)
 }
 
-fn farewell(workspace: &Workspace, binary: &Path) {
+fn farewell(workspace: &Workspace, appliance: &Appliance) {
+    let binary = &appliance.binary;
     let firn = binary.strip_prefix(&workspace.root).unwrap_or(binary).display();
     say::line("next:");
     say::line(format!(
         "  eval \"$({firn} env ./data)\"             # points aws, boto3, rclone and firn at it"
     ));
     say::line(format!("  {firn} ls s3://demo/large/"));
+    say::line(format!("  {firn} quota ls ; {firn} dedup ls          # of the last steps"));
     say::line(format!("  {firn} share s3://demo/hello.txt        # a link for a browser"));
     say::line(format!("  {firn} status ./data ; {firn} doctor ./data"));
     say::line("  kill $(cat ./data/lock)                 # stop it; `firn server ./data` starts it again");
