@@ -4,6 +4,7 @@
 //! ```text
 //!   keys    PUT until there are so many, in scattered order ─► wait until the server rests ─► GET, PUT, list
 //!   parts   UploadPartCopy of one 5 MiB object, whose bytes are shared ─► complete ─► reads at either end
+//!   markers keys of a versioned bucket ─► nine of ten deleted ─► pages at once, and when the server rests
 //! ```
 //!
 //! Completions are few, and /proc counts in ticks of 10 ms: their figure is of all of a step's completions together.
@@ -19,12 +20,18 @@ use std::time::Duration;
 use wire::{Appliance, Connection, Launch, Request, Sink};
 
 const BUCKET: &str = "growth";
+/// Has versions: a deleted key is one whose latest version is a delete marker.
+const VERSIONED: &str = "markers";
 /// Keys that are put before more of them are signed.
 const BATCH: u64 = 64_000;
 /// Requests of each kind at each step.
 const SAMPLE: u64 = 10_000;
 /// Pages and reads of parts at each step.
 const FEW: u64 = 512;
+/// Pages over delete markers, one after the other: so many that twenty are above the 99th percentile.
+const PAGES: u64 = 2_000;
+/// Keys of a page.
+const PAGE_KEYS: u64 = 1_000;
 const BODY_BYTES: usize = 128;
 const PART_BYTES: usize = 5 << 20;
 /// Part copies of one step, at least: small uploads are repeated.
@@ -41,14 +48,8 @@ pub(crate) async fn run(arguments: &GrowthArguments, scratch: &Path, report: &mu
     let launch = Launch::new(arguments.binary.clone(), scratch)?;
     let appliance = launch.start().await?;
     let pid = appliance.pid().context("the server ended")?;
-    let mut growth = Growth { appliance: &appliance, pid, report };
-    growth.ask("PUT", "", &[], &[], b"").await?;
-    let keys = growth.keys(&arguments.keys).await;
-    let parts = match keys {
-        Ok(()) => growth.parts(&arguments.parts).await,
-        Err(error) => Err(error),
-    };
-    parts.with_context(|| launch.log_tail())?;
+    let mut growth = Growth { appliance: &appliance, pid, report, bucket: BUCKET };
+    growth.all(arguments).await.with_context(|| launch.log_tail())?;
     appliance.terminate(Duration::from_mins(1)).await?;
     Ok(())
 }
@@ -57,6 +58,7 @@ struct Growth<'a> {
     appliance: &'a Appliance,
     pid: u32,
     report: &'a mut Report,
+    bucket: &'static str,
 }
 
 type Pairs<'a> = &'a [(&'static str, &'a str)];
@@ -68,6 +70,17 @@ fn key(number: u64) -> String {
 }
 
 impl Growth<'_> {
+    async fn all(&mut self, arguments: &GrowthArguments) -> Result<()> {
+        self.ask("PUT", "", &[], &[], b"").await?;
+        let wanted = |steps: &[u64]| steps.iter().copied().filter(|step| *step > 0).collect::<Vec<_>>();
+        self.keys(&wanted(&arguments.keys)).await?;
+        self.parts(&wanted(&arguments.parts)).await?;
+        if arguments.markers > 0 {
+            self.markers(arguments.markers).await?;
+        }
+        Ok(())
+    }
+
     async fn keys(&mut self, steps: &[u64]) -> Result<()> {
         let mut there = 0;
         for step in steps {
@@ -98,6 +111,9 @@ impl Growth<'_> {
     }
 
     async fn parts(&mut self, steps: &[u64]) -> Result<()> {
+        if steps.is_empty() {
+            return Ok(());
+        }
         let source = vec![7; PART_BYTES];
         let etag = self.ask("PUT", "source", &[], &[], &source).await?;
         let etag = etag.header("etag").context("an object without an entity tag")?.to_owned();
@@ -129,6 +145,44 @@ impl Growth<'_> {
                 self.measure(format!("{what}@{step}"), FEW_CONNECTIONS, shots).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Pages of a thousand keys where nine of ten have a delete marker for their latest version.
+    async fn markers(&mut self, keys: u64) -> Result<()> {
+        // A page spans ten times its keys, and the last one to begin has to be full.
+        let starts = keys.checked_sub(PAGE_KEYS * 10).filter(|starts| *starts > 0);
+        let starts = starts.context("delete markers want more than 10,000 keys")?;
+        self.bucket = VERSIONED;
+        self.ask("PUT", "", &[], &[], b"").await?;
+        let versions = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        self.ask("PUT", "", &[("versioning", "")], &[], versions).await?;
+        let key = |number: u64| format!("m/{number:012}");
+        for from in (0..keys).step_by(usize::try_from(BATCH)?) {
+            let shots = (from..keys.min(from + BATCH)).map(|number| self.put(&key(number))).collect();
+            self.measure(format!("fill markers@{keys}"), CONNECTIONS, shots).await?;
+        }
+        for from in (0..keys).step_by(usize::try_from(BATCH)?) {
+            let dead = (from..keys.min(from + BATCH)).filter(|number| number % 10 != 0);
+            let deletes = dead.map(|number| self.shot("DELETE", &key(number), &[], &[])).collect();
+            self.measure(format!("delete@{keys}"), CONNECTIONS, deletes).await?;
+        }
+        let page = |n: u64| {
+            let after = key((n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32) % starts);
+            let query = [("list-type", "2"), ("max-keys", "1000"), ("start-after", after.as_str())];
+            self.shot("GET", "", &query, &[])
+        };
+        let pages: Vec<Shot> = (0..PAGES).map(page).collect();
+        for when in ["at once", "at rest"] {
+            self.measure(format!("page, {when}@{keys}"), 1, pages.clone()).await?;
+            self.rest().await?;
+        }
+        let first = self.ask("GET", "", &[("list-type", "2"), ("max-keys", "1000")], &[], b"").await?.text();
+        ensure!(first.contains("<KeyCount>1000</KeyCount>"), "a page is not full: {first}");
+        ensure!(
+            first.contains(&key(9_990)) && !first.contains(&key(9_991)),
+            "a page has deleted keys: {first}"
+        );
         Ok(())
     }
 
@@ -168,7 +222,8 @@ impl Growth<'_> {
         body: Vec<u8>,
     ) -> Shot {
         let own = |pairs: Pairs<'_>| pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
-        let path = if key.is_empty() { format!("/{BUCKET}") } else { format!("/{BUCKET}/{key}") };
+        let bucket = self.bucket;
+        let path = if key.is_empty() { format!("/{bucket}") } else { format!("/{bucket}/{key}") };
         let request = Request { method, path, query: own(query), headers: own(headers) };
         Shot { head: self.appliance.head(&request, &body), body: Arc::new(body) }
     }
@@ -205,7 +260,11 @@ impl Growth<'_> {
         let figures = self.workload(name, connections, shots).run().await?;
         ensure!(figures.failed == 0, "{}: {} failed", figures.workload, figures.failed);
         let (name, cost) = (&figures.workload, figures.server_cpu_us_per_request);
-        writeln!(std::io::stderr(), "{name}: {} requests, {cost:.1} µs of CPU each", figures.requests)?;
+        let (requests, p50, p99) = (figures.requests, figures.p50_us, figures.p99_us);
+        writeln!(
+            std::io::stderr(),
+            "{name}: {requests} requests, {cost:.1} µs of CPU each, p50 {p50} µs, p99 {p99} µs"
+        )?;
         self.report.figures.push(figures);
         Ok(())
     }

@@ -106,12 +106,15 @@ struct GrowthArguments {
     /// The firn binary; release build of this workspace when not given.
     #[arg(long, env = "FIRN_BIN")]
     binary: Option<PathBuf>,
-    /// Keys of the bucket at each step.
+    /// Keys of the bucket at each step; 0 for none.
     #[arg(long, value_delimiter = ',', default_value = "10000,100000,1000000")]
     keys: Vec<u64>,
-    /// Parts of the object at each step.
+    /// Parts of the object at each step; 0 for none.
     #[arg(long, value_delimiter = ',', default_value = "10,100,1000,10000")]
     parts: Vec<u64>,
+    /// Keys of a bucket with versions, nine of ten of which are deleted before they are listed; 0 for none.
+    #[arg(long, default_value_t = 500_000)]
+    markers: u64,
     /// Write the figures here, too.
     #[arg(long)]
     json: Option<PathBuf>,

@@ -13,7 +13,11 @@ const AREAS: [(&str, &str); 3] = [
         "requests per second and server CPU of the S3 door, beside a bare hyper server in the same run; with --peers \
          (or --peers=minio,versitygw,garage) beside other S3 servers too",
     ),
-    ("growth", "server CPU per request with ten times the keys in a bucket and the parts of an object"),
+    (
+        "growth",
+        "server CPU per request with ten times the keys in a bucket and the parts of an object; pages of keys where nine of \
+         ten have a delete marker",
+    ),
 ];
 
 /// Runs one area; what follows it on the command line goes to its program. Lists the areas when none is named.
