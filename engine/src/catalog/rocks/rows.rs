@@ -11,6 +11,7 @@ use crate::catalog::log::payload::Logged;
 use crate::catalog::{Family, Key, Table, Version, Write};
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
+use rocksdb::properties::NUM_DELETES_ACTIVE_MEM_TABLE;
 use rocksdb::{
     BlockBasedOptions, BoundColumnFamily, Cache, ColumnFamilyDescriptor, DB, DBCompressionType, FlushOptions,
     MergeOperands, ReadOptions, ReadTier, WriteBatch, WriteOptions,
@@ -300,6 +301,16 @@ impl Rows {
         let mut options = WriteOptions::default();
         options.disable_wal(true);
         self.db().write_opt(batch, &options).map_err(|e| failed("write", self.db().path(), e))
+    }
+
+    /// Deleted rows of what is listed that are in memory still. Only on disk are they compacted away; until then every scan
+    /// passes each of them, and the row that it deletes.
+    pub(super) fn dead_in_memory(&self) -> Result<u64> {
+        [Family::Index, Family::Queue].into_iter().try_fold(0, |sum, family| {
+            let found = self.db().property_int_value_cf(self.handle(family), NUM_DELETES_ACTIVE_MEM_TABLE);
+            let found = found.map_err(|e| failed("look at", self.db().path(), e))?;
+            Ok(sum + found.unwrap_or_default())
+        })
     }
 
     /// Starts writing what is in memory to disk, or waits until it is there.

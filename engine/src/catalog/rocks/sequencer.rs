@@ -42,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const EXPIRED_PER_GROUP: usize = 512;
 /// Log files that the rows may still need before they are asked to flush.
 pub(super) const NEEDED_FILES_MAX: usize = 4;
+/// Deleted rows in memory before the rows are asked to flush: two pages' worth, where nine of ten rows are deleted.
+pub(super) const DEAD_IN_MEMORY_MAX: u64 = 20_000;
 
 /// What the sequencer shares with its callers.
 pub(super) struct Shared {
@@ -322,12 +324,16 @@ impl Sequencer {
         self.flush_if_needed();
     }
 
-    /// The log's files are bounded: what they hold must reach the disk as rows. RocksDB tells a flush that fails by
-    /// refusing the next batch. What they hold that is there goes.
+    /// The log's files are bounded: what they hold must reach the disk as rows. What they hold that is there goes. So are
+    /// the deleted rows that listings meet in memory, which would lie there for as long as nothing else is written. RocksDB
+    /// tells a flush that fails by refusing the next batch.
     fn flush_if_needed(&self) {
-        let flush = self.shared.rows.flushed().and_then(|flushed| {
+        let rows = &self.shared.rows;
+        let flush = rows.flushed().and_then(|flushed| {
             self.log.trim(flushed);
-            if self.log.needed(flushed) > NEEDED_FILES_MAX { self.shared.rows.flush(false) } else { Ok(()) }
+            let due =
+                self.log.needed(flushed) > NEEDED_FILES_MAX || rows.dead_in_memory()? > DEAD_IN_MEMORY_MAX;
+            if due { rows.flush(false) } else { Ok(()) }
         });
         if let Err(error) = flush {
             tracing::warn!(%error, "the rows can't be flushed now");

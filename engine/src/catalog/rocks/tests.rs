@@ -1,5 +1,6 @@
 //! The durable catalog under the conformance suite, faults, damage, and the backup's hooks.
 
+mod dead;
 mod files;
 mod model;
 mod shipped;
