@@ -97,7 +97,7 @@ impl Stage<'_> {
         self.put(&piece, &format!("{PLACE}/fits"))?;
         let file = self.file(&piece)?;
         let mut second = self.appliance.firn(&["cp"]);
-        self.refused(second.arg(&file).arg(format!("{PLACE}/is-too-much")))?;
+        Self::refused(second.arg(&file).arg(format!("{PLACE}/is-too-much")))?;
         remove(&file)?;
         process::run(&mut self.appliance.firn(&["quota", "ls", PLACE]))
     }
@@ -122,7 +122,7 @@ impl Stage<'_> {
         self.put(b"paid: 12\n", &at)?;
         let stat = process::capture(&mut self.appliance.firn(&["--json", "stat", &at]))?;
         let Stat { version_id } = parse(&stat)?;
-        self.refused(&mut self.appliance.firn(&["rm", "--version-id", &version_id, &at]))?;
+        Self::refused(&mut self.appliance.firn(&["rm", "--version-id", &version_id, &at]))?;
         self.reads_as(&at, b"paid: 12\n")?;
         say::line(format!("{at} still reads as it was written"));
         Ok(())
@@ -166,7 +166,7 @@ impl Stage<'_> {
     }
 
     /// Runs what the server has to refuse, and shows how it does.
-    fn refused(&self, command: &mut Command) -> Result<()> {
+    fn refused(command: &mut Command) -> Result<()> {
         let output = process::output(command)?;
         let said = String::from_utf8_lossy(&output.stderr);
         say::line(format!("refused, as it should be: {}", said.trim_end()));
