@@ -61,6 +61,8 @@ pub struct InventoryFailure {
 pub(crate) struct Inventories {
     /// Rung when a configuration changed.
     pub(crate) bell: Arc<Notify>,
+    /// Whoever sets a configuration holds it from the mark to the setting, whoever takes a mark away from his look to the end.
+    changing: tokio::sync::Mutex<()>,
     /// Of which buckets.
     changed: Mutex<BTreeSet<BucketName>>,
     pub(crate) failing: Mutex<BTreeMap<(BucketName, String), InventoryFailure>>,
@@ -96,6 +98,7 @@ impl ObjectStore {
         if destination.bucket.account != owner || set.account.is_some_and(|said| said != owner) {
             return Err(invalid("The destination bucket is not the account's."));
         }
+        let _changing = self.inventories.changing.lock().await;
         self.mark(SettingKind::Inventory, name, true).await?;
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(name).await?;

@@ -67,50 +67,60 @@ impl ObjectStore {
             return Ok(Vec::new());
         }
         let (now, mut due, mut any) = (self.clock.now(), Vec::new(), false);
+        let mut add = |set: Inventory, run: Option<&Run>| {
+            if is_due(&set, run, now, self.day) || run.is_some_and(|run| !run.done) {
+                due.push(set.id);
+            }
+        };
         // A run's row is the next one behind its configuration's.
         let mut last: Option<Inventory> = None;
-        let is_wanted = |set: &Inventory, run: Option<&Run>| {
-            is_due(set, run, now, self.day) || run.is_some_and(|run| !run.done)
-        };
+        let mut left = Vec::new();
         let mut next = Some(Scan::prefix(tables::SETTINGS, &[SettingKind::Inventory.tag()], 1_000));
         while let Some(scan) = next {
             let page = view.snapshot.scan(scan.clone()).await?;
             for (key, raw) in &page.rows {
                 any = true;
                 let Some(id) = run_of(key) else {
-                    due.extend(last.take().filter(|set| is_wanted(set, None)).map(|set| set.id));
-                    last = Some(Inventory::from_bytes(raw)?);
+                    if let Some(set) = last.replace(Inventory::from_bytes(raw)?) {
+                        add(set, None);
+                    }
                     continue;
                 };
                 let run = Run::from_bytes(raw)?;
-                match last.take() {
-                    Some(set) if set.id.as_bytes() == id => {
-                        due.extend(is_wanted(&set, Some(&run)).then_some(set.id));
-                    }
-                    before => {
-                        due.extend(before.filter(|set| is_wanted(set, None)).map(|set| set.id));
-                        if !run.done {
-                            due.push(tables::text(id.to_vec())?);
-                        }
-                    }
+                if let Some(set) = last.take_if(|set| set.id.as_bytes() == id) {
+                    add(set, Some(&run));
+                } else if !run.done {
+                    left.push(tables::text(id.to_vec())?);
                 }
             }
             next = scan.behind(&page);
         }
-        due.extend(last.filter(|set| is_wanted(set, None)).map(|set| set.id));
-        if !any {
+        if let Some(set) = last {
+            add(set, None);
+        }
+        due.append(&mut left);
+        if any {
+            // Whatever took the mark away meanwhile: it stands for what was seen here.
+            self.mark(SettingKind::Inventory, name, true).await?;
+        } else {
             self.unmark_inventories(name).await?;
         }
         Ok(due)
     }
 
-    /// The bucket or its last configuration is gone. One that is set right now rings the bell behind its mark.
+    /// Takes the mark away where nothing stands behind it: the bucket or its last configuration is gone. Whoever sets one right now
+    /// sets the mark, too.
     pub(crate) async fn unmark_inventories(&self, name: &BucketName) -> Result<()> {
-        self.mark(SettingKind::Inventory, name, false).await?;
-        if self.list_inventories(name, None, 1).await.is_ok_and(|(sets, _)| !sets.is_empty()) {
-            self.mark(SettingKind::Inventory, name, true).await?;
-        }
-        Ok(())
+        let _changing = self.inventories.changing.lock().await;
+        let any = match self.view(name).await {
+            Ok(view) => {
+                let first = Scan::prefix(tables::SETTINGS, &[SettingKind::Inventory.tag()], 1);
+                !view.snapshot.scan(first).await?.rows.is_empty()
+            }
+            Err(Error::NoSuchBucket) => false,
+            Err(error) => return Err(error),
+        };
+        if any { Ok(()) } else { self.mark(SettingKind::Inventory, name, false).await }
     }
 
     /// Begins a report, once nothing is left of one that came to nothing. `None`: it is not wanted (any more). `file_bytes`: from where

@@ -569,6 +569,55 @@ async fn what_is_there_throughout_is_listed_once_whatever_comes_and_goes_between
 }
 
 #[tokio::test]
+async fn a_configuration_that_is_set_while_the_last_one_goes_has_its_reports() {
+    let pair = Pair::new(336).await;
+    let target = pair.fast.create("target", Versioning::Off).await;
+    let is_marked = async |world: &World, name: &BucketName| {
+        world.store.marked(crate::SettingKind::Inventory).await.unwrap().contains(name)
+    };
+    // Of two owners, the one whose worker is rung sets the mark again; within one, a lock keeps it.
+    for other in [true, false] {
+        in_every_gap(async |n| {
+            let source = pair.fast.create(&format!("src-{other}-{n}"), Versioning::Off).await;
+            let old = wanted(&target, InventoryVersions::Current, &[]);
+            let set = Inventory { id: "new".to_owned(), ..old.clone() };
+            pair.slow.store.set_inventory(&source, &old).await.unwrap();
+            let store = if other { &pair.fast.store } else { &pair.slow.store };
+            let (store, name) = (Arc::clone(store), source.clone());
+            let goes = async move {
+                store.remove_inventory(&name, &old.id).await.unwrap();
+                store.unmark_inventories(&name).await.unwrap();
+            };
+            let going = Arc::new(parking_lot::Mutex::new(None));
+            let told = Arc::clone(&going);
+            let step = async move {
+                if other {
+                    return goes.await;
+                }
+                *told.lock() = Some(tokio::spawn(goes));
+                for _ in 0..100 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let outcome = pair.with_step_at(n, step, pair.slow.store.set_inventory(&source, &set)).await;
+            let Some(outcome) = outcome else { return false };
+            outcome.unwrap();
+            if other {
+                let account = pair.slow.parts().account;
+                assert_eq!(pair.slow.store.due_in(&source, account).await.unwrap(), ["new"], "gap {n}");
+            }
+            let task = going.lock().take();
+            if let Some(task) = task {
+                task.await.unwrap();
+            }
+            assert!(is_marked(&pair.fast, &source).await, "other {other}, gap {n}");
+            true
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_report_whose_configuration_changes_is_not_ended() {
     let made = Made::new(326, Versioning::Off).await;
     made.world.put(&made.source, "k", "x").await;
