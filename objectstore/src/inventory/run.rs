@@ -98,26 +98,28 @@ pub(super) fn run_of(key: &[u8]) -> Option<&[u8]> {
 }
 
 impl ObjectStore {
-    /// Records what a run is about to do, or that it is done; `None`: that it came to nothing. An error where it is not as it was: the
-    /// run is somebody else's by now, or its configuration's bucket is gone.
+    /// Records what a run is about to do, or that it is done; `None`: that it came to nothing. A run that is done while its configuration
+    /// goes leaves no row: nobody would take it away, and one of the same id has its own first report. An error where it is not as it
+    /// was: the run is somebody else's by now, or its configuration's bucket is gone.
     pub(super) async fn change_run(
         &self,
         bucket: &BucketName,
         id: &str,
         (from, to): (&Run, Option<&Run>),
     ) -> Result<()> {
-        let row = run_row(id);
+        let rows = [run_row(id), tables::setting(SettingKind::Inventory, id)];
         for _ in 0..ATTEMPTS_MAX {
-            let (view, [found]) = self.view_with(bucket, [row.clone()]).await?;
+            let (view, [found, set]) = self.view_with(bucket, rows.clone()).await?;
             if found != Some(from.to_bytes()) {
                 return Err(Error::NoSuchConfiguration);
             }
-            let write = match to {
-                Some(to) => Write::Put(row.clone(), to.to_bytes()),
-                None => Write::Delete(row.clone()),
+            let row = rows[0].clone();
+            let write = match to.filter(|to| !to.done || set.is_some()) {
+                Some(to) => Write::Put(row, to.to_bytes()),
+                None => Write::Delete(row),
             };
             let read_version = view.snapshot.read_version();
-            let checks = vec![Check::Unchanged(row.clone())];
+            let checks = rows.iter().cloned().map(Check::Unchanged).collect();
             if won(self.commit(view.bucket.partition, read_version, checks, vec![write]).await)? {
                 return Ok(());
             }

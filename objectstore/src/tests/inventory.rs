@@ -421,6 +421,38 @@ async fn what_is_left_of_a_report_goes_with_its_configuration_and_leaves_what_is
 }
 
 #[tokio::test]
+async fn a_configuration_that_goes_while_its_report_ends_leaves_no_run_to_one_of_the_same_id() {
+    let pair = Pair::new(337).await;
+    let source = pair.fast.create("src", Versioning::Off).await;
+    let partition = pair.fast.partition(&source).await;
+    pair.fast.put(&source, "k", "x").await;
+    in_every_gap(async |n| {
+        let target = pair.fast.create(&format!("target{n}"), Versioning::Off).await;
+        let set = Inventory { id: format!("i{n}"), ..wanted(&target, InventoryVersions::Current, &[]) };
+        pair.slow.store.set_inventory(&source, &set).await.unwrap();
+        let (store, of, id) = (Arc::clone(&pair.fast.store), source.clone(), set.id.clone());
+        let step = async move { store.remove_inventory(&of, &id).await.unwrap() };
+        let slow = &pair.slow.store;
+        let made = async {
+            let Some(mut job) = slow.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap() else { return };
+            while let Ok(Step::More(_)) = job.step(slow).await {}
+        };
+        if pair.with_step_at(n, step, made).await.is_none() {
+            return false;
+        }
+        let row = crate::tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
+        let left = pair.fast.catalog.snapshot(partition).await.unwrap().get(row).await.unwrap();
+        assert_eq!(left, None, "gap {n}");
+        // The same id has its first report the same day.
+        slow.set_inventory(&source, &set).await.unwrap();
+        let again = slow.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap();
+        assert!(again.is_some(), "gap {n}");
+        true
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_destination_that_is_made_anew_at_any_step_gets_nothing_of_another_accounts_report() {
     let pair = Pair::new(333).await;
     let other: AccountId = "444455556666".parse().unwrap();
