@@ -102,6 +102,7 @@ impl Job {
         outcome
     }
 
+    /// Removes what it wrote, or the first of it: the rest goes before the next attempt.
     async fn abandon(&mut self, store: &Arc<ObjectStore>) {
         self.open = None;
         if let Err(error) = store.settle_run(&self.bucket, &self.set.id, &self.run).await {

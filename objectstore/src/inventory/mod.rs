@@ -27,6 +27,7 @@ mod schedule;
 pub(crate) use job::{Job, Step};
 #[cfg(test)]
 pub(crate) use run::{Run, Wrote};
+pub(crate) use schedule::Begun;
 
 use crate::setting::{INVENTORIES_MAX, Inventory};
 use crate::stack::Change;

@@ -11,6 +11,7 @@
 //!   very rows leaves, or the end of the bucket that has the row.
 //! - Removed is only what the run wrote: its files' names are hashes of its random id; a manifest, whose name could be anybody's, only
 //!   where it is byte for byte the run's; and all of it only in the bucket that the run began to write into, whoever has its name.
+//! - Clearing up is done in steps of [`STEP_FILES`] files, each recorded, so that it holds up no other account's reports.
 
 use super::report::{self, MANIFEST, MANIFEST_CHECKSUM};
 use crate::store::{ATTEMPTS_MAX, Bucket, contended, won};
@@ -22,6 +23,9 @@ use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::catalog::{Check, Key, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
+
+/// Files of one step of clearing up.
+const STEP_FILES: u32 = 16;
 
 /// A report under way, or the last one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,18 +131,19 @@ impl ObjectStore {
         Err(contended())
     }
 
-    /// Ends a run that nobody carries on: as done where its report is whole, else as one that never was.
-    pub(super) async fn settle_run(&self, bucket: &BucketName, id: &str, run: &Run) -> Result<()> {
+    /// A step towards the end of a run that nobody carries on: as done where its report is whole, else as one that never was. Answers
+    /// whether that is it.
+    pub(super) async fn settle_run(&self, bucket: &BucketName, id: &str, run: &Run) -> Result<bool> {
         let to = if self.is_whole(run).await? {
             Some(Run { done: true, wrote: None, ..run.clone() })
         } else {
-            self.remove_written(run).await?;
-            None
+            self.remove_written(run).await?
         };
+        let goes_on = to.as_ref().is_some_and(|to| !to.done);
         match self.change_run(bucket, id, (run, to.as_ref())).await {
             // The bucket is gone, and its rows with it; or somebody else saw to it.
-            Err(Error::NoSuchBucket | Error::NoSuchConfiguration) => Ok(()),
-            changed => changed,
+            Err(Error::NoSuchBucket | Error::NoSuchConfiguration) => Ok(true),
+            changed => changed.map(|()| !goes_on),
         }
     }
 
@@ -160,19 +165,22 @@ impl ObjectStore {
         Ok(versions.iter().any(|(_, etag)| *etag == Some(ETag::of_body(report::md5(wanted.as_bytes())))))
     }
 
-    /// Removes what a run wrote: the manifest first, so that none names a file that is not there.
-    pub(super) async fn remove_written(&self, run: &Run) -> Result<()> {
-        let Some(wrote) = &run.wrote else { return Ok(()) };
-        let Some(name) = self.written_into(wrote).await? else { return Ok(()) };
+    /// Removes the next of what a run wrote: the manifest first, so that none names a file that is not there, then [`STEP_FILES`] files,
+    /// the last ones first. Answers what is left of it, if anything is.
+    async fn remove_written(&self, run: &Run) -> Result<Option<Run>> {
+        let Some(wrote) = &run.wrote else { return Ok(None) };
+        let Some(name) = self.written_into(wrote).await? else { return Ok(None) };
         if let Some(md5) = wrote.manifest {
             let key = report::manifest_key(&wrote.stem, run.started, MANIFEST);
             self.remove_all(&name, &key, Some(ETag::of_body(md5))).await?;
         }
-        for number in 0..wrote.files {
+        let left = wrote.files.saturating_sub(STEP_FILES);
+        for number in left..wrote.files {
             let key = report::data_key(&wrote.stem, &run.id, number);
             self.remove_all(&name, &key, None).await?;
         }
-        Ok(())
+        let rest = Wrote { files: left, manifest: None, ..wrote.clone() };
+        Ok((left > 0).then(|| Run { wrote: Some(rest), ..run.clone() }))
     }
 
     /// Removes the versions of a key; only those of these bytes, if they are said. What is locked stays.
@@ -209,12 +217,21 @@ impl ObjectStore {
         bucket: &BucketName,
         key: &str,
     ) -> Result<Vec<(VersionSelector, Option<ETag>)>> {
-        let request = VersionsRequest { prefix: key.to_owned(), ..VersionsRequest::new(bucket.clone()) };
-        let page = match self.list_versions(request).await {
-            Err(Error::NoSuchBucket) => return Ok(Vec::new()),
-            page => page?,
-        };
-        let of_key = page.entries.into_iter().filter(|entry| entry.key.as_str() == key);
-        Ok(of_key.map(|entry| (entry.version.into(), entry.object.map(|object| object.etag))).collect())
+        let mut found = Vec::new();
+        let mut request = VersionsRequest { prefix: key.to_owned(), ..VersionsRequest::new(bucket.clone()) };
+        loop {
+            let page = match self.list_versions(request.clone()).await {
+                Err(Error::NoSuchBucket) => return Ok(found),
+                page => page?,
+            };
+            // The key itself is the first of those that begin with it.
+            let ends = page.entries.iter().any(|entry| entry.key.as_str() != key);
+            let of_key = page.entries.into_iter().filter(|entry| entry.key.as_str() == key);
+            found.extend(of_key.map(|entry| (entry.version.into(), entry.object.map(|object| object.etag))));
+            if ends || page.next_key.is_none() {
+                return Ok(found);
+            }
+            (request.key_marker, request.version_marker) = (page.next_key, page.next_version);
+        }
     }
 }

@@ -38,6 +38,15 @@ fn is_due(set: &Inventory, run: Option<&Run>, now: Timestamp, day: Duration) -> 
         })
 }
 
+/// How a report begins.
+pub(crate) enum Begun {
+    Job(Box<Job>),
+    /// It is not wanted (any more).
+    Nothing,
+    /// What one that came to nothing left is being removed: there is more of it.
+    Clearing,
+}
+
 impl ObjectStore {
     /// Which day it is, by the store's calendar.
     pub(crate) fn today(&self) -> i64 {
@@ -123,30 +132,33 @@ impl ObjectStore {
         if any { Ok(()) } else { self.mark(SettingKind::Inventory, name, false).await }
     }
 
-    /// Begins a report, once nothing is left of one that came to nothing. `None`: it is not wanted (any more). `file_bytes`: from where
-    /// on a data file is full.
+    /// Begins a report, once nothing is left of one that came to nothing. `file_bytes`: from where on a data file is full.
     pub(crate) async fn begin_inventory(
         &self,
         name: &BucketName,
         id: &str,
         file_bytes: u64,
-    ) -> Result<Option<Job>> {
+    ) -> Result<Begun> {
         let rows = [tables::setting(SettingKind::Inventory, id), run_row(id)];
         for _ in 0..ATTEMPTS_MAX {
             let (view, [set, run]) = match self.view_with(name, rows.clone()).await {
-                Err(Error::NoSuchBucket) => return Ok(None),
+                Err(Error::NoSuchBucket) => return Ok(Begun::Nothing),
                 found => found?,
             };
             let name = name.bound_to(view.bucket);
             let known = run.map(|raw| Run::from_bytes(&raw)).transpose()?;
             if let Some(left) = known.as_ref().filter(|known| !known.done) {
-                self.settle_run(&name, id, left).await?;
-                continue;
+                if self.settle_run(&name, id, left).await? {
+                    continue;
+                }
+                return Ok(Begun::Clearing);
             }
-            let Some(set) = set.map(|raw| Inventory::from_bytes(&raw)).transpose()? else { return Ok(None) };
+            let Some(set) = set.map(|raw| Inventory::from_bytes(&raw)).transpose()? else {
+                return Ok(Begun::Nothing);
+            };
             let now = self.clock.now();
             if !is_due(&set, known.as_ref(), now, self.day) {
-                return Ok(None);
+                return Ok(Begun::Nothing);
             }
             // Another account may have the destination's name by now. From here on it is this bucket and no other.
             let destination = self.view(&set.destination).await?.bucket;
@@ -166,7 +178,7 @@ impl ObjectStore {
             let read_version = view.snapshot.read_version();
             if won(self.commit(view.bucket.partition, read_version, checks, writes).await)? {
                 let destination = set.destination.bound_to(destination);
-                return Ok(Some(Job::new(name, (set, destination), run, file_bytes)));
+                return Ok(Begun::Job(Box::new(Job::new(name, (set, destination), run, file_bytes))));
             }
         }
         Err(contended())

@@ -1,7 +1,7 @@
 //! Inventory reports: when they are made, what they say, and what a crash leaves of one.
 
 use super::between::{Pair, in_every_gap};
-use crate::inventory::{FILE_BYTES, Run, Step};
+use crate::inventory::{Begun, FILE_BYTES, Job, Run, Step};
 use crate::world::{World, bucket};
 use crate::{
     AmendRequest, BucketName, Error, Inventory, InventoryField, InventoryFrequency, InventoryVersions,
@@ -275,11 +275,19 @@ async fn rehearsals_have_days_as_short_as_they_are_told() {
     assert_eq!(made.manifests().await.len(), 2, "one for seven days that were missed");
 }
 
+/// A report that begins; `None`: it is not wanted.
+async fn begin(world: &World, source: &BucketName, id: &str, file_bytes: u64) -> Option<Box<Job>> {
+    match world.store.begin_inventory(source, id, file_bytes).await.unwrap() {
+        Begun::Job(job) => Some(job),
+        Begun::Nothing => None,
+        Begun::Clearing => panic!("there are few files in these tests"),
+    }
+}
+
 /// The report, made step by step with data files of so many bytes; `crash_after` steps it is left lying.
 async fn by_hand(made: &Made, file_bytes: u64, crash_after: Option<usize>) -> bool {
     let store = &made.world.store;
-    let job = store.begin_inventory(&made.source, "all.of-it_1", file_bytes).await.unwrap();
-    let mut job = job.unwrap();
+    let mut job = begin(&made.world, &made.source, "all.of-it_1", file_bytes).await.unwrap();
     for at in 0.. {
         if crash_after == Some(at) {
             return false;
@@ -328,7 +336,7 @@ async fn a_crash_leaves_no_manifest_and_the_report_is_made_again_without_a_trace
         // It is done: nothing makes it anew before tomorrow, and nothing is left of all the others.
         made.work().await;
         assert_eq!(made.versions().await.len(), 5);
-        assert!(made.world.store.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap().is_none());
+        assert!(begin(&made.world, &source, &set.id, FILE_BYTES).await.is_none());
     }
 }
 
@@ -352,7 +360,7 @@ async fn what_fails_at_any_step_leaves_nothing_or_a_whole_report() {
         };
         let slow = &pair.slow.store;
         let made = async {
-            let mut job = slow.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap().unwrap();
+            let mut job = begin(&pair.slow, &source, &set.id, FILE_BYTES).await.unwrap();
             loop {
                 match job.step(slow).await {
                     Ok(Step::More(_)) => {}
@@ -379,8 +387,8 @@ async fn a_report_that_is_whole_but_for_its_record_stays_and_is_made_no_second_t
     made.world.store.set_inventory(&made.source, &set).await.unwrap();
     let row = crate::tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
     let partition = made.world.partition(&made.source).await;
-    let job = made.world.store.begin_inventory(&made.source, &set.id, 1).await.unwrap();
-    let (mut job, mut before): (_, Option<Bytes>) = (job.unwrap(), None);
+    let mut job = begin(&made.world, &made.source, &set.id, 1).await.unwrap();
+    let mut before: Option<Bytes> = None;
     loop {
         let step = job.step(&made.world.store).await.unwrap();
         let snapshot = made.world.catalog.snapshot(partition).await.unwrap();
@@ -396,7 +404,7 @@ async fn a_report_that_is_whole_but_for_its_record_stays_and_is_made_no_second_t
         before = snapshot.get(row.clone()).await.unwrap();
     }
     let keys = made.world.keys(&made.target).await;
-    assert!(made.world.store.begin_inventory(&made.source, &set.id, 1).await.unwrap().is_none());
+    assert!(begin(&made.world, &made.source, &set.id, 1).await.is_none());
     assert_eq!((keys.len(), made.world.keys(&made.target).await), (3, keys));
 }
 
@@ -434,7 +442,7 @@ async fn a_configuration_that_goes_while_its_report_ends_leaves_no_run_to_one_of
         let step = async move { store.remove_inventory(&of, &id).await.unwrap() };
         let slow = &pair.slow.store;
         let made = async {
-            let Some(mut job) = slow.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap() else { return };
+            let Some(mut job) = begin(&pair.slow, &source, &set.id, FILE_BYTES).await else { return };
             while let Ok(Step::More(_)) = job.step(slow).await {}
         };
         if pair.with_step_at(n, step, made).await.is_none() {
@@ -445,11 +453,66 @@ async fn a_configuration_that_goes_while_its_report_ends_leaves_no_run_to_one_of
         assert_eq!(left, None, "gap {n}");
         // The same id has its first report the same day.
         slow.set_inventory(&source, &set).await.unwrap();
-        let again = slow.begin_inventory(&source, &set.id, FILE_BYTES).await.unwrap();
-        assert!(again.is_some(), "gap {n}");
+        assert!(begin(&pair.slow, &source, &set.id, FILE_BYTES).await.is_some(), "gap {n}");
         true
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_large_report_is_removed_in_steps() {
+    let mut made = Made::new(338, Versioning::Off).await;
+    for at in 0..1_500 {
+        made.world.put(&made.source, &format!("{at:05}"), Bytes::new()).await;
+    }
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    made.world.store.set_inventory(&made.source, &set).await.unwrap();
+    assert!(!by_hand(&made, 1, Some(2)).await);
+    assert_eq!(made.versions().await.len(), 2);
+    // As if it had been a report of very many files.
+    let row = crate::tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
+    let partition = made.world.partition(&made.source).await;
+    let snapshot = made.world.catalog.snapshot(partition).await.unwrap();
+    let mut run = Run::from_bytes(&snapshot.get(row.clone()).await.unwrap().unwrap()).unwrap();
+    run.wrote.as_mut().unwrap().files = 50;
+    let writes = vec![Write::Put(row.clone(), run.to_bytes())];
+    made.world.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await.unwrap();
+    made.world.store.remove_inventory(&made.source, &set.id).await.unwrap();
+    let mut seen = Vec::new();
+    while let Progress::More { .. } = made.worker.tick().await.unwrap() {
+        let snapshot = made.world.catalog.snapshot(partition).await.unwrap();
+        let raw = snapshot.get(row.clone()).await.unwrap();
+        seen.push(raw.map_or(0, |raw| Run::from_bytes(&raw).unwrap().wrote.unwrap().files));
+    }
+    seen.dedup();
+    assert_eq!(seen, [50, 34, 18, 2, 0]);
+    assert!(made.versions().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_retention_locks_of_a_report_that_came_to_nothing_stays() {
+    let mut made = Made::new(339, Versioning::Off).await;
+    made.world.store.set_versioning(&made.target, Versioning::Enabled).await.unwrap();
+    made.world.store.set(&made.target, Some(&ObjectLock::default())).await.unwrap();
+    for at in 0..1_500 {
+        made.world.put(&made.source, &format!("{at:05}"), Bytes::new()).await;
+    }
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    made.world.store.set_inventory(&made.source, &set).await.unwrap();
+    assert!(!by_hand(&made, 1, Some(2)).await);
+    let files = made.versions().await;
+    let request = AmendRequest {
+        bucket: made.target.clone(),
+        key: crate::world::key(&files[0]),
+        version: VersionSelector::Latest,
+        origin: Origin::default(),
+    };
+    made.world.store.set_legal_hold(&request, true).await.unwrap();
+    made.work().await;
+    let left = made.versions().await;
+    assert!(left.contains(&files[0]) && !left.contains(&files[1]), "{left:?}");
+    // The next report is made all the same.
+    assert_eq!((made.manifests().await.len(), left.len()), (1, 4));
 }
 
 #[tokio::test]
@@ -472,7 +535,8 @@ async fn a_destination_that_is_made_anew_at_any_step_gets_nothing_of_another_acc
         };
         let slow = &pair.slow.store;
         let made = async {
-            let Ok(Some(mut job)) = slow.begin_inventory(&source, &set.id, FILE_BYTES).await else { return };
+            let begun = slow.begin_inventory(&source, &set.id, FILE_BYTES).await;
+            let Ok(Begun::Job(mut job)) = begun else { return };
             while let Ok(Step::More(_)) = job.step(slow).await {}
         };
         if pair.with_step_at(n, step, made).await.is_none() {
@@ -656,7 +720,7 @@ async fn a_report_whose_configuration_changes_is_not_ended() {
     let set = wanted(&made.target, InventoryVersions::Current, &[]);
     made.world.store.set_inventory(&made.source, &set).await.unwrap();
     let store = &made.world.store;
-    let mut job = store.begin_inventory(&made.source, &set.id, FILE_BYTES).await.unwrap().unwrap();
+    let mut job = begin(&made.world, &made.source, &set.id, FILE_BYTES).await.unwrap();
     assert_eq!(job.step(store).await.unwrap(), Step::More(1));
     store.set_inventory(&made.source, &Inventory { encrypted: false, ..set }).await.unwrap();
     assert_eq!(job.step(store).await.unwrap(), Step::Gone);

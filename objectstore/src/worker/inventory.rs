@@ -16,7 +16,7 @@
 //! [`WAITS_MAX`] reports that failed; what fails beyond those is tried again the next day.
 
 use super::reported;
-use crate::inventory::{FILE_BYTES, InventoryFailure, Job, Step};
+use crate::inventory::{Begun, FILE_BYTES, InventoryFailure, Job, Step};
 use crate::{BucketName, Error, ObjectStore, Result, SettingKind};
 use engine::BoxFuture;
 use engine::worker::{Progress, Worker};
@@ -55,7 +55,7 @@ struct Line {
     /// The one that was looked through last.
     looked_at: Option<BucketName>,
     due: VecDeque<Name>,
-    job: Option<Job>,
+    job: Option<Box<Job>>,
     waits: BTreeMap<Name, Wait>,
 }
 
@@ -174,8 +174,9 @@ impl Inventory {
             }
         } else if let Some(name) = line.due.pop_front() {
             match self.store.begin_inventory(&name.0, &name.1, FILE_BYTES).await {
-                Ok(Some(job)) => line.job = Some(job),
-                Ok(None) => self.well(account, &name),
+                Ok(Begun::Job(job)) => line.job = Some(job),
+                Ok(Begun::Nothing) => self.well(account, &name),
+                Ok(Begun::Clearing) => line.due.push_front(name),
                 Err(error) => self.failed(account, name, error.to_string()),
             }
         } else if let Some(bucket) = line.next_bucket() {
