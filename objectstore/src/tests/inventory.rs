@@ -2,11 +2,12 @@
 
 use super::between::{Pair, in_every_gap};
 use crate::inventory::{Begun, FILE_BYTES, Job, Run, Step};
+use crate::worker::inventory::Pace;
 use crate::world::{World, bucket};
 use crate::{
     AmendRequest, BucketName, Error, Inventory, InventoryField, InventoryFrequency, InventoryVersions,
     ListRequest, LockMode, NewBucket, ObjectLock, Origin, PutRequest, QuotaLimits, Retention, Subresources,
-    VersionSelector, Versioning, VersionsRequest,
+    VersionSelector, Versioning, VersionsRequest, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record as _;
@@ -95,7 +96,11 @@ impl Made {
 }
 
 fn worker(world: &World) -> Box<dyn Worker> {
-    world.store.workers().into_iter().find(|worker| worker.name() == "inventory").unwrap()
+    paced(world, Pace::default())
+}
+
+fn paced(world: &World, pace: Pace) -> Box<dyn Worker> {
+    Box::new(crate::worker::inventory::Inventory::new(Arc::clone(&world.store), pace))
 }
 
 fn md5(raw: &[u8]) -> String {
@@ -385,7 +390,7 @@ async fn a_report_that_is_whole_but_for_its_record_stays_and_is_made_no_second_t
     made.world.put(&made.source, "k", "x").await;
     let set = wanted(&made.target, InventoryVersions::Current, &[]);
     made.world.store.set_inventory(&made.source, &set).await.unwrap();
-    let row = crate::tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
+    let row = tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
     let partition = made.world.partition(&made.source).await;
     let mut job = begin(&made.world, &made.source, &set.id, 1).await.unwrap();
     let mut before: Option<Bytes> = None;
@@ -448,7 +453,7 @@ async fn a_configuration_that_goes_while_its_report_ends_leaves_no_run_to_one_of
         if pair.with_step_at(n, step, made).await.is_none() {
             return false;
         }
-        let row = crate::tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
+        let row = tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
         let left = pair.fast.catalog.snapshot(partition).await.unwrap().get(row).await.unwrap();
         assert_eq!(left, None, "gap {n}");
         // The same id has its first report the same day.
@@ -470,7 +475,7 @@ async fn what_is_left_of_a_large_report_is_removed_in_steps() {
     assert!(!by_hand(&made, 1, Some(2)).await);
     assert_eq!(made.versions().await.len(), 2);
     // As if it had been a report of very many files.
-    let row = crate::tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
+    let row = tables::setting(crate::SettingKind::Inventory, &format!("{}\0", set.id));
     let partition = made.world.partition(&made.source).await;
     let snapshot = made.world.catalog.snapshot(partition).await.unwrap();
     let mut run = Run::from_bytes(&snapshot.get(row.clone()).await.unwrap().unwrap()).unwrap();
@@ -552,6 +557,8 @@ async fn a_destination_that_is_made_anew_at_any_step_gets_nothing_of_another_acc
 #[tokio::test]
 async fn one_accounts_huge_bucket_holds_up_no_others_report() {
     let mut made = Made::new(334, Versioning::Off).await;
+    // So that there are turns to take.
+    made.worker = paced(&made.world, Pace { turn: 2, ..Pace::default() });
     for at in 0..7_000 {
         made.world.put(&made.source, &format!("{at:05}"), Bytes::new()).await;
     }
@@ -592,7 +599,7 @@ async fn a_bucket_whose_configurations_can_not_be_read_holds_up_no_other() {
         made.world.store.set_inventory(name, &set).await.unwrap();
     }
     let partition = made.world.partition(&damaged).await;
-    let row = crate::tables::setting(crate::SettingKind::Inventory, &set.id);
+    let row = tables::setting(crate::SettingKind::Inventory, &set.id);
     let version = made.world.catalog.snapshot(partition).await.unwrap().read_version();
     let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
     made.world.store.commit(partition, version, Vec::new(), writes).await.unwrap();
@@ -711,6 +718,71 @@ async fn a_configuration_that_is_set_while_the_last_one_goes_has_its_reports() {
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_bucket_that_can_not_be_read_at_all_holds_up_no_other() {
+    let mut made = Made::new(340, Versioning::Off).await;
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    let rows =
+        [("aaa", tables::only(tables::CONFIG)), ("bbb", tables::bucket(tables::BUCKETS, &bucket("bbb")))];
+    for (name, row) in rows {
+        let damaged = made.world.create(name, Versioning::Off).await;
+        made.world.store.set_inventory(&damaged, &set).await.unwrap();
+        let partition =
+            if name == "aaa" { made.world.partition(&damaged).await } else { engine::id::PartitionId::ROOT };
+        let version = made.world.catalog.snapshot(partition).await.unwrap().read_version();
+        let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
+        made.world.store.commit(partition, version, Vec::new(), writes).await.unwrap();
+    }
+    made.world.store.set_inventory(&made.source, &set).await.unwrap();
+    made.world.reopen().await;
+    made.worker = worker(&made.world);
+    let rest = made.work().await;
+    assert_eq!(made.manifests().await.len(), 1);
+    let told = |world: &World| -> Vec<_> {
+        let failing = world.store.failing_inventories().into_iter();
+        failing.map(|failure| format!("{} {}", failure.bucket, failure.id)).collect()
+    };
+    assert_eq!(told(&made.world), ["aaa *", "bbb *"]);
+    // They are asked for again, and nobody is told twice.
+    made.world.clock.advance(rest);
+    made.work().await;
+    assert_eq!(told(&made.world), ["aaa *", "bbb *"]);
+}
+
+#[tokio::test]
+async fn reports_that_fail_in_great_number_wait_together() {
+    let mut made = Made::new(341, Versioning::Off).await;
+    made.worker = paced(&made.world, Pace { waits: 3, ..Pace::default() });
+    let none = QuotaLimits { bytes: Some(ByteCount::new(1)), objects: None, warn_percent: 80 };
+    made.world.store.set_quota(&made.target, "", none).await.unwrap();
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    for n in 0..10 {
+        let set = Inventory { id: format!("i{n}"), ..set.clone() };
+        made.world.store.set_inventory(&made.source, &set).await.unwrap();
+    }
+    made.work().await;
+    let failing = made.world.store.failing_inventories();
+    let ids: Vec<_> = failing.iter().map(|failure| failure.id.as_str()).collect();
+    assert_eq!(ids, ["*", "i0", "i1", "i2"]);
+    // A look at the bucket before their time tries none of them.
+    made.world.store.remove_inventory(&made.source, "i9").await.unwrap();
+    let mut ticks = 0;
+    while let Progress::More { .. } = made.worker.tick().await.unwrap() {
+        ticks += 1;
+    }
+    assert!(ticks <= 2, "{ticks}");
+    // Nor does one that comes after the first wait, when they had another one of twice its time.
+    made.world.clock.advance(Duration::from_secs(30));
+    let rest = made.work().await;
+    assert_eq!((rest, made.world.store.failing_inventories().len()), (Duration::from_mins(1), 4));
+    // And when there is room, all are made.
+    made.world.store.remove_quota(&made.target, "").await.unwrap();
+    made.world.clock.advance(rest);
+    made.work().await;
+    assert_eq!(made.manifests().await.len(), 9);
+    assert!(made.world.store.failing_inventories().is_empty());
 }
 
 #[tokio::test]

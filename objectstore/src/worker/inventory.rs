@@ -12,8 +12,8 @@
 //!   its own account's turn.
 //!
 //! # Limits
-//! [`TURN`] steps a turn, of at most 1,000 rows. In memory are, of each account, the names of its buckets, the ids of one bucket and
-//! [`WAITS_MAX`] reports that failed; what fails beyond those is tried again the next day.
+//! 64 steps a turn, of at most 1,000 rows. In memory are, of each account, the names of its buckets, the ids of one bucket and 1,000
+//! reports that failed, each with a time of its own to be tried again ([`Pace`]); those of a bucket that fail beyond them wait together.
 
 use super::reported;
 use crate::inventory::{Begun, FILE_BYTES, InventoryFailure, Job, Step};
@@ -31,12 +31,24 @@ use tokio::sync::Notify;
 const REST: Duration = Duration::from_mins(1);
 /// How long a report that failed waits, at first and at the most.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(30), Duration::from_hours(1));
-/// Steps of one turn: so many rows are a data file of some MiB. Few in tests, so that there are turns to take.
-const TURN: u32 = if cfg!(test) { 2 } else { 64 };
-/// Reports of one account that wait to be tried again.
-const WAITS_MAX: usize = 1_000;
-/// Stands for all reports of a bucket whose configurations can't be read. No id is like it.
+/// Stands for all reports of a bucket whose configurations can't be read, or for those that wait together. No id is like it.
 const ALL: &str = "*";
+
+/// How much each account has.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// Steps of one turn.
+    pub(crate) turn: u32,
+    /// Reports of one account that each wait for a time of their own to be tried again.
+    pub(crate) waits: usize,
+}
+
+impl Default for Pace {
+    /// So many rows of a turn are a data file of some MiB.
+    fn default() -> Self {
+        Self { turn: 64, waits: 1_000 }
+    }
+}
 
 type Name = (BucketName, String);
 
@@ -45,6 +57,8 @@ type Name = (BucketName, String);
 struct Wait {
     at: Duration,
     waited: Duration,
+    /// It stands for all reports of the bucket that have no wait of their own.
+    together: bool,
 }
 
 /// What is to be made for one account.
@@ -81,25 +95,29 @@ struct Turn {
     left: u32,
 }
 
-pub(super) struct Inventory {
+pub(crate) struct Inventory {
     store: Arc<ObjectStore>,
+    pace: Pace,
     /// The day on which it was looked last which buckets want reports.
     looked: Option<i64>,
     lines: BTreeMap<AccountId, Line>,
+    /// Marked buckets of which it is not known whose they are: they are asked for again.
+    unknown: BTreeSet<BucketName>,
     turn: Option<Turn>,
     /// Whose turn it was.
     last: Option<AccountId>,
 }
 
 impl Inventory {
-    pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        Self { store, looked: None, lines: BTreeMap::new(), turn: None, last: None }
+    pub(crate) fn new(store: Arc<ObjectStore>, pace: Pace) -> Self {
+        let (lines, unknown) = (BTreeMap::new(), BTreeSet::new());
+        Self { store, pace, looked: None, lines, unknown, turn: None, last: None }
     }
 
     async fn run(&mut self) -> Result<Progress> {
         let Some(turn) = self.turn.take() else {
             self.look().await?;
-            self.turn = self.next_account().map(|account| Turn { account, left: TURN });
+            self.turn = self.next_account().map(|account| Turn { account, left: self.pace.turn });
             return Ok(if self.turn.is_some() { Progress::More { done: 0 } } else { self.rest() });
         };
         let done = self.step(turn.account).await;
@@ -132,24 +150,32 @@ impl Inventory {
     async fn look(&mut self) -> Result<()> {
         let today = self.store.today();
         let mut names = self.store.inventories.take_changed();
+        names.append(&mut self.unknown);
         if self.looked != Some(today) {
-            names.extend(self.store.marked(SettingKind::Inventory).await?);
+            match self.store.marked(SettingKind::Inventory).await {
+                Ok(marked) => names.extend(marked),
+                Err(error) => {
+                    self.unknown = names;
+                    return Err(error);
+                }
+            }
+            self.looked = Some(today);
         }
-        // Until all of it is known, all of it is looked for again.
-        self.looked = None;
         for name in names {
-            match self.store.bucket_owner(&name).await {
-                Ok(account) => {
-                    self.lines.entry(account).or_default().buckets.insert(name);
+            // The root's row alone: what else is wrong with a bucket is found in its own account's turn.
+            match self.store.resolve(&name).await {
+                Ok(Some(bucket)) => {
+                    self.lines.entry(bucket.account).or_default().buckets.insert(name);
                 }
-                Err(Error::NoSuchBucket) => {
-                    self.store.unmark_inventories(&name).await?;
+                Ok(None) => {
                     self.forget(&name);
+                    if let Err(error) = self.store.unmark_inventories(&name).await {
+                        self.not_known(name, error.to_string());
+                    }
                 }
-                Err(error) => return Err(error),
+                Err(error) => self.not_known(name, error.to_string()),
             }
         }
-        self.looked = Some(today);
         let now = self.store.clock.boottime();
         for line in self.lines.values_mut() {
             let again = line.waits.iter().filter(|(_, wait)| wait.at <= now).map(|((bucket, _), _)| bucket);
@@ -157,6 +183,12 @@ impl Inventory {
         }
         self.lines.retain(|_, line| line.has_work() || !line.waits.is_empty());
         Ok(())
+    }
+
+    /// Nobody's turn is to be held up by a bucket that can't be found out about.
+    fn not_known(&mut self, name: BucketName, error: String) {
+        self.tell((name.clone(), ALL.to_owned()), error);
+        self.unknown.insert(name);
     }
 
     /// One step of an account's turn. Answers how many rows it saw to. What fails is that report's trouble, or that bucket's.
@@ -202,15 +234,25 @@ impl Inventory {
     /// These reports of a bucket are due, and no others: what failed of it is forgotten with its configuration.
     fn found(&mut self, account: AccountId, bucket: &BucketName, due: Vec<String>) {
         let (now, line) = (self.store.clock.boottime(), self.lines.entry(account).or_default());
+        let all = (bucket.clone(), ALL.to_owned());
         let is_due = |name: &Name| name.0 != *bucket || due.contains(&name.1);
+        // Those that have no wait of their own wait together.
+        let together = line.waits.remove(&all).filter(|wait| wait.together);
         line.waits.retain(|name, _| is_due(name));
-        self.store.inventories.failing.lock().retain(|name, _| is_due(name));
-        for id in due {
-            let name = (bucket.clone(), id);
-            if line.waits.get(&name).is_none_or(|wait| wait.at <= now) {
-                line.due.push_back(name);
-            }
-        }
+        let waits = |id: &String| line.waits.get(&(bucket.clone(), id.clone())).copied();
+        let together = together.filter(|_| due.iter().any(|id| waits(id).is_none()));
+        self.store
+            .inventories
+            .failing
+            .lock()
+            .retain(|name, _| is_due(name) || together.is_some() && *name == all);
+        let ready: Vec<_> = due
+            .iter()
+            .filter(|id| waits(id).or(together).is_none_or(|wait| wait.at <= now))
+            .cloned()
+            .collect();
+        line.waits.extend(together.map(|wait| (all, wait)));
+        line.due.extend(ready.into_iter().map(|id| (bucket.clone(), id)));
     }
 
     /// A bucket is gone, and whatever failed of it.
@@ -228,16 +270,25 @@ impl Inventory {
         self.store.inventories.failing.lock().remove(name);
     }
 
-    fn failed(&mut self, account: AccountId, name: Name, error: String) {
+    fn failed(&mut self, account: AccountId, mut name: Name, error: String) {
         let (now, line) = (self.store.clock.boottime(), self.lines.entry(account).or_default());
-        if line.waits.len() >= WAITS_MAX && !line.waits.contains_key(&name) {
-            let (bucket, id) = name;
-            tracing::warn!(%bucket, id, error, "failed to make an inventory report: it is tried again tomorrow, after many others");
-            return;
+        let together =
+            name.1 != ALL && line.waits.len() >= self.pace.waits && !line.waits.contains_key(&name);
+        if together {
+            name.1 = ALL.to_owned();
         }
-        let waited = line.waits.get(&name).map_or(Duration::ZERO, |wait| wait.waited);
-        let waited = (waited * 2).clamp(BACK_OFF.0, BACK_OFF.1);
-        line.waits.insert(name.clone(), Wait { at: now.saturating_add(waited), waited });
+        let known = line.waits.get(&name).copied();
+        // Of those that wait together the first one to fail again says for how long.
+        if !(together && known.is_some_and(|wait| wait.together && wait.at > now)) {
+            let waited = known.map_or(Duration::ZERO, |wait| wait.waited);
+            let waited = (waited * 2).clamp(BACK_OFF.0, BACK_OFF.1);
+            line.waits.insert(name.clone(), Wait { at: now.saturating_add(waited), waited, together });
+        }
+        self.tell(name, error);
+    }
+
+    /// Once for each trouble.
+    fn tell(&self, name: Name, error: String) {
         let mut failing = self.store.inventories.failing.lock();
         if let Some(known) = failing.get_mut(&name) {
             known.error = error;

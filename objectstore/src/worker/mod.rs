@@ -16,7 +16,7 @@ mod access_logs;
 mod cleanup;
 mod finisher;
 mod intents;
-mod inventory;
+pub(crate) mod inventory;
 mod quotas;
 
 use crate::record::BucketRow;
@@ -47,7 +47,7 @@ impl ObjectStore {
             Box::new(intents::Intents::new(Arc::clone(self))),
             Box::new(quotas::Quotas::new(Arc::clone(self))),
             Box::new(access_logs::AccessLogs::new(Arc::clone(self))),
-            Box::new(inventory::Inventory::new(Arc::clone(self))),
+            Box::new(inventory::Inventory::new(Arc::clone(self), inventory::Pace::default())),
         ]
     }
 
