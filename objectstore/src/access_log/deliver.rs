@@ -1,7 +1,7 @@
 //! Batches on their way into the target bucket.
 
 use super::held::Batch;
-use super::{LogFailure, LogRecord, LogSource};
+use super::{LogFailure, LogRecord, LogSource, LogStatus};
 use crate::store::Bucket;
 use crate::{BucketLogging, Error, ListWish, LogKeyFormat, ObjectStore, PartitionDate, Result, Uploaded};
 use bytes::Bytes;
@@ -55,8 +55,8 @@ impl ObjectStore {
             () = all => {}
             () = self.clock.sleep(patience) => {}
         }
-        let (_, left) = self.access_logs.held.lock().size();
-        let lost = self.access_logs.dropped.load(Ordering::Relaxed) + left;
+        let LogStatus { waiting, dropped, .. } = self.log_status();
+        let lost = dropped + waiting;
         if lost > 0 {
             tracing::warn!(records = lost, "records of access logs were lost since the start");
         }

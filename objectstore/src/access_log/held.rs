@@ -8,15 +8,17 @@
 //! # Invariants
 //! - Accounts take turns, and of an account's batches the one goes first that is due for the longest time: whoever has many waits
 //!   for himself.
-//! - An account may hold as much as is free beside it. So one alone fills half of the room, ten of them ten elevenths, and there is
-//!   always room for those who hold less.
+//! - Where the room is full, whoever holds most makes place: of the account that holds most, the bucket that holds most loses its
+//!   newest batch, or the record that comes, if it is that bucket's own. So a flood costs the bucket that is flooded: neither accounts
+//!   nor buckets of the same account lose anything as long as they hold less than others, to [`GRAIN`] bytes.
 //!
 //! # Limits
-//! [`BATCH_MAX`] bytes a batch, [`SOURCE_MAX`] a bucket and [`TOTAL_MAX`] in all, those that are being written included. What comes
-//! when one of them, or its account's share, is reached is dropped and counted: a target that takes nothing costs memory up to there
-//! and no request anything.
+//! [`BATCH_MAX`] bytes a batch, [`SOURCE_MAX`] a bucket and [`TOTAL_MAX`] in all, those that are being written included; one of these
+//! is never dropped to make place. What is dropped is counted: a target that takes nothing costs memory up to there and no request
+//! anything.
 
 use super::LogSource;
+use crate::BucketName;
 use bytes::Bytes;
 use engine::clock::Timestamp;
 use security::AccountId;
@@ -33,6 +35,8 @@ pub(super) const SOURCE_MAX: usize = 4 << 20;
 pub(super) const TOTAL_MAX: usize = 16 << 20;
 /// What a batch costs besides its text.
 const OVERHEAD: usize = 512;
+/// To so many bytes it is known who holds most.
+const GRAIN: usize = 4 << 10;
 
 /// The first back-off after a failure, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
@@ -119,33 +123,53 @@ struct Queue {
     bytes: usize,
 }
 
+impl Queue {
+    fn due(&self) -> Option<Duration> {
+        self.batches.front().map(|first| first.due)
+    }
+}
+
 /// What waits of one account.
 #[derive(Debug, Default)]
 struct Line {
-    queues: BTreeMap<Box<str>, Queue>,
+    queues: BTreeMap<BucketName, Queue>,
     /// The buckets by when the first of their batches is due.
-    due: BTreeSet<(Duration, Box<str>)>,
+    due: BTreeSet<(Duration, BucketName)>,
+    /// The buckets by the [`GRAIN`]s that they hold.
+    sizes: BTreeSet<(usize, BucketName)>,
     bytes: usize,
 }
 
 impl Line {
-    /// Changes a bucket's queue, and keeps in mind what is due of it then.
-    fn change<T>(&mut self, name: &str, change: impl FnOnce(&mut Queue) -> T) -> T {
-        let queue = self.queues.entry(name.into()).or_default();
-        let due = |queue: &Queue| queue.batches.front().map(|first| (first.due, name.into()));
-        let before = due(queue);
+    /// Changes a bucket's queue, and keeps in mind what is due of it then, and how much there is. A name costs nothing but a count.
+    fn change<T>(&mut self, name: &BucketName, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let known = self.queues.contains_key(name);
+        let queue = self.queues.entry(name.clone()).or_default();
+        let (due, bytes) = (queue.due(), queue.bytes);
         let answer = change(queue);
-        let after = due(queue);
-        if queue.bytes == 0 {
+        let (due_now, bytes_now) = (queue.due(), queue.bytes);
+        self.bytes = (self.bytes + bytes_now).saturating_sub(bytes);
+        if due != due_now {
+            if let Some(due) = due {
+                self.due.remove(&(due, name.clone()));
+            }
+            self.due.extend(due_now.map(|due| (due, name.clone())));
+        }
+        if bytes_now == 0 {
             self.queues.remove(name);
         }
-        if before != after {
-            if let Some(entry) = before {
-                self.due.remove(&entry);
-            }
-            self.due.extend(after);
+        if !known || bytes / GRAIN != bytes_now / GRAIN || bytes_now == 0 {
+            self.sizes.remove(&(bytes / GRAIN, name.clone()));
+            self.sizes.extend((bytes_now > 0).then(|| (bytes_now / GRAIN, name.clone())));
         }
         answer
+    }
+
+    /// The bucket that holds most of those that hold more than so many grains and have a batch to drop.
+    fn longest(&self, above: Option<usize>) -> Option<BucketName> {
+        let longer = self.sizes.iter().rev().take_while(|(size, _)| above.is_none_or(|above| *size > above));
+        let mut longer = longer.map(|(_, name)| name);
+        longer.find(|name| self.queues.get(*name).is_some_and(|queue| !queue.batches.is_empty())).cloned()
     }
 }
 
@@ -155,10 +179,14 @@ pub(super) struct Held {
     /// How long the first record of a batch waits for others.
     every: Duration,
     lines: BTreeMap<AccountId, Line>,
+    /// The accounts by the [`GRAIN`]s that they hold.
+    sizes: BTreeSet<(usize, AccountId)>,
     /// Whose turn it was.
     last: Option<AccountId>,
     total: usize,
     records: u64,
+    /// Records that made place for others.
+    pushed_out: u64,
 }
 
 impl Held {
@@ -178,19 +206,27 @@ impl Held {
         text: &str,
         of_delivery: bool,
     ) -> Pushed {
-        let (name, account, every) = (source.bucket().as_str(), source.account(), self.every);
-        let line = self.lines.get(&account);
-        let held = line.map_or(0, |line| line.bytes);
-        let queue = line.and_then(|line| line.queues.get(name));
-        let last = queue.and_then(|queue| queue.batches.back());
-        let joins = last.is_some_and(|last| last.takes(source, at, text.len()));
-        let cost = text.len() + if joins { 0 } else { OVERHEAD };
-        let total = self.total + cost;
-        if queue.map_or(0, |queue| queue.bytes) + cost > SOURCE_MAX || held + cost + total > TOTAL_MAX {
-            return Pushed::Dropped;
+        let (name, account, every) = (source.bucket(), source.account(), self.every);
+        let (mut joins, mut cost);
+        loop {
+            let line = self.lines.get(&account);
+            let queue = line.and_then(|line| line.queues.get(name));
+            let last = queue.and_then(|queue| queue.batches.back());
+            joins = last.is_some_and(|last| last.takes(source, at, text.len()));
+            cost = text.len() + if joins { 0 } else { OVERHEAD };
+            let (of_account, of_bucket) =
+                (line.map_or(0, |line| line.bytes) + cost, queue.map_or(0, |queue| queue.bytes) + cost);
+            if of_bucket > SOURCE_MAX {
+                return Pushed::Dropped;
+            }
+            if self.total + cost <= TOTAL_MAX {
+                break;
+            }
+            if !self.make_place(account, (of_account / GRAIN, of_bucket / GRAIN)) {
+                return Pushed::Dropped;
+            }
         }
-        let line = self.lines.entry(account).or_default();
-        let full = line.change(name, |queue| {
+        let full = self.change(account, name, |queue| {
             if !joins {
                 if let Some(last) = queue.batches.back_mut() {
                     last.ends(now);
@@ -208,10 +244,56 @@ impl Held {
             }
             full
         });
-        line.bytes += cost;
-        self.total = total;
         self.records += 1;
         if !joins || full { Pushed::Ring } else { Pushed::Kept }
+    }
+
+    /// Records that made place for others since the start.
+    pub(super) fn pushed_out(&self) -> u64 {
+        self.pushed_out
+    }
+
+    /// Drops the newest batch of the bucket that holds most, of the account that does. `false`: that is this very bucket of this account,
+    /// with the record that comes, or nobody has anything to drop.
+    fn make_place(&mut self, account: AccountId, (of_account, of_bucket): (usize, usize)) -> bool {
+        let larger =
+            self.sizes.iter().rev().take_while(|(size, other)| *size > of_account && *other != account);
+        let found = larger
+            .filter_map(|(_, other)| Some((*other, self.lines.get(other)?.longest(None)?)))
+            .next()
+            .or_else(|| Some((account, self.lines.get(&account)?.longest(Some(of_bucket))?)));
+        let Some((of, name)) = found else { return false };
+        let newest = self.change(of, &name, |queue| {
+            let newest = queue.batches.pop_back()?;
+            queue.bytes = queue.bytes.saturating_sub(newest.cost());
+            Some(newest)
+        });
+        let records = newest.map_or(0, |newest| newest.records);
+        self.records = self.records.saturating_sub(records);
+        self.pushed_out += records;
+        true
+    }
+
+    /// Changes a bucket's queue, and what is known of its account.
+    fn change<T>(
+        &mut self,
+        account: AccountId,
+        name: &BucketName,
+        change: impl FnOnce(&mut Queue) -> T,
+    ) -> T {
+        let line = self.lines.entry(account).or_default();
+        let before = line.bytes;
+        let answer = line.change(name, change);
+        let after = line.bytes;
+        if line.queues.is_empty() {
+            self.lines.remove(&account);
+        }
+        if before == 0 || before / GRAIN != after / GRAIN || after == 0 {
+            self.sizes.remove(&(before / GRAIN, account));
+            self.sizes.extend((after > 0).then_some((after / GRAIN, account)));
+        }
+        self.total = (self.total + after).saturating_sub(before);
+        answer
     }
 
     /// Takes out a batch that is due; with `all`, whichever there is. It counts until it is [let go](Self::done).
@@ -227,7 +309,7 @@ impl Held {
                 Some((*account, name.clone()))
             })?;
         self.last = Some(account);
-        self.lines.get_mut(&account)?.change(&name, |queue| queue.batches.pop_front())
+        self.change(account, &name, |queue| queue.batches.pop_front())
     }
 
     /// Puts one back that could not be written, to be tried again later.
@@ -235,22 +317,14 @@ impl Held {
         batch.back_off = (batch.back_off * 2).clamp(BACK_OFF.0, BACK_OFF.1);
         batch.due = now.saturating_add(batch.back_off);
         let source = Arc::clone(&batch.source);
-        let line = self.lines.entry(source.account()).or_default();
-        line.change(source.bucket().as_str(), |queue| queue.batches.push_front(batch));
+        self.change(source.account(), source.bucket(), |queue| queue.batches.push_front(batch));
     }
 
     /// A batch was written, or given up.
     pub(super) fn done(&mut self, batch: &Batch) {
-        let (account, cost) = (batch.source.account(), batch.cost());
-        if let Some(line) = self.lines.get_mut(&account) {
-            let less = |queue: &mut Queue| queue.bytes = queue.bytes.saturating_sub(cost);
-            line.change(batch.source.bucket().as_str(), less);
-            line.bytes = line.bytes.saturating_sub(cost);
-            if line.queues.is_empty() {
-                self.lines.remove(&account);
-            }
-        }
-        self.total = self.total.saturating_sub(cost);
+        let cost = batch.cost();
+        let less = |queue: &mut Queue| queue.bytes = queue.bytes.saturating_sub(cost);
+        self.change(batch.source.account(), batch.source.bucket(), less);
         self.records = self.records.saturating_sub(batch.records);
     }
 
@@ -381,26 +455,90 @@ mod tests {
         assert!(held.lines.is_empty());
     }
 
+    /// Pushes so many records, of which none may be dropped.
+    fn push_all(held: &mut Held, source: &Arc<LogSource>, records: usize) {
+        for _ in 0..records {
+            assert_ne!(held.push(source, at(0), &"y".repeat(1_000), false), Pushed::Dropped);
+        }
+    }
+
+    /// Records that are held of each bucket of an account.
+    fn held_of(held: &Held, account: u64, name: &str) -> u64 {
+        let source = of(account, name, None);
+        let line = held.lines.get(&source.account());
+        let queue = line.and_then(|line| line.queues.get(source.bucket()));
+        queue.map_or(0, |queue| queue.batches.iter().map(|batch| batch.records).sum())
+    }
+
     #[test]
     fn what_one_account_floods_costs_others_neither_room_nor_time() {
         let mut held = Held::new(EVERY);
-        // The flood's names come first in order, and it has as many buckets as it likes.
+        // The flood's names come first in order, and it has as many buckets as it likes. Alone it has all of the room.
         for n in 0..100 {
             fill(&mut held, &of(1, &format!("aaa{n:02}"), None));
         }
-        let (half, _) = held.size();
-        assert!(half <= TOTAL_MAX / 2 && half > TOTAL_MAX / 2 - 200_000, "{half}");
-        // Another one finds a quarter of the room free for each of its buckets, and a third its share of what is left.
-        assert_eq!(fill(&mut held, &of(2, "zzz", None)), 41);
-        assert!(fill(&mut held, &of(3, "zzz", None)) >= 20);
-        // The flood goes on: it has what it gives up, and no more.
-        let batch = held.take(EVERY, false).unwrap();
-        held.done(&batch);
-        assert!(fill(&mut held, &of(1, "aaa00", None)) <= 10);
+        let (all, _) = held.size();
+        assert!(all <= TOTAL_MAX && all > TOTAL_MAX - 200_000, "{all}");
+        // Others find as much room as they would without it, up to their share, and what makes place for them is the flood's.
+        for account in [2, 3] {
+            push_all(&mut held, &of(account, "zzz", None), 3_000);
+        }
+        assert!(held.pushed_out() > 0);
+        for n in 0..100 {
+            fill(&mut held, &of(1, &format!("aaa{n:02}"), None));
+        }
+        for account in [2, 3] {
+            assert_eq!(held_of(&held, account, "zzz"), 3_000);
+        }
+        assert!(held.size().0 <= TOTAL_MAX);
         // Each turn is another account's.
-        let turns: Vec<String> = (0..6).map(|_| whose(held.take(EVERY, false))).collect();
+        let turns: Vec<String> = (0..6).map(|_| whose(held.take(EVERY * 2, false))).collect();
         let [one, two, three] = [1, 2, 3].map(|n: u64| format!("{n:012}"));
-        assert_eq!(turns, [&two, &three, &one, &two, &three, &one].map(String::as_str));
+        assert_eq!(turns, [&one, &two, &three, &one, &two, &three].map(String::as_str));
+    }
+
+    #[test]
+    fn a_flood_of_one_bucket_costs_neither_its_owners_others_nor_them_that_hold_less() {
+        let mut held = Held::new(EVERY);
+        // Others fill the room with targets that take nothing.
+        for account in 2..8 {
+            for name in ["one", "two"] {
+                fill(&mut held, &of(account, name, None));
+            }
+        }
+        let names: Vec<String> = (0..10).map(|n| format!("quiet{n}")).collect();
+        for name in &names {
+            push_all(&mut held, &of(1, name, None), 20);
+        }
+        // A stranger floods one of the buckets, before and after its owner's others are asked for something.
+        let public = of(1, "public", None);
+        for _ in 0..2 {
+            for _ in 0..20_000 {
+                held.push(&public, at(0), &"x".repeat(1_000), false);
+            }
+            for name in &names {
+                push_all(&mut held, &of(1, name, None), 20);
+            }
+        }
+        for name in &names {
+            assert_eq!(held_of(&held, 1, name), 60, "{name}");
+        }
+        assert!(held_of(&held, 1, "public") > 500, "{}", held_of(&held, 1, "public"));
+        assert!(held.size().0 <= TOTAL_MAX);
+        // What was dropped is counted, and what is known of sizes is so.
+        let records: u64 = held
+            .lines
+            .values()
+            .flat_map(|line| line.queues.values())
+            .flat_map(|queue| &queue.batches)
+            .map(|batch| batch.records)
+            .sum();
+        assert_eq!(held.size().1, records);
+        while let Some(batch) = held.take(EVERY, true) {
+            held.done(&batch);
+        }
+        assert_eq!(held.size(), (0, 0));
+        assert!(held.lines.is_empty() && held.sizes.is_empty());
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //!   appliance. Where the target's access list counts it is asked, at each object.
 //! - A log is its bucket's, not its name's: nothing of it goes on when another bucket takes the name, nor into another account's
 //!   bucket that takes the target's.
-//! - One account's flood costs that account alone ([`held`]).
+//! - A flood of one bucket costs that bucket's log alone ([`held`]).
 //! - Logs of logs end: the delivery of an object is recorded where the target is itself logged, unless all records in that object
 //!   are of deliveries. So a burst of requests makes at most one object more in each log on the way, and then it is quiet.
 //!
@@ -111,7 +111,7 @@ pub struct LogStatus {
     pub delivered: u64,
     /// Objects.
     pub objects: u64,
-    /// Records dropped since the start: their target took nothing for too long, or is gone.
+    /// Records dropped since the start: their target took nothing for too long, or is gone, or they made place for others.
     pub dropped: u64,
     /// Logs that can't be written now.
     pub failing: Vec<LogFailure>,
@@ -129,6 +129,7 @@ pub(crate) struct AccessLogs {
     pub(crate) options: LogOptions,
     delivered: AtomicU64,
     objects: AtomicU64,
+    /// Besides those that made place for others.
     dropped: AtomicU64,
     failing: Mutex<BTreeMap<BucketName, LogFailure>>,
 }
@@ -193,14 +194,16 @@ impl ObjectStore {
     /// What is known of logs.
     pub fn log_status(&self) -> LogStatus {
         let logs = &self.access_logs;
-        let (bytes, waiting) = logs.held.lock().size();
+        let held = logs.held.lock();
+        let ((bytes, waiting), pushed_out) = (held.size(), held.pushed_out());
+        drop(held);
         LogStatus {
             sources: logs.sources.read().len() as u64,
             waiting,
             waiting_bytes: bytes as u64,
             delivered: logs.delivered.load(Ordering::Relaxed),
             objects: logs.objects.load(Ordering::Relaxed),
-            dropped: logs.dropped.load(Ordering::Relaxed),
+            dropped: logs.dropped.load(Ordering::Relaxed) + pushed_out,
             failing: logs.failing.lock().values().cloned().collect(),
         }
     }
