@@ -63,13 +63,13 @@ impl ObjectStore {
     }
 
     async fn deliver(self: &Arc<Self>, mut batch: Batch, again: bool) {
-        let (logs, name) = (&self.access_logs, batch.source.bucket().clone());
+        let logs = &self.access_logs;
         let outcome = self.attempt(&mut batch).await;
         let error = match &outcome {
             Outcome::Written => {
                 logs.delivered.fetch_add(batch.records, Ordering::Relaxed);
                 logs.objects.fetch_add(1, Ordering::Relaxed);
-                logs.failing.lock().remove(&name);
+                logs.failing.lock().remove(&batch.source.bucket.partition);
                 logs.held.lock().done(&batch);
                 return;
             }
@@ -84,17 +84,15 @@ impl ObjectStore {
         }
     }
 
-    /// Once for each outage.
+    /// Once for each outage, and of nobody who is logged no more.
     fn tell_failure(&self, source: &LogSource, error: String) {
         let (bucket, target) = (source.bucket().clone(), source.set().target().clone());
-        let mut failing = self.access_logs.failing.lock();
-        if let Some(known) = failing.get_mut(&bucket) {
-            known.error = error;
-            return;
-        }
-        tracing::warn!(%bucket, %target, error, "failed to write an access log");
         let since = self.clock.now();
-        failing.insert(bucket.clone(), LogFailure { bucket, target, since, error });
+        let failure =
+            LogFailure { bucket: bucket.clone(), target: target.clone(), since, error: error.clone() };
+        if self.access_logs.fails(source, failure) {
+            tracing::warn!(%bucket, %target, error, "failed to write an access log");
+        }
     }
 
     async fn attempt(self: &Arc<Self>, batch: &mut Batch) -> Outcome {

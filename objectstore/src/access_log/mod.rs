@@ -131,7 +131,8 @@ pub(crate) struct AccessLogs {
     objects: AtomicU64,
     /// Besides those that made place for others.
     dropped: AtomicU64,
-    failing: Mutex<BTreeMap<BucketName, LogFailure>>,
+    /// By partition: a bucket that takes the name of another one has none of its troubles. None that is no longer logged is in it.
+    failing: Mutex<BTreeMap<PartitionId, LogFailure>>,
 }
 
 impl AccessLogs {
@@ -141,14 +142,32 @@ impl AccessLogs {
 
     fn learn(&self, name: &BucketName, source: Option<Arc<LogSource>>) {
         let mut sources = self.sources.write();
-        match source {
+        let before = match source {
             Some(source) => sources.insert(name.as_str().into(), source),
             None => sources.remove(name.as_str()),
         };
         self.any.store(!sources.is_empty(), Ordering::Relaxed);
-        drop(sources);
         // Whatever it was that failed is set anew, or set no more.
-        self.failing.lock().remove(name);
+        if let Some(before) = before {
+            self.failing.lock().remove(&before.bucket.partition);
+        }
+    }
+
+    /// Keeps in mind that a log can't be written, if the bucket is logged (still). Answers whether that is new.
+    fn fails(&self, source: &LogSource, failure: LogFailure) -> bool {
+        // Held to the end, so that nobody forgets the bucket in between.
+        let sources = self.sources.read();
+        let partition = source.bucket.partition;
+        if sources.get(source.name.as_str()).is_none_or(|known| known.bucket.partition != partition) {
+            return false;
+        }
+        let mut failing = self.failing.lock();
+        if let Some(known) = failing.get_mut(&partition) {
+            known.error = failure.error;
+            return false;
+        }
+        failing.insert(partition, failure);
+        true
     }
 }
 
@@ -197,6 +216,8 @@ impl ObjectStore {
         let held = logs.held.lock();
         let ((bytes, waiting), pushed_out) = (held.size(), held.pushed_out());
         drop(held);
+        let mut failing: Vec<_> = logs.failing.lock().values().cloned().collect();
+        failing.sort_by(|one, other| one.bucket.cmp(&other.bucket));
         LogStatus {
             sources: logs.sources.read().len() as u64,
             waiting,
@@ -204,7 +225,7 @@ impl ObjectStore {
             delivered: logs.delivered.load(Ordering::Relaxed),
             objects: logs.objects.load(Ordering::Relaxed),
             dropped: logs.dropped.load(Ordering::Relaxed) + pushed_out,
-            failing: logs.failing.lock().values().cloned().collect(),
+            failing,
         }
     }
 

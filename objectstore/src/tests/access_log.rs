@@ -305,6 +305,33 @@ async fn a_log_is_its_buckets_and_not_its_names() {
 }
 
 #[tokio::test]
+async fn what_can_not_be_written_of_a_bucket_that_is_gone_is_told_of_nobody() {
+    let (world, source, target) = logged(313).await;
+    let none = QuotaLimits { bytes: Some(ByteCount::new(1)), objects: None, warn_percent: 80 };
+    world.store.set_quota(&target, "", none).await.unwrap();
+    let failing = || world.store.log_status().failing.len();
+    asked(&world, "src", "A");
+    world.store.delete_bucket(&source).await.unwrap();
+    // What waited of it is tried still, and fails.
+    pass(&world, 1).await;
+    assert_eq!((world.store.log_status().waiting, failing()), (1, 0));
+    // Nor does one that takes its name have its trouble.
+    world.create("src", Versioning::Off).await;
+    let other = world.create("other", Versioning::Off).await;
+    world.store.set_logging(&source, Some(&into(&other, None))).await.unwrap();
+    pass(&world, 1).await;
+    assert_eq!(failing(), 0);
+    // Its own it has, until it is written.
+    world.store.set_quota(&other, "", none).await.unwrap();
+    asked(&world, "src", "B");
+    pass(&world, 1).await;
+    assert_eq!(failing(), 1);
+    world.store.remove_quota(&target, "").await.unwrap();
+    pass(&world, 1).await;
+    assert_eq!((failing(), world.keys(&target).await.len()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_target_that_is_made_anew_between_check_and_write_gets_nothing() {
     let pair = Pair::new(312).await;
     let other: AccountId = "444455556666".parse().unwrap();
