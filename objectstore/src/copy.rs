@@ -23,7 +23,6 @@ use crate::{
 use engine::codec::inline;
 use engine::unit::ByteCount;
 use futures_util::StreamExt;
-use security::CanonicalUser;
 use std::sync::Arc;
 
 impl ObjectStore {
@@ -214,8 +213,7 @@ impl ObjectStore {
                 length: Some(ByteCount::new(extent.length)),
                 checksum: None,
                 proven: true,
-                // Who copies is not said: nothing is shared by its content.
-                writer: Some(CanonicalUser::Anonymous),
+                writer: request.writer,
             })
             .await?;
         let mut body = self.found_body(source, extent).await?;

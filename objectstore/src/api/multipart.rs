@@ -94,6 +94,8 @@ pub struct CopyPartRequest {
     pub upload: UploadId,
     /// Which part.
     pub part: PartNumber,
+    /// Who copies; `None` for the bucket's owner.
+    pub writer: Option<CanonicalUser>,
 }
 
 /// A part as the client names it in a completion.

@@ -102,6 +102,7 @@ async fn copies_of_copies_of_parts_stay_readable() {
             key: key(&at),
             upload,
             part: number,
+            writer: None,
         };
         let copied = world.store.copy_part(request).await.unwrap();
         let part = CompletedPart { number, etag: copied.etag, checksum: None };
@@ -176,6 +177,7 @@ async fn parts_are_made_from_ranges_of_objects_in_other_buckets() {
                     key: key(at),
                     upload,
                     part: number,
+                    writer: None,
                 };
                 let copied = world.store.copy_part(request).await.unwrap();
                 parts.push(CompletedPart { number, etag: copied.etag, checksum: None });
@@ -200,6 +202,7 @@ async fn parts_are_made_from_ranges_of_objects_in_other_buckets() {
         key: key("x"),
         upload: world.begin(&to, "x").await,
         part: PartNumber::new(1).unwrap(),
+        writer: None,
     };
     assert!(matches!(world.store.copy_part(outside).await, Err(Error::InvalidRange { .. })));
     let copied = world.store.copy(copy_request((&to, "two"), (&from, "two"))).await.unwrap();
@@ -303,6 +306,7 @@ async fn a_part_is_rewritten_from_its_source_as_it_was_found_or_is_found_again()
             key: key("to"),
             upload: world.begin(&name, "to").await,
             part: PartNumber::new(1).unwrap(),
+            writer: None,
         };
         let found = world.store.find(&name, &key("source"), VersionSelector::Latest).await.unwrap();
         world.put(&name, "source", bytes(2, size)).await;

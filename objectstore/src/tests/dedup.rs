@@ -3,10 +3,10 @@
 use super::between::{Pair, in_every_gap};
 use super::dice::{Dice, seeds};
 use crate::record::ManifestGarbage;
-use crate::world::{World, bytes, copy_request, key};
+use crate::world::{World, bytes, copy_request, copy_source, key};
 use crate::{
-    BucketName, CompletedPart, DedupInfo, Expect, GetRequest, PART_BYTES_MIN, PartNumber, PartRequest,
-    PutRequest, RangeSpec, StorageClass, Versioning, Writer, tables,
+    BucketName, CompletedPart, CopyPartRequest, DedupInfo, Expect, GetRequest, PART_BYTES_MIN, PartNumber,
+    PartRequest, PutRequest, RangeSpec, StorageClass, VersionSelector, Versioning, Writer, tables,
 };
 use bytes::Bytes;
 use engine::blob::{Collector, Compactor};
@@ -328,6 +328,42 @@ async fn copies_share_what_is_deduplicated_and_outlive_its_bucket() {
     settle(&world).await;
     assert_eq!(world.blobs.usage().live.get(), 0);
     assert_eq!(world.rows(PartitionId::ROOT, tables::DELETED).await, 0);
+}
+
+/// Bytes behind very many manifests are written again when they become a part.
+#[tokio::test]
+async fn a_part_that_is_copied_by_writing_it_again_is_deduplicated_for_its_writer() {
+    let world = World::new(341).await;
+    let name = deduplicated(&world, "bkt").await;
+    let body = bytes(1, 3 * MIB);
+    world.put(&name, "a", body.clone()).await;
+    let by = |account| Some(CanonicalUser::Account(account));
+    let other = "444455556666".parse().unwrap();
+    let upload = world.begin(&name, "b").await;
+    let all = body.len();
+    // What is counted as written and as stored by deduplication.
+    let cases = [
+        (None, (all, 0)),
+        (by(world.parts().account), (all, 0)),
+        (by(other), (all, all)),
+        (Some(CanonicalUser::Anonymous), (0, 0)),
+    ];
+    for (number, (writer, added)) in (1..).zip(cases) {
+        let request = CopyPartRequest {
+            source: copy_source((&name, "a")),
+            range: None,
+            bucket: name.clone(),
+            key: key("b"),
+            upload,
+            part: PartNumber::new(number).unwrap(),
+            writer,
+        };
+        let found = world.store.find(&name, &key("a"), VersionSelector::Latest).await.unwrap();
+        let before = figures(&world, &name).await;
+        world.store.rewrite_part(&request, &found, found.extent).await.unwrap();
+        let after = figures(&world, &name).await;
+        assert_eq!((after.0 - before.0, after.1 - before.1), added, "part {number}");
+    }
 }
 
 #[tokio::test]

@@ -254,6 +254,7 @@ async fn a_part_costs_no_more_the_more_there_are() {
             key: key("new"),
             upload,
             part: PartNumber::new(number + 1).unwrap(),
+            writer: None,
         };
         world.store.copy_part(request).await.unwrap();
         let copied = tally.counts();

@@ -327,6 +327,7 @@ pub(super) async fn parts_of_one_blob(
             key: key("k"),
             upload,
             part,
+            writer: None,
         };
         let found = world.store.find(name, &key("source"), VersionSelector::Latest).await.unwrap();
         let (extent, bucket) = (found.extent, found.view.bucket);

@@ -200,6 +200,7 @@ async fn a_source_replaced_under_a_copy_is_copied_whole_or_found_again() {
                         key: key(&at),
                         upload,
                         part: PartNumber::new(1).unwrap(),
+                        writer: None,
                     };
                     // Lost races may be reported as such; damage never.
                     match world.store.copy_part(part).await {

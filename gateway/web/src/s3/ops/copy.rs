@@ -71,6 +71,7 @@ pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
         key: call.target.key()?,
         upload: upload_id(call)?,
         part: part_number(call.query.get("partNumber").unwrap_or_default())?,
+        writer: Some(call.asker.principal.canonical_user()),
     };
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
     let work = async move { store.copy_part(request).await.inspect(|copied| note(notes.as_ref(), copied)) };
