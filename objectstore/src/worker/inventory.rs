@@ -120,7 +120,7 @@ impl Inventory {
             self.turn = self.next_account().map(|account| Turn { account, left: self.pace.turn });
             return Ok(if self.turn.is_some() { Progress::More { done: 0 } } else { self.rest() });
         };
-        let done = self.step(turn.account).await;
+        let done = Box::pin(self.step(turn.account)).await;
         let goes_on = self.lines.get(&turn.account).is_some_and(Line::has_work);
         if goes_on && turn.left > 1 {
             self.turn = Some(Turn { left: turn.left - 1, ..turn });
@@ -310,6 +310,6 @@ impl Worker for Inventory {
     }
 
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
-        Box::pin(async { self.run().await.map_err(reported) })
+        Box::pin(async { Box::pin(self.run()).await.map_err(reported) })
     }
 }

@@ -24,7 +24,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     }
     let length = length(call, body)?;
     if extract::is_asked(&call.head.headers)? {
-        return extract::object(call, body, length).await;
+        return Box::pin(extract::object(call, body, length)).await;
     }
     let started = begin(call, length).await?;
     let uploaded = receive(started.upload, body, started.content_md5, started.announced).await?;

@@ -211,7 +211,7 @@ pub(super) async fn write(
     };
     let mut upload = call.state.store.put(request).await?;
     upload.write(report.document().to_string().into()).await?;
-    upload.finish(Expect::default()).await?;
+    Box::pin(upload.finish(Expect::default())).await?;
     Ok(name)
 }
 
