@@ -225,9 +225,8 @@ fn tell(head: &mut HeaderMap, report: &Report, written: Option<&Result<String, S
     ] {
         set(head, HeaderName::from_static(name), &value.to_string());
     }
-    if !report.has_end {
-        set(head, HeaderName::from_static("x-firn-ingest-end"), "missing");
-    }
+    let end = if report.has_end { "present" } else { "missing" };
+    set(head, HeaderName::from_static("x-firn-ingest-end"), end);
     match written {
         None => {}
         Some(Ok(key)) => {
