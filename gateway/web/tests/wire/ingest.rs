@@ -3,7 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
 use crate::world::{Answer, Client, Who, World, ask, call, content_md5};
-use objectstore::ObjectOwnership;
+use engine::unit::ByteCount;
+use objectstore::{BucketName, ObjectOwnership, QuotaLimits};
 use security::sign::PayloadHash;
 
 const EXTRACT: (&str, &str) = ("x-amz-meta-snowball-auto-extract", "true");
@@ -213,6 +214,54 @@ async fn an_entry_that_is_refused_refuses_the_archive_unless_errors_are_ignored(
     );
     assert_eq!((&lines[2]["name"], &lines[2]["code"]), (&"../up".into(), &"InvalidArgument".into()));
     assert!(lines.iter().all(|line| line["reason"].as_str().is_some_and(|reason| !reason.is_empty())));
+}
+
+/// A prefix takes nothing more from one moment on, in every gap of a request: what the report says is what became of the archive.
+#[tokio::test]
+async fn a_report_says_what_was_refused_of_late_or_why_there_is_none() {
+    let full = QuotaLimits { bytes: Some(ByteCount::new(1)), objects: None, warn_percent: 80 };
+    let always = ("x-amz-meta-firn-ingest-report", "always");
+    let archive = tar(&[("a", b'0', b"xx"), ("p/late", b'0', b"yyy")]);
+    // Of the entry, of the report itself.
+    for prefix in ["p/", "in/"] {
+        let (mut refused, mut kept) = (0, 0);
+        for gap in 0..200 {
+            let mut case = Case::new().await;
+            let (store, gaps) = (case.world.store.clone(), case.world.gate.gaps.clone());
+            let bucket = BucketName::parse("bucket").unwrap();
+            gaps.arm(gap, async move {
+                store.set_quota(&bucket, prefix, full).await.unwrap();
+            });
+            let answer = case.put(&[always, IGNORE], &archive).await;
+            if gaps.disarm() {
+                break;
+            }
+            assert_eq!(answer.status, 200, "{prefix}, gap {gap}: {}", answer.text());
+            let told = |name: &str| answer.header(&format!("x-firn-ingest-{name}")).map(str::to_owned);
+            let keys = case.keys().await;
+            let has = |key: &str| keys.iter().any(|known| known == key);
+            let (objects, bytes) = if has("p/late") { ("2", "5") } else { ("1", "2") };
+            assert!(has("a"), "{prefix}, gap {gap}: {keys:?}");
+            assert_eq!((told("objects").as_deref(), told("bytes").as_deref()), (Some(objects), Some(bytes)));
+            if prefix == "in/" {
+                assert!(has("p/late"), "gap {gap}: {keys:?}");
+                assert_eq!(told("refused").as_deref(), Some("0"));
+                let error = told("report-error");
+                assert_eq!(error.is_some(), !has("in/a.tar.report.json"), "gap {gap}: {keys:?}");
+                assert!(error.is_none_or(|code| code == "QuotaExceeded"));
+            } else {
+                let late = u64::from(!has("p/late"));
+                assert_eq!(told("refused"), Some(late.to_string()), "gap {gap}");
+                assert_eq!(told("report").as_deref(), Some("in/a.tar.report.json"), "gap {gap}");
+                let report = case.report().await;
+                assert_eq!(report["refused"], late, "gap {gap}: {report}");
+                assert_eq!(report["objects"], 2 - late, "gap {gap}: {report}");
+                assert_eq!(report["lines"].as_array().unwrap().len() as u64, late, "gap {gap}: {report}");
+            }
+            *(if keys.len() == 3 { &mut kept } else { &mut refused }) += 1;
+        }
+        assert!(refused > 1 && kept > 0, "{prefix}: {refused} {kept}");
+    }
 }
 
 #[tokio::test]

@@ -81,9 +81,9 @@ impl StatusSource for Facts {
     }
 }
 
-/// A catalog that makes everybody wait while it is shut.
+/// A catalog that makes everybody wait while it is shut, and in whose gaps something may happen.
 pub(crate) struct Gate {
-    catalog: Arc<dyn Catalog>,
+    pub(crate) gaps: Arc<engine::testing::Gate>,
     open: watch::Sender<bool>,
 }
 
@@ -99,20 +99,20 @@ impl Gate {
 
 impl Catalog for Gate {
     fn limits(&self) -> engine::catalog::Limits {
-        self.catalog.limits()
+        self.gaps.limits()
     }
 
     fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
         Box::pin(async move {
             self.pass().await;
-            self.catalog.snapshot(partition).await
+            self.gaps.snapshot(partition).await
         })
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
         Box::pin(async move {
             self.pass().await;
-            self.catalog.commit(commit).await
+            self.gaps.commit(commit).await
         })
     }
 }
@@ -177,7 +177,8 @@ impl World {
 
     async fn configured(config: Config) -> Self {
         let foundation = Foundation::new(11);
-        let gate = Arc::new(Gate { catalog: foundation.catalog.clone(), open: watch::Sender::new(true) });
+        let gaps = engine::testing::Gate::before(foundation.catalog.clone());
+        let gate = Arc::new(Gate { gaps, open: watch::Sender::new(true) });
         let account: AccountId = ACCOUNT.parse().unwrap();
         let mut components = foundation.components(gate.clone(), account).await;
         let receiver = Arc::new(Receiver::default());
