@@ -29,7 +29,7 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn new(appliance: &Appliance) -> Self {
-        Self::at(appliance.http, appliance.signing.clone())
+        Self { answer_within: appliance.patience, ..Self::at(appliance.http, appliance.signing.clone()) }
     }
 
     /// Speaks to any endpoint.
@@ -40,7 +40,7 @@ impl Caller {
     /// The same, for what may take as long as another server takes not to answer.
     #[must_use]
     pub(crate) const fn patient(mut self) -> Self {
-        self.answer_within = ANSWER_WITHIN.saturating_mul(5);
+        self.answer_within = self.answer_within.saturating_mul(5);
         self
     }
 

@@ -5,14 +5,17 @@
 //!   one:    data                      zones: zone-a + zone-b
 //!   remote: data ──► far              both:  zone-a + zone-b ──► far          far: a firn of its own, killed as well
 //! ```
+//!
+//! Where power is cut, all of it lies on the one mount, the far store's directory included: the power goes for both at once.
 
 use crate::calls::{Caller, element, elements, request, with_query};
+use crate::rounds::Plan;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use powercut::Seeded;
 use std::fmt::Write as _;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wire::{Appliance, Launch};
 
 /// The bucket that the remote pool's objects are in, and where in it.
@@ -58,14 +61,16 @@ impl Layout {
         matches!(self, Self::Remote | Self::Both)
     }
 
-    /// Makes the zones' directories below `scratch` and gives their part of the configuration.
-    pub(crate) fn zones(self, scratch: &Path) -> Result<String> {
+    /// Makes the zones' directories below `made` and gives their part of the configuration, in which they lie below `seen`: where
+    /// power is cut, `made` is what the mount at `seen` shows.
+    pub(crate) fn zones(self, made: &Path, seen: &Path) -> Result<String> {
         let mut text = String::new();
         if self.has_zones() {
             for name in ["a", "b"] {
-                let dir = scratch.join(format!("zone-{name}"));
-                std::fs::create_dir_all(&dir)?;
-                writeln!(text, "[[zone]]\nname = {name:?}\ndirectory = {:?}", dir.display().to_string())?;
+                let dir = format!("zone-{name}");
+                std::fs::create_dir_all(made.join(&dir))?;
+                let dir = seen.join(&dir).display().to_string();
+                writeln!(text, "[[zone]]\nname = {name:?}\ndirectory = {dir:?}")?;
             }
         }
         Ok(text)
@@ -80,17 +85,22 @@ pub(crate) struct Far {
 }
 
 impl Far {
-    /// Chooses its port.
-    pub(crate) fn new(binary: PathBuf, scratch: &Path, chance: &mut Seeded) -> Result<Self> {
+    /// Chooses its port. Its log goes to the plan's scratch directory, its data below `disk`.
+    pub(crate) fn new(plan: &Plan, disk: &Path, chance: &mut Seeded) -> Result<Self> {
         let mut free = || {
             let address = format!("127.0.0.1:{}", PORTS.start + chance.below(PORTS.end - PORTS.start));
             TcpListener::bind(&address).is_ok().then_some(address)
         };
         let http =
             std::iter::repeat_with(&mut free).take(100).flatten().next().context("find a free port")?;
-        let scratch = scratch.join("far");
+        let scratch = plan.scratch.join("far");
         std::fs::create_dir_all(&scratch)?;
-        let launch = Launch { http, ..Launch::new(Some(binary), &scratch)? };
+        let launch = Launch {
+            http,
+            dir: disk.join("far-data"),
+            patience: plan.patience,
+            ..Launch::new(Some(plan.binary.clone()), &scratch)?
+        };
         Ok(Self { launch, running: None, kills: 0 })
     }
 
@@ -162,6 +172,7 @@ impl Far {
 #[cfg(test)]
 mod tests {
     use super::Layout;
+    use std::path::Path;
 
     #[test]
     fn a_mixed_soak_has_every_layout_in_four_stores() {
@@ -169,5 +180,14 @@ mod tests {
         assert_eq!(four, [Layout::Both, Layout::One, Layout::Remote, Layout::Zones]);
         assert_eq!(Layout::Remote.of_store(3), Layout::Remote);
         assert!(Layout::Both.has_zones() && Layout::Both.has_far() && !Layout::Zones.has_far());
+    }
+
+    #[test]
+    fn zones_are_made_below_the_mount_and_configured_at_it() {
+        let (made, seen) = (tempfile::tempdir().unwrap(), Path::new("/mnt/of/a/cut"));
+        let text = Layout::Both.zones(made.path(), seen).unwrap();
+        assert!(made.path().join("zone-a").is_dir() && made.path().join("zone-b").is_dir());
+        assert!(text.contains("directory = \"/mnt/of/a/cut/zone-b\""), "{text}");
+        assert_eq!(Layout::Remote.zones(made.path(), seen).unwrap(), "");
     }
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A few rounds of power cuts fall into the start itself: recovery must survive being cut, too. Where there is a remote pool its store
-//! is killed in every third round before the server is, and is still away when some servers start.
+//! is killed in every third round before the server is, or loses its power with it, and is still away when some servers start.
 
 use crate::calls::{Caller, request, with_query};
 use crate::layout::{Far, Layout};
@@ -28,8 +28,6 @@ use wire::{Appliance, Launch};
 const OPERATIONS_MAX: u64 = 400;
 /// How long an armed cut is waited for before the power goes anyway.
 const CUT_PATIENCE: Duration = Duration::from_secs(20);
-/// How long a server may take to start.
-const START_PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a soak is asked for.
 #[derive(Clone, Debug)]
@@ -45,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) layout: Layout,
     /// Space is checked after this many rounds, and after the last.
     pub(crate) space_every: u64,
+    /// How long a server may take to start, to answer and to stop.
+    pub(crate) patience: Duration,
 }
 
 /// What a soak did.
@@ -110,21 +110,23 @@ impl Soak {
         let config = plan.scratch.join("firn.toml");
         let seed = Seeded::new(plan.seed);
         let far = plan.layout.has_far();
-        let far = far.then(|| Far::new(plan.binary.clone(), &plan.scratch, &mut seed.fork(0))).transpose()?;
+        // The disk, and what it shows before it is mounted for the first time.
+        let (disk, made) =
+            if plan.power_cuts { (&mountpoint, &backing) } else { (&plan.scratch, &plan.scratch) };
+        let far = far.then(|| Far::new(&plan, disk, &mut seed.fork(0))).transpose()?;
         let mut text = "[engine]\nsegment = \"16MiB\"\n".to_owned();
-        text.push_str(&plan.layout.zones(&plan.scratch)?);
+        text.push_str(&plan.layout.zones(made, disk)?);
         text.extend(far.iter().map(Far::zone));
         std::fs::write(&config, text)?;
         let mut args = vec!["--config".to_owned(), config.display().to_string()];
         args.extend(plan.server_args.iter().cloned());
-        let data = if plan.power_cuts { mountpoint.join("data") } else { plan.scratch.join("data") };
         let launch = Launch {
             binary: plan.binary.clone(),
-            dir: data,
+            dir: disk.join("data"),
             log: plan.scratch.join("server.log"),
             http: wire::ANY_PORT.to_owned(),
             args,
-            patience: START_PATIENCE,
+            patience: plan.patience,
         };
         let workers = (0..plan.workers).map(|number| Worker::new(number, &seed)).collect();
         let dirs = Dirs { backing, mountpoint, launch };
@@ -167,6 +169,7 @@ impl Soak {
         let (code, text) = appliance.admin("POST", "/v1/dedup", &on).await?;
         ensure!(code == 200, "deduplication is not switched on: {code} {text}");
         appliance.kill().await?;
+        self.end_far(layer.is_some()).await?;
         self.unmount(layer).await
     }
 
@@ -210,11 +213,12 @@ impl Soak {
     /// Lets the power go while the server starts: whatever it had done by then, the next start finds everything.
     async fn cut_during_start(&mut self, layer: PowerCut, chance: &mut Seeded) -> Result<()> {
         layer.cut_after(chance.below(200));
-        match self.dirs.launch.start().await {
+        match self.start(chance).await {
             Ok(appliance) => appliance.kill().await?,
-            Err(error) => ensure!(layer.stats().cut.is_some(), "it did not start, with power: {error}"),
+            Err(error) => ensure!(layer.stats().cut.is_some(), "it did not start, with power: {error:#}"),
         }
         layer.cut()?;
+        self.end_far(true).await?;
         self.report.cuts_in_recovery += 1;
         self.unmount(Some(layer)).await
     }
@@ -242,7 +246,17 @@ impl Soak {
         tokio::task::block_in_place(|| layer.wait_for_cut(CUT_PATIENCE));
         layer.cut()?;
         appliance.kill().await?;
+        self.end_far(true).await?;
         self.gather(all(working).await)
+    }
+
+    /// Kills the store of the remote pool where it stands on the mount that goes.
+    async fn end_far(&mut self, power_cuts: bool) -> Result<()> {
+        if let Some(far) = self.far.as_mut().filter(|far| power_cuts && far.is_running()) {
+            far.kill().await?;
+            self.report.store_kills += 1;
+        }
+        Ok(())
     }
 
     /// Kills the server after a random number of operations, in some rounds the store of its remote pool before it.
@@ -323,8 +337,9 @@ impl Soak {
         let appliance = self.start(&mut Seeded::new(self.plan.seed)).await?;
         self.verify(&appliance).await?;
         self.check_space(&appliance).await?;
-        let status = appliance.terminate(START_PATIENCE).await?;
+        let status = appliance.terminate(self.plan.patience).await?;
         ensure!(status.success(), "SIGTERM ended the server with {status}");
+        self.end_far(layer.is_some()).await?;
         self.unmount(layer).await
     }
 

@@ -22,7 +22,7 @@ pub struct Launch {
     pub http: String,
     /// Further arguments.
     pub args: Vec<String>,
-    /// How long it may take to be ready.
+    /// How long it may take to be ready; and how long to answer, for who asks [`Appliance::patience`].
     pub patience: Duration,
 }
 
@@ -91,7 +91,8 @@ impl Launch {
             if let Some((http, admin)) = self.ready().await {
                 let signing = read_credentials(&self.dir.join("credentials"))?;
                 let token = fs::read_to_string(self.dir.join("admin-token"))?.trim().to_owned();
-                return Ok(Appliance { child, http, admin, signing, token });
+                let patience = self.patience;
+                return Ok(Appliance { child, http, admin, signing, patience, token });
             }
             if elapsed() > deadline {
                 child.kill().await?;
@@ -144,6 +145,8 @@ pub struct Appliance {
     pub admin: SocketAddr,
     /// Its root key.
     pub signing: Signing,
+    /// How long whoever started it waits for it.
+    pub patience: Duration,
     token: String,
 }
 

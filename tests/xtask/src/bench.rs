@@ -37,9 +37,9 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     if area == "engine" {
         cargo.args(["--package", "engine", "--example", "catalog_bench", "--"]).args(rest);
     } else {
-        compile::firn(workspace, &library, Profile::Dist)?;
+        let firn = compile::subject(workspace, &library, Profile::Dist)?;
         let command = if area == "growth" { "growth" } else { "run" };
-        cargo.env("FIRN_BIN", workspace.firn(Profile::Dist)).args(["--package", "load", "--", command]);
+        cargo.env("FIRN_BIN", firn).args(["--package", "load", "--", command]);
         cargo.args(peers::resolve(workspace, rest)?);
     }
     process::hand_over(&mut cargo)

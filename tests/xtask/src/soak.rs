@@ -1,6 +1,7 @@
 //! The full counts of what is random, area by area; CI runs the same with small ones.
 //!
 //! A failure prints the seed and the round, which run again by `FIRN_SEED=… FIRN_ROUNDS=… cargo xtask soak AREA`.
+//! `FIRN_BIN` names another binary than the release build.
 
 use crate::compile::Profile;
 use crate::error::{Error, Result};
@@ -58,7 +59,7 @@ pub(crate) const AREAS: [Area; 6] = [
     },
     Area {
         name: "powercut",
-        promise: "nor by a power cut under the whole data directory",
+        promise: "nor by a power cut under all of that, the store of the remote pool included",
         rounds_in_ci: 15,
         rounds: 1000,
         how: How::Oracle(true),
@@ -110,11 +111,15 @@ pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
         Err(_) => area.rounds,
     };
     let library = compile::prepare(workspace)?;
-    compile::firn(workspace, &library, Profile::Release)?;
+    let firn = compile::subject(workspace, &library, Profile::Release)?;
     let seed = stages::seed(workspace)?;
     say::heading(&format!("{name}: {rounds} rounds, FIRN_SEED={seed}"));
     let watch = Stopwatch::start();
-    let command = || area.command(workspace, &library, rounds, &seed, Oracle::Release);
+    let command = || {
+        let mut command = area.command(workspace, &library, rounds, &seed, Oracle::Release);
+        command.env("FIRN_BIN", &firn);
+        command
+    };
     match area.how {
         How::Stores => stores::run(workspace, command)?,
         How::Oracle(_) | How::Tests(..) => process::run(&mut command())?,
@@ -131,7 +136,7 @@ impl Area {
 
     /// Stores of all layouts in turn, where the area knows any: one pool, two zones, a remote pool, both.
     fn layouts(&self, rounds: u64) -> Vec<String> {
-        if self.name != "crash" {
+        if !matches!(self.how, How::Oracle(true)) {
             return Vec::new();
         }
         let store_rounds = rounds.div_ceil(LAYOUTS).clamp(1, STORE_ROUNDS_MAX).to_string();
@@ -181,11 +186,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crash_test_of_few_rounds_has_every_layout() {
-        let crash = AREAS.iter().find(|area| area.name == "crash").unwrap();
-        assert_eq!(crash.layouts(20), ["--layout", "mixed", "--store-rounds", "5"]);
-        assert_eq!(crash.layouts(1000)[3], "25");
-        assert!(AREAS[1].layouts(20).is_empty());
+    fn few_crashes_and_few_power_cuts_have_every_layout() {
+        for name in ["crash", "powercut"] {
+            let area = AREAS.iter().find(|area| area.name == name).unwrap();
+            assert_eq!(area.layouts(20), ["--layout", "mixed", "--store-rounds", "5"]);
+            assert_eq!(area.layouts(1000)[3], "25");
+        }
+        assert!(AREAS[2].layouts(20).is_empty());
     }
 
     #[test]
