@@ -2,6 +2,7 @@
 //! codec's errors become S3's.
 
 use super::code::{Code, Names};
+use super::cors::document::DocumentError;
 use super::date;
 use crate::xml::{Malformed, XmlWriter};
 use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
@@ -165,6 +166,15 @@ impl fmt::Debug for S3Error {
 impl From<Malformed> for S3Error {
     fn from(error: Malformed) -> Self {
         Self::new(Code::MalformedXML).caused_by(&error)
+    }
+}
+
+impl From<DocumentError> for S3Error {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Malformed(error) => error.into(),
+            DocumentError::Rules(error) => error.into(),
+        }
     }
 }
 
