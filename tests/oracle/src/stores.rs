@@ -252,8 +252,7 @@ impl Drill {
     /// Starts that have to be refused, each with the store's own word for it.
     async fn refusals(&mut self) -> Result<()> {
         let own = signing(&self.store.credentials)?;
-        // The connection from before the outage may be gone.
-        self.caller = Caller::at(self.store.address, own.clone());
+        self.connect_anew(own.clone());
         let right = self.store.credentials.clone();
         let other = self.launch.dir.with_file_name("other");
         let ours = self.launch.dir.clone();
@@ -287,8 +286,14 @@ impl Drill {
             ensure!(!status.success() && log.contains(says), "{what}: {status}: {log}");
             say(&format!("{}: {what} is refused: {says}", self.store.name));
         }
+        self.connect_anew(own);
         ensure!(self.objects().await?.len() > 2, "what was there is there");
         Ok(())
+    }
+
+    /// Stores close a connection that nothing was asked on for a while.
+    fn connect_anew(&mut self, signing: Signing) {
+        self.caller = Caller::at(self.store.address, signing);
     }
 
     /// What stores answer differently.
