@@ -88,9 +88,9 @@ impl ObjectStore {
     fn tell_failure(&self, source: &LogSource, error: String) {
         let (bucket, target) = (source.bucket().clone(), source.set().target().clone());
         let since = self.clock.now();
-        let failure =
-            LogFailure { bucket: bucket.clone(), target: target.clone(), since, error: error.clone() };
-        if self.access_logs.fails(source, failure) {
+        let failure = LogFailure { bucket, target, since, error };
+        if self.access_logs.fails(source, failure.clone()) {
+            let LogFailure { bucket, target, error, .. } = failure;
             tracing::warn!(%bucket, %target, error, "failed to write an access log");
         }
     }

@@ -256,11 +256,9 @@ impl Held {
     /// Drops the newest batch of the bucket that holds most, of the account that does. `false`: that is this very bucket of this account,
     /// with the record that comes, or nobody has anything to drop.
     fn make_place(&mut self, account: AccountId, (of_account, of_bucket): (usize, usize)) -> bool {
-        let larger =
-            self.sizes.iter().rev().take_while(|(size, other)| *size > of_account && *other != account);
+        let mut larger = self.sizes.iter().rev().take_while(|(size, _)| *size > of_account);
         let found = larger
-            .filter_map(|(_, other)| Some((*other, self.lines.get(other)?.longest(None)?)))
-            .next()
+            .find_map(|(_, other)| Some((*other, self.lines.get(other)?.longest(None)?)))
             .or_else(|| Some((account, self.lines.get(&account)?.longest(Some(of_bucket))?)));
         let Some((of, name)) = found else { return false };
         let newest = self.change(of, &name, |queue| {
@@ -555,7 +553,7 @@ mod tests {
             order.push(batch.source.bucket().to_string());
             // What fails goes behind.
             if order == ["zzz"] {
-                held.put_back(batch, Duration::from_secs(300));
+                held.put_back(batch, Duration::from_mins(5));
             } else {
                 held.done(&batch);
             }

@@ -95,7 +95,7 @@ async fn the_same_body_again_is_stored_once() {
     let plain = world.create("plain", Versioning::Off).await;
     let ever = world.put(&plain, "a", body.clone()).await;
     for (etag, checksum) in [(first.etag, first.checksum), (again.etag, again.checksum)] {
-        assert_eq!((etag, checksum), (ever.etag.clone(), ever.checksum.clone()), "as without deduplication");
+        assert_eq!((etag, checksum), (ever.etag, ever.checksum), "as without deduplication");
     }
     for at in ["a", "b"] {
         assert!(world.get(&name, at).await.unwrap() == body, "{at}");

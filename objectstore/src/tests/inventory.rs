@@ -619,38 +619,7 @@ async fn what_is_there_throughout_is_listed_once_whatever_comes_and_goes_between
     }
     let set = wanted(&made.target, InventoryVersions::Current, &[]);
     world.store.set_inventory(source, &set).await.unwrap();
-    let mut job = world.store.begin_inventory(source, &set.id, FILE_BYTES).await.unwrap().unwrap();
-    let mut pages = 0;
-    while let Step::More(_) = job.step(&world.store).await.unwrap() {
-        // Before and behind where the page ended: some come, what is there is written anew, what came before goes.
-        for (number, at) in (100..2_500).step_by(400).enumerate() {
-            let comes = |page: usize| format!("{}-{page}", kept(at));
-            world.put(source, &comes(pages), Bytes::new()).await;
-            world.put(source, &kept(at), Bytes::from_static(b"anew")).await;
-            if pages > 0 && number % 2 == 0 {
-                world.delete(source, &comes(pages - 1)).await;
-            }
-        }
-        pages += 1;
-    }
-    assert!(pages > 2, "{pages} pages: nothing came between");
-    let lines = made.lines(&made.json(&made.manifests().await[0]).await).await;
-    let throughout: Vec<_> = lines.iter().filter(|line| !line.contains('-')).cloned().collect();
-    assert_eq!(throughout, (0..2_500).map(|at| format!(r#""src","{}""#, kept(at))).collect::<Vec<_>>());
-    assert!(lines.windows(2).all(|pair| pair[0] < pair[1]), "nothing is there twice");
-}
-
-#[tokio::test]
-async fn what_is_there_throughout_is_listed_once_whatever_comes_and_goes_between_two_pages() {
-    let made = Made::new(330, Versioning::Off).await;
-    let (world, source) = (&made.world, &made.source);
-    let kept = |number: usize| format!("{number:05}");
-    for number in 0..2_500 {
-        world.put(source, &kept(number), Bytes::new()).await;
-    }
-    let set = wanted(&made.target, InventoryVersions::Current, &[]);
-    world.store.set_inventory(source, &set).await.unwrap();
-    let mut job = world.store.begin_inventory(source, &set.id, FILE_BYTES).await.unwrap().unwrap();
+    let mut job = begin(world, source, &set.id, FILE_BYTES).await.unwrap();
     let mut pages = 0;
     while let Step::More(_) = job.step(&world.store).await.unwrap() {
         // Before and behind where the page ended: some come, what is there is written anew, what came before goes.

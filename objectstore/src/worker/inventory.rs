@@ -17,7 +17,7 @@
 
 use super::reported;
 use crate::inventory::{Begun, FILE_BYTES, InventoryFailure, Job, Step};
-use crate::{BucketName, Error, ObjectStore, Result, SettingKind};
+use crate::{BucketName, ObjectStore, Result, SettingKind};
 use engine::BoxFuture;
 use engine::worker::{Progress, Worker};
 use security::AccountId;
@@ -213,7 +213,7 @@ impl Inventory {
             }
         } else if let Some(bucket) = line.next_bucket() {
             match self.store.due_in(&bucket, account).await {
-                Ok(due) => self.found(account, &bucket, due),
+                Ok(due) => self.found(account, &bucket, &due),
                 Err(error) => self.failed(account, (bucket, ALL.to_owned()), error.to_string()),
             }
         }
@@ -232,7 +232,7 @@ impl Inventory {
     }
 
     /// These reports of a bucket are due, and no others: what failed of it is forgotten with its configuration.
-    fn found(&mut self, account: AccountId, bucket: &BucketName, due: Vec<String>) {
+    fn found(&mut self, account: AccountId, bucket: &BucketName, due: &[String]) {
         let (now, line) = (self.store.clock.boottime(), self.lines.entry(account).or_default());
         let all = (bucket.clone(), ALL.to_owned());
         let is_due = |name: &Name| name.0 != *bucket || due.contains(&name.1);
@@ -275,7 +275,7 @@ impl Inventory {
         let together =
             name.1 != ALL && line.waits.len() >= self.pace.waits && !line.waits.contains_key(&name);
         if together {
-            name.1 = ALL.to_owned();
+            ALL.clone_into(&mut name.1);
         }
         let known = line.waits.get(&name).copied();
         // Of those that wait together the first one to fail again says for how long.

@@ -103,8 +103,8 @@ fn await_reasons(appliance: &Appliance, wanted: &[&str]) {
             return;
         }
         let now = status["uptime_s"].as_u64().unwrap();
-        let waited = now - *begun.get_or_insert(now);
-        assert!(waited <= 3, "not {wanted:?} after {waited} s: {status}");
+        let elapsed = now - *begun.get_or_insert(now);
+        assert!(elapsed <= 60, "not {wanted:?} after {elapsed} s: {status}");
     }
 }
 

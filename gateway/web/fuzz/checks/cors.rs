@@ -73,10 +73,10 @@ pub(crate) fn check(input: &[u8]) -> Outcome {
 
 fn lets(rule: &CorsRule, origin: &str, method: &str, named: &str) -> bool {
     let lower = |text: &str| text.trim().to_ascii_lowercase().into_bytes();
-    let mut names = named.split(',').map(lower).filter(|name| !name.is_empty());
+    let mut asked = named.split(',').map(lower).filter(|name| !name.is_empty());
     rule.origins.iter().any(|pattern| fits(pattern.as_bytes(), origin.as_bytes()))
         && rule.methods.iter().any(|allowed| allowed.as_str() == method)
-        && names.all(|name| {
+        && asked.all(|name| {
             rule.headers.iter().any(|pattern| fits(pattern.to_ascii_lowercase().as_bytes(), &name))
         })
 }

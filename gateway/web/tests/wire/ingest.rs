@@ -293,10 +293,10 @@ async fn an_archive_in_parts_or_in_a_form_is_not_kept_as_it_is() {
     let open = [("x-amz-acl", "public-read-write")];
     assert_eq!(call(&world, &mut client, ("PUT", "/bucket"), &open, b"").await.status, 200);
     for (value, status) in [("true", 501), ("false", 204)] {
-        let mut form = String::new();
-        for (name, text) in [("key", "a.tar"), (EXTRACT.0, value)] {
-            form += &format!("--f\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n");
-        }
+        let field = |(name, text)| {
+            format!("--f\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{text}\r\n")
+        };
+        let mut form: String = [("key", "a.tar"), (EXTRACT.0, value)].map(field).concat();
         form +=
             "--f\r\nContent-Disposition: form-data; name=\"file\"; filename=\"x\"\r\n\r\nhello\r\n--f--\r\n";
         let length = form.len();

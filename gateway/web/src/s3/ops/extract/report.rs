@@ -209,7 +209,7 @@ pub(super) async fn write(
         metadata: metadata(),
         writer: call.writer()?,
         origin: call.origin(),
-        conditions: WriteConditions { if_match, if_none_match, ..WriteConditions::default() },
+        conditions: WriteConditions { if_match, if_none_match },
         ..PutRequest::new(call.target.bucket()?, key)
     };
     let mut upload = call.state.store.put(request).await?;
