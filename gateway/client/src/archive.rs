@@ -51,9 +51,8 @@ pub struct Extracted {
     pub skipped: u64,
     /// Entries that were refused.
     pub refused: u64,
-    /// The archive says itself where it ends. One that was cut off behind an entry does not, nor does what some writers make. `None`:
-    /// the server does not tell.
-    pub has_end: Option<bool>,
+    /// The archive says itself where it ends. One that was cut off behind an entry does not, nor does what some writers make.
+    pub has_end: bool,
     /// The key of the report, where one was written.
     pub report: Option<String>,
 }
@@ -123,7 +122,7 @@ fn extracted(operation: &'static str, headers: &HeaderMap) -> Result<Extracted> 
         bytes: count("x-firn-ingest-bytes").unwrap_or_default(),
         skipped: count("x-firn-ingest-skipped").unwrap_or_default(),
         refused: count("x-firn-ingest-refused").unwrap_or_default(),
-        has_end: header_text(headers, "x-firn-ingest-end").map(|end| end != "missing"),
+        has_end: header_text(headers, "x-firn-ingest-end").is_none(),
         report,
     })
 }
@@ -154,10 +153,8 @@ mod tests {
         headers.insert("x-firn-ingest-objects", "3".parse().unwrap());
         headers.insert("x-firn-ingest-report", "in/a%20b".parse().unwrap());
         let told = extracted("PutObject", &headers).unwrap();
-        assert_eq!((told.objects, told.report.as_deref(), told.has_end), (3, Some("in/a b"), None));
-        for (end, has_end) in [("missing", false), ("present", true)] {
-            headers.insert("x-firn-ingest-end", end.parse().unwrap());
-            assert_eq!(extracted("PutObject", &headers).unwrap().has_end, Some(has_end));
-        }
+        assert_eq!((told.objects, told.report.as_deref(), told.has_end), (3, Some("in/a b"), true));
+        headers.insert("x-firn-ingest-end", "missing".parse().unwrap());
+        assert!(!extracted("PutObject", &headers).unwrap().has_end);
     }
 }

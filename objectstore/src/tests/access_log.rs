@@ -321,14 +321,17 @@ async fn what_can_not_be_written_of_a_bucket_that_is_gone_is_told_of_nobody() {
     world.store.set_logging(&source, Some(&into(&other, None))).await.unwrap();
     pass(&world, 1).await;
     assert_eq!(failing(), 0);
+    world.store.remove_quota(&target, "").await.unwrap();
+    pass(&world, 1).await;
+    assert_eq!((failing(), world.keys(&target).await.len()), (0, 1));
     // Its own it has, until it is written.
     world.store.set_quota(&other, "", none).await.unwrap();
     asked(&world, "src", "B");
     pass(&world, 1).await;
     assert_eq!(failing(), 1);
-    world.store.remove_quota(&target, "").await.unwrap();
+    world.store.remove_quota(&other, "").await.unwrap();
     pass(&world, 1).await;
-    assert_eq!((failing(), world.keys(&target).await.len()), (1, 1));
+    assert_eq!((failing(), world.keys(&other).await.len()), (0, 1));
 }
 
 #[tokio::test]

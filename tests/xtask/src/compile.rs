@@ -83,10 +83,7 @@ pub(crate) fn subject(workspace: &Workspace, library: &Library, profile: Profile
 fn named(path: &Path) -> Result<PathBuf> {
     let path = std::path::absolute(path).map_err(|source| Error::at("resolve", path, source))?;
     if !path.is_file() {
-        return Err(Error::Usage(format!(
-            "FIRN_BIN={} is no file; without it one is built",
-            path.display()
-        )));
+        return Err(Error::Usage(format!("FIRN_BIN={} is no file; without it one is built", path.display())));
     }
     say::line(format!("FIRN_BIN={}: nothing of it is built", path.display()));
     Ok(path)

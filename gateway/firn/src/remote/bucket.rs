@@ -113,10 +113,10 @@ impl Bucket {
     }
 
     /// Why, on one line of bounded length. A part of it is what the store sent, which may be what it was sent: S3 answers a wrong
-    /// signature with the headers that it signed, a session's token among them, as text and as hexadecimal bytes.
+    /// signature with the headers that it signed, a session's token among them.
     fn reason(&self, error: &object_store::Error) -> String {
         let shown = self.secrets.iter().filter(|secret| !secret.is_empty());
-        line(&shown.fold(said(&chain(error)), |text, secret| text.replace(secret.as_str(), "…")))
+        line(&shown.fold(chain(error), |text, secret| text.replace(secret.as_str(), "…")))
     }
 
     /// Writes over what is there: for the mark alone.
@@ -138,20 +138,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// A text in which S3's error, from its beginning to the end of the text, is its code and message alone.
-fn said(text: &str) -> String {
-    let Some(begin) = ["<?xml", "<Error"].iter().filter_map(|mark| text.find(mark)).min() else {
-        return text.to_owned();
-    };
-    let (before, error) = text.split_at(begin);
-    let field = |name: &str| {
-        let (_, rest) = error.split_once(&format!("<{name}>"))?;
-        Some(rest.split_once('<')?.0)
-    };
-    let fields: Vec<_> = ["Code", "Message"].into_iter().filter_map(field).collect();
-    format!("{before}{}", fields.join(": "))
 }
 
 /// The beginning of a text, on one line.

@@ -42,8 +42,8 @@ struct ExtractReport {
     bytes: ByteCount,
     skipped: u64,
     refused: u64,
-    /// The archive says itself where it ends; `None` where the server does not tell.
-    end_mark: Option<bool>,
+    /// The archive says itself where it ends.
+    end_mark: bool,
     /// The key of the whole report, where there is one.
     report: Option<String>,
     /// The first ten thousand entries that became no object.
@@ -64,7 +64,7 @@ impl Report for ExtractReport {
             }
         }
         writeln!(out)?;
-        if self.end_mark == Some(false) {
+        if !self.end_mark {
             writeln!(
                 out,
                 "the archive has no end mark: whoever wrote it may have been cut off, and files may be missing"
@@ -162,7 +162,7 @@ mod tests {
             bytes: ByteCount::new(5),
             skipped: 1,
             refused: 1,
-            end_mark: Some(false),
+            end_mark: false,
             report: Some("s3://b/a.tar.report.json".into()),
             entries: vec![line("link", "skipped"), line("../up\u{1b}", "refused")],
         };

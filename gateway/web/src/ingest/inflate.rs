@@ -24,8 +24,7 @@ const FREE: u64 = 64 << 20;
 /// Times as many bytes as came.
 const RATIO_MAX: u64 = 250;
 
-/// Members or frames that any archive may have, and bytes for each further one. A block of `bgzip`, 65,280 bytes, takes more unless they
-/// are nearly all the same: of zeros it takes 105, 1/622 of them, and an archive of such blocks is refused by [`RATIO_MAX`] anyway.
+/// Members or frames that any archive may have, and bytes for each further one: zeros that `bgzip` packs take more.
 const STREAMS_FREE: u64 = 1_000;
 const STREAM_BYTES: u64 = 256;
 

@@ -225,8 +225,9 @@ fn tell(head: &mut HeaderMap, report: &Report, written: Option<&Result<String, S
     ] {
         set(head, HeaderName::from_static(name), &value.to_string());
     }
-    let end = if report.has_end { "present" } else { "missing" };
-    set(head, HeaderName::from_static("x-firn-ingest-end"), end);
+    if !report.has_end {
+        set(head, HeaderName::from_static("x-firn-ingest-end"), "missing");
+    }
     match written {
         None => {}
         Some(Ok(key)) => {

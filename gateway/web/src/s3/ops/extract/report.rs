@@ -37,15 +37,11 @@ pub(super) struct Report {
     line_bytes: usize,
 }
 
-/// A report that was to wait with the entries for its name.
-pub(super) enum Staged {
-    Waits {
-        key: ObjectKey,
-        size: u64,
-        etag: ETag,
-    },
-    /// It can't be written, which is its own trouble and not the archive's.
-    Refused(S3Error),
+/// A report that waits with the entries for its name.
+pub(super) struct Staged {
+    key: ObjectKey,
+    size: u64,
+    etag: ETag,
 }
 
 /// An entry that became no object.
@@ -103,29 +99,26 @@ impl Report {
     pub(super) async fn conclude(
         &mut self,
         call: &Call,
-        staged: Staged,
+        staged: Result<Staged, S3Error>,
         outcome: &mut IngestOutcome,
     ) -> Result<String, S3Error> {
-        let (key, size, etag) = match staged {
-            Staged::Waits { key, size, etag } => (key, size, etag),
-            Staged::Refused(error) => {
-                self.count(outcome);
-                return Err(error);
-            }
+        let Ok(staged) = &staged else {
+            self.count(outcome);
+            return staged.map(|staged| staged.key.as_str().to_owned());
         };
-        if let Some(at) = outcome.refused.iter().position(|(of, _)| *of == key) {
+        if let Some(at) = outcome.refused.iter().position(|(key, _)| *key == staged.key) {
             let (_, error) = outcome.refused.remove(at);
             self.count(outcome);
             return Err(error.into());
         }
         outcome.objects = outcome.objects.saturating_sub(1);
-        outcome.bytes = ByteCount::new(outcome.bytes.get().saturating_sub(size));
+        outcome.bytes = ByteCount::new(outcome.bytes.get().saturating_sub(staged.size));
         self.count(outcome);
         if outcome.refused.is_empty() {
-            return Ok(key.as_str().to_owned());
+            return Ok(staged.key.as_str().to_owned());
         }
         // Only over what was written just now.
-        write(call, key, self, Some(ETagMatch::OneOf(vec![etag]))).await
+        write(call, staged.key.clone(), self, Some(ETagMatch::OneOf(vec![staged.etag]))).await
     }
 
     pub(super) const fn has_lines(&self) -> bool {
@@ -168,15 +161,19 @@ pub(super) fn key(call: &Call, wish: ReportWish) -> Result<Option<ObjectKey>, S3
     Ok(Some(ObjectKey::parse(&format!("{archive}{SUFFIX}"))?))
 }
 
-/// Has it wait for its name among the entries. An error is the whole archive's.
-pub(super) async fn stage(ingest: &mut Ingest, key: ObjectKey, report: &Report) -> Result<Staged, S3Error> {
+/// Has it wait for its name among the entries. The inner error is the report's own, the outer one the whole archive's.
+pub(super) async fn stage(
+    ingest: &mut Ingest,
+    key: ObjectKey,
+    report: &Report,
+) -> Result<Result<Staged, S3Error>, S3Error> {
     let sealed = match seal(ingest, key.clone(), report).await {
         Ok(sealed) => sealed,
-        Err(error) => return Ok(Staged::Refused(error)),
+        Err(error) => return Ok(Err(error)),
     };
     let (etag, size) = (sealed.etag(), sealed.size().get());
     ingest.stage(sealed).await?;
-    Ok(Staged::Waits { key, size, etag })
+    Ok(Ok(Staged { key, size, etag }))
 }
 
 async fn seal(ingest: &mut Ingest, key: ObjectKey, report: &Report) -> Result<SealedObject, S3Error> {
