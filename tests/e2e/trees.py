@@ -5,10 +5,15 @@ import os
 import pathlib
 import random
 import shutil
+import time
 
 
 def plant(top: pathlib.Path, chance: random.Random) -> pathlib.Path:
-    """A few hundred small files in directories, some with awkward names, and two large ones."""
+    """A few hundred small files in directories, some with awkward names, and two large ones; all a minute old.
+
+    S3 shows whole seconds, rounded down: a file that is sent in the second it was written is newer than its object, and
+    clients that compare times send it again.
+    """
     for number in range(300):
         path = top / f"d{number % 7}" / f"e{number % 3}" / f"file {number}.bin"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -17,6 +22,10 @@ def plant(top: pathlib.Path, chance: random.Random) -> pathlib.Path:
         (top / name).write_bytes(b"" if name == "empty" else name.encode())
     for number in range(2):
         (top / f"large{number}").write_bytes(chance.randbytes(20_000_000 + number))
+    past = time.time() - 60
+    for where, _, names in os.walk(top):
+        for name in names:
+            os.utime(pathlib.Path(where) / name, (past, past))
     return top
 
 
