@@ -22,6 +22,10 @@ fn of_s3(error: &Error) -> Option<String> {
             "is that an S3 endpoint? the S3 and the admin door of an appliance have ports of their own: eval \"$(firn env DIR)\""
                 .to_owned()
         }
+        // S3's own words: the code is that of every refusal.
+        Error::Service(error) if error.message.contains("object lock") => {
+            "until when it is locked: aws s3api get-object-retention and get-object-legal-hold, with --version-id".to_owned()
+        }
         error => of_code(error.code()?)?.to_owned(),
     })
 }
@@ -107,16 +111,23 @@ mod tests {
         of(&anyhow::Error::from(error).context("upload a file")).unwrap()
     }
 
-    #[test]
-    fn a_full_quota_names_the_list_of_quotas() {
-        let full = Error::Service(Box::new(ServiceError {
+    fn refused(code: &str, message: &str) -> String {
+        let error = Error::Service(Box::new(ServiceError {
             operation: "PutObject",
             status: 403,
-            code: "QuotaExceeded".to_owned(),
-            message: String::new(),
+            code: code.to_owned(),
+            message: message.to_owned(),
             request_id: String::new(),
         }));
-        assert_eq!(of(&full.into()).unwrap(), "see what is left: firn quota ls");
+        of(&error.into()).unwrap()
+    }
+
+    #[test]
+    fn a_full_quota_names_the_list_of_quotas_and_a_lock_is_no_matter_of_credentials() {
+        assert_eq!(refused("QuotaExceeded", ""), "see what is left: firn quota ls");
+        assert!(refused("AccessDenied", "Access Denied").starts_with("set the credentials"));
+        let locked = refused("AccessDenied", "Access Denied because object protected by object lock.");
+        assert!(locked.contains("get-object-retention"), "{locked}");
     }
 
     #[test]

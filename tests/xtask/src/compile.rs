@@ -41,7 +41,7 @@ impl Profile {
 
     fn first_build(self) -> &'static str {
         match self {
-            Self::Release => "7 minutes",
+            Self::Release => "8 minutes",
             Self::Dist => "10 minutes",
         }
     }

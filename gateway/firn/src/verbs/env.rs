@@ -1,15 +1,24 @@
 //! `firn env`: what points every AWS tool at an appliance.
 
 use crate::cli::Dir;
+use crate::directory::Lock;
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
-use crate::layout::{ADMIN_TOKEN, CREDENTIALS};
+use crate::layout::{ADMIN_TOKEN, CREDENTIALS, DOORS};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::quote_sh;
+use engine::clock::Clock;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a server that has its directory already may take to open its doors.
+const STARTS_WITHIN: Duration = Duration::from_secs(30);
+/// Time between two looks.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Variables and their values.
 #[derive(Debug, Serialize)]
@@ -38,8 +47,20 @@ impl Report for EnvReport {
     }
 }
 
-pub(super) fn run(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
+/// Prints them; what a shell is given instead of them ends with an error, too, so that nothing goes on to AWS by mistake.
+pub(super) async fn run(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
+    let report = variables(session, args).await.inspect_err(|_| {
+        if !session.output.json {
+            // Whoever reads nothing here reads the error.
+            let _unread = writeln!(io::stdout().lock(), "false # firn env failed");
+        }
+    })?;
+    session.output.print(&report)
+}
+
+async fn variables(session: &Session, args: &Dir) -> anyhow::Result<EnvReport> {
     let dir = std::path::absolute(&args.dir)?;
+    while_starting(&*session.clock, &dir).await?;
     let marker = crate::directory::read_marker(&dir)?;
     let file = security::credentials::File::load(&dir.join(CREDENTIALS), marker.account)
         .map_err(|error| Failure::new(Exit::Error, format!("read the credentials: {error}")))?;
@@ -66,5 +87,44 @@ pub(super) fn run(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
         // rclone's own.
         variables.insert("RCLONE_CA_CERT", ca.display().to_string());
     }
-    session.output.print(&EnvReport { variables })
+    Ok(EnvReport { variables })
+}
+
+/// Waits while a server has the directory and its doors are not open yet.
+async fn while_starting(clock: &dyn Clock, dir: &Path) -> anyhow::Result<()> {
+    let until = clock.boottime() + STARTS_WITHIN;
+    while !dir.join(DOORS).exists() && Lock::holder(dir)?.is_some() && clock.boottime() < until {
+        clock.sleep(LOOK).await;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DOORS, LOOK, Lock, STARTS_WITHIN, while_starting};
+    use engine::clock::{ManualClock, Timestamp};
+    use futures_util::FutureExt as _;
+
+    #[test]
+    fn a_server_that_starts_is_waited_for_and_none_is_not() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), ManualClock::new(Timestamp::from_millis(0)));
+        while_starting(&clock, dir.path()).now_or_never().expect("nobody has it").unwrap();
+
+        let lock = Lock::take(dir.path()).unwrap();
+        let mut wait = Box::pin(while_starting(&clock, dir.path()));
+        assert!(wait.as_mut().now_or_never().is_none());
+        clock.advance(LOOK);
+        assert!(wait.as_mut().now_or_never().is_none(), "its doors are not open yet");
+        std::fs::create_dir(dir.path().join("run")).unwrap();
+        std::fs::write(dir.path().join(DOORS), "{}").unwrap();
+        clock.advance(LOOK);
+        wait.now_or_never().expect("its doors are open").unwrap();
+
+        std::fs::remove_file(dir.path().join(DOORS)).unwrap();
+        let mut wait = Box::pin(while_starting(&clock, dir.path()));
+        assert!(wait.as_mut().now_or_never().is_none());
+        clock.advance(STARTS_WITHIN);
+        wait.now_or_never().expect("it takes too long").unwrap();
+        drop(lock);
+    }
 }

@@ -27,7 +27,7 @@ use crate::session::Session;
 /// Does what was asked for.
 pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<Exit> {
     match verb {
-        ClientVerb::Env(args) => env::run(session, &args),
+        ClientVerb::Env(args) => env::run(session, &args).await,
         ClientVerb::Status(args) => admin::status(session, &args).await,
         ClientVerb::Doctor(args) => doctor::run(session, &args).await,
         ClientVerb::Top(args) => admin::top(session, &args).await,

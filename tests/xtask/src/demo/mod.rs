@@ -29,9 +29,9 @@ const BUCKET: &str = "s3://demo";
 /// Runs all of it.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let whole = Stopwatch::start();
-    say::line("firn's demo. On a machine of two cores the first run takes about 15 minutes:");
+    say::line("firn's demo. On a machine of two cores the first run takes about 14 minutes:");
     say::line(
-        "  RocksDB 5 min (once per machine), the release binary 7, the rest 2; later runs take about 2.",
+        "  RocksDB 4 min 30 s (once per machine), the release binary 8 min 30 s; later runs take about 1.",
     );
     say::heading("1. packages and compilers");
     packages::ensure(&packages::for_demo())?;
