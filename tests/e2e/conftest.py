@@ -36,19 +36,24 @@ def binary() -> str:
 
 
 @pytest.fixture(scope="session")
-def appliance(binary, tmp_path_factory):
+def appliance(request, binary, tmp_path_factory):
     """The shared appliance; no test stops it."""
-    shared = Appliance(binary, tmp_path_factory.mktemp("shared") / "data").start()
-    yield shared
-    shared.kill()
+    yield from shared(request, binary, tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture(scope="session")
-def secured(binary, tmp_path_factory):
+def secured(request, binary, tmp_path_factory):
     """One that speaks TLS with a certificate of its own; no test stops it."""
-    shared = Appliance(binary, tmp_path_factory.mktemp("secured") / "data").start("--tls")
-    yield shared
-    shared.kill()
+    yield from shared(request, binary, tmp_path_factory.mktemp("secured"), "--tls")
+
+
+def shared(request, binary, top, *flags):
+    """One for the whole run. Some gigabytes go with it, unless a failed test is looked into."""
+    one = Appliance(binary, top / "data").start(*flags)
+    yield one
+    one.kill()
+    if not request.session.testsfailed:
+        shutil.rmtree(top)
 
 
 @pytest.fixture(params=["http", "tls"])
