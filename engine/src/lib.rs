@@ -16,6 +16,7 @@
 
 pub mod backup;
 pub mod blob;
+mod blocking;
 pub mod catalog;
 pub mod clock;
 pub mod codec;

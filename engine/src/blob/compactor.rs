@@ -14,12 +14,13 @@
 
 use super::BlobStore;
 use super::policy::{SegmentUse, victim};
-use super::row::{BlobRow, RecordAt, blob_key};
+use super::row::{BlobRow, blob_key};
 use super::writer::live_adds;
+use crate::blocking::blocking;
 use crate::catalog::{Check, Commit, Snapshot, Write};
 use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::pool::scan::{FrameWalk, read_record};
-use crate::pool::{Draft, Placed, Pool, ReadPin};
+use crate::pool::{Draft, Placed, Pool, ReadPin, RecordAt};
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use std::collections::{BTreeMap, BTreeSet};
@@ -315,13 +316,6 @@ fn find(row: &BlobRow, blob: BlobId, segment: SegmentId, offset: u64) -> Option<
         let index = copy.places.iter().position(is_it)?;
         Some(Move { blob, from: copy.places[index], index: (n, index) })
     })
-}
-
-/// Runs disk work on the blocking pool.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
 }
 
 impl Worker for Compactor {

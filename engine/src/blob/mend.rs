@@ -15,15 +15,15 @@
 //! A step copies about as many bytes as it is asked to; the places of the blob under way stay in memory. A crash leaves
 //! garbage in the segments that were being written, and the blob begins anew.
 
-use super::compactor::blocking;
-use super::row::{BlobCopy, BlobRow, Copies, PRESENT, RecordAt, blob_key, repair_key};
+use super::row::{BlobCopy, BlobRow, Copies, PRESENT, blob_key, repair_key};
 use super::writer::live_adds;
 use super::{BlobStore, Short};
+use crate::blocking::blocking;
 use crate::catalog::{Check, Commit, Version, Write};
 use crate::id::{BlobId, PartitionId};
 use crate::pool::frame::Frame;
 use crate::pool::scan::read_record;
-use crate::pool::{Draft, Placed, Pool, ZoneId};
+use crate::pool::{Draft, Placed, Pool, RecordAt, ZoneId};
 use crate::{Error, Result};
 use bytes::Bytes;
 use std::collections::BTreeSet;

@@ -60,7 +60,7 @@ use crate::clock::Clock;
 use crate::codec::DataKey;
 use crate::entropy::Entropy;
 use crate::id::{BlobId, PartitionId, SegmentId};
-use crate::pool::{Pool, Zone, Zones};
+use crate::pool::{Bells, Pool, Zone, Zones};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -73,7 +73,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 
 /// Blobs with damage that wait to be queued.
 const DAMAGE_MAX: usize = 4096;
@@ -81,24 +81,6 @@ const DAMAGE_MAX: usize = 4096;
 const REST: Duration = Duration::from_secs(5);
 /// The same while writers find no room.
 const FULL_REST: Duration = Duration::from_millis(500);
-
-/// What ends the rest of the workers of space: each rings for the next, and a lane that finds no room for all of them.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Bells {
-    collector: Arc<Notify>,
-    compactor: Arc<Notify>,
-    recycler: Arc<Notify>,
-    repairer: Arc<Notify>,
-}
-
-impl Bells {
-    /// The pool is full.
-    pub(crate) fn ring_all(&self) {
-        for bell in [&self.collector, &self.compactor, &self.recycler] {
-            bell.notify_one();
-        }
-    }
-}
 
 /// Where a record of a blob lies, for people.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -455,11 +437,6 @@ async fn load_homes(catalog: &dyn Catalog) -> Result<BTreeSet<PartitionId>> {
 pub(crate) fn fixed<const N: usize>(key: &[u8], what: &str) -> Result<[u8; N]> {
     let wrong = |_| Error::Corrupt { what: what.to_owned(), detail: format!("key of {} bytes", key.len()) };
     key.try_into().map_err(wrong)
-}
-
-/// Names a record in errors.
-pub(crate) fn describe(blob: BlobId, segment: SegmentId, offset: u64) -> String {
-    format!("blob {blob} in segment {segment} at offset {offset}")
 }
 
 #[cfg(test)]

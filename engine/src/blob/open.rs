@@ -4,14 +4,14 @@
 //! that is newer is an error everywhere.
 
 use super::remote::{RemoteOptions, RemotePool};
+use super::roster;
 use super::row::COPIES_MAX;
-use super::{Bells, roster};
-use crate::blob::compactor::blocking;
+use crate::blocking::blocking;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::fault::Faults;
-use crate::pool::{Pool, PoolOptions, Zone, ZoneId, Zones};
+use crate::pool::{Bells, Pool, PoolOptions, Zone, ZoneId, Zones};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use std::path::PathBuf;

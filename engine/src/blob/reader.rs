@@ -20,15 +20,15 @@
 //! buffer is dropped: clients that ask for much and take nothing cost a chunk each, and those that go on reading then wait
 //! for each chunk. [`READS_MAX`] preads under way in a store.
 
+use super::BlobStore;
 use super::remote::{RemoteAt, RemotePin};
-use super::row::{BlobRow, RecordAt};
-use super::{BlobStore, describe};
+use super::row::BlobRow;
 use crate::codec::DataKey;
 use crate::codec::chunk::{CHUNK_BYTES, ChunkCipher, SEALED_CHUNK_BYTES, TAG_BYTES};
 use crate::fault::Point;
 use crate::id::{BlobId, PartitionId};
 use crate::pool::frame::FRAME_BYTES;
-use crate::pool::{ReadPin, ZoneId};
+use crate::pool::{ReadPin, RecordAt, ZoneId, describe};
 use crate::{BoxFuture, Error, Result};
 use bytes::Bytes;
 use futures_util::Stream;

@@ -13,9 +13,9 @@
 //! that a hold never lets go too early.
 
 use super::BlobStore;
-use super::compactor::blocking;
 use super::live::count;
 use super::row::live_key;
+use crate::blocking::blocking;
 use crate::catalog::{Check, Commit, Version, Write};
 use crate::id::{PartitionId, SegmentId};
 use crate::pool::segment::Segment;

@@ -14,14 +14,14 @@
 //! # Limits
 //! One blob at a time, [`BYTES_PER_TICK`] a tick. A crash repeats the blob under way and what the last tick passed.
 
-use super::compactor::blocking;
 use super::mend::{Found, Mend, Step, Verdict};
 use super::row::{BLOBS, BlobRow, DAMAGED, REPAIR, blob_key, repair_key};
 use super::sweep::SweepRow;
 use super::{BlobStore, fixed};
+use crate::blocking::blocking;
 use crate::catalog::{Check, Commit, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
-use crate::pool::Zone;
+use crate::pool::{RecordAt, Zone};
 use crate::unit::ByteCount;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
@@ -417,7 +417,7 @@ impl Repairer {
                 }
                 Err(error) => return Err(error),
             };
-            let bytes = row.places().map(super::row::RecordAt::stored_len).sum::<u64>();
+            let bytes = row.places().map(RecordAt::stored_len).sum::<u64>();
             if self.store.wants_upload(&row) {
                 self.store.queue_late_upload(home, blob, &row, version).await?;
             }

@@ -26,8 +26,8 @@ pub(super) use bytes::COPIES_MAX;
 use crate::catalog::{Family, Key, Table};
 use crate::codec::chunk::CHUNK_BYTES;
 use crate::id::{BlobId, CopyId, PartitionId, SegmentId};
-use crate::pool::ZoneId;
 use crate::pool::frame::record_len;
+use crate::pool::{RecordAt, ZoneId};
 
 pub(crate) const BLOBS: Table = Table { family: Family::Record, tag: 0xB0 };
 pub(crate) const REFERENCES: Table = Table { family: Family::Record, tag: 0xB1 };
@@ -46,24 +46,6 @@ pub(crate) const LIVE: Table = Table { family: Family::Counter, tag: 0xB0 };
 
 /// Largest blob: its row stays below the catalog's 64 KiB a value.
 pub const BLOB_BYTES_MAX: u64 = 8 << 30;
-
-/// Where one record lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct RecordAt {
-    /// The segment.
-    pub(crate) segment: SegmentId,
-    /// Of the frame, from the start of the file.
-    pub(crate) offset: u32,
-    /// Bytes of sealed chunks behind the frame.
-    pub(crate) payload_len: u32,
-}
-
-impl RecordAt {
-    /// Bytes the record takes in its segment: what the live counters count.
-    pub(crate) fn stored_len(&self) -> u64 {
-        record_len(self.payload_len as usize) as u64
-    }
-}
 
 /// How many copies a blob is to have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

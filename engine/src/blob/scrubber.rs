@@ -4,9 +4,9 @@
 //! written at the end of each tick that did work: a crash repeats a tick. What does not match is logged and counted; where
 //! the blob has another copy the repairer puts it right, elsewhere it is left.
 
-use super::compactor::blocking;
 use super::row::{BLOBS, BlobCopy, BlobRow, SCRUB_CURSOR, blob_key};
 use super::{BlobStore, fixed};
+use crate::blocking::blocking;
 use crate::catalog::{Commit, Durability, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
 use crate::pool::Zone;

@@ -14,12 +14,12 @@
 //!
 //! A crash leaves records that no row names.
 
-use super::compactor::blocking;
-use super::row::{BlobCopy, Copies, RecordAt};
+use super::row::{BlobCopy, Copies};
 use super::{BlobStore, Short};
+use crate::blocking::blocking;
 use crate::id::{BlobId, PartitionId};
 use crate::pool::scan::read_record;
-use crate::pool::{Draft, Hold, Lane, Placed, Pool, Zone, ZoneId};
+use crate::pool::{Draft, Hold, Lane, Placed, Pool, RecordAt, Zone, ZoneId};
 use crate::{Error, Result};
 use futures_util::future::join_all;
 use std::sync::Arc;

@@ -8,14 +8,14 @@
 use super::BlobStore;
 use super::reference::{Owner, share};
 use super::remote::Ring;
-use super::row::{BLOB_BYTES_MAX, BlobRow, Copies, PRESENT, RecordAt, blob_key, live_key, repair_key};
+use super::row::{BLOB_BYTES_MAX, BlobRow, Copies, PRESENT, blob_key, live_key, repair_key};
 use super::spread::Spread;
 use crate::catalog::Write;
 use crate::codec::DataKey;
 use crate::codec::chunk::{CHUNK_BYTES, ChunkCipher, sealed_len};
 use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::pool::frame::FRAME_BYTES;
-use crate::pool::{Draft, Hold, SMALL_BYTES, record_plain_bytes};
+use crate::pool::{Draft, Hold, RecordAt, SMALL_BYTES, record_plain_bytes};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use bytes::Bytes;

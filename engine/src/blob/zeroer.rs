@@ -5,7 +5,7 @@
 //! counted apart from the records'. A crash leaves a `.new` file, which is removed when the store is opened.
 
 use super::BlobStore;
-use super::compactor::blocking;
+use crate::blocking::blocking;
 use crate::pool::{Pool, ZeroFile};
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Result};

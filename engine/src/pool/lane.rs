@@ -20,9 +20,9 @@
 use super::allocate::Allocator;
 use super::frame::{FRAME_BYTES, Frame, record_len};
 use super::header::{HEADER_BYTES, LaneKind};
+use super::place::RecordAt;
 use super::segment::{Hold, Segment};
 use super::syncer::{Order, Syncer};
-use crate::blob::row::RecordAt;
 use crate::id::{BlobId, PartitionId};
 use crate::vital::Vital;
 use crate::{Error, Result};

@@ -18,10 +18,12 @@
 //! the latter.
 
 mod allocate;
+mod bells;
 pub mod frame;
 mod free;
 pub mod header;
 pub(crate) mod lane;
+mod place;
 mod replaced;
 pub(crate) mod scan;
 pub(crate) mod segment;
@@ -31,14 +33,15 @@ mod tests;
 mod zone;
 
 pub(crate) use allocate::Allocator;
+pub(crate) use bells::Bells;
 pub(crate) use free::ZeroFile;
 pub(crate) use lane::{Draft, Lane, Placed};
+pub(crate) use place::{RecordAt, describe};
 pub use replaced::mark_replaced;
 pub(crate) use segment::{Hold, ReadPin};
 pub use zone::ZoneId;
 pub(crate) use zone::{Zone, Zones};
 
-use crate::blob::Bells;
 use crate::clock::Clock;
 use crate::codec::chunk::{CHUNK_BYTES, SEALED_CHUNK_BYTES};
 use crate::entropy::Entropy;

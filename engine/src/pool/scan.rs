@@ -2,9 +2,8 @@
 
 use super::frame::{FRAME_ALIGN, FRAME_BYTES, Frame, record_len};
 use super::header::HEADER_BYTES;
+use super::place::{RecordAt, describe};
 use super::segment::Segment;
-use crate::blob::describe;
-use crate::blob::row::RecordAt;
 use crate::fault::Point;
 use crate::id::BlobId;
 use crate::{Error, Result};

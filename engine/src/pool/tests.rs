@@ -1,11 +1,10 @@
 //! The allocator's files after a power cut at any step, and what is left of the disk.
 
-use super::PoolOptions;
 use super::allocate::Allocator;
 use super::header::{HEADER_BYTES, LaneKind, SegmentHeader};
 use super::segment::Hold;
+use super::{Bells, PoolOptions};
 use crate::Error;
-use crate::blob::Bells;
 use crate::clock::{ManualClock, Timestamp};
 use crate::entropy::SeededEntropy;
 use crate::fault::{Fault, Faults, Point};

@@ -6,8 +6,8 @@
 
 use super::cache::PieceKey;
 use super::{RemotePool, object_name};
-use crate::blob::compactor::blocking;
 use crate::blob::row::{BlobRow, RemoteCopy};
+use crate::blocking::blocking;
 use crate::codec::chunk::SEALED_CHUNK_BYTES;
 use crate::id::{BlobId, CopyId, PartitionId, SegmentId};
 use crate::pool::frame::{FRAME_BYTES, Frame};

@@ -21,16 +21,17 @@
 use super::queue::stored_len;
 use super::rows::{DoomedRow, PartsRow, UploadRow};
 use super::{RemotePool, object_name};
-use crate::blob::compactor::blocking;
 use crate::blob::round::{HOMES_PER_TICK, Round};
 use crate::blob::row::{
-    BlobRow, RecordAt, RemoteCopy, UPLOADS, blob_key, doomed_key, parts_key, remote_bytes_key, upload_key,
+    BlobRow, RemoteCopy, UPLOADS, blob_key, doomed_key, parts_key, remote_bytes_key, upload_key,
 };
 use crate::blob::writer::live_adds;
 use crate::blob::{BlobStore, fixed};
+use crate::blocking::blocking;
 use crate::catalog::record::Record;
 use crate::catalog::{Check, Commit, Scan, Snapshot, Write, key_after};
 use crate::id::{BlobId, CopyId, PartitionId, SegmentId};
+use crate::pool::RecordAt;
 use crate::pool::frame::{FRAME_BYTES, Frame, record_len};
 use crate::pool::scan::read_record;
 use crate::remote::probe;

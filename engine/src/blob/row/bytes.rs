@@ -43,11 +43,11 @@
 //! | 8 each | segment | in the order of their first use |
 //! | 6 each | place | index of the segment (2), offset of the frame (4); one for each record |
 
-use super::{BLOB_BYTES_MAX, BlobCopy, BlobRow, Copies, RecordAt, RemoteCopy};
+use super::{BLOB_BYTES_MAX, BlobCopy, BlobRow, Copies, RemoteCopy};
 use crate::codec::chunk::{SEALED_CHUNK_BYTES, TAG_BYTES, sealed_len};
 use crate::id::{BlobId, CopyId, SegmentId};
-use crate::pool::ZoneId;
 use crate::pool::frame::PAYLOAD_MAX;
+use crate::pool::{RecordAt, ZoneId};
 use crate::{Error, Result};
 use std::collections::HashMap;
 
@@ -273,11 +273,11 @@ impl Fields<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BlobCopy, BlobRow, Copies, RecordAt, RemoteCopy};
+    use super::super::{BlobCopy, BlobRow, Copies, RemoteCopy};
     use crate::Error;
     use crate::codec::chunk::CHUNK_BYTES;
     use crate::id::{BlobId, CopyId, SegmentId};
-    use crate::pool::ZoneId;
+    use crate::pool::{RecordAt, ZoneId};
 
     const BLOB: BlobId = BlobId::from_bytes([0xBB; 16]);
 

@@ -1,9 +1,9 @@
-//! The modules of the binary: which of them must not name which.
+//! The modules of the binary and of the engine: which of them must not name which.
 //!
 //! ```text
-//!   verbs        appliance       a client; the server: neither names the other
-//!      └─────┬───────┘
-//!        directory               whose the directories are, who has them open
+//!   verbs        appliance       a client; the server: neither names the other         blob     rows that locate records
+//!      └─────┬───────┘                                                                    │
+//!        directory               whose the directories are, who has them open           pool     the files that hold them
 //!         report                 what is printed: findings, times, results
 //! ```
 //!
@@ -11,15 +11,17 @@
 
 use super::{Fault, Text};
 
-const ROOT: &str = "gateway/firn/src";
-/// A module, and one that it must not name.
-const APART: [(&str, &str); 6] = [
-    ("verbs", "appliance"),
-    ("appliance", "verbs"),
-    ("directory", "verbs"),
-    ("directory", "appliance"),
-    ("report", "verbs"),
-    ("report", "appliance"),
+const FIRN: &str = "gateway/firn/src/";
+const ENGINE: &str = "engine/src/";
+/// Where a crate's sources are, a module of it, and one that it must not name.
+const APART: [(&str, &str, &str); 7] = [
+    (FIRN, "verbs", "appliance"),
+    (FIRN, "appliance", "verbs"),
+    (FIRN, "directory", "verbs"),
+    (FIRN, "directory", "appliance"),
+    (FIRN, "report", "verbs"),
+    (FIRN, "report", "appliance"),
+    (ENGINE, "pool", "blob"),
 ];
 
 /// What names a module that it must not.
@@ -28,13 +30,12 @@ pub(super) fn check(texts: &[Text]) -> Vec<Fault> {
 }
 
 fn judge(file: &Text) -> Vec<Fault> {
-    let Some(inside) = file.path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('/')) else {
-        return Vec::new();
+    let lies_in = |root: &str, module: &str| {
+        file.path.strip_prefix(root).and_then(|inside| inside.split(['/', '.']).next()) == Some(module)
     };
-    let module = inside.split(['/', '.']).next().unwrap_or_default();
-    let apart = APART.iter().filter(|(user, _)| *user == module);
+    let apart = APART.iter().filter(|(root, user, _)| lies_in(root, user));
     let mut faults = Vec::new();
-    for (_, other) in apart {
+    for (.., other) in apart {
         let name = format!("crate::{other}");
         let named = |line: &str| line.split(&name).skip(1).any(|rest| rest.starts_with([':', ';']));
         for (index, _) in file.text.lines().enumerate().filter(|(_, line)| named(line)) {
@@ -63,5 +64,14 @@ mod tests {
         assert_eq!(faults("gateway/firn/src/appliance/open.rs", "use crate::verbs;"), 1);
         assert_eq!(faults("gateway/firn/src/verbs/zone.rs", "use crate::appliances::X;"), 0);
         assert_eq!(faults("engine/src/verbs/zone.rs", line), 0);
+    }
+
+    #[test]
+    fn the_pool_does_not_name_the_blobs_that_stand_on_it() {
+        let line = "use crate::blob::row::RecordAt;\n";
+        assert_eq!(faults("engine/src/pool/lane.rs", line), 1);
+        assert_eq!(faults("engine/src/pool.rs", line), 1);
+        assert_eq!(faults("engine/src/blob/mend.rs", "use crate::pool::Pool;\n"), 0);
+        assert_eq!(faults("engine/src/pool/lane.rs", "use crate::blobs::X;\n"), 0);
     }
 }
