@@ -8,8 +8,8 @@
 //! files without a manifest, which the next prune removes. A base exists from the moment its manifest does.
 
 use super::manifest::{Attachment, FileEntry, Life, Manifest, Name};
-use super::target::blocking;
-use super::{Backup, Recipient, staging};
+use super::{Backup, staging};
+use crate::blocking::blocking;
 use crate::catalog::Version;
 use crate::{Error, Result, file};
 use serde::{Deserialize, Serialize};
@@ -73,81 +73,57 @@ impl Backup {
     async fn write_base_unseen(&self) -> Result<Version> {
         let _one_at_a_time = self.base_running.lock().await;
         let life = self.life().await?;
-        let checkpoint = staging::Directory::fresh(self.dir.join("checkpoint"))?;
-        let catalog = self.catalog.clone();
-        let path = checkpoint.path().to_owned();
-        let version = blocking(move || catalog.checkpoint(&path)).await?;
+        let (catalog, path) = (Arc::clone(&self.catalog), self.dir.join("checkpoint"));
+        let (checkpoint, version, entries) = blocking(move || {
+            let checkpoint = staging::Directory::fresh(path)?;
+            let version = catalog.checkpoint(checkpoint.path())?;
+            let entries = listing(checkpoint.path())?;
+            Ok((checkpoint, version, entries))
+        })
+        .await?;
         // One key for the whole of a base: one that changes meanwhile asks for the next.
         let recipient = self.recipient.load_full();
         let known: BTreeSet<String> = self.target.list(&life.file_prefix()).await?.into_iter().collect();
         let (mut files, mut names) = (Vec::new(), BTreeSet::new());
-        for path in listing(checkpoint.path())? {
+        for path in entries {
             let entry = entry(checkpoint.path(), &path).await?;
             let name = life.file_name(&recipient, &entry.blake3);
             if !known.contains(&name) && !names.contains(&name) {
-                self.put_file(&path, &name, &recipient).await?;
+                let open = move || fs::File::open(&path).map_err(|error| Error::io("open", &path, error));
+                self.put_sealed(&name, Arc::clone(&recipient), open).await?;
             }
             names.insert(name);
             files.push(entry);
         }
-        let attachments = self.attachments()?;
+        let (root, attached) = (self.root.clone(), self.attached.clone());
+        let attachments = blocking(move || attachments(&root, &attached)).await?;
         let manifest = Manifest::new(version, self.clock.now(), files, attachments);
         // The index first: a base that prune does not know of could lose its files.
-        let mut index = Index::load(&self.index_path())?;
-        index.add(version, names);
-        index.store(&self.index_path())?;
-        self.put_sealed(&life.base_name(version), &manifest.encode()?, &recipient).await?;
+        let path = self.index_path();
+        let index = blocking(move || {
+            let mut index = Index::load(&path)?;
+            index.add(version, names);
+            index.store(&path)?;
+            Ok(index)
+        })
+        .await?;
+        let plain = io::Cursor::new(manifest.encode()?);
+        self.put_sealed(&life.base_name(version), Arc::clone(&recipient), || Ok(plain)).await?;
         tracing::info!(version, files = manifest.files.len(), target = %self.target.describe(), "backup base complete");
         self.progress.based(version, self.clock.now());
         if !Arc::ptr_eq(&recipient, &self.recipient.load_full()) {
             self.progress.base_wanted();
         }
         self.prune(life, index).await?;
-        Ok(version)
+        blocking(move || {
+            drop(checkpoint);
+            Ok(version)
+        })
+        .await
     }
 
     fn index_path(&self) -> PathBuf {
         self.dir.join("bases.json")
-    }
-
-    /// Uploads one file of the checkpoint.
-    async fn put_file(&self, from: &Path, name: &str, recipient: &Arc<Recipient>) -> Result<()> {
-        let sealed = staging::File::new(&self.dir);
-        let (from, to, recipient) = (from.to_owned(), sealed.path().to_owned(), recipient.clone());
-        blocking(move || {
-            let mut source = fs::File::open(&from).map_err(|error| Error::io("open", &from, error))?;
-            let file = fs::File::create(&to).map_err(|error| Error::io("create", &to, error))?;
-            let seal = || -> io::Result<()> {
-                let mut writer = recipient.seal(io::BufWriter::new(file))?;
-                io::copy(&mut source, &mut writer)?;
-                writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-                Ok(())
-            };
-            seal().map_err(|error| Error::io("seal into", &to, error))
-        })
-        .await?;
-        self.put(name, sealed.path()).await
-    }
-
-    fn attachments(&self) -> Result<Vec<Attachment>> {
-        use std::os::unix::fs::PermissionsExt;
-        let mut attachments = Vec::new();
-        for name in &self.attached {
-            let path = self.root.join(name);
-            match fs::read(&path) {
-                Ok(hex) => {
-                    let meta = fs::metadata(&path).map_err(|error| Error::io("stat", &path, error))?;
-                    attachments.push(Attachment {
-                        name: name.clone(),
-                        mode: meta.permissions().mode() & 0o777,
-                        hex,
-                    });
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io("read", path, error)),
-            }
-        }
-        Ok(attachments)
     }
 
     /// Removes bases beyond those kept, log chunks that no kept base needs, and files that no base names. Only what this
@@ -171,8 +147,31 @@ impl Backup {
         for name in dropped.difference(&kept) {
             self.target.delete(name).await?;
         }
-        index.store(&self.index_path())
+        let path = self.index_path();
+        blocking(move || index.store(&path)).await
     }
+}
+
+/// The small files of the data directory `root` that go into a base; one that is not there is left out.
+fn attachments(root: &Path, names: &[String]) -> Result<Vec<Attachment>> {
+    use std::os::unix::fs::PermissionsExt;
+    let mut attachments = Vec::new();
+    for name in names {
+        let path = root.join(name);
+        match fs::read(&path) {
+            Ok(hex) => {
+                let meta = fs::metadata(&path).map_err(|error| Error::io("stat", &path, error))?;
+                attachments.push(Attachment {
+                    name: name.clone(),
+                    mode: meta.permissions().mode() & 0o777,
+                    hex,
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("read", path, error)),
+        }
+    }
+    Ok(attachments)
 }
 
 /// What a manifest says of the file at `path` of the checkpoint at `root`.

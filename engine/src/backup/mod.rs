@@ -38,6 +38,7 @@ pub use ship::{BaseWorker, LogWorker};
 pub use target::conformance;
 pub use target::{DirectoryTarget, Target};
 
+use crate::blocking::blocking;
 use crate::catalog::RocksCatalog;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
@@ -46,10 +47,10 @@ use crate::{Error, Result};
 use arc_swap::ArcSwap;
 use manifest::Life;
 use progress::Progress;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fs, io};
 use tokio::sync::OnceCell;
 
 /// What a recovery leaves in the data directory.
@@ -110,10 +111,10 @@ impl Backup {
             recipient: ArcSwap::from_pointee(parts.recipient),
             life: OnceCell::new(),
             base_every: parts.base_every,
+            progress: Progress::begun(parts.clock.now()),
             clock: parts.clock,
             entropy: parts.entropy,
             faults: parts.faults,
-            progress: Progress::default(),
             base_running: tokio::sync::Mutex::new(()),
         }))
     }
@@ -131,7 +132,8 @@ impl Backup {
         self.life
             .get_or_try_init(|| async {
                 let file = self.dir.join("life");
-                let life = if let Some(life) = Life::load(&file)? {
+                let from = file.clone();
+                let life = if let Some(life) = blocking(move || Life::load(&from)).await? {
                     life
                 } else {
                     let newest = Life::newest(&self.target.list("lives/").await?);
@@ -143,8 +145,7 @@ impl Backup {
                         )));
                     }
                     let life = Life::new(self.clock.now(), newest.as_ref(), self.entropy.as_ref());
-                    life.store(&file)?;
-                    life
+                    blocking(move || life.store(&file).map(|()| life)).await?
                 };
                 self.progress.take_up(self.target.as_ref(), &life).await?;
                 Ok(life)
@@ -162,15 +163,21 @@ impl Backup {
         self.target.put(name, file).await
     }
 
-    async fn put_sealed(&self, name: &str, plain: &[u8], recipient: &Recipient) -> Result<()> {
-        use std::io::Write;
+    /// Stores what `open` gives under `name`, sealed.
+    async fn put_sealed<R: io::Read>(
+        &self,
+        name: &str,
+        recipient: Arc<Recipient>,
+        open: impl FnOnce() -> Result<R> + Send + 'static,
+    ) -> Result<()> {
         let sealed = staging::File::new(&self.dir);
-        let seal = || -> std::io::Result<()> {
-            let mut writer = recipient.seal(fs::File::create(sealed.path())?)?;
-            writer.write_all(plain)?;
-            writer.finish().map(drop)
-        };
-        seal().map_err(|error| Error::io("seal into", sealed.path(), error))?;
-        self.put(name, sealed.path()).await
+        let to = sealed.path().to_owned();
+        blocking(move || seal::seal_to(open()?, &to, &recipient)).await?;
+        self.put(name, sealed.path()).await?;
+        blocking(move || {
+            drop(sealed);
+            Ok(())
+        })
+        .await
     }
 }

@@ -7,6 +7,7 @@ use crate::catalog::Version;
 use crate::clock::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
+use std::time::Duration;
 
 /// What `status` shows of the backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,26 +22,39 @@ pub struct Status {
     pub shipped_version: Version,
     /// Commits that a loss of the system disk would lose now.
     pub lag_commits: u64,
-    /// Since when there has been something unshipped, in milliseconds; 0 when nothing is.
+    /// How long the oldest of them may have waited, in milliseconds: since the newest look that left nothing behind, or the start.
+    /// 0 when there are none.
     pub lag_ms: u64,
     /// The last failure, if the newest attempt failed.
     pub error: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     base: Option<Version>,
     base_at: Option<Timestamp>,
     wanted: bool,
     shipped: Version,
-    caught_up_at: Option<Timestamp>,
+    /// All that was committed before then is shipped; the start, before that was ever so.
+    caught_up_at: Timestamp,
     error: Option<String>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Progress(Mutex<State>);
 
 impl Progress {
+    pub(super) fn begun(now: Timestamp) -> Self {
+        Self(Mutex::new(State {
+            base: None,
+            base_at: None,
+            wanted: false,
+            shipped: 0,
+            caught_up_at: now,
+            error: None,
+        }))
+    }
+
     /// From the names at the target: the newest base of this life, and how far the chunks behind it reach without a gap.
     pub(super) async fn take_up(&self, target: &dyn Target, life: &Life) -> Result<()> {
         let bases = target.list(&life.base_prefix()).await?;
@@ -66,7 +80,7 @@ impl Progress {
     }
 
     /// A base is due when there is none, when somebody asked, when this process has made none yet, and on schedule.
-    pub(super) fn base_due(&self, now: Timestamp, every: std::time::Duration) -> bool {
+    pub(super) fn base_due(&self, now: Timestamp, every: Duration) -> bool {
         let state = self.0.lock();
         state.base.is_none() || state.wanted || state.base_at.is_none_or(|at| now.since(at) >= every)
     }
@@ -94,8 +108,9 @@ impl Progress {
         state.error = None;
     }
 
-    pub(super) fn caught_up(&self, now: Timestamp) {
-        self.0.lock().caught_up_at = Some(now);
+    /// Of what was committed before `at` nothing is left to ship.
+    pub(super) fn caught_up(&self, at: Timestamp) {
+        self.0.lock().caught_up_at = at;
     }
 
     pub(super) fn failed(&self, error: &crate::Error) {
@@ -105,15 +120,14 @@ impl Progress {
     pub(super) fn status(&self, target: String, committed: Version, now: Timestamp) -> Status {
         let state = self.0.lock();
         let lag_commits = committed.saturating_sub(state.shipped);
-        let waiting = state.caught_up_at.filter(|_| lag_commits > 0);
+        let lag = if lag_commits > 0 { now.since(state.caught_up_at) } else { Duration::ZERO };
         Status {
             target,
             base_version: state.base,
             base_completed_at: state.base_at,
             shipped_version: state.shipped,
             lag_commits,
-            lag_ms: waiting
-                .map_or(0, |since| u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX)),
+            lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),
             error: state.error.clone(),
         }
     }

@@ -9,8 +9,9 @@
 
 use super::manifest::{Attachment, ChunkName, Life, Manifest, Name};
 use super::progress::contiguous;
-use super::target::{Target, blocking};
+use super::target::Target;
 use super::{RECOVERED, RecoveryKey, staging};
+use crate::blocking::blocking;
 use crate::catalog::{self, RocksCatalog, Version};
 use crate::clock::Timestamp;
 use crate::{Error, Result, file};

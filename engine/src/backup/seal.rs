@@ -5,7 +5,9 @@
 
 use crate::{Error, Result};
 use age::secrecy::ExposeSecret;
+use std::fs;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::str::FromStr;
 
 /// zstd level of sealed files: row data shrinks three- to fivefold at 1, more effort buys a tenth more.
@@ -102,6 +104,18 @@ impl FromStr for Recipient {
             .map(Self)
             .map_err(|reason: &str| Error::Invalid(format!("parse the backup recipient: {reason}")))
     }
+}
+
+/// Seals what `source` gives into a new file at `to`.
+pub(super) fn seal_to(mut source: impl Read, to: &Path, recipient: &Recipient) -> Result<()> {
+    let file = fs::File::create(to).map_err(|error| Error::io("create", to, error))?;
+    let seal = || -> io::Result<()> {
+        let mut writer = recipient.seal(io::BufWriter::new(file))?;
+        io::copy(&mut source, &mut writer)?;
+        writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(())
+    };
+    seal().map_err(|error| Error::io("seal into", to, error))
 }
 
 /// Seals what is written to it.

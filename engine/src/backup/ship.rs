@@ -1,12 +1,16 @@
 //! The two workers: one ships the commit log, the other writes bases on schedule.
+//!
+//! Both look every [`SHIP_EVERY`]. Commits that come meanwhile share a chunk; only a backlog of more than [`CHUNK_BYTES`] is shipped
+//! chunk behind chunk. Each look reads the log from where the last one ended.
 
 use super::Backup;
 use super::manifest::ChunkName;
-use super::target::blocking;
 use crate::blob::BlobStore;
-use crate::catalog;
+use crate::blocking::blocking;
+use crate::catalog::LogPlace;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Result};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +24,10 @@ const CHUNK_BYTES: usize = 8 << 20;
 pub struct LogWorker {
     backup: Arc<Backup>,
     blobs: Arc<BlobStore>,
+    /// Behind what was shipped last.
+    place: LogPlace,
+    /// The last chunk took all that was synced: what comes now waits for the next look, so that commits under load share one.
+    rests: bool,
 }
 
 impl LogWorker {
@@ -27,20 +35,25 @@ impl LogWorker {
     /// said how far it is. Make it before the pools' workers start.
     pub fn new(backup: Arc<Backup>, blobs: Arc<BlobStore>) -> Self {
         blobs.set_hold(Some(0));
-        Self { backup, blobs }
+        Self { backup, blobs, place: LogPlace::after(0), rests: false }
     }
 
-    async fn ship(&self) -> Result<Progress> {
-        let backup = &self.backup;
+    async fn ship(&mut self) -> Result<Progress> {
+        if std::mem::take(&mut self.rests) {
+            return Ok(Progress::Idle { rest: SHIP_EVERY });
+        }
+        let backup = Arc::clone(&self.backup);
         let life = backup.life().await?;
         // Chunks without a base below them are worth nothing: the base worker comes first.
         if !backup.progress.has_base() {
             return Ok(Progress::Idle { rest: SHIP_EVERY });
         }
-        self.blobs.set_hold(Some(backup.progress.shipped()));
-        let (now, shipped) = (backup.clock.now(), backup.progress.shipped());
-        let catalog = backup.catalog.clone();
-        let Some(frames) = blocking(move || catalog.log_since(shipped, CHUNK_BYTES)).await? else {
+        let shipped = backup.progress.shipped();
+        self.blobs.set_hold(Some(shipped));
+        let since = if self.place.version() == shipped { self.place } else { LogPlace::after(shipped) };
+        let (now, catalog) = (backup.clock.now(), Arc::clone(&backup.catalog));
+        let found = blocking(move || catalog.log_since(since, CHUNK_BYTES)).await?;
+        let Some((frames, place)) = found else {
             tracing::warn!(
                 shipped,
                 "the commit log no longer reaches back to what was shipped: taking a new base"
@@ -48,16 +61,21 @@ impl LogWorker {
             backup.progress.base_wanted();
             return Ok(Progress::Idle { rest: SHIP_EVERY });
         };
-        let Some((before, last)) = catalog::shipped(&frames)? else {
+        if frames.is_empty() {
             backup.progress.caught_up(now);
             return Ok(Progress::Idle { rest: SHIP_EVERY });
-        };
-        let name = life.log_name(&ChunkName { first: before + 1, last });
-        let recipient = backup.recipient.load_full();
-        backup.put_sealed(&name, &frames, &recipient).await?;
+        }
+        let (last, took_all) = (place.version(), frames.len() < CHUNK_BYTES);
+        let name = life.log_name(&ChunkName { first: shipped + 1, last });
+        backup.put_sealed(&name, backup.recipient.load_full(), || Ok(io::Cursor::new(frames))).await?;
         backup.progress.advanced(last);
         self.blobs.set_hold(Some(last));
-        Ok(Progress::More { done: last - before })
+        self.place = place;
+        if took_all {
+            backup.progress.caught_up(now);
+            self.rests = true;
+        }
+        Ok(Progress::More { done: last - shipped })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a backup goes: a directory (another disk, a network mount) here, an S3 endpoint in the gateway.
 
+use crate::blocking::blocking;
 use crate::file::sync_dir;
 use crate::{BoxFuture, Error, Result};
 use std::fs;
@@ -93,13 +94,6 @@ fn collect(root: &Path, dir: &Path, prefix: &str, names: &mut Vec<String>) -> Re
         }
     }
     Ok(())
-}
-
-/// Runs `work` where blocking is allowed.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Error::Closed)?
 }
 
 impl Target for DirectoryTarget {

@@ -3,7 +3,7 @@
 use super::manifest::Name;
 use super::{Backup, BaseWorker, DirectoryTarget, LogWorker, Parts, RecoveryKey, Target, recover};
 use crate::blob::{BlobStore, OpenOptions};
-use crate::catalog::{Catalog, Commit, Family, Options, RocksCatalog, Table, Version, Write};
+use crate::catalog::{Catalog, Commit, Family, LogPlace, Options, RocksCatalog, Table, Version, Write};
 use crate::clock::{ManualClock, Timestamp};
 use crate::entropy::SeededEntropy;
 use crate::fault::{Fault, Faults, Point};
@@ -165,6 +165,129 @@ async fn a_lost_system_disk_comes_back_up_to_the_last_shipped_commit() {
 }
 
 #[tokio::test]
+async fn commits_between_two_looks_share_a_chunk_and_the_lag_is_true() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    let (mut looks, mut commits, mut last) = (0_u64, 0_u64, 0);
+    while looks < 400 {
+        // Somebody commits all the time, while a chunk is on its way as well.
+        last = appliance.put(&format!("{commits}")).await;
+        commits += 1;
+        assert!(commits < 10_000, "the worker never rests");
+        match appliance.log.tick().await.unwrap() {
+            Progress::More { .. } => {}
+            Progress::Idle { rest } => {
+                looks += 1;
+                world.clock.advance(rest);
+                let status = appliance.backup.status();
+                assert!(status.lag_commits > 0 && status.lag_ms <= 2_000, "look {looks}: {status:?}");
+            }
+        }
+    }
+    let chunks = world.target().list("").await.unwrap().iter().filter(|name| name.contains("/log/")).count();
+    assert!(chunks as u64 <= looks + 1, "{chunks} chunks in {looks} looks");
+    while appliance.backup.status().shipped_version < last {
+        appliance.ship().await;
+    }
+    assert_eq!(appliance.backup.status().lag_ms, 0);
+    world.lose(appliance);
+    assert_eq!(world.recover().await.unwrap().version, last);
+}
+
+#[tokio::test]
+async fn what_waits_at_the_start_or_for_a_target_that_is_away_is_late_from_then_on() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    appliance.put("a").await;
+    appliance.catalog.close();
+    drop(appliance);
+    let mut appliance = world.start().await;
+    let lag = |appliance: &Appliance| Duration::from_millis(appliance.backup.status().lag_ms);
+    world.clock.advance(Duration::from_secs(7));
+    assert_eq!(lag(&appliance), Duration::from_secs(7), "before anybody has looked");
+    appliance.ship().await;
+    assert_eq!(lag(&appliance), Duration::ZERO);
+    appliance.put("b").await;
+    world.faults.arm(Point::BackupWrite, Fault::Io, 0, 1);
+    assert!(appliance.log.tick().await.is_err());
+    world.clock.advance(Duration::from_mins(6));
+    assert_eq!(lag(&appliance), Duration::from_mins(6));
+    appliance.ship().await;
+    assert_eq!(lag(&appliance), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_backlog_of_more_than_a_chunk_is_shipped_without_a_rest() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    let mut last = 0;
+    for n in 0..300_u32 {
+        let row = Write::Put(ROWS.key(n.to_be_bytes().to_vec()), vec![7; 60_000].into());
+        let commit = Commit { writes: vec![row], ..Commit::new(PartitionId::ROOT, 0) };
+        last = appliance.catalog.commit(commit).await.unwrap();
+    }
+    for full in [true, true, false] {
+        assert!(matches!(appliance.log.tick().await.unwrap(), Progress::More { .. }));
+        assert_eq!(appliance.backup.status().shipped_version < last, full);
+    }
+    assert!(matches!(appliance.log.tick().await.unwrap(), Progress::Idle { .. }));
+}
+
+#[tokio::test]
+async fn what_was_shipped_is_not_read_again() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    let based = appliance.backup.status().shipped_version;
+    appliance.put("a").await;
+    appliance.ship().await;
+    // Nobody notices a frame of the log that went bad behind the reader.
+    let logs =
+        std::fs::read_dir(world.root().join("catalog/log")).unwrap().map(|entry| entry.unwrap().path());
+    for log in logs.filter(|path| path.extension().is_some_and(|extension| extension == "log")) {
+        let mut bytes = std::fs::read(&log).unwrap();
+        bytes[4096 + 60] ^= 1;
+        std::fs::write(&log, bytes).unwrap();
+    }
+    assert!(appliance.catalog.log_since(LogPlace::after(based), 1).is_err());
+    let version = appliance.put("b").await;
+    appliance.ship().await;
+    assert_eq!(appliance.backup.status().shipped_version, version);
+}
+
+#[tokio::test]
+async fn sealing_leaves_the_threads_of_the_runtime_alone() {
+    struct Named(std::io::Cursor<&'static [u8]>, std::sync::mpsc::Sender<std::thread::ThreadId>);
+    impl std::io::Read for Named {
+        fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+            self.1.send(std::thread::current().id()).unwrap();
+            self.0.read(bytes)
+        }
+    }
+    let world = World::new();
+    let appliance = world.start().await;
+    let (threads, seen) = std::sync::mpsc::channel();
+    let recipient = Arc::new(world.key.recipient());
+    let open = {
+        let threads = threads.clone();
+        move || {
+            threads.send(std::thread::current().id()).unwrap();
+            Ok(Named(std::io::Cursor::new(b"rows"), threads))
+        }
+    };
+    appliance.backup.put_sealed("log/a.age", recipient, open).await.unwrap();
+    drop(threads);
+    let seen: Vec<_> = seen.iter().collect();
+    let own = std::thread::current().id();
+    assert!(seen.len() > 1 && seen.iter().all(|thread| *thread != own), "{seen:?} and {own:?}");
+    let staged = std::fs::read_dir(world.root().join("backup")).unwrap().map(|entry| entry.unwrap().path());
+    assert_eq!(staged.filter(|path| path.extension().is_some_and(|end| end == "staged")).count(), 0);
+}
+
+#[tokio::test]
 async fn a_restart_goes_on_shipping_where_it_stopped() {
     let world = World::new();
     let mut appliance = world.start().await;
@@ -321,7 +444,7 @@ async fn a_log_that_no_longer_reaches_back_asks_for_a_base() {
         let copy = world.disks.path().join(format!("flushed{round}"));
         appliance.catalog.checkpoint(&copy).unwrap();
     }
-    assert!(appliance.catalog.log_since(shipped, 1).unwrap().is_none(), "it is gone");
+    assert!(appliance.catalog.log_since(LogPlace::after(shipped), 1).unwrap().is_none(), "it is gone");
     assert!(matches!(appliance.base.tick().await.unwrap(), Progress::Idle { .. }), "not due by time");
     appliance.log.tick().await.unwrap();
     assert!(matches!(appliance.base.tick().await.unwrap(), Progress::More { .. }), "but wanted");

@@ -29,9 +29,10 @@ mod rocks;
 mod totals;
 mod window;
 
+pub use log::since::LogPlace;
 pub use memory::MemoryCatalog;
 pub use retry::{RETRY_ATTEMPTS_MAX, retry};
-pub use rocks::{Counts, Options, RocksCatalog, shipped};
+pub use rocks::{Counts, Options, RocksCatalog};
 
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{BoxFuture, Result};

@@ -23,6 +23,7 @@ pub(super) mod files;
 pub(super) mod frame;
 pub(super) mod payload;
 pub(super) mod recover;
+pub(super) mod since;
 mod spare;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Reading the log: at open, to replay what the rows lack, and for the backup, to ship what is synced.
+//! Reading the log at open, to replay what the rows lack. What the backup reads is in [`super::since`].
 
 use super::files::LogFile;
 use super::frame::{self, ALIGN, FILE_HEADER, FileHeader, Frame, Kind};
@@ -139,58 +139,4 @@ fn prove_torn(file: &LogFile, bytes: &Bytes, offset: usize, reached: Version) ->
         }
     }
     Ok(())
-}
-
-/// Whole frames after version `since`, up to `synced` and about `bytes_max`. `None` when the log no longer holds them.
-pub(in crate::catalog) fn read_since(
-    files: &VecDeque<LogFile>,
-    since: Version,
-    synced: Version,
-    bytes_max: usize,
-) -> Result<Option<Vec<u8>>> {
-    if files.front().is_none_or(|first| first.header.start > since) {
-        return Ok(None);
-    }
-    let (mut out, mut reached) = (Vec::new(), since);
-    for (index, file) in files.iter().enumerate() {
-        let until = files.get(index + 1).map_or(Version::MAX, |next| next.header.start);
-        if until <= reached || reached >= synced || out.len() >= bytes_max {
-            continue;
-        }
-        let bytes = Bytes::from(read(&file.path, u64::MAX)?);
-        let mut offset = FILE_HEADER;
-        while reached < synced.min(until) && out.len() < bytes_max {
-            let Some((frame, _, total)) = next(file, &bytes, offset)? else {
-                return Err(corrupt(
-                    &file.path,
-                    format!("verifies up to version {reached}, {synced} was synced"),
-                ));
-            };
-            if frame.kind == Kind::Group && frame.last > reached {
-                if frame.prior != reached {
-                    return Err(Error::Invalid(format!(
-                        "read the commit log from version {since}: no group starts there"
-                    )));
-                }
-                out.extend_from_slice(&bytes[offset..offset + total]);
-                reached = frame.last;
-            }
-            offset += total;
-        }
-    }
-    Ok(Some(out))
-}
-
-/// The versions that a run of frames holds: before the first, and of the last.
-pub(in crate::catalog) fn span(frames: &[u8]) -> Result<Option<(Version, Version)>> {
-    let (mut offset, mut span) = (0, None);
-    while offset < frames.len() {
-        let Some((frame, _, total)) = frame::parse(&frames[offset..])? else {
-            let detail = format!("what lies at byte {offset} does not verify");
-            return Err(Error::Corrupt { what: "shipped commit log".into(), detail });
-        };
-        span = Some((span.map_or(frame.prior, |(first, _)| first), frame.last));
-        offset += total;
-    }
-    Ok(span)
 }

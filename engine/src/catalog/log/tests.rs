@@ -2,15 +2,17 @@
 
 mod cuts;
 
-use super::files::{LogWriter, Shape};
+use super::files::{LogFile, LogWriter, Shape};
 use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
 use super::payload::{self, Logged};
 use super::recover;
+use super::since::{self, LogPlace};
 use crate::catalog::{Commit, Family, Table, Version, Write};
 use crate::fault::Faults;
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -271,15 +273,15 @@ fn shipped_frames_are_those_after_a_version_and_never_unsynced() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 0..200, true);
     let files = recover::find(dir.path()).unwrap();
-    let all = recover::read_since(&files, 0, 200, usize::MAX).unwrap().unwrap();
+    let all = shipped(&files, 0, 200, usize::MAX).unwrap();
     assert_eq!(all.len(), 200 * golden().len());
-    let some = recover::read_since(&files, 150, 180, usize::MAX).unwrap().unwrap();
+    let some = shipped(&files, 150, 180, usize::MAX).unwrap();
     assert_eq!(some.len(), 30 * golden().len());
-    let bounded = recover::read_since(&files, 0, 200, 1).unwrap().unwrap();
+    let bounded = shipped(&files, 0, 200, 1).unwrap();
     assert_eq!(bounded.len(), golden().len());
     let mut tail = files;
     tail.pop_front();
-    assert!(recover::read_since(&tail, 0, 200, usize::MAX).unwrap().is_none());
+    assert!(since::read(&tail, LogPlace::after(0), 200, usize::MAX).unwrap().is_none());
 }
 
 #[test]
@@ -297,13 +299,62 @@ fn a_group_is_shipped_whole_or_asked_for_in_vain() {
     }
     let files = recover::find(dir.path()).unwrap();
     for within in [1, 2, 4, 5] {
-        let refused = recover::read_since(&files, within, 6, usize::MAX);
+        let refused = since::read(&files, LogPlace::after(within), 6, usize::MAX);
         assert!(matches!(&refused, Err(Error::Invalid(_))), "from {within}: {refused:?}");
     }
-    let both = recover::read_since(&files, 0, 6, usize::MAX).unwrap().unwrap();
-    assert_eq!(recover::span(&both).unwrap(), Some((0, 6)));
-    let second = recover::read_since(&files, 3, 6, usize::MAX).unwrap().unwrap();
-    assert_eq!((recover::span(&second).unwrap(), both.ends_with(&second)), (Some((3, 6)), true));
+    let (both, end) = since::read(&files, LogPlace::after(0), 6, usize::MAX).unwrap().unwrap();
+    let (second, behind) = since::read(&files, LogPlace::after(3), 6, usize::MAX).unwrap().unwrap();
+    assert_eq!((end.version(), behind), (6, end));
+    assert!(both.ends_with(&second) && both.len() == 2 * second.len());
+}
+
+fn shipped(files: &VecDeque<LogFile>, since: Version, synced: Version, bytes_max: usize) -> Option<Vec<u8>> {
+    since::read(files, LogPlace::after(since), synced, bytes_max).unwrap().map(|(frames, _)| frames)
+}
+
+#[test]
+fn a_reader_that_keeps_its_place_reads_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 0..200, true);
+    let files = recover::find(dir.path()).unwrap();
+    assert!(files.len() > 1);
+    let all = shipped(&files, 0, 200, usize::MAX).unwrap();
+    // Through all files, one group at a time, and each frame is damaged as soon as it was read.
+    let (mut place, mut pieces) = (LogPlace::after(0), Vec::new());
+    let mut at = FILE_HEADER;
+    while place.version() < 200 {
+        let (frames, next) = since::read(&files, place, 200, 1).unwrap().unwrap();
+        assert_eq!((frames.len(), next.version()), (golden().len(), place.version() + 1));
+        let holds = |file: &&LogFile| file.header.start <= place.version();
+        let file = files.iter().rfind(holds).unwrap();
+        if file.header.start == place.version() {
+            at = FILE_HEADER;
+        }
+        damage(&file.path, at, |bytes| bytes[HEADER] ^= 1);
+        (place, at) = (next, at + frames.len());
+        pieces.extend(frames);
+    }
+    assert!(pieces == all);
+    assert_eq!(since::read(&files, place, 200, 1).unwrap(), Some((Vec::new(), place)));
+    let anew = since::read(&files, LogPlace::after(0), 200, 1);
+    assert!(matches!(anew, Err(Error::Corrupt { .. })), "{anew:?}");
+}
+
+#[test]
+fn a_frame_larger_than_a_piece_is_read_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let shape = Shape { file_bytes: 4 << 20, ..SHAPE };
+    let mut log = LogWriter::start(dir.path(), shape, Arc::default(), VecDeque::new(), (0, 0)).unwrap();
+    for version in 1..=3 {
+        let mut bytes = vec![7; HEADER + 700_000];
+        log.make_room(bytes.len() + 8).unwrap();
+        log.append(&mut bytes, version).unwrap();
+        log.sync().unwrap();
+    }
+    let files = recover::find(dir.path()).unwrap();
+    let (frames, place) = since::read(&files, LogPlace::after(0), 3, usize::MAX).unwrap().unwrap();
+    assert_eq!((frames.len(), place.version()), (3 * (HEADER + 700_000_usize.next_multiple_of(8)), 3));
+    assert_eq!(shipped(&files, 2, 3, usize::MAX).unwrap().len(), frames.len() / 3);
 }
 
 /// Yields until the next file is ready.

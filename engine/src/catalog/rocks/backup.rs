@@ -1,7 +1,7 @@
 //! Hooks for the backup: a consistent base, and the log after it.
 //!
 //! ```text
-//!   checkpoint(dir) ─► version v        log_since(v) ─► frames …        open(dir) · apply_log(frames) …
+//!   checkpoint(dir) ─► version v        log_since(v) ─► frames, place …        open(dir) · apply_log(frames) …
 //! ```
 //! Shipped bytes are whole frames of the commit log as docs/formats/catalog.md has them: self-contained, checksummed, in
 //! order. Only synced groups are shipped.
@@ -10,7 +10,7 @@ use super::queue::Job;
 use super::rows::{Rows, failed};
 use super::{RocksCatalog, marker};
 use crate::catalog::Version;
-use crate::catalog::log::recover;
+use crate::catalog::log::since::{self, LogPlace};
 use crate::file::sync_dir;
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -52,13 +52,13 @@ impl RocksCatalog {
         Ok(version)
     }
 
-    /// The synced groups after `version` (that of a checkpoint, or of the last group that was shipped), about `bytes_max`
-    /// of them and never less than one group if there is one. `None` when the log no longer goes back that far: take a new
-    /// base. Blocks.
-    pub fn log_since(&self, version: Version, bytes_max: usize) -> Result<Option<Bytes>> {
+    /// The synced groups after `since` (that of a checkpoint, or what the last call answered), about `bytes_max` of them and
+    /// never less than one group if there is one, and the place behind them. `None` when the log no longer goes back that far:
+    /// take a new base. Blocks.
+    pub fn log_since(&self, since: LogPlace, bytes_max: usize) -> Result<Option<(Bytes, LogPlace)>> {
         let synced = self.shared.synced.load(Ordering::Acquire);
-        let found = self.files.read(|files| recover::read_since(files, version, synced, bytes_max))?;
-        Ok(found.map(Bytes::from))
+        let found = self.files.read(|files| since::read(files, since, synced, bytes_max))?;
+        Ok(found.map(|(frames, place)| (Bytes::from(frames), place)))
     }
 
     /// The version through which everything is durable: [`log_since`](Self::log_since) up to here is empty-handed.
@@ -72,9 +72,4 @@ impl RocksCatalog {
         let bytes = frames.len();
         self.shared.queue.submit(Job::Apply(frames), bytes).await
     }
-}
-
-/// The versions that shipped bytes hold: the one before the first group and that of the last. `None` for no groups.
-pub fn shipped(frames: &[u8]) -> Result<Option<(Version, Version)>> {
-    recover::span(frames)
 }

@@ -34,7 +34,6 @@ mod space;
 mod tests;
 mod view;
 
-pub use backup::shipped;
 pub use queue::Counts;
 
 use super::log::files::{Files, LogWriter, Shape};

@@ -7,7 +7,7 @@ mod shipped;
 
 use super::{Options, RocksCatalog};
 use crate::catalog::conformance::{self, World};
-use crate::catalog::{Catalog, Check, Commit, Durability, Family, Scan, Table, Version, Write, shipped};
+use crate::catalog::{Catalog, Check, Commit, Durability, Family, LogPlace, Scan, Table, Version, Write};
 use crate::clock::{ManualClock, Timestamp};
 use crate::entropy::SeededEntropy;
 use crate::fault::{Fault, Faults, Point};
@@ -447,27 +447,25 @@ async fn a_checkpoint_and_the_shipped_log_restore_everything_synced() {
     for n in 0..100 {
         catalog.commit(put(&format!("before {n}"), "1")).await.unwrap();
     }
-    let (base, mut at) = (dir.path().join("base"), 0);
+    let base = dir.path().join("base");
     let version = catalog.checkpoint(&base).unwrap();
     assert_eq!(version, 100);
     let mut sent = Vec::new();
     for n in 0..100 {
         catalog.commit(put(&format!("after {n}"), "2")).await.unwrap();
     }
-    at += version;
-    while let Some(frames) = catalog.log_since(at, 2000).unwrap()
+    let mut at = LogPlace::after(version);
+    while let Some((frames, place)) = catalog.log_since(at, 2000).unwrap()
         && !frames.is_empty()
     {
-        let (from, to) = shipped(&frames).unwrap().unwrap();
-        assert_eq!(from, at);
-        at = to;
+        at = place;
         sent.push(frames);
     }
-    assert_eq!(at, catalog.synced());
+    assert_eq!(at.version(), catalog.synced());
     assert!(sent.len() > 3, "shipped in bounded pieces");
     let relaxed = Commit { durability: Durability::Relaxed, ..put("relaxed", "3") };
     catalog.commit(relaxed).await.unwrap();
-    assert!(catalog.log_since(at, 2000).unwrap().unwrap().is_empty(), "what is not synced is not shipped");
+    assert!(catalog.log_since(at, 2000).unwrap().unwrap().0.is_empty(), "what is not synced is not shipped");
 
     let restored = open(&base).unwrap();
     assert_eq!(get(&restored, "before 99").await.unwrap().unwrap(), "1");
@@ -481,12 +479,12 @@ async fn a_checkpoint_and_the_shipped_log_restore_everything_synced() {
         restored.apply_log(frames.clone()).await.unwrap();
         restored.apply_log(frames.clone()).await.expect("groups that it has are passed over");
     }
-    assert_eq!(restored.synced(), at);
+    assert_eq!(restored.synced(), at.version());
     assert_eq!(get(&restored, "after 99").await.unwrap().unwrap(), "2");
     drop(restored);
     let restored = open(&base).unwrap();
     assert_eq!(get(&restored, "after 99").await.unwrap().unwrap(), "2");
-    assert!(restored.commit(put("on it goes", "4")).await.unwrap() > at);
+    assert!(restored.commit(put("on it goes", "4")).await.unwrap() > at.version());
 }
 
 #[tokio::test]
@@ -504,8 +502,9 @@ async fn the_log_is_bounded_and_says_when_it_no_longer_goes_back() {
     }
     let held = files(&dir.path().join("log"), &[".log"]).len();
     assert!(held <= 8, "100 MB went through {held} files of 5 MiB");
-    assert!(catalog.log_since(0, 1000).unwrap().is_none(), "take a new base");
-    assert!(catalog.log_since(catalog.synced(), 1000).unwrap().unwrap().is_empty());
+    assert!(catalog.log_since(LogPlace::after(0), 1000).unwrap().is_none(), "take a new base");
+    let synced = LogPlace::after(catalog.synced());
+    assert_eq!(catalog.log_since(synced, 1000).unwrap(), Some((Bytes::new(), synced)));
     drop(catalog);
     let catalog = open(dir.path()).unwrap();
     let view = catalog.snapshot(HERE).await.unwrap();

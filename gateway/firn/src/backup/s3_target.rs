@@ -4,9 +4,8 @@ use bytes::Bytes;
 use client::{Client, ErrorKind, List, ObjectRef, PutOptions};
 use engine::backup::Target;
 use engine::{BoxFuture, Error, Result};
-use std::io::Write;
 use std::path::Path;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Files up to this size go in one request; larger ones in parts of it. 10,000 parts of it are 160 GB, far more than one
 /// file of a catalog.
@@ -92,11 +91,12 @@ impl S3Target {
             Err(error) => return Err(self.failed(&error)),
         };
         let io = |error| Error::io("write", to, error);
-        let mut output = std::fs::File::create(to).map_err(io)?;
+        let mut output = tokio::fs::File::create(to).await.map_err(io)?;
         while let Some(bytes) = download.next().await.map_err(|error| self.failed(&error))? {
-            output.write_all(&bytes).map_err(io)?;
+            output.write_all(&bytes).await.map_err(io)?;
         }
-        Ok(())
+        // Its writes run behind; an error of the last ones is told here.
+        output.flush().await.map_err(io)
     }
 
     async fn names(&self, prefix: &str) -> Result<Vec<String>> {

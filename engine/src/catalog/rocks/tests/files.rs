@@ -4,7 +4,7 @@ use super::{BODIES, HERE, TABLE, clock, files, get, open, options, put};
 use crate::catalog::log::files::FIRST_BYTES;
 use crate::catalog::rocks::RocksCatalog;
 use crate::catalog::rocks::sequencer::NEEDED_FILES_MAX;
-use crate::catalog::{Catalog, Commit, Write};
+use crate::catalog::{Catalog, Commit, LogPlace, Write};
 use crate::fault::{Fault, Faults, Point};
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -63,13 +63,13 @@ async fn reopening_without_a_commit_takes_nothing_from_the_backup() {
     let dir = tempfile::tempdir().unwrap();
     let catalog = open(dir.path()).unwrap();
     catalog.commit(put("a", "1")).await.unwrap();
-    let shipped = catalog.log_since(0, 1000).unwrap().unwrap();
+    let shipped = catalog.log_since(LogPlace::after(0), 1000).unwrap().unwrap().0;
     drop(catalog);
     for _ in 0..6 {
         drop(open(dir.path()).unwrap());
     }
     let catalog = open(dir.path()).unwrap();
-    assert_eq!(catalog.log_since(0, 1000).unwrap().unwrap(), shipped);
+    assert_eq!(catalog.log_since(LogPlace::after(0), 1000).unwrap().unwrap().0, shipped);
 }
 
 #[tokio::test]

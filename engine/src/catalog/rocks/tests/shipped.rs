@@ -3,7 +3,7 @@
 use super::{HERE, TABLE, copy, get, open, put};
 use crate::catalog::log::frame::{self, Frame, HEADER, Kind};
 use crate::catalog::log::payload;
-use crate::catalog::{Catalog, Check, Commit};
+use crate::catalog::{Catalog, Check, Commit, LogPlace};
 use crate::id::IdempotencyId;
 use crate::{Error, ErrorKind};
 
@@ -17,7 +17,7 @@ async fn groups_taken_over_count_as_its_own() {
     let once = Commit { idempotency: Some(IdempotencyId::from_bytes([1; 16])), ..put("a", "2") };
     let first = live.commit(once.clone()).await.unwrap();
     let last = live.commit(put("b", "3")).await.unwrap();
-    let frames = live.log_since(begun, usize::MAX).unwrap().unwrap();
+    let (frames, _) = live.log_since(LogPlace::after(begun), usize::MAX).unwrap().unwrap();
 
     let restored = open(&base).unwrap();
     // Twice: what was read once is kept in memory.
