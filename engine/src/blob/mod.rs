@@ -131,9 +131,9 @@ pub struct BlobStore {
     scrubbed_bytes: AtomicU64,
     damaged_records: AtomicU64,
     /// Blobs with a damaged record that was neither mended nor dropped since; [`DAMAGE_MAX`] at the most.
-    damaged: Mutex<BTreeSet<(PartitionId, BlobId)>>,
+    known_damage: Mutex<BTreeSet<(PartitionId, BlobId)>>,
     /// Blobs of which a reader found a copy damaged; the repairer queues them.
-    damage: Mutex<BTreeSet<(PartitionId, BlobId)>>,
+    to_queue: Mutex<BTreeSet<(PartitionId, BlobId)>>,
     repair: Mutex<Repair>,
     /// Held while a zone is taken out of use or back into it.
     drains: tokio::sync::Mutex<()>,
@@ -177,8 +177,8 @@ impl BlobStore {
             moved_bytes: AtomicU64::new(0),
             scrubbed_bytes: AtomicU64::new(0),
             damaged_records: AtomicU64::new(0),
-            damaged: Mutex::default(),
-            damage: Mutex::default(),
+            known_damage: Mutex::default(),
+            to_queue: Mutex::default(),
             repair: Mutex::default(),
             drains: tokio::sync::Mutex::default(),
         };
@@ -280,7 +280,7 @@ impl BlobStore {
             return;
         }
         self.remember_damage(home, blob);
-        let mut damage = self.damage.lock();
+        let mut damage = self.to_queue.lock();
         if damage.len() < DAMAGE_MAX {
             damage.insert((home, blob));
             self.bells.repairer.notify_one();
@@ -294,7 +294,7 @@ impl BlobStore {
     }
 
     fn remember_damage(&self, home: PartitionId, blob: BlobId) {
-        let mut damaged = self.damaged.lock();
+        let mut damaged = self.known_damage.lock();
         if damaged.len() < DAMAGE_MAX {
             damaged.insert((home, blob));
         }
@@ -302,7 +302,7 @@ impl BlobStore {
 
     /// The blob was mended, or is gone.
     pub(crate) fn forget_damage(&self, home: PartitionId, blob: BlobId) {
-        self.damaged.lock().remove(&(home, blob));
+        self.known_damage.lock().remove(&(home, blob));
     }
 
     /// Something was given up that may free space: where there is too little, the workers of space look at once.

@@ -150,7 +150,7 @@ impl Repairer {
 
     /// What readers found goes to the queue.
     async fn queue_noted(&self) -> Result<()> {
-        let noted: Vec<(PartitionId, BlobId)> = self.store.damage.lock().iter().copied().collect();
+        let noted: Vec<(PartitionId, BlobId)> = self.store.to_queue.lock().iter().copied().collect();
         let mut by_home: BTreeMap<PartitionId, Vec<BlobId>> = BTreeMap::new();
         for (home, blob) in &noted {
             by_home.entry(*home).or_default().push(*blob);
@@ -160,7 +160,7 @@ impl Repairer {
                 self.store.queue_damaged(home, blobs).await?;
             }
         }
-        let mut damage = self.store.damage.lock();
+        let mut damage = self.store.to_queue.lock();
         for entry in &noted {
             damage.remove(entry);
         }

@@ -92,7 +92,7 @@ impl BlobStore {
             collected_blobs: load(&self.collected),
             scrubbed_bytes: ByteCount::new(load(&self.scrubbed_bytes)),
             damaged_records: load(&self.damaged_records),
-            damaged_blobs: self.damaged.lock().len() as u64,
+            damaged_blobs: self.known_damage.lock().len() as u64,
             ..Usage::default()
         };
         let mut room = None;

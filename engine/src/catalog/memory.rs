@@ -12,7 +12,9 @@
 
 use super::totals::total;
 use super::window::{ROWS_MAX, Verdict, Window};
-use super::{Catalog, Check, Commit, Key, Limits, Page, Scan, Snapshot, Table, Version, Write, admit};
+use super::{
+    Catalog, Check, Commit, IDEMPOTENCY_KEPT, Key, Limits, Page, Scan, Snapshot, Table, Version, Write, admit,
+};
 use crate::clock::{Clock, SystemClock};
 use crate::entropy::{Entropy, SystemEntropy};
 use crate::id::{IdempotencyId, PartitionId};
@@ -24,8 +26,6 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long idempotency ids are kept at least.
-pub(super) const IDEMPOTENCY_KEPT: Duration = Duration::from_mins(10);
 /// A page ends after this many bytes of rows.
 pub(super) const PAGE_BYTES_MAX: usize = 4 << 20;
 

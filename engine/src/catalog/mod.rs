@@ -38,6 +38,10 @@ use crate::id::{IdempotencyId, PartitionId};
 use crate::{BoxFuture, Result};
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the answer to a commit with an idempotency id is kept, and given again, at least.
+pub(crate) const IDEMPOTENCY_KEPT: Duration = Duration::from_mins(10);
 
 /// A version of a partition: each commit's is greater than those before it.
 pub type Version = u64;
