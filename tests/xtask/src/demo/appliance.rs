@@ -1,7 +1,8 @@
 //! The demo's appliance: found running, or started and left running.
 //!
-//! It is started in a session of its own with its output in a log file, so that it outlives the terminal, and says by
-//! systemd's notify protocol when it is ready: nothing here polls for it.
+//! Its output goes to a log file, and it says by systemd's notify protocol when it is ready: nothing here polls for it. One that is
+//! to be left running has a session of its own, so that it outlives the terminal; any other is ended by whatever ends the process
+//! group of this program. One that does not become ready is ended here.
 
 use crate::error::{Error, Result};
 use crate::process;
@@ -31,6 +32,15 @@ pub(crate) struct Appliance {
     server: Option<Child>,
 }
 
+/// Whom the appliance goes with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stays {
+    /// It is left running when all of this has ended.
+    LeftRunning,
+    /// It ends with the process group that it was started in.
+    WithUs,
+}
+
 #[derive(Deserialize)]
 struct Env {
     variables: BTreeMap<String, String>,
@@ -38,13 +48,13 @@ struct Env {
 
 impl Appliance {
     /// Finds the appliance of `directory` running, or starts it and waits until it is ready.
-    pub(crate) fn ensure(firn: &Path, directory: &Path, log: &Path) -> Result<Self> {
+    pub(crate) fn ensure(firn: &Path, directory: &Path, log: &Path, stays: Stays) -> Result<Self> {
         let server = if is_alive(directory) {
             say::line(format!("an appliance runs on {} already: using it", directory.display()));
             None
         } else {
             let watch = Stopwatch::start();
-            let server = start(firn, directory, log)?;
+            let server = start(firn, directory, log, stays)?;
             let (time, pid) = (say::duration(watch.elapsed()), server.id());
             say::line(format!(
                 "started on {} in {time}: process {pid}, log {}",
@@ -53,11 +63,15 @@ impl Appliance {
             ));
             Some(server)
         };
-        let text = process::capture(Command::new(firn).args(["env", "--json"]).arg(directory))?;
-        let env: Env = serde_json::from_str(&text)
-            .map_err(|error| Error::failed(format!("failed to read `firn env --json`: {error}")))?;
-        let (binary, directory) = (firn.to_owned(), directory.to_owned());
-        Ok(Self { binary, directory, variables: env.variables, server })
+        match variables(firn, directory) {
+            Ok(variables) => {
+                Ok(Self { binary: firn.to_owned(), directory: directory.to_owned(), variables, server })
+            }
+            Err(error) => Err(match server {
+                Some(server) => ended(server, error),
+                None => error,
+            }),
+        }
     }
 
     /// Ends the server, if it was started here, in order; an error says how it ended otherwise.
@@ -87,6 +101,14 @@ impl Appliance {
     }
 }
 
+/// What finds the appliance of `directory`.
+fn variables(firn: &Path, directory: &Path) -> Result<BTreeMap<String, String>> {
+    let text = process::capture(Command::new(firn).args(["env", "--json"]).arg(directory))?;
+    let env: Env = serde_json::from_str(&text)
+        .map_err(|error| Error::failed(format!("failed to read `firn env --json`: {error}")))?;
+    Ok(env.variables)
+}
+
 /// Whether an appliance answers at the admin address that `directory` names.
 fn is_alive(directory: &Path) -> bool {
     let Ok(address) = read(&directory.join("run/admin.addr")) else { return false };
@@ -108,7 +130,7 @@ fn address(port: u16) -> String {
     format!("127.0.0.1:{}", if free { port } else { 0 })
 }
 
-fn start(firn: &Path, directory: &Path, log: &Path) -> Result<Child> {
+fn start(firn: &Path, directory: &Path, log: &Path, stays: Stays) -> Result<Child> {
     if let Some(parent) = log.parent() {
         make_directory(parent)?;
     }
@@ -117,24 +139,54 @@ fn start(firn: &Path, directory: &Path, log: &Path) -> Result<Child> {
     let other = file.try_clone().map_err(|source| Error::at("open", log, source))?;
     let path = std::env::temp_dir().join(format!("firn-demo-{}.sock", std::process::id()));
     let socket = UnixDatagram::bind(&path).map_err(|source| Error::at("listen at", &path, source))?;
-    let mut server = Command::new("setsid");
-    server.arg(firn).arg("server").arg(directory);
+    let mut server = program(firn, stays);
+    server.arg("server").arg(directory);
     server.args(["--http", &address(9000), "--admin", &address(9001)]);
     server.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(file).stderr(other);
     let spawned = server.spawn().map_err(|source| Error::Io { doing: "start firn".into(), source });
-    let ready = spawned.and_then(|mut child| await_ready(&socket, &mut child, log).map(|()| child));
+    let ready = spawned.and_then(|child| ready_or_ended(&socket, child, log, START_MAX));
     // The socket's name served its purpose; a left-over one hurts nobody.
     drop(std::fs::remove_file(&path));
     ready
 }
 
+/// The command that runs `firn`; its process is the server's in both cases.
+fn program(firn: &Path, stays: Stays) -> Command {
+    match stays {
+        Stays::LeftRunning => {
+            let mut own_session = Command::new("setsid");
+            own_session.arg(firn);
+            own_session
+        }
+        Stays::WithUs => Command::new(firn),
+    }
+}
+
+/// A server that is ready; one that is not has ended when the error is told.
+fn ready_or_ended(socket: &UnixDatagram, mut child: Child, log: &Path, max: Duration) -> Result<Child> {
+    match await_ready(socket, &mut child, log, max) {
+        Ok(()) => Ok(child),
+        Err(error) => Err(ended(child, error)),
+    }
+}
+
+/// Ends a server that is of no use because of `error`.
+fn ended(mut server: Child, error: Error) -> Error {
+    match server.kill().and_then(|()| server.wait()) {
+        Ok(_) => error,
+        Err(source) => {
+            Error::failed(format!("{error}\nits process {} can't be ended: {source}", server.id()))
+        }
+    }
+}
+
 /// Waits for READY=1, or for the server's end, which is an error with the end of its log.
-fn await_ready(socket: &UnixDatagram, child: &mut Child, log: &Path) -> Result<()> {
+fn await_ready(socket: &UnixDatagram, child: &mut Child, log: &Path, max: Duration) -> Result<()> {
     let failed = |source| Error::Io { doing: "wait for firn".into(), source };
     socket.set_read_timeout(Some(Duration::from_millis(200))).map_err(failed)?;
     let watch = Stopwatch::start();
     let mut message = [0; 4096];
-    while watch.elapsed() < START_MAX {
+    while watch.elapsed() < max {
         match socket.recv(&mut message) {
             Ok(length) if message[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1") => {
                 return Ok(());
@@ -152,7 +204,7 @@ fn await_ready(socket: &UnixDatagram, child: &mut Child, log: &Path) -> Result<(
             return Err(Error::failed(format!("firn ended with {status}:\n{}", tail(log))));
         }
     }
-    Err(Error::failed(format!("firn is not ready after {}:\n{}", say::duration(START_MAX), tail(log))))
+    Err(Error::failed(format!("firn is not ready after {}:\n{}", say::duration(max), tail(log))))
 }
 
 fn tail(log: &Path) -> String {
@@ -191,8 +243,33 @@ mod tests {
         write(&log, "the disk is on fire\n").unwrap();
         let socket = UnixDatagram::bind(top.path().join("s")).unwrap();
         let mut child = Command::new("false").spawn().unwrap();
-        let text = await_ready(&socket, &mut child, &log).unwrap_err().to_string();
+        let text = await_ready(&socket, &mut child, &log, START_MAX).unwrap_err().to_string();
         assert!(text.contains("the disk is on fire"), "{text}");
+    }
+
+    #[test]
+    fn a_server_that_does_not_become_ready_is_ended() {
+        let top = tempfile::tempdir().unwrap();
+        let socket = UnixDatagram::bind(top.path().join("s")).unwrap();
+        let child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let process = PathBuf::from(format!("/proc/{}", child.id()));
+        assert!(process.exists());
+        let text =
+            ready_or_ended(&socket, child, &top.path().join("log"), Duration::ZERO).unwrap_err().to_string();
+        assert!(text.contains("not ready after"), "{text}");
+        assert!(!process.exists());
+    }
+
+    #[test]
+    fn a_server_is_in_our_process_group_unless_it_is_to_be_left_running() {
+        // The fifth field of /proc/PID/stat, behind a name without spaces.
+        let group_of = |text: &str| text.split(' ').nth(4).unwrap().to_owned();
+        let own = group_of(&read(Path::new("/proc/self/stat")).unwrap());
+        for (stays, ours) in [(Stays::WithUs, true), (Stays::LeftRunning, false)] {
+            let mut cat = program(Path::new("cat"), stays);
+            let text = process::capture(cat.arg("/proc/self/stat")).unwrap();
+            assert_eq!(group_of(&text) == own, ours, "{stays:?}: {text}");
+        }
     }
 
     #[test]
@@ -205,7 +282,7 @@ mod tests {
         server.send_to(b"STATUS=open\nREADY=1", &path).unwrap();
         // It runs on until its input ends, as a server that has said so does.
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        await_ready(&socket, &mut child, &top.path().join("log")).unwrap();
+        await_ready(&socket, &mut child, &top.path().join("log"), START_MAX).unwrap();
         drop(child.stdin.take());
         child.wait().unwrap();
     }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::say::{self, Stopwatch};
 use crate::workspace::Workspace;
 use crate::{compile, packages, process, python};
-use appliance::Appliance;
+use appliance::{Appliance, Stays};
 use files::{Tree, empty_directory};
 use promises::Stage;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         compile::firn(workspace, &library, Profile::Release)?;
         clients.join().map_err(|_| Error::failed("the installation of the Python clients panicked"))?
     })?;
-    let (watch, appliance) = begin(workspace, &workspace.root.join("data"))?;
+    let (watch, appliance) = begin(workspace, &workspace.root.join("data"), Stays::LeftRunning)?;
     show(workspace, &clients, &appliance, watch)?;
     say::heading(&format!("done after {}; the appliance goes on running", say::duration(whole.elapsed())));
     farewell(workspace, &appliance);
@@ -55,20 +55,20 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let clients = python::ensure(workspace)?;
     let data = workspace.target.join("demo/checked");
     empty_directory(&data)?;
-    let (watch, appliance) = begin(workspace, &data)?;
+    let (watch, appliance) = begin(workspace, &data, Stays::WithUs)?;
     let shown = show(workspace, &clients, &appliance, watch);
     shown.and(appliance.stop())?;
     std::fs::remove_dir_all(&data).map_err(|source| Error::at("remove", &data, source))
 }
 
 /// An appliance on this directory, and a watch that was started before it.
-fn begin(workspace: &Workspace, data: &Path) -> Result<(Stopwatch, Appliance)> {
+fn begin(workspace: &Workspace, data: &Path, stays: Stays) -> Result<(Stopwatch, Appliance)> {
     say::heading("2. the appliance");
     let scratch = workspace.target.join("demo");
     let binary = scratch.join("firn");
     install(&workspace.firn(Profile::Release), &binary)?;
     let watch = Stopwatch::start();
-    Ok((watch, Appliance::ensure(&binary, data, &scratch.join("server.log"))?))
+    Ok((watch, Appliance::ensure(&binary, data, &scratch.join("server.log"), stays)?))
 }
 
 fn show(workspace: &Workspace, clients: &Path, appliance: &Appliance, watch: Stopwatch) -> Result<()> {
