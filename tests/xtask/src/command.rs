@@ -49,7 +49,8 @@ environment:
   XDG_CACHE_HOME    where firn/ caches RocksDB, cargo-deny and the Python clients (~/.cache)
   ROCKSDB_LIB_DIR   a librocksdb.a of your own, used as it is
   FIRN_SEED         the seed of everything random in the tests (else derived from the commit)
-  FIRN_ROUNDS       rounds of what is random (else CI's in test, the full count in soak)
+  FIRN_ROUNDS       rounds of what is random (else CI's in test, the full count in soak;
+                    `soak remote` has none)
 
 Missing Debian packages are named and installed (by sudo unless root). A first build takes
 about 12 minutes of two cores, 5 of them for RocksDB, once per machine.

@@ -1,7 +1,7 @@
 //! The full counts of what is random, area by area; CI runs the same with small ones.
 //!
 //! A failure prints the seed and the round, which run again by `FIRN_SEED=… FIRN_ROUNDS=… cargo xtask soak AREA`.
-//! `FIRN_BIN` names another binary than the release build.
+//! `FIRN_BIN` names another binary than the release build. CI's stage `crash` runs the areas of the oracle by the same rounds.
 
 use crate::compile::Profile;
 use crate::error::{Error, Result};
@@ -98,7 +98,7 @@ pub(crate) const AREAS: [Area; 6] = [
 pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
     if name.is_empty() {
         for area in &AREAS {
-            say::result(&format!("{:12} {:6} rounds: {}\n", area.name, area.rounds, area.promise));
+            say::result(&format!("{:12} {:>12}: {}\n", area.name, area.amount(area.rounds), area.promise));
         }
         return Ok(());
     }
@@ -106,14 +106,11 @@ pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
         .iter()
         .find(|area| area.name == name)
         .ok_or_else(|| Error::Usage(format!("`{name}` is not an area: `cargo xtask soak` lists them")))?;
-    let rounds = match std::env::var("FIRN_ROUNDS") {
-        Ok(text) => text.parse().map_err(|_| Error::Usage(format!("FIRN_ROUNDS={text} is not a number")))?,
-        Err(_) => area.rounds,
-    };
+    let rounds = area.rounds_asked(area.rounds)?;
     let library = compile::prepare(workspace)?;
     let firn = compile::subject(workspace, &library, Profile::Release)?;
     let seed = stages::seed(workspace)?;
-    say::heading(&format!("{name}: {rounds} rounds, FIRN_SEED={seed}"));
+    say::heading(&format!("{name}: {}, FIRN_SEED={seed}", area.amount(rounds)));
     let watch = Stopwatch::start();
     let command = || {
         let mut command = area.command(workspace, &library, rounds, &seed, Oracle::Release);
@@ -124,11 +121,39 @@ pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
         How::Stores => stores::run(workspace, command)?,
         How::Oracle(_) | How::Tests(..) => process::run(&mut command())?,
     }
-    say::result(&format!("{name}: {rounds} rounds passed in {}\n", say::duration(watch.elapsed())));
+    say::result(&format!("{name}: {} passed in {}\n", area.amount(rounds), say::duration(watch.elapsed())));
     Ok(())
 }
 
 impl Area {
+    /// The rounds that `FIRN_ROUNDS` asks for, else `otherwise`.
+    pub(crate) fn rounds_asked(&self, otherwise: u64) -> Result<u64> {
+        match std::env::var("FIRN_ROUNDS") {
+            Err(std::env::VarError::NotPresent) => Ok(otherwise),
+            asked => self.rounds_of(&asked.unwrap_or_default()),
+        }
+    }
+
+    fn rounds_of(&self, asked: &str) -> Result<u64> {
+        let usage = |text: String| Err(Error::Usage(format!("FIRN_ROUNDS={asked} {text}")));
+        match (self.how, asked.parse()) {
+            (How::Stores, _) => {
+                usage(format!("is nothing that `{}` has: it is one drill at each store; unset it", self.name))
+            }
+            (_, Ok(rounds @ 1..)) => Ok(rounds),
+            _ => usage("is no number from 1 on".into()),
+        }
+    }
+
+    /// How much it does, for people.
+    fn amount(&self, rounds: u64) -> String {
+        match (self.how, rounds) {
+            (How::Stores, _) => "one drill".into(),
+            (_, 1) => "1 round".into(),
+            _ => format!("{rounds} rounds"),
+        }
+    }
+
     /// Whether CI runs it as a check of its own.
     pub(crate) const fn is_own_check(&self) -> bool {
         matches!(self.how, How::Oracle(_))
@@ -193,6 +218,22 @@ mod tests {
             assert_eq!(area.layouts(1000)[3], "25");
         }
         assert!(AREAS[2].layouts(20).is_empty());
+    }
+
+    #[test]
+    fn rounds_are_those_asked_for_and_refused_where_there_are_none() {
+        let find = |name: &str| AREAS.iter().find(|area| area.name == name).unwrap();
+        assert_eq!(find("crash").rounds_of("7").unwrap(), 7);
+        for wrong in ["0", "", "many", "-1"] {
+            let text = find("crash").rounds_of(wrong).unwrap_err().to_string();
+            assert!(text.contains(&format!("FIRN_ROUNDS={wrong} is no number from 1 on")), "{text}");
+        }
+        let text = find("remote").rounds_of("7").unwrap_err().to_string();
+        assert!(text.contains("`remote`"), "{text}");
+        assert_eq!(
+            (find("remote").amount(1), find("crash").amount(20)),
+            ("one drill".into(), "20 rounds".into())
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::soak::{AREAS, Oracle};
 use crate::totals::Totals;
 use crate::workspace::Workspace;
 use crate::{compile, demo, packages, process, python, tidy, tools};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -148,11 +148,18 @@ fn unit(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
     process::run_watched(&mut tests, |line| totals.cargo_line(line))
 }
 
-fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
-    let firn = context.workspace.firn(Profile::Release);
-    if !firn.is_file() {
-        return Err(Error::failed(format!("{} is not there: run the build stage first", firn.display())));
+/// The binary that the stage `build` makes.
+fn built(workspace: &Workspace) -> Result<PathBuf> {
+    let firn = workspace.firn(Profile::Release);
+    if firn.is_file() {
+        Ok(firn)
+    } else {
+        Err(Error::failed(format!("{} is not there: run the build stage first", firn.display())))
     }
+}
+
+fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    let firn = built(context.workspace)?;
     let clients = python::ensure(context.workspace)?;
     let further = python::ensure_further(context.workspace)?;
     let mut tests = Command::new(clients.join("pytest"));
@@ -165,8 +172,9 @@ fn e2e(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
 
 /// Faults of the disk below the release binary, then CI's share of the soaks that drive it.
 fn crash(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
+    let firn = built(context.workspace)?;
     let mut faults = compile::cargo(context.workspace, &context.library);
-    faults.env("FIRN_BIN", context.workspace.firn(Profile::Release));
+    faults.env("FIRN_BIN", firn);
     faults.args(["test", "--locked", "--no-fail-fast", "--package", "oracle"]);
     say::line("faults: a full, a damaged, a taken and a newer data directory");
     let mut first = process::run_watched(&mut faults, |line| totals.cargo_line(line));
@@ -175,9 +183,10 @@ fn crash(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
             totals.skipped.push("crash: there is no /dev/fuse, so no power cuts".into());
             continue;
         }
-        say::line(format!("{}: {} rounds", area.name, area.rounds_in_ci));
+        let rounds = area.rounds_asked(area.rounds_in_ci)?;
+        say::line(format!("{}: {rounds} rounds", area.name));
         let (workspace, library) = (context.workspace, &context.library);
-        let mut command = area.command(workspace, library, area.rounds_in_ci, &context.seed, Oracle::Dev);
+        let mut command = area.command(workspace, library, rounds, &context.seed, Oracle::Dev);
         first = first.and(totals.check(process::run(&mut command)));
     }
     first
@@ -186,6 +195,19 @@ fn crash(context: &Context<'_>, totals: &mut Totals) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stage_that_wants_the_binary_names_the_one_that_builds_it() {
+        let top = tempfile::tempdir().unwrap();
+        let place = |name: &str| top.path().join(name);
+        let workspace = Workspace { root: place("root"), target: place("target"), cache: place("cache") };
+        let text = built(&workspace).unwrap_err().to_string();
+        assert!(text.contains("run the build stage first"), "{text}");
+        let firn = workspace.firn(Profile::Release);
+        std::fs::create_dir_all(firn.parent().unwrap()).unwrap();
+        std::fs::write(&firn, "").unwrap();
+        assert_eq!(built(&workspace).unwrap(), firn);
+    }
 
     #[test]
     fn each_commit_has_a_seed_of_its_own() {
