@@ -21,7 +21,7 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Scan, Snapshot, Write, key_after};
+use engine::catalog::{Check, Commit, Scan, Snapshot, Write, key_after};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use security::AccountId;
@@ -103,8 +103,12 @@ impl ObjectStore {
             });
             let checks = vec![Check::Unchanged(key.clone())];
             let counting = to.is_none().then(|| self.counting(row.account));
-            let done =
-                won(self.commit_freeing(PartitionId::ROOT, root.read_version(), checks, writes).await)?;
+            let commit = Commit {
+                checks,
+                writes,
+                ..Commit::new(PartitionId::ROOT, root.read_version()).from_reserve()
+            };
+            let done = won(self.commit(commit, Vec::new()).await)?;
             if let Some(counting) = counting {
                 counting.settle(-isize::from(done));
             }
@@ -137,8 +141,13 @@ impl ObjectStore {
         } else {
             let key = tables::bucket(tables::BUCKETS, name);
             let writes = vec![Write::Delete(tables::bucket(tables::BUCKET_INTENTS, name))];
-            self.commit_freeing(PartitionId::ROOT, root.read_version(), vec![Check::Absent(key)], writes)
-                .await?;
+            let checks = vec![Check::Absent(key)];
+            let commit = Commit {
+                checks,
+                writes,
+                ..Commit::new(PartitionId::ROOT, root.read_version()).from_reserve()
+            };
+            self.commit(commit, Vec::new()).await?;
         }
         Ok(true)
     }
@@ -230,7 +239,9 @@ impl ObjectStore {
             let mut writes = setting::all(&*view.snapshot).await?;
             writes.push(Write::Delete(config.clone()));
             let read_version = view.snapshot.read_version();
-            if won(self.commit_freeing(bucket.partition, read_version, checks, writes).await)? {
+            let commit =
+                Commit { checks, writes, ..Commit::new(bucket.partition, read_version).from_reserve() };
+            if won(self.commit(commit, Vec::new()).await)? {
                 return Ok(());
             }
         }
@@ -261,7 +272,8 @@ impl ObjectStore {
             let writes = vec![Write::Put(config.clone(), row.to_bytes())];
             let checks = vec![Check::Unchanged(config.clone())];
             let read_version = view.snapshot.read_version();
-            if won(self.commit(view.bucket.partition, read_version, checks, writes).await)? {
+            let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
+            if won(self.commit(commit, Vec::new()).await)? {
                 return Ok(());
             }
         }

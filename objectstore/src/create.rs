@@ -21,7 +21,7 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Key, Write};
+use engine::catalog::{Check, Commit, Key, Write};
 use engine::id::PartitionId;
 use security::AccountId;
 
@@ -159,7 +159,8 @@ impl ObjectStore {
             ];
             let checks = vec![Check::Absent(key)];
             let counting = self.counting(row.account);
-            let named = won(self.commit(PartitionId::ROOT, root.read_version(), checks, writes).await)?;
+            let commit = Commit { checks, writes, ..Commit::new(PartitionId::ROOT, root.read_version()) };
+            let named = won(self.commit(commit, Vec::new()).await)?;
             counting.settle(isize::from(named));
             if !named {
                 continue;
@@ -195,7 +196,8 @@ impl ObjectStore {
     async fn found_bucket(&self, partition: PartitionId, new: &NewBucket) -> Result<bool> {
         let read_version = self.catalog.snapshot(partition).await?.read_version();
         let checks = vec![Check::Absent(tables::only(tables::CONFIG)), Check::Absent(fence(partition))];
-        won(self.commit(partition, read_version, checks, new.writes()).await)
+        let commit = Commit { checks, writes: new.writes(), ..Commit::new(partition, read_version) };
+        won(self.commit(commit, Vec::new()).await)
     }
 
     /// Ends a creation that a crash cut short: the bucket is there, or can never come to be and its name is free.
@@ -204,7 +206,8 @@ impl ObjectStore {
         let now = self.clock.now().as_millis().to_be_bytes();
         let writes = vec![Write::Put(fence(partition), Bytes::copy_from_slice(&now))];
         let checks = vec![Check::Absent(tables::only(tables::CONFIG))];
-        let fenced = won(self.commit_freeing(partition, read_version, checks, writes).await)?;
+        let commit = Commit { checks, writes, ..Commit::new(partition, read_version).from_reserve() };
+        let fenced = won(self.commit(commit, Vec::new()).await)?;
         self.set_state(name, partition, (!fenced).then_some(BucketState::Active)).await?;
         self.mark_dirty(partition);
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
     DeleteConditions, ObjectKey, ObjectStore, Result, Subresources, VersionId, VersionName, WriteConditions,
 };
 use bytes::Bytes;
-use engine::catalog::{Check, Commit, Key, Snapshot, Write};
+use engine::catalog::{Check, Commit, Key, Snapshot, Space, Write};
 use engine::clock::Timestamp;
 use engine::codec::DataKey;
 
@@ -180,17 +180,14 @@ impl ObjectStore {
         change.writes.extend_from_slice(&dues.writes);
         let partition = view.bucket.partition;
         let read_version = view.snapshot.read_version();
-        let posted = std::mem::take(&mut change.posted);
-        let outcome = if !posted.is_empty() {
-            let commit = Commit::new(partition, read_version);
-            let commit = if change.freeing { commit.from_reserve() } else { commit };
-            let commit = Commit { checks: change.checks, writes: change.writes, ..commit };
-            self.commit_telling(self.identified(commit), posted).await
-        } else if change.freeing {
-            self.commit_freeing(partition, read_version, change.checks, change.writes).await
-        } else {
-            self.commit(partition, read_version, change.checks, change.writes).await
+        let space = if change.freeing { Space::Reserve } else { Space::Ordinary };
+        let commit = Commit {
+            checks: change.checks,
+            writes: change.writes,
+            space,
+            ..Commit::new(partition, read_version)
         };
+        let outcome = self.commit(commit, change.posted).await;
         if let Err(engine::Error::OverLimit { check }) = outcome {
             return Err(dues.refused(check.saturating_sub(checked)));
         }

@@ -115,7 +115,9 @@ impl ObjectStore {
                 return Ok(false);
             }
             let checks = vec![Check::Unchanged(held.clone())];
-            let announced = won(self.commit(home, snapshot.read_version(), checks, writes.clone()).await);
+            let writes = writes.clone();
+            let commit = Commit { checks, writes, ..Commit::new(home, snapshot.read_version()) };
+            let announced = won(self.commit(commit, Vec::new()).await);
             if matches!(announced, Ok(false)) {
                 continue;
             }

@@ -49,7 +49,7 @@ pub(crate) struct Change {
     pub(crate) posted: Vec<Posted>,
     /// Queues got work.
     pub(crate) dirty: bool,
-    /// It leads to free space: see [`ObjectStore::commit_freeing`](crate::ObjectStore::commit_freeing).
+    /// It leads to free space: its commit may draw on the [reserve](engine::catalog::Space::Reserve).
     pub(crate) freeing: bool,
 }
 

@@ -14,12 +14,12 @@ use crate::{BucketName, Error, ErrorKind, LogOptions, ObjectKey, Result, tables}
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
-use engine::catalog::{Catalog, Check, Commit, Durability, Key, Snapshot, Version, Write};
+use engine::catalog::{Catalog, Check, Commit, Key, Snapshot, Space, Version, Write};
 use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::id::{Growing, IdempotencyId, PartitionId};
-use engine::outbox::Outbox;
+use engine::outbox::{Outbox, Posted};
 use parking_lot::{Mutex, RwLock};
 use security::AccountId;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -281,64 +281,49 @@ impl ObjectStore {
         self.names.write().remove(name);
     }
 
-    /// Commits once, durably. A commit of unknown outcome is repeated under its idempotency id, which makes it known.
-    pub(crate) async fn commit(
-        &self,
-        partition: PartitionId,
-        read_version: Version,
-        checks: Vec<Check>,
-        writes: Vec<Write>,
-    ) -> engine::Result<Version> {
-        self.commit_as(partition, read_version, checks, writes, Durability::Synced).await
-    }
-
-    /// The same, as durable as is said.
-    pub(crate) async fn commit_as(
-        &self,
-        partition: PartitionId,
-        read_version: Version,
-        checks: Vec<Check>,
-        writes: Vec<Write>,
-        durability: Durability,
-    ) -> engine::Result<Version> {
-        let commit = Commit { checks, writes, durability, ..Commit::new(partition, read_version) };
-        self.commit_whole(commit).await
-    }
-
-    /// The same for what leads to free space: it may draw on the reserve of a full disk.
-    pub(crate) async fn commit_freeing(
-        &self,
-        partition: PartitionId,
-        read_version: Version,
-        checks: Vec<Check>,
-        writes: Vec<Write>,
-    ) -> engine::Result<Version> {
-        let commit = Commit::new(partition, read_version).from_reserve();
-        let version = self.commit_whole(Commit { checks, writes, ..commit }).await?;
-        self.blobs.freed_something();
-        Ok(version)
-    }
-
-    async fn commit_whole(&self, commit: Commit) -> engine::Result<Version> {
-        commit_whole(&*self.catalog, self.identified(commit)).await
-    }
-
-    /// A commit that may be repeated under an id of its own.
-    pub(crate) fn identified(&self, commit: Commit) -> Commit {
+    /// Commits once, under an id of its own: while the outcome is unknown it is repeated, which makes it known. What may draw on the
+    /// reserve of a full disk leads to free space, so whoever waits for that is told. `posted`: the messages among the writes. Such
+    /// a commit goes on when its caller does not: else nobody would know that there is something to deliver. Whatever answer leaves
+    /// its outcome open has its partition looked at.
+    pub(crate) async fn commit(&self, commit: Commit, posted: Vec<Posted>) -> engine::Result<Version> {
         let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
-        Commit { idempotency: Some(id), id_is_fresh: true, ..commit }
+        let commit = Commit { idempotency: Some(id), id_is_fresh: true, ..commit };
+        if posted.is_empty() {
+            return until_known(&*self.catalog, &self.blobs, commit).await;
+        }
+        let (catalog, blobs) = (Arc::clone(&self.catalog), Arc::clone(&self.blobs));
+        let (outbox, partition) = (Arc::clone(&self.outbox), commit.partition);
+        let task = tokio::spawn(async move {
+            let outcome = until_known(&*catalog, &blobs, commit).await;
+            match &outcome {
+                Ok(_) => outbox.committed(partition, &posted),
+                Err(error) if error.kind() == engine::ErrorKind::Conflict => {}
+                Err(_) => outbox.unsure(partition, &posted),
+            }
+            outcome
+        });
+        task.await.map_err(|_ended| engine::Error::Closed)?
     }
 }
 
-/// Commits what is [identified](ObjectStore::identified) until the outcome is known, at the most so often.
-pub(crate) async fn commit_whole(catalog: &dyn Catalog, mut commit: Commit) -> engine::Result<Version> {
-    for _ in 0..UNKNOWN_RETRIES {
+/// Commits what has an id until the outcome is known, at the most so often.
+async fn until_known(
+    catalog: &dyn Catalog,
+    blobs: &BlobStore,
+    mut commit: Commit,
+) -> engine::Result<Version> {
+    let frees = commit.space == Space::Reserve;
+    let mut retries = 0..UNKNOWN_RETRIES;
+    let outcome = loop {
         match catalog.commit(commit.clone()).await {
-            Err(engine::Error::Unknown { .. }) => commit.id_is_fresh = false,
-            known => return known,
+            Err(engine::Error::Unknown { .. }) if retries.next().is_some() => commit.id_is_fresh = false,
+            outcome => break outcome,
         }
+    };
+    if frees && outcome.is_ok() {
+        blobs.freed_something();
     }
-    catalog.commit(commit).await
+    outcome
 }
 
 /// What every writer of a bucket checks and adds: the bucket exists and is configured as it was read, and a deletion that

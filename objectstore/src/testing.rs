@@ -28,6 +28,8 @@ pub struct Foundation {
     pub clock: Arc<ManualClock>,
     /// Randomness that repeats itself.
     pub entropy: Arc<dyn Entropy>,
+    /// What goes wrong with the disk.
+    pub faults: Arc<Faults>,
     dir: Arc<TempDir>,
 }
 
@@ -37,7 +39,8 @@ impl Foundation {
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_700_000_000_000)));
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
         let catalog = Arc::new(MemoryCatalog::new(clock.clone(), &*entropy));
-        Self { catalog, clock, entropy, dir: Arc::new(tempfile::tempdir().expect("a temporary directory")) }
+        let dir = Arc::new(tempfile::tempdir().expect("a temporary directory"));
+        Self { catalog, clock, entropy, faults: Arc::default(), dir }
     }
 
     /// What a store is made of, over `catalog`: this one's, or one that stands before it. Once for each foundation.
@@ -50,7 +53,7 @@ impl Foundation {
                 Arc::clone(&catalog),
                 self.clock.clone(),
                 Arc::clone(&self.entropy),
-                Arc::new(Faults::default()),
+                Arc::clone(&self.faults),
             )
         };
         let blobs = BlobStore::open(pool).await.expect("a pool");

@@ -13,6 +13,7 @@ use engine::catalog::{Catalog, MemoryCatalog, Scan, Table};
 use engine::clock::ManualClock;
 use engine::clock::compliance::ComplianceClock;
 use engine::entropy::{Entropy, SeededEntropy};
+use engine::fault::Faults;
 use engine::id::PartitionId;
 use engine::outbox::{Outbox, Subscriber};
 use engine::testing::BLOB_REFERENCES;
@@ -115,6 +116,11 @@ impl World {
             components: self.components.clone(),
             foundation: self.foundation.clone(),
         }
+    }
+
+    /// What goes wrong with the disk.
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.foundation.faults
     }
 
     /// What the store is made of.

@@ -31,7 +31,7 @@ use crate::setting::{BucketAcl, ObjectLock, RequestPayment};
 use crate::store::{Bucket, View};
 use crate::{BucketLogging, BucketName, Error, ObjectStore, Result, SettingKind, tables};
 use bytes::Bytes;
-use engine::catalog::{Scan, Write};
+use engine::catalog::{Commit, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use held::{Held, Pushed};
@@ -335,7 +335,8 @@ impl ObjectStore {
             return Ok(());
         }
         let write = if present { Write::Put(row, Bytes::from_static(&[1])) } else { Write::Delete(row) };
-        self.commit(PartitionId::ROOT, root.read_version(), Vec::new(), vec![write]).await?;
+        let commit = Commit { writes: vec![write], ..Commit::new(PartitionId::ROOT, root.read_version()) };
+        self.commit(commit, Vec::new()).await?;
         Ok(())
     }
 

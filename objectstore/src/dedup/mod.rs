@@ -45,7 +45,7 @@ use crate::{BucketName, Error, ListBuckets, ObjectStore, Result, tables};
 use bytes::Bytes;
 use chunker::Chunker;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Durability, Snapshot, Write};
+use engine::catalog::{Check, Commit, Durability, Snapshot, Write};
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
 use engine::unit::ByteCount;
@@ -245,8 +245,13 @@ impl ObjectStore {
         checks.push(exists);
         writes.extend([epoch, draft_row(manifest)]);
         let read_version = view.snapshot.read_version();
-        let durability = Durability::Relaxed;
-        won(self.commit_as(view.bucket.partition, read_version, checks, writes, durability).await)
+        let commit = Commit {
+            checks,
+            writes,
+            durability: Durability::Relaxed,
+            ..Commit::new(view.bucket.partition, read_version)
+        };
+        won(self.commit(commit, Vec::new()).await)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::stack::Change;
 use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{BucketName, ObjectKey, ObjectStore, Result};
 use engine::clock::Timestamp;
-use engine::outbox::{Message, Posted};
+use engine::outbox::Message;
 use security::{Arn, Principal};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -134,32 +134,5 @@ impl ObjectStore {
             }
         }
         Err(contended())
-    }
-
-    /// A commit that tells something goes on when its caller does not: else nobody would know that there is something to deliver.
-    /// Whatever answer leaves its outcome open has its partition looked at.
-    pub(crate) async fn commit_telling(
-        &self,
-        commit: engine::catalog::Commit,
-        posted: Vec<Posted>,
-    ) -> engine::Result<engine::catalog::Version> {
-        let (catalog, outbox) = (Arc::clone(&self.catalog), Arc::clone(&self.outbox));
-        let (blobs, freeing) = (Arc::clone(&self.blobs), commit.space == engine::catalog::Space::Reserve);
-        let task = tokio::spawn(async move {
-            let partition = commit.partition;
-            let outcome = crate::store::commit_whole(&*catalog, commit).await;
-            match &outcome {
-                Ok(_) => {
-                    outbox.committed(partition, &posted);
-                    if freeing {
-                        blobs.freed_something();
-                    }
-                }
-                Err(error) if error.kind() == engine::ErrorKind::Conflict => {}
-                Err(_) => outbox.unsure(partition, &posted),
-            }
-            outcome
-        });
-        task.await.map_err(|_ended| engine::Error::Closed)?
     }
 }

@@ -36,7 +36,7 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Key, Write};
+use engine::catalog::{Check, Commit, Key, Write};
 use engine::unit::ByteCount;
 use std::sync::Arc;
 
@@ -270,9 +270,10 @@ impl Ingest {
                 writes.push(Write::Put(at.clone(), own.clone()));
             }
             let read_version = view.snapshot.read_version();
+            let commit = Commit { checks, writes, ..Commit::new(self.bucket.partition, read_version) };
             // Whatever the answer says, the row may be there from now on.
             let begun = std::mem::replace(&mut self.begun, true);
-            match won(self.store.commit(self.bucket.partition, read_version, checks, writes).await) {
+            match won(self.store.commit(commit, Vec::new()).await) {
                 Ok(true) => return Ok(()),
                 Ok(false) => self.begun = begun,
                 Err(error) => return Err(error),
@@ -294,7 +295,8 @@ impl Ingest {
             let checks = vec![exists, Check::Unchanged(at.clone())];
             let writes = vec![epoch, Write::Put(at.clone(), decided.to_bytes())];
             let read_version = view.snapshot.read_version();
-            if won(self.store.commit(self.bucket.partition, read_version, checks, writes).await)? {
+            let commit = Commit { checks, writes, ..Commit::new(self.bucket.partition, read_version) };
+            if won(self.store.commit(commit, Vec::new()).await)? {
                 self.row = decided;
                 return Ok(());
             }

@@ -9,7 +9,7 @@ use crate::upload::Arrival;
 use crate::{BucketName, Error, IngestOutcome, ObjectKey, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Page, Scan, Write};
+use engine::catalog::{Check, Commit, Page, Scan, Write};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -144,7 +144,9 @@ impl ObjectStore {
                 return Ok(1);
             }
             let read_version = snapshot.read_version();
-            if won(self.commit_freeing(partition, read_version, checks.clone(), writes.clone()).await)? {
+            let (checks, writes) = (checks.clone(), writes.clone());
+            let commit = Commit { checks, writes, ..Commit::new(partition, read_version).from_reserve() };
+            if won(self.commit(commit, Vec::new()).await)? {
                 if dirty {
                     self.mark_dirty(partition);
                 }
@@ -179,7 +181,9 @@ impl ObjectStore {
             };
             let checks = vec![Check::Unchanged(at.clone())];
             let read_version = snapshot.read_version();
-            if won(self.commit_freeing(partition, read_version, checks, vec![write]).await)? {
+            let writes = vec![write];
+            let commit = Commit { checks, writes, ..Commit::new(partition, read_version).from_reserve() };
+            if won(self.commit(commit, Vec::new()).await)? {
                 return Ok(true);
             }
         }

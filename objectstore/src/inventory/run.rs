@@ -20,7 +20,7 @@ use crate::{
     Result, SettingKind, VersionSelector, VersionsRequest, tables,
 };
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
-use engine::catalog::{Check, Key, Write};
+use engine::catalog::{Check, Commit, Key, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 
@@ -124,7 +124,9 @@ impl ObjectStore {
             };
             let read_version = view.snapshot.read_version();
             let checks = rows.iter().cloned().map(Check::Unchanged).collect();
-            if won(self.commit(view.bucket.partition, read_version, checks, vec![write]).await)? {
+            let writes = vec![write];
+            let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
+            if won(self.commit(commit, Vec::new()).await)? {
                 return Ok(());
             }
         }

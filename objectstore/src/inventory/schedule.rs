@@ -10,7 +10,7 @@ use crate::setting::{Inventory, InventoryFrequency};
 use crate::store::{ATTEMPTS_MAX, contended, won};
 use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Scan, Write};
+use engine::catalog::{Check, Commit, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::random_bytes;
 use security::AccountId;
@@ -176,7 +176,8 @@ impl ObjectStore {
             let checks = rows.iter().cloned().map(Check::Unchanged).collect();
             let writes = vec![Write::Put(run_row(id), run.to_bytes())];
             let read_version = view.snapshot.read_version();
-            if won(self.commit(view.bucket.partition, read_version, checks, writes).await)? {
+            let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
+            if won(self.commit(commit, Vec::new()).await)? {
                 let destination = set.destination.bound_to(destination);
                 return Ok(Begun::Job(Box::new(Job::new(name, (set, destination), run, file_bytes))));
             }

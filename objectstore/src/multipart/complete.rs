@@ -17,7 +17,7 @@ use crate::{
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Key, Scan, Snapshot, Write};
+use engine::catalog::{Commit, Key, Scan, Snapshot, Write};
 use engine::codec::DataKey;
 use engine::unit::ByteCount;
 use md5::{Digest as _, Md5};
@@ -199,7 +199,9 @@ impl ObjectStore {
                     vec![epoch, Write::Put(draft_row.clone(), ManifestGarbage::Draft.to_bytes())];
                 writes.extend_from_slice(batch);
                 let read_version = view.snapshot.read_version();
-                written = won(self.commit(bucket.partition, read_version, vec![exists], writes).await)?;
+                let checks = vec![exists];
+                let commit = Commit { checks, writes, ..Commit::new(bucket.partition, read_version) };
+                written = won(self.commit(commit, Vec::new()).await)?;
                 if written {
                     break;
                 }

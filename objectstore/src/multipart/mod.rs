@@ -30,7 +30,7 @@ use crate::{
     tables,
 };
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Write};
+use engine::catalog::{Check, Commit, Write};
 use security::CanonicalUser;
 
 impl ObjectStore {
@@ -66,7 +66,9 @@ impl ObjectStore {
             let (exists, epoch) = guards();
             let writes = vec![Write::Put(tables::upload(&request.key, upload), row.to_bytes()), epoch];
             let read_version = view.snapshot.read_version();
-            if won(self.commit(view.bucket.partition, read_version, vec![exists], writes).await)? {
+            let checks = vec![exists];
+            let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
+            if won(self.commit(commit, Vec::new()).await)? {
                 return Ok(row.info(upload));
             }
         }
@@ -81,7 +83,9 @@ impl ObjectStore {
             let checks = vec![Check::Unchanged(row.clone())];
             let writes = drop_upload(row, upload, &crate::record::UploadGarbage::default());
             let read_version = view.snapshot.read_version();
-            if won(self.commit_freeing(view.bucket.partition, read_version, checks, writes).await)? {
+            let commit =
+                Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version).from_reserve() };
+            if won(self.commit(commit, Vec::new()).await)? {
                 self.mark_dirty(view.bucket.partition);
                 return Ok(());
             }

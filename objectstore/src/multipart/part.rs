@@ -13,7 +13,7 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Key, Write};
+use engine::catalog::{Check, Commit, Key, Write};
 use engine::unit::ByteCount;
 use std::sync::Arc;
 
@@ -107,7 +107,8 @@ impl ObjectStore {
                 writes.extend(released);
                 dirty = work;
             }
-            if !won(self.commit(partition, view.snapshot.read_version(), checks, writes).await)? {
+            let commit = Commit { checks, writes, ..Commit::new(partition, view.snapshot.read_version()) };
+            if !won(self.commit(commit, Vec::new()).await)? {
                 continue;
             }
             if dirty {

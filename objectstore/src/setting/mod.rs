@@ -273,11 +273,8 @@ impl ObjectStore {
         let (partition, read_version) = (view.bucket.partition, view.snapshot.read_version());
         let mut checks = beside.checks;
         checks.push(Check::Unchanged(config));
-        if beside.posted.is_empty() {
-            return won(self.commit(partition, read_version, checks, writes).await);
-        }
         let commit = Commit { checks, writes, ..Commit::new(partition, read_version) };
-        won(self.commit_telling(self.identified(commit), beside.posted).await)
+        won(self.commit(commit, beside.posted).await)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::BoxFuture;
-use engine::catalog::{Catalog, Commit, Family, Limits, Scan, Snapshot, Table, Version, Write};
+use engine::catalog::{Catalog, Commit, Family, Limits, Scan, Snapshot, Space, Table, Version, Write};
 use engine::id::PartitionId;
 use engine::outbox::{Courier, Letter, Outbox, Subscriber, TopicName};
 use engine::worker::{Progress, Worker};
@@ -455,4 +455,79 @@ async fn deleted_buckets_that_wait_for_something_hold_up_no_other() {
     assert_eq!(world.rows(PartitionId::ROOT, tables::DELETED).await, 299);
     let snapshot = world.catalog.snapshot(PartitionId::ROOT).await.unwrap();
     assert!(snapshot.get(tables::partition(tables::DELETED, at(300))).await.unwrap().is_none());
+}
+
+/// Does what it is asked, and so often says that it does not know. Keeps what it was asked.
+struct Unsure {
+    rows: Arc<dyn Catalog>,
+    unknown: Mutex<usize>,
+    asked: Mutex<Vec<Commit>>,
+}
+
+impl Unsure {
+    /// What was asked of a partition since the last call.
+    fn take(&self, partition: PartitionId) -> Vec<Commit> {
+        let mut asked = std::mem::take(&mut *self.asked.lock());
+        asked.retain(|commit| commit.partition == partition);
+        asked
+    }
+}
+
+impl Catalog for Unsure {
+    fn limits(&self) -> Limits {
+        self.rows.limits()
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+        self.rows.snapshot(partition)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+        self.asked.lock().push(commit.clone());
+        let mut unknown = self.unknown.lock();
+        let knows = *unknown == 0;
+        *unknown = unknown.saturating_sub(1);
+        Box::pin(async move {
+            let outcome = self.rows.commit(commit).await;
+            if knows { outcome } else { Err(engine::Error::Unknown { reason: "the test".into() }) }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_commit_of_unknown_outcome_is_the_same_one_again_told_or_not() {
+    let receiver = Arc::new(Receiver::default());
+    let mut world = World::new(82).await;
+    let unsure =
+        Arc::new(Unsure { rows: world.catalog.clone(), unknown: Mutex::default(), asked: Mutex::default() });
+    let outbox = world.through(unsure.clone(), vec![subscriber(&receiver)]).await;
+    let plain = world.create("plain", Versioning::Off).await;
+    let told = world.create("told", Versioning::Off).await;
+    world.store.set_notification(&told, Some(&wants(&ALL, None)), None).await.unwrap();
+    for (name, messages) in [(&plain, 0), (&told, 1)] {
+        let partition = world.partition(name).await;
+        for (space, versions) in [(Space::Ordinary, 1), (Space::Reserve, 0)] {
+            let waiting = outbox.waiting();
+            unsure.take(partition);
+            *unsure.unknown.lock() = 3;
+            if space == Space::Ordinary {
+                world.put(name, "k", "x").await;
+            } else {
+                world.delete(name, "k").await;
+            }
+            let asked = unsure.take(partition);
+            let fresh: Vec<bool> = asked.iter().map(|commit| commit.id_is_fresh).collect();
+            assert_eq!(fresh, [true, false, false, false], "{name} {space:?}");
+            assert!(asked[0].idempotency.is_some() && asked.iter().all(|commit| commit.space == space));
+            assert!(asked.iter().all(|commit| commit.idempotency == asked[0].idempotency));
+            assert_eq!(world.store.usage(name).await.unwrap().versions, versions, "it counts once");
+            assert_eq!(outbox.waiting(), waiting + messages);
+        }
+        // It is not asked for ever.
+        *unsure.unknown.lock() = usize::MAX;
+        let refused = world.put_with(PutRequest::new(name.clone(), key("k")), "x").await.unwrap_err();
+        assert!(matches!(refused, crate::Error::Engine(engine::Error::Unknown { .. })), "{refused}");
+        assert_eq!(unsure.take(partition).len(), 4);
+        *unsure.unknown.lock() = 0;
+    }
 }

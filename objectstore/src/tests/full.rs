@@ -1,10 +1,17 @@
 //! A full disk: what leads to free space goes on, everything else is refused.
 
 use crate::world::{World, bytes, key};
-use crate::{Components, Error, ObjectStore, VersionName, VersionSelector, Versioning, tables};
+use crate::{
+    Components, Error, Notification, NotificationRule, ObjectStore, PutRequest, VersionName, VersionSelector,
+    Versioning, tables,
+};
 use engine::BoxFuture;
+use engine::blob::Collector;
 use engine::catalog::{Catalog, Commit, Limits, MemoryCatalog, Snapshot, Space, Version};
+use engine::fault::{Fault, Point};
 use engine::id::PartitionId;
+use engine::worker::Worker;
+use futures_util::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -50,7 +57,7 @@ async fn deletes_and_aborts_go_on_when_the_disk_is_full() {
     world.part(&name, "c", upload, 1, large.clone()).await.unwrap();
 
     catalog.full.store(true, Ordering::Relaxed);
-    let request = crate::PutRequest::new(name.clone(), key("b"));
+    let request = PutRequest::new(name.clone(), key("b"));
     assert!(is_full(&world.put_with(request, "more").await.unwrap_err()));
     let marker = world.delete(&name, "a").await;
     assert!(marker.marker);
@@ -67,4 +74,36 @@ async fn deletes_and_aborts_go_on_when_the_disk_is_full() {
 
     catalog.full.store(false, Ordering::Relaxed);
     world.put(&name, "b", "more").await;
+}
+
+#[tokio::test]
+async fn a_delete_calls_the_collector_of_a_full_pool_told_or_not() {
+    let world = World::new(22).await;
+    let (plain, told) =
+        (world.create("plain", Versioning::Off).await, world.create("told", Versioning::Off).await);
+    let rule = NotificationRule {
+        id: "all".to_owned(),
+        topic: "t".parse().unwrap(),
+        events: vec!["s3:ObjectRemoved:*".parse().unwrap()],
+        prefix: None,
+        suffix: None,
+    };
+    let told_of = Notification::new(vec![rule]).unwrap();
+    world.store.set_notification(&told, Some(&told_of), None).await.unwrap();
+    for name in [&plain, &told] {
+        world.put(name, "k", "small").await;
+    }
+    let bell = Collector::new(Arc::clone(&world.blobs)).bell();
+    let is_called = || bell.notified().now_or_never().is_some();
+    world.faults().arm(Point::SegmentAllocate, Fault::NoSpace, 0, u64::MAX);
+    let large = || world.put_with(PutRequest::new(plain.clone(), key("large")), bytes(1, 4_000_000));
+    while large().await.is_ok() {}
+    // A lane that finds no room calls as well: that call is taken.
+    is_called();
+    assert!(!is_called());
+    for name in [&plain, &told] {
+        world.delete(name, "k").await;
+        assert!(is_called(), "{name}");
+        assert!(!is_called());
+    }
 }

@@ -12,7 +12,7 @@ use crate::{ObjectStore, Result, UploadId, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Scan, Snapshot, Write};
+use engine::catalog::{Check, Commit, Scan, Snapshot, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
@@ -71,15 +71,9 @@ impl Cleanup {
     }
 
     /// Commits a batch about some queue rows. Somebody was faster: they are looked at again.
-    async fn commit(
-        &self,
-        partition: PartitionId,
-        read_version: u64,
-        checks: Vec<Check>,
-        writes: Vec<Write>,
-    ) -> Result<u64> {
-        let done = writes.len() as u64;
-        let won = won(self.store.commit_freeing(partition, read_version, checks, writes).await)?;
+    async fn commit(&self, commit: Commit) -> Result<u64> {
+        let done = commit.writes.len() as u64;
+        let won = won(self.store.commit(commit.from_reserve(), Vec::new()).await)?;
         Ok(if won { done } else { 1 })
     }
 
@@ -112,7 +106,7 @@ impl Cleanup {
         if writes.is_empty() {
             return Ok(0);
         }
-        self.commit(partition, snapshot.read_version(), checks, writes).await
+        self.commit(Commit { checks, writes, ..Commit::new(partition, snapshot.read_version()) }).await
     }
 
     async fn manifests(&self, partition: PartitionId) -> Result<u64> {
@@ -138,10 +132,11 @@ impl Cleanup {
         garbage: ManifestGarbage,
     ) -> Result<u64> {
         let row = tables::of_manifest(tables::MANIFEST_GARBAGE, manifest);
-        let check = vec![Check::Unchanged(row.clone())];
+        let checks = vec![Check::Unchanged(row.clone())];
+        let commit = Commit { checks, ..Commit::new(partition, snapshot.read_version()) };
         let refs = Scan { keys_only: true, ..Scan::prefix(tables::MANIFEST_REFS, manifest.as_bytes(), 1) };
         if !snapshot.scan(refs).await?.rows.is_empty() {
-            return self.commit(partition, snapshot.read_version(), check, vec![Write::Delete(row)]).await;
+            return self.commit(Commit { writes: vec![Write::Delete(row)], ..commit }).await;
         }
         let pages = snapshot.scan(Scan::prefix(tables::MANIFESTS, manifest.as_bytes(), PAGES)).await?;
         let mut writes = Vec::new();
@@ -172,7 +167,7 @@ impl Cleanup {
         }
         // Written even when it stays: a completion that still counts on its draft must notice.
         writes.push(if more { Write::Put(row, garbage.to_bytes()) } else { Write::Delete(row) });
-        self.commit(partition, snapshot.read_version(), check, writes).await
+        self.commit(Commit { writes, ..commit }).await
     }
 
     async fn releases(&self, partition: PartitionId) -> Result<u64> {
@@ -193,10 +188,11 @@ impl Cleanup {
         }
         for (home, writes) in homes {
             let read_version = self.snapshot(home).await?.read_version();
-            self.store.commit_freeing(home, read_version, Vec::new(), writes).await?;
+            let commit = Commit { writes, ..Commit::new(home, read_version).from_reserve() };
+            self.store.commit(commit, Vec::new()).await?;
             self.store.mark_dirty(home);
         }
-        self.commit(partition, snapshot.read_version(), Vec::new(), rows).await
+        self.commit(Commit { writes: rows, ..Commit::new(partition, snapshot.read_version()) }).await
     }
 
     async fn completions(&self, partition: PartitionId) -> Result<u64> {
@@ -215,7 +211,7 @@ impl Cleanup {
         if writes.is_empty() {
             return Ok(0);
         }
-        self.commit(partition, snapshot.read_version(), Vec::new(), writes).await
+        self.commit(Commit { writes, ..Commit::new(partition, snapshot.read_version()) }).await
     }
 }
 

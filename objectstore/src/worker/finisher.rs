@@ -6,7 +6,7 @@ use crate::{BucketName, ObjectStore, Result, tables};
 use engine::BoxFuture;
 use engine::blob::has_blobs;
 use engine::catalog::record::Record;
-use engine::catalog::{Scan, Table, Write};
+use engine::catalog::{Commit, Scan, Table, Write};
 use engine::id::PartitionId;
 use engine::outbox::Outbox;
 use engine::worker::{Progress, Worker};
@@ -74,7 +74,8 @@ impl Finisher {
         }
         let done = writes.len() as u64;
         if done > 0 {
-            self.store.commit_freeing(partition, snapshot.read_version(), Vec::new(), writes).await?;
+            let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
+            self.store.commit(commit, Vec::new()).await?;
             self.store.mark_dirty(partition);
             return Ok(done);
         }
@@ -106,10 +107,12 @@ impl Finisher {
             writes.push(Write::Delete(tables::QUOTA_COUNT.key(raw)));
         }
         writes.extend(self.store.outbox.forget(&*snapshot, partition).await?);
-        self.store.commit_freeing(partition, snapshot.read_version(), Vec::new(), writes).await?;
+        let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
+        self.store.commit(commit, Vec::new()).await?;
         let root = self.store.catalog.snapshot(PartitionId::ROOT).await?.read_version();
-        let row = Write::Delete(tables::partition(tables::DELETED, partition));
-        self.store.commit_freeing(PartitionId::ROOT, root, Vec::new(), vec![row]).await?;
+        let writes = vec![Write::Delete(tables::partition(tables::DELETED, partition))];
+        let commit = Commit { writes, ..Commit::new(PartitionId::ROOT, root).from_reserve() };
+        self.store.commit(commit, Vec::new()).await?;
         Ok(1)
     }
 }

@@ -10,7 +10,7 @@ use crate::{ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Scan, Write};
+use engine::catalog::{Check, Commit, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
@@ -63,9 +63,12 @@ impl Intents {
             let fence = Write::Put(tables::of_owner(tables::FENCES, owner), Bytes::copy_from_slice(&now));
             let checks = vec![Check::Unchanged(foreign)];
             let read_version = there.read_version();
-            let fenced =
-                self.store.commit_freeing(intent.destination, read_version, checks, vec![fence]).await;
-            if !won(fenced)? {
+            let commit = Commit {
+                checks,
+                writes: vec![fence],
+                ..Commit::new(intent.destination, read_version).from_reserve()
+            };
+            if !won(self.store.commit(commit, Vec::new()).await)? {
                 // The commit that we were about to fence off: it is there now.
                 return Ok(());
             }
@@ -73,7 +76,8 @@ impl Intents {
             writes.extend(release_content(home, owner, &intent.content)?.0);
         }
         let read_version = self.store.catalog.snapshot(home).await?.read_version();
-        self.store.commit_freeing(home, read_version, Vec::new(), writes).await?;
+        let commit = Commit { writes, ..Commit::new(home, read_version).from_reserve() };
+        self.store.commit(commit, Vec::new()).await?;
         self.store.dirty.lock().insert(home);
         Ok(())
     }
@@ -91,7 +95,8 @@ impl Intents {
             gone.map(|(key, _)| Write::Delete(tables::FENCES.key(key.clone()))).collect();
         let done = writes.len() as u64;
         if done > 0 {
-            self.store.commit_freeing(partition, snapshot.read_version(), Vec::new(), writes).await?;
+            let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
+            self.store.commit(commit, Vec::new()).await?;
         }
         Ok(done)
     }

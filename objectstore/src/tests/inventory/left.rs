@@ -10,7 +10,7 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::catalog::record::Record as _;
-use engine::catalog::{Catalog as _, Write};
+use engine::catalog::{Catalog as _, Commit, Write};
 use engine::unit::ByteCount;
 use engine::worker::Progress;
 use md5::Digest as _;
@@ -77,7 +77,8 @@ async fn a_report_that_is_whole_but_for_its_record_stays_and_is_made_no_second_t
             let manifest = made.world.get(&made.target, &made.manifests().await[0]).await.unwrap();
             run.wrote.as_mut().unwrap().manifest = Some(md5::Md5::digest(&manifest).into());
             let writes = vec![Write::Put(row.clone(), run.to_bytes())];
-            made.world.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await.unwrap();
+            let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()) };
+            made.world.store.commit(commit, Vec::new()).await.unwrap();
             break;
         }
         before = snapshot.get(row.clone()).await.unwrap();
@@ -155,7 +156,8 @@ async fn what_is_left_of_a_large_report_is_removed_in_steps() {
     let mut run = Run::from_bytes(&snapshot.get(row.clone()).await.unwrap().unwrap()).unwrap();
     run.wrote.as_mut().unwrap().files = 50;
     let writes = vec![Write::Put(row.clone(), run.to_bytes())];
-    made.world.store.commit(partition, snapshot.read_version(), Vec::new(), writes).await.unwrap();
+    let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()) };
+    made.world.store.commit(commit, Vec::new()).await.unwrap();
     made.world.store.remove_inventory(&made.source, &set.id).await.unwrap();
     let mut seen = Vec::new();
     while let Progress::More { .. } = made.worker.tick().await.unwrap() {

@@ -5,7 +5,7 @@ use crate::worker::inventory::Pace;
 use crate::world::{World, bucket};
 use crate::{Inventory, InventoryVersions, NewBucket, QuotaLimits, Versioning, tables};
 use bytes::Bytes;
-use engine::catalog::{Catalog as _, Write};
+use engine::catalog::{Catalog as _, Commit, Write};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use engine::worker::Progress;
@@ -60,7 +60,8 @@ async fn a_bucket_whose_configurations_can_not_be_read_holds_up_no_other() {
     let row = tables::setting(crate::SettingKind::Inventory, &set.id);
     let version = made.world.catalog.snapshot(partition).await.unwrap().read_version();
     let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
-    made.world.store.commit(partition, version, Vec::new(), writes).await.unwrap();
+    let commit = Commit { writes, ..Commit::new(partition, version) };
+    made.world.store.commit(commit, Vec::new()).await.unwrap();
     made.work().await;
     assert_eq!(made.manifests().await.len(), 1);
     let failing = made.world.store.failing_inventories();
@@ -79,7 +80,8 @@ async fn a_bucket_that_can_not_be_read_at_all_holds_up_no_other() {
     let damage = async |world: &World, partition, row| {
         let version = world.catalog.snapshot(partition).await.unwrap().read_version();
         let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
-        world.store.commit(partition, version, Vec::new(), writes).await.unwrap();
+        let commit = Commit { writes, ..Commit::new(partition, version) };
+        world.store.commit(commit, Vec::new()).await.unwrap();
     };
     let partition = made.world.partition(&first).await;
     damage(&made.world, partition, tables::only(tables::CONFIG)).await;
