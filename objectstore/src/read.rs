@@ -163,7 +163,7 @@ impl ObjectStore {
         let extent = stored.extent;
         let mut info = row.info(view.config.versioning)?.ok_or_else(|| corrupt("object row", "no body"))?;
         if self.is_unknown(&view, &row).await? {
-            info.subresources.legal_hold.get_or_insert(true);
+            info.subresources.legal_hold = Some(true);
         }
         Ok(Found { view, data_key, info, extent })
     }

@@ -139,9 +139,7 @@ impl ObjectStore {
             }
             let page = view.snapshot.scan(scan.clone()).await?;
             for (_, row) in &page.rows {
-                let row = ObjectRow::from_bytes(row)?;
-                let is_known = row.stored.is_none() || row.subresources.legal_hold.is_some();
-                held.versions += u64::from(!is_known && row.version.order <= lock.unknown_through);
+                held.versions += u64::from(lock.leaves_unknown(&ObjectRow::from_bytes(row)?));
             }
             seen += page.rows.len();
             next = scan.behind(&page);

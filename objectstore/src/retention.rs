@@ -128,10 +128,10 @@ impl ObjectStore {
         Ok(Guarded::of(&row.subresources, self.is_unknown(view, row).await?))
     }
 
-    /// Whether a recovery left it open what was done to this version's lock: it is held until somebody says.
+    /// Whether it is held because of [what a recovery left open](ObjectLock::leaves_unknown).
     pub(crate) async fn is_unknown(&self, view: &View, row: &ObjectRow) -> Result<bool> {
         let lock = self.setting_at::<ObjectLock>(view).await?;
-        Ok(row.stored.is_some() && lock.is_some_and(|lock| row.version.order <= lock.unknown_through))
+        Ok(lock.is_some_and(|lock| lock.leaves_unknown(row)))
     }
 
     /// Refuses to remove a version that is locked.

@@ -128,13 +128,11 @@ impl Job {
         let page = view.snapshot.scan(scan.clone()).await?;
         let rules = store.rules(&view).await?;
         let lock = store.setting_at::<ObjectLock>(&view).await?;
-        // What is not known is held; without object lock nothing is.
-        let unknown_through = lock.map_or(0, |lock| lock.unknown_through);
         let mut lines = String::with_capacity(page.rows.len() * 128);
         for (raw_key, raw) in &page.rows {
             let mut row = ObjectRow::from_bytes(raw)?;
-            if row.stored.is_some() && row.version.order <= unknown_through {
-                row.subresources.legal_hold.get_or_insert(true);
+            if lock.as_ref().is_some_and(|lock| lock.leaves_unknown(&row)) {
+                row.subresources.legal_hold = Some(true);
             }
             let (key, latest) = match self.set.versions {
                 InventoryVersions::Current => (tables::text(raw_key.to_vec())?, true),

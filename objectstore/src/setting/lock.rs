@@ -1,7 +1,7 @@
 //! Object lock of a bucket: on for ever once it is on, with or without a default retention.
 
 use super::{Setting, SettingKind};
-use crate::record::{get_lock_mode, put_lock_mode};
+use crate::record::{ObjectRow, get_lock_mode, put_lock_mode};
 use crate::{DefaultRetention, Error, Period, Versioning};
 use engine::Result;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
@@ -23,6 +23,13 @@ impl ObjectLock {
             default.check()?;
         }
         Ok(Self { default, unknown_through: 0 })
+    }
+
+    /// Whether a version is held because a recovery left it open what was done to its lock, and nobody has said since whether there is
+    /// a hold on it. Markers are never locked.
+    pub(crate) fn leaves_unknown(&self, row: &ObjectRow) -> bool {
+        let said = row.stored.is_none() || row.subresources.legal_hold.is_some();
+        !said && row.version.order <= self.unknown_through
     }
 }
 

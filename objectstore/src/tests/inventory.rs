@@ -7,9 +7,9 @@ use crate::inventory::{Begun, FILE_BYTES, Job, Step};
 use crate::worker::inventory::Pace;
 use crate::world::{World, bucket};
 use crate::{
-    AmendRequest, BucketName, Error, Inventory, InventoryField, InventoryFrequency, InventoryVersions,
-    LockMode, NewBucket, ObjectLock, Origin, PutRequest, Retention, Subresources, VersionSelector,
-    Versioning, VersionsRequest,
+    AmendRequest, BucketName, DeleteConditions, DeleteRequest, Error, GetRequest, Inventory, InventoryField,
+    InventoryFrequency, InventoryVersions, LockMode, NewBucket, ObjectLock, Origin, PutRequest, Retention,
+    Subresources, VersionSelector, Versioning, VersionsRequest,
 };
 use bytes::Bytes;
 use engine::clock::Timestamp;
@@ -409,6 +409,50 @@ async fn amended_rows_are_reported_as_they_are_then() {
     made.work().await;
     let lines = made.lines(&made.json(&made.manifests().await[0]).await).await;
     assert_eq!(lines, [r#""src","k","ON""#]);
+}
+
+#[tokio::test]
+async fn what_a_recovery_left_unknown_is_held_for_reports_readers_counts_and_removals_alike() {
+    let mut made = Made::new(342, Versioning::Enabled).await;
+    let (source, at) = (made.source.clone(), crate::world::key("k"));
+    made.world.store.set(&source, Some(&ObjectLock::default())).await.unwrap();
+    let mut versions = Vec::new();
+    for body in ["off", "on", "unknown"] {
+        versions.push(made.world.put(&source, "k", body).await.version.unwrap());
+    }
+    for (version, on) in [(versions[0], false), (versions[1], true)] {
+        let (bucket, key, version) = (source.clone(), at.clone(), version.into());
+        let request = AmendRequest { bucket, key, version, origin: Origin::default() };
+        made.world.store.set_legal_hold(&request, on).await.unwrap();
+    }
+    made.world.delete(&source, "k").await;
+    made.world.store.hold_unknown_locks("first").await.unwrap();
+    versions.push(made.world.put(&source, "k", "new").await.version.unwrap());
+    let held = [false, true, true, false];
+    let set = wanted(&made.target, InventoryVersions::All, &[InventoryField::ObjectLockLegalHoldStatus]);
+    made.world.store.set_inventory(&source, &set).await.unwrap();
+    made.work().await;
+    let lines = made.lines(&made.json(&made.manifests().await[0]).await).await;
+    assert_eq!(lines.len(), 5, "a marker is one of them");
+    assert_eq!(made.world.store.held_in(&source, 100).await.unwrap().versions, 1, "one without a word");
+    for (version, held) in versions.into_iter().zip(held) {
+        let line = lines.iter().find(|line| line.contains(&version.to_string())).unwrap();
+        assert!(line.ends_with(if held { r#","ON""# } else { r#","OFF""# }), "{line}");
+        let version = version.into();
+        let request = GetRequest { version, ..GetRequest::new(source.clone(), at.clone()) };
+        let shown = made.world.store.head(request).await.unwrap().info.subresources.legal_hold;
+        assert_eq!(shown == Some(true), held, "{line}");
+        let request = DeleteRequest {
+            bucket: source.clone(),
+            key: at.clone(),
+            version,
+            conditions: DeleteConditions::default(),
+            bypass_governance: true,
+            origin: Origin::default(),
+        };
+        let removed = made.world.store.delete(request).await;
+        assert_eq!(matches!(removed, Err(Error::ObjectLocked)), held, "{line} {removed:?}");
+    }
 }
 
 #[tokio::test]

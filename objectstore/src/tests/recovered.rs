@@ -1,11 +1,14 @@
 //! Locks after a recovery: what the lost span may have changed is held, and what comes after it is not.
 
 use crate::lock::DAY;
+use crate::record::ObjectRow;
 use crate::world::{World, key};
 use crate::{
     AmendRequest, BucketName, DeleteConditions, DeleteOutcome, DeleteRequest, Error, GetRequest, LockMode,
-    ObjectLock, Result, Retention, VersionSelector, Versioning,
+    ObjectLock, Result, Retention, Subresources, VersionSelector, Versioning, tables,
 };
+use engine::catalog::record::Record;
+use engine::catalog::{Catalog, Scan};
 use engine::clock::{Clock, Timestamp};
 
 async fn lockable(world: &World, name: &str) -> BucketName {
@@ -141,5 +144,27 @@ async fn held_locks_are_counted_and_those_of_a_bucket_released_at_once_but_for_i
     for (n, stays) in [(0, true), (1, false), (2, true), (3, false), (4, false)] {
         let removed = remove(&world, &name, "k", versions[n].into()).await;
         assert_eq!(matches!(removed, Err(Error::ObjectLocked)), stays, "version {n}: {removed:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_unknown_has_a_body_nobodys_word_and_was_there_at_the_recovery() {
+    let world = World::new(114).await;
+    let name = lockable(&world, "locked").await;
+    world.put(&name, "k", "v").await;
+    let snapshot = world.catalog.snapshot(world.partition(&name).await).await.unwrap();
+    let rows = snapshot.scan(Scan::prefix(tables::VERSIONS, b"", 10)).await.unwrap().rows;
+    let object = ObjectRow::from_bytes(&rows[0].1).unwrap();
+    let order = object.version.order;
+    for stored in [object.stored.clone(), None] {
+        for legal_hold in [None, Some(true), Some(false)] {
+            for unknown_through in [0, order - 1, order, order + 1] {
+                let subresources = Subresources { legal_hold, ..object.subresources.clone() };
+                let row = ObjectRow { stored: stored.clone(), subresources, ..object.clone() };
+                let lock = ObjectLock { unknown_through, ..ObjectLock::default() };
+                let unknown = stored.is_some() && legal_hold.is_none() && unknown_through >= order;
+                assert_eq!(lock.leaves_unknown(&row), unknown, "{row:?} {lock:?}");
+            }
+        }
     }
 }
