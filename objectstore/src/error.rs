@@ -1,12 +1,28 @@
 //! The object store's one error type. Each variant is one S3 error code at the HTTP edge.
 
 use crate::{BucketName, ChecksumAlgorithm, ETag, PartNumber, QuotaUnit, VersionName};
-pub use engine::ErrorKind;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 
 /// The object store's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What the caller should do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The thing named does not exist: report it.
+    NotFound,
+    /// Another writer came first, or what is there forbids it: read again, decide again.
+    Conflict,
+    /// Whoever asks may not: ask as another, or have it allowed.
+    Denied,
+    /// The request breaks a declared limit or format: fix it; a retry does not help.
+    Invalid,
+    /// Not now: retry later or mend what the text names.
+    Unavailable,
+    /// Bytes at rest are not what was written: never serve them; repair or restore.
+    Corrupt,
+}
 
 /// What can go wrong with buckets and objects.
 #[derive(Debug, thiserror::Error)]
@@ -273,6 +289,32 @@ impl Error {
             | Self::QuotaExceeded { .. }
             | Self::PreconditionFailed { .. }
             | Self::NotModified { .. } => ErrorKind::Conflict,
+            Self::AccessDenied => ErrorKind::Denied,
+            Self::TooManyBuckets { .. }
+            | Self::InvalidBucketName
+            | Self::KeyTooLong { .. }
+            | Self::InvalidVersionId
+            | Self::InvalidArgument { .. }
+            | Self::InvalidRequest { .. }
+            | Self::AccessListsOff
+            | Self::AccessListInTheWay
+            | Self::InvalidTag { .. }
+            | Self::InvalidSetting { .. }
+            | Self::TooManyConfigurations { .. }
+            | Self::InvalidLogTarget { .. }
+            | Self::InvalidRetentionPeriod
+            | Self::CopyOntoItself
+            | Self::MetadataTooLarge { .. }
+            | Self::BadDigest
+            | Self::ChecksumMismatch { .. }
+            | Self::IncompleteBody { .. }
+            | Self::EntityTooLarge { .. }
+            | Self::EntityTooSmall { .. }
+            | Self::InvalidPart { .. }
+            | Self::PartWithoutChecksum { .. }
+            | Self::InvalidPartOrder
+            | Self::NoSuchPart { .. }
+            | Self::InvalidRange { .. } => ErrorKind::Invalid,
             Self::Contended { .. } => ErrorKind::Unavailable,
             Self::Engine(error) => match error.kind() {
                 // The engine's "not found" and "conflict" never mean the user's thing: bytes that a row names are gone,
@@ -281,7 +323,23 @@ impl Error {
                 engine::ErrorKind::Invalid => ErrorKind::Invalid,
                 engine::ErrorKind::Conflict | engine::ErrorKind::Unavailable => ErrorKind::Unavailable,
             },
-            _ => ErrorKind::Invalid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, ErrorKind};
+
+    #[test]
+    fn who_may_not_is_denied_whoever_asks_and_what_is_locked_stands_against_it() {
+        for (error, kind) in [
+            (Error::AccessDenied, ErrorKind::Denied),
+            (Error::ObjectLocked, ErrorKind::Conflict),
+            (Error::InvalidVersionId, ErrorKind::Invalid),
+            (Error::NoSuchBucket, ErrorKind::NotFound),
+        ] {
+            assert_eq!(error.kind(), kind, "{error}");
         }
     }
 }

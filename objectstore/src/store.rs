@@ -10,7 +10,7 @@ use crate::keyring::Keyring;
 use crate::quota::Watch;
 use crate::record::ConfigRow;
 use crate::setting::Settings;
-use crate::{BucketName, Error, ErrorKind, LogOptions, ObjectKey, Result, tables};
+use crate::{BucketName, Error, LogOptions, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
@@ -341,7 +341,7 @@ pub(crate) const fn contended() -> Error {
 pub(crate) fn won(outcome: engine::Result<Version>) -> Result<bool> {
     match outcome {
         Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+        Err(error) if error.kind() == engine::ErrorKind::Conflict => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

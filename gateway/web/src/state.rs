@@ -100,6 +100,9 @@ pub enum AdminError {
     /// 400: the call is not understood.
     #[error("{0}")]
     Invalid(String),
+    /// 403: whoever asks may not.
+    #[error("{0}")]
+    Denied(String),
     /// 409: what is already under way stands against it.
     #[error("{0}")]
     Conflict(String),

@@ -289,6 +289,7 @@ pub(super) fn admin_error(error: objectstore::Error) -> AdminError {
     match error.kind() {
         ErrorKind::NotFound => AdminError::NotFound(error.to_string()),
         ErrorKind::Invalid => AdminError::Invalid(error.to_string()),
+        ErrorKind::Denied => AdminError::Denied(error.to_string()),
         ErrorKind::Conflict => AdminError::Conflict(error.to_string()),
         ErrorKind::Unavailable => AdminError::Unavailable(error.to_string()),
         ErrorKind::Corrupt => AdminError::Internal(error.to_string()),

@@ -168,6 +168,7 @@ fn admin_error(call: &str, error: &AdminError) -> Answer {
     let status = match error {
         AdminError::NotFound(_) => StatusCode::NOT_FOUND,
         AdminError::Invalid(_) => StatusCode::BAD_REQUEST,
+        AdminError::Denied(_) => StatusCode::FORBIDDEN,
         AdminError::Conflict(_) => StatusCode::CONFLICT,
         AdminError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         AdminError::Internal(_) => {
