@@ -283,12 +283,8 @@ impl ObjectStore {
     /// What a bucket holds.
     pub async fn usage(&self, name: &BucketName) -> Result<BucketUsage> {
         let rows = [tables::only(tables::VERSION_COUNT), tables::only(tables::BYTE_COUNT)];
-        let (_, rows) = self.view_with(name, rows).await?;
-        let count = |row: Option<Bytes>| {
-            let raw = row.as_deref().and_then(|raw| raw.try_into().ok()).map_or(0, i64::from_le_bytes);
-            u64::try_from(raw).unwrap_or(0)
-        };
-        let [versions, bytes] = rows.map(count);
+        let (_, [versions, bytes]) = self.view_with(name, rows).await?;
+        let (versions, bytes) = (tables::count(versions.as_ref())?, tables::count(bytes.as_ref())?);
         Ok(BucketUsage { versions, bytes: ByteCount::new(bytes) })
     }
 }

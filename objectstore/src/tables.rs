@@ -107,6 +107,20 @@ pub(crate) fn setting(kind: SettingKind, name: &str) -> Key {
     SETTINGS.key(raw)
 }
 
+/// What a counter stands at; one that is not there stands at 0.
+pub(crate) fn stands_at(row: Option<&Bytes>) -> engine::Result<i64> {
+    let Some(raw) = row else { return Ok(0) };
+    raw.as_ref().try_into().map(i64::from_le_bytes).map_err(|_| engine::Error::Corrupt {
+        what: "catalog".into(),
+        detail: "a counter has the wrong length".into(),
+    })
+}
+
+/// The same, of one that counts what there is; what is counted on the way may be below 0.
+pub(crate) fn count(row: Option<&Bytes>) -> engine::Result<u64> {
+    Ok(u64::try_from(stands_at(row)?).unwrap_or(0))
+}
+
 /// A counter of a prefix's quota.
 pub(crate) fn quota(id: u32, unit: QuotaUnit, column: Column) -> Key {
     let unit = match unit {

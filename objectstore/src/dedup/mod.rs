@@ -147,11 +147,6 @@ fn pack_data(partition: PartitionId, pack: BlobId) -> Vec<u8> {
     [b"firn pack row\0", &partition.as_bytes()[..], pack.as_bytes()].concat()
 }
 
-fn count(raw: Option<&Bytes>) -> ByteCount {
-    let count = raw.and_then(|raw| raw.as_ref().try_into().ok()).map_or(0, i64::from_le_bytes);
-    ByteCount::new(u64::try_from(count).unwrap_or(0))
-}
-
 impl ObjectStore {
     /// Switches deduplication of new bodies on or off. What is stored stays as it is, either way.
     pub async fn set_deduplication(&self, bucket: &BucketName, on: bool) -> Result<DedupInfo> {
@@ -187,7 +182,8 @@ impl ObjectStore {
         let setting = self.setting_at::<Deduplication>(view).await?;
         let counters = [tables::DEDUP_WRITTEN, tables::DEDUP_STORED].map(tables::only);
         let counts = view.snapshot.multi_get(counters.to_vec()).await?;
-        let [written, stored] = [0, 1].map(|at| count(counts.get(at).and_then(Option::as_ref)));
+        let count = |at: usize| tables::count(counts.get(at).and_then(Option::as_ref)).map(ByteCount::new);
+        let (written, stored) = (count(0)?, count(1)?);
         let on = setting.as_ref().is_some_and(|setting| setting.on);
         Ok((setting.is_some(), DedupInfo { bucket: bucket.unbound(), on, written, stored }))
     }

@@ -36,7 +36,6 @@ use crate::setting::{Column, Counting, Quota, QuotaLimits, QuotaUnit, Quotas};
 use crate::stack::Change;
 use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{BucketName, BucketUsage, Error, ObjectStore, Result, tables};
-use bytes::Bytes;
 use engine::catalog::{Key, Snapshot, Write};
 use engine::unit::ByteCount;
 use std::sync::Arc;
@@ -70,11 +69,8 @@ fn counter(id: u32, unit: QuotaUnit, column: Column) -> Key {
 /// The counters of a column, bytes first, as they stand in a snapshot.
 async fn counters(snapshot: &dyn Snapshot, id: u32, column: Column) -> Result<[i64; 2]> {
     let found = snapshot.multi_get(UNITS.map(|unit| counter(id, unit, column)).to_vec()).await?;
-    let number = |row: &Option<Bytes>| {
-        row.as_deref().and_then(|raw| raw.try_into().ok()).map_or(0, i64::from_le_bytes)
-    };
-    let mut numbers = found.iter().map(number);
-    Ok(std::array::from_fn(|_| numbers.next().unwrap_or_default()))
+    let number = |at: usize| tables::stands_at(found.get(at).and_then(Option::as_ref));
+    Ok([number(0)?, number(1)?])
 }
 
 /// What counts against a quota that is counted.

@@ -5,8 +5,14 @@ use crate::{
     BucketUsage, ChecksumAlgorithm, ChecksumValue, ETag, ETagMatch, Error, Expect, GetRequest, ListBuckets,
     Metadata, PartNumber, PutRequest, Range, RangeSpec, StorageClass, Versioning, WriteConditions, tables,
 };
+use bytes::Bytes;
+use engine::BoxFuture;
+use engine::catalog::{
+    Catalog, Commit, Key, Limits, MemoryCatalog, Page, Scan, Snapshot, Table, Version, Write,
+};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn buckets_are_created_listed_and_deleted() {
@@ -84,7 +90,6 @@ async fn what_a_deleted_bucket_left_is_cleared_after_a_crash_too() {
 async fn the_number_of_buckets_is_bounded() {
     use crate::record::{BucketRow, BucketState};
     use engine::catalog::record::Record;
-    use engine::catalog::{Catalog, Commit, Write};
     let mut world = World::new(16).await;
     let row = BucketRow {
         partition: PartitionId::from_bytes([7; 8]),
@@ -295,7 +300,6 @@ async fn conditional_writes_are_decided_in_the_commit() {
 
 #[tokio::test]
 async fn a_changed_row_is_corrupt_and_never_served() {
-    use engine::catalog::{Catalog, Commit, Write};
     let world = World::new(8).await;
     let name = world.create("auth", Versioning::Off).await;
     world.put(&name, "a", bytes(1, 10_000)).await;
@@ -329,5 +333,76 @@ async fn a_changed_row_is_corrupt_and_never_served() {
             matches!(error.kind(), crate::ErrorKind::Corrupt | crate::ErrorKind::Invalid),
             "byte {at}: {error}"
         );
+    }
+}
+
+/// Rows of which one table's lack a byte.
+struct Cut<T> {
+    rows: T,
+    table: Table,
+}
+
+impl Catalog for Cut<Arc<MemoryCatalog>> {
+    fn limits(&self) -> Limits {
+        self.rows.limits()
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+        Box::pin(async move {
+            let rows = self.rows.snapshot(partition).await?;
+            Ok(Arc::new(Cut { rows, table: self.table }) as Arc<dyn Snapshot>)
+        })
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+        self.rows.commit(commit)
+    }
+}
+
+impl Snapshot for Cut<Arc<dyn Snapshot>> {
+    fn read_version(&self) -> Version {
+        self.rows.read_version()
+    }
+
+    fn get(&self, key: Key) -> BoxFuture<'_, engine::Result<Option<Bytes>>> {
+        Box::pin(async move { Ok(self.multi_get(vec![key]).await?.pop().flatten()) })
+    }
+
+    fn multi_get(&self, keys: Vec<Key>) -> BoxFuture<'_, engine::Result<Vec<Option<Bytes>>>> {
+        Box::pin(async move {
+            let cut: Vec<bool> = keys.iter().map(|key| key.table == self.table).collect();
+            let found = self.rows.multi_get(keys).await?.into_iter().zip(cut);
+            let seen = |(row, cut): (Option<Bytes>, bool)| row.map(|row| row.slice(usize::from(cut)..));
+            Ok(found.map(seen).collect())
+        })
+    }
+
+    fn scan(&self, scan: Scan) -> BoxFuture<'_, engine::Result<Page>> {
+        self.rows.scan(scan)
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_counter_is_corrupt_and_not_an_empty_one() {
+    let world = World::new(16).await;
+    let name = world.create("bkt", Versioning::Off).await;
+    world.store.set_deduplication(&name, true).await.unwrap();
+    let limits = crate::QuotaLimits { bytes: Some(ByteCount::mib(1)), objects: None, warn_percent: 80 };
+    world.store.set_quota(&name, "", limits).await.unwrap();
+    world.put(&name, "k", bytes(1, 100_000)).await;
+    let info = world.store.deduplication(&name).await.unwrap().unwrap();
+    assert!(info.written > ByteCount::ZERO && info.stored > ByteCount::ZERO, "{info:?}");
+    for table in [tables::VERSION_COUNT, tables::BYTE_COUNT, tables::DEDUP_WRITTEN, tables::DEDUP_STORED] {
+        let store = world.beside(Arc::new(Cut { rows: world.catalog.clone(), table })).await.store;
+        let [usage, quotas, saved] = [
+            store.usage(&name).await.err(),
+            store.bucket_quotas(&name).await.err(),
+            store.deduplication(&name).await.err(),
+        ];
+        let of_bucket = [tables::VERSION_COUNT, tables::BYTE_COUNT].contains(&table);
+        for (error, expected) in [(usage, of_bucket), (quotas, of_bucket), (saved, !of_bucket)] {
+            let kind = expected.then_some(crate::ErrorKind::Corrupt);
+            assert_eq!(error.map(|error| error.kind()), kind, "{table:?}");
+        }
     }
 }
