@@ -31,6 +31,7 @@ mod attributes;
 mod body;
 mod bucket;
 mod checksum;
+mod civil;
 mod condition;
 mod content_type;
 mod copy;

@@ -2,6 +2,7 @@
 
 use super::held::Batch;
 use super::{LogFailure, LogRecord, LogSource, LogStatus};
+use crate::civil::civil;
 use crate::store::Bucket;
 use crate::{BucketLogging, Error, ListWish, LogKeyFormat, ObjectStore, PartitionDate, Result, Uploaded};
 use bytes::Bytes;
@@ -188,16 +189,16 @@ fn key(
     unique: &str,
 ) -> String {
     let prefix = set.prefix();
-    let time = |at: Timestamp| super::civil(at).strftime("%Y-%m-%d-%H-%M-%S").to_string();
+    let time = |at: Timestamp| civil(at).strftime("%Y-%m-%d-%H-%M-%S").to_string();
     match set.format() {
         None | Some(LogKeyFormat::Simple) => format!("{prefix}{}-{unique}", time(delivery)),
         Some(LogKeyFormat::Partitioned(date)) => {
             let (day, time) = match date {
                 PartitionDate::EventTime => {
-                    let day = super::civil(event);
+                    let day = civil(event);
                     (day, format!("{}-00-00-00", day.strftime("%Y-%m-%d")))
                 }
-                PartitionDate::DeliveryTime => (super::civil(delivery), time(delivery)),
+                PartitionDate::DeliveryTime => (civil(delivery), time(delivery)),
             };
             format!("{prefix}{account}/{region}/{bucket}/{}/{time}-{unique}", day.strftime("%Y/%m/%d"))
         }

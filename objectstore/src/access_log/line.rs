@@ -10,6 +10,7 @@
 //!   bytes of a client's are percent-encoded, so that no header can end a field or a line.
 //! - Of a query the values that open something are left out: signatures and session tokens.
 
+use crate::civil::civil;
 use engine::clock::Timestamp;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -172,7 +173,7 @@ impl Line {
 
     /// `[06/Feb/2019:00:00:38 +0000]`.
     fn time(&mut self, at: Timestamp) -> &mut Self {
-        let at = super::civil(at);
+        let at = civil(at);
         let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
         let month = usize::try_from(at.month()).ok().and_then(|number| month.get(number - 1)).unwrap_or(&"-");
         let (day, year) = (at.day(), at.year());

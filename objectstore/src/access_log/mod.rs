@@ -29,9 +29,7 @@ pub use line::LogRecord;
 
 use crate::setting::{BucketAcl, ObjectLock, RequestPayment};
 use crate::store::{Bucket, View};
-use crate::{BucketLogging, BucketName, Error, ObjectStore, Result, SettingKind, tables};
-use bytes::Bytes;
-use engine::catalog::{Commit, Scan, Write};
+use crate::{BucketLogging, BucketName, Error, ObjectStore, Result, SettingKind};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use held::{Held, Pushed};
@@ -171,12 +169,6 @@ impl AccessLogs {
     }
 }
 
-/// The date and time of a moment, in UTC.
-fn civil(at: Timestamp) -> jiff::civil::DateTime {
-    let whole = jiff::Timestamp::from_second(at.as_secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    jiff::tz::Offset::UTC.to_datetime(whole)
-}
-
 /// The day of a moment, in UTC, counted from the epoch.
 fn day(at: Timestamp) -> i64 {
     at.as_secs().div_euclid(86_400)
@@ -239,14 +231,14 @@ impl ObjectStore {
         let bound = name.bound_to(view.bucket);
         let _changing = self.access_logs.changing.lock().await;
         if let Some(value) = value {
-            self.mark(SettingKind::Logging, name, true).await?;
+            self.mark(SettingKind::Logging, name.as_str(), true).await?;
             self.set(&bound, Some(value)).await?;
             let source = LogSource::new(name, view.bucket, Arc::new(value.clone()));
             self.access_logs.learn(name, Some(source));
         } else {
             self.set::<BucketLogging>(&bound, None).await?;
             self.access_logs.learn(name, None);
-            self.mark(SettingKind::Logging, name, false).await?;
+            self.mark(SettingKind::Logging, name.as_str(), false).await?;
         }
         Ok(())
     }
@@ -304,7 +296,7 @@ impl ObjectStore {
             return Ok(());
         }
         self.access_logs.learn(name, None);
-        self.mark(SettingKind::Logging, name, false).await
+        self.mark(SettingKind::Logging, name.as_str(), false).await
     }
 
     /// Learns which buckets are logged. Before anybody asks for one.
@@ -321,39 +313,9 @@ impl ObjectStore {
                     self.access_logs.learn(&name, Some(source));
                 }
                 // A crash came between the mark and the setting, or between the bucket's end and the mark's.
-                None => self.mark(SettingKind::Logging, &name, false).await?,
+                None => self.mark(SettingKind::Logging, name.as_str(), false).await?,
             }
         }
         Ok(())
-    }
-
-    /// Says in root that a bucket may have a setting of this kind, so that a start needs not look through all buckets for it.
-    pub(crate) async fn mark(&self, kind: SettingKind, bucket: &BucketName, present: bool) -> Result<()> {
-        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
-        let row = tables::setting(kind, bucket.as_str());
-        if root.get(row.clone()).await?.is_some() == present {
-            return Ok(());
-        }
-        let write = if present { Write::Put(row, Bytes::from_static(&[1])) } else { Write::Delete(row) };
-        let commit = Commit { writes: vec![write], ..Commit::new(PartitionId::ROOT, root.read_version()) };
-        self.commit(commit, Vec::new()).await?;
-        Ok(())
-    }
-
-    /// The buckets that are [marked](Self::mark).
-    pub(crate) async fn marked(&self, kind: SettingKind) -> Result<Vec<BucketName>> {
-        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
-        let mut found = Vec::new();
-        let scan = Scan::prefix(tables::SETTINGS, &[kind.tag()], 1_000);
-        let mut next = Some(Scan { keys_only: true, ..scan });
-        while let Some(scan) = next {
-            let page = root.scan(scan.clone()).await?;
-            for (raw, _) in &page.rows {
-                let name = raw.get(1..).unwrap_or_default().to_vec();
-                found.push(BucketName::parse(&tables::text(name)?)?);
-            }
-            next = scan.behind(&page);
-        }
-        Ok(found)
     }
 }

@@ -100,7 +100,7 @@ impl ObjectStore {
             return Err(invalid("The destination bucket is not the account's."));
         }
         let _changing = self.inventories.changing.lock().await;
-        self.mark(SettingKind::Inventory, name, true).await?;
+        self.mark(SettingKind::Inventory, name.as_str(), true).await?;
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(name).await?;
             let row = tables::setting(SettingKind::Inventory, &set.id);

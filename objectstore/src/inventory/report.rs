@@ -2,6 +2,7 @@
 //! and "Locating your inventory list" of the S3 user guide.
 
 use crate::access::Rules;
+use crate::civil::civil;
 use crate::record::ObjectRow;
 use crate::setting::{Inventory, InventoryField, InventoryVersions};
 use crate::{BucketName, VersionName};
@@ -125,11 +126,6 @@ fn encoded(key: &str) -> String {
         }
     }
     out
-}
-
-fn civil(at: Timestamp) -> jiff::civil::DateTime {
-    let whole = jiff::Timestamp::from_second(at.as_secs()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    jiff::tz::Offset::UTC.to_datetime(whole)
 }
 
 fn iso(at: Timestamp) -> String {

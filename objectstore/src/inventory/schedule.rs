@@ -110,7 +110,7 @@ impl ObjectStore {
         due.append(&mut left);
         if any {
             // Whatever took the mark away meanwhile: it stands for what was seen here.
-            self.mark(SettingKind::Inventory, name, true).await?;
+            self.mark(SettingKind::Inventory, name.as_str(), true).await?;
         } else {
             self.unmark_inventories(name).await?;
         }
@@ -129,7 +129,7 @@ impl ObjectStore {
             Err(Error::NoSuchBucket) => false,
             Err(error) => return Err(error),
         };
-        if any { Ok(()) } else { self.mark(SettingKind::Inventory, name, false).await }
+        if any { Ok(()) } else { self.mark(SettingKind::Inventory, name.as_str(), false).await }
     }
 
     /// Begins a report, once nothing is left of one that came to nothing. `file_bytes`: from where on a data file is full.

@@ -21,6 +21,7 @@ mod encryption;
 mod inventory;
 mod lock;
 mod logging;
+mod marks;
 mod notification;
 mod ownership;
 mod payment;
