@@ -96,7 +96,7 @@ pub use etag::{ETag, ETagMatch};
 pub use event::{EventType, Origin};
 pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
 pub use ingest::{Ingest, IngestEntry, IngestOutcome, IngestRequest};
-pub use inventory::InventoryFailure;
+pub use inventory::{InventoryFailure, Whose};
 pub use lock::{DAY, DEFAULT_DAYS_MAX, DEFAULT_YEARS_MAX, DefaultRetention, LockMode, Period, Retention};
 pub use meta::{
     Metadata, SYSTEM_METADATA_BYTES_MAX, StorageClass, SystemMetadata, USER_METADATA_BYTES_MAX, UserMetadata,

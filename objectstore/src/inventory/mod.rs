@@ -12,22 +12,29 @@
 //!   it finds a report that is whole.
 //! - A crash leaves a run that is not done. What it wrote is removed, and it is made again from its beginning (`run`).
 //! - A report is read in pages, each at a version of its own: it has every object that was there throughout, as listings do.
-//! - Accounts take turns (`worker::inventory`), one page at a time, one file under way: the memory of one page and of one compressor,
+//! - Accounts take turns (`turns`), one page at a time, one file under way: the memory of one page and of one compressor,
 //!   and of each account no more than the place of one report and the names of its buckets.
 //! - A report goes into the bucket that was looked at when it began, and into no other one of that name.
 //!
 //! # Limits
 //! 1,000 rows a step; a data file has [`FILE_BYTES`] at the most, before its last page.
 
+mod failing;
 mod job;
 mod report;
 mod run;
 mod schedule;
+mod turns;
+mod waits;
 
+pub use failing::{InventoryFailure, Whose};
+#[cfg(test)]
 pub(crate) use job::{Job, Step};
 #[cfg(test)]
 pub(crate) use run::{Run, Wrote};
+#[cfg(test)]
 pub(crate) use schedule::Begun;
+pub(crate) use turns::{Pace, Turns};
 
 use crate::setting::{INVENTORIES_MAX, Inventory};
 use crate::stack::Change;
@@ -35,7 +42,6 @@ use crate::store::{ATTEMPTS_MAX, contended};
 use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Scan, Snapshot, Write, key_after};
-use engine::clock::Timestamp;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,19 +49,6 @@ use tokio::sync::Notify;
 
 /// Compressed bytes of a data file.
 pub(crate) const FILE_BYTES: u64 = 64 << 20;
-
-/// A report that can't be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InventoryFailure {
-    /// The bucket that it is of.
-    pub bucket: BucketName,
-    /// Its configuration.
-    pub id: String,
-    /// Since when.
-    pub since: Timestamp,
-    /// Why: a lowercase fragment.
-    pub error: String,
-}
 
 /// What is known of reports in this process.
 #[derive(Default)]
@@ -66,7 +59,7 @@ pub(crate) struct Inventories {
     changing: tokio::sync::Mutex<()>,
     /// Of which buckets.
     changed: Mutex<BTreeSet<BucketName>>,
-    pub(crate) failing: Mutex<BTreeMap<(BucketName, String), InventoryFailure>>,
+    failing: Mutex<BTreeMap<(BucketName, Whose), InventoryFailure>>,
 }
 
 impl Inventories {
@@ -82,11 +75,6 @@ impl Inventories {
 }
 
 impl ObjectStore {
-    /// Reports that can't be made now.
-    pub fn failing_inventories(&self) -> Vec<InventoryFailure> {
-        self.inventories.failing.lock().values().cloned().collect()
-    }
-
     /// Has reports made. The destination must be the same account's: no policy can let another one's in.
     pub async fn set_inventory(&self, name: &BucketName, set: &Inventory) -> Result<()> {
         let invalid = |detail| Error::InvalidArgument { name: "S3BucketDestination", detail };
@@ -144,7 +132,7 @@ impl ObjectStore {
             let checks = vec![Check::Unchanged(run::run_row(id))];
             let beside = Change { checks, writes, ..Change::default() };
             if self.try_change_named(&view, id, beside, |_old: Option<Inventory>| Ok(None)).await? {
-                self.inventories.failing.lock().remove(&(name.unbound(), id.to_owned()));
+                self.inventories.well(name, id);
                 self.inventories.ring(name);
                 return Ok(());
             }

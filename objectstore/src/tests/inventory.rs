@@ -3,8 +3,7 @@
 mod left;
 mod turns;
 
-use crate::inventory::{Begun, FILE_BYTES, Job, Step};
-use crate::worker::inventory::Pace;
+use crate::inventory::{Begun, FILE_BYTES, Job, Pace, Step};
 use crate::world::{World, bucket};
 use crate::{
     AmendRequest, BucketName, DeleteConditions, DeleteRequest, Error, GetRequest, Inventory, InventoryField,

@@ -19,6 +19,7 @@ mod intents;
 pub(crate) mod inventory;
 mod quotas;
 
+use crate::inventory::Pace;
 use crate::record::BucketRow;
 use crate::store::BucketCounts;
 use crate::{ObjectStore, Result, tables};
@@ -47,7 +48,7 @@ impl ObjectStore {
             Box::new(intents::Intents::new(Arc::clone(self))),
             Box::new(quotas::Quotas::new(Arc::clone(self))),
             Box::new(access_logs::AccessLogs::new(Arc::clone(self))),
-            Box::new(inventory::Inventory::new(Arc::clone(self), inventory::Pace::default())),
+            Box::new(inventory::Inventory::new(Arc::clone(self), Pace::default())),
         ]
     }
 

@@ -150,8 +150,11 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
 /// Reports that can't be made.
 fn inventories(failing: &Value, lines: &mut Vec<String>) {
     for report in list(&failing["failing"]) {
-        let (id, bucket) = (text(&report["id"]), text(&report["bucket"]));
-        lines.push(format!("the inventory report {id} of {bucket} is not made: {}", text(&report["error"])));
+        let (bucket, error) = (text(&report["bucket"]), text(&report["error"]));
+        lines.push(match report["id"].as_str() {
+            Some(id) => format!("the inventory report {id} of {bucket} is not made: {error}"),
+            None => format!("inventory reports of {bucket} are not made: {error}"),
+        });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whose turn it is: what one account, bucket or report can't do to others.
 
 use super::{Made, paced, wanted, worker};
-use crate::worker::inventory::Pace;
+use crate::inventory::{Pace, Whose};
 use crate::world::{World, bucket};
 use crate::{Inventory, InventoryVersions, NewBucket, QuotaLimits, Versioning, tables};
 use bytes::Bytes;
@@ -65,7 +65,9 @@ async fn a_bucket_whose_configurations_can_not_be_read_holds_up_no_other() {
     made.work().await;
     assert_eq!(made.manifests().await.len(), 1);
     let failing = made.world.store.failing_inventories();
-    assert_eq!((failing.len(), failing[0].bucket.as_str(), failing[0].id.as_str()), (1, "aaa", "*"));
+    let told: Vec<_> = failing.iter().map(|failure| (failure.bucket.as_str(), &failure.whose)).collect();
+    assert_eq!(told, [("aaa", &Whose::Unreadable)]);
+    assert_eq!(failing[0].id(), None);
 }
 
 #[tokio::test]
@@ -93,13 +95,13 @@ async fn a_bucket_that_can_not_be_read_at_all_holds_up_no_other() {
     assert_eq!(made.manifests().await.len(), 1);
     let told = |world: &World| -> Vec<_> {
         let failing = world.store.failing_inventories().into_iter();
-        failing.map(|failure| format!("{} {}", failure.bucket, failure.id)).collect()
+        failing.map(|failure| format!("{} {:?}", failure.bucket, failure.whose)).collect()
     };
-    assert_eq!(told(&made.world), ["aaa *", "bbb *"]);
+    assert_eq!(told(&made.world), ["aaa Unreadable", "bbb Unreadable"]);
     // They are asked for again, and nobody is told twice.
     made.world.clock.advance(rest);
     made.work().await;
-    assert_eq!(told(&made.world), ["aaa *", "bbb *"]);
+    assert_eq!(told(&made.world), ["aaa Unreadable", "bbb Unreadable"]);
 }
 
 #[tokio::test]
@@ -115,8 +117,9 @@ async fn reports_that_fail_in_great_number_wait_together() {
     }
     made.work().await;
     let failing = made.world.store.failing_inventories();
-    let ids: Vec<_> = failing.iter().map(|failure| failure.id.as_str()).collect();
-    assert_eq!(ids, ["*", "i0", "i1", "i2"]);
+    let whose: Vec<_> = failing.into_iter().map(|failure| failure.whose).collect();
+    let one = |id: &str| Whose::One(id.to_owned());
+    assert_eq!(whose, [Whose::Together, one("i0"), one("i1"), one("i2")]);
     // A look at the bucket before their time tries none of them.
     made.world.store.remove_inventory(&made.source, "i9").await.unwrap();
     let mut ticks = 0;
@@ -146,7 +149,7 @@ async fn a_destination_that_takes_nothing_is_told_and_tried_again() {
     made.world.store.set_inventory(&source, &set).await.unwrap();
     let rest = made.work().await;
     let failing = made.world.store.failing_inventories();
-    assert_eq!((failing.len(), failing[0].id.as_str()), (1, "all.of-it_1"));
+    assert_eq!((failing.len(), failing[0].id()), (1, Some("all.of-it_1")));
     assert!(failing[0].error.contains("quota"), "{failing:?}");
     // Another one is made meanwhile.
     let other = made.world.create("other", Versioning::Off).await;
