@@ -6,6 +6,7 @@
 //!                  └ CredentialLookup ◄─ credentials::File
 //!   form    ─► form::Decoder ─► form::authenticate ─► form::Policy::check           browser uploads
 //!   client  ◄─ sign::Signer · chunked::Encoder            the same canonicalisation, the other way round
+//!   documents ─► policy::Policy ─► policy::evaluate         IAM's language, in AWS's order
 //!   data keys ─► keys::KeyTable ─► sealed bytes in rows   its own keys wrapped by a custodian
 //! ```
 //!
@@ -20,6 +21,7 @@ pub mod decide;
 mod error;
 pub mod form;
 pub mod keys;
+pub mod policy;
 pub mod sign;
 pub mod sigv4;
 mod user;

@@ -1,0 +1,6 @@
+//! The language and its evaluation, against tables and against a second evaluator.
+
+mod dice;
+mod grammar;
+mod order;
+mod reference;
