@@ -1,8 +1,8 @@
 //! Who may do what to buckets and objects: the facts that [`decide`] wants, read at the version of the rows that are then used.
 //!
 //! ```text
-//!   admit      name ─► bucket, its owner and list ─► decide ─► the name, bound to this very bucket
-//!   read       row ─► owner and list beside it ─► decide ─► bytes          (with `asks` in the request)
+//!   admit      name ─► bucket, its owner, policy and list ─► decide ─► the name, bound to this very bucket
+//!   read       row ─► policy, owner and list beside it ─► decide ─► bytes  (with `asks` in the request)
 //!   write      writer, list asked for ─► ownership, blocks ─► owner and list beside the new row
 //! ```
 //!
@@ -13,14 +13,17 @@
 //!   in a bucket whose lists are off, whatever stands in its rows.
 
 use crate::event::EventType;
-use crate::setting::{BucketAcl, ObjectOwnership, OwnershipControls, PublicAccessBlock};
+use crate::setting::{BucketAcl, BucketPolicy, ObjectOwnership, OwnershipControls, PublicAccessBlock};
 use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{
     AmendRequest, BucketName, Error, GetRequest, ObjectInfo, ObjectKey, ObjectStore, Result, Subresources,
+    Tags,
 };
-use security::decide::{Facts, Question, Resource};
+use security::decide::{Decision, Facts, Question, Resource, Shared};
+use security::policy::{Context, NoContext};
 use security::{AccessList, AccountId, Action, CannedAcl, CanonicalUser, Permission, decide};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The access list that a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +64,17 @@ impl Writer {
     }
 }
 
+/// What a question to a bucket is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About<'a> {
+    /// The bucket.
+    Bucket,
+    /// A key of it: an object to be written, deleted, or asked about without a look at its row.
+    Key(&'a str),
+    /// Objects of it that are asked about one by one later on: here only where there is no policy, for then all have one answer.
+    Objects,
+}
+
 /// A bucket that may be used as asked.
 #[derive(Clone, Debug)]
 pub struct Admitted {
@@ -68,6 +82,33 @@ pub struct Admitted {
     pub bucket: BucketName,
     /// Who owns it.
     pub owner: AccountId,
+}
+
+/// What conditions may ask of an object that is there: `s3:ExistingObjectTag/NAME`.
+struct Existing<'a>(&'a Tags);
+
+impl Context for Existing<'_> {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        let Some(name) = key.strip_prefix("s3:existingobjecttag/") else { return };
+        // Keys are compared without regard to case, in whatever letters.
+        let found = self.0.iter().filter(|(known, _)| *known == name || known.to_lowercase() == name);
+        found.for_each(|(_, value)| each(value));
+    }
+}
+
+/// A request for an object that is not there, as the listing that would tell so: its prefix is the key.
+struct Listed<'a> {
+    request: &'a dyn Context,
+    key: &'a str,
+}
+
+impl Context for Listed<'_> {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        match key {
+            "s3:prefix" => each(self.key),
+            _ => self.request.visit(key, each),
+        }
+    }
 }
 
 /// Who owns an object and what is granted on it, as S3 shows it.
@@ -80,11 +121,12 @@ pub struct ObjectAccess {
 }
 
 /// What holds in a bucket at the version of a view.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Rules {
     owner: AccountId,
     ownership: ObjectOwnership,
     block: PublicAccessBlock,
+    policy: Option<Arc<BucketPolicy>>,
 }
 
 impl Rules {
@@ -170,11 +212,29 @@ impl Rules {
         (bucket, key): (&BucketName, &ObjectKey),
         beside: &Subresources,
     ) -> Result<()> {
-        let (owner, list) = self.of_object(beside);
-        let ignore_public = self.block.ignore_public_acls;
-        let facts = Facts { owner, list: list.as_deref(), ignore_public };
+        // What no list can grant is the bucket owner's, whoever owns the object.
+        let (owner, list) = match question.permission {
+            Some(_) => self.of_object(beside),
+            None => (self.owner.into(), None),
+        };
+        let existing = Existing(&beside.tags);
+        let facts = self.facts(owner, list.as_deref(), &existing);
         let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
-        allowed(question, resource, &facts)
+        allowed(decide(question, resource, &facts))
+    }
+
+    fn facts<'a>(
+        &'a self,
+        owner: CanonicalUser,
+        list: Option<&'a AccessList>,
+        context: &'a dyn Context,
+    ) -> Facts<'a> {
+        let shared = self.policy.as_deref().map(|set| Shared {
+            policy: set.policy(),
+            account: self.owner,
+            restricted: set.is_public() && self.block.restrict_public_buckets,
+        });
+        Facts { owner, list, ignore_public: self.block.ignore_public_acls, shared, context }
     }
 
     /// Who owns an object and what is granted on it.
@@ -184,13 +244,8 @@ impl Rules {
     }
 }
 
-/// Whether the bucket owner's root asks for what nobody else can own: no setting takes anything from it.
-pub(crate) fn is_own(view: &View, question: &Question, beside: &Subresources) -> bool {
-    beside.owner.is_none() && question.principal.is_root_of(view.bucket.account)
-}
-
-fn allowed(question: &Question, resource: Resource<'_>, facts: &Facts<'_>) -> Result<()> {
-    if decide(question, resource, facts).allowed() { Ok(()) } else { Err(Error::AccessDenied) }
+fn allowed(decision: Decision) -> Result<()> {
+    if decision.allowed() { Ok(()) } else { Err(Error::AccessDenied) }
 }
 
 impl ObjectStore {
@@ -202,23 +257,35 @@ impl ObjectStore {
             owner: view.bucket.account,
             ownership: ownership.map_or_else(ObjectOwnership::default, |controls| controls.ownership()),
             block: block.map_or_else(PublicAccessBlock::default, |block| *block),
+            policy: self.setting_at::<BucketPolicy>(view).await?,
         })
     }
 
     /// Finds a bucket and decides the question, if it is the bucket's to answer. The name in the answer stands for this bucket
     /// alone.
-    pub async fn admit(&self, name: &BucketName, question: Option<&Question>) -> Result<Admitted> {
-        if let Some(bucket) = name.bound().or_else(|| self.remembered(name))
-            && question.is_none_or(|asked| asked.principal.is_root_of(bucket.account))
-        {
-            // Nothing that is set on a bucket takes anything from its owner's root.
+    pub async fn admit(
+        &self,
+        name: &BucketName,
+        question: Option<&Question>,
+        about: About<'_>,
+    ) -> Result<Admitted> {
+        let Some(question) = question else {
+            let found = name.bound().or_else(|| self.remembered(name));
+            let bucket = match found {
+                Some(bucket) => bucket,
+                None => self.view(name).await?.bucket,
+            };
             return Ok(Admitted { bucket: name.bound_to(bucket), owner: bucket.account });
-        }
+        };
         let view = self.view(name).await?;
-        if let Some(question) = question {
-            self.check_bucket(&view, name, question).await?;
-        }
+        allowed(self.decided(&view, name, question, about).await?)?;
         Ok(Admitted { bucket: name.bound_to(view.bucket), owner: view.bucket.account })
+    }
+
+    /// What a bucket answers a question, without an error where it denies.
+    pub async fn decide(&self, name: &BucketName, question: &Question, about: About<'_>) -> Result<Decision> {
+        let view = self.view(name).await?;
+        self.decided(&view, name, question, about).await
     }
 
     /// Who owns a bucket.
@@ -229,35 +296,78 @@ impl ObjectStore {
         }
     }
 
-    async fn check_bucket(&self, view: &View, name: &BucketName, question: &Question) -> Result<()> {
-        let rules = self.rules(view).await?;
-        let list = if rules.lists_count() { self.setting_at::<BucketAcl>(view).await? } else { None };
-        let facts = Facts {
-            owner: rules.owner.into(),
-            list: list.as_ref().map(|list| &list.0),
-            ignore_public: rules.block.ignore_public_acls,
-        };
-        allowed(question, Resource::Bucket(name.as_str()), &facts)
+    /// Whether the bucket owner's root asks for what nobody else can own: nothing but a policy takes anything from it.
+    pub(crate) async fn is_own(
+        &self,
+        view: &View,
+        question: &Question,
+        beside: &Subresources,
+    ) -> Result<bool> {
+        let owns = beside.owner.is_none() && question.principal.is_root_of(view.bucket.account);
+        Ok(owns && self.setting_at::<BucketPolicy>(view).await?.is_none())
     }
 
-    /// What a reader is told of an object that is not there: only who may list the bucket learns it.
-    pub(crate) async fn told(
+    async fn decided(
         &self,
         view: &View,
         name: &BucketName,
+        question: &Question,
+        about: About<'_>,
+    ) -> Result<Decision> {
+        if self.is_own(view, question, &Subresources::default()).await? {
+            return Ok(Decision::Allow);
+        }
+        let rules = self.rules(view).await?;
+        if about == About::Objects && rules.policy.is_some() {
+            return Ok(Decision::Allow);
+        }
+        let list = if rules.lists_count() { self.setting_at::<BucketAcl>(view).await? } else { None };
+        let facts = rules.facts(rules.owner.into(), list.as_ref().map(|list| &list.0), &NoContext);
+        let bucket = name.as_str();
+        let resource = match about {
+            About::Key(key) => Resource::Object { bucket, key },
+            About::Bucket | About::Objects => Resource::Bucket(bucket),
+        };
+        Ok(decide(question, resource, &facts))
+    }
+
+    /// What a reader is told of an object that is not there: only who may list the bucket learns it, and who is forbidden to read it
+    /// does not.
+    pub(crate) async fn told(
+        &self,
+        view: &View,
+        (name, key): (&BucketName, &ObjectKey),
         asks: Option<&Question>,
         absent: Error,
     ) -> Error {
         let Some(asks) = asks else { return absent };
-        let lists = Question {
-            action: Action::new("s3:ListBucket"),
-            permission: Some(Permission::Read),
-            principal: asks.principal,
-        };
-        match self.check_bucket(view, name, &lists).await {
-            Ok(()) => absent,
+        match self.may_know(view, (name, key), asks).await {
+            Ok(true) => absent,
+            Ok(false) => Error::AccessDenied,
             Err(error) => error,
         }
+    }
+
+    async fn may_know(
+        &self,
+        view: &View,
+        (name, key): (&BucketName, &ObjectKey),
+        asks: &Question,
+    ) -> Result<bool> {
+        if self.is_own(view, asks, &Subresources::default()).await? {
+            return Ok(true);
+        }
+        let rules = self.rules(view).await?;
+        let list = if rules.lists_count() { self.setting_at::<BucketAcl>(view).await? } else { None };
+        let reads = rules.facts(rules.owner.into(), None, &NoContext);
+        let object = Resource::Object { bucket: name.as_str(), key: key.as_str() };
+        if decide(asks, object, &reads).forbidden() {
+            return Ok(false);
+        }
+        let lists = asks.about(Action::new("s3:ListBucket"), Some(Permission::Read));
+        let listed = Listed { request: &*lists.context, key: key.as_str() };
+        let facts = rules.facts(rules.owner.into(), list.as_ref().map(|list| &list.0), &listed);
+        Ok(decide(&lists, Resource::Bucket(name.as_str()), &facts).allowed())
     }
 
     /// Checks early what [`Rules::place`] decides in the commit, so that no body is sent for nothing.
@@ -305,6 +415,20 @@ impl ObjectStore {
             rules.refuse_public(&list)?;
             let list = Some(BucketAcl(list)).filter(|list| !list.0.is_private(rules.owner.into()));
             if self.try_set(&view, list.as_ref()).await? {
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// Sets a bucket's policy, if the block of public access lets it.
+    pub async fn set_policy(&self, name: &BucketName, policy: &BucketPolicy) -> Result<()> {
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(name).await?;
+            if policy.is_public() && self.rules(&view).await?.block.block_public_policy {
+                return Err(Error::AccessDenied);
+            }
+            if self.try_set(&view, Some(policy)).await? {
                 return Ok(());
             }
         }

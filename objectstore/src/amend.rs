@@ -10,20 +10,32 @@ use crate::record::ObjectRow;
 use crate::store::{ATTEMPTS_MAX, Bucket, contended};
 use crate::{AmendRequest, Error, ObjectStore, Result, Subresources, Tags, VersionName, VersionSelector};
 use bytes::Bytes;
+use security::Question;
 
 impl ObjectStore {
-    /// Replaces a version's tags.
-    pub async fn set_tags(&self, request: &AmendRequest, tags: &Tags) -> Result<Option<VersionName>> {
-        self.amend_by(request, EventType::TAGS_PUT, |beside, _| {
+    /// Replaces a version's tags, if whoever asks may.
+    pub async fn set_tags(
+        &self,
+        request: &AmendRequest,
+        asks: Option<&Question>,
+        tags: &Tags,
+    ) -> Result<Option<VersionName>> {
+        self.amend_by(request, EventType::TAGS_PUT, |beside, rules| {
+            check(request, asks, beside, rules)?;
             beside.tags = tags.clone();
             Ok(())
         })
         .await
     }
 
-    /// Removes a version's tags.
-    pub async fn remove_tags(&self, request: &AmendRequest) -> Result<Option<VersionName>> {
-        self.amend_by(request, EventType::TAGS_DELETE, |beside, _| {
+    /// Removes a version's tags, if whoever asks may.
+    pub async fn remove_tags(
+        &self,
+        request: &AmendRequest,
+        asks: Option<&Question>,
+    ) -> Result<Option<VersionName>> {
+        self.amend_by(request, EventType::TAGS_DELETE, |beside, rules| {
+            check(request, asks, beside, rules)?;
             beside.tags = Tags::default();
             Ok(())
         })
@@ -78,6 +90,15 @@ impl ObjectStore {
         }
         Err(contended())
     }
+}
+
+fn check(
+    request: &AmendRequest,
+    asks: Option<&Question>,
+    beside: &Subresources,
+    rules: &Rules,
+) -> Result<()> {
+    asks.map_or(Ok(()), |asks| rules.check_object(asks, (&request.bucket, &request.key), beside))
 }
 
 /// The version that is to change, or why there is none.

@@ -23,6 +23,7 @@ use crate::{
 use engine::codec::inline;
 use engine::unit::ByteCount;
 use futures_util::StreamExt;
+use security::Action;
 use std::sync::Arc;
 
 impl ObjectStore {
@@ -33,6 +34,7 @@ impl ObjectStore {
         }
         for _ in 0..ATTEMPTS_MAX {
             let source = self.copy_source(&request.source).await?;
+            self.check_tags(&request, &source).await?;
             refuse_large(source.extent.length)?;
             refuse_idle(&request, &source)?;
             let view = self.view(&request.bucket).await?;
@@ -79,6 +81,24 @@ impl ObjectStore {
         let found = self.find_for(&source.bucket, &source.key, source.version, source.asks.as_ref()).await?;
         source.conditions.check_copy(found.info.etag, found.info.modified)?;
         Ok(found)
+    }
+
+    /// Tags are copied for whoever may read them there and set them here. Source: `CopyObject` of the API reference.
+    async fn check_tags(&self, request: &CopyRequest, source: &Found) -> Result<()> {
+        let CopySource { bucket, key, version, asks, .. } = &request.source;
+        let beside = &source.info.subresources;
+        let Some(asks) = asks.as_ref().filter(|_| request.copy_tags && !beside.tags.is_empty()) else {
+            return Ok(());
+        };
+        if request.tags_denied {
+            return Err(Error::AccessDenied);
+        }
+        let action = match version {
+            VersionSelector::Latest => "s3:GetObjectTagging",
+            _ => "s3:GetObjectVersionTagging",
+        };
+        let asks = asks.about(Action::new(action), None);
+        self.rules(&source.view).await?.check_object(&asks, (bucket, key), beside)
     }
 
     /// Whether an error came from a source that was replaced while it was read.

@@ -76,7 +76,7 @@ mod tests;
 #[cfg(test)]
 mod world;
 
-pub use access::{Admitted, ListWish, ObjectAccess, Writer};
+pub use access::{About, Admitted, ListWish, ObjectAccess, Writer};
 pub use access_log::{LogFailure, LogOptions, LogRecord, LogSource, LogStatus};
 pub use api::{
     AmendRequest, AttributesOutcome, AttributesRequest, BodyStream, BucketInfo, BucketPage, BucketUsage,
@@ -106,12 +106,13 @@ pub use name::{BucketName, KEY_BYTES_MAX, ObjectKey};
 pub use quota::{KnownQuotas, QuotaCounts, QuotaInfo, QuotaLevel};
 pub use recovered::HeldLocks;
 pub use setting::{
-    BucketAcl, BucketLogging, BucketTags, CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule, Encryption,
-    INVENTORIES_MAX, Inventory, InventoryField, InventoryFrequency, InventoryVersions, KeyChange,
-    LOG_PREFIX_BYTES_MAX, LogKeyFormat, NOTIFICATION_RULES_MAX, Notification, NotificationRule, ObjectLock,
-    ObjectOwnership, OwnershipControls, PartitionDate, PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit,
-    ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
-    SettingKind, WebProtocol, Website,
+    BUCKET_POLICY_BYTES_MAX, BucketAcl, BucketLogging, BucketPolicy, BucketTags, CORS_RULES_MAX, Cors,
+    CorsMatch, CorsMethod, CorsRule, Encryption, INVENTORIES_MAX, Inventory, InventoryField,
+    InventoryFrequency, InventoryVersions, KeyChange, LOG_PREFIX_BYTES_MAX, LogKeyFormat,
+    NOTIFICATION_RULES_MAX, Notification, NotificationRule, ObjectLock, ObjectOwnership, OwnershipControls,
+    PartitionDate, PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit, ROUTING_RULES_MAX, Redirect,
+    RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting, SettingKind, WebProtocol,
+    Website,
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};

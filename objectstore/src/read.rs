@@ -4,7 +4,6 @@
 //!   view: CONFIG, CURRENT (or VERSIONS) ─► open the seal ─► conditions ─► range or part ─► body
 //! ```
 
-use crate::access::is_own;
 use crate::body::corrupt;
 use crate::lookup::{by_id, newest, null_row};
 use crate::pages::{Page, Pages};
@@ -146,7 +145,7 @@ impl ObjectStore {
         let (view, row) = self.find_row(bucket, key, version).await?;
         let row = match row {
             Ok(row) => row,
-            Err(absent) => return Err(self.told(&view, bucket, asks, absent).await),
+            Err(absent) => return Err(self.told(&view, (bucket, key), asks, absent).await),
         };
         let aad = row.additional_data(view.bucket.partition, key);
         let data_key = self.keys.unseal(&row.sealed, &aad)?;
@@ -155,9 +154,11 @@ impl ObjectStore {
                 VersionSelector::Latest => Error::NoSuchKey { marker: Some(row.name()) },
                 _ => Error::IsDeleteMarker { version: row.name(), modified: row.modified },
             };
-            return Err(self.told(&view, bucket, asks, absent).await);
+            return Err(self.told(&view, (bucket, key), asks, absent).await);
         };
-        if let Some(asks) = asks.filter(|asks| !is_own(&view, asks, &row.subresources)) {
+        if let Some(asks) = asks
+            && !self.is_own(&view, asks, &row.subresources).await?
+        {
             self.rules(&view).await?.check_object(asks, (bucket, key), &row.subresources)?;
         }
         let extent = stored.extent;

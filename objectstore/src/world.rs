@@ -312,6 +312,7 @@ pub(crate) fn copy_request(from: (&BucketName, &str), to: (&BucketName, &str)) -
         checksum: None,
         subresources: crate::Subresources::default(),
         copy_tags: true,
+        tags_denied: false,
         conditions: WriteConditions::default(),
         writer: crate::Writer::default(),
         origin: crate::Origin::default(),

@@ -156,6 +156,7 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
         conditions: WriteConditions::default(),
         subresources: Subresources::default(),
         copy_tags: true,
+        tags_denied: false,
         writer: objectstore::Writer::default(),
         origin: objectstore::Origin::default(),
     };

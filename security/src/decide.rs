@@ -1,16 +1,19 @@
 //! The one question every door asks before it acts: may this principal do this to that?
 //!
 //! ```text
-//!   door ─► Question (who, what, which permission of a list would do) ─┐
-//!   store ─► Resource, Facts (owner, access list, blocks) ─────────────┴─► decide ─► Allow | Deny
+//!   door ─► Question (who, what, which permission of a list would do, what the request says) ─┐
+//!   store ─► Resource, Facts (owner, policy, access list, blocks) ────────────────────────────┴─► decide ─► Decision
 //! ```
 //!
 //! Pure: no clock, no I/O. A door makes one question a request; who has the facts at hand answers it, at the version of the
-//! rows that it is about to use. Today's rule: the root of the owning account may do everything, everybody else what the
-//! access list grants, if lists mean anything there. Policies extend [`decide`], [`Question`] and [`Facts`] without changing
-//! its callers.
+//! rows that it is about to use. S3's order: what the bucket's policy denies is denied, to the root of its account too but for the
+//! policy itself; then the root of the owning account may everything, and everybody else what the policy or the access list grants.
+//! A policy grants nothing on an object that another account owns. Source: "How Amazon S3 authorizes a request" of the S3 user guide.
 
+use crate::policy::{self, Asked, Caller, Context, NoContext, Policy, Sources};
 use crate::{AccessList, AccountId, Arn, CanonicalUser, Permission};
+use std::fmt;
+use std::sync::Arc;
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,8 +69,10 @@ impl Action {
 pub enum Decision {
     /// Go on.
     Allow,
-    /// Answer `AccessDenied` and do nothing.
+    /// Answer `AccessDenied` and do nothing: nothing allows it.
     Deny,
+    /// The same, and a policy says so: nothing else can allow it.
+    Forbid,
 }
 
 impl Decision {
@@ -75,10 +80,15 @@ impl Decision {
     pub fn allowed(self) -> bool {
         self == Self::Allow
     }
+
+    /// Whether a policy denies it.
+    pub fn forbidden(self) -> bool {
+        self == Self::Forbid
+    }
 }
 
 /// What a request asks, as far as the request itself says it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Question {
     /// Who.
     pub principal: Principal,
@@ -86,6 +96,28 @@ pub struct Question {
     pub action: Action,
     /// The permission of the resource's access list that grants it; `None` where no list can.
     pub permission: Option<Permission>,
+    /// What the conditions of a policy are compared with.
+    pub context: Arc<dyn Context>,
+}
+
+impl Question {
+    /// Of a request of which nothing else is known: no condition of a policy finds a key.
+    pub fn new(principal: Principal, action: Action, permission: Option<Permission>) -> Self {
+        Self { principal, action, permission, context: Arc::new(NoContext) }
+    }
+
+    /// The same request's question about something else.
+    #[must_use]
+    pub fn about(&self, action: Action, permission: Option<Permission>) -> Self {
+        Self { action, permission, ..self.clone() }
+    }
+}
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { principal, action, permission, context: _ } = self;
+        write!(f, "Question({principal:?}, {action:?}, {permission:?})")
+    }
 }
 
 /// What it is about. Made into an ARN only where a text is needed.
@@ -115,8 +147,19 @@ impl Resource<'_> {
     }
 }
 
+/// A bucket's policy, and what is set beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct Shared<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Whose the bucket is.
+    pub account: AccountId,
+    /// The policy is public, and the block of public access says that nobody but the account gets anything of such a bucket.
+    pub restricted: bool,
+}
+
 /// What is known of the resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// Who owns it. Creating something asks with the account that will own it.
     pub owner: CanonicalUser,
@@ -124,33 +167,99 @@ pub struct Facts<'a> {
     pub list: Option<&'a AccessList>,
     /// What the list grants to the public does not count.
     pub ignore_public: bool,
+    /// The policy that it comes under, if there is one.
+    pub shared: Option<Shared<'a>>,
+    /// What conditions may ask of the resource itself: tags of an object.
+    pub context: &'a dyn Context,
 }
 
 impl Facts<'_> {
     /// Of something that has no list, or whose list means nothing.
     pub fn owned_by(owner: impl Into<CanonicalUser>) -> Self {
-        Self { owner: owner.into(), list: None, ignore_public: false }
+        Self { owner: owner.into(), list: None, ignore_public: false, shared: None, context: &NoContext }
+    }
+}
+
+impl fmt::Debug for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { owner, list, ignore_public, shared, context: _ } = self;
+        write!(f, "Facts({owner:?}, {list:?}, {ignore_public}, {shared:?})")
+    }
+}
+
+/// What no policy takes from the root of the bucket's account, so that nobody is locked out of a bucket for good. Source: "Bucket
+/// policies for Amazon S3" and `PutBucketPolicy` of its API reference.
+const ALWAYS_ROOTS: [&str; 3] = ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"];
+
+/// Keys of the resource, then those of the request.
+struct Both<'a> {
+    account: AccountId,
+    resource: &'a dyn Context,
+    request: &'a dyn Context,
+}
+
+impl Context for Both<'_> {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        match key {
+            "aws:resourceaccount" | "s3:resourceaccount" => each(&self.account.to_string()),
+            _ => {
+                self.resource.visit(key, each);
+                self.request.visit(key, each);
+            }
+        }
+    }
+}
+
+impl Shared<'_> {
+    /// What the policy says: `Allow` if it grants, `Forbid` if it denies.
+    fn says(&self, question: &Question, resource: Resource<'_>, of_resource: &dyn Context) -> Decision {
+        let is_root = question.principal.is_root_of(self.account);
+        if is_root && ALWAYS_ROOTS.contains(&question.action.as_str()) {
+            return Decision::Deny;
+        }
+        let context = Both { account: self.account, resource: of_resource, request: &*question.context };
+        let asked = Asked {
+            caller: Caller::from(question.principal),
+            action: question.action.as_str(),
+            resource: &resource.arn().to_string(),
+            context: &context,
+        };
+        let sources =
+            Sources { resource: Some(self.policy), owner: Some(self.account), ..Sources::default() };
+        match policy::evaluate(&asked, &sources) {
+            verdict if verdict.is_denied() => Decision::Forbid,
+            _ if self.restricted && question.principal.account() != Some(self.account) => Decision::Forbid,
+            // The root of the account is no guest of its own policy.
+            verdict if verdict.is_allowed() && !is_root => Decision::Allow,
+            _ => Decision::Deny,
+        }
     }
 }
 
 /// May it be done?
-pub fn decide(question: &Question, _resource: Resource<'_>, facts: &Facts<'_>) -> Decision {
+pub fn decide(question: &Question, resource: Resource<'_>, facts: &Facts<'_>) -> Decision {
     let Question { principal, permission, .. } = question;
+    let says = facts.shared.map(|shared| shared.says(question, resource, facts.context));
+    if says == Some(Decision::Forbid) {
+        return Decision::Forbid;
+    }
     // Nobody is the owner of what was stored without a signature: such objects have their list alone.
     let is_owner = principal.account().is_some_and(|account| facts.owner == account.into());
+    let shares = facts.shared.is_some_and(|shared| facts.owner == shared.account.into());
     let granted =
         |(list, wanted): (&AccessList, Permission)| list.allows(*principal, wanted, facts.ignore_public);
-    if is_owner || facts.list.zip(*permission).is_some_and(granted) {
-        Decision::Allow
-    } else {
-        Decision::Deny
-    }
+    let allowed = is_owner
+        || (shares && says == Some(Decision::Allow))
+        || facts.list.zip(*permission).is_some_and(granted);
+    if allowed { Decision::Allow } else { Decision::Deny }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Facts, Principal, Question, Resource, decide};
+    use super::{Action, Decision, Facts, Principal, Question, Resource, Shared, decide};
+    use crate::policy::{Form, GivenContext, Policy};
     use crate::{AccessList, AccountId, CanonicalUser, Grant, Grantee, Permission};
+    use std::sync::Arc;
 
     const OBJECT: Resource<'_> = Resource::Object { bucket: "b", key: "k" };
 
@@ -163,7 +272,100 @@ mod tests {
     }
 
     fn asks(principal: Principal, permission: Option<Permission>) -> Question {
-        Question { principal, action: Action::new("s3:GetObject"), permission }
+        Question::new(principal, Action::new("s3:GetObject"), permission)
+    }
+
+    fn policy(statements: &str) -> Policy {
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
+        Policy::parse(&text, Form::Resource, 1 << 14).unwrap()
+    }
+
+    fn shares(effect: &str, principal: &str, action: &str) -> String {
+        format!(
+            r#"{{"Effect":"{effect}","Principal":{{"AWS":"{principal}"}},"Action":"{action}","Resource":"arn:aws:s3:::*"}}"#
+        )
+    }
+
+    #[test]
+    fn a_policy_grants_and_denies_and_its_denial_is_the_end() {
+        let list =
+            AccessList::new([Grant { grantee: Grantee::AllUsers, permission: Permission::Read }]).unwrap();
+        let read = Some(Permission::Read);
+        let ask = |principal, statements: &str, list, owner: AccountId| {
+            let policy = policy(statements);
+            let shared = Some(Shared { policy: &policy, account: own(), restricted: false });
+            let facts = Facts { list, shared, ..Facts::owned_by(owner) };
+            decide(&asks(principal, read), OBJECT, &facts)
+        };
+        let (all, to_other, no) = (
+            shares("Allow", "*", "s3:Get*"),
+            shares("Allow", "444455556666", "s3:GetObject"),
+            shares("Deny", "*", "s3:GetObject"),
+        );
+        let (root, guest, nobody) = (Principal::Root(own()), Principal::Root(other()), Principal::Anonymous);
+        assert!(ask(nobody, &all, None, own()).allowed());
+        assert!(ask(guest, &to_other, None, own()).allowed());
+        assert_eq!(ask(nobody, &to_other, None, own()), Decision::Deny);
+        assert!(ask(root, &to_other, None, own()).allowed(), "the owner needs no grant");
+        for principal in [root, guest, nobody] {
+            let both = format!("{all},{no}");
+            assert_eq!(ask(principal, &both, Some(&list), own()), Decision::Forbid, "{principal:?}");
+        }
+        // An object of another account: the bucket's policy takes, and gives nothing.
+        assert_eq!(ask(nobody, &all, None, other()), Decision::Deny);
+        assert_eq!(ask(root, &all, None, other()), Decision::Deny);
+        assert!(ask(nobody, &all, Some(&list), other()).allowed(), "by its list");
+        assert_eq!(ask(guest, &no, None, other()), Decision::Forbid, "its owner");
+    }
+
+    #[test]
+    fn nobody_locks_the_root_of_the_account_out_of_the_policy() {
+        let policy = policy(&shares("Deny", "*", "s3:*"));
+        let ask = |principal, action| {
+            let shared = Some(Shared { policy: &policy, account: own(), restricted: false });
+            let facts = Facts { shared, ..Facts::owned_by(own()) };
+            decide(&Question::new(principal, Action::new(action), None), Resource::Bucket("b"), &facts)
+        };
+        for action in ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"] {
+            assert_eq!(ask(Principal::Root(own()), action), Decision::Allow, "{action}");
+            assert_eq!(ask(Principal::Root(other()), action), Decision::Forbid, "{action}");
+        }
+        for action in ["s3:GetBucketPolicyStatus", "s3:DeleteBucket", "s3:ListBucket"] {
+            assert_eq!(ask(Principal::Root(own()), action), Decision::Forbid, "{action}");
+        }
+    }
+
+    #[test]
+    fn a_restricted_bucket_is_its_accounts_alone() {
+        let public =
+            policy(&format!("{},{}", shares("Allow", "*", "s3:*"), shares("Allow", "444455556666", "s3:*")));
+        let ask = |principal, restricted| {
+            let shared = Some(Shared { policy: &public, account: own(), restricted });
+            decide(&asks(principal, None), OBJECT, &Facts { shared, ..Facts::owned_by(own()) })
+        };
+        for principal in [Principal::Anonymous, Principal::Root(other())] {
+            assert_eq!((ask(principal, false), ask(principal, true)), (Decision::Allow, Decision::Forbid));
+        }
+        assert!(ask(Principal::Root(own()), true).allowed());
+    }
+
+    #[test]
+    fn conditions_ask_the_request_and_the_resource() {
+        let policy = policy(
+            r#"{"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"*","Condition":{"StringEquals":
+            {"s3:ExistingObjectTag/class":"public","aws:ResourceAccount":"111122223333"},"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}}}"#,
+        );
+        let ask = |class: &str, address: &str| {
+            let (of_object, of_request) = (
+                GivenContext::default().with("s3:ExistingObjectTag/class", [class]),
+                GivenContext::default().with("aws:SourceIp", [address]),
+            );
+            let question = Question { context: Arc::new(of_request), ..asks(Principal::Anonymous, None) };
+            let shared = Some(Shared { policy: &policy, account: own(), restricted: false });
+            let facts = Facts { shared, context: &of_object, ..Facts::owned_by(own()) };
+            decide(&question, OBJECT, &facts).allowed()
+        };
+        assert!(ask("public", "10.0.0.1") && !ask("secret", "10.0.0.1") && !ask("public", "11.0.0.1"));
     }
 
     #[test]
@@ -183,7 +385,7 @@ mod tests {
         let public =
             AccessList::new([Grant { grantee: Grantee::AllUsers, permission: Permission::Read }]).unwrap();
         let shared = AccessList::new([Grant::to(other(), Permission::Read)]).unwrap();
-        let with = |list, ignore_public| Facts { owner: own().into(), list: Some(list), ignore_public };
+        let with = |list, ignore_public| Facts { list: Some(list), ignore_public, ..Facts::owned_by(own()) };
         let ask = |principal, permission, facts: &Facts<'_>| {
             decide(&asks(principal, permission), OBJECT, facts).allowed()
         };
@@ -206,7 +408,8 @@ mod tests {
     fn what_nobody_signed_for_belongs_to_its_list_alone() {
         let list = AccessList::private(CanonicalUser::Anonymous);
         for (ignore_public, allowed) in [(false, true), (true, false)] {
-            let facts = Facts { owner: CanonicalUser::Anonymous, list: Some(&list), ignore_public };
+            let facts =
+                Facts { list: Some(&list), ignore_public, ..Facts::owned_by(CanonicalUser::Anonymous) };
             let ask = |principal| decide(&asks(principal, Some(Permission::Read)), OBJECT, &facts).allowed();
             assert_eq!(ask(Principal::Anonymous), allowed);
             assert!(!ask(Principal::Root(own())));

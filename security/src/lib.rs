@@ -29,6 +29,6 @@ mod user;
 pub use account::{AccountId, Arn};
 pub use acl::{AccessList, CannedAcl, GRANTS_MAX, Grant, Grantee, Permission};
 pub use date::AmzDate;
-pub use decide::{Action, Decision, Facts, Principal, Question, Resource, decide};
+pub use decide::{Action, Decision, Facts, Principal, Question, Resource, Shared, decide};
 pub use error::{Error, ErrorKind, Result};
 pub use user::CanonicalUser;

@@ -262,6 +262,8 @@ pub struct CopyRequest {
     pub subresources: Subresources,
     /// The tags are the source's.
     pub copy_tags: bool,
+    /// Whoever asks may not set tags: a source that has some is refused.
+    pub tags_denied: bool,
     /// Who writes the copy, and the access list that it asks for.
     pub writer: Writer,
     /// Where it comes from, for the bucket's events.

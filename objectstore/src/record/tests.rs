@@ -7,7 +7,7 @@ use super::{
 };
 use crate::id::{ManifestId, OwnerId};
 use crate::inventory::{Run, Wrote};
-use crate::setting::{Counting, Deduplication, Quota, Quotas};
+use crate::setting::{BucketPolicy, Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
     CorsMethod, CorsRule, DefaultRetention, ETag, Encryption, Inventory, InventoryField, InventoryFrequency,
@@ -314,6 +314,8 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("inventory-run-2", &under_way(wrote.clone()));
     check("inventory-run-2-ending", &under_way(Wrote { manifest: Some([9; 16]), ..wrote }));
     check("quotas", &quotas());
+    let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#;
+    check("policy", &BucketPolicy::parse(policy).unwrap());
     check("deduplication", &Deduplication { on: true, sealed: Bytes::from_static(b"sealed") });
     check("chunk", &ChunkRow { pack: BLOB, offset: 5, length: 6, tag: [7; CHUNK_TAG_LEN] });
     check("pack", &PackRow { sealed: Bytes::from_static(b"sealed") });

@@ -25,6 +25,7 @@ mod marks;
 mod notification;
 mod ownership;
 mod payment;
+mod policy;
 mod public_access;
 mod quota;
 mod tags;
@@ -40,6 +41,7 @@ pub use logging::{BucketLogging, LOG_PREFIX_BYTES_MAX, LogKeyFormat, PartitionDa
 pub use notification::{NOTIFICATION_RULES_MAX, Notification, NotificationRule};
 pub use ownership::{ObjectOwnership, OwnershipControls};
 pub use payment::RequestPayment;
+pub use policy::{BUCKET_POLICY_BYTES_MAX, BucketPolicy};
 pub use public_access::PublicAccessBlock;
 pub(crate) use quota::{Column, Counting, Quota, Quotas};
 pub use quota::{QUOTAS_MAX, QuotaLimits, QuotaUnit};
@@ -96,6 +98,8 @@ pub enum SettingKind {
     Quotas,
     /// Deduplication: see [`ObjectStore::set_deduplication`].
     Deduplication,
+    /// [`BucketPolicy`].
+    Policy,
 }
 
 impl SettingKind {
@@ -115,6 +119,7 @@ impl SettingKind {
             Self::Inventory => 12,
             Self::Quotas => 13,
             Self::Deduplication => 14,
+            Self::Policy => 15,
         }
     }
 }

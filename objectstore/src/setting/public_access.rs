@@ -12,9 +12,9 @@ pub struct PublicAccessBlock {
     pub block_public_acls: bool,
     /// What access lists grant to the public does not count.
     pub ignore_public_acls: bool,
-    /// Policies that grant anything to the public are refused. Kept for the day that there are policies.
+    /// Policies that grant anything to the public are refused.
     pub block_public_policy: bool,
-    /// A public policy grants nothing to other accounts. Kept likewise.
+    /// A bucket whose policy is public is its account's alone.
     pub restrict_public_buckets: bool,
 }
 

@@ -4,8 +4,8 @@ use super::between::{Pair, in_every_gap};
 use crate::record::{BucketRow, BucketState, ObjectRow};
 use crate::world::{World, bucket, bytes, key};
 use crate::{
-    AmendRequest, BucketName, Error, GetRequest, ListBuckets, ListRequest, ListWish, NewBucket, ObjectAccess,
-    ObjectOwnership, PublicAccessBlock, PutRequest, Result, VersionSelector, Writer, tables,
+    About, AmendRequest, BucketName, Error, GetRequest, ListBuckets, ListRequest, ListWish, NewBucket,
+    ObjectAccess, ObjectOwnership, PublicAccessBlock, PutRequest, Result, VersionSelector, Writer, tables,
 };
 use engine::catalog::record::Record;
 use engine::catalog::{Catalog, Commit, Write};
@@ -29,7 +29,7 @@ fn other() -> AccountId {
 }
 
 fn asks(principal: Principal, permission: Permission) -> Question {
-    Question { principal, action: Action::new("s3:GetObject"), permission: Some(permission) }
+    Question::new(principal, Action::new("s3:GetObject"), Some(permission))
 }
 
 /// A bucket of [`owner`].
@@ -185,10 +185,10 @@ async fn an_admitted_name_stands_for_its_bucket_alone() {
     let world = World::new(84).await;
     let name = make(&world, "taken", ENFORCED, CannedAcl::Private).await;
     let question = asks(Principal::Root(owner()), Permission::Write);
-    let admitted = world.store.admit(&name, Some(&question)).await.unwrap();
+    let admitted = world.store.admit(&name, Some(&question), About::Bucket).await.unwrap();
     assert_eq!((admitted.owner, &admitted.bucket), (owner(), &name));
     let alien = asks(Principal::Root(other()), Permission::Write);
-    assert!(matches!(world.store.admit(&name, Some(&alien)).await, Err(Error::AccessDenied)));
+    assert!(matches!(world.store.admit(&name, Some(&alien), About::Bucket).await, Err(Error::AccessDenied)));
     world.store.delete_bucket(&name).await.unwrap();
     world.store.create_bucket(&name, &NewBucket::of(other())).await.unwrap();
     world.put(&name, "k", "theirs").await;
@@ -199,7 +199,10 @@ async fn an_admitted_name_stands_for_its_bucket_alone() {
     assert!(matches!(world.put_with(put, "mine").await, Err(Error::NoSuchBucket)));
     assert!(matches!(world.store.delete_bucket(&bound).await, Err(Error::NoSuchBucket)));
     assert_eq!(world.get(&name, "k").await.unwrap(), "theirs");
-    assert!(matches!(world.store.admit(&name, Some(&question)).await, Err(Error::AccessDenied)));
+    assert!(matches!(
+        world.store.admit(&name, Some(&question), About::Bucket).await,
+        Err(Error::AccessDenied)
+    ));
 }
 
 #[tokio::test]

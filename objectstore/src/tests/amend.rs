@@ -19,7 +19,7 @@ async fn tag(
 ) -> Result<Option<VersionName>> {
     let request =
         AmendRequest { bucket: bucket.clone(), key: key("k"), version, origin: crate::Origin::default() };
-    world.store.set_tags(&request, &tags(value)).await
+    world.store.set_tags(&request, None, &tags(value)).await
 }
 
 async fn tags_of(world: &World, bucket: &BucketName, version: VersionSelector) -> Tags {
@@ -47,7 +47,7 @@ async fn a_change_beside_a_version_leaves_its_bytes_and_time() {
             version: VersionSelector::Latest,
             origin: crate::Origin::default(),
         };
-        world.store.set_tags(&request, &Tags::default()).await.unwrap();
+        world.store.set_tags(&request, None, &Tags::default()).await.unwrap();
         assert!(tags_of(&world, &name, VersionSelector::Latest).await.is_empty());
         assert_eq!(world.get(&name, "k").await.unwrap(), bytes(1, size));
     }

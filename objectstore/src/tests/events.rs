@@ -129,16 +129,13 @@ async fn every_change_that_is_wanted_is_told_as_s3_names_it() {
     // A completion that is answered again has happened once.
     world.complete(&name, "c", upload, vec![part]).await.unwrap();
     let tags = Tags::of_object([("k".to_owned(), "v".to_owned())]).unwrap();
-    store.set_tags(&of(&name, "a"), &tags).await.unwrap();
+    store.set_tags(&of(&name, "a"), None, &tags).await.unwrap();
     // Said again, it is told again, as S3 does.
-    store.set_tags(&of(&name, "a"), &tags).await.unwrap();
-    store.remove_tags(&of(&name, "a")).await.unwrap();
+    store.set_tags(&of(&name, "a"), None, &tags).await.unwrap();
+    store.remove_tags(&of(&name, "a"), None).await.unwrap();
     let account = world.parts().account;
-    let asks = Question {
-        principal: Principal::Root(account),
-        action: Action::new("s3:PutObjectAcl"),
-        permission: Some(Permission::WriteAcp),
-    };
+    let action = Action::new("s3:PutObjectAcl");
+    let asks = Question::new(Principal::Root(account), action, Some(Permission::WriteAcp));
     store.set_object_acl(&of(&name, "a"), &asks, (&ListWish::Default, None)).await.unwrap();
     world.delete(&name, "a").await;
     // What is not there does not go.
@@ -192,7 +189,7 @@ async fn an_event_is_s3s_record_field_by_field() {
     let at = "a b/é.txt";
     let put = PutRequest { origin: origin(), ..PutRequest::new(name.clone(), key(at)) };
     told.world.put_with(put, "hello").await.unwrap();
-    told.world.store.set_tags(&of(&name, at), &Tags::default()).await.unwrap();
+    told.world.store.set_tags(&of(&name, at), None, &Tags::default()).await.unwrap();
     told.world.delete(&name, at).await;
     let events = told.events().await;
     let owner = told.world.parts().account.to_string();

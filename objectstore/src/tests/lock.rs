@@ -439,7 +439,7 @@ async fn tags_change_beside_a_lock_and_a_restart_forgets_none() {
     let before = shown(&world, &name, "k", version.into()).await.retention;
     let tags = Tags::of_object([("a".to_owned(), "1".to_owned())]).unwrap();
     let request = of(&name, "k", version.into());
-    world.store.set_tags(&request, &tags).await.unwrap();
+    world.store.set_tags(&request, None, &tags).await.unwrap();
     world.store.set(&name, Some(&BucketTags(tags))).await.unwrap();
     world.reopen().await;
     assert_eq!(shown(&world, &name, "k", version.into()).await.retention, before);

@@ -2,23 +2,31 @@
 //!
 //! ```text
 //!   operation ─► what it needs ─┬─ of an account ─► decide here
-//!                               ├─ of a bucket ───► ObjectStore::admit
+//!                               ├─ of a bucket ───► ObjectStore::admit: its policy, its access list
 //!                               ├─ of an upload ──► admit, and who began it
 //!                               └─ of an object ──► the bucket alone; the question goes along and is put to the row that is read
 //! ```
 //!
+//! What a policy says of each key of a request, or of what its body says, is asked once that is known; where the bucket has no policy
+//! all keys have one answer, which is given here.
+//!
 //! From then on the target's bucket is the one that was admitted, whatever takes its name meanwhile.
 
+use super::Call;
 use super::code::Code;
+use super::context::{Further, RequestContext, Signed};
 use super::error::S3Error;
 use super::logged::Notes;
-use super::operation::{Need, Operation};
+use super::operation::{Kind, Need, Operation};
 use super::query::Query;
 use super::target::Target;
+use crate::server::Peer;
 use crate::state::State;
-use objectstore::{UploadId, VersionSelector};
-use security::decide::{Facts, Question, Resource};
+use http::request;
+use objectstore::{About, BucketName, ObjectKey, UploadId, VersionSelector};
+use security::decide::{Action, Decision, Facts, Question, Resource};
 use security::{AccountId, Permission, Principal, decide};
+use std::sync::Arc;
 
 /// Who asks, once they may.
 #[derive(Clone, Debug)]
@@ -40,19 +48,54 @@ pub(crate) struct Asking<'a> {
     /// Of what. Its bucket is the one that was admitted, once the request is.
     pub(crate) target: &'a mut Target,
     /// Versions and uploads are named here.
-    pub(crate) query: &'a Query,
+    pub(crate) query: &'a Arc<Query>,
+    /// What else it says.
+    pub(crate) head: &'a Arc<request::Parts>,
+    /// How it is signed.
+    pub(crate) signed: Signed,
+    /// Where it comes from.
+    pub(crate) peer: Peer,
+}
+
+impl Operation {
+    /// What its bucket is asked about.
+    fn about(self, target: &Target) -> About<'_> {
+        match (self, target.key.as_deref()) {
+            (
+                Self::DeleteObjects
+                | Self::GetObjectTagging
+                | Self::PutObjectTagging
+                | Self::DeleteObjectTagging
+                | Self::PutObjectRetention
+                | Self::PutObjectLegalHold,
+                _,
+            ) => About::Objects,
+            (operation, Some(key)) if operation.kind() == Kind::Object => About::Key(key),
+            _ => About::Bucket,
+        }
+    }
 }
 
 /// Decides whether the request may go on.
-pub(crate) async fn admit(state: &State, asking: Asking<'_>) -> Result<Asker, S3Error> {
-    let Asking { principal, operation, target, query } = asking;
+pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Asker, S3Error> {
+    let Asking { principal, operation, target, query, head, signed, peer } = asking;
     let need = match operation {
         // Grants of a list are for what is on top; a version is its bucket owner's to delete.
         Operation::DeleteObject if query.has("versionId") => Need::BucketOwner,
         other => other.need(),
     };
     let action = operation.action_of(query.has("versionId"));
-    let question = Question { principal, action, permission: need.permission() };
+    let context = RequestContext {
+        operation,
+        principal,
+        signed,
+        head: Arc::clone(head),
+        query: Arc::clone(query),
+        peer,
+        now: state.clock.now(),
+        state: Arc::clone(state),
+    };
+    let question = Question { principal, action, permission: need.permission(), context: Arc::new(context) };
     if need == Need::Account {
         let account = principal.account().ok_or_else(denied)?;
         if !decide(&question, Resource::Account(account), &Facts::owned_by(account)).allowed() {
@@ -64,10 +107,24 @@ pub(crate) async fn admit(state: &State, asking: Asking<'_>) -> Result<Asker, S3
     // The bucket does not answer for an upload, nor for an object that is there; a form says itself who sends it.
     let answered_below = operation == Operation::PostObject
         || matches!(need, Need::Upload | Need::ObjectRead | Need::ObjectReadAcp | Need::ObjectWriteAcp);
-    let admitted = state.store.admit(&name, Some(&question).filter(|_| !answered_below)).await?;
+    let asked_here = Some(&question).filter(|_| !answered_below);
+    let admitted = state.store.admit(&name, asked_here, operation.about(target)).await?;
     target.bind(admitted.bucket);
     let asker = Asker { principal, owner: admitted.owner, question };
-    if matches!(need, Need::Upload | Need::UploadWrite) && !principal.is_root_of(asker.owner) {
+    let whose = match need {
+        // Its initiator may, if the policy doesn't deny it, and whoever the policy lets.
+        Need::Upload => {
+            let about = operation.about(target);
+            match state.store.decide(&target.bucket()?, &asker.question, about).await? {
+                Decision::Allow => false,
+                Decision::Deny => true,
+                Decision::Forbid => return Err(denied()),
+            }
+        }
+        Need::UploadWrite => !principal.is_root_of(asker.owner),
+        _ => false,
+    };
+    if whose {
         check_initiator(state, &asker, target, query, need).await?;
     }
     if operation == Operation::CreateMultipartUpload && principal == Principal::Anonymous {
@@ -107,19 +164,106 @@ async fn check_initiator(
 }
 
 impl Asker {
-    /// Says whether it was an access list that let the request in: whoever is not the owner's root has no other way.
-    pub(crate) fn note(&self, operation: Operation, notes: &Notes) {
-        if !self.principal.is_root_of(self.owner) && operation.need().permission().is_some() {
+    /// Says whether it is an access list that lets the request in: whether without one it would be let in.
+    pub(crate) async fn note(&self, state: &State, operation: Operation, target: &Target, notes: &Notes) {
+        if self.principal.is_root_of(self.owner) || operation.need().permission().is_none() {
+            return;
+        }
+        let Ok(bucket) = target.bucket() else { return };
+        let without = self.question.about(self.question.action, None);
+        let decision = state.store.decide(&bucket, &without, operation.about(target)).await;
+        if !decision.is_ok_and(Decision::allowed) {
             notes.acl_required();
         }
     }
 
     /// The question of a copy's source.
-    pub(crate) fn reads_source(&self, version: VersionSelector) -> Question {
-        Question {
-            principal: self.principal,
-            action: Operation::GetObject.action_of(version != VersionSelector::Latest),
-            permission: Some(Permission::Read),
+    pub(crate) fn reads_source(&self, version: VersionSelector, named: Option<&str>) -> Question {
+        let action = Operation::GetObject.action_of(version != VersionSelector::Latest);
+        let mut question = self.question.about(action, Some(Permission::Read));
+        if let Some(version) = named {
+            let said = vec![("s3:versionid".to_owned(), version.to_owned())];
+            question.context = Further::new(&self.question.context, said);
         }
+        question
+    }
+}
+
+impl Asker {
+    /// `AccessDenied` unless whoever asks may do this to a key too. An access list must not be denied, and needs no right of its own:
+    /// who writes an object owns it, or gives all to the bucket's owner.
+    pub(crate) async fn require(
+        &self,
+        state: &State,
+        bucket: &BucketName,
+        (key, action): (&str, Action),
+    ) -> Result<(), S3Error> {
+        let question = self.question.about(action, None);
+        let decision = state.store.decide(bucket, &question, About::Key(key)).await?;
+        let is_list = action == Operation::PutObjectAcl.action();
+        if decision.allowed() || (is_list && !decision.forbidden()) { Ok(()) } else { Err(denied()) }
+    }
+}
+
+impl Call {
+    /// What the target's policy, and owning it, say of another action; a list grants none of them.
+    async fn decision(&self, question: &Question) -> Result<Decision, S3Error> {
+        let bucket = self.target.bucket()?;
+        let about = self.target.key.as_deref().map_or(About::Bucket, About::Key);
+        Ok(self.state.store.decide(&bucket, question, about).await?)
+    }
+
+    /// Whether whoever asks may do this besides what the operation itself needs.
+    pub(crate) async fn may(&self, action: Action) -> Result<bool, S3Error> {
+        Ok(self.decision(&self.asker.question.about(action, None)).await?.allowed())
+    }
+
+    /// `AccessDenied` unless whoever asks may do this too.
+    pub(crate) async fn require(&self, action: Action) -> Result<(), S3Error> {
+        if self.may(action).await? { Ok(()) } else { Err(denied()) }
+    }
+
+    /// `AccessDenied` where a policy denies this.
+    pub(crate) async fn refuse_forbidden(&self, action: Action) -> Result<(), S3Error> {
+        let question = self.asker.question.about(action, None);
+        if self.decision(&question).await?.forbidden() { Err(denied()) } else { Ok(()) }
+    }
+
+    /// The request's own question, with what its body says.
+    pub(crate) fn asks_with(&self, said: Vec<(String, String)>) -> Question {
+        let mut question = self.asker.question.clone();
+        question.context = Further::new(&self.asker.question.context, said);
+        question
+    }
+
+    /// `AccessDenied` unless the request may go on with what its body says.
+    pub(crate) async fn require_with(&self, said: Vec<(String, String)>) -> Result<(), S3Error> {
+        if self.decision(&self.asks_with(said)).await?.allowed() { Ok(()) } else { Err(denied()) }
+    }
+
+    /// The request's question about one key of several.
+    pub(crate) async fn may_key(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        version: Option<&str>,
+    ) -> Result<(), S3Error> {
+        let action = Operation::DeleteObject.action_of(version.is_some());
+        let permission = if version.is_some() { None } else { Some(Permission::Write) };
+        let mut question = self.asker.question.about(action, permission);
+        if let Some(version) = version {
+            let said = vec![("s3:versionid".to_owned(), version.to_owned())];
+            question.context = Further::new(&self.asker.question.context, said);
+        }
+        let decision = self.state.store.decide(bucket, &question, About::Key(key.as_str())).await?;
+        if decision.allowed() { Ok(()) } else { Err(denied()) }
+    }
+
+    /// Whether the account of whoever asks lets them do this to what is not there yet: a bucket to be.
+    pub(crate) fn require_of_account(&self, action: Action) -> Result<(), S3Error> {
+        let question = self.asker.question.about(action, None);
+        let owner = self.asker.owner;
+        let decision = decide(&question, Resource::Account(owner), &Facts::owned_by(owner));
+        if decision.allowed() { Ok(()) } else { Err(denied()) }
     }
 }

@@ -48,6 +48,13 @@ pub(crate) fn xml(status: StatusCode, document: String) -> Answer {
     answer
 }
 
+/// A JSON answer.
+pub(crate) fn json(status: StatusCode, document: String) -> Answer {
+    let mut answer = respond(status, Content::Whole(document.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
 /// A page for people.
 pub(super) fn html(status: StatusCode, document: String) -> Answer {
     let mut answer = respond(status, Content::Whole(document.into()));

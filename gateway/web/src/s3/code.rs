@@ -61,6 +61,7 @@ codes! {
     InvalidURI 400 "Couldn't parse the specified URI.";
     KeyTooLongError 400 "Your key is too long";
     MalformedACLError 400 "The ACL that you provided was not well formed or did not validate against our published schema";
+    MalformedPolicy 400 "The policy is not valid.";
     MalformedXML 400 "The XML you provided was not well-formed or did not validate against our published schema";
     MaxMessageLengthExceeded 400 "Your request was too big.";
     MetadataTooLarge 400 "Your metadata headers exceed the maximum allowed metadata size";
@@ -158,6 +159,7 @@ impl Code {
             | Self::InvalidTargetBucketForLogging
             | Self::InvalidURI
             | Self::KeyTooLongError
+            | Self::MalformedPolicy
             | Self::MalformedXML
             | Self::MaxMessageLengthExceeded
             | Self::MetadataTooLarge

@@ -16,6 +16,7 @@ mod acl;
 mod answer;
 mod body;
 mod code;
+mod context;
 mod cors;
 mod date;
 mod error;
@@ -26,6 +27,7 @@ mod log_operation;
 mod logged;
 mod mime_word;
 mod operation;
+mod operation_keys;
 mod ops;
 mod percent;
 mod query;
@@ -43,18 +45,18 @@ use access::{Asker, Asking};
 use answer::{Answer, Record, set, set_amz};
 use body::{Pace, RequestBody};
 use bytes::Bytes;
+use context::Signed;
 use cors::Page;
 use error::S3Error;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
 use logged::{Logged, Notes};
-use objectstore::{Origin, Writer};
+use objectstore::{ListWish, Origin, Writer};
 use operation::Operation;
 use query::Query;
 use request_id::RequestId;
 use security::credentials::AccessKeyId;
-use security::decide::{Action, Facts, Question, Resource, decide};
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -65,11 +67,12 @@ use target::Target;
 pub(crate) struct Call {
     config: Arc<Config>,
     state: Arc<State>,
-    head: request::Parts,
+    head: Arc<request::Parts>,
     target: Target,
-    query: Query,
+    query: Arc<Query>,
     operation: Operation,
     asker: Asker,
+    signed: Signed,
     owner_id: OnceLock<String>,
     /// Whose key signed a form; known once its fields are read.
     form_key: OnceLock<AccessKeyId>,
@@ -100,26 +103,18 @@ impl Call {
         }
     }
 
-    /// Whether whoever asks may do this besides what the operation itself needs.
-    fn may(&self, action: Action) -> bool {
-        let question = Question { principal: self.asker.principal, action, permission: None };
-        let bucket = Resource::Bucket(self.target.bucket.as_deref().unwrap_or_default());
-        decide(&question, bucket, &Facts::owned_by(self.asker.owner)).allowed()
-    }
-
-    /// `AccessDenied` unless whoever asks may do this too.
-    fn require(&self, action: Action) -> Result<(), S3Error> {
-        if self.may(action) { Ok(()) } else { Err(S3Error::new(code::Code::AccessDenied)) }
-    }
-
     /// The canonical id of the bucket's owner, made once.
     fn owner_id(&self) -> &str {
         self.owner_id.get_or_init(|| self.asker.owner.canonical_user_id())
     }
 
-    /// Who writes, and the access list that the headers ask for.
-    fn writer(&self) -> Result<Writer, S3Error> {
-        Ok(Writer { by: Some(self.asker.principal.canonical_user()), list: acl::wish(self)? })
+    /// Who writes, and the access list that the headers ask for, if no policy denies it.
+    async fn writer(&self) -> Result<Writer, S3Error> {
+        let list = acl::wish(self)?;
+        if list != ListWish::Default {
+            self.refuse_forbidden(Operation::PutObjectAcl.action()).await?;
+        }
+        Ok(Writer { by: Some(self.asker.principal.canonical_user()), list })
     }
 }
 
@@ -213,6 +208,7 @@ async fn run(
         trace.target = Target::of_website(bucket, head.uri.path())?;
         trace.logged = Logged::of(&state, &head, &trace.target, peer);
         let (target, id, notes) = (trace.target.clone(), trace.id, trace.notes());
+        let head = Arc::new(head);
         let visit = website::Visit { config, state, head, target, host, peer, notes, id };
         return Box::pin(visit.answer()).await;
     }
@@ -221,7 +217,7 @@ async fn run(
     if trace.logged.is_some() {
         body.keep_time(trace.started);
     }
-    let query = Query::parse(head.uri.query().unwrap_or_default())?;
+    let query = Arc::new(Query::parse(head.uri.query().unwrap_or_default())?);
     if head.method == Method::OPTIONS {
         trace.operation = Some(Operation::CorsPreflight);
         return cors::preflight(&state, &trace.target, &head.headers).await;
@@ -237,14 +233,13 @@ async fn run(
         let message = "A form is signed by its policy, not by its request.";
         return Err(S3Error::with(code::Code::AccessDenied, message));
     }
-    let (principal, notes) = (who.principal(), trace.notes());
-    if let Some(notes) = &notes {
-        notes.principal(principal);
-    }
-    let asking = Asking { principal, operation, target: &mut trace.target, query: &query };
+    let notes = trace.notes().inspect(|notes| notes.principal(who.principal()));
+    let (principal, head, signed) = (who.principal(), Arc::new(head), Signed::of(&who));
+    let target = &mut trace.target;
+    let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer };
     let asker = access::admit(&state, asking).await?;
     if let Some(notes) = &notes {
-        asker.note(operation, notes);
+        asker.note(&state, operation, &trace.target, notes).await;
     }
     guard::check_headers(&head, asker.owner)?;
     match &who {
@@ -260,6 +255,7 @@ async fn run(
         query,
         operation,
         asker,
+        signed,
         owner_id,
         form_key,
         host,

@@ -1,9 +1,21 @@
-//! The one table of S3's operations: name, IAM action, and what it needs besides.
+//! The one table of S3's operations: name, IAM action, what it needs besides, and the kind of resource that a policy names.
 //!
 //! The router answers with an [`Operation`], the door asks `decide` with its action, the access log and the metrics carry
-//! its name. An operation that the table knows and the door does not do is answered with `NotImplemented`.
+//! its name. An operation that the table knows and the door does not do is answered with `NotImplemented`. What is asked for besides,
+//! and the condition keys, stand in `operation_keys.rs`; docs/s3-actions.md is made of both.
 
 use security::{Action, Permission};
+
+/// What the ARN in a policy names that an operation's action is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing that has a policy: the service as an account has it.
+    Account,
+    /// `arn:aws:s3:::BUCKET`
+    Bucket,
+    /// `arn:aws:s3:::BUCKET/KEY`
+    Object,
+}
 
 /// What an operation needs besides its action: whose it is, or which permission of which access list grants it. Source: the
 /// mapping of permissions to actions in "Access control list (ACL) overview" of the S3 user guide.
@@ -47,7 +59,7 @@ impl Need {
 }
 
 macro_rules! operations {
-    ($($name:ident $action:literal $need:ident;)*) => {
+    ($($name:ident $action:literal $need:ident $kind:ident;)*) => {
         /// An S3 operation, by its API name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub(crate) enum Operation { $(#[doc = concat!("`", $action, "`")] $name,)* }
@@ -68,127 +80,132 @@ macro_rules! operations {
                 match self { $(Self::$name => Need::$need,)* }
             }
 
-            #[cfg(test)]
+            /// What its action is about.
+            pub(crate) const fn kind(self) -> Kind {
+                match self { $(Self::$name => Kind::$kind,)* }
+            }
+
+            /// All of them, by name.
             pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)*];
         }
     };
 }
 
 operations! {
-    AbortMultipartUpload "s3:AbortMultipartUpload" Upload;
-    CompleteMultipartUpload "s3:PutObject" UploadWrite;
-    CopyObject "s3:PutObject" BucketWrite;
-    CorsPreflight "s3:GetBucketCORS" BucketOwner;
-    CreateBucket "s3:CreateBucket" Account;
-    CreateBucketMetadataConfiguration "s3:CreateBucketMetadataTableConfiguration" BucketOwner;
-    CreateBucketMetadataTableConfiguration "s3:CreateBucketMetadataTableConfiguration" BucketOwner;
-    CreateMultipartUpload "s3:PutObject" BucketWrite;
-    CreateSession "s3express:CreateSession" BucketOwner;
-    DeleteBucket "s3:DeleteBucket" BucketOwner;
-    DeleteBucketAnalyticsConfiguration "s3:PutAnalyticsConfiguration" BucketOwner;
-    DeleteBucketCors "s3:PutBucketCORS" BucketOwner;
-    DeleteBucketEncryption "s3:PutEncryptionConfiguration" BucketOwner;
-    DeleteBucketIntelligentTieringConfiguration "s3:PutIntelligentTieringConfiguration" BucketOwner;
-    DeleteBucketInventoryConfiguration "s3:PutInventoryConfiguration" BucketOwner;
-    DeleteBucketLifecycle "s3:PutLifecycleConfiguration" BucketOwner;
-    DeleteBucketMetadataConfiguration "s3:DeleteBucketMetadataTableConfiguration" BucketOwner;
-    DeleteBucketMetadataTableConfiguration "s3:DeleteBucketMetadataTableConfiguration" BucketOwner;
-    DeleteBucketMetricsConfiguration "s3:PutMetricsConfiguration" BucketOwner;
-    DeleteBucketOwnershipControls "s3:PutBucketOwnershipControls" BucketOwner;
-    DeleteBucketPolicy "s3:DeleteBucketPolicy" BucketOwner;
-    DeleteBucketReplication "s3:PutReplicationConfiguration" BucketOwner;
-    DeleteBucketTagging "s3:PutBucketTagging" BucketOwner;
-    DeleteBucketWebsite "s3:DeleteBucketWebsite" BucketOwner;
-    DeleteObject "s3:DeleteObject" BucketWrite;
-    DeleteObjectAnnotation "s3:DeleteObjectAnnotation" BucketOwner;
-    DeleteObjectTagging "s3:DeleteObjectTagging" BucketOwner;
-    DeleteObjects "s3:DeleteObject" BucketWrite;
-    DeletePublicAccessBlock "s3:PutBucketPublicAccessBlock" BucketOwner;
-    GetBucketAbac "s3:GetBucketAbac" BucketOwner;
-    GetBucketAccelerateConfiguration "s3:GetAccelerateConfiguration" BucketOwner;
-    GetBucketAcl "s3:GetBucketAcl" BucketReadAcp;
-    GetBucketAnalyticsConfiguration "s3:GetAnalyticsConfiguration" BucketOwner;
-    GetBucketCors "s3:GetBucketCORS" BucketOwner;
-    GetBucketEncryption "s3:GetEncryptionConfiguration" BucketOwner;
-    GetBucketIntelligentTieringConfiguration "s3:GetIntelligentTieringConfiguration" BucketOwner;
-    GetBucketInventoryConfiguration "s3:GetInventoryConfiguration" BucketOwner;
-    GetBucketLifecycleConfiguration "s3:GetLifecycleConfiguration" BucketOwner;
-    GetBucketLocation "s3:GetBucketLocation" BucketOwner;
-    GetBucketLogging "s3:GetBucketLogging" BucketOwner;
-    GetBucketMetadataConfiguration "s3:GetBucketMetadataTableConfiguration" BucketOwner;
-    GetBucketMetadataTableConfiguration "s3:GetBucketMetadataTableConfiguration" BucketOwner;
-    GetBucketMetricsConfiguration "s3:GetMetricsConfiguration" BucketOwner;
-    GetBucketNotificationConfiguration "s3:GetBucketNotification" BucketOwner;
-    GetBucketOwnershipControls "s3:GetBucketOwnershipControls" BucketOwner;
-    GetBucketPolicy "s3:GetBucketPolicy" BucketOwner;
-    GetBucketPolicyStatus "s3:GetBucketPolicyStatus" BucketOwner;
-    GetBucketReplication "s3:GetReplicationConfiguration" BucketOwner;
-    GetBucketRequestPayment "s3:GetBucketRequestPayment" BucketOwner;
-    GetBucketTagging "s3:GetBucketTagging" BucketOwner;
-    GetBucketVersioning "s3:GetBucketVersioning" BucketOwner;
-    GetBucketWebsite "s3:GetBucketWebsite" BucketOwner;
-    GetObject "s3:GetObject" ObjectRead;
-    GetObjectAcl "s3:GetObjectAcl" ObjectReadAcp;
-    GetObjectAnnotation "s3:GetObjectAnnotation" BucketOwner;
-    GetObjectAttributes "s3:GetObjectAttributes" ObjectRead;
-    GetObjectLegalHold "s3:GetObjectLegalHold" BucketOwner;
-    GetObjectLockConfiguration "s3:GetBucketObjectLockConfiguration" BucketOwner;
-    GetObjectRetention "s3:GetObjectRetention" BucketOwner;
-    GetObjectTagging "s3:GetObjectTagging" BucketOwner;
-    GetObjectTorrent "s3:GetObjectTorrent" BucketOwner;
-    GetPublicAccessBlock "s3:GetBucketPublicAccessBlock" BucketOwner;
-    HeadBucket "s3:ListBucket" BucketRead;
-    HeadObject "s3:GetObject" ObjectRead;
-    ListBucketAnalyticsConfigurations "s3:GetAnalyticsConfiguration" BucketOwner;
-    ListBucketIntelligentTieringConfigurations "s3:GetIntelligentTieringConfiguration" BucketOwner;
-    ListBucketInventoryConfigurations "s3:GetInventoryConfiguration" BucketOwner;
-    ListBucketMetricsConfigurations "s3:GetMetricsConfiguration" BucketOwner;
-    ListBuckets "s3:ListAllMyBuckets" Account;
-    ListDirectoryBuckets "s3express:ListAllMyDirectoryBuckets" Account;
-    ListMultipartUploads "s3:ListBucketMultipartUploads" BucketRead;
-    ListObjectAnnotations "s3:ListObjectAnnotations" BucketOwner;
-    ListObjectVersions "s3:ListBucketVersions" BucketRead;
-    ListObjects "s3:ListBucket" BucketRead;
-    ListObjectsV2 "s3:ListBucket" BucketRead;
-    ListParts "s3:ListMultipartUploadParts" Upload;
-    PostObject "s3:PutObject" BucketWrite;
-    PutBucketAbac "s3:PutBucketAbac" BucketOwner;
-    PutBucketAccelerateConfiguration "s3:PutAccelerateConfiguration" BucketOwner;
-    PutBucketAcl "s3:PutBucketAcl" BucketWriteAcp;
-    PutBucketAnalyticsConfiguration "s3:PutAnalyticsConfiguration" BucketOwner;
-    PutBucketCors "s3:PutBucketCORS" BucketOwner;
-    PutBucketEncryption "s3:PutEncryptionConfiguration" BucketOwner;
-    PutBucketIntelligentTieringConfiguration "s3:PutIntelligentTieringConfiguration" BucketOwner;
-    PutBucketInventoryConfiguration "s3:PutInventoryConfiguration" BucketOwner;
-    PutBucketLifecycleConfiguration "s3:PutLifecycleConfiguration" BucketOwner;
-    PutBucketLogging "s3:PutBucketLogging" BucketOwner;
-    PutBucketMetricsConfiguration "s3:PutMetricsConfiguration" BucketOwner;
-    PutBucketNotificationConfiguration "s3:PutBucketNotification" BucketOwner;
-    PutBucketOwnershipControls "s3:PutBucketOwnershipControls" BucketOwner;
-    PutBucketPolicy "s3:PutBucketPolicy" BucketOwner;
-    PutBucketReplication "s3:PutReplicationConfiguration" BucketOwner;
-    PutBucketRequestPayment "s3:PutBucketRequestPayment" BucketOwner;
-    PutBucketTagging "s3:PutBucketTagging" BucketOwner;
-    PutBucketVersioning "s3:PutBucketVersioning" BucketOwner;
-    PutBucketWebsite "s3:PutBucketWebsite" BucketOwner;
-    PutObject "s3:PutObject" BucketWrite;
-    PutObjectAcl "s3:PutObjectAcl" ObjectWriteAcp;
-    PutObjectAnnotation "s3:PutObjectAnnotation" BucketOwner;
-    PutObjectLegalHold "s3:PutObjectLegalHold" BucketOwner;
-    PutObjectLockConfiguration "s3:PutBucketObjectLockConfiguration" BucketOwner;
-    PutObjectRetention "s3:PutObjectRetention" BucketOwner;
-    PutObjectTagging "s3:PutObjectTagging" BucketOwner;
-    PutPublicAccessBlock "s3:PutBucketPublicAccessBlock" BucketOwner;
-    RenameObject "s3:PutObject" BucketOwner;
-    RestoreObject "s3:RestoreObject" BucketOwner;
-    SelectObjectContent "s3:GetObject" BucketOwner;
-    UpdateBucketMetadataAnnotationTableConfiguration "s3:UpdateBucketMetadataAnnotationTableConfiguration" BucketOwner;
-    UpdateBucketMetadataInventoryTableConfiguration "s3:UpdateBucketMetadataInventoryTableConfiguration" BucketOwner;
-    UpdateBucketMetadataJournalTableConfiguration "s3:UpdateBucketMetadataJournalTableConfiguration" BucketOwner;
-    UpdateObjectEncryption "s3:UpdateObjectEncryption" BucketOwner;
-    UploadPart "s3:PutObject" UploadWrite;
-    UploadPartCopy "s3:PutObject" UploadWrite;
-    WriteGetObjectResponse "s3-object-lambda:WriteGetObjectResponse" Account;
+    AbortMultipartUpload "s3:AbortMultipartUpload" Upload Object;
+    CompleteMultipartUpload "s3:PutObject" UploadWrite Object;
+    CopyObject "s3:PutObject" BucketWrite Object;
+    CorsPreflight "s3:GetBucketCORS" BucketOwner Bucket;
+    CreateBucket "s3:CreateBucket" Account Bucket;
+    CreateBucketMetadataConfiguration "s3:CreateBucketMetadataTableConfiguration" BucketOwner Bucket;
+    CreateBucketMetadataTableConfiguration "s3:CreateBucketMetadataTableConfiguration" BucketOwner Bucket;
+    CreateMultipartUpload "s3:PutObject" BucketWrite Object;
+    CreateSession "s3express:CreateSession" BucketOwner Bucket;
+    DeleteBucket "s3:DeleteBucket" BucketOwner Bucket;
+    DeleteBucketAnalyticsConfiguration "s3:PutAnalyticsConfiguration" BucketOwner Bucket;
+    DeleteBucketCors "s3:PutBucketCORS" BucketOwner Bucket;
+    DeleteBucketEncryption "s3:PutEncryptionConfiguration" BucketOwner Bucket;
+    DeleteBucketIntelligentTieringConfiguration "s3:PutIntelligentTieringConfiguration" BucketOwner Bucket;
+    DeleteBucketInventoryConfiguration "s3:PutInventoryConfiguration" BucketOwner Bucket;
+    DeleteBucketLifecycle "s3:PutLifecycleConfiguration" BucketOwner Bucket;
+    DeleteBucketMetadataConfiguration "s3:DeleteBucketMetadataTableConfiguration" BucketOwner Bucket;
+    DeleteBucketMetadataTableConfiguration "s3:DeleteBucketMetadataTableConfiguration" BucketOwner Bucket;
+    DeleteBucketMetricsConfiguration "s3:PutMetricsConfiguration" BucketOwner Bucket;
+    DeleteBucketOwnershipControls "s3:PutBucketOwnershipControls" BucketOwner Bucket;
+    DeleteBucketPolicy "s3:DeleteBucketPolicy" BucketOwner Bucket;
+    DeleteBucketReplication "s3:PutReplicationConfiguration" BucketOwner Bucket;
+    DeleteBucketTagging "s3:PutBucketTagging" BucketOwner Bucket;
+    DeleteBucketWebsite "s3:DeleteBucketWebsite" BucketOwner Bucket;
+    DeleteObject "s3:DeleteObject" BucketWrite Object;
+    DeleteObjectAnnotation "s3:DeleteObjectAnnotation" BucketOwner Object;
+    DeleteObjectTagging "s3:DeleteObjectTagging" BucketOwner Object;
+    DeleteObjects "s3:DeleteObject" BucketWrite Object;
+    DeletePublicAccessBlock "s3:PutBucketPublicAccessBlock" BucketOwner Bucket;
+    GetBucketAbac "s3:GetBucketAbac" BucketOwner Bucket;
+    GetBucketAccelerateConfiguration "s3:GetAccelerateConfiguration" BucketOwner Bucket;
+    GetBucketAcl "s3:GetBucketAcl" BucketReadAcp Bucket;
+    GetBucketAnalyticsConfiguration "s3:GetAnalyticsConfiguration" BucketOwner Bucket;
+    GetBucketCors "s3:GetBucketCORS" BucketOwner Bucket;
+    GetBucketEncryption "s3:GetEncryptionConfiguration" BucketOwner Bucket;
+    GetBucketIntelligentTieringConfiguration "s3:GetIntelligentTieringConfiguration" BucketOwner Bucket;
+    GetBucketInventoryConfiguration "s3:GetInventoryConfiguration" BucketOwner Bucket;
+    GetBucketLifecycleConfiguration "s3:GetLifecycleConfiguration" BucketOwner Bucket;
+    GetBucketLocation "s3:GetBucketLocation" BucketOwner Bucket;
+    GetBucketLogging "s3:GetBucketLogging" BucketOwner Bucket;
+    GetBucketMetadataConfiguration "s3:GetBucketMetadataTableConfiguration" BucketOwner Bucket;
+    GetBucketMetadataTableConfiguration "s3:GetBucketMetadataTableConfiguration" BucketOwner Bucket;
+    GetBucketMetricsConfiguration "s3:GetMetricsConfiguration" BucketOwner Bucket;
+    GetBucketNotificationConfiguration "s3:GetBucketNotification" BucketOwner Bucket;
+    GetBucketOwnershipControls "s3:GetBucketOwnershipControls" BucketOwner Bucket;
+    GetBucketPolicy "s3:GetBucketPolicy" BucketOwner Bucket;
+    GetBucketPolicyStatus "s3:GetBucketPolicyStatus" BucketOwner Bucket;
+    GetBucketReplication "s3:GetReplicationConfiguration" BucketOwner Bucket;
+    GetBucketRequestPayment "s3:GetBucketRequestPayment" BucketOwner Bucket;
+    GetBucketTagging "s3:GetBucketTagging" BucketOwner Bucket;
+    GetBucketVersioning "s3:GetBucketVersioning" BucketOwner Bucket;
+    GetBucketWebsite "s3:GetBucketWebsite" BucketOwner Bucket;
+    GetObject "s3:GetObject" ObjectRead Object;
+    GetObjectAcl "s3:GetObjectAcl" ObjectReadAcp Object;
+    GetObjectAnnotation "s3:GetObjectAnnotation" BucketOwner Object;
+    GetObjectAttributes "s3:GetObjectAttributes" ObjectRead Object;
+    GetObjectLegalHold "s3:GetObjectLegalHold" BucketOwner Object;
+    GetObjectLockConfiguration "s3:GetBucketObjectLockConfiguration" BucketOwner Bucket;
+    GetObjectRetention "s3:GetObjectRetention" BucketOwner Object;
+    GetObjectTagging "s3:GetObjectTagging" BucketOwner Object;
+    GetObjectTorrent "s3:GetObjectTorrent" BucketOwner Object;
+    GetPublicAccessBlock "s3:GetBucketPublicAccessBlock" BucketOwner Bucket;
+    HeadBucket "s3:ListBucket" BucketRead Bucket;
+    HeadObject "s3:GetObject" ObjectRead Object;
+    ListBucketAnalyticsConfigurations "s3:GetAnalyticsConfiguration" BucketOwner Bucket;
+    ListBucketIntelligentTieringConfigurations "s3:GetIntelligentTieringConfiguration" BucketOwner Bucket;
+    ListBucketInventoryConfigurations "s3:GetInventoryConfiguration" BucketOwner Bucket;
+    ListBucketMetricsConfigurations "s3:GetMetricsConfiguration" BucketOwner Bucket;
+    ListBuckets "s3:ListAllMyBuckets" Account Account;
+    ListDirectoryBuckets "s3express:ListAllMyDirectoryBuckets" Account Account;
+    ListMultipartUploads "s3:ListBucketMultipartUploads" BucketRead Bucket;
+    ListObjectAnnotations "s3:ListObjectAnnotations" BucketOwner Object;
+    ListObjectVersions "s3:ListBucketVersions" BucketRead Bucket;
+    ListObjects "s3:ListBucket" BucketRead Bucket;
+    ListObjectsV2 "s3:ListBucket" BucketRead Bucket;
+    ListParts "s3:ListMultipartUploadParts" Upload Object;
+    PostObject "s3:PutObject" BucketWrite Object;
+    PutBucketAbac "s3:PutBucketAbac" BucketOwner Bucket;
+    PutBucketAccelerateConfiguration "s3:PutAccelerateConfiguration" BucketOwner Bucket;
+    PutBucketAcl "s3:PutBucketAcl" BucketWriteAcp Bucket;
+    PutBucketAnalyticsConfiguration "s3:PutAnalyticsConfiguration" BucketOwner Bucket;
+    PutBucketCors "s3:PutBucketCORS" BucketOwner Bucket;
+    PutBucketEncryption "s3:PutEncryptionConfiguration" BucketOwner Bucket;
+    PutBucketIntelligentTieringConfiguration "s3:PutIntelligentTieringConfiguration" BucketOwner Bucket;
+    PutBucketInventoryConfiguration "s3:PutInventoryConfiguration" BucketOwner Bucket;
+    PutBucketLifecycleConfiguration "s3:PutLifecycleConfiguration" BucketOwner Bucket;
+    PutBucketLogging "s3:PutBucketLogging" BucketOwner Bucket;
+    PutBucketMetricsConfiguration "s3:PutMetricsConfiguration" BucketOwner Bucket;
+    PutBucketNotificationConfiguration "s3:PutBucketNotification" BucketOwner Bucket;
+    PutBucketOwnershipControls "s3:PutBucketOwnershipControls" BucketOwner Bucket;
+    PutBucketPolicy "s3:PutBucketPolicy" BucketOwner Bucket;
+    PutBucketReplication "s3:PutReplicationConfiguration" BucketOwner Bucket;
+    PutBucketRequestPayment "s3:PutBucketRequestPayment" BucketOwner Bucket;
+    PutBucketTagging "s3:PutBucketTagging" BucketOwner Bucket;
+    PutBucketVersioning "s3:PutBucketVersioning" BucketOwner Bucket;
+    PutBucketWebsite "s3:PutBucketWebsite" BucketOwner Bucket;
+    PutObject "s3:PutObject" BucketWrite Object;
+    PutObjectAcl "s3:PutObjectAcl" ObjectWriteAcp Object;
+    PutObjectAnnotation "s3:PutObjectAnnotation" BucketOwner Object;
+    PutObjectLegalHold "s3:PutObjectLegalHold" BucketOwner Object;
+    PutObjectLockConfiguration "s3:PutBucketObjectLockConfiguration" BucketOwner Bucket;
+    PutObjectRetention "s3:PutObjectRetention" BucketOwner Object;
+    PutObjectTagging "s3:PutObjectTagging" BucketOwner Object;
+    PutPublicAccessBlock "s3:PutBucketPublicAccessBlock" BucketOwner Bucket;
+    RenameObject "s3:PutObject" BucketOwner Object;
+    RestoreObject "s3:RestoreObject" BucketOwner Object;
+    SelectObjectContent "s3:GetObject" BucketOwner Object;
+    UpdateBucketMetadataAnnotationTableConfiguration "s3:UpdateBucketMetadataAnnotationTableConfiguration" BucketOwner Bucket;
+    UpdateBucketMetadataInventoryTableConfiguration "s3:UpdateBucketMetadataInventoryTableConfiguration" BucketOwner Bucket;
+    UpdateBucketMetadataJournalTableConfiguration "s3:UpdateBucketMetadataJournalTableConfiguration" BucketOwner Bucket;
+    UpdateObjectEncryption "s3:UpdateObjectEncryption" BucketOwner Object;
+    UploadPart "s3:PutObject" UploadWrite Object;
+    UploadPartCopy "s3:PutObject" UploadWrite Object;
+    WriteGetObjectResponse "s3-object-lambda:WriteGetObjectResponse" Account Account;
 }
 
 impl Operation {

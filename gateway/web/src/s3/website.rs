@@ -11,6 +11,7 @@
 
 use super::answer::{Answer, empty, html, set};
 use super::code::Code;
+use super::context::Signed;
 use super::error::S3Error;
 use super::logged::Notes;
 use super::operation::Operation;
@@ -38,7 +39,7 @@ const REDIRECT_OF_OBJECT: &str = "x-amz-website-redirect-location";
 pub(super) struct Visit {
     pub(super) config: Arc<Config>,
     pub(super) state: Arc<State>,
-    pub(super) head: request::Parts,
+    pub(super) head: Arc<request::Parts>,
     pub(super) target: Target,
     pub(super) host: String,
     pub(super) peer: Peer,
@@ -94,22 +95,31 @@ impl Visit {
     async fn object(&self, key: &str) -> Result<Answer, S3Error> {
         let operation =
             if self.head.method == Method::HEAD { Operation::HeadObject } else { Operation::GetObject };
-        let (mut target, query) = (self.target.clone(), Query::default());
+        let (mut target, query) = (self.target.clone(), Arc::new(Query::default()));
         target.key = Some(key.to_owned());
         let principal = Principal::Anonymous;
-        let asking = access::Asking { principal, operation, target: &mut target, query: &query };
+        let asking = access::Asking {
+            principal,
+            operation,
+            target: &mut target,
+            query: &query,
+            head: &self.head,
+            signed: Signed::Not,
+            peer: self.peer,
+        };
         let asker = access::admit(&self.state, asking).await?;
         if let Some(notes) = &self.notes {
-            asker.note(operation, notes);
+            asker.note(&self.state, operation, &target, notes).await;
         }
         let call = Call {
             config: Arc::clone(&self.config),
             state: Arc::clone(&self.state),
-            head: self.head.clone(),
+            head: Arc::clone(&self.head),
             target,
             query,
             operation,
             asker,
+            signed: Signed::Not,
             owner_id: OnceLock::new(),
             form_key: OnceLock::new(),
             host: self.host.clone(),
@@ -126,7 +136,7 @@ impl Visit {
     async fn error_page(&mut self, page: &str, error: S3Error) -> Result<Answer, S3Error> {
         // They are about what was asked for, not about the page.
         for name in [RANGE, IF_RANGE, IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
-            self.head.headers.remove(name);
+            Arc::make_mut(&mut self.head).headers.remove(name);
         }
         match self.object(page).await {
             Ok(mut answer) => {

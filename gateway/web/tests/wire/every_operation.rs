@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 
 /// What firn answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answered {
+pub(crate) enum Answered {
     /// It is done; with this status.
     Done(u16),
     /// 200, and that nothing of it is set; text that is in the answer.
@@ -26,10 +26,10 @@ enum Answered {
 use Answered::{Done, Empty, Gone, NotImplemented, Unset};
 
 /// One row: the API's name, method, path and what is answered. `{upload}` is an upload under way, `{body}` what is sent.
-type Row = (&'static str, &'static str, &'static str, Answered);
+pub(crate) type Row = (&'static str, &'static str, &'static str, Answered);
 
 /// In the order in which they are sent: what a row needs was made by one above it.
-static TABLE: &[Row] = &[
+pub(crate) static TABLE: &[Row] = &[
     ("CreateBucket", "PUT", "/other", Done(200)),
     ("HeadBucket", "HEAD", "/other", Done(200)),
     ("DeleteBucket", "DELETE", "/other", Done(204)),
@@ -140,9 +140,9 @@ static TABLE: &[Row] = &[
     ("PutBucketOwnershipControls", "PUT", "/bucket?ownershipControls", Done(200)),
     ("DeleteBucketOwnershipControls", "DELETE", "/locked?ownershipControls", Done(204)),
     ("GetBucketPolicy", "GET", "/bucket?policy", Unset("NoSuchBucketPolicy")),
-    ("PutBucketPolicy", "PUT", "/bucket?policy", NotImplemented),
-    ("DeleteBucketPolicy", "DELETE", "/bucket?policy", Gone),
-    ("GetBucketPolicyStatus", "GET", "/bucket?policyStatus", Unset("NoSuchBucketPolicy")),
+    ("PutBucketPolicy", "PUT", "/bucket?policy", Done(204)),
+    ("GetBucketPolicyStatus", "GET", "/bucket?policyStatus", Done(200)),
+    ("DeleteBucketPolicy", "DELETE", "/bucket?policy", Done(204)),
     (
         "GetPublicAccessBlock",
         "GET",
@@ -204,7 +204,7 @@ static TABLE: &[Row] = &[
 ];
 
 /// What is sent with an operation.
-fn sent(name: &str) -> (Vec<(&'static str, &'static str)>, String) {
+pub(crate) fn sent(name: &str) -> (Vec<(&'static str, &'static str)>, String) {
     let copies = ("x-amz-copy-source", "/bucket/key");
     let (headers, body) = match name {
         "PutBucketAcl" | "PutObjectAcl" => (vec![("x-amz-acl", "private")], ""),
@@ -241,6 +241,11 @@ fn sent(name: &str) -> (Vec<(&'static str, &'static str)>, String) {
             vec![],
             "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>",
         ),
+        "PutBucketPolicy" => (
+            vec![],
+            r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"444455556666"},"Action":"s3:GetObject","Resource":
+            "arn:aws:s3:::bucket/shared/*"}}"#,
+        ),
         "PutBucketRequestPayment" => {
             (vec![], "<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>")
         }
@@ -273,12 +278,12 @@ fn between<'a>(text: &'a str, element: &str) -> &'a str {
     text.split_once(&start).unwrap().1.split_once(&end).unwrap().0
 }
 
-async fn begin(world: &World, client: &mut Client) -> String {
+pub(crate) async fn begin(world: &World, client: &mut Client) -> String {
     let begun = call(world, client, ("POST", "/bucket/up?uploads"), &[], b"").await;
     between(begun.text(), "UploadId").to_owned()
 }
 
-fn check(row: &Row, answer: &Answer) {
+pub(crate) fn check(row: &Row, answer: &Answer) {
     let (name, method, path, answered) = *row;
     let what = format!("{name} {method} {path}: {} {}", answer.status, answer.text());
     let code =
@@ -350,6 +355,7 @@ fn the_documentation_has_the_same_table() {
             Unset(code) => match *name {
                 // Reads of what can be set, too.
                 "GetBucketCors"
+                | "GetBucketPolicy"
                 | "GetBucketTagging"
                 | "GetBucketWebsite"
                 | "GetObjectLegalHold"

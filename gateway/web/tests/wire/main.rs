@@ -18,6 +18,7 @@ mod listing;
 mod lock;
 mod multipart;
 mod notification;
+mod policy;
 mod proofs;
 mod refusal;
 mod secured;

@@ -134,7 +134,7 @@ async fn every_sub_resource_that_is_not_set_or_not_done_has_its_own_answer() {
         ("PUT", "/bucket?metadataJournalTable", 501, "NotImplemented"),
         ("PUT", "/bucket?metrics&id=1", 501, "NotImplemented"),
         ("PUT", "/bucket?notification", 400, "MissingRequestBodyError"),
-        ("PUT", "/bucket?policy", 501, "NotImplemented"),
+        ("PUT", "/bucket?policy", 400, "MalformedPolicy"),
         ("PUT", "/bucket?replication", 501, "NotImplemented"),
         ("POST", "/bucket?metadataConfiguration", 501, "NotImplemented"),
         ("POST", "/bucket?metadataTable", 501, "NotImplemented"),

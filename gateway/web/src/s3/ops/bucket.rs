@@ -89,7 +89,7 @@ pub(super) async fn create(call: &Call, body: &mut RequestBody) -> Result<Answer
     if let Some(configuration) = document(call, body, Proof::Optional).await? {
         let tags = read_configuration(&configuration, &call.state.region)?;
         if !tags.is_empty() {
-            call.require(TAG)?;
+            call.require_of_account(TAG)?;
             new = new.with(BucketTags(tags))?;
         }
     }

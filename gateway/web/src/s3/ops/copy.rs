@@ -32,9 +32,9 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         }
     };
     check_annotations(request_headers)?;
-    let tags = tagging::of_copy(call)?;
+    let tags = tagging::of_copy(call).await?;
     let mut subresources = Subresources { tags: tags.clone().unwrap_or_default(), ..Subresources::default() };
-    lock::of_headers(call, &mut subresources)?;
+    lock::of_headers(call, &mut subresources).await?;
     let request = CopyRequest {
         source: source(call).await?,
         bucket: call.target.bucket()?,
@@ -44,8 +44,9 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         checksum: headers::checksum_algorithm(request_headers)?,
         conditions: headers::write_conditions(request_headers)?,
         copy_tags: tags.is_none(),
+        tags_denied: tags.is_none() && !tagging::may_set(call).await?,
         subresources,
-        writer: call.writer()?,
+        writer: call.writer().await?,
         origin: call.origin(),
     };
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
@@ -93,7 +94,9 @@ async fn source(call: &Call) -> Result<CopySource, S3Error> {
     if request_headers.contains_key(SOURCE_OWNER) {
         guard::check_owner(request_headers, SOURCE_OWNER, call.state.store.bucket_owner(&bucket).await?)?;
     }
-    Ok(CopySource { bucket, key, version, conditions, asks: Some(call.asker.reads_source(version)) })
+    let named = text.rsplit_once("?versionId=").map(|(_, version)| version);
+    let asks = Some(call.asker.reads_source(version, named));
+    Ok(CopySource { bucket, key, version, conditions, asks })
 }
 
 /// What a request says that it copies, for its record in the log of the bucket that it reads; whether it may is asked elsewhere.

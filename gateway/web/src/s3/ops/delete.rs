@@ -7,7 +7,6 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::logged::Removed;
-use crate::s3::operation::Operation;
 use crate::s3::{date, headers};
 use crate::xml::{Element, XmlWriter};
 use http::StatusCode;
@@ -25,7 +24,7 @@ pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
         key: call.target.key()?,
         version: version(call)?,
         conditions: headers::delete_conditions(&call.head.headers)?,
-        bypass_governance: lock::bypass(call)?,
+        bypass_governance: lock::bypass(call).await?,
         origin: call.origin(),
     };
     let outcome = call.state.store.delete(request).await?;
@@ -49,13 +48,11 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
     let bucket = call.target.bucket()?;
     let root = required(document(call, body, Proof::Required).await?)?;
     let (named, quiet) = parse_delete(&root)?;
-    let bypass = lock::bypass(call)?;
     call.state.store.head_bucket(&bucket).await?;
-    let mut requests = Vec::with_capacity(named.len());
-    let parsed: Vec<Result<(), S3Error>> = named
-        .iter()
-        .map(|object| parse_object(call, object, &bucket, bypass).map(|request| requests.push(request)))
-        .collect();
+    let (mut requests, mut parsed) = (Vec::with_capacity(named.len()), Vec::with_capacity(named.len()));
+    for object in &named {
+        parsed.push(parse_object(call, object, &bucket).await.map(|request| requests.push(request)));
+    }
     let mut outcomes = call.state.store.delete_many(requests).await.into_iter();
     let mut out = XmlWriter::document("DeleteResult");
     for (object, parsed) in named.iter().zip(parsed) {
@@ -121,19 +118,15 @@ fn parse_conditions(object: &Element) -> Result<DeleteConditions, S3Error> {
     })
 }
 
-fn parse_object(
-    call: &Call,
-    object: &Named,
-    bucket: &BucketName,
-    bypass_governance: bool,
-) -> Result<DeleteRequest, S3Error> {
-    if object.version.is_some() {
-        // As with one object: a version has an action of its own, and no list grants it.
-        call.require(Operation::DeleteObject.action_of(true))?;
-    }
+/// Each key is asked about on its own: a policy may have something to say of it. A version has an action of its own, and no list
+/// grants it.
+async fn parse_object(call: &Call, object: &Named, bucket: &BucketName) -> Result<DeleteRequest, S3Error> {
+    let key = ObjectKey::parse(&object.key)?;
+    call.may_key(bucket, &key, object.version.as_deref()).await?;
+    let bypass_governance = lock::bypass_of(call, bucket, &key).await?;
     Ok(DeleteRequest {
         bucket: bucket.clone(),
-        key: ObjectKey::parse(&object.key)?,
+        key,
         version: match &object.version {
             None => VersionSelector::Latest,
             Some(text) => parse_version(text).map_err(|_| S3Error::new(Code::NoSuchVersion))?.into(),

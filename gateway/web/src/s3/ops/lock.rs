@@ -7,13 +7,15 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
+use crate::s3::context::remaining_days;
 use crate::s3::date;
 use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
 use crate::xml::{Element, XmlWriter};
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    DefaultRetention, GetRequest, LockMode, ObjectInfo, ObjectLock, Period, Retention, Subresources,
+    About, BucketName, DefaultRetention, GetRequest, LockMode, ObjectInfo, ObjectKey, ObjectLock, Period,
+    Retention, Subresources,
 };
 use security::decide::Action;
 
@@ -96,7 +98,15 @@ pub(super) async fn retention(call: &Call) -> Result<Answer, S3Error> {
 pub(super) async fn set_retention(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let root = required(document(call, body, Proof::Required).await?)?;
     let retention = parse_retention(&root)?;
-    let (request, bypass) = (amend(call)?, bypass(call)?);
+    let mut said = Vec::new();
+    if let Some(Retention { mode, until }) = retention {
+        let days = remaining_days(until, call.state.clock.now());
+        said.push(("s3:object-lock-mode".to_owned(), mode.as_str().to_owned()));
+        said.push(("s3:object-lock-retain-until-date".to_owned(), date::iso_exact(until)));
+        said.push(("s3:object-lock-remaining-retention-days".to_owned(), days.to_string()));
+    }
+    call.require_with(said).await?;
+    let (request, bypass) = (amend(call)?, bypass(call).await?);
     call.state.store.set_retention(&request, retention, bypass).await?;
     Ok(empty(StatusCode::OK))
 }
@@ -129,6 +139,8 @@ pub(super) async fn set_legal_hold(call: &Call, body: &mut RequestBody) -> Resul
     let root = required(document(call, body, Proof::Required).await?)?;
     let root = root.expect("LegalHold")?.only(&["Status"])?;
     let on = root.child_text("Status")?.and_then(parse_hold).ok_or_else(malformed)?;
+    let said = vec![("s3:object-lock-legal-hold".to_owned(), on_or_off(on).to_owned())];
+    call.require_with(said).await?;
     call.state.store.set_legal_hold(&amend(call)?, on).await?;
     Ok(empty(StatusCode::OK))
 }
@@ -158,16 +170,26 @@ fn parse_hold(text: &str) -> Option<bool> {
 }
 
 /// Whether the request may weaken governance retentions: it says so, and its principal has the right to.
-pub(super) fn bypass(call: &Call) -> Result<bool, S3Error> {
-    Ok(flag(call, "x-amz-bypass-governance-retention")? && call.may(BYPASS))
+pub(super) async fn bypass(call: &Call) -> Result<bool, S3Error> {
+    Ok(flag(call, "x-amz-bypass-governance-retention")? && call.may(BYPASS).await?)
+}
+
+/// The same for one key of several.
+pub(super) async fn bypass_of(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Result<bool, S3Error> {
+    if !flag(call, "x-amz-bypass-governance-retention")? {
+        return Ok(false);
+    }
+    let question = call.asker.question.about(BYPASS, None);
+    let decision = call.state.store.decide(bucket, &question, About::Key(key.as_str())).await?;
+    Ok(decision.allowed())
 }
 
 /// Whether a bucket is to have object lock from its beginning, and versions with it, if its principal may set both.
 pub(super) fn of_new_bucket(call: &Call) -> Result<bool, S3Error> {
     let locked = flag(call, "x-amz-bucket-object-lock-enabled")?;
     if locked {
-        call.require(Operation::PutObjectLockConfiguration.action())?;
-        call.require(Operation::PutBucketVersioning.action())?;
+        call.require_of_account(Operation::PutObjectLockConfiguration.action())?;
+        call.require_of_account(Operation::PutBucketVersioning.action())?;
     }
     Ok(locked)
 }
@@ -183,13 +205,13 @@ fn flag(call: &Call, name: &'static str) -> Result<bool, S3Error> {
 }
 
 /// What the headers of a write say of the lock of the version to be, if its principal may say so.
-pub(super) fn of_headers(call: &Call, beside: &mut Subresources) -> Result<(), S3Error> {
+pub(super) async fn of_headers(call: &Call, beside: &mut Subresources) -> Result<(), S3Error> {
     (beside.retention, beside.legal_hold) = parse_headers(|name| said(call, name))?;
     if beside.retention.is_some() {
-        call.require(PUT_RETENTION)?;
+        call.require(PUT_RETENTION).await?;
     }
     if beside.legal_hold.is_some() {
-        call.require(PUT_HOLD)?;
+        call.require(PUT_HOLD).await?;
     }
     Ok(())
 }
@@ -223,14 +245,19 @@ fn parse_headers<'c>(
 }
 
 /// Shows an object's lock to whoever may see it.
-pub(super) fn show(call: &Call, head: &mut HeaderMap, beside: &Subresources) {
-    if let Some(retention) = beside.retention.filter(|_| call.may(GET_RETENTION)) {
+pub(super) async fn show(call: &Call, head: &mut HeaderMap, beside: &Subresources) -> Result<(), S3Error> {
+    if let Some(retention) = beside.retention
+        && call.may(GET_RETENTION).await?
+    {
         set_amz(head, MODE, retention.mode.as_str());
         set_amz(head, UNTIL, &date::iso_exact(retention.until));
     }
-    if let Some(hold) = beside.legal_hold.filter(|_| call.may(GET_HOLD)) {
+    if let Some(hold) = beside.legal_hold
+        && call.may(GET_HOLD).await?
+    {
         set_amz(head, HOLD, on_or_off(hold));
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod multipart;
 mod notification;
 mod object;
 mod payment;
+mod policy;
 mod post;
 mod put;
 mod tagging;
@@ -96,6 +97,10 @@ async fn larger(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> 
         Op::GetBucketOwnershipControls => access::ownership(call).await,
         Op::PutBucketOwnershipControls => access::set_ownership(call, body).await,
         Op::DeleteBucketOwnershipControls => access::delete_ownership(call).await,
+        Op::GetBucketPolicy => policy::get(call).await,
+        Op::GetBucketPolicyStatus => policy::status(call).await,
+        Op::PutBucketPolicy => policy::put(call, body).await,
+        Op::DeleteBucketPolicy => policy::delete(call).await,
         Op::GetPublicAccessBlock => access::public_access_block(call).await,
         Op::PutPublicAccessBlock => access::set_public_access_block(call, body).await,
         Op::DeletePublicAccessBlock => access::delete_public_access_block(call).await,
@@ -174,6 +179,17 @@ async fn document_within(
     proof: Proof,
     max: ByteCount,
 ) -> Result<Option<Element>, S3Error> {
+    let bytes = proven_bytes(call, body, proof, max).await?;
+    if bytes.is_empty() { Ok(None) } else { Ok(Some(Element::parse(&bytes)?)) }
+}
+
+/// A small body of any kind, likewise.
+async fn proven_bytes(
+    call: &Call,
+    body: &mut RequestBody,
+    proof: Proof,
+    max: ByteCount,
+) -> Result<Bytes, S3Error> {
     let announced_md5 = headers::content_md5(&call.head.headers)?;
     let announced = headers::announced_checksum(&call.head.headers)?;
     let bytes = body.collect(max).await?;
@@ -193,7 +209,7 @@ async fn document_within(
     if let Some(expected) = checksum {
         check_checksum(&expected, &bytes)?;
     }
-    if bytes.is_empty() { Ok(None) } else { Ok(Some(Element::parse(&bytes)?)) }
+    Ok(bytes)
 }
 
 /// Whether a body must come with a digest.
@@ -221,9 +237,9 @@ fn said<'c>(call: &'c Call, name: &'static str) -> Result<Option<&'c str>, S3Err
 }
 
 /// What the headers of a write say of what stands beside the version to be.
-fn beside(call: &Call) -> Result<Subresources, S3Error> {
-    let mut beside = Subresources { tags: tagging::of_headers(call)?, ..Subresources::default() };
-    lock::of_headers(call, &mut beside)?;
+async fn beside(call: &Call) -> Result<Subresources, S3Error> {
+    let mut beside = Subresources { tags: tagging::of_headers(call).await?, ..Subresources::default() };
+    lock::of_headers(call, &mut beside).await?;
     Ok(beside)
 }
 

@@ -23,8 +23,8 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         class: headers::storage_class(request_headers)?.unwrap_or_default(),
         checksum: headers::checksum_algorithm(request_headers)?,
         checksum_type: headers::checksum_type(request_headers)?,
-        subresources: beside(call)?,
-        writer: call.writer()?,
+        subresources: beside(call).await?,
+        writer: call.writer().await?,
     };
     let info = call.state.store.create_upload(request).await?;
     let mut out = XmlWriter::document("InitiateMultipartUploadResult");

@@ -38,7 +38,8 @@ pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let request = request(call)?;
     let part = request.part;
     let outcome = call.state.store.get(request).await?;
-    let (head, length) = (answer_head(call, &outcome, part)?, outcome.length.get());
+    let shown = shown(call, &outcome.info).await?;
+    let (head, length) = (answer_head(call, &outcome, part, shown)?, outcome.length.get());
     let mut answer = stream(status(&outcome), outcome.body, length);
     *answer.headers_mut() = head;
     Ok(answer)
@@ -50,7 +51,8 @@ pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
     let part = request.part;
     let outcome = call.state.store.head(request).await?;
     let mut answer = empty(status(&outcome));
-    *answer.headers_mut() = answer_head(call, &outcome, part)?;
+    let shown = shown(call, &outcome.info).await?;
+    *answer.headers_mut() = answer_head(call, &outcome, part, shown)?;
     Ok(answer)
 }
 
@@ -95,14 +97,26 @@ pub(super) fn part_number(text: &str) -> Result<PartNumber, S3Error> {
     })
 }
 
-fn answer_head(call: &Call, outcome: &GetOutcome, part: Option<PartNumber>) -> Result<HeaderMap, S3Error> {
+/// What is shown to whoever has the right to it.
+async fn shown(call: &Call, info: &ObjectInfo) -> Result<HeaderMap, S3Error> {
+    let mut head = HeaderMap::new();
+    tagging::show_count(call, &mut head, &info.subresources.tags).await?;
+    lock::show(call, &mut head, &info.subresources).await?;
+    Ok(head)
+}
+
+fn answer_head(
+    call: &Call,
+    outcome: &GetOutcome,
+    part: Option<PartNumber>,
+    shown: HeaderMap,
+) -> Result<HeaderMap, S3Error> {
     let mut head = HeaderMap::with_capacity(20);
     let info = &outcome.info;
     head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     head.insert(CONTENT_LENGTH, HeaderValue::from(outcome.length.get()));
     set_info(&mut head, info);
-    tagging::show_count(call, &mut head, &info.subresources.tags);
-    lock::show(call, &mut head, &info.subresources);
+    head.extend(shown);
     set_system(&mut head, &info.metadata.system);
     for (name, value) in &info.metadata.user {
         if let Ok(name) = HeaderName::try_from(format!("x-amz-meta-{name}")) {

@@ -15,19 +15,21 @@ use crate::s3::access::{Asker, Asking};
 use crate::s3::answer::{Answer, empty, set, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
+use crate::s3::context::Signed;
 use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
 use crate::s3::query::Query;
 use crate::s3::target::Target;
 use crate::s3::{access, guard, headers, percent};
 use crate::xml::{Element, XmlWriter};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERER, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode, request};
 use objectstore::{Expect, Uploaded};
 use security::form::{
     Decoder, Event, Fields, FileHead, FormError, LengthRange, Policy, authenticate, boundary,
 };
 use security::{Principal, sigv4};
+use std::sync::Arc;
 
 /// Fields that stand for a header of their name; so do all of `x-amz-`.
 const HEADERS: [&str; 7] = [
@@ -87,15 +89,26 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     fields.name_the_file(&file.name)?;
     let (principal, range) = allowed(call, bucket.as_str(), &fields)?;
     let mut target = call.target.clone();
-    let query = Query::default();
-    let asking = Asking { principal, operation: Operation::PutObject, target: &mut target, query: &query };
+    target.key = Some(fields.get("key").unwrap_or_default().to_owned());
+    let query = Arc::new(Query::default());
+    let head = Arc::new(as_head(call, &fields)?);
+    let signed = match (principal, fields.get("x-amz-algorithm")) {
+        (Principal::Anonymous, _) => Signed::Not,
+        (Principal::Root(_), Some(_)) => Signed::Form,
+        (Principal::Root(_), None) => Signed::OldForm,
+    };
+    let (operation, peer) = (Operation::PutObject, call.peer);
+    let asking =
+        Asking { principal, operation, target: &mut target, query: &query, head: &head, signed, peer };
     call.note(|notes| notes.principal(principal));
     if let Some(key) = fields.get("key") {
         call.note(|notes| notes.key(key));
     }
     let asker = access::admit(&call.state, asking).await?;
-    call.note(|notes| asker.note(Operation::PutObject, notes));
-    let inner = as_put(call, &fields, target, asker)?;
+    if let Some(notes) = &call.notes {
+        asker.note(&call.state, operation, &target, notes).await;
+    }
+    let inner = as_put(call, (target, head), (asker, signed))?;
     extract::refuse(&inner.head.headers)?;
     let charged = charged(&inner).await?;
     let started = put::begin(&inner, None).await?;
@@ -156,13 +169,28 @@ fn check_at_least(size: u64, range: Option<LengthRange>) -> Result<(), S3Error> 
 }
 
 /// The PUT that the form stands for.
-fn as_put(call: &Call, fields: &Fields, mut target: Target, asker: Asker) -> Result<Call, S3Error> {
-    let key = fields.get("key").filter(|key| !key.is_empty()).ok_or_else(|| FormError::missing("key"))?;
+fn as_put(
+    call: &Call,
+    (target, head): (Target, Arc<request::Parts>),
+    (asker, signed): (Asker, Signed),
+) -> Result<Call, S3Error> {
+    if target.key.as_deref().is_none_or(str::is_empty) {
+        return Err(FormError::missing("key").into());
+    }
+    guard::check_headers(&head, asker.owner)?;
+    Ok(Call { head, target, query: Arc::default(), asker, signed, ..call.clone() })
+}
+
+/// The head of that PUT: headers as the fields have them, and who sends it from where.
+fn as_head(call: &Call, fields: &Fields) -> Result<request::Parts, S3Error> {
     let mut head = blank();
     head.headers = header_map(fields)?;
-    guard::check_headers(&head, asker.owner)?;
-    target.key = Some(key.to_owned());
-    Ok(Call { head, target, query: Query::default(), asker, ..call.clone() })
+    for name in [REFERER, USER_AGENT] {
+        if let Some(value) = call.head.headers.get(&name) {
+            head.headers.insert(name, value.clone());
+        }
+    }
+    Ok(head)
 }
 
 fn blank() -> request::Parts {

@@ -51,8 +51,8 @@ pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Star
         checksum: announced.algorithm,
         conditions: headers::write_conditions(request_headers)?,
         proven: proven(content_md5, announced),
-        subresources: beside(call)?,
-        writer: call.writer()?,
+        subresources: beside(call).await?,
+        writer: call.writer().await?,
         origin: call.origin(),
         ..PutRequest::new(call.target.bucket()?, call.target.key()?)
     };

@@ -5,12 +5,13 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
+use crate::s3::context::keys_of_tags;
 use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
 use crate::xml::{Element, XmlWriter};
 use http::{HeaderMap, StatusCode};
 use objectstore::{BucketTags, GetRequest, Tags};
-use security::decide::Action;
+use security::decide::{Action, Question};
 use security::sigv4::query_pairs;
 
 /// The header that carries an object's tags as a query.
@@ -44,9 +45,7 @@ pub(super) async fn remove_of_bucket(call: &Call) -> Result<Answer, S3Error> {
 
 /// `GetObjectTagging`.
 pub(super) async fn of_object(call: &Call) -> Result<Answer, S3Error> {
-    let mut request = GetRequest::new(call.target.bucket()?, call.target.key()?);
-    request.version = version(call)?;
-    let info = call.state.store.head(request).await?.info;
+    let info = call.state.store.head(asked(call, call.asker.question.clone())?).await?.info;
     let mut answer = xml(StatusCode::OK, render(&info.subresources.tags));
     super::set_version(answer.headers_mut(), info.version);
     Ok(answer)
@@ -56,7 +55,9 @@ pub(super) async fn of_object(call: &Call) -> Result<Answer, S3Error> {
 pub(super) async fn set_of_object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let root = required(document(call, body, Proof::Required).await?)?;
     let tags = Tags::of_object(tag_set(&root)?)?;
-    let version = call.state.store.set_tags(&amend(call)?, &tags).await?;
+    let asks = call.asks_with(keys_of_tags(tags.iter()));
+    call.state.store.head(asked(call, asks.clone())?).await?;
+    let version = call.state.store.set_tags(&amend(call)?, Some(&asks), &tags).await?;
     let mut answer = empty(StatusCode::OK);
     super::set_version(answer.headers_mut(), version);
     Ok(answer)
@@ -64,10 +65,20 @@ pub(super) async fn set_of_object(call: &Call, body: &mut RequestBody) -> Result
 
 /// `DeleteObjectTagging`.
 pub(super) async fn remove_of_object(call: &Call) -> Result<Answer, S3Error> {
-    let version = call.state.store.remove_tags(&amend(call)?).await?;
+    let asks = &call.asker.question;
+    call.state.store.head(asked(call, asks.clone())?).await?;
+    let version = call.state.store.remove_tags(&amend(call)?, Some(asks)).await?;
     let mut answer = empty(StatusCode::NO_CONTENT);
     super::set_version(answer.headers_mut(), version);
     Ok(answer)
+}
+
+/// The version that a request is about, for whoever may do what it asks.
+fn asked(call: &Call, asks: Question) -> Result<GetRequest, S3Error> {
+    let mut request = GetRequest::new(call.target.bucket()?, call.target.key()?);
+    request.version = version(call)?;
+    request.asks = Some(asks);
+    Ok(request)
 }
 
 fn render(tags: &Tags) -> String {
@@ -122,29 +133,35 @@ fn read(text: Option<&str>) -> Result<Option<Tags>, S3Error> {
 }
 
 /// What the headers of a write say of the tags of the version to be, if its principal may say so.
-pub(super) fn of_headers(call: &Call) -> Result<Tags, S3Error> {
+pub(super) async fn of_headers(call: &Call) -> Result<Tags, S3Error> {
     let tags = read(said(call, HEADER)?)?;
     if tags.is_some() {
-        call.require(PUT)?;
+        call.require(PUT).await?;
     }
     Ok(tags.unwrap_or_default())
 }
 
 /// The number of an object's tags, for whoever may read them.
-pub(super) fn show_count(call: &Call, head: &mut HeaderMap, tags: &Tags) {
+pub(super) async fn show_count(call: &Call, head: &mut HeaderMap, tags: &Tags) -> Result<(), S3Error> {
     let read = Operation::GetObjectTagging.action_of(call.query.has("versionId"));
-    if !tags.is_empty() && call.may(read) {
+    if !tags.is_empty() && call.may(read).await? {
         set_amz(head, "x-amz-tagging-count", &tags.len().to_string());
     }
+    Ok(())
 }
 
 /// The tags that a copy gets instead of its source's, if its principal may say so.
-pub(super) fn of_copy(call: &Call) -> Result<Option<Tags>, S3Error> {
+pub(super) async fn of_copy(call: &Call) -> Result<Option<Tags>, S3Error> {
     let tags = replaced(|name| said(call, name))?;
     if tags.is_some() {
-        call.require(PUT)?;
+        call.require(PUT).await?;
     }
     Ok(tags)
+}
+
+/// Whether whoever copies may set tags there.
+pub(super) async fn may_set(call: &Call) -> Result<bool, S3Error> {
+    call.may(PUT).await
 }
 
 /// `x-amz-tagging-directive`: whether a copy brings its source's tags along, and else which ones.

@@ -46,7 +46,6 @@ async fn bucket(call: &Call) -> Result<Answer, S3Error> {
 fn absent(operation: Op) -> Option<Code> {
     Some(match operation {
         Op::GetBucketLifecycleConfiguration => Code::NoSuchLifecycleConfiguration,
-        Op::GetBucketPolicy | Op::GetBucketPolicyStatus => Code::NoSuchBucketPolicy,
         Op::GetBucketReplication => Code::ReplicationConfigurationNotFoundError,
         Op::GetBucketMetadataConfiguration
         | Op::GetBucketMetadataTableConfiguration
@@ -64,7 +63,7 @@ fn absent(operation: Op) -> Option<Code> {
 
 /// Removing what is not there is a success in S3.
 fn removes_nothing(operation: Op) -> bool {
-    matches!(operation, Op::DeleteBucketLifecycle | Op::DeleteBucketPolicy | Op::DeleteBucketReplication)
+    matches!(operation, Op::DeleteBucketLifecycle | Op::DeleteBucketReplication)
 }
 
 fn no_configurations(root: &'static str) -> String {

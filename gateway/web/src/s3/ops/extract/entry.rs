@@ -90,7 +90,7 @@ mod tests {
         let mut metadata = Metadata::default();
         metadata.user.insert("project".to_owned(), "x".to_owned());
         metadata.system.cache_control = Some("no-store".to_owned());
-        Common { metadata, class: StorageClass::StandardIa }
+        Common { metadata, class: StorageClass::StandardIa, besides: Vec::new() }
     }
 
     #[test]

@@ -34,11 +34,15 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::headers::{self, Announced};
+use crate::s3::operation::Operation;
 use engine::unit::ByteCount;
 use http::header::{HeaderName, IF_MATCH};
 use http::{HeaderMap, StatusCode};
-use objectstore::{ETagMatch, Expect, IngestRequest, Metadata, StorageClass, Uploaded, UserMetadata};
+use objectstore::{
+    ETagMatch, Expect, IngestRequest, ListWish, Metadata, StorageClass, Uploaded, UserMetadata,
+};
 use report::Report;
+use security::Action;
 use session::Session;
 
 /// Entries of one archive. Naming them takes some ten seconds, and clients wait 60 for an answer.
@@ -128,6 +132,8 @@ impl Wish {
 struct Common {
     metadata: Metadata,
     class: StorageClass,
+    /// What the headers ask for besides `PutObject`, of each key.
+    besides: Vec<Action>,
 }
 
 /// `PutObject` of an archive.
@@ -152,13 +158,22 @@ pub(super) async fn object(
         checksum: announced.algorithm,
         proven: put::proven(content_md5, announced),
         if_absent,
-        subresources: super::beside(call)?,
-        writer: call.writer()?,
+        subresources: super::beside(call).await?,
+        writer: call.writer().await?,
         origin: call.origin(),
     };
+    let (subresources, list) = (&request.subresources, &request.writer.list);
+    let besides = [
+        (!subresources.tags.is_empty(), Operation::PutObjectTagging),
+        (subresources.retention.is_some(), Operation::PutObjectRetention),
+        (subresources.legal_hold.is_some(), Operation::PutObjectLegalHold),
+        (*list != ListWish::Default, Operation::PutObjectAcl),
+    ];
+    let besides = besides.into_iter().filter(|(asked, _)| *asked).map(|(_, other)| other.action()).collect();
     let ingest = call.state.store.ingest(request).await?;
     let report = Report::new(call.target.key.as_deref().unwrap_or_default());
-    let mut session = Session::new(call, &wish, Common { metadata, class }, ingest, (report, report_key));
+    let mut session =
+        Session::new(call, &wish, Common { metadata, class, besides }, ingest, (report, report_key));
     session.take(body).await?;
     let (mut ingest, mut report, report_key) = session.into_parts();
     let staged = match report_key.filter(|_| wish.report == ReportWish::Always || report.has_lines()) {

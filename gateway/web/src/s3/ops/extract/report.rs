@@ -204,7 +204,7 @@ pub(super) async fn write(
     };
     let request = PutRequest {
         metadata: metadata(),
-        writer: call.writer()?,
+        writer: call.writer().await?,
         origin: call.origin(),
         conditions: WriteConditions { if_match, if_none_match },
         ..PutRequest::new(call.target.bucket()?, key)

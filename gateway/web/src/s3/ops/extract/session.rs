@@ -16,6 +16,7 @@ use bytes::Bytes;
 use engine::unit::ByteCount;
 use objectstore::{Ingest, IngestEntry, ObjectKey, SealedObject, Upload};
 use std::collections::HashSet;
+use std::sync::Arc;
 use tokio::task::JoinSet;
 
 /// An archive on its way in.
@@ -202,10 +203,21 @@ impl<'c> Session<'c> {
     async fn admit(&self, key: &str) -> Result<(), S3Error> {
         let mut target = self.call.target.clone();
         target.key = Some(key.to_owned());
-        let (principal, query) = (self.call.asker.principal, Query::default());
-        let asking =
-            Asking { principal, operation: Operation::PutObject, target: &mut target, query: &query };
-        access::admit(&self.call.state, asking).await.map(|_| ())
+        let query = Arc::new(Query::default());
+        let asking = Asking {
+            principal: self.call.asker.principal,
+            operation: Operation::PutObject,
+            target: &mut target,
+            query: &query,
+            head: &self.call.head,
+            signed: self.call.signed,
+            peer: self.call.peer,
+        };
+        let asker = access::admit(&self.call.state, asking).await?;
+        for action in &self.common.besides {
+            asker.require(&self.call.state, &target.bucket()?, (key, *action)).await?;
+        }
+        Ok(())
     }
 
     async fn end(&mut self) -> Result<(), S3Error> {

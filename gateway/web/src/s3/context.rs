@@ -1,0 +1,201 @@
+//! What a request says of itself to the conditions of a policy.
+//!
+//! A look at the request by key, when a policy asks: a bucket without a policy costs nothing but the reference to it. Of the request's
+//! own words only those count that the operation has (`operation_keys.rs`); where it comes from is what the connection knows, never a
+//! header (`X-Forwarded-For` is anybody's to write).
+
+use super::date;
+use super::operation::Operation;
+use super::ops;
+use super::query::Query;
+use crate::server::Peer;
+use crate::state::State;
+use engine::clock::Timestamp;
+use http::header::{AsHeaderName, REFERER, USER_AGENT};
+use http::request;
+use security::policy::{Caller, Context};
+use security::sigv4::{Authenticated, Via, query_pairs};
+use security::{AmzDate, Principal};
+use std::sync::Arc;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// How a request is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Signed {
+    /// Not at all.
+    Not,
+    /// In its head.
+    Header,
+    /// In its query.
+    Query,
+    /// By the policy of a form.
+    Form,
+    /// The same, as before 2014.
+    OldForm,
+}
+
+impl Signed {
+    pub(crate) fn of(who: &Authenticated) -> Self {
+        match who {
+            Authenticated::Anonymous => Self::Not,
+            Authenticated::Signed(signed) if signed.via == Via::Query => Self::Query,
+            Authenticated::Signed(_) => Self::Header,
+        }
+    }
+}
+
+/// A request, as policies see it.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestContext {
+    pub(crate) operation: Operation,
+    pub(crate) principal: Principal,
+    pub(crate) signed: Signed,
+    pub(crate) head: Arc<request::Parts>,
+    pub(crate) query: Arc<Query>,
+    pub(crate) peer: Peer,
+    pub(crate) now: Timestamp,
+    pub(crate) state: Arc<State>,
+}
+
+impl RequestContext {
+    fn header(&self, name: impl AsHeaderName) -> Option<&str> {
+        self.head
+            .headers
+            .get(name)
+            .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+            .map(str::trim)
+    }
+
+    /// A header, or the parameter of a presigned URL that an SDK made of it.
+    fn said(&self, name: &str) -> Option<&str> {
+        self.header(name).or_else(|| self.query.get_header(name))
+    }
+
+    /// Tags that the request sets by its header.
+    fn tags(&self) -> Vec<(String, String)> {
+        self.said("x-amz-tagging").and_then(|text| query_pairs(text).ok()).unwrap_or_default()
+    }
+
+    fn of_connection(&self, key: &str) -> Option<String> {
+        let caller = Caller::from(self.principal);
+        Some(match key {
+            "aws:currenttime" => AmzDate::from_timestamp(self.now).extended(),
+            "aws:epochtime" => self.now.as_secs().to_string(),
+            "aws:securetransport" => self.peer.tls.is_some().to_string(),
+            "aws:sourceip" => self.peer.ip.to_canonical().to_string(),
+            "aws:useragent" => self.header(USER_AGENT)?.to_owned(),
+            "aws:referer" => self.header(REFERER)?.to_owned(),
+            "aws:requestedregion" => self.state.region.clone(),
+            "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
+            "aws:principaltype" => caller.principal_type().to_owned(),
+            "aws:principalarn" => caller.principal_arn()?.into_owned(),
+            "aws:principalaccount" => caller.account()?.to_string(),
+            "aws:userid" => match caller {
+                Caller::Root(account) => account.to_string(),
+                Caller::Anonymous => "anonymous".to_owned(),
+                _ => return None,
+            },
+            "s3:authtype" => match self.signed {
+                Signed::Not => return None,
+                Signed::Header => "REST-HEADER",
+                Signed::Query => "REST-QUERY-STRING",
+                Signed::Form | Signed::OldForm => "POST",
+            }
+            .to_owned(),
+            "s3:signatureversion" => match self.signed {
+                Signed::Not => return None,
+                Signed::OldForm => "AWS",
+                Signed::Header | Signed::Query | Signed::Form => "AWS4-HMAC-SHA256",
+            }
+            .to_owned(),
+            "s3:signatureage" => {
+                let signed_at = self.query.get("X-Amz-Date").filter(|_| self.signed == Signed::Query)?;
+                let age = self.now.as_millis() - AmzDate::parse(signed_at)?.secs() * 1000;
+                age.max(0).to_string()
+            }
+            "s3:tlsversion" => self.peer.tls.as_ref()?.version.strip_prefix("TLSv")?.to_owned(),
+            "s3:x-amz-content-sha256" => self.header("x-amz-content-sha256")?.to_owned(),
+            _ => return None,
+        })
+    }
+
+    fn of_operation(&self, key: &str) -> Option<String> {
+        let name = key.strip_prefix("s3:")?;
+        Some(match name {
+            "prefix" | "delimiter" | "max-keys" => self.query.get(name)?.to_owned(),
+            "versionid" => self.query.get("versionId")?.to_owned(),
+            "if-match" | "if-none-match" => self.header(name)?.to_owned(),
+            "x-amz-copy-source" => {
+                let (bucket, key, _) = ops::copied(&self.head.headers)?;
+                format!("{bucket}/{key}")
+            }
+            "object-lock-remaining-retention-days" => {
+                let until = date::parse_iso(self.said("x-amz-object-lock-retain-until-date")?)?;
+                remaining_days(until, self.now).to_string()
+            }
+            "object-lock-mode" | "object-lock-legal-hold" | "object-lock-retain-until-date" => {
+                self.said(&format!("x-amz-{name}"))?.to_owned()
+            }
+            name if name.starts_with("x-amz-") => self.said(name)?.to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+/// Whole days from now on, a part of one counted as one.
+pub(crate) fn remaining_days(until: Timestamp, now: Timestamp) -> i64 {
+    (until.as_millis() - now.as_millis()).max(0).saturating_add(DAY_MS - 1) / DAY_MS
+}
+
+impl Context for RequestContext {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        if let Some(value) = self.of_connection(key) {
+            return each(&value);
+        }
+        if !self.operation.has_key(key) {
+            return;
+        }
+        if key == "s3:requestobjecttagkeys" {
+            self.tags().iter().for_each(|(name, _)| each(name));
+        } else if let Some(wanted) = key.strip_prefix("s3:requestobjecttag/") {
+            let tags = self.tags();
+            tags.iter().filter(|(name, _)| name.to_lowercase() == wanted).for_each(|(_, value)| each(value));
+        } else if let Some(value) = self.of_operation(key) {
+            each(&value);
+        }
+    }
+}
+
+/// A request whose body has said more.
+pub(crate) struct Further {
+    request: Arc<dyn Context>,
+    /// Keys in lower case, in place of the request's own.
+    said: Vec<(String, String)>,
+}
+
+impl Further {
+    pub(crate) fn new(request: &Arc<dyn Context>, said: Vec<(String, String)>) -> Arc<dyn Context> {
+        Arc::new(Self { request: Arc::clone(request), said })
+    }
+}
+
+impl Context for Further {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        let mut own = self.said.iter().filter(|(known, _)| known == key).peekable();
+        if own.peek().is_none() {
+            return self.request.visit(key, each);
+        }
+        own.for_each(|(_, value)| each(value));
+    }
+}
+
+/// Keys of tags that a body sets.
+pub(crate) fn keys_of_tags<'t>(tags: impl Iterator<Item = (&'t str, &'t str)>) -> Vec<(String, String)> {
+    let mut said = Vec::new();
+    for (name, value) in tags {
+        said.push((format!("s3:requestobjecttag/{}", name.to_lowercase()), value.to_owned()));
+        said.push(("s3:requestobjecttagkeys".to_owned(), name.to_owned()));
+    }
+    said
+}

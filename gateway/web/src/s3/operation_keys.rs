@@ -1,0 +1,294 @@
+//! What else an operation asks for, and which condition keys its request has: the rest of the table of `operation.rs`.
+//!
+//! Source: "Actions, resources, and condition keys for Amazon S3" of the service authorization reference, and the pages of the
+//! operations in the API reference. A key that an operation doesn't have is absent from its request, whatever headers a client sends.
+
+use super::operation::Operation as Op;
+
+/// Another action, and when it is asked for.
+#[cfg(test)]
+pub(crate) type Further = (&'static str, &'static str);
+
+/// Keys of every request to S3, besides those of `aws:`.
+pub(crate) const OF_ALL: [&str; 6] = [
+    "s3:authType",
+    "s3:ResourceAccount",
+    "s3:signatureAge",
+    "s3:signatureversion",
+    "s3:TlsVersion",
+    "s3:x-amz-content-sha256",
+];
+
+/// Keys of `aws:` that a request can have.
+#[cfg(test)]
+pub(crate) const OF_AWS: [&str; 16] = [
+    "aws:CurrentTime",
+    "aws:EpochTime",
+    "aws:PrincipalAccount",
+    "aws:PrincipalArn",
+    "aws:PrincipalIsAWSService",
+    "aws:PrincipalType",
+    "aws:Referer",
+    "aws:RequestedRegion",
+    "aws:ResourceAccount",
+    "aws:SecureTransport",
+    "aws:SourceIp",
+    "aws:UserAgent",
+    "aws:userid",
+    "aws:username",
+    "aws:ViaAWSService",
+    "aws:PrincipalTag/NAME",
+];
+
+const GRANTS: &[&str] = &[
+    "s3:x-amz-acl",
+    "s3:x-amz-grant-full-control",
+    "s3:x-amz-grant-read",
+    "s3:x-amz-grant-read-acp",
+    "s3:x-amz-grant-write",
+    "s3:x-amz-grant-write-acp",
+];
+const EXISTING: &[&str] = &["s3:ExistingObjectTag/NAME"];
+const VERSION: &[&str] = &["s3:VersionId"];
+const LISTS: &[&str] = &["s3:delimiter", "s3:max-keys", "s3:prefix"];
+const REQUEST_TAGS: &[&str] = &["s3:RequestObjectTag/NAME", "s3:RequestObjectTagKeys"];
+const RETENTION: &[&str] =
+    &["s3:object-lock-mode", "s3:object-lock-remaining-retention-days", "s3:object-lock-retain-until-date"];
+const HOLD: &[&str] = &["s3:object-lock-legal-hold"];
+const COPIES: &[&str] = &["s3:x-amz-copy-source", "s3:x-amz-metadata-directive"];
+const WRITES: &[&str] = &[
+    "s3:if-match",
+    "s3:if-none-match",
+    "s3:x-amz-server-side-encryption",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
+    "s3:x-amz-server-side-encryption-customer-algorithm",
+    "s3:x-amz-storage-class",
+    "s3:x-amz-website-redirect-location",
+];
+
+/// Keys that S3 knows and no request here has: a policy may name them.
+pub(crate) const ABSENT: [&str; 12] = [
+    "s3:AccessGrantsInstanceArn",
+    "s3:AccessPointNetworkOrigin",
+    "s3:AccessPointTag/NAME",
+    "s3:BucketTag/NAME",
+    "s3:DataAccessPointAccount",
+    "s3:DataAccessPointArn",
+    "s3:destinationRegion",
+    "s3:InventoryAccessibleOptionalFields",
+    "s3:isReplicationPauseRequest",
+    "s3:locationconstraint",
+    "s3:ObjectCreationOperation",
+    "s3:x-amz-object-ownership",
+];
+
+#[cfg(test)]
+const TAGS_ASKED: Further = ("s3:PutObjectTagging", "with `x-amz-tagging`");
+#[cfg(test)]
+const RETENTION_ASKED: Further = ("s3:PutObjectRetention", "with a retention");
+#[cfg(test)]
+const HOLD_ASKED: Further = ("s3:PutObjectLegalHold", "with a legal hold");
+#[cfg(test)]
+const LIST_ASKED: Further = ("s3:PutObjectAcl", "with an access list: must not be denied");
+#[cfg(test)]
+const BYPASS: Further = ("s3:BypassGovernanceRetention", "to bypass governance retention");
+#[cfg(test)]
+const SHOWN: [Further; 4] = [
+    ("s3:ListBucket", "to be told that there is no such key"),
+    ("s3:GetObjectTagging", "to be shown the number of tags"),
+    ("s3:GetObjectRetention", "to be shown the retention"),
+    ("s3:GetObjectLegalHold", "to be shown the legal hold"),
+];
+
+impl Op {
+    /// Keys of its own, as S3 writes them, in groups.
+    pub(crate) const fn keys(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::GetObject
+            | Self::HeadObject
+            | Self::GetObjectAttributes
+            | Self::GetObjectAcl
+            | Self::GetObjectTagging
+            | Self::DeleteObjectTagging => &[EXISTING, VERSION],
+            Self::PutObjectTagging => &[EXISTING, REQUEST_TAGS, VERSION],
+            Self::PutObjectAcl => &[EXISTING, VERSION, GRANTS],
+            Self::PutBucketAcl | Self::CreateBucket => &[GRANTS],
+            Self::DeleteObject | Self::DeleteObjects => &[VERSION, &["s3:if-match"]],
+            Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions => &[LISTS],
+            Self::PutObject | Self::PostObject | Self::CreateMultipartUpload => {
+                &[GRANTS, HOLD, REQUEST_TAGS, RETENTION, WRITES]
+            }
+            Self::CopyObject => &[GRANTS, COPIES, HOLD, REQUEST_TAGS, RETENTION, WRITES],
+            Self::UploadPartCopy => &[COPIES],
+            Self::CompleteMultipartUpload => &[&["s3:if-match", "s3:if-none-match"]],
+            Self::PutObjectRetention => &[RETENTION, VERSION],
+            Self::PutObjectLegalHold => &[HOLD, VERSION],
+            Self::GetObjectRetention | Self::GetObjectLegalHold => &[VERSION],
+            _ => &[],
+        }
+    }
+
+    /// Whether its request has a key of its own; `key` in lower case. Keys with a name behind a slash are asked for by what is before it.
+    pub(crate) fn has_key(self, key: &str) -> bool {
+        self.keys().iter().copied().flatten().any(|known| is_key(known, key))
+    }
+
+    /// What else it asks for, and when: for the page that people read; its code asks.
+    #[cfg(test)]
+    pub(crate) const fn further(self) -> &'static [Further] {
+        match self {
+            Self::GetObject | Self::HeadObject => &SHOWN,
+            Self::PutObject | Self::PostObject | Self::CreateMultipartUpload => {
+                &[TAGS_ASKED, RETENTION_ASKED, HOLD_ASKED, LIST_ASKED]
+            }
+            Self::CopyObject => &[
+                ("s3:GetObject", "on the source"),
+                ("s3:GetObjectVersion", "on the source, instead, where it names a version"),
+                ("s3:GetObjectTagging", "on the source, where its tags are copied"),
+                ("s3:PutObjectTagging", "with tags, or where the source's are copied"),
+                RETENTION_ASKED,
+                HOLD_ASKED,
+                LIST_ASKED,
+            ],
+            Self::UploadPartCopy => &[
+                ("s3:GetObject", "on the source"),
+                ("s3:GetObjectVersion", "on the source, instead, where it names a version"),
+            ],
+            Self::DeleteObjects => &[("s3:DeleteObjectVersion", "instead, of a key with a version"), BYPASS],
+            Self::DeleteObject | Self::PutObjectRetention => &[BYPASS],
+            _ => &[],
+        }
+    }
+}
+
+/// Whether a key in lower case is one as S3 writes it.
+pub(crate) fn is_key(known: &str, key: &str) -> bool {
+    match known.strip_suffix("NAME") {
+        Some(before) => key.get(..before.len()).is_some_and(|start| start.eq_ignore_ascii_case(before)),
+        None => known.eq_ignore_ascii_case(key),
+    }
+}
+
+/// Whether a policy may ask for a key: all of `aws:`, and of `s3:` what S3 knows.
+pub(crate) fn is_known(key: &str) -> bool {
+    let of_operations = || Op::ALL.iter().any(|operation| operation.has_key(key));
+    key.starts_with("aws:")
+        || OF_ALL.iter().chain(&ABSENT).any(|known| is_key(known, key))
+        || (key.starts_with("s3:") && of_operations())
+}
+
+/// Actions of S3 that no operation here has, and that a policy may name.
+pub(crate) const ACTIONS_BESIDE: [&str; 12] = [
+    "s3:GetObjectVersionForReplication",
+    "s3:GetObjectVersionTorrent",
+    "s3:InitiateReplication",
+    "s3:ListTagsForResource",
+    "s3:ObjectOwnerOverrideToBucketOwner",
+    "s3:PauseReplication",
+    "s3:ReplicateDelete",
+    "s3:ReplicateObject",
+    "s3:ReplicateTags",
+    "s3:TagResource",
+    "s3:UntagResource",
+    "s3:BypassGovernanceRetention",
+];
+
+/// Every action that a bucket's policy may name.
+pub(crate) fn actions() -> Vec<&'static str> {
+    let of_operations =
+        Op::ALL.iter().flat_map(|operation| [false, true].map(|versioned| operation.action_of(versioned)));
+    let mut all: Vec<&str> = of_operations.map(security::Action::as_str).chain(ACTIONS_BESIDE).collect();
+    all.retain(|action| action.starts_with("s3:"));
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ABSENT, OF_ALL, OF_AWS, Op, actions, is_key, is_known};
+    use crate::s3::operation::Kind;
+    use std::fmt::Write as _;
+
+    /// The page that people read.
+    fn page() -> String {
+        let code = |names: &mut dyn Iterator<Item = &str>| {
+            names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+        };
+        let mut out = String::from(
+            "# Actions, resources and condition keys of S3\n\n\
+             What a bucket's policy names for each operation. Made of the table in `gateway/web/src/s3/operation.rs` and \
+             `operation_keys.rs`:\n`FIRN_WRITE_DOCS=1 cargo test -p web the_page_of_actions` writes it. A test walks it over the wire: \
+             a Deny of its action denies each\noperation, and a Deny of all others lets it pass.\n\n\
+             Any request can have: ",
+        );
+        let _infallible = writeln!(out, "{}.\n", code(&mut OF_AWS.into_iter().chain(OF_ALL)));
+        out.push_str("Known, but of no request here: ");
+        let _infallible = writeln!(out, "{}.\n", code(&mut ABSENT.into_iter()));
+        out.push_str(
+            "| operation | action | of a named version | resource | besides | keys of its own |\n|---|---|---|---|---|---|\n",
+        );
+        for operation in Op::ALL {
+            let (plain, versioned) = (operation.action().as_str(), operation.action_of(true).as_str());
+            let of_version = if plain == versioned { String::new() } else { format!("`{versioned}`") };
+            let kind = match operation.kind() {
+                Kind::Account => "",
+                Kind::Bucket => "bucket",
+                Kind::Object => "object",
+            };
+            let besides: Vec<String> =
+                operation.further().iter().map(|(action, when)| format!("`{action}` {when}")).collect();
+            let mut keys: Vec<&str> = operation.keys().iter().copied().flatten().copied().collect();
+            keys.sort_unstable_by_key(|key| key.to_lowercase());
+            let _infallible = writeln!(
+                out,
+                "| {} | `{plain}` | {of_version} | {kind} | {} | {} |",
+                operation.name(),
+                besides.join("; "),
+                code(&mut keys.into_iter())
+            );
+        }
+        out
+    }
+
+    #[test]
+    fn the_page_of_actions_is_the_tables() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/s3-actions.md");
+        if std::env::var_os("FIRN_WRITE_DOCS").is_some() {
+            std::fs::write(path, page()).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(path).unwrap(), page(), "run it with FIRN_WRITE_DOCS=1");
+    }
+
+    #[test]
+    fn keys_are_known_without_regard_to_case_and_by_their_beginnings() {
+        assert!(is_key("s3:ExistingObjectTag/NAME", "s3:existingobjecttag/team"));
+        assert!(!is_key("s3:ExistingObjectTag/NAME", "s3:existingobjecttag"));
+        for (key, known) in [
+            ("s3:prefix", true),
+            ("s3:versionid", true),
+            ("s3:x-amz-grant-read", true),
+            ("s3:dataaccesspointarn", true),
+            ("aws:principalorgid", true),
+            ("s3:authtype", true),
+            ("s3:prefixes", false),
+            ("kms:viaservice", false),
+            ("s3:x-amz-meta-team", false),
+        ] {
+            assert_eq!(is_known(key), known, "{key}");
+        }
+        assert!(Op::ListObjectsV2.has_key("s3:prefix") && !Op::GetObject.has_key("s3:prefix"));
+        assert!(Op::PutObject.has_key("s3:requestobjecttag/a") && !Op::GetObject.has_key("s3:x-amz-acl"));
+    }
+
+    #[test]
+    fn what_is_asked_for_besides_is_an_action_too() {
+        let known = actions();
+        assert!(known.windows(2).all(|pair| pair[0] < pair[1]) && known.len() > 80);
+        for operation in Op::ALL {
+            for (action, _) in operation.further() {
+                assert!(known.contains(action), "{action} of {}", operation.name());
+            }
+        }
+    }
+}

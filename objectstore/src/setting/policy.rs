@@ -1,0 +1,59 @@
+//! A bucket's policy: its text as it was set, and the form that requests are decided by.
+
+use super::{Setting, SettingKind};
+use engine::Result;
+use engine::catalog::record::{Record, RecordReader, RecordWriter};
+use security::policy::{Form, Policy, PolicyError};
+
+/// Bytes of a bucket's policy at the most. Source: "Bucket policies for Amazon S3" of the S3 user guide.
+pub const BUCKET_POLICY_BYTES_MAX: usize = 20 << 10;
+
+/// A bucket's policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketPolicy {
+    text: String,
+    policy: Policy,
+    public: bool,
+}
+
+impl BucketPolicy {
+    /// Reads a document, by the language alone: what S3 wants of it besides is its caller's to check.
+    pub fn parse(text: &str) -> Result<Self, PolicyError> {
+        let policy = Policy::parse(text, Form::Resource, BUCKET_POLICY_BYTES_MAX)?;
+        let public = policy.is_public();
+        Ok(Self { text: text.to_owned(), policy, public })
+    }
+
+    /// As it was set, byte for byte.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The compiled form.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Whether it lets in whom nobody chose.
+    pub fn is_public(&self) -> bool {
+        self.public
+    }
+}
+
+impl Record for BucketPolicy {
+    const NAME: &'static str = "bucket policy";
+    const VERSION: u8 = 1;
+
+    fn encode(&self, out: &mut RecordWriter) {
+        out.text(&self.text);
+    }
+
+    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        let text = fields.text()?.to_owned();
+        Self::parse(&text).map_err(|error| fields.corrupt(error.to_string()))
+    }
+}
+
+impl Setting for BucketPolicy {
+    const KIND: SettingKind = SettingKind::Policy;
+}
