@@ -6,7 +6,7 @@
 //! - A key that the request has not: false, of a negated operator true; `…IfExists` true; `ForAllValues:` true, `ForAnyValue:` false.
 //! - Several values of a request without a set operator, which AWS leaves open: one that matches is enough, of a negated operator none
 //!   may match.
-//! - A variable without a value matches nothing; no Allow is had by such a mismatch under a negated operator.
+//! - A variable without a value, and a request's value that is no number, date, address or ARN where one is compared, matches nothing; no Allow is had by such a mismatch under a negated operator.
 
 use super::context::Context;
 use super::document::Effect;

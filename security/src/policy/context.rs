@@ -9,6 +9,11 @@ pub trait Context: Send + Sync {
     /// without regard to case; the part behind a slash (a tag's name) is as the policy has it, in lower case too.
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str));
 
+    /// Takes this many steps of comparing off what one decision may cost; false once that is used up. Endless where nobody counts.
+    fn spend(&self, _steps: usize) -> bool {
+        true
+    }
+
     /// The value of a key that has exactly one.
     fn single(&self, key: &str) -> Option<String> {
         let (mut found, mut count) = (None, 0_usize);

@@ -136,6 +136,20 @@ impl Policy {
         Ok(Self { id, statements })
     }
 
+    /// What denies everything to everybody: what stands for a document that can't be read.
+    pub fn denying_all() -> Self {
+        let statement = Statement {
+            sid: None,
+            effect: Effect::Deny,
+            parties: Some(Parties { negated: false, list: Box::new([Party::Everybody]) }),
+            // Actions but none.
+            actions: Actions { negated: true, list: Box::default() },
+            resources: Some(Resources { negated: false, list: Box::new([ArnPattern::Any]) }),
+            conditions: Box::default(),
+        };
+        Self { id: None, statements: Box::new([statement]) }
+    }
+
     /// Its Id.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()

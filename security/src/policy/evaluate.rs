@@ -20,6 +20,7 @@ use super::context::Context;
 use super::document::{Effect, Matter, Policy};
 use super::principal::{Caller, Reach};
 use crate::AccountId;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What is asked.
 #[derive(Clone, Copy)]
@@ -97,6 +98,8 @@ pub enum Verdict {
     AllowedAsRoot,
     /// A statement denies it.
     Denied(StatementRef),
+    /// It would cost more than [`STEPS_MAX`] to find out: as good as a Deny.
+    TooCostly,
     /// Nothing denies it, and not all that had to has allowed it.
     NotAllowed(Missing),
 }
@@ -109,7 +112,7 @@ impl Verdict {
 
     /// Whether a statement denies it: nothing else can allow it then.
     pub const fn is_denied(self) -> bool {
-        matches!(self, Self::Denied(_))
+        matches!(self, Self::Denied(_) | Self::TooCostly)
     }
 }
 
@@ -144,19 +147,49 @@ fn of_all<'x, 'p: 'x>(
     Ok(allowed)
 }
 
+/// Steps of comparing that one decision may cost, in characters: some milliseconds. Policies are their owners' to write and texts their
+/// visitors' to send, so that both can be as dear as they are long.
+pub const STEPS_MAX: usize = 4 << 20;
+
+/// A request of which it is counted what its comparisons cost.
+struct Metered<'a> {
+    request: &'a dyn Context,
+    left: AtomicUsize,
+}
+
+impl Metered<'_> {
+    fn is_spent(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Context for Metered<'_> {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        self.request.visit(key, each);
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        let left = self.left.load(Ordering::Relaxed).saturating_sub(steps);
+        self.left.store(left, Ordering::Relaxed);
+        left > 0
+    }
+}
+
 /// Decides a request by the policies that it comes under.
 pub fn evaluate(asked: &Asked<'_>, sources: &Sources<'_>) -> Verdict {
     let Some(resource) = ArnParts::parse(asked.resource) else {
         return Verdict::NotAllowed(Missing::Everywhere);
     };
+    let metered = Metered { request: asked.context, left: AtomicUsize::new(STEPS_MAX) };
     let matter = Matter {
         caller: asked.caller,
         bounded: sources.boundary.is_some(),
         action: asked.action,
         resource,
-        context: asked.context,
+        context: &metered,
     };
-    try_evaluate(&matter, sources).unwrap_or_else(Verdict::Denied)
+    let verdict = try_evaluate(&matter, sources).unwrap_or_else(Verdict::Denied);
+    if metered.is_spent() { Verdict::TooCostly } else { verdict }
 }
 
 fn try_evaluate(matter: &Matter<'_>, sources: &Sources<'_>) -> Result<Verdict, StatementRef> {

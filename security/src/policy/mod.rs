@@ -14,7 +14,7 @@
 //! - What can't be compared (no number, no ARN, a variable without a value) never turns into an Allow.
 //!
 //! # Limits
-//! 64 KiB of document ([`DOCUMENT_BYTES_MAX`]; services take less), 1,000 statements, 4,096 entries of a list, 256 characters of a
+//! [`STEPS_MAX`] steps of one decision: what would cost more is denied. 64 KiB of document ([`DOCUMENT_BYTES_MAX`]; services take less), 1,000 statements, 4,096 entries of a list, 256 characters of a
 //! condition key.
 //!
 //! `form::Policy` is another thing: what an upload form may hold.
@@ -35,7 +35,7 @@ mod value;
 pub use context::{Context, GivenContext, NoContext};
 pub use document::{DOCUMENT_BYTES_MAX, Effect, Form, Named, Policy, STATEMENTS_MAX};
 pub use error::{Place, PolicyError};
-pub use evaluate::{Asked, Layer, Missing, Sources, StatementRef, Verdict, evaluate};
+pub use evaluate::{Asked, Layer, Missing, STEPS_MAX, Sources, StatementRef, Verdict, evaluate};
 pub use principal::{Caller, Party, Reach};
 
 #[cfg(test)]

@@ -115,11 +115,7 @@ impl Operator {
             parsed.collect()
         }
         let none = |what: &'static str| move |text: &str| format!("{text:?} is no {what}");
-        let boolean = |text: &str| match text.to_ascii_lowercase().as_str() {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(none("boolean: true and false are")(text)),
-        };
+        let boolean = |text: &str| boolean(text).ok_or_else(|| none("boolean: true and false are")(text));
         Ok(match self.kind {
             Kind::Text { wildcards, folds } => {
                 let syntax = Syntax { wildcards, variables, folds };
@@ -152,6 +148,14 @@ impl Operator {
     }
 }
 
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        _ if text.eq_ignore_ascii_case("true") => Some(true),
+        _ if text.eq_ignore_ascii_case("false") => Some(false),
+        _ => None,
+    }
+}
+
 /// Values that an operator compares with, read once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Values {
@@ -166,7 +170,8 @@ pub(super) enum Values {
 }
 
 impl Values {
-    /// Whether one of them takes a request's value in. `None`: that hangs on a variable without a value.
+    /// Whether one of them takes a request's value in. `None`: that hangs on a variable without a value, or the
+    /// request's is nothing that can be compared so.
     pub(super) fn take_in(&self, value: &str, context: &dyn Context) -> Option<bool> {
         fn any(answers: impl Iterator<Item = Option<bool>>) -> Option<bool> {
             let mut sure = true;
@@ -179,31 +184,31 @@ impl Values {
             }
             sure.then_some(false)
         }
-        Some(match self {
-            Self::Texts(patterns) => {
-                return any(patterns.iter().map(|pattern| pattern.matches(value, context)));
+        let known = |holds: bool| Some(holds);
+        match self {
+            Self::Texts(patterns) => any(patterns.iter().map(|pattern| pattern.matches(value, context))),
+            Self::Arns(patterns) => match ArnParts::parse(value) {
+                Some(arn) => any(patterns.iter().map(|pattern| pattern.matches(arn, context))),
+                None => patterns.contains(&ArnPattern::Any).then_some(true),
+            },
+            Self::Numbers(comparison, numbers) => {
+                let value = Decimal::parse(value)?;
+                known(numbers.iter().any(|number| comparison.holds(value.cmp(number))))
             }
-            Self::Arns(patterns) => {
-                let Some(arn) = ArnParts::parse(value) else {
-                    return Some(patterns.contains(&ArnPattern::Any));
-                };
-                return any(patterns.iter().map(|pattern| pattern.matches(arn, context)));
-            }
-            Self::Numbers(comparison, numbers) => Decimal::parse(value)
-                .is_some_and(|value| numbers.iter().any(|number| comparison.holds(value.cmp(number)))),
             Self::Dates(comparison, dates) => {
-                date(value).is_some_and(|value| dates.iter().any(|known| comparison.holds(value.cmp(known))))
+                let value = date(value)?;
+                known(dates.iter().any(|date| comparison.holds(value.cmp(date))))
             }
-            Self::Bools(values) => {
-                values.iter().any(|known| value.eq_ignore_ascii_case(if *known { "true" } else { "false" }))
-            }
+            Self::Bools(values) => known(values.contains(&boolean(value)?)),
             Self::Binaries(values) => {
-                STANDARD.decode(value).is_ok_and(|value| values.iter().any(|known| **known == *value))
+                let value = STANDARD.decode(value).ok()?;
+                known(values.iter().any(|known| **known == *value))
             }
-            Self::Networks(networks) => value
-                .parse::<IpAddr>()
-                .is_ok_and(|address| networks.iter().any(|network| network.holds(address))),
-            Self::Absent(_) => false,
-        })
+            Self::Networks(networks) => {
+                let address = value.parse::<IpAddr>().ok()?;
+                known(networks.iter().any(|network| network.holds(address)))
+            }
+            Self::Absent(_) => known(false),
+        }
     }
 }

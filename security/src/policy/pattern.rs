@@ -6,6 +6,7 @@
 //! variable are plain characters.
 
 use super::context::Context;
+use std::collections::HashMap;
 
 /// What means something in a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,9 @@ pub(super) struct Pattern {
     variables: Box<[Variable]>,
     folds: bool,
 }
+
+/// A comparison that costs no more than this many steps is not counted: a document has room for some thousand patterns.
+const UNCOUNTED_MAX: usize = 4 << 10;
 
 /// Characters of a condition key at the most: a tag's name has 128.
 pub(super) const KEY_CHARS_MAX: usize = 256;
@@ -111,7 +115,7 @@ impl Pattern {
         !self.variables.is_empty()
     }
 
-    /// Whether a text is of its form. `None`: it isn't for want of a variable's value, so that nobody can say.
+    /// Whether a text is of its form. `None`: nobody can say, for want of a variable's value, or because the decision has cost too much.
     pub(super) fn matches(&self, text: &str, context: &dyn Context) -> Option<bool> {
         if let [Piece::Text(only)] = &*self.pieces
             && !self.folds
@@ -124,60 +128,39 @@ impl Pattern {
                 context.single(&variable.key).or_else(|| variable.default.as_deref().map(str::to_owned))?;
             values.push(if self.folds { value.to_lowercase() } else { value });
         }
+        let cost = self.cost(text, &values);
+        if cost > UNCOUNTED_MAX && !context.spend(cost) {
+            return None;
+        }
         if self.folds && !text.is_ascii() {
             return Some(self.glob(&text.to_lowercase(), &values, false));
         }
         Some(self.glob(text, &values, self.folds))
     }
 
-    /// The plain text at a piece.
-    fn plain<'p>(&'p self, piece: usize, values: &'p [String]) -> Option<&'p str> {
-        match self.pieces.get(piece)? {
-            Piece::Text(text) => Some(text),
-            Piece::Variable(number) => values.get(*number).map(String::as_str),
-            Piece::One | Piece::Many => None,
+    /// Segment by segment between the runs: the first one where the text begins, the last one where it ends, and those between as early as
+    /// they are found, which is never wrong.
+    fn glob(&self, text: &str, values: &[String], folds: bool) -> bool {
+        let compare = Compare { values, folds };
+        let mut segments = self.pieces.split(|piece| *piece == Piece::Many);
+        let first = segments.next().unwrap_or_default();
+        let Some(mut rest) = compare.behind_beginning(first, text) else { return false };
+        let Some(last) = segments.next_back() else { return rest.is_empty() };
+        let Some(before) = compare.before_end(last, rest) else { return false };
+        rest = before;
+        for segment in segments {
+            match compare.behind_first(segment, rest) {
+                Some(behind) => rest = behind,
+                None => return false,
+            }
         }
+        true
     }
 
-    /// Goes back to the last run alone: what stands before it has been found as early as it can be, which is never wrong.
-    fn glob(&self, text: &str, values: &[String], folds: bool) -> bool {
-        let (mut piece, mut at) = (0, 0);
-        let mut run: Option<(usize, usize)> = None;
-        loop {
-            let next = text.get(at..).unwrap_or_default();
-            let matched = match self.pieces.get(piece) {
-                None => {
-                    if next.is_empty() {
-                        return true;
-                    }
-                    None
-                }
-                Some(Piece::Many) if piece + 1 == self.pieces.len() => return true,
-                Some(Piece::Many) => {
-                    run = Some((piece + 1, at));
-                    Some(0)
-                }
-                Some(Piece::One) => next.chars().next().map(char::len_utf8),
-                Some(Piece::Text(_) | Piece::Variable(_)) => {
-                    self.plain(piece, values).filter(|plain| begins(next, plain, folds)).map(str::len)
-                }
-            };
-            if let Some(length) = matched {
-                piece += 1;
-                at += length;
-                continue;
-            }
-            let Some((behind, from)) = &mut run else { return false };
-            let Some(skipped) = text[*from..].chars().next() else { return false };
-            *from += skipped.len_utf8();
-            if let Some(plain) = self.plain(*behind, values) {
-                match find(&text[*from..], plain, folds) {
-                    Some(found) => *from += found,
-                    None => return false,
-                }
-            }
-            (piece, at) = (*behind, *from);
-        }
+    /// What comparing it with a text costs at the most, in characters.
+    fn cost(&self, text: &str, values: &[String]) -> usize {
+        let own = self.text.len() + values.iter().map(String::len).sum::<usize>();
+        own.saturating_add(text.len().saturating_mul(1 + own / 64))
     }
 
     /// Whether it could be of the form of anything that begins so; its variables may have any value.
@@ -248,19 +231,109 @@ fn flush(plain: &mut String, pieces: &mut Vec<Piece>) {
     }
 }
 
-fn begins(text: &str, plain: &str, folds: bool) -> bool {
-    if folds {
-        text.as_bytes().get(..plain.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(plain.as_bytes()))
-    } else {
-        text.starts_with(plain)
-    }
+/// How the segments of a pattern, which have no run in them, are compared.
+struct Compare<'p> {
+    values: &'p [String],
+    folds: bool,
 }
 
-fn find(text: &str, plain: &str, folds: bool) -> Option<usize> {
-    if !folds || plain.is_empty() {
-        return text.find(plain);
+impl<'p> Compare<'p> {
+    fn plain(&self, piece: &'p Piece) -> Option<&'p str> {
+        match piece {
+            Piece::Text(text) => Some(text),
+            Piece::Variable(number) => self.values.get(*number).map(String::as_str),
+            Piece::One | Piece::Many => None,
+        }
     }
-    text.as_bytes().windows(plain.len()).position(|window| window.eq_ignore_ascii_case(plain.as_bytes()))
+
+    fn is(&self, text: &[u8], plain: &str) -> bool {
+        if self.folds { text.eq_ignore_ascii_case(plain.as_bytes()) } else { text == plain.as_bytes() }
+    }
+
+    /// What is behind the segment at the beginning of a text.
+    fn behind_beginning<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
+        segment.iter().try_fold(text, |rest, piece| {
+            let length = match self.plain(piece) {
+                Some(plain) => rest
+                    .as_bytes()
+                    .get(..plain.len())
+                    .filter(|begin| self.is(begin, plain))
+                    .map(<[u8]>::len)?,
+                None => rest.chars().next()?.len_utf8(),
+            };
+            rest.get(length..)
+        })
+    }
+
+    /// What is before the segment at the end of a text.
+    fn before_end<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
+        segment.iter().rev().try_fold(text, |rest, piece| {
+            let start = match self.plain(piece) {
+                Some(plain) => {
+                    let start = rest.len().checked_sub(plain.len())?;
+                    rest.as_bytes().get(start..).filter(|end| self.is(end, plain))?;
+                    start
+                }
+                None => rest.char_indices().next_back()?.0,
+            };
+            rest.get(..start)
+        })
+    }
+
+    /// What is behind the first place where a text has the segment.
+    fn behind_first<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
+        match segment {
+            [one]
+                if !self.folds
+                    && let Some(plain) = self.plain(one) =>
+            {
+                text.get(text.find(plain)? + plain.len()..)
+            }
+            pieces if pieces.iter().all(|piece| *piece == Piece::One) => self.behind_beginning(pieces, text),
+            pieces => self.search(pieces, text),
+        }
+    }
+
+    /// The same for a segment of several pieces, all its characters at once: bit N of the state says that the text up to here ends with the
+    /// first N + 1 of them. So each character of the text costs a step for every 64 of the segment, whatever either holds.
+    fn search<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
+        let length = |piece| self.plain(piece).map_or(1, str::len);
+        if segment.iter().map(length).sum::<usize>() > text.len() {
+            return None;
+        }
+        let fold = |c: char| if self.folds { c.to_ascii_lowercase() } else { c };
+        let mut wanted: Vec<Option<char>> = Vec::new();
+        for piece in segment {
+            match self.plain(piece) {
+                Some(plain) => wanted.extend(plain.chars().map(|c| Some(fold(c)))),
+                None => wanted.push(None),
+            }
+        }
+        let words = wanted.len().div_ceil(64);
+        let (mut any, mut masks) = (vec![0_u64; words], HashMap::<char, Vec<u64>>::new());
+        for (at, c) in wanted.iter().enumerate() {
+            let mask = match c {
+                Some(c) => masks.entry(*c).or_insert_with(|| vec![0; words]),
+                None => &mut any,
+            };
+            mask[at / 64] |= 1 << (at % 64);
+        }
+        let Some(end) = wanted.len().checked_sub(1) else { return Some(text) };
+        let mut state = vec![0_u64; words];
+        for (at, c) in text.char_indices() {
+            let mask = masks.get(&fold(c));
+            let mut carry = 1;
+            for (word, bits) in state.iter_mut().enumerate() {
+                let moved = (*bits << 1) | carry;
+                carry = *bits >> 63;
+                *bits = moved & (any[word] | mask.map_or(0, |mask| mask[word]));
+            }
+            if state[end / 64] & (1 << (end % 64)) != 0 {
+                return text.get(at + c.len_utf8()..);
+            }
+        }
+        None
+    }
 }
 
 #[cfg(test)]
@@ -298,6 +371,63 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
         }
+    }
+
+    /// The plain way: of every beginning of the text, whether it is of the form of every beginning of the pattern.
+    fn by_table(pattern: &str, text: &str) -> bool {
+        let text: Vec<char> = text.chars().collect();
+        let mut ends = vec![false; text.len() + 1];
+        ends[0] = true;
+        for wanted in pattern.chars() {
+            let mut next = vec![false; text.len() + 1];
+            for at in 0..=text.len() {
+                next[at] = match wanted {
+                    '*' => ends[at] || (at > 0 && next[at - 1]),
+                    wanted => at > 0 && ends[at - 1] && (wanted == '?' || wanted == text[at - 1]),
+                };
+            }
+            ends = next;
+        }
+        ends[text.len()]
+    }
+
+    #[test]
+    fn wildcards_match_as_a_table_of_all_places_says() {
+        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = |bound: usize| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(seed >> 33).unwrap() % bound
+        };
+        let mut matched = 0;
+        for round in 0..20_000 {
+            let mut letters = |letters: &[char], most: usize| -> String {
+                let count = below(most);
+                (0..count).map(|_| letters[below(letters.len())]).collect()
+            };
+            // Segments of more than 64 characters, too.
+            let long = if round % 50 == 0 { 40 } else { 1 };
+            let pattern = letters(&['a', 'b', 'é', '?', '*'], 9).replace('b', &"b?".repeat(long));
+            let text = letters(&['a', 'b', 'é'], 12).replace('b', &"ba".repeat(long));
+            let expected = by_table(&pattern, &text);
+            matched += usize::from(expected);
+            assert_eq!(matches(&pattern, &text), expected, "{pattern} {text}");
+        }
+        assert!(matched > 1_000, "{matched}");
+    }
+
+    #[test]
+    fn long_segments_with_wildcards_cost_no_product_of_pattern_and_text() {
+        // 16,000 times 16,000 steps would take minutes here.
+        let text = "a".repeat(16_000);
+        for pattern in [
+            format!("*{}b", "?".repeat(8_000)),
+            format!("*{}b*", "?".repeat(8_000)),
+            format!("*{}*b*", "a?".repeat(3_000)),
+            format!("*{}c*", "a?".repeat(4_000)),
+        ] {
+            assert!(!matches(&pattern, &text));
+        }
+        assert!(matches(&format!("*{}?*", "a?".repeat(4_000)), &text));
     }
 
     #[test]

@@ -145,9 +145,9 @@ impl Party {
             "AWS" if text.contains(['*', '?']) => refused(
                 "has a wildcard: * alone can stand for everybody, with aws:PrincipalArn in a Condition for some",
             ),
-            "AWS" => match text.parse().or_else(|_| account_of(text)) {
-                Ok(account) if text.len() == 12 || text.ends_with(":root") => Ok(Self::Account(account)),
-                Ok(account) => Ok(Self::Arn { account, arn: text.into() }),
+            "AWS" => match text.parse().map(|account| (account, true)).or_else(|_| account_of(text)) {
+                Ok((account, true)) => Ok(Self::Account(account)),
+                Ok((account, false)) => Ok(Self::Arn { account, arn: text.into() }),
                 Err(()) => refused(
                     "is no principal: *, an account's number, and the ARN of an account's root, of a user, role or session are",
                 ),
@@ -185,11 +185,14 @@ impl Party {
 }
 
 /// `arn:aws:iam::ID:root`, `…:user/…`, `…:role/…`, `arn:aws:sts::ID:assumed-role/ROLE/SESSION`, `…:federated-user/NAME`.
-fn account_of(text: &str) -> Result<AccountId, ()> {
+///
+/// And whether it stands for the account itself, not for somebody of it who is called `…:root`.
+fn account_of(text: &str) -> Result<(AccountId, bool), ()> {
     let arn: Arn = text.parse().map_err(|_| ())?;
     let named = |kind: &str| arn.resource().strip_prefix(kind).is_some_and(|name| !name.is_empty());
+    let root = arn.service() == "iam" && arn.resource() == "root";
     let known = match arn.service() {
-        "iam" => arn.resource() == "root" || named("user/") || named("role/"),
+        "iam" => root || named("user/") || named("role/"),
         "sts" => {
             let session = arn.resource().strip_prefix("assumed-role/").and_then(|rest| rest.split_once('/'));
             session.is_some_and(|(role, name)| !role.is_empty() && !name.is_empty())
@@ -197,7 +200,7 @@ fn account_of(text: &str) -> Result<AccountId, ()> {
         }
         _ => false,
     };
-    arn.account().filter(|_| known && arn.region().is_empty()).ok_or(())
+    arn.account().filter(|_| known && arn.region().is_empty()).map(|account| (account, root)).ok_or(())
 }
 
 /// A statement's Principal or `NotPrincipal`.
@@ -288,6 +291,17 @@ mod tests {
             account: own(),
             arn: "arn:aws:sts::111122223333:assumed-role/reader/s",
             role: "arn:aws:iam::111122223333:role/reader",
+        }
+    }
+
+    #[test]
+    fn somebody_whose_name_ends_like_the_roots_is_not_the_account() {
+        for arn in
+            ["arn:aws:iam::111122223333:user/a:root", "arn:aws:sts::111122223333:federated-user/x:root"]
+        {
+            let parsed = parties(&format!(r#"{{"AWS":"{arn}"}}"#), false);
+            assert_eq!(*parsed.list, [Party::Arn { account: own(), arn: arn.into() }]);
+            assert_eq!(parsed.reach(Caller::Root(own()), false), None, "{arn}");
         }
     }
 

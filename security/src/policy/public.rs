@@ -45,10 +45,12 @@ impl Statement {
 
 fn chooses(key: &str, values: &Values) -> bool {
     match values {
-        // The id of a role's session is behind a colon, and its name anybody's choice.
-        Values::Texts(patterns) => patterns
-            .iter()
-            .all(|pattern| pattern.is_fixed() && (key != "aws:userid" || !pattern.as_str().contains(':'))),
+        // The id of a role's session is behind a colon, and its name anybody's choice; who is nobody has an id as well.
+        Values::Texts(patterns) => patterns.iter().all(|pattern| {
+            let id = pattern.as_str();
+            pattern.is_fixed()
+                && (key != "aws:userid" || !(id.contains(':') || id.eq_ignore_ascii_case("anonymous")))
+        }),
         Values::Arns(patterns) => patterns.iter().all(ArnPattern::is_fixed),
         Values::Networks(networks) => key == "aws:sourceip" && !networks.iter().any(Network::is_everybody),
         Values::Numbers(..)

@@ -348,6 +348,8 @@ fn a_policy_is_public_unless_every_allow_for_everybody_is_narrowed() {
         (r#"{"StringLike":{"aws:Referer":"https://example.com/"}}"#, true),
         (r#"{"StringEquals":{"aws:userid":"AIDAEXAMPLE"}}"#, false),
         (r#"{"StringEquals":{"aws:userid":"AROAEXAMPLE:anybody"}}"#, true),
+        (r#"{"StringEquals":{"aws:userid":["AIDAEXAMPLE","anonymous"]}}"#, true),
+        (r#"{"StringEqualsIgnoreCase":{"aws:userid":"Anonymous"}}"#, true),
         (r#"{"Null":{"aws:SourceVpc":"false"}}"#, true),
     ] {
         assert_eq!(public(r#"{"AWS":"*"}"#, condition), expected, "{condition}");
@@ -357,4 +359,75 @@ fn a_policy_is_public_unless_every_allow_for_everybody_is_narrowed() {
     assert!(public(r#"{"AWS":["111122223333","*"]}"#, "{}"));
     let deny = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*"}}"#;
     assert!(!Policy::parse(deny, Form::Resource, 1 << 14).unwrap().is_public());
+}
+
+/// A text that is long enough to make each comparison dear.
+struct Long(String);
+
+impl Context for Long {
+    fn visit(&self, _key: &str, each: &mut dyn FnMut(&str)) {
+        each(&self.0);
+    }
+}
+
+#[test]
+fn what_costs_too_much_is_denied() {
+    let pattern = |at: usize| format!(r#""*a?{at:03}*""#);
+    let document = |patterns: usize| {
+        let list: Vec<String> = (0..patterns).map(pattern).collect();
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*",
+            "Condition":{{"StringNotLike":{{"aws:Referer":[{}]}}}}}}}}"#,
+            list.join(",")
+        );
+        Policy::parse(&text, Form::Resource, 1 << 16).unwrap()
+    };
+    let ask = |policy: &Policy, length: usize| {
+        let context = Long("b".repeat(length));
+        let caller = Caller::Root(other());
+        let asked = Asked { caller, action: "s3:GetObject", resource: OBJECT, context: &context };
+        evaluate(&asked, &Sources { resource: Some(policy), ..Sources::default() })
+    };
+    assert!(ask(&document(900), 1_024).is_allowed(), "of the length of keys");
+    let verdict = ask(&document(900), 16 << 10);
+    assert_eq!(verdict, Verdict::TooCostly);
+    assert!(verdict.is_denied() && !verdict.is_allowed());
+}
+
+#[test]
+fn what_can_not_be_compared_allows_nothing_and_escapes_no_denial() {
+    let ask = |effect: &str, condition: &str, value: &str| {
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Principal":"*","Action":"s3:Put*","Resource":"*"}},
+            {{"Effect":"{effect}","Principal":"*","Action":"s3:GetObject","Resource":"*","Condition":{condition}}}]}}"#
+        );
+        let policy = Policy::parse(&text, Form::Resource, 1 << 14).unwrap();
+        let context = GivenContext::default().with("aws:x", [value]);
+        let caller = Caller::Root(other());
+        let asked = Asked { caller, action: "s3:GetObject", resource: OBJECT, context: &context };
+        evaluate(&asked, &Sources { resource: Some(&policy), ..Sources::default() })
+    };
+    for (condition, unreadable) in [
+        (r#"{"NumericNotEquals":{"aws:x":"1"}}"#, "one"),
+        (r#"{"DateNotEquals":{"aws:x":"2026-01-01"}}"#, "soon"),
+        (r#"{"NotIpAddress":{"aws:x":"10.0.0.0/8"}}"#, "host"),
+        (r#"{"ArnNotLike":{"aws:x":"arn:aws:s3:::*"}}"#, "bucket"),
+    ] {
+        assert!(!ask("Allow", condition, unreadable).is_allowed(), "{condition}");
+        assert!(ask("Deny", condition, unreadable).is_denied(), "{condition}");
+    }
+    assert!(!ask("Allow", r#"{"ArnNotLike":{"aws:x":"*"}}"#, "bucket").is_allowed(), "all are of this form");
+    assert!(!ask("Deny", r#"{"ArnNotLike":{"aws:x":"*"}}"#, "bucket").is_denied());
+}
+
+#[test]
+fn what_stands_for_an_unreadable_document_denies_everything_to_everybody() {
+    let policy = Policy::denying_all();
+    for caller in [Caller::Anonymous, Caller::Root(own()), Caller::Root(other()), user(), session()] {
+        assert!(
+            get(caller, Sources { resource: Some(&policy), owner: Some(own()), ..Sources::default() })
+                .is_denied()
+        );
+    }
+    assert!(!policy.is_public());
 }

@@ -34,7 +34,7 @@ impl From<Verdict> for Outcome {
     fn from(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Allowed(_) | Verdict::AllowedAsRoot => Self::Allowed,
-            Verdict::Denied(_) => Self::Denied,
+            Verdict::Denied(_) | Verdict::TooCostly => Self::Denied,
             Verdict::NotAllowed(missing) => Self::NotAllowed(missing),
         }
     }
@@ -125,7 +125,7 @@ fn arn_matches(pattern: &str, arn: &str, variables: bool, context: &dyn Context)
     }
     let (patterns, parts) = (parts(pattern), parts(arn));
     if parts.len() != 6 || parts[0] != "arn" {
-        return Some(false);
+        return None;
     }
     let answers: Vec<Option<bool>> = patterns
         .iter()
@@ -142,7 +142,7 @@ fn arn_matches(pattern: &str, arn: &str, variables: bool, context: &dyn Context)
     }
 }
 
-/// One value of the policy against one of the request, by the plain operator.
+/// One value of the policy against one of the request, by the plain operator; `None` where they can't be compared.
 fn compares(
     operator: &str,
     known: &str,
@@ -164,8 +164,7 @@ fn compares(
     };
     // The generator writes whole numbers and dates in seconds only: here they are floats.
     let numbers = known.parse::<f64>().ok().zip(value.parse::<f64>().ok());
-    let number =
-        |holds: fn(f64, f64) -> bool| Some(numbers.is_some_and(|(known, value)| holds(value, known)));
+    let number = |holds: fn(f64, f64) -> bool| numbers.map(|(known, value)| holds(value, known));
     match operator {
         "StringEquals" => text(false, false),
         "StringEqualsIgnoreCase" => text(false, true),
@@ -175,10 +174,13 @@ fn compares(
         "NumericLessThanEquals" | "DateLessThanEquals" => number(|a, b| a <= b),
         "NumericGreaterThan" | "DateGreaterThan" => number(|a, b| a > b),
         "NumericGreaterThanEquals" | "DateGreaterThanEquals" => number(|a, b| a >= b),
-        "Bool" => Some(known.to_lowercase() == value.to_lowercase()),
+        "Bool" => {
+            let boolean = |text: &str| text.to_lowercase().parse::<bool>().ok();
+            boolean(known).zip(boolean(value)).map(|(known, value)| known == value)
+        }
         "BinaryEquals" => {
             let bytes = |text| base64::engine::general_purpose::STANDARD.decode(text).ok();
-            Some(bytes(known).is_some() && bytes(known) == bytes(value))
+            bytes(known).zip(bytes(value)).map(|(known, value)| known == value)
         }
         "IpAddress" => {
             let (network, bits) = known.split_once('/').unwrap_or((known, "32"));
@@ -188,6 +190,7 @@ fn compares(
                 _ => None,
             };
             let same = |(a, b): (u64, u64)| a >> (32 - bits) == b >> (32 - bits);
+            value.parse::<IpAddr>().ok()?;
             Some(number(network).zip(number(value)).is_some_and(same))
         }
         "ArnLike" => arn_matches(known, value, variables, context),
