@@ -268,6 +268,18 @@ fn check<R: Record + PartialEq + std::fmt::Debug>(name: &str, record: &R) {
     }
 }
 
+/// As a newer version of this program may have stored it: of a version of the language that is not known here.
+fn unread_policy() -> BucketPolicy {
+    BucketPolicy::from_bytes(&unhex(golden()["policy-unread"])).unwrap()
+}
+
+#[test]
+fn a_policy_that_can_not_be_read_keeps_its_text_and_denies_everything() {
+    let policy = unread_policy();
+    assert!(policy.text().starts_with(r#"{"Version":"2099-01-01""#) && !policy.is_public());
+    assert_eq!(*policy.policy(), security::policy::Policy::denying_all());
+}
+
 #[test]
 fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     let account = [0, 0, 0, 0, 0, 0, 1, 2];
@@ -316,6 +328,7 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("quotas", &quotas());
     let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#;
     check("policy", &BucketPolicy::parse(policy).unwrap());
+    check("policy-unread", &unread_policy());
     check("deduplication", &Deduplication { on: true, sealed: Bytes::from_static(b"sealed") });
     check("chunk", &ChunkRow { pack: BLOB, offset: 5, length: 6, tag: [7; CHUNK_TAG_LEN] });
     check("pack", &PackRow { sealed: Bytes::from_static(b"sealed") });

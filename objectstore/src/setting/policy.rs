@@ -9,6 +9,10 @@ use security::policy::{Form, Policy, PolicyError};
 pub const BUCKET_POLICY_BYTES_MAX: usize = 20 << 10;
 
 /// A bucket's policy.
+///
+/// A stored text that can't be read, as a newer version may take more than this one, denies everything to everybody: what nobody may lock the
+/// root of the bucket's account out of is left, so that it can be read, replaced and removed. To let in anybody by a guess would be worse, and
+/// an error in place of the setting would lock out that root as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketPolicy {
     text: String,
@@ -50,7 +54,10 @@ impl Record for BucketPolicy {
 
     fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
         let text = fields.text()?.to_owned();
-        Self::parse(&text).map_err(|error| fields.corrupt(error.to_string()))
+        Ok(Self::parse(&text).unwrap_or_else(|error| {
+            tracing::error!(%error, "a bucket's policy can not be read and denies everything");
+            Self { text, policy: Policy::denying_all(), public: false }
+        }))
     }
 }
 
