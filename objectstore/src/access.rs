@@ -96,6 +96,20 @@ impl Context for Existing<'_> {
     }
 }
 
+/// Tags that a request sets without saying them: `s3:RequestObjectTag/NAME` and `s3:RequestObjectTagKeys`.
+struct Requested<'a>(&'a Tags);
+
+impl Context for Requested<'_> {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        if key == "s3:requestobjecttagkeys" {
+            self.0.iter().for_each(|(name, _)| each(name));
+        }
+        let Some(name) = key.strip_prefix("s3:requestobjecttag/") else { return };
+        let found = self.0.iter().filter(|(known, _)| *known == name || known.to_lowercase() == name);
+        found.for_each(|(_, value)| each(value));
+    }
+}
+
 /// A request for an object that is not there, as the listing that would tell so: its prefix is the key.
 struct Listed<'a> {
     request: &'a dyn Context,
@@ -329,6 +343,23 @@ impl ObjectStore {
             About::Bucket | About::Objects => Resource::Bucket(bucket),
         };
         Ok(decide(question, resource, &facts))
+    }
+
+    /// Refuses who may not write an object with these tags, which its request did not say itself.
+    pub(crate) async fn check_request_tags(
+        &self,
+        view: &View,
+        (bucket, key): (&BucketName, &ObjectKey),
+        asks: &Question,
+        tags: &Tags,
+    ) -> Result<()> {
+        let rules = self.rules(view).await?;
+        let list = if rules.lists_count() { self.setting_at::<BucketAcl>(view).await? } else { None };
+        let requested = Requested(tags);
+        let facts = rules.facts(rules.owner.into(), list.as_ref().map(|list| &list.0), &requested);
+        let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+        allowed(decide(asks, resource, &facts))?;
+        allowed(decide(&asks.about(Action::new("s3:PutObjectTagging"), None), resource, &facts))
     }
 
     /// What a reader is told of an object that is not there: only who may list the bucket learns it, and who is forbidden to read it

@@ -17,6 +17,10 @@ impl ObjectStore {
     pub async fn attributes(&self, request: AttributesRequest) -> Result<AttributesOutcome> {
         let found =
             self.find_for(&request.bucket, &request.key, request.version, request.asks.as_ref()).await?;
+        if let Some(reads) = &request.reads {
+            let beside = &found.info.subresources;
+            self.rules(&found.view).await?.check_object(reads, (&request.bucket, &request.key), beside)?;
+        }
         request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
         let max = request.max_parts.min(PAGE_MAX);
         let mut outcome = AttributesOutcome { info: found.info.clone(), parts: Vec::new(), more: false };

@@ -13,7 +13,7 @@ use crate::multipart::PartTarget;
 use crate::publish::Draft;
 use crate::read::{Found, resolve};
 use crate::record::{Extent, Stored};
-use crate::store::{ATTEMPTS_MAX, Bucket, contended};
+use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
 use crate::upload::{BODY_BYTES_MAX, Landed};
 use crate::{
     ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag, Error,
@@ -38,6 +38,7 @@ impl ObjectStore {
             refuse_large(source.extent.length)?;
             refuse_idle(&request, &source)?;
             let view = self.view(&request.bucket).await?;
+            self.check_tags_to_be(&view, &request, &source).await?;
             self.check_writer(&view, &request.writer).await?;
             self.check_lock(&view, &request.subresources, true).await?;
             self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(source.extent.length))).await?;
@@ -90,15 +91,23 @@ impl ObjectStore {
         let Some(asks) = asks.as_ref().filter(|_| request.copy_tags && !beside.tags.is_empty()) else {
             return Ok(());
         };
-        if request.tags_denied {
-            return Err(Error::AccessDenied);
-        }
         let action = match version {
             VersionSelector::Latest => "s3:GetObjectTagging",
             _ => "s3:GetObjectVersionTagging",
         };
         let asks = asks.about(Action::new(action), None);
         self.rules(&source.view).await?.check_object(&asks, (bucket, key), beside)
+    }
+
+    /// The same tags on the copy: a condition sees them as if the request had brought them.
+    async fn check_tags_to_be(&self, view: &View, request: &CopyRequest, source: &Found) -> Result<()> {
+        let tags = &source.info.subresources.tags;
+        match &request.asks {
+            Some(asks) if request.copy_tags && !tags.is_empty() => {
+                self.check_request_tags(view, (&request.bucket, &request.key), asks, tags).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether an error came from a source that was replaced while it was read.
@@ -117,7 +126,11 @@ impl ObjectStore {
     /// What the copy stores: the source's, but for what the request changes.
     async fn copied(self: &Arc<Self>, request: &CopyRequest, source: &Found) -> Result<Stored> {
         let metadata = match &request.metadata {
-            MetadataDirective::Copy => source.info.metadata.clone(),
+            MetadataDirective::Copy => {
+                let mut metadata = source.info.metadata.clone();
+                metadata.system.website_redirect.clone_from(&request.website_redirect);
+                metadata
+            }
             MetadataDirective::Replace(metadata) => metadata.clone(),
         };
         let class = request.class.unwrap_or_default();

@@ -156,7 +156,8 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
         conditions: WriteConditions::default(),
         subresources: Subresources::default(),
         copy_tags: true,
-        tags_denied: false,
+        asks: None,
+        website_redirect: None,
         writer: objectstore::Writer::default(),
         origin: objectstore::Origin::default(),
     };

@@ -262,8 +262,11 @@ pub struct CopyRequest {
     pub subresources: Subresources,
     /// The tags are the source's.
     pub copy_tags: bool,
-    /// Whoever asks may not set tags: a source that has some is refused.
-    pub tags_denied: bool,
+    /// Asked of the destination with the source's tags, where those are copied: this, and whether they may be set there. `None` for who
+    /// may write everything.
+    pub asks: Option<Question>,
+    /// Where a website sends who asks for the copy. A source's own is never copied, as in S3; what `metadata` says goes before.
+    pub website_redirect: Option<String>,
     /// Who writes the copy, and the access list that it asks for.
     pub writer: Writer,
     /// Where it comes from, for the bucket's events.
@@ -306,6 +309,8 @@ pub struct AttributesRequest {
     pub conditions: ReadConditions,
     /// As [`GetRequest::asks`].
     pub asks: Option<Question>,
+    /// Put to the same row: whether it may be read, which its attributes tell something of.
+    pub reads: Option<Question>,
 }
 
 /// One part of a stored object.

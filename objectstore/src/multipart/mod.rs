@@ -26,8 +26,8 @@ pub(crate) use part::PartTarget;
 use crate::record::UploadRow;
 use crate::store::{ATTEMPTS_MAX, View, contended, guards, won};
 use crate::{
-    BucketName, ChecksumAlgorithm, CreateUpload, Error, ObjectKey, ObjectStore, Result, UploadId, UploadInfo,
-    tables,
+    BucketName, ChecksumAlgorithm, CreateUpload, Error, ObjectKey, ObjectStore, Result, StorageClass,
+    UploadId, UploadInfo, tables,
 };
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Write};
@@ -102,6 +102,16 @@ impl ObjectStore {
     ) -> Result<CanonicalUser> {
         let (view, row) = self.upload_view(bucket, key, upload).await?;
         Ok(row.initiator.unwrap_or(view.bucket.account.into()))
+    }
+
+    /// The class that an upload was begun with.
+    pub async fn upload_class(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: UploadId,
+    ) -> Result<StorageClass> {
+        Ok(self.upload_view(bucket, key, upload).await?.1.class)
     }
 
     /// An upload under way.

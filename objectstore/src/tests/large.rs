@@ -187,6 +187,7 @@ async fn a_part_is_found_by_its_number_without_walking_the_pages() {
         max_parts: 100,
         conditions: ReadConditions::default(),
         asks: None,
+        reads: None,
     };
     let attributes = world.store.attributes(attributes).await.unwrap();
     let numbers: Vec<_> = attributes.parts.iter().map(|part| part.number.get()).collect();

@@ -58,6 +58,7 @@ async fn parts_in_any_order_make_one_object() {
         max_parts: 1,
         conditions: ReadConditions::default(),
         asks: None,
+        reads: None,
     };
     let attributes = world.store.attributes(attributes).await.unwrap();
     assert_eq!((attributes.parts.len(), attributes.more, attributes.info.parts), (1, true, 3));

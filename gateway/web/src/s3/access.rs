@@ -23,8 +23,9 @@ use super::target::Target;
 use crate::server::Peer;
 use crate::state::State;
 use http::request;
-use objectstore::{About, BucketName, ObjectKey, UploadId, VersionSelector};
+use objectstore::{About, BucketName, BucketPolicy, ObjectKey, StorageClass, UploadId, VersionSelector};
 use security::decide::{Action, Decision, Facts, Question, Resource};
+use security::policy::Context;
 use security::{AccountId, Permission, Principal, decide};
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub(crate) struct Asker {
     pub(crate) owner: AccountId,
     /// What is asked of the object that the request names.
     pub(crate) question: Question,
+    /// What the request says of itself; the context of its question.
+    request: Arc<RequestContext>,
 }
 
 /// A request of which it is not known yet whether it may go on.
@@ -67,7 +70,8 @@ impl Operation {
                 | Self::PutObjectTagging
                 | Self::DeleteObjectTagging
                 | Self::PutObjectRetention
-                | Self::PutObjectLegalHold,
+                | Self::PutObjectLegalHold
+                | Self::PutBucketInventoryConfiguration,
                 _,
             ) => About::Objects,
             (operation, Some(key)) if operation.kind() == Kind::Object => About::Key(key),
@@ -85,7 +89,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
         other => other.need(),
     };
     let action = operation.action_of(query.has("versionId"));
-    let context = RequestContext {
+    let mut request = RequestContext {
         operation,
         principal,
         signed,
@@ -93,15 +97,23 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
         query: Arc::clone(query),
         peer,
         now: state.clock.now(),
+        upload_class: None,
         state: Arc::clone(state),
     };
-    let question = Question { principal, action, permission: need.permission(), context: Arc::new(context) };
+    if operation.is_of_upload() {
+        let bucket = state.store.admit(&target.bucket()?, None, About::Bucket).await?.bucket;
+        target.bind(bucket);
+        request.upload_class = upload_class(state, target, query).await?;
+    }
+    let request = Arc::new(request);
+    let context: Arc<dyn Context> = Arc::<RequestContext>::clone(&request);
+    let question = Question { principal, action, permission: need.permission(), context };
     if need == Need::Account {
         let account = principal.account().ok_or_else(denied)?;
         if !decide(&question, Resource::Account(account), &Facts::owned_by(account)).allowed() {
             return Err(denied());
         }
-        return Ok(Asker { principal, owner: account, question });
+        return Ok(Asker { principal, owner: account, question, request });
     }
     let name = target.bucket()?;
     // The bucket does not answer for an upload, nor for an object that is there; a form says itself who sends it.
@@ -110,7 +122,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     let asked_here = Some(&question).filter(|_| !answered_below);
     let admitted = state.store.admit(&name, asked_here, operation.about(target)).await?;
     target.bind(admitted.bucket);
-    let asker = Asker { principal, owner: admitted.owner, question };
+    let asker = Asker { principal, owner: admitted.owner, question, request };
     let whose = match need {
         // Its initiator may, if the policy doesn't deny it, and whoever the policy lets.
         Need::Upload => {
@@ -136,6 +148,24 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
 
 fn denied() -> S3Error {
     S3Error::new(Code::AccessDenied)
+}
+
+/// The class of the upload that a request is about, where its bucket has a policy that could ask for it.
+async fn upload_class(
+    state: &State,
+    target: &Target,
+    query: &Query,
+) -> Result<Option<StorageClass>, S3Error> {
+    let (bucket, upload) = (target.bucket()?, query.get("uploadId").unwrap_or_default().parse::<UploadId>());
+    let (Ok(key), Ok(upload)) = (target.key(), upload) else { return Ok(None) };
+    if state.store.setting::<BucketPolicy>(&bucket).await?.is_none() {
+        return Ok(None);
+    }
+    match state.store.upload_class(&bucket, &key, upload).await {
+        Ok(class) => Ok(Some(class)),
+        Err(objectstore::Error::NoSuchUpload) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// An upload is its initiator's, besides the bucket's owner's.
@@ -180,12 +210,8 @@ impl Asker {
     /// The question of a copy's source.
     pub(crate) fn reads_source(&self, version: VersionSelector, named: Option<&str>) -> Question {
         let action = Operation::GetObject.action_of(version != VersionSelector::Latest);
-        let mut question = self.question.about(action, Some(Permission::Read));
-        if let Some(version) = named {
-            let said = vec![("s3:versionid".to_owned(), version.to_owned())];
-            question.context = Further::new(&self.question.context, said);
-        }
-        question
+        let context = Arc::new(self.request.of_source(named));
+        Question { context, ..self.question.about(action, Some(Permission::Read)) }
     }
 }
 
@@ -207,7 +233,7 @@ impl Asker {
 
 impl Call {
     /// What the target's policy, and owning it, say of another action; a list grants none of them.
-    async fn decision(&self, question: &Question) -> Result<Decision, S3Error> {
+    pub(crate) async fn decision(&self, question: &Question) -> Result<Decision, S3Error> {
         let bucket = self.target.bucket()?;
         let about = self.target.key.as_deref().map_or(About::Bucket, About::Key);
         Ok(self.state.store.decide(&bucket, question, about).await?)
@@ -241,22 +267,21 @@ impl Call {
         if self.decision(&self.asks_with(said)).await?.allowed() { Ok(()) } else { Err(denied()) }
     }
 
-    /// The request's question about one key of several.
+    /// The request's question about one key of several, if the answer is yes.
     pub(crate) async fn may_key(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
-        version: Option<&str>,
-    ) -> Result<(), S3Error> {
+        (version, etag): (Option<&str>, Option<&str>),
+    ) -> Result<Question, S3Error> {
         let action = Operation::DeleteObject.action_of(version.is_some());
         let permission = if version.is_some() { None } else { Some(Permission::Write) };
         let mut question = self.asker.question.about(action, permission);
-        if let Some(version) = version {
-            let said = vec![("s3:versionid".to_owned(), version.to_owned())];
-            question.context = Further::new(&self.asker.question.context, said);
-        }
+        let said = [("s3:versionid", version), ("s3:if-match", etag)];
+        let said = said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
+        question.context = Further::new(&self.asker.question.context, said.collect());
         let decision = self.state.store.decide(bucket, &question, About::Key(key.as_str())).await?;
-        if decision.allowed() { Ok(()) } else { Err(denied()) }
+        if decision.allowed() { Ok(question) } else { Err(denied()) }
     }
 
     /// Whether the account of whoever asks lets them do this to what is not there yet: a bucket to be.

@@ -1,18 +1,21 @@
 //! What a request says of itself to the conditions of a policy.
 //!
 //! A look at the request by key, when a policy asks: a bucket without a policy costs nothing but the reference to it. Of the request's
-//! own words only those count that the operation has (`operation_keys.rs`); where it comes from is what the connection knows, never a
-//! header (`X-Forwarded-For` is anybody's to write).
+//! own words only those count that the operation has (`operation_keys.rs`), and they are read as the operation reads them: by the same
+//! functions, from the head alone or from the body alone. Where it comes from is what the connection knows, never a header
+//! (`X-Forwarded-For` is anybody's to write).
 
 use super::date;
+use super::headers;
 use super::operation::Operation;
 use super::ops;
 use super::query::Query;
 use crate::server::Peer;
 use crate::state::State;
 use engine::clock::Timestamp;
-use http::header::{AsHeaderName, REFERER, USER_AGENT};
+use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
 use http::request;
+use objectstore::StorageClass;
 use security::policy::{Caller, Context};
 use security::sigv4::{Authenticated, Via, query_pairs};
 use security::{AmzDate, Principal};
@@ -55,26 +58,39 @@ pub(crate) struct RequestContext {
     pub(crate) query: Arc<Query>,
     pub(crate) peer: Peer,
     pub(crate) now: Timestamp,
+    /// The class of the upload that a part goes to, or that is completed: what its beginning said holds for all of it.
+    pub(crate) upload_class: Option<StorageClass>,
     pub(crate) state: Arc<State>,
 }
 
 impl RequestContext {
-    fn header(&self, name: impl AsHeaderName) -> Option<&str> {
-        self.head
-            .headers
-            .get(name)
-            .and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-            .map(str::trim)
+    /// The first of a header's lines, where several can stand and none is what the operation goes by.
+    fn first(&self, name: HeaderName) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
     }
 
-    /// A header, or the parameter of a presigned URL that an SDK made of it.
+    /// A header as operations read it: who sends one that they refuse is refused.
     fn said(&self, name: &str) -> Option<&str> {
-        self.header(name).or_else(|| self.query.get_header(name))
+        headers::text(&self.head.headers, name).ok().flatten()
     }
 
-    /// Tags that the request sets by its header.
+    /// Conditions, likewise.
+    fn listed(&self, name: &HeaderName) -> Option<String> {
+        Some(headers::list(&self.head.headers, name).ok()??.into_owned())
+    }
+
+    /// Tags that the request sets by its header. A copy has its source's, of which the store knows, unless it says otherwise.
     fn tags(&self) -> Vec<(String, String)> {
-        self.said("x-amz-tagging").and_then(|text| query_pairs(text).ok()).unwrap_or_default()
+        let counts = self.operation != Operation::CopyObject
+            || self.said("x-amz-tagging-directive") == Some("REPLACE");
+        let said = self.said("x-amz-tagging").filter(|_| counts);
+        said.and_then(|text| query_pairs(text).ok()).unwrap_or_default()
+    }
+
+    /// What the source of this copy is asked: a read of that version.
+    pub(crate) fn of_source(&self, version: Option<&str>) -> Self {
+        let query = Query::of(version.map(|version| ("versionId", version)));
+        Self { operation: Operation::GetObject, query: Arc::new(query), upload_class: None, ..self.clone() }
     }
 
     fn of_connection(&self, key: &str) -> Option<String> {
@@ -84,13 +100,17 @@ impl RequestContext {
             "aws:epochtime" => self.now.as_secs().to_string(),
             "aws:securetransport" => self.peer.tls.is_some().to_string(),
             "aws:sourceip" => self.peer.ip.to_canonical().to_string(),
-            "aws:useragent" => self.header(USER_AGENT)?.to_owned(),
-            "aws:referer" => self.header(REFERER)?.to_owned(),
+            "aws:useragent" => self.first(USER_AGENT)?.to_owned(),
+            "aws:referer" => self.first(REFERER)?.to_owned(),
             "aws:requestedregion" => self.state.region.clone(),
             "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
             "aws:principaltype" => caller.principal_type().to_owned(),
             "aws:principalarn" => caller.principal_arn()?.into_owned(),
-            "aws:principalaccount" => caller.account()?.to_string(),
+            // Of an unsigned request too. Source: "AWS global condition context keys" of the IAM user guide.
+            "aws:principalaccount" => match caller {
+                Caller::Anonymous => "anonymous".to_owned(),
+                other => other.account()?.to_string(),
+            },
             "aws:userid" => match caller {
                 Caller::Root(account) => account.to_string(),
                 Caller::Anonymous => "anonymous".to_owned(),
@@ -115,7 +135,7 @@ impl RequestContext {
                 age.max(0).to_string()
             }
             "s3:tlsversion" => self.peer.tls.as_ref()?.version.strip_prefix("TLSv")?.to_owned(),
-            "s3:x-amz-content-sha256" => self.header("x-amz-content-sha256")?.to_owned(),
+            "s3:x-amz-content-sha256" => self.said("x-amz-content-sha256")?.to_owned(),
             _ => return None,
         })
     }
@@ -125,7 +145,14 @@ impl RequestContext {
         Some(match name {
             "prefix" | "delimiter" | "max-keys" => self.query.get(name)?.to_owned(),
             "versionid" => self.query.get("versionId")?.to_owned(),
-            "if-match" | "if-none-match" => self.header(name)?.to_owned(),
+            "if-match" => self.listed(&IF_MATCH)?,
+            // What S3 knows of it: that there must be no such object. A tag may let an object be replaced.
+            "if-none-match" => self.listed(&IF_NONE_MATCH).filter(|tags| tags == "*")?,
+            "objectcreationoperation" => self.operation.creates().to_string(),
+            "x-amz-server-side-encryption" if self.operation.is_of_upload() => {
+                self.upload_class.map(|_| "AES256".to_owned())?
+            }
+            "x-amz-storage-class" if self.operation.is_of_upload() => self.upload_class?.to_string(),
             "x-amz-copy-source" => {
                 let (bucket, key, _) = ops::copied(&self.head.headers)?;
                 format!("{bucket}/{key}")
@@ -134,9 +161,11 @@ impl RequestContext {
                 let until = date::parse_iso(self.said("x-amz-object-lock-retain-until-date")?)?;
                 remaining_days(until, self.now).to_string()
             }
-            "object-lock-mode" | "object-lock-legal-hold" | "object-lock-retain-until-date" => {
-                self.said(&format!("x-amz-{name}"))?.to_owned()
+            // In one spelling, whichever of those that the write takes it has.
+            "object-lock-retain-until-date" => {
+                date::iso_exact(date::parse_iso(self.said("x-amz-object-lock-retain-until-date")?)?)
             }
+            "object-lock-mode" | "object-lock-legal-hold" => self.said(&format!("x-amz-{name}"))?.to_owned(),
             name if name.starts_with("x-amz-") => self.said(name)?.to_owned(),
             _ => return None,
         })
@@ -153,7 +182,7 @@ impl Context for RequestContext {
         if let Some(value) = self.of_connection(key) {
             return each(&value);
         }
-        if !self.operation.has_key(key) {
+        if !self.operation.has_key(key) || self.operation.body_has_key(key) {
             return;
         }
         if key == "s3:requestobjecttagkeys" {
@@ -167,7 +196,7 @@ impl Context for RequestContext {
     }
 }
 
-/// A request whose body has said more.
+/// A request whose body has said more: what the body says, its head never does ([`Operation::body_has_key`]).
 pub(crate) struct Further {
     request: Arc<dyn Context>,
     /// Keys in lower case, in place of the request's own.

@@ -24,6 +24,9 @@ const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
 /// Bytes of a website's redirect, as S3 bounds it.
 const REDIRECT_BYTES_MAX: usize = 2048;
 
+/// What may stand around a header's value and is no part of it (RFC 9110, 5.6.3); other blanks are.
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// A header's text; one that is not text is refused, and one that stands twice, for then nobody knows which is meant.
 #[expect(
     clippy::needless_pass_by_value,
@@ -39,17 +42,17 @@ where
         return Err(S3Error::argument(name.as_ref(), "", "The header was given more than once"));
     }
     std::str::from_utf8(value.as_bytes())
-        .map(|text| Some(text.trim()))
+        .map(|text| Some(text.trim_matches(BLANKS)))
         .map_err(|_| S3Error::argument(name.as_ref(), "", "The header is not UTF-8 text"))
 }
 
 /// The text of a header that is a list: its lines are one list (RFC 9110, 5.3).
-fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<Cow<'h, str>>, S3Error> {
+pub(crate) fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<Cow<'h, str>>, S3Error> {
     let mut whole: Option<Cow<'h, str>> = None;
     for value in headers.get_all(name) {
         let line = std::str::from_utf8(value.as_bytes())
             .map_err(|_| S3Error::argument(name.as_str(), "", "The header is not UTF-8 text"))?
-            .trim();
+            .trim_matches(BLANKS);
         whole = Some(match whole {
             None => Cow::Borrowed(line),
             Some(before) => Cow::Owned(format!("{before}, {line}")),
@@ -81,7 +84,7 @@ pub(crate) fn metadata(headers: &HeaderMap) -> Result<Metadata, S3Error> {
 }
 
 /// Where a website sends who asks for the object: nothing but a place that a browser can go to.
-fn website_redirect(headers: &HeaderMap) -> Result<Option<String>, S3Error> {
+pub(crate) fn website_redirect(headers: &HeaderMap) -> Result<Option<String>, S3Error> {
     let Some(location) = text(headers, "x-amz-website-redirect-location")? else { return Ok(None) };
     if location.len() > REDIRECT_BYTES_MAX {
         let message = "The length of website redirect location cannot exceed 2,048 characters.";

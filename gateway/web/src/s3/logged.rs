@@ -10,6 +10,7 @@
 //! by its client before it is answered has no record.
 
 use super::answer::Answer;
+use super::hoist::hoist;
 use super::log_operation;
 use super::operation::Operation;
 use super::ops;
@@ -120,13 +121,19 @@ impl Logged {
             return None;
         }
         let own = target.bucket.as_deref().and_then(|bucket| state.store.log_source(bucket));
-        let read = read(state, &head.headers);
+        let query = Query::parse(head.uri.query().unwrap_or_default()).ok();
+        // A presigned URL may name the source of a copy.
+        let in_query = || {
+            let mut hoisted = HeaderMap::new();
+            hoist(&mut hoisted, query.as_ref()?).ok()?;
+            read(state, &hoisted)
+        };
+        let read = read(state, &head.headers).or_else(in_query);
         if own.is_none() && read.is_none() {
             return None;
         }
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         let header = |name| head.headers.get(name).cloned();
-        let query = Query::parse(head.uri.query().unwrap_or_default()).ok();
         let named = query.as_ref().and_then(|query| query.get("versionId")).map(str::to_owned);
         Some(Box::new(Self {
             own,

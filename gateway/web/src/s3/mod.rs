@@ -22,6 +22,7 @@ mod date;
 mod error;
 mod guard;
 mod headers;
+mod hoist;
 mod late;
 mod log_operation;
 mod logged;
@@ -197,7 +198,7 @@ pub(crate) async fn handle(
 async fn run(
     config: Arc<Config>,
     state: Arc<State>,
-    (head, peer): (request::Parts, Peer),
+    (mut head, peer): (request::Parts, Peer),
     body: &mut RequestBody,
     trace: &mut Trace,
 ) -> Result<Answer, S3Error> {
@@ -226,6 +227,7 @@ async fn run(
     if let Authenticated::Signed(signed) = &who {
         trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
     }
+    hoist::hoist(&mut head.headers, &query)?;
     let copies = head.headers.contains_key("x-amz-copy-source");
     let operation = route::route(&head.method, &trace.target, &query, copies)?;
     trace.operation = Some(operation);

@@ -56,6 +56,11 @@ const RETENTION: &[&str] =
     &["s3:object-lock-mode", "s3:object-lock-remaining-retention-days", "s3:object-lock-retain-until-date"];
 const HOLD: &[&str] = &["s3:object-lock-legal-hold"];
 const COPIES: &[&str] = &["s3:x-amz-copy-source", "s3:x-amz-metadata-directive"];
+const CREATES: &[&str] = &["s3:ObjectCreationOperation"];
+/// What an upload has from its beginning.
+const OF_UPLOAD: &[&str] = &["s3:x-amz-server-side-encryption", "s3:x-amz-storage-class"];
+const INVENTORY: &[&str] = &["s3:InventoryAccessibleOptionalFields"];
+const IF_MATCH: &[&str] = &["s3:if-match"];
 const WRITES: &[&str] = &[
     "s3:if-match",
     "s3:if-none-match",
@@ -66,20 +71,17 @@ const WRITES: &[&str] = &[
     "s3:x-amz-website-redirect-location",
 ];
 
-/// Keys that S3 knows and no request here has: a policy may name them.
-pub(crate) const ABSENT: [&str; 12] = [
+/// Keys that S3 knows and that no request here has, as none of S3's own has that comes through no access point and grant and pauses no
+/// replication: a policy may name them, and they are answered truly. What S3 knows besides, of requests that are made here too
+/// (`s3:BucketTag/…`, and what is said of a bucket to be: `s3:locationconstraint`, `s3:x-amz-object-ownership`), no policy may name.
+pub(crate) const ABSENT: [&str; 7] = [
     "s3:AccessGrantsInstanceArn",
     "s3:AccessPointNetworkOrigin",
     "s3:AccessPointTag/NAME",
-    "s3:BucketTag/NAME",
     "s3:DataAccessPointAccount",
     "s3:DataAccessPointArn",
     "s3:destinationRegion",
-    "s3:InventoryAccessibleOptionalFields",
     "s3:isReplicationPauseRequest",
-    "s3:locationconstraint",
-    "s3:ObjectCreationOperation",
-    "s3:x-amz-object-ownership",
 ];
 
 #[cfg(test)]
@@ -113,14 +115,16 @@ impl Op {
             Self::PutObjectTagging => &[EXISTING, REQUEST_TAGS, VERSION],
             Self::PutObjectAcl => &[EXISTING, VERSION, GRANTS],
             Self::PutBucketAcl | Self::CreateBucket => &[GRANTS],
-            Self::DeleteObject | Self::DeleteObjects => &[VERSION, &["s3:if-match"]],
+            Self::DeleteObject | Self::DeleteObjects => &[VERSION, IF_MATCH],
             Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions => &[LISTS],
             Self::PutObject | Self::PostObject | Self::CreateMultipartUpload => {
-                &[GRANTS, HOLD, REQUEST_TAGS, RETENTION, WRITES]
+                &[CREATES, GRANTS, HOLD, REQUEST_TAGS, RETENTION, WRITES]
             }
-            Self::CopyObject => &[GRANTS, COPIES, HOLD, REQUEST_TAGS, RETENTION, WRITES],
-            Self::UploadPartCopy => &[COPIES],
-            Self::CompleteMultipartUpload => &[&["s3:if-match", "s3:if-none-match"]],
+            Self::CopyObject => &[CREATES, GRANTS, COPIES, HOLD, REQUEST_TAGS, RETENTION, WRITES],
+            Self::UploadPart => &[CREATES, OF_UPLOAD],
+            Self::UploadPartCopy => &[CREATES, COPIES, OF_UPLOAD],
+            Self::CompleteMultipartUpload => &[CREATES, IF_MATCH, &["s3:if-none-match"], OF_UPLOAD],
+            Self::PutBucketInventoryConfiguration => &[INVENTORY],
             Self::PutObjectRetention => &[RETENTION, VERSION],
             Self::PutObjectLegalHold => &[HOLD, VERSION],
             Self::GetObjectRetention | Self::GetObjectLegalHold => &[VERSION],
@@ -131,6 +135,33 @@ impl Op {
     /// Whether its request has a key of its own; `key` in lower case. Keys with a name behind a slash are asked for by what is before it.
     pub(crate) fn has_key(self, key: &str) -> bool {
         self.keys().iter().copied().flatten().any(|known| is_key(known, key))
+    }
+
+    /// Those of them that its body says, whatever stands in its head.
+    const fn keys_of_body(self) -> &'static [&'static [&'static str]] {
+        match self {
+            Self::DeleteObjects => &[VERSION, IF_MATCH],
+            Self::PutBucketInventoryConfiguration => &[INVENTORY],
+            Self::PutObjectLegalHold => &[HOLD],
+            Self::PutObjectRetention => &[RETENTION],
+            Self::PutObjectTagging => &[REQUEST_TAGS],
+            _ => &[],
+        }
+    }
+
+    /// Whether its body alone has a key; `key` in lower case.
+    pub(crate) fn body_has_key(self, key: &str) -> bool {
+        self.keys_of_body().iter().copied().flatten().any(|known| is_key(known, key))
+    }
+
+    /// Whether an object comes of it, where it has `s3:ObjectCreationOperation` at all.
+    pub(crate) const fn creates(self) -> bool {
+        matches!(self, Self::PutObject | Self::PostObject | Self::CopyObject | Self::CompleteMultipartUpload)
+    }
+
+    /// Whether it goes by what an upload has from its beginning.
+    pub(crate) const fn is_of_upload(self) -> bool {
+        matches!(self, Self::UploadPart | Self::UploadPartCopy | Self::CompleteMultipartUpload)
     }
 
     /// What else it asks for, and when: for the page that people read; its code asks.
@@ -154,6 +185,9 @@ impl Op {
                 ("s3:GetObject", "on the source"),
                 ("s3:GetObjectVersion", "on the source, instead, where it names a version"),
             ],
+            Self::GetObjectAttributes => {
+                &[("s3:GetObject", "too"), ("s3:GetObjectVersion", "too, instead, of a named version")]
+            }
             Self::DeleteObjects => &[("s3:DeleteObjectVersion", "instead, of a key with a version"), BYPASS],
             Self::DeleteObject | Self::PutObjectRetention => &[BYPASS],
             _ => &[],
@@ -269,6 +303,10 @@ mod tests {
             ("s3:versionid", true),
             ("s3:x-amz-grant-read", true),
             ("s3:dataaccesspointarn", true),
+            ("s3:objectcreationoperation", true),
+            ("s3:buckettag/team", false),
+            ("s3:locationconstraint", false),
+            ("s3:x-amz-object-ownership", false),
             ("aws:principalorgid", true),
             ("s3:authtype", true),
             ("s3:prefixes", false),

@@ -21,6 +21,11 @@ impl Query {
         Ok(Self(pairs))
     }
 
+    /// Of these parameters.
+    pub(crate) fn of<'p>(pairs: impl IntoIterator<Item = (&'p str, &'p str)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
     /// The first value of a parameter; `""` when it stands without one.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
@@ -31,9 +36,9 @@ impl Query {
         self.get(name).filter(|value| !value.is_empty())
     }
 
-    /// The value of a parameter whose name is a header's, whatever its case.
-    pub(crate) fn get_header(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    /// Names and values, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {
@@ -58,11 +63,7 @@ mod tests {
         assert_eq!(query.non_empty("empty"), None);
         assert_eq!(query.get("x"), Some("1"));
         assert!(!query.has("y"));
-        let hoisted = Query::parse("X-Amz-Tagging=a%3D1").unwrap();
-        assert_eq!(
-            (hoisted.get_header("x-amz-tagging"), hoisted.get_header("x-amz-acl")),
-            (Some("a=1"), None)
-        );
+        assert_eq!(query.pairs().last(), Some(("x", "2")));
         for bad in ["a=%", "a=%4", "a=%zz", "a=%ff", &"a&".repeat(65)] {
             Query::parse(bad).unwrap_err();
         }

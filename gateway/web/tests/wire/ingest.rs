@@ -11,9 +11,9 @@ const EXTRACT: (&str, &str) = ("x-amz-meta-snowball-auto-extract", "true");
 const IGNORE: (&str, &str) = ("x-amz-meta-minio-snowball-ignore-errors", "true");
 
 /// An entry's name, type and body.
-type Entry<'e> = (&'e str, u8, &'e [u8]);
+pub(crate) type Entry<'e> = (&'e str, u8, &'e [u8]);
 
-fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
+pub(crate) fn tar(entries: &[Entry<'_>]) -> Vec<u8> {
     let mut archive = Vec::new();
     for (name, kind, body) in entries {
         let mut block = [0; 512];

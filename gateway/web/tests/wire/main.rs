@@ -19,6 +19,7 @@ mod lock;
 mod multipart;
 mod notification;
 mod policy;
+mod policy_agrees;
 mod proofs;
 mod refusal;
 mod secured;

@@ -1,25 +1,23 @@
 //! Bucket policies over the wire: who is let in, who is kept out, and that no operation goes past them.
 
-#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
-
 use crate::every_operation::{TABLE, begin, check, sent};
 use crate::world::{Answer, Client, OTHER_ACCOUNT, Who, World, ask, content_md5};
 
 const BUCKET: &str = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#;
 
-struct Case {
+pub(crate) struct Case {
     world: World,
     client: Client,
 }
 
 impl Case {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let client = world.with_bucket().await;
         Self { world, client }
     }
 
-    async fn ask(
+    pub(crate) async fn ask(
         &mut self,
         who: Who,
         (method, path): (&str, &str),
@@ -37,25 +35,25 @@ impl Case {
         ask(&self.world, &mut self.client, who, (method, path), (&headers, body.as_bytes())).await
     }
 
-    async fn status(&mut self, who: Who, method: &str, path: &str) -> u16 {
+    pub(crate) async fn status(&mut self, who: Who, method: &str, path: &str) -> u16 {
         self.ask(who, (method, path), &[], "").await.status
     }
 
-    async fn with(&mut self, who: Who, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
+    pub(crate) async fn with(&mut self, who: Who, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
         self.ask(who, (method, path), headers, "").await.status
     }
 
-    async fn put(&mut self, path: &str, headers: &[(&str, &str)]) {
+    pub(crate) async fn put(&mut self, path: &str, headers: &[(&str, &str)]) {
         let answer = self.ask(Who::Root, ("PUT", path), headers, "body").await;
         assert_eq!(answer.status, 200, "{path} {}", answer.text());
     }
 
-    async fn set(&mut self, bucket: &str, statements: &str) -> Answer {
+    pub(crate) async fn set(&mut self, bucket: &str, statements: &str) -> Answer {
         let document = format!(r#"{{"Version":"2012-10-17","Statement":[{statements}]}}"#);
         self.ask(Who::Root, ("PUT", &format!("/{bucket}?policy")), &[], &document).await
     }
 
-    async fn policy(&mut self, statements: &str) {
+    pub(crate) async fn policy(&mut self, statements: &str) {
         let answer = self.set("bucket", statements).await;
         assert_eq!(answer.status, 204, "{statements} {}", answer.text());
     }
@@ -69,11 +67,11 @@ fn statement(effect: &str, principal: &str, (key, action): (&str, &str), conditi
     )
 }
 
-fn allow(principal: &str, action: &str, condition: &str) -> String {
+pub(crate) fn allow(principal: &str, action: &str, condition: &str) -> String {
     statement("Allow", principal, ("Action", action), condition)
 }
 
-fn deny(action: &str, condition: &str) -> String {
+pub(crate) fn deny(action: &str, condition: &str) -> String {
     statement("Deny", "*", ("Action", action), condition)
 }
 

@@ -44,7 +44,8 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         checksum: headers::checksum_algorithm(request_headers)?,
         conditions: headers::write_conditions(request_headers)?,
         copy_tags: tags.is_none(),
-        tags_denied: tags.is_none() && !tagging::may_set(call).await?,
+        asks: Some(call.asker.question.clone()),
+        website_redirect: headers::website_redirect(request_headers)?,
         subresources,
         writer: call.writer().await?,
         origin: call.origin(),
@@ -100,8 +101,8 @@ async fn source(call: &Call) -> Result<CopySource, S3Error> {
 }
 
 /// What a request says that it copies, for its record in the log of the bucket that it reads; whether it may is asked elsewhere.
-pub(in crate::s3) fn copied(headers: &HeaderMap) -> Option<(BucketName, ObjectKey, VersionSelector)> {
-    parse_source(headers.get(SOURCE)?.to_str().ok()?).ok()
+pub(in crate::s3) fn copied(of_request: &HeaderMap) -> Option<(BucketName, ObjectKey, VersionSelector)> {
+    parse_source(headers::text(of_request, SOURCE).ok()??).ok()
 }
 
 /// `[/]bucket/key[?versionId=id]`, percent-encoded.

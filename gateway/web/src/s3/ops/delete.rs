@@ -40,6 +40,8 @@ pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
 struct Named {
     key: String,
     version: Option<String>,
+    /// As it stands there: [`DeleteConditions::if_match`] is what is read from it.
+    etag: Option<String>,
     conditions: DeleteConditions,
 }
 
@@ -51,6 +53,8 @@ pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, 
     call.state.store.head_bucket(&bucket).await?;
     let (mut requests, mut parsed) = (Vec::with_capacity(named.len()), Vec::with_capacity(named.len()));
     for object in &named {
+        // A policy may make each answer dear: others have their turn between two.
+        tokio::task::yield_now().await;
         parsed.push(parse_object(call, object, &bucket).await.map(|request| requests.push(request)));
     }
     let mut outcomes = call.state.store.delete_many(requests).await.into_iter();
@@ -98,6 +102,7 @@ fn parse_delete(root: &Element) -> Result<(Vec<Named>, bool), S3Error> {
         named.push(Named {
             key: key.to_owned(),
             version: object.child_text("VersionId")?.filter(|text| !text.is_empty()).map(str::to_owned),
+            etag: object.child_text("ETag")?.map(str::to_owned),
             conditions: parse_conditions(object)?,
         });
     }
@@ -122,8 +127,8 @@ fn parse_conditions(object: &Element) -> Result<DeleteConditions, S3Error> {
 /// grants it.
 async fn parse_object(call: &Call, object: &Named, bucket: &BucketName) -> Result<DeleteRequest, S3Error> {
     let key = ObjectKey::parse(&object.key)?;
-    call.may_key(bucket, &key, object.version.as_deref()).await?;
-    let bypass_governance = lock::bypass_of(call, bucket, &key).await?;
+    let asks = call.may_key(bucket, &key, (object.version.as_deref(), object.etag.as_deref())).await?;
+    let bypass_governance = lock::bypass_of(call, bucket, &key, &asks).await?;
     Ok(DeleteRequest {
         bucket: bucket.clone(),
         key,

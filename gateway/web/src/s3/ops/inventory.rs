@@ -52,6 +52,11 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
         let message = "Document ID does not match the specified configuration ID.";
         return Err(S3Error::with(Code::IdMismatch, message));
     }
+    // Answered from the document alone: until here nobody was asked.
+    let field = |field: &InventoryField| {
+        ("s3:inventoryaccessibleoptionalfields".to_owned(), field.as_str().to_owned())
+    };
+    call.require_with(set.fields.iter().map(field).collect()).await?;
     call.state.store.set_inventory(&name, &set.checked()?).await?;
     Ok(empty(StatusCode::OK))
 }

@@ -17,7 +17,7 @@ use objectstore::{
     About, BucketName, DefaultRetention, GetRequest, LockMode, ObjectInfo, ObjectKey, ObjectLock, Period,
     Retention, Subresources,
 };
-use security::decide::Action;
+use security::decide::{Action, Question};
 
 const MODE: &str = "x-amz-object-lock-mode";
 const UNTIL: &str = "x-amz-object-lock-retain-until-date";
@@ -105,8 +105,10 @@ pub(super) async fn set_retention(call: &Call, body: &mut RequestBody) -> Result
         said.push(("s3:object-lock-retain-until-date".to_owned(), date::iso_exact(until)));
         said.push(("s3:object-lock-remaining-retention-days".to_owned(), days.to_string()));
     }
-    call.require_with(said).await?;
-    let (request, bypass) = (amend(call)?, bypass(call).await?);
+    call.require_with(said.clone()).await?;
+    let asks = call.asks_with(said).about(BYPASS, None);
+    let bypass = asks_to_bypass(call)? && call.decision(&asks).await?.allowed();
+    let request = amend(call)?;
     call.state.store.set_retention(&request, retention, bypass).await?;
     Ok(empty(StatusCode::OK))
 }
@@ -171,15 +173,24 @@ fn parse_hold(text: &str) -> Option<bool> {
 
 /// Whether the request may weaken governance retentions: it says so, and its principal has the right to.
 pub(super) async fn bypass(call: &Call) -> Result<bool, S3Error> {
-    Ok(flag(call, "x-amz-bypass-governance-retention")? && call.may(BYPASS).await?)
+    Ok(asks_to_bypass(call)? && call.may(BYPASS).await?)
 }
 
-/// The same for one key of several.
-pub(super) async fn bypass_of(call: &Call, bucket: &BucketName, key: &ObjectKey) -> Result<bool, S3Error> {
-    if !flag(call, "x-amz-bypass-governance-retention")? {
+fn asks_to_bypass(call: &Call) -> Result<bool, S3Error> {
+    flag(call, "x-amz-bypass-governance-retention")
+}
+
+/// The same for one key of several, about which `asks` was asked.
+pub(super) async fn bypass_of(
+    call: &Call,
+    bucket: &BucketName,
+    key: &ObjectKey,
+    asks: &Question,
+) -> Result<bool, S3Error> {
+    if !asks_to_bypass(call)? {
         return Ok(false);
     }
-    let question = call.asker.question.about(BYPASS, None);
+    let question = asks.about(BYPASS, None);
     let decision = call.state.store.decide(bucket, &question, About::Key(key.as_str())).await?;
     Ok(decision.allowed())
 }

@@ -228,12 +228,9 @@ fn check_checksum(expected: &ChecksumValue, bytes: &Bytes) -> Result<(), S3Error
     Err(S3Error::with(Code::BadDigest, message))
 }
 
-/// What a header says, or the parameter of a presigned URL that an SDK made of it: as signed as a header is.
+/// What a header says.
 fn said<'c>(call: &'c Call, name: &'static str) -> Result<Option<&'c str>, S3Error> {
-    match (headers::text(&call.head.headers, name)?, call.query.get_header(name)) {
-        (Some(_), Some(_)) => Err(S3Error::argument(name, "", "The header was given more than once")),
-        (header, parameter) => Ok(header.or(parameter)),
-    }
+    headers::text(&call.head.headers, name)
 }
 
 /// What the headers of a write say of what stands beside the version to be.

@@ -7,6 +7,7 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set, set_amz, stream, xml};
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
+use crate::s3::operation::Operation;
 use crate::s3::{date, headers, mime_word};
 use crate::xml::XmlWriter;
 use http::header::{
@@ -18,7 +19,7 @@ use objectstore::{
     AttributesOutcome, AttributesRequest, GetOutcome, GetRequest, ObjectInfo, PAGE_MAX, PartNumber,
     StorageClass, SystemMetadata,
 };
-use security::Principal;
+use security::{Principal, Question};
 
 /// What S3 says an object is when nobody said it.
 const TYPE_DEFAULT: &str = "binary/octet-stream";
@@ -218,6 +219,7 @@ pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
         max_parts: if wanted.contains(&Wanted::Parts) { max_parts } else { 0 },
         conditions: headers::read_conditions(request_headers)?,
         asks: Some(call.asker.question.clone()),
+        reads: Some(reads(call)),
     };
     let after = request.after;
     let outcome = call.state.store.attributes(request).await?;
@@ -225,6 +227,12 @@ pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
     set(answer.headers_mut(), LAST_MODIFIED, &date::http(outcome.info.modified));
     set_version(answer.headers_mut(), outcome.info.version);
     Ok(answer)
+}
+
+/// S3 wants the right to read besides that to the attributes.
+fn reads(call: &Call) -> Question {
+    let action = Operation::GetObject.action_of(call.query.has("versionId"));
+    call.asker.question.about(action, call.asker.question.permission)
 }
 
 fn wanted(request_headers: &HeaderMap) -> Result<Vec<Wanted>, S3Error> {

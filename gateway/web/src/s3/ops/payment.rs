@@ -57,7 +57,7 @@ pub(in crate::s3) async fn charged(call: &Call) -> Result<bool, S3Error> {
     if set.as_deref() != Some(&RequestPayment::Requester) {
         return Ok(false);
     }
-    let said = headers::text(&call.head.headers, PAYER)?.or_else(|| call.query.get(PAYER));
+    let said = headers::text(&call.head.headers, PAYER)?;
     if said == Some("requester") && principal != Principal::Anonymous {
         return Ok(true);
     }

@@ -159,11 +159,6 @@ pub(super) async fn of_copy(call: &Call) -> Result<Option<Tags>, S3Error> {
     Ok(tags)
 }
 
-/// Whether whoever copies may set tags there.
-pub(super) async fn may_set(call: &Call) -> Result<bool, S3Error> {
-    call.may(PUT).await
-}
-
 /// `x-amz-tagging-directive`: whether a copy brings its source's tags along, and else which ones.
 fn replaced<'c>(
     said: impl Fn(&'static str) -> Result<Option<&'c str>, S3Error>,

@@ -27,10 +27,13 @@ const HEADERS: [&str; 8] = [
 ];
 
 /// Metadata and class of an entry.
-pub(super) fn describe(entry: &Entry, common: &Common) -> Result<(Metadata, StorageClass), S3Error> {
-    let own_headers = own_headers(entry)?;
-    let own = headers::metadata(&own_headers)?;
-    let class = headers::storage_class(&own_headers)?.unwrap_or(common.class);
+pub(super) fn describe(
+    entry: &Entry,
+    own_headers: &HeaderMap,
+    common: &Common,
+) -> Result<(Metadata, StorageClass), S3Error> {
+    let own = headers::metadata(own_headers)?;
+    let class = headers::storage_class(own_headers)?.unwrap_or(common.class);
     let mut metadata = common.metadata.clone();
     let by_name = std::str::from_utf8(&entry.name).ok().and_then(content_type_of);
     metadata.system.content_type = own.system.content_type.or_else(|| by_name.map(str::to_owned));
@@ -54,7 +57,7 @@ pub(super) fn describe(entry: &Entry, common: &Common) -> Result<(Metadata, Stor
 }
 
 /// The headers that the entry says of itself; what can't be done is refused, never left out.
-fn own_headers(entry: &Entry) -> Result<HeaderMap, S3Error> {
+pub(super) fn own_headers(entry: &Entry) -> Result<HeaderMap, S3Error> {
     let mut map = HeaderMap::new();
     for (record, value) in &entry.attributes {
         let refused = |text: &str| {
@@ -75,15 +78,18 @@ fn own_headers(entry: &Entry) -> Result<HeaderMap, S3Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Common, describe};
+    use super::{Common, Metadata, S3Error, StorageClass, own_headers};
     use crate::ingest::{Entry, Kind};
-    use objectstore::{Metadata, StorageClass};
 
     fn entry(attributes: &[(&str, &str)]) -> Entry {
         let attributes =
             attributes.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
         let modified = Some("1700000000.5".to_owned());
         Entry { number: 1, name: b"a/b.CSV".to_vec(), kind: Kind::File, size: 0, modified, attributes }
+    }
+
+    fn describe(entry: &Entry, common: &Common) -> Result<(Metadata, StorageClass), S3Error> {
+        super::describe(entry, &own_headers(entry)?, common)
     }
 
     fn common() -> Common {

@@ -9,11 +9,13 @@ use super::ReportWish;
 use crate::s3::Call;
 use crate::s3::error::S3Error;
 use engine::unit::ByteCount;
+use http::request;
 use objectstore::{
     ETag, ETagMatch, Expect, Ingest, IngestEntry, IngestOutcome, Metadata, ObjectKey, PutRequest,
     SealedObject, StorageClass, WriteConditions,
 };
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Lines that a report holds, and bytes of names and reasons in them; the rest is counted.
 const LINES_MAX: usize = 10_000;
@@ -161,6 +163,15 @@ pub(super) fn key(call: &Call, wish: ReportWish) -> Result<Option<ObjectKey>, S3
     Ok(Some(ObjectKey::parse(&format!("{archive}{SUFFIX}"))?))
 }
 
+/// The head that it is asked for with: tags, locks and lists are the request's, as any entry's; class and redirect are not.
+pub(super) fn head(of_archive: &Arc<request::Parts>) -> Arc<request::Parts> {
+    let mut head = request::Parts::clone(of_archive);
+    for name in ["x-amz-storage-class", "x-amz-website-redirect-location"] {
+        head.headers.remove(name);
+    }
+    Arc::new(head)
+}
+
 /// Has it wait for its name among the entries. The inner error is the report's own, the outer one the whole archive's.
 pub(super) async fn stage(
     ingest: &mut Ingest,
@@ -204,6 +215,7 @@ pub(super) async fn write(
     };
     let request = PutRequest {
         metadata: metadata(),
+        subresources: super::super::beside(call).await?,
         writer: call.writer().await?,
         origin: call.origin(),
         conditions: WriteConditions { if_match, if_none_match },

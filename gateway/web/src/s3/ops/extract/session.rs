@@ -1,7 +1,7 @@
 //! Takes an archive apart, entry by entry, as its body comes.
 
-use super::entry::describe;
-use super::report::{Line, Report};
+use super::entry::{describe, own_headers};
+use super::report::{self, Line, Report};
 use super::{Common, ENTRIES_MAX, LANDING_MAX, SMALL, Wish};
 use crate::ingest::{Entry, Event, Inflate, Kind, Scanner, key_of};
 use crate::s3::Call;
@@ -10,11 +10,12 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
-use crate::s3::query::Query;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use engine::unit::ByteCount;
+use http::{HeaderMap, request};
 use objectstore::{Ingest, IngestEntry, ObjectKey, SealedObject, Upload};
+use security::Action;
 use std::collections::HashSet;
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -85,7 +86,7 @@ impl<'c> Session<'c> {
     /// All of it; then every entry is staged. Who may not write the report is refused before the body is read.
     pub(super) async fn take(&mut self, body: &mut RequestBody) -> Result<(), S3Error> {
         if let Some(key) = &self.report_key {
-            self.admit(key.as_str()).await?;
+            self.admit(key.as_str(), &report::head(&self.call.head), &self.common.besides).await?;
         }
         while let Some(bytes) = body.next().await? {
             self.ingest.archive(bytes.clone()).await?;
@@ -192,29 +193,29 @@ impl<'c> Session<'c> {
                 Err(S3Error::with(Code::InvalidRequest, "its name was there before"))
             };
         }
-        self.admit(&key).await?;
-        let (metadata, class) = describe(entry, &self.common)?;
+        let own = own_headers(entry)?;
+        self.admit(&key, &with(&self.call.head, &own), &self.common.besides).await?;
+        let (metadata, class) = describe(entry, &own, &self.common)?;
         let length = ByteCount::new(entry.size);
         let entry = IngestEntry { key: ObjectKey::parse(&key)?, length, metadata, class };
         Ok(Verdict::Object(Box::new(self.ingest.entry(entry).await?)))
     }
 
-    /// Asks of the entry's key what `PutObject` of it asks.
-    async fn admit(&self, key: &str) -> Result<(), S3Error> {
+    /// Asks of a key what `PutObject` of it asks, with this head.
+    async fn admit(&self, key: &str, head: &Arc<request::Parts>, besides: &[Action]) -> Result<(), S3Error> {
         let mut target = self.call.target.clone();
         target.key = Some(key.to_owned());
-        let query = Arc::new(Query::default());
         let asking = Asking {
             principal: self.call.asker.principal,
             operation: Operation::PutObject,
             target: &mut target,
-            query: &query,
-            head: &self.call.head,
+            query: &self.call.query,
+            head,
             signed: self.call.signed,
             peer: self.call.peer,
         };
         let asker = access::admit(&self.call.state, asking).await?;
-        for action in &self.common.besides {
+        for action in besides {
             asker.require(&self.call.state, &target.bucket()?, (key, *action)).await?;
         }
         Ok(())
@@ -255,6 +256,19 @@ impl<'c> Session<'c> {
         self.report.bytes += object.size().get();
         Ok(self.ingest.stage(object).await?)
     }
+}
+
+/// The request's head, but for what an entry says of itself.
+fn with(head: &Arc<request::Parts>, own: &HeaderMap) -> Arc<request::Parts> {
+    if own.is_empty() {
+        return Arc::clone(head);
+    }
+    let mut head = request::Parts::clone(head);
+    for name in own.keys() {
+        head.headers.remove(name);
+    }
+    head.headers.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Arc::new(head)
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> S3Error {
