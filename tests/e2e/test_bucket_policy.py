@@ -1,12 +1,17 @@
 """Bucket policies with boto3 and aws-cli: who is let in, who is kept out, what is refused."""
 
 import datetime
+import io
 import json
 
 import boto3
 import pytest
 import requests
+from boto3.s3.transfer import TransferConfig
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from conftest import client, client_of
 from s3_errors import refused
@@ -142,6 +147,59 @@ def test_a_bucket_that_takes_no_plain_uploads_and_no_plain_http(accounts):
     put(root, statement("Deny", "*", "s3:*", Condition={"Bool": {"aws:SecureTransport": "false"}}))
     with refused("AccessDenied", 403):
         root.get_object(Bucket="data", Key="new")
+
+
+def test_an_upload_in_parts_is_as_encrypted_as_it_was_begun(accounts):
+    root, _, _ = accounts
+    wanted = {"StringNotEquals": {"s3:x-amz-server-side-encryption": "AES256"}}
+    put(root, statement("Deny", "*", "s3:PutObject", "data/*", Condition=wanted))
+    parts = TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20)
+    body = b"x" * (6 << 20)
+    with pytest.raises(ClientError) as error:
+        root.upload_fileobj(io.BytesIO(body), "data", "large", Config=parts)
+    assert error.value.response["Error"]["Code"] == "AccessDenied"
+    encrypted = {"ServerSideEncryption": "AES256"}
+    root.upload_fileobj(io.BytesIO(body), "data", "large", Config=parts, ExtraArgs=encrypted)
+    found = root.head_object(Bucket="data", Key="large")
+    assert (found["ContentLength"], found["ETag"][-3:]) == (len(body), '-2"')
+
+
+def test_nothing_is_replaced_where_a_policy_demands_it(accounts):
+    """The example of S3's guide to conditional writes."""
+    root, _, _ = accounts
+    wanted = {"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}}
+    put(root, statement("Deny", "*", "s3:PutObject", "data/*", Condition=wanted))
+    with refused("AccessDenied", 403):
+        root.put_object(Bucket="data", Key="once", Body=b"x")
+    root.put_object(Bucket="data", Key="once", Body=b"x", IfNoneMatch="*")
+    with refused("PreconditionFailed", 412):
+        root.put_object(Bucket="data", Key="once", Body=b"y", IfNoneMatch="*")
+    upload = root.create_multipart_upload(Bucket="data", Key="parts")["UploadId"]
+    part = root.upload_part(Bucket="data", Key="parts", UploadId=upload, PartNumber=1, Body=b"x")
+    whole = {
+        "Bucket": "data",
+        "Key": "parts",
+        "UploadId": upload,
+        "MultipartUpload": {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
+    }
+    with refused("AccessDenied", 403):
+        root.complete_multipart_upload(**whole)
+    root.complete_multipart_upload(**whole, IfNoneMatch="*")
+
+
+def test_a_presigned_urls_parameters_count_for_the_policy_and_the_object(accounts, fresh):
+    """As SDKs for JavaScript and Go presign: headers of the request stand in the URL."""
+    root, _, _ = accounts
+    wanted = {"StringNotEquals": {"s3:x-amz-storage-class": "STANDARD_IA"}}
+    put(root, statement("Deny", "*", "s3:PutObject", "data/*", Condition=wanted))
+    credentials = Credentials(*fresh.keys)
+    for storage_class, status in (("STANDARD", 403), ("STANDARD_IA", 200)):
+        url = f"{fresh.endpoint}/data/hoisted?x-amz-storage-class={storage_class}&x-amz-meta-colour=blue"
+        request = AWSRequest(method="PUT", url=url)
+        S3SigV4QueryAuth(credentials, "s3", "us-east-1", expires=600).add_auth(request)
+        assert requests.put(request.url, data=b"x", timeout=30).status_code == status, storage_class
+    found = root.head_object(Bucket="data", Key="hoisted")
+    assert (found["StorageClass"], found["Metadata"]) == ("STANDARD_IA", {"colour": "blue"})
 
 
 def test_old_presigned_urls_and_forms_know_how_they_are_signed(accounts, fresh):
