@@ -46,6 +46,9 @@ pub(super) struct Pattern {
 /// A comparison that costs no more than this many steps is not counted: a document has room for some thousand patterns.
 const UNCOUNTED_MAX: usize = 4 << 10;
 
+/// Texts of which every place may be tried where case means nothing: names of actions.
+const SHORT_MAX: usize = 64;
+
 /// Characters of a condition key at the most: a tag's name has 128.
 pub(super) const KEY_CHARS_MAX: usize = 256;
 
@@ -165,17 +168,17 @@ impl Pattern {
 
     /// Whether it could be of the form of anything that begins so; its variables may have any value.
     pub(super) fn could_begin(&self, text: &str) -> bool {
-        let width = |piece: &Piece| match piece {
-            Piece::Text(text) => text.chars().count(),
-            Piece::One | Piece::Many | Piece::Variable(_) => 1,
-        };
-        // The steps of a machine: a character that is wanted, any one (None), or any run.
+        /// The steps of a machine: a character that is wanted, any one, or any run.
         #[derive(Clone, Copy)]
         enum Step {
             Char(char),
             Any,
             Run,
         }
+        let width = |piece: &Piece| match piece {
+            Piece::Text(text) => text.chars().count(),
+            Piece::One | Piece::Many | Piece::Variable(_) => 1,
+        };
         let mut steps = Vec::with_capacity(self.pieces.iter().map(width).sum());
         for piece in &self.pieces {
             match piece {
@@ -282,15 +285,18 @@ impl<'p> Compare<'p> {
 
     /// What is behind the first place where a text has the segment.
     fn behind_first<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
-        match segment {
-            [one]
-                if !self.folds
-                    && let Some(plain) = self.plain(one) =>
-            {
-                text.get(text.find(plain)? + plain.len()..)
+        let plain = match segment {
+            [one] => self.plain(one),
+            _ => None,
+        };
+        match plain {
+            Some(plain) if !self.folds => text.get(text.find(plain)? + plain.len()..),
+            Some(plain) if !plain.is_empty() && text.len() <= SHORT_MAX => {
+                let mut windows = text.as_bytes().windows(plain.len());
+                text.get(windows.position(|window| self.is(window, plain))? + plain.len()..)
             }
-            pieces if pieces.iter().all(|piece| *piece == Piece::One) => self.behind_beginning(pieces, text),
-            pieces => self.search(pieces, text),
+            _ if segment.iter().all(|piece| *piece == Piece::One) => self.behind_beginning(segment, text),
+            _ => self.search(segment, text),
         }
     }
 

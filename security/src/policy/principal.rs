@@ -1,4 +1,4 @@
-//! Who asks, as policies name them. Source: "AWS JSON policy elements: Principal" and "… NotPrincipal" of the IAM user guide.
+//! Who asks, as policies name them. Source: "AWS JSON policy elements: Principal" and "… `NotPrincipal`" of the IAM user guide.
 
 use super::error::{PolicyError, Spot};
 use super::tree::Tree;
@@ -63,8 +63,9 @@ impl<'a> Caller<'a> {
         match self {
             Self::Anonymous | Self::Provided { .. } | Self::Service(_) => None,
             Self::Root(account) => Some(Arn::root(account).to_string().into()),
-            Self::User { arn, .. } => Some(arn.into()),
-            Self::Session { role: arn, .. } | Self::Federated { user: arn, .. } => Some(arn.into()),
+            Self::User { arn, .. } | Self::Session { role: arn, .. } | Self::Federated { user: arn, .. } => {
+                Some(arn.into())
+            }
         }
     }
 
@@ -247,7 +248,7 @@ impl Parties {
         let everybody = names(&|party| *party == Party::Everybody);
         let account = caller.account().is_none_or(|account| {
             names(&|party| match party {
-                Party::Account(named) => *named == account,
+                Party::Account(known) => *known == account,
                 Party::Canonical(id) => account.canonical_user_id() == **id,
                 _ => false,
             })

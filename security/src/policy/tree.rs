@@ -1,4 +1,4 @@
-//! JSON as a policy may be written: no member twice, nothing behind its end, not deeper than serde_json reads (128).
+//! JSON as a policy may be written: no member twice, nothing behind its end, not deeper than `serde_json` reads (128).
 
 use super::error::{Place, PolicyError};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};

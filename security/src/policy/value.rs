@@ -51,7 +51,7 @@ pub(super) fn date(text: &str) -> Option<i64> {
         _ => field(2)?,
     };
     let seconds = AmzDate::parse(&format!("{year}{month}{day}T{hour}{minute}{second}Z"))?.secs();
-    let milliseconds: i64 = format!("{:0<3.3}", fraction).parse().ok()?;
+    let milliseconds: i64 = format!("{fraction:0<3.3}").parse().ok()?;
     Some((seconds - offset_secs(zone)?) * 1000 + milliseconds)
 }
 

@@ -258,7 +258,7 @@ impl Call {
     /// The request's own question, with what its body says.
     pub(crate) fn asks_with(&self, said: Vec<(String, String)>) -> Question {
         let mut question = self.asker.question.clone();
-        question.context = Further::new(&self.asker.question.context, said);
+        question.context = Further::over(&self.asker.question.context, said);
         question
     }
 
@@ -279,7 +279,7 @@ impl Call {
         let mut question = self.asker.question.about(action, permission);
         let said = [("s3:versionid", version), ("s3:if-match", etag)];
         let said = said.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?.to_owned())));
-        question.context = Further::new(&self.asker.question.context, said.collect());
+        question.context = Further::over(&self.asker.question.context, said.collect());
         let decision = self.state.store.decide(bucket, &question, About::Key(key.as_str())).await?;
         if decision.allowed() { Ok(question) } else { Err(denied()) }
     }

@@ -204,7 +204,7 @@ pub(crate) struct Further {
 }
 
 impl Further {
-    pub(crate) fn new(request: &Arc<dyn Context>, said: Vec<(String, String)>) -> Arc<dyn Context> {
+    pub(crate) fn over(request: &Arc<dyn Context>, said: Vec<(String, String)>) -> Arc<dyn Context> {
         Arc::new(Self { request: Arc::clone(request), said })
     }
 }

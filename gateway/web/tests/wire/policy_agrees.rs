@@ -337,3 +337,18 @@ async fn fields_of_an_inventory_are_those_of_its_document() {
         assert_eq!((refused.status, refused.code()), (400, "MalformedPolicy"), "{key}");
     }
 }
+
+#[tokio::test]
+async fn an_unsigned_request_says_that_it_is_of_nobodys_account() {
+    let mut case = Case::new().await;
+    case.put("/bucket/key", &[]).await;
+    let of_nobody = r#""StringEquals":{"aws:PrincipalAccount":"anonymous"}"#;
+    case.policy(&allow("*", "s3:GetObject", of_nobody)).await;
+    assert_eq!(case.status(Who::Nobody, "GET", "/bucket/key").await, 200);
+    assert_eq!(case.status(Who::Other, "GET", "/bucket/key").await, 403);
+    // Who has no account is not of another one than they should be: a Deny of strangers takes them in.
+    let strangers = r#""StringNotEqualsIfExists":{"aws:PrincipalAccount":"111122223333"}"#;
+    case.policy(&format!("{},{}", allow("*", "s3:GetObject", ""), deny("s3:GetObject", strangers))).await;
+    assert_eq!(case.status(Who::Nobody, "GET", "/bucket/key").await, 403);
+    assert_eq!(case.status(Who::Root, "GET", "/bucket/key").await, 200);
+}

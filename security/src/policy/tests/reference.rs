@@ -236,7 +236,7 @@ fn condition(
             let answers: Vec<Option<bool>> =
                 list(known).iter().map(|known| compares(plain, known, value, variables, context)).collect();
             let matched = answers.contains(&Some(true));
-            if negated { !matched && !(allows && answers.contains(&None)) } else { matched }
+            if negated { !(matched || allows && answers.contains(&None)) } else { matched }
         })
         .collect();
     match set {
@@ -311,7 +311,7 @@ fn not_principal(value: &Value, caller: Caller<'_>, bounded: bool) -> bool {
                 }
         }
     };
-    !(whole && !bounded)
+    !whole || bounded
 }
 
 /// 0 for a statement that is not about the case, else how far it reaches.
@@ -339,7 +339,7 @@ fn reaches(statement: &Value, version: &str, case: &Case<'_>) -> u8 {
         (Some(named), _) => resource(named).contains(&Some(true)),
         (_, Some(named)) => {
             let answers = resource(named);
-            !answers.contains(&Some(true)) && !(allows && answers.contains(&None))
+            !(answers.contains(&Some(true)) || allows && answers.contains(&None))
         }
         _ => true,
     };
@@ -397,7 +397,7 @@ pub(super) fn decide(case: &Case<'_>) -> Outcome {
     if reach == 0 && (!own || case.resource_decides) {
         return Outcome::NotAllowed(Missing::Resource);
     }
-    if !identity && !(own && reach == 2) {
+    if !(identity || own && reach == 2) {
         return Outcome::NotAllowed(if reach > 0 { Missing::Identity } else { Missing::Everywhere });
     }
     if case.boundary.is_some_and(|policy| !allows(policy)) {
