@@ -223,11 +223,10 @@ async fn run(
         trace.operation = Some(Operation::CorsPreflight);
         return cors::preflight(&state, &trace.target, &head.headers).await;
     }
-    let who = verify(&state, &head)?;
+    let who = verify(&state, &mut head, &query)?;
     if let Authenticated::Signed(signed) = &who {
         trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
     }
-    hoist::hoist(&mut head.headers, &query)?;
     let copies = head.headers.contains_key("x-amz-copy-source");
     let operation = route::route(&head.method, &trace.target, &query, copies)?;
     trace.operation = Some(operation);
@@ -278,7 +277,8 @@ async fn run(
     Ok(answer)
 }
 
-fn verify(state: &State, head: &request::Parts) -> Result<Authenticated, S3Error> {
+/// Who asks. What the URL carries of headers is among them from then on.
+fn verify(state: &State, head: &mut request::Parts, of_url: &Query) -> Result<Authenticated, S3Error> {
     let request = RequestHead {
         method: head.method.as_str(),
         path: head.uri.path(),
@@ -286,7 +286,9 @@ fn verify(state: &State, head: &request::Parts) -> Result<Authenticated, S3Error
         headers: &head.headers,
     };
     let policy = Policy::new(&state.region, state.clock.now(), &state.signing_keys);
-    Ok(authenticate(&request, &*state.credentials, &policy)?)
+    let who = authenticate(&request, &*state.credentials, &policy)?;
+    hoist::hoist(&mut head.headers, of_url)?;
+    Ok(who)
 }
 
 /// The appliance's own failures, once.
