@@ -220,7 +220,7 @@ async fn an_entry_that_is_refused_refuses_the_archive_unless_errors_are_ignored(
 #[tokio::test]
 async fn a_report_says_what_was_refused_of_late_or_why_there_is_none() {
     let full = QuotaLimits { bytes: Some(ByteCount::new(1)), objects: None, warn_percent: 80 };
-    let always = ("x-amz-meta-firn-ingest-report", "always");
+    let asked = [("x-amz-meta-firn-ingest-report", "always"), IGNORE, ("x-amz-tagging", "team=ice")];
     let archive = tar(&[("a", b'0', b"xx"), ("p/late", b'0', b"yyy")]);
     // Of the entry, of the report itself.
     for prefix in ["p/", "in/"] {
@@ -232,7 +232,7 @@ async fn a_report_says_what_was_refused_of_late_or_why_there_is_none() {
             gaps.arm(gap, async move {
                 store.set_quota(&bucket, prefix, full).await.unwrap();
             });
-            let answer = case.put(&[always, IGNORE], &archive).await;
+            let answer = case.put(&asked, &archive).await;
             if gaps.disarm() {
                 break;
             }
@@ -254,6 +254,8 @@ async fn a_report_says_what_was_refused_of_late_or_why_there_is_none() {
                 assert_eq!(told("refused"), Some(late.to_string()), "gap {gap}");
                 assert_eq!(told("report").as_deref(), Some("in/a.tar.report.json"), "gap {gap}");
                 let report = case.report().await;
+                let head = case.call("HEAD", "/bucket/in/a.tar.report.json", &[], b"").await;
+                assert_eq!(head.header("x-amz-tagging-count"), Some("1"), "gap {gap}");
                 assert_eq!(report["refused"], late, "gap {gap}: {report}");
                 assert_eq!(report["objects"], 2 - late, "gap {gap}: {report}");
                 assert_eq!(report["lines"].as_array().unwrap().len() as u64, late, "gap {gap}: {report}");
@@ -382,6 +384,7 @@ async fn tags_class_and_lock_of_the_request_are_each_objects() {
         ("x-amz-tagging", "team=ice"),
         ("x-amz-storage-class", "STANDARD_IA"),
         ("x-amz-object-lock-legal-hold", "ON"),
+        ("x-amz-meta-firn-ingest-report", "always"),
     ];
     let answer = case.call("PUT", "/locked/a.tar", &asked, &archive).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -390,6 +393,11 @@ async fn tags_class_and_lock_of_the_request_are_each_objects() {
     assert_eq!(head.header("x-amz-storage-class"), Some("STANDARD_IA"));
     assert_eq!(head.header("x-amz-object-lock-legal-hold"), Some("ON"));
     assert!(head.header("x-amz-version-id").is_some());
+    // The report has the tags and the hold, and the class of no entry.
+    let report = case.call("HEAD", "/locked/a.tar.report.json", &[], b"").await;
+    assert_eq!(report.header("x-amz-tagging-count"), Some("1"));
+    assert_eq!(report.header("x-amz-object-lock-legal-hold"), Some("ON"));
+    assert_eq!(report.header("x-amz-storage-class"), None);
     let unproven = case.call("PUT", "/locked/a.tar", &[EXTRACT, asked[4]], &archive).await;
     assert_eq!((unproven.status, unproven.code()), (400, "InvalidRequest"));
 }

@@ -204,6 +204,13 @@ async fn an_entry_of_an_archive_is_asked_about_with_what_it_says_of_itself() {
     let hoisted = ("PUT", "/bucket/in.tar?X-Amz-Tagging=a%3Db");
     assert_eq!(case.ask(Who::Root, hoisted, &headers, &archive).await.status, 200);
     assert_eq!(case.shown("/bucket/tagged", "x-amz-tagging-count").await.as_deref(), Some("1"));
+    // Its report has the request's tags too.
+    let all = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#;
+    let report = r#""arn:aws:s3:::bucket/in.tar.report.json""#;
+    case.policy(&deny("s3:PutObjectTagging", "").replace(all, report)).await;
+    for (headers, status) in [(&headers[..], 200), (&headers[..1], 403)] {
+        assert_eq!(case.ask(Who::Root, hoisted, headers, &archive).await.status, status);
+    }
 }
 
 #[tokio::test]
