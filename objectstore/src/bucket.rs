@@ -77,11 +77,14 @@ impl ObjectStore {
     ) -> Result<()> {
         let key = tables::bucket(tables::BUCKETS, name);
         let intent = tables::bucket(tables::BUCKET_INTENTS, name);
-        if to.is_none()
-            && let Err(error) = self.forget_logging(name, partition).await
-        {
-            // The next start finds that the mark stands for nothing.
-            tracing::warn!(bucket = %name, %error, "failed to forget that a deleted bucket was logged");
+        if to.is_none() {
+            // The next start finds that the marks stand for nothing.
+            if let Err(error) = self.forget_logging(name, partition).await {
+                tracing::warn!(bucket = %name, %error, "failed to forget that a deleted bucket was logged");
+            }
+            if let Err(error) = self.forget_policy(partition).await {
+                tracing::warn!(bucket = %name, %error, "failed to forget that a deleted bucket had a policy");
+            }
         }
         for _ in 0..ATTEMPTS_MAX {
             let root = self.catalog.snapshot(PartitionId::ROOT).await?;

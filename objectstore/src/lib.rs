@@ -53,6 +53,7 @@ mod multipart;
 mod name;
 mod own_writes;
 mod pages;
+mod policies;
 mod publish;
 mod quota;
 mod read;

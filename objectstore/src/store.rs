@@ -7,6 +7,7 @@ use crate::checksum::Lanes;
 use crate::id::OwnerId;
 use crate::inventory::Inventories;
 use crate::keyring::Keyring;
+use crate::policies::Policies;
 use crate::quota::Watch;
 use crate::record::ConfigRow;
 use crate::setting::Settings;
@@ -93,6 +94,8 @@ pub struct ObjectStore {
     pub(crate) bucket_counts: Mutex<Option<BucketCounts>>,
     /// Settings of buckets, decoded.
     pub(crate) settings: Settings,
+    /// Which partitions have a policy.
+    pub(crate) policies: Policies,
     /// What is known of quotas.
     pub(crate) watch: Watch,
     /// Who is logged, and what waits to be written of it.
@@ -166,6 +169,7 @@ impl ObjectStore {
             changing: Mutex::default(),
             bucket_counts: Mutex::default(),
             settings: Settings::default(),
+            policies: Policies::default(),
             watch: Watch::default(),
             access_logs: AccessLogs::new(access_logs),
             inventories: Inventories::default(),
@@ -174,6 +178,7 @@ impl ObjectStore {
         *store.bucket_counts.lock() = Some(counted);
         store.find_events().await?;
         store.find_logged().await?;
+        store.find_policies().await?;
         Ok(Arc::new(store))
     }
 

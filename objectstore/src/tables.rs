@@ -7,7 +7,7 @@
 //! | `DELETED` | root | partition | empty: its leftovers are to be cleared |
 //! | `CONFIG` | bucket | – | [`ConfigRow`]; the `exists` guard |
 //! | `SETTINGS` | bucket | kind, name where there can be several | [`Setting`](crate::Setting): CORS rules, tags, … |
-//! | `SETTINGS` | root | kind, bucket | empty: this bucket may have such a setting |
+//! | `SETTINGS` | root | kind, bucket (policies: its partition) | `01`: this bucket may have such a setting |
 //! | `CURRENT` | bucket | key bytes | the live latest version |
 //! | `VERSIONS` | bucket | key, order (newest first), salt | every version and delete marker |
 //! | `NULLS` | bucket | key | version id of a null version that is not in `CURRENT` |

@@ -10,6 +10,7 @@
 //! - Every change of a setting changes the `CONFIG` row, which every writer checks: a write is decided by the settings that hold
 //!   when it commits.
 //! - Revision 0 says that nothing was ever set: such a bucket costs no look-up.
+//! - A policy is looked for where memory says that one may be: see [`policies`](crate::policies).
 //! - Partitions are never used twice and revisions only grow, so what is in memory for both is right for ever.
 //!
 //! Limits: one row a setting, 64 KiB at the most, as the catalog has it.
@@ -274,13 +275,22 @@ impl ObjectStore {
             Some(raw) => Write::Put(row, raw),
             None => Write::Delete(row),
         };
+        let (partition, read_version) = (view.bucket.partition, view.snapshot.read_version());
+        let removes = matches!(change, Write::Delete(_));
+        let turn = match S::KIND {
+            SettingKind::Policy => Some(self.turn(partition, removes).await?),
+            _ => None,
+        };
         let mut writes = vec![Write::Put(config.clone(), changed.to_bytes()), change];
         writes.extend(beside.writes);
-        let (partition, read_version) = (view.bucket.partition, view.snapshot.read_version());
         let mut checks = beside.checks;
         checks.push(Check::Unchanged(config));
         let commit = Commit { checks, writes, ..Commit::new(partition, read_version) };
-        won(self.commit(commit, beside.posted).await)
+        let done = won(self.commit(commit, beside.posted).await)?;
+        if done && let Some(turn) = turn {
+            turn.done().await;
+        }
+        Ok(done)
     }
 }
 

@@ -29,9 +29,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const STEPS_MAX: usize = 50;
 
 /// Applies commits and does not say so the first time, as when the answer is lost.
-struct Mute {
-    rows: Arc<MemoryCatalog>,
-    left: AtomicUsize,
+pub(super) struct Mute {
+    pub(super) rows: Arc<MemoryCatalog>,
+    pub(super) left: AtomicUsize,
 }
 
 impl Catalog for Mute {

@@ -19,6 +19,7 @@ mod lock;
 mod lock_races;
 mod model;
 mod multipart;
+mod policies;
 mod quota;
 mod races;
 mod recovered;

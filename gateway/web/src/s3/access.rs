@@ -23,7 +23,7 @@ use super::target::Target;
 use crate::server::Peer;
 use crate::state::State;
 use http::request;
-use objectstore::{About, BucketName, BucketPolicy, ObjectKey, StorageClass, UploadId, VersionSelector};
+use objectstore::{About, BucketName, ObjectKey, StorageClass, UploadId, VersionSelector};
 use security::decide::{Action, Decision, Facts, Question, Resource};
 use security::policy::Context;
 use security::{AccountId, Permission, Principal, decide};
@@ -158,7 +158,7 @@ async fn upload_class(
 ) -> Result<Option<StorageClass>, S3Error> {
     let (bucket, upload) = (target.bucket()?, query.get("uploadId").unwrap_or_default().parse::<UploadId>());
     let (Ok(key), Ok(upload)) = (target.key(), upload) else { return Ok(None) };
-    if state.store.setting::<BucketPolicy>(&bucket).await?.is_none() {
+    if !state.store.has_policy(&bucket).await? {
         return Ok(None);
     }
     match state.store.upload_class(&bucket, &key, upload).await {
