@@ -75,10 +75,6 @@ impl Progress {
         Ok(())
     }
 
-    pub(super) fn has_base(&self) -> bool {
-        self.0.lock().base.is_some()
-    }
-
     /// A base is due when there is none, when somebody asked, when this process has made none yet, and on schedule.
     pub(super) fn base_due(&self, now: Timestamp, every: Duration) -> bool {
         let state = self.0.lock();
@@ -87,6 +83,21 @@ impl Progress {
 
     pub(super) fn base_wanted(&self) {
         self.0.lock().wanted = true;
+    }
+
+    pub(super) fn base(&self) -> Option<Version> {
+        self.0.lock().base
+    }
+
+    /// The target no longer has it: nothing counts as backed up until another base is there.
+    pub(super) fn base_lost(&self, why: String) {
+        let mut state = self.0.lock();
+        (state.base, state.base_at, state.shipped, state.error) = (None, None, 0, Some(why));
+    }
+
+    /// The target answers again.
+    pub(super) fn recovered(&self) {
+        self.0.lock().error = None;
     }
 
     pub(super) fn shipped(&self) -> Version {

@@ -35,6 +35,9 @@ pub struct Recovered {
     pub version: Version,
     /// Chunks that were there but could not be used, because one before them is missing.
     pub chunks_beyond_gap: u64,
+    /// The versions, first and last, of which the target has no chunk though it has later ones.
+    #[serde(default)]
+    pub missing: Option<(Version, Version)>,
 }
 
 impl Recovered {
@@ -103,12 +106,14 @@ pub async fn recover(
         Ok(())
     })
     .await?;
+    let beyond = chunks.iter().filter(|chunk| chunk.last > reached);
     let recovered = Recovered {
         at_ms,
         base_version: manifest.version,
         base_taken_at_ms: manifest.taken_at_ms,
         version: reached,
-        chunks_beyond_gap: chunks.iter().filter(|chunk| chunk.last > reached).count() as u64,
+        chunks_beyond_gap: beyond.clone().count() as u64,
+        missing: beyond.map(|chunk| chunk.first).min().map(|first| (reached + 1, first.saturating_sub(1))),
     };
     catalog.keep();
     let json = serde_json::to_vec_pretty(&recovered).map_err(|error| Error::Invalid(error.to_string()))?;

@@ -1,13 +1,15 @@
 //! The two workers: one ships the commit log, the other writes bases on schedule.
 //!
 //! Both look every [`SHIP_EVERY`]. Commits that come meanwhile share a chunk; only a backlog of more than [`CHUNK_BYTES`] is shipped
-//! chunk behind chunk. Each look reads the log from where the last one ended.
+//! chunk behind chunk. Each look reads the log from where the last one ended. Every [`BASE_CHECKED_EVERY`] the target is asked whether it
+//! still has the newest base, without which its chunks are worth nothing.
 
 use super::Backup;
-use super::manifest::ChunkName;
+use super::manifest::{ChunkName, Life};
 use crate::blob::BlobStore;
 use crate::blocking::blocking;
 use crate::catalog::LogPlace;
+use crate::clock::Timestamp;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Result};
 use std::io;
@@ -16,6 +18,9 @@ use std::time::Duration;
 
 /// How often the log is looked at.
 const SHIP_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the newest base is looked for at the target: a request each, where that is an endpoint.
+const BASE_CHECKED_EVERY: Duration = Duration::from_mins(1);
 
 /// Largest run of commits shipped at once, in bytes before compression.
 const CHUNK_BYTES: usize = 8 << 20;
@@ -28,6 +33,10 @@ pub struct LogWorker {
     place: LogPlace,
     /// The last chunk took all that was synced: what comes now waits for the next look, so that commits under load share one.
     rests: bool,
+    /// When the target had the newest base last; `None` before the first look and after one that failed.
+    seen_at: Option<Timestamp>,
+    /// The last look failed.
+    unseen: bool,
 }
 
 impl LogWorker {
@@ -35,7 +44,30 @@ impl LogWorker {
     /// said how far it is. Make it before the pools' workers start.
     pub fn new(backup: Arc<Backup>, blobs: Arc<BlobStore>) -> Self {
         blobs.set_hold(Some(0));
-        Self { backup, blobs, place: LogPlace::after(0), rests: false }
+        Self { backup, blobs, place: LogPlace::after(0), rests: false, seen_at: None, unseen: false }
+    }
+
+    /// Looks for the newest base, when it is time to; whether it is there.
+    async fn base_is_there(&mut self, life: &Life) -> Result<bool> {
+        let now = self.backup.clock.now();
+        let Some(base) = self.backup.progress.base() else { return Ok(false) };
+        if self.seen_at.is_some_and(|at| now.since(at) < BASE_CHECKED_EVERY) {
+            return Ok(true);
+        }
+        self.seen_at = None;
+        self.unseen |= true;
+        let name = life.base_name(base);
+        if self.backup.target.list(&name).await?.is_empty() {
+            let why = format!("base {base} is no longer there: another one is being written");
+            tracing::warn!(base, target = %self.backup.target.describe(), "the newest base of the backup is gone: writing another");
+            self.backup.progress.base_lost(why);
+            return Ok(false);
+        }
+        if std::mem::take(&mut self.unseen) {
+            self.backup.progress.recovered();
+        }
+        self.seen_at = Some(now);
+        Ok(true)
     }
 
     async fn ship(&mut self) -> Result<Progress> {
@@ -45,7 +77,7 @@ impl LogWorker {
         let backup = Arc::clone(&self.backup);
         let life = backup.life().await?;
         // Chunks without a base below them are worth nothing: the base worker comes first.
-        if !backup.progress.has_base() {
+        if !self.base_is_there(life).await? {
             return Ok(Progress::Idle { rest: SHIP_EVERY });
         }
         let shipped = backup.progress.shipped();

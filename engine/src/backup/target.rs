@@ -3,8 +3,9 @@
 use crate::blocking::blocking;
 use crate::file::sync_dir;
 use crate::{BoxFuture, Error, Result};
-use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
 
 /// A place that keeps named immutable files, somewhere that does not burn down with the system disk.
 ///
@@ -24,9 +25,14 @@ pub trait Target: Send + Sync {
 }
 
 /// A directory. Files appear by rename after a sync, and the directory is synced before the answer.
+///
+/// It stays the one that was opened: one that was removed, or whose disk was unmounted, is an error and is not made anew, for what
+/// goes there alone is no backup.
 #[derive(Clone, Debug)]
 pub struct DirectoryTarget {
     root: PathBuf,
+    /// Device and inode.
+    identity: (u64, u64),
 }
 
 impl DirectoryTarget {
@@ -34,7 +40,16 @@ impl DirectoryTarget {
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
         create_private(&root)?;
-        Ok(Self { root })
+        let identity = identity(&root)?;
+        Ok(Self { root, identity })
+    }
+
+    fn is_there(&self) -> Result<()> {
+        if identity(&self.root)? == self.identity {
+            return Ok(());
+        }
+        let why = "it is another directory than at the start: mount its disk again, or restart to go on with this one";
+        Err(Error::io("use", &self.root, io::Error::other(why)))
     }
 
     /// Refuses every name that could leave the root.
@@ -47,6 +62,11 @@ impl DirectoryTarget {
             Err(Error::Invalid(format!("use backup file name {name:?}")))
         }
     }
+}
+
+fn identity(root: &Path) -> Result<(u64, u64)> {
+    let found = fs::metadata(root).map_err(|error| Error::io("find", root, error))?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// `mkdir -p`, each new level 0700 and synced into its parent.
@@ -103,8 +123,8 @@ impl Target for DirectoryTarget {
 
     fn put<'a>(&'a self, name: &'a str, file: &'a Path) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let (from, to) = (file.to_owned(), self.path(name)?);
-            blocking(move || install(&from, &to)).await
+            let (this, from, to) = (self.clone(), file.to_owned(), self.path(name)?);
+            blocking(move || this.is_there().and_then(|()| install(&from, &to))).await
         })
     }
 
@@ -124,10 +144,11 @@ impl Target for DirectoryTarget {
 
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>>> {
         Box::pin(async move {
-            let (root, prefix) = (self.root.clone(), prefix.to_owned());
+            let (this, prefix) = (self.clone(), prefix.to_owned());
             blocking(move || {
+                this.is_there()?;
                 let mut names = Vec::new();
-                collect(&root, &root, &prefix, &mut names)?;
+                collect(&this.root, &this.root, &prefix, &mut names)?;
                 names.sort();
                 Ok(names)
             })

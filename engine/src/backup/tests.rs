@@ -219,6 +219,57 @@ async fn what_waits_at_the_start_or_for_a_target_that_is_away_is_late_from_then_
 }
 
 #[tokio::test]
+async fn a_target_that_lost_the_base_holds_no_backup_until_it_has_another() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    appliance.put("a").await;
+    appliance.ship().await;
+    let committed = appliance.backup.status().shipped_version;
+    let (place, aside) = (world.disks.path().join("elsewhere"), world.disks.path().join("aside"));
+
+    // The disk goes, and comes back.
+    std::fs::rename(&place, &aside).unwrap();
+    world.clock.advance(Duration::from_mins(1));
+    assert!(appliance.log.tick().await.is_err(), "also when there is nothing to ship");
+    appliance.put("b").await;
+    assert!(appliance.log.tick().await.is_err());
+    assert!(appliance.backup.write_base().await.is_err());
+    assert!(!place.exists(), "it is not made anew");
+    std::fs::create_dir(&place).unwrap();
+    let error = appliance.log.tick().await.unwrap_err().to_string();
+    assert!(error.contains("another directory than at the start"), "{error}");
+    assert!(appliance.backup.status().error.is_some());
+    std::fs::remove_dir(&place).unwrap();
+    std::fs::rename(&aside, &place).unwrap();
+    appliance.ship().await;
+    let status = appliance.backup.status();
+    assert_eq!((status.error, status.lag_commits), (None, 0));
+
+    // It stays, and what it holds goes.
+    std::fs::remove_dir_all(place.join("lives")).unwrap();
+    appliance.ship().await;
+    assert_eq!(appliance.backup.status().error, None, "it is looked for once a minute");
+    world.clock.advance(Duration::from_mins(1));
+    appliance.ship().await;
+    let status = appliance.backup.status();
+    assert!(status.error.unwrap().contains("no longer there"));
+    assert_eq!((status.base_version, status.base_completed_at), (None, None));
+    assert!(status.lag_commits > committed, "all of it would be lost");
+    assert!(matches!(appliance.base.tick().await.unwrap(), Progress::More { .. }), "at once");
+    appliance.put("c").await;
+    appliance.ship().await;
+    let status = appliance.backup.status();
+    assert_eq!((status.error, status.lag_commits), (None, 0));
+    world.lose(appliance);
+    world.recover().await.unwrap();
+    let again = world.start().await;
+    for name in ["a", "b", "c"] {
+        assert!(again.has(name).await, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_backlog_of_more_than_a_chunk_is_shipped_without_a_rest() {
     let world = World::new();
     let mut appliance = world.start().await;
@@ -491,7 +542,8 @@ async fn recovery_refuses_what_it_must_and_reports_a_gap() {
     assert_eq!(chunks.len(), 3);
     target.delete(&chunks[1]).await.unwrap();
     let recovered = world.recover().await.unwrap();
-    assert_eq!(recovered.chunks_beyond_gap, 1);
+    let first = recovered.version + 1;
+    assert_eq!((recovered.chunks_beyond_gap, recovered.missing), (1, Some((first, first))));
     let appliance = world.start().await;
     assert!(appliance.has("a").await && !appliance.has("b").await && !appliance.has("c").await);
 }

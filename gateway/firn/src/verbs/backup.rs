@@ -70,6 +70,8 @@ struct RecoverReport {
     base_version: u64,
     version: u64,
     chunks_beyond_gap: u64,
+    /// First and last version of which the target has no chunk though it has later ones.
+    missing: Option<(u64, u64)>,
 }
 
 impl Report for RecoverReport {
@@ -78,13 +80,29 @@ impl Report for RecoverReport {
         writeln!(out, "{} is rebuilt.", self.directory)?;
         writeln!(out, "  base      version {} of {taken}", self.base_version)?;
         writeln!(out, "  log       through version {}", self.version)?;
-        writeln!(out, "  lost      every change after version {}: what was not shipped yet", self.version)?;
-        if self.chunks_beyond_gap > 0 {
-            writeln!(
+        match self.missing {
+            None => writeln!(
                 out,
-                "  WARNING   {} log chunks lie behind a missing one and are lost",
-                self.chunks_beyond_gap
-            )?;
+                "  lost      every change after version {}: what was not shipped yet",
+                self.version
+            )?,
+            Some((first, last)) => {
+                writeln!(
+                    out,
+                    "  lost      every change after version {}, though later ones were shipped:",
+                    self.version
+                )?;
+                writeln!(
+                    out,
+                    "  MISSING   versions {first} to {last} are not at the target, so that {} log chunks behind them are of no use;",
+                    self.chunks_beyond_gap
+                )?;
+                writeln!(
+                    out,
+                    "            if they can be found, put them there, remove {} and recover again",
+                    self.directory
+                )?;
+            }
         }
         writeln!(
             out,
@@ -104,11 +122,14 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
     let recovered = engine::backup::recover(target.as_ref(), key, &args.dir, MARKER, options).await?;
-    session.output.print(&RecoverReport {
+    let report = RecoverReport {
         directory: args.dir.display().to_string(),
         base_taken_at: json_time(Some(recovered.base_taken_at_ms)),
         base_version: recovered.base_version,
         version: recovered.version,
         chunks_beyond_gap: recovered.chunks_beyond_gap,
-    })
+        missing: recovered.missing,
+    };
+    let exit = session.output.print(&report)?;
+    Ok(if report.missing.is_some() { Exit::Partial } else { exit })
 }
