@@ -549,6 +549,24 @@ async fn recovery_refuses_what_it_must_and_reports_a_gap() {
 }
 
 #[tokio::test]
+async fn what_makes_it_an_appliance_comes_last() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.put("a").await;
+    appliance.base.tick().await.unwrap();
+    world.lose(appliance);
+    // The keys can't be put back: without them it is none.
+    let in_the_way = world.root().join("master.key");
+    std::fs::create_dir_all(&in_the_way).unwrap();
+    world.recover().await.unwrap_err();
+    assert!(!world.root().join(MARKER).exists());
+    std::fs::remove_dir(&in_the_way).unwrap();
+    world.recover().await.unwrap();
+    assert!(world.root().join(MARKER).exists() && in_the_way.is_file());
+    assert!(world.start().await.has("a").await);
+}
+
+#[tokio::test]
 async fn a_new_key_opens_what_comes_after_it() {
     let mut world = World::new();
     let mut appliance = world.start().await;

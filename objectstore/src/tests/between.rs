@@ -175,6 +175,33 @@ async fn a_write_that_comes_between_is_seen_by_a_conditional_delete_and_completi
     }
 }
 
+#[tokio::test]
+async fn deletes_are_answered_in_the_order_asked_for_whichever_ends_first() {
+    let pair = Pair::new(75).await;
+    let name = pair.fast.create("order", Versioning::Off).await;
+    let delete = |at: &str| DeleteRequest {
+        bucket: name.clone(),
+        key: key(at),
+        version: VersionSelector::Latest,
+        conditions: DeleteConditions { if_match: Some(ETagMatch::Any), ..DeleteConditions::default() },
+        bypass_governance: false,
+        origin: crate::Origin::default(),
+    };
+    for at in ["a", "b"] {
+        pair.fast.put(&name, at, "there").await;
+    }
+    // The first look is the first one's, and takes as long as the others need.
+    let slow = async {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let requests = ["none", "a", "b"].map(delete).into();
+    let results = pair.with_step_at(0, slow, pair.slow.store.delete_many(requests)).await.unwrap();
+    assert!(matches!(results[0], Err(Error::NoSuchKey { .. })), "{results:?}");
+    assert!(results.len() == 3 && results[1].is_ok() && results[2].is_ok(), "{results:?}");
+}
+
 /// Whose bucket goes in every gap of `operation` is told so.
 async fn bucket_goes<T: std::fmt::Debug>(
     pair: &Pair,

@@ -1,12 +1,16 @@
 //! Versions, null versions and delete markers.
 
+use crate::record::ObjectRow;
 use crate::world::{World, key};
 use crate::{
     DeleteConditions, DeleteRequest, Error, GetRequest, VersionName, VersionSelector, Versioning,
     VersionsRequest,
 };
-use engine::clock::Timestamp;
+use engine::catalog::record::Record;
+use engine::catalog::{Catalog, Scan};
+use engine::clock::{Clock, Timestamp};
 use engine::unit::ByteCount;
+use std::time::Duration;
 
 async fn listed(world: &World, name: &crate::BucketName) -> Vec<String> {
     let page = world.store.list_versions(VersionsRequest::new(name.clone())).await.unwrap();
@@ -39,6 +43,8 @@ async fn enabled_keeps_versions_and_markers_hide_them() {
     assert!(matches!(hidden, Err(Error::IsDeleteMarker { .. })));
     assert_eq!(listed(&world, &name).await, ["k marker latest", "k", "k"]);
     assert!(world.keys(&name).await.is_empty());
+    let kept = world.store.delete_bucket(&name).await;
+    assert!(matches!(kept, Err(Error::BucketNotEmpty)), "what is hidden is there: {kept:?}");
     // The marker goes: what it hid is back.
     let gone = world.delete_version(&name, "k", marker.version.unwrap().into()).await;
     assert!(gone.marker);
@@ -169,7 +175,6 @@ async fn versioning_is_never_off_again() {
 
 #[tokio::test]
 async fn the_null_version_has_no_other_name() {
-    use engine::catalog::{Catalog, Scan};
     let world = World::new(14).await;
     let name = world.create("hidden", Versioning::Off).await;
     world.put(&name, "k", "null").await;
@@ -240,4 +245,66 @@ async fn a_marker_before_its_prefix_lets_nothing_else_in() {
     let page = world.store.list_versions(request).await.unwrap();
     let keys: Vec<_> = page.entries.iter().map(|entry| entry.key.as_str()).collect();
     assert_eq!(keys, ["c/1", "c/2"]);
+}
+
+/// Of each version of the one key, newest first: since when it is not the newest, in milliseconds. The row that listings of objects
+/// read is the newest version's own.
+async fn noncurrent(world: &World, name: &crate::BucketName) -> Vec<Option<i64>> {
+    let snapshot = world.catalog.snapshot(world.partition(name).await).await.unwrap();
+    let rows = snapshot.scan(Scan::prefix(crate::tables::VERSIONS, b"", 100)).await.unwrap().rows;
+    let current = snapshot.get(crate::tables::current(&key("k"))).await.unwrap();
+    if let Some(current) = current {
+        assert_eq!(current, rows[0].1);
+    }
+    let rows = rows.iter().map(|(_, raw)| ObjectRow::from_bytes(raw).unwrap());
+    rows.map(|row| row.noncurrent_since.map(Timestamp::as_millis)).collect()
+}
+
+#[tokio::test]
+async fn a_version_says_since_when_it_is_not_the_newest_as_long_as_it_is_not() {
+    let world = World::new(18).await;
+    let name = world.create("since", Versioning::Enabled).await;
+    let pass = || {
+        world.clock.advance(Duration::from_hours(1));
+        world.clock.now().as_millis()
+    };
+    world.put(&name, "k", "1").await;
+    let at_two = pass();
+    let two = world.put(&name, "k", "2").await.version.unwrap();
+    let at_three = pass();
+    world.put(&name, "k", "3").await;
+    assert_eq!(noncurrent(&world, &name).await, [None, Some(at_three), Some(at_two)]);
+    let at_marker = pass();
+    let marker = world.delete(&name, "k").await.version.unwrap();
+    assert_eq!(noncurrent(&world, &name).await, [None, Some(at_marker), Some(at_three), Some(at_two)]);
+    // What the marker hid is the newest again; what goes from the middle changes nothing of the others.
+    pass();
+    world.delete_version(&name, "k", marker.into()).await;
+    assert_eq!(noncurrent(&world, &name).await, [None, Some(at_three), Some(at_two)]);
+    world.delete_version(&name, "k", two.into()).await;
+    assert_eq!(noncurrent(&world, &name).await, [None, Some(at_two)]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_puts_no_new_version_below_an_old_one() {
+    let world = World::new(19).await;
+    for versioning in [Versioning::Enabled, Versioning::Suspended] {
+        let name = world.create(&format!("back-{versioning:?}").to_lowercase(), Versioning::Enabled).await;
+        let before = world.put(&name, "k", "before").await.version.unwrap();
+        if versioning == Versioning::Suspended {
+            world.store.set_versioning(&name, versioning).await.unwrap();
+        }
+        let day_before = world.clock.now().as_millis() - 86_400_000;
+        world.clock.set_wall(Timestamp::from_millis(day_before));
+        world.put(&name, "k", "behind").await;
+        assert_eq!(world.get(&name, "k").await.unwrap(), "behind");
+        assert_eq!(world.get_version(&name, "k", before.into()).await.unwrap(), "before");
+        let page = world.store.list_versions(VersionsRequest::new(name.clone())).await.unwrap();
+        let latest: Vec<bool> = page.entries.iter().map(|entry| entry.latest).collect();
+        assert_eq!(latest, [true, false]);
+        assert_eq!(page.entries[1].version, before);
+        let marker = world.delete(&name, "k").await;
+        assert!(marker.marker && world.get(&name, "k").await.is_err(), "the marker is on top");
+        assert!(world.keys(&name).await.is_empty());
+    }
 }

@@ -93,9 +93,11 @@ impl Tree {
     }
 }
 
+/// Bytes that are compared at once.
+const STEP: usize = 1 << 20;
+
 /// Whether two files hold the same bytes; an error when one cannot be read.
 fn same_bytes(one: &Path, other: &Path) -> Result<bool> {
-    const STEP: usize = 1 << 20;
     let open = |path: &Path| File::open(path).map_err(|source| Error::at("open", path, source));
     let (mut one_file, mut other_file) = (open(one)?, open(other)?);
     let (mut one_step, mut other_step) = (Vec::with_capacity(STEP), Vec::with_capacity(STEP));
@@ -170,6 +172,28 @@ mod tests {
         let files = [("a", "12345"), ("b/c", "x")];
         let (one, other) = (tree(&files), tree(&files));
         Tree::walk(one.path()).unwrap().compare(one.path(), other.path()).unwrap();
+    }
+
+    #[test]
+    fn a_difference_is_seen_wherever_in_a_large_file_it_is() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let bytes = vec![7; 2 * STEP + 3];
+        std::fs::write(one.path().join("large"), &bytes).unwrap();
+        let wanted = Tree::walk(one.path()).unwrap();
+        let compare = |found: &[u8]| {
+            std::fs::write(other.path().join("large"), found).unwrap();
+            wanted.compare(one.path(), other.path())
+        };
+        compare(&bytes).unwrap();
+        for at in [0, STEP - 1, STEP, 2 * STEP, 2 * STEP + 2] {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            assert!(compare(&changed).unwrap_err().to_string().contains("different"), "byte {at}");
+        }
+        for length in [0, STEP, 2 * STEP, 2 * STEP + 2] {
+            compare(&bytes[..length]).unwrap_err();
+        }
+        compare(&[&bytes[..], &[7]].concat()).unwrap_err();
     }
 
     #[test]

@@ -100,6 +100,49 @@ fn files_that_nobody_needs_go_oldest_first_wherever_the_power_goes() {
 }
 
 #[test]
+fn what_nobody_waited_for_is_synced_before_the_next_file_follows_it() {
+    let told = Told::default();
+    let work = |dir: &Path| -> Result<()> {
+        told.forget();
+        let mut log = start_at(dir, 0, 0)?;
+        // Relaxed commits alone: nothing but the rotation syncs them, and each next file says that it was done.
+        for n in 0..3 {
+            append(&mut log, n)?;
+        }
+        told.sync(&mut log, 2)
+    };
+    powercut::at_every_step(
+        "what_nobody_waited_for_is_synced_before_the_next_file_follows_it",
+        |_| {},
+        |dir| drop(work(dir)),
+        |dir, cut| told.judge(dir, cut),
+    );
+}
+
+#[test]
+fn files_that_are_let_go_together_go_oldest_first_wherever_the_power_goes() {
+    let told = Told::default();
+    let work = |dir: &Path| -> Result<()> {
+        told.forget();
+        let mut log = start_at(dir, 0, 0)?;
+        for n in 0..5 {
+            append(&mut log, n)?;
+            told.sync(&mut log, n)?;
+        }
+        // While they were read none of them went.
+        told.flushed.set(5);
+        log.trim(5);
+        Ok(())
+    };
+    powercut::at_every_step(
+        "files_that_are_let_go_together_go_oldest_first_wherever_the_power_goes",
+        |_| {},
+        |dir| drop(work(dir)),
+        |dir, cut| told.judge(dir, cut),
+    );
+}
+
+#[test]
 fn what_a_restart_found_unsynced_is_synced_before_the_next_file_follows_it() {
     let told = Told::default();
     let work = |dir: &Path| -> Result<()> {

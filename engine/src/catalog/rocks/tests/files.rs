@@ -130,3 +130,21 @@ async fn a_nearly_full_disk_takes_from_the_reserve_what_says_that_it_frees_space
     let writes = vec![Write::Delete(TABLE.key("marker"))];
     catalog.commit(Commit { writes, ..Commit::new(HERE, 0) }).await.expect("deletes go on");
 }
+
+#[tokio::test]
+async fn the_last_of_the_disk_is_left_to_the_rows_and_not_even_deletes_take_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let catalog = open(dir.path()).unwrap();
+    catalog.commit(put("a", "1")).await.unwrap();
+    drop(catalog);
+    let disk = rustix::fs::statvfs(dir.path()).unwrap();
+    // An eighth of what should be free is: less than the quarter that what was admitted may need to reach the disk.
+    let reserve_bytes = 8 * disk.f_bavail * disk.f_frsize;
+    let options = super::Options { reserve_bytes, ..options(&clock(), &Arc::default()) };
+    let catalog = RocksCatalog::open(dir.path(), options).unwrap();
+    let delete = || Commit { writes: vec![Write::Delete(TABLE.key("a"))], ..Commit::new(HERE, 0) };
+    for commit in [delete(), delete().from_reserve(), put("b", "1")] {
+        assert!(matches!(catalog.commit(commit).await, Err(Error::Full { .. })));
+    }
+    assert_eq!(get(&catalog, "a").await.unwrap().unwrap(), "1", "reads go on");
+}
