@@ -4,6 +4,7 @@ Its `sh` blocks run in one shell; a `sh server` block is what runs in another te
 or change the machine.
 """
 
+import contextlib
 import os
 import pathlib
 import re
@@ -19,10 +20,13 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", README.read_text(), re.M | re.S)
 
 
-def free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+@contextlib.contextmanager
+def place():
+    """An address that nobody else is given meanwhile; who sets SO_REUSEADDR, as firn does, may listen there."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 def test_the_readmes_commands_run_as_written(binary, aws, tmp_path):
@@ -33,11 +37,12 @@ def test_the_readmes_commands_run_as_written(binary, aws, tmp_path):
         (tools / name).symlink_to(path)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "FIRN_"))}
     environment["PATH"] = f"{tools}:{environment['PATH']}"
-    doors = {"FIRN_HTTP": free_address(), "FIRN_ADMIN": free_address()}
     (server,) = blocks("sh server")
     appliance = Appliance(binary, tmp_path / "data")
     try:
-        appliance.launch(["bash", "-c", "exec " + server], {**environment, **doors}, cwd=tmp_path)
+        with place() as http, place() as admin:
+            doors = {"FIRN_HTTP": http, "FIRN_ADMIN": admin}
+            appliance.launch(["bash", "-c", "exec " + server], {**environment, **doors}, cwd=tmp_path)
         script = "set -euo pipefail\n" + "\n".join(blocks("sh"))
         done = subprocess.run(
             ["bash", "-c", script],

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/port.rs"]
+mod port;
 #[path = "operator/process.rs"]
 mod process;
 #[path = "operator/small_disk.rs"]

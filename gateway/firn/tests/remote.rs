@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/port.rs"]
+mod port;
 mod support;
 
+use port::Port;
 use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
@@ -15,6 +18,8 @@ const LENGTHS: [usize; 4] = [100, 20_000, 6 << 20, 18 << 20];
 
 struct Drill {
     root: tempfile::TempDir,
+    /// Where the store is, each time that it comes back.
+    place: Port,
 }
 
 fn body(number: usize) -> Vec<u8> {
@@ -23,7 +28,7 @@ fn body(number: usize) -> Vec<u8> {
 
 impl Drill {
     fn new() -> Self {
-        Self { root: tempfile::tempdir().unwrap() }
+        Self { root: tempfile::tempdir().unwrap(), place: Port::take() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -34,24 +39,23 @@ impl Drill {
         self.path(name).to_str().unwrap().to_owned()
     }
 
-    /// The store, with its bucket. It comes back where it was: its port is asked for the first time only.
+    /// The store, with its bucket. It comes back where it was.
     fn store(&self) -> Appliance {
-        let Ok(address) = fs::read_to_string(self.path("address")) else {
-            let store = Appliance::start(&self.path("store"), &[]);
-            fs::copy(self.path("store/run/http.addr"), self.path("address")).unwrap();
-            store.ok(&["mb", "s3://pool"]);
-            return store;
-        };
+        let is_new = !self.path("store").exists();
         let log = fs::File::create(self.path("store.log")).unwrap();
-        let doors = ["--http", address.trim(), "--admin", "127.0.0.1:0"];
-        Appliance::start_as_configured(log.into(), &self.path("store"), &doors)
+        let doors = ["--http", &self.place.address.to_string(), "--admin", "127.0.0.1:0"];
+        let store = Appliance::start_as_configured(log.into(), &self.path("store"), &doors);
+        if is_new {
+            store.ok(&["mb", "s3://pool"]);
+        }
+        store
     }
 
     /// Writes the configuration of the appliance in front of it.
     fn configure(&self, more: &str) {
-        let address = fs::read_to_string(self.path("address")).unwrap();
         let mut config = String::new();
-        let (endpoint, credentials) = (format!("http://{}", address.trim()), self.text("store/credentials"));
+        let (endpoint, credentials) =
+            (format!("http://{}", self.place.address), self.text("store/credentials"));
         writeln!(
             config,
             "[[zone]]\nname = \"cloud\"\nkind = \"s3\"\nbucket = \"pool\"\nprefix = \"firn/one\""

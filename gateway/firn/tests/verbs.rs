@@ -14,6 +14,8 @@ mod names;
 mod outage;
 #[path = "verbs/pieces.rs"]
 mod pieces;
+#[path = "support/port.rs"]
+mod port;
 mod support;
 #[path = "verbs/versions.rs"]
 mod versions;

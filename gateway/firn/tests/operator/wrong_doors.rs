@@ -2,19 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use crate::port::Port;
 use crate::support::{Appliance, Ran, firn, run};
 use std::fs;
-use std::net::TcpListener;
 
 fn door(appliance: &Appliance, name: &str) -> String {
     let address = fs::read_to_string(appliance.dir().join(format!("run/{name}.addr"))).unwrap();
     address.trim().to_owned()
-}
-
-/// Where nobody listens: a port that was free a moment ago.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
 }
 
 /// It failed, said where it had asked, and each of these.
@@ -97,7 +91,8 @@ fn a_copy_that_fails_says_where_it_asked_and_what_helps() {
     let file = root.path().join("file");
     fs::write(&file, "x").unwrap();
     let file = file.to_str().unwrap();
-    let gone = nobody();
+    let nobody = Port::take();
+    let gone = format!("http://{}", nobody.address);
     let s3 = format!("http://{}", door(&appliance, "http"));
     let failed = appliance.run(&["cp", file, "s3://b/k", "--endpoint", &gone]);
     says(&failed, 1, &gone, &["failed to upload ", "is a server listening at", "endpoint: "]);

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use crate::port::Port;
 use crate::start;
 use crate::support::{Appliance, Ran, firn};
 use engine::clock::{Clock, SystemClock};
@@ -24,10 +25,11 @@ fn tree(root: &Path) -> String {
     tree.to_str().unwrap().to_owned()
 }
 
-/// Takes so many uploads, and is gone then.
-fn endpoint_that_takes(uploads: usize) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+/// Takes so many uploads, and is gone then. Nobody else comes to its port while that lives.
+fn endpoint_that_takes(uploads: usize) -> (Port, String) {
+    let port = Port::take();
+    let listener = TcpListener::bind(port.address).unwrap();
+    let url = format!("http://{}", port.address);
     std::thread::spawn(move || {
         let taken = Arc::new(AtomicUsize::new(0));
         for stream in listener.incoming() {
@@ -38,7 +40,7 @@ fn endpoint_that_takes(uploads: usize) -> String {
             std::thread::spawn(move || while take_one(stream.as_ref().unwrap(), &taken, uploads) {});
         }
     });
-    format!("http://{address}")
+    (port, url)
 }
 
 /// One request of a connection; false when it is over.
@@ -68,7 +70,7 @@ fn a_server_that_dies_in_a_transfer_ends_it_with_a_count_and_the_next_step() {
     let root = tempfile::tempdir().unwrap();
     let tree = tree(root.path());
     for json in [false, true] {
-        let endpoint = endpoint_that_takes(50);
+        let (_port, endpoint) = endpoint_that_takes(50);
         let begun = SystemClock.boottime();
         let mut command = firn();
         command.args(["cp", "-r", &tree, "s3://b/t", "--no-sign-request", "--endpoint", &endpoint]);
@@ -100,7 +102,7 @@ fn a_server_that_dies_in_a_transfer_ends_it_with_a_count_and_the_next_step() {
 fn where_nothing_was_done_it_ends_with_1() {
     let root = tempfile::tempdir().unwrap();
     let tree = tree(root.path());
-    let endpoint = endpoint_that_takes(0);
+    let (_port, endpoint) = endpoint_that_takes(0);
     for verb in [&["cp", "-r"][..], &["sync"]] {
         let mut command = firn();
         command.args(verb).args([&tree, "s3://b/t", "--no-sign-request", "--endpoint", &endpoint]);
