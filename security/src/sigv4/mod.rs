@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //! - Nothing of a request is trusted before its signature matched; the comparison takes constant time.
-//! - In a signed request every `x-amz-*` header and `host` is signed, and stands there once. What is not signed is never
-//!   honoured.
+//! - In a signed request every `x-amz-*` header and `host` is signed, and stands there once, but for those that are lists by
+//!   definition ([`LISTS`]). What is not signed is never honoured.
 //! - The service is the one of the verified scope.
 //! - The canonical request is built by the code that the signing side uses ([`crate::sign`]).
 //!
@@ -349,8 +349,12 @@ fn check_time(claim: &Claim<'_>, policy: &Policy<'_>) -> Result<(), AuthError> {
     Ok(())
 }
 
+/// Headers whose value is a list: a client may send each name of it in a line of its own, as the SDK for Go does. The signature
+/// covers them as one value, their order included.
+const LISTS: [&str; 2] = ["x-amz-object-attributes", "x-amz-optional-object-attributes"];
+
 /// The list is lower case, sorted and without repetition; it holds `host` and every `x-amz-*` header of the request; and
-/// each of those stands in the request once.
+/// each of those that is no list itself stands in the request once.
 fn check_signed_headers(head: &RequestHead<'_>, claim: &Claim<'_>) -> Result<(), AuthError> {
     let names: Vec<&str> = claim.signed_headers.split(';').collect();
     let is_token = |name: &&str| {
@@ -371,7 +375,8 @@ fn check_signed_headers(head: &RequestHead<'_>, claim: &Claim<'_>) -> Result<(),
     let mut unsigned: Vec<&str> = (!is_signed("host")).then_some("host").into_iter().collect();
     for name in head.headers.keys().map(http::HeaderName::as_str) {
         let amz = name.starts_with("x-amz-");
-        if (amz || name == "host") && head.headers.get_all(name).iter().nth(1).is_some() {
+        let once = (amz || name == "host") && !LISTS.contains(&name);
+        if once && head.headers.get_all(name).iter().nth(1).is_some() {
             let message = format!("The header {name} was given more than once.");
             return Err(AuthError::new(AuthCode::InvalidRequest, message).with("HeaderName", name));
         }

@@ -48,6 +48,34 @@ fn every_kind_of_payload_is_declared_and_verified() {
 }
 
 #[test]
+fn a_header_that_is_a_list_may_come_in_lines_and_is_signed_as_one() {
+    for name in ["x-amz-object-attributes", "x-amz-optional-object-attributes"] {
+        let lines = [(name, "ETag"), (name, "Checksum")];
+        let mut parts = build("GET", "http://127.0.0.1:9000/b/k?attributes=", &lines);
+        signer().sign(&mut parts, PayloadHash::Empty, time(NOW)).unwrap();
+        let request = received(&parts);
+        verify(&request).unwrap();
+        let with = |lines: &[&str]| {
+            let mut other = request.clone();
+            other.remove(name);
+            other.headers.extend(lines.iter().map(|line| (name.to_owned(), line.as_bytes().to_vec())));
+            verify(&other).map(drop).map_err(|error| error.code())
+        };
+        with(&["ETag,Checksum"]).unwrap();
+        for changed in
+            [&["Checksum", "ETag"][..], &["ETag"], &["ETag", "Checksum", "ObjectSize"], &["ETag", ""]]
+        {
+            assert_eq!(with(changed), Err("SignatureDoesNotMatch"), "{changed:?}");
+        }
+    }
+    // Of any other it is not known which line is meant.
+    let mut parts =
+        build("PUT", "http://127.0.0.1:9000/b/k", &[("x-amz-acl", "private"), ("x-amz-acl", "private")]);
+    signer().sign(&mut parts, PayloadHash::Empty, time(NOW)).unwrap();
+    assert_eq!(verify(&received(&parts)).unwrap_err().code(), "InvalidRequest");
+}
+
+#[test]
 fn presigned_urls_verify_until_they_expire() {
     let mut headers = HeaderMap::new();
     headers.insert("x-amz-meta-must", "come".parse().unwrap());

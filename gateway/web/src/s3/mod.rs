@@ -319,7 +319,8 @@ fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str
         answer::xml(error.status(), document)
     };
     answer.headers_mut().extend(error.headers().clone());
-    if error.names() == code::Names::Region {
+    // Whoever may not look into a bucket is told where it is all the same, as S3 does: SDKs ask for it unsigned.
+    if error.names() == code::Names::Region || trace.operation == Some(Operation::HeadBucket) {
         set_amz(answer.headers_mut(), "x-amz-bucket-region", &state.region);
     }
     (answer, error.code())

@@ -184,3 +184,43 @@ async fn a_copy_may_say_what_becomes_of_annotations() {
         assert_eq!(found, code, "{directive}");
     }
 }
+
+#[tokio::test]
+async fn attributes_may_be_asked_for_in_lines_of_their_own() {
+    const NAME: &str = "x-amz-object-attributes";
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    call(&world, &mut client, ("PUT", "/bucket/k"), &[], b"hello").await;
+    for lines in [&[(NAME, "ETag"), (NAME, "ObjectSize")][..], &[(NAME, "ETag, ObjectSize")]] {
+        let answer = call(&world, &mut client, ("GET", "/bucket/k?attributes="), lines, b"").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert!(
+            answer.text().contains("<ObjectSize>5<") && answer.text().contains("<ETag>"),
+            "{}",
+            answer.text()
+        );
+        assert!(!answer.text().contains("<StorageClass>"), "{}", answer.text());
+    }
+    let lines = [(NAME, "ETag"), (NAME, "Size")];
+    let refused = call(&world, &mut client, ("GET", "/bucket/k?attributes="), &lines, b"").await;
+    assert_eq!((refused.status, refused.code()), (400, "InvalidArgument"));
+}
+
+#[tokio::test]
+async fn whoever_may_not_look_into_a_bucket_is_told_its_region() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    let region = Some("us-east-1");
+    for (bucket, status) in [("bucket", 200), ("missing", 404)] {
+        let answer = call(&world, &mut client, ("HEAD", &format!("/{bucket}")), &[], b"").await;
+        assert_eq!((answer.status, answer.header("x-amz-bucket-region")), (status, region), "{bucket}");
+    }
+    let mut nobody = world.connect().await;
+    nobody.send_text("HEAD /bucket HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let answer = nobody.answer_to_head().await.unwrap();
+    assert_eq!((answer.status, answer.header("x-amz-bucket-region")), (403, region));
+    // It is HeadBucket's alone to tell.
+    nobody.send_text("GET /bucket?list-type=2 HTTP/1.1\r\nhost: h\r\n\r\n").await;
+    let answer = nobody.answer().await.unwrap();
+    assert_eq!((answer.status, answer.header("x-amz-bucket-region")), (403, None));
+}

@@ -135,13 +135,9 @@ fn read_configuration(root: &Element, region: &str) -> Result<Tags, S3Error> {
 /// `HeadBucket`.
 pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
     let name = call.target.bucket()?;
-    let found = call.state.store.head_bucket(&name).await;
-    let region = &call.state.region;
-    found.map_err(|error| {
-        S3Error::from(error).header(http::HeaderName::from_static("x-amz-bucket-region"), region)
-    })?;
+    call.state.store.head_bucket(&name).await?;
     let mut answer = empty(StatusCode::OK);
-    set_amz(answer.headers_mut(), "x-amz-bucket-region", region);
+    set_amz(answer.headers_mut(), "x-amz-bucket-region", &call.state.region);
     // The owner's alone: whoever may write sees by what is stored whether somebody wrote the same before.
     let is_owner = call.asker.principal.is_root_of(call.asker.owner);
     let dedup = if is_owner { call.state.store.deduplication(&name).await? } else { None };

@@ -237,9 +237,10 @@ fn reads(call: &Call) -> Question {
 
 fn wanted(request_headers: &HeaderMap) -> Result<Vec<Wanted>, S3Error> {
     const NAME: &str = "x-amz-object-attributes";
-    let text = headers::text(request_headers, NAME)?.unwrap_or_default();
-    let wanted: Vec<Wanted> = text
-        .split(',')
+    // The SDK for Go sends each name in a line of its own.
+    let lines = request_headers.get_all(NAME).iter().map(|line| line.to_str().unwrap_or("?"));
+    let wanted: Vec<Wanted> = lines
+        .flat_map(|line| line.split(','))
         .map(str::trim)
         .filter(|name| !name.is_empty())
         .map(|name| match name {
