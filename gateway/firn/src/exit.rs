@@ -156,6 +156,38 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_of_error_has_its_code() {
+        use client::ErrorKind as Client;
+        use engine::ErrorKind as Engine;
+        use std::io::ErrorKind as Io;
+        for (kind, exit) in [
+            (Client::NotFound, Exit::NotFound),
+            (Client::Denied, Exit::Denied),
+            (Client::Conflict, Exit::Conflict),
+            (Client::Archived, Exit::Archived),
+            (Client::Integrity, Exit::Integrity),
+            (Client::Invalid, Exit::Usage),
+            (Client::Unavailable, Exit::Error),
+        ] {
+            assert_eq!(super::of_client(kind), exit, "{kind:?}");
+        }
+        for (kind, exit) in [
+            (Engine::NotFound, Exit::NotFound),
+            (Engine::Conflict, Exit::Conflict),
+            (Engine::Invalid, Exit::Usage),
+            (Engine::Unavailable, Exit::Error),
+            (Engine::Corrupt, Exit::Integrity),
+        ] {
+            assert_eq!(super::of_engine(kind), exit, "{kind:?}");
+        }
+        let kinds =
+            [(Io::NotFound, Exit::NotFound), (Io::PermissionDenied, Exit::Denied), (Io::Other, Exit::Error)];
+        for (kind, exit) in kinds {
+            assert_eq!(of(&anyhow::Error::from(std::io::Error::from(kind))), exit, "{kind:?}");
+        }
+    }
+
+    #[test]
     fn help_names_every_code() {
         for exit in [
             Exit::Ok,

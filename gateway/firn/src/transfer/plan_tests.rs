@@ -131,6 +131,21 @@ fn comparison_follows_size_then_what_was_asked_for() {
     assert_eq!(compare(Compare::Contents, &a, &with_etag(old, "y")), Verdict::Differs);
 }
 
+#[test]
+fn times_are_compared_by_the_second_and_one_that_is_not_known_proves_nothing() {
+    let at = |ms: Option<i64>| Entry { modified: ms.map(Timestamp::from_millis), ..entry("k", 5, 0) };
+    for (ours, theirs, verdict) in [
+        // S3 shows whole seconds: an object is older than the file that was sent in the second in which it was written.
+        (Some(10_999), Some(10_000), Verdict::Same),
+        (Some(10_000), Some(10_999), Verdict::Same),
+        (Some(11_000), Some(10_999), Verdict::Differs),
+        (None, Some(10_000), Verdict::Differs),
+        (Some(10_000), None, Verdict::Differs),
+    ] {
+        assert_eq!(compare(Compare::SizeAndTime, &at(ours), &at(theirs)), verdict, "{ours:?} {theirs:?}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_removed_below_what_could_not_be_read() {
     let (sender, source) = mpsc::channel(10);

@@ -69,13 +69,18 @@ impl Appliance {
         // systemd's protocol: READY=1 comes by datagram once the doors are open.
         let socket = std::os::unix::net::UnixDatagram::bind(&notified).unwrap();
         socket.set_read_timeout(Some(std::time::Duration::from_mins(1))).unwrap();
-        let child = firn()
-            .args(["server", dir.to_str().unwrap()])
-            .args(more)
-            .env("NOTIFY_SOCKET", &notified)
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        // One that does not get ready is ended with the test, too.
+        let mut appliance = Self {
+            child: firn()
+                .args(["server", dir.to_str().unwrap()])
+                .args(more)
+                .env("NOTIFY_SOCKET", &notified)
+                .stderr(log)
+                .spawn()
+                .unwrap(),
+            dir: dir.to_owned(),
+            vars: Vec::new(),
+        };
         let mut message = [0; 256];
         let got = socket.recv(&mut message).unwrap_or_else(|error| {
             panic!("{error}: {}", std::fs::read_to_string(dir.with_extension("log")).unwrap_or_default())
@@ -83,13 +88,13 @@ impl Appliance {
         assert!(message[..got].starts_with(b"READY=1"), "{:?}", String::from_utf8_lossy(&message[..got]));
         let printed: Ran = firn().args(["env", "--json"]).arg(dir).output().unwrap().into();
         assert_eq!(printed.code, 0, "{printed:?}");
-        let vars = printed.json()["variables"]
+        appliance.vars = printed.json()["variables"]
             .as_object()
             .unwrap()
             .iter()
             .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
             .collect();
-        Self { child, dir: dir.to_owned(), vars }
+        appliance
     }
 
     /// A verb with this appliance's environment.
