@@ -36,8 +36,11 @@ def test_a_full_quota_answers_403_quota_exceeded_and_deletes_make_room(appliance
         s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/there")
     upload = s3.create_multipart_upload(Bucket=bucket, Key="up")["UploadId"]
     named = {"Bucket": bucket, "Key": "up", "UploadId": upload}
-    etag = s3.upload_part(**named, PartNumber=1, Body=b"y" * 500)["ETag"]
+    with full():
+        s3.upload_part(**named, PartNumber=1, Body=b"y" * 500)
+    etag = s3.upload_part(**named, PartNumber=1, Body=b"y" * 400)["ETag"]
     parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+    put(s3, bucket, "fill", 100)
     with full():
         s3.complete_multipart_upload(**named, MultipartUpload=parts)
     # What adds nothing is taken.
@@ -48,6 +51,9 @@ def test_a_full_quota_answers_403_quota_exceeded_and_deletes_make_room(appliance
         put(s3, bucket, "more", 500)
     s3.delete_object(Bucket=bucket, Key="up")
     put(s3, bucket, "more", 500)
+    put(s3, bucket, "rest", 324)
+    with full():
+        s3.create_multipart_upload(Bucket=bucket, Key="hopeless")
     appliance.firn("quota", "rm", f"s3://{bucket}")
     put(s3, bucket, "much", 5 * KIB)
     assert appliance.firn("quota", "rm", f"s3://{bucket}", check=False).returncode == 4

@@ -23,6 +23,7 @@ mod part;
 pub use complete::PART_BYTES_MIN;
 pub(crate) use part::PartTarget;
 
+use crate::quota::Claims;
 use crate::record::UploadRow;
 use crate::store::{ATTEMPTS_MAX, View, contended, guards, won};
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
 };
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Write};
+use engine::unit::ByteCount;
 use security::CanonicalUser;
 
 impl ObjectStore {
@@ -61,6 +63,8 @@ impl ObjectStore {
             let view = self.view(&request.bucket).await?;
             row.subresources = self.placed(&view, &request.writer, &given).await?;
             row.initiator = request.writer.by.filter(|by| *by != view.bucket.account.into());
+            // No object is empty that comes in parts, as a rule: where not even a byte fits, no part will.
+            self.room_for(&view, &request.key, Some(ByteCount::new(1)), &mut Claims::default()).await?;
             // An upload has no body of its own to prove.
             self.check_lock(&view, &row.subresources, true).await?;
             let (exists, epoch) = guards();

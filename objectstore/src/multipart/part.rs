@@ -3,6 +3,7 @@
 use super::Error;
 use crate::checksum::Sums;
 use crate::publish::{Expected, expected};
+use crate::quota::Claims;
 use crate::record::PartRow;
 use crate::stack::release_content;
 use crate::store::{ATTEMPTS_MAX, contended, guards, won};
@@ -33,7 +34,8 @@ impl ObjectStore {
     pub async fn upload_part(self: &Arc<Self>, request: PartRequest) -> Result<Upload> {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
         Self::check_part(&upload.subresources, request.proven)?;
-        self.refuse_hopeless(&view, &request.key, request.length).await?;
+        // However small it is: a completion that is refused would leave all of them lying there.
+        self.room_for(&view, &request.key, request.length, &mut Claims::default()).await?;
         let algorithm = request.checksum.unwrap_or(upload.checksum);
         if upload.named && algorithm != upload.checksum {
             return Err(Error::InvalidRequest {

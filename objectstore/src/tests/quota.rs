@@ -208,10 +208,16 @@ async fn a_large_body_that_can_not_fit_is_refused_before_it_is_sent() {
     };
     refused(world.store.upload_part(part(2 * MIB)).await.map(|_| ()), "", QuotaUnit::Bytes);
     world.store.upload_part(part(MIB)).await.unwrap();
-    // Small parts are not looked at, whatever is left.
-    world.put(&name, "b", bytes(4, 1 << 20)).await;
+    // Of parts the small ones, too: all of them would lie there behind a completion that is refused.
+    world.put(&name, "b", bytes(4, (1 << 20) - 100)).await;
     refused(world.store.upload_part(part(MIB)).await.map(|_| ()), "", QuotaUnit::Bytes);
-    world.store.upload_part(part(MIB - 1)).await.unwrap();
+    refused(world.store.upload_part(part(101)).await.map(|_| ()), "", QuotaUnit::Bytes);
+    world.store.upload_part(part(100)).await.unwrap();
+    // Where not a byte fits, none is begun; over what is there one may be.
+    put(&world, &name, "c", 100).await.unwrap();
+    let begin = |at: &str| world.store.create_upload(crate::CreateUpload::new(name.clone(), key(at)));
+    refused(begin("hopeless").await.map(|_| ()), "", QuotaUnit::Bytes);
+    begin("a").await.unwrap();
 }
 
 #[tokio::test]
