@@ -24,6 +24,8 @@ pub struct Usage {
     pub freed_segments: u64,
     /// Files ready to be written to.
     pub free_segments: u64,
+    /// Their size.
+    pub free_segment_bytes: ByteCount,
     /// Bytes the file system has left for this process; the least of them where there are several.
     pub disk_available: ByteCount,
     /// New bodies are refused until space returns: too few zones have any.
@@ -105,6 +107,7 @@ impl BlobStore {
             usage.segments += segments;
             add(&mut usage.segment_bytes, segment_bytes);
             usage.free_segments += allocator.free_count() as u64;
+            add(&mut usage.free_segment_bytes, allocator.free_bytes());
             usage.groups += load(&allocator.counts.groups);
             usage.syncs += load(&allocator.counts.syncs);
             usage.records += load(&allocator.counts.records);

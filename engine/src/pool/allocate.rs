@@ -31,7 +31,7 @@ pub(crate) struct Allocator {
     pub(crate) counts: Counts,
     table: RwLock<HashMap<SegmentId, Arc<Segment>>>,
     pub(super) free: Mutex<VecDeque<PathBuf>>,
-    /// A lane found no room; cleared when space returns.
+    /// A lane found no room; cleared when space for more than the refused body returns.
     pub(super) full: AtomicBool,
     /// The newest write or sync of a segment failed, and not for want of room; cleared by the next one that succeeds.
     pub(super) failing: AtomicBool,
@@ -148,8 +148,8 @@ impl Allocator {
                     return Err(full);
                 }
                 let path = self.pop_free(1);
-                self.full.store(path.is_none(), Ordering::Release);
                 if path.is_none() {
+                    self.full.store(true, Ordering::Release);
                     self.options.bells.ring_all();
                 }
                 path.ok_or(full)

@@ -18,6 +18,8 @@ use std::sync::atomic::Ordering;
 
 /// `.free` files that are kept, where there is room; more are removed.
 const FREE_MAX: usize = 8;
+/// Files that a disk which was full has to have room for before it counts as having any.
+const AGAIN_FILES: u64 = 3;
 /// Bytes of one write of zeros.
 const ZEROS: usize = 1 << 20;
 /// A file of zeros is made ahead only with room for this many more.
@@ -35,6 +37,11 @@ impl Allocator {
     /// Files ready to be taken.
     pub(crate) fn free_count(&self) -> usize {
         self.free.lock().len()
+    }
+
+    /// Their size.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        self.options.segment_bytes.get().saturating_mul(self.free_count() as u64)
     }
 
     /// Bytes that the file system has left for this process.
@@ -61,7 +68,7 @@ impl Allocator {
             std::fs::remove_file(&segment.path).map_err(|e| Error::io("remove", &segment.path, e))?;
             self.sync_dir()?;
         }
-        self.full.store(false, Ordering::Release);
+        self.judge_space_again()?;
         Ok(true)
     }
 
@@ -86,13 +93,27 @@ impl Allocator {
             rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, keep)
                 .map_err(|e| Error::io("allocate", &reserve, e.into()))?;
         }
-        if self.is_full() && self.has_room(capacity)? {
-            self.full.store(false, Ordering::Release);
-        }
+        self.judge_space_again()?;
         if self.is_failing() {
             self.try_disk();
         }
         Ok(())
+    }
+
+    /// Whoever was refused is taken again once there is room for a body of some size: a file that came back from the refused
+    /// body itself is none, and would have the next one refused like it.
+    fn judge_space_again(&self) -> Result<()> {
+        if self.is_full() && self.room()? >= AGAIN_FILES {
+            self.full.store(false, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Files that bodies can still have: those that can be made, and those that are ready, but the compactor's.
+    fn room(&self) -> Result<u64> {
+        let ready = self.free_count().saturating_sub(1) as u64;
+        let new = self.available()?.saturating_sub(self.options.keep_free.get());
+        Ok(ready + new / self.options.segment_bytes.get().max(1))
     }
 
     /// Before anything is written: a disk without room for a segment, and without a file to spare, is full.

@@ -181,6 +181,19 @@ fn what_is_kept_free_is_left_alone() {
 }
 
 #[test]
+fn a_full_pool_has_room_again_with_three_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let available = open(dir.path(), 0).available().unwrap();
+    let pool = open(dir.path(), 2 * available);
+    assert!(matches!(pool.take(LaneKind::Large, 1), Err(Error::Full { .. })));
+    for n in 1..=4_u8 {
+        pool.free.lock().push_back(dir.path().join(format!("{}.free", SegmentId::from_bytes([n; 8]))));
+        pool.keep_reserve().unwrap();
+        assert_eq!(pool.is_full(), n < 4, "{n} files came back, one of them the compactor's");
+    }
+}
+
+#[test]
 fn the_reserve_is_taken_with_room_to_spare_and_given_up_when_half_of_it_is_gone() {
     let dir = tempfile::tempdir().unwrap();
     let reserve = dir.path().join("reserve");

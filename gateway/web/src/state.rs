@@ -13,6 +13,7 @@ use security::credentials::CredentialLookup;
 use security::sigv4::SigningKeys;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use zeroize::Zeroizing;
 
 /// The token that opens metrics and the admin API. Never shown, wiped when dropped.
@@ -217,6 +218,8 @@ pub struct State {
     pub(crate) status: Arc<dyn StatusSource>,
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
+    /// When it was last logged that there is no room, in milliseconds since the epoch; 0 for never.
+    pub(crate) full_logged_ms: AtomicI64,
 }
 
 impl State {
@@ -240,6 +243,7 @@ impl State {
             status,
             registry,
             metrics,
+            full_logged_ms: AtomicI64::new(0),
         })
     }
 }

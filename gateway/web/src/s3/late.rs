@@ -90,7 +90,7 @@ pub(super) async fn answer<T: Send + 'static>(
                     target.key.as_deref(),
                     &state.region,
                 );
-                log_failure(id, Some(operation), &error);
+                log_failure(&state, id, Some(operation), &error);
                 (error.document(&target.resource(), id.as_str(), &state.host_id).into(), error.code())
             }
         }

@@ -59,6 +59,7 @@ use query::Query;
 use request_id::RequestId;
 use security::credentials::AccessKeyId;
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use target::Target;
@@ -291,8 +292,26 @@ fn verify(state: &State, head: &mut request::Parts, of_url: &Query) -> Result<Au
     Ok(who)
 }
 
-/// The appliance's own failures, once.
-fn log_failure(id: RequestId, operation: Option<Operation>, error: &S3Error) {
+/// How long a storage that is full is not logged again: each request that it refuses would say the same.
+const FULL_AGAIN: Duration = Duration::from_mins(1);
+
+/// Whether that there is no room was logged just now.
+fn full_is_known(state: &State) -> bool {
+    let (now, last) = (state.clock.now().as_millis(), state.full_logged_ms.load(Ordering::Relaxed));
+    let again = i64::try_from(FULL_AGAIN.as_millis()).unwrap_or(i64::MAX);
+    if last != 0 && (last..last.saturating_add(again)).contains(&now) {
+        return true;
+    }
+    // Of two at once both may say it.
+    state.full_logged_ms.store(now, Ordering::Relaxed);
+    false
+}
+
+/// The appliance's own failures, once; that it is full once a minute. The access log has each of them.
+fn log_failure(state: &State, id: RequestId, operation: Option<Operation>, error: &S3Error) {
+    if error.code() == "StorageFull" && full_is_known(state) {
+        return;
+    }
     if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
         tracing::error!(
             request_id = %id,
@@ -308,7 +327,7 @@ fn log_failure(id: RequestId, operation: Option<Operation>, error: &S3Error) {
 fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str) {
     let Target { bucket, key, .. } = &trace.target;
     let error = error.about(bucket.as_deref(), key.as_deref(), &state.region);
-    log_failure(trace.id, trace.operation, &error);
+    log_failure(state, trace.id, trace.operation, &error);
     let bare = trace.method == Method::HEAD || error.status() == StatusCode::NOT_MODIFIED;
     let mut answer = if bare {
         answer::empty(error.status())
