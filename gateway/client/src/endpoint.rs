@@ -84,6 +84,14 @@ impl Endpoint {
             .map_err(|error| Error::Invalid(format!("build the request's URL: {error}")))
     }
 
+    /// Whether it is this machine's own, which no other machine reaches.
+    pub fn is_loopback(&self) -> bool {
+        let host = self.authority.host().trim_matches(['[', ']']);
+        host == "localhost"
+            || host.ends_with(".localhost")
+            || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// The URL of a bucket or key, or of the service itself, with an already encoded query.
     pub(crate) fn uri(&self, bucket: Option<&str>, key: Option<&str>, query: &str) -> Result<Uri> {
         let mut authority = self.authority.clone();

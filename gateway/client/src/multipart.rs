@@ -3,12 +3,14 @@
 use crate::Client;
 use crate::call::Call;
 use crate::checksum::Crc64;
+use crate::date::from_iso;
 use crate::endpoint::encode_copy_source;
 use crate::error::{Error, Result};
 use crate::list::{key_text, unquote};
 use crate::object::{ObjectRef, PutOptions, PutResult, put_result};
 use crate::settings::Checksums;
 use bytes::Bytes;
+use engine::clock::Timestamp;
 use http::Method;
 use std::fmt::Write;
 use std::ops::Range;
@@ -57,6 +59,15 @@ pub struct UploadEntry {
     pub upload_id: String,
     /// The additional checksum that its parts carry: `CRC64NVME`; empty for none.
     pub checksum_algorithm: String,
+    /// When it began, when the endpoint says.
+    pub initiated: Option<Timestamp>,
+}
+
+/// Where the next page of a list of uploads begins: behind this key, and this upload of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadMarker {
+    key: String,
+    upload_id: String,
 }
 
 impl Client {
@@ -142,24 +153,46 @@ impl Client {
 
     /// Uploads under way for keys that begin with `prefix`: the first page (1,000) of them.
     pub async fn list_uploads(&self, bucket: &str, prefix: &str) -> Result<Vec<UploadEntry>> {
+        self.uploads_after(bucket, prefix, None).await.map(|(uploads, _)| uploads)
+    }
+
+    /// A page of the uploads under way, and where the next one begins if there is one.
+    pub async fn uploads_after(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&UploadMarker>,
+    ) -> Result<(Vec<UploadEntry>, Option<UploadMarker>)> {
         let operation = "ListMultipartUploads";
         let call = Call::new(operation, Method::GET)
             .bucket(bucket)
             .query("uploads", "")
             .query("encoding-type", "url")
-            .query("prefix", prefix);
+            .query("prefix", prefix)
+            .query_some("key-marker", after.map(|after| after.key.as_str()))
+            .query_some("upload-id-marker", after.map(|after| after.upload_id.as_str()));
         let (root, _) = self.send_xml(&call).await?;
+        let protocol = |detail| Error::Protocol { operation, detail };
         let entry = |upload: &crate::xml::Element| {
             Ok(UploadEntry {
                 key: key_text(&root, upload.require("Key")?)?,
                 upload_id: upload.require("UploadId")?.to_owned(),
                 checksum_algorithm: upload.text_of("ChecksumAlgorithm").unwrap_or_default().to_owned(),
+                initiated: upload.text_of("Initiated").and_then(from_iso),
             })
         };
-        root.all("Upload")
-            .map(entry)
-            .collect::<Result<_, String>>()
-            .map_err(|detail| Error::Protocol { operation, detail })
+        let uploads = root.all("Upload").map(entry).collect::<Result<_, String>>().map_err(protocol)?;
+        if root.text_of("IsTruncated") != Some("true") {
+            return Ok((uploads, None));
+        }
+        let next = UploadMarker {
+            key: key_text(&root, root.require("NextKeyMarker").map_err(protocol)?).map_err(protocol)?,
+            upload_id: root.require("NextUploadIdMarker").map_err(protocol)?.to_owned(),
+        };
+        if after == Some(&next) {
+            return Err(protocol("it goes in circles: a page is followed by itself".to_owned()));
+        }
+        Ok((uploads, Some(next)))
     }
 
     /// Makes the object of its parts, which must be in order of their numbers.

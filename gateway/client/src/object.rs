@@ -7,6 +7,7 @@ use crate::date::from_http;
 use crate::endpoint::encode_copy_source;
 use crate::error::{Error, Result};
 use crate::list::unquote;
+use crate::lock::ObjectLock;
 use crate::settings::Checksums;
 use crate::xml::{can_carry, escape};
 use base64::Engine;
@@ -66,6 +67,8 @@ pub struct ObjectHead {
     pub checksums: BTreeMap<String, String>,
     /// The metadata that its writer added.
     pub metadata: BTreeMap<String, String>,
+    /// What holds it, where something does or did.
+    pub lock: Option<ObjectLock>,
     /// Whether its ETag may be the MD5 of its bytes (it is not where the server encrypts with KMS or a customer's key).
     pub etag_may_be_md5: bool,
 }
@@ -299,6 +302,7 @@ pub(crate) fn object_head(
         content_type: text("content-type"),
         storage_class: text("x-amz-storage-class").unwrap_or_else(|| "STANDARD".to_owned()),
         restore: text("x-amz-restore"),
+        lock: ObjectLock::of(headers),
         ..ObjectHead::default()
     };
     for (name, value) in headers {
