@@ -9,9 +9,21 @@ pub(crate) fn of(error: &anyhow::Error) -> Option<String> {
         if let Some(failure) = cause.downcast_ref::<Failure>() {
             return failure.hint.clone();
         }
+        if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+            return of_io(error).map(str::to_owned);
+        }
         let error = cause.downcast_ref::<Error>()?;
         if error.operation() == Some(Admin::OPERATION) { of_admin(error) } else { of_s3(error) }
     })
+}
+
+fn of_io(error: &std::io::Error) -> Option<&'static str> {
+    match error.kind() {
+        std::io::ErrorKind::ReadOnlyFilesystem => Some(
+            "mount that file system writable; where it became read-only by itself, the kernel's log (dmesg) says why",
+        ),
+        _ => None,
+    }
 }
 
 fn of_s3(error: &Error) -> Option<String> {
@@ -24,7 +36,7 @@ fn of_s3(error: &Error) -> Option<String> {
         }
         // S3's own words: the code is that of every refusal.
         Error::Service(error) if error.message.contains("object lock") => {
-            "until when it is locked: aws s3api get-object-retention and get-object-legal-hold, with --version-id".to_owned()
+            "what holds it, and until when: firn stat --version-id ID s3://BUCKET/KEY".to_owned()
         }
         error => of_code(error.code()?)?.to_owned(),
     })
@@ -94,7 +106,12 @@ fn of_code(code: &str) -> Option<&'static str> {
         }
         "InvalidBucketName" => "3 to 63 of a-z, 0-9, - and ., beginning and ending with a letter or digit",
         "BadRequest" => "if the server speaks TLS, the endpoint begins with https://",
-        "QuotaExceeded" => "see what is left: firn quota ls",
+        "QuotaExceeded" => {
+            "see what is left: firn quota ls; parts of unfinished uploads don't count, but hold room: firn ls --uploads s3://BUCKET"
+        }
+        "StorageFull" => {
+            "delete something (firn rm); unfinished uploads hold room, too: firn ls --uploads s3://BUCKET, and firn rm --uploads"
+        }
         "InvalidObjectState" => "the object is archived: ask for a restore first",
         _ => return None,
     })
@@ -124,10 +141,11 @@ mod tests {
 
     #[test]
     fn a_full_quota_names_the_list_of_quotas_and_a_lock_is_no_matter_of_credentials() {
-        assert_eq!(refused("QuotaExceeded", ""), "see what is left: firn quota ls");
+        assert!(refused("QuotaExceeded", "").starts_with("see what is left: firn quota ls"));
+        assert!(refused("StorageFull", "").contains("firn rm --uploads"));
         assert!(refused("AccessDenied", "Access Denied").starts_with("set the credentials"));
         let locked = refused("AccessDenied", "Access Denied because object protected by object lock.");
-        assert!(locked.contains("get-object-retention"), "{locked}");
+        assert!(locked.contains("firn stat --version-id"), "{locked}");
     }
 
     #[test]

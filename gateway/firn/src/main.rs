@@ -68,7 +68,7 @@ fn main() -> ExitCode {
 fn run(cli: cli::Cli, output: Output, used: &Arc<OnceLock<Used>>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let verb = match cli.verb {
-        cli::Verb::Server(args) => return runtime.block_on(appliance::serve(&args)),
+        cli::Verb::Server(args) => return runtime.block_on(appliance::serve(&args, output.quiet)),
         cli::Verb::Client(verb) => verb,
     };
     let goes_on = verb.goes_on();

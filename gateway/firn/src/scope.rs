@@ -62,6 +62,19 @@ impl Scope {
         Self { bucket: bucket.to_owned(), parts: vec![Part::Prefix(String::new())], missing: String::new() }
     }
 
+    /// The bucket that it is in.
+    pub(crate) fn bucket_name(&self) -> &str {
+        &self.bucket
+    }
+
+    /// A part of it: a prefix to list by, and the only key that counts where it is one key.
+    pub(crate) fn part(&self, at: usize) -> Option<(&str, Option<&str>)> {
+        self.parts.get(at).map(|part| match part {
+            Part::Key(key) => (key.as_str(), Some(key.as_str())),
+            Part::Prefix(prefix) => (prefix.as_str(), None),
+        })
+    }
+
     /// Whether it is a whole bucket, which may well be empty.
     pub(crate) fn is_bucket(&self) -> bool {
         matches!(&*self.parts, [Part::Prefix(prefix)] if prefix.is_empty())

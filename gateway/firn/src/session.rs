@@ -1,6 +1,7 @@
 //! What every verb is given: output, time, randomness, and a client when it asks for one.
 
 use crate::cli::{AdminDir, Connection, Remote};
+use crate::directory::read_marker;
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::layout::ADMIN_TOKEN;
@@ -89,7 +90,7 @@ impl Session {
         let flag = self.connection.at.ca_bundle.clone();
         let named = || variable("AWS_CA_BUNDLE").filter(|file| !file.is_empty()).map(PathBuf::from);
         let (url, token, ca_bundle) =
-            match (&dir.dir, variable("FIRN_ADMIN_URL"), variable("FIRN_ADMIN_TOKEN_FILE")) {
+            match (dir.named(), variable("FIRN_ADMIN_URL"), variable("FIRN_ADMIN_TOKEN_FILE")) {
                 (None, Some(url), Some(file)) => {
                     let hint = "FIRN_ADMIN_TOKEN_FILE names it: copy the appliance's DIR/admin-token there";
                     (url, read_token(Path::new(&file), hint)?, None)
@@ -102,7 +103,7 @@ impl Session {
                     .into());
                 }
                 (dir, ..) => {
-                    let dir = dir.clone().unwrap_or_else(default_dir);
+                    let dir = dir.cloned().unwrap_or_else(default_dir);
                     let doors = Doors::read(&dir)?;
                     let hint = "restart the appliance: a start makes one where there is none";
                     (doors.admin.url, read_token(&dir.join(ADMIN_TOKEN), hint)?, doors.ca_bundle)
@@ -128,6 +129,12 @@ pub(crate) fn read_run(dir: &Path, file: &str) -> Result<String, Failure> {
     let path = dir.join(file);
     let text = std::fs::read_to_string(&path).map_err(|error| {
         let text = format!("find a running appliance in {}: read {file}: {error}", dir.display());
+        // Starting a server there would make a new appliance: not the step after a path that was mistyped.
+        if let Err(failure) = read_marker(dir)
+            && failure.exit == Exit::NotFound
+        {
+            return failure;
+        }
         let exit = match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => Exit::NotFound,
             std::io::ErrorKind::PermissionDenied => {

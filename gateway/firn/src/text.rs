@@ -21,6 +21,19 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(|| format!("{text:?} is too long"))
 }
 
+/// An error and what it came of, outermost first. Many errors tell their cause in their own text: nothing is said twice.
+pub(crate) fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// A duration in the largest unit that divides it.
 pub(crate) fn show_duration(duration: Duration) -> String {
     let ms = duration.as_millis();
@@ -180,6 +193,17 @@ mod tests {
         for bad in ["", "MiB", "1XB", "99999999TiB"] {
             parse_size(bad).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_cause_that_an_error_tells_itself_is_said_once() {
+        let io = std::io::Error::from_raw_os_error(30);
+        let said = engine::Error::io("create", "/ro/lock", io);
+        let text = super::chain(&anyhow::Error::from(said).context("start"));
+        assert_eq!(text.matches("Read-only").count(), 1, "{text}");
+        assert!(text.starts_with("start: ") && text.contains("/ro/lock"), "{text}");
+        let plain = anyhow::anyhow!("reach it").context("upload a file");
+        assert_eq!(super::chain(&plain), "upload a file: reach it");
     }
 
     #[test]

@@ -421,7 +421,7 @@ fn what_an_operator_mistypes_is_answered_with_the_next_step() {
     let full = appliance.run(&["rb", "s3://twice", "--dry-run"]);
     assert!(full.code == 8 && full.err.contains("firn rb --force s3://twice"), "{full:?}");
     let wish = appliance.ok(&["mv", file, "s3://twice/moved", "--dry-run"]);
-    assert!(wish.out.contains("nothing changed: 1 to upload"), "{wish:?}");
+    assert!(wish.out.contains("nothing changed: 1 to move"), "{wish:?}");
 
     let missing = appliance.run(&["cat", "s3://twice/none"]);
     let url = fs::read_to_string(appliance.dir().join("run/http.addr")).unwrap();

@@ -8,6 +8,8 @@ mod careful;
 mod extract;
 #[path = "verbs/interrupted.rs"]
 mod interrupted;
+#[path = "verbs/mistakes.rs"]
+mod mistakes;
 #[path = "verbs/names.rs"]
 mod names;
 #[path = "verbs/outage.rs"]

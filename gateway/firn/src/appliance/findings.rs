@@ -123,6 +123,10 @@ impl Appliance {
                 "set backup.target in a --config file and restart; until then keep a copy of master.key elsewhere",
             )];
         };
+        if self.backup.is_none() && self.has_recovery_key() {
+            let text = "it does not run yet: its recovery key was made after the start";
+            return vec![Finding::fault("backup", text, "restart the server")];
+        }
         let Some(backup) = &self.backup else {
             return vec![Finding::fault(
                 "backup",

@@ -43,7 +43,8 @@ impl Appliance {
     fn ask_pool(&self, readiness: &mut Readiness) {
         let usage = self.blobs.usage();
         if usage.full {
-            readiness.add(Obstacle::PoolFull, "no room for another segment file".to_owned());
+            let text = "no room for another segment file: bodies are refused, but for what the open files still take";
+            readiness.add(Obstacle::PoolFull, text.to_owned());
         } else if let Err(error) = self.blobs.check_room() {
             let obstacle = match &error {
                 Error::Full { .. } => Obstacle::PoolFull,

@@ -55,12 +55,17 @@ pub(crate) struct Appliance {
 
 impl Appliance {
     /// Where no backup runs: what lets it.
-    pub(crate) const fn how_to_back_up(&self) -> &'static str {
-        if self.backup_plan.is_some() {
-            "make a recovery key (firn backup key DIR), then restart"
-        } else {
-            "set backup.target in a --config file, then restart"
+    pub(crate) fn how_to_back_up(&self) -> &'static str {
+        match self.backup_plan {
+            None => "set backup.target in a --config file, then restart",
+            Some(_) if self.has_recovery_key() => "restart: a recovery key was made, and takes effect then",
+            Some(_) => "make a recovery key (firn backup key DIR), then restart",
         }
+    }
+
+    /// Whether there is a recovery key to seal to; one that was made while the server ran is only used from its next start on.
+    pub(crate) fn has_recovery_key(&self) -> bool {
+        recipient(&self.home.dir).is_ok_and(|key| key.is_some())
     }
 
     /// Opens everything; the workers run when it returns.

@@ -181,7 +181,13 @@ fn finding(quota: &QuotaInfo) -> Finding {
     let fix = || {
         let mut words = vec![format!("delete versions there, or raise it: firn quota set {uri}")];
         for (flag, unit) in [("--bytes", QuotaUnit::Bytes), ("--objects", QuotaUnit::Objects)] {
-            let raised = quota.limits.of(unit).map(|limit| limit.saturating_add(limit / 2));
+            let used = quota.usage.map_or(0, |usage| match unit {
+                QuotaUnit::Bytes => usage.bytes.get(),
+                QuotaUnit::Objects => usage.versions,
+            });
+            // Half as much again as is there, or as is allowed: whichever is more.
+            let raised = quota.limits.of(unit).map(|limit| limit.max(used));
+            let raised = raised.map(|least| least.saturating_add((least / 2).max(1)));
             words.extend(raised.map(|limit| format!("{flag} {limit}")));
         }
         let warn = quota.limits.warn_percent;
@@ -266,7 +272,16 @@ mod tests {
         }
         let limits = QuotaLimits { bytes: None, objects: Some(1), warn_percent: 50 };
         let found = finding(&QuotaInfo { limits, ..quota(Some(1)) });
-        assert!(found.fix.is_some_and(|fix| fix.ends_with(" --objects 1 --warn 50")));
+        assert!(found.fix.is_some_and(|fix| fix.ends_with(" --objects 2 --warn 50")));
+    }
+
+    #[test]
+    fn a_limit_that_is_named_fits_what_is_there() {
+        let mut quota = quota(Some(10));
+        (quota.limits.bytes, quota.limits.objects) = (None, Some(1));
+        quota.usage = Some(BucketUsage { bytes: ByteCount::new(10), versions: 3 });
+        let fix = finding(&quota).fix.unwrap();
+        assert!(fix.contains("--objects 4") && !fix.contains("--bytes"), "{fix}");
     }
 
     #[test]

@@ -36,7 +36,7 @@ use web::{AdminToken, Limits, Places, Server, State};
 const DESCRIPTORS: u64 = 65_536;
 
 /// Runs an appliance until it is told to stop.
-pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
+pub(crate) async fn run(args: &Args, quiet: bool) -> anyhow::Result<Exit> {
     refuse_absent_doors(args)?;
     let overrides = Overrides {
         http: args.http,
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: &Args) -> anyhow::Result<Exit> {
         tls: args.tls,
         tls_certificate: args.tls_certificate.clone(),
         tls_key: args.tls_key.clone(),
-        log: args.log.clone(),
+        log: args.log.clone().filter(|log| !log.is_empty()).or_else(|| quiet.then(|| "warn".to_owned())),
         region: variable("FIRN_REGION"),
     };
     let config = config::load(args.config.as_deref(), &overrides)?;

@@ -3,6 +3,7 @@
 use super::options::{AdminDir, BucketName, Dir, Remote};
 use super::uri::S3Uri;
 use crate::text::{parse_address, parse_duration, parse_size};
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -202,7 +203,13 @@ pub(crate) struct DedupList {
 #[derive(Debug, Args)]
 pub(crate) struct QuotaAdmin {
     /// The appliance's directory [default: FIRN_ADMIN_URL and FIRN_ADMIN_TOKEN_FILE, else ./data].
-    #[arg(long, value_name = "DIR", env = "FIRN_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FIRN_DIR",
+        hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     dir: Option<PathBuf>,
 }
 
@@ -299,7 +306,7 @@ pub(crate) struct Completions {
 /// `firn man`.
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// A verb; firn itself when left out.
+    /// A verb, and one of its own: quota set; firn itself when left out.
     #[arg(value_name = "VERB")]
-    pub(crate) verb: Option<String>,
+    pub(crate) verb: Vec<String>,
 }

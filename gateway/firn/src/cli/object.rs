@@ -31,6 +31,7 @@ pub(crate) struct Rb {
 
 /// `firn ls`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Ls {
     /// A bucket, or a key and what lies below it: s3://NAME/KEY; all buckets when left out.
     #[arg(value_name = "S3URI")]
@@ -44,6 +45,9 @@ pub(crate) struct Ls {
     /// Old versions and delete markers too.
     #[arg(long)]
     pub(crate) versions: bool,
+    /// Instead of objects, uploads that were begun and not completed, with what their parts hold.
+    #[arg(long, conflicts_with_all = ["versions", "recursive"], requires = "target")]
+    pub(crate) uploads: bool,
 }
 
 /// `firn cp`.
@@ -93,6 +97,7 @@ pub(crate) struct Mv {
 
 /// `firn rm`.
 #[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("many").args(["recursive", "uploads"])))]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Rm {
     /// An object, or with -r a directory: s3://NAME/KEY.
@@ -101,8 +106,8 @@ pub(crate) struct Rm {
     /// The key and everything below KEY/; the whole bucket where no key is named.
     #[arg(long, short)]
     pub(crate) recursive: bool,
-    /// With -r: all keys that begin with the name, those of other directories too.
-    #[arg(long, requires = "recursive")]
+    /// With -r or --uploads: all keys that begin with the name, those of other directories too.
+    #[arg(long, requires = "many")]
     pub(crate) prefix: bool,
     /// One version, for good; of a delete marker it brings the key back.
     #[arg(long, value_name = "ID", conflicts_with_all = ["recursive", "versions"])]
@@ -110,6 +115,9 @@ pub(crate) struct Rm {
     /// All versions and delete markers, for good.
     #[arg(long)]
     pub(crate) versions: bool,
+    /// Instead of objects, uploads that were begun and not completed: those of the key and of all below it.
+    #[arg(long, conflicts_with_all = ["versions", "version_id", "recursive"])]
+    pub(crate) uploads: bool,
     /// Only print what would be removed.
     #[arg(long)]
     pub(crate) dry_run: bool,

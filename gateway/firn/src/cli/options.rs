@@ -4,23 +4,48 @@ use super::uri::S3Uri;
 use crate::exit::Failure;
 use crate::text::parse_size;
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use client::ObjectRef;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// An appliance's directory.
 #[derive(Debug, Args)]
 pub(crate) struct Dir {
     /// The appliance's directory.
-    #[arg(value_name = "DIR", env = "FIRN_DIR", hide_env_values = true, default_value = "./data")]
+    #[arg(
+        value_name = "DIR",
+        env = "FIRN_DIR",
+        hide_env_values = true,
+        default_value = "./data",
+        value_parser = OsStringValueParser::new().map(or_data)
+    )]
     pub(crate) dir: PathBuf,
+}
+
+/// An empty variable is as good as none.
+fn or_data(text: OsString) -> PathBuf {
+    if text.is_empty() { PathBuf::from("./data") } else { text.into() }
 }
 
 /// An appliance, by its directory or by its admin address and token.
 #[derive(Debug, Args)]
 pub(crate) struct AdminDir {
     /// The appliance's directory [default: FIRN_ADMIN_URL and FIRN_ADMIN_TOKEN_FILE, else ./data].
-    #[arg(value_name = "DIR", env = "FIRN_DIR", hide_env_values = true)]
+    #[arg(
+        value_name = "DIR",
+        env = "FIRN_DIR",
+        hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
+    )]
     pub(crate) dir: Option<PathBuf>,
+}
+
+impl AdminDir {
+    /// The directory, if one is named: an empty variable names none.
+    pub(crate) fn named(&self) -> Option<&PathBuf> {
+        self.dir.as_ref().filter(|dir| !dir.as_os_str().is_empty())
+    }
 }
 
 /// Which S3 endpoint, and as whom.
@@ -125,7 +150,8 @@ pub(crate) struct TransferOptions {
     /// Skip names that match; `*` matches anything, `?` one character. May be given again.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude: Vec<String>,
-    /// The storage class of what is written.
+    /// The storage class of what is written; firn has STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR and
+    /// REDUCED_REDUNDANCY.
     #[arg(long, value_name = "CLASS")]
     pub(crate) storage_class: Option<String>,
     /// Only print what would be done.

@@ -339,7 +339,21 @@ fn check_domain(domain: &str) -> Result<(), String> {
     if fine { Ok(()) } else { Err(format!("{domain:?} is not a lower-case host name without port")) }
 }
 
+/// A filter is read by the logger in such a way that each word is one: what is no level and names no target with one would be a
+/// target of its own, and all else silent.
 fn check_filter(filter: &str) -> Result<(), String> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |text: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
+    // Values of fields may have commas: such a filter is the logger's to judge.
+    for part in filter.split(',').filter(|_| !filter.contains('{')) {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level).trim();
+        if !is_level(level) {
+            return Err(format!(
+                "{level:?} in {filter:?} is no level (off, error, warn, info, debug, trace); a part of the server has its own as \
+                 NAME=LEVEL, like info,web=debug"
+            ));
+        }
+    }
     filter.parse::<tracing_subscriber::EnvFilter>().map(drop).map_err(|error| {
         format!("{filter:?} is no level (error, warn, info, debug, trace) or filter: {error}")
     })

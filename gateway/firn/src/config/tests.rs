@@ -68,6 +68,23 @@ format = "json"
 }
 
 #[test]
+fn a_word_that_is_no_level_is_refused_and_not_taken_for_a_part_that_logs_all() {
+    let with = |log: &str| load(None, &Overrides { log: Some(log.to_owned()), ..Overrides::default() });
+    for bad in ["loud", "inof", "bogus=", "web=loud", "info,web", "", "info,", "[span]"] {
+        let error = with(bad).unwrap_err();
+        assert!(
+            error.exit == crate::exit::Exit::Usage && error.text.contains("is no level"),
+            "{bad}: {error}"
+        );
+    }
+    for fine in ["info", "WARN", "off", "warn,web=debug", "web::s3=trace,error", "[request{id=5}]=debug"] {
+        with(fine).unwrap_or_else(|error| panic!("{fine}: {error}"));
+    }
+    let error = load_text("[log]\nlevel = \"inof\"\n", &Overrides::default()).unwrap_err();
+    assert!(error.contains("inof"), "{error}");
+}
+
+#[test]
 fn errors_name_file_key_and_range() {
     for (text, wanted) in [
         ("[http]\nconnections = 0", "use http.connections in firn.toml: 0 is not in 1..=100000"),

@@ -18,11 +18,12 @@
 
 use super::line::Line;
 use crate::exit::{Exit, Failure};
-use crate::layout::MARKER;
+use crate::layout::{CATALOG, MARKER, MASTER_KEY};
 use crate::text::quote_sh;
 use engine::clock::Timestamp;
 use security::AccountId;
 use serde::Deserialize;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -77,16 +78,28 @@ impl Marker {
     }
 }
 
+/// Whether nothing in a directory, or in its place, speaks of an appliance: a path that was mistyped, as a rule. What can't be
+/// looked at is not judged.
+pub(crate) fn is_no_appliance(dir: &Path) -> bool {
+    [MARKER, CATALOG, MASTER_KEY].iter().all(|name| match std::fs::symlink_metadata(dir.join(name)) {
+        Ok(_) => false,
+        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    })
+}
+
 /// Reads what makes a directory an appliance.
 pub(crate) fn read_marker(dir: &Path) -> Result<Marker, Failure> {
     let path = dir.join(MARKER);
     let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Failure::new(
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::new(
             Exit::NotFound,
-            format!("find an appliance in {}: there is no {}", dir.display(), MARKER),
+            format!("find an appliance in {}: there is no {MARKER}", dir.display()),
         )
-        .hint(format!("make one: firn server {}", quote_sh(&dir.display().to_string()))),
-        std::io::ErrorKind::PermissionDenied => {
+        .hint(format!(
+            "is the path right? what makes a new appliance there is: firn server {}",
+            quote_sh(&dir.display().to_string())
+        )),
+        ErrorKind::PermissionDenied => {
             Failure::new(Exit::Denied, format!("read {}: {error}", path.display()))
         }
         _ => Failure::new(Exit::Error, format!("read {}: {error}", path.display())),
@@ -129,6 +142,22 @@ mod tests {
             }
             Marker::decode(&GOLDEN.as_bytes()[..at], "m").unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_path_that_was_mistyped_is_no_appliance_and_one_that_lost_its_marker_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, "x").unwrap();
+        for place in [dir.path(), &dir.path().join("none"), &file] {
+            assert!(super::is_no_appliance(place), "{}", place.display());
+            let failure = super::read_marker(place).unwrap_err();
+            assert!(
+                failure.exit == Exit::NotFound && failure.hint.unwrap().starts_with("is the path right?")
+            );
+        }
+        std::fs::create_dir(dir.path().join("catalog")).unwrap();
+        assert!(!super::is_no_appliance(dir.path()));
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod zone_disks;
 mod zones;
 
 pub(crate) use lock::Lock;
-pub(crate) use marker::{Marker, VERSION as MARKER_VERSION, read_marker};
+pub(crate) use marker::{Marker, VERSION as MARKER_VERSION, is_no_appliance, read_marker};
 pub(crate) use pool_owner::{claim as claim_pool, claim_none as claim_no_pool, is_missed as is_pool_missed};
 pub(crate) use recipient::{recipient, store_recipient};
 pub(crate) use remote_mark::RemoteMark;

@@ -145,7 +145,10 @@ pub(crate) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<
             Exit::NotFound,
             format!("start {here} on the pool {shown}: it has no {IN_POOL}, and the one that bodies lie in has"),
         )
-        .hint("mount the pool's disk, or let pool.directory, or the first [[zone]], name the place where the pool is now")
+        .hint(format!(
+            "mount the pool's disk, or let pool.directory, or the first [[zone]], name the place where the pool is now. Only a new \
+             appliance can put its pool elsewhere: start that in another directory than {here}; or move bodies by zones (firn zone add)"
+        ))
         .into()),
         (None, None) if !dir.join(layout::CATALOG).try_exists()? && holds_bodies(pool)? => {
             Err(of_a_lost_one(pool).into())

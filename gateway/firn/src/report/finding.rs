@@ -56,10 +56,15 @@ pub(crate) fn space(check: &str, dir: &Path) -> Finding {
     }
 }
 
+/// Whether new data may soon be refused.
+pub(crate) fn is_low(free: ByteCount, total: ByteCount) -> bool {
+    free.get() < LOW_SPACE.get().min(total.get() / 10)
+}
+
 fn judge_space(check: &str, dir: &Path, free: ByteCount, total: ByteCount) -> Finding {
     let shown = dir.display();
     let text = format!("{free} free of {total} where {shown} lies");
-    if free.get() < LOW_SPACE.get().min(total.get() / 10) {
+    if is_low(free, total) {
         return Finding::fault(check, text, "delete objects (firn rm), or give the file system more room");
     }
     if total < LEAST_DISK {

@@ -88,7 +88,7 @@ impl ErrorReport {
         let asked = error.chain().find_map(|cause| cause.downcast_ref::<client::Error>());
         let used = used.filter(|_| asked.is_some());
         Self {
-            error: crate::text::printable(&format!("{error:#}")),
+            error: crate::text::printable(&crate::text::chain(error)),
             exit: crate::exit::of(error) as u8,
             hint: crate::exit::hint(error),
             endpoint: used.map(|used| format!("{} ({})", used.url, used.from)),

@@ -108,6 +108,12 @@ fn found(root: &Path, entry: walkdir::Result<DirEntry>, behind_link: bool) -> Op
         Err(error) => {
             let path = error.path().unwrap_or(root);
             let name = path.strip_prefix(root).unwrap_or(path).display().to_string();
+            let is_missing =
+                error.io_error().is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+            if is_missing && path.is_symlink() {
+                let text = "read it: it is a link to nothing; --exclude leaves it out";
+                return Some(Found::Refused(name, Failure::new(Exit::NotFound, text).into()));
+            }
             return Some(Found::Refused(name, anyhow::Error::from(error).context("read the directory")));
         }
     };

@@ -31,6 +31,7 @@ mod temporary;
 mod upload;
 
 pub(crate) use entry::Entry;
+pub(crate) use outage::Outage;
 pub(crate) use plan::{Compare, Job, Place, Spot, SyncPlan};
 pub(crate) use report::{TransferReport, show_first};
 pub(crate) use run::{Runner, Settings};

@@ -9,11 +9,17 @@ const IN_A_ROW: u32 = 10;
 
 /// What the ends of jobs say about the endpoint.
 #[derive(Debug, Default)]
-pub(super) struct Outage {
+pub(crate) struct Outage {
     unanswered: u32,
 }
 
 impl Outage {
+    /// Whether a job's end is that of all others: there is no such bucket.
+    pub(crate) fn is_without_bucket(error: &anyhow::Error) -> bool {
+        let error = error.chain().find_map(|cause| cause.downcast_ref::<client::Error>());
+        error.and_then(client::Error::code) == Some("NoSuchBucket")
+    }
+
     /// A job succeeded.
     pub(super) const fn succeeded(&mut self) {
         self.unanswered = 0;

@@ -176,6 +176,9 @@ impl Join {
                 Found::Entry(entry) => entry,
                 Found::Refused(name, error) => {
                     self.unread.push(name.clone());
+                    if self.is_excluded(&name) {
+                        continue;
+                    }
                     self.sender.send(Planned::Refused(name, error)).await?;
                     continue;
                 }

@@ -2,7 +2,7 @@
 
 use crate::exit::Exit;
 use crate::report::Report;
-use crate::text::printable;
+use crate::text::{chain, printable};
 use engine::unit::ByteCount;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -53,6 +53,9 @@ pub(crate) struct TransferReport {
     /// The first hundred thousand.
     pub(crate) failed: Vec<Failed>,
     pub(crate) stopped: Option<Stopped>,
+    /// Each source goes once its copy is complete.
+    #[serde(skip)]
+    pub(crate) moves: bool,
     #[serde(skip)]
     pub(crate) first_error: Option<anyhow::Error>,
 }
@@ -64,7 +67,7 @@ impl TransferReport {
         if self.failed.len() < LISTED_MAX {
             self.failed.push(Failed {
                 name: name.to_owned(),
-                error: printable(&format!("{error:#}")),
+                error: printable(&chain(&error)),
                 exit: exit as u8,
             });
         }
@@ -116,6 +119,8 @@ impl Report for TransferReport {
             (self.failed_count, "failed", "failed"),
             (self.stopped.as_ref().map_or(0, |stopped| stopped.left), "left", "left"),
         ] {
+            let copies = matches!(done, "uploaded" | "downloaded" | "copied");
+            let (done, wanted) = if self.moves && copies { ("moved", "to move") } else { (done, wanted) };
             if count > 0 {
                 words.push(format!("{count} {}", if self.dry_run { wanted } else { done }));
             }
@@ -147,11 +152,8 @@ impl Report for TransferReport {
     fn exit(&self) -> Exit {
         match (self.failed_count, &self.first_error) {
             _ if self.stopped.is_some() => {
-                if self.done() > 0 {
-                    Exit::Partial
-                } else {
-                    Exit::Error
-                }
+                let cause = self.stopped.as_ref().map(|stopped| crate::exit::of(&stopped.cause));
+                if self.done() > 0 { Exit::Partial } else { cause.unwrap_or(Exit::Error) }
             }
             (0, _) => Exit::Ok,
             // One thing was asked for, and it failed: its own reason says more than "partly".

@@ -9,6 +9,7 @@ use super::plan::{Job, Planned, Spot};
 use super::progress::Progress;
 use super::report::{SHOWN_MAX, Stopped, TransferReport};
 use super::{Stream, copy, download, upload};
+use crate::exit::{Exit, Failure};
 use crate::report::Output;
 use crate::settle::Pending;
 use client::{Client, ObjectRef};
@@ -25,6 +26,10 @@ const WAITING_MAX: usize = 16_384;
 /// How long what is left is counted when the endpoint is gone.
 const COUNT_WITHIN: Duration = Duration::from_secs(2);
 
+/// What firn takes as `--storage-class`.
+const CLASSES: &str =
+    "firn has STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR and REDUCED_REDUNDANCY";
+
 /// How to transfer.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
@@ -37,6 +42,28 @@ pub(crate) struct Settings {
     pub(crate) dry_run: bool,
     /// Remove each source once its copy is complete.
     pub(crate) move_source: bool,
+}
+
+impl Settings {
+    /// An error in the words of what was asked for.
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let said = error.chain().find_map(|cause| cause.downcast_ref::<client::Error>());
+        if let (Some(class), Some("InvalidStorageClass" | "NotImplemented")) =
+            (&self.storage_class, said.and_then(client::Error::code))
+        {
+            let text = format!(
+                "use --storage-class {}: the endpoint does not have it",
+                crate::text::printable(class)
+            );
+            return Failure::usage(text).hint(CLASSES).caused_by(error).into();
+        }
+        if !self.if_absent || said.and_then(client::Error::code) != Some("PreconditionFailed") {
+            return error;
+        }
+        Failure::new(Exit::Conflict, "write it: it is there, and stays (--no-clobber)")
+            .caused_by(error)
+            .into()
+    }
 }
 
 /// What jobs share.
@@ -103,7 +130,8 @@ impl Runner {
     ) -> Self {
         let progress = Progress::new(output.draws_progress() && !settings.dry_run);
         let permits = Semaphore::new(settings.jobs);
-        let report = TransferReport { dry_run: settings.dry_run, ..TransferReport::default() };
+        let (dry_run, moves) = (settings.dry_run, settings.move_source);
+        let report = TransferReport { dry_run, moves, ..TransferReport::default() };
         let shared = Arc::new(Shared { client, settings, progress, pending, permits });
         Self { shared, output, clock, report, outage: Outage::default() }
     }
@@ -270,11 +298,13 @@ impl Runner {
         }
     }
 
-    /// Counts the end of a job. An error is one that says that the endpoint is gone.
+    /// Counts the end of a job. An error is one that says that the endpoint is gone, or the bucket.
     fn count(&mut self, (name, result): Finished) -> Result<(), anyhow::Error> {
         match result {
             Ok(done) => self.add(done),
-            Err(error) if self.outage.failed(&error) => return Err(error),
+            Err(error) if self.outage.failed(&error) || Outage::is_without_bucket(&error) => {
+                return Err(error);
+            }
             Err(error) => self.fail(&name, error),
         }
         Ok(())
@@ -299,7 +329,7 @@ impl Runner {
 
     fn fail(&mut self, name: &str, error: anyhow::Error) {
         if self.output.draws_progress() && self.report.failed.len() < SHOWN_MAX {
-            let line = format!("failed: {name}: {error:#}");
+            let line = format!("failed: {name}: {}", crate::text::chain(&error));
             self.shared.progress.say(&crate::text::printable(&line));
         }
         self.report.fail(name, error);
@@ -316,6 +346,10 @@ fn what(from: &Spot, to: &Spot) -> What {
 
 impl Shared {
     async fn run(&self, job: Job, twin: Option<Entry>) -> anyhow::Result<(What, Done)> {
+        self.transfer(job, twin).await.map_err(|error| self.settings.explain(error))
+    }
+
+    async fn transfer(&self, job: Job, twin: Option<Entry>) -> anyhow::Result<(What, Done)> {
         let (from, to, entry) = match job {
             Job::Remove(spot) => {
                 self.remove(&spot).await?;
@@ -342,9 +376,7 @@ impl Shared {
                 copy::object(self, &from, to_bucket, to_key, &entry).await?
             }
             (Spot::File(_), Spot::File(_)) => {
-                return Err(
-                    crate::exit::Failure::usage("copy between two files: that is what cp(1) is for").into()
-                );
+                return Err(Failure::usage("copy between two files: that is what cp(1) is for").into());
             }
         };
         // What a link leads to lies in another tree, and stays.

@@ -39,7 +39,7 @@ pub(crate) async fn stream_in(runner: Runner, bucket: &str, key: &str) -> anyhow
     }
     let uploaded = upload_stream(&shared, &mut tokio::io::stdin(), bucket, key).await;
     shared.progress.finish();
-    let bytes = uploaded?;
+    let bytes = uploaded.map_err(|error| shared.settings.explain(error))?;
     report.uploaded = 1;
     report.bytes = engine::unit::ByteCount::new(bytes);
     Ok(report)

@@ -58,9 +58,40 @@ async fn in_parts(
         Some(found) => found,
         None => (shared.client.create_upload(bucket, key, options).await?, HashMap::new()),
     };
+    match send(shared, source, &upload, &held, part_size, options).await {
+        Err(error) if is_for_good(&error) => {
+            // The first error is the one to tell.
+            match shared.client.abort_upload(&upload).await {
+                Ok(()) => Err(error.context("complete it, which was given up: its parts are removed again")),
+                Err(_) => Err(error),
+            }
+        }
+        ended => ended,
+    }
+}
+
+/// Whether the same upload would end with the same error for as long as the bucket is as it is: its parts would lie there for
+/// nothing.
+fn is_for_good(error: &anyhow::Error) -> bool {
+    let said = error.chain().find_map(|cause| cause.downcast_ref::<client::Error>());
+    matches!(
+        said.and_then(client::Error::code),
+        Some("QuotaExceeded" | "PreconditionFailed" | "EntityTooLarge")
+    )
+}
+
+async fn send(
+    shared: &Shared,
+    source: &Source,
+    upload: &OpenUpload,
+    held: &HashMap<u32, PartEntry>,
+    part_size: u64,
+    options: &PutOptions,
+) -> anyhow::Result<Done> {
+    let (bucket, key) = (&*upload.bucket, &*upload.key);
     let numbers = 1..=u32::try_from(source.size.div_ceil(part_size))?;
     let mut parts: Vec<(CompletedPart, bool)> = stream::iter(numbers)
-        .map(|number| one_part(shared, source, &upload, number, part_size, held.get(&number)))
+        .map(|number| one_part(shared, source, upload, number, part_size, held.get(&number)))
         .buffer_unordered(shared.settings.jobs)
         .try_collect()
         .await?;
@@ -69,7 +100,7 @@ async fn in_parts(
     let parts_resumed = parts.iter().filter(|(_, resumed)| *resumed).count() as u64;
     let parts: Vec<_> = parts.into_iter().map(|(part, _)| part).collect();
     let _permit = shared.permits.acquire().await?;
-    let result = shared.client.complete_upload(&upload, &parts, options).await?;
+    let result = shared.client.complete_upload(upload, &parts, options).await?;
     verify_etag(&parts, &result.etag, bucket, key)?;
     Ok(Done { bytes: source.size, parts_resumed, ..Done::default() })
 }

@@ -57,18 +57,20 @@ pub(super) fn completions(session: &Session, args: &Completions) -> anyhow::Resu
 pub(super) fn man(session: &Session, args: &Man) -> anyhow::Result<Exit> {
     let mut command = Cli::command();
     command.build();
-    let page = match &args.verb {
-        None => clap_mangen::Man::new(command),
-        Some(verb) => {
-            let found = command.find_subcommand(verb).ok_or_else(|| {
-                Failure::usage(format!("show the manual of {verb:?}: there is no such verb"))
-            })?;
-            clap_mangen::Man::new(found.clone()).title(format!("firn-{verb}"))
-        }
-    };
+    let (mut found, mut name) = (&command, "firn".to_owned());
+    // `firn man quota set` and `firn man "quota set"` are the same.
+    for verb in args.verb.iter().flat_map(|words| words.split_whitespace()) {
+        found = found.find_subcommand(verb).ok_or_else(|| {
+            let among = name.replace('-', " ");
+            Failure::usage(format!("show the manual of {verb:?}: there is no such verb"))
+                .hint(format!("see: {among} --help"))
+        })?;
+        name = format!("{name}-{verb}");
+    }
+    let version = format!("firn {}", env!("CARGO_PKG_VERSION"));
+    let page = clap_mangen::Man::new(found.clone()).title(name.clone()).source(version);
     let mut out = Vec::new();
     page.render(&mut out)?;
-    let name = args.verb.as_ref().map_or_else(|| "firn".to_owned(), |verb| format!("firn-{verb}"));
     session.output.print(&Text { name, text: String::from_utf8(out)? })
 }
 

@@ -79,8 +79,15 @@ pub(super) async fn where_is(session: &Session, args: &Where) -> anyhow::Result<
         query.push(("version", version));
     }
     let answer = ask(&admin, "/v1/where", &query).await;
-    let hint = "see what is there: firn ls s3://BUCKET/PREFIX";
-    session.output.print(&Whereabouts(answer.map_err(|error| or_else_see(error, hint))?))
+    let hint = |error: &anyhow::Error| match error.to_string() {
+        text if text.contains("bucket") => "see which buckets there are: firn ls",
+        _ => "see what is there: firn ls s3://BUCKET/PREFIX",
+    };
+    let answer = answer.map_err(|error| {
+        let hint = hint(&error);
+        or_else_see(error, hint)
+    })?;
+    session.output.print(&Whereabouts(answer))
 }
 
 /// Where an object lies: for people its records are one line for each segment.

@@ -10,6 +10,7 @@ use crate::layout::MARKER;
 use crate::report::Report;
 use crate::report::time::json_time;
 use crate::session::Session;
+use crate::text::printable;
 use engine::backup::RecoveryKey;
 use engine::catalog::Options;
 use serde::Serialize;
@@ -50,7 +51,11 @@ async fn key(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
     let recipient = key.recipient();
     if Lock::holder(&args.dir)?.is_some() {
         let request = json!({ "action": "reseal", "recipient": recipient.to_string() });
-        post(session, &AdminDir { dir: Some(args.dir.clone()) }, &request).await?;
+        let answer = post(session, &AdminDir { dir: Some(args.dir.clone()) }, &request).await?;
+        if answer["backup"]["on"] != true {
+            let how = answer["backup"]["how"].as_str().unwrap_or_default();
+            session.output.note(&format!("firn: no backup runs yet; {}", printable(how)));
+        }
     } else {
         read_marker(&args.dir)?;
         let _lock = Lock::take(&args.dir)?;

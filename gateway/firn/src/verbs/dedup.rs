@@ -67,7 +67,9 @@ impl fmt::Display for Saving {
 }
 
 async fn ask(session: &Session, admin: &QuotaAdmin, request: &Value) -> anyhow::Result<Vec<Deduplicates>> {
-    let mut answer = door::post(&session.admin(&admin.dir())?, "/v1/dedup", request).await?;
+    let answer = door::post(&session.admin(&admin.dir())?, "/v1/dedup", request).await;
+    let mut answer =
+        answer.map_err(|error| door::or_else_see(error, "see which buckets there are: firn ls"))?;
     serde_json::from_value(answer["buckets"].take()).context("understand the admin door")
 }
 

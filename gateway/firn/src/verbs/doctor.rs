@@ -2,13 +2,14 @@
 
 use super::door::ask;
 use crate::cli::AdminDir;
-use crate::directory::{Lock, read_marker};
+use crate::directory::{Lock, is_no_appliance, read_marker};
 use crate::exit::Exit;
 use crate::layout::{MASTER_KEY, SECRETS};
 use crate::report::Report;
 use crate::report::finding::{Finding, space};
 use crate::session::{Session, default_dir, variable};
-use crate::text::{printable, quote_sh};
+use crate::text::{chain, printable, quote_sh};
+use rustix::fs::StatVfsMountFlags;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -51,16 +52,20 @@ impl Report for Findings {
 
 pub(super) async fn run(session: &Session, args: &AdminDir) -> anyhow::Result<Exit> {
     let mut findings = Vec::new();
-    let remote = args.dir.is_none() && variable("FIRN_ADMIN_URL").is_some();
+    let remote = args.named().is_none() && variable("FIRN_ADMIN_URL").is_some();
     if !remote {
-        let dir = args.dir.clone().unwrap_or_else(default_dir);
+        let dir = args.named().cloned().unwrap_or_else(default_dir);
+        if is_no_appliance(&dir) {
+            // Whatever would be said of it, and done about it, is about somebody else's directory.
+            read_marker(&dir)?;
+        }
         directory(&dir, &mut findings);
         findings.push(clock(session.clock.now().as_millis()));
     }
     let answers = server(session, args, &mut findings).await;
     if !remote && !answers {
         // A server that answers says it itself, of the pool's disk too.
-        let dir = args.dir.clone().unwrap_or_else(default_dir);
+        let dir = args.named().cloned().unwrap_or_else(default_dir);
         if dir.exists() {
             findings.push(space("space", &dir));
         }
@@ -71,15 +76,18 @@ pub(super) async fn run(session: &Session, args: &AdminDir) -> anyhow::Result<Ex
 
 /// What the server says; whether it answered.
 async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>) -> bool {
-    let dir = args.dir.clone().unwrap_or_else(default_dir);
-    let start = format!("firn server {}", quote_sh(&dir.display().to_string()));
+    let dir = args.named().cloned().unwrap_or_else(default_dir);
+    let mut start = format!("firn server {}", quote_sh(&dir.display().to_string()));
+    if is_read_only(&dir) {
+        start = format!("make its file system writable first, then: {start}");
+    }
     let answer = match session.admin(args) {
         Ok(admin) => ask(&admin, "/v1/doctor", &[]).await,
         Err(error) => Err(error),
     };
     match answer {
         Err(error) => {
-            findings.push(Finding::fault("server", format!("no answer: {error:#}"), start));
+            findings.push(Finding::fault("server", format!("no answer: {}", chain(&error)), start));
             false
         }
         Ok(document) => {
@@ -116,6 +124,13 @@ fn directory(dir: &Path, findings: &mut Vec<Finding>) {
                 return;
             }
             findings.push(mode("directory", dir, metadata.permissions().mode(), 0o700));
+            if is_read_only(dir) {
+                findings.push(Finding::fault(
+                    "directory",
+                    format!("the file system of {} is read-only: no server can start there", dir.display()),
+                    format!("mount it writable (findmnt -T {shown} says which it is); where it became so by itself, dmesg says why"),
+                ));
+            }
         }
     }
     match read_marker(dir) {
@@ -145,6 +160,11 @@ fn directory(dir: &Path, findings: &mut Vec<Finding>) {
         Ok(None) => Finding::fine("lock", "free"),
         Err(error) => Finding::fault("lock", error.to_string(), format!("chmod u+rw {shown}/lock")),
     });
+}
+
+/// Whether a directory lies on a file system that takes no writes.
+fn is_read_only(dir: &Path) -> bool {
+    rustix::fs::statvfs(dir).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 fn mode(check: &str, path: &Path, mode: u32, wanted: u32) -> Finding {

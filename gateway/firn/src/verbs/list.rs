@@ -1,6 +1,7 @@
 //! `ls` and `du`.
 
 use super::dedup::Saving;
+use super::uploads::{self, Unfinished};
 use super::{json_time, show_time};
 use crate::cli::{Du, Ls};
 use crate::exit::Exit;
@@ -89,7 +90,9 @@ pub(super) async fn list(session: &Session, args: &Ls) -> anyhow::Result<Exit> {
         Some(target) => {
             let scope = Scope::of(target, args.prefix);
             let delimiter = (!args.recursive).then_some("/");
-            if args.versions {
+            if args.uploads {
+                uploads::list(session, &client, &scope).await?;
+            } else if args.versions {
                 versions(session, &client, &scope, delimiter).await?;
             } else {
                 objects(session, &client, &scope, delimiter).await?;
@@ -197,6 +200,9 @@ struct Usage {
     /// Of the whole bucket, all versions and parts of uploads under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     deduplication: Option<Saving>,
+    /// What is in none of the above: parts of uploads that were begun and not completed. Left out where they can't be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfinished: Option<Unfinished>,
 }
 
 impl Report for Usage {
@@ -217,6 +223,9 @@ impl Report for Usage {
         }
         if let Some(saving) = &self.deduplication {
             writeln!(out, "  deduplication of the whole bucket: {saving}")?;
+        }
+        if let Some(told) = self.unfinished.and_then(Unfinished::told) {
+            writeln!(out, "  beside these, unfinished: {told}")?;
         }
         Ok(())
     }
@@ -241,6 +250,7 @@ pub(super) async fn usage(session: &Session, args: &Du) -> anyhow::Result<Exit> 
         bytes: ByteCount::ZERO,
         by_storage_class: BTreeMap::new(),
         deduplication: None,
+        unfinished: None,
     };
     let scope = Scope::of(&args.target, args.prefix);
     let any = if args.versions {
@@ -258,7 +268,9 @@ pub(super) async fn usage(session: &Session, args: &Du) -> anyhow::Result<Exit> 
         }
         pages.found()
     };
-    found(any, &scope)?;
+    // Who may list objects may not always list uploads.
+    usage.unfinished = uploads::sum(&client, &scope).await.ok();
+    found(any || usage.unfinished.is_some_and(|unfinished| unfinished.uploads > 0), &scope)?;
     if scope.is_bucket() {
         usage.deduplication = client.head_bucket(bucket).await?.deduplicated.map(Saving::from);
     }

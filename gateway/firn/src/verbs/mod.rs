@@ -11,11 +11,13 @@ mod env;
 mod extract;
 mod list;
 mod lock;
+mod names;
 mod object;
 mod quota;
 mod remove;
 mod status;
 mod transfer;
+mod uploads;
 mod versions;
 mod zone;
 

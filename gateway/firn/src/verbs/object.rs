@@ -1,28 +1,52 @@
 //! `stat`, `cat` and `share`.
 
 use super::dedup::Saving;
+use super::names::{named_bucket, without_bucket};
+use super::uploads::{self, Unfinished};
 use super::versions::missing;
 use super::{json_time, show_time};
 use crate::cli::{Cat, Share, Stat};
+use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
-use crate::session::Session;
+use crate::scope::Scope;
+use crate::session::{Session, variable};
 use crate::text::{printable, show_duration};
 use crate::transfer::stream_out;
-use client::{BucketHead, Client, ObjectRef, Versioning};
+use client::{BucketHead, BucketLock, Client, ObjectLock, ObjectRef, Versioning};
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::Path;
 
 #[derive(Debug, Serialize)]
 struct BucketStat {
     bucket: String,
     region: Option<String>,
     versioning: &'static str,
+    /// None where it has none, or who asks may not see it.
+    object_lock: Option<LockStat>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deduplication: Option<Saving>,
+    /// Uploads that were begun and not completed. Left out where they can't be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfinished: Option<Unfinished>,
+}
+
+/// The object lock of a bucket, and how it holds new versions where nothing else is said.
+#[derive(Debug, Serialize)]
+struct LockStat {
+    default_mode: Option<String>,
+    default_period: Option<String>,
+}
+
+impl LockStat {
+    fn of(lock: BucketLock) -> Self {
+        let (default_mode, default_period) = lock.default.unzip();
+        Self { default_mode, default_period }
+    }
 }
 
 impl Report for BucketStat {
@@ -30,7 +54,19 @@ impl Report for BucketStat {
         writeln!(out, "bucket      {}", printable(&self.bucket))?;
         writeln!(out, "region      {}", self.region.as_deref().unwrap_or("-"))?;
         writeln!(out, "versioning  {}", self.versioning)?;
-        self.deduplication.as_ref().map_or(Ok(()), |saving| writeln!(out, "dedup       {saving}"))
+        match &self.object_lock {
+            Some(LockStat { default_mode: Some(mode), default_period: Some(period) }) => {
+                writeln!(out, "object lock on; new versions are held {period} ({})", printable(mode))?;
+            }
+            Some(_) => writeln!(out, "object lock on; new versions are held where the writer says so")?,
+            None => {}
+        }
+        if let Some(saving) = &self.deduplication {
+            writeln!(out, "dedup       {saving}")?;
+        }
+        self.unfinished
+            .and_then(Unfinished::told)
+            .map_or(Ok(()), |told| writeln!(out, "unfinished  {told} s3://{}", printable(&self.bucket)))
     }
 }
 
@@ -47,8 +83,31 @@ struct ObjectStat {
     restore: Option<String>,
     checksums: BTreeMap<String, String>,
     metadata: BTreeMap<String, String>,
+    /// Retention and legal hold; none where nothing ever held it, or who asks may not see it.
+    lock: Option<Held>,
     #[serde(skip)]
     time: Option<Timestamp>,
+}
+
+/// What holds a version.
+#[derive(Debug, Serialize)]
+struct Held {
+    mode: Option<String>,
+    retain_until: Option<String>,
+    legal_hold: bool,
+    #[serde(skip)]
+    until: Option<Timestamp>,
+}
+
+impl Held {
+    fn of(lock: ObjectLock) -> Self {
+        Self {
+            mode: lock.mode,
+            retain_until: json_time(lock.retain_until),
+            legal_hold: lock.legal_hold,
+            until: lock.retain_until,
+        }
+    }
 }
 
 impl Report for ObjectStat {
@@ -65,6 +124,12 @@ impl Report for ObjectStat {
             if let Some(value) = value {
                 line(name, value)?;
             }
+        }
+        if let Some(held) = &self.lock {
+            if let Some(mode) = &held.mode {
+                line("retained", &format!("until {} ({mode})", show_time(held.until)))?;
+            }
+            line("legal hold", if held.legal_hold { "on" } else { "off" })?;
         }
         for (name, value) in &self.checksums {
             line(name, value)?;
@@ -89,7 +154,9 @@ pub(super) async fn stat(session: &Session, args: &Stat) -> anyhow::Result<Exit>
     let head = match (client.head_object(&object).await, &args.version_id) {
         (Ok(head), _) => head,
         (Err(error), None) => return Err(missing(&client, &args.target, error, LOOK).await),
-        (Err(error), Some(_)) => return Err(error.into()),
+        (Err(error), Some(_)) => {
+            return Err(without_bucket(&client, bucket, error).await.unwrap_or_else(Into::into));
+        }
     };
     session.output.print(&ObjectStat {
         bucket: bucket.clone(),
@@ -103,19 +170,29 @@ pub(super) async fn stat(session: &Session, args: &Stat) -> anyhow::Result<Exit>
         restore: head.restore,
         checksums: head.checksums,
         metadata: head.metadata,
+        lock: head.lock.map(Held::of),
         time: head.last_modified,
     })
 }
 
 async fn bucket_stat(session: &Session, client: &Client, bucket: &str) -> anyhow::Result<Exit> {
-    let BucketHead { region, deduplicated } = client.head_bucket(bucket).await?;
+    let BucketHead { region, deduplicated } = named_bucket(client, bucket).await?;
     let versioning = match client.bucket_versioning(bucket).await? {
         Versioning::Off => "off",
         Versioning::Enabled => "enabled",
         Versioning::Suspended => "suspended",
     };
-    let deduplication = deduplicated.map(Saving::from);
-    session.output.print(&BucketStat { bucket: bucket.to_owned(), region, versioning, deduplication })
+    // Who may see the bucket may not always see these, and some endpoints know neither.
+    let object_lock = client.bucket_lock(bucket).await.ok().flatten().map(LockStat::of);
+    let unfinished = uploads::sum(client, &Scope::bucket(bucket)).await.ok();
+    session.output.print(&BucketStat {
+        bucket: bucket.to_owned(),
+        region,
+        versioning,
+        object_lock,
+        deduplication: deduplicated.map(Saving::from),
+        unfinished,
+    })
 }
 
 pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {
@@ -124,7 +201,13 @@ pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {
     let range = match args.range {
         None => None,
         Some(asked) => {
-            let size = client.head_object(&object).await?.size;
+            let size = match client.head_object(&object).await {
+                Ok(head) => head.size,
+                Err(error) if object.version.is_none() => {
+                    return Err(missing(&client, &args.object.target, error, LOOK).await);
+                }
+                Err(error) => return Err(error.into()),
+            };
             Some(asked.within(size).ok_or_else(|| {
                 Failure::usage(format!(
                     "read that range of {}: the object has {size} bytes",
@@ -147,6 +230,8 @@ pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {
 struct Link {
     url: String,
     expires: Option<String>,
+    /// Its endpoint is on loopback.
+    this_machine_alone: bool,
 }
 
 impl Report for Link {
@@ -165,5 +250,17 @@ pub(super) fn share(session: &Session, args: &Share) -> anyhow::Result<Exit> {
         printable(&args.object.target.to_string()),
         show_duration(args.expires)
     ));
-    session.output.print(&Link { url, expires })
+    let this_machine_alone = client.endpoint().is_loopback();
+    if this_machine_alone {
+        // Where an appliance is named: what it says of itself.
+        let doors = variable("FIRN_DIR").and_then(|dir| Doors::read(Path::new(&dir)).ok());
+        let elsewhere = doors.and_then(|doors| doors.s3.from_elsewhere.into_iter().next());
+        session.output.note(&match elsewhere {
+            Some(url) => format!("it works on this machine alone; for others: firn share --endpoint {url}"),
+            None => "it works on this machine alone: for others the server has to listen beyond loopback (firn server --tls --http \
+                     0.0.0.0:9000), and --endpoint names the URL by which they reach it"
+                .to_owned(),
+        });
+    }
+    session.output.print(&Link { url, expires, this_machine_alone })
 }

@@ -79,8 +79,9 @@ async fn set(session: &Session, args: &QuotaSet) -> anyhow::Result<Exit> {
         "objects": args.limits.objects,
         "warn_percent": args.warn,
     });
-    let row: Quota = serde_json::from_value(post(session, &args.admin, &request).await?)
-        .context("understand the admin door")?;
+    let answer = post(session, &args.admin, &request).await;
+    let answer = answer.map_err(|error| door::or_else_see(error, "see which buckets there are: firn ls"))?;
+    let row: Quota = serde_json::from_value(answer).context("understand the admin door")?;
     if row.state == "counting" {
         session
             .output
@@ -117,7 +118,9 @@ fn unread(answer: &Value) -> Option<Failure> {
 
 async fn remove(session: &Session, args: &QuotaRemove) -> anyhow::Result<Exit> {
     let (bucket, prefix) = (args.place.bucket.clone(), args.place.key.clone());
-    post(session, &args.admin, &json!({ "action": "remove", "bucket": bucket, "prefix": prefix })).await?;
+    let request = json!({ "action": "remove", "bucket": bucket, "prefix": prefix });
+    let removed = post(session, &args.admin, &request).await;
+    removed.map_err(|error| door::or_else_see(error, "see which there are: firn quota ls"))?;
     session.output.print(&Removed { bucket, prefix })
 }
 

@@ -4,6 +4,7 @@
 
 use super::admin::scalar;
 use crate::report::Report;
+use crate::report::finding::is_low;
 use crate::text::{about, counted, printable, quote_sh};
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -78,6 +79,7 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         let served = if status["reads"] == true { "writes are refused" } else { "nothing is served" };
         lines.push(format!("{served}: {} ({})", text(&obstacle["detail"]), text(&obstacle["reason"])));
     }
+    little_room(status, &mut lines);
     let repair = &status["repair"];
     if number(&repair["lost_blobs"]) > 0 {
         let bodies = counted(number(&repair["lost_blobs"]), "body", "bodies");
@@ -147,6 +149,17 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
+/// Disks that `doctor` calls low.
+fn little_room(status: &Value, lines: &mut Vec<String>) {
+    for disk in [&status["disk"], &status["pool_disk"]] {
+        let (free, total) = (&disk["free_bytes"], &disk["total_bytes"]);
+        let known = free.as_u64().zip(total.as_u64()).map(|(f, t)| (ByteCount::new(f), ByteCount::new(t)));
+        if known.is_some_and(|(free, total)| is_low(free, total)) {
+            lines.push(format!("little room: {}", room(disk)));
+        }
+    }
+}
+
 /// Reports that can't be made.
 fn inventories(failing: &Value, lines: &mut Vec<String>) {
     for report in list(&failing["failing"]) {
@@ -208,7 +221,14 @@ fn space(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         bytes(&pool["live"]),
         counted(number(&pool["segments"]), "segment file", "segment files"),
         bytes(&pool["segment_bytes"])
-    )
+    )?;
+    match number(&pool["free_segments"]) {
+        0 => Ok(()),
+        free => {
+            let files = counted(free, "empty file is", "empty files are");
+            writeln!(out, "           {files} ready for more: {}", bytes(&pool["free_segment_bytes"]))
+        }
+    }
 }
 
 fn room(disk: &Value) -> String {
@@ -314,12 +334,26 @@ fn events(events: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
+/// A clock of retentions that is so far behind is worth telling, in seconds.
+const CLOCK_LAG_S: u64 = 300;
+
 /// The clock that retentions are judged by.
 fn clock(clock: &Value, out: &mut dyn Write) -> io::Result<()> {
     if !clock.is_object() {
         return Ok(());
     }
-    writeln!(out, "clock      of retentions: {}, {} behind", text(&clock["now"]), since(&clock["lag_s"]))
+    if number(&clock["lag_s"]) < CLOCK_LAG_S {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "clock      of retentions: {} behind, for time while firn did not run does not count",
+        since(&clock["lag_s"])
+    )?;
+    writeln!(
+        out,
+        "           it catches up by an hour a day; until then what object lock holds is held so much longer"
+    )
 }
 
 fn workers(workers: &Value, out: &mut dyn Write) -> io::Result<()> {
@@ -372,7 +406,10 @@ mod tests {
             },
             "disk": { "directory": "/srv/firn", "free_bytes": 84_825_604_096_u64, "total_bytes": 107_374_182_400_u64 },
             "pool_disk": null,
-            "pool": { "live": 1_048_576, "segments": 1, "segment_bytes": 16_777_216, "damaged_blobs": 0 },
+            "pool": {
+                "live": 1_048_576, "segments": 1, "segment_bytes": 16_777_216, "damaged_blobs": 0, "free_segments": 2,
+                "free_segment_bytes": 33_554_432,
+            },
             "compliance_clock": { "now": "2026-01-31T12:00:00.000Z", "lag_s": 0 },
             "copies": 1,
             "zones": [{ "name": "local", "state": "in use", "why_away": null, "full": false, "failing": false }],
@@ -414,6 +451,8 @@ mod tests {
             "on": true, "target": "directory /mnt/b", "base_completed_at": "2026-01-31T12:00:00.000Z",
             "lag_commits": 1, "error": "no route",
         });
+        status["compliance_clock"]["lag_s"] = 86_400.into();
+        status["disk"]["free_bytes"] = 1_048_576.into();
         status["tls"]["days_left"] = 1.into();
         status["quotas"] = json!({ "set": 3, "not_fine": 2, "worst": [
             { "bucket": "models", "prefix": "", "percent": 97 }, { "bucket": "data", "prefix": "raw/", "percent": null },

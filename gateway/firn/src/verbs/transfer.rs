@@ -6,7 +6,8 @@ use crate::exit::{Exit, Failure};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::transfer::{
-    Compare, Entry, Job, Place, Runner, Settings, Spot, SyncPlan, TransferReport, one, stream_in, stream_out,
+    Compare, Entry, Job, Outage, Place, Runner, Settings, Spot, SyncPlan, TransferReport, one, stream_in,
+    stream_out,
 };
 use anyhow::Context;
 use client::{Client, ObjectRef};
@@ -323,8 +324,9 @@ fn end(session: &Session, report: TransferReport, goes_on: &str) -> anyhow::Resu
         let failure = if done == 0 {
             Failure::new(exit, format!("begin: {left}"))
         } else {
+            let what = if Outage::is_without_bucket(&stopped.cause) { "bucket" } else { "endpoint" };
             let hint = format!("when it is back: {goes_on}");
-            Failure::new(exit, format!("finish: {left}, and the endpoint is gone")).hint(hint)
+            Failure::new(exit, format!("finish: {left}, and the {what} is gone")).hint(hint)
         };
         return Err(failure.caused_by(stopped.cause).into());
     }

@@ -1,14 +1,19 @@
 //! Old versions: how a key that is not there any more comes back.
 
+use super::names::without_bucket;
 use crate::cli::S3Uri;
 use crate::exit::{Exit, Failure};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::text::quote_sh;
-use client::{Client, Error, ErrorKind, ObjectRef, Versioning};
+use client::{Client, Error, ErrorKind, ObjectLock, ObjectRef, Versioning};
 
 /// An error of asking for the latest version of an object: where there is none, what is there instead or `otherwise`.
 pub(super) async fn missing(client: &Client, uri: &S3Uri, error: Error, otherwise: &str) -> anyhow::Error {
+    let error = match without_bucket(client, &uri.bucket, error).await {
+        Ok(about_bucket) => return about_bucket,
+        Err(error) => error,
+    };
     if error.kind() != ErrorKind::NotFound {
         return error.into();
     }
@@ -29,20 +34,28 @@ pub(super) fn undelete(uri: &S3Uri, marker: &str) -> String {
     format!("firn rm --version-id {} {}", quote_sh(marker), quote_sh(&uri.to_string()))
 }
 
-/// Whether a version that was named is a delete marker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Marker {
-    None,
-    Found,
+/// A version that was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    /// One of an object, and what holds it.
+    Object(Option<ObjectLock>),
+    DeleteMarker,
 }
 
 /// Looks a version up: S3 deletes one that is not there without a word.
-pub(super) async fn named_version(client: &Client, uri: &S3Uri, id: &str) -> anyhow::Result<Marker> {
+pub(super) async fn named_version(client: &Client, uri: &S3Uri, id: &str) -> anyhow::Result<Named> {
     let object = ObjectRef { bucket: &uri.bucket, key: &uri.key, version: Some(id) };
-    let Err(error) = client.head_object(&object).await else { return Ok(Marker::None) };
+    let error = match client.head_object(&object).await {
+        Ok(head) => return Ok(Named::Object(head.lock)),
+        Err(error) => error,
+    };
+    let error = match without_bucket(client, &uri.bucket, error).await {
+        Ok(about_bucket) => return Err(about_bucket),
+        Err(error) => error,
+    };
     match (&error, error.kind()) {
         // S3's answer where a marker has no object to show.
-        (Error::Service(answer), _) if answer.status == 405 => Ok(Marker::Found),
+        (Error::Service(answer), _) if answer.status == 405 => Ok(Named::DeleteMarker),
         // An id of another form than the endpoint's own is as little there.
         (Error::Service(_), ErrorKind::NotFound | ErrorKind::Invalid) => {
             let hint = format!("see which there are: firn ls --versions {}", quote_sh(&uri.to_string()));

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use crate::support::{Appliance, Ran};
+use crate::support::{Appliance, Ran, run};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,25 @@ fn a_small_disk_is_for_objects_and_ready_again_as_soon_as_they_are_deleted() {
     };
     let stored = (0..DISK / PIECE).find(|key| put(*key).code != 0).unwrap();
     assert!(stored * PIECE > DISK * 6 / 10, "{stored} pieces of 4 MiB");
+    // Compaction may find some more: somebody else takes it.
+    let filler = disk.0.join("filler");
+    fill(&filler, 6 << 20);
+    let now = status(&appliance);
+    let reasons = now["not_ready_because"].as_array().unwrap();
+    assert!(reasons.iter().any(|obstacle| obstacle["reason"] == "pool_full"), "{now}");
+    let doctor = appliance.run(&["doctor", appliance.dir().to_str().unwrap()]);
+    assert!(
+        doctor.out.contains("new objects are refused") && !doctor.out.contains("reads and writes"),
+        "{doctor:?}"
+    );
+    let shown = appliance.ok(&["status"]).out;
+    assert!(shown.contains("NOT READY") && shown.contains("little room"), "{shown}");
+    for key in 1000..1003 {
+        assert!(put(key).err.contains("StorageFull"));
+    }
+    let log = fs::read_to_string(disk.0.join("data.log")).unwrap();
+    assert_eq!(log.matches("failed to answer a request").count(), 1, "once, not for each: {log}");
+    fs::remove_file(&filler).unwrap();
     appliance.ok(&["cat", "s3://small/0"]);
     appliance.ok(&["rm", "-r", "s3://small/"]);
     let deleted = status(&appliance)["uptime_s"].as_u64().unwrap();
@@ -86,6 +105,24 @@ fn a_disk_that_is_too_small_is_said_at_the_start_and_by_doctor() {
     assert!(log.contains("has 200.0 MiB") && log.contains("give it 256.0 MiB or more"), "{log}");
     let doctor = appliance.ok(&["doctor", dir.to_str().unwrap()]).out;
     assert!(doctor.contains("200.0 MiB is small"), "{doctor}");
+}
+
+#[test]
+fn a_file_system_that_is_read_only_is_called_so_once_with_a_next_step() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = Disk::mount(&root.path().join("disk"), 256 << 20) else { return };
+    let dir = disk.0.join("data");
+    assert_eq!(Appliance::start(&dir, &[]).terminate(), 0);
+    let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(&disk.0).status().unwrap();
+    assert!(remounted.success());
+    let place = dir.to_str().unwrap();
+    let doctor = run(&["doctor", place]);
+    assert!(doctor.code == 1 && doctor.out.contains("is read-only: no server can start there"), "{doctor:?}");
+    assert!(!doctor.out.contains("fix: firn server"), "it can't work: {doctor:?}");
+    let start = run(&["server", place, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert!(start.code != 0 && start.err.contains("mount that file system writable"), "{start:?}");
+    let said = start.err.lines().find(|line| line.starts_with("firn: failed to")).unwrap();
+    assert_eq!(said.matches("Read-only file system").count(), 1, "{said}");
 }
 
 /// Writes to `filler` until no more than so many bytes are free on its disk.

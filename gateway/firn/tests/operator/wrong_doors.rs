@@ -109,5 +109,5 @@ fn a_copy_that_fails_says_where_it_asked_and_what_helps() {
         fs::write(tree.join(name), "x").unwrap();
     }
     let failed = appliance.run(&["cp", "-r", tree.to_str().unwrap(), "s3://missing/t"]);
-    assert!(failed.code == 3 && failed.err.contains(&s3) && failed.err.contains("firn mb"), "{failed:?}");
+    assert!(failed.code == 4 && failed.err.contains(&s3) && failed.err.contains("firn mb"), "{failed:?}");
 }
