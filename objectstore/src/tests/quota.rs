@@ -215,9 +215,9 @@ async fn a_large_body_that_can_not_fit_is_refused_before_it_is_sent() {
     world.store.upload_part(part(100)).await.unwrap();
     // Where not a byte fits, none is begun; over what is there one may be.
     put(&world, &name, "c", 100).await.unwrap();
-    let begin = |at: &str| world.store.create_upload(crate::CreateUpload::new(name.clone(), key(at)));
-    refused(begin("hopeless").await.map(|_| ()), "", QuotaUnit::Bytes);
-    begin("a").await.unwrap();
+    let create = |at: &str| world.store.create_upload(crate::CreateUpload::new(name.clone(), key(at)));
+    refused(create("hopeless").await.map(|_| ()), "", QuotaUnit::Bytes);
+    create("a").await.unwrap();
 }
 
 #[tokio::test]

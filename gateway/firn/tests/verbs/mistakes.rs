@@ -1,7 +1,5 @@
 //! Mistakes that people make, and what they read then: a path, a bucket or a word that is none, a trial before the real thing.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use crate::start;
 use crate::support::{Ran, firn, run};
 use std::fs;
