@@ -81,6 +81,16 @@ pub enum Error {
         /// Bytes that were wanted.
         wanted: u64,
     },
+    /// This process, or the whole system, has no file descriptor left. Nothing was begun.
+    #[error(
+        "{op} {place}: no file descriptor is left; raise the limit of open files (ulimit -n, LimitNOFILE=)"
+    )]
+    NoDescriptors {
+        /// The operation, a verb.
+        op: &'static str,
+        /// The file or directory.
+        place: String,
+    },
     /// Fewer zones take writes than a body is to have copies.
     #[error(
         "store {wanted} copies: the zones that take writes are {there}; mend or replace a zone, or let copies.short = \"accept\""
@@ -165,6 +175,7 @@ impl Error {
             Self::Fenced { .. }
             | Self::Unknown { .. }
             | Self::Full { .. }
+            | Self::NoDescriptors { .. }
             | Self::TooFewZones { .. }
             | Self::ZoneAway { .. }
             | Self::Remote { .. }
@@ -174,9 +185,16 @@ impl Error {
         }
     }
 
-    /// An I/O error with its operation and path; a full disk becomes [`Error::Full`].
+    /// An I/O error with its operation and path; a full disk becomes [`Error::Full`], a want of file descriptors
+    /// [`Error::NoDescriptors`].
     pub fn io(op: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         let path = path.into();
+        if matches!(
+            rustix::io::Errno::from_io_error(&source),
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
+        ) {
+            return Self::NoDescriptors { op, place: path.display().to_string() };
+        }
         match source.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
                 Self::Full { place: path.display().to_string(), wanted: 0 }

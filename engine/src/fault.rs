@@ -38,6 +38,8 @@ pub enum Fault {
     Io,
     /// The call fails with `ENOSPC`.
     NoSpace,
+    /// The call fails with `EMFILE`.
+    NoDescriptors,
 }
 
 impl Fault {
@@ -45,6 +47,7 @@ impl Fault {
         match self {
             Self::Io => io::Error::other("injected I/O error"),
             Self::NoSpace => io::Error::from(io::ErrorKind::StorageFull),
+            Self::NoDescriptors => rustix::io::Errno::MFILE.into(),
         }
     }
 }

@@ -207,6 +207,42 @@ def test_the_limit_of_open_files_is_raised_to_what_is_allowed(fresh):
     assert raised == min(65_536, allowed if allowed != resource.RLIM_INFINITY else 65_536)
 
 
+def test_idle_connections_take_no_descriptor_from_writes(fresh):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    doors = ["--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    command = [fresh.binary, "server", str(fresh.directory), *doors]
+    few = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 1024))  # noqa: E731
+    fresh.launch(command, dict(os.environ), preexec_fn=few)
+    assert "fewer connections than http.connections" in fresh.log.read_text()
+    s3 = client(fresh)
+    bucket = new_bucket(s3)
+    host, port = fresh.endpoint[7:].split(":")
+    enough = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    idle = []
+    try:
+        for _ in range(1100):
+            stream = socket.socket()
+            stream.setblocking(False)
+            stream.connect_ex((host, int(port)))
+            idle.append(stream)
+        for n in range(240):
+            s3.put_object(Bucket=bucket, Key=str(n), Body=os.urandom(4096))
+        assert len(os.listdir(f"/proc/{fresh.process.pid}/fd")) < 1024 - 64
+    finally:
+        for stream in idle:
+            stream.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_credentials_that_were_removed_are_made_anew_with_a_warning(fresh):
+    fresh.start()
+    assert fresh.stop() == 0
+    (fresh.directory / "credentials").unlink()
+    fresh.start()
+    assert "was gone and is made anew" in fresh.log.read_text()
+
+
 def test_a_directory_in_use_is_refused_and_unharmed(fresh, binary):
     fresh.start()
     second = Appliance(binary, fresh.directory)

@@ -12,7 +12,6 @@ use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
 use super::spare::{self, Spares};
 use crate::catalog::Version;
 use crate::fault::{Faults, Point};
-use crate::file::sync_dir;
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -75,6 +74,8 @@ struct Started {
 /// The writing end, owned by the sequencer.
 pub(in crate::catalog) struct LogWriter {
     dir: PathBuf,
+    /// Open for as long as the log is: a rotation must not want a descriptor between a rename and its sync.
+    held: File,
     shape: Shape,
     faults: Arc<Faults>,
     files: Arc<Files>,
@@ -112,7 +113,8 @@ impl LogWriter {
             Some(file) => Started { file, ready: shape.file_bytes, end: shape.file_bytes, zeroed: 0 },
             None => first_part(dir, shape.file_bytes)?,
         };
-        let path = name(dir, &current.file, header)?;
+        let held = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
+        let path = name((dir, &held), &current.file, header)?;
         let mut files = found;
         files.push_back(LogFile { header, path: path.clone() });
         for old in surplus(&mut files, flushed, shape.retained) {
@@ -120,6 +122,7 @@ impl LogWriter {
         }
         Ok(Self {
             dir: dir.to_path_buf(),
+            held,
             shape,
             spares: Spares::start(dir, shape, Arc::clone(&faults))?,
             faults,
@@ -188,7 +191,7 @@ impl LogWriter {
         self.waits += u64::from(!spare);
         let file = self.spares.take()?;
         let header = FileHeader { log: self.log + 1, start: self.written };
-        let named = name(&self.dir, &file, header);
+        let named = name((&self.dir, &self.held), &file, header);
         self.spares.named();
         self.path = named?;
         let whole = self.shape.file_bytes;
@@ -246,7 +249,7 @@ impl LogWriter {
             return Ok(());
         }
         let synced = self.faults.check(Point::CatalogSync).and_then(|()| self.current.file.sync_data());
-        synced.map_err(|e| Error::io("sync", &self.path, e))?;
+        synced.map_err(|e| sync_failed(&self.path, e))?;
         self.synced = self.written;
         self.syncs += 1;
         Ok(())
@@ -292,17 +295,18 @@ fn first_part(dir: &Path, file_bytes: u64) -> Result<Started> {
     Ok(Started { file, ready, end, zeroed: ready })
 }
 
-/// Gives the file under the temporary name its header and its name, durably.
-fn name(dir: &Path, file: &File, header: FileHeader) -> Result<PathBuf> {
+/// A sync that was tried and failed: whatever the reason, it is none that a later try mends.
+fn sync_failed(path: &Path, source: std::io::Error) -> Error {
+    Error::Io { op: "sync", path: path.to_path_buf(), source }
+}
+
+/// Gives the file under the temporary name its header and its name, durably. The directory comes with its open handle.
+fn name((dir, held): (&Path, &File), file: &File, header: FileHeader) -> Result<PathBuf> {
     let (spare, path) = (dir.join(SPARE), dir.join(format!("{:016x}.log", header.log)));
     file.write_all_at(&header.encode(), 0).map_err(|e| Error::io("write", &spare, e))?;
     file.sync_all().map_err(|e| Error::io("sync", &spare, e))?;
     std::fs::rename(&spare, &path).map_err(|e| Error::io("rename", &spare, e))?;
-    match sync_dir(dir) {
-        // The file is there and says where the one before it ends: going on in that one would lose what follows.
-        Err(Error::Full { .. }) => {
-            Err(Error::Io { op: "sync", path, source: std::io::Error::other("no space left on the disk") })
-        }
-        other => other.map(|()| path),
-    }
+    // The file is there and says where the one before it ends: going on in that one would lose what follows.
+    held.sync_all().map_err(|e| sync_failed(dir, e))?;
+    Ok(path)
 }

@@ -7,9 +7,9 @@
 //! # Invariants
 //! - One write and at most one sync of the log per group; a group of relaxed commits alone is not synced.
 //! - Nothing is published before it is as durable as its commits asked for; what is published is never taken back.
-//! - A log write that is refused for want of room changes nothing. Any other failed write, and every failed sync, fences:
-//!   commits of that group are unknown, later ones refused, reads go on at the last published moment. What a failed sync
-//!   left on the disk can't be known, so it is never retried; opening again finds out.
+//! - A log write that is refused for want of room or of a file descriptor changes nothing. Any other failed write, and
+//!   every failed sync, fences: commits of that group are unknown, later ones refused, reads go on at the last published
+//!   moment. What a failed sync left on the disk can't be known, so it is never retried; opening again finds out.
 //! - A group that is in the log but that the rows can't take (RocksDB out of room while flushing) is parked and applied
 //!   again until it passes; meanwhile commits are refused as full.
 
@@ -131,7 +131,7 @@ impl Sequencer {
             && self.fenced.is_none()
             && let Err(error) = self.log.seal_when_idle()
             // A seal only tells damage from a torn tail. Without room for one, the next group's frame says the same.
-            && !matches!(error, Error::Full { .. })
+            && !changes_nothing(&error)
         {
             self.fence(&error);
         }
@@ -186,6 +186,9 @@ impl Sequencer {
                         Error::Full { place, .. } => {
                             Error::Full { place: place.clone(), wanted: request.bytes as u64 }
                         }
+                        Error::NoDescriptors { op, place } => {
+                            Error::NoDescriptors { op: *op, place: place.clone() }
+                        }
                         other => Error::Unknown { reason: other.to_string() },
                     };
                     request.answer(Err(answer));
@@ -194,13 +197,13 @@ impl Sequencer {
         }
     }
 
-    /// Into the log. Full changes nothing; every other error fences.
+    /// Into the log. What [`changes_nothing`] is refused; every other error fences.
     fn write(&mut self, group: &mut Group) -> Result<()> {
         if !group.is_empty() {
             let len = group.frame.len().next_multiple_of(ALIGN);
             let written = self.append(&mut group.frame, len, group.last);
             if let Err(error) = written {
-                if !matches!(error, Error::Full { .. }) {
+                if !changes_nothing(&error) {
                     self.fence(&error);
                 }
                 return Err(error);
@@ -382,4 +385,9 @@ impl Sequencer {
         self.sync()?;
         Ok(self.version)
     }
+}
+
+/// Whether a log write was refused before it had begun, so that the next one may pass.
+fn changes_nothing(error: &Error) -> bool {
+    matches!(error, Error::Full { .. } | Error::NoDescriptors { .. })
 }

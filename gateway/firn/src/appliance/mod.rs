@@ -8,6 +8,7 @@
 mod access_logs;
 mod banner;
 mod dedup;
+mod descriptors;
 mod events;
 mod findings;
 mod health;

@@ -3,6 +3,7 @@
 //! They open from the bottom up and close from the top down: first the doors (the caller's), then the workers, then the
 //! catalog. Whatever is cut short there was not acknowledged.
 
+use super::descriptors::Descriptors;
 use super::events;
 use super::home::Home;
 use super::shares::{self, Shares};
@@ -177,6 +178,7 @@ fn catalog_options(
     options.memtable_bytes = usize::try_from(shares.memtable.get())?;
     options.log_file_bytes = shares.log_file.get();
     options.reserve_bytes = shares.reserve.get();
+    options.open_files_max = Descriptors::allowed().tables();
     Ok(options)
 }
 

@@ -8,6 +8,7 @@
 
 use super::access_logs;
 use super::banner::{Banner, Secrets};
+use super::descriptors::{self, Descriptors};
 use super::events::EventMetrics;
 use super::home::{Home, Wish};
 use super::logging::{self, Logging};
@@ -32,9 +33,6 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use web::{AdminToken, Limits, Places, Server, State};
 
-/// Descriptors wanted: connections, segments, table files.
-const DESCRIPTORS: u64 = 65_536;
-
 /// Runs an appliance until it is told to stop.
 pub(crate) async fn run(args: &Args, quiet: bool) -> anyhow::Result<Exit> {
     refuse_absent_doors(args)?;
@@ -50,7 +48,7 @@ pub(crate) async fn run(args: &Args, quiet: bool) -> anyhow::Result<Exit> {
     };
     let config = config::load(args.config.as_deref(), &overrides)?;
     let logging = logging::start(&config.log)?;
-    raise_descriptors();
+    Descriptors::raise(config.connections_max);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let shows_secrets =
@@ -131,8 +129,12 @@ async fn serve(
         status: facts.clone(),
         registry,
     });
-    let limits =
-        Limits { connections_max: config.connections_max, drain_timeout: config.drain, ..Limits::default() };
+    let mut limits = Limits { drain_timeout: config.drain, ..Limits::default() };
+    limits.connections_max = Descriptors::allowed().connections(
+        config.connections_max,
+        limits.admin_connections_max,
+        descriptors::open_now(),
+    )?;
     let live = renewal.as_ref().map(|(live, _)| Arc::clone(live));
     let secured = live.as_ref().map(|live| live.now());
     let secured = secured.as_ref();
@@ -250,20 +252,6 @@ fn refuse_absent_doors(args: &Args) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// Raises the soft limit of open files towards what a busy appliance needs; a lower one is said and lived with.
-fn raise_descriptors() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let now = getrlimit(Resource::Nofile);
-    let wanted = DESCRIPTORS.min(now.maximum.unwrap_or(DESCRIPTORS));
-    if now.current.is_none_or(|current| current >= wanted) {
-        return;
-    }
-    let limit = Rlimit { current: Some(wanted), maximum: now.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, limit) {
-        tracing::warn!(%error, wanted, "failed to raise the limit of open files");
-    }
 }
 
 fn notify(states: &[sd_notify::NotifyState<'_>]) {

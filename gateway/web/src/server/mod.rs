@@ -100,6 +100,9 @@ fn failed(wanted: SocketAddr, error: &std_io::Error) -> std_io::Error {
     std_io::Error::new(error.kind(), format!("listen on {wanted}: {error}"))
 }
 
+/// How long a door waits after a connection could not be accepted.
+const ACCEPT_AGAIN: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// Both doors, listening and not yet serving.
 #[derive(Debug)]
 pub struct Server {
@@ -233,6 +236,7 @@ async fn serve_door<H: Handler>(
 ) {
     let door = Arc::new(door);
     let mut open = JoinSet::new();
+    let mut refused = false;
     loop {
         let next = async {
             let place = door.places.clone().acquire_owned().await;
@@ -249,6 +253,9 @@ async fn serve_door<H: Handler>(
         };
         match accepted {
             (place, Ok((stream, peer))) => {
+                if std::mem::take(&mut refused) {
+                    tracing::info!(door = door.name, "connections are accepted again");
+                }
                 let (peer, handler) = (peer.ip().to_canonical(), handler.clone());
                 let connection =
                     connection::serve(Arc::clone(&door), (stream, peer), stopped.clone(), handler);
@@ -259,10 +266,17 @@ async fn serve_door<H: Handler>(
                     drop(place);
                 });
             }
+            // The client left between SYN and accept.
+            (_, Err(error)) if error.kind() == std_io::ErrorKind::ConnectionAborted => {}
             (_, Err(error)) => {
-                // Out of descriptors, or the client left between SYN and accept: neither may stop the door.
-                tracing::warn!(door = door.name, %error, "failed to accept a connection");
-                door.state.clock.sleep(std::time::Duration::from_millis(50)).await;
+                // Out of descriptors, most likely: the door waits, and says so once.
+                if !std::mem::replace(&mut refused, true) {
+                    tracing::warn!(door = door.name, %error, "failed to accept a connection: the next ones wait");
+                }
+                tokio::select! {
+                    () = raised(&mut stopped) => break,
+                    () = door.state.clock.sleep(ACCEPT_AGAIN) => {}
+                }
             }
         }
     }

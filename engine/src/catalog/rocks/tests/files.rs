@@ -148,3 +148,61 @@ async fn the_last_of_the_disk_is_left_to_the_rows_and_not_even_deletes_take_it()
     }
     assert_eq!(get(&catalog, "a").await.unwrap().unwrap(), "1", "reads go on");
 }
+
+#[tokio::test]
+async fn a_want_of_descriptors_refuses_and_does_not_fence() {
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+    faults.arm(Point::CatalogAllocate, Fault::NoDescriptors, 0, u64::MAX);
+    let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
+    let mut n = 0;
+    let refused = loop {
+        match fill(&catalog, n).await {
+            Ok(()) => n += 1,
+            Err(error) => break error,
+        }
+        assert!(n < 6, "a file of 5 MiB took more than that");
+    };
+    assert!(matches!(refused, Error::NoDescriptors { .. }), "{refused:?}");
+    faults.clear();
+    fill(&catalog, n).await.expect("there are descriptors again");
+}
+
+/// The limit is the whole process's, so the test runs in one of its own.
+#[tokio::test]
+async fn the_log_goes_on_to_its_next_file_without_a_descriptor_to_spare() {
+    const TEST: &str = "the_log_goes_on_to_its_next_file_without_a_descriptor_to_spare";
+    const ALONE: &str = "FIRN_TEST_WITHOUT_DESCRIPTORS";
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    if std::env::var_os(ALONE).is_none() {
+        let run = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([&format!("{}::{TEST}", module_path!().split_once("::").unwrap().1), "--exact"])
+            .env(ALONE, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let options = super::Options { memtable_bytes: 64 << 20, ..options(&clock(), &Arc::default()) };
+    let catalog = RocksCatalog::open(dir.path(), options).unwrap();
+    let mut n = 0;
+    // Through the first file, which is followed by one that is whole.
+    while n < 6 {
+        fill(&catalog, n).await.unwrap();
+        n += 1;
+    }
+    let before = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(3), maximum: before.maximum }).unwrap();
+    let refused = loop {
+        match fill(&catalog, n).await {
+            Ok(()) => n += 1,
+            Err(error) => break error,
+        }
+        assert!(n < 30, "files were opened");
+    };
+    setrlimit(Resource::Nofile, before).unwrap();
+    assert!(matches!(refused, Error::NoDescriptors { .. }), "{refused:?}");
+    fill(&catalog, n).await.expect("there are descriptors again");
+    assert!(n >= 8, "the spare that was open was not used: {n}");
+}
