@@ -3,15 +3,24 @@
 //! The bytes go to a temporary file beside the target, are verified against the endpoint's checksum, and only then take
 //! the target's name ([`Temporary`]). Large objects come in ranges, several at once, all pinned to one ETag. An interruption
 //! or an error removes the temporary file.
+//!
+//! A target that is a link is replaced where it leads to, as cp(1) writes through it: the link stays. A device or a FIFO is
+//! never replaced: one object that is copied to it is written into it ([`into_special`]), anything else is refused.
 
 use super::entry::Entry;
 use super::run::{Done, Shared};
 use super::temporary::Temporary;
-use client::{Crc64, ObjectHead, ObjectRef};
+use crate::exit::{Exit, Failure};
+use anyhow::Context;
+use client::{Client, Crc64, ObjectHead, ObjectRef};
 use engine::clock::Timestamp;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::ops::Range;
-use std::path::Path;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// From this size on an object comes in ranges.
 const RANGED_FROM: u64 = 64 << 20;
@@ -26,6 +35,7 @@ pub(super) async fn object(
     path: &Path,
     entry: &Entry,
 ) -> anyhow::Result<Done> {
+    let path = &through_links(path)?;
     let temporary = Temporary::create(path, shared.pending.clone()).await?;
     let object = ObjectRef { bucket, key, version: entry.version.as_deref() };
     let (verified, modified, bytes) = if entry.size >= RANGED_FROM {
@@ -36,6 +46,45 @@ pub(super) async fn object(
     };
     temporary.publish(path, entry.modified.or(modified)).await?;
     Ok(Done { bytes, unverified: !verified, ..Done::default() })
+}
+
+/// Where a path leads to that may be a link. One that leads nowhere is refused.
+fn through_links(path: &Path) -> anyhow::Result<PathBuf> {
+    if !std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        return Ok(path.to_owned());
+    }
+    std::fs::canonicalize(path).map_err(|error| {
+        let text = format!("write {}: it is a link that can't be followed: {error}", path.display());
+        Failure::new(Exit::Conflict, text).hint("remove the link, or make what it leads to").into()
+    })
+}
+
+/// Whether a target is there that takes bytes and can't be replaced: a device or a FIFO.
+pub(crate) fn is_special(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| {
+        let kind = found.file_type();
+        kind.is_fifo() || kind.is_char_device() || kind.is_block_device()
+    })
+}
+
+/// Writes an object into a device or a FIFO, in order. Opening a FIFO waits for its reader.
+pub(crate) async fn into_special(
+    client: &Client,
+    object: &ObjectRef<'_>,
+    path: &Path,
+) -> anyhow::Result<u64> {
+    let mut download = client.get_object(object, None, None).await?;
+    let (shown, path) = (path.display().to_string(), path.to_owned());
+    let opened = tokio::task::spawn_blocking(move || OpenOptions::new().write(true).open(path)).await?;
+    let file = Arc::new(opened.with_context(|| format!("open {shown}"))?);
+    let mut bytes = 0;
+    while let Some(data) = download.next().await? {
+        bytes += data.len() as u64;
+        let file = Arc::clone(&file);
+        let written = tokio::task::spawn_blocking(move || (&*file).write_all(&data)).await?;
+        written.with_context(|| format!("write {shown}"))?;
+    }
+    Ok(bytes)
 }
 
 type Came = (bool, Option<Timestamp>, u64);

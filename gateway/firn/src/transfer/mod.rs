@@ -30,6 +30,7 @@ mod single;
 mod temporary;
 mod upload;
 
+pub(crate) use download::{into_special, is_special};
 pub(crate) use entry::Entry;
 pub(crate) use outage::Outage;
 pub(crate) use plan::{Compare, Job, Place, Spot, SyncPlan};

@@ -50,6 +50,12 @@ impl Temporary {
             let text = format!("write {}: a directory has that name", target.display());
             return Err(Failure::new(Exit::Conflict, text).into());
         }
+        if std::fs::symlink_metadata(target).is_ok_and(|found| !found.is_file() && !found.is_symlink()) {
+            let text = format!("write {}: a device, FIFO or socket has that name", target.display());
+            return Err(Failure::new(Exit::Conflict, text)
+                .hint("firn cp of one object writes into a device or a FIFO as it is")
+                .into());
+        }
         let path = path_for(target);
         for _ in 0..ATTEMPTS {
             match OpenOptions::new().write(true).create_new(true).open(&path) {

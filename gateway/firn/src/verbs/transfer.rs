@@ -6,8 +6,8 @@ use crate::exit::{Exit, Failure};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::transfer::{
-    Compare, Entry, Job, Outage, Place, Runner, Settings, Spot, SyncPlan, TransferReport, one, stream_in,
-    stream_out,
+    Compare, Entry, Job, Outage, Place, Runner, Settings, Spot, SyncPlan, TransferReport, into_special,
+    is_special, one, stream_in, stream_out,
 };
 use anyhow::Context;
 use client::{Client, ObjectRef};
@@ -154,6 +154,18 @@ async fn single(
         (Location::Path(path), Location::S3(uri)) => {
             let job = upload_job(path, uri).await?;
             session.output.print(&one(runner(session, client, settings), job).await?)
+        }
+        (Location::S3(uri), Location::Path(path))
+            if is_special(path) && !settings.dry_run && !settings.move_source =>
+        {
+            let key = uri.require_key()?;
+            let object = ObjectRef { bucket: &uri.bucket, key, version: version.as_deref() };
+            let bytes = into_special(&client, &object, path).await?;
+            session.output.print(&TransferReport {
+                downloaded: 1,
+                bytes: engine::unit::ByteCount::new(bytes),
+                ..TransferReport::default()
+            })
         }
         (Location::S3(uri), Location::Path(path)) => {
             let job = download_job(&client, uri, path, version).await?;

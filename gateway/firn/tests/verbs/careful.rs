@@ -5,6 +5,8 @@
 use crate::start;
 use crate::support::Appliance;
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -132,6 +134,36 @@ fn what_links_lead_to_is_copied_and_never_taken_away() {
     appliance.ok(&["mv", "-r", text, "s3://care/moved"]);
     appliance.ok(&["stat", "s3://care/moved/d/kept"]);
     assert!(!tree.join("only").exists() && elsewhere.join("kept").exists());
+}
+
+#[test]
+fn a_download_replaces_no_fifo_and_no_link() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://care"]);
+    put(&appliance, root.path(), &["t/fifo"]);
+    let at = |name: &str| root.path().join(name);
+    fs::create_dir(at("tree")).unwrap();
+    let (fifo, link) = (at("tree/fifo"), at("link"));
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    // Open on both sides, so that nobody waits for the other.
+    let mut reader = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    appliance.ok(&["cp", "s3://care/t/fifo", fifo.to_str().unwrap()]);
+    let is_fifo = || fs::symlink_metadata(&fifo).unwrap().file_type().is_fifo();
+    assert!(is_fifo());
+    let mut got = [0; 1];
+    reader.read_exact(&mut got).unwrap();
+    assert_eq!(&got, b"x");
+    // Among many it is refused.
+    assert_eq!(appliance.run(&["sync", "s3://care/t", at("tree").to_str().unwrap()]).code, 8);
+    assert!(is_fifo());
+    fs::write(at("there"), "old").unwrap();
+    std::os::unix::fs::symlink("there", &link).unwrap();
+    appliance.ok(&["cp", "s3://care/t/fifo", link.to_str().unwrap()]);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(at("there")).unwrap(), "x");
+    fs::remove_file(at("there")).unwrap();
+    assert_eq!(appliance.run(&["cp", "s3://care/t/fifo", link.to_str().unwrap()]).code, 8);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
 
 #[test]
