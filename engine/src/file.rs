@@ -8,8 +8,10 @@
 //! writers of one name at a time are kept apart by their callers' locks.
 
 use crate::{Error, Result};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,43 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
 /// Makes what was created, renamed or removed in a directory durable.
 pub fn sync_dir(dir: &Path) -> Result<()> {
     fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
+}
+
+/// Opens what should be a regular file. Anything else is refused, and a FIFO in its place waits for nobody.
+pub fn open_regular(path: &Path) -> std::io::Result<fs::File> {
+    refuse_others(fs::OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)?)
+}
+
+/// The bytes of what should be a regular file.
+pub fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_regular(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Opens a file to read and write it, or makes it for its owner alone. A link in its place is not followed: what it leads to
+/// is somebody else's.
+pub fn open_or_make(path: &Path) -> std::io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    match options.custom_flags(flags(OFlags::NONBLOCK | OFlags::NOFOLLOW)).open(path) {
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            Err(std::io::Error::other("it is a symbolic link, which is not followed; remove it"))
+        }
+        opened => refuse_others(opened?),
+    }
+}
+
+fn refuse_others(file: fs::File) -> std::io::Result<fs::File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(std::io::Error::other("it is no regular file; put the file back in its place"))
+}
+
+#[expect(clippy::cast_possible_wrap, reason = "bits, not a number")]
+const fn flags(flags: OFlags) -> i32 {
+    flags.bits() as i32
 }
 
 /// Removes a file, durably. One that is not there is removed already.
@@ -74,7 +113,7 @@ fn install(partial: &Path, path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{create, replace};
+    use super::{create, open_or_make, open_regular, read_regular, replace};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
@@ -116,6 +155,26 @@ mod tests {
                 Err(_) => assert!(!cut.ended, "{cut}"),
             },
         );
+    }
+
+    #[test]
+    fn a_fifo_is_refused_at_once_and_a_link_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name| dir.path().join(name);
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, at("fifo"), mode).unwrap();
+        for refused in [open_regular(&at("fifo")).map(drop), open_or_make(&at("fifo")).map(drop)] {
+            let refused = refused.unwrap_err().to_string();
+            assert!(refused.contains("no regular file"), "{refused}");
+        }
+        fs::write(at("file"), "kept").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        let refused = open_or_make(&at("link")).unwrap_err().to_string();
+        assert!(refused.contains("symbolic link"), "{refused}");
+        // Secrets may be mounted by links.
+        assert_eq!(read_regular(&at("link")).unwrap(), b"kept");
+        open_or_make(&at("new")).unwrap();
+        assert_eq!(fs::metadata(at("new")).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

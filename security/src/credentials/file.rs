@@ -130,7 +130,7 @@ impl CredentialLookup for File {
 /// Reads a secret file after making sure that nobody but its owner can.
 pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     let io = |source| engine::Error::io("read", path, source);
-    let mut file = fs::File::open(path).map_err(io)?;
+    let mut file = engine::file::open_regular(path).map_err(io)?;
     // The open file is asked, not the name, so that nobody can swap it in between.
     let mode = file.metadata().map_err(io)?.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {

@@ -242,7 +242,24 @@ fn credentials(dir: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Re
     if path.try_exists()? {
         let file = Credentials::load(&path, marker.account)
             .with_context(|| format!("load the credentials {}", path.display()))?;
+        if file.profiles().is_empty() {
+            let shown = path.display().to_string();
+            let text =
+                format!("use the credentials {shown}: no profile is in them, so that nobody could sign in");
+            return Err(Failure::usage(text)
+                .hint(format!(
+                    "put them back, or remove them, and the next start makes new ones: rm {}",
+                    quote_sh(&shown)
+                ))
+                .into());
+        }
         return Ok((file, false));
+    }
+    if dir.join(CATALOG).try_exists()? {
+        tracing::warn!(
+            "{} was gone and is made anew: keys that clients have from before no longer work",
+            path.display()
+        );
     }
     let file = Credentials::generate(&path, marker.account, &marker.region, entropy)
         .context("make the credentials")?;
@@ -281,7 +298,8 @@ fn admin_token(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<String> {
                 .hint(format!("chmod 600 {}", quote_sh(&shown)))
                 .into());
             }
-            let token = fs::read_to_string(&path).with_context(|| format!("read {shown}"))?.trim().to_owned();
+            let token = durable::read_regular(&path).with_context(|| format!("read {shown}"))?;
+            let token = String::from_utf8(token).with_context(|| format!("read {shown}"))?.trim().to_owned();
             if token.len() < 32 {
                 return Err(Failure::usage(format!(
                     "use the admin token {shown}: it is shorter than 32 bytes"

@@ -63,6 +63,32 @@ fn a_crash_during_the_first_start_is_finished_by_the_next() {
     }
 }
 
+#[test]
+fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+    for name in ["firn.json", "master.key", "credentials", "admin-token", "lock"] {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path(), &Wish::default()).unwrap());
+        fs::remove_file(dir.path().join(name)).unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, dir.path().join(name), mode).unwrap();
+        let refused = format!("{:#}", open(dir.path(), &Wish::default()).unwrap_err());
+        assert!(refused.contains(name) && refused.contains("no regular file"), "{refused}");
+    }
+}
+
+#[test]
+fn credentials_without_a_profile_are_refused_with_a_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path(), &Wish::default()).unwrap());
+    let path = dir.path().join("credentials");
+    fs::write(&path, "# nobody\n").unwrap();
+    let refused = open(dir.path(), &Wish::default()).unwrap_err();
+    assert_eq!(exit::of(&refused), Exit::Usage, "{refused:#}");
+    assert!(exit::hint(&refused).unwrap().contains("rm "), "{refused:#}");
+    fs::remove_file(&path).unwrap();
+    assert!(open(dir.path(), &Wish::default()).unwrap().key_is_new);
+}
+
 /// The keys that a start was told of.
 fn told(home: &Home) -> (String, String, String) {
     let key = home.credentials.profile("default").unwrap().credential.secret.expose().to_owned();

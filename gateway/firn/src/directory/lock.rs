@@ -1,11 +1,11 @@
 //! `DIR/lock`: one process per directory, by flock. The kernel drops it when the process ends, however it ends.
 
 use crate::layout::LOCK;
+use engine::file as durable;
 use engine::{Error, Result};
 use rustix::fs::{FlockOperation, flock};
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// Held while an appliance is open.
@@ -18,7 +18,7 @@ impl Lock {
     /// Takes the lock or says who holds it.
     pub(crate) fn take(dir: &Path) -> Result<Self> {
         let path = dir.join(LOCK);
-        let mut file = open(&path).map_err(|error| Error::io("open", &path, error))?;
+        let mut file = durable::open_or_make(&path).map_err(|error| Error::io("open", &path, error))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -47,7 +47,7 @@ impl Lock {
 
     /// Who holds a directory's lock: a process id, or "unknown"; `None` when nobody does.
     pub(crate) fn holder(dir: &Path) -> std::io::Result<Option<String>> {
-        let mut file = match File::open(dir.join(LOCK)) {
+        let mut file = match durable::open_regular(&dir.join(LOCK)) {
             Ok(file) => file,
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return Ok(None);
@@ -60,10 +60,6 @@ impl Lock {
             Err(errno) => Err(errno.into()),
         }
     }
-}
-
-fn open(path: &Path) -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn holder(file: &mut File) -> String {
@@ -96,6 +92,16 @@ mod tests {
         drop(first);
         assert_eq!(Lock::holder(dir.path()).unwrap(), None);
         Lock::take(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_refused_and_what_it_leads_to_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("precious"), "kept").unwrap();
+        std::os::unix::fs::symlink("precious", dir.path().join(LOCK)).unwrap();
+        let refused = Lock::take(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("symbolic link"), "{refused}");
+        assert_eq!(std::fs::read_to_string(dir.path().join("precious")).unwrap(), "kept");
     }
 
     #[test]

@@ -90,7 +90,7 @@ pub(crate) fn is_no_appliance(dir: &Path) -> bool {
 /// Reads what makes a directory an appliance.
 pub(crate) fn read_marker(dir: &Path) -> Result<Marker, Failure> {
     let path = dir.join(MARKER);
-    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+    let bytes = engine::file::read_regular(&path).map_err(|error| match error.kind() {
         ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::new(
             Exit::NotFound,
             format!("find an appliance in {}: there is no {MARKER}", dir.display()),

@@ -10,7 +10,9 @@ use std::path::Path;
 /// The key that backups are sealed to, if there is one yet.
 pub(crate) fn recipient(dir: &Path) -> anyhow::Result<Option<Recipient>> {
     let path = dir.join(RECIPIENT);
-    match std::fs::read_to_string(&path) {
+    match engine::file::read_regular(&path)
+        .and_then(|bytes| String::from_utf8(bytes).map_err(std::io::Error::other))
+    {
         Ok(text) => Ok(Some(text.trim().parse().with_context(|| format!("read {}", path.display()))?)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(anyhow::Error::from(error).context(format!("read {}", path.display()))),
