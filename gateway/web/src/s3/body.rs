@@ -253,6 +253,12 @@ impl RequestBody {
                     self.counter.inc_by(data.len() as u64);
                     return Ok(Some(data));
                 }
+                Ok(Some(Err(_))) if self.announced.is_none() => {
+                    return Err(S3Error::with(
+                        Code::IncompleteBody,
+                        "The request body ended before its last chunk, or its chunked transfer encoding is malformed.",
+                    ));
+                }
                 Ok(Some(Err(_))) => return Err(S3Error::new(Code::IncompleteBody)),
                 Ok(None) => {
                     self.read_out = true;

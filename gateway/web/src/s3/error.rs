@@ -289,9 +289,16 @@ fn code_of_engine(error: &engine::Error) -> Code {
     match (error, error.kind()) {
         (E::Full { .. }, _) => Code::StorageFull,
         (_, ErrorKind::Conflict) => Code::OperationAborted,
-        (E::Closed | E::Fenced { .. } | E::TooFewZones { .. } | E::ZoneAway { .. } | E::Remote { .. }, _) => {
-            Code::ServiceUnavailable
-        }
+        (
+            E::Closed
+            | E::Fenced { .. }
+            | E::TooFewZones { .. }
+            | E::ZoneAway { .. }
+            | E::Remote { .. }
+            | E::NoDescriptors { .. }
+            | E::Io { .. },
+            _,
+        ) => Code::ServiceUnavailable,
         (_, ErrorKind::Unavailable | ErrorKind::Invalid | ErrorKind::NotFound | ErrorKind::Corrupt) => {
             Code::InternalError
         }
@@ -461,6 +468,15 @@ mod tests {
         let error = S3Error::from(objectstore::Error::Engine(away));
         assert_eq!((error.status().as_u16(), error.code()), (503, "ServiceUnavailable"));
         assert!(!error.message().contains("s3://b"), "{}", error.message());
+        let refused = |errno: i32| {
+            let source = std::io::Error::from_raw_os_error(errno);
+            S3Error::from(objectstore::Error::Engine(engine::Error::io("open", "/data", source)))
+        };
+        // EIO, EMFILE, ENOENT.
+        for error in [refused(5), refused(24), refused(2)] {
+            assert_eq!((error.status().as_u16(), error.code()), (503, "ServiceUnavailable"));
+            assert!(error.headers().contains_key("retry-after") && !error.message().contains("/data"));
+        }
         let corrupt = engine::Error::Corrupt { what: "blob".to_owned(), detail: "tag".to_owned() };
         let error = S3Error::from(objectstore::Error::Engine(corrupt));
         assert_eq!((error.status().as_u16(), error.code()), (500, "InternalError"));

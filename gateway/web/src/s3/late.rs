@@ -68,15 +68,15 @@ impl Late {
 }
 
 /// Answers with what `work` comes to, as `render` says it.
-pub(super) async fn answer<T: Send + 'static>(
+pub(super) async fn answer<T: Send + 'static, E: Into<S3Error> + Send + 'static>(
     call: &Call,
-    work: impl Future<Output = Result<T, objectstore::Error>> + Send + 'static,
+    work: impl Future<Output = Result<T, E>> + Send + 'static,
     render: impl FnOnce(T) -> Answer + Send + 'static,
 ) -> Result<Answer, S3Error> {
     let mut work = Box::pin(work);
     tokio::select! {
         biased;
-        outcome = &mut work => return Ok(render(outcome?)),
+        outcome = &mut work => return Ok(render(outcome.map_err(Into::<S3Error>::into)?)),
         () = call.state.clock.sleep(PATIENCE) => {}
     }
     let (state, target, id, operation) =
@@ -85,11 +85,8 @@ pub(super) async fn answer<T: Send + 'static>(
         match work.await {
             Ok(outcome) => (render(outcome).into_body().into_document(), ""),
             Err(error) => {
-                let error = S3Error::from(error).about(
-                    target.bucket.as_deref(),
-                    target.key.as_deref(),
-                    &state.region,
-                );
+                let error: S3Error = error.into();
+                let error = error.about(target.bucket.as_deref(), target.key.as_deref(), &state.region);
                 log_failure(&state, id, Some(operation), &error);
                 (error.document(&target.resource(), id.as_str(), &state.host_id).into(), error.code())
             }

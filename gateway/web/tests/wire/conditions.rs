@@ -218,3 +218,33 @@ async fn a_condition_given_twice_guards_twice() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_copy_names_what_its_source_lacks() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    client.send(&world.signed("PUT", "/bucket", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    client.send(&world.signed("POST", "/bucket/cp?uploads", &[], b"")).await;
+    let begun = client.answer().await.unwrap();
+    let begun = String::from_utf8(begun.body.to_vec()).unwrap();
+    let upload = begun.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0;
+    let part = format!("/bucket/cp?partNumber=1&uploadId={upload}");
+    for target in ["/bucket/cp", &part] {
+        for (source, code, named) in [
+            ("/nobody/a", "NoSuchBucket", "<BucketName>nobody</BucketName>"),
+            ("/bucket/nokey", "NoSuchKey", "<Key>nokey</Key>"),
+        ] {
+            client.send(&world.signed("PUT", target, &[("x-amz-copy-source", source)], b"")).await;
+            let refused = client.answer().await.unwrap();
+            let said = String::from_utf8_lossy(&refused.body).into_owned();
+            assert_eq!(refused.code(), code, "{said}");
+            assert!(said.contains(named), "{said}");
+        }
+    }
+    // A target that is not there is named as ever.
+    client.send(&world.signed("PUT", "/nowhere/cp", &[("x-amz-copy-source", "/bucket/nokey")], b"")).await;
+    let refused = client.answer().await.unwrap();
+    let said = String::from_utf8_lossy(&refused.body).into_owned();
+    assert!(refused.code() != "NoSuchBucket" || said.contains("<BucketName>nowhere<"), "{said}");
+}

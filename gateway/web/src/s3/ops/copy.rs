@@ -13,7 +13,7 @@ use crate::xml::XmlWriter;
 use http::{HeaderMap, StatusCode};
 use objectstore::{
     BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, MetadataDirective, ObjectKey,
-    Subresources, VersionSelector,
+    ObjectStore, Subresources, VersionSelector,
 };
 use security::sigv4::decode_path;
 use std::sync::Arc;
@@ -35,8 +35,10 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
     let tags = tagging::of_copy(call).await?;
     let mut subresources = Subresources { tags: tags.clone().unwrap_or_default(), ..Subresources::default() };
     lock::of_headers(call, &mut subresources).await?;
+    let source = source(call).await?;
+    let named = (source.bucket.clone(), source.key.clone());
     let request = CopyRequest {
-        source: source(call).await?,
+        source,
         bucket: call.target.bucket()?,
         key: call.target.key()?,
         metadata,
@@ -51,7 +53,12 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         origin: call.origin(),
     };
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
-    let work = async move { store.copy(request).await.inspect(|copied| note(notes.as_ref(), copied)) };
+    let work = async move {
+        match store.copy(request).await.inspect(|copied| note(notes.as_ref(), copied)) {
+            Ok(copied) => Ok(copied),
+            Err(error) => Err(of_source(&store, &named, error).await),
+        }
+    };
     late::answer(call, work, |outcome| render("CopyObjectResult", &outcome)).await
 }
 
@@ -66,8 +73,10 @@ fn check_annotations(of_request: &HeaderMap) -> Result<(), S3Error> {
 
 /// `UploadPartCopy`.
 pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
+    let source = source(call).await?;
+    let named = (source.bucket.clone(), source.key.clone());
     let request = CopyPartRequest {
-        source: source(call).await?,
+        source,
         range: headers::copy_source_range(&call.head.headers)?,
         bucket: call.target.bucket()?,
         key: call.target.key()?,
@@ -76,7 +85,12 @@ pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
         writer: Some(call.asker.principal.canonical_user()),
     };
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
-    let work = async move { store.copy_part(request).await.inspect(|copied| note(notes.as_ref(), copied)) };
+    let work = async move {
+        match store.copy_part(request).await.inspect(|copied| note(notes.as_ref(), copied)) {
+            Ok(copied) => Ok(copied),
+            Err(error) => Err(of_source(&store, &named, error).await),
+        }
+    };
     late::answer(call, work, |outcome| render("CopyPartResult", &outcome)).await
 }
 
@@ -93,11 +107,32 @@ async fn source(call: &Call) -> Result<CopySource, S3Error> {
     let conditions = headers::copy_source_conditions(&call.head.headers)?;
     let request_headers = &call.head.headers;
     if request_headers.contains_key(SOURCE_OWNER) {
-        guard::check_owner(request_headers, SOURCE_OWNER, call.state.store.bucket_owner(&bucket).await?)?;
+        let owner = call.state.store.bucket_owner(&bucket).await;
+        let owner = owner.map_err(|error| naming(error, &bucket, &key))?;
+        guard::check_owner(request_headers, SOURCE_OWNER, owner)?;
     }
     let named = text.rsplit_once("?versionId=").map(|(_, version)| version);
     let asks = Some(call.asker.reads_source(version, named));
     Ok(CopySource { bucket, key, version, conditions, asks })
+}
+
+/// The error of a copy. What its source lacks is told of the source, as S3 does, not of the target.
+async fn of_source(
+    store: &ObjectStore,
+    (bucket, key): &(BucketName, ObjectKey),
+    error: objectstore::Error,
+) -> S3Error {
+    use objectstore::Error as E;
+    let lacks = match &error {
+        E::NoSuchKey { .. } | E::NoSuchVersion => true,
+        E::NoSuchBucket => matches!(store.bucket_owner(bucket).await, Err(E::NoSuchBucket)),
+        _ => false,
+    };
+    if lacks { naming(error, bucket, key) } else { error.into() }
+}
+
+fn naming(error: objectstore::Error, bucket: &BucketName, key: &ObjectKey) -> S3Error {
+    S3Error::from(error).about(Some(&bucket.to_string()), Some(&key.to_string()), "")
 }
 
 /// What a request says that it copies, for its record in the log of the bucket that it reads; whether it may is asked elsewhere.
