@@ -242,7 +242,7 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
     let code = text("Code").unwrap_or_else(|| code_of_status(operation, status).to_owned());
     let message = text("Message")
         .filter(|message| !message.is_empty())
-        .unwrap_or_else(|| format!("the endpoint answered with status {status}"));
+        .map_or_else(|| format!("the endpoint answered with status {status}"), bounded);
     let request_id = headers
         .get("x-amz-request-id")
         .and_then(|value| value.to_str().ok())
@@ -250,6 +250,15 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
         .or_else(|| text("RequestId"))
         .unwrap_or_default();
     Error::Service(Box::new(ServiceError { operation, status, code, message, request_id }))
+}
+
+/// What an endpoint says of an error is read by people: the beginning of it is enough.
+fn bounded(message: String) -> String {
+    const SHOWN: usize = 1000;
+    match message.char_indices().nth(SHOWN) {
+        Some((cut, _)) => format!("{}…", &message[..cut]),
+        None => message,
+    }
 }
 
 /// An error answer that is not S3's XML.
@@ -261,4 +270,15 @@ pub(crate) fn service_error_of(operation: &'static str, status: u16, message: St
 /// A header's text, when it is there and readable.
 pub(crate) fn header_text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bounded;
+
+    #[test]
+    fn what_an_endpoint_says_is_bounded() {
+        assert_eq!(bounded("é".repeat(1000)), "é".repeat(1000));
+        assert_eq!(bounded("é".repeat(100_000)), format!("{}…", "é".repeat(1000)));
+    }
 }

@@ -132,16 +132,26 @@ pub(crate) fn quote_sh(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// Text of others, made safe for a terminal: control characters become visible.
+/// Text of others, made safe for a terminal: control characters become visible, and with them what has no width or turns the
+/// order of what stands beside it.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() {
+        if c.is_control() || is_format(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
         out
     })
+}
+
+/// Unicode's format characters (general category Cf), and its separators of lines and paragraphs.
+const fn is_format(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+        | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+        | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
 /// Whether `name` matches `pattern`: `*` is anything, slashes included, `?` one character.
@@ -177,6 +187,15 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::{ByteRange, matches, parse_duration, parse_size, printable, quote_sh, show_duration};
     use std::time::Duration;
+
+    #[test]
+    fn what_turns_the_order_of_text_is_shown_and_not_done() {
+        assert_eq!(printable("a\u{202e}gpj.exe"), r"a\u{202e}gpj.exe");
+        for c in ['\u{200b}', '\u{2066}', '\u{2069}', '\u{feff}', '\u{61c}', '\u{2028}', '\u{e0041}'] {
+            assert!(printable(&c.to_string()).starts_with(r"\u{"), "{c:?}");
+        }
+        assert_eq!(printable("é 日本 \u{301}"), "é 日本 \u{301}");
+    }
 
     #[test]
     fn durations_and_sizes() {
