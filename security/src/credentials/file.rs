@@ -5,7 +5,6 @@ use crate::{AccountId, Error, Result};
 use engine::entropy::Entropy;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
-use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;

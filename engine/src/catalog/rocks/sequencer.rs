@@ -187,7 +187,7 @@ impl Sequencer {
                             Error::Full { place: place.clone(), wanted: request.bytes as u64 }
                         }
                         Error::NoDescriptors { op, place } => {
-                            Error::NoDescriptors { op: *op, place: place.clone() }
+                            Error::NoDescriptors { op, place: place.clone() }
                         }
                         other => Error::Unknown { reason: other.to_string() },
                     };

@@ -227,7 +227,7 @@ async fn a_copy_names_what_its_source_lacks() {
     assert_eq!(client.answer().await.unwrap().status, 200);
     client.send(&world.signed("POST", "/bucket/cp?uploads", &[], b"")).await;
     let begun = client.answer().await.unwrap();
-    let begun = String::from_utf8(begun.body.to_vec()).unwrap();
+    let begun = String::from_utf8(begun.body).unwrap();
     let upload = begun.split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0;
     let part = format!("/bucket/cp?partNumber=1&uploadId={upload}");
     for target in ["/bucket/cp", &part] {
