@@ -114,7 +114,7 @@ async fn larger(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> 
         Op::DeleteObjects => delete::many(call, body).await,
         Op::CreateMultipartUpload => multipart::create(call).await,
         Op::UploadPart => put::part(call, body).await,
-        Op::UploadPartCopy => copy::part(call).await,
+        Op::UploadPartCopy => Box::pin(copy::part(call)).await,
         Op::CompleteMultipartUpload => complete::upload(call, body).await,
         Op::AbortMultipartUpload => multipart::abort(call).await,
         Op::ListParts => multipart::list_parts(call).await,
