@@ -20,7 +20,7 @@ use super::marker::{Marker, read_marker};
 use super::pool_owner;
 use crate::config::ZoneConfig;
 use crate::exit::{Exit, Failure};
-use crate::layout::{MARKER, ZONES};
+use crate::layout::{CATALOG, MARKER, ZONES};
 use anyhow::Context;
 use engine::clock::Timestamp;
 use security::AccountId;
@@ -183,6 +183,7 @@ pub(crate) fn refuse(dir: &Path, zones: &[ZoneConfig]) -> anyhow::Result<()> {
         pool_owner::refuse_pool_of_another(dir, first)?;
     }
     refuse_one_place_twice(zones)?;
+    refuse_the_data_directory(dir, zones)?;
     let is_made = dir.join(MARKER).try_exists()?;
     let marker = is_made.then(|| read_marker(dir)).transpose()?;
     let own = pool_owner::own(dir)?;
@@ -223,12 +224,10 @@ pub(crate) fn refuse(dir: &Path, zones: &[ZoneConfig]) -> anyhow::Result<()> {
 
 /// Two names of one directory: by a link, or by mounting it twice.
 fn refuse_one_place_twice(zones: &[ZoneConfig]) -> Result<(), Failure> {
-    use std::os::unix::fs::MetadataExt;
     let mut seen: Vec<((u64, u64), &str, &Path)> = Vec::new();
     for zone in zones {
         for place in &zone.directories {
-            let Ok(metadata) = std::fs::metadata(place) else { continue };
-            let identity = (metadata.dev(), metadata.ino());
+            let Some(identity) = identity(place) else { continue };
             if let Some((_, other, first)) = seen.iter().find(|(known, ..)| *known == identity) {
                 let (place, first, name) = (place.display(), first.display(), &zone.name);
                 let text = format!("use {place} as zone {name}: it is {first}, of zone {other}");
@@ -238,6 +237,55 @@ fn refuse_one_place_twice(zones: &[ZoneConfig]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A zone that is the data directory, or lies in its catalog: what is put or cleared away in one of them would be the other's.
+fn refuse_the_data_directory(dir: &Path, zones: &[ZoneConfig]) -> anyhow::Result<()> {
+    let catalog = dir.join(CATALOG);
+    for zone in zones {
+        for place in &zone.directories {
+            let is = if is_same(place, dir)? {
+                "is the data directory itself"
+            } else if is_below(place, &catalog)? {
+                "lies in the data directory's catalog"
+            } else {
+                continue;
+            };
+            let text = format!("use {} as zone {}: it {is}", place.display(), zone.name);
+            return Err(Failure::new(Exit::Conflict, text)
+                .hint("give the zone a directory of its own, best on another disk")
+                .into());
+        }
+    }
+    Ok(())
+}
+
+/// Where a path leads, whether or not what it ends with is there.
+fn resolved(path: &Path) -> anyhow::Result<PathBuf> {
+    let path = std::path::absolute(path).with_context(|| format!("find {}", path.display()))?;
+    let real = |above: &Path| Some((std::fs::canonicalize(above).ok()?, path.strip_prefix(above).ok()?));
+    let found = path.ancestors().find_map(real);
+    Ok(found.map_or_else(|| path.clone(), |(above, rest)| above.join(rest)))
+}
+
+/// By their names, or as directories that are mounted twice.
+fn is_same(one: &Path, other: &Path) -> anyhow::Result<bool> {
+    let known = identity(one);
+    Ok((known.is_some() && known == identity(other)) || resolved(one)? == resolved(other)?)
+}
+
+fn is_below(place: &Path, above: &Path) -> anyhow::Result<bool> {
+    for one in resolved(place)?.ancestors() {
+        if is_same(one, above)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// Takes every directory that is there or new; what [`refuse`] refuses must have been refused before. The first directory's own

@@ -130,6 +130,31 @@ fn a_zone_that_is_another_zones_or_another_appliances_is_refused() {
 }
 
 #[test]
+fn a_zone_in_the_data_directory_itself_or_in_its_catalog_is_refused() {
+    let world = World::new();
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(world.path(to), world.path(name)).unwrap();
+    link("one", "link");
+    link("one/catalog", "link to the catalog");
+    for place in ["one", "link", "two/../one"] {
+        for zones in [vec![("a", place)], vec![("a", "pool a"), ("b", place)]] {
+            conflicts(
+                check(&world, "one", &zones),
+                "it is the data directory itself; give the zone a directory",
+            );
+        }
+    }
+    fs::create_dir(world.path("one/catalog/rows")).unwrap();
+    for place in ["one/catalog", "one/catalog/rows", "one/catalog/not/there", "link to the catalog/rows"] {
+        let zones = [("a", "pool a"), ("b", place)];
+        conflicts(check(&world, "one", &zones), "it lies in the data directory's catalog");
+    }
+    // A first start, of a directory that is not there yet.
+    conflicts(check(&world, "three", &[("a", "three")]), "it is the data directory itself");
+    conflicts(check(&world, "three", &[("a", "three/catalog/x")]), "the data directory's catalog");
+    assert!(start(&world, "one", &[("a", "one/pools/local"), ("b", "beside")]).unwrap().is_empty());
+}
+
+#[test]
 fn the_first_zone_is_the_pool_that_was_there() {
     let world = World::new();
     start(&world, "one", &[("a", "pool a")]).unwrap();
