@@ -187,7 +187,8 @@ impl fmt::Debug for Facts<'_> {
     }
 }
 
-/// What no policy takes from the root of the bucket's account, so that nobody is locked out of a bucket for good. Source: "Bucket
+/// What no policy takes from the root of the bucket's account, so that nobody is locked out of a bucket for good, and none gives to another
+/// account. Source: "Bucket
 /// policies for Amazon S3" and `PutBucketPolicy` of its API reference.
 const ALWAYS_ROOTS: [&str; 3] = ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"];
 
@@ -214,8 +215,14 @@ impl Shared<'_> {
     /// What the policy says: `Allow` if it grants, `Forbid` if it denies.
     fn says(&self, question: &Question, resource: Resource<'_>, of_resource: &dyn Context) -> Decision {
         let is_root = question.principal.is_root_of(self.account);
-        if is_root && ALWAYS_ROOTS.contains(&question.action.as_str()) {
-            return Decision::Deny;
+        if ALWAYS_ROOTS.contains(&question.action.as_str()) {
+            if is_root {
+                return Decision::Deny;
+            }
+            // Whoever could set it could allow himself everything: nobody of another account may, whatever it says.
+            if question.principal.account() != Some(self.account) {
+                return Decision::Forbid;
+            }
         }
         let context = Both { account: self.account, resource: of_resource, request: &*question.context };
         let asked = Asked {
@@ -319,13 +326,20 @@ mod tests {
     }
 
     #[test]
-    fn nobody_locks_the_root_of_the_account_out_of_the_policy() {
-        let policy = policy(&shares("Deny", "*", "s3:*"));
-        let ask = |principal, action| {
-            let shared = Some(Shared { policy: &policy, account: own(), restricted: false });
+    fn nobody_locks_the_root_of_the_account_out_of_the_policy_and_no_other_account_has_it() {
+        let (denies, allows) = (policy(&shares("Deny", "*", "s3:*")), policy(&shares("Allow", "*", "s3:*")));
+        let ask_of = |policy: &Policy, principal, action| {
+            let shared = Some(Shared { policy, account: own(), restricted: false });
             let facts = Facts { shared, ..Facts::owned_by(own()) };
             decide(&Question::new(principal, Action::new(action), None), Resource::Bucket("b"), &facts)
         };
+        let ask = |principal, action| ask_of(&denies, principal, action);
+        for principal in [Principal::Root(other()), Principal::Anonymous] {
+            for action in ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"] {
+                assert_eq!(ask_of(&allows, principal, action), Decision::Forbid, "{action}");
+            }
+            assert_eq!(ask_of(&allows, principal, "s3:ListBucket"), Decision::Allow);
+        }
         for action in ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"] {
             assert_eq!(ask(Principal::Root(own()), action), Decision::Allow, "{action}");
             assert_eq!(ask(Principal::Root(other()), action), Decision::Forbid, "{action}");

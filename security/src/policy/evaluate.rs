@@ -149,7 +149,7 @@ fn of_all<'x, 'p: 'x>(
 
 /// Steps of comparing that one decision may cost, in characters: some milliseconds. Policies are their owners' to write and texts their
 /// visitors' to send, so that both can be as dear as they are long.
-pub const STEPS_MAX: usize = 4 << 20;
+pub const STEPS_MAX: usize = 256 << 10;
 
 /// A request of which it is counted what its comparisons cost.
 struct Metered<'a> {

@@ -151,7 +151,9 @@ fn compares(
     context: &dyn Context,
 ) -> Option<bool> {
     let text = |wildcards: bool, folds: bool| {
-        let fold = |text: &str| if folds { text.to_lowercase() } else { text.to_owned() };
+        let fold = |text: &str| -> String {
+            if folds { text.chars().flat_map(char::to_lowercase).collect() } else { text.to_owned() }
+        };
         let tokens = tokens(known, wildcards, variables, context)?;
         let tokens: Vec<Token> = tokens
             .into_iter()
