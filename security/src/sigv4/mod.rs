@@ -8,7 +8,7 @@
 //! # Invariants
 //! - Nothing of a request is trusted before its signature matched; the comparison takes constant time.
 //! - In a signed request every `x-amz-*` header and `host` is signed, and stands there once, but for those that are lists by
-//!   definition ([`LISTS`]). What is not signed is never honoured.
+//!   definition (`LISTS`). What is not signed is never honoured.
 //! - The service is the one of the verified scope.
 //! - The canonical request is built by the code that the signing side uses ([`crate::sign`]).
 //!
