@@ -1,27 +1,16 @@
 """Two accounts and nobody: who gets at whose buckets and objects."""
 
 import pytest
-from conftest import client, client_of
+from accounts import three
 from s3_errors import refused
-
-OTHER = ("AKIAI44QH8DHBEXAMPLE", "je7MtGbClwBF2Zp9Utkh3yCo8nvbEXAMPLEKEYxx")
-OTHER_ACCOUNT = "444455556666"
 
 
 @pytest.fixture
 def accounts(fresh, tmp_path):
     """Three clients of one appliance: the root of its account, the root of another, and nobody."""
-    fresh.start()
-    assert fresh.stop() == 0
-    with open(fresh.directory / "credentials", "a") as credentials:
-        credentials.write(
-            f"[other]\naws_access_key_id = {OTHER[0]}\naws_secret_access_key = {OTHER[1]}\n"
-            f"aws_account_id = {OTHER_ACCOUNT}\n"
-        )
     configuration = tmp_path / "firn.toml"
     configuration.write_text('new-bucket-ownership = "object-writer"\n')
-    fresh.start("--config", str(configuration))
-    return client(fresh), client_of(fresh, OTHER), client_of(fresh, None)
+    return three(fresh, "--config", str(configuration))
 
 
 def test_accounts_see_their_own_and_what_lists_let_them_see(accounts):

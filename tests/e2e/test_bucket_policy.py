@@ -7,6 +7,7 @@ import json
 import boto3
 import pytest
 import requests
+from accounts import OTHER, OTHER_ACCOUNT, three
 from boto3.s3.transfer import TransferConfig
 from botocore.auth import S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
@@ -16,22 +17,11 @@ from botocore.exceptions import ClientError
 from conftest import client, client_of
 from s3_errors import refused
 
-OTHER = ("AKIAI44QH8DHBEXAMPLE", "je7MtGbClwBF2Zp9Utkh3yCo8nvbEXAMPLEKEYxx")
-OTHER_ACCOUNT = "444455556666"
-
 
 @pytest.fixture
 def accounts(fresh):
     """Three clients of one appliance: the root of its account, the root of another, and nobody."""
-    fresh.start()
-    assert fresh.stop() == 0
-    with open(fresh.directory / "credentials", "a") as credentials:
-        credentials.write(
-            f"[other]\naws_access_key_id = {OTHER[0]}\naws_secret_access_key = {OTHER[1]}\n"
-            f"aws_account_id = {OTHER_ACCOUNT}\n"
-        )
-    fresh.start()
-    root, other, nobody = client(fresh), client_of(fresh, OTHER), client_of(fresh, None)
+    root, other, nobody = three(fresh)
     root.create_bucket(Bucket="data")
     root.put_object(Bucket="data", Key="open/a", Body=b"a")
     root.put_object(Bucket="data", Key="shut/b", Body=b"b")

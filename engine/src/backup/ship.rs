@@ -35,7 +35,7 @@ pub struct LogWorker {
     rests: bool,
     /// When the target had the newest base last; `None` before the first look and after one that failed.
     seen_at: Option<Timestamp>,
-    /// The last look failed.
+    /// The last look failed, or found none: what it said goes with the next that finds one.
     unseen: bool,
 }
 
@@ -55,7 +55,7 @@ impl LogWorker {
             return Ok(true);
         }
         self.seen_at = None;
-        self.unseen |= true;
+        let unseen = std::mem::replace(&mut self.unseen, true);
         let name = life.base_name(base);
         if self.backup.target.list(&name).await?.is_empty() {
             let why = format!("base {base} is no longer there: another one is being written");
@@ -63,7 +63,8 @@ impl LogWorker {
             self.backup.progress.base_lost(why);
             return Ok(false);
         }
-        if std::mem::take(&mut self.unseen) {
+        self.unseen = false;
+        if unseen {
             self.backup.progress.recovered();
         }
         self.seen_at = Some(now);

@@ -23,6 +23,16 @@ async fn fill(catalog: &RocksCatalog, n: u32) -> Result<()> {
     catalog.commit(Commit { writes, ..Commit::new(HERE, 0) }).await.map(drop)
 }
 
+/// Fills it until a commit fails: how many went, and why. Some of the first `max` fail.
+async fn fill_until_refused(catalog: &RocksCatalog, from: u32, max: u32) -> (u32, Error) {
+    for n in from..max {
+        if let Err(error) = fill(catalog, n).await {
+            return (n, error);
+        }
+    }
+    panic!("{max} MiB were taken");
+}
+
 #[tokio::test]
 async fn reopening_again_and_again_keeps_the_log_bounded() {
     let dir = tempfile::tempdir().unwrap();
@@ -91,14 +101,7 @@ async fn a_disk_without_room_for_the_next_log_file_refuses_and_recovers() {
     faults.arm(Point::CatalogAllocate, Fault::NoSpace, 0, u64::MAX);
     let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
     catalog.commit(put("a", "1")).await.unwrap();
-    let mut n = 0;
-    let refused = loop {
-        match fill(&catalog, n).await {
-            Ok(()) => n += 1,
-            Err(error) => break error,
-        }
-        assert!(n < 6, "a file of 5 MiB took more than that");
-    };
+    let (n, refused) = fill_until_refused(&catalog, 0, 6).await;
     assert!(matches!(refused, Error::Full { .. }), "{refused:?}");
     assert!(n > 2, "the first file is used as long as there is no other");
     assert!(!dir.path().join("log/spare.tmp").exists(), "what little there is goes to others");
@@ -154,14 +157,7 @@ async fn a_want_of_descriptors_refuses_and_does_not_fence() {
     let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
     faults.arm(Point::CatalogAllocate, Fault::NoDescriptors, 0, u64::MAX);
     let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
-    let mut n = 0;
-    let refused = loop {
-        match fill(&catalog, n).await {
-            Ok(()) => n += 1,
-            Err(error) => break error,
-        }
-        assert!(n < 6, "a file of 5 MiB took more than that");
-    };
+    let (n, refused) = fill_until_refused(&catalog, 0, 6).await;
     assert!(matches!(refused, Error::NoDescriptors { .. }), "{refused:?}");
     faults.clear();
     fill(&catalog, n).await.expect("there are descriptors again");
@@ -194,13 +190,7 @@ async fn the_log_goes_on_to_its_next_file_without_a_descriptor_to_spare() {
     }
     let before = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: Some(3), maximum: before.maximum }).unwrap();
-    let refused = loop {
-        match fill(&catalog, n).await {
-            Ok(()) => n += 1,
-            Err(error) => break error,
-        }
-        assert!(n < 30, "files were opened");
-    };
+    let (n, refused) = fill_until_refused(&catalog, n, 30).await;
     setrlimit(Resource::Nofile, before).unwrap();
     assert!(matches!(refused, Error::NoDescriptors { .. }), "{refused:?}");
     fill(&catalog, n).await.expect("there are descriptors again");
