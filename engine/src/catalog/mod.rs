@@ -21,6 +21,7 @@ mod admit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 pub mod key;
+mod layout;
 mod log;
 mod memory;
 pub mod record;
@@ -29,6 +30,7 @@ mod rocks;
 mod totals;
 mod window;
 
+pub use layout::Layout;
 pub use log::since::LogPlace;
 pub use memory::MemoryCatalog;
 pub use retry::{RETRY_ATTEMPTS_MAX, retry};
@@ -186,6 +188,8 @@ pub struct Commit {
     pub id_is_fresh: bool,
     /// What it may use on a full disk.
     pub space: Space,
+    /// What whoever reads its rows must know of. That readers must is durable before it is.
+    pub layout: Layout,
 }
 
 impl Commit {
@@ -200,6 +204,7 @@ impl Commit {
             idempotency: None,
             id_is_fresh: false,
             space: Space::Ordinary,
+            layout: Layout::FIRST,
         }
     }
 

@@ -10,7 +10,7 @@
 
 use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
 use super::spare::{self, Spares};
-use crate::catalog::Version;
+use crate::catalog::{Layout, Version};
 use crate::fault::{Faults, Point};
 use crate::{Error, Result};
 use parking_lot::Mutex;
@@ -208,10 +208,15 @@ impl LogWriter {
         self.spares.retire(surplus(&mut self.files.list.lock(), flushed, self.shape.retained));
     }
 
-    /// Writes a group's frame; `bytes` holds its payload from [`HEADER`] on. Room has been made.
-    pub(in crate::catalog) fn append(&mut self, bytes: &mut Vec<u8>, last: Version) -> Result<()> {
-        let header =
-            Frame { log: self.log, prior: self.written, last, synced: self.synced, kind: Kind::Group };
+    /// Writes a group's frame; `bytes` holds its payload from [`HEADER`] on. Room has been made, and readers must know of `layout`.
+    pub(in crate::catalog) fn append(
+        &mut self,
+        bytes: &mut Vec<u8>,
+        last: Version,
+        layout: Layout,
+    ) -> Result<()> {
+        let (kind, prior) = (Kind::Group, self.written);
+        let header = Frame { log: self.log, prior, last, synced: self.synced, kind, layout };
         frame::seal(bytes, &header);
         self.write(bytes)?;
         self.written = last;
@@ -227,7 +232,8 @@ impl LogWriter {
         }
         let mut bytes = vec![0; HEADER];
         let at = self.synced;
-        frame::seal(&mut bytes, &Frame { log: self.log, prior: at, last: at, synced: at, kind: Kind::Seal });
+        let (kind, layout) = (Kind::Seal, Layout::FIRST);
+        frame::seal(&mut bytes, &Frame { log: self.log, prior: at, last: at, synced: at, kind, layout });
         self.write(&bytes)?;
         self.told = at;
         Ok(())

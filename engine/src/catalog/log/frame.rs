@@ -1,6 +1,6 @@
 //! Frames and file headers: bytes to fields and back. Tables in docs/formats/catalog.md.
 
-use crate::catalog::Version;
+use crate::catalog::{Layout, Version};
 use crate::{Error, Result};
 
 /// Length of a frame's header.
@@ -9,8 +9,8 @@ pub(in crate::catalog) const HEADER: usize = 48;
 pub(in crate::catalog) const ALIGN: usize = 8;
 /// Length of a file's header, a page of its own; the first frame follows.
 pub(in crate::catalog) const FILE_HEADER: usize = 4096;
-/// The newest form that this code reads and the one it writes.
-pub(in crate::catalog) const FORMAT: u8 = 1;
+/// The newest form of a file that this code reads and the one it writes.
+const FILE_FORMAT: u32 = 1;
 
 const MAGIC: [u8; 4] = *b"fgrp";
 const FILE_MAGIC: [u8; 8] = *b"firnclog";
@@ -38,6 +38,8 @@ pub(in crate::catalog) struct Frame {
     pub(in crate::catalog) synced: Version,
     /// What it is.
     pub(in crate::catalog) kind: Kind,
+    /// What a reader must know of.
+    pub(in crate::catalog) layout: Layout,
 }
 
 /// Fills in the header of a frame whose payload starts at [`HEADER`] in `bytes`, and pads it.
@@ -54,7 +56,7 @@ pub(in crate::catalog) fn seal(bytes: &mut Vec<u8>, frame: &Frame) {
         Kind::Group => 1,
         Kind::Seal => 2,
     };
-    bytes[45] = FORMAT;
+    bytes[45] = frame.layout.number();
     bytes[46..48].fill(0);
     let crc = crc32c(&bytes[8..]);
     bytes[4..8].copy_from_slice(&crc.to_le_bytes());
@@ -75,20 +77,20 @@ pub(in crate::catalog) fn parse(bytes: &[u8]) -> Result<Option<(Frame, &[u8], us
     if crc32c(&whole[8..]) != u32_at(header, 4) {
         return Ok(None);
     }
-    if header[45] > FORMAT {
+    let Some(layout) = Layout::of_number(header[45].into()) else {
         return Err(Error::Newer {
             what: "commit log".into(),
             found: header[45].into(),
-            supported: FORMAT.into(),
+            supported: Layout::NEWEST.number().into(),
         });
-    }
+    };
     let kind = match header[44] {
         1 => Kind::Group,
         2 => Kind::Seal,
         _ => return Ok(None),
     };
     let at = |offset| u64_at(header, offset);
-    let frame = Frame { log: at(8), prior: at(16), last: at(24), synced: at(32), kind };
+    let frame = Frame { log: at(8), prior: at(16), last: at(24), synced: at(32), kind, layout };
     let ordered = frame.prior <= frame.last && (kind == Kind::Seal) == (frame.prior == frame.last);
     Ok(ordered.then_some((frame, &whole[HEADER..HEADER + payload], total)))
 }
@@ -107,7 +109,7 @@ impl FileHeader {
     pub(in crate::catalog) fn encode(&self) -> [u8; FILE_HEADER] {
         let mut bytes = [0; FILE_HEADER];
         bytes[..8].copy_from_slice(&FILE_MAGIC);
-        bytes[8..12].copy_from_slice(&u32::from(FORMAT).to_le_bytes());
+        bytes[8..12].copy_from_slice(&FILE_FORMAT.to_le_bytes());
         bytes[12..20].copy_from_slice(&self.log.to_le_bytes());
         bytes[20..28].copy_from_slice(&self.start.to_le_bytes());
         let crc = crc32c(&bytes[..28]);
@@ -126,8 +128,8 @@ impl FileHeader {
             return Err(corrupt("its header's padding is not zero"));
         }
         let found = u32_at(fields, 8);
-        if found > u32::from(FORMAT) {
-            return Err(Error::Newer { what: what.into(), found, supported: FORMAT.into() });
+        if found > FILE_FORMAT {
+            return Err(Error::Newer { what: what.into(), found, supported: FILE_FORMAT });
         }
         Ok(Self { log: u64_at(fields, 12), start: u64_at(fields, 20) })
     }

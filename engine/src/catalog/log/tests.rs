@@ -7,7 +7,7 @@ use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
 use super::payload::{self, Logged};
 use super::recover;
 use super::since::{self, LogPlace};
-use crate::catalog::{Commit, Family, Table, Version, Write};
+use crate::catalog::{Commit, Family, Layout, Table, Version, Write};
 use crate::fault::Faults;
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
@@ -35,7 +35,10 @@ fn commit(n: u8) -> Commit {
 fn golden() -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
     payload::push(&mut bytes, &commit(9));
-    frame::seal(&mut bytes, &Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group });
+    frame::seal(
+        &mut bytes,
+        &Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group, layout: Layout::FIRST },
+    );
     bytes
 }
 
@@ -49,7 +52,10 @@ fn golden_frame_encodes_and_decodes() {
     let hex = |byte: usize| u8::from_str_radix(&GOLDEN[2 * byte..2 * byte + 2], 16).unwrap();
     assert_eq!(bytes, (0..GOLDEN.len() / 2).map(hex).collect::<Vec<_>>());
     let (header, body, total) = frame::parse(&bytes).unwrap().unwrap();
-    assert_eq!(header, Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group });
+    assert_eq!(
+        header,
+        Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group, layout: Layout::FIRST }
+    );
     assert_eq!(total, bytes.len());
     let Commit { partition, idempotency, writes, .. } = commit(9);
     let decoded = payload::decode(Bytes::copy_from_slice(body)).unwrap();
@@ -74,10 +80,10 @@ fn every_flipped_byte_of_a_frame_is_refused() {
 #[test]
 fn newer_forms_are_refused_by_name() {
     let mut newer = golden();
-    newer[45] = frame::FORMAT + 1;
+    newer[45] = Layout::NEWEST.number() + 1;
     let crc = frame::crc32c(&newer[8..]);
     newer[4..8].copy_from_slice(&crc.to_le_bytes());
-    assert!(matches!(frame::parse(&newer), Err(Error::Newer { found: 2, supported: 1, .. })));
+    assert!(matches!(frame::parse(&newer), Err(Error::Newer { found: 3, supported: 2, .. })));
     let mut newer = FileHeader { log: 1, start: 2 }.encode();
     newer[8] = 2;
     let crc = frame::crc32c(&newer[..28]);
@@ -117,7 +123,7 @@ fn write(dir: &Path, groups: std::ops::Range<u8>, sealed: bool) {
         let mut bytes = vec![0; HEADER];
         payload::push(&mut bytes, &commit(n));
         log.make_room(bytes.len() + 8).unwrap();
-        log.append(&mut bytes, Version::from(n) + 1).unwrap();
+        log.append(&mut bytes, Version::from(n) + 1, Layout::FIRST).unwrap();
         log.sync().unwrap();
     }
     if sealed {
@@ -244,7 +250,10 @@ fn frames_left_behind_a_torn_one_are_never_continued() {
         let mut frame = vec![0; HEADER];
         payload::push(&mut frame, &commit(n));
         let prior = Version::from(n);
-        frame::seal(&mut frame, &Frame { log: 1, prior, last: prior + 1, synced: 3, kind: Kind::Group });
+        frame::seal(
+            &mut frame,
+            &Frame { log: 1, prior, last: prior + 1, synced: 3, kind: Kind::Group, layout: Layout::FIRST },
+        );
         let at = FILE_HEADER + usize::from(n) * len;
         rewritten[at..at + len].copy_from_slice(&frame);
     }
@@ -263,7 +272,10 @@ fn a_frame_of_the_life_before_never_continues_a_recycled_file() {
     let mut stale = vec![0; HEADER];
     payload::push(&mut stale, &commit(3));
     // Whole, and right where the log ends; only the file it was written to is another.
-    frame::seal(&mut stale, &Frame { log: 0, prior: 3, last: 4, synced: 3, kind: Kind::Group });
+    frame::seal(
+        &mut stale,
+        &Frame { log: 0, prior: 3, last: 4, synced: 3, kind: Kind::Group, layout: Layout::FIRST },
+    );
     damage(&path, end, |bytes| bytes[..stale.len()].copy_from_slice(&stale));
     assert_eq!(replay(dir.path(), 0).unwrap(), (3, vec![1, 2, 3]));
 }
@@ -294,7 +306,7 @@ fn a_group_is_shipped_whole_or_asked_for_in_vain() {
             payload::push(&mut bytes, &commit(n));
         }
         log.make_room(bytes.len() + 8).unwrap();
-        log.append(&mut bytes, last).unwrap();
+        log.append(&mut bytes, last, Layout::FIRST).unwrap();
         log.sync().unwrap();
     }
     let files = recover::find(dir.path()).unwrap();
@@ -348,7 +360,7 @@ fn a_frame_larger_than_a_piece_is_read_whole() {
     for version in 1..=3 {
         let mut bytes = vec![7; HEADER + 700_000];
         log.make_room(bytes.len() + 8).unwrap();
-        log.append(&mut bytes, version).unwrap();
+        log.append(&mut bytes, version, Layout::FIRST).unwrap();
         log.sync().unwrap();
     }
     let files = recover::find(dir.path()).unwrap();
@@ -380,7 +392,7 @@ fn a_rotation_takes_the_spare_and_retires_what_nobody_needs() {
         payload::push(&mut bytes, &commit(n));
         // A frame that fits an empty file and no other.
         assert_eq!(log.make_room(SHAPE_ROOM).unwrap(), n > 0);
-        log.append(&mut bytes, Version::from(n) + 1).unwrap();
+        log.append(&mut bytes, Version::from(n) + 1, Layout::FIRST).unwrap();
         log.trim(Version::from(n));
     }
     assert_eq!((log.waits(), log.zeroed()), (0, zeroed), "nothing was made while somebody waited");

@@ -48,7 +48,8 @@ impl RocksCatalog {
         let version = Rows::open_read_only(&rows, &self.options)?.applied()?;
         let path = dir.join(CHECKPOINT);
         File::create(&path).and_then(|file| file.sync_all()).map_err(|e| Error::io("create", &path, e))?;
-        marker::create(dir)?;
+        // After the rows: what they need has been said by then.
+        marker::copy(&self.dir, dir)?;
         Ok(version)
     }
 

@@ -8,7 +8,7 @@ use crate::catalog::log::frame::HEADER;
 use crate::catalog::log::payload;
 use crate::catalog::totals::{Totals, total};
 use crate::catalog::window::{Fingerprint, Verdict, Window};
-use crate::catalog::{Check, Commit, Durability, Family, Key, Version, Write};
+use crate::catalog::{Check, Commit, Durability, Family, Key, Layout, Version, Write};
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
 use rocksdb::WriteBatch;
@@ -27,6 +27,8 @@ pub(super) struct Group {
     reset: HashSet<(PartitionId, Key)>,
     /// Version of the last commit.
     pub(super) last: Version,
+    /// What readers must know of, by some commit.
+    pub(super) layout: Layout,
     /// Some commit wants to be durable.
     pub(super) synced: bool,
     /// Who is told which version once the group is through.
@@ -56,7 +58,8 @@ impl Group {
         frame.clear();
         frame.resize(HEADER, 0);
         let batch = WriteBatch::with_capacity_bytes(bytes);
-        Self { frame, batch, added, reset, last: prior, synced: false, passed, changed, answered }
+        let layout = Layout::FIRST;
+        Self { frame, batch, added, reset, last: prior, layout, synced: false, passed, changed, answered }
     }
 
     /// Nothing to write.
@@ -83,6 +86,7 @@ impl Group {
             return Ok(self.last);
         }
         self.last += 1;
+        self.layout = self.layout.max(commit.layout);
         payload::push(&mut self.frame, commit);
         for write in &commit.writes {
             self.stage(commit.partition, write, judge.rows);

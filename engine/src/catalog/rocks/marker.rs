@@ -1,18 +1,17 @@
-//! The format marker: what this directory is, and from which form on it can't be read.
+//! The format marker: what this directory is, and what a reader must know of to open it.
 //!
 //! | offset | length | field | meaning |
 //! |---|---|---|---|
 //! | 0 | 8 | magic | `firncatl` |
-//! | 8 | 4 | version | of the directory's layout, little-endian |
+//! | 8 | 4 | version | the [`Layout`]'s number, little-endian |
 //! | 12 | 4 | checksum | CRC-32C of bytes 0–11, little-endian |
 
+use crate::catalog::Layout;
 use crate::catalog::log::frame::crc32c;
 use crate::{Error, Result, file};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The newest layout that this code reads and the one it writes.
-pub(super) const FORMAT: u32 = 1;
 const MAGIC: &[u8; 8] = b"firncatl";
 const NAME: &str = "format";
 
@@ -25,7 +24,7 @@ fn encode(version: u32) -> [u8; 16] {
     bytes
 }
 
-fn decode(bytes: &[u8], what: &str) -> Result<u32> {
+fn decode(bytes: &[u8], what: &str) -> Result<Layout> {
     let version = match bytes {
         [head @ .., a, b, c, d]
             if head.len() == 12 && crc32c(head) == u32::from_le_bytes([*a, *b, *c, *d]) =>
@@ -37,49 +36,94 @@ fn decode(bytes: &[u8], what: &str) -> Result<u32> {
     let Some(found) = version else {
         return Err(Error::Corrupt { what: what.into(), detail: "its format marker does not verify".into() });
     };
-    if found > FORMAT {
-        return Err(Error::Newer { what: what.into(), found, supported: FORMAT });
-    }
-    Ok(found)
+    let supported = Layout::NEWEST.number().into();
+    Layout::of_number(found).ok_or_else(|| Error::Newer { what: what.into(), found, supported })
 }
 
-/// Refuses a directory that is newer or not a catalog; marks one that is new.
-pub(super) fn check_or_create(dir: &Path) -> Result<()> {
-    let what = format!("catalog {}", dir.display());
-    match std::fs::read(dir.join(NAME)) {
-        Ok(bytes) => decode(&bytes, &what).map(drop),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            if dir.join("rows").exists() {
-                let detail = "it has rows but no format marker".into();
-                return Err(Error::Corrupt { what, detail });
+/// The marker of a directory, as it stands.
+pub(super) struct Marker {
+    path: PathBuf,
+    layout: Layout,
+}
+
+impl Marker {
+    /// Refuses a directory that is newer or not a catalog; marks one that is new.
+    pub(super) fn check_or_create(dir: &Path) -> Result<Self> {
+        let what = format!("catalog {}", dir.display());
+        let path = dir.join(NAME);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Self { path, layout: decode(&bytes, &what)? }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if dir.join("rows").exists() {
+                    let detail = "it has rows but no format marker".into();
+                    return Err(Error::Corrupt { what, detail });
+                }
+                file::replace(&path, &encode(Layout::FIRST.number().into()))?;
+                Ok(Self { path, layout: Layout::FIRST })
             }
-            create(dir)
+            Err(error) => Err(Error::io("read", path, error)),
         }
-        Err(error) => Err(Error::io("read", dir.join(NAME), error)),
+    }
+
+    /// Says that readers must know of this layout; durable when this returns. It never says less than it said.
+    pub(super) fn raise(&mut self, layout: Layout) -> Result<()> {
+        if layout > self.layout {
+            file::replace(&self.path, &encode(layout.number().into()))?;
+            self.layout = layout;
+        }
+        Ok(())
     }
 }
 
-/// Writes the marker, durably.
-pub(super) fn create(dir: &Path) -> Result<()> {
-    file::replace(&dir.join(NAME), &encode(FORMAT))
+/// Marks a copy of a catalog's rows as the catalog is marked by now, durably.
+pub(super) fn copy(catalog: &Path, to: &Path) -> Result<()> {
+    let from = catalog.join(NAME);
+    let bytes = std::fs::read(&from).map_err(|error| Error::io("read", from, error))?;
+    file::replace(&to.join(NAME), &bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FORMAT, decode, encode};
+    use super::{Layout, Marker, decode, encode};
     use crate::Error;
 
     #[test]
-    fn golden_marker_its_flipped_bytes_and_a_newer_one() {
-        let golden = encode(FORMAT);
-        assert_eq!(golden, *b"firncatl\x01\0\0\0\x95\x31\xc9\x6a");
-        assert_eq!(decode(&golden, "catalog").unwrap(), FORMAT);
-        for at in 0..golden.len() {
-            let mut bad = golden;
-            bad[at] ^= 0x04;
-            assert!(matches!(decode(&bad, "catalog"), Err(Error::Corrupt { .. })), "byte {at}");
-            decode(&golden[..at], "catalog").unwrap_err();
+    fn golden_markers_their_flipped_bytes_and_a_newer_one() {
+        for (layout, golden) in [
+            (Layout::FIRST, *b"firncatl\x01\0\0\0\x95\x31\xc9\x6a"),
+            (Layout::POLICIES, *b"firncatl\x02\0\0\0\xac\xb8\xeb\x08"),
+        ] {
+            assert_eq!(encode(layout.number().into()), golden);
+            assert_eq!(decode(&golden, "catalog").unwrap(), layout);
+            for at in 0..golden.len() {
+                let mut bad = golden;
+                bad[at] ^= 0x04;
+                assert!(matches!(decode(&bad, "catalog"), Err(Error::Corrupt { .. })), "byte {at}");
+                decode(&golden[..at], "catalog").unwrap_err();
+            }
         }
-        assert!(matches!(decode(&encode(2), "catalog"), Err(Error::Newer { found: 2, supported: 1, .. })));
+        for (other, supported) in [(0, 2), (3, 2), (258, 2)] {
+            let refused = decode(&encode(other), "catalog");
+            assert!(
+                matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))
+            );
+        }
+    }
+
+    #[test]
+    fn a_marker_only_grows() {
+        let dir = tempfile::tempdir().unwrap();
+        let stands = || std::fs::read(dir.path().join("format")).unwrap()[8];
+        let mut marker = Marker::check_or_create(dir.path()).unwrap();
+        assert_eq!(stands(), 1);
+        marker.raise(Layout::FIRST).unwrap();
+        assert_eq!(stands(), 1);
+        marker.raise(Layout::POLICIES).unwrap();
+        assert_eq!(stands(), 2);
+        marker.raise(Layout::FIRST).unwrap();
+        assert_eq!(stands(), 2);
+        let mut again = Marker::check_or_create(dir.path()).unwrap();
+        again.raise(Layout::FIRST).unwrap();
+        assert_eq!(stands(), 2);
     }
 }

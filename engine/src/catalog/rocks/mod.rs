@@ -48,6 +48,7 @@ use crate::vital::Vital;
 use crate::{BoxFuture, Error, Result};
 use arc_swap::ArcSwap;
 use hot::Hot;
+use marker::Marker;
 use parking_lot::Mutex;
 use queue::{Counting, Job, Queue};
 use rocksdb::WriteBatch;
@@ -136,7 +137,7 @@ impl RocksCatalog {
         }
         let log_dir = dir.join("log");
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
-        marker::check_or_create(&dir)?;
+        let mut marker = Marker::check_or_create(&dir)?;
         std::fs::create_dir_all(&log_dir).map_err(|e| Error::io("create", &log_dir, e))?;
         // Somebody else may have filled the disk meanwhile: opening needs room too, and the reserve is there for that.
         let mut space = Gauge::new(&dir, options.reserve_bytes);
@@ -150,6 +151,7 @@ impl RocksCatalog {
         }
         let epoch = rows.epoch()?;
         let version = recover::replay(&found, options.log_file_bytes, applied, |frame, body| {
+            marker.raise(frame.layout)?;
             replay(&rows, (frame.prior, frame.last), body, epoch)
         })?;
         let shape = Shape { file_bytes: options.log_file_bytes, retained: options.log_files_retained };
@@ -176,6 +178,7 @@ impl RocksCatalog {
         let sequencer = Sequencer {
             shared: Arc::clone(&shared),
             log,
+            marker,
             window: Window::new(&*options.entropy, version, ROWS_MAX),
             totals: RefCell::default(),
             clock: Arc::clone(&options.clock),

@@ -10,22 +10,24 @@
 //! - A log write that is refused for want of room or of a file descriptor changes nothing. Any other failed write, and
 //!   every failed sync, fences: commits of that group are unknown, later ones refused, reads go on at the last published
 //!   moment. What a failed sync left on the disk can't be known, so it is never retried; opening again finds out.
+//! - A commit that a reader must know of something for is judged when the marker says so, durably: see [`Layout`].
 //! - A group that is in the log but that the rows can't take (RocksDB out of room while flushing) is parked and applied
 //!   again until it passes; meanwhile commits are refused as full.
 
 use super::group::{Group, Judge};
 use super::hot::Hot;
+use super::marker::Marker;
 use super::queue::{Counting, Job, Next, Queue, Request};
 use super::rows::Rows;
 use super::space::{Gauge, Room, may_draw_on_reserve};
 use super::view::Moment;
 use crate::catalog::IDEMPOTENCY_KEPT;
-use crate::catalog::Version;
 use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::{self, ALIGN, Kind};
 use crate::catalog::log::payload;
 use crate::catalog::totals::Totals;
 use crate::catalog::window::Window;
+use crate::catalog::{Layout, Version};
 use crate::clock::Clock;
 use crate::{Error, Result};
 use arc_swap::ArcSwap;
@@ -62,6 +64,7 @@ pub(super) struct Shared {
 pub(super) struct Sequencer {
     pub(super) shared: Arc<Shared>,
     pub(super) log: LogWriter,
+    pub(super) marker: Marker,
     pub(super) window: Window,
     pub(super) totals: RefCell<Totals>,
     pub(super) clock: Arc<dyn Clock>,
@@ -149,6 +152,7 @@ impl Sequencer {
         self.shared.roomy.store(matches!(room, Ok(Room::Plenty)), Ordering::Release);
         let outcome = room.and_then(|room| {
             if room == Room::Plenty || (room == Room::Deletes && may_draw_on_reserve(commit)) {
+                self.marker.raise(commit.layout)?;
                 group.admit(commit, &judge)
             } else {
                 Err(self.space.refusal(request.bytes))
@@ -201,7 +205,7 @@ impl Sequencer {
     fn write(&mut self, group: &mut Group) -> Result<()> {
         if !group.is_empty() {
             let len = group.frame.len().next_multiple_of(ALIGN);
-            let written = self.append(&mut group.frame, len, group.last);
+            let written = self.append(&mut group.frame, len, (group.last, group.layout));
             if let Err(error) = written {
                 if !changes_nothing(&error) {
                     self.fence(&error);
@@ -212,13 +216,13 @@ impl Sequencer {
         if group.synced { self.sync() } else { Ok(()) }
     }
 
-    fn append(&mut self, frame: &mut Vec<u8>, len: usize, last: Version) -> Result<()> {
+    fn append(&mut self, frame: &mut Vec<u8>, len: usize, (last, layout): (Version, Layout)) -> Result<()> {
         if self.log.make_room(len)? {
             self.shared.counting.log_waits.store(self.log.waits(), Ordering::Relaxed);
             self.shared.counting.zeroed_bytes.store(self.log.zeroed(), Ordering::Relaxed);
             self.flush_if_needed();
         }
-        self.log.append(frame, last)?;
+        self.log.append(frame, last, layout)?;
         self.shared.counting.groups.fetch_add(1, Ordering::Relaxed);
         self.shared.counting.log_bytes.fetch_add(len as u64, Ordering::Relaxed);
         Ok(())
@@ -375,7 +379,8 @@ impl Sequencer {
             for (version, logged) in (header.prior + 1..).zip(&commits) {
                 self.shared.rows.stage(&mut batch, logged, version, self.epoch.number);
             }
-            group.last = header.last;
+            (group.last, group.layout) = (header.last, header.layout);
+            self.marker.raise(group.layout)?;
             self.write(&mut group)?;
             self.window.forget_through(header.last);
             self.totals.borrow_mut().forget_all();

@@ -2,6 +2,7 @@
 
 mod dead;
 mod files;
+mod layout;
 mod model;
 mod shipped;
 
@@ -426,10 +427,10 @@ async fn a_lost_log_a_lost_marker_and_a_newer_marker_are_refused() {
     assert!(matches!(open(&without_log), Err(Error::Corrupt { .. })));
     std::fs::remove_file(good.join("format")).unwrap();
     assert!(matches!(open(&good), Err(Error::Corrupt { .. })));
-    let newer = [&b"firncatl"[..], &2u32.to_le_bytes()].concat();
+    let newer = [&b"firncatl"[..], &3u32.to_le_bytes()].concat();
     let crc = crate::catalog::log::frame::crc32c(&newer);
     std::fs::write(good.join("format"), [&newer[..], &crc.to_le_bytes()].concat()).unwrap();
-    assert!(matches!(open(&good), Err(Error::Newer { found: 2, .. })));
+    assert!(matches!(open(&good), Err(Error::Newer { found: 3, supported: 2, .. })));
 }
 
 #[tokio::test]

@@ -2,10 +2,10 @@
 
 use super::{SHAPE, SHAPE_ROOM, commit};
 use crate::Result;
-use crate::catalog::Version;
 use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::HEADER;
 use crate::catalog::log::{payload, recover};
+use crate::catalog::{Layout, Version};
 use crate::fault::Faults;
 use powercut::Cut;
 use std::cell::Cell;
@@ -53,7 +53,7 @@ fn append(log: &mut LogWriter, n: u8) -> Result<()> {
     let mut bytes = vec![0; HEADER];
     payload::push(&mut bytes, &commit(n));
     log.make_room(SHAPE_ROOM)?;
-    log.append(&mut bytes, Version::from(n) + 1)
+    log.append(&mut bytes, Version::from(n) + 1, Layout::FIRST)
 }
 
 #[test]

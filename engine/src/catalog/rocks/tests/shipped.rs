@@ -3,7 +3,7 @@
 use super::{HERE, TABLE, copy, get, open, put};
 use crate::catalog::log::frame::{self, Frame, HEADER, Kind};
 use crate::catalog::log::payload;
-use crate::catalog::{Catalog, Check, Commit, LogPlace};
+use crate::catalog::{Catalog, Check, Commit, Layout, LogPlace};
 use crate::id::IdempotencyId;
 use crate::{Error, ErrorKind};
 
@@ -57,7 +57,10 @@ async fn a_group_that_is_not_what_its_header_says_is_not_taken_over() {
     let group = |prior, last| {
         let mut bytes = vec![0; HEADER];
         payload::push(&mut bytes, &put("a", "2"));
-        frame::seal(&mut bytes, &Frame { log: 9, prior, last, synced: prior, kind: Kind::Group });
+        frame::seal(
+            &mut bytes,
+            &Frame { log: 9, prior, last, synced: prior, kind: Kind::Group, layout: Layout::FIRST },
+        );
         bytes
     };
     // One commit that claims two versions; one behind a gap; half of one.

@@ -1,0 +1,36 @@
+//! Layouts: what a reader has to know of before it may open a catalog.
+//!
+//! ```text
+//!   a commit that needs a layout ─► the marker says so, durably ─► the commit's frame says so ─► its rows
+//! ```
+//!
+//! # Invariants
+//! - The marker only grows, and a number stands for all that smaller ones stand for: a catalog is never opened by a firn that would not
+//!   heed what is in it.
+//! - So does a frame of the log: what is shipped to a backup is refused by such a firn too, though its base is older.
+//!
+//! A crash between the marker and the commit leaves a marker that says more than there is.
+
+/// What some of a catalog's rows ask of whoever reads them. The table is in docs/formats/catalog.md; a number is given once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Layout(u8);
+
+impl Layout {
+    /// Rows that every firn knows what to do with, or may pass over.
+    pub const FIRST: Self = Self(1);
+    /// Rows that deny what others would allow: a firn that doesn't know of them would show what they deny.
+    pub const POLICIES: Self = Self(2);
+    /// The newest that this code knows.
+    pub(in crate::catalog) const NEWEST: Self = Self::POLICIES;
+
+    /// Its number on disk.
+    pub(in crate::catalog) const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// The layout of a number on disk; `None`: a newer one, or none.
+    pub(in crate::catalog) fn of_number(number: u32) -> Option<Self> {
+        let known = u8::try_from(number).ok().map(Self)?;
+        (Self::FIRST..=Self::NEWEST).contains(&known).then_some(known)
+    }
+}
