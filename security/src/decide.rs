@@ -209,6 +209,10 @@ impl Context for Both<'_> {
             }
         }
     }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.request.spend(steps)
+    }
 }
 
 impl Shared<'_> {

@@ -85,6 +85,16 @@ impl ArnPattern {
         all
     }
 
+    /// Bytes that it takes in memory beside itself, about.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Any => 0,
+            Self::Parts(parts) => {
+                size_of_val(&**parts) + parts.iter().map(Pattern::heap_bytes).sum::<usize>()
+            }
+        }
+    }
+
     /// Whether it names one thing alone.
     pub(super) fn is_fixed(&self) -> bool {
         matches!(self, Self::Parts(parts) if parts.iter().all(Pattern::is_fixed))

@@ -15,6 +15,9 @@ use super::operator::{Operator, Values};
 use super::pattern::is_key;
 use super::tree::Tree;
 
+/// What it costs to look a key up and to read its value, in steps of comparing.
+const ASKED_STEPS: usize = 16;
+
 /// What stands before an operator's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
@@ -92,8 +95,17 @@ impl Condition {
         strict.then_some(&self.values)
     }
 
+    /// Bytes that it takes in memory beside itself, about.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.key.len() + self.values.heap_bytes()
+    }
+
     /// Whether it holds of a request, in a statement of this effect.
     pub(super) fn holds(&self, context: &dyn Context, effect: Effect) -> bool {
+        // Whoever has spent it all is denied, whatever is answered here.
+        if !context.spend(ASKED_STEPS) {
+            return false;
+        }
         let negated = self.operator.negated;
         let (mut count, mut all, mut any) = (0_usize, true, false);
         context.visit(&self.key, &mut |value| {

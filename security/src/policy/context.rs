@@ -9,7 +9,8 @@ pub trait Context: Send + Sync {
     /// without regard to case; the part behind a slash (a tag's name) is as the policy has it, in lower case too.
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str));
 
-    /// Takes this many steps of comparing off what one decision may cost; false once that is used up. Endless where nobody counts.
+    /// Takes this many steps of comparing off what one decision may cost, and its request; false once that is used up. Endless where nobody
+    /// counts. What stands in front of another context passes it on.
     fn spend(&self, _steps: usize) -> bool {
         true
     }

@@ -172,6 +172,47 @@ impl Policy {
         self.each("Condition", |statement| statement.conditions.iter().map(Condition::key).collect())
     }
 
+    /// The first condition key, in lower case, of which no action of its statement has anything: of all actions that there are. Such a
+    /// condition says the same of every request. A statement about no action at all does nothing anyhow.
+    pub fn keys_in_vain<'p>(
+        &'p self,
+        actions: &[&str],
+        has: impl Fn(&str, &str) -> bool,
+    ) -> Option<Named<&'p str>> {
+        let vain = |statement: &'p Statement| {
+            let about: Vec<&str> = actions
+                .iter()
+                .copied()
+                .filter(|action| statement.is_about_action(action, &super::NoContext))
+                .collect();
+            let keys = statement.conditions.iter().map(Condition::key);
+            keys.filter(|key| !about.is_empty() && !about.iter().any(|action| has(action, key))).collect()
+        };
+        self.each("Condition", vain).next()
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub fn heap_bytes(&self) -> usize {
+        let of_id = |id: &Option<Box<str>>| id.as_deref().map_or(0, str::len);
+        let statements = self.statements.iter().map(|statement| {
+            let Statement { sid, effect: _, parties, actions, resources, conditions } = statement;
+            let list = &*actions.list;
+            let resources = resources.as_ref().map(|resources| {
+                size_of_val(&*resources.list)
+                    + resources.list.iter().map(ArnPattern::heap_bytes).sum::<usize>()
+            });
+            size_of::<Statement>()
+                + of_id(sid)
+                + parties.as_ref().map_or(0, Parties::heap_bytes)
+                + size_of_val(list)
+                + list.iter().map(Pattern::heap_bytes).sum::<usize>()
+                + resources.unwrap_or_default()
+                + size_of_val(&**conditions)
+                + conditions.iter().map(Condition::heap_bytes).sum::<usize>()
+        });
+        of_id(&self.id) + statements.sum::<usize>()
+    }
+
     /// Whatever stands under Action and `NotAction` and is none of these actions, with or without wildcards: a document may be set with it,
     /// and whoever sets it ought to be told.
     pub fn actions_beside<'p>(&'p self, known: &[&str]) -> Vec<Named<&'p str>> {
@@ -264,7 +305,7 @@ impl Statement {
     /// How far the statement reaches the caller, if it is about the matter at all.
     pub(super) fn reach(&self, matter: &Matter<'_>) -> Option<Reach> {
         let context = matter.context;
-        if !self.is_about_action(matter.action) {
+        if !self.is_about_action(matter.action, context) {
             return None;
         }
         let reach = match &self.parties {
@@ -290,9 +331,9 @@ impl Statement {
         holds.then_some(reach)
     }
 
-    fn is_about_action(&self, action: &str) -> bool {
-        let named =
-            self.actions.list.iter().any(|pattern| pattern.matches(action, &super::NoContext) == Some(true));
+    /// An action has no variables: `context` counts what looking costs.
+    fn is_about_action(&self, action: &str, context: &dyn Context) -> bool {
+        let named = self.actions.list.iter().any(|pattern| pattern.matches(action, context) == Some(true));
         named != self.actions.negated
     }
 

@@ -98,7 +98,7 @@ pub enum Verdict {
     AllowedAsRoot,
     /// A statement denies it.
     Denied(StatementRef),
-    /// It would cost more than [`STEPS_MAX`] to find out: as good as a Deny.
+    /// It would cost more than [`STEPS_MAX`] to find out, or more than is left to the request: as good as a Deny.
     TooCostly,
     /// Nothing denies it, and not all that had to has allowed it.
     NotAllowed(Missing),
@@ -147,7 +147,7 @@ fn of_all<'x, 'p: 'x>(
     Ok(allowed)
 }
 
-/// Steps of comparing that one decision may cost, in characters: some milliseconds. Policies are their owners' to write and texts their
+/// Steps of comparing that one decision may cost, in characters: less than a millisecond. Policies are their owners' to write and texts their
 /// visitors' to send, so that both can be as dear as they are long.
 pub const STEPS_MAX: usize = 256 << 10;
 
@@ -169,7 +169,8 @@ impl Context for Metered<'_> {
     }
 
     fn spend(&self, steps: usize) -> bool {
-        let left = self.left.load(Ordering::Relaxed).saturating_sub(steps);
+        let own = self.left.load(Ordering::Relaxed).saturating_sub(steps);
+        let left = if self.request.spend(steps) { own } else { 0 };
         self.left.store(left, Ordering::Relaxed);
         left > 0
     }

@@ -14,7 +14,8 @@
 //! - What can't be compared (no number, no ARN, a variable without a value) never turns into an Allow.
 //!
 //! # Limits
-//! [`STEPS_MAX`] steps of one decision: what would cost more is denied. 64 KiB of document ([`DOCUMENT_BYTES_MAX`]; services take less), 1,000 statements, 4,096 entries of a list, 256 characters of a
+//! [`STEPS_MAX`] steps of one decision, [`REQUEST_STEPS_MAX`] of a request and [`KEY_STEPS`] more of each further key: what would cost more
+//! is denied. 64 KiB of document ([`DOCUMENT_BYTES_MAX`]; services take less), 1,000 statements, 4,096 entries of a list, 256 characters of a
 //! condition key.
 //!
 //! `form::Policy` is another thing: what an upload form may hold.
@@ -29,6 +30,7 @@ mod operator;
 mod pattern;
 mod principal;
 mod public;
+mod purse;
 mod tree;
 mod value;
 
@@ -37,6 +39,7 @@ pub use document::{DOCUMENT_BYTES_MAX, Effect, Form, Named, Policy, STATEMENTS_M
 pub use error::{Place, PolicyError};
 pub use evaluate::{Asked, Layer, Missing, STEPS_MAX, Sources, StatementRef, Verdict, evaluate};
 pub use principal::{Caller, Party, Reach};
+pub use purse::{KEY_STEPS, Purse, REQUEST_STEPS_MAX};
 
 #[cfg(test)]
 mod tests;

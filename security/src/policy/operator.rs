@@ -170,6 +170,25 @@ pub(super) enum Values {
 }
 
 impl Values {
+    /// Bytes that they take in memory beside themselves, about.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Texts(patterns) => {
+                size_of_val(&**patterns) + patterns.iter().map(Pattern::heap_bytes).sum::<usize>()
+            }
+            Self::Arns(patterns) => {
+                size_of_val(&**patterns) + patterns.iter().map(ArnPattern::heap_bytes).sum::<usize>()
+            }
+            Self::Numbers(_, numbers) => size_of_val(&**numbers),
+            Self::Dates(_, dates) => size_of_val(&**dates),
+            Self::Bools(flags) | Self::Absent(flags) => flags.len(),
+            Self::Binaries(values) => {
+                size_of_val(&**values) + values.iter().map(|value| value.len()).sum::<usize>()
+            }
+            Self::Networks(networks) => size_of_val(&**networks),
+        }
+    }
+
     /// Whether one of them takes a request's value in. `None`: that hangs on a variable without a value, or the
     /// request's is nothing that can be compared so.
     pub(super) fn take_in(&self, value: &str, context: &dyn Context) -> Option<bool> {

@@ -19,13 +19,19 @@ pub(super) struct Syntax {
     pub(super) folds: bool,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A step of a pattern, small: a document may have one for every other byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Piece {
-    Text(Box<str>),
-    One,
+    /// So many bytes of [`Pattern::plain`], from there on.
+    Text {
+        start: u32,
+        length: u32,
+    },
+    /// So many characters, whichever.
+    Any(u32),
     Many,
     /// The variable of this number.
-    Variable(usize),
+    Variable(u32),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,9 +44,13 @@ struct Variable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     text: Box<str>,
+    /// The characters that stand for themselves, one run behind the other.
+    plain: Box<str>,
     pieces: Box<[Piece]>,
     variables: Box<[Variable]>,
     folds: bool,
+    /// Something stands between two runs of any characters: it is looked for.
+    searches: bool,
 }
 
 /// A comparison that costs no more than this many steps is not counted: a document has room for some thousand patterns, a hundred thousand
@@ -72,7 +82,7 @@ pub(super) fn is_key(text: &str) -> bool {
 impl Pattern {
     /// Reads it; the error says what is wrong.
     pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Self, String> {
-        let (mut pieces, mut variables, mut plain) = (Vec::new(), Vec::new(), String::new());
+        let (mut pieces, mut variables, mut plain) = (Vec::new(), Vec::new(), Plain::default());
         let mut rest = text;
         while let Some(c) = rest.chars().next() {
             if syntax.variables && rest.starts_with("${") {
@@ -80,33 +90,42 @@ impl Pattern {
                 let inner = &rest[2..end];
                 rest = &rest[end + 1..];
                 if matches!(inner, "*" | "?" | "$") {
-                    plain.push_str(inner);
+                    plain.text.push_str(inner);
                     continue;
                 }
-                flush(&mut plain, &mut pieces);
-                pieces.push(Piece::Variable(variables.len()));
+                plain.flush(&mut pieces);
+                pieces.push(Piece::Variable(narrow(variables.len())));
                 variables.push(Variable::parse(inner)?);
                 continue;
             }
             rest = &rest[c.len_utf8()..];
             match c {
                 '*' if syntax.wildcards => {
-                    flush(&mut plain, &mut pieces);
+                    plain.flush(&mut pieces);
                     if pieces.last() != Some(&Piece::Many) {
                         pieces.push(Piece::Many);
                     }
                 }
                 '?' if syntax.wildcards => {
-                    flush(&mut plain, &mut pieces);
-                    pieces.push(Piece::One);
+                    plain.flush(&mut pieces);
+                    match pieces.last_mut() {
+                        Some(Piece::Any(count)) => *count += 1,
+                        _ => pieces.push(Piece::Any(1)),
+                    }
                 }
-                c if syntax.folds => plain.extend(c.to_lowercase()),
-                c => plain.push(c),
+                c if syntax.folds => plain.text.extend(c.to_lowercase()),
+                c => plain.text.push(c),
             }
         }
-        flush(&mut plain, &mut pieces);
-        let folds = syntax.folds;
-        Ok(Self { text: text.into(), pieces: pieces.into(), variables: variables.into(), folds })
+        plain.flush(&mut pieces);
+        Ok(Self {
+            text: text.into(),
+            plain: plain.text.into(),
+            searches: pieces.iter().filter(|piece| **piece == Piece::Many).count() > 1,
+            pieces: pieces.into(),
+            variables: variables.into(),
+            folds: syntax.folds,
+        })
     }
 
     /// As it was written.
@@ -116,7 +135,7 @@ impl Pattern {
 
     /// Whether it says one text alone.
     pub(super) fn is_fixed(&self) -> bool {
-        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+        self.pieces.iter().all(|piece| matches!(piece, Piece::Text { .. }))
     }
 
     /// Whether it has a policy variable.
@@ -126,10 +145,8 @@ impl Pattern {
 
     /// Whether a text is of its form. `None`: nobody can say, for want of a variable's value, or because the decision has cost too much.
     pub(super) fn matches(&self, text: &str, context: &dyn Context) -> Option<bool> {
-        if let [Piece::Text(only)] = &*self.pieces
-            && !self.folds
-        {
-            return Some(**only == *text);
+        if matches!(&*self.pieces, [Piece::Text { .. }]) && !self.folds {
+            return Some(*self.plain == *text);
         }
         let mut values = Vec::new();
         for variable in &self.variables {
@@ -150,7 +167,7 @@ impl Pattern {
     /// Segment by segment between the runs: the first one where the text begins, the last one where it ends, and those between as early as
     /// they are found, which is never wrong.
     fn glob(&self, text: &str, values: &[String], folds: bool) -> bool {
-        let compare = Compare { values, folds };
+        let compare = Compare { plain: &self.plain, values, folds };
         let mut segments = self.pieces.split(|piece| *piece == Piece::Many);
         let first = segments.next().unwrap_or_default();
         let Some(mut rest) = compare.behind_beginning(first, text) else { return false };
@@ -166,10 +183,23 @@ impl Pattern {
         true
     }
 
-    /// What comparing it with a text costs at the most, in characters.
+    /// What comparing it with a text costs at the most, in steps: characters that are looked at one by one. What is compared in its place
+    /// takes in many at once.
     fn cost(&self, text: &str, values: &[String]) -> usize {
+        const AT_ONCE: usize = 16;
         let own = self.text.len() + values.iter().map(String::len).sum::<usize>();
-        own.saturating_add(text.len().saturating_mul(1 + own / 64))
+        let folded = if self.folds { own + text.len() } else { 0 };
+        let searched = if self.searches { own + text.len().saturating_mul(1 + own / 64) } else { 0 };
+        (own / AT_ONCE).saturating_add(folded).saturating_add(searched)
+    }
+
+    /// Bytes that it takes in memory beside itself, about.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let variable = |one: &Variable| {
+            size_of::<Variable>() + one.key.len() + one.default.as_deref().map_or(0, str::len)
+        };
+        let pieces = self.pieces.len() * size_of::<Piece>();
+        self.text.len() + self.plain.len() + pieces + self.variables.iter().map(variable).sum::<usize>()
     }
 
     /// Whether it could be of the form of anything that begins so; its variables may have any value.
@@ -181,15 +211,13 @@ impl Pattern {
             Any,
             Run,
         }
-        let width = |piece: &Piece| match piece {
-            Piece::Text(text) => text.chars().count(),
-            Piece::One | Piece::Many | Piece::Variable(_) => 1,
-        };
-        let mut steps = Vec::with_capacity(self.pieces.iter().map(width).sum());
+        let mut steps = Vec::with_capacity(self.text.len());
         for piece in &self.pieces {
             match piece {
-                Piece::Text(text) => steps.extend(text.chars().map(Step::Char)),
-                Piece::One => steps.push(Step::Any),
+                Piece::Text { start, length } => {
+                    steps.extend(part(&self.plain, *start, *length).chars().map(Step::Char));
+                }
+                Piece::Any(count) => steps.extend((0..*count).map(|_| Step::Any)),
                 Piece::Many | Piece::Variable(_) => steps.push(Step::Run),
             }
         }
@@ -234,24 +262,60 @@ impl Variable {
     }
 }
 
-fn flush(plain: &mut String, pieces: &mut Vec<Piece>) {
-    if !plain.is_empty() {
-        pieces.push(Piece::Text(std::mem::take(plain).into()));
+/// Characters that stand for themselves, and how many of them are pieces by now.
+#[derive(Default)]
+struct Plain {
+    text: String,
+    flushed: usize,
+}
+
+impl Plain {
+    fn flush(&mut self, pieces: &mut Vec<Piece>) {
+        let length = self.text.len() - self.flushed;
+        if length > 0 {
+            pieces.push(Piece::Text { start: narrow(self.flushed), length: narrow(length) });
+            self.flushed = self.text.len();
+        }
     }
+}
+
+/// Documents have no more than [`DOCUMENT_BYTES_MAX`](super::DOCUMENT_BYTES_MAX) bytes.
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+fn part(plain: &str, start: u32, length: u32) -> &str {
+    let start = start as usize;
+    plain.get(start..start + length as usize).unwrap_or_default()
+}
+
+/// The first so many characters of a text, in bytes.
+fn first(text: &str, count: u32) -> Option<usize> {
+    let (at, last) = text.char_indices().nth((count as usize).checked_sub(1)?)?;
+    Some(at + last.len_utf8())
 }
 
 /// How the segments of a pattern, which have no run in them, are compared.
 struct Compare<'p> {
+    plain: &'p str,
     values: &'p [String],
     folds: bool,
 }
 
 impl<'p> Compare<'p> {
-    fn plain(&self, piece: &'p Piece) -> Option<&'p str> {
+    fn plain(&self, piece: Piece) -> Option<&'p str> {
         match piece {
-            Piece::Text(text) => Some(text),
-            Piece::Variable(number) => self.values.get(*number).map(String::as_str),
-            Piece::One | Piece::Many => None,
+            Piece::Text { start, length } => Some(part(self.plain, start, length)),
+            Piece::Variable(number) => self.values.get(number as usize).map(String::as_str),
+            Piece::Any(_) | Piece::Many => None,
+        }
+    }
+
+    /// Characters of any kind that a piece stands for, where it says none.
+    const fn any(piece: Piece) -> u32 {
+        match piece {
+            Piece::Any(count) => count,
+            Piece::Text { .. } | Piece::Many | Piece::Variable(_) => 0,
         }
     }
 
@@ -262,13 +326,13 @@ impl<'p> Compare<'p> {
     /// What is behind the segment at the beginning of a text.
     fn behind_beginning<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
         segment.iter().try_fold(text, |rest, piece| {
-            let length = match self.plain(piece) {
+            let length = match self.plain(*piece) {
                 Some(plain) => rest
                     .as_bytes()
                     .get(..plain.len())
                     .filter(|begin| self.is(begin, plain))
                     .map(<[u8]>::len)?,
-                None => rest.chars().next()?.len_utf8(),
+                None => first(rest, Self::any(*piece))?,
             };
             rest.get(length..)
         })
@@ -277,13 +341,13 @@ impl<'p> Compare<'p> {
     /// What is before the segment at the end of a text.
     fn before_end<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
         segment.iter().rev().try_fold(text, |rest, piece| {
-            let start = match self.plain(piece) {
-                Some(plain) => {
-                    let start = rest.len().checked_sub(plain.len())?;
-                    rest.as_bytes().get(start..).filter(|end| self.is(end, plain))?;
-                    start
-                }
-                None => rest.char_indices().next_back()?.0,
+            let start = if let Some(plain) = self.plain(*piece) {
+                let start = rest.len().checked_sub(plain.len())?;
+                rest.as_bytes().get(start..).filter(|end| self.is(end, plain))?;
+                start
+            } else {
+                let before = (Self::any(*piece) as usize).checked_sub(1)?;
+                rest.char_indices().rev().nth(before)?.0
             };
             rest.get(..start)
         })
@@ -292,7 +356,7 @@ impl<'p> Compare<'p> {
     /// What is behind the first place where a text has the segment.
     fn behind_first<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
         let plain = match segment {
-            [one] => self.plain(one),
+            [one] => self.plain(*one),
             _ => None,
         };
         match plain {
@@ -301,7 +365,9 @@ impl<'p> Compare<'p> {
                 let mut windows = text.as_bytes().windows(plain.len());
                 text.get(windows.position(|window| self.is(window, plain))? + plain.len()..)
             }
-            _ if segment.iter().all(|piece| *piece == Piece::One) => self.behind_beginning(segment, text),
+            _ if segment.iter().all(|piece| matches!(piece, Piece::Any(_))) => {
+                self.behind_beginning(segment, text)
+            }
             _ => self.search(segment, text),
         }
     }
@@ -309,36 +375,28 @@ impl<'p> Compare<'p> {
     /// The same for a segment of several pieces, all its characters at once: bit N of the state says that the text up to here ends with the
     /// first N + 1 of them. So each character of the text costs a step for every 64 of the segment, whatever either holds.
     fn search<'t>(&self, segment: &'p [Piece], text: &'t str) -> Option<&'t str> {
-        let length = |piece| self.plain(piece).map_or(1, str::len);
+        let length = |piece: &Piece| self.plain(*piece).map_or(Self::any(*piece) as usize, str::len);
         if segment.iter().map(length).sum::<usize>() > text.len() {
             return None;
         }
         let fold = |c: char| if self.folds { c.to_ascii_lowercase() } else { c };
         let mut wanted: Vec<Option<char>> = Vec::new();
         for piece in segment {
-            match self.plain(piece) {
+            match self.plain(*piece) {
                 Some(plain) => wanted.extend(plain.chars().map(|c| Some(fold(c)))),
-                None => wanted.push(None),
+                None => wanted.extend((0..Self::any(*piece)).map(|_| None)),
             }
         }
-        let words = wanted.len().div_ceil(64);
-        let (mut any, mut masks) = (vec![0_u64; words], HashMap::<char, Vec<u64>>::new());
-        for (at, c) in wanted.iter().enumerate() {
-            let mask = match c {
-                Some(c) => masks.entry(*c).or_insert_with(|| vec![0; words]),
-                None => &mut any,
-            };
-            mask[at / 64] |= 1 << (at % 64);
-        }
         let Some(end) = wanted.len().checked_sub(1) else { return Some(text) };
-        let mut state = vec![0_u64; words];
+        let masks = Masks::of(&wanted);
+        let mut state = vec![0_u64; masks.words];
         for (at, c) in text.char_indices() {
-            let mask = masks.get(&fold(c));
+            let mask = masks.of_char(fold(c));
             let mut carry = 1;
-            for (word, bits) in state.iter_mut().enumerate() {
+            for (bits, mask) in state.iter_mut().zip(mask) {
                 let moved = (*bits << 1) | carry;
                 carry = *bits >> 63;
-                *bits = moved & (any[word] | mask.map_or(0, |mask| mask[word]));
+                *bits = moved & mask;
             }
             if state[end / 64] & (1 << (end % 64)) != 0 {
                 return text.get(at + c.len_utf8()..);
@@ -348,9 +406,55 @@ impl<'p> Compare<'p> {
     }
 }
 
+/// Where each character may stand in a segment, a bit for a place. Row 0 is what every other character has: the places of any one.
+struct Masks {
+    words: usize,
+    rows: Vec<u64>,
+    ascii: [u16; 128],
+    others: HashMap<char, u16>,
+}
+
+impl Masks {
+    fn of(wanted: &[Option<char>]) -> Self {
+        let words = wanted.len().div_ceil(64);
+        let mut masks = Self { words, rows: vec![0; words], ascii: [0; 128], others: HashMap::new() };
+        for (at, c) in wanted.iter().enumerate() {
+            let row = c.map_or(0, |c| masks.row_for(c));
+            masks.rows[row * words + at / 64] |= 1 << (at % 64);
+        }
+        let (any, rows) = masks.rows.split_at_mut(words);
+        for row in rows.chunks_exact_mut(words) {
+            row.iter_mut().zip(any.iter()).for_each(|(bits, any)| *bits |= any);
+        }
+        masks
+    }
+
+    /// A row of the character's own: there are fewer than a document has bytes.
+    fn row_for(&mut self, c: char) -> usize {
+        let next = u16::try_from(self.rows.len() / self.words).unwrap_or(u16::MAX);
+        let row = match self.ascii.get_mut(c as usize) {
+            Some(row) => row,
+            None => self.others.entry(c).or_default(),
+        };
+        if *row == 0 {
+            *row = next;
+            self.rows.resize(self.rows.len() + self.words, 0);
+        }
+        (*row).into()
+    }
+
+    fn of_char(&self, c: char) -> &[u64] {
+        let row = match self.ascii.get(c as usize) {
+            Some(row) => *row,
+            None => self.others.get(&c).copied().unwrap_or_default(),
+        };
+        &self.rows[usize::from(row) * self.words..][..self.words]
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Pattern, Syntax};
+    use super::{Pattern, Piece, Syntax};
     use crate::policy::{GivenContext, NoContext};
 
     const ALL: Syntax = Syntax { wildcards: true, variables: true, folds: false };
@@ -440,6 +544,23 @@ mod tests {
             assert!(!matches(&pattern, &text));
         }
         assert!(matches(&format!("*{}?*", "a?".repeat(4_000)), &text));
+    }
+
+    #[test]
+    fn a_pattern_takes_little_more_memory_than_its_text() {
+        for (text, times) in [
+            ("?".repeat(16_000), 1),
+            ("?a".repeat(8_000), 14),
+            ("a*".repeat(8_000), 14),
+            ("é".repeat(8_000), 3),
+        ] {
+            let pattern = Pattern::parse(&text, ALL).unwrap();
+            let bytes = pattern.heap_bytes();
+            assert!(bytes >= text.len() && bytes <= times * text.len() + 64, "{bytes} for {}", text.len());
+        }
+        assert_eq!(size_of::<Piece>(), 12);
+        let runs = Pattern::parse(&format!("a{}b", "?".repeat(70)), ALL).unwrap();
+        assert_eq!(runs.pieces.len(), 3);
     }
 
     #[test]

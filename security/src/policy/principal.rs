@@ -212,6 +212,18 @@ pub(super) struct Parties {
 }
 
 impl Parties {
+    /// Bytes that they take in memory beside themselves, about.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let name = |party: &Party| match party {
+            Party::Everybody | Party::Account(_) => 0,
+            Party::Arn { arn: name, .. }
+            | Party::Canonical(name)
+            | Party::Service(name)
+            | Party::Federated(name) => name.len(),
+        };
+        size_of_val(&*self.list) + self.list.iter().map(name).sum::<usize>()
+    }
+
     pub(super) fn parse(tree: &Tree, negated: bool, spot: &Spot<'_>) -> Result<Self, PolicyError> {
         let mut list = Vec::new();
         match tree {

@@ -2,8 +2,8 @@
 
 use crate::AccountId;
 use crate::policy::{
-    Asked, Caller, Context, Form, GivenContext, Layer, Missing, NoContext, Policy, Sources, StatementRef,
-    Verdict, evaluate,
+    Asked, Caller, Context, Form, GivenContext, KEY_STEPS, Layer, Missing, NoContext, Policy, Purse,
+    REQUEST_STEPS_MAX, Sources, StatementRef, Verdict, evaluate,
 };
 
 const OBJECT: &str = "arn:aws:s3:::bucket/key";
@@ -433,4 +433,102 @@ fn what_stands_for_an_unreadable_document_denies_everything_to_everybody() {
         );
     }
     assert!(!policy.is_public());
+}
+
+/// A request that counts what its decisions cost together.
+struct Counted(GivenContext, Purse);
+
+impl Context for Counted {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        self.0.visit(key, each);
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.1.spend(steps)
+    }
+}
+
+#[test]
+fn the_decisions_of_one_request_are_paid_from_one_purse() {
+    let dear: Vec<String> = (0..90).map(|at| format!(r#""*a?{at:03}*""#)).collect();
+    let text = format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*",
+        "Condition":{{"StringNotLike":{{"aws:Referer":[{}]}}}}}}}}"#,
+        dear.join(",")
+    );
+    let dear = Policy::parse(&text, Form::Resource, 1 << 16).unwrap();
+    let plain = shares("Allow", "*");
+    let request = Counted(GivenContext::default().with("aws:Referer", ["b".repeat(2_000)]), Purse::default());
+    let ask = |policy: &Policy| {
+        let caller = Caller::Root(other());
+        let asked = Asked { caller, action: "s3:GetObject", resource: OBJECT, context: &request };
+        evaluate(&asked, &Sources { resource: Some(policy), ..Sources::default() })
+    };
+    let allowed = (0..1_000).take_while(|_| ask(&dear).is_allowed()).count();
+    // 90 patterns of 7 characters and a text of 2,000.
+    assert_eq!(allowed, REQUEST_STEPS_MAX / (90 * 2_007 + 16));
+    assert_eq!(ask(&dear), Verdict::TooCostly);
+    assert!(ask(&plain).is_allowed(), "what costs nothing is answered still");
+    for _ in 0..=90 * 2_007 / KEY_STEPS + 1 {
+        request.1.earn();
+    }
+    assert!(ask(&dear).is_allowed() && ask(&dear) == Verdict::TooCostly);
+}
+
+#[test]
+fn patterns_of_actions_are_counted_too() {
+    let dear: Vec<String> = (0..1_200).map(|at| format!(r#""s3:*x?{at}*""#)).collect();
+    let text = format!(
+        r#"{{"Statement":{{"Effect":"Deny","Principal":"*","Action":[{}],"Resource":"*"}}}}"#,
+        dear.join(",")
+    );
+    let policy = Policy::parse(&text, Form::Resource, 1 << 16).unwrap();
+    let request = Counted(GivenContext::default(), Purse::default());
+    let caller = Caller::Root(other());
+    let asked = Asked { caller, action: "s3:GetObject", resource: OBJECT, context: &request };
+    let sources = Sources { resource: Some(&policy), owner: Some(other()), ..Sources::default() };
+    let allowed = (0..1_000).take_while(|_| evaluate(&asked, &sources).is_allowed()).count();
+    assert!((10..200).contains(&allowed), "{allowed}");
+}
+
+#[test]
+fn a_condition_that_no_action_of_its_statement_has_is_found() {
+    let has = |action: &str, key: &str| {
+        key.starts_with("aws:") || (action, key) == ("s3:PutObject", "s3:x-amz-acl")
+    };
+    let vain = |action: &str, condition: &str| {
+        let text = format!(
+            r#"{{"Statement":[{{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}},
+            {{"Effect":"Deny","Principal":"*",{action},"Resource":"*","Condition":{condition}}}]}}"#
+        );
+        let policy = Policy::parse(&text, Form::Resource, 1 << 14).unwrap();
+        let found = policy.keys_in_vain(&["s3:GetObject", "s3:PutObject"], has);
+        found.map(|found| (found.place.to_string(), found.what.to_owned()))
+    };
+    let acl = r#"{"StringEquals":{"aws:userid":"x","s3:x-amz-acl":"private"}}"#;
+    let place = Some(("Statement[1].Condition".to_owned(), "s3:x-amz-acl".to_owned()));
+    assert_eq!(vain(r#""Action":"s3:Get*""#, acl), place);
+    assert_eq!(vain(r#""NotAction":"s3:PutObject""#, acl), place);
+    assert_eq!(vain(r#""Action":"s3:DeleteObject""#, acl), None, "about nothing");
+    for action in
+        [r#""Action":"s3:*""#, r#""Action":["s3:GetObject","s3:putobject"]"#, r#""NotAction":"s3:GetObject""#]
+    {
+        assert_eq!(vain(action, acl), None, "{action}");
+    }
+    assert_eq!(vain(r#""Action":"s3:Get*""#, r#"{"StringEquals":{"aws:userid":"x"}}"#), None);
+}
+
+#[test]
+fn a_compiled_policy_takes_no_more_memory_than_it_says() {
+    for element in [
+        r#""Action":["s3:Get*"#.to_owned() + &r#"","s3:*"#.repeat(2_000) + r#""]"#,
+        format!(r#""Action":"*","Resource":"arn:aws:s3:::{}""#, "?a".repeat(7_000)),
+    ] {
+        let resource = if element.contains("Resource") { "" } else { r#","Resource":"*""# };
+        let text = format!(r#"{{"Statement":{{"Effect":"Deny","Principal":"*",{element}{resource}}}}}"#);
+        let bytes = Policy::parse(&text, Form::Resource, 1 << 16).unwrap().heap_bytes();
+        assert!(bytes > 5 * text.len() && bytes < 30 * text.len(), "{bytes} of {}", text.len());
+    }
+    let small = shares("Allow", "*").heap_bytes();
+    assert!((200..2_000).contains(&small), "{small}");
 }
