@@ -13,11 +13,12 @@
 //!   in a bucket whose lists are off, whatever stands in its rows.
 
 use crate::event::EventType;
+use crate::record::ObjectRow;
 use crate::setting::{BucketAcl, BucketPolicy, ObjectOwnership, OwnershipControls, PublicAccessBlock};
 use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{
     AmendRequest, BucketName, Error, GetRequest, ObjectInfo, ObjectKey, ObjectStore, Result, Subresources,
-    Tags,
+    Tags, WriteQuestions,
 };
 use security::decide::{Decision, Facts, Question, Resource, Shared};
 use security::policy::{Context, NoContext};
@@ -61,6 +62,26 @@ impl Writer {
     /// Leaves nothing beside an object of this account's bucket, whatever its ownership.
     fn is_plain(&self, owner: AccountId) -> bool {
         self.list == ListWish::Default && self.by.is_none_or(|by| by == owner.into())
+    }
+}
+
+/// What is asked of a key at the version that a commit is checked against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asks<'a> {
+    name: &'a BucketName,
+    questions: &'a WriteQuestions,
+    /// Tags of the object to be that its request does not say itself.
+    unsaid: Option<&'a Tags>,
+}
+
+impl<'a> Asks<'a> {
+    pub(crate) const fn new(name: &'a BucketName, questions: &'a WriteQuestions) -> Self {
+        Self { name, questions, unsaid: None }
+    }
+
+    /// The same for an object that gets these tags besides.
+    pub(crate) const fn with(self, unsaid: Option<&'a Tags>) -> Self {
+        Self { unsaid, ..self }
     }
 }
 
@@ -122,6 +143,10 @@ impl Context for Listed<'_> {
             "s3:prefix" => each(self.key),
             _ => self.request.visit(key, each),
         }
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.request.spend(steps)
     }
 }
 
@@ -237,6 +262,17 @@ impl Rules {
         allowed(decide(question, resource, &facts))
     }
 
+    /// Refuses who may not do to a key what no list can grant, whatever is there.
+    pub(crate) fn check_key(
+        &self,
+        question: &Question,
+        (bucket, key): (&BucketName, &ObjectKey),
+    ) -> Result<()> {
+        let facts = self.facts(self.owner.into(), None, &NoContext);
+        let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
+        allowed(decide(question, resource, &facts))
+    }
+
     fn facts<'a>(
         &'a self,
         owner: CanonicalUser,
@@ -346,6 +382,58 @@ impl ObjectStore {
         Ok(decide(question, resource, &facts))
     }
 
+    /// Refuses who may not write the key, as the bucket is at the version that the commit is checked against: whatever was denied since the
+    /// request was let in is denied. `names`: a condition tells of more than that there is an object, so that it is for who may read it;
+    /// it is told of `there`, if that is there.
+    pub(crate) async fn ask_again(
+        &self,
+        view: &View,
+        key: &ObjectKey,
+        asks: &Asks<'_>,
+        there: Option<&ObjectRow>,
+        names: bool,
+    ) -> Result<()> {
+        let Asks { name, questions, unsaid } = *asks;
+        let WriteQuestions { writes, reads } = questions;
+        // Nobody can have set a policy, and have been told so, at the version of the view: memory would know.
+        if self.is_free(view.bucket, writes.principal)
+            && there.is_none_or(|row| row.subresources.owner.is_none())
+        {
+            return Ok(());
+        }
+        allowed(self.decided(view, name, writes, About::Key(key.as_str())).await?)?;
+        if let Some(tags) = unsaid.filter(|tags| !tags.is_empty()) {
+            self.check_request_tags(view, (name, key), writes, tags).await?;
+        }
+        match reads {
+            Some(reads) if names => {
+                let nothing = Subresources::default();
+                let beside = there.map_or(&nothing, |row| &row.subresources);
+                self.rules(view).await?.check_object(reads, (name, key), beside)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What an object that was found answers a question which no list grants.
+    pub async fn decide_object(
+        &self,
+        (name, key): (&BucketName, &ObjectKey),
+        question: &Question,
+        beside: &Subresources,
+    ) -> Result<bool> {
+        let bucket = name.bound().or_else(|| self.remembered(name));
+        if bucket.is_some_and(|bucket| self.is_free(bucket, question.principal)) {
+            return Ok(true);
+        }
+        let rules = self.rules(&self.view(name).await?).await?;
+        match rules.check_object(question, (name, key), beside) {
+            Ok(()) => Ok(true),
+            Err(Error::AccessDenied) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Refuses who may not write an object with these tags, which its request did not say itself.
     pub(crate) async fn check_request_tags(
         &self,
@@ -361,6 +449,19 @@ impl ObjectStore {
         let resource = Resource::Object { bucket: bucket.as_str(), key: key.as_str() };
         allowed(decide(asks, resource, &facts))?;
         allowed(decide(&asks.about(Action::new("s3:PutObjectTagging"), None), resource, &facts))
+    }
+
+    /// The same where the key was looked for already.
+    pub async fn tell_absent(
+        &self,
+        (name, key): (&BucketName, &ObjectKey),
+        asks: &Question,
+        absent: Error,
+    ) -> Error {
+        match self.view(name).await {
+            Ok(view) => self.told(&view, (name, key), Some(asks), absent).await,
+            Err(error) => error,
+        }
     }
 
     /// What a reader is told of an object that is not there: only who may list the bucket learns it, and who is forbidden to read it
@@ -501,7 +602,7 @@ impl ObjectStore {
         asks: &Question,
         (wish, owner): (&ListWish, Option<CanonicalUser>),
     ) -> Result<Option<crate::VersionName>> {
-        self.amend_by(request, EventType::ACL_PUT, |beside, rules| {
+        self.amend_by(request, EventType::ACL_PUT, Some(asks), |beside, rules| {
             rules.check_object(asks, (&request.bucket, &request.key), beside)?;
             if owner.is_some_and(|owner| owner != rules.of_object(beside).0) {
                 return Err(Error::AccessDenied);

@@ -20,7 +20,7 @@ impl ObjectStore {
         asks: Option<&Question>,
         tags: &Tags,
     ) -> Result<Option<VersionName>> {
-        self.amend_by(request, EventType::TAGS_PUT, |beside, rules| {
+        self.amend_by(request, EventType::TAGS_PUT, asks, |beside, rules| {
             check(request, asks, beside, rules)?;
             beside.tags = tags.clone();
             Ok(())
@@ -34,7 +34,7 @@ impl ObjectStore {
         request: &AmendRequest,
         asks: Option<&Question>,
     ) -> Result<Option<VersionName>> {
-        self.amend_by(request, EventType::TAGS_DELETE, |beside, rules| {
+        self.amend_by(request, EventType::TAGS_DELETE, asks, |beside, rules| {
             check(request, asks, beside, rules)?;
             beside.tags = Tags::default();
             Ok(())
@@ -49,24 +49,31 @@ impl ObjectStore {
         &self,
         request: &AmendRequest,
         what: EventType,
+        asks: Option<&Question>,
         change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
     ) -> Result<Option<VersionName>> {
         let bucket = self.view(&request.bucket).await?.bucket;
-        self.amend_in(bucket, request, Some(what), change).await
+        self.amend_in(bucket, request, (Some(what), asks), change).await
     }
 
-    /// The same in a bucket that was found before, and in no other one that has its name by now.
+    /// The same in a bucket that was found before, and in no other one that has its name by now. Who asks is told that there is nothing to
+    /// change if they may know.
     pub(crate) async fn amend_in(
         &self,
         bucket: Bucket,
         request: &AmendRequest,
-        what: Option<EventType>,
+        (what, asks): (Option<EventType>, Option<&Question>),
         mut change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
     ) -> Result<Option<VersionName>> {
         for _ in 0..ATTEMPTS_MAX {
             let _turn = self.queue(bucket.partition, &request.key).await;
             let (view, stack) = self.stack(bucket, &request.key).await?;
-            let row = to_amend(named(&view, &stack, request.version).await?, request.version)?;
+            let row = match to_amend(named(&view, &stack, request.version).await?, request.version) {
+                Ok(row) => row,
+                Err(absent) => {
+                    return Err(self.told(&view, (&request.bucket, &request.key), asks, absent).await);
+                }
+            };
             let mut subresources = row.subresources.clone();
             change(&mut subresources, &self.rules(&view).await?)?;
             let shown = row.shown(view.config.versioning);

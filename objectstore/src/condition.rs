@@ -93,7 +93,17 @@ impl ReadConditions {
     }
 }
 
+/// A tag, not any.
+const fn is_named(wanted: Option<&ETagMatch>) -> bool {
+    matches!(wanted, Some(wanted) if !matches!(wanted, ETagMatch::Any))
+}
+
 impl WriteConditions {
+    /// Whether they name an ETag that the object has or has not.
+    pub fn name_a_tag(&self) -> bool {
+        is_named(self.if_match.as_ref()) || is_named(self.if_none_match.as_ref())
+    }
+
     /// Decides a write against the current object's tag, if there is one.
     pub(crate) fn check_write(&self, current: Option<&ETag>) -> Result<(), Error> {
         match (&self.if_match, current) {
@@ -113,6 +123,11 @@ impl WriteConditions {
 }
 
 impl DeleteConditions {
+    /// Whether they name an ETag, a size or a time that the object has or has not.
+    pub fn name_what_is_there(&self) -> bool {
+        is_named(self.if_match.as_ref()) || self.if_modified_at.is_some() || self.if_size.is_some()
+    }
+
     /// Decides against the row of the object or version named, if there is one. Under a delete marker there is no object,
     /// so no tag, time or size of one can match it.
     pub(crate) fn check(&self, row: Option<&ObjectRow>) -> Result<(), Error> {

@@ -6,6 +6,7 @@
 //! | another algorithm, or the source's is composite | yes | MD5 of the bytes |
 //! | a part from an object | yes (its MD5 is the part's tag) | MD5 of the part |
 
+use crate::access::Asks;
 use crate::body::MANIFEST_DEPTH_MAX;
 use crate::checksum::{Running, Sums};
 use crate::event::{EventType, Occasion};
@@ -55,14 +56,18 @@ impl ObjectStore {
             let Some(share) = self.share(from, source.extent, bucket).await? else { continue };
             let stored = stored.with_extent(share.extent);
             let (etag, checksum) = (stored.etag, stored.checksum);
-            let data_key = source.data_key.as_ref();
+            let (data_key, beside) = (source.data_key.as_ref(), beside(&request, &source));
             let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
             draft.writes.clone_from(&share.writes);
             draft.expect.clone_from(&share.expect);
-            draft.subresources = beside(&request, &source);
+            draft.subresources = beside.clone();
             draft.writer = Some(&request.writer);
             let (what, origin) = (EventType::COPY, &request.origin);
             draft.tells = Some(Occasion { what, bucket: &request.bucket, origin });
+            draft.asks = request.asks.as_ref().map(|asks| {
+                let unsaid = Some(&beside.tags).filter(|_| request.copy_tags);
+                Asks::new(&request.bucket, asks).with(unsaid)
+            });
             // Stale: the source went away between reading it and the commit.
             let Some(published) = self.publish(&draft).await? else { continue };
             self.confirm(&share).await;
@@ -104,7 +109,7 @@ impl ObjectStore {
         let tags = &source.info.subresources.tags;
         match &request.asks {
             Some(asks) if request.copy_tags && !tags.is_empty() => {
-                self.check_request_tags(view, (&request.bucket, &request.key), asks, tags).await
+                self.check_request_tags(view, (&request.bucket, &request.key), &asks.writes, tags).await
             }
             _ => Ok(()),
         }

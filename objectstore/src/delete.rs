@@ -1,5 +1,6 @@
 //! DELETE: a marker on top, or one version taken out.
 
+use crate::access::Asks;
 use crate::event::{EventType, Occasion};
 use crate::lookup::named;
 use crate::publish::{Attempt, Draft};
@@ -44,6 +45,7 @@ impl ObjectStore {
         if request.version == VersionSelector::Latest && versioning != Versioning::Off {
             let mut draft = Draft::marker(bucket, &request.key, &request.conditions);
             draft.tells = Some(request.occasion(EventType::MARKER));
+            draft.asks = request.asks();
             return Ok(match self.try_publish(&draft, &view, &stack).await? {
                 Attempt::Done(marker) => Attempt::Done(DeleteOutcome { version: marker.shown, marker: true }),
                 Attempt::Again | Attempt::Stale => Attempt::Again,
@@ -55,6 +57,10 @@ impl ObjectStore {
             VersionSelector::Null => Some(VersionName::Null),
             VersionSelector::Id(id) => Some(VersionName::Id(id)),
         };
+        if let Some(asks) = request.asks() {
+            let names = request.conditions.name_what_is_there();
+            self.ask_again(&view, &request.key, &asks, row.as_ref(), names).await?;
+        }
         request.conditions.check(row.as_ref())?;
         let Some(row) = row else {
             return Ok(Attempt::Done(DeleteOutcome { version: shown, marker: false }));
@@ -84,6 +90,10 @@ async fn next_below(view: &View, stack: &Stack, row: &ObjectRow) -> Result<Optio
 }
 
 impl DeleteRequest {
+    fn asks(&self) -> Option<Asks<'_>> {
+        self.asks.as_ref().map(|asks| Asks::new(&self.bucket, asks))
+    }
+
     fn occasion(&self, what: EventType) -> Occasion<'_> {
         Occasion { what, bucket: &self.bucket, origin: &self.origin }
     }

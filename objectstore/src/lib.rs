@@ -85,7 +85,7 @@ pub use api::{
     DeleteOutcome, DeleteRequest, Expect, GetOutcome, GetRequest, ListAfter, ListBuckets, ListEntry,
     ListPage, ListRequest, MetadataDirective, ObjectInfo, ObjectPart, PAGE_MAX, PartEntry, PartPage,
     PartRequest, PartsRequest, Place, PutRequest, Range, RangeSpec, UploadEntry, UploadInfo, UploadPage,
-    Uploaded, UploadsRequest, VersionEntry, VersionPage, Versioning, VersionsRequest,
+    Uploaded, UploadsRequest, VersionEntry, VersionPage, Versioning, VersionsRequest, WriteQuestions,
 };
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
 pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};

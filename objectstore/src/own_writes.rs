@@ -1,14 +1,37 @@
 //! Objects that the appliance writes of its own accord: logs and reports. They are their bucket's owner's, and nobody is asked
-//! whether they may be written but the owner of the setting that asks for them.
+//! whether they may be written but whoever sets what asks for them, then.
 
 use crate::{
-    BucketName, Expect, ListWish, ObjectKey, ObjectStore, PutRequest, Result, Upload, Uploaded, Writer,
+    About, BucketName, Error, Expect, ListWish, ObjectKey, ObjectStore, PutRequest, Result, Upload, Uploaded,
+    Writer,
 };
 use bytes::Bytes;
 use engine::unit::ByteCount;
+use security::{AccountId, Action, Permission, Question};
 use std::sync::Arc;
 
 impl ObjectStore {
+    /// Refuses who may not write such an object: who asks for it would else write past what the bucket denies them. A bucket that is not
+    /// there, or not this account's, is for others to refuse.
+    pub(crate) async fn check_deliverer(
+        &self,
+        owner: AccountId,
+        (bucket, keys): (&BucketName, &[String]),
+        asks: &Question,
+    ) -> Result<()> {
+        let question = asks.about(Action::new("s3:PutObject"), Some(Permission::Write));
+        for key in keys {
+            match self.bucket_owner(bucket).await {
+                Ok(account) if account == owner => {
+                    self.admit(bucket, Some(&question), About::Key(key)).await?;
+                }
+                Ok(_) | Err(Error::NoSuchBucket) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Begins one whose length is not known.
     pub(crate) async fn begin_own(
         self: &Arc<Self>,

@@ -11,6 +11,8 @@
 //! - A partition with a policy is marked and in memory from before the policy's commit until after the commit that removes it. So one that
 //!   was acknowledged holds for every request that comes later, whoever else changes the bucket meanwhile: changes take turns.
 //! - One that is in memory may have none, after a commit that failed or whose outcome is not known: its requests look at its rows.
+//! - A catalog in which there is a mark is one that no firn opens which knows of no policies ([`Layout`](engine::catalog::Layout)): it would
+//!   show what they deny.
 //! - Marks are by partition. Those are never used twice, so a bucket that takes a deleted one's name has nothing of it.
 //!
 //! Limits: 8 bytes in memory for each partition with a policy.
@@ -20,6 +22,7 @@
 use crate::setting::{BucketPolicy, SettingKind};
 use crate::store::Bucket;
 use crate::{BucketName, ObjectStore, Result, tables};
+use engine::catalog::Commit;
 use engine::id::PartitionId;
 use parking_lot::RwLock;
 use security::Principal;
@@ -89,15 +92,24 @@ impl ObjectStore {
 
     /// Learns which partitions have a policy. Before anybody asks for one.
     pub(crate) async fn find_policies(&self) -> Result<()> {
+        let mut found = false;
         for mark in self.marks(SettingKind::Policy).await? {
             let partition: PartitionId = mark.parse()?;
             let snapshot = self.catalog.snapshot(partition).await?;
             if snapshot.get(tables::setting(SettingKind::Policy, "")).await?.is_some() {
                 self.policies.partitions.write().insert(partition);
+                found = true;
             } else {
                 // A crash came between the mark and the policy, or between the policy's end and the mark's.
                 self.mark(SettingKind::Policy, &mark, false).await?;
             }
+        }
+        if found {
+            // They may have been brought here by something that did not say so.
+            let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+            let layout = SettingKind::Policy.layout();
+            let commit = Commit { layout, ..Commit::new(PartitionId::ROOT, root.read_version()) };
+            self.catalog.commit(commit).await?;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One commit puts a version on top of a key: read the key's versions, decide, seal the row, commit; again if somebody was
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
-use crate::access::Writer;
+use crate::access::{Asks, Writer};
 use crate::event::Occasion;
 use crate::quota::charge;
 use crate::record::{ObjectRow, Stored};
@@ -26,6 +26,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) writer: Option<&'a Writer>,
     pub(crate) data_key: Option<&'a DataKey>,
     pub(crate) conditions: Conditions<'a>,
+    /// What is asked at each attempt.
+    pub(crate) asks: Option<Asks<'a>>,
     /// What else must hold at each attempt's snapshot and until its commit.
     pub(crate) expect: Vec<(Key, Expected)>,
     /// What else changes in the same commit.
@@ -41,6 +43,16 @@ pub(crate) struct Draft<'a> {
 pub(crate) enum Conditions<'a> {
     Write(&'a WriteConditions),
     Delete(&'a DeleteConditions),
+}
+
+impl Conditions<'_> {
+    /// Whether whoever is told their outcome learns more of the object than that it is there.
+    fn name_what_is_there(&self) -> bool {
+        match self {
+            Self::Write(conditions) => conditions.name_a_tag(),
+            Self::Delete(conditions) => conditions.name_what_is_there(),
+        }
+    }
 }
 
 /// Writes that tell of a version's name.
@@ -83,6 +95,7 @@ impl<'a> Draft<'a> {
             writer: None,
             data_key: None,
             conditions,
+            asks: None,
             expect: Vec::new(),
             writes: Vec::new(),
             writes_named: None,
@@ -131,6 +144,10 @@ impl ObjectStore {
         stack: &Stack,
     ) -> Result<Attempt<Published>> {
         let Some(checks) = expected(&draft.expect, &*view.snapshot).await? else { return Ok(Attempt::Stale) };
+        if let Some(asks) = &draft.asks {
+            let there = stack.current().filter(|_| draft.conditions.name_what_is_there());
+            self.ask_again(view, draft.key, asks, there, draft.conditions.name_what_is_there()).await?;
+        }
         match draft.conditions {
             Conditions::Write(conditions) => {
                 let stored = stack.current().and_then(|row| row.stored.as_ref());

@@ -15,12 +15,14 @@
 //!
 //! What a crash leaves: the lock as it was, or as it was to be.
 
+use crate::access::Rules;
 use crate::lock::{Guarded, Retention, check_change};
 use crate::record::ObjectRow;
 use crate::store::{Bucket, View};
 use crate::{AmendRequest, BucketName, Error, ObjectLock, ObjectStore, Result, Subresources, VersionName};
 use engine::clock::Timestamp;
 use engine::clock::compliance::PERSIST_EVERY;
+use security::Question;
 
 const NO_OBJECT_LOCK: Error = Error::InvalidRequest { detail: "Bucket is missing Object Lock Configuration" };
 
@@ -29,18 +31,24 @@ const fn asks(beside: &Subresources) -> bool {
     beside.retention.is_some() || beside.legal_hold.is_some()
 }
 
+/// Whoever asked before must be allowed still.
+fn check(request: &AmendRequest, asks: Option<&Question>, rules: &Rules) -> Result<()> {
+    asks.map_or(Ok(()), |asks| rules.check_key(asks, (&request.bucket, &request.key)))
+}
+
 impl ObjectStore {
     /// Sets or, with `None`, removes a version's retention. `bypass` is the right to weaken one of governance mode.
     pub async fn set_retention(
         &self,
         request: &AmendRequest,
-        retention: Option<Retention>,
-        bypass: bool,
+        asks: Option<&Question>,
+        (retention, bypass): (Option<Retention>, bool),
     ) -> Result<Option<VersionName>> {
         let bucket = self.with_object_lock(&request.bucket).await?;
         let at = self.compliance.settle().await?;
         self.check_date(retention)?;
-        self.amend_in(bucket, request, None, |beside, _| {
+        self.amend_in(bucket, request, (None, asks), |beside, rules| {
+            check(request, asks, rules)?;
             check_change(beside.retention, retention, at, bypass)?;
             beside.retention = retention;
             Ok(())
@@ -49,10 +57,16 @@ impl ObjectStore {
     }
 
     /// Turns a version's legal hold on or off.
-    pub async fn set_legal_hold(&self, request: &AmendRequest, on: bool) -> Result<Option<VersionName>> {
+    pub async fn set_legal_hold(
+        &self,
+        request: &AmendRequest,
+        asks: Option<&Question>,
+        on: bool,
+    ) -> Result<Option<VersionName>> {
         let bucket = self.with_object_lock(&request.bucket).await?;
         self.compliance.settle().await?;
-        self.amend_in(bucket, request, None, |beside, _| {
+        self.amend_in(bucket, request, (None, asks), |beside, rules| {
+            check(request, asks, rules)?;
             beside.legal_hold = Some(on);
             Ok(())
         })

@@ -12,6 +12,7 @@
 //!
 //! A crash, or dropping it, leaves garbage that the blob store's collector owns.
 
+use crate::access::Asks;
 use crate::checksum::{Running, Sums};
 use crate::dedup;
 use crate::event::{EventType, Occasion};
@@ -23,7 +24,8 @@ use crate::stack::blob_owner;
 use crate::store::{Bucket, contended};
 use crate::{
     BucketName, ChecksumAlgorithm, ETag, Error, Expect, Metadata, ObjectChecksum, ObjectKey, ObjectStore,
-    Origin, PutRequest, Result, StorageClass, Subresources, Uploaded, WriteConditions, Writer, tables,
+    Origin, PutRequest, Result, StorageClass, Subresources, Uploaded, WriteConditions, WriteQuestions,
+    Writer, tables,
 };
 use bytes::{Bytes, BytesMut};
 use engine::blob::{BlobWriter, Copies, SealedBlob};
@@ -237,6 +239,7 @@ pub(crate) struct Arrival<'a> {
     pub(crate) writer: &'a Writer,
     pub(crate) origin: &'a Origin,
     pub(crate) conditions: &'a WriteConditions,
+    pub(crate) asks: Option<&'a WriteQuestions>,
     /// What else changes in the commit.
     pub(crate) writes: Vec<Write>,
     /// What else must hold for it.
@@ -352,6 +355,7 @@ impl ObjectStore {
             writer: &request.writer,
             origin: &request.origin,
             conditions: &request.conditions,
+            asks: request.asks.as_ref(),
             writes: landed.writes.clone(),
             expect: landed.expect.clone(),
         };
@@ -366,6 +370,7 @@ impl ObjectStore {
         let mut draft = Draft::object(bucket, key, stored, data_key, conditions);
         draft.subresources = arrival.subresources;
         draft.writer = Some(arrival.writer);
+        draft.asks = arrival.asks.map(|asks| Asks::new(arrival.name, asks));
         draft.writes = arrival.writes;
         draft.expect = arrival.expect;
         let what = if origin.by_form { EventType::POST } else { EventType::PUT };

@@ -188,6 +188,7 @@ impl World {
             conditions: crate::DeleteConditions::default(),
             bypass_governance: false,
             origin: crate::Origin::default(),
+            asks: None,
         };
         self.store.delete(request).await.unwrap()
     }
@@ -247,6 +248,7 @@ impl World {
             size: None,
             conditions: WriteConditions::default(),
             origin: crate::Origin::default(),
+            asks: None,
         };
         self.store.complete_upload(request).await
     }

@@ -135,6 +135,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         size: None,
         conditions: WriteConditions::default(),
         origin: objectstore::Origin::default(),
+        asks: None,
     };
     appliance.store.complete_upload(complete).await.unwrap();
 }

@@ -91,7 +91,10 @@ def test_a_deny_binds_the_owner_too_and_never_locks_them_out_of_the_policy(accou
 
 def test_a_policy_outlives_a_kill(accounts, fresh):
     root, other, _ = accounts
+    marker = fresh.directory / "catalog" / "format"
+    assert marker.read_bytes()[8] == 1
     put(root, statement("Allow", {"AWS": OTHER_ACCOUNT}, "s3:GetObject", "data/open/*"))
+    assert marker.read_bytes()[8] == 2, "no firn from before policies opens it"
     fresh.kill()
     fresh.start()
     other = client_of(fresh, OTHER)

@@ -169,7 +169,7 @@ impl ObjectStore {
         format!("{:016X}", u64::from_be_bytes(random_bytes(&*self.entropy)))
     }
 
-    fn log_key(&self, source: &LogSource, first: Timestamp) -> String {
+    pub(super) fn log_key(&self, source: &LogSource, first: Timestamp) -> String {
         let place = (source.account(), self.region(), source.bucket().as_str());
         key(source.set(), place, (first, self.clock.now()), &self.unique())
     }

@@ -34,7 +34,7 @@ use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use held::{Held, Pushed};
 use parking_lot::{Mutex, RwLock};
-use security::{AccountId, Grantee, Permission};
+use security::{AccountId, Grantee, Permission, Question};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -241,6 +241,19 @@ impl ObjectStore {
             self.mark(SettingKind::Logging, name.as_str(), false).await?;
         }
         Ok(())
+    }
+
+    /// Refuses who may not write there themselves what they want to have written: logs come whatever is denied there by then.
+    pub async fn check_logger(
+        &self,
+        name: &BucketName,
+        value: &BucketLogging,
+        asks: &Question,
+    ) -> Result<()> {
+        let bucket = self.view(name).await?.bucket;
+        let source = LogSource::new(name, bucket, Arc::new(value.clone()));
+        let key = self.log_key(&source, self.clock.now());
+        self.check_deliverer(bucket.account, (value.target(), &[key]), asks).await
     }
 
     async fn check_log_target(&self, owner: AccountId, value: &BucketLogging) -> Result<()> {

@@ -16,5 +16,5 @@ pub use multipart::{
 pub use object::{
     AmendRequest, AttributesOutcome, AttributesRequest, BodyStream, CopyOutcome, CopyRequest, CopySource,
     DeleteOutcome, DeleteRequest, Expect, GetOutcome, GetRequest, MetadataDirective, ObjectInfo, ObjectPart,
-    Place, PutRequest, Range, RangeSpec, Uploaded,
+    Place, PutRequest, Range, RangeSpec, Uploaded, WriteQuestions,
 };

@@ -2,7 +2,8 @@
 
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumType, ChecksumValue, CopySource, ETag, Metadata, ObjectKey,
-    Origin, PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions, Writer,
+    Origin, PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions, WriteQuestions,
+    Writer,
 };
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
@@ -132,6 +133,8 @@ pub struct CompleteRequest {
     pub conditions: WriteConditions,
     /// Where it comes from, for the bucket's events.
     pub origin: Origin,
+    /// As [`PutRequest::asks`](crate::PutRequest::asks).
+    pub asks: Option<WriteQuestions>,
 }
 
 /// Lists an upload's parts.

@@ -11,6 +11,16 @@ use engine::unit::ByteCount;
 use futures_util::stream::BoxStream;
 use security::Question;
 
+/// What is asked before a write puts something in the place of what is there: at the version that its commit is checked against, so that
+/// what is denied meanwhile is denied. `None` in a request: of nobody.
+#[derive(Clone, Debug)]
+pub struct WriteQuestions {
+    /// Whether the key may be written or deleted so.
+    pub writes: Question,
+    /// Whether what is there may be read: put to its row where a condition names its ETag, size or time, which the answer tells of.
+    pub reads: Option<Question>,
+}
+
 /// Stores an object; the body follows through [`Upload`](crate::Upload).
 #[derive(Clone, Debug)]
 pub struct PutRequest {
@@ -36,6 +46,8 @@ pub struct PutRequest {
     pub origin: Origin,
     /// Decided in the commit.
     pub conditions: WriteConditions,
+    /// Who is asked, there too.
+    pub asks: Option<WriteQuestions>,
 }
 
 impl PutRequest {
@@ -53,6 +65,7 @@ impl PutRequest {
             writer: Writer::default(),
             origin: Origin::default(),
             conditions: WriteConditions::default(),
+            asks: None,
         }
     }
 }
@@ -194,6 +207,8 @@ pub struct DeleteRequest {
     pub bypass_governance: bool,
     /// Where it comes from, for the bucket's events.
     pub origin: Origin,
+    /// As [`PutRequest::asks`].
+    pub asks: Option<WriteQuestions>,
 }
 
 /// Which version's subresources to change.
@@ -262,9 +277,8 @@ pub struct CopyRequest {
     pub subresources: Subresources,
     /// The tags are the source's.
     pub copy_tags: bool,
-    /// Asked of the destination with the source's tags, where those are copied: this, and whether they may be set there. `None` for who
-    /// may write everything.
-    pub asks: Option<Question>,
+    /// As [`PutRequest::asks`], of the destination. Where the source's tags are copied it is asked with those, and whether they may be set there.
+    pub asks: Option<WriteQuestions>,
     /// Where a website sends who asks for the copy. A source's own is never copied, as in S3; what `metadata` says goes before.
     pub website_redirect: Option<String>,
     /// Who writes the copy, and the access list that it asks for.

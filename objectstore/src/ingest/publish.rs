@@ -109,6 +109,8 @@ impl ObjectStore {
             writer: &row.writer,
             origin: &row.origin,
             conditions: &conditions(row.if_absent),
+            // It was asked about when it came, and the archive was decided since.
+            asks: None,
             writes: vec![Write::Delete(at.clone())],
             expect: vec![(at, crate::publish::Expected::Is(Some(raw.clone())))],
         };

@@ -43,6 +43,7 @@ use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Scan, Snapshot, Write, key_after};
 use parking_lot::Mutex;
+use security::Question;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -105,6 +106,14 @@ impl ObjectStore {
             }
         }
         Err(contended())
+    }
+
+    /// Refuses who may not write there themselves what they want to have written: reports come whatever is denied there by then.
+    pub async fn check_reporter(&self, name: &BucketName, set: &Inventory, asks: &Question) -> Result<()> {
+        let (stem, owner) = (report::stem(name, set), self.view(name).await?.bucket.account);
+        let manifest = report::manifest_key(&stem, self.clock.now(), report::MANIFEST);
+        let keys = [manifest, report::data_key(&stem, &[0; 16], 0)];
+        self.check_deliverer(owner, (&set.destination, &keys), asks).await
     }
 
     /// A configuration.

@@ -201,6 +201,7 @@ impl ObjectStore {
                 },
                 bypass_governance: false,
                 origin: Origin::default(),
+                asks: None,
             };
             match self.delete(request).await {
                 Ok(_) | Err(Error::NoSuchBucket) => {}

@@ -1,6 +1,7 @@
 //! Completion: check the parts, write the manifest, publish in one commit of bounded size.
 
 use super::drop_upload;
+use crate::access::Asks;
 use crate::checksum::of_parts;
 use crate::event::{EventType, Occasion};
 use crate::id::ManifestId;
@@ -181,6 +182,7 @@ impl ObjectStore {
         draft.writes_named = Some(&named);
         let (what, origin) = (EventType::COMPLETE, &request.origin);
         draft.tells = Some(Occasion { what, bucket: &request.bucket, origin });
+        draft.asks = request.asks.as_ref().map(|asks| Asks::new(&request.bucket, asks));
         let Some(published) = self.publish(&draft).await? else { return Ok(None) };
         self.mark_dirty(bucket.partition);
         let CompletedRow { etag, checksum, size, .. } = plan.completed;

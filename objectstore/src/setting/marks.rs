@@ -17,7 +17,8 @@ impl ObjectStore {
             return Ok(());
         }
         let write = if present { Write::Put(row, Bytes::from_static(&[1])) } else { Write::Delete(row) };
-        let commit = Commit { writes: vec![write], ..Commit::new(PartitionId::ROOT, root.read_version()) };
+        let (writes, layout) = (vec![write], kind.layout());
+        let commit = Commit { writes, layout, ..Commit::new(PartitionId::ROOT, root.read_version()) };
         self.commit(commit, Vec::new()).await?;
         Ok(())
     }

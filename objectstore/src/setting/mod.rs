@@ -13,9 +13,10 @@
 //! - A policy is looked for where memory says that one may be: see [`policies`](crate::policies).
 //! - Partitions are never used twice and revisions only grow, so what is in memory for both is right for ever.
 //!
-//! Limits: one row a setting, 64 KiB at the most, as the catalog has it.
+//! Limits: one row a setting, 64 KiB at the most, as the catalog has it. What is decoded is kept as far as [`cache`] has it.
 
 mod access_list;
+mod cache;
 mod cors;
 mod deduplication;
 mod encryption;
@@ -33,6 +34,8 @@ mod tags;
 mod website;
 
 pub use access_list::BucketAcl;
+pub(crate) use cache::Settings;
+use cache::{DECODED_BYTES, Decoded};
 pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
 pub(crate) use deduplication::Deduplication;
 pub use encryption::Encryption;
@@ -58,15 +61,9 @@ use crate::store::{ATTEMPTS_MAX, View, contended, won};
 use crate::{BucketName, Error, ObjectStore, Result, Versioning, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Scan, Snapshot, Write};
-use engine::id::PartitionId;
-use parking_lot::Mutex;
+use engine::catalog::{Check, Commit, Layout, Scan, Snapshot, Write};
 use std::any::Any;
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Buckets whose decoded settings are kept in memory.
-const CACHED_MAX: usize = 65_536;
 
 /// Which setting; its number is part of the format (docs/formats/objectstore-rows.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -123,6 +120,14 @@ impl SettingKind {
             Self::Policy => 15,
         }
     }
+
+    /// What whoever reads a bucket must know of, where it has such a setting.
+    pub(crate) const fn layout(self) -> Layout {
+        match self {
+            Self::Policy => Layout::POLICIES,
+            _ => Layout::FIRST,
+        }
+    }
 }
 
 /// Something that is set on a bucket, once, and kept as a row.
@@ -135,42 +140,10 @@ pub trait Setting: Record + Send + Sync + 'static {
     fn follow(new: Option<Self>, _old: Option<&Self>, _versioning: Versioning) -> Result<Option<Self>> {
         Ok(new)
     }
-}
 
-type Decoded = Option<Arc<dyn Any + Send + Sync>>;
-
-/// Settings as they were decoded last, by partition.
-#[derive(Default)]
-pub(crate) struct Settings(Mutex<HashMap<PartitionId, Known>>);
-
-#[derive(Default)]
-struct Known {
-    revision: u64,
-    values: HashMap<SettingKind, Decoded>,
-}
-
-impl Settings {
-    /// The value at this revision, if it is in memory. The inner `None`: it is not set.
-    fn get(&self, view: &View, kind: SettingKind) -> Option<Decoded> {
-        let known = self.0.lock();
-        let known =
-            known.get(&view.bucket.partition).filter(|known| known.revision == view.config.revision)?;
-        known.values.get(&kind).cloned()
-    }
-
-    fn put(&self, view: &View, kind: SettingKind, value: Decoded) {
-        let mut all = self.0.lock();
-        if all.len() >= CACHED_MAX && !all.contains_key(&view.bucket.partition) {
-            all.clear();
-        }
-        let known = all.entry(view.bucket.partition).or_default();
-        if known.revision > view.config.revision {
-            return;
-        }
-        if known.revision < view.config.revision {
-            *known = Known { revision: view.config.revision, values: HashMap::new() };
-        }
-        known.values.insert(kind, value);
+    /// Bytes that it takes in memory, about; `row` of them are on disk.
+    fn memory_bytes(&self, row: usize) -> usize {
+        row * DECODED_BYTES
     }
 }
 
@@ -201,9 +174,10 @@ impl ObjectStore {
             known
         } else {
             let row = view.snapshot.get(tables::setting(S::KIND, "")).await?;
-            let decoded = row.map(|row| S::from_bytes(&row)).transpose()?;
-            let decoded: Decoded = decoded.map(|value| Arc::new(value) as Arc<dyn Any + Send + Sync>);
-            self.settings.put(view, S::KIND, decoded.clone());
+            let value = row.as_deref().map(S::from_bytes).transpose()?;
+            let bytes = value.as_ref().zip(row).map_or(0, |(value, row)| value.memory_bytes(row.len()));
+            let decoded: Decoded = value.map(|value| Arc::new(value) as Arc<dyn Any + Send + Sync>);
+            self.settings.put(view, S::KIND, (decoded.clone(), bytes));
             decoded
         };
         // A kind stands for one type.
@@ -285,7 +259,8 @@ impl ObjectStore {
         writes.extend(beside.writes);
         let mut checks = beside.checks;
         checks.push(Check::Unchanged(config));
-        let commit = Commit { checks, writes, ..Commit::new(partition, read_version) };
+        let layout = S::KIND.layout();
+        let commit = Commit { checks, writes, layout, ..Commit::new(partition, read_version) };
         let done = won(self.commit(commit, beside.posted).await)?;
         if done && let Some(turn) = turn {
             turn.done().await;

@@ -63,4 +63,8 @@ impl Record for BucketPolicy {
 
 impl Setting for BucketPolicy {
     const KIND: SettingKind = SettingKind::Policy;
+
+    fn memory_bytes(&self, _row: usize) -> usize {
+        self.text.len() + self.policy.heap_bytes()
+    }
 }

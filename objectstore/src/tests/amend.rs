@@ -94,7 +94,7 @@ async fn a_change_that_is_refused_changes_nothing_and_none_writes_nothing() {
         version: VersionSelector::Latest,
         origin: crate::Origin::default(),
     };
-    let refused = world.store.amend_by(&request, crate::EventType::TAGS_PUT, |beside, _| {
+    let refused = world.store.amend_by(&request, crate::EventType::TAGS_PUT, None, |beside, _| {
         beside.tags = tags("2");
         Err(Error::InvalidTag { detail: "no" })
     });

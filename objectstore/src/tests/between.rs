@@ -138,6 +138,7 @@ async fn a_write_that_comes_between_is_seen_by_a_conditional_delete_and_completi
                 conditions: DeleteConditions { if_match, ..DeleteConditions::default() },
                 bypass_governance: false,
                 origin: crate::Origin::default(),
+                asks: None,
             };
             let deleted = pair.with_step_at(n, theirs(&at), pair.slow.store.delete(request)).await;
             let Some(outcome) = deleted else { return false };
@@ -164,6 +165,7 @@ async fn a_write_that_comes_between_is_seen_by_a_conditional_delete_and_completi
                     ..WriteConditions::default()
                 },
                 origin: crate::Origin::default(),
+                asks: None,
             };
             let completed = pair.with_step_at(n, theirs(&at), pair.slow.store.complete_upload(request)).await;
             let Some(outcome) = completed else { return false };
@@ -186,6 +188,7 @@ async fn deletes_are_answered_in_the_order_asked_for_whichever_ends_first() {
         conditions: DeleteConditions { if_match: Some(ETagMatch::Any), ..DeleteConditions::default() },
         bypass_governance: false,
         origin: crate::Origin::default(),
+        asks: None,
     };
     for at in ["a", "b"] {
         pair.fast.put(&name, at, "there").await;

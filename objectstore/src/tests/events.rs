@@ -320,6 +320,7 @@ async fn an_event_is_delivered_though_its_client_went_away() {
         conditions: DeleteConditions::default(),
         bypass_governance: false,
         origin: Origin::default(),
+        asks: None,
     };
     let mut polls = 0;
     loop {

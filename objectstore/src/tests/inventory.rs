@@ -401,7 +401,7 @@ async fn amended_rows_are_reported_as_they_are_then() {
         version: VersionSelector::Latest,
         origin: Origin::default(),
     };
-    made.world.store.set_legal_hold(&request, true).await.unwrap();
+    made.world.store.set_legal_hold(&request, None, true).await.unwrap();
     let field = [InventoryField::ObjectLockLegalHoldStatus];
     let set = wanted(&made.target, InventoryVersions::Current, &field);
     made.world.store.set_inventory(&source, &set).await.unwrap();
@@ -422,7 +422,7 @@ async fn what_a_recovery_left_unknown_is_held_for_reports_readers_counts_and_rem
     for (version, on) in [(versions[0], false), (versions[1], true)] {
         let (bucket, key, version) = (source.clone(), at.clone(), version.into());
         let request = AmendRequest { bucket, key, version, origin: Origin::default() };
-        made.world.store.set_legal_hold(&request, on).await.unwrap();
+        made.world.store.set_legal_hold(&request, None, on).await.unwrap();
     }
     made.world.delete(&source, "k").await;
     made.world.store.hold_unknown_locks("first").await.unwrap();
@@ -448,6 +448,7 @@ async fn what_a_recovery_left_unknown_is_held_for_reports_readers_counts_and_rem
             conditions: DeleteConditions::default(),
             bypass_governance: true,
             origin: Origin::default(),
+            asks: None,
         };
         let removed = made.world.store.delete(request).await;
         assert_eq!(matches!(removed, Err(Error::ObjectLocked)), held, "{line} {removed:?}");

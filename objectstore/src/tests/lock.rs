@@ -56,6 +56,7 @@ async fn remove(
         conditions,
         bypass_governance,
         origin: crate::Origin::default(),
+        asks: None,
     };
     world.store.delete(request).await
 }
@@ -111,8 +112,8 @@ async fn a_bucket_without_object_lock_takes_no_lock_of_any_kind() {
     let refused =
         |outcome: Result<()>| assert!(matches!(outcome, Err(Error::InvalidRequest { .. })), "{outcome:?}");
     let request = of(&name, "k", VersionSelector::Latest);
-    refused(world.store.set_retention(&request, Some(retention), true).await.map(drop));
-    refused(world.store.set_legal_hold(&request, true).await.map(drop));
+    refused(world.store.set_retention(&request, None, (Some(retention), true)).await.map(drop));
+    refused(world.store.set_legal_hold(&request, None, true).await.map(drop));
     for (retention, hold) in [(Some(retention), None), (None, Some(true)), (None, Some(false))] {
         refused(world.put_with(with_lock(&name, "n", retention, hold), "v").await.map(drop));
         let subresources = with_lock(&name, "n", retention, hold).subresources;
@@ -163,6 +164,7 @@ async fn a_locked_version_is_removed_by_no_delete_and_a_plain_one_hides_it() {
             conditions: DeleteConditions::default(),
             bypass_governance: false,
             origin: crate::Origin::default(),
+            asks: None,
         };
         let mut many =
             world.store.delete_many(vec![request(at, version), request("other", other.into())]).await;
@@ -191,10 +193,10 @@ async fn a_legal_hold_stands_beside_a_retention_and_nobody_bypasses_it() {
     let version: VersionSelector = put.version.unwrap().into();
     locked(remove(&world, &name, "k", version, true).await);
     let request = of(&name, "k", version);
-    world.store.set_retention(&request, Some(in_days(&world, GOVERNANCE, 1)), false).await.unwrap();
+    world.store.set_retention(&request, None, (Some(in_days(&world, GOVERNANCE, 1)), false)).await.unwrap();
     run_for(&world, 2).await;
     locked(remove(&world, &name, "k", version, true).await);
-    world.store.set_legal_hold(&request, false).await.unwrap();
+    world.store.set_legal_hold(&request, None, false).await.unwrap();
     assert_eq!(shown(&world, &name, "k", version).await.legal_hold, Some(false));
     remove(&world, &name, "k", version, false).await.unwrap();
 }
@@ -207,7 +209,7 @@ async fn a_retention_is_extended_by_anybody_and_weakened_by_nobody_but_a_bypass_
         let at = mode.as_str();
         world.put(&name, at, "v").await;
         let request = of(&name, at, VersionSelector::Latest);
-        let to = |retention, bypass| world.store.set_retention(&request, retention, bypass);
+        let to = |retention, bypass| world.store.set_retention(&request, None, (retention, bypass));
         to(Some(in_days(&world, mode, 10)), false).await.unwrap();
         to(Some(in_days(&world, mode, 11)), false).await.unwrap();
         let other = if mode == GOVERNANCE { COMPLIANCE } else { GOVERNANCE };
@@ -221,8 +223,8 @@ async fn a_retention_is_extended_by_anybody_and_weakened_by_nobody_but_a_bypass_
         assert_eq!(now, Some(in_days(&world, mode, 11)));
     }
     let request = of(&name, GOVERNANCE.as_str(), VersionSelector::Latest);
-    world.store.set_retention(&request, Some(in_days(&world, GOVERNANCE, 1)), true).await.unwrap();
-    world.store.set_retention(&request, None, true).await.unwrap();
+    world.store.set_retention(&request, None, (Some(in_days(&world, GOVERNANCE, 1)), true)).await.unwrap();
+    world.store.set_retention(&request, None, (None, true)).await.unwrap();
     assert_eq!(
         shown(&world, &name, GOVERNANCE.as_str(), VersionSelector::Latest).await,
         Subresources::default()
@@ -230,7 +232,7 @@ async fn a_retention_is_extended_by_anybody_and_weakened_by_nobody_but_a_bypass_
     // Once its time is over a compliance retention binds nobody.
     let request = of(&name, COMPLIANCE.as_str(), VersionSelector::Latest);
     run_for(&world, 11).await;
-    world.store.set_retention(&request, Some(in_days(&world, GOVERNANCE, 1)), false).await.unwrap();
+    world.store.set_retention(&request, None, (Some(in_days(&world, GOVERNANCE, 1)), false)).await.unwrap();
 }
 
 #[tokio::test]
@@ -241,7 +243,7 @@ async fn the_null_version_of_before_is_locked_like_any_other() {
     world.store.set_versioning(&name, Versioning::Enabled).await.unwrap();
     world.store.set(&name, Some(&ObjectLock::default())).await.unwrap();
     let request = of(&name, "k", VersionSelector::Null);
-    world.store.set_retention(&request, Some(in_days(&world, COMPLIANCE, 1)), false).await.unwrap();
+    world.store.set_retention(&request, None, (Some(in_days(&world, COMPLIANCE, 1)), false)).await.unwrap();
     locked(remove(&world, &name, "k", VersionSelector::Null, true).await);
     // Below others too, and below a marker.
     world.put(&name, "k", "newer").await;
@@ -261,7 +263,7 @@ async fn a_lock_holds_where_versions_are_replaced_too() {
     world.store.set_versioning(&name, Versioning::Enabled).await.unwrap();
     world.store.set(&name, Some(&ObjectLock::default())).await.unwrap();
     let request = of(&name, "k", VersionSelector::Null);
-    world.store.set_legal_hold(&request, true).await.unwrap();
+    world.store.set_legal_hold(&request, None, true).await.unwrap();
     strip_object_lock(&world, &name).await;
     world.store.set_versioning(&name, Versioning::Suspended).await.unwrap();
     locked(world.put_with(PutRequest::new(name.clone(), key("k")), "other").await);
@@ -344,7 +346,7 @@ async fn a_date_that_is_over_makes_no_lock() {
     for until in [now, Timestamp::from_millis(0), Timestamp::from_millis(i64::MIN)] {
         let retention = Some(Retention { mode: COMPLIANCE, until });
         let request = of(&name, "k", VersionSelector::Latest);
-        let set = world.store.set_retention(&request, retention, true).await.map(drop);
+        let set = world.store.set_retention(&request, None, (retention, true)).await.map(drop);
         let put = world.put_with(with_lock(&name, "k", retention, None), "v").await.map(drop);
         let beside = with_lock(&name, "k", retention, None).subresources;
         let begun = world.store.create_upload(upload(&name, "k", beside.clone())).await.map(drop);
@@ -358,7 +360,7 @@ async fn a_date_that_is_over_makes_no_lock() {
     // Over by the wall clock, which was set forward, and by no means on the compliance clock.
     world.clock.set_wall(now.plus(DAY * 2));
     let over = Some(Retention { mode: COMPLIANCE, until: now.plus(DAY) });
-    let set = world.store.set_retention(&of(&name, "k", VersionSelector::Latest), over, true).await;
+    let set = world.store.set_retention(&of(&name, "k", VersionSelector::Latest), None, (over, true)).await;
     assert!(matches!(set, Err(Error::InvalidArgument { .. })), "{set:?}");
     let put = world.put_with(with_lock(&name, "k", over, None), "v").await.map(drop);
     assert!(matches!(put, Err(Error::InvalidArgument { .. })), "{put:?}");
@@ -375,7 +377,7 @@ async fn a_wall_clock_set_forward_opens_no_lock_and_one_set_back_makes_none_that
     world.store.compliance.settle().await.unwrap();
     locked(remove(&world, &name, "k", version.into(), true).await);
     let longer = Retention { mode: COMPLIANCE, until: real.plus(DAY * 366) };
-    world.store.set_retention(&of(&name, "k", version.into()), Some(longer), false).await.unwrap();
+    world.store.set_retention(&of(&name, "k", version.into()), None, (Some(longer), false)).await.unwrap();
     // A year back: what is made then lasts as long as it says, by either clock.
     world.clock.set_wall(Timestamp::from_millis(real.as_millis() - 365 * 86_400_000));
     let back = world.put(&name, "back", "v").await.version.unwrap();
@@ -383,7 +385,7 @@ async fn a_wall_clock_set_forward_opens_no_lock_and_one_set_back_makes_none_that
     let retention = shown(&world, &name, "back", back.into()).await.retention.unwrap();
     assert!(retention.until >= real.plus(DAY * 10), "{retention:?}");
     let over = Retention { mode: GOVERNANCE, until: world.clock.now().plus(DAY) };
-    let refused = world.store.set_retention(&of(&name, "back", back.into()), Some(over), true).await;
+    let refused = world.store.set_retention(&of(&name, "back", back.into()), None, (Some(over), true)).await;
     assert!(
         matches!(refused, Err(Error::InvalidArgument { .. })),
         "over on the compliance clock: {refused:?}"
@@ -457,7 +459,7 @@ async fn a_hold_is_changed_at_a_time_that_is_written_down() {
     let mut written = world.store.compliance.settle().await.unwrap();
     for on in [true, false] {
         world.clock.advance(Duration::from_secs(30));
-        world.store.set_legal_hold(&of(&name, "k", version.into()), on).await.unwrap();
+        world.store.set_legal_hold(&of(&name, "k", version.into()), None, on).await.unwrap();
         let after_a_crash = ComplianceClock::open(world.catalog.clone(), world.clock.clone()).await.unwrap();
         assert!(after_a_crash.now().since(written) >= Duration::from_secs(30), "{on}");
         written = after_a_crash.now();

@@ -35,10 +35,10 @@ async fn a_delete_notices_a_lock_that_comes_between() {
             let step = async move {
                 // What is gone by then can't be locked any more.
                 let outcome = if hold {
-                    fast.store.set_legal_hold(&amend, true).await
+                    fast.store.set_legal_hold(&amend, None, true).await
                 } else {
                     let retention = in_days(&fast, LockMode::Compliance, 1);
-                    fast.store.set_retention(&amend, Some(retention), false).await
+                    fast.store.set_retention(&amend, None, (Some(retention), false)).await
                 };
                 outcome.unwrap();
             };
@@ -49,6 +49,7 @@ async fn a_delete_notices_a_lock_that_comes_between() {
                 conditions: DeleteConditions::default(),
                 bypass_governance: true,
                 origin: crate::Origin::default(),
+                asks: None,
             };
             let Some(outcome) = pair.with_step_at(n, step, pair.slow.store.delete(request)).await else {
                 return false;
@@ -70,13 +71,13 @@ async fn a_shortening_notices_that_the_mode_became_compliance() {
         let version: VersionSelector = pair.fast.put(&name, &at, "v").await.version.unwrap().into();
         let amend = of(&name, &at, version);
         let governance = in_days(&pair.fast, LockMode::Governance, 5);
-        pair.fast.store.set_retention(&amend, Some(governance), false).await.unwrap();
+        pair.fast.store.set_retention(&amend, None, (Some(governance), false)).await.unwrap();
         let compliance = in_days(&pair.fast, LockMode::Compliance, 5);
         let (fast, theirs) = (pair.fast.clone(), amend.clone());
         let step = async move {
-            fast.store.set_retention(&theirs, Some(compliance), true).await.unwrap();
+            fast.store.set_retention(&theirs, None, (Some(compliance), true)).await.unwrap();
         };
-        let removed = pair.slow.store.set_retention(&amend, None, true);
+        let removed = pair.slow.store.set_retention(&amend, None, (None, true));
         let Some(outcome) = pair.with_step_at(n, step, removed).await else { return false };
         assert!(matches!(outcome, Err(Error::ObjectLocked)), "gap {n}: {outcome:?}");
         assert_eq!(shown(&pair.fast, &name, &at, version).await, Some(compliance), "gap {n}");
@@ -144,7 +145,7 @@ async fn an_amendment_and_a_new_version_lose_nothing_of_one_another() {
         let retention = in_days(&pair.fast, LockMode::Compliance, 1);
         let (fast, amend) = (pair.fast.clone(), of(&name, &at, version));
         let step = async move {
-            fast.store.set_retention(&amend, Some(retention), false).await.unwrap();
+            fast.store.set_retention(&amend, None, (Some(retention), false)).await.unwrap();
         };
         let put = pair.slow.put_with(PutRequest::new(name.clone(), key(&at)), "new");
         let Some(outcome) = pair.with_step_at(n, step, put).await else { return false };

@@ -266,6 +266,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
             size: Some(ByteCount::new(MIN as u64 + 10)),
             conditions: WriteConditions::default(),
             origin: crate::Origin::default(),
+            asks: None,
         };
         let wrong = world.store.complete_upload(request.clone()).await;
         assert!(matches!(wrong, Err(Error::ChecksumMismatch { .. })), "{algorithm}");
@@ -382,6 +383,7 @@ async fn many_parts_spill_into_pages_that_an_abandoned_draft_gives_back() {
         size: None,
         conditions: WriteConditions { if_none_match: Some(ETagMatch::Any), ..WriteConditions::default() },
         origin: crate::Origin::default(),
+        asks: None,
     };
     let refused = world.store.complete_upload(refused).await;
     assert!(matches!(refused, Err(Error::PreconditionFailed { .. })));

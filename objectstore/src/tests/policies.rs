@@ -2,8 +2,16 @@
 //! bucket's account.
 
 use super::between::{Mute, Pair, in_every_gap};
-use crate::world::{World, bucket};
-use crate::{About, BucketName, BucketPolicy, Error, NewBucket, SettingKind, Versioning};
+use crate::world::{World, bucket, copy_request, key};
+use crate::{
+    About, AmendRequest, BucketName, BucketPolicy, CompleteRequest, CopyRequest, DeleteConditions,
+    DeleteRequest, Error, NewBucket, Origin, PutRequest, SettingKind, Tags, VersionSelector, Versioning,
+    WriteConditions, WriteQuestions,
+};
+use engine::BoxFuture;
+use engine::catalog::{Catalog, Commit, Layout, Limits, MemoryCatalog, Snapshot, Version};
+use engine::id::PartitionId;
+use parking_lot::Mutex;
 use security::Principal;
 use security::decide::{Action, Question};
 use std::sync::Arc;
@@ -138,4 +146,218 @@ async fn a_change_of_a_policy_whose_answer_is_lost_is_looked_up() {
     lose();
     hard_of_hearing.store.set_policy(&name, &denial()).await.unwrap_err();
     assert!(!lets_in(&hard_of_hearing, &name).await, "it was set all the same");
+}
+
+/// Notes of each commit where it goes and what readers must know of by it.
+struct Noting {
+    rows: Arc<MemoryCatalog>,
+    noted: Mutex<Vec<(bool, Layout)>>,
+}
+
+impl Noting {
+    fn take(&self) -> Vec<(bool, Layout)> {
+        std::mem::take(&mut self.noted.lock())
+    }
+}
+
+impl Catalog for Noting {
+    fn limits(&self) -> Limits {
+        self.rows.limits()
+    }
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+        self.rows.snapshot(partition)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+        self.noted.lock().push((commit.partition == PartitionId::ROOT, commit.layout));
+        self.rows.commit(commit)
+    }
+}
+
+#[tokio::test]
+async fn who_knows_of_no_policies_is_kept_out_from_before_the_first_mark_on() {
+    let world = World::new(95).await;
+    let noting = Arc::new(Noting { rows: world.catalog.clone(), noted: Mutex::default() });
+    let noted = world.beside(noting.clone()).await;
+    let name = noted.create("name", Versioning::Enabled).await;
+    noted.put(&name, "k", "body").await;
+    noted.store.set(&name, Some(&crate::RequestPayment::Requester)).await.unwrap();
+    assert!(noting.take().iter().all(|(_, layout)| *layout == Layout::FIRST));
+    noted.store.set_policy(&name, &denial()).await.unwrap();
+    assert_eq!(
+        noting.take(),
+        [(true, Layout::POLICIES), (false, Layout::POLICIES)],
+        "the mark, then the policy"
+    );
+    // And where a start finds one: it may come from a directory that did not say so.
+    let again = world.beside(noting.clone()).await;
+    assert_eq!(noting.take(), [(true, Layout::POLICIES)]);
+    again.store.set::<BucketPolicy>(&name, None).await.unwrap();
+    noting.take();
+    world.beside(noting.clone()).await;
+    assert_eq!(noting.take(), [], "there is none any more");
+}
+
+#[tokio::test]
+async fn a_policy_counts_by_what_it_takes_in_memory() {
+    let world = World::new(96).await;
+    let name = world.create("name", Versioning::Off).await;
+    let actions = vec![r#""s3:*""#; 2_000].join(",");
+    let text =
+        format!(r#"{{"Statement":{{"Effect":"Deny","Principal":"*","Action":[{actions}],"Resource":"*"}}}}"#);
+    let policy = BucketPolicy::parse(&text).unwrap();
+    world.store.set_policy(&name, &policy).await.unwrap();
+    assert!(world.store.has_policy(&name).await.unwrap());
+    let (known, compiled) = (world.store.settings.bytes(), policy.policy().heap_bytes());
+    assert!(compiled > 10 * text.len(), "{compiled} of {}", text.len());
+    assert!((compiled + text.len()..compiled + 2 * text.len()).contains(&known), "{known} of {compiled}");
+}
+
+/// Allows what is asked to everybody of another account, or denies it.
+fn guests(effect: &str, action: &str) -> BucketPolicy {
+    let text = format!(
+        r#"{{"Statement":[{{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*"}},
+        {{"Effect":"{effect}","Principal":"*","Action":"{action}","Resource":"*"}}]}}"#
+    );
+    BucketPolicy::parse(&text).unwrap()
+}
+
+fn asked_again(action: &'static str) -> WriteQuestions {
+    let principal = Principal::Root("444455556666".parse().unwrap());
+    WriteQuestions { writes: Question::new(principal, Action::new(action), None), reads: None }
+}
+
+#[tokio::test]
+async fn what_was_denied_before_a_write_commits_is_not_written() {
+    const PUT: &str = "s3:PutObject";
+    let pair = Pair::new(97).await;
+    let part = bytes::Bytes::from_static(b"the last part may be small");
+    for case in ["put", "copy", "complete", "delete", "delete a version", "mark"] {
+        let versioning = if case == "mark" { Versioning::Enabled } else { Versioning::Off };
+        let mut gaps = 0;
+        in_every_gap(async |n| {
+            let name = pair.fast.create(&format!("{}-{n}", case.replace(' ', "-")), versioning).await;
+            let action = match case {
+                "put" | "copy" | "complete" => PUT,
+                "delete a version" => "s3:DeleteObjectVersion",
+                _ => "s3:DeleteObject",
+            };
+            pair.fast.store.set_policy(&name, &guests("Allow", action)).await.unwrap();
+            pair.fast.put(&name, "source", "source").await;
+            pair.fast.put(&name, "old", "old").await;
+            let upload = pair.fast.begin(&name, "new").await;
+            let part = pair.fast.part(&name, "new", upload, 1, part.clone()).await.unwrap();
+            let (fast, theirs) = (pair.fast.clone(), name.clone());
+            let step = async move { fast.store.set_policy(&theirs, &guests("Deny", action)).await.unwrap() };
+            let work = async {
+                match case {
+                    "put" => {
+                        let request = PutRequest {
+                            asks: Some(asked_again(PUT)),
+                            ..PutRequest::new(name.clone(), key("new"))
+                        };
+                        pair.slow.put_with(request, "ours").await.map(drop)
+                    }
+                    "copy" => {
+                        let request = CopyRequest {
+                            asks: Some(asked_again(PUT)),
+                            ..copy_request((&name, "source"), (&name, "new"))
+                        };
+                        pair.slow.store.copy(request).await.map(drop)
+                    }
+                    "complete" => {
+                        let request = CompleteRequest {
+                            bucket: name.clone(),
+                            key: key("new"),
+                            upload,
+                            parts: vec![part],
+                            checksum: None,
+                            checksum_parts: None,
+                            checksum_type: None,
+                            size: None,
+                            conditions: WriteConditions::default(),
+                            origin: Origin::default(),
+                            asks: Some(asked_again(PUT)),
+                        };
+                        pair.slow.store.complete_upload(request).await.map(drop)
+                    }
+                    _ => {
+                        let version = match case {
+                            "delete a version" => VersionSelector::Null,
+                            _ => VersionSelector::Latest,
+                        };
+                        let request = DeleteRequest {
+                            bucket: name.clone(),
+                            key: key("old"),
+                            version,
+                            conditions: DeleteConditions::default(),
+                            bypass_governance: false,
+                            origin: Origin::default(),
+                            asks: Some(asked_again(action)),
+                        };
+                        pair.slow.store.delete(request).await.map(drop)
+                    }
+                }
+            };
+            let Some(outcome) = pair.with_step_at(n, step, work).await else { return false };
+            gaps += 1;
+            assert!(matches!(outcome, Err(Error::AccessDenied)), "{case}, gap {n}: {outcome:?}");
+            assert_eq!(pair.fast.keys(&name).await, ["old", "source"], "{case}, gap {n}");
+            true
+        })
+        .await;
+        assert!(gaps > 1, "{case}: {gaps}");
+    }
+}
+
+#[tokio::test]
+async fn locks_and_tags_go_by_what_is_denied_when_they_are_set() {
+    let pair = Pair::new(98).await;
+    let asks = |action| asked_again(action).writes;
+    for action in ["s3:PutObjectRetention", "s3:PutObjectLegalHold", "s3:PutObjectTagging"] {
+        let mut gaps = 0;
+        in_every_gap(async |n| {
+            let name =
+                pair.fast.create(&format!("{}-{n}", action[3..].to_lowercase()), Versioning::Enabled).await;
+            let lock = crate::ObjectLock::new(None).unwrap();
+            pair.fast.store.set(&name, Some(&lock)).await.unwrap();
+            pair.fast.store.set_policy(&name, &guests("Allow", action)).await.unwrap();
+            pair.fast.put(&name, "k", "body").await;
+            let (fast, theirs) = (pair.fast.clone(), name.clone());
+            let step = async move { fast.store.set_policy(&theirs, &guests("Deny", action)).await.unwrap() };
+            let request = AmendRequest {
+                bucket: name.clone(),
+                key: key("k"),
+                version: VersionSelector::Latest,
+                origin: Origin::default(),
+            };
+            let asks = asks(action);
+            let work = async {
+                let store = &pair.slow.store;
+                match action {
+                    "s3:PutObjectRetention" => {
+                        store.set_retention(&request, Some(&asks), (None, false)).await
+                    }
+                    "s3:PutObjectLegalHold" => store.set_legal_hold(&request, Some(&asks), true).await,
+                    _ => {
+                        store
+                            .set_tags(
+                                &request,
+                                Some(&asks),
+                                &Tags::of_object(vec![("a".into(), "b".into())])?,
+                            )
+                            .await
+                    }
+                }
+            };
+            let Some(outcome) = pair.with_step_at(n, step, work).await else { return false };
+            gaps += 1;
+            let late = outcome.is_ok() && action == "s3:PutObjectRetention";
+            assert!(late || matches!(outcome, Err(Error::AccessDenied)), "{action}, gap {n}: {outcome:?}");
+            true
+        })
+        .await;
+        assert!(gaps > 1, "{action}: {gaps}");
+    }
 }

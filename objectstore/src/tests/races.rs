@@ -70,6 +70,7 @@ async fn of_racing_swaps_deletes_and_completions_exactly_one_wins() {
                             conditions,
                             bypass_governance: false,
                             origin: crate::Origin::default(),
+                            asks: None,
                         };
                         world.store.delete(request).await.map(|_| ())
                     }
@@ -87,6 +88,7 @@ async fn of_racing_swaps_deletes_and_completions_exactly_one_wins() {
                             size: None,
                             conditions,
                             origin: crate::Origin::default(),
+                            asks: None,
                         };
                         world.store.complete_upload(request).await.map(|_| ())
                     }

@@ -30,6 +30,7 @@ async fn remove(
         conditions: DeleteConditions::default(),
         bypass_governance: true,
         origin: crate::Origin::default(),
+        asks: None,
     };
     world.store.delete(request).await
 }
@@ -65,10 +66,10 @@ async fn what_a_recovery_brought_back_is_held_until_somebody_says_otherwise_of_i
         AmendRequest { bucket: name.clone(), key: key("k"), version, origin: crate::Origin::default() };
     let until = world.clock.now().plus(DAY);
     let retention = Some(Retention { mode: LockMode::Governance, until });
-    world.store.set_retention(&request, retention, false).await.unwrap();
-    world.store.set_retention(&request, None, true).await.unwrap();
+    world.store.set_retention(&request, None, (retention, false)).await.unwrap();
+    world.store.set_retention(&request, None, (None, true)).await.unwrap();
     assert!(matches!(remove(&world, &name, "k", version).await, Err(Error::ObjectLocked)));
-    world.store.set_legal_hold(&request, false).await.unwrap();
+    world.store.set_legal_hold(&request, None, false).await.unwrap();
     remove(&world, &name, "k", version).await.unwrap();
     // A new default forgets nothing of it.
     world.store.set(&name, Some(&ObjectLock::default())).await.unwrap();
@@ -120,11 +121,11 @@ async fn held_locks_are_counted_and_those_of_a_bucket_released_at_once_but_for_i
         version: versions[n].into(),
         origin: crate::Origin::default(),
     };
-    world.store.set_legal_hold(&request(0), true).await.unwrap();
-    world.store.set_legal_hold(&request(1), false).await.unwrap();
+    world.store.set_legal_hold(&request(0), None, true).await.unwrap();
+    world.store.set_legal_hold(&request(1), None, false).await.unwrap();
     let until = world.clock.now().plus(DAY);
     let retention = Some(Retention { mode: LockMode::Compliance, until });
-    world.store.set_retention(&request(2), retention, false).await.unwrap();
+    world.store.set_retention(&request(2), None, (retention, false)).await.unwrap();
     let counts = async |world: &World, rows_max| -> Vec<(String, u64, bool)> {
         let held = world.store.held_locks(rows_max).await.unwrap();
         held.into_iter().map(|held| (held.bucket.to_string(), held.versions, held.more)).collect()

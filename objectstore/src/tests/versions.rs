@@ -105,6 +105,7 @@ async fn deletes_are_repeatable_and_conditional() {
         },
         bypass_governance: false,
         origin: crate::Origin::default(),
+        asks: None,
     };
     let other = crate::ETag::of_body([9; 16]);
     let results = world.store.delete_many(vec![delete(other), delete(put.etag), delete(put.etag)]).await;
@@ -132,6 +133,7 @@ async fn deletes_compare_time_and_size_of_what_is_there() {
                 conditions,
                 bypass_governance: false,
                 origin: crate::Origin::default(),
+                asks: None,
             };
             world.store.delete(request)
         };

@@ -23,9 +23,12 @@ use super::target::Target;
 use crate::server::Peer;
 use crate::state::State;
 use http::request;
-use objectstore::{About, BucketName, ObjectKey, StorageClass, UploadId, VersionSelector};
+use objectstore::{
+    About, BucketName, ObjectKey, StorageClass, Subresources, UploadId, VersionSelector, WriteConditions,
+    WriteQuestions,
+};
 use security::decide::{Action, Decision, Facts, Question, Resource};
-use security::policy::Context;
+use security::policy::{Context, Purse};
 use security::{AccountId, Permission, Principal, decide};
 use std::sync::Arc;
 
@@ -58,6 +61,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) signed: Signed,
     /// Where it comes from.
     pub(crate) peer: Peer,
+    /// What the decisions of the whole request may cost.
+    pub(crate) purse: Arc<Purse>,
 }
 
 impl Operation {
@@ -82,7 +87,7 @@ impl Operation {
 
 /// Decides whether the request may go on.
 pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Asker, S3Error> {
-    let Asking { principal, operation, target, query, head, signed, peer } = asking;
+    let Asking { principal, operation, target, query, head, signed, peer, purse } = asking;
     let need = match operation {
         // Grants of a list are for what is on top; a version is its bucket owner's to delete.
         Operation::DeleteObject if query.has("versionId") => Need::BucketOwner,
@@ -99,6 +104,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
         now: state.clock.now(),
         upload_class: None,
         state: Arc::clone(state),
+        purse,
     };
     if operation.is_of_upload() {
         let bucket = state.store.admit(&target.bucket()?, None, About::Bucket).await?.bucket;
@@ -207,6 +213,21 @@ impl Asker {
         }
     }
 
+    /// What the decisions of the whole request may cost.
+    pub(crate) fn purse(&self) -> Arc<Purse> {
+        Arc::clone(&self.request.purse)
+    }
+
+    /// What is asked again when the write is committed; `names`: a condition names what is there.
+    pub(crate) fn writes(&self, writes: Question, version: Option<&str>, names: bool) -> WriteQuestions {
+        let action = Operation::GetObject.action_of(version.is_some());
+        let reads = names.then(|| Question {
+            context: Arc::new(self.request.of_source(version)),
+            ..self.question.about(action, Some(Permission::Read))
+        });
+        WriteQuestions { writes, reads }
+    }
+
     /// The question of a copy's source.
     pub(crate) fn reads_source(&self, version: VersionSelector, named: Option<&str>) -> Question {
         let action = Operation::GetObject.action_of(version != VersionSelector::Latest);
@@ -237,6 +258,18 @@ impl Call {
         let bucket = self.target.bucket()?;
         let about = self.target.key.as_deref().map_or(About::Bucket, About::Key);
         Ok(self.state.store.decide(&bucket, question, about).await?)
+    }
+
+    /// What is asked again when the object that the request stores gets its name.
+    pub(crate) fn stores(&self, conditions: &WriteConditions) -> WriteQuestions {
+        self.asker.writes(self.asker.question.clone(), None, conditions.name_a_tag())
+    }
+
+    /// Whether whoever asks may do this to the object that was found, besides what the operation itself needs.
+    pub(crate) async fn may_of(&self, action: Action, beside: &Subresources) -> Result<bool, S3Error> {
+        let (bucket, key) = (self.target.bucket()?, self.target.key()?);
+        let question = self.asker.question.about(action, None);
+        Ok(self.state.store.decide_object((&bucket, &key), &question, beside).await?)
     }
 
     /// Whether whoever asks may do this besides what the operation itself needs.
@@ -274,6 +307,7 @@ impl Call {
         key: &ObjectKey,
         (version, etag): (Option<&str>, Option<&str>),
     ) -> Result<Question, S3Error> {
+        self.asker.request.purse.earn();
         let action = Operation::DeleteObject.action_of(version.is_some());
         let permission = if version.is_some() { None } else { Some(Permission::Write) };
         let mut question = self.asker.question.about(action, permission);

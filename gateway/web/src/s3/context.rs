@@ -16,7 +16,7 @@ use engine::clock::Timestamp;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
 use http::request;
 use objectstore::StorageClass;
-use security::policy::{Caller, Context};
+use security::policy::{Caller, Context, Purse};
 use security::sigv4::{Authenticated, Via, query_pairs};
 use security::{AmzDate, Principal};
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub(crate) struct RequestContext {
     /// The class of the upload that a part goes to, or that is completed: what its beginning said holds for all of it.
     pub(crate) upload_class: Option<StorageClass>,
     pub(crate) state: Arc<State>,
+    /// What its decisions may cost.
+    pub(crate) purse: Arc<Purse>,
 }
 
 impl RequestContext {
@@ -194,6 +196,10 @@ impl Context for RequestContext {
             each(&value);
         }
     }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.purse.spend(steps)
+    }
 }
 
 /// A request whose body has said more: what the body says, its head never does ([`Operation::body_has_key`]).
@@ -216,6 +222,10 @@ impl Context for Further {
             return self.request.visit(key, each);
         }
         own.for_each(|(_, value)| each(value));
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.request.spend(steps)
     }
 }
 

@@ -237,8 +237,8 @@ async fn run(
     }
     let notes = trace.notes().inspect(|notes| notes.principal(who.principal()));
     let (principal, head, signed) = (who.principal(), Arc::new(head), Signed::of(&who));
-    let target = &mut trace.target;
-    let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer };
+    let (target, purse) = (&mut trace.target, Arc::default());
+    let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer, purse };
     let asker = access::admit(&state, asking).await?;
     if let Some(notes) = &notes {
         asker.note(&state, operation, &trace.target, notes).await;

@@ -6,7 +6,6 @@
 use super::operation::Operation as Op;
 
 /// Another action, and when it is asked for.
-#[cfg(test)]
 pub(crate) type Further = (&'static str, &'static str);
 
 /// Keys of every request to S3, besides those of `aws:`.
@@ -84,17 +83,14 @@ pub(crate) const ABSENT: [&str; 7] = [
     "s3:isReplicationPauseRequest",
 ];
 
-#[cfg(test)]
 const TAGS_ASKED: Further = ("s3:PutObjectTagging", "with `x-amz-tagging`");
-#[cfg(test)]
 const RETENTION_ASKED: Further = ("s3:PutObjectRetention", "with a retention");
-#[cfg(test)]
 const HOLD_ASKED: Further = ("s3:PutObjectLegalHold", "with a legal hold");
-#[cfg(test)]
 const LIST_ASKED: Further = ("s3:PutObjectAcl", "with an access list: must not be denied");
-#[cfg(test)]
+const NAMED_ASKED: Further = ("s3:GetObject", "where a condition names an ETag, size or time");
+const NAMED_VERSION_ASKED: Further = ("s3:GetObjectVersion", "instead, of a named version");
+const DELIVERED_ASKED: Further = ("s3:PutObject", "at the destination");
 const BYPASS: Further = ("s3:BypassGovernanceRetention", "to bypass governance retention");
-#[cfg(test)]
 const SHOWN: [Further; 4] = [
     ("s3:ListBucket", "to be told that there is no such key"),
     ("s3:GetObjectTagging", "to be shown the number of tags"),
@@ -164,14 +160,15 @@ impl Op {
         matches!(self, Self::UploadPart | Self::UploadPartCopy | Self::CompleteMultipartUpload)
     }
 
-    /// What else it asks for, and when: for the page that people read; its code asks.
-    #[cfg(test)]
+    /// What else it asks for, and when: for the page that people read, and for what such an action may be conditioned by; its code asks.
     pub(crate) const fn further(self) -> &'static [Further] {
         match self {
             Self::GetObject | Self::HeadObject => &SHOWN,
-            Self::PutObject | Self::PostObject | Self::CreateMultipartUpload => {
+            Self::PutObject => &[TAGS_ASKED, RETENTION_ASKED, HOLD_ASKED, LIST_ASKED, NAMED_ASKED],
+            Self::PostObject | Self::CreateMultipartUpload => {
                 &[TAGS_ASKED, RETENTION_ASKED, HOLD_ASKED, LIST_ASKED]
             }
+            Self::CompleteMultipartUpload => &[NAMED_ASKED],
             Self::CopyObject => &[
                 ("s3:GetObject", "on the source"),
                 ("s3:GetObjectVersion", "on the source, instead, where it names a version"),
@@ -180,6 +177,7 @@ impl Op {
                 RETENTION_ASKED,
                 HOLD_ASKED,
                 LIST_ASKED,
+                NAMED_ASKED,
             ],
             Self::UploadPartCopy => &[
                 ("s3:GetObject", "on the source"),
@@ -188,8 +186,15 @@ impl Op {
             Self::GetObjectAttributes => {
                 &[("s3:GetObject", "too"), ("s3:GetObjectVersion", "too, instead, of a named version")]
             }
-            Self::DeleteObjects => &[("s3:DeleteObjectVersion", "instead, of a key with a version"), BYPASS],
-            Self::DeleteObject | Self::PutObjectRetention => &[BYPASS],
+            Self::DeleteObjects => &[
+                ("s3:DeleteObjectVersion", "instead, of a key with a version"),
+                BYPASS,
+                NAMED_ASKED,
+                NAMED_VERSION_ASKED,
+            ],
+            Self::DeleteObject => &[BYPASS, NAMED_ASKED, NAMED_VERSION_ASKED],
+            Self::PutObjectRetention => &[BYPASS],
+            Self::PutBucketInventoryConfiguration | Self::PutBucketLogging => &[DELIVERED_ASKED],
             _ => &[],
         }
     }
@@ -227,6 +232,28 @@ pub(crate) const ACTIONS_BESIDE: [&str; 12] = [
     "s3:BypassGovernanceRetention",
 ];
 
+/// Actions that are asked with the write's own request, and so with all that it says.
+const WITH_THE_WRITE: [&str; 5] = [
+    "s3:BypassGovernanceRetention",
+    "s3:PutObjectAcl",
+    "s3:PutObjectLegalHold",
+    "s3:PutObjectRetention",
+    "s3:PutObjectTagging",
+];
+
+/// Whether a condition on this key, in lower case, can say something of a request that asks for this action. Of an action that no
+/// operation here has, whatever S3 knows: there is nothing to protect.
+pub(crate) fn can_ask(action: &str, key: &str) -> bool {
+    let of_all = key.starts_with("aws:") || OF_ALL.iter().chain(&ABSENT).any(|known| is_key(known, key));
+    let asks = |operation: &Op| {
+        [false, true].iter().any(|versioned| operation.action_of(*versioned).as_str() == action)
+            || (WITH_THE_WRITE.contains(&action)
+                && operation.further().iter().any(|(more, _)| *more == action))
+    };
+    let mut operations = Op::ALL.iter().filter(|operation| asks(operation)).peekable();
+    of_all || operations.peek().is_none() || operations.any(|operation| operation.has_key(key))
+}
+
 /// Every action that a bucket's policy may name.
 pub(crate) fn actions() -> Vec<&'static str> {
     let of_operations =
@@ -240,7 +267,7 @@ pub(crate) fn actions() -> Vec<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ABSENT, OF_ALL, OF_AWS, Op, actions, is_key, is_known};
+    use super::{ABSENT, OF_ALL, OF_AWS, Op, actions, can_ask, is_key, is_known};
     use crate::s3::operation::Kind;
     use std::fmt::Write as _;
 
@@ -317,6 +344,32 @@ mod tests {
         }
         assert!(Op::ListObjectsV2.has_key("s3:prefix") && !Op::GetObject.has_key("s3:prefix"));
         assert!(Op::PutObject.has_key("s3:requestobjecttag/a") && !Op::GetObject.has_key("s3:x-amz-acl"));
+    }
+
+    #[test]
+    fn a_condition_is_for_actions_whose_requests_have_its_key() {
+        for (action, key, can) in [
+            ("s3:PutObject", "s3:x-amz-server-side-encryption", true),
+            ("s3:PutObject", "s3:x-amz-copy-source", true),
+            ("s3:GetObject", "s3:x-amz-server-side-encryption", false),
+            ("s3:GetObject", "s3:x-amz-copy-source", false),
+            ("s3:GetObjectVersion", "s3:versionid", true),
+            ("s3:GetObject", "s3:existingobjecttag/team", true),
+            ("s3:PutObject", "s3:existingobjecttag/team", false),
+            ("s3:ListBucket", "s3:prefix", true),
+            ("s3:ListBucket", "s3:existingobjecttag/team", false),
+            ("s3:DeleteObjectVersion", "s3:versionid", true),
+            ("s3:PutObjectTagging", "s3:requestobjecttag/a", true),
+            ("s3:PutObjectAcl", "s3:x-amz-acl", true),
+            ("s3:BypassGovernanceRetention", "s3:object-lock-remaining-retention-days", true),
+            ("s3:PutBucketTagging", "s3:authtype", true),
+            ("s3:PutBucketTagging", "aws:sourceip", true),
+            ("s3:PutBucketTagging", "s3:dataaccesspointarn", true),
+            ("s3:PutBucketTagging", "s3:prefix", false),
+            ("s3:ReplicateObject", "s3:x-amz-storage-class", true),
+        ] {
+            assert_eq!(can_ask(action, key), can, "{action} {key}");
+        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod multipart;
 mod notification;
 mod policy;
 mod policy_agrees;
+mod policy_edges;
 mod proofs;
 mod refusal;
 mod secured;

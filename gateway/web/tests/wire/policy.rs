@@ -6,7 +6,7 @@ use crate::world::{Answer, Client, OTHER_ACCOUNT, Who, World, ask, content_md5};
 const BUCKET: &str = r#"["arn:aws:s3:::bucket","arn:aws:s3:::bucket/*"]"#;
 
 pub(crate) struct Case {
-    world: World,
+    pub(crate) world: World,
     client: Client,
 }
 
@@ -284,7 +284,7 @@ static CONDITIONS: &[Conditional] = &[
     ),
     ("s3:GetObject", r#""StringEquals":{"s3:ExistingObjectTag/class":"public"}"#, GET, &[], 403),
     // What an operation doesn't have, no header gives it.
-    ("s3:GetObject", r#""StringEquals":{"s3:x-amz-acl":"private"}"#, GET, &[("x-amz-acl", "private")], 403),
+    ("s3:*Object", r#""StringEquals":{"s3:x-amz-acl":"private"}"#, GET, &[("x-amz-acl", "private")], 403),
     (
         "s3:ListBucket",
         r#""StringEquals":{"s3:prefix":"a/"}"#,

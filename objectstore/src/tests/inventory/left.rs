@@ -188,7 +188,7 @@ async fn what_retention_locks_of_a_report_that_came_to_nothing_stays() {
         version: VersionSelector::Latest,
         origin: Origin::default(),
     };
-    made.world.store.set_legal_hold(&request, true).await.unwrap();
+    made.world.store.set_legal_hold(&request, None, true).await.unwrap();
     made.work().await;
     let left = made.versions().await;
     assert!(left.contains(&files[0]) && !left.contains(&files[1]), "{left:?}");

@@ -35,13 +35,15 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
     if bytes.is_empty() {
         return Err(S3Error::new(Code::MalformedXML));
     }
+    let conditions = headers::write_conditions(request_headers)?;
     let request = CompleteRequest {
         parts: parse_parts(&Element::parse(&bytes)?)?,
         checksum,
         checksum_parts,
         checksum_type: headers::checksum_type(request_headers)?,
         size,
-        conditions: headers::write_conditions(request_headers)?,
+        asks: Some(call.stores(&conditions)),
+        conditions,
         origin: call.origin(),
         bucket,
         key,

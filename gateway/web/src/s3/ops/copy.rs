@@ -37,6 +37,7 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
     lock::of_headers(call, &mut subresources).await?;
     let source = source(call).await?;
     let named = (source.bucket.clone(), source.key.clone());
+    let conditions = headers::write_conditions(request_headers)?;
     let request = CopyRequest {
         source,
         bucket: call.target.bucket()?,
@@ -44,9 +45,9 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         metadata,
         class: headers::storage_class(request_headers)?,
         checksum: headers::checksum_algorithm(request_headers)?,
-        conditions: headers::write_conditions(request_headers)?,
         copy_tags: tags.is_none(),
-        asks: Some(call.asker.question.clone()),
+        asks: Some(call.stores(&conditions)),
+        conditions,
         website_redirect: headers::website_redirect(request_headers)?,
         subresources,
         writer: call.writer().await?,

@@ -19,13 +19,16 @@ const OBJECTS_MAX: usize = 1000;
 
 /// `DeleteObject`.
 pub(super) async fn one(call: &Call) -> Result<Answer, S3Error> {
+    let conditions = headers::delete_conditions(&call.head.headers)?;
+    let (question, names) = (call.asker.question.clone(), conditions.name_what_is_there());
     let request = DeleteRequest {
         bucket: call.target.bucket()?,
         key: call.target.key()?,
         version: version(call)?,
-        conditions: headers::delete_conditions(&call.head.headers)?,
+        conditions,
         bypass_governance: lock::bypass(call).await?,
         origin: call.origin(),
+        asks: Some(call.asker.writes(question, call.query.get("versionId"), names)),
     };
     let outcome = call.state.store.delete(request).await?;
     let mut answer = empty(StatusCode::NO_CONTENT);
@@ -129,6 +132,7 @@ async fn parse_object(call: &Call, object: &Named, bucket: &BucketName) -> Resul
     let key = ObjectKey::parse(&object.key)?;
     let asks = call.may_key(bucket, &key, (object.version.as_deref(), object.etag.as_deref())).await?;
     let bypass_governance = lock::bypass_of(call, bucket, &key, &asks).await?;
+    let names = object.conditions.name_what_is_there();
     Ok(DeleteRequest {
         bucket: bucket.clone(),
         key,
@@ -139,6 +143,7 @@ async fn parse_object(call: &Call, object: &Named, bucket: &BucketName) -> Resul
         conditions: object.conditions.clone(),
         bypass_governance,
         origin: call.origin(),
+        asks: Some(call.asker.writes(asks, object.version.as_deref(), names)),
     })
 }
 

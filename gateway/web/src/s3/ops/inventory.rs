@@ -57,7 +57,9 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
         ("s3:inventoryaccessibleoptionalfields".to_owned(), field.as_str().to_owned())
     };
     call.require_with(set.fields.iter().map(field).collect()).await?;
-    call.state.store.set_inventory(&name, &set.checked()?).await?;
+    let set = set.checked()?;
+    call.state.store.check_reporter(&name, &set, &call.asker.question).await?;
+    call.state.store.set_inventory(&name, &set).await?;
     Ok(empty(StatusCode::OK))
 }
 

@@ -14,8 +14,8 @@ use crate::s3::operation::Operation;
 use crate::xml::{Element, XmlWriter};
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    About, BucketName, DefaultRetention, GetRequest, LockMode, ObjectInfo, ObjectKey, ObjectLock, Period,
-    Retention, Subresources,
+    About, BucketName, DefaultRetention, ErrorKind, GetRequest, LockMode, ObjectInfo, ObjectKey, ObjectLock,
+    Period, Retention, Subresources,
 };
 use security::decide::{Action, Question};
 
@@ -106,10 +106,9 @@ pub(super) async fn set_retention(call: &Call, body: &mut RequestBody) -> Result
         said.push(("s3:object-lock-remaining-retention-days".to_owned(), days.to_string()));
     }
     call.require_with(said.clone()).await?;
-    let asks = call.asks_with(said).about(BYPASS, None);
-    let bypass = asks_to_bypass(call)? && call.decision(&asks).await?.allowed();
-    let request = amend(call)?;
-    call.state.store.set_retention(&request, retention, bypass).await?;
+    let asks = call.asks_with(said);
+    let bypass = asks_to_bypass(call)? && call.decision(&asks.about(BYPASS, None)).await?.allowed();
+    call.state.store.set_retention(&amend(call)?, Some(&asks), (retention, bypass)).await?;
     Ok(empty(StatusCode::OK))
 }
 
@@ -142,17 +141,25 @@ pub(super) async fn set_legal_hold(call: &Call, body: &mut RequestBody) -> Resul
     let root = root.expect("LegalHold")?.only(&["Status"])?;
     let on = root.child_text("Status")?.and_then(parse_hold).ok_or_else(malformed)?;
     let said = vec![("s3:object-lock-legal-hold".to_owned(), on_or_off(on).to_owned())];
-    call.require_with(said).await?;
-    call.state.store.set_legal_hold(&amend(call)?, on).await?;
+    call.require_with(said.clone()).await?;
+    call.state.store.set_legal_hold(&amend(call)?, Some(&call.asks_with(said)), on).await?;
     Ok(empty(StatusCode::OK))
 }
 
 /// An object of a bucket that has object lock.
 async fn locked_object(call: &Call) -> Result<ObjectInfo, S3Error> {
     let bucket = call.target.bucket()?;
-    let mut request = GetRequest::new(bucket.clone(), call.target.key()?);
+    let key = call.target.key()?;
+    let mut request = GetRequest::new(bucket.clone(), key.clone());
     request.version = version(call)?;
-    let info = call.state.store.head(request).await?.info;
+    let info = match call.state.store.head(request).await {
+        Ok(found) => found.info,
+        Err(absent) if absent.kind() == ErrorKind::NotFound => {
+            let asks = &call.asker.question;
+            return Err(call.state.store.tell_absent((&bucket, &key), asks, absent).await.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
     match call.state.store.setting::<ObjectLock>(&bucket).await? {
         Some(_) => Ok(info),
         None => Err(S3Error::with(Code::InvalidRequest, "Bucket is missing Object Lock Configuration")),

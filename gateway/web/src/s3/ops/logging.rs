@@ -20,6 +20,9 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
     let name = call.target.bucket()?;
     let root = required(document(call, body, Proof::Optional).await?)?;
     let set = parse(call, &root)?;
+    if let Some(set) = &set {
+        call.state.store.check_logger(&name, set, &call.asker.question).await?;
+    }
     call.state.store.set_logging(&name, set.as_ref()).await?;
     Ok(empty(StatusCode::OK))
 }

@@ -101,7 +101,7 @@ pub(super) fn part_number(text: &str) -> Result<PartNumber, S3Error> {
 /// What is shown to whoever has the right to it.
 async fn shown(call: &Call, info: &ObjectInfo) -> Result<HeaderMap, S3Error> {
     let mut head = HeaderMap::new();
-    tagging::show_count(call, &mut head, &info.subresources.tags).await?;
+    tagging::show_count(call, &mut head, &info.subresources).await?;
     lock::show(call, &mut head, &info.subresources).await?;
     Ok(head)
 }

@@ -9,7 +9,7 @@ use crate::s3::answer::{Answer, empty, json, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::operation_keys::{actions, is_known};
+use crate::s3::operation_keys::{actions, can_ask, is_known};
 use crate::xml::XmlWriter;
 use engine::unit::ByteCount;
 use http::StatusCode;
@@ -91,8 +91,16 @@ fn check(call: &Call, set: &BucketPolicy) -> Result<(), S3Error> {
     if let Some(key) = policy.keys().find(|key| !is_known(key.what)) {
         return Err(malformed(&key.place, &format!("{:?} is no condition key of S3", key.what)));
     }
-    if let Some(action) = policy.actions_beside(&actions()).first() {
+    let actions = actions();
+    if let Some(action) = policy.actions_beside(&actions).first() {
         return Err(malformed(&action.place, &format!("{:?} is no action of S3", action.what)));
+    }
+    if let Some(key) = policy.keys_in_vain(&actions, can_ask) {
+        let detail = format!(
+            "no request for the statement's actions has {:?}: its condition decides nothing",
+            key.what
+        );
+        return Err(malformed(&key.place, &detail));
     }
     let bucket = call.target.bucket.as_deref().unwrap_or_default();
     if let Some(resource) = policy.resources_beside("s3", bucket).first() {

@@ -44,12 +44,14 @@ pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Star
     let request_headers = &call.head.headers;
     let announced = headers::announced_checksum(request_headers)?;
     let content_md5 = headers::content_md5(request_headers)?;
+    let conditions = headers::write_conditions(request_headers)?;
     let request = PutRequest {
         length,
         metadata: headers::metadata(request_headers)?,
         class: headers::storage_class(request_headers)?.unwrap_or_default(),
         checksum: announced.algorithm,
-        conditions: headers::write_conditions(request_headers)?,
+        asks: Some(call.stores(&conditions)),
+        conditions,
         proven: proven(content_md5, announced),
         subresources: beside(call).await?,
         writer: call.writer().await?,

@@ -10,7 +10,7 @@ use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
 use crate::xml::{Element, XmlWriter};
 use http::{HeaderMap, StatusCode};
-use objectstore::{BucketTags, GetRequest, Tags};
+use objectstore::{BucketTags, GetRequest, Subresources, Tags};
 use security::decide::{Action, Question};
 use security::sigv4::query_pairs;
 
@@ -142,10 +142,14 @@ pub(super) async fn of_headers(call: &Call) -> Result<Tags, S3Error> {
 }
 
 /// The number of an object's tags, for whoever may read them.
-pub(super) async fn show_count(call: &Call, head: &mut HeaderMap, tags: &Tags) -> Result<(), S3Error> {
+pub(super) async fn show_count(
+    call: &Call,
+    head: &mut HeaderMap,
+    beside: &Subresources,
+) -> Result<(), S3Error> {
     let read = Operation::GetObjectTagging.action_of(call.query.has("versionId"));
-    if !tags.is_empty() && call.may(read).await? {
-        set_amz(head, "x-amz-tagging-count", &tags.len().to_string());
+    if !beside.tags.is_empty() && call.may_of(read, beside).await? {
+        set_amz(head, "x-amz-tagging-count", &beside.tags.len().to_string());
     }
     Ok(())
 }
