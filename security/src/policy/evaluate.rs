@@ -5,6 +5,7 @@
 //!   same account    resource policy names the caller ─────────────► allowed
 //!                   identity, or resource policy names its role ─┬► boundary ─► session ─► allowed
 //!   other account   resource policy ∧ (identity ∧ boundary ∧ session) ────────────────────► allowed
+//!   session: of a role without policies of its own all, of a federated user without any nothing
 //! ```
 //!
 //! Sources, of the IAM user guide: "How AWS enforcement code logic evaluates requests"
@@ -42,7 +43,7 @@ pub struct Sources<'a> {
     pub identity: &'a [&'a Policy],
     /// The caller's permissions boundary, if it has one.
     pub boundary: Option<&'a Policy>,
-    /// Its session's, if it was made with any.
+    /// Its session's, if it was made with any. A federated user's without any is bounded all the same, by nothing that allows.
     pub session: Option<&'a [&'a Policy]>,
     /// The resource's.
     pub resource: Option<&'a Policy>,
@@ -203,14 +204,19 @@ fn try_evaluate(matter: &Matter<'_>, sources: &Sources<'_>) -> Result<Verdict, S
     };
     let identity = of_all(sources.identity, Layer::Identity, matter)?;
     let boundary = of_all(&sources.boundary, |_| Layer::Boundary, matter)?;
-    let session = of_all(sources.session.unwrap_or_default(), Layer::Session, matter)?;
-
     let caller = matter.caller;
+    // A federated user's session that was made with no policy may only what a resource gives to it.
+    let made_with = match caller {
+        Caller::Federated { .. } => Some(sources.session.unwrap_or_default()),
+        _ => sources.session,
+    };
+    let session = of_all(made_with.unwrap_or_default(), Layer::Session, matter)?;
+
     let is_root = matches!(caller, Caller::Root(_));
     let bounds = || {
         if sources.boundary.is_some() && boundary.is_none() {
             Some(Missing::Boundary)
-        } else if sources.session.is_some() && session.is_none() {
+        } else if made_with.is_some() && session.is_none() {
             Some(Missing::Session)
         } else {
             None

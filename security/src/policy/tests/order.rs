@@ -139,6 +139,29 @@ fn boundaries_and_sessions_bound_but_not_what_a_resource_gives_to_the_caller_its
 }
 
 #[test]
+fn a_federated_user_whose_session_has_no_policy_may_what_names_it_alone() {
+    let federated =
+        Caller::Federated { account: own(), arn: "arn:aws:sts::111122223333:federated-user/bob", user: USER };
+    let (reads, writes) = (reads(), writes());
+    let itself = shares("Allow", "arn:aws:sts::111122223333:federated-user/bob");
+    let (maker, account) = (shares("Allow", USER), shares("Allow", "111122223333"));
+    let missing = Verdict::NotAllowed(Missing::Session);
+    let base = Sources { identity: &[&reads], owner: Some(own()), ..Sources::default() };
+    assert_eq!(get(federated, base), missing);
+    assert!(get(session(), base).is_allowed(), "a role's may all that the role may");
+    for resource in [&maker, &account] {
+        assert_eq!(get(federated, Sources { resource: Some(resource), ..base }), missing);
+    }
+    assert!(get(federated, Sources { resource: Some(&itself), ..base }).is_allowed());
+    let abroad = Sources { owner: Some(other()), resource: Some(&itself), ..base };
+    assert_eq!(get(federated, abroad), missing, "there both sides allow");
+    for (policies, expected) in [(&[&reads][..], None), (&[&writes], Some(missing)), (&[], Some(missing))] {
+        let verdict = get(federated, Sources { session: Some(policies), ..base });
+        assert_eq!(Some(verdict).filter(|verdict| !verdict.is_allowed()), expected);
+    }
+}
+
+#[test]
 fn across_accounts_both_sides_allow() {
     let (reads, writes, to_user, to_account) =
         (reads(), writes(), shares("Allow", USER), shares("Allow", "111122223333"));

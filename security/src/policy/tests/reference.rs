@@ -405,7 +405,8 @@ pub(super) fn decide(case: &Case<'_>) -> Outcome {
     if case.boundary.is_some_and(|policy| !allows(policy)) {
         return Outcome::NotAllowed(Missing::Boundary);
     }
-    if case.session.is_some_and(|policy| !allows(policy)) {
+    let federated = matches!(case.caller, Caller::Federated { .. });
+    if case.session.map_or(federated, |policy| !allows(policy)) {
         return Outcome::NotAllowed(Missing::Session);
     }
     Outcome::Allowed
