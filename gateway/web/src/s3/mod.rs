@@ -40,7 +40,7 @@ mod website;
 pub use access_log::ACCESS_LOG;
 
 use crate::config::Config;
-use crate::server::Peer;
+use crate::server::{LENGTH_TOO_LARGE, Peer};
 use crate::state::State;
 use access::{Asker, Asking};
 use answer::{Answer, Record, set, set_amz};
@@ -358,6 +358,10 @@ pub(crate) fn refuse(state: &State, status: StatusCode) -> Response<Bytes> {
             S3Error::with(code, "This port speaks TLS, and the request came in plain HTTP: use https://.")
         }
         _ => S3Error::new(code),
+        LENGTH_TOO_LARGE => S3Error::with(
+            code,
+            "An error occurred when parsing the HTTP request: its Content-Length is more than any body can have.",
+        ),
     };
     let id = RequestId::random(&*state.entropy);
     let document = error.document("/", id.as_str(), &state.host_id);

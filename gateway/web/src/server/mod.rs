@@ -17,6 +17,7 @@ mod streams;
 mod timer;
 mod tls;
 
+pub(crate) use refusal::LENGTH_TOO_LARGE;
 pub use tls::Identity;
 pub(crate) use tls::Tls;
 

@@ -12,6 +12,10 @@
 //!
 //! What is written while `Idle` is no answer of ours, so it is a refusal, and the door's own goes out in its stead.
 //!
+//! hyper calls a `content-length` that fits no counter of its a head that is too long. So the heads that come while `Idle` are looked
+//! through for one ([`LengthWatch`], 64 bytes of a line), and the refusal says it. A head in one read with the request before it is
+//! not looked at, and keeps hyper's word: where it begins is hyper's to know.
+//!
 //! A refusal always finds the connection `Idle`, also where the broken head came in one write with the request before it. hyper
 //! looks at the next head when it has read the last request to its end and has written the last answer to its end; it
 //! notices the second when its buffer is flushed, or when the first comes later. The first never comes later: the door
@@ -24,37 +28,53 @@ use http_body::{Body, Frame, SizeHint};
 use std::io::{self, BufRead, Cursor};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Makes a door's refusal for the status that hyper chose.
 pub(super) type Refuse = Box<dyn FnOnce(StatusCode) -> Response<Bytes> + Send>;
 
-const IDLE: u8 = 0;
-const ANSWERING: u8 = 1;
-const FLUSHING: u8 = 2;
+const IDLE: u32 = 0;
+const ANSWERING: u32 = 1;
+const FLUSHING: u32 = 2;
+/// The bits of the three; above them requests are counted, and begin anew some time.
+const STATES: u32 = 3;
 
 /// Whose bytes a connection writes. One task owns a connection, so the orderings are of no concern.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Turn(Arc<AtomicU8>);
+pub(super) struct Turn(Arc<AtomicU32>);
 
 impl Turn {
     /// A request was handed to the door.
     pub(super) fn begin(&self) -> Ended {
-        self.0.store(ANSWERING, Ordering::Relaxed);
+        self.enter(ANSWERING, 1);
         Ended(self.clone())
+    }
+
+    fn enter(&self, state: u32, requests: u32) {
+        let count = (self.requests() + requests).wrapping_mul(STATES + 1);
+        self.0.store(count | state, Ordering::Relaxed);
+    }
+
+    fn state(&self) -> u32 {
+        self.0.load(Ordering::Relaxed) & STATES
+    }
+
+    /// Requests so far.
+    fn requests(&self) -> u32 {
+        self.0.load(Ordering::Relaxed) / (STATES + 1)
     }
 
     /// hyper's buffer is empty.
     pub(super) fn flushed(&self) {
-        if self.0.load(Ordering::Relaxed) == FLUSHING {
-            self.0.store(IDLE, Ordering::Relaxed);
+        if self.state() == FLUSHING {
+            self.enter(IDLE, 0);
         }
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == IDLE
+        self.state() == IDLE
     }
 }
 
@@ -64,7 +84,7 @@ pub(super) struct Ended(Turn);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        self.0.0.store(FLUSHING, Ordering::Relaxed);
+        self.0.enter(FLUSHING, 0);
     }
 }
 
@@ -99,6 +119,7 @@ pub(super) struct Refusing<S> {
     stream: S,
     turn: Turn,
     refuse: Option<Refuse>,
+    lengths: LengthWatch,
     /// Our refusal, as far as it is not yet sent. hyper's own was swallowed.
     refusal: Option<Cursor<Vec<u8>>>,
 }
@@ -106,13 +127,15 @@ pub(super) struct Refusing<S> {
 impl<S: AsyncWrite + Unpin> Refusing<S> {
     /// `refuse` makes the words for what hyper refuses while it is nobody else's `turn`.
     pub(super) fn new(stream: S, turn: Turn, refuse: Option<Refuse>) -> Self {
-        Self { stream, turn, refuse, refusal: None }
+        Self { stream, turn, refuse, lengths: LengthWatch::default(), refusal: None }
     }
 
     /// Whether these bytes of hyper's are a refusal of its own, which ours then replaces.
     fn replaces(&mut self, head: &[u8]) -> bool {
         if self.turn.is_idle() && self.refusal.is_none() {
             let status = status_of(head).filter(StatusCode::is_client_error);
+            let does_not_fit = self.lengths.does_not_fit && self.lengths.request == self.turn.requests();
+            let status = status.map(|status| if does_not_fit { LENGTH_TOO_LARGE } else { status });
             if let Some((refuse, status)) = self.refuse.take_if(|_| status.is_some()).zip(status) {
                 self.refusal = Some(Cursor::new(wire_form(&refuse(status))));
             }
@@ -136,7 +159,13 @@ impl<S: AsyncWrite + Unpin> Refusing<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Refusing<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(cx, buf)
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut this.stream).poll_read(cx, buf);
+        if this.refuse.is_some() && this.turn.is_idle() {
+            this.lengths.look(this.turn.requests(), buf.filled().get(before..).unwrap_or_default());
+        }
+        outcome
     }
 }
 
@@ -178,6 +207,72 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
     }
 }
 
+/// What a door is told to refuse where a `content-length` is more than any counter of bytes holds.
+pub(crate) const LENGTH_TOO_LARGE: StatusCode = StatusCode::PAYLOAD_TOO_LARGE;
+
+/// The most that hyper counts.
+const LENGTH_MAX: u64 = u64::MAX - 2;
+/// Bytes of a line that are looked at.
+const LINE_BYTES: usize = 64;
+const CONTENT_LENGTH: &[u8] = b"content-length:";
+
+/// Looks through a head, as it comes, for a length that does not fit.
+#[derive(Debug)]
+struct LengthWatch {
+    /// Of which request the head is.
+    request: u32,
+    line: [u8; LINE_BYTES],
+    /// Bytes of the line so far, also those that are not kept.
+    len: usize,
+    /// A line of the head was seen; the head's last one was.
+    begun: bool,
+    over: bool,
+    does_not_fit: bool,
+}
+
+impl Default for LengthWatch {
+    fn default() -> Self {
+        Self { request: 0, line: [0; LINE_BYTES], len: 0, begun: false, over: false, does_not_fit: false }
+    }
+}
+
+impl LengthWatch {
+    /// The next bytes of the head of this request.
+    fn look(&mut self, request: u32, bytes: &[u8]) {
+        if request != self.request {
+            *self = Self { request, ..Self::default() };
+        }
+        let mut lines = bytes;
+        while !self.over && !lines.is_empty() {
+            let end = lines.iter().position(|byte| *byte == b'\n');
+            let (line, rest) = lines.split_at(end.map_or(lines.len(), |end| end + 1));
+            lines = rest;
+            let kept = self.len.min(LINE_BYTES);
+            let more = line.len().min(LINE_BYTES - kept);
+            self.line[kept..kept + more].copy_from_slice(&line[..more]);
+            self.len += line.len();
+            if end.is_some() {
+                self.end_line();
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = self.line[..self.len.min(LINE_BYTES)].trim_ascii();
+        // Empty lines before a request belong to no head.
+        self.over = self.begun && line.is_empty();
+        self.begun |= !line.is_empty();
+        let name = line.get(..CONTENT_LENGTH.len());
+        if name.is_some_and(|name| name.eq_ignore_ascii_case(CONTENT_LENGTH)) {
+            let value = line[CONTENT_LENGTH.len()..].trim_ascii();
+            let is_number = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+            let fits = std::str::from_utf8(value).ok().and_then(|text| text.parse::<u64>().ok());
+            self.does_not_fit |= is_number && fits.is_none_or(|length| length > LENGTH_MAX);
+        }
+        self.len = 0;
+    }
+}
+
 /// A refusal as it goes over the wire, after which the connection closes.
 pub(super) fn wire_form(refusal: &Response<Bytes>) -> Vec<u8> {
     let (status, body) = (refusal.status(), refusal.body());
@@ -201,7 +296,7 @@ pub(super) fn status_of(head: &[u8]) -> Option<StatusCode> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Turn, status_of, wire_form};
+    use super::{LENGTH_MAX, LengthWatch, Turn, status_of, wire_form};
     use bytes::Bytes;
     use http::{Response, StatusCode};
 
@@ -216,6 +311,38 @@ mod tests {
         assert!(!turn.is_idle(), "the last piece still lies in hyper's buffer");
         turn.flushed();
         assert!(turn.is_idle());
+    }
+
+    #[test]
+    fn a_length_that_does_not_fit_is_seen_however_the_head_comes() {
+        let zeros = "0".repeat(200);
+        for (length, fits) in [
+            (u64::MAX.to_string(), false),
+            ((u64::MAX - 1).to_string(), false),
+            (LENGTH_MAX.to_string(), true),
+            ("18446744073709551616".to_owned(), false),
+            (format!("1{zeros}"), false),
+            ("5".to_owned(), true),
+            ("-5".to_owned(), true),
+            (String::new(), true),
+        ] {
+            for name in ["content-length:", "Content-Length: ", "CONTENT-LENGTH:\t"] {
+                let head = format!("\r\nPUT / HTTP/1.1\r\nhost: h\r\n{name}{length} \r\nx: y\r\n\r\n");
+                for step in [1, 7, head.len()] {
+                    let mut watch = LengthWatch::default();
+                    for piece in head.as_bytes().chunks(step) {
+                        watch.look(0, piece);
+                    }
+                    assert_eq!((watch.does_not_fit, watch.over), (!fits, true), "{name}{length}, {step}");
+                }
+            }
+        }
+        let mut watch = LengthWatch::default();
+        let body = b"PUT / HTTP/1.1\r\nx-content-length: 99999999999999999999\r\n\r\ncontent-length: 99999999999999999999\r\n";
+        watch.look(0, body);
+        assert!(!watch.does_not_fit, "neither another name nor a body's bytes");
+        watch.look(1, b"GET / HTTP/1.1\ncontent-length: 99999999999999999999\n");
+        assert!(watch.does_not_fit, "the next head");
     }
 
     #[test]

@@ -111,6 +111,31 @@ impl Reader {
     }
 }
 
+/// A frame that ends the stream says so; the connection goes on.
+#[tokio::test]
+async fn a_length_that_no_counter_holds_ends_its_stream() {
+    let world = World::secured(Limits::default()).await;
+    let (mut reader, mut writer) = open(&world, &[]).await;
+    let authority = world.http.to_string();
+    let put = block(&[
+        (":method", "PUT"),
+        (":scheme", "https"),
+        (":authority", &authority),
+        (":path", "/bucket/k"),
+        ("content-length", "18446744073709551616"),
+    ]);
+    writer.write_all(&frame(HEADERS, END_HEADERS, 1, &put)).await.unwrap();
+    writer.write_all(&frame(HEADERS, END_HEADERS | END_STREAM, 3, &get(&world, "/"))).await.unwrap();
+    writer.flush().await.unwrap();
+    let (mut reset, mut answered) = (false, false);
+    while !(reset && answered) {
+        let frame = reader.next().await.unwrap();
+        reset |= frame.kind == RST_STREAM && frame.stream == 1;
+        answered |= frame.kind == HEADERS && frame.stream == 3;
+        assert!(frame.kind != GOAWAY && !(frame.kind == HEADERS && frame.stream == 1), "{frame:?}");
+    }
+}
+
 /// Sends one piece after the other until the server takes no more or `most` are sent; how many that were.
 async fn pour(writer: &mut WriteHalf<Stream>, most: usize, mut piece: impl FnMut(usize) -> Vec<u8>) -> usize {
     for sent in 0..most {

@@ -66,6 +66,40 @@ async fn a_broken_head_in_one_write_with_any_request_gets_its_document() {
     refused(&mut client, "all").await;
 }
 
+/// hyper calls it a head that is too long.
+#[tokio::test]
+async fn a_length_that_no_counter_holds_is_told_as_that() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    let put = |length: &str| {
+        format!("PUT /bucket/k HTTP/1.1\r\nhost: {{host}}\r\ncontent-length: {length}\r\n\r\n")
+    };
+    let told = |refusal: &Answer| {
+        assert_eq!((refusal.status, refusal.code()), (400, "BadRequest"), "{refusal:?}");
+        assert!(refusal.text().contains("Content-Length"), "{refusal:?}");
+        assert_eq!(refusal.header("connection"), Some("close"));
+    };
+    for length in ["18446744073709551615", "18446744073709551616", "99999999999999999999999999"] {
+        let mut client = world.connect().await;
+        client.send_text(&put(length)).await;
+        told(&client.answer().await.unwrap());
+        assert!(client.closed().await, "one answer, then the end");
+    }
+    // Behind answers of ours, in pieces, and under TLS.
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket/k"), &[], b"hello").await.status, 200);
+    let text = put("18446744073709551616");
+    let (first, second) = text.split_at(text.len() - 12);
+    client.send_text(first).await;
+    let mut other = world.connect().await;
+    assert_eq!(call(&world, &mut other, ("GET", "/bucket/k"), &[], b"").await.status, 200);
+    client.send_text(second).await;
+    told(&client.answer().await.unwrap());
+    // What fits is looked at as ever.
+    let mut client = world.connect().await;
+    client.send_text(&put("9223372036854775807")).await;
+    assert_eq!(client.answer().await.unwrap().code(), "AccessDenied");
+}
+
 /// The answer fills every buffer on the way and waits there, its request's body and the broken head behind it.
 #[tokio::test]
 async fn an_answer_that_its_client_takes_late_is_whole_all_the_same() {
