@@ -8,7 +8,8 @@
 //!
 //! # Invariants
 //! - Nothing is named before its bytes are durable, and nothing at all when a digest is not the announced one.
-//! - Memory: two batches for the digests (`checksum::running`), and the blob writer's own bound.
+//! - Memory: two batches for the digests (`checksum::running`), and the blob writer's own bound; [`Upload::memory`] says it before
+//!   the first byte comes.
 //!
 //! A crash, or dropping it, leaves garbage that the blob store's collector owns.
 
@@ -133,6 +134,16 @@ impl Upload {
             digests,
             sink: Sink::Small(BytesMut::new()),
         })
+    }
+
+    /// Most bytes that it will hold in memory at once while a body of at most so many bytes comes; without a length, any body.
+    pub fn memory(&self, most: Option<ByteCount>) -> ByteCount {
+        let written = if self.dedup.is_some() {
+            dedup::Sink::memory(&self.store.blobs, most)
+        } else {
+            self.store.blobs.writer_memory(most, self.copies)
+        };
+        ByteCount::new(written.get() + Running::memory(most).get())
     }
 
     /// Takes the next bytes. Memory stays bounded whatever the body's size. After an error it is of no more use.

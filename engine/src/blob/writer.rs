@@ -14,7 +14,7 @@ use crate::catalog::Write;
 use crate::codec::DataKey;
 use crate::codec::chunk::{CHUNK_BYTES, ChunkCipher, sealed_len};
 use crate::id::{BlobId, PartitionId, SegmentId};
-use crate::pool::frame::FRAME_BYTES;
+use crate::pool::frame::{FRAME_ALIGN, FRAME_BYTES};
 use crate::pool::{Draft, Hold, RecordAt, SMALL_BYTES, record_plain_bytes};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
@@ -54,9 +54,29 @@ struct Record {
 impl Record {
     fn new(first_chunk: u64, target: usize, expected: usize) -> Self {
         let room = usize::try_from(sealed_len(expected.min(target) as u64)).unwrap_or(0);
-        let mut bytes = Vec::with_capacity(FRAME_BYTES + room + crate::pool::frame::FRAME_ALIGN);
+        let mut bytes = Vec::with_capacity(FRAME_BYTES + room + FRAME_ALIGN);
         bytes.resize(FRAME_BYTES, 0);
         Self { bytes, hash: blake3::Hasher::new(), first_chunk, plain_len: 0, target }
+    }
+}
+
+impl BlobStore {
+    /// Most bytes that a writer of a blob of at most so many bytes holds at once: the record under way, the one before it in each
+    /// copy's lane, and a chunk. Without a length, of any blob.
+    pub fn writer_memory(&self, most: Option<ByteCount>, copies: Copies) -> ByteCount {
+        let copies = if self.zones.are_several() { copies } else { Copies::Configured };
+        let copies = self.count_of(copies) as u64;
+        let most = most.map_or(u64::MAX, ByteCount::get);
+        let of_records = |before| record_plain_bytes(self.segment_bytes, before) as u64;
+        let room = |plain| FRAME_BYTES as u64 + FRAME_ALIGN as u64 + sealed_len(plain);
+        let (first, last) = (of_records(0), of_records(most.saturating_sub(1)));
+        let records = if most <= first {
+            copies * room(most)
+        } else {
+            // Records grow with the blob: the last ones are the largest.
+            (1 + copies) * room(last)
+        };
+        ByteCount::new(records + most.min(CHUNK_BYTES as u64))
     }
 }
 
@@ -255,8 +275,9 @@ pub(super) fn live_adds<'a>(places: impl IntoIterator<Item = &'a RecordAt>, sign
 #[cfg(test)]
 mod tests {
     use super::super::tests::{HOME, World};
-    use super::BLOB_BYTES_MAX;
+    use super::{BLOB_BYTES_MAX, Copies};
     use crate::Error;
+    use crate::unit::ByteCount;
 
     #[tokio::test]
     async fn a_blob_ends_at_its_limit() {
@@ -265,5 +286,25 @@ mod tests {
         writer.length = BLOB_BYTES_MAX - 1;
         writer.push("x".into()).await.unwrap();
         assert!(matches!(writer.push("x".into()).await, Err(Error::TooLarge { .. })));
+    }
+
+    #[tokio::test]
+    async fn what_a_writer_may_hold_is_known_before_it_is_made() {
+        let world = World::new(71).await;
+        let of =
+            |most: Option<u64>| world.store.writer_memory(most.map(ByteCount::new), Copies::Configured).get();
+        assert!((10_000..21_000).contains(&of(Some(10_000))), "{}", of(Some(10_000)));
+        assert!(of(Some(1)) < of(Some(1 << 20)) && of(Some(1 << 30)) <= of(None));
+        for length in [1_usize, 5_000, 70_000, 1_000_000, 3_000_000] {
+            let most = ByteCount::from(length);
+            let mut writer = world.store.writer(HOME, Some(most));
+            let mut held = 0;
+            for piece in world.bytes(length).chunks(60_000) {
+                writer.push(piece.to_vec().into()).await.unwrap();
+                held = held.max(writer.record.bytes.len() + writer.partial.len());
+            }
+            let known = world.store.writer_memory(Some(most), Copies::Configured).get();
+            assert!(held as u64 <= known, "{length}: {held} of {known}");
+        }
     }
 }

@@ -42,6 +42,8 @@ pub struct Limits {
     pub header_section_max: ByteCount,
     /// Bytes of an XML request body.
     pub xml_body_max: ByteCount,
+    /// Memory that the bodies of all requests together may hold.
+    pub bodies_max: ByteCount,
     /// How long a TLS handshake may take.
     pub handshake_timeout: Duration,
     /// Requests that one HTTP/2 connection may have open at once.
@@ -72,6 +74,7 @@ impl Default for Limits {
             admin_connections_max: 64,
             header_section_max: ByteCount::kib(8),
             xml_body_max: ByteCount::mib(2),
+            bodies_max: ByteCount::mib(256),
             handshake_timeout: Duration::from_secs(10),
             streams_max: 128,
             header_read_timeout: Duration::from_mins(1),

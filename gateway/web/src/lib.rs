@@ -9,6 +9,7 @@
 //! and XML are bounded in size, depth and time before they are looked at.
 
 mod admin;
+mod budget;
 mod config;
 mod ingest;
 mod metrics;

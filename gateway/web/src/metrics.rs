@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     pub(crate) latency: Family<OperationLabels, Histogram>,
     pub(crate) bytes_in: Counter,
     pub(crate) bytes_out: Counter,
+    pub(crate) bodies_refused: Counter,
+    pub(crate) bodies_ended: Counter,
     pub(crate) connections_open: Family<DoorLabels, Gauge>,
     pub(crate) connections: Family<DoorLabels, Counter>,
 }
@@ -79,6 +81,8 @@ impl Metrics {
             latency: Family::new_with_constructor(latency_buckets),
             bytes_in: Counter::default(),
             bytes_out: Counter::default(),
+            bodies_refused: Counter::default(),
+            bodies_ended: Counter::default(),
             connections_open: Family::default(),
             connections: Family::default(),
         };
@@ -101,6 +105,16 @@ impl Metrics {
             m.bytes_in.clone(),
         );
         registry.register_with_unit("firn_s3_sent", "Body bytes sent", Unit::Bytes, m.bytes_out.clone());
+        registry.register(
+            "firn_s3_bodies_refused",
+            "Requests told to slow down: bodies under way held all memory that they may",
+            m.bodies_refused.clone(),
+        );
+        registry.register(
+            "firn_s3_bodies_ended",
+            "Bodies ended because they stalled while others waited for memory",
+            m.bodies_ended.clone(),
+        );
         registry.register(
             "firn_http_connections_open",
             "Connections open, by door",

@@ -1,11 +1,13 @@
 //! What every request can reach: the store, who is who, time, randomness, metrics.
 
+use crate::budget::{Budget, Held};
 use crate::metrics::Metrics;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
+use engine::unit::ByteCount;
 use objectstore::ObjectStore;
 use prometheus_client::registry::Registry;
 use security::AccountId;
@@ -199,6 +201,8 @@ pub struct Parts {
     pub admin_token: AdminToken,
     /// What the admin door reports.
     pub status: Arc<dyn StatusSource>,
+    /// Memory that the bodies of all requests together may hold: [`Limits::bodies_max`](crate::Limits::bodies_max).
+    pub bodies_max: ByteCount,
     /// Metrics of the other parts; the doors register their own in it.
     pub registry: Registry,
 }
@@ -218,6 +222,8 @@ pub struct State {
     pub(crate) status: Arc<dyn StatusSource>,
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
+    /// Memory for the bodies of requests.
+    pub(crate) bodies: Arc<Budget>,
     /// When it was last logged that there is no room, in milliseconds since the epoch; 0 for never.
     pub(crate) full_logged_ms: AtomicI64,
 }
@@ -225,9 +231,12 @@ pub struct State {
 impl State {
     /// Registers the doors' metrics and wires the rest.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, credentials, account, region, clock, entropy, admin_token, status, mut registry } =
-            parts;
+        let Parts { store, credentials, account, region, clock, entropy, admin_token, status, .. } = parts;
+        let mut registry = parts.registry;
         let metrics = Metrics::register(&mut registry);
+        let (refused, ended) = (metrics.bodies_refused.clone(), metrics.bodies_ended.clone());
+        let bodies = Budget::new(parts.bodies_max, Arc::clone(&clock), refused, ended);
+        registry.register_collector(Box::new(Held(Arc::clone(&bodies))));
         let mut host = [0; 32];
         entropy.fill(&mut host);
         Arc::new(Self {
@@ -243,6 +252,7 @@ impl State {
             status,
             registry,
             metrics,
+            bodies,
             full_logged_ms: AtomicI64::new(0),
         })
     }

@@ -7,14 +7,17 @@
 //! ```
 //!
 //! # Invariants
-//! - Memory: two batches of [`BATCH_BYTES`] plus one pushed buffer each; the second waits for the first.
+//! - Memory: two batches of [`BATCH_BYTES`] plus one pushed buffer each; the second waits for the first. A piece keeps the buffer
+//!   alive that it was cut from, so small ones are copied together once there are [`PIECES_APART`]: a body that comes byte by byte
+//!   costs its bytes, not a buffer for each.
 //! - Dropping it leaves at most a batch under way, whose result nobody takes.
 
 use super::ChecksumAlgorithm;
 use super::digests::{Hasher, Sums};
 use super::md5::{Lanes, Md5, Seat};
 use crate::{Error, Result};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use engine::unit::ByteCount;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 use tokio::task::JoinHandle;
@@ -23,6 +26,12 @@ use tokio::task::JoinHandle;
 const BATCH_BYTES: usize = 256 << 10;
 /// A body's last bytes, or all of a small one, are digested in place up to here: about 50 µs.
 const IN_PLACE_BYTES: usize = 32 << 10;
+/// Pieces below this are small.
+const SMALL_PIECE_BYTES: usize = 16 << 10;
+/// Pieces of a batch that wait as they came, however small.
+const PIECES_APART: usize = 4;
+/// The largest buffer that is pushed at once.
+const PUSHED_BYTES: u64 = 256 << 10;
 
 /// The running digests of one body.
 pub(crate) struct Running {
@@ -30,6 +39,8 @@ pub(crate) struct Running {
     md5: Work<Md5, oneshot::Receiver<Md5>>,
     extra: Option<Work<Hasher, JoinHandle<Hasher>>>,
     waiting: Vec<Bytes>,
+    /// Small pieces behind them.
+    tail: BytesMut,
     waiting_bytes: usize,
     /// From its first batch on. Behind `md5`: it looks what that leaves waiting when both go.
     seat: Option<Seat>,
@@ -48,7 +59,15 @@ impl Running {
     pub(crate) fn new(lanes: &Lanes, algorithm: Option<ChecksumAlgorithm>) -> Self {
         let extra = algorithm.map(|algorithm| Work::Here(Hasher::new(algorithm)));
         let md5 = Work::Here(Md5::new());
-        Self { lanes: lanes.clone(), md5, extra, waiting: Vec::new(), waiting_bytes: 0, seat: None }
+        let (waiting, tail) = (Vec::new(), BytesMut::new());
+        Self { lanes: lanes.clone(), md5, extra, waiting, tail, waiting_bytes: 0, seat: None }
+    }
+
+    /// Most bytes that the digests of a body of at most so many bytes keep in memory.
+    pub(crate) fn memory(most: Option<ByteCount>) -> ByteCount {
+        // One batch is away with all that was pushed into it, the other is not yet full.
+        let batches = 2 * BATCH_BYTES as u64 + PUSHED_BYTES;
+        most.unwrap_or(ByteCount::new(batches)).min(ByteCount::new(batches))
     }
 
     /// Takes the next bytes; waits for the batch before the last.
@@ -59,7 +78,12 @@ impl Running {
             extra.update(&bytes);
         }
         self.waiting_bytes += bytes.len();
-        self.waiting.push(bytes);
+        if bytes.len() < SMALL_PIECE_BYTES && self.waiting.len() >= PIECES_APART {
+            self.tail.extend_from_slice(&bytes);
+        } else {
+            self.flush_tail();
+            self.waiting.push(bytes);
+        }
         if self.waiting_bytes >= BATCH_BYTES {
             return self.send().await;
         }
@@ -80,6 +104,7 @@ impl Running {
         }
         let mut md5 = self.md5().await?;
         let mut extra = self.extra().await?;
+        self.flush_tail();
         for bytes in &self.waiting {
             md5.update(bytes);
             if let Some(extra) = extra.as_mut().filter(|extra| !extra.is_quick()) {
@@ -89,9 +114,16 @@ impl Running {
         Ok(Sums::of(md5, extra))
     }
 
+    fn flush_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.waiting.push(std::mem::take(&mut self.tail).freeze());
+        }
+    }
+
     /// Sends what waits away.
     async fn send(&mut self) -> Result<()> {
         let (md5, extra) = (self.md5().await?, self.extra().await?);
+        self.flush_tail();
         let batch = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         self.extra = extra.map(|mut extra| {
@@ -143,7 +175,7 @@ fn closed() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{BATCH_BYTES, Running};
+    use super::{BATCH_BYTES, PIECES_APART, Running, SMALL_PIECE_BYTES};
     use crate::checksum::{ChecksumAlgorithm, ChecksumValue, Lanes};
     use bytes::Bytes;
     use futures_util::FutureExt;
@@ -184,5 +216,26 @@ mod tests {
         digests.push(body(1, 16 * BATCH_BYTES)).await.unwrap();
         let dropped = digests.push(body(2, BATCH_BYTES)).now_or_never().is_none();
         assert_eq!(digests.finish().await.is_err(), dropped, "bytes are missing only if it was dropped");
+    }
+
+    /// A piece of a byte keeps all of the buffer that it was read into.
+    #[tokio::test]
+    async fn a_body_that_comes_byte_by_byte_costs_its_bytes() {
+        let body = body(3, 2 * BATCH_BYTES - 1);
+        let mut digests = Running::new(&Lanes::new(1), Some(ChecksumAlgorithm::Sha256));
+        let mut most = 0;
+        for at in 0..body.len() {
+            // Between them some that are not small.
+            let piece = if at % 100_000 == 99_999 { SMALL_PIECE_BYTES } else { 1 };
+            digests.push(vec![body[at]; piece].into()).await.unwrap();
+            most = most.max(digests.waiting.len());
+        }
+        assert!(most <= 2 * PIECES_APART, "{most} buffers wait");
+        let whole: Vec<u8> = (0..body.len())
+            .flat_map(|at| vec![body[at]; if at % 100_000 == 99_999 { SMALL_PIECE_BYTES } else { 1 }])
+            .collect();
+        let sums = digests.finish().await.unwrap();
+        let sha = ChecksumValue::compute(ChecksumAlgorithm::Sha256, &Bytes::from(whole));
+        assert_eq!(sums.checksum, Some(sha), "in their order");
     }
 }

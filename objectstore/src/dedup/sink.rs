@@ -10,7 +10,7 @@
 
 use super::chunker::CHUNK_MAX;
 use super::index::{At, Known, Lookup};
-use super::pack::Pack;
+use super::pack::{PACK_BYTES, Pack};
 use super::{Chunk, Domain, Secrets, owner_of};
 use crate::id::{ManifestId, OwnerId};
 use crate::publish::Expected;
@@ -19,10 +19,12 @@ use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended};
 use crate::upload::Landed;
 use crate::{Error, ObjectStore, Result, tables};
 use bytes::Bytes;
+use engine::blob::{BlobStore, Copies};
 use engine::catalog::record::Record;
 use engine::catalog::{Key, Write};
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
+use engine::unit::ByteCount;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -91,6 +93,18 @@ impl Sink {
             held: HashMap::new(),
             settled: Vec::new(),
         })
+    }
+
+    /// Most bytes that one holds of a body of at most so many bytes: what waits to be cut, what is cut, and a pack under way with
+    /// those that are sealed.
+    pub(crate) fn memory(blobs: &BlobStore, most: Option<ByteCount>) -> ByteCount {
+        let batch = most.map_or(BATCH as u64, |most| most.get().min(BATCH as u64));
+        let packs = most.map_or(u64::MAX, |most| most.get().div_ceil(PACK_BYTES.into()));
+        let packs = packs.min(1 + SEALING_MAX as u64);
+        // A pack is below the size from which records are large.
+        let of_pack = most.map_or(u64::from(PACK_BYTES), |most| most.get().min(PACK_BYTES.into()));
+        let of_pack = blobs.writer_memory(Some(ByteCount::new(of_pack)), Copies::Configured);
+        ByteCount::new(2 * batch + packs * of_pack.get())
     }
 
     /// Takes the next bytes.

@@ -23,6 +23,7 @@
 mod publish;
 
 use crate::checksum::Running;
+use crate::dedup;
 use crate::id::IngestId;
 use crate::publish::{Expected, expected};
 use crate::quota::Claims;
@@ -35,6 +36,7 @@ use crate::{
     WriteConditions, Writer, tables,
 };
 use bytes::Bytes;
+use engine::blob::Copies;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Key, Write};
 use engine::unit::ByteCount;
@@ -111,6 +113,8 @@ pub struct Ingest {
     received: u64,
     algorithm: ChecksumAlgorithm,
     digests: Option<Running>,
+    /// Bodies of this writer are deduplicated.
+    dedups: bool,
     claims: Claims,
     batch: Batch,
 }
@@ -146,6 +150,7 @@ impl ObjectStore {
         if let Some(size) = request.length.filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
         }
+        let dedups = self.dedups(&view, request.writer.by).await?.is_some();
         let id = IngestId::random(&*self.entropy);
         let algorithm = request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
         let row = IngestRow {
@@ -169,6 +174,7 @@ impl ObjectStore {
             received: 0,
             algorithm,
             digests: Some(Running::new(&self.lanes, Some(algorithm))),
+            dedups,
             claims: Claims::default(),
             batch: Batch::default(),
         })
@@ -176,6 +182,21 @@ impl ObjectStore {
 }
 
 impl Ingest {
+    /// Most bytes that it holds in memory at once while its caller has so many `small` bodies on their way beside one of any size: the
+    /// bytes of the small ones, what is written, the digests, and rows that wait to be staged.
+    pub fn memory(&self, small: ByteCount, at_once: usize) -> ByteCount {
+        let written = |most| {
+            if self.dedups {
+                dedup::Sink::memory(&self.store.blobs, most).get()
+            } else {
+                self.store.blobs.writer_memory(most, Copies::Configured).get()
+            }
+        };
+        let small = small.get() + written(Some(small));
+        let digests = 2 * Running::memory(None).get();
+        ByteCount::new(at_once as u64 * small + written(None) + digests + 2 * BATCH_BYTES as u64)
+    }
+
     /// Takes the next bytes of the archive as they were sent, for its digests. After an error it is of no more use.
     pub async fn archive(&mut self, bytes: Bytes) -> Result<()> {
         self.received += bytes.len() as u64;

@@ -127,9 +127,11 @@ async fn serve(
         entropy: appliance.entropy.clone(),
         admin_token: AdminToken::new(&home.admin_token),
         status: facts.clone(),
+        bodies_max: config.bodies_max,
         registry,
     });
-    let mut limits = Limits { drain_timeout: config.drain, ..Limits::default() };
+    let mut limits =
+        Limits { drain_timeout: config.drain, bodies_max: config.bodies_max, ..Limits::default() };
     limits.connections_max = Descriptors::allowed().connections(
         config.connections_max,
         limits.admin_connections_max,

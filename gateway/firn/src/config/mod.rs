@@ -48,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) legacy_forms: LegacyForms,
     /// Connections served at once on the S3 door.
     pub(crate) connections_max: usize,
+    /// Memory that the bodies of all requests together may hold.
+    pub(crate) bodies_max: ByteCount,
     /// How long open requests may finish after a stop is asked for.
     pub(crate) drain: Duration,
     /// Memory for rows read before.
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) log: Log,
 }
 
+/// The least memory for bodies: what any one may hold finds room in it.
+const BODIES_MIN: ByteCount = ByteCount::mib(128);
 /// The smallest segment file.
 const SEGMENT_MIN: ByteCount = ByteCount::mib(16);
 /// The same where the disk decides.
@@ -246,6 +250,12 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         website_domains: websites.unwrap_or(base.website_domains),
         legacy_forms: if raw.http.legacy_form_signatures { LegacyForms::Taken } else { LegacyForms::Refused },
         connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
+        bodies_max: size(
+            "http.bodies",
+            raw.http.bodies,
+            base.limits.bodies_max,
+            (BODIES_MIN, ByteCount::gib(1024)),
+        )?,
         drain,
         cache: size(
             "engine.cache",

@@ -32,6 +32,7 @@ pub(super) struct Http {
     pub(super) website_domains: Option<Vec<String>>,
     pub(super) legacy_form_signatures: bool,
     pub(super) connections: Option<u64>,
+    pub(super) bodies: Option<String>,
     pub(super) drain: Option<String>,
 }
 

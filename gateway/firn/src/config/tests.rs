@@ -23,6 +23,7 @@ base-domains = ["s3.example.test"]
 website-domains = ["web.example.test"]
 legacy-form-signatures = true
 connections = 100
+bodies = "1GiB"
 drain = "5s"
 [admin]
 listen = "127.0.0.1:8001"
@@ -50,6 +51,7 @@ format = "json"
     assert_eq!(config.website_domains, ["web.example.test"]);
     assert_eq!(config.legacy_forms, security::form::LegacyForms::Taken);
     assert_eq!((config.connections_max, config.drain), (100, Duration::from_secs(5)));
+    assert_eq!(config.bodies_max, ByteCount::gib(1));
     assert_eq!((config.cache, config.segment), (ByteCount::mib(16), Some(ByteCount::mib(64))));
     assert_eq!(config.pool_dir.as_deref(), Some(std::path::Path::new("/mnt/disk1/firn")));
     let plan = config.backup.as_ref().unwrap();
@@ -89,6 +91,7 @@ fn errors_name_file_key_and_range() {
     for (text, wanted) in [
         ("[http]\nconnections = 0", "use http.connections in firn.toml: 0 is not in 1..=100000"),
         ("[engine]\ncache = \"1KiB\"", "use engine.cache in firn.toml: 1KiB is not in 8.0 MiB..=1.0 TiB"),
+        ("[http]\nbodies = \"127MiB\"", "use http.bodies in firn.toml: 127MiB is not in 128.0 MiB..=1.0 TiB"),
         ("[http]\ndrain = \"1h\"", "use http.drain in firn.toml: 1h is not in 0s..=10m"),
         ("[access-logs]\nevery = \"1ms\"", "use access-logs.every in firn.toml"),
         ("[access-logs]\nevery = \"25h\"", "use access-logs.every in firn.toml: 25h is not in 1s..=24h"),

@@ -10,6 +10,7 @@
 use super::code::Code;
 use super::error::S3Error;
 use super::headers::digits;
+use crate::budget::{Budget, Share};
 use crate::config::Limits;
 use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
@@ -31,6 +32,8 @@ use std::time::Duration;
 const DRAIN_MAX: u64 = 256 << 10;
 /// How long that may take.
 const DRAIN_WINDOW: Duration = Duration::from_secs(1);
+/// How often what stands in a document is in memory at once: as it came and read, or read and made into what the store is asked.
+const TIMES_OF_DOCUMENT: u64 = 3;
 
 /// A body on its way in.
 pub(crate) struct RequestBody {
@@ -45,6 +48,8 @@ pub(crate) struct RequestBody {
     announced: Option<ByteCount>,
     expectation: Expectation,
     pace: Pace,
+    /// Memory that it may hold, of what all bodies have.
+    share: Option<Share>,
     counter: Counter,
     received: u64,
     /// When its last byte came, in boot time, for who wants to know.
@@ -91,6 +96,7 @@ impl RequestBody {
             length: content_length(headers),
             announced: content_length(headers),
             pace,
+            share: None,
             counter,
             received: 0,
             last_at: None,
@@ -207,17 +213,35 @@ impl RequestBody {
         }
     }
 
-    /// All of a small body.
-    pub(crate) async fn collect(&mut self, max: ByteCount) -> Result<Bytes, S3Error> {
+    /// Reserves the memory that the body may hold from here on, once and before any of it is asked for. Nothing to come needs none.
+    pub(crate) async fn reserve(&mut self, budget: &Arc<Budget>, memory: ByteCount) -> Result<(), S3Error> {
+        if !self.ended && self.share.is_none() {
+            self.share = Some(budget.reserve(memory).await?);
+        }
+        Ok(())
+    }
+
+    /// The memory that was reserved, for what goes on without the body.
+    pub(crate) fn take_share(&mut self) -> Option<Share> {
+        self.share.take()
+    }
+
+    /// All of a small body, and at most `max` bytes. Memory for it, and for what is made of it, is reserved until the request is answered.
+    pub(crate) async fn collect(&mut self, max: ByteCount, budget: &Arc<Budget>) -> Result<Bytes, S3Error> {
         let too_large = || {
             S3Error::new(Code::MaxMessageLengthExceeded).field("MaxMessageLengthBytes", max.get().to_string())
         };
         if self.length.is_some_and(|length| length > max) {
             return Err(too_large());
         }
+        let length = self.length.unwrap_or(max);
+        self.reserve(budget, ByteCount::new(length.get() * TIMES_OF_DOCUMENT)).await?;
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else { return Ok(first) };
-        let mut all = BytesMut::from(&*first);
+        // In one piece from the start: growing would hold it twice.
+        let mut all = BytesMut::with_capacity(usize::try_from(length.get()).unwrap_or(0));
+        all.extend_from_slice(&first);
+        drop(first);
         let mut piece = Some(second);
         while let Some(data) = piece {
             if ByteCount::from(all.len() + data.len()) > max {
@@ -235,10 +259,13 @@ impl RequestBody {
             self.expectation = Expectation::Settled;
         }
         loop {
-            let (incoming, pace) = (&mut self.incoming, &mut self.pace);
+            let (incoming, pace, share) = (&mut self.incoming, &mut self.pace, &mut self.share);
             let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-                Poll::Pending => pace.poll_expired(cx).map(Err),
+                Poll::Pending if share.as_mut().is_some_and(|share| share.is_ended(cx)) => {
+                    Poll::Ready(Err(Late::InTheWay))
+                }
+                Poll::Pending => pace.poll_expired(cx).map(|()| Err(Late::Slow)),
             })
             .await;
             match frame {
@@ -250,6 +277,9 @@ impl RequestBody {
                         *at = self.pace.clock.boottime();
                     }
                     self.pace.progress(data.len() as u64);
+                    if let Some(share) = &mut self.share {
+                        share.brought(data.len() as u64);
+                    }
                     self.counter.inc_by(data.len() as u64);
                     return Ok(Some(data));
                 }
@@ -264,7 +294,12 @@ impl RequestBody {
                     self.read_out = true;
                     return Ok(None);
                 }
-                Err(()) => return Err(S3Error::new(Code::RequestTimeout)),
+                Err(Late::Slow) => return Err(S3Error::new(Code::RequestTimeout)),
+                Err(Late::InTheWay) => {
+                    let message =
+                        "The request's body stalled, and other requests waited for the memory that it held.";
+                    return Err(S3Error::with(Code::RequestTimeout, message));
+                }
             }
         }
     }
@@ -272,6 +307,7 @@ impl RequestBody {
     /// Called when the answer is ready: reads what little is left, so that the connection can be used again. `false`: it
     /// cannot, and the answer has to say so.
     pub(crate) async fn settle(&mut self) -> bool {
+        self.share = None;
         if self.expectation == Expectation::Unmet {
             // aws-cli 1 (its own botocore 1.43) takes the status of an answer that came without a 100 for that of the
             // connection's next answer too, and loses its headers; only closing makes it forget.
@@ -306,6 +342,15 @@ fn content_length(headers: &HeaderMap) -> Option<ByteCount> {
 
 fn decoded_length(headers: &HeaderMap) -> Option<ByteCount> {
     number(headers, "x-amz-decoded-content-length").map(ByteCount::new)
+}
+
+/// Why a body is not waited for any longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Late {
+    /// It brings too little.
+    Slow,
+    /// It brings little, and others wait for its memory.
+    InTheWay,
 }
 
 /// Gives up on a body that comes too slowly: each window of waiting must bring its minimum.

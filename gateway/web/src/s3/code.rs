@@ -94,6 +94,7 @@ codes! {
     RequestTimeout 400 "Your socket connection to the server was not read from or written to within the timeout period.";
     RequestURITooLong 414 "The request URI is longer than the server reads.";
     ServiceUnavailable 503 "Service is unable to handle request.";
+    SlowDown 503 "Please reduce your request rate.";
     StorageFull 507 "The storage has no room left for this request. Delete something or add space.";
     TooManyConfigurations 400 "You are attempting to create a new configuration but have already reached the 1,000-configuration limit.";
     TooManyBuckets 400 "You have attempted to create more buckets than allowed";
@@ -175,6 +176,7 @@ impl Code {
             | Self::RequestTimeout
             | Self::RequestURITooLong
             | Self::ServiceUnavailable
+            | Self::SlowDown
             | Self::StorageFull
             | Self::InvalidBucketAclWithObjectOwnership
             | Self::MalformedACLError

@@ -4,6 +4,7 @@
 use super::code::{Code, Names};
 use super::cors::document::DocumentError;
 use super::date;
+use crate::budget::Crowded;
 use crate::xml::{Malformed, XmlWriter};
 use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
@@ -166,6 +167,14 @@ impl fmt::Debug for S3Error {
 impl From<Malformed> for S3Error {
     fn from(error: Malformed) -> Self {
         Self::new(Code::MalformedXML).caused_by(&error)
+    }
+}
+
+impl From<Crowded> for S3Error {
+    fn from(_: Crowded) -> Self {
+        let message = "Please reduce your request rate. The bodies of requests under way hold all the memory that they may: try \
+                       again in a moment.";
+        Self::with(Code::SlowDown, message).header(RETRY_AFTER, "1")
     }
 }
 

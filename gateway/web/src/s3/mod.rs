@@ -307,9 +307,10 @@ fn full_is_known(state: &State) -> bool {
     false
 }
 
-/// The appliance's own failures, once; that it is full once a minute. The access log has each of them.
+/// The appliance's own failures, once; that it is full once a minute. The access log has each of them. Who is told to slow down is told
+/// for what others do, and the budget says so.
 fn log_failure(state: &State, id: RequestId, operation: Option<Operation>, error: &S3Error) {
-    if error.code() == "StorageFull" && full_is_known(state) {
+    if error.code() == "SlowDown" || (error.code() == "StorageFull" && full_is_known(state)) {
         return;
     }
     if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
@@ -357,11 +358,11 @@ pub(crate) fn refuse(state: &State, status: StatusCode) -> Response<Bytes> {
         StatusCode::UPGRADE_REQUIRED => {
             S3Error::with(code, "This port speaks TLS, and the request came in plain HTTP: use https://.")
         }
-        _ => S3Error::new(code),
         LENGTH_TOO_LARGE => S3Error::with(
             code,
             "An error occurred when parsing the HTTP request: its Content-Length is more than any body can have.",
         ),
+        _ => S3Error::new(code),
     };
     let id = RequestId::random(&*state.entropy);
     let document = error.document("/", id.as_str(), &state.host_id);

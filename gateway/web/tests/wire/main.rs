@@ -3,6 +3,7 @@
 mod access;
 mod access_log;
 mod bounds;
+mod budget;
 mod conditions;
 mod cors;
 mod every_operation;

@@ -204,6 +204,7 @@ impl World {
             entropy,
             admin_token: AdminToken::new("the-token"),
             status: facts.clone(),
+            bodies_max: config.limits.bodies_max,
             registry: prometheus_client::registry::Registry::default(),
         });
         let any = SocketAddr::from(([127, 0, 0, 1], 0));

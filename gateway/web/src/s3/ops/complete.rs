@@ -31,7 +31,7 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         })?),
     };
     // The checksum headers are the object's here, not this document's.
-    let bytes = body.collect(call.config.limits.xml_body_max).await?;
+    let bytes = body.collect(call.config.limits.xml_body_max, &call.state.bodies).await?;
     if bytes.is_empty() {
         return Err(S3Error::new(Code::MalformedXML));
     }
@@ -55,7 +55,12 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
             notes.size(uploaded.size);
         }
     };
-    let work = async move { store.complete_upload(request).await.inspect(note) };
+    // The list of parts is there until the end, whatever the client was told meanwhile.
+    let share = body.take_share();
+    let work = async move {
+        let _share = share;
+        store.complete_upload(request).await.inspect(note)
+    };
     late::answer(call, work, move |uploaded| render(&named, &uploaded)).await
 }
 

@@ -51,8 +51,7 @@ struct Named {
 /// `DeleteObjects`.
 pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let bucket = call.target.bucket()?;
-    let root = required(document(call, body, Proof::Required).await?)?;
-    let (named, quiet) = parse_delete(&root)?;
+    let (named, quiet) = parse_delete(&required(document(call, body, Proof::Required).await?)?)?;
     call.state.store.head_bucket(&bucket).await?;
     let (mut requests, mut parsed) = (Vec::with_capacity(named.len()), Vec::with_capacity(named.len()));
     for object in &named {

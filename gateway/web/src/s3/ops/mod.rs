@@ -192,7 +192,7 @@ async fn proven_bytes(
 ) -> Result<Bytes, S3Error> {
     let announced_md5 = headers::content_md5(&call.head.headers)?;
     let announced = headers::announced_checksum(&call.head.headers)?;
-    let bytes = body.collect(max).await?;
+    let bytes = body.collect(max, &call.state.bodies).await?;
     let checksum = match announced.value {
         Some(value) => Some(value),
         None => headers::checksum_value(body.trailers())?,

@@ -114,6 +114,8 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let started = put::begin(&inner, None).await?;
     let (mut upload, expect) =
         (started.upload, Expect { content_md5: started.content_md5, checksum: started.announced.value });
+    // A file is no longer than its form.
+    form.body.reserve(&call.state.bodies, upload.memory(form.body.length())).await?;
     let mut size = 0;
     loop {
         match form.next().await? {

@@ -1,7 +1,7 @@
 //! Bodies on their way in: `PutObject` and `UploadPart`.
 //!
 //! The store is asked first (does the bucket exist, do the limits hold), then the client is asked for its body: who waits
-//! for 100-continue sends nothing that would be refused.
+//! for 100-continue sends nothing that would be refused. What the body may hold of memory is reserved between the two.
 
 use super::extract;
 use super::object::part_number;
@@ -27,6 +27,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
         return Box::pin(extract::object(call, body, length)).await;
     }
     let started = begin(call, length).await?;
+    body.reserve(&call.state.bodies, started.upload.memory(length)).await?;
     let uploaded = receive(started.upload, body, started.content_md5, started.announced).await?;
     call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))
@@ -67,17 +68,19 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
     let request_headers = &call.head.headers;
     let announced = headers::announced_checksum(request_headers)?;
     let content_md5 = headers::content_md5(request_headers)?;
+    let length = length(call, body)?;
     let request = PartRequest {
         bucket: call.target.bucket()?,
         key: call.target.key()?,
         upload: upload_id(call)?,
         part: part_number(call.query.get("partNumber").unwrap_or_default())?,
-        length: length(call, body)?,
+        length,
         checksum: announced.algorithm,
         proven: proven(content_md5, announced),
         writer: Some(call.asker.principal.canonical_user()),
     };
     let upload = call.state.store.upload_part(request).await?;
+    body.reserve(&call.state.bodies, upload.memory(length)).await?;
     let uploaded = receive(upload, body, content_md5, announced).await?;
     call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))

@@ -52,6 +52,10 @@ const SMALL: u64 = 256 << 10;
 /// How many at once.
 const LANDING_MAX: usize = 32;
 
+/// Most memory that an archive holds besides its entries' bodies: zstd's window with a piece, 10 MiB; 17 bytes of each name in a table
+/// that was just doubled, 12 MiB; the report.
+const OTHER_MEMORY: ByteCount = ByteCount::mib(24);
+
 /// What asks for it.
 const AUTO_EXTRACT: &str = "x-amz-meta-snowball-auto-extract";
 
@@ -172,6 +176,8 @@ pub(super) async fn object(
     let besides = besides.into_iter().filter(|(asked, _)| *asked).map(|(_, other)| other.action()).collect();
     let ingest = call.state.store.ingest(request).await?;
     let report = Report::new(call.target.key.as_deref().unwrap_or_default());
+    let memory = ingest.memory(ByteCount::new(SMALL), LANDING_MAX).get() + OTHER_MEMORY.get();
+    body.reserve(&call.state.bodies, ByteCount::new(memory)).await?;
     let mut session =
         Session::new(call, &wish, Common { metadata, class, besides }, ingest, (report, report_key));
     session.take(body).await?;

@@ -11,7 +11,7 @@ use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
 use aws_lc_rs::digest;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use engine::unit::ByteCount;
 use http::{HeaderMap, request};
 use objectstore::{Ingest, IngestEntry, ObjectKey, SealedObject, Upload};
@@ -43,7 +43,7 @@ enum Current {
     /// It becomes no object.
     Nothing,
     /// Small: gathered, and written beside others.
-    Small(Box<Upload>, Vec<Bytes>),
+    Small(Box<Upload>, BytesMut),
     /// Written as it comes.
     Large(Box<Upload>),
 }
@@ -126,7 +126,7 @@ impl<'c> Session<'c> {
                 Event::Entry(entry) => self.begin(&entry).await?,
                 Event::Data(bytes) => match &mut self.current {
                     Current::Nothing => {}
-                    Current::Small(_, body) => body.push(bytes),
+                    Current::Small(_, body) => body.extend_from_slice(&bytes),
                     Current::Large(upload) => upload.write(bytes).await?,
                 },
                 Event::EntryEnd => self.end().await?,
@@ -146,7 +146,8 @@ impl<'c> Session<'c> {
         };
         match self.judge(entry).await {
             Ok(Verdict::Object(upload)) if entry.size <= SMALL => {
-                self.current = Current::Small(upload, Vec::new());
+                let room = usize::try_from(entry.size).unwrap_or_default();
+                self.current = Current::Small(upload, BytesMut::with_capacity(room));
             }
             Ok(Verdict::Object(upload)) => self.current = Current::Large(upload),
             Ok(Verdict::Ignored) => {}
@@ -231,9 +232,7 @@ impl<'c> Session<'c> {
             Current::Nothing => return Ok(()),
             Current::Small(mut upload, body) => {
                 self.landing.spawn(async move {
-                    for bytes in body {
-                        upload.write(bytes).await?;
-                    }
+                    upload.write(body.freeze()).await?;
                     upload.seal().await
                 });
             }

@@ -1,0 +1,161 @@
+//! Memory for bodies: what all requests together may hold, who waits, who is told to slow down, and who is ended for others.
+
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
+use crate::while_time_passes;
+use crate::world::{Answer, Client, World, call};
+use engine::clock::Clock as _;
+use engine::unit::ByteCount;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use objectstore::{BucketName, ObjectKey, PutRequest};
+use std::time::Duration;
+use web::Limits;
+
+const MIB: u64 = 1 << 20;
+
+/// A server with little room, a bucket and an object in it.
+async fn world(bodies_max: ByteCount) -> (World, Client) {
+    let world = World::with(Limits { bodies_max, ..Limits::default() }).await;
+    let mut client = world.with_bucket().await;
+    assert_eq!(call(&world, &mut client, ("PUT", "/bucket/k"), &[], b"hello").await.status, 200);
+    (world, client)
+}
+
+/// The value of a metric.
+async fn metric(world: &World, name: &str) -> u64 {
+    let mut admin = world.connect_admin().await;
+    admin.send_text("GET /metrics HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-token\r\n\r\n").await;
+    let answer = admin.answer().await.unwrap();
+    let line = answer.text().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{name} in {}", answer.text())).parse().unwrap()
+}
+
+async fn held(world: &World) -> u64 {
+    metric(world, "firn_s3_bodies_held_bytes").await
+}
+
+/// Small requests go on: one is read, one written, one brings a document. Meanwhile everybody else has a turn.
+async fn small_requests(world: &World, client: &mut Client) {
+    let versioning = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    for _ in 0..30 {
+        assert_eq!(call(world, client, ("GET", "/bucket/k"), &[], b"").await.body, b"hello");
+        assert_eq!(call(world, client, ("PUT", "/bucket/k"), &[], b"hello").await.status, 200);
+        assert_eq!(call(world, client, ("PUT", "/bucket?versioning="), &[], versioning).await.status, 200);
+    }
+}
+
+/// Connections that send a head and wait to be asked for the body.
+async fn ask(world: &World, count: usize, request: (&str, &str), headers: &[(&str, &str)]) -> Vec<Client> {
+    let expects = [&[("expect", "100-continue")], headers].concat();
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let mut client = world.connect().await;
+        client.send(&world.signed(request.0, request.1, &expects, b"")).await;
+        clients.push(client);
+    }
+    clients
+}
+
+/// How many were asked for their bodies. Each may be asked about once.
+fn admitted(clients: &mut [Client]) -> u64 {
+    let asked = clients.iter_mut().filter_map(|client| client.head().now_or_never());
+    asked.map(|head| assert_eq!(head.unwrap().status, 100)).count() as u64
+}
+
+/// The answers of all, while time passes.
+async fn answers(world: &World, clients: &mut [Client]) -> Vec<Answer> {
+    let all = join_all(clients.iter_mut().map(async |client| client.answer().await.unwrap()));
+    while_time_passes(world, all).await
+}
+
+fn count(answers: &[Answer], status: u16, code: &str) -> usize {
+    answers.iter().filter(|answer| (answer.status, answer.code()) == (status, code)).count()
+}
+
+#[tokio::test]
+async fn stalled_uploads_hold_no_more_than_the_budget_and_the_next_is_told_to_slow_down() {
+    let (world, mut client) = world(ByteCount::mib(16)).await;
+    let length = 2 * MIB;
+    let put = PutRequest::new(BucketName::parse("bucket").unwrap(), ObjectKey::parse("k").unwrap());
+    let memory = world.store.put(put).await.unwrap().memory(Some(ByteCount::new(length))).get();
+    assert!(memory > MIB, "{memory}");
+    let announced = length.to_string();
+    let headers = [("content-length", announced.as_str())];
+    let mut stalled = ask(&world, 100, ("PUT", "/bucket/large"), &headers).await;
+    small_requests(&world, &mut client).await;
+    let asked = admitted(&mut stalled);
+    assert!(asked >= 2 && asked * memory <= 14 * MIB, "{asked} of {memory} bytes each");
+    assert!((asked * memory..=16 * MIB).contains(&held(&world).await));
+    assert_eq!(metric(&world, "firn_s3_bodies_refused_total").await, 0, "nobody's time is over");
+
+    let begun = world.clock.boottime();
+    let mut next = ask(&world, 1, ("PUT", "/bucket/large"), &headers).await;
+    let told = answers(&world, &mut next).await;
+    assert_eq!(count(&told, 503, "SlowDown"), 1, "{told:?}");
+    assert_eq!((told[0].header("retry-after"), told[0].header("connection")), (Some("1"), Some("close")));
+    assert!(told[0].text().contains("memory"), "{told:?}");
+    let waited = world.clock.boottime().saturating_sub(begun);
+    assert!((5_000..6_000).contains(&waited.as_millis()), "{waited:?}");
+    small_requests(&world, &mut client).await;
+
+    // Those before it: some were told the same, some had to go for others, and the last had nobody behind them.
+    drop(next);
+    let told = answers(&world, &mut stalled).await;
+    let (slow, late) = (count(&told, 503, "SlowDown"), count(&told, 400, "RequestTimeout"));
+    assert_eq!(slow + late + count(&told, 100, ""), 100, "{told:?}");
+    assert!(slow > 50 && late > 0, "{slow} were told to slow down, {late} were ended");
+    drop(stalled);
+    let mut whole = world.connect().await;
+    let body = vec![7; usize::try_from(length).unwrap()];
+    let put = while_time_passes(&world, call(&world, &mut whole, ("PUT", "/bucket/large"), &[], &body)).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    assert_eq!(held(&world).await, 0);
+}
+
+#[tokio::test]
+async fn documents_under_way_hold_no_more_than_the_budget() {
+    let (world, mut client) = world(ByteCount::mib(16)).await;
+    // Of known length, and of a length that only the end says.
+    for (framing, most) in [(("content-length", "1048576"), 4), (("transfer-encoding", "chunked"), 2)] {
+        let mut stalled = ask(&world, 100, ("POST", "/bucket?delete="), &[framing]).await;
+        small_requests(&world, &mut client).await;
+        assert_eq!(admitted(&mut stalled), most, "{framing:?}");
+        // Whoever waits in front has what is left.
+        assert_eq!(held(&world).await, 14 * MIB);
+        drop(stalled);
+        while_time_passes(&world, async {
+            while held(&world).await > 0 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_body_is_ended_when_others_wait_for_its_room_and_a_slow_one_left_alone_when_none_do() {
+    // Any large body counts as all that there is for them.
+    let (world, mut client) = world(ByteCount::mib(1)).await;
+    let length = (4 * MIB).to_string();
+    let headers = [("content-length", length.as_str())];
+    let mut stalled = ask(&world, 1, ("PUT", "/bucket/a"), &headers).await;
+    small_requests(&world, &mut client).await;
+    assert_eq!(admitted(&mut stalled), 1);
+    stalled[0].send(b"something").await;
+    let begun = world.clock.boottime();
+    while world.clock.boottime().saturating_sub(begun) < Duration::from_secs(20) {
+        world.clock.advance(Duration::from_millis(500));
+        tokio::task::yield_now().await;
+    }
+    assert!(stalled[0].head().now_or_never().is_none(), "nobody waits for its room");
+    let body = vec![7; usize::try_from(7 * MIB).unwrap()];
+    let mut next = world.connect().await;
+    let whole = call(&world, &mut next, ("PUT", "/bucket/b"), &[], &body);
+    let put = while_time_passes(&world, whole).await;
+    assert_eq!(put.status, 200, "{put:?}");
+    let told = answers(&world, &mut stalled).await;
+    assert_eq!(count(&told, 400, "RequestTimeout"), 1, "{told:?}");
+    assert!(told[0].text().contains("memory"), "{told:?}");
+    assert_eq!(metric(&world, "firn_s3_bodies_ended_total").await, 1);
+}
