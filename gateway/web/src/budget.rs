@@ -17,7 +17,7 @@
 //! - A share goes back when it is dropped, whatever becomes of the request.
 //!
 //! # Limits
-//! Counted in units of [`UNIT`]. A body that may hold more than its queue has is counted as all of it. docs/adr/0023 has the reasons,
+//! Counted in units of [`UNIT`]. A body that may hold more than its queue has is counted as all of it. docs/adr/0024 has the reasons,
 //! docs/semantics.md the sum of what is not counted here.
 
 use engine::clock::Clock;
