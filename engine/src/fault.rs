@@ -27,6 +27,8 @@ pub enum Point {
     CatalogSync,
     /// Allocation of the next file of the catalog's log.
     CatalogAllocate,
+    /// A group applied to the catalog's rows, which its log holds by now.
+    CatalogApply,
     /// A write to a backup target.
     BackupWrite,
 }

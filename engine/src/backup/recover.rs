@@ -1,14 +1,19 @@
 //! Rebuilding a lost system disk from a backup.
 //!
 //! ```text
-//!   newest life with a base ─► its newest base ─► verify every file ─► contiguous chunks ─► attachments, the marker last
+//!   newest life with a base ─► its newest base that the key opens ─► verify every file ─► contiguous chunks ─► attachments, the
+//!                                                                                                             marker last
 //! ```
 //!
 //! The directory is not an appliance until the marker is there, so a crash leaves something that `recover` can be started
-//! over on, and that a server refuses. Bodies are not touched: they are in the pools.
+//! over on, and that a server refuses: until then `recovering` lies in it, and without that a catalog is somebody's, whom no
+//! recovery touches. Bodies are not touched: they are in the pools.
+//!
+//! What an earlier key does not open is not recovered, and told: the newer one opens more.
 
 use super::manifest::{Attachment, ChunkName, Life, Manifest, Name};
 use super::progress::contiguous;
+use super::seal::sealed_to_another;
 use super::target::Target;
 use super::{RECOVERED, RecoveryKey, staging};
 use crate::blocking::blocking;
@@ -38,13 +43,16 @@ pub struct Recovered {
     /// The versions, first and last, of which the target has no chunk though it has later ones.
     #[serde(default)]
     pub missing: Option<(Version, Version)>,
+    /// The versions, first and last, that are at the target and sealed to another recovery key.
+    #[serde(default)]
+    pub other_key: Option<(Version, Version)>,
 }
 
 impl Recovered {
     /// What the recovery of the appliance at `root` brought back; `None` where it was never recovered.
     pub fn read(root: &Path) -> Result<Option<Self>> {
         let path = root.join(RECOVERED);
-        let json = match fs::read(&path) {
+        let json = match file::read_regular(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             json => json.map_err(|error| Error::io("read", &path, error))?,
         };
@@ -71,21 +79,21 @@ pub async fn recover(
             root.display()
         )));
     }
+    let (catalog_at, scratch_at) = (root.join("catalog"), root.join("recovering"));
+    refuse_catalog_of_another(&catalog_at, &scratch_at, marker)?;
     if let Some(parent) = root.parent() {
         fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
     }
     // Keys lie in it. One that is there stays as its owner made it.
     let private = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
     private.map_err(|error| Error::io("create", root, error))?;
-    let scratch = staging::Directory::fresh(root.join("recovering"))?;
+    let scratch = staging::Directory::fresh(scratch_at)?;
     fs::create_dir(scratch.path()).map_err(|error| Error::io("create", scratch.path(), error))?;
     let download = Download { target, key: &key, sealed: scratch.path().join("sealed") };
 
-    let (life, base) = newest_base(target).await?;
-    let name = life.base_name(base);
-    let manifest = Manifest::decode(&name, &download.bytes(&name).await?)?;
+    let (life, newest, manifest) = download.newest_base().await?;
 
-    let catalog = staging::Directory::fresh(root.join("catalog"))?;
+    let catalog = staging::Directory::fresh(catalog_at)?;
     fs::create_dir(catalog.path()).map_err(|error| Error::io("create", catalog.path(), error))?;
     let recipient = key.recipient();
     for file in &manifest.files {
@@ -98,32 +106,58 @@ pub async fn recover(
     let path = catalog.path().to_owned();
     let opened = blocking(move || RocksCatalog::open(path, options)).await?;
     let mut reached = manifest.version;
+    let mut through = newest;
     for chunk in &reachable {
-        reached = opened.apply_log(download.bytes(&life.log_name(chunk)).await?.into()).await?;
+        let Some(log) = download.own_bytes(&life.log_name(chunk)).await? else {
+            through = reachable.iter().map(|chunk| chunk.last).max().unwrap_or(through).max(through);
+            break;
+        };
+        reached = opened.apply_log(log.into()).await?;
     }
+    // Through here are versions at the target, which need another key where they were not reached.
+    through = through.max(reached);
     blocking(move || {
         opened.close();
         Ok(())
     })
     .await?;
-    let beyond = chunks.iter().filter(|chunk| chunk.last > reached);
+    let beyond = chunks.iter().filter(|chunk| chunk.last > through);
     let recovered = Recovered {
         at_ms,
         base_version: manifest.version,
         base_taken_at_ms: manifest.taken_at_ms,
         version: reached,
         chunks_beyond_gap: beyond.clone().count() as u64,
-        missing: beyond.map(|chunk| chunk.first).min().map(|first| (reached + 1, first.saturating_sub(1))),
+        missing: beyond.map(|chunk| chunk.first).min().map(|first| (through + 1, first.saturating_sub(1))),
+        other_key: (through > reached).then_some((reached + 1, through)),
     };
-    catalog.keep();
     let json = serde_json::to_vec_pretty(&recovered).map_err(|error| Error::Invalid(error.to_string()))?;
     file::replace(&root.join(RECOVERED), &json)?;
     let (last, others): (Vec<&Attachment>, _) =
         manifest.attachments.iter().partition(|file| file.name == marker);
-    for attachment in others.into_iter().chain(last) {
+    for attachment in others {
         attach(root, attachment)?;
     }
+    catalog.keep();
+    if let Some(error) = last.into_iter().find_map(|attachment| attach(root, attachment).err()) {
+        // It may begin again.
+        scratch.keep();
+        return Err(error);
+    }
     Ok(recovered)
+}
+
+/// A catalog without a marker is what a recovery left that was cut off, or somebody's last one.
+fn refuse_catalog_of_another(catalog: &Path, scratch: &Path, marker: &str) -> Result<()> {
+    let look = |path: &Path| path.try_exists().map_err(|error| Error::io("look for", path, error));
+    if !look(catalog)? || look(scratch)? {
+        return Ok(());
+    }
+    let shown = catalog.display();
+    Err(Error::Invalid(format!(
+        "recover over {shown}: it is a catalog whose {marker} is gone, and would be lost; recover into another directory, or move \
+         it away first"
+    )))
 }
 
 fn attach(root: &Path, attachment: &Attachment) -> Result<()> {
@@ -137,15 +171,6 @@ fn attach(root: &Path, attachment: &Attachment) -> Result<()> {
     file::replace(&path, &attachment.hex)?;
     let mode = fs::Permissions::from_mode(attachment.mode & 0o700);
     fs::set_permissions(&path, mode).map_err(|error| Error::io("set the mode of", path, error))
-}
-
-async fn newest_base(target: &dyn Target) -> Result<(Life, Version)> {
-    let names = target.list("lives/").await?;
-    let bases = names.iter().filter_map(|name| match Name::parse(name) {
-        Some(Name::Base(life, version)) => Some((life, version)),
-        _ => None,
-    });
-    bases.max().ok_or_else(|| Error::NotFound { what: "complete backup in", id: target.describe() })
 }
 
 async fn log_chunks(target: &dyn Target, life: &Life) -> Result<Vec<ChunkName>> {
@@ -167,20 +192,44 @@ struct Download<'a> {
 }
 
 impl Download<'_> {
-    async fn open(&self, name: &str) -> Result<impl Read + use<>> {
+    /// `None`: it is sealed to another key.
+    async fn open_own(&self, name: &str) -> Result<Option<impl Read + use<>>> {
         self.target.get(name, &self.sealed).await?;
         let file = fs::File::open(&self.sealed).map_err(|error| Error::io("open", &self.sealed, error))?;
-        self.key.open(name, io::BufReader::new(file))
+        self.key.open_own(name, io::BufReader::new(file))
     }
 
-    async fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+    async fn own_bytes(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let Some(mut opened) = self.open_own(name).await? else { return Ok(None) };
         let mut bytes = Vec::new();
-        self.open(name).await?.read_to_end(&mut bytes).map_err(|error| damaged(name, &error))?;
-        Ok(bytes)
+        opened.read_to_end(&mut bytes).map_err(|error| damaged(name, &error))?;
+        Ok(Some(bytes))
+    }
+
+    /// The newest life, the version of its newest base, and its newest base that the key opens.
+    async fn newest_base(&self) -> Result<(Life, Version, Manifest)> {
+        let names = self.target.list("lives/").await?;
+        let mut bases: Vec<_> = names
+            .iter()
+            .filter_map(|name| match Name::parse(name) {
+                Some(Name::Base(life, version)) => Some((life, version)),
+                _ => None,
+            })
+            .collect();
+        bases.sort_unstable();
+        let none = || Error::NotFound { what: "complete backup in", id: self.target.describe() };
+        let (life, newest) = bases.last().cloned().ok_or_else(none)?;
+        for (_, version) in bases.iter().rev().filter(|(of, _)| *of == life) {
+            let name = life.base_name(*version);
+            if let Some(manifest) = self.own_bytes(&name).await? {
+                return Ok((life, newest, Manifest::decode(&name, &manifest)?));
+            }
+        }
+        Err(sealed_to_another(&life.base_name(newest)))
     }
 
     async fn file(&self, name: &str, to: &Path, hash: &str) -> Result<()> {
-        let mut source = self.open(name).await?;
+        let mut source = self.open_own(name).await?.ok_or_else(|| sealed_to_another(name))?;
         let parent = to.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
         let mut output = fs::File::create_new(to).map_err(|error| Error::io("create", to, error))?;

@@ -39,17 +39,28 @@ impl RecoveryKey {
     /// Opens a sealed stream. The reader fails on the first byte that is not what was sealed, and at the end unless the
     /// whole of it was there.
     pub fn open<R: Read + 'static>(&self, name: &str, sealed: R) -> Result<impl Read + use<R>> {
+        self.open_own(name, sealed)?.ok_or_else(|| sealed_to_another(name))
+    }
+
+    /// The same; `None` where it is sealed to another key.
+    pub(super) fn open_own<R: Read + 'static>(
+        &self,
+        name: &str,
+        sealed: R,
+    ) -> Result<Option<impl Read + use<R>>> {
         let corrupt = |detail: String| Error::Corrupt { what: format!("backup file {name}"), detail };
         let decryptor = age::Decryptor::new(sealed).map_err(|error| corrupt(error.to_string()))?;
         let identity: &dyn age::Identity = &self.0;
-        let plain = decryptor.decrypt(std::iter::once(identity)).map_err(|error| match error {
-            age::DecryptError::NoMatchingKeys => {
-                Error::Invalid(format!("open backup file {name}: it is sealed to another recovery key"))
-            }
-            other => corrupt(other.to_string()),
-        })?;
-        zstd::Decoder::new(plain).map_err(|error| corrupt(error.to_string()))
+        let plain = match decryptor.decrypt(std::iter::once(identity)) {
+            Err(age::DecryptError::NoMatchingKeys) => return Ok(None),
+            opened => opened.map_err(|error| corrupt(error.to_string()))?,
+        };
+        zstd::Decoder::new(plain).map(Some).map_err(|error| corrupt(error.to_string()))
     }
+}
+
+pub(super) fn sealed_to_another(name: &str) -> Error {
+    Error::Invalid(format!("open backup file {name}: it is sealed to another recovery key"))
 }
 
 impl FromStr for RecoveryKey {

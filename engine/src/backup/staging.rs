@@ -37,7 +37,7 @@ impl Drop for Directory {
         if let Err(error) = fs::remove_dir_all(&self.0)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %self.0.display(), %error, "can't remove a backup checkpoint; the next backup will");
+            tracing::warn!(path = %self.0.display(), %error, "can't remove a directory of a backup or recovery; the next one will");
         }
     }
 }

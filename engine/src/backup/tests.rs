@@ -559,6 +559,7 @@ async fn what_makes_it_an_appliance_comes_last() {
     let in_the_way = world.root().join("master.key");
     std::fs::create_dir_all(&in_the_way).unwrap();
     world.recover().await.unwrap_err();
+    assert!(!world.root().join("catalog").exists(), "nothing of it is in the way of the next one");
     assert!(!world.root().join(MARKER).exists());
     std::fs::remove_dir(&in_the_way).unwrap();
     world.recover().await.unwrap();
@@ -579,10 +580,67 @@ async fn a_new_key_opens_what_comes_after_it() {
     appliance.put("b").await;
     appliance.ship().await;
     world.lose(appliance);
-    assert!(recover(&world.target(), lost_key, &world.root(), MARKER, world.options()).await.is_err());
-    world.recover().await.unwrap();
+    let stranger = RecoveryKey::generate();
+    recover(&world.target(), stranger, &world.root(), MARKER, world.options()).await.unwrap_err();
+    let (target, root) = (world.target(), world.root());
+    let old = recover(&target, lost_key, &root, MARKER, world.options()).await.unwrap();
+    assert_eq!(old.other_key, Some((old.version + 1, old.version + 1)), "from the base that it opens");
+    let recovered = world.start().await;
+    assert!(recovered.has("a").await && !recovered.has("b").await);
+    world.lose(recovered);
+    assert_eq!(world.recover().await.unwrap().other_key, None);
     let appliance = world.start().await;
     assert!(appliance.has("a").await && appliance.has("b").await);
+}
+
+#[tokio::test]
+async fn what_a_former_key_opens_comes_back_and_what_it_does_not_is_told() {
+    let mut world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    let shipped = appliance.put("former").await;
+    appliance.ship().await;
+    let former = std::mem::replace(&mut world.key, RecoveryKey::generate());
+    appliance.backup.reseal(world.key.recipient());
+    let mut newest = 0;
+    for name in ["newer", "newest"] {
+        newest = appliance.put(name).await;
+        appliance.ship().await;
+    }
+    world.lose(appliance);
+    let (target, root) = (world.target(), world.root());
+    let recovered = recover(&target, former, &root, MARKER, world.options()).await.unwrap();
+    assert_eq!((recovered.version, recovered.other_key), (shipped, Some((shipped + 1, newest))));
+    assert_eq!((recovered.chunks_beyond_gap, recovered.missing), (0, None), "nothing is missing there");
+    assert_eq!(super::Recovered::read(&root).unwrap(), Some(recovered), "whoever asks later is told, too");
+    let appliance = world.start().await;
+    assert!(appliance.has("former").await && !appliance.has("newer").await);
+}
+
+#[tokio::test]
+async fn a_catalog_without_a_marker_is_not_recovered_over_unless_a_recovery_left_it() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.put("a").await;
+    appliance.base.tick().await.unwrap();
+    appliance.put("not shipped").await;
+    appliance.catalog.close();
+    drop(appliance);
+    std::fs::remove_file(world.root().join(MARKER)).unwrap();
+    let refused = world.recover().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+    let named = world.root().join("catalog").display().to_string();
+    assert!(
+        refused.to_string().contains(&named) && refused.to_string().contains("move it away"),
+        "{refused}"
+    );
+    assert!(world.start().await.has("not shipped").await, "it is as it was");
+    // So a recovery leaves it that is cut off.
+    std::fs::create_dir(world.root().join("recovering")).unwrap();
+    world.recover().await.unwrap();
+    assert!(!world.root().join("recovering").exists());
+    let recovered = world.start().await;
+    assert!(recovered.has("a").await && !recovered.has("not shipped").await);
 }
 
 #[tokio::test]

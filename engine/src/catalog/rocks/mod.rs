@@ -182,6 +182,7 @@ impl RocksCatalog {
             window: Window::new(&*options.entropy, version, ROWS_MAX),
             totals: RefCell::default(),
             clock: Arc::clone(&options.clock),
+            faults: Arc::clone(&options.faults),
             space,
             version,
             epoch: Epoch { number: epoch, since: options.clock.boottime(), sweep: Some(Vec::new()) },

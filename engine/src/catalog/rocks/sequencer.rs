@@ -29,6 +29,7 @@ use crate::catalog::totals::Totals;
 use crate::catalog::window::Window;
 use crate::catalog::{Layout, Version};
 use crate::clock::Clock;
+use crate::fault::{Faults, Point};
 use crate::{Error, Result};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -68,6 +69,7 @@ pub(super) struct Sequencer {
     pub(super) window: Window,
     pub(super) totals: RefCell<Totals>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) faults: Arc<Faults>,
     pub(super) space: Gauge,
     pub(super) version: Version,
     pub(super) epoch: Epoch,
@@ -263,7 +265,7 @@ impl Sequencer {
         let rows = &self.shared.rows;
         rows.stage_applied(&mut batch, last);
         self.version = last;
-        if let Err(error) = rows.apply(batch) {
+        if let Err(error) = self.may_apply().and_then(|()| rows.apply(batch)) {
             tracing::error!(%error, "the rows can't take what the commit log holds: refusing commits until they do");
             self.parked = Some(frame.into());
             let reason = format!("it is in the log, the rows take it later: {error}");
@@ -279,7 +281,8 @@ impl Sequencer {
     fn unpark(&mut self) -> bool {
         let Some(whole) = &self.parked else { return true };
         let rows = &self.shared.rows;
-        let applied = frame::parse(whole).and_then(|found| match found {
+        let parsed = self.may_apply().and_then(|()| frame::parse(whole));
+        let applied = parsed.and_then(|found| match found {
             Some((header, body, _)) => {
                 let versions = (header.prior, header.last);
                 super::replay(rows, versions, whole.slice_ref(body), self.epoch.number)
@@ -291,6 +294,11 @@ impl Sequencer {
             self.parked = None;
         }
         applied.is_ok()
+    }
+
+    fn may_apply(&self) -> Result<()> {
+        let place = self.shared.rows.db().path();
+        self.faults.check(Point::CatalogApply).map_err(|error| Error::io("write", place, error))
     }
 
     fn fence(&mut self, error: &Error) {

@@ -200,6 +200,45 @@ async fn a_full_disk_refuses_writes_and_recovers() {
 }
 
 #[tokio::test]
+async fn a_group_that_the_rows_do_not_take_is_kept_until_they_do() {
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+    let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
+    catalog.commit(put("a", "1")).await.unwrap();
+    let seen = catalog.snapshot(HERE).await.unwrap().read_version();
+    faults.arm(Point::CatalogApply, Fault::NoSpace, 0, u64::MAX);
+    let parked = catalog.commit(put("b", "2")).await;
+    assert!(matches!(parked, Err(Error::Unknown { .. })), "the log has it, the rows don't: {parked:?}");
+    for _ in 0..3 {
+        let refused = catalog.commit(put("c", "3")).await;
+        assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    }
+    assert_eq!(get(&catalog, "a").await.unwrap().unwrap(), "1", "reads go on");
+    assert_eq!(get(&catalog, "b").await.unwrap(), None, "what is parked is not shown");
+    faults.clear();
+    // It comes before whatever is judged next, and counts in what that is judged by.
+    let checks = vec![Check::Unchanged(TABLE.key(&b"b"[..]))];
+    let beside = Commit { checks, read_version: seen, ..put("b", "4") };
+    assert!(matches!(catalog.commit(beside).await, Err(Error::Conflict { .. })));
+    assert_eq!(get(&catalog, "b").await.unwrap().unwrap(), "2");
+    catalog.commit(put("c", "3")).await.unwrap();
+    drop(catalog);
+    let catalog = open(dir.path()).unwrap();
+    for (key, value) in [("a", "1"), ("b", "2"), ("c", "3")] {
+        assert_eq!(get(&catalog, key).await.unwrap().unwrap(), value);
+    }
+}
+
+#[tokio::test]
+async fn a_group_that_is_parked_when_the_catalog_closes_is_there_when_it_opens() {
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+    let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
+    faults.arm(Point::CatalogApply, Fault::NoSpace, 0, u64::MAX);
+    catalog.commit(put("b", "2")).await.unwrap_err();
+    drop(catalog);
+    assert_eq!(get(&open(dir.path()).unwrap(), "b").await.unwrap().unwrap(), "2");
+}
+
+#[tokio::test]
 async fn a_limit_holds_after_reopening_and_a_group_without_room_counts_for_nothing() {
     let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
     let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
