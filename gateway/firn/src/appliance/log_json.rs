@@ -23,7 +23,7 @@ where
         writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if event.metadata().target() == web::ACCESS_LOG {
+        if event.metadata().target() == web::ACCESS_LINES {
             write_access(writer, event)
         } else {
             self.0.format_event(context, writer, event)
@@ -160,7 +160,7 @@ mod tests {
         for path in ["/b/k", "", "/b/a\"b\\c\n\r\t\u{8}\u{c}\u{0}\u{1f}\u{7f}é\u{2028}"] {
             let log = || {
                 tracing::info!(
-                    target: web::ACCESS_LOG, path, status = 200_u16, method = Some("GET"), nothing = None::<&str>,
+                    target: web::ACCESS_LINES, path, status = 200_u16, method = Some("GET"), nothing = None::<&str>,
                     duration_us = u64::MAX, "re\"quest"
                 );
             };

@@ -200,7 +200,7 @@ impl<'a> MakeWriter<'a> for Lines {
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Line<'a> {
         let kind = match event.target() {
-            web::ACCESS_LOG => Kind::Access,
+            web::ACCESS_LINES => Kind::Access,
             LOST => Kind::Own,
             _ => Kind::Other,
         };

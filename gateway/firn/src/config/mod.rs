@@ -105,7 +105,7 @@ impl Log {
     pub(crate) fn filter_on(&self, is_terminal: bool) -> String {
         match &self.filter {
             Some(filter) => filter.clone(),
-            None if is_terminal => format!("{LEVEL},{}=off", web::ACCESS_LOG),
+            None if is_terminal => format!("{LEVEL},{}=off", web::ACCESS_LINES),
             None => LEVEL.to_owned(),
         }
     }

@@ -344,7 +344,7 @@ fn a_terminal_shows_no_request_lines_unless_they_are_asked_for() {
         let filter: tracing_subscriber::filter::Targets = log.filter_on(is_terminal).parse().unwrap();
         let shows = |target: &str, level| filter.would_enable(target, &level);
         assert!(shows("firn::appliance", tracing::Level::WARN), "warnings always");
-        shows(web::ACCESS_LOG, tracing::Level::INFO)
+        shows(web::ACCESS_LINES, tracing::Level::INFO)
     };
     let unsaid = load(None, &Overrides::default()).unwrap().log;
     assert!(!shows_requests(&unsaid, true));

@@ -1,4 +1,5 @@
-//! The access log: one line for each answer of the S3 door, what never became a request included.
+//! Access lines: one in the appliance's own log for each answer of the S3 door, what never became a request included. A bucket's
+//! server access log is another thing (`logged.rs`).
 //!
 //! Never a query: it may hold a signature.
 
@@ -6,10 +7,10 @@ use http::StatusCode;
 use std::time::Duration;
 
 /// The target of access lines: who filters or writes logs knows them by it.
-pub const ACCESS_LOG: &str = "firn::access";
+pub const ACCESS_LINES: &str = "firn::access";
 
-/// What one line says.
-pub(crate) struct Line<'a> {
+/// What one of them says.
+pub(crate) struct AccessLine<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) operation: &'static str,
     /// None where there was no head to read it from; so of the path.
@@ -24,11 +25,11 @@ pub(crate) struct Line<'a> {
     pub(crate) took: Duration,
 }
 
-impl Line<'_> {
+impl AccessLine<'_> {
     /// Logs it.
     pub(crate) fn write(&self) {
         tracing::info!(
-            target: ACCESS_LOG,
+            target: ACCESS_LINES,
             request_id = self.request_id,
             operation = self.operation,
             method = self.method,

@@ -1,11 +1,11 @@
-//! The answer on its way out: bodies that stream, and the record of them in the access log.
+//! The answer on its way out: bodies that stream, and the record of them in logs and metrics.
 //!
 //! A small object goes out in one write with its head: its only piece is polled together with it. An error in the middle
 //! of a body cuts the connection, so that a client never takes half an object for a whole one.
 
-use super::access_log;
+use super::access_line::AccessLine;
 use super::late::Late;
-use super::logged::{Ended, Logged};
+use super::logged::Logged;
 use super::operation::Operation;
 use crate::metrics::OperationLabels;
 use crate::state::State;
@@ -174,7 +174,7 @@ impl Body for AnswerBody {
     }
 }
 
-/// What the access log says of a request, once the answer's body is done with.
+/// What is recorded of a request, once the answer's body is done with: in metrics, as an access line, in its bucket's log.
 pub(crate) struct Record {
     pub(crate) state: Arc<State>,
     pub(crate) request_id: String,
@@ -210,7 +210,7 @@ impl Drop for Record {
         metrics.answered(operation, self.status);
         metrics.latency.get_or_create(&OperationLabels { operation }).observe(took.as_secs_f64());
         metrics.bytes_out.inc_by(self.sent);
-        access_log::Line {
+        AccessLine {
             request_id: &self.request_id,
             operation,
             method: Some(self.method.as_str()),
@@ -223,17 +223,7 @@ impl Drop for Record {
         }
         .write();
         if let Some(logged) = self.logged.take() {
-            let ended = Ended {
-                request_id: &self.request_id,
-                operation: self.operation,
-                website: self.website,
-                method: &self.method,
-                status: self.status,
-                code: self.code,
-                sent: self.sent,
-                took,
-            };
-            logged.keep(&self.state, &ended);
+            logged.keep(self, took);
         }
     }
 }

@@ -13,7 +13,7 @@ use http::header::{
     EXPIRES, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
 };
 use objectstore::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, DeleteConditions, ETagMatch, IfRange, Metadata,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, DeleteConditions, ETagMatch, Expect, IfRange, Metadata,
     RangeSpec, ReadConditions, StorageClass, SystemMetadata, UserMetadata, WriteConditions,
 };
 use std::borrow::Cow;
@@ -235,22 +235,6 @@ pub(crate) fn copy_source_range(headers: &HeaderMap) -> Result<Option<RangeSpec>
     }
 }
 
-/// Content-MD5.
-pub(crate) fn content_md5(headers: &HeaderMap) -> Result<Option<[u8; 16]>, S3Error> {
-    let Some(value) = text(headers, "content-md5")? else { return Ok(None) };
-    let digest = STANDARD.decode(value).ok().and_then(|raw| raw.try_into().ok());
-    digest.map(Some).ok_or_else(|| S3Error::new(Code::InvalidDigest).field("Content-MD5", value))
-}
-
-/// An additional checksum as the request announces it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Announced {
-    /// Which one is to be computed.
-    pub(crate) algorithm: Option<ChecksumAlgorithm>,
-    /// Its value, when it stands in a header; else it comes in a trailer, or not at all.
-    pub(crate) value: Option<ChecksumValue>,
-}
-
 fn header_name(algorithm: ChecksumAlgorithm) -> &'static str {
     match algorithm {
         ChecksumAlgorithm::Crc32 => "x-amz-checksum-crc32",
@@ -278,31 +262,64 @@ pub(crate) fn checksum_of_header(name: &str) -> Option<ChecksumAlgorithm> {
         .flatten()
 }
 
-/// Reads the request's checksum: one value in a header, or one name in `x-amz-trailer`, and an
-/// `x-amz-sdk-checksum-algorithm` that does not contradict it.
-pub(crate) fn announced_checksum(headers: &HeaderMap) -> Result<Announced, S3Error> {
-    let named = match text(headers, "x-amz-sdk-checksum-algorithm")? {
-        Some(name) => Some(algorithm(name)?),
-        None => None,
-    };
-    let value = checksum_value(headers)?;
-    let trailing = text(headers, "x-amz-trailer")?.and_then(|name| checksum_of_header(name.trim()));
-    if value.is_some() && trailing.is_some() {
-        return Err(S3Error::with(Code::InvalidRequest, "Expecting a single x-amz-checksum- header"));
+/// What a request says of its body's bytes: digests in headers, and which one comes behind the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Digests {
+    /// Content-MD5.
+    pub(crate) content_md5: Option<[u8; 16]>,
+    /// The additional checksum that is to be computed.
+    pub(crate) algorithm: Option<ChecksumAlgorithm>,
+    /// Its value, when it stands in a header; else it comes in a trailer, or not at all.
+    checksum: Option<ChecksumValue>,
+}
+
+impl Digests {
+    /// Reads them: Content-MD5; one checksum in a header, or the name of one in `x-amz-trailer`; and an
+    /// `x-amz-sdk-checksum-algorithm` that does not contradict it.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, S3Error> {
+        let named = match text(headers, "x-amz-sdk-checksum-algorithm")? {
+            Some(name) => Some(algorithm(name)?),
+            None => None,
+        };
+        let checksum = checksum_value(headers)?;
+        let trailing = text(headers, "x-amz-trailer")?.and_then(|name| checksum_of_header(name.trim()));
+        if checksum.is_some() && trailing.is_some() {
+            return Err(S3Error::with(Code::InvalidRequest, "Expecting a single x-amz-checksum- header"));
+        }
+        let given = checksum.map(|value| value.algorithm()).or(trailing);
+        match (named, given) {
+            (Some(named), Some(given)) if named != given => Err(S3Error::with(
+                Code::InvalidRequest,
+                "Value for x-amz-sdk-checksum-algorithm header is invalid.",
+            )),
+            (Some(_), None) => Err(S3Error::with(
+                Code::InvalidRequest,
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers \
+                 were found.",
+            )),
+            _ => Ok(Self { content_md5: content_md5(headers)?, algorithm: given, checksum }),
+        }
     }
-    let given = value.map(|value| value.algorithm()).or(trailing);
-    match (named, given) {
-        (Some(named), Some(given)) if named != given => Err(S3Error::with(
-            Code::InvalidRequest,
-            "Value for x-amz-sdk-checksum-algorithm header is invalid.",
-        )),
-        (Some(_), None) => Err(S3Error::with(
-            Code::InvalidRequest,
-            "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers \
-             were found.",
-        )),
-        _ => Ok(Announced { algorithm: given, value }),
+
+    /// Whether the body comes with a digest, in a header or behind it.
+    pub(crate) const fn prove(&self) -> bool {
+        self.content_md5.is_some() || self.algorithm.is_some()
     }
+
+    /// What the bytes are compared with, once the body was read to the end.
+    pub(crate) fn expect(&self, trailers: &HeaderMap) -> Result<Expect, S3Error> {
+        let checksum = match self.checksum {
+            Some(value) => Some(value),
+            None => checksum_value(trailers)?,
+        };
+        Ok(Expect { content_md5: self.content_md5, checksum })
+    }
+}
+
+fn content_md5(headers: &HeaderMap) -> Result<Option<[u8; 16]>, S3Error> {
+    let Some(value) = text(headers, "content-md5")? else { return Ok(None) };
+    let digest = STANDARD.decode(value).ok().and_then(|raw| raw.try_into().ok());
+    digest.map(Some).ok_or_else(|| S3Error::new(Code::InvalidDigest).field("Content-MD5", value))
 }
 
 /// A checksum as a header or trailer says it.
@@ -325,7 +342,7 @@ impl ChecksumSaid<'_> {
 }
 
 /// The one checksum value among these headers or trailers.
-pub(crate) fn checksum_value(headers: &HeaderMap) -> Result<Option<ChecksumValue>, S3Error> {
+fn checksum_value(headers: &HeaderMap) -> Result<Option<ChecksumValue>, S3Error> {
     checksum_said(headers)?.map(|said| said.value(said.text)).transpose()
 }
 

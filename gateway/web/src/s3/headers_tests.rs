@@ -1,8 +1,8 @@
 //! What the headers of a request say, and what is refused.
 
 use super::{
-    announced_checksum, content_md5, copy_source_range, delete_conditions, digits, metadata, range,
-    read_conditions, storage_class, text, write_conditions,
+    Digests, copy_source_range, delete_conditions, digits, metadata, range, read_conditions, storage_class,
+    text, write_conditions,
 };
 use engine::unit::ByteCount;
 use http::HeaderMap;
@@ -59,11 +59,19 @@ fn metadata_keeps_what_is_the_objects_and_drops_what_is_the_transfers() {
 #[test]
 fn checksums_stand_once_and_agree_with_their_names() {
     let crc = ("x-amz-checksum-crc32", "AAAAAA==");
-    let read = announced_checksum(&headers(&[crc, ("x-amz-sdk-checksum-algorithm", "CRC32")])).unwrap();
+    let read = Digests::of(&headers(&[crc, ("x-amz-sdk-checksum-algorithm", "CRC32")])).unwrap();
     assert_eq!(read.algorithm, Some(ChecksumAlgorithm::Crc32));
-    assert!(read.value.is_some());
-    let trailer = announced_checksum(&headers(&[("x-amz-trailer", "x-amz-checksum-sha256")])).unwrap();
-    assert_eq!((trailer.algorithm, trailer.value), (Some(ChecksumAlgorithm::Sha256), None));
+    assert!(read.checksum.is_some() && read.prove());
+    let trailer = Digests::of(&headers(&[("x-amz-trailer", "x-amz-checksum-sha256")])).unwrap();
+    assert_eq!((trailer.algorithm, trailer.checksum), (Some(ChecksumAlgorithm::Sha256), None));
+    let behind = headers(&[crc]);
+    assert!(trailer.prove() && !Digests::default().prove());
+    assert_eq!(
+        Digests::default().expect(&behind).unwrap().checksum,
+        read.checksum,
+        "as it comes behind the body"
+    );
+    assert_eq!(read.expect(&HeaderMap::new()).unwrap().checksum, read.checksum, "as it stands in the header");
     for bad in [
         &[crc, ("x-amz-checksum-sha1", "2jmj7l5rSw0yVb/vlWAYkK/YBwk=")][..],
         &[crc, ("x-amz-sdk-checksum-algorithm", "SHA1")],
@@ -71,15 +79,15 @@ fn checksums_stand_once_and_agree_with_their_names() {
         &[("x-amz-sdk-checksum-algorithm", "CRC32")],
         &[("x-amz-sdk-checksum-algorithm", "CRC31")],
     ] {
-        assert_eq!(announced_checksum(&headers(bad)).unwrap_err().code(), "InvalidRequest", "{bad:?}");
+        assert_eq!(Digests::of(&headers(bad)).unwrap_err().code(), "InvalidRequest", "{bad:?}");
     }
-    let unreadable = announced_checksum(&headers(&[("x-amz-checksum-crc32", "AAAA")])).unwrap_err();
+    let unreadable = Digests::of(&headers(&[("x-amz-checksum-crc32", "AAAA")])).unwrap_err();
     assert_eq!(unreadable.code(), "BadDigest", "no body has it");
 }
 
 #[test]
 fn what_is_not_understood_is_refused() {
-    assert_eq!(content_md5(&headers(&[("content-md5", "x")])).unwrap_err().code(), "InvalidDigest");
+    assert_eq!(Digests::of(&headers(&[("content-md5", "x")])).unwrap_err().code(), "InvalidDigest");
     let class = |name| storage_class(&headers(&[("x-amz-storage-class", name)]));
     assert!(class("STANDARD_IA").unwrap().is_some());
     assert_eq!(class("FROZEN").unwrap_err().code(), "InvalidStorageClass");

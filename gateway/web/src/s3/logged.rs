@@ -9,7 +9,7 @@
 //! A request to a bucket that is not logged has no `Logged`: it costs the look whether any bucket is. A request that is taken back
 //! by its client before it is answered has no record.
 
-use super::answer::Answer;
+use super::answer::{Answer, Record};
 use super::hoist::hoist;
 use super::log_operation;
 use super::operation::Operation;
@@ -21,7 +21,7 @@ use crate::state::State;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, HeaderValue, REFERER, USER_AGENT};
-use http::{HeaderMap, Method, StatusCode, request};
+use http::{HeaderMap, StatusCode, request};
 use objectstore::{LogRecord, LogSource, VersionSelector};
 use parking_lot::Mutex;
 use security::{AccountId, Principal};
@@ -102,18 +102,6 @@ pub(crate) struct Logged {
     turn_around: Duration,
 }
 
-/// How a request ended.
-pub(super) struct Ended<'a> {
-    pub(super) request_id: &'a str,
-    pub(super) operation: Option<Operation>,
-    pub(super) website: bool,
-    pub(super) method: &'a Method,
-    pub(super) status: StatusCode,
-    pub(super) code: &'a str,
-    pub(super) sent: u64,
-    pub(super) took: Duration,
-}
-
 impl Logged {
     /// Takes down what the head says, if a bucket that the request is about is logged.
     pub(super) fn of(state: &State, head: &request::Parts, target: &Target, peer: Peer) -> Option<Box<Self>> {
@@ -172,25 +160,27 @@ impl Logged {
         }
     }
 
-    /// Keeps the records.
-    pub(super) fn keep(&self, state: &State, ended: &Ended<'_>) {
+    /// Keeps what the bucket's log has of a request that is over.
+    pub(super) fn keep(&self, record: &Record, took: Duration) {
+        let state = &record.state;
         let noted = self.notes.0.lock();
-        let allowed = ended.status.as_u16() < 400;
+        let allowed = record.status.as_u16() < 400;
         let requester = noted.principal.and_then(Principal::account).map(AccountId::canonical_user_id);
-        let operation = log_operation::name(ended.operation, ended.method, self.key.is_some(), ended.website);
-        let record = LogRecord {
+        let operation =
+            log_operation::name(record.operation, &record.method, self.key.is_some(), record.website);
+        let entry = LogRecord {
             at: self.at,
             remote: Some(self.peer.ip),
             requester: requester.as_deref(),
-            request_id: ended.request_id,
+            request_id: &record.request_id,
             operation: &operation,
             key: noted.key.as_deref().or(self.key.as_deref()),
             request: Some(&self.request),
-            status: Some(ended.status.as_u16()),
-            code: ended.code,
-            sent: ended.sent,
+            status: Some(record.status.as_u16()),
+            code: record.code,
+            sent: record.sent,
             size: noted.size.or(self.size),
-            total: Some(ended.took),
+            total: Some(took),
             turn_around: Some(self.turn_around),
             referer: self.referer.as_ref().map(HeaderValue::as_bytes),
             user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
@@ -205,18 +195,18 @@ impl Logged {
             of_delivery: false,
         };
         if let Some(own) = &self.own {
-            state.store.log(own, &record);
+            state.store.log(own, &entry);
             for removed in &noted.removed {
-                state.store.log(own, &of_removed(&record, removed));
+                state.store.log(own, &of_removed(&entry, removed));
             }
         }
-        let copied = matches!(ended.operation, Some(Operation::CopyObject | Operation::UploadPartCopy));
+        let copied = matches!(record.operation, Some(Operation::CopyObject | Operation::UploadPartCopy));
         if let Some(read) = self.read.as_ref().filter(|_| copied) {
             let (operation, version) = (format!("{operation}_GET"), read.version.as_deref());
             let key = Some(read.key.as_str());
             // Nothing of the source is sent to the client.
-            let record = LogRecord { operation: &operation, key, version, sent: 0, ..record };
-            state.store.log(&read.source, &record);
+            let entry = LogRecord { operation: &operation, key, version, sent: 0, ..entry };
+            state.store.log(&read.source, &entry);
         }
     }
 }

@@ -11,7 +11,7 @@
 //! request id; a body that was not read to its end either is (when short) or closes the connection.
 
 mod access;
-mod access_log;
+mod access_line;
 mod acl;
 mod answer;
 mod body;
@@ -37,12 +37,13 @@ mod route;
 mod target;
 mod website;
 
-pub use access_log::ACCESS_LOG;
+pub use access_line::ACCESS_LINES;
 
 use crate::config::Config;
 use crate::server::{LENGTH_TOO_LARGE, Peer};
 use crate::state::State;
 use access::{Asker, Asking};
+use access_line::AccessLine;
 use answer::{Answer, Record, set, set_amz};
 use body::{Pace, RequestBody};
 use bytes::Bytes;
@@ -375,7 +376,7 @@ pub(crate) fn refuse(state: &State, status: StatusCode) -> Response<Bytes> {
     set(headers, SERVER, "firn");
     set(headers, DATE, &date::http(state.clock.now()));
     state.metrics.answered("Unknown", error.status());
-    access_log::Line {
+    AccessLine {
         request_id: id.as_str(),
         operation: "Unknown",
         method: None,

@@ -30,7 +30,7 @@ use super::answer::{Answer, set_amz};
 use super::body::RequestBody;
 use super::code::Code;
 use super::error::S3Error;
-use super::headers;
+use super::headers::{self, Digests};
 use super::operation::Operation as Op;
 use crate::xml::{Element, XmlWriter};
 use bytes::Bytes;
@@ -38,8 +38,8 @@ use engine::unit::ByteCount;
 use http::HeaderMap;
 use md5::{Digest as _, Md5};
 use objectstore::{
-    AmendRequest, ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum, Subresources, VersionName,
-    VersionSelector,
+    AmendRequest, ChecksumAlgorithm, ChecksumType, ChecksumValue, Expect, ObjectChecksum, Subresources,
+    VersionName, VersionSelector,
 };
 use security::CanonicalUser;
 
@@ -190,20 +190,16 @@ async fn proven_bytes(
     proof: Proof,
     max: ByteCount,
 ) -> Result<Bytes, S3Error> {
-    let announced_md5 = headers::content_md5(&call.head.headers)?;
-    let announced = headers::announced_checksum(&call.head.headers)?;
+    let digests = Digests::of(&call.head.headers)?;
     let bytes = body.collect(max, &call.state.bodies).await?;
-    let checksum = match announced.value {
-        Some(value) => Some(value),
-        None => headers::checksum_value(body.trailers())?,
-    };
-    if proof == Proof::Required && announced_md5.is_none() && checksum.is_none() {
+    let Expect { content_md5, checksum } = digests.expect(body.trailers())?;
+    if proof == Proof::Required && content_md5.is_none() && checksum.is_none() {
         return Err(S3Error::with(
             Code::InvalidRequest,
             "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
         ));
     }
-    if announced_md5.is_some_and(|expected| Md5::digest(&bytes).as_slice() != expected) {
+    if content_md5.is_some_and(|expected| Md5::digest(&bytes).as_slice() != expected) {
         return Err(S3Error::new(Code::BadDigest));
     }
     if let Some(expected) = checksum {

@@ -24,7 +24,7 @@ use crate::s3::{access, guard, headers, percent};
 use crate::xml::{Element, XmlWriter};
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERER, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode, request};
-use objectstore::{Expect, Uploaded};
+use objectstore::Uploaded;
 use security::form::{
     Decoder, Event, Fields, FileHead, FormError, LengthRange, Policy, authenticate, boundary,
 };
@@ -112,8 +112,8 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     extract::refuse(&inner.head.headers)?;
     let charged = charged(&inner).await?;
     let started = put::begin(&inner, None).await?;
-    let (mut upload, expect) =
-        (started.upload, Expect { content_md5: started.content_md5, checksum: started.announced.value });
+    // Nothing comes behind a form.
+    let (mut upload, expect) = (started.upload, started.digests.expect(&HeaderMap::new())?);
     // A file is no longer than its form.
     form.body.reserve(&call.state.bodies, upload.memory(form.body.length())).await?;
     let mut size = 0;

@@ -11,11 +11,11 @@ use crate::s3::answer::{Answer, empty, set};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::headers::{self, Announced};
+use crate::s3::headers::{self, Digests};
 use engine::unit::ByteCount;
 use http::header::{ETAG, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
-use objectstore::{Expect, PartRequest, PutRequest, Upload, UploadId, Uploaded};
+use objectstore::{PartRequest, PutRequest, Upload, UploadId, Uploaded};
 
 /// `PutObject`.
 pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
@@ -28,7 +28,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     }
     let started = begin(call, length).await?;
     body.reserve(&call.state.bodies, started.upload.memory(length)).await?;
-    let uploaded = receive(started.upload, body, started.content_md5, started.announced).await?;
+    let uploaded = receive(started, body).await?;
     call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))
 }
@@ -36,38 +36,35 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
 /// An upload that waits for its bytes, and what they are compared with.
 pub(super) struct Started {
     pub(super) upload: Upload,
-    pub(super) content_md5: Option<[u8; 16]>,
-    pub(super) announced: Announced,
+    pub(super) digests: Digests,
 }
 
 /// Asks the store for what the headers say.
 pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Started, S3Error> {
     let request_headers = &call.head.headers;
-    let announced = headers::announced_checksum(request_headers)?;
-    let content_md5 = headers::content_md5(request_headers)?;
+    let digests = Digests::of(request_headers)?;
     let conditions = headers::write_conditions(request_headers)?;
     let request = PutRequest {
         length,
         metadata: headers::metadata(request_headers)?,
         class: headers::storage_class(request_headers)?.unwrap_or_default(),
-        checksum: announced.algorithm,
+        checksum: digests.algorithm,
         asks: Some(call.stores(&conditions)),
         conditions,
-        proven: proven(content_md5, announced),
+        proven: digests.prove(),
         subresources: beside(call).await?,
         writer: call.writer().await?,
         origin: call.origin(),
         ..PutRequest::new(call.target.bucket()?, call.target.key()?)
     };
     let upload = call.state.store.put(request).await?;
-    Ok(Started { upload, content_md5, announced })
+    Ok(Started { upload, digests })
 }
 
 /// `UploadPart`.
 pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
-    let announced = headers::announced_checksum(request_headers)?;
-    let content_md5 = headers::content_md5(request_headers)?;
+    let digests = Digests::of(request_headers)?;
     let length = length(call, body)?;
     let request = PartRequest {
         bucket: call.target.bucket()?,
@@ -75,20 +72,15 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         upload: upload_id(call)?,
         part: part_number(call.query.get("partNumber").unwrap_or_default())?,
         length,
-        checksum: announced.algorithm,
-        proven: proven(content_md5, announced),
+        checksum: digests.algorithm,
+        proven: digests.prove(),
         writer: Some(call.asker.principal.canonical_user()),
     };
     let upload = call.state.store.upload_part(request).await?;
     body.reserve(&call.state.bodies, upload.memory(length)).await?;
-    let uploaded = receive(upload, body, content_md5, announced).await?;
+    let uploaded = receive(Started { upload, digests }, body).await?;
     call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))
-}
-
-/// Whether the body comes with a digest, in a header or behind it.
-pub(super) const fn proven(content_md5: Option<[u8; 16]>, announced: Announced) -> bool {
-    content_md5.is_some() || announced.algorithm.is_some()
 }
 
 /// `?uploadId=`; what cannot be one names no upload.
@@ -108,20 +100,12 @@ fn length(call: &Call, body: &RequestBody) -> Result<Option<ByteCount>, S3Error>
     }
 }
 
-async fn receive(
-    mut upload: Upload,
-    body: &mut RequestBody,
-    content_md5: Option<[u8; 16]>,
-    announced: Announced,
-) -> Result<Uploaded, S3Error> {
+async fn receive(started: Started, body: &mut RequestBody) -> Result<Uploaded, S3Error> {
+    let Started { mut upload, digests } = started;
     while let Some(bytes) = body.next().await? {
         upload.write(bytes).await?;
     }
-    let checksum = match announced.value {
-        Some(value) => Some(value),
-        None => headers::checksum_value(body.trailers())?,
-    };
-    Ok(upload.finish(Expect { content_md5, checksum }).await?)
+    Ok(upload.finish(digests.expect(body.trailers())?).await?)
 }
 
 fn render(uploaded: &Uploaded) -> Answer {

@@ -33,15 +33,15 @@ use crate::s3::answer::{Answer, empty, set};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::headers::{self, Announced};
+use crate::s3::headers::{self, Digests};
 use crate::s3::operation::Operation;
 use engine::unit::ByteCount;
 use http::header::{HeaderName, IF_MATCH};
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    ETagMatch, Expect, IngestRequest, ListWish, Metadata, StorageClass, Uploaded, UserMetadata,
+    ETagMatch, IngestOutcome, IngestRequest, ListWish, Metadata, StorageClass, Uploaded, UserMetadata,
 };
-use report::Report;
+use report::{Report, Told};
 use security::Action;
 use session::Session;
 
@@ -136,7 +136,6 @@ impl Wish {
 struct Common {
     metadata: Metadata,
     class: StorageClass,
-    /// What the headers ask for besides `PutObject`, of each key.
     besides: Vec<Action>,
 }
 
@@ -147,25 +146,49 @@ pub(super) async fn object(
     length: Option<ByteCount>,
 ) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
-    let announced = headers::announced_checksum(request_headers)?;
-    let content_md5 = headers::content_md5(request_headers)?;
+    let digests = Digests::of(request_headers)?;
     let mut metadata = headers::metadata(request_headers)?;
     let wish = Wish::take(&mut metadata.user)?;
     // They are the archive's.
     (metadata.system.content_type, metadata.system.content_encoding) = (None, None);
     let class = headers::storage_class(request_headers)?.unwrap_or_default();
-    let report_key = report::key(call, wish.report)?;
-    let if_absent = only_absent(request_headers)?;
+    let report = Report::new(call, wish.report)?;
     let request = IngestRequest {
         bucket: call.target.bucket()?,
         length,
-        checksum: announced.algorithm,
-        proven: put::proven(content_md5, announced),
-        if_absent,
+        checksum: digests.algorithm,
+        proven: digests.prove(),
+        if_absent: only_absent(request_headers)?,
         subresources: super::beside(call).await?,
         writer: call.writer().await?,
         origin: call.origin(),
     };
+    let common = Common { metadata, class, besides: besides(&request) };
+    let if_absent = request.if_absent;
+    let ingest = call.state.store.ingest(request).await?;
+    let memory = ingest.memory(ByteCount::new(SMALL), LANDING_MAX).get() + OTHER_MEMORY.get();
+    body.reserve(&call.state.bodies, ByteCount::new(memory)).await?;
+
+    let mut session = Session::new(call, &wish, common, ingest, report);
+    session.take(body).await?;
+    let (mut ingest, mut report) = session.into_parts();
+    let draft = report.draft(&mut ingest).await?;
+    let mut outcome = ingest.finish(digests.expect(body.trailers())?).await?;
+    let told = report.settle(call, draft, if_absent, &mut outcome).await;
+
+    if !wish.ignore_errors {
+        first_refused(&mut outcome)?;
+    }
+    let uploaded =
+        Uploaded { etag: outcome.etag, checksum: outcome.checksum, version: None, size: ByteCount::ZERO };
+    let mut answer = empty(StatusCode::OK);
+    put::describe(answer.headers_mut(), &uploaded);
+    tell(answer.headers_mut(), &report, &told);
+    Ok(answer)
+}
+
+/// What the request's headers ask for besides `PutObject`, of each key.
+fn besides(request: &IngestRequest) -> Vec<Action> {
     let (subresources, list) = (&request.subresources, &request.writer.list);
     let besides = [
         (!subresources.tags.is_empty(), Operation::PutObjectTagging),
@@ -173,56 +196,16 @@ pub(super) async fn object(
         (subresources.legal_hold.is_some(), Operation::PutObjectLegalHold),
         (*list != ListWish::Default, Operation::PutObjectAcl),
     ];
-    let besides = besides.into_iter().filter(|(asked, _)| *asked).map(|(_, other)| other.action()).collect();
-    let ingest = call.state.store.ingest(request).await?;
-    let report = Report::new(call.target.key.as_deref().unwrap_or_default());
-    let memory = ingest.memory(ByteCount::new(SMALL), LANDING_MAX).get() + OTHER_MEMORY.get();
-    body.reserve(&call.state.bodies, ByteCount::new(memory)).await?;
-    let mut session =
-        Session::new(call, &wish, Common { metadata, class, besides }, ingest, (report, report_key));
-    session.take(body).await?;
-    let (mut ingest, mut report, report_key) = session.into_parts();
-    let staged = match report_key.filter(|_| wish.report == ReportWish::Always || report.has_lines()) {
-        Some(key) => Some(report::stage(&mut ingest, key, &report).await?),
-        None => None,
-    };
-    let mut outcome = ingest.finish(Expect { content_md5, checksum: proof(announced, body)? }).await?;
-    let written = match staged {
-        Some(staged) => Some(report.conclude(call, staged, &mut outcome).await),
-        None if !outcome.refused.is_empty() && wish.report != ReportWish::Never => {
-            report.count(&outcome);
-            let key = report::key(call, wish.report)?;
-            let written =
-                key.map(|key| report::write(call, key, &report, if_absent.then_some(ETagMatch::Any)));
-            match written {
-                Some(written) => Some(written.await),
-                None => None,
-            }
-        }
-        None => {
-            report.count(&outcome);
-            None
-        }
-    };
-    let late = outcome.refused.len();
-    if let Some((key, error)) = outcome.refused.into_iter().next().filter(|_| !wish.ignore_errors) {
-        let kept = format!("The archive's other {} objects were stored.", outcome.objects);
-        return Err(S3Error::from(error).about_entry(key.as_str(), &kept).field("Refused", late.to_string()));
-    }
-    let uploaded =
-        Uploaded { etag: outcome.etag, checksum: outcome.checksum, version: None, size: ByteCount::ZERO };
-    let mut answer = empty(StatusCode::OK);
-    put::describe(answer.headers_mut(), &uploaded);
-    tell(answer.headers_mut(), &report, written.as_ref());
-    Ok(answer)
+    besides.into_iter().filter(|(asked, _)| *asked).map(|(_, other)| other.action()).collect()
 }
 
-/// The archive's checksum: of a header, or behind the body.
-fn proof(announced: Announced, body: &RequestBody) -> Result<Option<objectstore::ChecksumValue>, S3Error> {
-    match announced.value {
-        Some(value) => Ok(Some(value)),
-        None => headers::checksum_value(body.trailers()),
-    }
+/// The error of the first entry that was refused its name when the others had theirs.
+fn first_refused(outcome: &mut IngestOutcome) -> Result<(), S3Error> {
+    let refused = std::mem::take(&mut outcome.refused);
+    let count = refused.len().to_string();
+    let Some((key, error)) = refused.into_iter().next() else { return Ok(()) };
+    let kept = format!("The archive's other {} objects were stored.", outcome.objects);
+    Err(S3Error::from(error).about_entry(key.as_str(), &kept).field("Refused", count))
 }
 
 /// `If-None-Match: *` is asked of each object. A tag is of one object, and an archive has many.
@@ -237,7 +220,7 @@ fn only_absent(request_headers: &HeaderMap) -> Result<bool, S3Error> {
 }
 
 /// What became of the entries, in numbers; and where the report is, or why not.
-fn tell(head: &mut HeaderMap, report: &Report, written: Option<&Result<String, S3Error>>) {
+fn tell(head: &mut HeaderMap, report: &Report, told: &Told) {
     for (name, value) in [
         ("x-firn-ingest-objects", report.objects),
         ("x-firn-ingest-bytes", report.bytes),
@@ -249,16 +232,13 @@ fn tell(head: &mut HeaderMap, report: &Report, written: Option<&Result<String, S
     if !report.has_end {
         set(head, HeaderName::from_static("x-firn-ingest-end"), "missing");
     }
-    match written {
-        None => {}
-        Some(Ok(key)) => {
-            let key = crate::s3::percent::encode(key);
+    match told {
+        Told::No => {}
+        Told::At(key) => {
+            let key = crate::s3::percent::encode(key.as_str());
             set(head, HeaderName::from_static("x-firn-ingest-report"), &key);
         }
-        Some(Err(error)) => {
-            tracing::warn!(code = error.code(), "the report of an ingest could not be written");
-            set(head, HeaderName::from_static("x-firn-ingest-report-error"), error.code());
-        }
+        Told::Failed(code) => set(head, HeaderName::from_static("x-firn-ingest-report-error"), code),
     }
 }
 

@@ -4,6 +4,8 @@
 //! {"version":1,"archive":"in/batch01.tar","packing":"tar","objects":2,"bytes":10,"skipped":1,"refused":0,
 //!  "end_mark":true,"lines":[{"entry":3,"name":"link","result":"skipped","reason":"a symbolic link: …"}],"more_lines":0}
 //! ```
+//! What is known of the entries before the decision is drafted, and gets its name with them. What the decision adds has the
+//! report written once more; nothing of it is an error of the archive's.
 
 use super::ReportWish;
 use crate::s3::Call;
@@ -28,6 +30,10 @@ const SUFFIX: &str = ".report.json";
 /// What became of the entries.
 pub(super) struct Report {
     archive: String,
+    /// Where it may go, which is no entry's name; `None` where nobody wants to read it.
+    pub(super) key: Option<ObjectKey>,
+    /// It is wanted though no entry is missing.
+    always: bool,
     pub(super) packing: &'static str,
     pub(super) objects: u64,
     pub(super) bytes: u64,
@@ -39,11 +45,30 @@ pub(super) struct Report {
     line_bytes: usize,
 }
 
-/// A report that waits with the entries for its name.
+/// The report object before the decision.
+pub(super) enum Draft {
+    /// Nobody wants to read it.
+    Unwanted,
+    /// Nothing is to be said so far.
+    Empty(ObjectKey),
+    /// It waits with the entries for its name.
+    Staged(Staged),
+    Failed(S3Error),
+}
+
+/// A report that is stored.
 pub(super) struct Staged {
     key: ObjectKey,
     size: u64,
     etag: ETag,
+}
+
+/// Whether there is a report object.
+pub(super) enum Told {
+    No,
+    At(ObjectKey),
+    /// The code of why not.
+    Failed(&'static str),
 }
 
 /// An entry that became no object.
@@ -57,11 +82,30 @@ pub(super) struct Line {
 }
 
 impl Report {
-    pub(super) fn new(archive: &str) -> Self {
-        let archive = archive.to_owned();
-        let (packing, lines) = ("tar", Vec::new());
-        let has_end = true;
-        Self { archive, packing, objects: 0, bytes: 0, skipped: 0, refused: 0, has_end, lines, line_bytes: 0 }
+    /// Refused before the body where it could go nowhere.
+    pub(super) fn new(call: &Call, wish: ReportWish) -> Result<Self, S3Error> {
+        let archive = call.target.key.as_deref().unwrap_or_default();
+        let key = match wish {
+            ReportWish::Never => None,
+            _ => Some(ObjectKey::parse(&format!("{}{SUFFIX}", call.target.key()?))?),
+        };
+        Ok(Self { key, always: wish == ReportWish::Always, ..Self::of(archive) })
+    }
+
+    fn of(archive: &str) -> Self {
+        Self {
+            archive: archive.to_owned(),
+            key: None,
+            always: false,
+            packing: "tar",
+            objects: 0,
+            bytes: 0,
+            skipped: 0,
+            refused: 0,
+            has_end: true,
+            lines: Vec::new(),
+            line_bytes: 0,
+        }
     }
 
     pub(super) fn add(&mut self, mut line: Line) {
@@ -81,8 +125,61 @@ impl Report {
         }
     }
 
-    /// What came of it in the end.
-    pub(super) fn count(&mut self, outcome: &IngestOutcome) {
+    /// Has what is known by now wait for its name among the entries. The error is the whole archive's.
+    pub(super) async fn draft(&self, ingest: &mut Ingest) -> Result<Draft, S3Error> {
+        let Some(key) = self.key.clone() else { return Ok(Draft::Unwanted) };
+        if !self.always && self.lines.is_empty() {
+            return Ok(Draft::Empty(key));
+        }
+        let sealed = match self.seal(ingest, key.clone()).await {
+            Ok(sealed) => sealed,
+            Err(error) => return Ok(Draft::Failed(error)),
+        };
+        let (etag, size) = (sealed.etag(), sealed.size().get());
+        ingest.stage(sealed).await?;
+        Ok(Draft::Staged(Staged { key, size, etag }))
+    }
+
+    async fn seal(&self, ingest: &mut Ingest, key: ObjectKey) -> Result<SealedObject, S3Error> {
+        let document = self.document().to_string();
+        let (length, class) = (ByteCount::from(document.len()), StorageClass::default());
+        let mut upload = ingest.entry(IngestEntry { key, length, metadata: metadata(), class }).await?;
+        upload.write(document.into()).await?;
+        Ok(upload.seal().await?)
+    }
+
+    /// Counts what the decision made of the entries, and has the report object say so.
+    pub(super) async fn settle(
+        &mut self,
+        call: &Call,
+        draft: Draft,
+        if_absent: bool,
+        outcome: &mut IngestOutcome,
+    ) -> Told {
+        let draft = draft.leave(outcome);
+        self.count(outcome);
+        let said_all = outcome.refused.is_empty();
+        let written = match draft {
+            Draft::Unwanted => return Told::No,
+            Draft::Empty(_) if said_all => return Told::No,
+            Draft::Empty(key) => self.write(call, key, if_absent.then_some(ETagMatch::Any)).await,
+            Draft::Staged(staged) if said_all => Ok(staged.key),
+            // Only over what was written just now.
+            Draft::Staged(Staged { key, etag, .. }) => {
+                self.write(call, key, Some(ETagMatch::OneOf(vec![etag]))).await
+            }
+            Draft::Failed(error) => Err(error),
+        };
+        match written {
+            Ok(key) => Told::At(key),
+            Err(error) => {
+                tracing::warn!(code = error.code(), "the report of an ingest could not be written");
+                Told::Failed(error.code())
+            }
+        }
+    }
+
+    fn count(&mut self, outcome: &IngestOutcome) {
         self.objects = outcome.objects;
         self.bytes = outcome.bytes.get();
         for (key, error) in &outcome.refused {
@@ -96,35 +193,29 @@ impl Report {
         }
     }
 
-    /// The same where the report was one of the entries: it is no object of the archive, and where others were refused that were
-    /// counted in it, it is written anew. Answers its key.
-    pub(super) async fn conclude(
-        &mut self,
+    /// Puts it, as whoever sent the archive would: where nothing may be replaced, the report replaces nothing either.
+    async fn write(
+        &self,
         call: &Call,
-        staged: Result<Staged, S3Error>,
-        outcome: &mut IngestOutcome,
-    ) -> Result<String, S3Error> {
-        let Ok(staged) = &staged else {
-            self.count(outcome);
-            return staged.map(|staged| staged.key.as_str().to_owned());
+        key: ObjectKey,
+        only: Option<ETagMatch>,
+    ) -> Result<ObjectKey, S3Error> {
+        let (if_match, if_none_match) = match only {
+            Some(ETagMatch::Any) => (None, only),
+            only => (only, None),
         };
-        if let Some(at) = outcome.refused.iter().position(|(key, _)| *key == staged.key) {
-            let (_, error) = outcome.refused.remove(at);
-            self.count(outcome);
-            return Err(error.into());
-        }
-        outcome.objects = outcome.objects.saturating_sub(1);
-        outcome.bytes = ByteCount::new(outcome.bytes.get().saturating_sub(staged.size));
-        self.count(outcome);
-        if outcome.refused.is_empty() {
-            return Ok(staged.key.as_str().to_owned());
-        }
-        // Only over what was written just now.
-        write(call, staged.key.clone(), self, Some(ETagMatch::OneOf(vec![staged.etag]))).await
-    }
-
-    pub(super) const fn has_lines(&self) -> bool {
-        !self.lines.is_empty()
+        let request = PutRequest {
+            metadata: metadata(),
+            subresources: super::super::beside(call).await?,
+            writer: call.writer().await?,
+            origin: call.origin(),
+            conditions: WriteConditions { if_match, if_none_match },
+            ..PutRequest::new(call.target.bucket()?, key.clone())
+        };
+        let mut upload = call.state.store.put(request).await?;
+        upload.write(self.document().to_string().into()).await?;
+        Box::pin(upload.finish(Expect::default())).await?;
+        Ok(key)
     }
 
     fn document(&self) -> Value {
@@ -154,13 +245,18 @@ impl Report {
     }
 }
 
-/// Where the report goes; refused before the body where it could go nowhere.
-pub(super) fn key(call: &Call, wish: ReportWish) -> Result<Option<ObjectKey>, S3Error> {
-    if wish == ReportWish::Never {
-        return Ok(None);
+impl Draft {
+    /// Takes the report out of what became of the entries: it is no object of the archive.
+    fn leave(self, outcome: &mut IngestOutcome) -> Self {
+        let Self::Staged(staged) = self else { return self };
+        if let Some(at) = outcome.refused.iter().position(|(key, _)| *key == staged.key) {
+            let (_, error) = outcome.refused.remove(at);
+            return Self::Failed(error.into());
+        }
+        outcome.objects = outcome.objects.saturating_sub(1);
+        outcome.bytes = ByteCount::new(outcome.bytes.get().saturating_sub(staged.size));
+        Self::Staged(staged)
     }
-    let archive = call.target.key()?;
-    Ok(Some(ObjectKey::parse(&format!("{archive}{SUFFIX}"))?))
 }
 
 /// The head that it is asked for with: tags, locks and lists are the request's, as any entry's; class and redirect are not.
@@ -172,59 +268,10 @@ pub(super) fn head(of_archive: &Arc<request::Parts>) -> Arc<request::Parts> {
     Arc::new(head)
 }
 
-/// Has it wait for its name among the entries. The inner error is the report's own, the outer one the whole archive's.
-pub(super) async fn stage(
-    ingest: &mut Ingest,
-    key: ObjectKey,
-    report: &Report,
-) -> Result<Result<Staged, S3Error>, S3Error> {
-    let sealed = match seal(ingest, key.clone(), report).await {
-        Ok(sealed) => sealed,
-        Err(error) => return Ok(Err(error)),
-    };
-    let (etag, size) = (sealed.etag(), sealed.size().get());
-    ingest.stage(sealed).await?;
-    Ok(Ok(Staged { key, size, etag }))
-}
-
-async fn seal(ingest: &mut Ingest, key: ObjectKey, report: &Report) -> Result<SealedObject, S3Error> {
-    let document = report.document().to_string();
-    let (length, class) = (ByteCount::from(document.len()), StorageClass::default());
-    let mut upload = ingest.entry(IngestEntry { key, length, metadata: metadata(), class }).await?;
-    upload.write(document.into()).await?;
-    Ok(upload.seal().await?)
-}
-
 fn metadata() -> Metadata {
     let mut metadata = Metadata::default();
     metadata.system.content_type = Some("application/json".to_owned());
     metadata
-}
-
-/// Puts it, as whoever sent the archive would: where nothing may be replaced, the report replaces nothing either.
-pub(super) async fn write(
-    call: &Call,
-    key: ObjectKey,
-    report: &Report,
-    only: Option<ETagMatch>,
-) -> Result<String, S3Error> {
-    let name = key.as_str().to_owned();
-    let (if_match, if_none_match) = match only {
-        Some(ETagMatch::Any) => (None, only),
-        only => (only, None),
-    };
-    let request = PutRequest {
-        metadata: metadata(),
-        subresources: super::super::beside(call).await?,
-        writer: call.writer().await?,
-        origin: call.origin(),
-        conditions: WriteConditions { if_match, if_none_match },
-        ..PutRequest::new(call.target.bucket()?, key)
-    };
-    let mut upload = call.state.store.put(request).await?;
-    upload.write(report.document().to_string().into()).await?;
-    Box::pin(upload.finish(Expect::default())).await?;
-    Ok(name)
 }
 
 #[cfg(test)]
@@ -234,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_is_refused_after_the_decision_is_in_the_report() {
-        let mut report = Report::new("a.tar");
+        let mut report = Report::of("a.tar");
         (report.objects, report.bytes) = (3, 30);
         let full = Error::QuotaExceeded { prefix: "p/".to_owned(), limit: 2, unit: QuotaUnit::Objects };
         let outcome = IngestOutcome {

@@ -24,8 +24,6 @@ use tokio::task::JoinSet;
 pub(super) struct Session<'c> {
     call: &'c Call,
     wish: &'c Wish,
-    /// Where the report may go: no entry's name.
-    report_key: Option<ObjectKey>,
     common: Common,
     ingest: Ingest,
     inflate: Inflate,
@@ -62,12 +60,11 @@ impl<'c> Session<'c> {
         wish: &'c Wish,
         common: Common,
         ingest: Ingest,
-        (report, report_key): (Report, Option<ObjectKey>),
+        report: Report,
     ) -> Self {
         Self {
             call,
             wish,
-            report_key,
             common,
             ingest,
             inflate: Inflate::new(),
@@ -79,13 +76,13 @@ impl<'c> Session<'c> {
         }
     }
 
-    pub(super) fn into_parts(self) -> (Ingest, Report, Option<ObjectKey>) {
-        (self.ingest, self.report, self.report_key)
+    pub(super) fn into_parts(self) -> (Ingest, Report) {
+        (self.ingest, self.report)
     }
 
     /// All of it; then every entry is staged. Who may not write the report is refused before the body is read.
     pub(super) async fn take(&mut self, body: &mut RequestBody) -> Result<(), S3Error> {
-        if let Some(key) = &self.report_key {
+        if let Some(key) = &self.report.key {
             self.admit(key.as_str(), &report::head(&self.call.head), &self.common.besides).await?;
         }
         while let Some(bytes) = body.next().await? {
@@ -179,7 +176,7 @@ impl<'c> Session<'c> {
             S3Error::with(code, bad.reason)
         })?;
         let Some(key) = key else { return Ok(Verdict::Ignored) };
-        if self.report_key.as_ref().is_some_and(|report| report.as_str() == key) {
+        if self.report.key.as_ref().is_some_and(|report| report.as_str() == key) {
             let reason =
                 "the archive's report gets this name: ask for none (x-amz-meta-firn-ingest-report: never)";
             return Err(S3Error::with(Code::InvalidRequest, reason));
