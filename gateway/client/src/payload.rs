@@ -95,3 +95,36 @@ impl Body for Payload {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FileBody, PIECE, Payload};
+    use http_body::Body as _;
+    use http_body_util::BodyExt as _;
+    use std::fs::File;
+    use std::io::{ErrorKind, Write as _};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn a_file_that_changes_length_while_it_is_sent_is_sent_as_it_was_or_not_to_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let bytes: Vec<u8> = (0..PIECE + 1_000).map(|at| u8::try_from(at % 251).unwrap()).collect();
+        let send = || Payload::File(FileBody::new(Arc::new(File::open(&path).unwrap()), bytes.len() as u64));
+
+        std::fs::write(&path, &bytes).unwrap();
+        let mut body = send();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), bytes[..PIECE]);
+        File::options().append(true).open(&path).unwrap().write_all(b"more").unwrap();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), bytes[PIECE..]);
+        assert!(body.is_end_stream() && body.frame().await.is_none());
+
+        std::fs::write(&path, &bytes).unwrap();
+        let mut body = send();
+        body.frame().await.unwrap().unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(PIECE as u64 + 999).unwrap();
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
+        assert!(!body.is_end_stream(), "whoever waits for the rest gets no whole body");
+    }
+}

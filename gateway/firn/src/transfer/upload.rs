@@ -246,9 +246,12 @@ pub(super) fn content_type(path: &Path) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CompletedPart, MIB, Source, has_etag, part_size, verify_etag};
+    use super::{CompletedPart, MIB, Shared, Source, has_etag, part_size, verify_etag};
+    use crate::transfer::progress::Progress;
+    use crate::transfer::run::Settings;
     use client::{md5_etag, multipart_etag};
     use std::io::Write;
+    use std::sync::Arc;
 
     #[test]
     fn parts_grow_so_that_ten_thousand_suffice() {
@@ -276,6 +279,53 @@ mod tests {
         file.write_all(b"more").unwrap();
         file.set_modified(at(1_000)).unwrap();
         source.still_the_same().await.unwrap_err();
+    }
+
+    #[test]
+    fn a_small_file_that_changes_before_it_is_sent_becomes_no_object() {
+        // One thread for files, so that what is asked for behind the opening is done behind it.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().max_blocking_threads(1).build().unwrap().block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("f");
+            std::fs::write(&path, b"before").unwrap();
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000);
+            let change = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+            // Nobody is there: what is sent ends with another error.
+            let shared = nobody_there();
+            let held = shared.permits.acquire().await.unwrap();
+            let mut upload = std::pin::pin!(super::file(&shared, &path, "b", "k"));
+            assert!(futures_util::poll!(&mut upload).is_pending());
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            assert!(futures_util::poll!(&mut upload).is_pending(), "it is open, and waits for its turn");
+            // The same length, another time.
+            change.set_modified(at).unwrap();
+            drop(held);
+            let error = upload.await.unwrap_err();
+            assert_eq!(crate::exit::of(&error), crate::exit::Exit::Conflict, "{error:#}");
+            assert!(format!("{error:#}").contains("it changed meanwhile"), "{error:#}");
+        });
+    }
+
+    fn nobody_there() -> Shared {
+        let endpoint = client::Endpoint::parse("http://127.0.0.1:9").unwrap();
+        let mut settings = client::Settings::new(endpoint, "us-east-1", None);
+        settings.retries.attempts_max = 1;
+        let (clock, entropy) = (engine::clock::SystemClock, engine::entropy::SeededEntropy::new(1));
+        Shared {
+            client: client::Client::new(settings, Arc::new(clock), Arc::new(entropy)).unwrap(),
+            settings: Settings {
+                jobs: 1,
+                part_size: MIB,
+                storage_class: None,
+                if_absent: false,
+                dry_run: false,
+                move_source: false,
+            },
+            progress: Progress::new(false),
+            pending: crate::settle::pair().0,
+            permits: tokio::sync::Semaphore::new(1),
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod access;
 mod access_log;
+mod admin;
 mod bounds;
 mod budget;
 mod conditions;
