@@ -4,7 +4,12 @@
 
 mod support;
 
+use engine::clock::{Clock as _, SystemClock};
+use security::credentials::SecretKey;
+use security::sign::{PayloadHash, Signer};
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,6 +222,100 @@ fn a_new_appliance_leaves_the_pool_of_a_lost_one_alone() {
     assert_eq!(recovered.json()["version"], version);
     let got = disks.start("system").command(&["cat", "s3://drill/1"]).output().unwrap();
     assert!(got.status.success() && got.stdout == body(1), "its bodies are as they were");
+}
+
+/// Makes a bucket with object lock, which no verb does.
+fn make_lockable(appliance: &Appliance, bucket: &str) {
+    let var = |name: &str| appliance.vars.iter().find(|(var, _)| var == name).unwrap().1.clone();
+    let host = var("AWS_ENDPOINT_URL").trim_start_matches("http://").to_owned();
+    let signer = Signer {
+        access_key_id: var("AWS_ACCESS_KEY_ID").parse().unwrap(),
+        secret: SecretKey::parse(&var("AWS_SECRET_ACCESS_KEY")).unwrap(),
+        session_token: None,
+        region: "us-east-1".to_owned(),
+        service: "s3".to_owned(),
+    };
+    let request = http::Request::builder().method("PUT").uri(format!("/{bucket}")).header("host", &host);
+    let request = request.header("x-amz-bucket-object-lock-enabled", "true").header("connection", "close");
+    let (mut head, ()) = request.body(()).unwrap().into_parts();
+    signer.sign(&mut head, PayloadHash::Unsigned, SystemClock.now()).unwrap();
+    let mut stream = TcpStream::connect(&host).unwrap();
+    write!(stream, "PUT /{bucket} HTTP/1.1\r\n").unwrap();
+    for (name, value) in &head.headers {
+        write!(stream, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
+    }
+    stream.write_all(b"\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn a_start_after_a_recovery_holds_what_is_under_object_lock_and_does_so_once() {
+    let root = tempfile::tempdir().unwrap();
+    let target = root.path().join("backup").display().to_string();
+    let disks = Disks::new(&target, "");
+    let appliance = disks.start_with_key();
+    make_lockable(&appliance, "drill");
+    assert!(put(&appliance, root.path(), 1));
+    shipped(&appliance);
+    appliance.kill();
+    fs::remove_dir_all(disks.path("system")).unwrap();
+    assert_eq!(disks.recover(&target, &[]).code, 0);
+    let appliance = disks.start("system");
+    let held = || appliance.ok(&["lock", "ls", "--json"]).json()["buckets"].clone();
+    assert_eq!(held(), serde_json::json!([{ "bucket": "drill", "versions": 1, "more": false }]));
+    let refused = appliance.run(&["rm", "--versions", "s3://drill/1"]);
+    assert!(refused.code != 0 && refused.out.contains("AccessDenied"), "{refused:?}");
+    let done = appliance.ok(&["lock", "release", "s3://drill", "--yes"]).out;
+    assert_eq!(done, "s3://drill: 1 version released\n");
+    assert_eq!(appliance.terminate(), 0);
+    let appliance = disks.start("system");
+    assert!(appliance.ok(&["lock", "ls"]).out.contains("nothing is held"), "it was dealt with");
+    appliance.ok(&["rm", "--versions", "s3://drill/1"]);
+}
+
+#[test]
+fn a_former_recovery_key_brings_back_what_it_opens_and_says_that_the_newer_one_opens_more() {
+    let root = tempfile::tempdir().unwrap();
+    let target = root.path().join("backup").display().to_string();
+    let disks = Disks::new(&target, "");
+    let appliance = disks.start_with_key();
+    appliance.ok(&["mb", "s3://drill"]);
+    assert!(put(&appliance, root.path(), 1));
+    shipped(&appliance);
+    assert_eq!(appliance.terminate(), 0);
+    fs::rename(disks.path("key"), disks.path("former")).unwrap();
+    let key = run(&["backup", "key", disks.path("system").to_str().unwrap(), "--json"]).json();
+    fs::write(disks.path("key"), key["recovery_key"].as_str().unwrap()).unwrap();
+    let appliance = disks.start("system");
+    assert!(put(&appliance, root.path(), 2));
+    shipped(&appliance);
+    appliance.kill();
+
+    let (system, former) = (disks.path("system"), disks.path("former"));
+    let recover = |more: &[&str]| {
+        fs::remove_dir_all(&system).unwrap();
+        let args =
+            ["recover", system.to_str().unwrap(), "--from", &target, "--key", former.to_str().unwrap()];
+        run(&[&args[..], more].concat())
+    };
+    let told = recover(&["--json"]);
+    assert_eq!(told.code, 3, "{told:?}");
+    let (version, lost) = (told.json()["version"].as_u64().unwrap(), told.json()["other_key"].clone());
+    assert!(lost[0] == version + 1 && lost[1].as_u64() > Some(version), "{told:?}");
+    let told = recover(&[]);
+    let next = format!("with the newer one, remove {} and recover again", system.display());
+    assert!(
+        told.code == 3 && told.out.contains("another recovery key") && told.out.contains(&next),
+        "{told:?}"
+    );
+    fs::remove_dir_all(&system).unwrap();
+    assert_eq!(disks.recover(&target, &[]).code, 0);
+    let appliance = disks.start("system");
+    for number in [1, 2] {
+        appliance.ok(&["stat", &format!("s3://drill/{number}")]);
+    }
 }
 
 #[test]

@@ -77,6 +77,8 @@ struct RecoverReport {
     chunks_beyond_gap: u64,
     /// First and last version of which the target has no chunk though it has later ones.
     missing: Option<(u64, u64)>,
+    /// First and last version that are at the target and sealed to another recovery key.
+    other_key: Option<(u64, u64)>,
 }
 
 impl Report for RecoverReport {
@@ -85,35 +87,44 @@ impl Report for RecoverReport {
         writeln!(out, "{} is rebuilt.", self.directory)?;
         writeln!(out, "  base      version {} of {taken}", self.base_version)?;
         writeln!(out, "  log       through version {}", self.version)?;
-        match self.missing {
-            None => writeln!(
+        let lost = if self.other_key.or(self.missing).is_some() {
+            ", though later ones were shipped:"
+        } else {
+            ": what was not shipped yet"
+        };
+        writeln!(out, "  lost      every change after version {}{lost}", self.version)?;
+        if let Some((first, last)) = self.other_key {
+            writeln!(
                 out,
-                "  lost      every change after version {}: what was not shipped yet",
-                self.version
-            )?,
-            Some((first, last)) => {
-                writeln!(
-                    out,
-                    "  lost      every change after version {}, though later ones were shipped:",
-                    self.version
-                )?;
-                writeln!(
-                    out,
-                    "  MISSING   versions {first} to {last} are not at the target, so that {} log chunks behind them are of no use;",
-                    self.chunks_beyond_gap
-                )?;
-                writeln!(
-                    out,
-                    "            if they can be found, put them there, remove {} and recover again",
-                    self.directory
-                )?;
-            }
+                "  SEALED    versions {first} to {last} are at the target, sealed to another recovery key;"
+            )?;
+            writeln!(
+                out,
+                "            with the newer one, remove {} and recover again: it opens more",
+                self.directory
+            )?;
+        }
+        if let Some((first, last)) = self.missing {
+            writeln!(
+                out,
+                "  MISSING   versions {first} to {last} are not at the target, so that {} log chunks behind them are of no use;",
+                self.chunks_beyond_gap
+            )?;
+            writeln!(
+                out,
+                "            if they can be found, put them there, remove {} and recover again",
+                self.directory
+            )?;
         }
         writeln!(
             out,
             "  next      firn server {}  (with the same --config, so that it finds the pool)",
             self.directory
         )
+    }
+
+    fn exit(&self) -> Exit {
+        if self.other_key.or(self.missing).is_some() { Exit::Partial } else { Exit::Ok }
     }
 }
 
@@ -134,7 +145,7 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
         version: recovered.version,
         chunks_beyond_gap: recovered.chunks_beyond_gap,
         missing: recovered.missing,
+        other_key: recovered.other_key,
     };
-    let exit = session.output.print(&report)?;
-    Ok(if report.missing.is_some() { Exit::Partial } else { exit })
+    session.output.print(&report)
 }
