@@ -98,10 +98,10 @@ impl ObjectStore {
             } else {
                 let leftovers = tables::partition(tables::DELETED, partition);
                 writes.push(Write::Delete(key.clone()));
-                writes.push(Write::Put(leftovers, Bytes::from_static(&[1])));
+                writes.push(Write::Put(leftovers, tables::PRESENT));
             }
             writes.push(match to {
-                Some(BucketState::Deleting) => Write::Put(intent.clone(), Bytes::from_static(&[1])),
+                Some(BucketState::Deleting) => Write::Put(intent.clone(), tables::PRESENT),
                 _ => Write::Delete(intent.clone()),
             });
             let checks = vec![Check::Unchanged(key.clone())];

@@ -155,7 +155,7 @@ impl ObjectStore {
             let key = tables::bucket(tables::BUCKETS, name);
             let writes = vec![
                 Write::Put(key.clone(), row.to_bytes()),
-                Write::Put(tables::bucket(tables::BUCKET_INTENTS, name), Bytes::from_static(&[1])),
+                Write::Put(tables::bucket(tables::BUCKET_INTENTS, name), tables::PRESENT),
             ];
             let checks = vec![Check::Absent(key)];
             let counting = self.counting(row.account);

@@ -18,7 +18,6 @@ use crate::record::{Content, Extent, ForeignRow, IntentRow};
 use crate::stack::blob_owner;
 use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended, won};
 use crate::{ObjectStore, Result, tables};
-use bytes::Bytes;
 use engine::blob::{reference, share};
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Durability, Key, Write};
@@ -48,7 +47,7 @@ fn take_hold(content: &Content, owner: OwnerId) -> Result<Vec<Write>> {
         Content::Empty | Content::Inline { .. } => Vec::new(),
         Content::Blob { blob, .. } => share(*blob, &blob_owner(owner)?),
         Content::Manifest { manifest, .. } => {
-            vec![Write::Put(tables::manifest_ref(*manifest, owner), Bytes::from_static(&[1]))]
+            vec![Write::Put(tables::manifest_ref(*manifest, owner), tables::PRESENT)]
         }
     })
 }

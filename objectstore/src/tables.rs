@@ -3,11 +3,11 @@
 //! | table | partition | key | value |
 //! |---|---|---|---|
 //! | `BUCKETS` | root | name | [`BucketRow`] |
-//! | `BUCKET_INTENTS` | root | name | empty: a creation or deletion under way |
-//! | `DELETED` | root | partition | empty: its leftovers are to be cleared |
+//! | `BUCKET_INTENTS` | root | name | [`PRESENT`]: a creation or deletion under way |
+//! | `DELETED` | root | partition | [`PRESENT`]: its leftovers are to be cleared |
 //! | `CONFIG` | bucket | – | [`ConfigRow`]; the `exists` guard |
 //! | `SETTINGS` | bucket | kind, name where there can be several | [`Setting`](crate::Setting): CORS rules, tags, … |
-//! | `SETTINGS` | root | kind, bucket (policies: its partition) | `01`: this bucket may have such a setting |
+//! | `SETTINGS` | root | kind, bucket (policies: its partition) | [`PRESENT`]: this bucket may have such a setting |
 //! | `CURRENT` | bucket | key bytes | the live latest version |
 //! | `VERSIONS` | bucket | key, order (newest first), salt | every version and delete marker |
 //! | `NULLS` | bucket | key | version id of a null version that is not in `CURRENT` |
@@ -16,10 +16,10 @@
 //! | `PARTS` | bucket | upload, part number | a part of it |
 //! | `COMPLETED` | bucket | upload | what its completion answered |
 //! | `MANIFESTS` | home | manifest, start offset | a page of at most 256 extents |
-//! | `MANIFEST_REFS` | home | manifest, owner | empty: who refers to it |
+//! | `MANIFEST_REFS` | home | manifest, owner | [`PRESENT`]: who refers to it |
 //! | `CHUNKS` | bucket | chunk's name | where a deduplicated chunk lies |
 //! | `PACKS` | bucket | blob | the key of a pack of chunks |
-//! | `HOLDS` | bucket | manifest, blob | empty: a deduplicated body's manifest refers to a pack |
+//! | `HOLDS` | bucket | manifest, blob | [`PRESENT`]: a deduplicated body's manifest refers to a pack |
 //! | `FOREIGN` | bucket | owner | what this bucket's version or part refers to in another partition |
 //! | `UPLOAD_GARBAGE` | bucket | upload | its parts are to be released, but for those in use |
 //! | `MANIFEST_GARBAGE` | home | manifest | its pages are to go, if nobody refers to them |
@@ -87,6 +87,9 @@ pub(crate) const PART_EPOCH: Table = table(Family::Counter, 0x13);
 pub(crate) const QUOTA_COUNT: Table = table(Family::Counter, 0x18);
 pub(crate) const DEDUP_WRITTEN: Table = table(Family::Counter, 0x28);
 pub(crate) const DEDUP_STORED: Table = table(Family::Counter, 0x29);
+
+/// The value of a row that says all by being there.
+pub(crate) const PRESENT: Bytes = Bytes::from_static(&[1]);
 
 /// The key of a table that has one row.
 pub(crate) fn only(table: Table) -> Key {

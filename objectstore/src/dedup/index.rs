@@ -124,7 +124,7 @@ impl Lookup<'_> {
             let Some(key) = self.open(pack, raw)? else { continue };
             checks.push(Check::Unchanged(holder));
             writes.extend(share(pack, &owner));
-            writes.push(Write::Put(tables::hold(self.manifest, pack), Bytes::from_static(&[1])));
+            writes.push(Write::Put(tables::hold(self.manifest, pack), tables::PRESENT));
             taken.push((pack, key));
         }
         if taken.is_empty() {

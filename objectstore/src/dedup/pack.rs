@@ -116,7 +116,7 @@ async fn rows(
     }
     writes.extend([
         Write::Put(tables::pack(pack), row.to_bytes()),
-        Write::Put(tables::hold(manifest, pack), Bytes::from_static(&[1])),
+        Write::Put(tables::hold(manifest, pack), tables::PRESENT),
         Write::Add(stored, length),
         accompany(pack, companions),
     ]);

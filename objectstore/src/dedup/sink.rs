@@ -138,7 +138,7 @@ impl Sink {
         let draft = tables::of_manifest(tables::MANIFEST_GARBAGE, manifest);
         let mut writes = Vec::from(self.list.last_page()?);
         writes.extend([
-            Write::Put(tables::manifest_ref(manifest, owner), Bytes::from_static(&[1])),
+            Write::Put(tables::manifest_ref(manifest, owner), tables::PRESENT),
             Write::Delete(draft.clone()),
             Write::Add(tables::only(tables::DEDUP_WRITTEN), i64::try_from(length).unwrap_or(i64::MAX)),
         ]);

@@ -16,7 +16,6 @@ use crate::{
     PartNumber, Result, Subresources, UploadId, Uploaded, VersionName, tables,
 };
 use aws_lc_rs::digest::{Context, SHA256};
-use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Commit, Key, Scan, Snapshot, Write};
 use engine::codec::DataKey;
@@ -166,7 +165,7 @@ impl ObjectStore {
             writes.extend(page_writes);
         }
         let owner = plan.stored.extent.owner;
-        writes.push(Write::Put(tables::manifest_ref(plan.manifest, owner), Bytes::from_static(&[1])));
+        writes.push(Write::Put(tables::manifest_ref(plan.manifest, owner), tables::PRESENT));
         let completed = plan.completed.clone();
         let completed_key = tables::of_upload(tables::COMPLETED, request.upload);
         let named = move |version: Option<VersionName>| {

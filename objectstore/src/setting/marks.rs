@@ -4,7 +4,6 @@
 
 use super::SettingKind;
 use crate::{BucketName, ObjectStore, Result, tables};
-use bytes::Bytes;
 use engine::catalog::{Commit, Scan, Write};
 use engine::id::PartitionId;
 
@@ -16,7 +15,7 @@ impl ObjectStore {
         if root.get(row.clone()).await?.is_some() == present {
             return Ok(());
         }
-        let write = if present { Write::Put(row, Bytes::from_static(&[1])) } else { Write::Delete(row) };
+        let write = if present { Write::Put(row, tables::PRESENT) } else { Write::Delete(row) };
         let (writes, layout) = (vec![write], kind.layout());
         let commit = Commit { writes, layout, ..Commit::new(PartitionId::ROOT, root.read_version()) };
         self.commit(commit, Vec::new()).await?;

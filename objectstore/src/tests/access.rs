@@ -284,7 +284,7 @@ async fn a_creation_that_a_crash_cut_short_is_undone() {
     let mut commit = Commit::new(PartitionId::ROOT, 0);
     commit.writes = vec![
         Write::Put(tables::bucket(tables::BUCKETS, &name), row.to_bytes()),
-        Write::Put(tables::bucket(tables::BUCKET_INTENTS, &name), bytes::Bytes::from_static(&[1])),
+        Write::Put(tables::bucket(tables::BUCKET_INTENTS, &name), tables::PRESENT),
     ];
     world.catalog.commit(commit).await.unwrap();
     world.reopen().await;
