@@ -186,7 +186,8 @@ impl ObjectStore {
                 }
             }
             let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
-            self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(extent.length))).await?;
+            let length = Some(ByteCount::new(extent.length));
+            self.room_for_part(&view, &request.key, (request.upload, request.part), length).await?;
             let sums = match self.digest(&source, extent, Some(upload.checksum)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,

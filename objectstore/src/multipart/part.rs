@@ -3,7 +3,6 @@
 use super::Error;
 use crate::checksum::Sums;
 use crate::publish::{Expected, expected};
-use crate::quota::Claims;
 use crate::record::PartRow;
 use crate::stack::release_content;
 use crate::store::{ATTEMPTS_MAX, contended, guards, won};
@@ -34,8 +33,7 @@ impl ObjectStore {
     pub async fn upload_part(self: &Arc<Self>, request: PartRequest) -> Result<Upload> {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
         Self::check_part(&upload.subresources, request.proven)?;
-        // However small it is: a completion that is refused would leave all of them lying there.
-        self.room_for(&view, &request.key, request.length, &mut Claims::default()).await?;
+        self.room_for_part(&view, &request.key, (request.upload, request.part), request.length).await?;
         let algorithm = request.checksum.unwrap_or(upload.checksum);
         if upload.named && algorithm != upload.checksum {
             return Err(Error::InvalidRequest {
@@ -78,6 +76,9 @@ impl ObjectStore {
         for _ in 0..ATTEMPTS_MAX {
             let (view, _) = self.upload_view(&target.bucket, &target.key, target.upload).await?;
             let partition = view.bucket.partition;
+            // How long a body is may have been unknown until now, and others may have come meanwhile.
+            let length = Some(ByteCount::new(landed.extent.length));
+            self.room_for_part(&view, &target.key, (target.upload, target.number), length).await?;
             let expect = [&target.expect[..], &landed.expect].concat();
             let Some(mut checks) = expected(&expect, &*view.snapshot).await? else { return Ok(None) };
             let old = view.snapshot.get(part_key.clone()).await?;

@@ -1,15 +1,19 @@
 //! What a write does to the counters of quotas, and what its commit must check so that none is exceeded.
 
 use super::{UNITS, counter, usage};
+use crate::record::PartRow;
 use crate::setting::{Counting, QuotaUnit, Quotas};
 use crate::store::View;
-use crate::{Error, ObjectKey, ObjectStore, Result};
-use engine::catalog::{Check, Write};
+use crate::{Error, ObjectKey, ObjectStore, PartNumber, Result, UploadId, tables};
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Scan, Snapshot, Write};
 use engine::unit::ByteCount;
 use std::collections::BTreeMap;
 
 /// Bodies from this size on are refused before they are sent, where they can't fit.
 const REFUSED_EARLY: ByteCount = ByteCount::mib(1);
+/// Parts whose sizes are read at once.
+const PARTS_AT_ONCE: usize = 1_000;
 
 /// What a change of a key adds to the bytes and to the number of its versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,7 +81,7 @@ pub(crate) fn charge(quotas: &Quotas, key: &ObjectKey, delta: Delta) -> Charge {
 pub(crate) struct Claims(BTreeMap<u32, (u64, u64)>);
 
 impl ObjectStore {
-    /// Refuses a body before it is sent where what is left can't take it: of an object, or a part of one. The commit decides.
+    /// Refuses a body before it is sent where what is left can't take it. The commit decides.
     pub(crate) async fn refuse_hopeless(
         &self,
         view: &View,
@@ -88,6 +92,24 @@ impl ObjectStore {
             return Ok(());
         }
         self.room_for(view, key, length, &mut Claims::default()).await
+    }
+
+    /// Refuses a part, however small, that what is left can't take beside the others that its upload has: a completion that is refused
+    /// would leave all of them lying there. It decides, and may leave some out. Other uploads' parts do not count.
+    pub(crate) async fn room_for_part(
+        &self,
+        view: &View,
+        key: &ObjectKey,
+        (upload, number): (UploadId, PartNumber),
+        length: Option<ByteCount>,
+    ) -> Result<()> {
+        let quotas = self.quotas_at(view).await?;
+        if quotas.is_none_or(|quotas| quotas.enforced(key).is_empty()) {
+            return Ok(());
+        }
+        let others = other_parts(&*view.snapshot, upload, number).await?;
+        let together = others.saturating_add(length.map_or(0, ByteCount::get));
+        self.room_for(view, key, Some(ByteCount::new(together)), &mut Claims::default()).await
     }
 
     /// Refuses a body that what is left can't take beside those that were claimed before, and claims it. The commits decide.
@@ -130,4 +152,20 @@ impl ObjectStore {
         }
         Ok(())
     }
+}
+
+/// Bytes of an upload's parts, but for the one that this one replaces.
+async fn other_parts(snapshot: &dyn Snapshot, upload: UploadId, number: PartNumber) -> Result<u64> {
+    let mut bytes: u64 = 0;
+    let mut next = Some(Scan::prefix(tables::PARTS, upload.as_bytes(), PARTS_AT_ONCE));
+    while let Some(scan) = next {
+        let page = snapshot.scan(scan.clone()).await?;
+        for (key, raw) in &page.rows {
+            if tables::read_part(key)? != number.get() {
+                bytes = bytes.saturating_add(PartRow::from_bytes(raw)?.extent.length);
+            }
+        }
+        next = scan.behind(&page);
+    }
+    Ok(bytes)
 }

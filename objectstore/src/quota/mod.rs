@@ -10,9 +10,8 @@
 //!
 //! # What is counted
 //! Bytes, as clients see them, and number of all versions that have a body: current, noncurrent and null ones. Delete markers have
-//! neither. An upload counts when it is completed; its parts don't, but none of 1 MiB or more, or of unannounced length, is taken that
-//! alone would not fit: smaller ones are not looked at. What adds nothing (deletes, overwriting with as much or less) is never
-//! refused.
+//! neither. An upload counts when it is completed; its parts don't, but none is taken that would not fit beside the others that the same
+//! upload has. What adds nothing (deletes, overwriting with as much or less) is never refused.
 //!
 //! # Invariants
 //! - A quota is enforced from the commit on by which it is counted, which for a bucket's own is the one that sets it.

@@ -3,7 +3,7 @@
 use super::dice::seeds;
 use crate::quota::BATCH;
 use crate::setting::SettingKind;
-use crate::world::{World, bytes, copy_request, key};
+use crate::world::{World, bytes, copy_request, copy_source, key};
 use crate::{
     BucketName, Error, PutRequest, QuotaInfo, QuotaLevel, QuotaLimits, QuotaUnit, VersionSelector,
     Versioning, VersionsRequest, tables,
@@ -218,6 +218,78 @@ async fn a_large_body_that_can_not_fit_is_refused_before_it_is_sent() {
     let create = |at: &str| world.store.create_upload(crate::CreateUpload::new(name.clone(), key(at)));
     refused(create("hopeless").await.map(|_| ()), "", QuotaUnit::Bytes);
     create("a").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_part_that_does_not_fit_beside_the_others_of_its_upload_is_refused() {
+    let world = World::new(318).await;
+    let name = world.create("sums", Versioning::Off).await;
+    put(&world, &name, "small", 101).await.unwrap();
+    put(&world, &name, "large", 40_001).await.unwrap();
+    world.store.set_quota(&name, "up/", limits(Some(100_000), None)).await.unwrap();
+    let part = |upload, number, length: Option<u64>| crate::PartRequest {
+        bucket: name.clone(),
+        key: key("up/a"),
+        upload,
+        part: crate::PartNumber::new(number).unwrap(),
+        length: length.map(ByteCount::new),
+        checksum: None,
+        proven: true,
+        writer: None,
+    };
+    let begun = async |request| world.store.upload_part(request).await.map(|_| ());
+    let copied = async |upload, number, from, range| {
+        let request = crate::CopyPartRequest {
+            source: copy_source((&name, from)),
+            range,
+            bucket: name.clone(),
+            key: key("up/a"),
+            upload,
+            part: crate::PartNumber::new(number).unwrap(),
+            writer: None,
+        };
+        world.store.copy_part(request).await.map(|_| ())
+    };
+    let first = |last| Some(crate::RangeSpec::From { first: 0, last: Some(last) });
+    let upload = world.begin(&name, "up/a").await;
+    world.part(&name, "up/a", upload, 1, bytes(1, 60_000)).await.unwrap();
+    refused(begun(part(upload, 2, Some(40_001))).await, "up/", QuotaUnit::Bytes);
+    begun(part(upload, 2, Some(40_000))).await.unwrap();
+    // A part that is sent again takes the place of its first sending; parts of other uploads count for nobody.
+    begun(part(upload, 1, Some(100_000))).await.unwrap();
+    let other = world.begin(&name, "up/a").await;
+    begun(part(other, 1, Some(100_000))).await.unwrap();
+    // Made from an object's bytes, many and few.
+    refused(copied(upload, 2, "large", None).await, "up/", QuotaUnit::Bytes);
+    copied(upload, 2, "large", first(39_899)).await.unwrap();
+    refused(copied(upload, 3, "small", None).await, "up/", QuotaUnit::Bytes);
+    copied(upload, 3, "small", first(99)).await.unwrap();
+    refused(begun(part(upload, 4, Some(1))).await, "up/", QuotaUnit::Bytes);
+}
+
+#[tokio::test]
+async fn a_part_of_unsaid_length_that_does_not_fit_beside_the_others_is_refused_once_it_is_known() {
+    let world = World::new(319).await;
+    let name = world.create("unsaid", Versioning::Off).await;
+    world.store.set_quota(&name, "", limits(Some(1_000), None)).await.unwrap();
+    let upload = world.begin(&name, "k").await;
+    world.part(&name, "k", upload, 1, bytes(1, 600)).await.unwrap();
+    for (length, fits) in [(401, false), (400, true)] {
+        let request = crate::PartRequest {
+            bucket: name.clone(),
+            key: key("k"),
+            upload,
+            part: crate::PartNumber::new(2).unwrap(),
+            length: None,
+            checksum: None,
+            proven: true,
+            writer: None,
+        };
+        let mut unsaid = world.store.upload_part(request).await.unwrap();
+        unsaid.write(bytes(2, length)).await.unwrap();
+        let landed = unsaid.finish(crate::Expect::default()).await.map(|_| ());
+        if fits { landed.unwrap() } else { refused(landed, "", QuotaUnit::Bytes) }
+    }
 }
 
 #[tokio::test]
