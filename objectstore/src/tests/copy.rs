@@ -8,6 +8,7 @@ use crate::{
     MetadataDirective, PartNumber, PutRequest, RangeSpec, ReadConditions, StorageClass, VersionSelector,
     Versioning, WriteConditions, tables,
 };
+use engine::catalog::{Catalog as _, Commit, Write};
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
 
@@ -263,6 +264,22 @@ async fn an_intent_that_never_said_how_it_ended_is_fenced_and_undone() {
     world.next_day();
     world.settle().await;
     assert_eq!(world.rows(there, tables::FENCES).await, 0);
+}
+
+#[tokio::test]
+async fn a_damaged_fence_is_an_error_and_goes_on_to_stand() {
+    let mut world = World::new(53).await;
+    let name = world.create("fenced", Versioning::Off).await;
+    let partition = world.partition(&name).await;
+    let fence = Write::Put(tables::FENCES.key(vec![7; 16]), bytes::Bytes::from_static(b"short"));
+    let version = world.catalog.snapshot(partition).await.unwrap().read_version();
+    let commit = Commit { writes: vec![fence], ..Commit::new(partition, version) };
+    world.store.commit(commit, Vec::new()).await.unwrap();
+    world.reopen().await;
+    let mut intents =
+        world.store.workers().into_iter().find(|worker| worker.name() == "copy-intents").unwrap();
+    assert!(matches!(intents.tick().await, Err(engine::Error::Corrupt { .. })));
+    assert_eq!(world.rows(partition, tables::FENCES).await, 1);
 }
 
 #[tokio::test]

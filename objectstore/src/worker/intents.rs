@@ -86,13 +86,12 @@ impl Intents {
         let snapshot = self.store.catalog.snapshot(partition).await?;
         let page = snapshot.scan(Scan::prefix(tables::FENCES, b"", BATCH)).await?;
         let now = self.store.clock.now();
-        let expired = |raw: &Bytes| {
-            let set = raw.as_ref().try_into().map_or(0, i64::from_be_bytes);
-            older(Timestamp::from_millis(set), now, FENCE_KEPT)
-        };
-        let gone = page.rows.iter().filter(|(_, raw)| expired(raw));
-        let writes: Vec<Write> =
-            gone.map(|(key, _)| Write::Delete(tables::FENCES.key(key.clone()))).collect();
+        let mut writes = Vec::new();
+        for (key, raw) in &page.rows {
+            if older(set_at(raw)?, now, FENCE_KEPT) {
+                writes.push(Write::Delete(tables::FENCES.key(key.clone())));
+            }
+        }
         let done = writes.len() as u64;
         if done > 0 {
             let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
@@ -100,6 +99,15 @@ impl Intents {
         }
         Ok(done)
     }
+}
+
+/// When a fence was set.
+fn set_at(raw: &Bytes) -> engine::Result<Timestamp> {
+    let millis = raw.as_ref().try_into().map(i64::from_be_bytes);
+    millis.map(Timestamp::from_millis).map_err(|_| engine::Error::Corrupt {
+        what: "catalog".into(),
+        detail: "a fence has the wrong length".into(),
+    })
 }
 
 impl Worker for Intents {
