@@ -38,10 +38,10 @@ pub(crate) use turns::{Pace, Turns};
 
 use crate::setting::{INVENTORIES_MAX, Inventory};
 use crate::stack::Change;
-use crate::store::{ATTEMPTS_MAX, contended};
+use crate::store::{ATTEMPTS_MAX, View, contended};
 use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Scan, Snapshot, Write, key_after};
+use engine::catalog::{Check, Key, Scan, Snapshot, Write, key_after};
 use parking_lot::Mutex;
 use security::Question;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +75,76 @@ impl Inventories {
     }
 }
 
+/// What is there of a configuration.
+struct Known {
+    run_row: Key,
+    configuration: Option<Result<Inventory>>,
+    run: Option<Result<run::Run>>,
+}
+
+impl Known {
+    fn run_is_damaged(&self) -> bool {
+        matches!(self.run, Some(Err(_)))
+    }
+
+    fn without_run(&self) -> Vec<Write> {
+        vec![Write::Delete(self.run_row.clone())]
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        vec![Check::Unchanged(self.run_row.clone())]
+    }
+
+    /// Says that it went though it could not be read.
+    fn tell(&self, bucket: &BucketName, what: &'static str) {
+        let errors = [
+            self.configuration.as_ref().and_then(|known| known.as_ref().err()),
+            self.run.as_ref().and_then(|run| run.as_ref().err()),
+        ];
+        for error in errors.into_iter().flatten() {
+            tracing::warn!(%bucket, %error, "a damaged inventory configuration is {what}");
+        }
+    }
+}
+
+async fn known(view: &View, id: &str) -> Result<Known> {
+    let configuration = view.snapshot.get(tables::setting(SettingKind::Inventory, id)).await?;
+    let run = view.snapshot.get(run::run_row(id)).await?;
+    Ok(Known {
+        run_row: run::run_row(id),
+        configuration: configuration.map(|raw| read(id, &raw)),
+        run: run.map(|raw| read(id, &raw)),
+    })
+}
+
+/// Configurations of a bucket, those that can't be read among them.
+async fn count(snapshot: &dyn Snapshot) -> Result<usize> {
+    let mut count = 0;
+    let first = Scan::prefix(tables::SETTINGS, &[SettingKind::Inventory.tag()], 1_000);
+    let mut next = Some(Scan { keys_only: true, ..first });
+    while let Some(scan) = next {
+        let page = snapshot.scan(scan.clone()).await?;
+        count += page.rows.iter().filter(|(key, _)| run::run_of(key).is_none()).count();
+        next = scan.behind(&page);
+    }
+    Ok(count)
+}
+
+/// The id in a configuration's key.
+fn id_of(key: &[u8]) -> Result<String> {
+    Ok(tables::text(key.get(1..).unwrap_or_default().to_vec())?)
+}
+
+/// A configuration or its run; the error names it.
+fn read<R: Record>(id: &str, raw: &[u8]) -> Result<R> {
+    R::from_bytes(raw).map_err(|error| match error {
+        engine::Error::Corrupt { what, detail } => {
+            engine::Error::Corrupt { what: format!("{what} of id {id}"), detail }.into()
+        }
+        other => other.into(),
+    })
+}
+
 impl ObjectStore {
     /// Has reports made. The destination must be the same account's: no policy can let another one's in.
     pub async fn set_inventory(&self, name: &BucketName, set: &Inventory) -> Result<()> {
@@ -92,15 +162,15 @@ impl ObjectStore {
         self.mark(SettingKind::Inventory, name.as_str(), true).await?;
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(name).await?;
-            let row = tables::setting(SettingKind::Inventory, &set.id);
-            if view.snapshot.get(row).await?.is_none() {
-                let (known, _) = self.inventories_at(&*view.snapshot, None, INVENTORIES_MAX).await?;
-                if known.len() >= INVENTORIES_MAX {
-                    return Err(Error::TooManyConfigurations { limit: INVENTORIES_MAX });
-                }
+            let known = known(&view, &set.id).await?;
+            if known.configuration.is_none() && count(&*view.snapshot).await? >= INVENTORIES_MAX {
+                return Err(Error::TooManyConfigurations { limit: INVENTORIES_MAX });
             }
-            let change = |_old: Option<Inventory>| Ok(Some(set.clone()));
-            if self.try_change_named(&view, &set.id, Change::default(), change).await? {
+            // Of a run that can't be read nobody knows what it wrote: the next one begins as the first.
+            let writes = if known.run_is_damaged() { known.without_run() } else { Vec::new() };
+            let beside = Change { checks: known.checks(), writes, ..Change::default() };
+            if self.try_replace_named(&view, &set.id, beside, Some(set)).await? {
+                known.tell(name, "set anew");
                 self.inventories.ring(name);
                 return Ok(());
             }
@@ -120,27 +190,25 @@ impl ObjectStore {
     pub async fn inventory(&self, name: &BucketName, id: &str) -> Result<Inventory> {
         let row = tables::setting(SettingKind::Inventory, id);
         let (_, [raw]) = self.view_with(name, [row]).await?;
-        Ok(Inventory::from_bytes(&raw.ok_or(Error::NoSuchConfiguration)?)?)
+        read(id, &raw.ok_or(Error::NoSuchConfiguration)?)
     }
 
-    /// Has no more of these reports made. Those that are there stay; what there is of one under way goes.
+    /// Has no more of these reports made, whether its configuration can be read or not. Those that are there stay; what there is of
+    /// one under way goes.
     pub async fn remove_inventory(&self, name: &BucketName, id: &str) -> Result<()> {
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(name).await?;
-            let row = tables::setting(SettingKind::Inventory, id);
-            if view.snapshot.get(row).await?.is_none() {
+            let known = known(&view, id).await?;
+            if known.configuration.is_none() {
                 return Err(Error::NoSuchConfiguration);
             }
-            let run = view.snapshot.get(run::run_row(id)).await?;
-            let run = run.map(|raw| run::Run::from_bytes(&raw)).transpose()?;
-            let writes = match run.filter(|run| run.done) {
-                Some(_) => vec![Write::Delete(run::run_row(id))],
-                // The worker removes what it wrote, and then the row.
-                None => Vec::new(),
-            };
-            let checks = vec![Check::Unchanged(run::run_row(id))];
-            let beside = Change { checks, writes, ..Change::default() };
-            if self.try_change_named(&view, id, beside, |_old: Option<Inventory>| Ok(None)).await? {
+            // What one that is under way wrote the worker removes, and then its row.
+            let is_over = known.run_is_damaged()
+                || known.run.as_ref().is_some_and(|run| run.as_ref().is_ok_and(|run| run.done));
+            let writes = if is_over { known.without_run() } else { Vec::new() };
+            let beside = Change { checks: known.checks(), writes, ..Change::default() };
+            if self.try_replace_named::<Inventory>(&view, id, beside, None).await? {
+                known.tell(name, "deleted");
                 self.inventories.well(name, id);
                 self.inventories.ring(name);
                 return Ok(());
@@ -174,11 +242,11 @@ impl ObjectStore {
         let (mut found, mut next) = (Vec::new(), Some(scan));
         while let Some(scan) = next {
             let page = snapshot.scan(scan.clone()).await?;
-            for (_, raw) in page.rows.iter().filter(|(key, _)| run::run_of(key).is_none()) {
+            for (key, raw) in page.rows.iter().filter(|(key, _)| run::run_of(key).is_none()) {
                 if found.len() == max {
                     return Ok((found, true));
                 }
-                found.push(Inventory::from_bytes(raw)?);
+                found.push(read(&id_of(key)?, raw)?);
             }
             next = scan.behind(&page);
         }

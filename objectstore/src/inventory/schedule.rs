@@ -90,12 +90,12 @@ impl ObjectStore {
             for (key, raw) in &page.rows {
                 any = true;
                 let Some(id) = run_of(key) else {
-                    if let Some(set) = last.replace(Inventory::from_bytes(raw)?) {
+                    if let Some(set) = last.replace(super::read(&super::id_of(key)?, raw)?) {
                         add(set, None);
                     }
                     continue;
                 };
-                let run = Run::from_bytes(raw)?;
+                let run: Run = super::read(&tables::text(id.to_vec())?, raw)?;
                 if let Some(set) = last.take_if(|set| set.id.as_bytes() == id) {
                     add(set, Some(&run));
                 } else if !run.done {

@@ -231,11 +231,33 @@ impl ObjectStore {
         beside: Change,
         change: impl FnOnce(Option<S>) -> Result<Option<S>> + Send,
     ) -> Result<bool> {
-        let config = tables::only(tables::CONFIG);
-        let row = tables::setting(S::KIND, name);
-        let stored = view.snapshot.get(row.clone()).await?;
+        let stored = view.snapshot.get(tables::setting(S::KIND, name)).await?;
         let old = stored.as_deref().map(S::from_bytes).transpose()?;
         let raw = change(old)?.map(|new| new.to_bytes());
+        self.try_write(view, (S::KIND, name), (stored, raw), beside).await
+    }
+
+    /// The same whatever was there: also where that can't be read.
+    pub(crate) async fn try_replace_named<S: Setting>(
+        &self,
+        view: &View,
+        name: &str,
+        beside: Change,
+        new: Option<&S>,
+    ) -> Result<bool> {
+        let stored = view.snapshot.get(tables::setting(S::KIND, name)).await?;
+        self.try_write(view, (S::KIND, name), (stored, new.map(Record::to_bytes)), beside).await
+    }
+
+    async fn try_write(
+        &self,
+        view: &View,
+        (kind, name): (SettingKind, &str),
+        (stored, raw): (Option<Bytes>, Option<Bytes>),
+        beside: Change,
+    ) -> Result<bool> {
+        let config = tables::only(tables::CONFIG);
+        let row = tables::setting(kind, name);
         if stored == raw && beside.writes.is_empty() && beside.posted.is_empty() {
             return Ok(true);
         }
@@ -251,7 +273,7 @@ impl ObjectStore {
         };
         let (partition, read_version) = (view.bucket.partition, view.snapshot.read_version());
         let removes = matches!(change, Write::Delete(_));
-        let turn = match S::KIND {
+        let turn = match kind {
             SettingKind::Policy => Some(self.turn(partition, removes).await?),
             _ => None,
         };
@@ -259,7 +281,7 @@ impl ObjectStore {
         writes.extend(beside.writes);
         let mut checks = beside.checks;
         checks.push(Check::Unchanged(config));
-        let layout = S::KIND.layout();
+        let layout = kind.layout();
         let commit = Commit { checks, writes, layout, ..Commit::new(partition, read_version) };
         let done = won(self.commit(commit, beside.posted).await)?;
         if done && let Some(turn) = turn {

@@ -50,8 +50,9 @@ pub(super) fn findings(failing: &[InventoryFailure], now: Timestamp) -> Vec<Find
             Whose::Unreadable => (
                 format!("no inventory report of {bucket} is made; for {lasts} it fails to {error}"),
                 format!(
-                    "see to the other faults first; if there is none, what the catalog has of {bucket} is damaged: a backup from before \
-                     brings it back (firn recover --help); it is tried again within the hour"
+                    "see to the other faults first; if there is none, what the catalog has of {bucket} is damaged: a configuration that is \
+                     named here is mended by setting it again, or deleted (aws s3api delete-bucket-inventory-configuration), anything \
+                     else by a backup from before (firn recover --help); it is tried again within the hour"
                 ),
             ),
         };
@@ -106,6 +107,11 @@ mod tests {
                 "list-bucket-inventory-configurations",
             ),
             (Whose::Unreadable, "no inventory report of src is made", "firn recover --help"),
+            (
+                Whose::Unreadable,
+                "no inventory report of src is made",
+                "delete-bucket-inventory-configuration",
+            ),
         ] {
             let failing = [InventoryFailure { bucket: bucket.clone(), whose, since, error: error.clone() }];
             assert_eq!(status(&failing).unwrap()["failing"][0]["id"], serde_json::Value::Null);

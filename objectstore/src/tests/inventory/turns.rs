@@ -71,6 +71,46 @@ async fn a_bucket_whose_configurations_can_not_be_read_holds_up_no_other() {
 }
 
 #[tokio::test]
+async fn a_damaged_configuration_is_told_and_can_be_replaced_and_deleted() {
+    let mut made = Made::new(342, Versioning::Off).await;
+    let set = wanted(&made.target, InventoryVersions::Current, &[]);
+    let other = Inventory { id: "other".to_owned(), ..set.clone() };
+    let partition = made.world.partition(&made.source).await;
+    let run = format!("{}\0", set.id);
+    // The configuration, and what stands of its last run beside it.
+    for row in [&set.id, &run] {
+        let damage = async |world: &World| {
+            let version = world.catalog.snapshot(partition).await.unwrap().read_version();
+            let row = tables::setting(crate::SettingKind::Inventory, row);
+            let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
+            world
+                .store
+                .commit(Commit { writes, ..Commit::new(partition, version) }, Vec::new())
+                .await
+                .unwrap();
+        };
+        made.world.store.set_inventory(&made.source, &set).await.unwrap();
+        damage(&made.world).await;
+        made.work().await;
+        let failing = made.world.store.failing_inventories();
+        assert_eq!(failing.len(), 1, "{failing:?}");
+        assert!(failing[0].error.contains(&format!("of id {}", set.id)), "which one: {failing:?}");
+        made.world.store.set_inventory(&made.source, &other).await.unwrap();
+        made.world.store.set_inventory(&made.source, &set).await.unwrap();
+        assert_eq!(made.world.store.inventory(&made.source, &set.id).await.unwrap(), set);
+        made.work().await;
+        assert_eq!(made.world.store.failing_inventories(), []);
+        damage(&made.world).await;
+        made.world.store.remove_inventory(&made.source, &set.id).await.unwrap();
+        let (left, _) = made.world.store.list_inventories(&made.source, None, 10).await.unwrap();
+        assert_eq!(left, std::slice::from_ref(&other));
+        made.work().await;
+        assert_eq!(made.world.store.failing_inventories(), []);
+        made.world.store.remove_inventory(&made.source, &other.id).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_bucket_that_can_not_be_read_at_all_holds_up_no_other() {
     let mut made = Made::new(340, Versioning::Off).await;
     let set = wanted(&made.target, InventoryVersions::Current, &[]);
