@@ -127,7 +127,7 @@ pub(crate) fn default_dir() -> PathBuf {
 /// What a running appliance left in its directory, in one of the files in `run/`.
 pub(crate) fn read_run(dir: &Path, file: &str) -> Result<String, Failure> {
     let path = dir.join(file);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let text = read_text(&path).map_err(|error| {
         let text = format!("find a running appliance in {}: read {file}: {error}", dir.display());
         // Starting a server there would make a new appliance: not the step after a path that was mistyped.
         if let Err(failure) = read_marker(dir)
@@ -156,8 +156,13 @@ pub(crate) fn as_its_owner(dir: &Path) -> String {
     )
 }
 
+/// The text of what should be a regular file.
+fn read_text(path: &Path) -> std::io::Result<String> {
+    String::from_utf8(engine::file::read_regular(path)?).map_err(std::io::Error::other)
+}
+
 fn read_token(path: &Path, where_missing: &str) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(|error| {
+    read_text(path).map(|text| text.trim().to_owned()).map_err(|error| {
         let text = format!("read the admin token {}: {error}", path.display());
         match error.kind() {
             std::io::ErrorKind::PermissionDenied => {

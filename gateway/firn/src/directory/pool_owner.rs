@@ -101,7 +101,7 @@ impl Owner {
     }
 
     fn load(path: &Path) -> anyhow::Result<Option<Self>> {
-        match std::fs::read(path) {
+        match engine::file::read_regular(path) {
             Ok(bytes) => Ok(Some(Self::decode(&bytes, path)?)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) => Err(anyhow::Error::from(error).context(format!("read {}", path.display()))),

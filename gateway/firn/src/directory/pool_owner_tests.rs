@@ -165,6 +165,18 @@ fn a_claim_that_a_power_cut_ends_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_fifo_in_the_place_of_a_mark_is_refused_and_never_waited_for() {
+    for mark in [format!("pool/{IN_POOL}"), format!("one/{IN_DIR}")] {
+        let world = world();
+        start(&world, "one").unwrap();
+        world.fifo(&mark);
+        let refused = refuse_pool_of_another(&world.path("one"), &world.path("pool")).unwrap_err();
+        let text = format!("{refused:#}");
+        assert!(text.contains(&mark) && text.contains("no regular file"), "{text}");
+    }
+}
+
+#[test]
 fn a_pool_whose_disk_is_not_mounted_is_missed() {
     let world = world();
     start(&world, "one").unwrap();

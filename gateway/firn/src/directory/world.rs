@@ -29,6 +29,13 @@ impl World {
         self.root.path().join(name)
     }
 
+    /// A FIFO in the place of what is there.
+    pub(super) fn fifo(&self, name: &str) {
+        fs::remove_file(self.path(name)).unwrap();
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, self.path(name), mode).unwrap();
+    }
+
     pub(super) fn marker(&self, name: &str) -> Marker {
         super::read_marker(&self.path(name)).unwrap()
     }

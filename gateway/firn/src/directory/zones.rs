@@ -149,7 +149,7 @@ pub(crate) struct Found {
 
 fn read(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     use std::io::ErrorKind::{NotADirectory, NotFound};
-    match std::fs::read(path) {
+    match engine::file::read_regular(path) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if matches!(error.kind(), NotFound | NotADirectory) => Ok(None),
         Err(error) => Err(anyhow::Error::from(error).context(format!("read {}", path.display()))),

@@ -111,6 +111,17 @@ fn new_directories_are_taken_once_and_opened_again() {
 }
 
 #[test]
+fn a_fifo_in_the_place_of_a_mark_is_refused_and_never_waited_for() {
+    for mark in [format!("pool b/{IN_ZONE}"), format!("one/{}", layout::ZONES)] {
+        let world = World::new();
+        start(&world, "one", BOTH).unwrap();
+        world.fifo(&mark);
+        let text = format!("{:#}", refuse(&world.path("one"), &zones(&world, BOTH)).unwrap_err());
+        assert!(text.contains(&mark) && text.contains("no regular file"), "{text}");
+    }
+}
+
+#[test]
 fn a_zone_that_is_another_zones_or_another_appliances_is_refused() {
     let world = World::new();
     let three = [("a", "pool a"), ("b", "pool b"), ("c", "pool c")];

@@ -5,6 +5,7 @@
 use crate::port::Port;
 use crate::support::{Appliance, Ran, firn, run};
 use std::fs;
+use std::process::Command;
 
 fn door(appliance: &Appliance, name: &str) -> String {
     let address = fs::read_to_string(appliance.dir().join(format!("run/{name}.addr"))).unwrap();
@@ -44,6 +45,19 @@ fn a_dead_admin_door_a_lost_token_and_a_wrong_one_have_their_next_step() {
         let dead = run(&[verb, &[text]].concat());
         says(&dead, 1, &admin, &["is the appliance running", "firn server DIR"]);
         assert!(!dead.err.contains("--endpoint"), "{dead:?}");
+    }
+}
+
+#[test]
+fn a_fifo_in_the_place_of_what_a_server_leaves_is_told_and_never_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let appliance = Appliance::start(&root.path().join("data"), &[]);
+    for file in ["admin-token", "run/doors.json"] {
+        let path = appliance.dir().join(file);
+        fs::remove_file(&path).unwrap();
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let ran = run(&["status", appliance.dir().to_str().unwrap()]);
+        assert!(ran.code == 1 && ran.err.contains(file) && ran.err.contains("no regular file"), "{ran:?}");
     }
 }
 
