@@ -20,6 +20,7 @@ impl Layout {
     pub const FIRST: Self = Self(1);
     /// Rows that deny what others would allow: a firn that doesn't know of them would show what they deny.
     pub const POLICIES: Self = Self(2);
+    // 3 is the catalog's that may have a copy in a zone: whoever writes to it must see to the copy. docs/formats/catalog.md has it.
     /// The newest that this code knows.
     pub(in crate::catalog) const NEWEST: Self = Self::POLICIES;
 

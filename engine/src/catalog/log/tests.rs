@@ -32,13 +32,16 @@ fn commit(n: u8) -> Commit {
     commit
 }
 
+const FRAME: Frame = Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group, layout: Layout::FIRST };
+
 fn golden() -> Vec<u8> {
+    sealed(&FRAME)
+}
+
+fn sealed(header: &Frame) -> Vec<u8> {
     let mut bytes = vec![0; HEADER];
     payload::push(&mut bytes, &commit(9));
-    frame::seal(
-        &mut bytes,
-        &Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group, layout: Layout::FIRST },
-    );
+    frame::seal(&mut bytes, header);
     bytes
 }
 
@@ -46,20 +49,23 @@ const GOLDEN: &str = "66677270ae026a67030000000000000007000000000000000800000000
     47000000010100000102030405060708010909090909090909090909090909090903000000010209\
     030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
 
+/// The same group, of commits that a reader must know of policies for.
+const GOLDEN_OF_POLICIES: &str = "66677270da58ebfd0300000000000000070000000000000008000000000000000600000000000000\
+    47000000010200000102030405060708010909090909090909090909090909090903000000010209\
+    030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
+
 #[test]
-fn golden_frame_encodes_and_decodes() {
-    let bytes = golden();
-    let hex = |byte: usize| u8::from_str_radix(&GOLDEN[2 * byte..2 * byte + 2], 16).unwrap();
-    assert_eq!(bytes, (0..GOLDEN.len() / 2).map(hex).collect::<Vec<_>>());
-    let (header, body, total) = frame::parse(&bytes).unwrap().unwrap();
-    assert_eq!(
-        header,
-        Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group, layout: Layout::FIRST }
-    );
-    assert_eq!(total, bytes.len());
-    let Commit { partition, idempotency, writes, .. } = commit(9);
-    let decoded = payload::decode(Bytes::copy_from_slice(body)).unwrap();
-    assert_eq!(decoded, [Logged { partition, idempotency, writes }]);
+fn golden_frames_encode_and_decode() {
+    for (golden, layout) in [(GOLDEN, Layout::FIRST), (GOLDEN_OF_POLICIES, Layout::POLICIES)] {
+        let bytes = sealed(&Frame { layout, ..FRAME });
+        let hex = |byte: usize| u8::from_str_radix(&golden[2 * byte..2 * byte + 2], 16).unwrap();
+        assert_eq!(bytes, (0..golden.len() / 2).map(hex).collect::<Vec<_>>());
+        let (header, body, total) = frame::parse(&bytes).unwrap().unwrap();
+        assert_eq!((header, total), (Frame { layout, ..FRAME }, bytes.len()));
+        let Commit { partition, idempotency, writes, .. } = commit(9);
+        let decoded = payload::decode(Bytes::copy_from_slice(body)).unwrap();
+        assert_eq!(decoded, [Logged { partition, idempotency, writes }]);
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@
 use crate::catalog::Layout;
 use crate::catalog::log::frame::crc32c;
 use crate::{Error, Result, file};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -40,9 +41,10 @@ fn decode(bytes: &[u8], what: &str) -> Result<Layout> {
     Layout::of_number(found).ok_or_else(|| Error::Newer { what: what.into(), found, supported })
 }
 
-/// The marker of a directory, as it stands.
+/// The marker of a directory.
 pub(super) struct Marker {
-    path: PathBuf,
+    dir: PathBuf,
+    /// What it says at least: others may have raised it meanwhile.
     layout: Layout,
 }
 
@@ -50,16 +52,16 @@ impl Marker {
     /// Refuses a directory that is newer or not a catalog; marks one that is new.
     pub(super) fn check_or_create(dir: &Path) -> Result<Self> {
         let what = format!("catalog {}", dir.display());
-        let path = dir.join(NAME);
+        let (dir, path) = (dir.to_path_buf(), dir.join(NAME));
         match std::fs::read(&path) {
-            Ok(bytes) => Ok(Self { path, layout: decode(&bytes, &what)? }),
+            Ok(bytes) => Ok(Self { dir, layout: decode(&bytes, &what)? }),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 if dir.join("rows").exists() {
                     let detail = "it has rows but no format marker".into();
                     return Err(Error::Corrupt { what, detail });
                 }
                 file::replace(&path, &encode(Layout::FIRST.number().into()))?;
-                Ok(Self { path, layout: Layout::FIRST })
+                Ok(Self { dir, layout: Layout::FIRST })
             }
             Err(error) => Err(Error::io("read", path, error)),
         }
@@ -68,11 +70,25 @@ impl Marker {
     /// Says that readers must know of this layout; durable when this returns. It never says less than it said.
     pub(super) fn raise(&mut self, layout: Layout) -> Result<()> {
         if layout > self.layout {
-            file::replace(&self.path, &encode(layout.number().into()))?;
-            self.layout = layout;
+            self.layout = raise(&self.dir, layout)?;
         }
         Ok(())
     }
+}
+
+/// Raises the marker of a directory to this layout, unless it says more by now, and answers what it says; durable when this returns. The
+/// one way to do so, for whoever needs a layout: it goes by the file, one at a time, so that nobody lowers what another has raised.
+pub(super) fn raise(dir: &Path, layout: Layout) -> Result<Layout> {
+    let alone = File::open(dir).map_err(|error| Error::io("open", dir, error))?;
+    // Let go when it is closed.
+    alone.lock().map_err(|error| Error::io("lock", dir, error))?;
+    let path = dir.join(NAME);
+    let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+    let stands = decode(&bytes, &format!("catalog {}", dir.display()))?;
+    if stands < layout {
+        file::replace(&path, &encode(layout.number().into()))?;
+    }
+    Ok(stands.max(layout))
 }
 
 /// Marks a copy of a catalog's rows as the catalog is marked by now, durably.
@@ -125,5 +141,24 @@ mod tests {
         let mut again = Marker::check_or_create(dir.path()).unwrap();
         again.raise(Layout::FIRST).unwrap();
         assert_eq!(stands(), 2);
+    }
+
+    #[test]
+    fn a_marker_that_others_raised_meanwhile_is_not_lowered() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut ours, mut theirs) =
+            (Marker::check_or_create(dir.path()).unwrap(), Marker::check_or_create(dir.path()).unwrap());
+        let file = dir.path().join("format");
+        theirs.raise(Layout::POLICIES).unwrap();
+        ours.raise(Layout::POLICIES).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap()[8], 2);
+        // By somebody who knows of more than this code: it is no longer for us to write here.
+        let mut ours = Marker { layout: Layout::FIRST, ..ours };
+        std::fs::write(&file, encode(3)).unwrap();
+        let refused = ours.raise(Layout::POLICIES);
+        assert!(matches!(refused, Err(Error::Newer { found: 3, supported: 2, .. })), "{refused:?}");
+        assert_eq!(std::fs::read(&file).unwrap(), encode(3));
+        std::fs::write(&file, b"nonsense").unwrap();
+        assert!(matches!(ours.raise(Layout::POLICIES), Err(Error::Corrupt { .. })));
     }
 }
