@@ -85,6 +85,18 @@ impl<'a> Asks<'a> {
     }
 }
 
+/// At which revision of the bucket's configuration a writer's own question was answered last: what else another attempt finds changed, it
+/// does not hang on.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked(Option<u64>);
+
+impl Asked {
+    /// Whether it is to be put at this revision, of which it is taken to be answered then: who is denied makes no other attempt.
+    pub(crate) fn is_due(&mut self, revision: u64) -> bool {
+        self.0.replace(revision) != Some(revision)
+    }
+}
+
 /// What a question to a bucket is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About<'a> {
@@ -166,9 +178,16 @@ pub(crate) struct Rules {
     ownership: ObjectOwnership,
     block: PublicAccessBlock,
     policy: Option<Arc<BucketPolicy>>,
+    /// Of the configuration.
+    revision: u64,
 }
 
 impl Rules {
+    /// The revision of the bucket's configuration that says so.
+    pub(crate) const fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// Whether access lists, and owners beside the bucket's, mean anything.
     pub(crate) fn lists_count(&self) -> bool {
         self.ownership != ObjectOwnership::BucketOwnerEnforced
@@ -301,13 +320,18 @@ fn allowed(decision: Decision) -> Result<()> {
 impl ObjectStore {
     /// What holds in a bucket at the version of a view. Costs nothing where nothing was ever set.
     pub(crate) async fn rules(&self, view: &View) -> Result<Rules> {
+        self.rules_with(view, self.setting_at::<BucketPolicy>(view).await?).await
+    }
+
+    async fn rules_with(&self, view: &View, policy: Option<Arc<BucketPolicy>>) -> Result<Rules> {
         let ownership = self.setting_at::<OwnershipControls>(view).await?;
         let block = self.setting_at::<PublicAccessBlock>(view).await?;
         Ok(Rules {
             owner: view.bucket.account,
             ownership: ownership.map_or_else(ObjectOwnership::default, |controls| controls.ownership()),
             block: block.map_or_else(PublicAccessBlock::default, |block| *block),
-            policy: self.setting_at::<BucketPolicy>(view).await?,
+            policy,
+            revision: view.config.revision,
         })
     }
 
@@ -365,10 +389,11 @@ impl ObjectStore {
         question: &Question,
         about: About<'_>,
     ) -> Result<Decision> {
-        if self.is_own(view, question, &Subresources::default()).await? {
+        let policy = self.setting_at::<BucketPolicy>(view).await?;
+        if policy.is_none() && question.principal.is_root_of(view.bucket.account) {
             return Ok(Decision::Allow);
         }
-        let rules = self.rules(view).await?;
+        let rules = self.rules_with(view, policy).await?;
         if about == About::Objects && rules.policy.is_some() {
             return Ok(Decision::Allow);
         }
@@ -387,9 +412,8 @@ impl ObjectStore {
     /// it is told of `there`, if that is there.
     pub(crate) async fn ask_again(
         &self,
-        view: &View,
-        key: &ObjectKey,
-        asks: &Asks<'_>,
+        (view, key): (&View, &ObjectKey),
+        (asks, asked): (&Asks<'_>, &mut Asked),
         there: Option<&ObjectRow>,
         names: bool,
     ) -> Result<()> {
@@ -401,9 +425,11 @@ impl ObjectStore {
         {
             return Ok(());
         }
-        allowed(self.decided(view, name, writes, About::Key(key.as_str())).await?)?;
-        if let Some(tags) = unsaid.filter(|tags| !tags.is_empty()) {
-            self.check_request_tags(view, (name, key), writes, tags).await?;
+        if asked.is_due(view.config.revision) {
+            allowed(self.decided(view, name, writes, About::Key(key.as_str())).await?)?;
+            if let Some(tags) = unsaid.filter(|tags| !tags.is_empty()) {
+                self.check_request_tags(view, (name, key), writes, tags).await?;
+            }
         }
         match reads {
             Some(reads) if names => {

@@ -99,6 +99,7 @@ impl ObjectStore {
     }
 }
 
+/// Asked of what stands beside the version as each attempt finds it.
 fn check(
     request: &AmendRequest,
     asks: Option<&Question>,

@@ -56,16 +56,16 @@ impl ObjectStore {
             let Some(share) = self.share(from, source.extent, bucket).await? else { continue };
             let stored = stored.with_extent(share.extent);
             let (etag, checksum) = (stored.etag, stored.checksum);
-            let (data_key, beside) = (source.data_key.as_ref(), beside(&request, &source));
+            let data_key = source.data_key.as_ref();
             let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
             draft.writes.clone_from(&share.writes);
             draft.expect.clone_from(&share.expect);
-            draft.subresources = beside.clone();
+            draft.subresources = beside(&request, &source);
             draft.writer = Some(&request.writer);
             let (what, origin) = (EventType::COPY, &request.origin);
             draft.tells = Some(Occasion { what, bucket: &request.bucket, origin });
             draft.asks = request.asks.as_ref().map(|asks| {
-                let unsaid = Some(&beside.tags).filter(|_| request.copy_tags);
+                let unsaid = Some(&source.info.subresources.tags).filter(|_| request.copy_tags);
                 Asks::new(&request.bucket, asks).with(unsaid)
             });
             // Stale: the source went away between reading it and the commit.

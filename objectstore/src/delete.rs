@@ -1,6 +1,6 @@
 //! DELETE: a marker on top, or one version taken out.
 
-use crate::access::Asks;
+use crate::access::{Asked, Asks};
 use crate::event::{EventType, Occasion};
 use crate::lookup::named;
 use crate::publish::{Attempt, Draft};
@@ -30,23 +30,29 @@ impl ObjectStore {
     }
 
     async fn delete_in(&self, bucket: Bucket, request: &DeleteRequest) -> Result<DeleteOutcome> {
+        let mut asked = Asked::default();
         for _ in 0..ATTEMPTS_MAX {
             let _turn = self.queue(bucket.partition, &request.key).await;
-            if let Attempt::Done(outcome) = self.try_delete(bucket, request).await? {
+            if let Attempt::Done(outcome) = self.try_delete(bucket, request, &mut asked).await? {
                 return Ok(outcome);
             }
         }
         Err(contended())
     }
 
-    async fn try_delete(&self, bucket: Bucket, request: &DeleteRequest) -> Result<Attempt<DeleteOutcome>> {
+    async fn try_delete(
+        &self,
+        bucket: Bucket,
+        request: &DeleteRequest,
+        asked: &mut Asked,
+    ) -> Result<Attempt<DeleteOutcome>> {
         let (view, stack) = self.stack(bucket, &request.key).await?;
         let versioning = view.config.versioning;
         if request.version == VersionSelector::Latest && versioning != Versioning::Off {
             let mut draft = Draft::marker(bucket, &request.key, &request.conditions);
             draft.tells = Some(request.occasion(EventType::MARKER));
             draft.asks = request.asks();
-            return Ok(match self.try_publish(&draft, &view, &stack).await? {
+            return Ok(match self.try_publish(&draft, asked, &view, &stack).await? {
                 Attempt::Done(marker) => Attempt::Done(DeleteOutcome { version: marker.shown, marker: true }),
                 Attempt::Again | Attempt::Stale => Attempt::Again,
             });
@@ -59,7 +65,7 @@ impl ObjectStore {
         };
         if let Some(asks) = request.asks() {
             let names = request.conditions.name_what_is_there();
-            self.ask_again(&view, &request.key, &asks, row.as_ref(), names).await?;
+            self.ask_again((&view, &request.key), (&asks, asked), row.as_ref(), names).await?;
         }
         request.conditions.check(row.as_ref())?;
         let Some(row) = row else {

@@ -24,14 +24,21 @@ fn refused(error: security::Error) -> Error {
 }
 
 impl Keyring {
-    /// Makes sure that there is a key to seal with, for this account and for every other that has one already.
+    /// Makes sure that there is a key to seal with, for this account and for every other that has one already. On a full disk no use of
+    /// theirs is reserved: what is there is read and deleted all the same, and whoever seals first when there is room has some reserved.
     pub(crate) async fn open(table: Arc<KeyTable>, account: AccountId) -> Result<Self> {
-        let keyring = Self { table };
-        keyring.prepare(account).await?;
-        for scope in keyring.table.scopes() {
-            keyring.table.prepare(scope).await.map_err(refused)?;
+        let known = table.scopes();
+        for scope in std::iter::once(KeyScope::s3(account)).chain(known.iter().copied()) {
+            match table.prepare(scope).await {
+                Err(security::Error::Engine(error @ engine::Error::Full { .. }))
+                    if known.contains(&scope) =>
+                {
+                    tracing::warn!(%error, %scope, "failed to reserve uses of a key: nothing can be sealed with it yet");
+                }
+                outcome => outcome.map_err(refused)?,
+            }
         }
-        Ok(keyring)
+        Ok(Self { table })
     }
 
     /// Makes sure that there is a key to seal an account's data keys with. Before the first bucket of the account.

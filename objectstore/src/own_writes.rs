@@ -2,13 +2,32 @@
 //! whether they may be written but whoever sets what asks for them, then.
 
 use crate::{
-    About, BucketName, Error, Expect, ListWish, ObjectKey, ObjectStore, PutRequest, Result, Upload, Uploaded,
-    Writer,
+    About, BucketName, Error, Expect, ListWish, ObjectKey, ObjectStore, PutRequest, Result, StorageClass,
+    Upload, Uploaded, Writer,
 };
 use bytes::Bytes;
 use engine::unit::ByteCount;
+use security::policy::Context;
 use security::{AccountId, Action, Permission, Question};
 use std::sync::Arc;
+
+/// The request for such objects, as the one that writes them: what they are stored with is said, whatever the request itself has.
+struct Delivered(Arc<dyn Context>);
+
+impl Context for Delivered {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        match key {
+            "s3:x-amz-server-side-encryption" => each("AES256"),
+            "s3:x-amz-storage-class" => each(StorageClass::default().as_str()),
+            "s3:objectcreationoperation" => each("true"),
+            _ => self.0.visit(key, each),
+        }
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.0.spend(steps)
+    }
+}
 
 impl ObjectStore {
     /// Refuses who may not write such an object: who asks for it would else write past what the bucket denies them. A bucket that is not
@@ -19,7 +38,8 @@ impl ObjectStore {
         (bucket, keys): (&BucketName, &[String]),
         asks: &Question,
     ) -> Result<()> {
-        let question = asks.about(Action::new("s3:PutObject"), Some(Permission::Write));
+        let mut question = asks.about(Action::new("s3:PutObject"), Some(Permission::Write));
+        question.context = Arc::new(Delivered(Arc::clone(&asks.context)));
         for key in keys {
             match self.bucket_owner(bucket).await {
                 Ok(account) if account == owner => {

@@ -105,11 +105,19 @@ impl ObjectStore {
             }
         }
         if found {
-            // They may have been brought here by something that did not say so.
+            // They may have been brought here by something that did not say so. It changes no row, so that the marker alone says it: the
+            // log that is shipped says it from the next policy's commit on, and a base of a backup from now on.
             let root = self.catalog.snapshot(PartitionId::ROOT).await?;
             let layout = SettingKind::Policy.layout();
             let commit = Commit { layout, ..Commit::new(PartitionId::ROOT, root.read_version()) };
-            self.catalog.commit(commit).await?;
+            match self.catalog.commit(commit).await {
+                Ok(_) => {}
+                // A start must serve reads and deletes from a full disk: the next one says it.
+                Err(error @ engine::Error::Full { .. }) => {
+                    tracing::warn!(%error, "failed to mark the catalog as one with policies");
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }

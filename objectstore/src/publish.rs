@@ -1,7 +1,7 @@
 //! One commit puts a version on top of a key: read the key's versions, decide, seal the row, commit; again if somebody was
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
-use crate::access::{Asks, Writer};
+use crate::access::{Asked, Asks, Writer};
 use crate::event::Occasion;
 use crate::quota::charge;
 use crate::record::{ObjectRow, Stored};
@@ -26,7 +26,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) writer: Option<&'a Writer>,
     pub(crate) data_key: Option<&'a DataKey>,
     pub(crate) conditions: Conditions<'a>,
-    /// What is asked at each attempt.
+    /// What is asked in front of the commit.
     pub(crate) asks: Option<Asks<'a>>,
     /// What else must hold at each attempt's snapshot and until its commit.
     pub(crate) expect: Vec<(Key, Expected)>,
@@ -124,10 +124,11 @@ pub(crate) enum Attempt<T> {
 impl ObjectStore {
     /// Publishes a draft. `None` when what it expects does not hold.
     pub(crate) async fn publish(&self, draft: &Draft<'_>) -> Result<Option<Published>> {
+        let mut asked = Asked::default();
         for _ in 0..ATTEMPTS_MAX {
             let _turn = self.queue(draft.bucket.partition, draft.key).await;
             let (view, stack) = self.stack(draft.bucket, draft.key).await?;
-            match self.try_publish(draft, &view, &stack).await? {
+            match self.try_publish(draft, &mut asked, &view, &stack).await? {
                 Attempt::Done(published) => return Ok(Some(published)),
                 Attempt::Again => {}
                 Attempt::Stale => return Ok(None),
@@ -140,13 +141,15 @@ impl ObjectStore {
     pub(crate) async fn try_publish(
         &self,
         draft: &Draft<'_>,
+        asked: &mut Asked,
         view: &View,
         stack: &Stack,
     ) -> Result<Attempt<Published>> {
         let Some(checks) = expected(&draft.expect, &*view.snapshot).await? else { return Ok(Attempt::Stale) };
         if let Some(asks) = &draft.asks {
-            let there = stack.current().filter(|_| draft.conditions.name_what_is_there());
-            self.ask_again(view, draft.key, asks, there, draft.conditions.name_what_is_there()).await?;
+            let names = draft.conditions.name_what_is_there();
+            let there = stack.current().filter(|_| names);
+            self.ask_again((view, draft.key), (asks, asked), there, names).await?;
         }
         match draft.conditions {
             Conditions::Write(conditions) => {

@@ -15,7 +15,7 @@
 //!
 //! What a crash leaves: the lock as it was, or as it was to be.
 
-use crate::access::Rules;
+use crate::access::{Asked, Rules};
 use crate::lock::{Guarded, Retention, check_change};
 use crate::record::ObjectRow;
 use crate::store::{Bucket, View};
@@ -32,7 +32,8 @@ const fn asks(beside: &Subresources) -> bool {
 }
 
 /// Whoever asked before must be allowed still.
-fn check(request: &AmendRequest, asks: Option<&Question>, rules: &Rules) -> Result<()> {
+fn check(request: &AmendRequest, asks: Option<&Question>, asked: &mut Asked, rules: &Rules) -> Result<()> {
+    let asks = asks.filter(|_| asked.is_due(rules.revision()));
     asks.map_or(Ok(()), |asks| rules.check_key(asks, (&request.bucket, &request.key)))
 }
 
@@ -47,8 +48,9 @@ impl ObjectStore {
         let bucket = self.with_object_lock(&request.bucket).await?;
         let at = self.compliance.settle().await?;
         self.check_date(retention)?;
+        let mut asked = Asked::default();
         self.amend_in(bucket, request, (None, asks), |beside, rules| {
-            check(request, asks, rules)?;
+            check(request, asks, &mut asked, rules)?;
             check_change(beside.retention, retention, at, bypass)?;
             beside.retention = retention;
             Ok(())
@@ -65,8 +67,9 @@ impl ObjectStore {
     ) -> Result<Option<VersionName>> {
         let bucket = self.with_object_lock(&request.bucket).await?;
         self.compliance.settle().await?;
+        let mut asked = Asked::default();
         self.amend_in(bucket, request, (None, asks), |beside, rules| {
-            check(request, asks, rules)?;
+            check(request, asks, &mut asked, rules)?;
             beside.legal_hold = Some(on);
             Ok(())
         })

@@ -78,6 +78,14 @@ impl Foundation {
         }
     }
 
+    /// A key table of its own over the rows of [those](Self::components), as another start opens it.
+    pub async fn keys_in(&self, catalog: Arc<dyn Catalog>) -> Arc<KeyTable> {
+        let custodian = FileCustodian::load(&self.dir.path().join("master.key"), self.entropy.clone());
+        let custodian = Arc::new(custodian.expect("the master key"));
+        let keys = KeyTable::open(catalog, custodian, self.entropy.clone(), self.clock.clone()).await;
+        keys.expect("a key table")
+    }
+
     /// An outbox with these subscribers.
     pub fn outbox(&self, catalog: Arc<dyn Catalog>, subscribers: Vec<Subscriber>) -> Arc<Outbox> {
         let (clock, entropy) = (self.clock.clone(), Arc::clone(&self.entropy));

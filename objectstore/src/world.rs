@@ -118,6 +118,21 @@ impl World {
         }
     }
 
+    /// A process that starts with these rows and a key table of its own.
+    pub(crate) async fn started_on(&self, rows: Arc<dyn Catalog>) -> Self {
+        let parts = self.parts();
+        let keys = self.foundation.keys_in(rows.clone()).await;
+        let store = ObjectStore::open(Components { catalog: rows, keys, ..parts }).await.unwrap();
+        Self {
+            store,
+            catalog: self.catalog.clone(),
+            clock: self.clock.clone(),
+            blobs: self.blobs.clone(),
+            components: self.components.clone(),
+            foundation: self.foundation.clone(),
+        }
+    }
+
     /// What goes wrong with the disk.
     pub(crate) fn faults(&self) -> &Faults {
         &self.foundation.faults

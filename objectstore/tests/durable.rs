@@ -13,9 +13,9 @@ use engine::outbox::{self, Outbox};
 use engine::unit::ByteCount;
 use futures_util::{StreamExt, stream};
 use objectstore::{
-    BucketName, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource, CreateUpload, Expect,
-    GetRequest, ListRequest, MetadataDirective, NewBucket, ObjectKey, ObjectStore, PartNumber, PartRequest,
-    PutRequest, ReadConditions, Subresources, VersionSelector, WriteConditions,
+    BucketName, BucketPolicy, CompleteRequest, CompletedPart, Components, CopyRequest, CopySource,
+    CreateUpload, Expect, GetRequest, ListRequest, MetadataDirective, NewBucket, ObjectKey, ObjectStore,
+    PartNumber, PartRequest, PutRequest, ReadConditions, Subresources, VersionSelector, WriteConditions,
 };
 use security::AccountId;
 use security::keys::{FileCustodian, KeyTable};
@@ -213,5 +213,31 @@ async fn a_small_put_is_one_commit_and_a_small_get_none() {
     assert_eq!(after - before, 10);
     assert_eq!(appliance.get(&name, "k").await, body(9, 4_096));
     assert_eq!(appliance.catalog.counts().commits, after);
+    appliance.close();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_that_finds_a_policy_says_so_in_the_marker() {
+    let dir = tempfile::tempdir().unwrap();
+    let appliance = Appliance::open(dir.path()).await;
+    let name = BucketName::parse("bucket").unwrap();
+    appliance.store.create_bucket(&name, &NewBucket::default()).await.unwrap();
+    let marker = dir.path().join("catalog/format");
+    let before = std::fs::read(&marker).unwrap();
+    assert_eq!(before[8], 1);
+    let text = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"s3:GetObject","Resource":"*"}}"#;
+    appliance.store.set_policy(&name, &BucketPolicy::parse(text).unwrap()).await.unwrap();
+    assert_eq!(std::fs::read(&marker).unwrap()[8], 2);
+    appliance.close();
+    // As in a directory of a firn that set policies and did not say so.
+    std::fs::write(&marker, &before).unwrap();
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+        (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let options = Options::new(clock, entropy, Arc::new(Faults::default()));
+    RocksCatalog::open(dir.path().join("catalog"), options).unwrap().close();
+    assert_eq!(std::fs::read(&marker).unwrap()[8], 1, "its rows are behind all of its log");
+    let appliance = Appliance::open(dir.path()).await;
+    assert_eq!(std::fs::read(&marker).unwrap()[8], 2);
+    assert!(appliance.store.has_policy(&name).await.unwrap());
     appliance.close();
 }

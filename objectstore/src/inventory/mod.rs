@@ -181,8 +181,10 @@ impl ObjectStore {
     /// Refuses who may not write there themselves what they want to have written: reports come whatever is denied there by then.
     pub async fn check_reporter(&self, name: &BucketName, set: &Inventory, asks: &Question) -> Result<()> {
         let (stem, owner) = (report::stem(name, set), self.view(name).await?.bucket.account);
-        let manifest = report::manifest_key(&stem, self.clock.now(), report::MANIFEST);
-        let keys = [manifest, report::data_key(&stem, &[0; 16], 0)];
+        let now = self.clock.now();
+        let [manifest, checksum] =
+            [report::MANIFEST, report::MANIFEST_CHECKSUM].map(|name| report::manifest_key(&stem, now, name));
+        let keys = [manifest, checksum, report::data_key(&stem, &[0; 16], 0)];
         self.check_deliverer(owner, (&set.destination, &keys), asks).await
     }
 

@@ -36,6 +36,8 @@ struct Generations {
     young: HashMap<PartitionId, Known>,
     old: HashMap<PartitionId, Known>,
     young_bytes: usize,
+    /// An old generation that nobody looks at any more: for whoever holds the lock to drop without it, for that takes its time.
+    gone: HashMap<PartitionId, Known>,
 }
 
 #[derive(Clone, Default)]
@@ -68,7 +70,7 @@ impl Generations {
             return;
         }
         if self.young_bytes + bytes > GENERATION_BYTES_MAX {
-            self.old = std::mem::take(&mut self.young);
+            self.gone = std::mem::replace(&mut self.old, std::mem::take(&mut self.young));
             self.young_bytes = 0;
         }
         self.young_bytes += bytes;
@@ -79,10 +81,17 @@ impl Generations {
 impl Settings {
     /// The value at this revision, if it is in memory. The inner `None`: it is not set.
     pub(super) fn get(&self, view: &View, kind: SettingKind) -> Option<Decoded> {
-        let mut all = self.0.lock();
-        let known =
-            all.bring(view.bucket.partition).filter(|known| known.revision == view.config.revision)?;
-        known.values.get(&kind).map(|(value, _)| value.clone())
+        let (mut found, mut gone) = (None, HashMap::new());
+        {
+            let mut all = self.0.lock();
+            let known = all.bring(view.bucket.partition);
+            if let Some(known) = known.filter(|known| known.revision == view.config.revision) {
+                found = known.values.get(&kind).map(|(value, _)| value.clone());
+            }
+            std::mem::swap(&mut gone, &mut all.gone);
+        }
+        drop(gone);
+        found
     }
 
     /// Keeps it, with the bytes that it takes.
@@ -97,6 +106,9 @@ impl Settings {
         };
         known.values.insert(kind, value);
         all.keep(partition, known);
+        let gone = std::mem::take(&mut all.gone);
+        drop(all);
+        drop(gone);
     }
 
     /// Bytes of all that is kept.
@@ -135,6 +147,7 @@ mod tests {
             assert!(bytes <= BYTES_MAX, "{bytes}");
             let young: usize = all.young.values().map(Known::bytes).sum();
             assert_eq!(young, all.young_bytes);
+            all.gone.clear();
         }
         assert!(all.young.len() + all.old.len() > BYTES_MAX / each / 2 - 2);
         assert!(all.bring(partition(2)).is_none());

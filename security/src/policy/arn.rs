@@ -4,7 +4,7 @@
 //! operators" (`reference_policies_elements_condition_operators`) and "IAM JSON policy elements: Resource" of the IAM user guide.
 
 use super::context::Context;
-use super::pattern::{Pattern, Syntax};
+use super::pattern::{BOX_BYTES, Pattern, Syntax};
 
 /// The parts of an ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl ArnPattern {
         match self {
             Self::Any => 0,
             Self::Parts(parts) => {
-                size_of_val(&**parts) + parts.iter().map(Pattern::heap_bytes).sum::<usize>()
+                BOX_BYTES + size_of_val(&**parts) + parts.iter().map(Pattern::heap_bytes).sum::<usize>()
             }
         }
     }

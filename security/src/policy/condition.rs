@@ -12,7 +12,7 @@ use super::context::Context;
 use super::document::Effect;
 use super::error::{PolicyError, Spot};
 use super::operator::{Operator, Values};
-use super::pattern::is_key;
+use super::pattern::{BOX_BYTES, is_key};
 use super::tree::Tree;
 
 /// What it costs to look a key up and to read its value, in steps of comparing.
@@ -97,7 +97,7 @@ impl Condition {
 
     /// Bytes that it takes in memory beside itself, about.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.key.len() + self.values.heap_bytes()
+        2 * BOX_BYTES + self.key.len() + self.values.heap_bytes()
     }
 
     /// Whether it holds of a request, in a statement of this effect.

@@ -8,6 +8,8 @@ use super::error::{Place, PolicyError, Spot};
 use super::pattern::{Pattern, Syntax};
 use super::principal::{Caller, Parties, Party, Reach};
 use super::tree::Tree;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Bytes of a document at the most, whatever its service allows.
 pub const DOCUMENT_BYTES_MAX: usize = 64 << 10;
@@ -173,20 +175,22 @@ impl Policy {
     }
 
     /// The first condition key, in lower case, of which no action of its statement has anything: of all actions that there are. Such a
-    /// condition says the same of every request. A statement about no action at all does nothing anyhow.
+    /// condition says the same of every request. A statement about no action at all does nothing anyhow. `has` says of a key, in the
+    /// order of the actions, whether each has it.
     pub fn keys_in_vain<'p>(
         &'p self,
         actions: &[&str],
-        has: impl Fn(&str, &str) -> bool,
+        has: impl Fn(&str) -> Arc<[bool]>,
     ) -> Option<Named<&'p str>> {
         let vain = |statement: &'p Statement| {
-            let about: Vec<&str> = actions
-                .iter()
-                .copied()
-                .filter(|action| statement.is_about_action(action, &super::NoContext))
-                .collect();
-            let keys = statement.conditions.iter().map(Condition::key);
-            keys.filter(|key| !about.is_empty() && !about.iter().any(|action| has(action, key))).collect()
+            let keys: BTreeSet<&str> = statement.conditions.iter().map(Condition::key).collect();
+            if keys.is_empty() {
+                return Vec::new();
+            }
+            let is_about = |action: &&str| statement.is_about_action(action, &super::NoContext);
+            let about: Vec<bool> = actions.iter().map(is_about).collect();
+            let asks = |key: &&str| has(key).iter().zip(&about).any(|(has, about)| *has && *about);
+            keys.into_iter().filter(|key| about.contains(&true) && !asks(key)).collect()
         };
         self.each("Condition", vain).next()
     }

@@ -170,8 +170,9 @@ impl Context for Metered<'_> {
     }
 
     fn spend(&self, steps: usize) -> bool {
+        // What is refused is not done: it costs the request nothing.
         let own = self.left.load(Ordering::Relaxed).saturating_sub(steps);
-        let left = if self.request.spend(steps) { own } else { 0 };
+        let left = if own > 0 && self.request.spend(steps) { own } else { 0 };
         self.left.store(left, Ordering::Relaxed);
         left > 0
     }

@@ -370,7 +370,11 @@ fn copy(from: &Path, to: &Path) {
         if path.is_dir() {
             copy(&path, &target);
         } else {
-            std::fs::copy(&path, &target).unwrap();
+            match std::fs::copy(&path, &target) {
+                // A catalog that is open lets go of files that it does not need.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => drop(copied.unwrap()),
+            }
         }
     }
 }

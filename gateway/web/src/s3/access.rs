@@ -14,7 +14,7 @@
 
 use super::Call;
 use super::code::Code;
-use super::context::{Further, RequestContext, Signed};
+use super::context::{Further, Paid, RequestContext, Signed};
 use super::error::S3Error;
 use super::logged::Notes;
 use super::operation::{Kind, Need, Operation};
@@ -28,7 +28,7 @@ use objectstore::{
     WriteQuestions,
 };
 use security::decide::{Action, Decision, Facts, Question, Resource};
-use security::policy::{Context, Purse};
+use security::policy::Context;
 use security::{AccountId, Permission, Principal, decide};
 use std::sync::Arc;
 
@@ -61,8 +61,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) signed: Signed,
     /// Where it comes from.
     pub(crate) peer: Peer,
-    /// What the decisions of the whole request may cost.
-    pub(crate) purse: Arc<Purse>,
+    /// The request that it is a part of, which pays for its decisions.
+    pub(crate) part_of: Option<Arc<RequestContext>>,
 }
 
 impl Operation {
@@ -87,7 +87,7 @@ impl Operation {
 
 /// Decides whether the request may go on.
 pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Asker, S3Error> {
-    let Asking { principal, operation, target, query, head, signed, peer, purse } = asking;
+    let Asking { principal, operation, target, query, head, signed, peer, part_of } = asking;
     let need = match operation {
         // Grants of a list are for what is on top; a version is its bucket owner's to delete.
         Operation::DeleteObject if query.has("versionId") => Need::BucketOwner,
@@ -98,18 +98,19 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
         operation,
         principal,
         signed,
+        signed_at: signed.at(query),
         head: Arc::clone(head),
         query: Arc::clone(query),
         peer,
         now: state.clock.now(),
         upload_class: None,
         state: Arc::clone(state),
-        purse,
+        paid: Paid::by(part_of),
     };
     if operation.is_of_upload() {
         let bucket = state.store.admit(&target.bucket()?, None, About::Bucket).await?.bucket;
         target.bind(bucket);
-        request.upload_class = upload_class(state, target, query).await?;
+        request.upload_class = upload_class(state, operation, target, query).await?;
     }
     let request = Arc::new(request);
     let context: Arc<dyn Context> = Arc::<RequestContext>::clone(&request);
@@ -156,15 +157,17 @@ fn denied() -> S3Error {
     S3Error::new(Code::AccessDenied)
 }
 
-/// The class of the upload that a request is about, where its bucket has a policy that could ask for it.
+/// The class of the upload that a request is about, where its bucket has a policy that could ask for it. A completion is asked about again
+/// when it commits: there may be one by then.
 async fn upload_class(
     state: &State,
+    operation: Operation,
     target: &Target,
     query: &Query,
 ) -> Result<Option<StorageClass>, S3Error> {
     let (bucket, upload) = (target.bucket()?, query.get("uploadId").unwrap_or_default().parse::<UploadId>());
     let (Ok(key), Ok(upload)) = (target.key(), upload) else { return Ok(None) };
-    if !state.store.has_policy(&bucket).await? {
+    if operation != Operation::CompleteMultipartUpload && !state.store.has_policy(&bucket).await? {
         return Ok(None);
     }
     match state.store.upload_class(&bucket, &key, upload).await {
@@ -213,9 +216,9 @@ impl Asker {
         }
     }
 
-    /// What the decisions of the whole request may cost.
-    pub(crate) fn purse(&self) -> Arc<Purse> {
-        Arc::clone(&self.request.purse)
+    /// The request, for what is a part of it.
+    pub(crate) fn request(&self) -> &Arc<RequestContext> {
+        &self.request
     }
 
     /// What is asked again when the write is committed; `names`: a condition names what is there.
@@ -307,7 +310,7 @@ impl Call {
         key: &ObjectKey,
         (version, etag): (Option<&str>, Option<&str>),
     ) -> Result<Question, S3Error> {
-        self.asker.request.purse.earn();
+        self.asker.request.earn();
         let action = Operation::DeleteObject.action_of(version.is_some());
         let permission = if version.is_some() { None } else { Some(Permission::Write) };
         let mut question = self.asker.question.about(action, permission);

@@ -46,14 +46,45 @@ impl Signed {
             Authenticated::Signed(_) => Self::Header,
         }
     }
+
+    /// When a URL was signed, in seconds.
+    pub(crate) fn at(self, query: &Query) -> Option<i64> {
+        let date = query.get("X-Amz-Date").filter(|_| self == Self::Query)?;
+        Some(AmzDate::parse(date)?.secs())
+    }
+}
+
+/// From what the decisions about a request are paid.
+#[derive(Debug)]
+pub(crate) enum Paid {
+    /// Its own purse.
+    Own(Purse),
+    /// The purse of the request that it is a part of: a copy's source, an archive's entry.
+    By(Arc<RequestContext>),
+}
+
+impl Paid {
+    /// By a request, if there is one.
+    pub(crate) fn by(request: Option<Arc<RequestContext>>) -> Self {
+        request.map_or_else(|| Self::Own(Purse::default()), Self::By)
+    }
+
+    fn purse(&self) -> &Purse {
+        match self {
+            Self::Own(purse) => purse,
+            Self::By(request) => request.paid.purse(),
+        }
+    }
 }
 
 /// A request, as policies see it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct RequestContext {
     pub(crate) operation: Operation,
     pub(crate) principal: Principal,
     pub(crate) signed: Signed,
+    /// When its URL was signed, in seconds: also of what it reads besides, which has another query.
+    pub(crate) signed_at: Option<i64>,
     pub(crate) head: Arc<request::Parts>,
     pub(crate) query: Arc<Query>,
     pub(crate) peer: Peer,
@@ -61,8 +92,8 @@ pub(crate) struct RequestContext {
     /// The class of the upload that a part goes to, or that is completed: what its beginning said holds for all of it.
     pub(crate) upload_class: Option<StorageClass>,
     pub(crate) state: Arc<State>,
-    /// What its decisions may cost.
-    pub(crate) purse: Arc<Purse>,
+    /// From what its decisions are paid.
+    pub(crate) paid: Paid,
 }
 
 impl RequestContext {
@@ -90,9 +121,25 @@ impl RequestContext {
     }
 
     /// What the source of this copy is asked: a read of that version.
-    pub(crate) fn of_source(&self, version: Option<&str>) -> Self {
-        let query = Query::of(version.map(|version| ("versionId", version)));
-        Self { operation: Operation::GetObject, query: Arc::new(query), upload_class: None, ..self.clone() }
+    pub(crate) fn of_source(self: &Arc<Self>, version: Option<&str>) -> Self {
+        Self {
+            operation: Operation::GetObject,
+            principal: self.principal,
+            signed: self.signed,
+            signed_at: self.signed_at,
+            head: Arc::clone(&self.head),
+            query: Arc::new(Query::of(version.map(|version| ("versionId", version)))),
+            peer: self.peer,
+            now: self.now,
+            upload_class: None,
+            state: Arc::clone(&self.state),
+            paid: Paid::By(Arc::clone(self)),
+        }
+    }
+
+    /// It is about one more key.
+    pub(crate) fn earn(&self) {
+        self.paid.purse().earn();
     }
 
     fn of_connection(&self, key: &str) -> Option<String> {
@@ -132,8 +179,7 @@ impl RequestContext {
             }
             .to_owned(),
             "s3:signatureage" => {
-                let signed_at = self.query.get("X-Amz-Date").filter(|_| self.signed == Signed::Query)?;
-                let age = self.now.as_millis() - AmzDate::parse(signed_at)?.secs() * 1000;
+                let age = self.now.as_millis() - self.signed_at? * 1000;
                 age.max(0).to_string()
             }
             "s3:tlsversion" => self.peer.tls.as_ref()?.version.strip_prefix("TLSv")?.to_owned(),
@@ -198,7 +244,7 @@ impl Context for RequestContext {
     }
 
     fn spend(&self, steps: usize) -> bool {
-        self.purse.spend(steps)
+        self.paid.purse().spend(steps)
     }
 }
 

@@ -238,8 +238,9 @@ async fn run(
     }
     let notes = trace.notes().inspect(|notes| notes.principal(who.principal()));
     let (principal, head, signed) = (who.principal(), Arc::new(head), Signed::of(&who));
-    let (target, purse) = (&mut trace.target, Arc::default());
-    let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer, purse };
+    let target = &mut trace.target;
+    let asking =
+        Asking { principal, operation, target, query: &query, head: &head, signed, peer, part_of: None };
     let asker = access::admit(&state, asking).await?;
     if let Some(notes) = &notes {
         asker.note(&state, operation, &trace.target, notes).await;

@@ -4,6 +4,9 @@
 //! operations in the API reference. A key that an operation doesn't have is absent from its request, whatever headers a client sends.
 
 use super::operation::Operation as Op;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 /// Another action, and when it is asked for.
 pub(crate) type Further = (&'static str, &'static str);
@@ -241,17 +244,30 @@ const WITH_THE_WRITE: [&str; 5] = [
     "s3:PutObjectTagging",
 ];
 
-/// Whether a condition on this key, in lower case, can say something of a request that asks for this action. Of an action that no
-/// operation here has, whatever S3 knows: there is nothing to protect.
-pub(crate) fn can_ask(action: &str, key: &str) -> bool {
-    let of_all = key.starts_with("aws:") || OF_ALL.iter().chain(&ABSENT).any(|known| is_key(known, key));
-    let asks = |operation: &Op| {
+/// Whether a condition on a key, in lower case, can say something of a request that asks for each of these actions. Of an action that no
+/// operation here has, whatever S3 knows: there is nothing to protect. Looked up once for each key that S3 has.
+pub(crate) fn can_ask(actions: &[&str]) -> impl Fn(&str) -> Arc<[bool]> + use<> {
+    let asks = |operation: &Op, action: &str| {
         [false, true].iter().any(|versioned| operation.action_of(*versioned).as_str() == action)
             || (WITH_THE_WRITE.contains(&action)
                 && operation.further().iter().any(|(more, _)| *more == action))
     };
-    let mut operations = Op::ALL.iter().filter(|operation| asks(operation)).peekable();
-    of_all || operations.peek().is_none() || operations.any(|operation| operation.has_key(key))
+    let of_action = |action: &&str| -> Vec<Op> {
+        Op::ALL.iter().copied().filter(|operation| asks(operation, action)).collect()
+    };
+    let operations: Vec<Vec<Op>> = actions.iter().map(of_action).collect();
+    let of_key = move |key: &str| -> Arc<[bool]> {
+        let of_all = key.starts_with("aws:") || OF_ALL.iter().chain(&ABSENT).any(|known| is_key(known, key));
+        let has = |of: &Vec<Op>| of_all || of.is_empty() || of.iter().any(|operation| operation.has_key(key));
+        operations.iter().map(has).collect()
+    };
+    let names: BTreeSet<&str> =
+        Op::ALL.iter().flat_map(|operation| operation.keys()).copied().flatten().copied().collect();
+    let known: RefCell<HashMap<&str, Arc<[bool]>>> = RefCell::default();
+    move |key| match names.iter().find(|name| is_key(name, key)) {
+        Some(name) => Arc::clone(known.borrow_mut().entry(*name).or_insert_with(|| of_key(key))),
+        None => of_key(key),
+    }
 }
 
 /// Every action that a bucket's policy may name.
@@ -368,7 +384,8 @@ mod tests {
             ("s3:PutBucketTagging", "s3:prefix", false),
             ("s3:ReplicateObject", "s3:x-amz-storage-class", true),
         ] {
-            assert_eq!(can_ask(action, key), can, "{action} {key}");
+            let ask = can_ask(&["s3:ListAllMyBuckets", action]);
+            assert_eq!([ask(key)[1], ask(key)[1]], [can; 2], "{action} {key}");
         }
     }
 

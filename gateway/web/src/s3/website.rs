@@ -106,7 +106,7 @@ impl Visit {
             head: &self.head,
             signed: Signed::Not,
             peer: self.peer,
-            purse: Arc::default(),
+            part_of: None,
         };
         let asker = access::admit(&self.state, asking).await?;
         if let Some(notes) = &self.notes {

@@ -1,6 +1,7 @@
 //! Ways past a bucket's policy that somebody looked for: conditions that decide nothing, what is written by others on one's behalf, what
 //! answers tell of, and what deciding costs.
 
+use crate::ingest::{Entry, tar};
 use crate::policy::{Case, allow, deny};
 use crate::world::{ACCOUNT, Answer, OTHER_ACCOUNT, Who};
 
@@ -233,12 +234,12 @@ async fn a_policy_that_is_dear_for_each_of_many_keys_ends_the_request_and_not_th
 async fn a_thousand_keys_under_a_long_policy_are_answered_each() {
     let mut case = Case::new().await;
     let mut statements = vec![allow(OTHER_ACCOUNT, "s3:DeleteObject", "")];
-    let team = |at: usize| {
-        deny("s3:Delete*", r#""StringLike":{"aws:Referer":"https://*.example.com/*"},"NotIpAddress":{"aws:SourceIp":"127.0.0.0/8"}"#)
-            .replace("bucket/*", &format!("bucket/team-{at}/*.csv"))
-    };
+    let guarded = deny(
+        "s3:Delete*",
+        r#""StringLike":{"aws:Referer":"https://*.example.com/*"},"NotIpAddress":{"aws:SourceIp":"127.0.0.0/8"}"#,
+    );
     while statements.iter().map(String::len).sum::<usize>() < 19_500 {
-        statements.push(team(statements.len()));
+        statements.push(guarded.clone());
     }
     case.policy(&statements.join(",")).await;
     let keys: Vec<String> = (0..1_000).map(|at| format!("team-{}/reports/{at}.csv", at % 40)).collect();
@@ -263,3 +264,119 @@ async fn a_body_that_ends_behind_a_denial_is_stored_no_more() {
     case.policy(&allow(OTHER_ACCOUNT, "s3:GetObject", "")).await;
     assert_eq!(case.status(Who::Root, "HEAD", "/bucket/key").await, 404);
 }
+
+#[tokio::test]
+async fn a_long_policy_of_patterns_denies_no_archive_and_no_delete_for_its_length() {
+    let mut case = Case::new().await;
+    let roles: Vec<String> =
+        (0..490).map(|at| format!(r#""arn:aws:iam::{}:role/*-ci-*""#, 100_000_000_000_u64 + at)).collect();
+    let policy = deny("s3:*", &format!(r#""StringLike":{{"aws:PrincipalArn":[{}]}}"#, roles.join(",")));
+    assert!(policy.len() > 19_000, "{}", policy.len());
+    case.policy(&policy).await;
+    let names: Vec<String> = (0..2_000).map(|at| format!("e{at}")).collect();
+    let entries: Vec<Entry<'_>> = names.iter().map(|name| (name.as_str(), b'0', &b"x"[..])).collect();
+    let archive = String::from_utf8(tar(&entries)).unwrap();
+    let headers = [("x-amz-meta-snowball-auto-extract", "true"), ("x-amz-meta-firn-ingest-report", "never")];
+    let answer = case.ask(Who::Root, ("PUT", "/bucket/in.tar"), &headers, &archive).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let all = named("", &names[..1_000].join(" "));
+    let answer = case.ask(Who::Root, ("POST", "/bucket?delete"), &[], &all).await;
+    assert_eq!(answer.text().matches("<Deleted>").count(), 1_000, "{}", &answer.text()[..500]);
+    assert_eq!(case.status(Who::Root, "HEAD", "/bucket/e999").await, 404);
+    assert_eq!(case.status(Who::Root, "HEAD", "/bucket/e1000").await, 200);
+}
+
+#[tokio::test]
+async fn a_completion_is_asked_again_with_what_its_upload_has_from_its_beginning() {
+    let mut case = Case::new().await;
+    for (condition, status) in [
+        (r#""StringEquals":{"s3:x-amz-storage-class":"STANDARD_IA"}"#, 403),
+        (r#""StringNotEquals":{"s3:x-amz-storage-class":"STANDARD_IA"}"#, 200),
+        (r#""StringEquals":{"s3:x-amz-server-side-encryption":"AES256"}"#, 403),
+        (r#""StringNotEquals":{"s3:x-amz-server-side-encryption":"AES256"}"#, 200),
+    ] {
+        let class = [("x-amz-storage-class", "STANDARD_IA"), ("x-amz-server-side-encryption", "AES256")];
+        let begun = case.ask(Who::Root, ("POST", "/bucket/key?uploads"), &class, "").await;
+        let upload = begun.text().split_once("<UploadId>").unwrap().1.split_once('<').unwrap().0.to_owned();
+        let part = format!("/bucket/key?partNumber=1&uploadId={upload}");
+        let part = case.ask(Who::Root, ("PUT", &part), &[], "body").await;
+        let complete = format!(
+            "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{}</ETag></Part></CompleteMultipartUpload>",
+            part.header("etag").unwrap()
+        );
+        let length = complete.len().to_string();
+        let headers = [("content-length", length.as_str()), ("expect", "100-continue")];
+        let mut sender = case.world.connect().await;
+        let path = format!("/bucket/key?uploadId={upload}");
+        sender.send(&case.world.sent_by(Who::Root, "POST", &path, &headers, b"")).await;
+        assert_eq!(sender.answer().await.unwrap().status, 100, "there is no policy yet");
+        case.policy(&deny("s3:PutObject", condition)).await;
+        sender.send(complete.as_bytes()).await;
+        let answer = sender.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{condition} {}", answer.text());
+        assert_eq!(case.status(Who::Root, "DELETE", "/bucket?policy").await, 204);
+    }
+}
+
+#[tokio::test]
+async fn what_a_write_reads_is_as_old_as_its_signature() {
+    let mut case = Case::new().await;
+    case.put("/bucket/key", &[]).await;
+    case.policy(&deny("s3:GetObject", r#""NumericGreaterThan":{"s3:signatureAge":"10000"}"#)).await;
+    let wrong = format!("\"{}\"", "0".repeat(32));
+    for (age_s, condition, copy) in [(1, 412, 200), (60, 403, 403)] {
+        for (path, header, status) in [
+            ("/bucket/key", ("if-match", wrong.as_str()), condition),
+            ("/bucket/copy", ("x-amz-copy-source", "/bucket/key"), copy),
+        ] {
+            let mut sender = case.world.connect().await;
+            sender.send(&case.world.presigned((Who::Root, age_s), ("PUT", path), &[header])).await;
+            let answer = sender.answer().await.unwrap();
+            assert_eq!(answer.status, status, "{age_s} s, {path}: {}", answer.text());
+        }
+    }
+}
+
+#[tokio::test]
+async fn reports_and_logs_are_asked_for_as_they_will_be_written() {
+    let mut case = Case::new().await;
+    assert_eq!(case.status(Who::Root, "PUT", "/target").await, 200);
+    let [report, log] = DELIVERIES;
+    let none = ("/none", "");
+    for (condition, resource, denied) in [
+        (r#""StringNotEquals":{"s3:x-amz-server-side-encryption":"AES256"}"#, "target/*", [none; 2]),
+        (r#""Null":{"s3:x-amz-server-side-encryption":"true"}"#, "target/*", [none; 2]),
+        (r#""StringNotEquals":{"s3:x-amz-storage-class":"STANDARD"}"#, "target/*", [none; 2]),
+        (r#""StringEquals":{"s3:x-amz-server-side-encryption":"AES256"}"#, "target/*", [report, log]),
+        (r#""StringEquals":{"s3:x-amz-storage-class":"STANDARD"}"#, "target/*", [report, log]),
+        ("", "target/*.csv.gz", [report, none]),
+        ("", "target/*/manifest.json", [report, none]),
+        ("", "target/*/manifest.checksum", [report, none]),
+    ] {
+        let policy =
+            deny("s3:PutObject", condition).replace("::bucket", "::target").replace("target/*", resource);
+        let answer = case.set("target", &policy).await;
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        for (path, document) in [report, log] {
+            let status = if denied.contains(&(path, document)) { 403 } else { 200 };
+            let answer = case.ask(Who::Root, ("PUT", path), &[], document).await;
+            assert_eq!(answer.status, status, "{path} {condition} {resource}: {}", answer.text());
+        }
+    }
+}
+
+/// Inventory reports and logs of the bucket, into the target.
+const DELIVERIES: [(&str, &str); 2] = [
+    (
+        "/bucket?inventory&id=1",
+        "<InventoryConfiguration><Id>1</Id><IsEnabled>true</IsEnabled><Destination><S3BucketDestination>\
+         <Bucket>arn:aws:s3:::target</Bucket><Format>CSV</Format></S3BucketDestination></Destination>\
+         <IncludedObjectVersions>All</IncludedObjectVersions><Schedule><Frequency>Daily</Frequency></Schedule>\
+         </InventoryConfiguration>",
+    ),
+    (
+        "/bucket?logging",
+        "<BucketLoggingStatus><LoggingEnabled><TargetBucket>target</TargetBucket><TargetPrefix>in/</TargetPrefix>\
+         </LoggingEnabled></BucketLoggingStatus>",
+    ),
+];

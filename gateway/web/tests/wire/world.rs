@@ -315,6 +315,29 @@ impl World {
         self.request(who, PayloadHash::Unsigned, (method, path), (extra, body))
     }
 
+    /// The bytes of a request whose URL was signed so many seconds ago.
+    pub(crate) fn presigned(
+        &self,
+        (who, age_s): (Who, i64),
+        (method, path): (&str, &str),
+        extra: &[(&str, &str)],
+    ) -> Vec<u8> {
+        use engine::clock::{Clock as _, Timestamp};
+        let mut headers = http::HeaderMap::new();
+        for (name, value) in extra {
+            headers.insert(http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        let signed_at = Timestamp::from_millis(self.clock.now().as_millis() - age_s * 1_000);
+        let origin = format!("http://{}", self.http);
+        let uri = format!("{origin}{path}").parse().unwrap();
+        let hour = std::time::Duration::from_hours(1);
+        let url = signer(who).unwrap().presign(method, &uri, &headers, hour, signed_at).unwrap();
+        let path = url.strip_prefix(&origin).unwrap();
+        let sent: String = extra.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        format!("{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n{sent}\r\n", self.http)
+            .into_bytes()
+    }
+
     fn request(
         &self,
         who: Who,

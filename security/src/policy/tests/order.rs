@@ -3,8 +3,9 @@
 use crate::AccountId;
 use crate::policy::{
     Asked, Caller, Context, Form, GivenContext, KEY_STEPS, Layer, Missing, NoContext, Policy, Purse,
-    REQUEST_STEPS_MAX, Sources, StatementRef, Verdict, evaluate,
+    REQUEST_STEPS_MAX, STEPS_MAX, Sources, StatementRef, Verdict, evaluate,
 };
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const OBJECT: &str = "arn:aws:s3:::bucket/key";
 const USER: &str = "arn:aws:iam::111122223333:user/alice";
@@ -492,10 +493,62 @@ fn the_decisions_of_one_request_are_paid_from_one_purse() {
     assert_eq!(allowed, REQUEST_STEPS_MAX / (90 * 2_007 + 16));
     assert_eq!(ask(&dear), Verdict::TooCostly);
     assert!(ask(&plain).is_allowed(), "what costs nothing is answered still");
-    for _ in 0..=90 * 2_007 / KEY_STEPS + 1 {
+    for _ in 0..=90 * 2_007 / KEY_STEPS {
         request.1.earn();
     }
     assert!(ask(&dear).is_allowed() && ask(&dear) == Verdict::TooCostly);
+}
+
+#[test]
+fn a_decision_that_is_given_up_leaves_the_rest_of_the_purse_to_the_others() {
+    let dear: Vec<String> = (0..900).map(|at| format!(r#""*a?{at:03}*""#)).collect();
+    let text = format!(
+        r#"{{"Statement":{{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":"*",
+        "Condition":{{"StringLike":{{"aws:Referer":[{}]}}}}}}}}"#,
+        dear.join(",")
+    );
+    let policy = Policy::parse(&text, Form::Resource, 1 << 16).unwrap();
+    let referer = "b".repeat(16_000);
+    let request = Counted(GivenContext::default().with("aws:Referer", [referer]), Purse::default());
+    let caller = Caller::Root(other());
+    let asked = Asked { caller, action: "s3:GetObject", resource: OBJECT, context: &request };
+    let sources = Sources { resource: Some(&policy), ..Sources::default() };
+    assert_eq!(evaluate(&asked, &sources), Verdict::TooCostly);
+    assert!(request.1.spend(REQUEST_STEPS_MAX - STEPS_MAX - 1), "it took no more than its own");
+}
+
+/// A request that counts the bytes that it hands out.
+struct Handing(String, AtomicUsize);
+
+impl Context for Handing {
+    fn visit(&self, _key: &str, each: &mut dyn FnMut(&str)) {
+        self.1.fetch_add(self.0.len(), Ordering::Relaxed);
+        each(&self.0);
+    }
+}
+
+#[test]
+fn values_of_variables_are_paid_for_as_they_are_fetched() {
+    let each = |of: &dyn Fn(usize) -> String| (0..1_400).map(of).collect::<Vec<_>>();
+    let once = |text: String| format!(r#""arn:aws:s3:::bucket/{text}""#);
+    for (resources, values) in [
+        // One value that is used again and again.
+        (once("${aws:Referer}".repeat(1_400)), 1),
+        // As many as a decision can pay for.
+        (once(each(&|at| format!("${{aws:Referer,'{at}'}}")).concat()), STEPS_MAX / 7_000 + 1),
+        (each(&|at| once(format!("${{aws:Referer}}{at}"))).join(","), STEPS_MAX / 7_000 + 1),
+    ] {
+        let text = format!(
+            r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Deny","Principal":"*","Action":"*","Resource":[{resources}]}}}}"#
+        );
+        let policy = Policy::parse(&text, Form::Resource, 1 << 16).unwrap();
+        let request = Handing("b".repeat(7_000), AtomicUsize::new(0));
+        let caller = Caller::Root(other());
+        let asked = Asked { caller, action: "s3:GetObject", resource: OBJECT, context: &request };
+        evaluate(&asked, &Sources { resource: Some(&policy), ..Sources::default() });
+        let handed = request.1.into_inner();
+        assert!(handed <= values * 7_000, "{handed} bytes of {}", &text[..150]);
+    }
 }
 
 #[test]
@@ -525,7 +578,8 @@ fn a_condition_that_no_action_of_its_statement_has_is_found() {
             {{"Effect":"Deny","Principal":"*",{action},"Resource":"*","Condition":{condition}}}]}}"#
         );
         let policy = Policy::parse(&text, Form::Resource, 1 << 14).unwrap();
-        let found = policy.keys_in_vain(&["s3:GetObject", "s3:PutObject"], has);
+        let actions = ["s3:GetObject", "s3:PutObject"];
+        let found = policy.keys_in_vain(&actions, |key| actions.map(|action| has(action, key)).into());
         found.map(|found| (found.place.to_string(), found.what.to_owned()))
     };
     let acl = r#"{"StringEquals":{"aws:userid":"x","s3:x-amz-acl":"private"}}"#;
@@ -542,7 +596,7 @@ fn a_condition_that_no_action_of_its_statement_has_is_found() {
 }
 
 #[test]
-fn a_compiled_policy_takes_no_more_memory_than_it_says() {
+fn a_compiled_policy_says_of_each_of_its_lists_what_it_takes() {
     for element in [
         r#""Action":["s3:Get*"#.to_owned() + &r#"","s3:*"#.repeat(2_000) + r#""]"#,
         format!(r#""Action":"*","Resource":"arn:aws:s3:::{}""#, "?a".repeat(7_000)),

@@ -10,6 +10,7 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::operation_keys::{actions, can_ask, is_known};
+use crate::state::State;
 use crate::xml::XmlWriter;
 use engine::unit::ByteCount;
 use http::StatusCode;
@@ -17,6 +18,7 @@ use objectstore::{BUCKET_POLICY_BYTES_MAX, BucketPolicy};
 use security::AccountId;
 use security::policy::Party;
 use std::fmt;
+use std::sync::Arc;
 
 /// `GetBucketPolicy`: the document as it was set.
 pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
@@ -43,7 +45,10 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
     let text = std::str::from_utf8(&bytes)
         .map_err(|error| malformed(&"document", &format!("byte {} is not UTF-8", error.valid_up_to())))?;
     let policy = BucketPolicy::parse(text).map_err(|error| malformed(&error.place, &error.detail))?;
-    check(call, &policy)?;
+    let (state, name) = (Arc::clone(&call.state), call.target.bucket.clone().unwrap_or_default());
+    // Some thousand patterns of actions take their time.
+    let checked = tokio::task::spawn_blocking(move || check(&state, &name, &policy).map(|()| policy)).await;
+    let policy = checked.map_err(|_panicked| S3Error::new(Code::InternalError))??;
     call.state.store.set_policy(&bucket, &policy).await?;
     Ok(empty(StatusCode::NO_CONTENT))
 }
@@ -54,7 +59,7 @@ pub(super) async fn delete(call: &Call) -> Result<Answer, S3Error> {
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-async fn stored(call: &Call) -> Result<std::sync::Arc<BucketPolicy>, S3Error> {
+async fn stored(call: &Call) -> Result<Arc<BucketPolicy>, S3Error> {
     let set = call.state.store.setting::<BucketPolicy>(&call.target.bucket()?).await?;
     set.ok_or_else(|| S3Error::new(Code::NoSuchBucketPolicy))
 }
@@ -68,16 +73,16 @@ fn malformed(place: &dyn fmt::Display, detail: &str) -> S3Error {
 }
 
 /// What S3 wants of a policy besides its language.
-fn check(call: &Call, set: &BucketPolicy) -> Result<(), S3Error> {
+fn check(state: &State, bucket: &str, set: &BucketPolicy) -> Result<(), S3Error> {
     let policy = set.policy();
-    let accounts = call.state.credentials.accounts();
-    let is_there = |account: &AccountId| accounts.contains(account) || *account == call.state.account;
+    let accounts = state.credentials.accounts();
+    let is_there = |account: &AccountId| accounts.contains(account) || *account == state.account;
     for party in policy.parties() {
         let known = match party.what {
             Party::Everybody | Party::Service(_) => true,
             Party::Account(account) => is_there(account),
             Party::Canonical(id) => {
-                let all = accounts.iter().chain([&call.state.account]);
+                let all = accounts.iter().chain([&state.account]);
                 all.into_iter().any(|account| account.canonical_user_id() == **id)
             }
             // There are no users, roles and identity providers yet.
@@ -95,14 +100,13 @@ fn check(call: &Call, set: &BucketPolicy) -> Result<(), S3Error> {
     if let Some(action) = policy.actions_beside(&actions).first() {
         return Err(malformed(&action.place, &format!("{:?} is no action of S3", action.what)));
     }
-    if let Some(key) = policy.keys_in_vain(&actions, can_ask) {
+    if let Some(key) = policy.keys_in_vain(&actions, can_ask(&actions)) {
         let detail = format!(
             "no request for the statement's actions has {:?}: its condition decides nothing",
             key.what
         );
         return Err(malformed(&key.place, &detail));
     }
-    let bucket = call.target.bucket.as_deref().unwrap_or_default();
     if let Some(resource) = policy.resources_beside("s3", bucket).first() {
         let detail = format!("a resource is neither arn:aws:s3:::{bucket} nor below it");
         return Err(malformed(&resource.place, &detail));

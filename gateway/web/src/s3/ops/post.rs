@@ -97,9 +97,18 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
         (Principal::Root(_), Some(_)) => Signed::Form,
         (Principal::Root(_), None) => Signed::OldForm,
     };
-    let (operation, peer, purse) = (Operation::PutObject, call.peer, call.asker.purse());
-    let asking =
-        Asking { principal, operation, target: &mut target, query: &query, head: &head, signed, peer, purse };
+    let (operation, peer) = (Operation::PutObject, call.peer);
+    let part_of = Some(Arc::clone(call.asker.request()));
+    let asking = Asking {
+        principal,
+        operation,
+        target: &mut target,
+        query: &query,
+        head: &head,
+        signed,
+        peer,
+        part_of,
+    };
     call.note(|notes| notes.principal(principal));
     if let Some(key) = fields.get("key") {
         call.note(|notes| notes.key(key));

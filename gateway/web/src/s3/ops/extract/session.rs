@@ -211,9 +211,9 @@ impl<'c> Session<'c> {
             head,
             signed: self.call.signed,
             peer: self.call.peer,
-            purse: self.call.asker.purse(),
+            part_of: Some(Arc::clone(self.call.asker.request())),
         };
-        asking.purse.earn();
+        self.call.asker.request().earn();
         // A policy may make each answer dear: others have their turn between two.
         tokio::task::yield_now().await;
         let asker = access::admit(&self.call.state, asking).await?;
