@@ -333,7 +333,8 @@ impl World {
         let hour = std::time::Duration::from_hours(1);
         let url = signer(who).unwrap().presign(method, &uri, &headers, hour, signed_at).unwrap();
         let path = url.strip_prefix(&origin).unwrap();
-        let sent: String = extra.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let sent: Vec<String> = extra.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let sent = sent.concat();
         format!("{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n{sent}\r\n", self.http)
             .into_bytes()
     }
