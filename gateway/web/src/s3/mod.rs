@@ -238,9 +238,8 @@ async fn run(
     }
     let notes = trace.notes().inspect(|notes| notes.principal(who.principal()));
     let (principal, head, signed) = (who.principal(), Arc::new(head), Signed::of(&who));
-    let target = &mut trace.target;
-    let asking =
-        Asking { principal, operation, target, query: &query, head: &head, signed, peer, part_of: None };
+    let (target, part_of) = (&mut trace.target, None);
+    let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer, part_of };
     let asker = access::admit(&state, asking).await?;
     if let Some(notes) = &notes {
         asker.note(&state, operation, &trace.target, notes).await;
