@@ -25,6 +25,7 @@ mod error;
 pub mod fault;
 pub mod file;
 pub mod id;
+pub mod memory;
 pub mod outbox;
 pub mod pool;
 pub mod remote;

@@ -18,9 +18,10 @@ use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
 use crate::upload::{BODY_BYTES_MAX, Landed};
 use crate::{
     ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag, Error,
-    ErrorKind, Expect, MetadataDirective, ObjectChecksum, ObjectStore, PartRequest, Result, StorageClass,
-    Subresources, Upload, VersionSelector,
+    ErrorKind, Expect, MetadataDirective, ObjectChecksum, ObjectStore, PartRequest, RangeSpec, Result,
+    StorageClass, Subresources, Upload, VersionSelector,
 };
+use engine::blob::Copies;
 use engine::codec::inline;
 use engine::unit::ByteCount;
 use futures_util::StreamExt;
@@ -156,6 +157,22 @@ impl ObjectStore {
             Stored::new(source.extent, ETag::of_body(sums.md5), class, checksum, 0)
         };
         Ok(stored.with_metadata(metadata))
+    }
+
+    /// Most bytes that a copy holds while its source is read for a checksum, beside what is read ahead.
+    pub fn copy_memory() -> ByteCount {
+        Running::memory(None)
+    }
+
+    /// The same of a part, which may have to be written anew.
+    pub fn copy_part_memory(&self, range: Option<RangeSpec>) -> ByteCount {
+        let most = match range {
+            Some(RangeSpec::From { first, last: Some(last) }) => {
+                Some(ByteCount::new(last.saturating_sub(first).saturating_add(1)))
+            }
+            _ => None,
+        };
+        Running::memory(None) + self.blobs.writer_memory(most, Copies::Configured)
     }
 
     /// Reads an extent of a source for its digests alone.

@@ -31,9 +31,14 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use engine::blob::{BlobWriter, Copies, SealedBlob};
 use engine::catalog::{Key, Write};
+use engine::codec::chunk::CHUNK_BYTES;
 use engine::codec::{DataKey, inline};
+use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use std::sync::Arc;
+
+/// Bytes of a blob's first record.
+const FIRST_RECORD: u64 = 1 << 20;
 
 /// Largest body of one PUT or part.
 pub const BODY_BYTES_MAX: ByteCount = ByteCount::gib(5);
@@ -51,6 +56,8 @@ pub struct Upload {
     received: u64,
     digests: Running,
     sink: Sink,
+    /// Whose memory its bytes are.
+    held: MemoryHold,
 }
 
 /// How a body is written.
@@ -133,7 +140,16 @@ impl Upload {
             received: 0,
             digests,
             sink: Sink::Small(BytesMut::new()),
+            held: MemoryHold::default(),
         })
+    }
+
+    /// The same, of which each buffer that may outlive it keeps `held`.
+    #[must_use]
+    pub fn charged_to(mut self, held: MemoryHold) -> Self {
+        self.digests.charge(held.clone());
+        self.held = held;
+        self
     }
 
     /// Most bytes that it will hold in memory at once while a body of at most so many bytes comes; without a length, any body.
@@ -143,7 +159,10 @@ impl Upload {
         } else {
             self.store.blobs.writer_memory(most, self.copies)
         };
-        ByteCount::new(written.get() + Running::memory(most).get())
+        // A record whose length nobody says begins with room for a chunk, and grows by doubling.
+        let grown = most.filter(|_| self.announced.is_none());
+        let grown = grown.map_or(0, |most| most.get().min(FIRST_RECORD) + 2 * CHUNK_BYTES as u64);
+        ByteCount::new(written.get() + grown + Running::memory(most).get())
     }
 
     /// Takes the next bytes. Memory stays bounded whatever the body's size. After an error it is of no more use.
@@ -161,13 +180,14 @@ impl Upload {
             Sink::Small(kept) => {
                 let kept = std::mem::take(kept).freeze();
                 if let Some(domain) = self.dedup.take() {
-                    let mut sink = Box::new(dedup::Sink::new(&self.store, self.bucket, &domain)?);
+                    let sink = dedup::Sink::new(&self.store, self.bucket, &domain, self.held.clone());
+                    let mut sink = Box::new(sink?);
                     sink.push(kept).await?;
                     sink.push(bytes).await?;
                     self.sink = Sink::Chunks(sink);
                 } else {
                     let writer = self.store.blobs.writer(self.bucket.partition, self.announced);
-                    let mut writer = Box::new(writer.with_copies(self.copies));
+                    let mut writer = Box::new(writer.with_copies(self.copies).charged_to(self.held.clone()));
                     if !kept.is_empty() {
                         writer.push(kept).await?;
                     }
@@ -208,7 +228,7 @@ impl Upload {
         let sums = self.digests.finish().await?;
         check(expect, &sums, self.algorithm)?;
         let owner = self.store.owner();
-        let landed = self.sink.land(&self.store, owner, self.bucket).await?;
+        let landed = self.sink.land(&self.store, owner, (self.bucket, self.held)).await?;
         Ok((self.target, Sealed { bucket: self.bucket, sums, landed, size }))
     }
 }
@@ -283,14 +303,20 @@ pub(crate) fn check(expect: &Expect, sums: &Sums, algorithm: ChecksumAlgorithm) 
 
 impl Sink {
     /// Makes the bytes durable, or ready to be so with the commit.
-    async fn land(self, store: &Arc<ObjectStore>, owner: OwnerId, bucket: Bucket) -> Result<Landed> {
+    async fn land(
+        self,
+        store: &Arc<ObjectStore>,
+        owner: OwnerId,
+        (bucket, held): (Bucket, MemoryHold),
+    ) -> Result<Landed> {
         match self {
             Self::Small(kept) => Ok(Landed::inline(store, owner, &kept)),
             Self::Blob(writer) => Landed::blob(*writer, owner, bucket).await,
             Self::Chunks(mut sink) => match sink.take_small() {
                 None => sink.land(owner).await,
                 Some(small) => {
-                    let mut writer = store.blobs.writer(bucket.partition, Some(small.len().into()));
+                    let writer = store.blobs.writer(bucket.partition, Some(small.len().into()));
+                    let mut writer = writer.charged_to(held);
                     writer.push(small).await?;
                     Landed::blob(writer, owner, bucket).await
                 }

@@ -14,6 +14,7 @@ use crate::catalog::Write;
 use crate::codec::DataKey;
 use crate::codec::chunk::{CHUNK_BYTES, ChunkCipher, sealed_len};
 use crate::id::{BlobId, PartitionId, SegmentId};
+use crate::memory::MemoryHold;
 use crate::pool::frame::{FRAME_ALIGN, FRAME_BYTES};
 use crate::pool::{Draft, Hold, RecordAt, SMALL_BYTES, record_plain_bytes};
 use crate::unit::ByteCount;
@@ -31,14 +32,26 @@ pub struct BlobWriter {
     cipher: ChunkCipher,
     /// Plaintext bytes pushed so far.
     length: u64,
-    /// Plaintext of the chunk under way.
+    /// Plaintext of the chunk under way, and the most that it may come to.
     partial: Vec<u8>,
+    partial_max: usize,
     /// Index of the next chunk to be sealed.
     next_chunk: u64,
     record: Record,
     /// The blob has outgrown the small lane.
     is_large: bool,
     spread: Spread,
+    /// Whose memory its records are.
+    held: MemoryHold,
+}
+
+/// What comes behind a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Enough to fill another one, as far as is known.
+    Chunks,
+    /// The blob ends.
+    Nothing,
 }
 
 /// The record under way: room for its frame, then sealed chunks.
@@ -58,6 +71,17 @@ impl Record {
         bytes.resize(FRAME_BYTES, 0);
         Self { bytes, hash: blake3::Hasher::new(), first_chunk, plain_len: 0, target }
     }
+
+    /// Room for a chunk: twice what there was, and never more than the whole record needs.
+    fn make_room(&mut self, chunk: usize) {
+        let len = self.bytes.len();
+        let needed = len + usize::try_from(sealed_len(chunk as u64)).unwrap_or(0) + FRAME_ALIGN;
+        if needed > self.bytes.capacity() {
+            let whole =
+                usize::try_from(sealed_len(self.target as u64)).unwrap_or(0) + FRAME_BYTES + FRAME_ALIGN;
+            self.bytes.reserve_exact((2 * self.bytes.capacity()).min(whole).max(needed) - len);
+        }
+    }
 }
 
 impl BlobStore {
@@ -68,7 +92,8 @@ impl BlobStore {
         let copies = self.count_of(copies) as u64;
         let most = most.map_or(u64::MAX, ByteCount::get);
         let of_records = |before| record_plain_bytes(self.segment_bytes, before) as u64;
-        let room = |plain| FRAME_BYTES as u64 + FRAME_ALIGN as u64 + sealed_len(plain);
+        // Behind the last one an empty one begins.
+        let room = |plain| 2 * (FRAME_BYTES + FRAME_ALIGN) as u64 + sealed_len(plain);
         let (first, last) = (of_records(0), of_records(most.saturating_sub(1)));
         let records = if most <= first {
             copies * room(most)
@@ -95,10 +120,12 @@ impl BlobWriter {
             cipher,
             length: 0,
             partial: Vec::new(),
+            partial_max: expected.min(CHUNK_BYTES),
             next_chunk: 0,
             record,
             is_large: false,
             spread: Spread::new(home, blob),
+            held: MemoryHold::default(),
         }
     }
 
@@ -109,6 +136,13 @@ impl BlobWriter {
         if self.store.zones.are_several() {
             self.spread.wanted = copies;
         }
+        self
+    }
+
+    /// The same, of whose records each keeps `held` as long as it is in memory.
+    #[must_use]
+    pub fn charged_to(mut self, held: MemoryHold) -> Self {
+        self.held = held;
         self
     }
 
@@ -138,12 +172,18 @@ impl BlobWriter {
                 let chunk = bytes.split_to(CHUNK_BYTES);
                 self.seal_chunk(&chunk).await?;
             } else {
-                self.partial.extend_from_slice(&bytes.split_to(CHUNK_BYTES - self.partial.len()));
+                let more = bytes.split_to(CHUNK_BYTES - self.partial.len());
+                self.partial.reserve_exact(more.len());
+                self.partial.extend_from_slice(&more);
                 let mut chunk = std::mem::take(&mut self.partial);
                 self.seal_chunk(&chunk).await?;
                 chunk.clear();
                 self.partial = chunk;
             }
+        }
+        if self.partial.capacity() - self.partial.len() < bytes.len() {
+            let room = self.partial_max.max(self.partial.len() + bytes.len());
+            self.partial.reserve_exact(room - self.partial.len());
         }
         self.partial.extend_from_slice(&bytes);
         Ok(())
@@ -157,11 +197,11 @@ impl BlobWriter {
         }
         if self.is_large || self.record.plain_len >= SMALL_BYTES {
             if self.record.plain_len > 0 {
-                self.send_record().await?;
+                self.send_record(Next::Nothing).await?;
             }
             self.spread.sync().await?;
         } else if self.record.plain_len > 0 {
-            let draft = self.draft();
+            let draft = self.draft(Next::Nothing);
             self.spread.send_small(&self.store, draft).await?;
         }
         self.store.register_home(self.home).await?;
@@ -187,8 +227,9 @@ impl BlobWriter {
 
     async fn seal_chunk(&mut self, plain: &[u8]) -> Result<()> {
         if self.record.plain_len == self.record.target {
-            self.send_record().await?;
+            self.send_record(Next::Chunks).await?;
         }
+        self.record.make_room(plain.len());
         let start = self.record.bytes.len();
         self.cipher.seal_into(self.next_chunk, plain, &mut self.record.bytes);
         self.record.hash.update(&self.record.bytes[start..]);
@@ -198,17 +239,18 @@ impl BlobWriter {
     }
 
     /// Hands the record to the large lanes once the one before is written.
-    async fn send_record(&mut self) -> Result<()> {
+    async fn send_record(&mut self, next: Next) -> Result<()> {
         self.spread.await_in_flight().await?;
         self.is_large = true;
-        let draft = self.draft();
+        let draft = self.draft(next);
         self.spread.send(&self.store, draft).await
     }
 
     /// The record under way, complete; the next one begins.
-    fn draft(&mut self) -> Draft {
+    fn draft(&mut self, next: Next) -> Draft {
         let target = record_plain_bytes(self.store.segment_bytes, self.length);
-        let next = Record::new(self.next_chunk, target, target);
+        let expected = if next == Next::Nothing { 0 } else { target };
+        let next = Record::new(self.next_chunk, target, expected);
         let record = std::mem::replace(&mut self.record, next);
         Draft {
             blob: self.blob,
@@ -218,6 +260,7 @@ impl BlobWriter {
             plain_len: u32::try_from(record.plain_len).unwrap_or(u32::MAX),
             hash: record.hash.finalize().into(),
             bytes: record.bytes,
+            _held: self.held.clone(),
         }
     }
 }
@@ -275,9 +318,17 @@ pub(super) fn live_adds<'a>(places: impl IntoIterator<Item = &'a RecordAt>, sign
 #[cfg(test)]
 mod tests {
     use super::super::tests::{HOME, World};
-    use super::{BLOB_BYTES_MAX, Copies};
+    use super::{BLOB_BYTES_MAX, BlobWriter, Copies, Next};
     use crate::Error;
+    use crate::memory::MemoryHold;
     use crate::unit::ByteCount;
+    use std::sync::Arc;
+
+    /// What a writer has in memory, and the record that its lane may still have.
+    fn held(writer: &BlobWriter) -> usize {
+        let in_lane = if writer.is_large { writer.record.target } else { 0 };
+        writer.record.bytes.capacity() + writer.partial.capacity() + in_lane
+    }
 
     #[tokio::test]
     async fn a_blob_ends_at_its_limit() {
@@ -289,22 +340,42 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_writer_may_hold_is_known_before_it_is_made() {
+    async fn what_a_writer_may_hold_is_known_before_it_is_made_and_is_no_more_than_that() {
         let world = World::new(71).await;
         let of =
             |most: Option<u64>| world.store.writer_memory(most.map(ByteCount::new), Copies::Configured).get();
-        assert!((10_000..21_000).contains(&of(Some(10_000))), "{}", of(Some(10_000)));
+        assert!((20_000..22_000).contains(&of(Some(10_000))), "{}", of(Some(10_000)));
         assert!(of(Some(1)) < of(Some(1 << 20)) && of(Some(1 << 30)) <= of(None));
         for length in [1_usize, 5_000, 70_000, 1_000_000, 3_000_000] {
-            let most = ByteCount::from(length);
-            let mut writer = world.store.writer(HOME, Some(most));
-            let mut held = 0;
-            for piece in world.bytes(length).chunks(60_000) {
-                writer.push(piece.to_vec().into()).await.unwrap();
-                held = held.max(writer.record.bytes.len() + writer.partial.len());
+            for announced in [true, false] {
+                let most = ByteCount::from(length);
+                let mut writer = world.store.writer(HOME, Some(most).filter(|_| announced));
+                let mut peak = 0;
+                for piece in world.bytes(length).chunks(60_000) {
+                    writer.push(piece.to_vec().into()).await.unwrap();
+                    peak = peak.max(held(&writer));
+                }
+                let rest = std::mem::take(&mut writer.partial);
+                writer.seal_chunk(&rest).await.unwrap();
+                let sealed = writer.draft(Next::Nothing);
+                peak = peak.max(held(&writer) + rest.capacity() + sealed.bytes.capacity());
+                let known = of(Some(most.get()));
+                let known = known + if announced { 0 } else { most.get().min(1 << 20) + (128 << 10) };
+                assert!(peak as u64 <= known, "{length}, {announced}: {peak} of {known}");
+                assert!(known <= 2 * peak as u64 + 20_000, "{length}, {announced}: {peak} of {known}");
             }
-            let known = world.store.writer_memory(Some(most), Copies::Configured).get();
-            assert!(held as u64 <= known, "{length}: {held} of {known}");
         }
+    }
+
+    #[tokio::test]
+    async fn each_record_keeps_what_it_is_charged_to() {
+        let (world, charged) = (World::new(72).await, Arc::new(()));
+        let mut writer = world.store.writer(HOME, None).charged_to(MemoryHold::new(charged.clone()));
+        writer.push(world.bytes(10).into()).await.unwrap();
+        let draft = writer.draft(Next::Nothing);
+        drop(writer);
+        assert_eq!(Arc::strong_count(&charged), 2, "a record that waits in a lane");
+        drop(draft);
+        assert_eq!(Arc::strong_count(&charged), 1);
     }
 }

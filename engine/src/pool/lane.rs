@@ -24,6 +24,7 @@ use super::place::RecordAt;
 use super::segment::{Hold, Segment};
 use super::syncer::{Order, Syncer};
 use crate::id::{BlobId, PartitionId};
+use crate::memory::MemoryHold;
 use crate::vital::Vital;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -50,13 +51,15 @@ pub(crate) struct Draft {
     pub(crate) hash: [u8; 32],
     /// [`FRAME_BYTES`] of room for the frame, then the payload.
     pub(crate) bytes: Vec<u8>,
+    /// Whose memory `bytes` are: it waits in the lane's queue also when its writer has gone.
+    pub(crate) _held: MemoryHold,
 }
 
 impl Draft {
     /// A record that was read, on its way to another place; its bytes as [`read_record`](super::scan::read_record) gave them.
     pub(crate) fn again(home: PartitionId, frame: &Frame, bytes: Vec<u8>) -> Self {
         let Frame { blob, index, first_chunk, plain_len, hash, .. } = *frame;
-        Self { blob, home, index, first_chunk, plain_len, hash, bytes }
+        Self { blob, home, index, first_chunk, plain_len, hash, bytes, _held: MemoryHold::default() }
     }
 
     fn payload_len(&self) -> usize {

@@ -8,8 +8,8 @@
 //!
 //! # Invariants
 //! - Memory: two batches of [`BATCH_BYTES`] plus one pushed buffer each; the second waits for the first. A piece keeps the buffer
-//!   alive that it was cut from, so small ones are copied together once there are [`PIECES_APART`]: a body that comes byte by byte
-//!   costs its bytes, not a buffer for each.
+//!   alive that it was cut from, of up to [`PUSHED_BYTES`], so small ones are copied together, all but a body's first: a body that
+//!   comes byte by byte costs its bytes, not a buffer for each.
 //! - Dropping it leaves at most a batch under way, whose result nobody takes.
 
 use super::ChecksumAlgorithm;
@@ -17,6 +17,7 @@ use super::digests::{Hasher, Sums};
 use super::md5::{Lanes, Md5, Seat};
 use crate::{Error, Result};
 use bytes::{Bytes, BytesMut};
+use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
@@ -26,11 +27,9 @@ use tokio::task::JoinHandle;
 const BATCH_BYTES: usize = 256 << 10;
 /// A body's last bytes, or all of a small one, are digested in place up to here: about 50 µs.
 const IN_PLACE_BYTES: usize = 32 << 10;
-/// Pieces below this are small.
-const SMALL_PIECE_BYTES: usize = 16 << 10;
-/// Pieces of a batch that wait as they came, however small.
-const PIECES_APART: usize = 4;
-/// The largest buffer that is pushed at once.
+/// Pieces below this are small: a larger one is at least half of the buffer that it keeps.
+const SMALL_PIECE_BYTES: usize = 128 << 10;
+/// The largest buffer that a piece is cut from: what a connection reads at once.
 const PUSHED_BYTES: u64 = 256 << 10;
 
 /// The running digests of one body.
@@ -42,6 +41,8 @@ pub(crate) struct Running {
     /// Small pieces behind them.
     tail: BytesMut,
     waiting_bytes: usize,
+    /// Whose memory the batches are.
+    held: MemoryHold,
     /// From its first batch on. Behind `md5`: it looks what that leaves waiting when both go.
     seat: Option<Seat>,
 }
@@ -60,14 +61,22 @@ impl Running {
         let extra = algorithm.map(|algorithm| Work::Here(Hasher::new(algorithm)));
         let md5 = Work::Here(Md5::new());
         let (waiting, tail) = (Vec::new(), BytesMut::new());
-        Self { lanes: lanes.clone(), md5, extra, waiting, tail, waiting_bytes: 0, seat: None }
+        let held = MemoryHold::default();
+        Self { lanes: lanes.clone(), md5, extra, waiting, tail, waiting_bytes: 0, held, seat: None }
+    }
+
+    /// Each batch that is away keeps `held`.
+    pub(crate) fn charge(&mut self, held: MemoryHold) {
+        self.held = held;
     }
 
     /// Most bytes that the digests of a body of at most so many bytes keep in memory.
     pub(crate) fn memory(most: Option<ByteCount>) -> ByteCount {
-        // One batch is away with all that was pushed into it, the other is not yet full.
-        let batches = 2 * BATCH_BYTES as u64 + PUSHED_BYTES;
-        most.unwrap_or(ByteCount::new(batches)).min(ByteCount::new(batches))
+        // One batch is away, the other is full and waits for it. Each has what was pushed last, one large piece before it with all of
+        // its buffer, and small ones whose room has doubled.
+        let batches = 2 * (2 * PUSHED_BYTES + BATCH_BYTES as u64);
+        // A body that is not as long keeps its bytes twice.
+        ByteCount::new(most.map_or(batches, |most| most.get().saturating_mul(2).min(batches)))
     }
 
     /// Takes the next bytes; waits for the batch before the last.
@@ -78,7 +87,8 @@ impl Running {
             extra.update(&bytes);
         }
         self.waiting_bytes += bytes.len();
-        if bytes.len() < SMALL_PIECE_BYTES && self.waiting.len() >= PIECES_APART {
+        let is_first = self.waiting.is_empty() && self.tail.is_empty() && self.seat.is_none();
+        if bytes.len() < SMALL_PIECE_BYTES && !is_first {
             self.tail.extend_from_slice(&bytes);
         } else {
             self.flush_tail();
@@ -130,8 +140,9 @@ impl Running {
             if extra.is_quick() {
                 return Work::Here(extra);
             }
-            let batch = batch.clone();
+            let (batch, held) = (batch.clone(), self.held.clone());
             Work::Away(tokio::task::spawn_blocking(move || {
+                let _held = held;
                 for bytes in &batch {
                     extra.update(bytes);
                 }
@@ -141,7 +152,7 @@ impl Running {
         if self.seat.is_none() {
             self.seat = Some(self.lanes.enter());
         }
-        self.md5 = Work::Away(self.lanes.submit(md5, batch));
+        self.md5 = Work::Away(self.lanes.submit(md5, batch, self.held.clone()));
         Ok(())
     }
 
@@ -175,9 +186,10 @@ fn closed() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{BATCH_BYTES, PIECES_APART, Running, SMALL_PIECE_BYTES};
+    use super::{BATCH_BYTES, PUSHED_BYTES, Running, SMALL_PIECE_BYTES};
     use crate::checksum::{ChecksumAlgorithm, ChecksumValue, Lanes};
     use bytes::Bytes;
+    use engine::memory::MemoryHold;
     use futures_util::FutureExt;
     use futures_util::future::join_all;
 
@@ -221,7 +233,7 @@ mod tests {
     /// A piece of a byte keeps all of the buffer that it was read into.
     #[tokio::test]
     async fn a_body_that_comes_byte_by_byte_costs_its_bytes() {
-        let body = body(3, 2 * BATCH_BYTES - 1);
+        let body = body(3, 2 * SMALL_PIECE_BYTES);
         let mut digests = Running::new(&Lanes::new(1), Some(ChecksumAlgorithm::Sha256));
         let mut most = 0;
         for at in 0..body.len() {
@@ -230,12 +242,55 @@ mod tests {
             digests.push(vec![body[at]; piece].into()).await.unwrap();
             most = most.max(digests.waiting.len());
         }
-        assert!(most <= 2 * PIECES_APART, "{most} buffers wait");
+        assert!(most <= 3, "{most} buffers wait");
         let whole: Vec<u8> = (0..body.len())
             .flat_map(|at| vec![body[at]; if at % 100_000 == 99_999 { SMALL_PIECE_BYTES } else { 1 }])
             .collect();
         let sums = digests.finish().await.unwrap();
         let sha = ChecksumValue::compute(ChecksumAlgorithm::Sha256, &Bytes::from(whole));
         assert_eq!(sums.checksum, Some(sha), "in their order");
+    }
+
+    #[tokio::test]
+    async fn what_digests_keep_of_a_body_is_known_before_it_comes() {
+        for piece in [1_000, 16 << 10, SMALL_PIECE_BYTES - 1, SMALL_PIECE_BYTES, 200_000, 256 << 10] {
+            for length in [1_usize, 5_000, 100_000, 300_000, 2_000_000] {
+                let (mut digests, mut left, mut most) = (Running::new(&Lanes::new(1), None), length, 0);
+                while left > 0 {
+                    let next = left.min(piece);
+                    // As it is cut from what a connection read.
+                    digests.push(Bytes::from(vec![7; next])).await.unwrap();
+                    left -= next;
+                    let buffer = |bytes: &Bytes| {
+                        if bytes.len() < SMALL_PIECE_BYTES {
+                            bytes.len()
+                        } else {
+                            PUSHED_BYTES.try_into().unwrap()
+                        }
+                    };
+                    let waits: usize = digests.waiting.iter().map(buffer).sum();
+                    most = most.max(waits + digests.tail.capacity());
+                }
+                // The batch that is away is no larger than one that waits.
+                let known = Running::memory(Some(length.into())).get();
+                assert!(
+                    2 * most as u64 <= known.max(4 * length as u64),
+                    "{piece} of {length}: {most}, {known}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_away_keeps_what_it_is_charged_to() {
+        let charged = std::sync::Arc::new(());
+        let mut digests = Running::new(&Lanes::new(1), Some(ChecksumAlgorithm::Sha256));
+        digests.charge(MemoryHold::new(charged.clone()));
+        digests.push(body(1, BATCH_BYTES)).await.unwrap();
+        assert!(std::sync::Arc::strong_count(&charged) > 2, "this, the digests, and their batches");
+        digests.finish().await.unwrap();
+        while std::sync::Arc::strong_count(&charged) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 }

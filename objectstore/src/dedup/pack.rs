@@ -13,6 +13,7 @@ use engine::blob::{BlobWriter, Companion, SealedBlob, accompany, holder};
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Write};
 use engine::id::BlobId;
+use engine::memory::MemoryHold;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -37,8 +38,12 @@ struct Packed {
 }
 
 impl Pack {
-    pub(super) fn new(store: &ObjectStore, bucket: Bucket) -> Self {
-        Self { writer: store.blobs.writer(bucket.partition, None), length: 0, chunks: Vec::new() }
+    pub(super) fn new(store: &ObjectStore, bucket: Bucket, held: MemoryHold) -> Self {
+        Self {
+            writer: store.blobs.writer(bucket.partition, None).charged_to(held),
+            length: 0,
+            chunks: Vec::new(),
+        }
     }
 
     pub(super) const fn id(&self) -> BlobId {

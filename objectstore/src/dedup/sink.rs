@@ -24,6 +24,7 @@ use engine::catalog::record::Record;
 use engine::catalog::{Key, Write};
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
+use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -73,10 +74,18 @@ pub(crate) struct Sink {
     held: HashMap<BlobId, DataKey>,
     /// Packs that the index has, whose chunks are to be forgotten here.
     settled: Vec<BlobId>,
+    /// Whose memory the bytes are.
+    memory: MemoryHold,
 }
 
 impl Sink {
-    pub(crate) fn new(store: &Arc<ObjectStore>, bucket: Bucket, domain: &Domain) -> Result<Self> {
+    /// Buffers that may outlive it keep `memory`.
+    pub(crate) fn new(
+        store: &Arc<ObjectStore>,
+        bucket: Bucket,
+        domain: &Domain,
+        memory: MemoryHold,
+    ) -> Result<Self> {
         let secrets = Arc::new(store.dedup_secrets(bucket, domain)?);
         let list = List::new(store);
         let guard = Guard::new(store, bucket.partition, list.manifest);
@@ -92,6 +101,7 @@ impl Sink {
             fresh: Known::new(),
             held: HashMap::new(),
             settled: Vec::new(),
+            memory,
         })
     }
 
@@ -151,7 +161,11 @@ impl Sink {
     async fn cut(&mut self, last: bool) -> Result<()> {
         let data = Bytes::from(std::mem::take(&mut self.waiting));
         let secrets = Arc::clone(&self.secrets);
-        let cut = tokio::task::spawn_blocking(move || secrets.cut(&data, last));
+        let memory = self.memory.clone();
+        let cut = tokio::task::spawn_blocking(move || {
+            let _memory = memory;
+            secrets.cut(&data, last)
+        });
         let (chunks, rest) = cut.await.map_err(|_| Error::Engine(engine::Error::Closed))?;
         if !last {
             self.waiting.reserve_exact(BATCH);
@@ -194,8 +208,8 @@ impl Sink {
         if self.pack.as_ref().is_some_and(|pack| !pack.has_room(bytes.len())) {
             self.seal_pack().await?;
         }
-        let (store, bucket) = (&self.store, self.bucket);
-        let pack = self.pack.get_or_insert_with(|| Pack::new(store, bucket));
+        let (store, bucket, memory) = (&self.store, self.bucket, &self.memory);
+        let pack = self.pack.get_or_insert_with(|| Pack::new(store, bucket, memory.clone()));
         let at = pack.push(name, bytes).await?;
         self.fresh.insert(name, at.clone());
         Ok(at)

@@ -39,6 +39,7 @@ use bytes::Bytes;
 use engine::blob::Copies;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Key, Write};
+use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use std::sync::Arc;
 
@@ -117,6 +118,8 @@ pub struct Ingest {
     dedups: bool,
     claims: Claims,
     batch: Batch,
+    /// Whose memory its bytes are.
+    held: MemoryHold,
 }
 
 /// Entries that have landed, and are to be staged with the next commit.
@@ -177,6 +180,7 @@ impl ObjectStore {
             dedups,
             claims: Claims::default(),
             batch: Batch::default(),
+            held: MemoryHold::default(),
         })
     }
 }
@@ -192,9 +196,20 @@ impl Ingest {
                 self.store.blobs.writer_memory(most, Copies::Configured).get()
             }
         };
-        let small = small.get() + written(Some(small));
+        // The bytes of a small one are the digests' too.
+        let small = 2 * small.get() + written(Some(small));
         let digests = 2 * Running::memory(None).get();
         ByteCount::new(at_once as u64 * small + written(None) + digests + 2 * BATCH_BYTES as u64)
+    }
+
+    /// The same, of which each buffer that may outlive it keeps `held`.
+    #[must_use]
+    pub fn charged_to(mut self, held: MemoryHold) -> Self {
+        if let Some(digests) = &mut self.digests {
+            digests.charge(held.clone());
+        }
+        self.held = held;
+        self
     }
 
     /// Takes the next bytes of the archive as they were sent, for its digests. After an error it is of no more use.
@@ -222,7 +237,7 @@ impl Ingest {
             writer: self.row.writer.clone(),
             ..PutRequest::new(self.name.clone(), key)
         };
-        self.store.put(request).await
+        Ok(self.store.put(request).await?.charged_to(self.held.clone()))
     }
 
     /// Keeps an entry whose body is whole, for its name.

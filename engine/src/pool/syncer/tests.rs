@@ -8,6 +8,7 @@ use super::super::{Draft, Lane, Placed, PoolOptions, RecordAt};
 use super::AHEAD_BYTES_MAX;
 use crate::fault::{Fault, Faults, Point};
 use crate::id::{BlobId, PartitionId};
+use crate::memory::MemoryHold;
 use crate::unit::ByteCount;
 use crate::{Error, Result};
 use futures_util::FutureExt;
@@ -32,7 +33,16 @@ fn draft(byte: u8, len: usize) -> Draft {
     let mut bytes = vec![0; FRAME_BYTES];
     bytes.resize(FRAME_BYTES + len, byte);
     let (blob, home) = (BlobId::from_bytes([byte; 16]), PartitionId::ROOT);
-    Draft { blob, home, index: 0, first_chunk: 0, plain_len: 16, hash: [byte; 32], bytes }
+    Draft {
+        blob,
+        home,
+        index: 0,
+        first_chunk: 0,
+        plain_len: 16,
+        hash: [byte; 32],
+        bytes,
+        _held: MemoryHold::default(),
+    }
 }
 
 async fn append(lane: &Lane, byte: u8, len: usize) -> Result<Placed> {

@@ -118,6 +118,7 @@ async fn serve(
     quotas::register(&mut registry, &appliance.store);
     access_logs::register(&mut registry, &appliance.store);
     registry.register_collector(Box::new(EventMetrics::new(appliance.outbox.clone())));
+    let bodies_max = config.bodies_max.unwrap_or_else(config::of_bodies);
     let state = State::new(web::Parts {
         store: appliance.store.clone(),
         credentials: Arc::new(home.credentials.clone()),
@@ -127,11 +128,10 @@ async fn serve(
         entropy: appliance.entropy.clone(),
         admin_token: AdminToken::new(&home.admin_token),
         status: facts.clone(),
-        bodies_max: config.bodies_max,
+        bodies_max,
         registry,
     });
-    let mut limits =
-        Limits { drain_timeout: config.drain, bodies_max: config.bodies_max, ..Limits::default() };
+    let mut limits = Limits { drain_timeout: config.drain, bodies_max, ..Limits::default() };
     limits.connections_max = Descriptors::allowed().connections(
         config.connections_max,
         limits.admin_connections_max,

@@ -3,12 +3,14 @@
 //! A flag goes before a `FIRN_*` variable (clap reads both), and that before the file. Every error names the file, the key
 //! and what is allowed.
 
+mod memory;
 mod raw;
 mod remote;
 mod tls;
 mod topics;
 mod zones;
 
+pub(crate) use memory::of_bodies;
 pub(crate) use remote::RemoteConfig;
 pub(crate) use topics::{EventsConfig, TopicConfig};
 pub(crate) use zones::{CopiesConfig, ZoneConfig, add as add_zone};
@@ -48,8 +50,8 @@ pub(crate) struct Config {
     pub(crate) legacy_forms: LegacyForms,
     /// Connections served at once on the S3 door.
     pub(crate) connections_max: usize,
-    /// Memory that the bodies of all requests together may hold.
-    pub(crate) bodies_max: ByteCount,
+    /// Memory that the bodies of all requests together may hold; what suits the machine's when it is not said.
+    pub(crate) bodies_max: Option<ByteCount>,
     /// How long open requests may finish after a stop is asked for.
     pub(crate) drain: Duration,
     /// Memory for rows read before.
@@ -250,12 +252,10 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         website_domains: websites.unwrap_or(base.website_domains),
         legacy_forms: if raw.http.legacy_form_signatures { LegacyForms::Taken } else { LegacyForms::Refused },
         connections_max: usize::try_from(connections_max).unwrap_or(usize::MAX),
-        bodies_max: size(
-            "http.bodies",
-            raw.http.bodies,
-            base.limits.bodies_max,
-            (BODIES_MIN, ByteCount::gib(1024)),
-        )?,
+        bodies_max: match raw.http.bodies {
+            None => None,
+            text => Some(size("http.bodies", text, BODIES_MIN, (BODIES_MIN, ByteCount::gib(1024)))?),
+        },
         drain,
         cache: size(
             "engine.cache",

@@ -51,7 +51,7 @@ format = "json"
     assert_eq!(config.website_domains, ["web.example.test"]);
     assert_eq!(config.legacy_forms, security::form::LegacyForms::Taken);
     assert_eq!((config.connections_max, config.drain), (100, Duration::from_secs(5)));
-    assert_eq!(config.bodies_max, ByteCount::gib(1));
+    assert_eq!(config.bodies_max, Some(ByteCount::gib(1)));
     assert_eq!((config.cache, config.segment), (ByteCount::mib(16), Some(ByteCount::mib(64))));
     assert_eq!(config.pool_dir.as_deref(), Some(std::path::Path::new("/mnt/disk1/firn")));
     let plan = config.backup.as_ref().unwrap();

@@ -96,7 +96,7 @@ struct ConfigReport {
     tls: String,
     base_domains: Vec<String>,
     connections_max: usize,
-    bodies_bytes: u64,
+    bodies_bytes: Option<u64>,
     drain_ms: u64,
     cache_bytes: u64,
     segment_bytes: Option<u64>,
@@ -125,7 +125,10 @@ impl Report for ConfigReport {
         writeln!(out, "  tls           {}", self.tls)?;
         writeln!(out, "  base domains  {}", self.base_domains.join(", "))?;
         writeln!(out, "  connections   {}", self.connections_max)?;
-        writeln!(out, "  bodies        {} of memory", ByteCount::new(self.bodies_bytes))?;
+        match self.bodies_bytes {
+            Some(bytes) => writeln!(out, "  bodies        {} of memory", ByteCount::new(bytes))?,
+            None => writeln!(out, "  bodies        a quarter of the memory, 256 MiB to 2 GiB")?,
+        }
         writeln!(out, "  drain         {}", show_duration(Duration::from_millis(self.drain_ms)))?;
         writeln!(out, "  cache         {}", ByteCount::new(self.cache_bytes))?;
         match self.segment_bytes {
@@ -196,7 +199,7 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         },
         base_domains: config.base_domains,
         connections_max: config.connections_max,
-        bodies_bytes: config.bodies_max.get(),
+        bodies_bytes: config.bodies_max.map(ByteCount::get),
         drain_ms: millis(config.drain),
         cache_bytes: config.cache.get(),
         segment_bytes: config.segment.map(ByteCount::get),

@@ -10,18 +10,19 @@
 use super::code::Code;
 use super::error::S3Error;
 use super::headers::digits;
-use crate::budget::{Budget, Share};
+use crate::budget::{Budget, Sender, Share};
 use crate::config::Limits;
 use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use engine::clock::Clock;
+use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue};
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body, Frame, Incoming};
 use prometheus_client::metrics::counter::Counter;
 use security::chunked::{ChunkError, Decoder, Event};
-use security::sigv4::{AuthError, Payload};
+use security::sigv4::{AuthError, Payload, Signed};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub(crate) struct RequestBody {
     announced: Option<ByteCount>,
     expectation: Expectation,
     pace: Pace,
+    /// Who sends it, as far as it is known.
+    sender: Sender,
     /// Memory that it may hold, of what all bodies have.
     share: Option<Share>,
     counter: Counter,
@@ -83,7 +86,13 @@ impl Expectation {
 
 impl RequestBody {
     /// Wraps what hyper hands over. Nothing is asked of the client yet.
-    pub(crate) fn new(incoming: Incoming, headers: &HeaderMap, pace: Pace, counter: Counter) -> Self {
+    pub(crate) fn new(
+        incoming: Incoming,
+        headers: &HeaderMap,
+        sender: Sender,
+        pace: Pace,
+        counter: Counter,
+    ) -> Self {
         Self {
             ended: incoming.is_end_stream(),
             expectation: Expectation::of(&incoming, headers),
@@ -96,6 +105,7 @@ impl RequestBody {
             length: content_length(headers),
             announced: content_length(headers),
             pace,
+            sender,
             share: None,
             counter,
             received: 0,
@@ -112,6 +122,17 @@ impl RequestBody {
     /// When the last byte came, where somebody wants to know.
     pub(crate) fn last_at(&self) -> Option<Duration> {
         self.last_at
+    }
+
+    /// Tells who sends it.
+    pub(crate) fn signed_by(&mut self, sender: Sender) {
+        self.sender = sender;
+    }
+
+    /// Tells who signed, and what the signature says about the body.
+    pub(crate) fn expect_signed(&mut self, signed: &Signed, headers: &HeaderMap) -> Result<(), S3Error> {
+        self.signed_by(Sender::Key(signed.access_key_id.clone()));
+        self.expect(&signed.payload, headers)
     }
 
     /// Tells what the signature says about the body.
@@ -214,11 +235,29 @@ impl RequestBody {
     }
 
     /// Reserves the memory that the body may hold from here on, once and before any of it is asked for. Nothing to come needs none.
-    pub(crate) async fn reserve(&mut self, budget: &Arc<Budget>, memory: ByteCount) -> Result<(), S3Error> {
-        if !self.ended && self.share.is_none() {
-            self.share = Some(budget.reserve(memory).await?);
+    /// What outlives the request keeps what it gets.
+    pub(crate) async fn reserve(
+        &mut self,
+        budget: &Budget,
+        memory: ByteCount,
+    ) -> Result<MemoryHold, S3Error> {
+        if self.ended {
+            return Ok(MemoryHold::default());
         }
-        Ok(())
+        self.reserve_for_work(budget, memory).await
+    }
+
+    /// The same for what is done without a body.
+    pub(crate) async fn reserve_for_work(
+        &mut self,
+        budget: &Budget,
+        memory: ByteCount,
+    ) -> Result<MemoryHold, S3Error> {
+        let share = match self.share.take() {
+            Some(share) => share,
+            None => budget.reserve(&self.sender, memory).await?,
+        };
+        Ok(self.share.insert(share).hold())
     }
 
     /// The memory that was reserved, for what goes on without the body.
@@ -227,7 +266,7 @@ impl RequestBody {
     }
 
     /// All of a small body, and at most `max` bytes. Memory for it, and for what is made of it, is reserved until the request is answered.
-    pub(crate) async fn collect(&mut self, max: ByteCount, budget: &Arc<Budget>) -> Result<Bytes, S3Error> {
+    pub(crate) async fn collect(&mut self, max: ByteCount, budget: &Budget) -> Result<Bytes, S3Error> {
         let too_large = || {
             S3Error::new(Code::MaxMessageLengthExceeded).field("MaxMessageLengthBytes", max.get().to_string())
         };
@@ -268,39 +307,47 @@ impl RequestBody {
                 Poll::Pending => pace.poll_expired(cx).map(|()| Err(Late::Slow)),
             })
             .await;
-            match frame {
-                Ok(Some(Ok(frame))) => {
-                    // HTTP's own trailers mean nothing here and are dropped.
-                    let Ok(data) = frame.into_data() else { continue };
-                    self.received += data.len() as u64;
-                    if let Some(at) = &mut self.last_at {
-                        *at = self.pace.clock.boottime();
-                    }
-                    self.pace.progress(data.len() as u64);
-                    if let Some(share) = &mut self.share {
-                        share.brought(data.len() as u64);
-                    }
-                    self.counter.inc_by(data.len() as u64);
-                    return Ok(Some(data));
+            let Ok(Some(Ok(frame))) = frame else { return self.no_frame(&frame) };
+            // HTTP's own trailers mean nothing here and are dropped.
+            let data = frame.into_data().ok();
+            let bytes = ByteCount::from(data.as_ref().map_or(0, Bytes::len));
+            if let Some(share) = self.share.as_ref().filter(|share| share.brought(bytes)) {
+                if !self.incoming.is_end_stream() {
+                    return Err(in_the_way());
                 }
-                Ok(Some(Err(_))) if self.announced.is_none() => {
-                    return Err(S3Error::with(
-                        Code::IncompleteBody,
-                        "The request body ended before its last chunk, or its chunked transfer encoding is malformed.",
-                    ));
-                }
-                Ok(Some(Err(_))) => return Err(S3Error::new(Code::IncompleteBody)),
-                Ok(None) => {
-                    self.read_out = true;
-                    return Ok(None);
-                }
-                Err(Late::Slow) => return Err(S3Error::new(Code::RequestTimeout)),
-                Err(Late::InTheWay) => {
-                    let message =
-                        "The request's body stalled, and other requests waited for the memory that it held.";
-                    return Err(S3Error::with(Code::RequestTimeout, message));
-                }
+                share.is_over();
             }
+            let Some(data) = data else { continue };
+            self.received += bytes.get();
+            if let Some(at) = &mut self.last_at {
+                *at = self.pace.clock.boottime();
+            }
+            self.pace.progress(bytes.get());
+            self.counter.inc_by(bytes.get());
+            return Ok(Some(data));
+        }
+    }
+
+    /// What it means that there is no further frame.
+    fn no_frame(
+        &mut self,
+        end: &Result<Option<hyper::Result<Frame<Bytes>>>, Late>,
+    ) -> Result<Option<Bytes>, S3Error> {
+        if let Some(share) = self.share.as_ref().filter(|_| end.is_ok()) {
+            share.is_over();
+        }
+        match end {
+            Ok(Some(_)) if self.announced.is_none() => Err(S3Error::with(
+                Code::IncompleteBody,
+                "The request body ended before its last chunk, or its chunked transfer encoding is malformed.",
+            )),
+            Ok(Some(_)) => Err(S3Error::new(Code::IncompleteBody)),
+            Ok(None) => {
+                self.read_out = true;
+                Ok(None)
+            }
+            Err(Late::Slow) => Err(S3Error::new(Code::RequestTimeout)),
+            Err(Late::InTheWay) => Err(in_the_way()),
         }
     }
 
@@ -351,6 +398,11 @@ enum Late {
     Slow,
     /// It brings little, and others wait for its memory.
     InTheWay,
+}
+
+fn in_the_way() -> S3Error {
+    let message = "The request's body stalled, and other requests waited for the memory that it held.";
+    S3Error::with(Code::RequestTimeout, message)
 }
 
 /// Gives up on a body that comes too slowly: each window of waiting must bring its minimum.

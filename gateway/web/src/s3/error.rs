@@ -101,6 +101,10 @@ impl S3Error {
         self.0.code
     }
 
+    pub(crate) fn is(&self, code: Code) -> bool {
+        self.0.code == code.as_str()
+    }
+
     /// What its document names, besides its resource.
     pub(crate) fn names(&self) -> Names {
         self.0.names

@@ -39,8 +39,9 @@ mod website;
 
 pub use access_line::ACCESS_LINES;
 
+use crate::budget::Sender;
 use crate::config::Config;
-use crate::server::{LENGTH_TOO_LARGE, Peer};
+use crate::server::{Peer, Refused};
 use crate::state::State;
 use access::{Asker, Asking};
 use access_line::AccessLine;
@@ -164,7 +165,8 @@ pub(crate) async fn handle(
     };
     let (version, visitor) = (head.version, Page::of(&head.method, &head.headers));
     let pace = Pace::new(state.clock.clone(), &config.limits);
-    let mut body = RequestBody::new(incoming, &head.headers, pace, state.metrics.bytes_in.clone());
+    let mut body =
+        RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, state.metrics.bytes_in.clone());
     let outcome = run(config, state.clone(), (head, peer), &mut body, &mut trace).await;
     let reusable = body.settle().await;
     let (mut answer, code) = match outcome {
@@ -246,7 +248,7 @@ async fn run(
     }
     guard::check_headers(&head, asker.owner)?;
     match &who {
-        Authenticated::Signed(signed) => body.expect(&signed.payload, &head.headers)?,
+        Authenticated::Signed(signed) => body.expect_signed(signed, &head.headers)?,
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
     let (target, owner_id, form_key, id) = (trace.target.clone(), OnceLock::new(), OnceLock::new(), trace.id);
@@ -311,7 +313,7 @@ fn full_is_known(state: &State) -> bool {
 /// The appliance's own failures, once; that it is full once a minute. The access log has each of them. Who is told to slow down is told
 /// for what others do, and the budget says so.
 fn log_failure(state: &State, id: RequestId, operation: Option<Operation>, error: &S3Error) {
-    if error.code() == "SlowDown" || (error.code() == "StorageFull" && full_is_known(state)) {
+    if error.is(code::Code::SlowDown) || (error.is(code::Code::StorageFull) && full_is_known(state)) {
         return;
     }
     if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
@@ -348,22 +350,22 @@ fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str
 }
 
 /// The answer to what never became a request, and to a request whose handling broke off: S3's words for a bare status.
-pub(crate) fn refuse(state: &State, status: StatusCode) -> Response<Bytes> {
-    let code = match status {
-        StatusCode::URI_TOO_LONG => code::Code::RequestURITooLong,
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => code::Code::RequestHeaderSectionTooLarge,
-        status if status.is_server_error() => code::Code::InternalError,
-        _ => code::Code::BadRequest,
-    };
-    let error = match status {
-        StatusCode::UPGRADE_REQUIRED => {
-            S3Error::with(code, "This port speaks TLS, and the request came in plain HTTP: use https://.")
+pub(crate) fn refuse(state: &State, refused: Refused) -> Response<Bytes> {
+    let error = match refused {
+        Refused::Status(StatusCode::URI_TOO_LONG) => S3Error::new(code::Code::RequestURITooLong),
+        Refused::Status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
+            S3Error::new(code::Code::RequestHeaderSectionTooLarge)
         }
-        LENGTH_TOO_LARGE => S3Error::with(
-            code,
+        Refused::Status(StatusCode::UPGRADE_REQUIRED) => S3Error::with(
+            code::Code::BadRequest,
+            "This port speaks TLS, and the request came in plain HTTP: use https://.",
+        ),
+        Refused::Status(status) if status.is_server_error() => S3Error::new(code::Code::InternalError),
+        Refused::Status(_) => S3Error::new(code::Code::BadRequest),
+        Refused::LengthTooLarge => S3Error::with(
+            code::Code::BadRequest,
             "An error occurred when parsing the HTTP request: its Content-Length is more than any body can have.",
         ),
-        _ => S3Error::new(code),
     };
     let id = RequestId::random(&*state.entropy);
     let document = error.document("/", id.as_str(), &state.host_id);

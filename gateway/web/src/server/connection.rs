@@ -1,7 +1,7 @@
 //! One connection: TLS where the door has it, then HTTP/1.1 or HTTP/2, each with its bounds said here.
 
 use super::io::TimedIo;
-use super::refusal::{Refuse, Refusing, Tracked, Turn, wire_form};
+use super::refusal::{Refuse, Refused, Refusing, Tracked, Turn, wire_form};
 use super::streams::{Handover, Look, Watch};
 use super::timer::ClockTimer;
 use super::{Door, Handler, Peer, Tls, raised, tls};
@@ -131,7 +131,7 @@ async fn open(
 /// Tells a client that its endpoint lacks an `s`.
 async fn tell_plain(door: &Door, mut stream: TimedIo) -> io::Result<()> {
     let answer = if let Some(refuse) = door.refuse {
-        refuse(&door.state, StatusCode::UPGRADE_REQUIRED)
+        refuse(&door.state, Refused::Status(StatusCode::UPGRADE_REQUIRED))
     } else {
         let mut answer = Response::new(Bytes::from_static(b"this port speaks TLS: use https://\n"));
         *answer.status_mut() = StatusCode::BAD_REQUEST;
@@ -149,7 +149,8 @@ async fn serve_http1(
 ) {
     let limits = &door.config.limits;
     let (turn, refusing) = (Turn::default(), Arc::clone(&door));
-    let refuse = door.refuse.map(|refuse| Box::new(move |status| refuse(&refusing.state, status)) as Refuse);
+    let refuse =
+        door.refuse.map(|refuse| Box::new(move |refused| refuse(&refusing.state, refused)) as Refuse);
     let stream = Refusing::new(stream, turn.clone(), refuse);
     let mut http1 = http1::Builder::new();
     http1
@@ -287,7 +288,7 @@ fn broken(door: &Door, version: Version) -> Response<Bytes> {
         "a request panicked: it is answered 500; its message is on standard error"
     );
     let mut failed = match door.refuse {
-        Some(refuse) => refuse(&door.state, StatusCode::INTERNAL_SERVER_ERROR),
+        Some(refuse) => refuse(&door.state, Refused::Status(StatusCode::INTERNAL_SERVER_ERROR)),
         None => Response::new(Bytes::new()),
     };
     *failed.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;

@@ -17,7 +17,7 @@ mod streams;
 mod timer;
 mod tls;
 
-pub(crate) use refusal::LENGTH_TOO_LARGE;
+pub(crate) use refusal::Refused;
 pub use tls::Identity;
 pub(crate) use tls::Tls;
 
@@ -26,7 +26,7 @@ use crate::state::State;
 use crate::{admin, s3};
 use bytes::Bytes;
 use engine::clock::Clock;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::{Body, Incoming};
 use std::future::Future;
 use std::io as std_io;
@@ -198,7 +198,7 @@ struct Door {
     /// One for each connection, and for each stream of HTTP/2 beyond a connection's first.
     places: Arc<Semaphore>,
     /// The door's words for what hyper refuses by itself, and for a panic; without them there are none.
-    refuse: Option<fn(&State, StatusCode) -> Response<Bytes>>,
+    refuse: Option<fn(&State, Refused) -> Response<Bytes>>,
     config: Arc<Config>,
     state: Arc<State>,
 }

@@ -32,8 +32,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Makes a door's refusal for the status that hyper chose.
-pub(super) type Refuse = Box<dyn FnOnce(StatusCode) -> Response<Bytes> + Send>;
+/// What is refused before it is a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// For what hyper says with this status.
+    Status(StatusCode),
+    /// A `content-length` is more than any counter of bytes holds.
+    LengthTooLarge,
+}
+
+/// Makes a door's refusal.
+pub(super) type Refuse = Box<dyn FnOnce(Refused) -> Response<Bytes> + Send>;
 
 const IDLE: u32 = 0;
 const ANSWERING: u32 = 1;
@@ -135,9 +144,10 @@ impl<S: AsyncWrite + Unpin> Refusing<S> {
         if self.turn.is_idle() && self.refusal.is_none() {
             let status = status_of(head).filter(StatusCode::is_client_error);
             let does_not_fit = self.lengths.does_not_fit && self.lengths.request == self.turn.requests();
-            let status = status.map(|status| if does_not_fit { LENGTH_TOO_LARGE } else { status });
-            if let Some((refuse, status)) = self.refuse.take_if(|_| status.is_some()).zip(status) {
-                self.refusal = Some(Cursor::new(wire_form(&refuse(status))));
+            let refused = status
+                .map(|status| if does_not_fit { Refused::LengthTooLarge } else { Refused::Status(status) });
+            if let Some((refuse, refused)) = self.refuse.take_if(|_| refused.is_some()).zip(refused) {
+                self.refusal = Some(Cursor::new(wire_form(&refuse(refused))));
             }
         }
         self.refusal.is_some()
@@ -206,9 +216,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Refusing<S> {
         Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
-
-/// What a door is told to refuse where a `content-length` is more than any counter of bytes holds.
-pub(crate) const LENGTH_TOO_LARGE: StatusCode = StatusCode::PAYLOAD_TOO_LARGE;
 
 /// The most that hyper counts.
 const LENGTH_MAX: u64 = u64::MAX - 2;

@@ -14,7 +14,7 @@ fn sha256(key: &[u8], data: &str) -> Vec<u8> {
 }
 
 /// The fields of a form whose policy has these conditions besides bucket and signature.
-fn signed(world: &World, conditions: &str) -> Vec<(String, String)> {
+pub(crate) fn signed(world: &World, conditions: &str) -> Vec<(String, String)> {
     let date = AmzDate::from_timestamp(world.clock.now());
     let scope = format!("{}/us-east-1/s3/aws4_request", date.day());
     let credential = format!("{ACCESS_KEY}/{scope}");
@@ -40,7 +40,7 @@ fn signed(world: &World, conditions: &str) -> Vec<(String, String)> {
     .to_vec()
 }
 
-fn form(fields: &[(String, String)], more: &[(&str, &str)], file: &[u8]) -> Vec<u8> {
+pub(crate) fn form(fields: &[(String, String)], more: &[(&str, &str)], file: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     let all = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(more.iter().copied());
     for (name, value) in all {

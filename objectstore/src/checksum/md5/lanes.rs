@@ -21,6 +21,7 @@
 use super::kernel::{Kernel, LANES_MAX, Lane};
 use super::{BLOCK_BYTES, Md5};
 use bytes::{Buf, Bytes};
+use engine::memory::MemoryHold;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -59,6 +60,8 @@ struct Job {
     md5: Md5,
     piece: Bytes,
     rest: std::vec::IntoIter<Bytes>,
+    /// Whose memory the pieces are.
+    held: MemoryHold,
     done: oneshot::Sender<Md5>,
 }
 
@@ -81,9 +84,9 @@ impl Lanes {
 
     /// Folds `pieces` into `md5` beside others'; the answer comes when that is done: at the latest when it is
     /// [hurried](Self::hurry) and all before it are. Within a tokio runtime only.
-    pub(crate) fn submit(&self, md5: Md5, pieces: Vec<Bytes>) -> oneshot::Receiver<Md5> {
+    pub(crate) fn submit(&self, md5: Md5, pieces: Vec<Bytes>, held: MemoryHold) -> oneshot::Receiver<Md5> {
         let (done, answer) = oneshot::channel();
-        let job = Job { md5, piece: Bytes::new(), rest: pieces.into_iter(), done };
+        let job = Job { md5, piece: Bytes::new(), rest: pieces.into_iter(), held, done };
         let mut queue = self.shared.queue.lock();
         queue.waiting.push_back(job);
         let width = self.shared.kernel.width();
@@ -182,6 +185,7 @@ impl Driver {
     fn complete(&mut self, index: usize) {
         let job = self.jobs.swap_remove(index);
         self.shared.queue.lock().taken -= 1;
+        drop((job.rest, job.piece, job.held));
         // An upload that is gone wants no answer.
         drop(job.done.send(job.md5));
     }
@@ -248,6 +252,7 @@ mod tests {
     use super::{Driver, Job, Kernel, Lanes, Seat};
     use crate::checksum::md5::Md5;
     use bytes::Bytes;
+    use engine::memory::MemoryHold;
     use std::sync::mpsc::{Sender, channel};
     use std::sync::{Arc, Weak};
     use tokio::sync::oneshot;
@@ -269,7 +274,7 @@ mod tests {
             let drivers = || lanes.shared.queue.lock().drivers;
             let mut answers = Vec::new();
             for count in 1..=3 * kernel.width() {
-                answers.push(lanes.submit(Md5::new(), vec!["some bytes".into()]));
+                answers.push(lanes.submit(Md5::new(), vec!["some bytes".into()], MemoryHold::default()));
                 assert_eq!(drivers(), if count <= kernel.width() { 1 } else { 2 }, "{count} by {kernel:?}");
             }
             drop(release);
@@ -288,10 +293,10 @@ mod tests {
         let gone: Weak<()> = {
             let kept = Arc::new(());
             let (bytes, weak) = (Bytes::from_owner(Held(Arc::clone(&kept))), Arc::downgrade(&kept));
-            drop(lanes.submit(Md5::new(), vec![bytes]));
+            drop(lanes.submit(Md5::new(), vec![bytes], MemoryHold::default()));
             weak
         };
-        let next = lanes.submit(Md5::new(), vec!["some bytes".into()]);
+        let next = lanes.submit(Md5::new(), vec!["some bytes".into()], MemoryHold::default());
         assert!(gone.upgrade().is_some(), "it waits for its turn");
         drop(release);
         next.blocking_recv().unwrap();
@@ -306,7 +311,7 @@ mod tests {
             for hurried in [false, true] {
                 let lanes = Lanes::by(kernel, 1);
                 let drivers = || lanes.shared.queue.lock().drivers;
-                let send = || lanes.submit(Md5::new(), vec!["some bytes".into()]);
+                let send = || lanes.submit(Md5::new(), vec!["some bytes".into()], MemoryHold::default());
                 let _seats: Vec<Seat> = (0..6).map(|_| lanes.enter()).collect();
                 let mut answers = vec![send(), send()];
                 assert_eq!(drivers(), 0, "two of six by {kernel:?}");
@@ -328,7 +333,7 @@ mod tests {
         for kernel in Kernel::all().into_iter().filter(|kernel| kernel.width() > 1) {
             let lanes = Lanes::by(kernel, 1);
             let (gone, _others) = (lanes.enter(), [lanes.enter(), lanes.enter(), lanes.enter()]);
-            drop((lanes.submit(Md5::new(), vec!["some bytes".into()]), gone));
+            drop((lanes.submit(Md5::new(), vec!["some bytes".into()], MemoryHold::default()), gone));
             let queue = lanes.shared.queue.lock();
             assert_eq!((queue.waiting.len(), queue.bodies), (0, 3));
         }
@@ -351,7 +356,10 @@ mod tests {
             .map(|_| {
                 let (done, answer) = oneshot::channel();
                 let rest = vec!["some bytes".into()].into_iter();
-                (answer, Job { md5: Md5::new(), piece: "more".into(), rest, done })
+                (
+                    answer,
+                    Job { md5: Md5::new(), piece: "more".into(), rest, held: MemoryHold::default(), done },
+                )
             })
             .unzip();
         lanes.shared.queue.lock().drivers = 1;

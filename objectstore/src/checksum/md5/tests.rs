@@ -3,6 +3,7 @@
 use super::kernel::{Kernel, LANES_MAX, Lane};
 use super::{Lanes, Md5};
 use bytes::Bytes;
+use engine::memory::MemoryHold;
 use md5::Digest as _;
 use proptest::prelude::*;
 use tokio::sync::oneshot;
@@ -79,7 +80,7 @@ proptest! {
             let answers: Vec<oneshot::Receiver<Md5>> = bodies
                 .iter()
                 .zip(&plain)
-                .map(|((_, lengths), body)| lanes.submit(Md5::by(kernel), split(body, lengths)))
+                .map(|((_, lengths), body)| lanes.submit(Md5::by(kernel), split(body, lengths), MemoryHold::default()))
                 .collect();
             for (answer, body) in answers.into_iter().zip(&plain) {
                 let md5 = answer.blocking_recv().unwrap();
@@ -98,7 +99,7 @@ fn a_body_alone_waits_for_no_company() {
         let lanes = Lanes::by(kernel, 1);
         let body = body(3, 300_000);
         // Answered while nobody else ever comes.
-        let answer = lanes.submit(Md5::by(kernel), split(&body, &[65_536]));
+        let answer = lanes.submit(Md5::by(kernel), split(&body, &[65_536]), MemoryHold::default());
         assert_eq!(answer.blocking_recv().unwrap().finish(), reference(&body));
         assert!(lanes.is_idle());
     }
@@ -112,8 +113,9 @@ fn an_upload_that_goes_away_holds_nobody_up() {
     let wanted = reference(&large);
     for (round, kernel) in Kernel::all().into_iter().cycle().take(12).enumerate() {
         let lanes = Lanes::by(kernel, 1);
-        let answers: Vec<_> =
-            (0..40).map(|_| lanes.submit(Md5::by(kernel), split(&large, &[7_001]))).collect();
+        let answers: Vec<_> = (0..40)
+            .map(|_| lanes.submit(Md5::by(kernel), split(&large, &[7_001]), MemoryHold::default()))
+            .collect();
         // Every other one is given up, some in their lane and some before their turn.
         let kept: Vec<_> = answers.into_iter().skip(round % 2).step_by(2).collect();
         for answer in kept {
@@ -130,7 +132,8 @@ fn who_came_first_is_answered_first_when_all_bring_as_much() {
     let kernel = Kernel::all().pop().unwrap();
     let lanes = Lanes::by(kernel, 1);
     let one = body(2, 32 << 10);
-    let mut answers: Vec<_> = (0..100).map(|_| lanes.submit(Md5::by(kernel), vec![one.clone()])).collect();
+    let mut answers: Vec<_> =
+        (0..100).map(|_| lanes.submit(Md5::by(kernel), vec![one.clone()], MemoryHold::default())).collect();
     let last = answers.pop().unwrap();
     last.blocking_recv().unwrap();
     // The last one was let in when a lane became free, behind all but those beside it.

@@ -5,6 +5,7 @@ use super::put::upload_id;
 use super::{lock, parse_version, set_encryption, set_made_version, tagging, write_checksum};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, set_amz, xml};
+use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::logged::Notes;
@@ -22,7 +23,7 @@ const SOURCE: &str = "x-amz-copy-source";
 const SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
 
 /// `CopyObject`.
-pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
+pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     let metadata = match headers::text(request_headers, "x-amz-metadata-directive")? {
         None | Some("COPY") => MetadataDirective::Copy,
@@ -54,13 +55,17 @@ pub(super) async fn object(call: &Call) -> Result<Answer, S3Error> {
         origin: call.origin(),
     };
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
+    // The source may have to be read for the checksum.
+    body.reserve_for_work(&call.state.bodies, ObjectStore::copy_memory()).await?;
+    let share = body.take_share();
     let work = async move {
+        let _share = share;
         match store.copy(request).await.inspect(|copied| note(notes.as_ref(), copied)) {
             Ok(copied) => Ok(copied),
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    late::answer(call, work, |outcome| render("CopyObjectResult", &outcome)).await
+    Box::pin(late::answer(call, work, |outcome| render("CopyObjectResult", &outcome))).await
 }
 
 /// What is to become of the source's annotations: no object has any, so that both answers come to the same.
@@ -73,7 +78,7 @@ fn check_annotations(of_request: &HeaderMap) -> Result<(), S3Error> {
 }
 
 /// `UploadPartCopy`.
-pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
+pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let source = source(call).await?;
     let named = (source.bucket.clone(), source.key.clone());
     let request = CopyPartRequest {
@@ -86,13 +91,16 @@ pub(super) async fn part(call: &Call) -> Result<Answer, S3Error> {
         writer: Some(call.asker.principal.canonical_user()),
     };
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
+    body.reserve_for_work(&call.state.bodies, store.copy_part_memory(request.range)).await?;
+    let share = body.take_share();
     let work = async move {
+        let _share = share;
         match store.copy_part(request).await.inspect(|copied| note(notes.as_ref(), copied)) {
             Ok(copied) => Ok(copied),
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    late::answer(call, work, |outcome| render("CopyPartResult", &outcome)).await
+    Box::pin(late::answer(call, work, |outcome| render("CopyPartResult", &outcome))).await
 }
 
 fn note(notes: Option<&Notes>, copied: &CopyOutcome) {

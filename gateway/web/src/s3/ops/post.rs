@@ -10,6 +10,7 @@
 
 use super::complete::location;
 use super::{charged, extract, put, tagging, tell_charged};
+use crate::budget::Sender;
 use crate::s3::Call;
 use crate::s3::access::{Asker, Asking};
 use crate::s3::answer::{Answer, empty, set, xml};
@@ -22,6 +23,7 @@ use crate::s3::query::Query;
 use crate::s3::target::Target;
 use crate::s3::{access, guard, headers, percent};
 use crate::xml::{Element, XmlWriter};
+use engine::unit::ByteCount;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, REFERER, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode, request};
 use objectstore::Uploaded;
@@ -79,6 +81,9 @@ impl Form<'_> {
     }
 }
 
+/// What of a form is in memory when its file begins: its fields, of 20 KiB, and the piece in which the file begins.
+const BESIDE_THE_FILE: ByteCount = ByteCount::kib(20 + 256);
+
 /// `PostObject`.
 pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let bucket = call.target.bucket()?;
@@ -122,9 +127,14 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let charged = charged(&inner).await?;
     let started = put::begin(&inner, None).await?;
     // Nothing comes behind a form.
-    let (mut upload, expect) = (started.upload, started.digests.expect(&HeaderMap::new())?);
+    let expect = started.digests.expect(&HeaderMap::new())?;
+    if let Some(key) = call.form_key.get() {
+        form.body.signed_by(Sender::Key(key.clone()));
+    }
     // A file is no longer than its form.
-    form.body.reserve(&call.state.bodies, upload.memory(form.body.length())).await?;
+    let memory = started.upload.memory(form.body.length()) + BESIDE_THE_FILE;
+    let hold = form.body.reserve(&call.state.bodies, memory).await?;
+    let mut upload = started.upload.charged_to(hold);
     let mut size = 0;
     loop {
         match form.next().await? {

@@ -27,7 +27,8 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
         return Box::pin(extract::object(call, body, length)).await;
     }
     let started = begin(call, length).await?;
-    body.reserve(&call.state.bodies, started.upload.memory(length)).await?;
+    let hold = body.reserve(&call.state.bodies, started.upload.memory(length)).await?;
+    let started = Started { upload: started.upload.charged_to(hold), ..started };
     let uploaded = receive(started, body).await?;
     call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))
@@ -77,8 +78,8 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         writer: Some(call.asker.principal.canonical_user()),
     };
     let upload = call.state.store.upload_part(request).await?;
-    body.reserve(&call.state.bodies, upload.memory(length)).await?;
-    let uploaded = receive(Started { upload, digests }, body).await?;
+    let hold = body.reserve(&call.state.bodies, upload.memory(length)).await?;
+    let uploaded = receive(Started { upload: upload.charged_to(hold), digests }, body).await?;
     call.note(|notes| notes.size(uploaded.size));
     Ok(render(&uploaded))
 }

@@ -20,9 +20,10 @@
 //! The report is an entry of its own, staged with the others before the decision: a crash behind it costs neither them nor it.
 //!
 //! # Limits
-//! [`ENTRIES_MAX`] entries; [`LANDING_MAX`] small bodies of at most [`SMALL`] bytes in memory; 16 bytes of each key.
+//! [`ENTRIES_MAX`] entries; [`LANDING_MAX`] small bodies of at most [`SMALL`] bytes in memory and one larger one; 16 bytes of each key.
 
 mod entry;
+mod landing;
 mod report;
 mod session;
 
@@ -49,7 +50,7 @@ use session::Session;
 const ENTRIES_MAX: u64 = 250_000;
 /// Bodies up to this size are gathered, and written beside one another.
 const SMALL: u64 = 256 << 10;
-/// How many at once.
+/// How many at once; of larger ones one is sealed while small ones come.
 const LANDING_MAX: usize = 32;
 
 /// Most memory that an archive holds besides its entries' bodies: zstd's window with a piece, 10 MiB; 17 bytes of each name in a table
@@ -166,8 +167,8 @@ pub(super) async fn object(
     let common = Common { metadata, class, besides: besides(&request) };
     let if_absent = request.if_absent;
     let ingest = call.state.store.ingest(request).await?;
-    let memory = ingest.memory(ByteCount::new(SMALL), LANDING_MAX).get() + OTHER_MEMORY.get();
-    body.reserve(&call.state.bodies, ByteCount::new(memory)).await?;
+    let memory = ingest.memory(ByteCount::new(SMALL), LANDING_MAX) + OTHER_MEMORY;
+    let ingest = ingest.charged_to(body.reserve(&call.state.bodies, memory).await?);
 
     let mut session = Session::new(call, &wish, common, ingest, report);
     session.take(body).await?;

@@ -1,8 +1,9 @@
 //! Takes an archive apart, entry by entry, as its body comes.
 
 use super::entry::{describe, own_headers};
+use super::landing::Landing;
 use super::report::{self, Line, Report};
-use super::{Common, ENTRIES_MAX, LANDING_MAX, SMALL, Wish};
+use super::{Common, ENTRIES_MAX, SMALL, Wish};
 use crate::ingest::{Entry, Event, Inflate, Kind, Scanner, key_of};
 use crate::s3::Call;
 use crate::s3::access::{self, Asking};
@@ -18,7 +19,7 @@ use objectstore::{Ingest, IngestEntry, ObjectKey, SealedObject, Upload};
 use security::Action;
 use std::collections::HashSet;
 use std::sync::Arc;
-use tokio::task::JoinSet;
+use tokio::task::JoinError;
 
 /// An archive on its way in.
 pub(super) struct Session<'c> {
@@ -30,7 +31,7 @@ pub(super) struct Session<'c> {
     scanner: Scanner,
     current: Current,
     /// Bodies on their way to the disk.
-    landing: JoinSet<objectstore::Result<SealedObject>>,
+    landing: Landing<objectstore::Result<SealedObject>>,
     /// Half of the SHA-256 of each key so far.
     seen: HashSet<[u8; 16]>,
     report: Report,
@@ -70,7 +71,7 @@ impl<'c> Session<'c> {
             inflate: Inflate::new(),
             scanner: Scanner::new(),
             current: Current::Nothing,
-            landing: JoinSet::new(),
+            landing: Landing::default(),
             seen: HashSet::new(),
             report,
         }
@@ -100,7 +101,7 @@ impl<'c> Session<'c> {
         if self.wish.require_end && !self.report.has_end {
             return Err(unreadable(&"find the archive's end mark: it may have been cut off behind an entry"));
         }
-        while let Some(landed) = self.landing.join_next().await {
+        while let Some(landed) = self.landing.next().await {
             self.stage(landed).await?;
         }
         Ok(())
@@ -146,7 +147,12 @@ impl<'c> Session<'c> {
                 let room = usize::try_from(entry.size).unwrap_or_default();
                 self.current = Current::Small(upload, BytesMut::with_capacity(room));
             }
-            Ok(Verdict::Object(upload)) => self.current = Current::Large(upload),
+            Ok(Verdict::Object(upload)) => {
+                if let Some(landed) = self.landing.room_for_large().await {
+                    self.stage(landed).await?;
+                }
+                self.current = Current::Large(upload);
+            }
             Ok(Verdict::Ignored) => {}
             Ok(Verdict::Skipped(reason)) => self.report.add(line(None, reason.to_owned())),
             Err(error) if self.wish.ignore_errors && error.status().is_client_error() => {
@@ -228,21 +234,19 @@ impl<'c> Session<'c> {
         match std::mem::replace(&mut self.current, Current::Nothing) {
             Current::Nothing => return Ok(()),
             Current::Small(mut upload, body) => {
-                self.landing.spawn(async move {
+                self.landing.small.spawn(async move {
                     upload.write(body.freeze()).await?;
                     upload.seal().await
                 });
             }
             Current::Large(upload) => {
-                self.landing.spawn(async move { upload.seal().await });
+                self.landing.large.spawn(async move { upload.seal().await });
             }
         }
-        while let Some(landed) = self.landing.try_join_next() {
+        while let Some(landed) = self.landing.landed() {
             self.stage(landed).await?;
         }
-        while self.landing.len() >= LANDING_MAX
-            && let Some(landed) = self.landing.join_next().await
-        {
+        while let Some(landed) = self.landing.room_for_small().await {
             self.stage(landed).await?;
         }
         Ok(())
@@ -250,7 +254,7 @@ impl<'c> Session<'c> {
 
     async fn stage(
         &mut self,
-        landed: Result<objectstore::Result<SealedObject>, tokio::task::JoinError>,
+        landed: Result<objectstore::Result<SealedObject>, JoinError>,
     ) -> Result<(), S3Error> {
         let object = landed.map_err(|_| S3Error::new(Code::InternalError))??;
         self.report.objects += 1;
