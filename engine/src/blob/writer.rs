@@ -360,7 +360,8 @@ mod tests {
                 let sealed = writer.draft(Next::Nothing);
                 peak = peak.max(held(&writer) + rest.capacity() + sealed.bytes.capacity());
                 let known = of(Some(most.get()));
-                let known = known + if announced { 0 } else { most.get().min(1 << 20) + (128 << 10) };
+                let known = known
+                    + if announced { 0 } else { most.get().min(writer.record.target as u64) + (128 << 10) };
                 assert!(peak as u64 <= known, "{length}, {announced}: {peak} of {known}");
                 assert!(known <= 2 * peak as u64 + 20_000, "{length}, {announced}: {peak} of {known}");
             }
