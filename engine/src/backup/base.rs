@@ -73,6 +73,9 @@ impl Backup {
     async fn write_base_unseen(&self) -> Result<Version> {
         let _one_at_a_time = self.base_running.lock().await;
         let life = self.life().await?;
+        // One key for the whole of a base: one that changes meanwhile asks for the next. Taken before the checkpoint, so that no
+        // commit behind a base is sealed to a former key.
+        let recipient = self.recipient.load_full();
         let (catalog, path) = (Arc::clone(&self.catalog), self.dir.join("checkpoint"));
         let (checkpoint, version, entries) = blocking(move || {
             let checkpoint = staging::Directory::fresh(path)?;
@@ -81,8 +84,6 @@ impl Backup {
             Ok((checkpoint, version, entries))
         })
         .await?;
-        // One key for the whole of a base: one that changes meanwhile asks for the next.
-        let recipient = self.recipient.load_full();
         let known: BTreeSet<String> = self.target.list(&life.file_prefix()).await?.into_iter().collect();
         let (mut files, mut names) = (Vec::new(), BTreeSet::new());
         for path in entries {
