@@ -31,7 +31,7 @@ mod target;
 mod tests;
 
 pub use progress::Status;
-pub use recover::{Recovered, recover};
+pub use recover::{Recovered, recover, remove_leavings};
 pub use seal::{Recipient, RecoveryKey};
 pub use ship::{BaseWorker, LogWorker};
 #[doc(hidden)]

@@ -9,13 +9,14 @@
 //! over on, and that a server refuses: until then `recovering` lies in it, and without that a catalog is somebody's, whom no
 //! recovery touches. Bodies are not touched: they are in the pools.
 //!
-//! What an earlier key does not open is not recovered, and told: the newer one opens more.
+//! What an earlier key does not open is not recovered, and told. A file whose stanza is damaged looks like one of another key:
+//! it is told apart by what the key opens behind it.
 
 use super::manifest::{Attachment, ChunkName, Life, Manifest, Name};
 use super::progress::contiguous;
 use super::seal::sealed_to_another;
 use super::target::Target;
-use super::{RECOVERED, RecoveryKey, staging};
+use super::{RECOVERED, Recipient, RecoveryKey, staging};
 use crate::blocking::blocking;
 use crate::catalog::{self, RocksCatalog, Version};
 use crate::clock::Timestamp;
@@ -25,6 +26,9 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+
+/// Lies in a directory for as long as a recovery has not ended there.
+const SCRATCH: &str = "recovering";
 
 /// What a recovery brought back, kept as `recovered.json` in the data directory: whatever depends on state that the lost
 /// commits may have changed (locks above all) consults it.
@@ -46,6 +50,13 @@ pub struct Recovered {
     /// The versions, first and last, that are at the target and sealed to another recovery key.
     #[serde(default)]
     pub other_key: Option<(Version, Version)>,
+    /// The newest base, where it is sealed to another recovery key and newer than what was brought back: that key alone opens
+    /// more. Without one, what is named in `other_key` takes both keys.
+    #[serde(default)]
+    pub newer_base: Option<Version>,
+    /// Somebody started the appliance without the versions of `other_key`, and said so.
+    #[serde(default)]
+    pub loss_accepted: bool,
 }
 
 impl Recovered {
@@ -62,13 +73,32 @@ impl Recovered {
         };
         serde_json::from_slice(&json).map(Some).map_err(corrupt)
     }
+
+    /// Keeps it for the appliance at `root`.
+    fn write(&self, root: &Path) -> Result<()> {
+        let json = serde_json::to_vec_pretty(self).map_err(|error| Error::Invalid(error.to_string()))?;
+        file::replace(&root.join(RECOVERED), &json)
+    }
+
+    /// Writes down that the versions of `other_key` are given up: no later start asks again.
+    pub fn accept_loss(&mut self, root: &Path) -> Result<()> {
+        self.loss_accepted = true;
+        self.write(root)
+    }
+}
+
+/// Removes what a recovery that was cut off behind its last step left at `root`. In an appliance that runs it would say that
+/// its catalog is a recovery's and may be written over.
+pub fn remove_leavings(root: &Path) -> Result<()> {
+    drop(staging::Directory::fresh(root.join(SCRATCH))?);
+    Ok(())
 }
 
 /// Rebuilds a data directory at `root`, which must not hold an appliance. `marker` names the attachment that makes a directory
-/// an appliance; it is written last.
+/// an appliance; it is written last. Of several keys each file takes the one that opens it.
 pub async fn recover(
     target: &dyn Target,
-    key: RecoveryKey,
+    keys: &[RecoveryKey],
     root: &Path,
     marker: &str,
     options: catalog::Options,
@@ -79,7 +109,7 @@ pub async fn recover(
             root.display()
         )));
     }
-    let (catalog_at, scratch_at) = (root.join("catalog"), root.join("recovering"));
+    let (catalog_at, scratch_at) = (root.join("catalog"), root.join(SCRATCH));
     refuse_catalog_of_another(&catalog_at, &scratch_at, marker)?;
     if let Some(parent) = root.parent() {
         fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
@@ -89,13 +119,12 @@ pub async fn recover(
     private.map_err(|error| Error::io("create", root, error))?;
     let scratch = staging::Directory::fresh(scratch_at)?;
     fs::create_dir(scratch.path()).map_err(|error| Error::io("create", scratch.path(), error))?;
-    let download = Download { target, key: &key, sealed: scratch.path().join("sealed") };
+    let download = Download { target, keys, sealed: scratch.path().join("sealed") };
 
-    let (life, newest, manifest) = download.newest_base().await?;
+    let Base { life, newest, recipient, manifest } = download.newest_base().await?;
 
     let catalog = staging::Directory::fresh(catalog_at)?;
     fs::create_dir(catalog.path()).map_err(|error| Error::io("create", catalog.path(), error))?;
-    let recipient = key.recipient();
     for file in &manifest.files {
         let name = life.file_name(&recipient, &file.blake3);
         download.file(&name, &catalog.path().join(&file.name), &file.blake3).await?;
@@ -106,16 +135,27 @@ pub async fn recover(
     let path = catalog.path().to_owned();
     let opened = blocking(move || RocksCatalog::open(path, options)).await?;
     let mut reached = manifest.version;
-    let mut through = newest;
-    for chunk in &reachable {
-        let Some(log) = download.own_bytes(&life.log_name(chunk)).await? else {
-            through = reachable.iter().map(|chunk| chunk.last).max().unwrap_or(through).max(through);
+    let mut behind = reachable.iter();
+    let mut unopened = None;
+    for chunk in behind.by_ref() {
+        let name = life.log_name(chunk);
+        let Some(log) = download.own_bytes(&name).await? else {
+            unopened = Some(name);
             break;
         };
         reached = opened.apply_log(log.into()).await?;
     }
-    // Through here are versions at the target, which need another key where they were not reached.
-    through = through.max(reached);
+    // What is at the target without a gap, though other keys may open it: behind the base that was taken, or the newest one.
+    let from_newest = contiguous(newest, chunks.iter().copied());
+    let ends = reachable.iter().chain(&from_newest).map(|chunk| chunk.last);
+    let through = ends.max().unwrap_or(reached).max(newest).max(reached);
+    if newest > reached {
+        unopened = unopened.or_else(|| Some(life.base_name(newest)));
+    }
+    if let Some(unopened) = unopened {
+        let later = behind.chain(from_newest.iter().filter(|chunk| chunk.first > reached));
+        download.refuse_damage(&unopened, later.map(|chunk| life.log_name(chunk))).await?;
+    }
     blocking(move || {
         opened.close();
         Ok(())
@@ -130,9 +170,10 @@ pub async fn recover(
         chunks_beyond_gap: beyond.clone().count() as u64,
         missing: beyond.map(|chunk| chunk.first).min().map(|first| (through + 1, first.saturating_sub(1))),
         other_key: (through > reached).then_some((reached + 1, through)),
+        newer_base: (newest > reached).then_some(newest),
+        loss_accepted: false,
     };
-    let json = serde_json::to_vec_pretty(&recovered).map_err(|error| Error::Invalid(error.to_string()))?;
-    file::replace(&root.join(RECOVERED), &json)?;
+    recovered.write(root)?;
     let (last, others): (Vec<&Attachment>, _) =
         manifest.attachments.iter().partition(|file| file.name == marker);
     for attachment in others {
@@ -184,30 +225,64 @@ async fn log_chunks(target: &dyn Target, life: &Life) -> Result<Vec<ChunkName>> 
         .collect())
 }
 
+/// Where a recovery begins.
+struct Base {
+    /// The newest life.
+    life: Life,
+    /// The version of its newest base, which the keys need not open.
+    newest: Version,
+    /// Of its newest base that they open.
+    manifest: Manifest,
+    /// What that base is sealed to.
+    recipient: Recipient,
+}
+
 /// Fetches and opens sealed files, one at a time.
 struct Download<'a> {
     target: &'a dyn Target,
-    key: &'a RecoveryKey,
+    keys: &'a [RecoveryKey],
     sealed: std::path::PathBuf,
 }
 
 impl Download<'_> {
-    /// `None`: it is sealed to another key.
-    async fn open_own(&self, name: &str) -> Result<Option<impl Read + use<>>> {
+    /// `None`: it is sealed to another key. Else what it holds, and the key that opened it.
+    async fn open_own(&self, name: &str) -> Result<Option<(impl Read + use<>, &RecoveryKey)>> {
         self.target.get(name, &self.sealed).await?;
-        let file = fs::File::open(&self.sealed).map_err(|error| Error::io("open", &self.sealed, error))?;
-        self.key.open_own(name, io::BufReader::new(file))
+        for key in self.keys {
+            let file =
+                fs::File::open(&self.sealed).map_err(|error| Error::io("open", &self.sealed, error))?;
+            if let Some(opened) = key.open_own(name, io::BufReader::new(file))? {
+                return Ok(Some((opened, key)));
+            }
+        }
+        Ok(None)
     }
 
     async fn own_bytes(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let Some(mut opened) = self.open_own(name).await? else { return Ok(None) };
-        let mut bytes = Vec::new();
-        opened.read_to_end(&mut bytes).map_err(|error| damaged(name, &error))?;
-        Ok(Some(bytes))
+        Ok(self.own_bytes_and_key(name).await?.map(|(bytes, _)| bytes))
     }
 
-    /// The newest life, the version of its newest base, and its newest base that the key opens.
-    async fn newest_base(&self) -> Result<(Life, Version, Manifest)> {
+    async fn own_bytes_and_key(&self, name: &str) -> Result<Option<(Vec<u8>, &RecoveryKey)>> {
+        let Some((mut opened, key)) = self.open_own(name).await? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        opened.read_to_end(&mut bytes).map_err(|error| damaged(name, &error))?;
+        Ok(Some((bytes, key)))
+    }
+
+    /// Nobody seals to a former key again: where `unopened` is followed by a file that the keys open, it is damaged.
+    async fn refuse_damage(&self, unopened: &str, later: impl Iterator<Item = String>) -> Result<()> {
+        for name in later.filter(|name| name != unopened) {
+            if self.open_own(&name).await?.is_some() {
+                return Err(Error::Corrupt {
+                    what: format!("backup file {unopened}"),
+                    detail: format!("the recovery key does not open it, and opens {name} behind it"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    async fn newest_base(&self) -> Result<Base> {
         let names = self.target.list("lives/").await?;
         let mut bases: Vec<_> = names
             .iter()
@@ -221,15 +296,16 @@ impl Download<'_> {
         let (life, newest) = bases.last().cloned().ok_or_else(none)?;
         for (_, version) in bases.iter().rev().filter(|(of, _)| *of == life) {
             let name = life.base_name(*version);
-            if let Some(manifest) = self.own_bytes(&name).await? {
-                return Ok((life, newest, Manifest::decode(&name, &manifest)?));
+            if let Some((manifest, key)) = self.own_bytes_and_key(&name).await? {
+                let (manifest, recipient) = (Manifest::decode(&name, &manifest)?, key.recipient());
+                return Ok(Base { life, newest, manifest, recipient });
             }
         }
         Err(sealed_to_another(&life.base_name(newest)))
     }
 
     async fn file(&self, name: &str, to: &Path, hash: &str) -> Result<()> {
-        let mut source = self.open_own(name).await?.ok_or_else(|| sealed_to_another(name))?;
+        let (mut source, _) = self.open_own(name).await?.ok_or_else(|| sealed_to_another(name))?;
         let parent = to.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
         let mut output = fs::File::create_new(to).map_err(|error| Error::io("create", to, error))?;

@@ -107,7 +107,7 @@ impl World {
 
     async fn recover(&self) -> crate::Result<super::Recovered> {
         let key = self.key.reveal().parse().unwrap();
-        recover(&self.target(), key, &self.root(), MARKER, self.options()).await
+        recover(&self.target(), &[key], &self.root(), MARKER, self.options()).await
     }
 }
 
@@ -533,7 +533,7 @@ async fn recovery_refuses_what_it_must_and_reports_a_gap() {
     world.lose(appliance);
 
     let target = world.target();
-    let stranger = recover(&target, RecoveryKey::generate(), &world.root(), MARKER, world.options()).await;
+    let stranger = recover(&target, &[RecoveryKey::generate()], &world.root(), MARKER, world.options()).await;
     assert!(stranger.unwrap_err().to_string().contains("another recovery key"));
     assert!(!world.root().join(MARKER).exists(), "not an appliance before it is whole");
 
@@ -581,9 +581,9 @@ async fn a_new_key_opens_what_comes_after_it() {
     appliance.ship().await;
     world.lose(appliance);
     let stranger = RecoveryKey::generate();
-    recover(&world.target(), stranger, &world.root(), MARKER, world.options()).await.unwrap_err();
+    recover(&world.target(), &[stranger], &world.root(), MARKER, world.options()).await.unwrap_err();
     let (target, root) = (world.target(), world.root());
-    let old = recover(&target, lost_key, &root, MARKER, world.options()).await.unwrap();
+    let old = recover(&target, &[lost_key], &root, MARKER, world.options()).await.unwrap();
     assert_eq!(old.other_key, Some((old.version + 1, old.version + 1)), "from the base that it opens");
     let recovered = world.start().await;
     assert!(recovered.has("a").await && !recovered.has("b").await);
@@ -609,12 +609,96 @@ async fn what_a_former_key_opens_comes_back_and_what_it_does_not_is_told() {
     }
     world.lose(appliance);
     let (target, root) = (world.target(), world.root());
-    let recovered = recover(&target, former, &root, MARKER, world.options()).await.unwrap();
+    let former = [former];
+    let recovered = recover(&target, &former, &root, MARKER, world.options()).await.unwrap();
     assert_eq!((recovered.version, recovered.other_key), (shipped, Some((shipped + 1, newest))));
     assert_eq!((recovered.chunks_beyond_gap, recovered.missing), (0, None), "nothing is missing there");
     assert_eq!(super::Recovered::read(&root).unwrap(), Some(recovered), "whoever asks later is told, too");
     let appliance = world.start().await;
     assert!(appliance.has("former").await && !appliance.has("newer").await);
+    // There is no base of the newer key: it alone opens nothing, and both together open all.
+    world.lose(appliance);
+    assert!(world.recover().await.unwrap_err().to_string().contains("another recovery key"));
+    let [former] = former;
+    let both = [world.key.reveal().parse().unwrap(), former];
+    let recovered = recover(&target, &both, &root, MARKER, world.options()).await.unwrap();
+    assert_eq!((recovered.version, recovered.other_key, recovered.newer_base), (newest, None, None));
+    let appliance = world.start().await;
+    assert!(appliance.has("former").await && appliance.has("newest").await);
+}
+
+#[tokio::test]
+async fn a_gap_before_the_base_of_another_key_is_not_told_as_missing() {
+    let mut world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    let reached = appliance.put("former").await;
+    appliance.ship().await;
+    let former = std::mem::replace(&mut world.key, RecoveryKey::generate());
+    appliance.backup.reseal(world.key.recipient());
+    appliance.put("in the base alone").await;
+    let base = appliance.backup.write_base().await.unwrap();
+    let newest = appliance.put("newest").await;
+    appliance.ship().await;
+    let target = world.target();
+    for name in target.list("lives/").await.unwrap() {
+        // What the newer base holds already need not be in the log.
+        if let Some(Name::Log(_, chunk)) = Name::parse(&name)
+            && chunk.first > reached
+            && chunk.last <= base
+        {
+            target.delete(&name).await.unwrap();
+        }
+    }
+    let gap =
+        |name: &String| matches!(Name::parse(name), Some(Name::Log(_, chunk)) if chunk.first == reached + 1);
+    assert!(
+        !target.list("lives/").await.unwrap().iter().any(gap),
+        "there is a gap behind what the former key opens"
+    );
+    world.lose(appliance);
+    let recovered = recover(&target, &[former], &world.root(), MARKER, world.options()).await.unwrap();
+    assert_eq!((recovered.version, recovered.other_key), (reached, Some((reached + 1, newest))));
+    assert_eq!((recovered.missing, recovered.chunks_beyond_gap), (None, 0));
+    assert_eq!(recovered.newer_base, Some(base), "the newer key opens more");
+}
+
+#[tokio::test]
+async fn a_damaged_stanza_is_not_taken_for_another_key() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    for name in ["a", "b", "c"] {
+        appliance.put(name).await;
+        appliance.ship().await;
+    }
+    world.lose(appliance);
+    let names = world.target().list("lives/").await.unwrap();
+    let chunks: Vec<&String> = names.iter().filter(|name| name.contains("/log/")).collect();
+    let damage = |name: &str| {
+        let path = world.disks.path().join("elsewhere").join(name);
+        let good = std::fs::read(&path).unwrap();
+        // The version, the stanza with its share, and what is wrapped in it: a line each.
+        let at = good.iter().enumerate().filter(|(_, byte)| **byte == b'\n').nth(1).unwrap().0 + 1;
+        let mut bad = good.clone();
+        bad[at] = if good[at] == b'A' { b'B' } else { b'A' };
+        std::fs::write(&path, &bad).unwrap();
+        move || std::fs::write(&path, &good).unwrap()
+    };
+    for chunk in &chunks[..2] {
+        let mend = damage(chunk);
+        let refused = world.recover().await.unwrap_err();
+        assert!(matches!(&refused, Error::Corrupt { what, .. } if what.contains(*chunk)), "{refused}");
+        assert!(!world.root().join(MARKER).exists());
+        mend();
+    }
+    // Nothing behind the last one tells them apart.
+    let mend = damage(chunks[2]);
+    assert!(world.recover().await.unwrap().other_key.is_some());
+    std::fs::remove_dir_all(world.root()).unwrap();
+    mend();
+    world.recover().await.unwrap();
+    assert!(world.start().await.has("c").await);
 }
 
 #[tokio::test]
@@ -639,6 +723,10 @@ async fn a_catalog_without_a_marker_is_not_recovered_over_unless_a_recovery_left
     std::fs::create_dir(world.root().join("recovering")).unwrap();
     world.recover().await.unwrap();
     assert!(!world.root().join("recovering").exists());
+    std::fs::create_dir_all(world.root().join("recovering/sealed")).unwrap();
+    super::remove_leavings(&world.root()).unwrap();
+    assert!(!world.root().join("recovering").exists());
+    super::remove_leavings(&world.root()).unwrap();
     let recovered = world.start().await;
     assert!(recovered.has("a").await && !recovered.has("not shipped").await);
 }

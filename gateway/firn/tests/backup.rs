@@ -310,12 +310,43 @@ fn a_former_recovery_key_brings_back_what_it_opens_and_says_that_the_newer_one_o
         told.code == 3 && told.out.contains("another recovery key") && told.out.contains(&next),
         "{told:?}"
     );
+    assert!(told.out.contains("do not start it: recover again with the newer key"), "{told:?}");
+    assert!(told.out.contains("may be gone"), "{told:?}");
+    let config = disks.path("firn.toml");
+    let (dir, config) = (system.to_str().unwrap(), config.to_str().unwrap());
+    let refused =
+        run(&["server", dir, "--config", config, "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    assert_eq!(refused.code, 8, "{refused:?}");
+    assert!(refused.err.contains("sealed to another recovery key"), "{refused:?}");
+    assert!(refused.err.contains("--accept-loss"), "{refused:?}");
+    // Each start begins a life of its own there.
+    let (backup, aside) = (disks.path("backup"), disks.path("aside"));
+    let copied = std::process::Command::new("cp").arg("-r").args([&backup, &aside]).status().unwrap();
+    assert!(copied.success());
+    let both = recover(&["--key", disks.path("key").to_str().unwrap(), "--json"]);
+    assert_eq!(both.code, 0, "{both:?}");
     fs::remove_dir_all(&system).unwrap();
     assert_eq!(disks.recover(&target, &[]).code, 0);
     let appliance = disks.start("system");
     for number in [1, 2] {
         appliance.ok(&["stat", &format!("s3://drill/{number}")]);
     }
+    appliance.kill();
+    // Whoever gives the rest up says so once.
+    fs::remove_dir_all(&backup).unwrap();
+    fs::rename(&aside, &backup).unwrap();
+    assert_eq!(recover(&["--json"]).code, 3);
+    assert_eq!(Appliance::start(&system, &["--config", config, "--accept-loss"]).terminate(), 0);
+    fs::create_dir(system.join("recovering")).unwrap();
+    let appliance = disks.start("system");
+    appliance.ok(&["stat", "s3://drill/1"]);
+    assert!(!system.join("recovering").exists(), "it would let a recovery write over the catalog");
+    // Its marker gone, it is one still, for as long as it runs.
+    fs::rename(system.join("firn.json"), disks.path("marker")).unwrap();
+    fs::create_dir(system.join("recovering")).unwrap();
+    let refused = disks.recover(&target, &[]);
+    assert!(refused.code != 0 && refused.err.contains("process"), "{refused:?}");
+    assert!(system.join("catalog").exists());
 }
 
 #[test]

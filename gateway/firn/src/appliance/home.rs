@@ -16,7 +16,7 @@ use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_TOKEN, CATALOG, CREDENTIALS, DOORS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN};
 use crate::text::{quote_sh, show_duration};
 use anyhow::Context;
-use engine::backup::{Recipient, RecoveryKey};
+use engine::backup::{self, Recipient, RecoveryKey};
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use engine::file as durable;
@@ -58,6 +58,8 @@ pub(crate) struct Wish {
     pub(crate) debug_day: Option<Duration>,
     /// Somebody watches a terminal, so secrets that are shown once can be made now.
     pub(crate) shows_secrets: bool,
+    /// Commits that are sealed to another recovery key may be given up.
+    pub(crate) accept_loss: bool,
 }
 
 impl Home {
@@ -76,7 +78,12 @@ impl Home {
         make_private(&dir)?;
         let lock = Lock::take(&dir)?;
         let marker = match read_marker(&dir) {
-            Ok(marker) => agree(&dir, marker, wish)?,
+            Ok(marker) => {
+                let marker = agree(&dir, marker, wish)?;
+                refuse_loss(&dir, wish.accept_loss)?;
+                backup::remove_leavings(&dir)?;
+                marker
+            }
             Err(failure) if failure.exit == Exit::NotFound => create(&dir, wish, clock, &**entropy)?,
             Err(failure) => return Err(failure.into()),
         };
@@ -179,6 +186,36 @@ fn agree(dir: &Path, marker: Marker, wish: &Wish) -> Result<Marker, Failure> {
         .hint("rehearse on a directory of its own: firn server ./rehearsal --debug-day 10s"));
     }
     Ok(marker)
+}
+
+/// Refuses what a former recovery key brought back, as long as nobody gave up the rest: a start takes the pools over with an
+/// older catalog, and what that calls free is written over.
+fn refuse_loss(dir: &Path, accepts: bool) -> anyhow::Result<()> {
+    let Some(mut recovered) = backup::Recovered::read(dir).context("read what was recovered")? else {
+        return Ok(());
+    };
+    let Some((first, last)) = recovered.other_key.filter(|_| !recovered.loss_accepted) else {
+        return Ok(());
+    };
+    if accepts {
+        recovered.accept_loss(dir)?;
+        tracing::warn!("versions {first} to {last}, sealed to another recovery key, are given up");
+        return Ok(());
+    }
+    let shown = dir.display().to_string();
+    Err(Failure::new(
+        Exit::Conflict,
+        format!(
+            "start {shown}: versions {first} to {last} are at the backup's target, sealed to another recovery key than it was \
+             recovered with, and would be lost with the bodies that they name"
+        ),
+    )
+    .hint(format!(
+        "do not start it: remove it and recover again with the newer key and this one (--key for each); to give these versions \
+         up for good: firn server {} --accept-loss",
+        quote_sh(&shown)
+    ))
+    .into())
 }
 
 /// Refuses a directory that holds anything but the leavings of a first start.

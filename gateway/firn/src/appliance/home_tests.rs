@@ -156,6 +156,7 @@ fn region_and_length_of_day_are_fixed_at_creation() {
         region: Some("eu-west-1".to_owned()),
         debug_day: Some(Duration::from_secs(10)),
         shows_secrets: false,
+        accept_loss: false,
     };
     drop(open(dir.path(), &ten).unwrap());
     drop(open(dir.path(), &ten).unwrap());

@@ -53,7 +53,12 @@ pub(crate) async fn run(args: &Args, quiet: bool) -> anyhow::Result<Exit> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let shows_secrets =
         logging::for_people(&config.log) && !args.no_secret && std::io::stderr().is_terminal();
-    let wish = Wish { region: config.region.clone(), debug_day: args.debug_day, shows_secrets };
+    let wish = Wish {
+        region: config.region.clone(),
+        debug_day: args.debug_day,
+        shows_secrets,
+        accept_loss: args.accept_loss,
+    };
     refuse_unreachable(&args.dir)?;
     if let TlsWish::Given { certificate, key } = &config.tls {
         tls::given(certificate, key, clock.now())?;

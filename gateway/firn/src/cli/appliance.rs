@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// `firn server`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Server {
     /// The appliance's directory; made, with mode 0700, if it is not there.
     #[arg(value_name = "DIR", env = "FIRN_DIR", hide_env_values = true)]
@@ -45,6 +46,9 @@ pub(crate) struct Server {
     /// Allow addresses other than loopback without TLS: what is sent can then be read on the way.
     #[arg(long, env = "FIRN_INSECURE_HTTP", hide_env_values = true)]
     pub(crate) insecure_http: bool,
+    /// Start what was recovered with a former recovery key, and give up for good what is sealed to another; said once.
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
     /// What is logged: error, warn, info, debug, trace, or a filter like info,web=debug [default: info, on a terminal without a line
     /// for each request].
     #[arg(long, value_name = "FILTER", env = "FIRN_LOG", hide_env_values = true)]
@@ -275,9 +279,9 @@ pub(crate) struct Recover {
     /// Where the backup is: an absolute path, or s3://BUCKET/PREFIX (at --endpoint, with --profile).
     #[arg(long, value_name = "TARGET")]
     pub(crate) from: String,
-    /// A file with the recovery key; `-` reads it from standard input.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key: PathBuf,
+    /// A file with the recovery key; `-` reads it from standard input. Given several times, each file takes the key that opens it.
+    #[arg(long, value_name = "FILE", required = true)]
+    pub(crate) key: Vec<PathBuf>,
     /// An AWS credentials file for an S3 target [default: as for every other verb].
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials_file: Option<PathBuf>,

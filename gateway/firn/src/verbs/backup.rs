@@ -11,11 +11,15 @@ use crate::report::Report;
 use crate::report::time::json_time;
 use crate::session::Session;
 use crate::text::printable;
+use anyhow::Context;
 use engine::backup::RecoveryKey;
 use engine::catalog::Options;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 use std::sync::Arc;
 
 pub(super) async fn run(session: &Session, args: &Backup) -> anyhow::Result<Exit> {
@@ -79,6 +83,8 @@ struct RecoverReport {
     missing: Option<(u64, u64)>,
     /// First and last version that are at the target and sealed to another recovery key.
     other_key: Option<(u64, u64)>,
+    /// The newest base, where it is newer than what was brought back and sealed to another recovery key.
+    newer_base: Option<u64>,
 }
 
 impl Report for RecoverReport {
@@ -98,11 +104,19 @@ impl Report for RecoverReport {
                 out,
                 "  SEALED    versions {first} to {last} are at the target, sealed to another recovery key;"
             )?;
-            writeln!(
-                out,
-                "            with the newer one, remove {} and recover again: it opens more",
-                self.directory
-            )?;
+            if self.newer_base.is_some() {
+                writeln!(
+                    out,
+                    "            with the newer one, remove {} and recover again: it opens more",
+                    self.directory
+                )?;
+            } else {
+                writeln!(
+                    out,
+                    "            neither key opens them alone: remove {} and recover again with both, --key for each",
+                    self.directory
+                )?;
+            }
         }
         if let Some((first, last)) = self.missing {
             writeln!(
@@ -116,6 +130,22 @@ impl Report for RecoverReport {
                 self.directory
             )?;
         }
+        if self.other_key.or(self.missing).is_some() {
+            writeln!(
+                out,
+                "  BODIES    of objects that were moved or deleted after version {} may be gone: the pools hold bodies only until their \
+                 deletion is shipped; the scrubber finds them, and firn doctor tells",
+                self.version
+            )?;
+        }
+        if self.other_key.is_some() {
+            let keys = if self.newer_base.is_some() { "the newer key" } else { "both keys" };
+            return writeln!(
+                out,
+                "  next      do not start it: recover again with {keys}  (to give up what they open: firn server {} --accept-loss)",
+                self.directory
+            );
+        }
         writeln!(
             out,
             "  next      firn server {}  (with the same --config, so that it finds the pool)",
@@ -128,8 +158,19 @@ impl Report for RecoverReport {
     }
 }
 
+/// Makes the directory, for its owner alone, and takes its lock: an appliance that runs there without its marker is one still.
+fn lock_new(dir: &Path) -> anyhow::Result<Option<Lock>> {
+    if dir.join(MARKER).try_exists()? {
+        // It is refused for that.
+        return Ok(None);
+    }
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.with_context(|| format!("create {}", dir.display()))?;
+    Ok(Some(Lock::take(dir)?))
+}
+
 pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<Exit> {
-    let key = read_key(&args.key)?;
+    let keys = args.key.iter().map(|file| read_key(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let Remote { endpoint, profile, ca_bundle } = args.at.or(session.endpoint());
     let access =
         Access { endpoint, profile, ca_bundle, credentials_file: args.credentials_file, region: None };
@@ -137,7 +178,8 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
         Destination::parse(&args.from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
-    let recovered = engine::backup::recover(target.as_ref(), key, &args.dir, MARKER, options).await?;
+    let _lock = lock_new(&args.dir)?;
+    let recovered = engine::backup::recover(target.as_ref(), &keys, &args.dir, MARKER, options).await?;
     let report = RecoverReport {
         directory: args.dir.display().to_string(),
         base_taken_at: json_time(Some(recovered.base_taken_at_ms)),
@@ -146,6 +188,7 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
         chunks_beyond_gap: recovered.chunks_beyond_gap,
         missing: recovered.missing,
         other_key: recovered.other_key,
+        newer_base: recovered.newer_base,
     };
     session.output.print(&report)
 }
