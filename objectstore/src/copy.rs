@@ -12,6 +12,7 @@ use crate::checksum::{Running, Sums};
 use crate::event::{EventType, Occasion};
 use crate::multipart::PartTarget;
 use crate::publish::Draft;
+use crate::quota::OtherParts;
 use crate::read::{Found, resolve};
 use crate::record::{Extent, Stored};
 use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
@@ -204,7 +205,8 @@ impl ObjectStore {
             }
             let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
             let length = Some(ByteCount::new(extent.length));
-            self.room_for_part(&view, &request.key, (request.upload, request.part), length).await?;
+            let part = (request.upload, request.part);
+            let others = self.room_for_part(&view, &request.key, part, length, None).await?;
             let sums = match self.digest(&source, extent, Some(upload.checksum)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,
@@ -213,7 +215,8 @@ impl ObjectStore {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
                 outcome => outcome?,
             }
-            if let Some(outcome) = self.share_part(&request, &source, extent, view.bucket, &sums).await? {
+            let shared = self.share_part(&request, &source, extent, (view.bucket, others), &sums).await?;
+            if let Some(outcome) = shared {
                 return Ok(outcome);
             }
         }
@@ -226,7 +229,7 @@ impl ObjectStore {
         request: &CopyPartRequest,
         source: &Found,
         extent: Extent,
-        bucket: Bucket,
+        (bucket, others): (Bucket, Option<OtherParts>),
         sums: &Sums,
     ) -> Result<Option<CopyOutcome>> {
         let from = source.view.bucket.partition;
@@ -237,6 +240,7 @@ impl ObjectStore {
             upload: request.upload,
             number: request.part,
             expect: share.expect.clone(),
+            others,
         };
         let landed = Landed::shared(share.extent, source.data_key.clone(), share.writes.clone());
         let Some((uploaded, row)) = self.try_commit_part(&target, sums, &landed).await? else {

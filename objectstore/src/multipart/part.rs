@@ -3,6 +3,7 @@
 use super::Error;
 use crate::checksum::Sums;
 use crate::publish::{Expected, expected};
+use crate::quota::OtherParts;
 use crate::record::PartRow;
 use crate::stack::release_content;
 use crate::store::{ATTEMPTS_MAX, contended, guards, won};
@@ -26,6 +27,8 @@ pub(crate) struct PartTarget {
     pub(crate) number: PartNumber,
     /// What else must hold, as with a draft's.
     pub(crate) expect: Vec<(Key, Expected)>,
+    /// What the upload's other parts held when this one was begun, where a quota is over them.
+    pub(crate) others: Option<OtherParts>,
 }
 
 impl ObjectStore {
@@ -33,7 +36,8 @@ impl ObjectStore {
     pub async fn upload_part(self: &Arc<Self>, request: PartRequest) -> Result<Upload> {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
         Self::check_part(&upload.subresources, request.proven)?;
-        self.room_for_part(&view, &request.key, (request.upload, request.part), request.length).await?;
+        let part = (request.upload, request.part);
+        let others = self.room_for_part(&view, &request.key, part, request.length, None).await?;
         let algorithm = request.checksum.unwrap_or(upload.checksum);
         if upload.named && algorithm != upload.checksum {
             return Err(Error::InvalidRequest {
@@ -46,6 +50,7 @@ impl ObjectStore {
             upload: request.upload,
             number: request.part,
             expect: Vec::new(),
+            others,
         };
         let dedup = self.dedups(&view, request.writer).await?;
         let written = Written { algorithm, copies: upload.class.copies(), dedup };
@@ -73,12 +78,14 @@ impl ObjectStore {
     ) -> Result<Option<(Uploaded, PartRow)>> {
         let number = target.number.get();
         let part_key = tables::part(target.upload, number);
+        let mut others = target.others.clone();
         for _ in 0..ATTEMPTS_MAX {
             let (view, _) = self.upload_view(&target.bucket, &target.key, target.upload).await?;
             let partition = view.bucket.partition;
             // How long a body is may have been unknown until now, and others may have come meanwhile.
             let length = Some(ByteCount::new(landed.extent.length));
-            self.room_for_part(&view, &target.key, (target.upload, target.number), length).await?;
+            let part = (target.upload, target.number);
+            others = self.room_for_part(&view, &target.key, part, length, others).await?;
             let expect = [&target.expect[..], &landed.expect].concat();
             let Some(mut checks) = expected(&expect, &*view.snapshot).await? else { return Ok(None) };
             let old = view.snapshot.get(part_key.clone()).await?;

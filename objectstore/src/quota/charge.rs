@@ -5,6 +5,7 @@ use crate::record::PartRow;
 use crate::setting::{Counting, QuotaUnit, Quotas};
 use crate::store::View;
 use crate::{Error, ObjectKey, ObjectStore, PartNumber, Result, UploadId, tables};
+use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Scan, Snapshot, Write};
 use engine::unit::ByteCount;
@@ -80,6 +81,13 @@ pub(crate) fn charge(quotas: &Quotas, key: &ObjectKey, delta: Delta) -> Charge {
 #[derive(Debug, Default)]
 pub(crate) struct Claims(BTreeMap<u32, (u64, u64)>);
 
+/// What the other parts of an upload hold together, at one of its `PART_EPOCH`s.
+#[derive(Clone, Debug)]
+pub(crate) struct OtherParts {
+    epoch: Option<Bytes>,
+    bytes: u64,
+}
+
 impl ObjectStore {
     /// Refuses a body before it is sent where what is left can't take it. The commit decides.
     pub(crate) async fn refuse_hopeless(
@@ -95,21 +103,36 @@ impl ObjectStore {
     }
 
     /// Refuses a part, however small, that what is left can't take beside the others that its upload has: a completion that is refused
-    /// would leave all of them lying there. It decides, and may leave some out. Other uploads' parts do not count.
+    /// would leave all of them lying there. It decides, and may leave some out. Other uploads' parts do not count. A part that is no
+    /// longer than the one that it replaces adds nothing. `known` and the answer: the others' bytes, which are read again once a
+    /// part came.
     pub(crate) async fn room_for_part(
         &self,
         view: &View,
         key: &ObjectKey,
         (upload, number): (UploadId, PartNumber),
         length: Option<ByteCount>,
-    ) -> Result<()> {
+        known: Option<OtherParts>,
+    ) -> Result<Option<OtherParts>> {
         let quotas = self.quotas_at(view).await?;
         if quotas.is_none_or(|quotas| quotas.enforced(key).is_empty()) {
-            return Ok(());
+            return Ok(None);
         }
-        let others = other_parts(&*view.snapshot, upload, number).await?;
-        let together = others.saturating_add(length.map_or(0, ByteCount::get));
-        self.room_for(view, key, Some(ByteCount::new(together)), &mut Claims::default()).await
+        let length = length.map_or(0, ByteCount::get);
+        let replaced = view.snapshot.get(tables::part(upload, number.get())).await?;
+        if let Some(raw) = replaced
+            && length <= PartRow::from_bytes(&raw)?.extent.length
+        {
+            return Ok(known);
+        }
+        let epoch = view.snapshot.get(tables::of_upload(tables::PART_EPOCH, upload)).await?;
+        let others = match known.filter(|known| known.epoch == epoch) {
+            Some(known) => known,
+            None => OtherParts { epoch, bytes: other_parts(&*view.snapshot, upload, number).await? },
+        };
+        let together = ByteCount::new(others.bytes.saturating_add(length));
+        self.room_for(view, key, Some(together), &mut Claims::default()).await?;
+        Ok(Some(others))
     }
 
     /// Refuses a body that what is left can't take beside those that were claimed before, and claims it. The commits decide.

@@ -27,7 +27,7 @@ mod watch;
 #[cfg(test)]
 pub(crate) use count::BATCH;
 
-pub(crate) use charge::{Claims, Delta, charge};
+pub(crate) use charge::{Claims, Delta, OtherParts, charge};
 pub(crate) use watch::Watch;
 pub use watch::{KnownQuotas, QuotaCounts, QuotaLevel};
 

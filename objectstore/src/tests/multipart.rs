@@ -334,7 +334,7 @@ pub(super) async fn parts_of_one_blob(
         let found = world.store.find(name, &key("source"), VersionSelector::Latest).await.unwrap();
         let (extent, bucket) = (found.extent, found.view.bucket);
         let sums = Sums { md5: *put.etag.md5(), checksum: put.checksum.map(|sum| sum.value) };
-        world.store.share_part(&request, &found, extent, bucket, &sums).await.unwrap().unwrap();
+        world.store.share_part(&request, &found, extent, (bucket, None), &sums).await.unwrap().unwrap();
         parts.push(CompletedPart { number: part, etag: put.etag, checksum: None });
     }
     parts

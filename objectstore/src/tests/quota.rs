@@ -1,6 +1,7 @@
 //! Quotas: kept exactly among parallel writers, counted while others write, and never in the way of what adds nothing.
 
 use super::dice::seeds;
+use super::tally::Tally;
 use crate::quota::BATCH;
 use crate::setting::SettingKind;
 use crate::world::{World, bytes, copy_request, copy_source, key};
@@ -265,6 +266,57 @@ async fn a_part_that_does_not_fit_beside_the_others_of_its_upload_is_refused() {
     refused(copied(upload, 3, "small", None).await, "up/", QuotaUnit::Bytes);
     copied(upload, 3, "small", first(99)).await.unwrap();
     refused(begun(part(upload, 4, Some(1))).await, "up/", QuotaUnit::Bytes);
+    // What else came meanwhile is in the way of what adds to an upload, and of nothing that does not.
+    put(&world, &name, "up/b", 50_000).await.unwrap();
+    for (length, fits) in [(60_000, true), (59_999, true), (60_001, false)] {
+        let again = begun(part(upload, 1, Some(length))).await;
+        if fits { again.unwrap() } else { refused(again, "up/", QuotaUnit::Bytes) }
+    }
+    world.part(&name, "up/a", upload, 1, bytes(2, 60_000)).await.unwrap();
+    refused(copied(upload, 3, "small", None).await, "up/", QuotaUnit::Bytes);
+    copied(upload, 3, "small", first(99)).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_parts_of_an_upload_are_read_once_for_a_part_and_again_only_when_one_came() {
+    let world = World::new(320).await;
+    let tally = Tally::of(world.catalog.clone());
+    let world = world.beside(tally.clone()).await;
+    let name = world.create("reads", Versioning::Off).await;
+    let request = |upload, number| crate::PartRequest {
+        bucket: name.clone(),
+        key: key("k"),
+        upload,
+        part: crate::PartNumber::new(number).unwrap(),
+        length: None,
+        checksum: None,
+        proven: true,
+        writer: None,
+    };
+    let upload = world.begin(&name, "k").await;
+    world.store.set_quota(&name, "", limits(Some(1_000), None)).await.unwrap();
+    world.part(&name, "k", upload, 9, bytes(1, 700)).await.unwrap();
+    let scans = async |number, between: Option<u32>| {
+        tally.reset();
+        let mut part = world.store.upload_part(request(upload, number)).await.unwrap();
+        part.write(bytes(1, 100)).await.unwrap();
+        let mut of_others = 0;
+        if let Some(number) = between {
+            let before = tally.counts().scanned(tables::PARTS);
+            world.part(&name, "k", upload, number, bytes(1, 200)).await.unwrap();
+            of_others = tally.counts().scanned(tables::PARTS) - before;
+        }
+        let landed = part.finish(crate::Expect::default()).await.map(|_| ());
+        (landed, tally.counts().scanned(tables::PARTS) - of_others)
+    };
+    let (landed, read) = scans(1, None).await;
+    assert_eq!((landed.unwrap(), read), ((), 1), "none came");
+    // 900 bytes with the one that came between: 100 more are too many once 1 has 100 of them.
+    let (landed, read) = scans(2, Some(3)).await;
+    assert_eq!(read, 2, "one came");
+    refused(landed, "", QuotaUnit::Bytes);
+    let (landed, read) = scans(1, None).await;
+    assert_eq!((landed.unwrap(), read), ((), 0), "it adds nothing");
 }
 
 #[tokio::test]
