@@ -8,9 +8,11 @@ use crate::{
     MetadataDirective, PartNumber, PutRequest, RangeSpec, ReadConditions, StorageClass, VersionSelector,
     Versioning, WriteConditions, tables,
 };
+use bytes::Bytes;
 use engine::catalog::{Catalog as _, Commit, Write};
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
+use std::time::Duration;
 
 const SIZES: [usize; 4] = [0, 100, 4_097, 300_000];
 
@@ -266,20 +268,70 @@ async fn an_intent_that_never_said_how_it_ended_is_fenced_and_undone() {
     assert_eq!(world.rows(there, tables::FENCES).await, 0);
 }
 
+/// Puts rows as they are.
+async fn commit(world: &World, partition: PartitionId, writes: Vec<Write>) {
+    let version = world.catalog.snapshot(partition).await.unwrap().read_version();
+    world.store.commit(Commit { writes, ..Commit::new(partition, version) }, Vec::new()).await.unwrap();
+}
+
 #[tokio::test]
-async fn a_damaged_fence_is_an_error_and_goes_on_to_stand() {
+async fn a_damaged_fence_stands_an_hour_more_and_then_goes() {
     let mut world = World::new(53).await;
     let name = world.create("fenced", Versioning::Off).await;
     let partition = world.partition(&name).await;
-    let fence = Write::Put(tables::FENCES.key(vec![7; 16]), bytes::Bytes::from_static(b"short"));
-    let version = world.catalog.snapshot(partition).await.unwrap().read_version();
-    let commit = Commit { writes: vec![fence], ..Commit::new(partition, version) };
-    world.store.commit(commit, Vec::new()).await.unwrap();
+    let damaged = Write::Put(tables::FENCES.key(vec![7; 16]), Bytes::from_static(b"short"));
+    commit(&world, partition, vec![damaged]).await;
     world.reopen().await;
-    let mut intents =
-        world.store.workers().into_iter().find(|worker| worker.name() == "copy-intents").unwrap();
-    assert!(matches!(intents.tick().await, Err(engine::Error::Corrupt { .. })));
-    assert_eq!(world.rows(partition, tables::FENCES).await, 1);
+    for (minutes, stand) in [(0, 1), (59, 1), (1, 0)] {
+        world.clock.advance(Duration::from_mins(minutes));
+        world.settle().await;
+        assert_eq!(world.rows(partition, tables::FENCES).await, stand, "{minutes} more");
+    }
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_one_partition_holds_up_no_other() {
+    let world = World::new(54).await;
+    let mut partitions = Vec::new();
+    for name in ["one", "another"] {
+        let name = world.create(name, Versioning::Off).await;
+        partitions.push((world.partition(&name).await, name));
+    }
+    partitions.sort();
+    let [(first, _), (second, name)] = &partitions[..] else { panic!("two partitions") };
+    let short = Bytes::from_static(b"x");
+    let old = || Write::Put(tables::FENCES.key(vec![7; 16]), Bytes::copy_from_slice(&[0; 8]));
+    let damaged = [tables::INTENTS, tables::UPLOAD_GARBAGE];
+    let damage = damaged.map(|table| Write::Put(table.key(vec![9; 16]), short.clone()));
+    commit(&world, *first, [&damage[..], &[old()]].concat()).await;
+    commit(&world, *second, vec![old()]).await;
+    let upload = world.begin(name, "k").await;
+    world.part(name, "k", upload, 1, bytes(1, 50_000)).await.unwrap();
+    world.store.abort_upload(name, &key("k"), upload).await.unwrap();
+    world.store.find_work().await.unwrap();
+    let mut workers = world.store.workers();
+    for worker in ["copy-intents", "upload-cleanup"] {
+        let worker = workers.iter_mut().find(|found| found.name() == worker).unwrap();
+        // The damage is told once, and again after a rest.
+        for round in 0..2 {
+            let mut told = 0;
+            loop {
+                match worker.tick().await {
+                    Ok(Progress::More { .. }) => {}
+                    Ok(Progress::Idle { .. }) => break,
+                    Err(_) => told += 1,
+                }
+                assert!(told < 2, "{} comes to no rest", worker.name());
+            }
+            assert_eq!(told, 1, "{} {round}", worker.name());
+        }
+    }
+    assert_eq!((world.rows(*first, tables::FENCES).await, world.rows(*second, tables::FENCES).await), (0, 0));
+    assert_eq!(world.rows(*second, tables::UPLOAD_GARBAGE).await, 0);
+    assert_eq!(world.references(*second).await, 0);
+    for table in damaged {
+        assert_eq!(world.rows(*first, table).await, 1);
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use engine::catalog::{Check, Commit, Scan, Snapshot, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +30,13 @@ const PAGES: usize = 8;
 pub(super) struct Cleanup {
     store: Arc<ObjectStore>,
     swept: Option<Timestamp>,
+    /// Partitions that failed since the queue was last empty: they hold up no others, and have their turn again after a rest.
+    failed: BTreeSet<PartitionId>,
 }
 
 impl Cleanup {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        Self { store, swept: None }
+        Self { store, swept: None, failed: BTreeSet::new() }
     }
 
     async fn run(&mut self) -> Result<Progress> {
@@ -45,7 +47,10 @@ impl Cleanup {
             self.store.find_work().await?;
         }
         let next = self.store.dirty.lock().pop_first();
-        let Some(partition) = next else { return Ok(Progress::Idle { rest: REST }) };
+        let Some(partition) = next else {
+            self.store.dirty.lock().append(&mut self.failed);
+            return Ok(Progress::Idle { rest: REST });
+        };
         match self.visit(partition).await {
             Ok(0) => Ok(Progress::More { done: 0 }),
             Ok(done) => {
@@ -53,7 +58,7 @@ impl Cleanup {
                 Ok(Progress::More { done })
             }
             Err(error) => {
-                self.store.dirty.lock().insert(partition);
+                self.failed.insert(partition);
                 Err(error)
             }
         }

@@ -14,6 +14,7 @@ use engine::catalog::{Check, Commit, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,19 +23,32 @@ const FENCE_KEPT: Duration = Duration::from_hours(1);
 
 pub(super) struct Intents {
     store: Arc<ObjectStore>,
+    /// Partitions that failed since the queue was last empty: they hold up no others, and have their turn again after a rest.
+    failed: BTreeSet<PartitionId>,
 }
 
 impl Intents {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        Self { store }
+        Self { store, failed: BTreeSet::new() }
     }
 
-    async fn run(&self) -> Result<Progress> {
+    async fn run(&mut self) -> Result<Progress> {
         let next = self.store.dirty_intents.lock().pop_first();
-        let Some(partition) = next else { return Ok(Progress::Idle { rest: REST }) };
-        let done = async { Ok(self.intents(partition).await? + self.fences(partition).await?) }.await;
-        if !matches!(done, Ok(0)) {
-            self.store.dirty_intents.lock().insert(partition);
+        let Some(partition) = next else {
+            self.store.dirty_intents.lock().append(&mut self.failed);
+            return Ok(Progress::Idle { rest: REST });
+        };
+        // Fences go whatever becomes of the intents.
+        let (intents, fences) = (self.intents(partition).await, self.fences(partition).await);
+        let done = intents.and_then(|intents| Ok(intents + fences?));
+        match done {
+            Ok(0) => {}
+            Ok(_) => {
+                self.store.dirty_intents.lock().insert(partition);
+            }
+            Err(_) => {
+                self.failed.insert(partition);
+            }
         }
         done.map(|done| Progress::More { done })
     }
@@ -42,16 +56,20 @@ impl Intents {
     async fn intents(&self, home: PartitionId) -> Result<u64> {
         let snapshot = self.store.catalog.snapshot(home).await?;
         let page = snapshot.scan(Scan::prefix(tables::INTENTS, b"", BATCH)).await?;
-        let mut done = 0;
+        let (mut done, mut damaged) = (0, None);
         for (raw_owner, raw) in &page.rows {
             let id = tables::read_id(raw_owner)?;
             if self.store.is_active(id) {
                 continue;
             }
-            self.settle(home, OwnerId::from_bytes(id), IntentRow::from_bytes(raw)?).await?;
+            // One that can't be read holds up none behind it.
+            match IntentRow::from_bytes(raw) {
+                Ok(intent) => self.settle(home, OwnerId::from_bytes(id), intent).await?,
+                Err(error) => damaged = Some(error),
+            }
             done += 1;
         }
-        Ok(done)
+        damaged.map_or(Ok(done), |error| Err(error.into()))
     }
 
     async fn settle(&self, home: PartitionId, owner: OwnerId, intent: IntentRow) -> Result<()> {
@@ -86,28 +104,33 @@ impl Intents {
         let snapshot = self.store.catalog.snapshot(partition).await?;
         let page = snapshot.scan(Scan::prefix(tables::FENCES, b"", BATCH)).await?;
         let now = self.store.clock.now();
-        let mut writes = Vec::new();
+        let (mut checks, mut writes) = (Vec::new(), Vec::new());
         for (key, raw) in &page.rows {
-            if older(set_at(raw)?, now, FENCE_KEPT) {
-                writes.push(Write::Delete(tables::FENCES.key(key.clone())));
+            let fence = tables::FENCES.key(key.clone());
+            match set_at(raw) {
+                Some(at) if older(at, now, FENCE_KEPT) => writes.push(Write::Delete(fence)),
+                Some(_) => {}
+                None => {
+                    tracing::warn!(%partition, "the time of a copy's fence is damaged; it stands for an hour from now");
+                    checks.push(Check::Unchanged(fence.clone()));
+                    writes.push(Write::Put(fence, Bytes::copy_from_slice(&now.as_millis().to_be_bytes())));
+                }
             }
         }
         let done = writes.len() as u64;
         if done > 0 {
-            let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
-            self.store.commit(commit, Vec::new()).await?;
+            let commit =
+                Commit { checks, writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
+            // Somebody was faster: they are looked at again.
+            won(self.store.commit(commit, Vec::new()).await)?;
         }
         Ok(done)
     }
 }
 
-/// When a fence was set.
-fn set_at(raw: &Bytes) -> engine::Result<Timestamp> {
-    let millis = raw.as_ref().try_into().map(i64::from_be_bytes);
-    millis.map(Timestamp::from_millis).map_err(|_| engine::Error::Corrupt {
-        what: "catalog".into(),
-        detail: "a fence has the wrong length".into(),
-    })
+/// When a fence was set; `None` when that can't be read. That it is there is all that stops a commit.
+fn set_at(raw: &Bytes) -> Option<Timestamp> {
+    raw.as_ref().try_into().ok().map(i64::from_be_bytes).map(Timestamp::from_millis)
 }
 
 impl Worker for Intents {
