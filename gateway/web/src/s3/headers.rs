@@ -269,7 +269,7 @@ pub(crate) struct Digests {
     pub(crate) content_md5: Option<[u8; 16]>,
     /// The additional checksum that is to be computed.
     pub(crate) algorithm: Option<ChecksumAlgorithm>,
-    /// Its value, when it stands in a header; else it comes in a trailer, or not at all.
+    /// Its value, when it stands in a header; else it comes in a trailer.
     checksum: Option<ChecksumValue>,
 }
 
@@ -306,12 +306,19 @@ impl Digests {
         self.content_md5.is_some() || self.algorithm.is_some()
     }
 
-    /// What the bytes are compared with, once the body was read to the end.
+    /// What the bytes are compared with, once the body was read to the end. A checksum that was announced must have come: behind a
+    /// plain body there is none.
     pub(crate) fn expect(&self, trailers: &HeaderMap) -> Result<Expect, S3Error> {
         let checksum = match self.checksum {
             Some(value) => Some(value),
             None => checksum_value(trailers)?,
         };
+        if self.algorithm.is_some() && checksum.is_none() {
+            return Err(S3Error::with(
+                Code::InvalidRequest,
+                "x-amz-trailer names a checksum, but none came behind the body.",
+            ));
+        }
         Ok(Expect { content_md5: self.content_md5, checksum })
     }
 }

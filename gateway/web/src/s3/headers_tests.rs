@@ -72,6 +72,8 @@ fn checksums_stand_once_and_agree_with_their_names() {
         "as it comes behind the body"
     );
     assert_eq!(read.expect(&HeaderMap::new()).unwrap().checksum, read.checksum, "as it stands in the header");
+    assert_eq!(trailer.expect(&HeaderMap::new()).unwrap_err().code(), "InvalidRequest", "it never came");
+    assert!(Digests::default().expect(&HeaderMap::new()).unwrap().checksum.is_none(), "none was announced");
     for bad in [
         &[crc, ("x-amz-checksum-sha1", "2jmj7l5rSw0yVb/vlWAYkK/YBwk=")][..],
         &[crc, ("x-amz-sdk-checksum-algorithm", "SHA1")],

@@ -109,6 +109,12 @@ async fn a_signed_form_stores_its_file_with_what_its_fields_say() {
     wrong[4].1 = "AAAAAA==";
     let refused = post(&mut client, &form(&fields, &wrong, &file)).await;
     assert_eq!((refused.status, refused.code()), (400, "BadDigest"));
+    // Nothing comes behind a form.
+    let fields = signed(&world, r#",["starts-with","$key",""],["starts-with","$x-amz-trailer",""]"#);
+    let announced = [("key", "announced"), ("x-amz-trailer", "x-amz-checksum-crc32")];
+    let refused = post(&mut client, &form(&fields, &announced, b"file")).await;
+    assert_eq!((refused.status, refused.code()), (400, "InvalidRequest"), "{}", refused.text());
+    assert!(refused.text().contains("none came behind"), "{}", refused.text());
 }
 
 #[tokio::test]

@@ -181,6 +181,14 @@ async fn headers_of_locks_are_whole_proven_and_for_locked_buckets_only() {
     put(&world, &mut client, "/bucket?object-lock=", &default("<Days>1</Days>"), &[]).await;
     let unproven = call(&world, &mut client, ("PUT", "/bucket/key"), &[], b"hello").await;
     assert_eq!(unproven.code(), "InvalidRequest");
+    // Nothing comes behind a plain body, whatever is announced.
+    let announced = [("x-amz-trailer", "x-amz-checksum-crc32")];
+    for sdk in [&[][..], &[("x-amz-sdk-checksum-algorithm", "CRC32")]] {
+        let headers = [&announced[..], sdk].concat();
+        let unproven = call(&world, &mut client, ("PUT", "/bucket/key"), &headers, b"hello").await;
+        assert_eq!((unproven.status, unproven.code()), (400, "InvalidRequest"), "{}", unproven.text());
+    }
+    assert_eq!(send(&world, &mut client, "GET", "/bucket/key").await.code(), "NoSuchKey");
     let summed = [("x-amz-checksum-crc32", "NhCmhg==")];
     let locked = version(&call(&world, &mut client, ("PUT", "/bucket/key"), &summed, b"hello").await);
     let path = format!("/bucket/key?versionId={locked}");
