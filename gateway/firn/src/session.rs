@@ -10,6 +10,7 @@ use crate::settle::Pending;
 use client::{Admin, Client, EndpointFrom, Settings};
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -93,7 +94,7 @@ impl Session {
             match (dir.named(), variable("FIRN_ADMIN_URL"), variable("FIRN_ADMIN_TOKEN_FILE")) {
                 (None, Some(url), Some(file)) => {
                     let hint = "FIRN_ADMIN_TOKEN_FILE names it: copy the appliance's DIR/admin-token there";
-                    (url, read_token(Path::new(&file), hint)?, None)
+                    (url, read_token(Path::new(&file), named_text, hint)?, None)
                 }
                 (None, Some(url), None) => {
                     return Err(Failure::usage(format!(
@@ -106,7 +107,7 @@ impl Session {
                     let dir = dir.cloned().unwrap_or_else(default_dir);
                     let doors = Doors::read(&dir)?;
                     let hint = "restart the appliance: a start makes one where there is none";
-                    (doors.admin.url, read_token(&dir.join(ADMIN_TOKEN), hint)?, doors.ca_bundle)
+                    (doors.admin.url, read_token(&dir.join(ADMIN_TOKEN), read_text, hint)?, doors.ca_bundle)
                 }
             };
         let ca_bundle = flag.or(ca_bundle).or_else(named);
@@ -118,6 +119,9 @@ impl Session {
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
+
+/// Bytes of an admin token, and far more: what is longer is something else.
+const TOKEN_BYTES_MAX: u64 = 4 << 10;
 
 /// The directory that is meant when none is named.
 pub(crate) fn default_dir() -> PathBuf {
@@ -161,8 +165,22 @@ fn read_text(path: &Path) -> std::io::Result<String> {
     String::from_utf8(engine::file::read_regular(path)?).map_err(std::io::Error::other)
 }
 
-fn read_token(path: &Path, where_missing: &str) -> Result<String, Failure> {
-    read_text(path).map(|text| text.trim().to_owned()).map_err(|error| {
+/// The text of what the user names: a pipe will do, as with `<(pass firn)`.
+fn named_text(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = std::fs::File::open(path)?.take(TOKEN_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if read as u64 > TOKEN_BYTES_MAX {
+        return Err(std::io::Error::other("it is too long for an admin token; name the file that holds one"));
+    }
+    Ok(text)
+}
+
+fn read_token(
+    path: &Path,
+    read: fn(&Path) -> std::io::Result<String>,
+    where_missing: &str,
+) -> Result<String, Failure> {
+    read(path).map(|text| text.trim().to_owned()).map_err(|error| {
         let text = format!("read the admin token {}: {error}", path.display());
         match error.kind() {
             std::io::ErrorKind::PermissionDenied => {

@@ -5,7 +5,8 @@
 use crate::port::Port;
 use crate::support::{Appliance, Ran, firn, run};
 use std::fs;
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 
 fn door(appliance: &Appliance, name: &str) -> String {
     let address = fs::read_to_string(appliance.dir().join(format!("run/{name}.addr"))).unwrap();
@@ -59,6 +60,25 @@ fn a_fifo_in_the_place_of_what_a_server_leaves_is_told_and_never_waited_for() {
         let ran = run(&["status", appliance.dir().to_str().unwrap()]);
         assert!(ran.code == 1 && ran.err.contains(file) && ran.err.contains("no regular file"), "{ran:?}");
     }
+}
+
+#[test]
+fn an_admin_token_may_come_through_a_pipe() {
+    let root = tempfile::tempdir().unwrap();
+    let appliance = Appliance::start(&root.path().join("data"), &[]);
+    let token = fs::read_to_string(appliance.dir().join("admin-token")).unwrap();
+    let asked = |given: &str| -> Ran {
+        let mut status = firn();
+        status.arg("status").env("FIRN_ADMIN_URL", format!("http://{}", door(&appliance, "admin")));
+        status.env("FIRN_ADMIN_TOKEN_FILE", "/dev/stdin").stdin(Stdio::piped());
+        let mut asked = status.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // The end of what is too long is not read.
+        let _cut_off = asked.stdin.take().unwrap().write_all(given.as_bytes());
+        asked.wait_with_output().unwrap().into()
+    };
+    assert_eq!(asked(&token).code, 0);
+    let long = asked(&"a".repeat(1 << 20));
+    assert!(long.code == 1 && long.err.contains("too long for an admin token"), "{long:?}");
 }
 
 #[test]
