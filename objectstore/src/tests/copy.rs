@@ -182,7 +182,7 @@ async fn parts_are_made_from_ranges_of_objects_in_other_buckets() {
                     part: number,
                     writer: None,
                 };
-                let copied = world.store.copy_part(request).await.unwrap();
+                let copied = Box::pin(world.store.copy_part(request)).await.unwrap();
                 parts.push(CompletedPart { number, etag: copied.etag, checksum: None });
             }
             world.complete(&to, at, upload, parts).await.unwrap();
