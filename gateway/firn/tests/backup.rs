@@ -320,8 +320,8 @@ fn a_former_recovery_key_brings_back_what_it_opens_and_says_that_the_newer_one_o
     assert!(refused.err.contains("sealed to another recovery key"), "{refused:?}");
     assert!(refused.err.contains("--accept-loss"), "{refused:?}");
     // Each start begins a life of its own there.
-    let (backup, aside) = (disks.path("backup"), disks.path("aside"));
-    let copied = std::process::Command::new("cp").arg("-r").args([&backup, &aside]).status().unwrap();
+    let (backup, aside) = (Path::new(&target), root.path().join("aside"));
+    let copied = std::process::Command::new("cp").arg("-r").args([backup, &aside]).status().unwrap();
     assert!(copied.success());
     let both = recover(&["--key", disks.path("key").to_str().unwrap(), "--json"]);
     assert_eq!(both.code, 0, "{both:?}");
@@ -333,8 +333,8 @@ fn a_former_recovery_key_brings_back_what_it_opens_and_says_that_the_newer_one_o
     }
     appliance.kill();
     // Whoever gives the rest up says so once.
-    fs::remove_dir_all(&backup).unwrap();
-    fs::rename(&aside, &backup).unwrap();
+    fs::remove_dir_all(backup).unwrap();
+    fs::rename(&aside, backup).unwrap();
     assert_eq!(recover(&["--json"]).code, 3);
     assert_eq!(Appliance::start(&system, &["--config", config, "--accept-loss"]).terminate(), 0);
     fs::create_dir(system.join("recovering")).unwrap();

@@ -15,6 +15,7 @@ use crate::fault::{Fault, Faults, Point};
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -362,21 +363,44 @@ fn files(dir: &Path, endings: &[&str]) -> Vec<PathBuf> {
     found
 }
 
+/// A catalog's files as a kill leaves them. One that is open makes and drops some meanwhile; then it is done again.
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
+    let mut before = names(from);
+    loop {
+        if to.exists() {
+            std::fs::remove_dir_all(to).unwrap();
+        }
+        let whole = before.iter().all(|name| {
+            let (path, target) = (from.join(name), to.join(name));
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
             match std::fs::copy(&path, &target) {
-                // A catalog that is open lets go of files that it does not need.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                copied => drop(copied.unwrap()),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+                copied => copied.map(|_bytes| true).unwrap(),
+            }
+        });
+        let after = names(from);
+        if whole && after == before {
+            return;
+        }
+        before = after;
+    }
+}
+
+/// The files below a directory, by their paths from there.
+fn names(root: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                found.insert(path.strip_prefix(root).unwrap().to_owned());
             }
         }
     }
+    found
 }
 
 #[tokio::test]
