@@ -24,13 +24,12 @@ use crate::server::Peer;
 use crate::state::State;
 use http::request;
 use objectstore::{
-    About, BucketName, ObjectKey, StorageClass, Subresources, UploadId, VersionSelector, WriteConditions,
-    WriteQuestions,
+    About, BucketName, ObjectKey, Subresources, UploadId, VersionSelector, WriteConditions, WriteQuestions,
 };
 use security::decide::{Action, Decision, Facts, Question, Resource};
 use security::policy::Context;
 use security::{AccountId, Permission, Principal, decide};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Who asks, once they may.
 #[derive(Clone, Debug)]
@@ -94,7 +93,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
         other => other.need(),
     };
     let action = operation.action_of(query.has("versionId"));
-    let mut request = RequestContext {
+    let request = RequestContext {
         operation,
         principal,
         signed,
@@ -103,14 +102,14 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
         query: Arc::clone(query),
         peer,
         now: state.clock.now(),
-        upload_class: None,
+        upload_class: OnceLock::new(),
         state: Arc::clone(state),
         paid: Paid::by(part_of),
     };
     if operation.is_of_upload() {
         let bucket = state.store.admit(&target.bucket()?, None, About::Bucket).await?.bucket;
         target.bind(bucket);
-        request.upload_class = upload_class(state, operation, target, query).await?;
+        read_upload_class(state, &request, target).await?;
     }
     let request = Arc::new(request);
     let context: Arc<dyn Context> = Arc::<RequestContext>::clone(&request);
@@ -157,24 +156,14 @@ fn denied() -> S3Error {
     S3Error::new(Code::AccessDenied)
 }
 
-/// The class of the upload that a request is about, where its bucket has a policy that could ask for it. A completion is asked about again
-/// when it commits: there may be one by then.
-async fn upload_class(
-    state: &State,
-    operation: Operation,
-    target: &Target,
-    query: &Query,
-) -> Result<Option<StorageClass>, S3Error> {
-    let (bucket, upload) = (target.bucket()?, query.get("uploadId").unwrap_or_default().parse::<UploadId>());
-    let (Ok(key), Ok(upload)) = (target.key(), upload) else { return Ok(None) };
-    if operation != Operation::CompleteMultipartUpload && !state.store.has_policy(&bucket).await? {
-        return Ok(None);
+/// Reads the class of the upload that a request is about, where its bucket has a policy that could ask for it.
+async fn read_upload_class(state: &State, request: &RequestContext, target: &Target) -> Result<(), S3Error> {
+    let upload = request.query.get("uploadId").unwrap_or_default().parse::<UploadId>();
+    let (bucket, Ok(key), Ok(upload)) = (target.bucket()?, target.key(), upload) else { return Ok(()) };
+    if state.store.has_policy(&bucket).await? {
+        request.read_upload_class(&bucket, &key, upload).await?;
     }
-    match state.store.upload_class(&bucket, &key, upload).await {
-        Ok(class) => Ok(Some(class)),
-        Err(objectstore::Error::NoSuchUpload) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
+    Ok(())
 }
 
 /// An upload is its initiator's, besides the bucket's owner's.

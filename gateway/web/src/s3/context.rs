@@ -15,11 +15,11 @@ use crate::state::State;
 use engine::clock::Timestamp;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
 use http::request;
-use objectstore::StorageClass;
+use objectstore::{BucketName, ObjectKey, StorageClass, UploadId};
 use security::policy::{Caller, Context, Purse};
 use security::sigv4::{Authenticated, Via, query_pairs};
 use security::{AmzDate, Principal};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -89,8 +89,9 @@ pub(crate) struct RequestContext {
     pub(crate) query: Arc<Query>,
     pub(crate) peer: Peer,
     pub(crate) now: Timestamp,
-    /// The class of the upload that a part goes to, or that is completed: what its beginning said holds for all of it.
-    pub(crate) upload_class: Option<StorageClass>,
+    /// The class of the upload that a part goes to, or that is completed: what its beginning said holds for all of it. Read when a policy
+    /// may ask for it.
+    pub(crate) upload_class: OnceLock<StorageClass>,
     pub(crate) state: Arc<State>,
     /// From what its decisions are paid.
     pub(crate) paid: Paid,
@@ -131,10 +132,27 @@ impl RequestContext {
             query: Arc::new(Query::of(version.map(|version| ("versionId", version)))),
             peer: self.peer,
             now: self.now,
-            upload_class: None,
+            upload_class: OnceLock::new(),
             state: Arc::clone(&self.state),
             paid: Paid::By(Arc::clone(self)),
         }
+    }
+
+    /// Reads the class of the upload that it is about, unless it is known.
+    pub(crate) async fn read_upload_class(
+        &self,
+        bucket: &BucketName,
+        key: &ObjectKey,
+        upload: UploadId,
+    ) -> objectstore::Result<()> {
+        if self.upload_class.get().is_none() {
+            match self.state.store.upload_class(bucket, key, upload).await {
+                Ok(class) => drop(self.upload_class.set(class)),
+                Err(objectstore::Error::NoSuchUpload) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// It is about one more key.
@@ -198,9 +216,9 @@ impl RequestContext {
             "if-none-match" => self.listed(&IF_NONE_MATCH).filter(|tags| tags == "*")?,
             "objectcreationoperation" => self.operation.creates().to_string(),
             "x-amz-server-side-encryption" if self.operation.is_of_upload() => {
-                self.upload_class.map(|_| "AES256".to_owned())?
+                self.upload_class.get().map(|_| "AES256".to_owned())?
             }
-            "x-amz-storage-class" if self.operation.is_of_upload() => self.upload_class?.to_string(),
+            "x-amz-storage-class" if self.operation.is_of_upload() => self.upload_class.get()?.to_string(),
             "x-amz-copy-source" => {
                 let (bucket, key, _) = ops::copied(&self.head.headers)?;
                 format!("{bucket}/{key}")

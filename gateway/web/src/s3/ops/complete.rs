@@ -57,8 +57,11 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
     };
     // The list of parts is there until the end, whatever the client was told meanwhile.
     let share = body.take_share();
+    let context = Arc::clone(call.asker.request());
     let work = async move {
         let _share = share;
+        // A policy that comes before the commit may ask what the upload's beginning said.
+        context.read_upload_class(&request.bucket, &request.key, request.upload).await?;
         store.complete_upload(request).await.inspect(note)
     };
     late::answer(call, work, move |uploaded| render(&named, &uploaded)).await
