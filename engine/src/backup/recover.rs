@@ -111,12 +111,7 @@ pub async fn recover(
     }
     let (catalog_at, scratch_at) = (root.join("catalog"), root.join(SCRATCH));
     refuse_catalog_of_another(&catalog_at, &scratch_at, marker)?;
-    if let Some(parent) = root.parent() {
-        fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
-    }
-    // Keys lie in it. One that is there stays as its owner made it.
-    let private = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
-    private.map_err(|error| Error::io("create", root, error))?;
+    make_private(root)?;
     let scratch = staging::Directory::fresh(scratch_at)?;
     fs::create_dir(scratch.path()).map_err(|error| Error::io("create", scratch.path(), error))?;
     let download = Download { target, keys, sealed: scratch.path().join("sealed") };
@@ -176,16 +171,23 @@ pub async fn recover(
     recovered.write(root)?;
     let (last, others): (Vec<&Attachment>, _) =
         manifest.attachments.iter().partition(|file| file.name == marker);
-    for attachment in others {
-        attach(root, attachment)?;
-    }
+    others.into_iter().try_for_each(|attachment| attach(root, attachment))?;
     catalog.keep();
-    if let Some(error) = last.into_iter().find_map(|attachment| attach(root, attachment).err()) {
+    if let Err(error) = last.into_iter().try_for_each(|attachment| attach(root, attachment)) {
         // It may begin again.
         scratch.keep();
         return Err(error);
     }
     Ok(recovered)
+}
+
+/// Keys lie in it. One that is there stays as its owner made it.
+fn make_private(root: &Path) -> Result<()> {
+    if let Some(parent) = root.parent() {
+        fs::create_dir_all(parent).map_err(|error| Error::io("create", parent, error))?;
+    }
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(root);
+    made.map_err(|error| Error::io("create", root, error))
 }
 
 /// A catalog without a marker is what a recovery left that was cut off, or somebody's last one.

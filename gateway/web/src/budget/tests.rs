@@ -1,3 +1,5 @@
+//! Who gets room, who waits, who is ended, and when memory counts as given back.
+
 use super::client::{DEMAND_MIN, SILENT_AFTER, STALLED_AFTER};
 use super::queue::{LOOK, PRESSED_AFTER};
 use super::{Budget, Crowded, PATIENCE, Sender, Share};
