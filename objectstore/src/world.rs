@@ -108,14 +108,7 @@ impl World {
     /// Another owner of the same rows and bytes, with a memory of its own, that reads and commits through `rows`.
     pub(crate) async fn beside(&self, rows: Arc<dyn Catalog>) -> Self {
         let store = ObjectStore::open(Components { catalog: rows, ..self.parts() }).await.unwrap();
-        Self {
-            store,
-            catalog: self.catalog.clone(),
-            clock: self.clock.clone(),
-            blobs: self.blobs.clone(),
-            components: self.components.clone(),
-            foundation: self.foundation.clone(),
-        }
+        self.with(store)
     }
 
     /// A process that starts with these rows and a key table of its own.
@@ -123,6 +116,10 @@ impl World {
         let parts = self.parts();
         let keys = self.foundation.keys_in(rows.clone()).await;
         let store = ObjectStore::open(Components { catalog: rows, keys, ..parts }).await.unwrap();
+        self.with(store)
+    }
+
+    fn with(&self, store: Arc<ObjectStore>) -> Self {
         Self {
             store,
             catalog: self.catalog.clone(),

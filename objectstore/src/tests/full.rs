@@ -15,10 +15,11 @@ use futures_util::FutureExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Refuses what may not draw on the reserve while it is full; a durable catalog would be milder with deletes.
-struct Filled {
-    rows: Arc<MemoryCatalog>,
-    full: AtomicBool,
+/// Refuses what may not draw on the reserve while it is full, and all without one; a durable catalog would be milder with deletes.
+pub(super) struct Filled {
+    pub(super) rows: Arc<MemoryCatalog>,
+    pub(super) full: AtomicBool,
+    pub(super) has_reserve: bool,
 }
 
 impl Catalog for Filled {
@@ -31,7 +32,8 @@ impl Catalog for Filled {
     }
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
-        if self.full.load(Ordering::Relaxed) && commit.space == Space::Ordinary {
+        let may_draw = self.has_reserve && commit.space != Space::Ordinary;
+        if self.full.load(Ordering::Relaxed) && !may_draw {
             let refusal = engine::Error::Full { place: "here".into(), wanted: 1 };
             return Box::pin(std::future::ready(Err(refusal)));
         }
@@ -46,7 +48,8 @@ fn is_full(error: &Error) -> bool {
 #[tokio::test]
 async fn deletes_and_aborts_go_on_when_the_disk_is_full() {
     let mut world = World::new(21).await;
-    let catalog = Arc::new(Filled { rows: world.catalog.clone(), full: AtomicBool::new(false) });
+    let catalog =
+        Arc::new(Filled { rows: world.catalog.clone(), full: AtomicBool::new(false), has_reserve: true });
     world.store = ObjectStore::open(Components { catalog: catalog.clone(), ..world.parts() }).await.unwrap();
     let name = world.create("kept", Versioning::Enabled).await;
     let empty = world.create("empty", Versioning::Off).await;

@@ -2,6 +2,7 @@
 //! bucket's account.
 
 use super::between::{Mute, Pair, in_every_gap};
+use super::full::Filled;
 use crate::world::{World, bucket, copy_request, key};
 use crate::{
     About, AmendRequest, BucketName, BucketPolicy, CompleteRequest, CopyRequest, DeleteConditions,
@@ -443,30 +444,6 @@ async fn another_attempt_at_a_commit_asks_only_what_may_have_changed() {
     }
 }
 
-/// Has no room, but for what deletes or changes nothing.
-struct Filled {
-    rows: Arc<MemoryCatalog>,
-    full: AtomicBool,
-}
-
-impl Catalog for Filled {
-    fn limits(&self) -> Limits {
-        self.rows.limits()
-    }
-
-    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
-        self.rows.snapshot(partition)
-    }
-
-    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
-        if self.full.load(Ordering::Relaxed) {
-            let full = engine::Error::Full { place: "the disk".into(), wanted: 245 };
-            return Box::pin(async { Err(full) });
-        }
-        self.rows.commit(commit)
-    }
-}
-
 #[tokio::test]
 async fn a_start_on_a_full_disk_serves_reads_and_writes_again_when_there_is_room() {
     for has_policy in [false, true] {
@@ -476,7 +453,8 @@ async fn a_start_on_a_full_disk_serves_reads_and_writes_again_when_there_is_room
         if has_policy {
             world.store.set_policy(&name, &guests("Deny", "s3:DeleteBucket")).await.unwrap();
         }
-        let filled = Arc::new(Filled { rows: world.catalog.clone(), full: AtomicBool::new(true) });
+        let filled =
+            Arc::new(Filled { rows: world.catalog.clone(), full: AtomicBool::new(true), has_reserve: false });
         let started = world.started_on(filled.clone()).await;
         assert_eq!(started.get(&name, "k").await.unwrap(), "body", "policy {has_policy}");
         started.put_with(PutRequest::new(name.clone(), key("n")), "body").await.unwrap_err();

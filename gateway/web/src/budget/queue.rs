@@ -105,9 +105,10 @@ impl Line {
 
     /// Whose turn it is.
     fn first(&self, of: ByteCount) -> Option<u64> {
+        let (eldest, _) = self.waiting.first_key_value()?;
         let heavy = self.heavy(of);
         let light = self.waiting.iter().find(|(_, waiter)| Some(&waiter.sender) != heavy);
-        light.or_else(|| self.waiting.first_key_value()).map(|(id, _)| *id)
+        Some(light.map_or(*eldest, |(id, _)| *id))
     }
 
     /// What those who wait lack, of whom some may be meant.
