@@ -9,6 +9,8 @@
 //! - A row is changed only after the moved bytes are durable, and only if nobody changed it since it was read.
 //! - A segment that a sealed blob holds is neither emptied nor freed.
 //! - A record whose BLAKE3 does not match stays where it is, as evidence; its segment is left alone from then on.
+//! - A segment of which something stays because its row changed meanwhile is walked again, until a walk finds nothing to
+//!   move in it.
 //!
 //! A crash leaves records twice, once as garbage in the segment that was being written, and rows that name either place.
 
@@ -47,6 +49,16 @@ struct Victim {
     pool: Arc<Pool>,
     segment: ReadPin,
     walk: FrameWalk,
+    met: Met,
+}
+
+/// What a walk came upon.
+#[derive(Clone, Copy, Default)]
+struct Met {
+    /// A record that a row names, moved or not.
+    named: bool,
+    /// A named record whose bytes are broken.
+    broken: bool,
 }
 
 /// A record to be moved, and the row that names it.
@@ -90,7 +102,7 @@ impl Compactor {
         pools.sort_by_key(|pool| !pool.allocator.is_full());
         pools.into_iter().find_map(|pool| {
             let segment = self.choose_in(pool)?;
-            Some(Victim { pool: Arc::clone(pool), segment, walk: FrameWalk::new() })
+            Some(Victim { pool: Arc::clone(pool), segment, walk: FrameWalk::new(), met: Met::default() })
         })
     }
 
@@ -116,7 +128,7 @@ impl Compactor {
 
     /// One batch of the victim's records.
     async fn empty(&mut self, victim: Victim) -> Result<Progress> {
-        let Victim { pool, segment, mut walk } = victim;
+        let Victim { pool, segment, mut walk, mut met } = victim;
         let pin = segment.clone();
         let (walk, frames) = blocking(move || {
             let frames = walk.next(&pin, BYTES_PER_TICK)?;
@@ -124,7 +136,7 @@ impl Compactor {
         })
         .await?;
         if frames.is_empty() {
-            return self.finish(&segment).await;
+            return self.finish(&segment, met).await;
         }
         let mut by_home: BTreeMap<PartitionId, Vec<(u64, BlobId)>> = BTreeMap::new();
         for (offset, frame) in frames {
@@ -133,18 +145,19 @@ impl Compactor {
         let mut done = 0;
         for (home, records) in by_home {
             for records in records.chunks(ROWS_PER_COMMIT) {
-                done += self.move_records(home, (&pool, &segment), records).await?;
+                done += self.move_records(home, (&pool, &segment), records, &mut met).await?;
             }
         }
-        self.current = Some(Victim { pool, segment, walk });
+        self.current = Some(Victim { pool, segment, walk, met });
         Ok(Progress::More { done })
     }
 
-    /// The walk is at the end: whatever is still live could not be moved.
-    async fn finish(&mut self, segment: &ReadPin) -> Result<Progress> {
+    /// The walk is at the end: what is still live could not be moved, or its row changed behind the walk (a repair that wrote
+    /// it, a commit that was decided late). Another walk tells which: it moves something, or finds nothing to move.
+    async fn finish(&mut self, segment: &ReadPin, met: Met) -> Result<Progress> {
         self.store.refresh_live().await?;
         let left = self.store.live.of(segment.id);
-        if left > 0 && !segment.is_held() {
+        if left > 0 && !segment.is_held() && (met.broken || !met.named) {
             tracing::error!(segment = %segment.id, bytes = left, "segment can't be emptied: it is left alone");
             self.damaged.insert(segment.id);
         }
@@ -157,6 +170,7 @@ impl Compactor {
         home: PartitionId,
         (pool, segment): (&Pool, &ReadPin),
         records: &[(u64, BlobId)],
+        met: &mut Met,
     ) -> Result<u64> {
         let snapshot = self.store.catalog.snapshot(home).await?;
         let blobs: Vec<BlobId> =
@@ -174,9 +188,10 @@ impl Compactor {
             let Some(found) = rows.get(blob).and_then(|row| find(row, *blob, segment.id, *offset)) else {
                 continue;
             };
+            met.named = true;
             match self.copy(home, (pool, segment), &found).await {
                 Ok(Some(placed)) => moved.push((found, placed)),
-                Ok(None) => {}
+                Ok(None) => met.broken = true,
                 // What found room is kept: on a full disk every copy that is thrown away costs room.
                 Err(error) => {
                     stopped = Some(error);

@@ -117,6 +117,36 @@ async fn a_collection_that_comes_between_is_not_undone_by_compaction() {
 }
 
 #[tokio::test]
+async fn a_segment_whose_rows_change_under_the_walk_is_emptied_all_the_same() {
+    in_every_gap(STEPS_MAX, async |n| {
+        let (world, gate) = gated(68).await;
+        let body = world.bytes(100_000);
+        let (blob, key) = world.put(&body, "owner").await.unwrap();
+        let before = world.store.locate(HOME, blob).await.unwrap();
+        churn(&world).await;
+        run(&mut Collector::new(world.store.clone())).await;
+        world.clock.advance(std::time::Duration::from_mins(1));
+        // As a repair does, it writes the row anew, whatever it says then.
+        let rows = gate.rows().clone();
+        let step = Box::pin(async move {
+            let snapshot = rows.snapshot(HOME).await.unwrap();
+            let row = snapshot.get(blob_key(blob)).await.unwrap().unwrap();
+            let writes = vec![Write::Put(blob_key(blob), row)];
+            rows.commit(Commit { writes, ..Commit::new(HOME, snapshot.read_version()) }).await.unwrap();
+        });
+        gate.arm(n, step);
+        run(&mut Compactor::new(world.store.clone())).await;
+        if gate.disarm() {
+            return false;
+        }
+        assert_ne!(world.store.locate(HOME, blob).await.unwrap(), before, "gap {n}: it was left alone");
+        assert!(world.read(blob, &key, 0..100_000).await.unwrap() == body, "gap {n}");
+        true
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_commit_that_comes_between_keeps_its_segment() {
     in_every_gap(STEPS_MAX, async |n| {
         let (world, gate) = gated(63).await;
