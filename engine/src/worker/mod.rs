@@ -1,6 +1,6 @@
 //! Background work: one registry, one loop per worker, back-off, pause and status.
 //!
-//! A worker does a bounded batch per [`Worker::tick`] and keeps its cursor in the catalog or derives it, so that a crash
+//! A worker does a bounded batch per [`Worker::tick`] and keeps its cursor in the catalog or finds its work again, so that a crash
 //! at any point leaves work to be done again, never half done. The registry owns the loops; the CLI and the admin API
 //! list them all from it.
 

@@ -8,6 +8,7 @@ use crate::Client;
 use crate::call::{Call, header_text};
 use crate::checksum::{Crc64, RunningMd5, is_md5_etag};
 use crate::error::{Error, Result, Trouble};
+use crate::list::quote;
 use crate::object::{ObjectHead, ObjectRef, object_head};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
@@ -195,7 +196,7 @@ fn get_call<'a>(
         call = call.header("range", &format!("bytes={}-{}", range.start, range.end.saturating_sub(1)))?;
     }
     match if_match {
-        Some(etag) => call.header("if-match", &format!("\"{etag}\"")),
+        Some(etag) => call.header("if-match", &quote(etag)),
         None => Ok(call),
     }
 }

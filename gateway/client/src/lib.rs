@@ -47,7 +47,9 @@ pub use error::{Error, ErrorKind, Result, ServiceError, Trouble};
 pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};
 pub use lock::{BucketLock, ObjectLock};
 pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry, UploadMarker};
-pub use object::{DELETE_MANY_MAX, DeleteFailure, Deleted, ObjectHead, ObjectRef, PutOptions, PutResult};
+pub use object::{
+    DELETE_MANY_MAX, DeleteFailure, Deleted, KEPT_HEADERS, ObjectHead, ObjectRef, PutOptions, PutResult,
+};
 pub use retry::Retries;
 pub use settings::{Checksums, Credentials, EndpointFrom, Environment, Overrides, Settings};
 pub use webhook::{Secret, Webhook, WebhookOptions};

@@ -203,6 +203,11 @@ pub(crate) fn key_text(list: &Element, text: &str) -> Result<String, String> {
     if list.text_of("EncodingType") == Some("url") { decode_url(text) } else { Ok(text.to_owned()) }
 }
 
+/// An ETag as headers have it.
+pub(crate) fn quote(etag: &str) -> String {
+    format!("\"{etag}\"")
+}
+
 pub(crate) fn unquote(etag: &str) -> String {
     etag.trim_matches('"').to_owned()
 }

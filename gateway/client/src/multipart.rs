@@ -6,7 +6,7 @@ use crate::checksum::Crc64;
 use crate::date::from_iso;
 use crate::endpoint::encode_copy_source;
 use crate::error::{Error, Result};
-use crate::list::{key_text, unquote};
+use crate::list::{key_text, quote, unquote};
 use crate::object::{ObjectRef, PutOptions, PutResult, put_result};
 use crate::settings::Checksums;
 use bytes::Bytes;
@@ -103,17 +103,19 @@ impl Client {
         Ok(CompletedPart { number, etag: put_result(operation, &headers)?.etag, crc64 })
     }
 
-    /// Copies a range of an object into a part, without its bytes passing here. Such a part has no checksum known here.
+    /// Copies a range of an object into a part, without its bytes passing here: of the object with the ETag `if_match`, or none
+    /// (`PreconditionFailed`). Such a part has no checksum known here.
     pub async fn upload_part_copy(
         &self,
         upload: &OpenUpload,
         number: u32,
-        from: &ObjectRef<'_>,
+        (from, if_match): (&ObjectRef<'_>, &str),
         range: Range<u64>,
     ) -> Result<CompletedPart> {
         let operation = "UploadPartCopy";
         let call = part_call(operation, upload, number)
             .header("x-amz-copy-source", &encode_copy_source(from.bucket, from.key, from.version))?
+            .header("x-amz-copy-source-if-match", &quote(if_match))?
             .header(
                 "x-amz-copy-source-range",
                 &format!("bytes={}-{}", range.start, range.end.saturating_sub(1)),

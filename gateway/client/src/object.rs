@@ -4,12 +4,12 @@ use crate::Client;
 use crate::call::{Call, header_text};
 use crate::checksum::Crc64;
 use crate::date::from_http;
-use crate::endpoint::encode_copy_source;
+use crate::endpoint::{encode_copy_source, encode_query};
 use crate::error::{Error, Result};
-use crate::list::unquote;
+use crate::list::{quote, unquote};
 use crate::lock::ObjectLock;
 use crate::settings::Checksums;
-use crate::xml::{can_carry, escape};
+use crate::xml::{Element, can_carry, escape};
 use base64::Engine;
 use bytes::Bytes;
 use engine::clock::Timestamp;
@@ -19,6 +19,10 @@ use std::fmt::Write;
 
 /// The most keys that one call deletes.
 pub const DELETE_MANY_MAX: usize = 1000;
+
+/// Headers that S3 keeps with an object and answers with, besides its content type.
+pub const KEPT_HEADERS: [&str; 5] =
+    ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
 
 /// An object, or one version of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,10 @@ pub struct ObjectHead {
     pub checksums: BTreeMap<String, String>,
     /// The metadata that its writer added.
     pub metadata: BTreeMap<String, String>,
+    /// What it answers with besides its content type, by names in lower case: those of [`KEPT_HEADERS`] that it has.
+    pub kept: BTreeMap<String, String>,
+    /// How many tags it has, where the asker may know.
+    pub tag_count: u32,
     /// What holds it, where something does or did.
     pub lock: Option<ObjectLock>,
     /// Whether its ETag may be the MD5 of its bytes (it is not where the server encrypts with KMS or a customer's key).
@@ -82,6 +90,10 @@ pub struct PutOptions {
     pub storage_class: Option<String>,
     /// Metadata of the writer's own.
     pub metadata: BTreeMap<String, String>,
+    /// What it is to answer with besides, as [`ObjectHead::kept`] has it.
+    pub kept: BTreeMap<String, String>,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
     /// Only when nothing is stored under the key.
     pub if_absent: bool,
 }
@@ -93,6 +105,13 @@ impl PutOptions {
             .header_some("x-amz-storage-class", self.storage_class.as_deref())?;
         for (name, value) in &self.metadata {
             call = call.header(&format!("x-amz-meta-{name}"), value)?;
+        }
+        for (name, value) in &self.kept {
+            call = call.header(name, value)?;
+        }
+        if !self.tags.is_empty() {
+            let tags = self.tags.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+            call = call.header("x-amz-tagging", &encode_query(tags))?;
         }
         Ok(call)
     }
@@ -145,6 +164,22 @@ impl Client {
         object_head("HeadObject", &headers, size)
     }
 
+    /// An object's tags.
+    pub async fn object_tags(&self, object: &ObjectRef<'_>) -> Result<Vec<(String, String)>> {
+        let operation = "GetObjectTagging";
+        let call = Call::new(operation, Method::GET)
+            .key(object.bucket, object.key)
+            .query("tagging", "")
+            .query_some("versionId", object.version);
+        let (root, _) = self.send_xml(&call).await?;
+        let set = root.child("TagSet");
+        let of = |tag: &Element| {
+            Ok((tag.require("Key")?.to_owned(), tag.text_of("Value").unwrap_or_default().to_owned()))
+        };
+        let tags = set.into_iter().flat_map(|set| set.all("Tag")).map(of);
+        tags.collect::<Result<_, String>>().map_err(|detail| Error::Protocol { operation, detail })
+    }
+
     /// Stores an object in one piece; at most 5 GiB, and held in memory while it is sent.
     pub async fn put_object(
         &self,
@@ -163,10 +198,11 @@ impl Client {
         put_result(operation, &headers)
     }
 
-    /// Copies an object within the endpoint; at most 5 GiB. Metadata and content type come along, never those of the options.
+    /// Copies an object within the endpoint; at most 5 GiB. Metadata, tags and content type come along, never those of the options. With
+    /// `if_match` it is that ETag's object or none: `PreconditionFailed`.
     pub async fn copy_object(
         &self,
-        from: &ObjectRef<'_>,
+        (from, if_match): (&ObjectRef<'_>, Option<&str>),
         bucket: &str,
         key: &str,
         options: &PutOptions,
@@ -176,17 +212,20 @@ impl Client {
         let call = Call::new(operation, Method::PUT)
             .key(bucket, key)
             .header("x-amz-copy-source", &source)?
+            .header_some("x-amz-copy-source-if-match", if_match.map(quote).as_deref())?
             .header_some("x-amz-storage-class", options.storage_class.as_deref())?;
         let (root, headers) = self.send_xml(&options.condition(call)?).await?;
         let etag = root.require("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
         Ok(PutResult { etag: unquote(etag), version_id: version_of(&headers) })
     }
 
-    /// Deletes an object, or one version for good. A key that is not there is no error, as in S3.
-    pub async fn delete_object(&self, object: &ObjectRef<'_>) -> Result<Deleted> {
+    /// Deletes an object, or one version for good. A key that is not there is no error, as in S3. With `if_match` it is that ETag's object
+    /// that goes, or none: `PreconditionFailed`.
+    pub async fn delete_object(&self, object: &ObjectRef<'_>, if_match: Option<&str>) -> Result<Deleted> {
         let call = Call::new("DeleteObject", Method::DELETE)
             .key(object.bucket, object.key)
-            .query_some("versionId", object.version);
+            .query_some("versionId", object.version)
+            .header_some("if-match", if_match.map(quote).as_deref())?;
         let headers = self.send_empty(&call).await?;
         Ok(Deleted {
             delete_marker: header_text(&headers, "x-amz-delete-marker") == Some("true"),
@@ -216,7 +255,7 @@ impl Client {
             if can_carry(key) {
                 in_body += 1;
                 push_delete(&mut body, key, version);
-            } else if let Err(error) = self.delete_object(&ObjectRef { bucket, key, version }).await {
+            } else if let Err(error) = self.delete_object(&ObjectRef { bucket, key, version }, None).await {
                 failures.push(delete_failure(key, version, error)?);
             }
         }
@@ -235,7 +274,7 @@ impl Client {
             .header("content-md5", &md5)?
             .xml_body(body);
         let (root, _) = self.send_xml(&call).await?;
-        let text = |entry: &crate::xml::Element, name| entry.text_of(name).unwrap_or_default().to_owned();
+        let text = |entry: &Element, name| entry.text_of(name).unwrap_or_default().to_owned();
         Ok(root
             .all("Error")
             .map(|entry| DeleteFailure {
@@ -303,6 +342,9 @@ pub(crate) fn object_head(
         storage_class: text("x-amz-storage-class").unwrap_or_else(|| "STANDARD".to_owned()),
         restore: text("x-amz-restore"),
         lock: ObjectLock::of(headers),
+        tag_count: header_text(headers, "x-amz-tagging-count")
+            .and_then(|count| count.parse().ok())
+            .unwrap_or_default(),
         ..ObjectHead::default()
     };
     for (name, value) in headers {
@@ -313,6 +355,8 @@ pub(crate) fn object_head(
             && name != "type"
         {
             head.checksums.insert(name.to_owned(), value.to_owned());
+        } else if KEPT_HEADERS.contains(&name.as_str()) {
+            head.kept.insert(name.as_str().to_owned(), value.to_owned());
         }
     }
     let full = header_text(headers, "x-amz-checksum-type") != Some("COMPOSITE");

@@ -10,6 +10,8 @@ mod extract;
 mod interrupted;
 #[path = "verbs/mistakes.rs"]
 mod mistakes;
+#[path = "verbs/moves.rs"]
+mod moves;
 #[path = "verbs/names.rs"]
 mod names;
 #[path = "verbs/outage.rs"]

@@ -143,7 +143,7 @@ impl Target for S3Target {
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let key = self.key(name)?;
-            let deleted = self.client.delete_object(&ObjectRef::latest(&self.bucket, &key)).await;
+            let deleted = self.client.delete_object(&ObjectRef::latest(&self.bucket, &key), None).await;
             deleted.map(drop).map_err(|error| self.failed(&error))
         })
     }

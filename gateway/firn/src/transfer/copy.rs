@@ -2,7 +2,9 @@
 
 use super::entry::Entry;
 use super::run::{Done, Shared};
-use client::{ObjectRef, OpenUpload, PutOptions};
+use super::taken::Taken;
+use crate::exit::{Exit, Failure};
+use client::{ObjectHead, ObjectRef, OpenUpload, PutOptions};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 /// The most that one copy moves; S3's own limit.
@@ -10,27 +12,61 @@ const COPY_MAX: u64 = 5 << 30;
 /// The size of a part where more is to be copied.
 const PART: u64 = 1 << 30;
 
-/// Copies one object.
+/// Copies one object. What is copied, or then removed, in more than one request is one object: the one that had its ETag at first.
 pub(super) async fn object(
     shared: &Shared,
     from: &ObjectRef<'_>,
     bucket: &str,
     key: &str,
     entry: &Entry,
-) -> anyhow::Result<Done> {
-    if entry.size <= COPY_MAX {
+) -> anyhow::Result<(Done, Taken)> {
+    let (bytes, etag) = match &entry.etag {
+        Some(etag) if entry.size <= COPY_MAX => (entry.size, etag.clone()),
+        _ => {
+            let head = head(shared, from).await?;
+            if head.size > COPY_MAX {
+                return in_parts(shared, from, bucket, key, head).await;
+            }
+            (head.size, head.etag)
+        }
+    };
+    let options = PutOptions {
+        storage_class: shared.settings.storage_class.clone(),
+        if_absent: shared.settings.if_absent,
+        ..PutOptions::default()
+    };
+    let copied = {
         let _permit = shared.permits.acquire().await?;
-        let options = PutOptions {
-            storage_class: shared.settings.storage_class.clone(),
-            if_absent: shared.settings.if_absent,
-            ..PutOptions::default()
-        };
-        shared.client.copy_object(from, bucket, key, &options).await?;
-    } else {
-        in_parts(shared, from, bucket, key, entry).await?;
+        let if_match = shared.settings.move_source.then_some(&*etag);
+        shared.client.copy_object((from, if_match), bucket, key, &options).await
+    };
+    if let Err(error) = copied {
+        return Err(explain(shared, from, &etag, error.into()).await);
     }
-    shared.progress.moved(entry.size);
-    Ok(Done { bytes: entry.size, ..Done::default() })
+    shared.progress.moved(bytes);
+    Ok((Done { bytes, ..Done::default() }, Taken::Object(etag)))
+}
+
+async fn head(shared: &Shared, from: &ObjectRef<'_>) -> anyhow::Result<ObjectHead> {
+    let _permit = shared.permits.acquire().await?;
+    Ok(shared.client.head_object(from).await?)
+}
+
+/// Of two conditions that may have failed, names the source's if it is that one.
+async fn explain(shared: &Shared, from: &ObjectRef<'_>, etag: &str, error: anyhow::Error) -> anyhow::Error {
+    let said = error.chain().find_map(|cause| cause.downcast_ref::<client::Error>());
+    if said.and_then(client::Error::code) != Some("PreconditionFailed") {
+        return error;
+    }
+    match head(shared, from).await {
+        Ok(now) if now.etag != etag => Failure::new(
+            Exit::Conflict,
+            format!("copy {from}: it was written anew meanwhile, and is left as it is"),
+        )
+        .hint("run the same command again")
+        .into(),
+        _ => error,
+    }
 }
 
 async fn in_parts(
@@ -38,17 +74,22 @@ async fn in_parts(
     from: &ObjectRef<'_>,
     bucket: &str,
     key: &str,
-    entry: &Entry,
-) -> anyhow::Result<()> {
-    let head = shared.client.head_object(from).await?;
+    head: ObjectHead,
+) -> anyhow::Result<(Done, Taken)> {
+    let tags = match head.tag_count {
+        0 => Vec::new(),
+        _ => shared.client.object_tags(from).await?,
+    };
     let options = PutOptions {
         content_type: head.content_type,
         storage_class: shared.settings.storage_class.clone(),
         metadata: head.metadata,
+        kept: head.kept,
+        tags,
         if_absent: shared.settings.if_absent,
     };
     let upload = shared.client.create_upload(bucket, key, &options).await?;
-    let copied = copy_parts(shared, from, &upload, entry.size.max(head.size)).await;
+    let copied = copy_parts(shared, (from, &head.etag), &upload, head.size).await;
     let completed = match copied {
         Ok(parts) => shared.client.complete_upload(&upload, &parts, &options).await.map_err(Into::into),
         Err(error) => Err(error),
@@ -57,12 +98,16 @@ async fn in_parts(
         // Nothing of it can be resumed; the first error is the one to tell.
         let _best_effort = shared.client.abort_upload(&upload).await;
     }
-    completed.map(drop)
+    if let Err(error) = completed {
+        return Err(explain(shared, from, &head.etag, error).await);
+    }
+    shared.progress.moved(head.size);
+    Ok((Done { bytes: head.size, ..Done::default() }, Taken::Object(head.etag)))
 }
 
 async fn copy_parts(
     shared: &Shared,
-    from: &ObjectRef<'_>,
+    from: (&ObjectRef<'_>, &str),
     upload: &OpenUpload,
     size: u64,
 ) -> anyhow::Result<Vec<client::CompletedPart>> {

@@ -9,6 +9,7 @@
 
 use super::entry::Entry;
 use super::run::{Done, Shared};
+use super::taken::Taken;
 use super::temporary::Temporary;
 use crate::exit::{Exit, Failure};
 use anyhow::Context;
@@ -34,18 +35,20 @@ pub(super) async fn object(
     key: &str,
     path: &Path,
     entry: &Entry,
-) -> anyhow::Result<Done> {
+) -> anyhow::Result<(Done, Taken)> {
     let path = &through_links(path)?;
     let temporary = Temporary::create(path, shared.pending.clone()).await?;
     let object = ObjectRef { bucket, key, version: entry.version.as_deref() };
-    let (verified, modified, bytes) = if entry.size >= RANGED_FROM {
+    let came = if entry.size >= RANGED_FROM {
         ranged(shared, &object, &temporary).await?
     } else {
         let _permit = shared.permits.acquire().await?;
         whole(shared, &object, &temporary).await?
     };
-    temporary.publish(path, entry.modified.or(modified)).await?;
-    Ok(Done { bytes, unverified: !verified, ..Done::default() })
+    // What is removed next has to lie on the disk here.
+    temporary.publish(path, entry.modified.or(came.modified), shared.settings.move_source).await?;
+    let done = Done { bytes: came.bytes, unverified: !came.verified, ..Done::default() };
+    Ok((done, Taken::Object(came.etag)))
 }
 
 /// Where a path leads to that may be a link. One that leads nowhere is refused.
@@ -87,7 +90,14 @@ pub(crate) async fn into_special(
     Ok(bytes)
 }
 
-type Came = (bool, Option<Timestamp>, u64);
+/// What a download brought.
+struct Came {
+    /// Whether its checksum was compared.
+    verified: bool,
+    modified: Option<Timestamp>,
+    bytes: u64,
+    etag: String,
+}
 
 async fn whole(shared: &Shared, object: &ObjectRef<'_>, temporary: &Temporary) -> anyhow::Result<Came> {
     let mut download = shared.client.get_object(object, None, None).await?;
@@ -98,7 +108,9 @@ async fn whole(shared: &Shared, object: &ObjectRef<'_>, temporary: &Temporary) -
         at += length;
         shared.progress.moved(length);
     }
-    Ok((download.verified(), download.head().last_modified, at))
+    let head = download.head();
+    let (modified, etag) = (head.last_modified, head.etag.clone());
+    Ok(Came { verified: download.verified(), modified, bytes: at, etag })
 }
 
 async fn ranged(shared: &Shared, object: &ObjectRef<'_>, temporary: &Temporary) -> anyhow::Result<Came> {
@@ -125,7 +137,7 @@ async fn ranged(shared: &Shared, object: &ObjectRef<'_>, temporary: &Temporary) 
         }
         .into());
     }
-    Ok((true, head.last_modified, head.size))
+    Ok(Came { verified: true, modified: head.last_modified, bytes: head.size, etag: head.etag })
 }
 
 async fn one_range(

@@ -27,6 +27,7 @@ mod remote;
 mod report;
 mod run;
 mod single;
+mod taken;
 mod temporary;
 mod upload;
 

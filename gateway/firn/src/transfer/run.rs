@@ -8,6 +8,7 @@ use super::outage::Outage;
 use super::plan::{Job, Planned, Spot};
 use super::progress::Progress;
 use super::report::{SHOWN_MAX, Stopped, TransferReport};
+use super::taken::{self, Taken};
 use super::{Stream, copy, download, upload};
 use crate::exit::{Exit, Failure};
 use crate::report::Output;
@@ -366,7 +367,7 @@ impl Shared {
                 return Ok((what(&from, &to), Done { bytes: entry.size, ..Done::default() }));
             }
         }
-        let done = match (&from, &to) {
+        let (done, taken) = match (&from, &to) {
             (Spot::File(path), Spot::Object(bucket, key)) => upload::file(self, path, bucket, key).await?,
             (Spot::Object(bucket, key), Spot::File(path)) => {
                 download::object(self, bucket, key, path, &entry).await?
@@ -381,9 +382,20 @@ impl Shared {
         };
         // What a link leads to lies in another tree, and stays.
         if self.settings.move_source && !entry.behind_link {
-            self.remove(&from).await?;
+            self.remove_taken(&from, &taken).await?;
         }
         Ok((what(&from, &to), done))
+    }
+
+    /// Removes a source that was copied.
+    async fn remove_taken(&self, spot: &Spot, taken: &Taken) -> anyhow::Result<()> {
+        match (spot, taken) {
+            (Spot::File(path), Taken::File(state)) => taken::remove_file(path, *state).await,
+            (Spot::Object(bucket, key), Taken::Object(etag)) => {
+                taken::remove_object(self, &ObjectRef::latest(bucket, key), etag).await
+            }
+            (spot, taken) => anyhow::bail!("remove {spot}: what was taken is {taken:?}"),
+        }
     }
 
     async fn remove(&self, spot: &Spot) -> anyhow::Result<()> {
@@ -391,7 +403,7 @@ impl Shared {
             Spot::File(path) => tokio::fs::remove_file(path).await?,
             Spot::Object(bucket, key) => {
                 let _permit = self.permits.acquire().await?;
-                self.client.delete_object(&ObjectRef::latest(bucket, key)).await?;
+                self.client.delete_object(&ObjectRef::latest(bucket, key), None).await?;
             }
         }
         Ok(())

@@ -83,10 +83,22 @@ impl Temporary {
         written.with_context(|| format!("write {}", self.path.display()))
     }
 
-    /// Gives the bytes their name, and the time of the object's last change.
-    pub(super) async fn publish(self, target: &Path, modified: Option<Timestamp>) -> anyhow::Result<()> {
+    /// Gives the bytes their name, and the time of the object's last change. `durable`: a power cut behind it takes neither away.
+    pub(super) async fn publish(
+        self,
+        target: &Path,
+        modified: Option<Timestamp>,
+        durable: bool,
+    ) -> anyhow::Result<()> {
         let target = target.to_owned();
-        tokio::task::spawn_blocking(move || self.publish_here(&target, modified)).await?
+        tokio::task::spawn_blocking(move || {
+            if durable {
+                self.file.sync_all().with_context(|| format!("sync {}", self.path.display()))?;
+            }
+            self.publish_here(&target, modified)?;
+            if durable { sync_directories(&target) } else { Ok(()) }
+        })
+        .await?
     }
 
     fn publish_here(mut self, target: &Path, modified: Option<Timestamp>) -> anyhow::Result<()> {
@@ -114,6 +126,22 @@ impl Drop for Temporary {
             tracing::warn!(path = %self.path.display(), %error, "failed to remove a temporary file");
         }
     }
+}
+
+/// Makes a file's name durable, and those of the directories above it, some of which may be new. One that may not be read is none that we
+/// made.
+fn sync_directories(target: &Path) -> anyhow::Result<()> {
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent.canonicalize().with_context(|| format!("sync {}", parent.display()))?;
+    for directory in parent.ancestors() {
+        match File::open(directory).and_then(|opened| opened.sync_all()) {
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => {
+                return Err(error).with_context(|| format!("sync {}", directory.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The name is of one length, however long the target's is.
@@ -200,7 +228,7 @@ mod tests {
         assert!(!remove_stale(&first.path).unwrap(), "it is being written to");
         let refused = Temporary::create(&target, pending.clone()).await.err().unwrap();
         assert!(refused.to_string().contains("under way"), "{refused}");
-        first.publish(&target, None).await.unwrap();
+        first.publish(&target, None, true).await.unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "new");
         assert_eq!(left(dir.path()), 1);
         // A link in its place is taken away, not followed.
@@ -221,7 +249,7 @@ mod tests {
         let first = Temporary::create(&target, pending).await.unwrap();
         fs::remove_file(&first.path).unwrap();
         fs::write(&first.path, "another's").unwrap();
-        let refused = first.publish(&target, None).await.unwrap_err();
+        let refused = first.publish(&target, None, false).await.unwrap_err();
         assert_eq!(exit::of(&refused), Exit::Conflict, "{refused}");
         assert!(!target.exists());
         assert_eq!(fs::read_to_string(path_for(&target)).unwrap(), "another's");

@@ -5,6 +5,7 @@
 //! A file that changes while it is read fails, and nothing is made of it.
 
 use super::run::{Done, Shared};
+use super::taken::{FileState, Taken};
 use anyhow::Context;
 use bytes::Bytes;
 use client::{CompletedPart, Crc64, OpenUpload, PartEntry, PutOptions, md5_etag, multipart_etag};
@@ -15,7 +16,6 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 /// S3's limit of parts.
 const PARTS_MAX: u64 = 10_000;
@@ -27,7 +27,12 @@ pub(super) fn part_size(asked: u64, size: u64) -> u64 {
 }
 
 /// Uploads one file.
-pub(super) async fn file(shared: &Shared, path: &Path, bucket: &str, key: &str) -> anyhow::Result<Done> {
+pub(super) async fn file(
+    shared: &Shared,
+    path: &Path,
+    bucket: &str,
+    key: &str,
+) -> anyhow::Result<(Done, Taken)> {
     let source = Source::open(path).await?;
     let options = PutOptions {
         content_type: content_type(path).map(str::to_owned),
@@ -35,15 +40,16 @@ pub(super) async fn file(shared: &Shared, path: &Path, bucket: &str, key: &str) 
         if_absent: shared.settings.if_absent,
         ..PutOptions::default()
     };
-    if source.size <= shared.settings.part_size * 2 {
+    let (size, taken) = (source.state.size(), Taken::File(source.state));
+    if size <= shared.settings.part_size * 2 {
         let _permit = shared.permits.acquire().await?;
-        let body = source.read(0, source.size).await?;
+        let body = source.read(0, size).await?;
         source.still_the_same().await?;
         shared.client.put_object(bucket, key, body, &options).await?;
-        shared.progress.moved(source.size);
-        return Ok(Done { bytes: source.size, ..Done::default() });
+        shared.progress.moved(size);
+        return Ok((Done { bytes: size, ..Done::default() }, taken));
     }
-    in_parts(shared, &source, bucket, key, &options).await
+    Ok((in_parts(shared, &source, bucket, key, &options).await?, taken))
 }
 
 async fn in_parts(
@@ -53,7 +59,7 @@ async fn in_parts(
     key: &str,
     options: &PutOptions,
 ) -> anyhow::Result<Done> {
-    let part_size = part_size(shared.settings.part_size, source.size);
+    let part_size = part_size(shared.settings.part_size, source.state.size());
     let (upload, held) = match find_open(shared, bucket, key).await {
         Some(found) => found,
         None => (shared.client.create_upload(bucket, key, options).await?, HashMap::new()),
@@ -89,7 +95,7 @@ async fn send(
     options: &PutOptions,
 ) -> anyhow::Result<Done> {
     let (bucket, key) = (&*upload.bucket, &*upload.key);
-    let numbers = 1..=u32::try_from(source.size.div_ceil(part_size))?;
+    let numbers = 1..=u32::try_from(source.state.size().div_ceil(part_size))?;
     let mut parts: Vec<(CompletedPart, bool)> = stream::iter(numbers)
         .map(|number| one_part(shared, source, upload, number, part_size, held.get(&number)))
         .buffer_unordered(shared.settings.jobs)
@@ -102,7 +108,7 @@ async fn send(
     let _permit = shared.permits.acquire().await?;
     let result = shared.client.complete_upload(upload, &parts, options).await?;
     verify_etag(&parts, &result.etag, bucket, key)?;
-    Ok(Done { bytes: source.size, parts_resumed, ..Done::default() })
+    Ok(Done { bytes: source.state.size(), parts_resumed, ..Done::default() })
 }
 
 async fn one_part(
@@ -115,7 +121,7 @@ async fn one_part(
 ) -> anyhow::Result<(CompletedPart, bool)> {
     let _permit = shared.permits.acquire().await?;
     let start = u64::from(number - 1) * part_size;
-    let length = part_size.min(source.size - start);
+    let length = part_size.min(source.state.size() - start);
     let body = source.read(start, length).await?;
     if let Some(held) = held.filter(|held| held.size == length) {
         let etag = md5_etag(&body);
@@ -196,8 +202,7 @@ pub(super) fn has_etag(path: &Path, etag: &str, part_size: u64) -> std::io::Resu
 /// A file that is being read, and what it was when that began.
 struct Source {
     file: Arc<File>,
-    size: u64,
-    modified: SystemTime,
+    state: FileState,
 }
 
 impl Source {
@@ -209,7 +214,7 @@ impl Source {
             if !metadata.is_file() {
                 return Err(std::io::Error::other("it is no regular file"));
             }
-            Ok(Self { file: Arc::new(file), size: metadata.len(), modified: metadata.modified()? })
+            Ok(Self { state: FileState::of(&metadata)?, file: Arc::new(file) })
         })
         .await?
         .context("open the file")
@@ -228,7 +233,7 @@ impl Source {
     async fn still_the_same(&self) -> anyhow::Result<()> {
         let file = self.file.clone();
         let metadata = tokio::task::spawn_blocking(move || file.metadata()).await??;
-        if metadata.len() != self.size || metadata.modified()? != self.modified {
+        if FileState::of(&metadata)? != self.state {
             return Err(crate::exit::Failure::new(
                 crate::exit::Exit::Conflict,
                 "read the file: it changed meanwhile",

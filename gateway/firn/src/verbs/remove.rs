@@ -152,7 +152,7 @@ pub(super) async fn run(session: &Session, args: &Rm) -> anyhow::Result<Exit> {
         }
         removed.would(session, &uri.bucket, key, args.version_id.as_deref());
     } else {
-        let deleted = client.delete_object(&object).await?;
+        let deleted = client.delete_object(&object, None).await?;
         if let (None, true, Some(marker)) = (&args.version_id, deleted.delete_marker, &deleted.version_id) {
             let back = undelete(uri, marker);
             session.output.note(&format!("its versions stay; what brings it back: {back}"));

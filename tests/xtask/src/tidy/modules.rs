@@ -38,12 +38,31 @@ fn judge(file: &Text) -> Vec<Fault> {
     for (.., other) in apart {
         let name = format!("crate::{other}");
         let named = |line: &str| line.split(&name).skip(1).any(|rest| rest.starts_with([':', ';']));
-        for (index, _) in file.text.lines().enumerate().filter(|(_, line)| named(line)) {
+        let lines = file.text.lines().enumerate().filter(|(_, line)| named(line)).map(|(index, _)| index);
+        for index in lines.chain(grouped(&file.text, other)) {
             let place = format!("{}:{}", file.path, index + 1);
             faults.push(Fault::new(&place, format!("names crate::{other}: what both need goes below them")));
         }
     }
     faults
+}
+
+/// Lines on which `use crate::{ … }` begins that names this module.
+fn grouped<'a>(text: &'a str, module: &'a str) -> impl Iterator<Item = usize> + 'a {
+    const GROUP: &str = "use crate::{";
+    text.match_indices(GROUP).filter_map(move |(at, _)| {
+        let group = text[at + GROUP.len()..].split(';').next()?;
+        let mut depth = 0_i32;
+        let outer: String = group
+            .chars()
+            .filter(|c| {
+                depth += i32::from(*c == '{') - i32::from(*c == '}');
+                depth == 0
+            })
+            .collect();
+        let names = outer.split(',').any(|item| item.trim().split([':', ' ', '}']).next() == Some(module));
+        names.then(|| text[..at].lines().count())
+    })
 }
 
 #[cfg(test)]
@@ -64,6 +83,10 @@ mod tests {
         assert_eq!(faults("gateway/firn/src/appliance/open.rs", "use crate::verbs;"), 1);
         assert_eq!(faults("gateway/firn/src/verbs/zone.rs", "use crate::appliances::X;"), 0);
         assert_eq!(faults("engine/src/verbs/zone.rs", line), 0);
+        let group = "//! Text.\nuse crate::{\n    exit::{Exit, appliance},\n    appliance::Lock,\n};\n";
+        assert_eq!(faults("gateway/firn/src/verbs/zone.rs", group), 1);
+        assert_eq!(faults("gateway/firn/src/verbs/zone.rs", "use crate::{exit, appliance};"), 1);
+        assert_eq!(faults("gateway/firn/src/verbs/zone.rs", "use crate::{exit::{appliance}, exit};"), 0);
     }
 
     #[test]
