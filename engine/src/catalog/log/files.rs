@@ -8,9 +8,10 @@
 //! Files that the rows no longer need, beyond those retained for the backup, are used again or removed: at open, at every
 //! rotation, and when nothing else is to be done.
 
-use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
+use super::frame::{self, FILE_HEAD, FileHeader, Frame, HEADER, Kind, Stamp};
 use super::spare::{self, Spares};
 use crate::catalog::{Layout, Version};
+use crate::entropy::Entropy;
 use crate::fault::{Faults, Point};
 use crate::{Error, Result};
 use parking_lot::Mutex;
@@ -30,6 +31,8 @@ pub(in crate::catalog) const FIRST_BYTES: u64 = 1 << 20;
 pub(in crate::catalog) struct LogFile {
     /// Its header.
     pub(in crate::catalog) header: FileHeader,
+    /// What its frames carry.
+    pub(in crate::catalog) stamp: Stamp,
     /// Where it is.
     pub(in crate::catalog) path: PathBuf,
 }
@@ -77,12 +80,14 @@ pub(in crate::catalog) struct LogWriter {
     /// Open for as long as the log is: a rotation must not want a descriptor between a rename and its sync.
     held: File,
     shape: Shape,
+    entropy: Arc<dyn Entropy>,
     faults: Arc<Faults>,
     files: Arc<Files>,
     spares: Spares,
     current: Started,
     path: PathBuf,
     log: u64,
+    stamp: Stamp,
     offset: u64,
     /// Last version written.
     written: Version,
@@ -100,7 +105,7 @@ impl LogWriter {
     pub(in crate::catalog) fn start(
         dir: &Path,
         shape: Shape,
-        faults: Arc<Faults>,
+        (entropy, faults): (Arc<dyn Entropy>, Arc<Faults>),
         found: VecDeque<LogFile>,
         (start, flushed): (Version, Version),
     ) -> Result<Self> {
@@ -114,9 +119,10 @@ impl LogWriter {
             None => first_part(dir, shape.file_bytes)?,
         };
         let held = File::open(dir).map_err(|e| Error::io("open", dir, e))?;
-        let path = name((dir, &held), &current.file, header)?;
+        let stamp = Stamp::draw(&*entropy, header.log);
+        let path = name((dir, &held), &current.file, header, stamp)?;
         let mut files = found;
-        files.push_back(LogFile { header, path: path.clone() });
+        files.push_back(LogFile { header, stamp, path: path.clone() });
         for old in surplus(&mut files, flushed, shape.retained) {
             spare::remove(dir, &old)?;
         }
@@ -125,12 +131,14 @@ impl LogWriter {
             held,
             shape,
             spares: Spares::start(dir, shape, Arc::clone(&faults))?,
+            entropy,
             faults,
             files: Arc::new(Files { list: Mutex::new(files), reading: Mutex::new(()) }),
             current,
             path,
             log: header.log,
-            offset: FILE_HEADER as u64,
+            stamp,
+            offset: FILE_HEAD as u64,
             written: start,
             synced: start,
             told: start,
@@ -191,13 +199,14 @@ impl LogWriter {
         self.waits += u64::from(!spare);
         let file = self.spares.take()?;
         let header = FileHeader { log: self.log + 1, start: self.written };
-        let named = name((&self.dir, &self.held), &file, header);
+        let stamp = Stamp::draw(&*self.entropy, header.log);
+        let named = name((&self.dir, &self.held), &file, header, stamp);
         self.spares.named();
         self.path = named?;
         let whole = self.shape.file_bytes;
         self.current = Started { file, ready: whole, end: whole, zeroed: self.current.zeroed };
-        (self.log, self.offset) = (header.log, FILE_HEADER as u64);
-        self.files.list.lock().push_back(LogFile { header, path: self.path.clone() });
+        (self.log, self.stamp, self.offset) = (header.log, stamp, FILE_HEAD as u64);
+        self.files.list.lock().push_back(LogFile { header, stamp, path: self.path.clone() });
         Ok(true)
     }
 
@@ -216,7 +225,7 @@ impl LogWriter {
         layout: Layout,
     ) -> Result<()> {
         let (kind, prior) = (Kind::Group, self.written);
-        let header = Frame { log: self.log, prior, last, synced: self.synced, kind, layout };
+        let header = Frame { stamp: self.stamp, prior, last, synced: self.synced, kind, layout };
         frame::seal(bytes, &header);
         self.write(bytes)?;
         self.written = last;
@@ -233,7 +242,7 @@ impl LogWriter {
         let mut bytes = vec![0; HEADER];
         let at = self.synced;
         let (kind, layout) = (Kind::Seal, Layout::FIRST);
-        frame::seal(&mut bytes, &Frame { log: self.log, prior: at, last: at, synced: at, kind, layout });
+        frame::seal(&mut bytes, &Frame { stamp: self.stamp, prior: at, last: at, synced: at, kind, layout });
         self.write(&bytes)?;
         self.told = at;
         Ok(())
@@ -306,10 +315,10 @@ fn sync_failed(path: &Path, source: std::io::Error) -> Error {
     Error::Io { op: "sync", path: path.to_path_buf(), source }
 }
 
-/// Gives the file under the temporary name its header and its name, durably. The directory comes with its open handle.
-fn name((dir, held): (&Path, &File), file: &File, header: FileHeader) -> Result<PathBuf> {
+/// Gives the file under the temporary name its header, its stamp and its name, durably. The directory comes with its open handle.
+fn name((dir, held): (&Path, &File), file: &File, header: FileHeader, stamp: Stamp) -> Result<PathBuf> {
     let (spare, path) = (dir.join(SPARE), dir.join(format!("{:016x}.log", header.log)));
-    file.write_all_at(&header.encode(), 0).map_err(|e| Error::io("write", &spare, e))?;
+    file.write_all_at(&header.encode(stamp), 0).map_err(|e| Error::io("write", &spare, e))?;
     file.sync_all().map_err(|e| Error::io("sync", &spare, e))?;
     std::fs::rename(&spare, &path).map_err(|e| Error::io("rename", &spare, e))?;
     // The file is there and says where the one before it ends: going on in that one would lose what follows.

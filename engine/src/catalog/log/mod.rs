@@ -10,6 +10,8 @@
 //! - Frames follow one another without a gap in their versions; a file is synced before the next one starts.
 //! - Every frame says through which version the log was known to be synced when it was written; when the queue runs dry, an
 //!   empty *seal* frame says so for the last group.
+//! - A frame is taken for a file's own by the file's stamp alone, random bytes that nobody outside is shown: what a client has the
+//!   log hold, in keys, is never mistaken for a frame, wherever it comes to lie.
 //! - A process never appends to a file that another process wrote: it starts a new one, so that frames that a crash left
 //!   behind a torn one can't be taken for its continuation.
 //!
@@ -26,4 +28,4 @@ pub(super) mod recover;
 pub(super) mod since;
 mod spare;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

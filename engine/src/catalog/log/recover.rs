@@ -1,7 +1,7 @@
 //! Reading the log at open, to replay what the rows lack. What the backup reads is in [`super::since`].
 
 use super::files::LogFile;
-use super::frame::{self, ALIGN, FILE_HEADER, FileHeader, Frame, Kind};
+use super::frame::{self, ALIGN, FILE_HEAD, FILE_HEADER, FileHeader, Frame, Kind};
 use crate::catalog::Version;
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -16,11 +16,12 @@ pub(in crate::catalog) fn find(dir: &Path) -> Result<VecDeque<LogFile>> {
         if path.extension().is_none_or(|extension| extension != "log") {
             continue;
         }
-        let header = FileHeader::decode(&read(&path, FILE_HEADER as u64)?, &path.display().to_string())?;
+        let head = read(&path, FILE_HEAD as u64)?;
+        let (header, stamp) = FileHeader::decode(&head, &path.display().to_string())?;
         if path.file_stem().is_none_or(|stem| stem != format!("{:016x}", header.log).as_str()) {
             return Err(corrupt(&path, "its name is not that of its header"));
         }
-        found.push_back(LogFile { header, path });
+        found.push_back(LogFile { header, stamp, path });
     }
     found.make_contiguous().sort_by_key(|file| file.header.log);
     Ok(found)
@@ -108,8 +109,7 @@ fn replay_file(
 }
 
 fn next<'a>(file: &LogFile, bytes: &'a Bytes, offset: usize) -> Result<Option<(Frame, &'a [u8], usize)>> {
-    let rest = bytes.get(offset..).unwrap_or_default();
-    Ok(frame::parse(rest)?.filter(|(frame, ..)| frame.log == file.header.log))
+    frame::parse_own(bytes.get(offset..).unwrap_or_default(), file.stamp)
 }
 
 /// The first whole frame behind `offset` that starts at `reached` exactly or before it.

@@ -1,13 +1,15 @@
 //! Goldens, flipped bytes, torn tails and damage.
 
 mod cuts;
+mod forged;
 
 use super::files::{LogFile, LogWriter, Shape};
-use super::frame::{self, FILE_HEADER, FileHeader, Frame, HEADER, Kind};
+use super::frame::{self, FILE_HEAD, FILE_HEADER, FileHeader, Frame, HEADER, Kind, Stamp};
 use super::payload::{self, Logged};
 use super::recover;
 use super::since::{self, LogPlace};
 use crate::catalog::{Commit, Family, Layout, Table, Version, Write};
+use crate::entropy::{Entropy, SeededEntropy};
 use crate::fault::Faults;
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
@@ -15,11 +17,12 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const TABLE: Table = Table { family: Family::Index, tag: 9 };
 const COUNTER: Table = Table { family: Family::Counter, tag: 2 };
 const SHAPE: Shape = Shape { file_bytes: 16 << 10, retained: 1 };
-const SHAPE_ROOM: usize = (16 << 10) - FILE_HEADER;
+const SHAPE_ROOM: usize = (16 << 10) - FILE_HEAD;
 
 fn commit(n: u8) -> Commit {
     let mut commit = Commit::new(PartitionId::from_bytes([1, 2, 3, 4, 5, 6, 7, 8]), 0);
@@ -32,7 +35,14 @@ fn commit(n: u8) -> Commit {
     commit
 }
 
-const FRAME: Frame = Frame { log: 3, prior: 7, last: 8, synced: 6, kind: Kind::Group, layout: Layout::FIRST };
+const FRAME: Frame = Frame {
+    stamp: Stamp::of_number(3),
+    prior: 7,
+    last: 8,
+    synced: 6,
+    kind: Kind::Group,
+    layout: Layout::FIRST,
+};
 
 fn golden() -> Vec<u8> {
     sealed(&FRAME)
@@ -90,24 +100,83 @@ fn newer_forms_are_refused_by_name() {
     let crc = frame::crc32c(&newer[8..]);
     newer[4..8].copy_from_slice(&crc.to_le_bytes());
     assert!(matches!(frame::parse(&newer), Err(Error::Newer { found: 3, supported: 2, .. })));
-    let mut newer = FileHeader { log: 1, start: 2 }.encode();
-    newer[8] = 2;
+    let mut newer = FileHeader { log: 1, start: 2 }.encode(Stamp::of_number(7));
+    newer[8] = 3;
     let crc = frame::crc32c(&newer[..28]);
     newer[28..32].copy_from_slice(&crc.to_le_bytes());
-    assert!(matches!(FileHeader::decode(&newer, "log"), Err(Error::Newer { found: 2, .. })));
+    assert!(matches!(FileHeader::decode(&newer, "log"), Err(Error::Newer { found: 3, supported: 2, .. })));
 }
 
 #[test]
-fn golden_file_header_and_its_flipped_bytes() {
+fn golden_heads_of_files_and_their_flipped_bytes() {
     let header = FileHeader { log: 0x0102, start: 0x0304 };
-    let bytes = header.encode();
-    assert_eq!(&bytes[..28], b"firnclog\x01\0\0\0\x02\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\0\0");
-    assert_eq!(FileHeader::decode(&bytes, "log").unwrap(), header);
-    for at in 0..FILE_HEADER {
-        let mut bad = bytes;
+    let stamp = Stamp::of_number(0x1122_3344_5566_7788);
+    let bytes = header.encode(stamp);
+    assert_eq!(bytes.len(), FILE_HEAD);
+    assert_eq!(&bytes[..32], b"firnclog\x02\0\0\0\x02\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\0\0\xb1\x0a\x8e\x39");
+    assert_eq!(
+        &bytes[FILE_HEADER..],
+        b"fgrp\xce\xa3\x85\x3d\x88\x77\x66\x55\x44\x33\x22\x11\x04\x03\0\0\0\0\0\0\x04\x03\0\0\0\0\0\0\
+          \x04\x03\0\0\0\0\0\0\0\0\0\0\x02\x01\0\0"
+    );
+    assert_eq!(FileHeader::decode(&bytes, "log").unwrap(), (header, stamp));
+    for at in 0..FILE_HEAD {
+        let mut bad = bytes.clone();
         bad[at] ^= 0x10;
         assert!(matches!(FileHeader::decode(&bad, "log"), Err(Error::Corrupt { .. })), "byte {at}");
+        assert!(matches!(FileHeader::decode(&bytes[..at], "log"), Err(Error::Corrupt { .. })), "{at} bytes");
     }
+    // A seal of its own, but not the one that it began with.
+    let other = FileHeader { start: 0x0305, ..header }.encode(stamp);
+    let mixed = [&bytes[..FILE_HEADER], &other[FILE_HEADER..]].concat();
+    assert!(matches!(FileHeader::decode(&mixed, "log"), Err(Error::Corrupt { .. })));
+    // Who knows the first form alone reads a page, finds it whole and of a newer form, and says so.
+    assert!(bytes[32..FILE_HEADER].iter().all(|byte| *byte == 0));
+}
+
+/// A file of the first form as firn wrote it before there was another, up to where its zeros begin: what `write(dir, 0..3, true)` left.
+pub(in crate::catalog) fn numbered() -> Vec<u8> {
+    let hex = |text: &str| -> Vec<u8> {
+        let byte = |at: usize| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap();
+        (0..text.len() / 2).map(byte).collect()
+    };
+    let mut bytes = hex("6669726e636c6f670100000001000000000000000000000000000000b178248d");
+    bytes.resize(FILE_HEADER, 0);
+    bytes.extend(hex(NUMBERED_FRAMES));
+    bytes
+}
+
+const NUMBERED_FRAMES: &str = "66677270f101cd9301000000000000000000000000000000010000000000000000000000000000004700000001010000\
+    0102030405060708010000000000000000000000000000000003000000010209030000006b65790500000076616c7565\
+    02020900000000030502010000006efeffffffffffffff0066677270ba826b7601000000000000000100000000000000\
+    020000000000000001000000000000004700000001010000010203040506070801010101010101010101010101010101\
+    0103000000010209030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00\
+    6667727019d7254101000000000000000200000000000000030000000000000002000000000000004700000001010000\
+    0102030405060708010202020202020202020202020202020203000000010209030000006b65790500000076616c7565\
+    02020900000000030502010000006efeffffffffffffff0066677270c433960001000000000000000300000000000000\
+    030000000000000003000000000000000000000002010000";
+
+#[test]
+fn a_file_of_the_first_form_is_read_and_gone_on_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut bytes = numbered();
+    bytes.resize(usize::try_from(SHAPE.file_bytes).unwrap(), 0);
+    let path = dir.path().join("0000000000000001.log");
+    std::fs::write(&path, &bytes).unwrap();
+    assert_eq!(replay(dir.path(), 0).unwrap(), (3, vec![1, 2, 3]));
+    let files = recover::find(dir.path()).unwrap();
+    let old = shipped(&files, 0, 3, usize::MAX).unwrap();
+    assert!(bytes[FILE_HEADER..].starts_with(&old), "shipped as it stands");
+    write(dir.path(), 3..6, true);
+    assert_eq!(replay(dir.path(), 0).unwrap(), (6, vec![1, 2, 3, 4, 5, 6]));
+    let files = recover::find(dir.path()).unwrap();
+    let both = shipped(&files, 0, 6, usize::MAX).unwrap();
+    assert!(both.starts_with(&old) && both.len() == 2 * old.len(), "frames of both forms follow one another");
+    let head = |file: &LogFile| std::fs::read(&file.path).unwrap()[8];
+    assert_eq!(files.iter().map(head).collect::<Vec<_>>(), [1, 2]);
+    // It is judged as it was: what it says was synced must be there.
+    damage(&path, FILE_HEADER + 2 * golden().len() + 60, |bytes| bytes[0] ^= 1);
+    assert!(matches!(replay(dir.path(), 0), Err(Error::Corrupt { .. })));
 }
 
 #[test]
@@ -121,10 +190,16 @@ fn hostile_payloads_are_refused_without_panicking() {
     payload::decode(huge.into()).unwrap_err();
 }
 
+/// What a writer is given from outside: each has other stamps.
+fn parts() -> (Arc<dyn Entropy>, Arc<Faults>) {
+    static SEED: AtomicU64 = AtomicU64::new(0);
+    (Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed))), Arc::default())
+}
+
 fn write(dir: &Path, groups: std::ops::Range<u8>, sealed: bool) {
     let found = recover::find(dir).unwrap();
     let start = Version::from(groups.start);
-    let mut log = LogWriter::start(dir, SHAPE, Arc::new(Faults::default()), found, (start, 0)).unwrap();
+    let mut log = LogWriter::start(dir, SHAPE, parts(), found, (start, 0)).unwrap();
     for n in groups {
         let mut bytes = vec![0; HEADER];
         payload::push(&mut bytes, &commit(n));
@@ -150,7 +225,7 @@ fn replay(dir: &Path, applied: Version) -> Result<(Version, Vec<Version>)> {
 /// The newest log file and the offset of its `n`th frame.
 fn frame_at(dir: &Path, n: usize) -> (PathBuf, usize) {
     let path = recover::find(dir).unwrap().back().unwrap().path.clone();
-    (path, FILE_HEADER + n * golden().len())
+    (path, FILE_HEAD + n * golden().len())
 }
 
 fn damage(path: &Path, at: usize, with: impl FnOnce(&mut [u8])) {
@@ -247,6 +322,7 @@ fn frames_left_behind_a_torn_one_are_never_continued() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 0..6, false);
     let (path, torn) = frame_at(dir.path(), 3);
+    let stamp = recover::find(dir.path()).unwrap()[0].stamp;
     // Frames 4 and 5 of an unsynced tail survived, frame 3 did not: nothing says that any of them was synced.
     let bytes = std::fs::read(&path).unwrap();
     let len = golden().len();
@@ -258,9 +334,9 @@ fn frames_left_behind_a_torn_one_are_never_continued() {
         let prior = Version::from(n);
         frame::seal(
             &mut frame,
-            &Frame { log: 1, prior, last: prior + 1, synced: 3, kind: Kind::Group, layout: Layout::FIRST },
+            &Frame { stamp, prior, last: prior + 1, synced: 3, kind: Kind::Group, layout: Layout::FIRST },
         );
-        let at = FILE_HEADER + usize::from(n) * len;
+        let at = FILE_HEAD + usize::from(n) * len;
         rewritten[at..at + len].copy_from_slice(&frame);
     }
     std::fs::write(&path, rewritten).unwrap();
@@ -280,7 +356,14 @@ fn a_frame_of_the_life_before_never_continues_a_recycled_file() {
     // Whole, and right where the log ends; only the file it was written to is another.
     frame::seal(
         &mut stale,
-        &Frame { log: 0, prior: 3, last: 4, synced: 3, kind: Kind::Group, layout: Layout::FIRST },
+        &Frame {
+            stamp: Stamp::of_number(1),
+            prior: 3,
+            last: 4,
+            synced: 3,
+            kind: Kind::Group,
+            layout: Layout::FIRST,
+        },
     );
     damage(&path, end, |bytes| bytes[..stale.len()].copy_from_slice(&stale));
     assert_eq!(replay(dir.path(), 0).unwrap(), (3, vec![1, 2, 3]));
@@ -339,14 +422,14 @@ fn a_reader_that_keeps_its_place_reads_nothing_twice() {
     let all = shipped(&files, 0, 200, usize::MAX).unwrap();
     // Through all files, one group at a time, and each frame is damaged as soon as it was read.
     let (mut place, mut pieces) = (LogPlace::after(0), Vec::new());
-    let mut at = FILE_HEADER;
+    let mut at = FILE_HEAD;
     while place.version() < 200 {
         let (frames, next) = since::read(&files, place, 200, 1).unwrap().unwrap();
         assert_eq!((frames.len(), next.version()), (golden().len(), place.version() + 1));
         let holds = |file: &&LogFile| file.header.start <= place.version();
         let file = files.iter().rfind(holds).unwrap();
         if file.header.start == place.version() {
-            at = FILE_HEADER;
+            at = FILE_HEAD;
         }
         damage(&file.path, at, |bytes| bytes[HEADER] ^= 1);
         (place, at) = (next, at + frames.len());
@@ -362,7 +445,7 @@ fn a_reader_that_keeps_its_place_reads_nothing_twice() {
 fn a_frame_larger_than_a_piece_is_read_whole() {
     let dir = tempfile::tempdir().unwrap();
     let shape = Shape { file_bytes: 4 << 20, ..SHAPE };
-    let mut log = LogWriter::start(dir.path(), shape, Arc::default(), VecDeque::new(), (0, 0)).unwrap();
+    let mut log = LogWriter::start(dir.path(), shape, parts(), VecDeque::new(), (0, 0)).unwrap();
     for version in 1..=3 {
         let mut bytes = vec![7; HEADER + 700_000];
         log.make_room(bytes.len() + 8).unwrap();
@@ -384,7 +467,7 @@ fn spare_ready(log: &LogWriter) {
 
 fn start(dir: &Path, at: Version) -> LogWriter {
     let found = recover::find(dir).unwrap();
-    LogWriter::start(dir, SHAPE, Arc::new(Faults::default()), found, (at, at)).unwrap()
+    LogWriter::start(dir, SHAPE, parts(), found, (at, at)).unwrap()
 }
 
 #[test]
@@ -436,7 +519,7 @@ fn files_are_not_let_go_while_somebody_reads_them() {
     let held = recover::find(dir.path()).unwrap().len();
     assert!(held > SHAPE.retained + 1);
     let found = recover::find(dir.path()).unwrap();
-    let log = LogWriter::start(dir.path(), SHAPE, Arc::new(Faults::default()), found, (250, 0)).unwrap();
+    let log = LogWriter::start(dir.path(), SHAPE, parts(), found, (250, 0)).unwrap();
     log.files().read(|files| {
         log.trim(250);
         assert_eq!(files.len(), held + 1);

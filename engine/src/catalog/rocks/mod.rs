@@ -67,7 +67,7 @@ use view::{Moment, View};
 pub struct Options {
     /// Ages the conflict window and the idempotency ids.
     pub clock: Arc<dyn Clock>,
-    /// Keys the conflict window.
+    /// Keys the conflict window and stamps the log's files.
     pub entropy: Arc<dyn Entropy>,
     /// Faults to inject into the commit log.
     pub faults: Arc<Faults>,
@@ -161,7 +161,10 @@ impl RocksCatalog {
             tracing::warn!(%error, "the rows can't be flushed now: the commit log keeps its files");
         }
         let stand = (version, rows.flushed()?);
-        let log = LogWriter::start(&log_dir, shape, Arc::clone(&options.faults), found, stand)?;
+        let log = {
+            let parts = (Arc::clone(&options.entropy), Arc::clone(&options.faults));
+            LogWriter::start(&log_dir, shape, parts, found, stand)?
+        };
         backup::became_a_catalog(&dir)?;
         let hot = Arc::new(Hot::new(options.hot_bytes));
         let shared = Arc::new(Shared {

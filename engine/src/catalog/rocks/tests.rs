@@ -2,6 +2,7 @@
 
 mod dead;
 mod files;
+mod forms;
 mod layout;
 mod model;
 mod shipped;

@@ -6,11 +6,9 @@ use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::HEADER;
 use crate::catalog::log::{payload, recover};
 use crate::catalog::{Layout, Version};
-use crate::fault::Faults;
 use powercut::Cut;
 use std::cell::Cell;
 use std::path::Path;
-use std::sync::Arc;
 
 /// What is known to have been done when the power went.
 #[derive(Default)]
@@ -167,5 +165,5 @@ fn what_a_restart_found_unsynced_is_synced_before_the_next_file_follows_it() {
 
 fn start_at(dir: &Path, at: Version, flushed: Version) -> Result<LogWriter> {
     let found = recover::find(dir)?;
-    LogWriter::start(dir, SHAPE, Arc::new(Faults::default()), found, (at, flushed))
+    LogWriter::start(dir, SHAPE, super::parts(), found, (at, flushed))
 }

@@ -1,7 +1,7 @@
 //! Groups of another catalog's log, taken over: read, judged, recovered and repeated as if they were this one's own.
 
 use super::{HERE, TABLE, copy, get, open, put};
-use crate::catalog::log::frame::{self, Frame, HEADER, Kind};
+use crate::catalog::log::frame::{self, Frame, HEADER, Kind, Stamp};
 use crate::catalog::log::payload;
 use crate::catalog::{Catalog, Check, Commit, Layout, LogPlace};
 use crate::id::IdempotencyId;
@@ -59,7 +59,14 @@ async fn a_group_that_is_not_what_its_header_says_is_not_taken_over() {
         payload::push(&mut bytes, &put("a", "2"));
         frame::seal(
             &mut bytes,
-            &Frame { log: 9, prior, last, synced: prior, kind: Kind::Group, layout: Layout::FIRST },
+            &Frame {
+                stamp: Stamp::of_number(9),
+                prior,
+                last,
+                synced: prior,
+                kind: Kind::Group,
+                layout: Layout::FIRST,
+            },
         );
         bytes
     };
