@@ -61,7 +61,7 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// This process may no longer write (another owner took over, or a sync failed and the log can't be trusted).
+    /// This process may no longer write (another owner took over, a sync failed and the log can't be trusted, or the rows fail).
     #[error("write: {reason}")]
     Fenced {
         /// Why, and what to do.

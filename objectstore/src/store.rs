@@ -311,18 +311,31 @@ impl ObjectStore {
     }
 }
 
-/// Commits what has an id until the outcome is known, at the most so often.
+/// Commits what has an id until the outcome is known, at the most so often. A commit of which it was open once whether it passed is
+/// never said to be refused because asking again was.
 async fn until_known(
     catalog: &dyn Catalog,
     blobs: &BlobStore,
     mut commit: Commit,
 ) -> engine::Result<Version> {
     let frees = commit.space == Space::Reserve;
-    let mut retries = 0..UNKNOWN_RETRIES;
+    let (mut retries, mut open) = (0..UNKNOWN_RETRIES, None);
     let outcome = loop {
         match catalog.commit(commit.clone()).await {
-            Err(engine::Error::Unknown { .. }) if retries.next().is_some() => commit.id_is_fresh = false,
-            outcome => break outcome,
+            Err(engine::Error::Unknown { reason }) if retries.next().is_some() => {
+                commit.id_is_fresh = false;
+                open = Some(reason);
+            }
+            // Judged, and not found to have happened.
+            Err(error) if error.kind() == engine::ErrorKind::Conflict => break Err(error),
+            Err(error @ engine::Error::Unknown { .. }) => break Err(error),
+            Err(error) => match open {
+                Some(reason) => {
+                    break Err(engine::Error::Unknown { reason: format!("{reason}; asked again: {error}") });
+                }
+                None => break Err(error),
+            },
+            passed => break passed,
         }
     };
     if frees && outcome.is_ok() {

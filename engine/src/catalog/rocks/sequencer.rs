@@ -11,8 +11,9 @@
 //!   every failed sync, fences: commits of that group are unknown, later ones refused, reads go on at the last published
 //!   moment. What a failed sync left on the disk can't be known, so it is never retried; opening again finds out.
 //! - A commit that a reader must know of something for is judged when the marker says so, durably: see [`Layout`].
-//! - A group that is in the log but that the rows can't take (RocksDB out of room while flushing) is parked and applied
-//!   again until it passes; meanwhile commits are refused as full.
+//! - A group that is in the log but that the rows can't take (RocksDB out of room while flushing, or its disk fails) is parked and
+//!   applied again until it passes; meanwhile commits are refused for what the rows say. Those of the group itself are unknown
+//!   to whoever asks again: they will be applied, and nothing may say that they were not.
 
 use super::group::{Group, Judge};
 use super::hot::Hot;
@@ -30,11 +31,13 @@ use crate::catalog::window::Window;
 use crate::catalog::{Layout, Version};
 use crate::clock::Clock;
 use crate::fault::{Faults, Point};
+use crate::id::{IdempotencyId, PartitionId};
 use crate::{Error, Result};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use rocksdb::WriteBatch;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,10 +77,32 @@ pub(super) struct Sequencer {
     pub(super) version: Version,
     pub(super) epoch: Epoch,
     pub(super) fenced: Option<String>,
-    /// A frame that is in the log and not yet in the rows.
-    pub(super) parked: Option<Bytes>,
+    /// In the log and not yet in the rows.
+    pub(super) parked: Option<Parked>,
     /// The last frame's buffer, for the next one: a fresh one of that size would be zeroed by the system each time.
     pub(super) spare: Vec<u8>,
+}
+
+/// A group that the rows did not take.
+pub(super) struct Parked {
+    frame: Bytes,
+    /// Of its commits.
+    ids: HashSet<(PartitionId, IdempotencyId)>,
+}
+
+impl Parked {
+    fn new(frame: Bytes) -> Self {
+        let body = frame::parse(&frame).ok().flatten().map(|(_, body, _)| frame.slice_ref(body));
+        let commits = body.and_then(|body| payload::decode(body).ok()).unwrap_or_default();
+        let ids = commits.into_iter().filter_map(|commit| Some((commit.partition, commit.idempotency?)));
+        Self { ids: ids.collect(), frame }
+    }
+
+    /// Is it one of its commits that is asked for again?
+    fn holds(&self, job: &Job) -> bool {
+        let Job::Commit(commit) = job else { return false };
+        commit.idempotency.is_some_and(|id| self.ids.contains(&(commit.partition, id)))
+    }
 }
 
 /// The age of idempotency ids: kept in the epoch they came in and the next one.
@@ -113,9 +138,9 @@ impl Sequencer {
             }
             return;
         }
-        if !self.unpark() {
+        if let Err(error) = self.unpark() {
             for request in requests {
-                let refusal = self.space.refusal(request.bytes);
+                let refusal = self.refusal(&request, &error);
                 request.answer(Err(refusal));
             }
             return;
@@ -267,9 +292,8 @@ impl Sequencer {
         self.version = last;
         if let Err(error) = self.may_apply().and_then(|()| rows.apply(batch)) {
             tracing::error!(%error, "the rows can't take what the commit log holds: refusing commits until they do");
-            self.parked = Some(frame.into());
-            let reason = format!("it is in the log, the rows take it later: {error}");
-            return Err(Error::Unknown { reason });
+            self.parked = Some(Parked::new(frame.into()));
+            return Err(in_the_log(&error));
         }
         self.shared.published.store(Arc::new(Moment::now(rows, &self.shared.hot, last)));
         self.spare = frame;
@@ -277,23 +301,34 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Tries to apply what is parked; answers whether nothing is.
-    fn unpark(&mut self) -> bool {
-        let Some(whole) = &self.parked else { return true };
+    /// Applies what is parked, if anything is; an error says why it is still.
+    fn unpark(&mut self) -> Result<()> {
+        let Some(Parked { frame: whole, .. }) = &self.parked else { return Ok(()) };
         let rows = &self.shared.rows;
-        let parsed = self.may_apply().and_then(|()| frame::parse(whole));
-        let applied = parsed.and_then(|found| match found {
-            Some((header, body, _)) => {
-                let versions = (header.prior, header.last);
-                super::replay(rows, versions, whole.slice_ref(body), self.epoch.number)
-            }
-            None => Err(Error::Invalid("apply a parked group: it changed in memory".into())),
-        });
-        if applied.is_ok() {
-            self.shared.published.store(Arc::new(Moment::now(rows, &self.shared.hot, self.version)));
-            self.parked = None;
+        self.may_apply()?;
+        let Some((header, body, _)) = frame::parse(whole)? else {
+            return Err(Error::Invalid("apply a parked group: it changed in memory".into()));
+        };
+        super::replay(rows, (header.prior, header.last), whole.slice_ref(body), self.epoch.number)?;
+        self.shared.published.store(Arc::new(Moment::now(rows, &self.shared.hot, self.version)));
+        self.parked = None;
+        Ok(())
+    }
+
+    /// What somebody is told while a group is parked, because of `error`.
+    fn refusal(&self, request: &Request, error: &Error) -> Error {
+        if self.parked.as_ref().is_some_and(|parked| parked.holds(&request.job)) {
+            return in_the_log(error);
         }
-        applied.is_ok()
+        match error {
+            Error::Full { .. } => self.space.refusal(request.bytes),
+            other => Error::Fenced {
+                reason: format!(
+                    "the catalog's rows do not take what its log holds ({other}); restart firn if that goes on, it recovers from \
+                     its log"
+                ),
+            },
+        }
     }
 
     fn may_apply(&self) -> Result<()> {
@@ -332,7 +367,7 @@ impl Sequencer {
 
     /// What can wait until nothing else does.
     fn tidy(&mut self) {
-        if self.fenced.is_some() || !self.unpark() {
+        if self.fenced.is_some() || self.unpark().is_err() {
             return;
         }
         self.window.prune(self.clock.boottime(), self.version);
@@ -398,6 +433,11 @@ impl Sequencer {
         self.sync()?;
         Ok(self.version)
     }
+}
+
+/// Of a commit that the rows did not take.
+fn in_the_log(error: &Error) -> Error {
+    Error::Unknown { reason: format!("it is in the log, the rows take it later: {error}") }
 }
 
 /// Whether a log write was refused before it had begun, so that the next one may pass.

@@ -231,6 +231,38 @@ async fn a_group_that_the_rows_do_not_take_is_kept_until_they_do() {
 }
 
 #[tokio::test]
+async fn while_a_group_is_parked_its_own_commits_are_unknown_and_others_are_told_why() {
+    let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+    let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
+    for (fault, id) in [(Fault::Io, 1), (Fault::NoSpace, 2)] {
+        let key = id.to_string();
+        let commit = Commit { idempotency: Some(IdempotencyId::from_bytes([id; 16])), ..put(&key, "parked") };
+        let before = catalog.snapshot(HERE).await.unwrap().read_version();
+        faults.arm(Point::CatalogApply, fault, 0, u64::MAX);
+        for _ in 0..3 {
+            let open = catalog.commit(commit.clone()).await.unwrap_err();
+            assert!(matches!(open, Error::Unknown { .. }), "{fault:?}: it will be there: {open:?}");
+            let refused = catalog.commit(put("c", "3")).await.unwrap_err();
+            let elsewhere = Commit { partition: PartitionId::from_bytes([8; 8]), ..commit.clone() };
+            let not_its = catalog.commit(elsewhere).await.unwrap_err();
+            for refused in [refused, not_its] {
+                match fault {
+                    Fault::NoSpace => assert!(matches!(refused, Error::Full { .. }), "{refused:?}"),
+                    _ => assert!(
+                        matches!(&refused, Error::Fenced { reason } if reason.contains("injected I/O error")),
+                        "no disk is full: {refused:?}"
+                    ),
+                }
+            }
+        }
+        faults.clear();
+        assert_eq!(catalog.commit(commit).await.unwrap(), before + 1, "{fault:?}: it counts once");
+        assert_eq!(get(&catalog, &key).await.unwrap().unwrap(), "parked");
+        catalog.commit(put("c", "3")).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_group_that_is_parked_when_the_catalog_closes_is_there_when_it_opens() {
     let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
     let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
