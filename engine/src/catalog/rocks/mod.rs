@@ -241,7 +241,8 @@ impl Drop for RocksCatalog {
     }
 }
 
-/// Applies a group as the log has it, with its versions (before, last).
+/// Applies a group as the log has it, with its versions (before, last). Its ids count as those of `epoch`, which the rows say too from
+/// then on: a group that began an epoch may not have come to them.
 fn replay(rows: &Rows, (prior, last): (Version, Version), body: bytes::Bytes, epoch: u32) -> Result<()> {
     let commits = payload::decode(body)?;
     if prior + commits.len() as u64 != last {
@@ -254,6 +255,7 @@ fn replay(rows: &Rows, (prior, last): (Version, Version), body: bytes::Bytes, ep
     for (version, commit) in (prior + 1..).zip(&commits) {
         rows.stage(&mut batch, commit, version, epoch);
     }
+    rows.stage_epoch(&mut batch, epoch);
     rows.stage_applied(&mut batch, last);
     rows.apply(batch)
 }

@@ -263,6 +263,24 @@ async fn while_a_group_is_parked_its_own_commits_are_unknown_and_others_are_told
 }
 
 #[tokio::test]
+async fn an_id_of_a_parked_group_that_began_an_epoch_is_known_after_a_restart() {
+    let (dir, faults, clock) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()), clock());
+    let commit = Commit { idempotency: Some(IdempotencyId::from_bytes([1; 16])), ..put("a", "1") };
+    let catalog = RocksCatalog::open(dir.path(), options(&clock, &faults)).unwrap();
+    catalog.commit(put("before", "1")).await.unwrap();
+    clock.advance(Duration::from_mins(11));
+    faults.arm(Point::CatalogApply, Fault::NoSpace, 0, 1);
+    catalog.commit(commit.clone()).await.unwrap_err();
+    // Applied before it is judged.
+    let version = catalog.commit(commit.clone()).await.unwrap();
+    catalog.close();
+    catalog.shared.rows.flush(true).unwrap();
+    drop(catalog);
+    let catalog = RocksCatalog::open(dir.path(), options(&clock, &faults)).unwrap();
+    assert_eq!(catalog.commit(commit).await.unwrap(), version, "it counts once");
+}
+
+#[tokio::test]
 async fn a_group_that_is_parked_when_the_catalog_closes_is_there_when_it_opens() {
     let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
     let catalog = RocksCatalog::open(dir.path(), options(&clock(), &faults)).unwrap();
