@@ -1,11 +1,12 @@
 //! Writing a base: checkpoint, upload what the target lacks, then the manifest.
 //!
 //! ```text
-//!   checkpoint (hard links) ─► hash each file ─► seal + put those the target lacks ─► manifest ─► prune
+//!   checkpoint (hard links) ─► hash each file ─► remove what no base names ─► seal + put those the target lacks ─► manifest ─► prune
 //! ```
 //!
 //! A crash at any point leaves a checkpoint directory and staging files, which the next run removes, and at the target
-//! files without a manifest, which the next prune removes. A base exists from the moment its manifest does.
+//! files without a manifest, which the next run removes before it puts its own (else a target that is full would stay so), but for
+//! those that it needs itself. A base exists from the moment its manifest does.
 
 use super::manifest::{Attachment, FileEntry, Life, Manifest, Name};
 use super::{Backup, staging};
@@ -13,7 +14,7 @@ use crate::blocking::blocking;
 use crate::catalog::Version;
 use crate::{Error, Result, file};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -46,6 +47,15 @@ impl Index {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(Error::io("read", path, error)),
         }
+    }
+
+    /// Takes those off that have no manifest at the target: they were cut off, or are gone.
+    fn retain_complete(&mut self, there: &BTreeSet<Version>) {
+        self.bases.retain(|base| there.contains(&base.version));
+    }
+
+    fn knows(&self, version: Version) -> bool {
+        self.bases.iter().any(|base| base.version == version)
     }
 
     /// A base of a version that has one already takes its place, and keeps its files until the two are pruned: until the
@@ -84,17 +94,21 @@ impl Backup {
             Ok((checkpoint, version, entries))
         })
         .await?;
-        let known: BTreeSet<String> = self.target.list(&life.file_prefix()).await?.into_iter().collect();
-        let (mut files, mut names) = (Vec::new(), BTreeSet::new());
+        let (mut files, mut sources) = (Vec::new(), BTreeMap::new());
         for path in entries {
             let entry = entry(checkpoint.path(), &path).await?;
-            let name = life.file_name(&recipient, &entry.blake3);
-            if !known.contains(&name) && !names.contains(&name) {
-                let open = move || fs::File::open(&path).map_err(|error| Error::io("open", &path, error));
-                self.put_sealed(&name, Arc::clone(&recipient), open).await?;
-            }
-            names.insert(name);
+            sources.insert(life.file_name(&recipient, &entry.blake3), path);
             files.push(entry);
+        }
+        let names: BTreeSet<String> = sources.keys().cloned().collect();
+        let known: BTreeSet<String> = self.target.list(&life.file_prefix()).await?.into_iter().collect();
+        let there = self.bases_there(life).await?;
+        if let Err(error) = self.remove_leavings(life, &known, &there, &names).await {
+            tracing::warn!(%error, target = %self.target.describe(), "can't remove what a base that failed left; the next one will");
+        }
+        for (name, path) in sources.into_iter().filter(|(name, _)| !known.contains(name)) {
+            let open = move || fs::File::open(&path).map_err(|error| Error::io("open", &path, error));
+            self.put_sealed(&name, Arc::clone(&recipient), open).await?;
         }
         let (root, attached) = (self.root.clone(), self.attached.clone());
         let attachments = blocking(move || attachments(&root, &attached)).await?;
@@ -103,6 +117,7 @@ impl Backup {
         let path = self.index_path();
         let index = blocking(move || {
             let mut index = Index::load(&path)?;
+            index.retain_complete(&there);
             index.add(version, names);
             index.store(&path)?;
             Ok(index)
@@ -115,7 +130,7 @@ impl Backup {
         if !Arc::ptr_eq(&recipient, &self.recipient.load_full()) {
             self.progress.base_wanted();
         }
-        self.prune(life, index).await?;
+        self.prune(life, index, version).await?;
         blocking(move || {
             drop(checkpoint);
             Ok(version)
@@ -127,27 +142,79 @@ impl Backup {
         self.dir.join("bases.json")
     }
 
-    /// Removes bases beyond those kept, log chunks that no kept base needs, and files that no base names. Only what this
-    /// life wrote: earlier lives are left to their owner.
-    async fn prune(&self, life: &Life, mut index: Index) -> Result<()> {
-        let surplus = index.bases.len().saturating_sub(BASES_KEPT);
-        let gone: Vec<IndexedBase> = index.bases.drain(..surplus).collect();
-        let Some(oldest) = index.bases.first().map(|base| base.version) else { return Ok(()) };
-        for base in &gone {
-            self.target.delete(&life.base_name(base.version)).await?;
+    /// Versions of this life's bases at the target.
+    async fn bases_there(&self, life: &Life) -> Result<BTreeSet<Version>> {
+        let names = self.target.list(&life.base_prefix()).await?;
+        let version = |name: &String| match Name::parse(name) {
+            Some(Name::Base(_, version)) => Some(version),
+            _ => None,
+        };
+        Ok(names.iter().filter_map(version).collect())
+    }
+
+    /// Before a base: removes the files (of those `known` to be there) that neither it nor a base that is there names, and what
+    /// was put in part.
+    async fn remove_leavings(
+        &self,
+        life: &Life,
+        known: &BTreeSet<String>,
+        there: &BTreeSet<Version>,
+        wanted: &BTreeSet<String>,
+    ) -> Result<()> {
+        self.target.tidy(&life.file_prefix()).await?;
+        let path = self.index_path();
+        let mut index = blocking(move || Index::load(&path)).await?;
+        index.retain_complete(there);
+        self.remove_files(known, &index, there, wanted).await
+    }
+
+    /// Removes files that neither `wanted` nor a base names. Only the index says what a base names: as long as the target has one
+    /// that it does not know, all files stay.
+    async fn remove_files(
+        &self,
+        known: &BTreeSet<String>,
+        index: &Index,
+        there: &BTreeSet<Version>,
+        wanted: &BTreeSet<String>,
+    ) -> Result<()> {
+        if there.iter().any(|version| !index.knows(*version)) {
+            return Ok(());
         }
+        let needed: BTreeSet<&String> =
+            index.bases.iter().flat_map(|base| &base.files).chain(wanted).collect();
+        for name in known.iter().filter(|name| !needed.contains(name)) {
+            self.target.delete(name).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes bases beyond those kept, log chunks that no kept base needs, and files that no base names. Only what this
+    /// life wrote: earlier lives are left to their owner. `newest` is the version of the base that was just completed.
+    async fn prune(&self, life: &Life, mut index: Index, newest: Version) -> Result<()> {
+        let mut there = self.bases_there(life).await?;
+        there.insert(newest);
+        index.retain_complete(&there);
+        let surplus = index.bases.len().saturating_sub(BASES_KEPT);
+        index.bases.drain(..surplus);
+        // One that the index does not know goes when two are there that it does.
+        if let [first, ..] = &index.bases[..]
+            && index.bases.len() == BASES_KEPT
+        {
+            let kept = there.split_off(&first.version);
+            for version in std::mem::replace(&mut there, kept) {
+                self.target.delete(&life.base_name(version)).await?;
+            }
+        }
+        let Some(oldest) = there.first() else { return Ok(()) };
         for name in self.target.list(&life.log_prefix()).await? {
             if let Some(Name::Log(_, chunk)) = Name::parse(&name)
-                && chunk.last <= oldest
+                && chunk.last <= *oldest
             {
                 self.target.delete(&name).await?;
             }
         }
-        let kept: BTreeSet<&String> = index.bases.iter().flat_map(|base| &base.files).collect();
-        let dropped: BTreeSet<&String> = gone.iter().flat_map(|base| &base.files).collect();
-        for name in dropped.difference(&kept) {
-            self.target.delete(name).await?;
-        }
+        let known = self.target.list(&life.file_prefix()).await?.into_iter().collect();
+        self.remove_files(&known, &index, &there, &BTreeSet::new()).await?;
         let path = self.index_path();
         blocking(move || index.store(&path)).await
     }

@@ -66,6 +66,11 @@ impl Life {
         format!("{}{}/{hash}.age", self.file_prefix(), recipient.tag())
     }
 
+    /// All that it wrote.
+    pub(super) fn prefix(&self) -> String {
+        format!("lives/{}/", self.0)
+    }
+
     pub(super) fn file_prefix(&self) -> String {
         format!("lives/{}/file/", self.0)
     }

@@ -17,7 +17,8 @@
 //! Chunks of up to 8 MiB, about one a second; two bases kept; one base at a time.
 //!
 //! # After a crash
-//! At the target files that no manifest names, pruned later; here staging files, removed at the next start.
+//! At the target files that no manifest names, removed by the next base, and what was put in part, removed at the next start; here
+//! staging files, removed then too.
 
 mod base;
 mod manifest;
@@ -134,6 +135,11 @@ impl Backup {
                 let file = self.dir.join("life");
                 let from = file.clone();
                 let life = if let Some(life) = blocking(move || Life::load(&from)).await? {
+                    // Nothing is put before this has answered.
+                    if let Err(error) = self.target.tidy(&life.prefix()).await {
+                        let target = self.target.describe();
+                        tracing::warn!(%error, target, "can't remove what was put in part; the next start will");
+                    }
                     life
                 } else {
                     let newest = Life::newest(&self.target.list("lives/").await?);

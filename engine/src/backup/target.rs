@@ -22,7 +22,12 @@ pub trait Target: Send + Sync {
     fn list<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Vec<String>>>;
     /// Removes a name; one that does not exist is no error.
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// Removes what it keeps of puts that did not end, of names that start with `prefix`. Nobody may put there meanwhile.
+    fn tidy<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<()>>;
 }
+
+/// What a file is called until it is whole; names of a target never end so.
+const PARTIAL: &str = "partial";
 
 /// A directory. Files appear by rename after a sync, and the directory is synced before the answer.
 ///
@@ -89,16 +94,23 @@ fn create_private(dir: &Path) -> Result<()> {
 fn install(from: &Path, to: &Path) -> Result<()> {
     let parent = to.parent().unwrap_or(Path::new("."));
     create_private(parent)?;
-    let partial = to.with_extension("partial");
-    fs::copy(from, &partial).map_err(|error| Error::io("write", &partial, error))?;
-    fs::File::open(&partial)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| Error::io("sync", &partial, error))?;
-    fs::rename(&partial, to).map_err(|error| Error::io("rename", &partial, error))?;
-    sync_dir(parent)
+    let partial = to.with_extension(PARTIAL);
+    let installed = copy_whole(from, &partial)
+        .and_then(|()| fs::rename(&partial, to).map_err(|error| Error::io("rename", &partial, error)));
+    if installed.is_err() {
+        // The room may be what was wanting. What stays goes when the target is tidied.
+        drop(fs::remove_file(&partial));
+    }
+    installed.and_then(|()| sync_dir(parent))
 }
 
-fn collect(root: &Path, dir: &Path, prefix: &str, names: &mut Vec<String>) -> Result<()> {
+fn copy_whole(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).map_err(|error| Error::io("write", to, error))?;
+    fs::File::open(to).and_then(|file| file.sync_all()).map_err(|error| Error::io("sync", to, error))
+}
+
+/// The names below `dir` that start with `prefix`: of whole files, or of those in part.
+fn collect(root: &Path, dir: &Path, (prefix, whole): (&str, bool), names: &mut Vec<String>) -> Result<()> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -107,8 +119,8 @@ fn collect(root: &Path, dir: &Path, prefix: &str, names: &mut Vec<String>) -> Re
     for entry in entries {
         let path = entry.map_err(|error| Error::io("list", dir, error))?.path();
         if path.is_dir() {
-            collect(root, &path, prefix, names)?;
-        } else if path.extension().is_none_or(|extension| extension != "partial") {
+            collect(root, &path, (prefix, whole), names)?;
+        } else if path.extension().is_none_or(|extension| extension != PARTIAL) == whole {
             let name = path.strip_prefix(root).ok().and_then(Path::to_str).map(str::to_owned);
             names.extend(name.filter(|name| name.starts_with(prefix)));
         }
@@ -148,7 +160,7 @@ impl Target for DirectoryTarget {
             blocking(move || {
                 this.is_there()?;
                 let mut names = Vec::new();
-                collect(&this.root, &this.root, &prefix, &mut names)?;
+                collect(&this.root, &this.root, (&prefix, true), &mut names)?;
                 names.sort();
                 Ok(names)
             })
@@ -163,6 +175,21 @@ impl Target for DirectoryTarget {
                 Ok(()) => Ok(()),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
                 Err(error) => Err(Error::io("delete", path, error)),
+            })
+            .await
+        })
+    }
+
+    fn tidy<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let (this, prefix) = (self.clone(), prefix.to_owned());
+            blocking(move || {
+                this.is_there()?;
+                let mut names = Vec::new();
+                collect(&this.root, &this.root, (&prefix, false), &mut names)?;
+                names.iter().map(|name| this.root.join(name)).try_for_each(|path| {
+                    fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))
+                })
             })
             .await
         })
@@ -198,6 +225,8 @@ pub async fn conformance(target: &dyn Target, scratch: &Path) -> Result<()> {
     assert_eq!(read(&back)?, b"one", "a second put replaces");
     target.delete("log/a.age").await?;
     assert_eq!(target.list("log/").await?, ["log/b.age"]);
+    target.tidy("").await?;
+    assert_eq!(target.list("").await?, ["base/c.age", "log/b.age"], "what is whole stays");
     for bad in ["", "/etc/passwd", "../up", "a/../../b"] {
         assert!(matches!(target.put(bad, &one).await, Err(Error::Invalid(_))), "name {bad:?} is refused");
     }
@@ -206,8 +235,32 @@ pub async fn conformance(target: &dyn Target, scratch: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DirectoryTarget, conformance, install};
+    use super::{DirectoryTarget, Target, conformance, install};
     use std::fs;
+
+    #[tokio::test]
+    async fn what_was_put_in_part_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = DirectoryTarget::open(dir.path().join("target")).unwrap();
+        let from = dir.path().join("from");
+        fs::write(&from, b"bytes").unwrap();
+        // Nothing can take the place of a directory.
+        let in_the_way = dir.path().join("target/file/a.age");
+        fs::create_dir_all(in_the_way.join("in the way")).unwrap();
+        target.put("file/a.age", &from).await.unwrap_err();
+        let below = |name: &str| fs::read_dir(dir.path().join("target").join(name)).unwrap().count();
+        assert_eq!(below("file"), 1, "what failed leaves nothing");
+        // As a crash leaves them.
+        for name in ["file/b.partial", "file/c.partial", "log/d.partial"] {
+            target.put(&name.replace("partial", "age"), &from).await.unwrap();
+            fs::write(dir.path().join("target").join(name), b"byt").unwrap();
+        }
+        target.tidy("file/").await.unwrap();
+        assert_eq!((below("file"), below("log")), (3, 2));
+        target.tidy("").await.unwrap();
+        assert_eq!((below("file"), below("log")), (3, 1));
+        assert_eq!(target.list("").await.unwrap(), ["file/b.age", "file/c.age", "log/d.age"]);
+    }
 
     #[tokio::test]
     async fn directory_conforms() {

@@ -11,6 +11,7 @@ use crate::id::PartitionId;
 use crate::unit::ByteCount;
 use crate::worker::{Progress, Worker};
 use crate::{Error, ErrorKind};
+use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -422,6 +423,71 @@ async fn prune_keeps_two_bases_and_what_they_need() {
     for round in 0..4 {
         assert!(appliance.has(&format!("round {round}")).await, "round {round}");
     }
+}
+
+/// Files at the target, and those of each base in the index.
+async fn files_and_named(world: &World) -> (BTreeSet<String>, Vec<BTreeSet<String>>) {
+    let names = world.target().list("").await.unwrap();
+    let index = std::fs::read(world.root().join("backup/bases.json")).unwrap();
+    let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let files = |base: &serde_json::Value| serde_json::from_value(base["files"].clone()).unwrap();
+    let named = index["bases"].as_array().unwrap().iter().map(files).collect();
+    (names.into_iter().filter(|name| name.contains("/file/")).collect(), named)
+}
+
+fn all(named: &[BTreeSet<String>]) -> BTreeSet<String> {
+    named.iter().flatten().cloned().collect()
+}
+
+#[tokio::test]
+async fn what_bases_that_failed_left_goes_with_the_next_try_and_costs_no_base() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.put("first").await;
+    appliance.base.tick().await.unwrap();
+    let bases = || async {
+        let names = world.target().list("").await.unwrap();
+        names.into_iter().filter(|name| name.contains("/base/")).collect::<Vec<_>>()
+    };
+    let first = bases().await;
+    // Each has other tables, and gets one file further than the one before it; the last lacks its manifest alone.
+    for whole in [Some(0), Some(1), Some(2), None] {
+        appliance.put(&format!("{whole:?} files")).await;
+        world.clock.advance(Duration::from_hours(25));
+        if let Some(whole) = whole {
+            world.faults.arm(Point::BackupWrite, Fault::Io, whole, 1);
+        } else {
+            let (faults, index) = (Arc::clone(&world.faults), world.root().join("backup/bases.json"));
+            world.faults.visit(Point::BackupWrite, move || {
+                if std::fs::read_to_string(&index).unwrap().matches("version").count() == 2 {
+                    faults.arm(Point::BackupWrite, Fault::Io, 0, 1);
+                }
+            });
+        }
+        assert!(appliance.base.tick().await.is_err(), "{whole:?}");
+        assert_eq!(bases().await, first);
+        world.faults.clear();
+    }
+    let (files, named) = files_and_named(&world).await;
+    assert_eq!((named.len(), files), (2, all(&named)), "nothing of those before it");
+    appliance.put("last").await;
+    assert!(matches!(appliance.base.tick().await.unwrap(), Progress::More { .. }));
+    let (files, named) = files_and_named(&world).await;
+    assert_eq!((named.len(), files), (2, all(&named)), "what no base names is gone");
+    let both = bases().await;
+    assert!(both.len() == 2 && both[0] == first[0], "one that failed takes no other's place: {both:?}");
+    // What is not in the index may need any file, until two are there that are.
+    std::fs::remove_file(world.root().join("backup/bases.json")).unwrap();
+    for count in [3, 2] {
+        appliance.put("more").await;
+        let before = world.target().list("").await.unwrap();
+        appliance.backup.write_base().await.unwrap();
+        assert_eq!(bases().await.len(), count);
+        let after: BTreeSet<String> = world.target().list("").await.unwrap().into_iter().collect();
+        assert_eq!(before.iter().all(|name| after.contains(name)), count == 3);
+    }
+    let (files, named) = files_and_named(&world).await;
+    assert_eq!(files, all(&named));
 }
 
 #[tokio::test]

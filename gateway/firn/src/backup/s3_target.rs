@@ -1,7 +1,7 @@
 //! A backup target on any S3 endpoint, another firn included.
 
 use bytes::Bytes;
-use client::{Client, ErrorKind, List, ObjectRef, PutOptions};
+use client::{Client, ErrorKind, List, ObjectRef, OpenUpload, PutOptions, UploadEntry};
 use engine::backup::Target;
 use engine::{BoxFuture, Error, Result};
 use std::path::Path;
@@ -57,28 +57,55 @@ impl S3Target {
         let options = PutOptions::default();
         let upload =
             self.client.create_upload(&self.bucket, key, &options).await.map_err(|e| self.failed(&e))?;
-        let mut parts = Vec::new();
-        let mut body = first;
+        let put = self.put_parts(&upload, first, &mut source, file, &options).await;
+        if put.is_err() {
+            // What the endpoint keeps of a failed upload costs money there; the failure itself is what counts.
+            if let Err(error) = self.client.abort_upload(&upload).await {
+                tracing::warn!(%error, key, "can't abort a failed upload to the backup target");
+            }
+        }
+        put
+    }
+
+    async fn put_parts(
+        &self,
+        upload: &OpenUpload,
+        first: Bytes,
+        source: &mut tokio::fs::File,
+        file: &Path,
+        options: &PutOptions,
+    ) -> Result<()> {
+        let (mut parts, mut body) = (Vec::new(), first);
         while !body.is_empty() {
             let number = u32::try_from(parts.len() + 1)
                 .map_err(|_| invalid("upload a backup file: too large".into()))?;
-            match self.client.upload_part(&upload, number, body).await {
-                Ok(part) => parts.push(part),
-                Err(error) => {
-                    // What the endpoint keeps of a failed upload costs money there; the failure itself is what counts.
-                    if let Err(error) = self.client.abort_upload(&upload).await {
-                        tracing::warn!(%error, key, "can't abort a failed upload to the backup target");
-                    }
-                    return Err(self.failed(&error));
+            let part = self.client.upload_part(upload, number, body).await;
+            parts.push(part.map_err(|error| self.failed(&error))?);
+            body = read_part(source).await.map_err(|error| Error::io("read", file, error))?;
+        }
+        let completed = self.client.complete_upload(upload, &parts, options).await;
+        completed.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// Aborts the uploads that never ended, page by page.
+    async fn abort_uploads(&self, prefix: &str) -> Result<()> {
+        let prefix = format!("{}{prefix}", self.prefix);
+        let mut after = None;
+        loop {
+            let page = self.client.uploads_after(&self.bucket, &prefix, after.as_ref()).await;
+            let (uploads, next) = page.map_err(|error| self.failed(&error))?;
+            for UploadEntry { key, upload_id, .. } in uploads {
+                let upload = OpenUpload { bucket: self.bucket.clone(), key, upload_id, with_crc64: false };
+                match self.client.abort_upload(&upload).await {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(self.failed(&error)),
+                    _gone => {}
                 }
             }
-            body = read_part(&mut source).await.map_err(io)?;
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(()),
+            }
         }
-        self.client
-            .complete_upload(&upload, &parts, &options)
-            .await
-            .map(drop)
-            .map_err(|error| self.failed(&error))
     }
 
     async fn get_file(&self, key: &str, to: &Path) -> Result<()> {
@@ -146,5 +173,112 @@ impl Target for S3Target {
             let deleted = self.client.delete_object(&ObjectRef::latest(&self.bucket, &key), None).await;
             deleted.map(drop).map_err(|error| self.failed(&error))
         })
+    }
+
+    fn tidy<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.abort_uploads(prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PART_BYTES, S3Target};
+    use client::{Client, Credentials, Endpoint, Settings};
+    use engine::backup::Target;
+    use engine::clock::SystemClock;
+    use engine::entropy::SeededEntropy;
+    use std::sync::Arc;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
+    const CREATED: &str =
+        "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>";
+
+    /// A target at an endpoint that answers one request per connection as it is told, and the first lines of the requests.
+    async fn scripted(answers: Vec<(&'static str, String)>) -> (S3Target, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+        let served = tokio::spawn(async move {
+            let mut lines = Vec::new();
+            for (status, body) in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (mut request, mut whole) = (Vec::new(), usize::MAX);
+                while request.len() < whole {
+                    assert!(stream.read_buf(&mut request).await.unwrap() > 0, "the request ended early");
+                    if let Some(end) = request.windows(4).position(|window| window == b"\r\n\r\n") {
+                        let head = String::from_utf8_lossy(&request[..end]).to_ascii_lowercase();
+                        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                        whole = end + 4 + length.map_or(0, |length| length.parse::<usize>().unwrap());
+                    }
+                }
+                let headers = "connection: close\r\netag: \"e\"";
+                let length = body.len();
+                let answer =
+                    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                lines.push(String::from_utf8_lossy(&request).lines().next().unwrap().to_owned());
+            }
+            lines
+        });
+        let credentials = Credentials {
+            access_key_id: "AKIAIOSFODNN7EXAMPLE".to_owned(),
+            secret_access_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".to_owned(),
+            session_token: None,
+        };
+        let mut settings = Settings::new(endpoint, "us-east-1", Some(credentials));
+        settings.retries.attempts_max = 1;
+        let client = Client::new(settings, Arc::new(SystemClock), Arc::new(SeededEntropy::new(1))).unwrap();
+        (S3Target::new(client, "bucket".to_owned(), "drill"), served)
+    }
+
+    fn refused() -> (&'static str, String) {
+        ("403 Forbidden", "<Error><Code>AccessDenied</Code><Message>no</Message></Error>".to_owned())
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_fails_anywhere_is_aborted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        std::fs::write(&file, vec![1; PART_BYTES + 1]).unwrap();
+        let (created, part) = (("200 OK", CREATED.to_owned()), ("200 OK", String::new()));
+        for answers in [
+            vec![created.clone(), refused()],
+            vec![created.clone(), part.clone(), refused()],
+            vec![created, part.clone(), part, refused()],
+        ] {
+            let count = answers.len();
+            let (target, served) =
+                scripted([answers, vec![("204 No Content", String::new())]].concat()).await;
+            target.put("file/a.age", &file).await.unwrap_err();
+            let lines = served.await.unwrap();
+            let last = lines.last().unwrap();
+            assert!(last.starts_with("DELETE /bucket/drill/file/a.age?uploadId=u1 "), "{count}: {lines:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn uploads_that_never_ended_are_aborted_and_those_of_others_left_alone() {
+        let entry =
+            |key: &str, id: &str| format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>");
+        let page = |entries: &str, more: &str| {
+            format!("<ListMultipartUploadsResult>{entries}{more}</ListMultipartUploadsResult>")
+        };
+        let next = "<IsTruncated>true</IsTruncated><NextKeyMarker>drill/l/b</NextKeyMarker><NextUploadIdMarker>u2</NextUploadIdMarker>";
+        let gone = "<Error><Code>NoSuchUpload</Code><Message>gone</Message></Error>".to_owned();
+        let (target, served) = scripted(vec![
+            ("200 OK", page(&(entry("drill/l/a", "u1") + &entry("drill/l/b", "u2")), next)),
+            ("204 No Content", String::new()),
+            ("404 Not Found", gone),
+            ("200 OK", page(&entry("drill/l/c", "u3"), "<IsTruncated>false</IsTruncated>")),
+            ("204 No Content", String::new()),
+        ])
+        .await;
+        target.tidy("l/").await.unwrap();
+        let lines = served.await.unwrap();
+        assert!(lines[0].contains("prefix=drill%2Fl%2F"), "{lines:?}");
+        for (line, expected) in [(1, "a?uploadId=u1"), (2, "b?uploadId=u2"), (4, "c?uploadId=u3")] {
+            assert!(lines[line].starts_with(&format!("DELETE /bucket/drill/l/{expected} ")), "{lines:?}");
+        }
     }
 }
