@@ -9,6 +9,9 @@
 //! over on, and that a server refuses: until then `recovering` lies in it, and without that a catalog is somebody's, whom no
 //! recovery touches. Bodies are not touched: they are in the pools.
 //!
+//! A base that is damaged is refused, and the one before it named, if there is one: whoever then asks for that gets it and all the
+//! log behind it, which is kept for that.
+//!
 //! What an earlier key does not open is not recovered, and told. A file whose stanza is damaged looks like one of another key:
 //! it is told apart by what the key opens behind it.
 
@@ -95,10 +98,11 @@ pub fn remove_leavings(root: &Path) -> Result<()> {
 }
 
 /// Rebuilds a data directory at `root`, which must not hold an appliance. `marker` names the attachment that makes a directory
-/// an appliance; it is written last. Of several keys each file takes the one that opens it.
+/// an appliance; it is written last. Of several keys each file takes the one that opens it. `base` is the version of the base to
+/// take, where it is not to be the newest.
 pub async fn recover(
     target: &dyn Target,
-    keys: &[RecoveryKey],
+    (keys, base): (&[RecoveryKey], Option<Version>),
     root: &Path,
     marker: &str,
     options: catalog::Options,
@@ -116,13 +120,15 @@ pub async fn recover(
     fs::create_dir(scratch.path()).map_err(|error| Error::io("create", scratch.path(), error))?;
     let download = Download { target, keys, sealed: scratch.path().join("sealed") };
 
-    let Base { life, newest, recipient, manifest } = download.newest_base().await?;
+    let Base { life, newest, beyond: newest_there, recipient, manifest, before } =
+        download.base(base).await?;
 
     let catalog = staging::Directory::fresh(catalog_at)?;
     fs::create_dir(catalog.path()).map_err(|error| Error::io("create", catalog.path(), error))?;
     for file in &manifest.files {
         let name = life.file_name(&recipient, &file.blake3);
-        download.file(&name, &catalog.path().join(&file.name), &file.blake3).await?;
+        let fetched = download.file(&name, &catalog.path().join(&file.name), &file.blake3).await;
+        fetched.map_err(|error| with_base_before(error, before))?;
     }
     let at_ms = options.clock.now();
     let chunks = log_chunks(target, &life).await?;
@@ -157,13 +163,16 @@ pub async fn recover(
     })
     .await?;
     let beyond = chunks.iter().filter(|chunk| chunk.last > through);
+    // Where the log has an end before it, a newer base that was passed over held what nothing else does.
+    let passed_over = newest_there.filter(|newest| *newest > through).map(|newest| newest + 1);
+    let next = beyond.clone().map(|chunk| chunk.first).chain(passed_over).min();
     let recovered = Recovered {
         at_ms,
         base_version: manifest.version,
         base_taken_at_ms: manifest.taken_at_ms,
         version: reached,
-        chunks_beyond_gap: beyond.clone().count() as u64,
-        missing: beyond.map(|chunk| chunk.first).min().map(|first| (through + 1, first.saturating_sub(1))),
+        chunks_beyond_gap: beyond.count() as u64,
+        missing: next.map(|first| (through + 1, first.saturating_sub(1))),
         other_key: (through > reached).then_some((reached + 1, through)),
         newer_base: (newest > reached).then_some(newest),
         loss_accepted: false,
@@ -231,12 +240,16 @@ async fn log_chunks(target: &dyn Target, life: &Life) -> Result<Vec<ChunkName>> 
 struct Base {
     /// The newest life.
     life: Life,
-    /// The version of its newest base, which the keys need not open.
+    /// The version of its newest base, which the keys need not open; of the one that was asked for, if one was.
     newest: Version,
-    /// Of its newest base that they open.
+    /// The version of a newer base that was passed over, since another one was asked for.
+    beyond: Option<Version>,
+    /// Of its newest base that they open, or of the one that was asked for.
     manifest: Manifest,
     /// What that base is sealed to.
     recipient: Recipient,
+    /// The version of the base before it.
+    before: Option<Version>,
 }
 
 /// Fetches and opens sealed files, one at a time.
@@ -284,7 +297,8 @@ impl Download<'_> {
         Ok(())
     }
 
-    async fn newest_base(&self) -> Result<Base> {
+    /// The base of version `asked` of the newest life, or the newest one that the keys open.
+    async fn base(&self, asked: Option<Version>) -> Result<Base> {
         let names = self.target.list("lives/").await?;
         let mut bases: Vec<_> = names
             .iter()
@@ -295,12 +309,28 @@ impl Download<'_> {
             .collect();
         bases.sort_unstable();
         let none = || Error::NotFound { what: "complete backup in", id: self.target.describe() };
-        let (life, newest) = bases.last().cloned().ok_or_else(none)?;
-        for (_, version) in bases.iter().rev().filter(|(of, _)| *of == life) {
+        let life = bases.last().map(|(life, _)| life.clone()).ok_or_else(none)?;
+        let versions: Vec<Version> =
+            bases.iter().filter(|(of, _)| *of == life).map(|(_, version)| *version).collect();
+        let newest_there = versions.last().copied().ok_or_else(none)?;
+        let newest = asked.unwrap_or(newest_there);
+        if !versions.contains(&newest) {
+            return Err(Error::Invalid(format!(
+                "recover from base {newest}: {} has {}",
+                self.target.describe(),
+                versions.iter().map(Version::to_string).collect::<Vec<_>>().join(", ")
+            )));
+        }
+        for version in versions.iter().rev().filter(|version| asked.is_none_or(|asked| asked == **version)) {
             let name = life.base_name(*version);
-            if let Some((manifest, key)) = self.own_bytes_and_key(&name).await? {
-                let (manifest, recipient) = (Manifest::decode(&name, &manifest)?, key.recipient());
-                return Ok(Base { life, newest, manifest, recipient });
+            let before = versions.iter().rev().find(|other| *other < version).copied();
+            let opened =
+                self.own_bytes_and_key(&name).await.map_err(|error| with_base_before(error, before))?;
+            if let Some((manifest, key)) = opened {
+                let manifest =
+                    Manifest::decode(&name, &manifest).map_err(|error| with_base_before(error, before))?;
+                let beyond = (newest_there > newest).then_some(newest_there);
+                return Ok(Base { life, newest, beyond, manifest, recipient: key.recipient(), before });
             }
         }
         Err(sealed_to_another(&life.base_name(newest)))
@@ -331,6 +361,20 @@ impl Download<'_> {
             })
         }
     }
+}
+
+/// What is wrong with a base, and what else there is.
+fn with_base_before(error: Error, before: Option<Version>) -> Error {
+    let Some(before) = before else { return error };
+    let (what, detail) = match error {
+        Error::Corrupt { what, detail } => (what, detail),
+        Error::NotFound { what, id } => (format!("{what} {id}"), "it is not there".to_owned()),
+        other => return other,
+    };
+    let next = format!(
+        "{detail}; the base before it is there: --base {before} takes that one, and the log behind it"
+    );
+    Error::Corrupt { what, detail: next }
 }
 
 fn damaged(name: &str, error: &io::Error) -> Error {

@@ -107,8 +107,12 @@ impl World {
     }
 
     async fn recover(&self) -> crate::Result<super::Recovered> {
+        self.recover_from(None).await
+    }
+
+    async fn recover_from(&self, base: Option<Version>) -> crate::Result<super::Recovered> {
         let key = self.key.reveal().parse().unwrap();
-        recover(&self.target(), &[key], &self.root(), MARKER, self.options()).await
+        recover(&self.target(), (&[key], base), &self.root(), MARKER, self.options()).await
     }
 }
 
@@ -599,7 +603,8 @@ async fn recovery_refuses_what_it_must_and_reports_a_gap() {
     world.lose(appliance);
 
     let target = world.target();
-    let stranger = recover(&target, &[RecoveryKey::generate()], &world.root(), MARKER, world.options()).await;
+    let stranger =
+        recover(&target, (&[RecoveryKey::generate()], None), &world.root(), MARKER, world.options()).await;
     assert!(stranger.unwrap_err().to_string().contains("another recovery key"));
     assert!(!world.root().join(MARKER).exists(), "not an appliance before it is whole");
 
@@ -612,6 +617,89 @@ async fn recovery_refuses_what_it_must_and_reports_a_gap() {
     assert_eq!((recovered.chunks_beyond_gap, recovered.missing), (1, Some((first, first))));
     let appliance = world.start().await;
     assert!(appliance.has("a").await && !appliance.has("b").await && !appliance.has("c").await);
+}
+
+#[tokio::test]
+async fn where_the_newest_base_is_damaged_the_one_before_it_is_named_and_brings_all_back() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    let mut versions = Vec::new();
+    for name in ["a", "b"] {
+        appliance.put(name).await;
+        appliance.ship().await;
+        versions.push(appliance.backup.write_base().await.unwrap());
+    }
+    let last = appliance.put("c").await;
+    appliance.ship().await;
+    world.lose(appliance);
+    let names = world.target().list("lives/").await.unwrap();
+    let manifest = names.iter().filter(|name| name.contains("/base/")).nth(1).unwrap();
+    let place = |name: &str| world.disks.path().join("elsewhere").join(name);
+    // Files that the older base has, too, take both with them.
+    let old = world.recover_from(Some(versions[0])).await.unwrap();
+    assert_eq!((old.base_version, old.version, old.missing), (versions[0], last, None));
+    std::fs::remove_dir_all(world.root()).unwrap();
+    let mut only_newest = 0;
+    let files = names.iter().filter(|name| name.contains("/file/"));
+    for name in files.chain([manifest]) {
+        let good = std::fs::read(place(name)).unwrap();
+        for bad in [None, Some(&good[..good.len() - 1])] {
+            match bad {
+                None => std::fs::remove_file(place(name)).unwrap(),
+                Some(bad) => std::fs::write(place(name), bad).unwrap(),
+            }
+            // Without its manifest it is none, and the one before it the newest.
+            if !(name == manifest && bad.is_none()) {
+                match world.recover().await {
+                    Err(refused) => {
+                        assert!(matches!(refused, Error::Corrupt { .. }), "{name}: {refused}");
+                        let next = format!("--base {} takes that one", versions[0]);
+                        assert!(refused.to_string().contains(&next), "{name}: {refused}");
+                        assert!(!world.root().join(MARKER).exists());
+                    }
+                    // The older one has it alone.
+                    Ok(_) => std::fs::remove_dir_all(world.root()).unwrap(),
+                }
+            }
+            if let Ok(recovered) = world.recover_from(Some(versions[0])).await {
+                only_newest += 1;
+                assert_eq!((recovered.base_version, recovered.version), (versions[0], last), "{name}");
+                assert_eq!((recovered.missing, recovered.other_key), (None, None));
+                let appliance = world.start().await;
+                for key in ["a", "b", "c"] {
+                    assert!(appliance.has(key).await, "{name}: {key}");
+                }
+                world.lose(appliance);
+            }
+        }
+        std::fs::write(place(name), &good).unwrap();
+    }
+    assert!(only_newest > 2, "files of the newest alone, and its manifest: {only_newest}");
+    // The oldest has none before it; there is no other.
+    let (oldest, good) = (names.iter().find(|name| name.contains("/base/")).unwrap(), b"nothing");
+    std::fs::write(place(oldest), good).unwrap();
+    let refused = world.recover_from(Some(versions[0])).await.unwrap_err().to_string();
+    assert!(!refused.contains("--base"), "{refused}");
+    let refused = world.recover_from(Some(versions[0] + 1)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
+    let known = versions.iter().map(Version::to_string).collect::<Vec<_>>().join(", ");
+    assert!(refused.to_string().ends_with(&known), "{refused}");
+}
+
+#[tokio::test]
+async fn what_only_a_base_that_is_passed_over_holds_is_told_as_missing() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    let first = appliance.backup.write_base().await.unwrap();
+    let shipped = appliance.put("a").await;
+    appliance.ship().await;
+    appliance.put("in the base alone").await;
+    let second = appliance.backup.write_base().await.unwrap();
+    world.lose(appliance);
+    let recovered = world.recover_from(Some(first)).await.unwrap();
+    assert_eq!((recovered.version, recovered.missing), (shipped, Some((shipped + 1, second))));
+    assert_eq!((recovered.chunks_beyond_gap, recovered.other_key), (0, None));
+    assert!(second > shipped && world.start().await.has("a").await);
 }
 
 #[tokio::test]
@@ -647,9 +735,9 @@ async fn a_new_key_opens_what_comes_after_it() {
     appliance.ship().await;
     world.lose(appliance);
     let stranger = RecoveryKey::generate();
-    recover(&world.target(), &[stranger], &world.root(), MARKER, world.options()).await.unwrap_err();
+    recover(&world.target(), (&[stranger], None), &world.root(), MARKER, world.options()).await.unwrap_err();
     let (target, root) = (world.target(), world.root());
-    let old = recover(&target, &[lost_key], &root, MARKER, world.options()).await.unwrap();
+    let old = recover(&target, (&[lost_key], None), &root, MARKER, world.options()).await.unwrap();
     assert_eq!(old.other_key, Some((old.version + 1, old.version + 1)), "from the base that it opens");
     let recovered = world.start().await;
     assert!(recovered.has("a").await && !recovered.has("b").await);
@@ -676,7 +764,7 @@ async fn what_a_former_key_opens_comes_back_and_what_it_does_not_is_told() {
     world.lose(appliance);
     let (target, root) = (world.target(), world.root());
     let former = [former];
-    let recovered = recover(&target, &former, &root, MARKER, world.options()).await.unwrap();
+    let recovered = recover(&target, (&former, None), &root, MARKER, world.options()).await.unwrap();
     assert_eq!((recovered.version, recovered.other_key), (shipped, Some((shipped + 1, newest))));
     assert_eq!((recovered.chunks_beyond_gap, recovered.missing), (0, None), "nothing is missing there");
     assert_eq!(super::Recovered::read(&root).unwrap(), Some(recovered), "whoever asks later is told, too");
@@ -687,7 +775,7 @@ async fn what_a_former_key_opens_comes_back_and_what_it_does_not_is_told() {
     assert!(world.recover().await.unwrap_err().to_string().contains("another recovery key"));
     let [former] = former;
     let both = [world.key.reveal().parse().unwrap(), former];
-    let recovered = recover(&target, &both, &root, MARKER, world.options()).await.unwrap();
+    let recovered = recover(&target, (&both, None), &root, MARKER, world.options()).await.unwrap();
     assert_eq!((recovered.version, recovered.other_key, recovered.newer_base), (newest, None, None));
     let appliance = world.start().await;
     assert!(appliance.has("former").await && appliance.has("newest").await);
@@ -723,7 +811,8 @@ async fn a_gap_before_the_base_of_another_key_is_not_told_as_missing() {
         "there is a gap behind what the former key opens"
     );
     world.lose(appliance);
-    let recovered = recover(&target, &[former], &world.root(), MARKER, world.options()).await.unwrap();
+    let recovered =
+        recover(&target, (&[former], None), &world.root(), MARKER, world.options()).await.unwrap();
     assert_eq!((recovered.version, recovered.other_key), (reached, Some((reached + 1, newest))));
     assert_eq!((recovered.missing, recovered.chunks_beyond_gap), (None, 0));
     assert_eq!(recovered.newer_base, Some(base), "the newer key opens more");

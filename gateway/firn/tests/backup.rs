@@ -350,6 +350,42 @@ fn a_former_recovery_key_brings_back_what_it_opens_and_says_that_the_newer_one_o
 }
 
 #[test]
+fn a_damaged_newest_base_is_passed_over_when_the_older_one_is_asked_for() {
+    let root = tempfile::tempdir().unwrap();
+    let target = root.path().join("backup").display().to_string();
+    let disks = Disks::new(&target, "");
+    let appliance = disks.start_with_key();
+    appliance.ok(&["mb", "s3://drill"]);
+    assert!(put(&appliance, root.path(), 1));
+    shipped(&appliance);
+    appliance.ok(&["backup", "now"]);
+    assert!(put(&appliance, root.path(), 2));
+    shipped(&appliance);
+    appliance.kill();
+    fs::remove_dir_all(disks.path("system")).unwrap();
+    let lives = fs::read_dir(root.path().join("backup/lives")).unwrap();
+    let life = lives.map(|life| life.unwrap().path()).max().unwrap();
+    let mut bases: Vec<_> =
+        fs::read_dir(life.join("base")).unwrap().map(|base| base.unwrap().path()).collect();
+    bases.sort();
+    let newest = bases.pop().unwrap();
+    let older =
+        bases.pop().unwrap().file_stem().unwrap().to_str().unwrap().trim_start_matches('0').to_owned();
+    fs::write(newest, b"damaged").unwrap();
+    let refused = disks.recover(&target, &[]);
+    assert!(refused.code != 0 && refused.err.contains(&format!("--base {older} takes")), "{refused:?}");
+    let unknown = disks.recover(&target, &["--base", "999999"]);
+    assert!(unknown.code == 2 && unknown.err.contains(&older), "{unknown:?}");
+    let recovered = disks.recover(&target, &["--base", &older]);
+    assert_eq!((recovered.code, recovered.json()["base_version"].to_string()), (0, older), "{recovered:?}");
+    let appliance = disks.start("system");
+    for number in [1, 2] {
+        appliance.ok(&["stat", &format!("s3://drill/{number}")]);
+    }
+    appliance.kill();
+}
+
+#[test]
 fn locks_held_since_a_recovery_are_listed_and_released_once_said_twice() {
     let root = tempfile::tempdir().unwrap();
     let target = root.path().join("backup").display().to_string();

@@ -282,6 +282,9 @@ pub(crate) struct Recover {
     /// A file with the recovery key; `-` reads it from standard input. Given several times, each file takes the key that opens it.
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) key: Vec<PathBuf>,
+    /// The version of the base to begin with, where the newest one is damaged: the refusal names the one before it.
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) base: Option<u64>,
     /// An AWS credentials file for an S3 target [default: as for every other verb].
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials_file: Option<PathBuf>,

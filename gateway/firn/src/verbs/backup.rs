@@ -121,7 +121,7 @@ impl Report for RecoverReport {
         if let Some((first, last)) = self.missing {
             writeln!(
                 out,
-                "  MISSING   versions {first} to {last} are not at the target, so that {} log chunks behind them are of no use;",
+                "  MISSING   the target has no log of versions {first} to {last}, so that {} log chunks behind them are of no use;",
                 self.chunks_beyond_gap
             )?;
             writeln!(
@@ -179,7 +179,8 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
     let _lock = lock_new(&args.dir)?;
-    let recovered = engine::backup::recover(target.as_ref(), &keys, &args.dir, MARKER, options).await?;
+    let recovered =
+        engine::backup::recover(target.as_ref(), (&keys, args.base), &args.dir, MARKER, options).await?;
     let report = RecoverReport {
         directory: args.dir.display().to_string(),
         base_taken_at: json_time(Some(recovered.base_taken_at_ms)),
