@@ -126,7 +126,7 @@ impl Backup {
         let plain = io::Cursor::new(manifest.encode()?);
         self.put_sealed(&life.base_name(version), Arc::clone(&recipient), || Ok(plain)).await?;
         tracing::info!(version, files = manifest.files.len(), target = %self.target.describe(), "backup base complete");
-        self.progress.based(version, self.clock.now());
+        self.progress.based(version, (self.clock.now(), self.clock.boottime()));
         if !Arc::ptr_eq(&recipient, &self.recipient.load_full()) {
             self.progress.base_wanted();
         }

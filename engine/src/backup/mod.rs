@@ -112,7 +112,7 @@ impl Backup {
             recipient: ArcSwap::from_pointee(parts.recipient),
             life: OnceCell::new(),
             base_every: parts.base_every,
-            progress: Progress::begun(parts.clock.now()),
+            progress: Progress::begun(parts.clock.boottime()),
             clock: parts.clock,
             entropy: parts.entropy,
             faults: parts.faults,
@@ -161,7 +161,7 @@ impl Backup {
 
     /// How far the backup is behind, for `status`.
     pub fn status(&self) -> Status {
-        self.progress.status(self.target.describe(), self.catalog.synced(), self.clock.now())
+        self.progress.status(self.target.describe(), self.catalog.synced(), self.clock.boottime())
     }
 
     async fn put(&self, name: &str, file: &Path) -> Result<()> {

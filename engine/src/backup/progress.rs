@@ -1,4 +1,4 @@
-//! How far a backup has come.
+//! How far a backup has come. What is due, and how late it is, goes by boot time: nobody sets that back.
 
 use super::manifest::{ChunkName, Life, Name};
 use super::target::Target;
@@ -32,11 +32,12 @@ pub struct Status {
 #[derive(Debug)]
 struct State {
     base: Option<Version>,
-    base_at: Option<Timestamp>,
+    /// When this process completed one last: as it is shown, and by boot time.
+    base_at: Option<(Timestamp, Duration)>,
     wanted: bool,
     shipped: Version,
-    /// All that was committed before then is shipped; the start, before that was ever so.
-    caught_up_at: Timestamp,
+    /// All that was committed before this boot time is shipped; the start, before that was ever so.
+    caught_up_at: Duration,
     error: Option<String>,
 }
 
@@ -44,7 +45,7 @@ struct State {
 pub(super) struct Progress(Mutex<State>);
 
 impl Progress {
-    pub(super) fn begun(now: Timestamp) -> Self {
+    pub(super) fn begun(now: Duration) -> Self {
         Self(Mutex::new(State {
             base: None,
             base_at: None,
@@ -76,9 +77,11 @@ impl Progress {
     }
 
     /// A base is due when there is none, when somebody asked, when this process has made none yet, and on schedule.
-    pub(super) fn base_due(&self, now: Timestamp, every: Duration) -> bool {
+    pub(super) fn base_due(&self, now: Duration, every: Duration) -> bool {
         let state = self.0.lock();
-        state.base.is_none() || state.wanted || state.base_at.is_none_or(|at| now.since(at) >= every)
+        state.base.is_none()
+            || state.wanted
+            || state.base_at.is_none_or(|(_, at)| now.saturating_sub(at) >= every)
     }
 
     pub(super) fn base_wanted(&self) {
@@ -104,10 +107,10 @@ impl Progress {
         self.0.lock().shipped
     }
 
-    pub(super) fn based(&self, version: Version, now: Timestamp) {
+    pub(super) fn based(&self, version: Version, (shown, now): (Timestamp, Duration)) {
         let mut state = self.0.lock();
         state.base = Some(version);
-        state.base_at = Some(now);
+        state.base_at = Some((shown, now));
         state.wanted = false;
         state.shipped = state.shipped.max(version);
         state.error = None;
@@ -119,8 +122,8 @@ impl Progress {
         state.error = None;
     }
 
-    /// Of what was committed before `at` nothing is left to ship.
-    pub(super) fn caught_up(&self, at: Timestamp) {
+    /// Of what was committed before the boot time `at` nothing is left to ship.
+    pub(super) fn caught_up(&self, at: Duration) {
         self.0.lock().caught_up_at = at;
     }
 
@@ -128,14 +131,14 @@ impl Progress {
         self.0.lock().error = Some(error.to_string());
     }
 
-    pub(super) fn status(&self, target: String, committed: Version, now: Timestamp) -> Status {
+    pub(super) fn status(&self, target: String, committed: Version, now: Duration) -> Status {
         let state = self.0.lock();
         let lag_commits = committed.saturating_sub(state.shipped);
-        let lag = if lag_commits > 0 { now.since(state.caught_up_at) } else { Duration::ZERO };
+        let lag = if lag_commits > 0 { now.saturating_sub(state.caught_up_at) } else { Duration::ZERO };
         Status {
             target,
             base_version: state.base,
-            base_completed_at: state.base_at,
+            base_completed_at: state.base_at.map(|(shown, _)| shown),
             shipped_version: state.shipped,
             lag_commits,
             lag_ms: u64::try_from(lag.as_millis()).unwrap_or(u64::MAX),

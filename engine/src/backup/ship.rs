@@ -9,7 +9,6 @@ use super::manifest::{ChunkName, Life};
 use crate::blob::BlobStore;
 use crate::blocking::blocking;
 use crate::catalog::LogPlace;
-use crate::clock::Timestamp;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Result};
 use std::io;
@@ -33,8 +32,8 @@ pub struct LogWorker {
     place: LogPlace,
     /// The last chunk took all that was synced: what comes now waits for the next look, so that commits under load share one.
     rests: bool,
-    /// When the target had the newest base last; `None` before the first look and after one that failed.
-    seen_at: Option<Timestamp>,
+    /// At which boot time the target had the newest base last; `None` before the first look and after one that failed.
+    seen_at: Option<Duration>,
     /// The last look failed, or found none: what it said goes with the next that finds one.
     unseen: bool,
 }
@@ -49,9 +48,9 @@ impl LogWorker {
 
     /// Looks for the newest base, when it is time to; whether it is there.
     async fn base_is_there(&mut self, life: &Life) -> Result<bool> {
-        let now = self.backup.clock.now();
+        let now = self.backup.clock.boottime();
         let Some(base) = self.backup.progress.base() else { return Ok(false) };
-        if self.seen_at.is_some_and(|at| now.since(at) < BASE_CHECKED_EVERY) {
+        if self.seen_at.is_some_and(|at| now.saturating_sub(at) < BASE_CHECKED_EVERY) {
             return Ok(true);
         }
         self.seen_at = None;
@@ -84,7 +83,7 @@ impl LogWorker {
         let shipped = backup.progress.shipped();
         self.blobs.set_hold(Some(shipped));
         let since = if self.place.version() == shipped { self.place } else { LogPlace::after(shipped) };
-        let (now, catalog) = (backup.clock.now(), Arc::clone(&backup.catalog));
+        let (now, catalog) = (backup.clock.boottime(), Arc::clone(&backup.catalog));
         let found = blocking(move || catalog.log_since(since, CHUNK_BYTES)).await?;
         let Some((frames, place)) = found else {
             tracing::warn!(
@@ -143,7 +142,7 @@ impl Worker for BaseWorker {
         Box::pin(async move {
             // Looked at every second rather than slept through: the log worker may ask for a base at any time.
             self.backup.life().await.inspect_err(|error| self.backup.progress.failed(error))?;
-            if !self.backup.progress.base_due(self.backup.clock.now(), self.backup.base_every) {
+            if !self.backup.progress.base_due(self.backup.clock.boottime(), self.backup.base_every) {
                 return Ok(Progress::Idle { rest: SHIP_EVERY });
             }
             self.backup.write_base().await?;

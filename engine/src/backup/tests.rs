@@ -224,6 +224,36 @@ async fn what_waits_at_the_start_or_for_a_target_that_is_away_is_late_from_then_
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_back_puts_nothing_off_and_hides_no_lag() {
+    let world = World::new();
+    let mut appliance = world.start().await;
+    appliance.base.tick().await.unwrap();
+    appliance.ship().await;
+    appliance.put("a").await;
+    world.clock.set_wall(Timestamp::from_millis(0));
+    world.clock.advance(Duration::from_secs(7));
+    assert_eq!(appliance.backup.status().lag_ms, 7_000);
+    appliance.ship().await;
+    world.clock.set_wall(Timestamp::from_millis(0));
+    world.clock.advance(Duration::from_hours(24));
+    assert!(matches!(appliance.base.tick().await.unwrap(), Progress::More { .. }), "it is due");
+    appliance.ship().await;
+    std::fs::remove_dir_all(world.disks.path().join("elsewhere/lives")).unwrap();
+    world.clock.set_wall(Timestamp::from_millis(0));
+    world.clock.advance(Duration::from_mins(1));
+    appliance.ship().await;
+    assert!(appliance.backup.status().error.is_some_and(|error| error.contains("no longer there")));
+    // Set forward, nothing is late that is not.
+    assert!(matches!(appliance.base.tick().await.unwrap(), Progress::More { .. }));
+    appliance.put("b").await;
+    appliance.ship().await;
+    appliance.put("c").await;
+    world.clock.set_wall(Timestamp::from_millis(1_000_000_000));
+    assert_eq!(appliance.backup.status().lag_ms, 0);
+    assert!(matches!(appliance.base.tick().await.unwrap(), Progress::Idle { .. }));
+}
+
+#[tokio::test]
 async fn a_target_that_lost_the_base_holds_no_backup_until_it_has_another() {
     let world = World::new();
     let mut appliance = world.start().await;

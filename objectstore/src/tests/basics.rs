@@ -10,9 +10,12 @@ use engine::BoxFuture;
 use engine::catalog::{
     Catalog, Commit, Key, Limits, MemoryCatalog, Page, Scan, Snapshot, Table, Version, Write,
 };
+use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
+use engine::worker::Progress;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[tokio::test]
 async fn buckets_are_created_listed_and_deleted() {
@@ -84,6 +87,22 @@ async fn what_a_deleted_bucket_left_is_cleared_after_a_crash_too() {
         assert_eq!(world.rows(partition, table).await, 0, "{table:?}");
     }
     assert_eq!(world.references(partition).await, 0);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_puts_the_hourly_look_off_for_nothing() {
+    let world = World::new(17).await;
+    world.create("bkt", Versioning::Off).await;
+    let mut workers = world.store.workers();
+    let cleanup = workers.iter_mut().find(|worker| worker.name() == "upload-cleanup").unwrap();
+    while let Progress::More { .. } = cleanup.tick().await.unwrap() {}
+    // As when somebody's mark was lost.
+    world.store.dirty.lock().clear();
+    world.clock.set_wall(Timestamp::from_millis(0));
+    world.clock.advance(Duration::from_mins(59));
+    assert!(matches!(cleanup.tick().await.unwrap(), Progress::Idle { .. }), "an hour has not gone by");
+    world.clock.advance(Duration::from_mins(1));
+    assert!(matches!(cleanup.tick().await.unwrap(), Progress::More { .. }), "all are looked at");
 }
 
 #[tokio::test]

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use engine::BoxFuture;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Scan, Snapshot, Write};
-use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,7 +28,8 @@ const PAGES: usize = 8;
 
 pub(super) struct Cleanup {
     store: Arc<ObjectStore>,
-    swept: Option<Timestamp>,
+    /// At which boot time.
+    swept: Option<Duration>,
     /// Partitions that failed since the queue was last empty: they hold up no others, and have their turn again after a rest.
     failed: BTreeSet<PartitionId>,
 }
@@ -40,9 +40,10 @@ impl Cleanup {
     }
 
     async fn run(&mut self) -> Result<Progress> {
-        let now = self.store.clock.now();
+        // Boot time: who sets the clock back puts nothing off.
+        let now = self.store.clock.boottime();
         let swept = *self.swept.get_or_insert(now);
-        if older(swept, now, SWEEP) {
+        if now.saturating_sub(swept) >= SWEEP {
             self.swept = Some(now);
             self.store.find_work().await?;
         }

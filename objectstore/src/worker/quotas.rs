@@ -1,9 +1,8 @@
 //! Counts quotas that were set on what was there already, and looks how full all of them are.
 
-use super::{SWEEP, older, reported};
+use super::{SWEEP, reported};
 use crate::{BucketName, ObjectStore, Result};
 use engine::BoxFuture;
-use engine::clock::Timestamp;
 use engine::worker::{Progress, Worker};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +14,10 @@ const LOOK: Duration = Duration::from_mins(1);
 pub(super) struct Quotas {
     store: Arc<ObjectStore>,
     /// When all buckets were last searched through.
-    searched: Option<Timestamp>,
+    searched: Option<Duration>,
     /// Where a search that is under way goes on.
     after: Option<BucketName>,
-    looked: Option<Timestamp>,
+    looked: Option<Duration>,
     /// The bucket that was counted last.
     counted: Option<BucketName>,
 }
@@ -29,8 +28,9 @@ impl Quotas {
     }
 
     async fn run(&mut self) -> Result<Progress> {
-        let now = self.store.clock.now();
-        let due = |last: Option<Timestamp>, every| last.is_none_or(|last| older(last, now, every));
+        // Boot time: who sets the clock back puts nothing off.
+        let now = self.store.clock.boottime();
+        let due = |last: Option<Duration>, every| last.is_none_or(|last| now.saturating_sub(last) >= every);
         if self.after.is_some() || due(self.searched, SWEEP) {
             self.after = self.store.find_quotas(self.after.clone()).await?;
             self.searched = Some(now);
