@@ -7,6 +7,8 @@ use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -77,6 +79,8 @@ pub struct Faults {
     any: AtomicBool,
     armed: Mutex<HashMap<Point, Armed>>,
     visits: Mutex<HashMap<Point, Visit>>,
+    /// Bytes of files that can't be read.
+    spoilt: Mutex<Vec<(PathBuf, Range<u64>)>>,
 }
 
 impl Faults {
@@ -92,10 +96,17 @@ impl Faults {
         self.any.store(true, Ordering::Release);
     }
 
-    /// Disarms every point.
+    /// Has every read of these bytes of this file fail with `EIO`, as those of a bad sector do.
+    pub fn spoil(&self, file: impl Into<PathBuf>, bytes: Range<u64>) {
+        self.spoilt.lock().push((file.into(), bytes));
+        self.any.store(true, Ordering::Release);
+    }
+
+    /// Disarms every point, and makes every file whole.
     pub fn clear(&self) {
         self.armed.lock().clear();
         self.visits.lock().clear();
+        self.spoilt.lock().clear();
         self.any.store(false, Ordering::Release);
     }
 
@@ -121,11 +132,23 @@ impl Faults {
         state.times = state.times.saturating_sub(u64::from(state.times != u64::MAX));
         Err(state.fault.error())
     }
+
+    /// The same before these bytes of a file are read.
+    pub fn check_read(&self, point: Point, file: &Path, bytes: Range<u64>) -> io::Result<()> {
+        self.check(point)?;
+        if !self.any.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let touches = |spoilt: &Range<u64>| spoilt.start < bytes.end && bytes.start < spoilt.end;
+        let is_spoilt = self.spoilt.lock().iter().any(|(path, spoilt)| path == file && touches(spoilt));
+        if is_spoilt { Err(Fault::Io.error()) } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Fault, Faults, Point};
+    use std::path::Path;
     use std::sync::mpsc::channel;
 
     #[test]
@@ -140,6 +163,24 @@ mod tests {
         assert!((0..100).all(|_| faults.check(Point::SegmentWrite).is_err()));
         faults.clear();
         assert!(faults.check(Point::SegmentWrite).is_ok());
+    }
+
+    #[test]
+    fn a_spoilt_sector_fails_the_reads_that_touch_it_and_no_others() {
+        let faults = Faults::default();
+        let (file, other) = (Path::new("file"), Path::new("other"));
+        let read = |path: &Path, from: u64, to: u64| faults.check_read(Point::SegmentRead, path, from..to);
+        read(file, 0, 100).unwrap();
+        faults.spoil(file, 10..20);
+        for (from, to) in [(0, 11), (19, 30), (12, 13), (0, 100)] {
+            read(file, from, to).unwrap_err();
+        }
+        for (from, to) in [(0, 10), (20, 30)] {
+            read(file, from, to).unwrap();
+        }
+        read(other, 0, 100).unwrap();
+        faults.clear();
+        read(file, 0, 100).unwrap();
     }
 
     #[test]

@@ -8,20 +8,22 @@
 //! # Invariants
 //! - A row is changed only after the moved bytes are durable, and only if nobody changed it since it was read.
 //! - A segment that a sealed blob holds is neither emptied nor freed.
-//! - A record whose BLAKE3 does not match stays where it is, as evidence; its segment is left alone from then on.
+//! - A record that is damaged or can't be read stays where it is, as evidence; its segment is left alone until the store is opened
+//!   again, and no other. So is one with a row that is broken, or with pages that can't be read.
 //! - A segment of which something stays because its row changed meanwhile is walked again, until a walk finds nothing to
 //!   move in it.
 //!
 //! A crash leaves records twice, once as garbage in the segment that was being written, and rows that name either place.
 
 use super::BlobStore;
+use super::copies::{Fate, look_in};
 use super::policy::{SegmentUse, victim};
 use super::row::{BlobRow, blob_key};
 use super::writer::live_adds;
 use crate::blocking::blocking;
 use crate::catalog::{Check, Commit, Snapshot, Write};
 use crate::id::{BlobId, PartitionId, SegmentId};
-use crate::pool::scan::{FrameWalk, read_record};
+use crate::pool::scan::FrameWalk;
 use crate::pool::{Draft, Placed, Pool, ReadPin, RecordAt};
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
@@ -39,8 +41,6 @@ const ROWS_PER_COMMIT: usize = 32;
 pub struct Compactor {
     store: Arc<BlobStore>,
     current: Option<Victim>,
-    /// Segments that could not be emptied.
-    damaged: BTreeSet<SegmentId>,
 }
 
 /// The segment that is being emptied.
@@ -57,7 +57,7 @@ struct Victim {
 struct Met {
     /// A record that a row names, moved or not.
     named: bool,
-    /// A named record whose bytes are broken.
+    /// A named record that can't be moved, or something that may hide one.
     broken: bool,
 }
 
@@ -72,7 +72,7 @@ struct Move {
 impl Compactor {
     /// A compactor of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self { store, current: None, damaged: BTreeSet::new() }
+        Self { store, current: None }
     }
 
     async fn step(&mut self) -> Result<Progress> {
@@ -118,7 +118,7 @@ impl Compactor {
             }
             pool_live += live;
             pool_capacity += segment.capacity;
-            if live > 0 && !segment.is_held() && !self.damaged.contains(&segment.id) {
+            if live > 0 && !segment.is_held() && !self.store.left_alone.lock().contains(&segment.id) {
                 let (id, capacity, failed) = (segment.id, segment.capacity, segment.has_failed());
                 candidates.push(SegmentUse { id, capacity, live, failed });
             }
@@ -131,10 +131,19 @@ impl Compactor {
         let Victim { pool, segment, mut walk, mut met } = victim;
         let pin = segment.clone();
         let (walk, frames) = blocking(move || {
-            let frames = walk.next(&pin, BYTES_PER_TICK)?;
+            let frames = walk.next(&pin, BYTES_PER_TICK);
             Ok((walk, frames))
         })
         .await?;
+        met.broken |= walk.has_skipped();
+        let frames = match frames {
+            Err(error @ Error::Io { .. }) => {
+                tracing::error!(segment = %segment.id, %error, "a segment can't be read: it is left alone");
+                self.leave_alone(segment.id);
+                return Ok(Progress::More { done: 0 });
+            }
+            outcome => outcome?,
+        };
         if frames.is_empty() {
             return self.finish(&segment, met).await;
         }
@@ -159,9 +168,13 @@ impl Compactor {
         let left = self.store.live.of(segment.id);
         if left > 0 && !segment.is_held() && (met.broken || !met.named) {
             tracing::error!(segment = %segment.id, bytes = left, "segment can't be emptied: it is left alone");
-            self.damaged.insert(segment.id);
+            self.leave_alone(segment.id);
         }
         Ok(Progress::More { done: 0 })
+    }
+
+    fn leave_alone(&self, segment: SegmentId) {
+        self.store.left_alone.lock().insert(segment);
     }
 
     /// Moves those of these records that rows still name. Returns the bytes moved.
@@ -178,8 +191,14 @@ impl Compactor {
         let values = snapshot.multi_get(blobs.iter().map(|blob| blob_key(*blob)).collect()).await?;
         let mut rows = BTreeMap::new();
         for (blob, value) in blobs.into_iter().zip(values) {
-            if let Some(row) = value.map(|bytes| BlobRow::decode(blob, &bytes)).transpose()? {
-                rows.insert(blob, row);
+            match value.map(|bytes| BlobRow::decode(blob, &bytes)).transpose() {
+                Ok(row) => rows.extend(row.map(|row| (blob, row))),
+                // It may name a record here. The others are not kept waiting.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%home, %error, "compaction passes a broken row");
+                    met.broken = true;
+                }
+                Err(error) => return Err(error),
             }
         }
         let mut moved = Vec::new();
@@ -224,23 +243,22 @@ impl Compactor {
         self.commit_moves(home, snapshot.read_version(), rows, moved).await
     }
 
-    /// Copies a record to the compaction lane; `None` when its bytes are broken.
+    /// Copies a record to the compaction lane; `None` when it can't be read as it was written.
     async fn copy(
         &self,
         home: PartitionId,
         (pool, segment): (&Pool, &ReadPin),
         found: &Move,
     ) -> Result<Option<Placed>> {
-        let (pin, blob, from) = (segment.clone(), found.blob, found.from);
-        let (frame, bytes) = match blocking(move || read_record(&pin, blob, &from)).await {
-            Ok(record) => record,
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
+        let (frame, bytes) = match look_in(segment.clone(), found.blob, found.from).await? {
+            Fate::Sound(record) => record,
+            Fate::Damaged(error) | Fate::Unreadable(error) => {
                 tracing::error!(%error, "compaction leaves a broken record where it is");
-                self.store.found_damage(home, blob);
-                self.store.note_damage(home, blob);
+                self.store.found_damage(home, found.blob);
+                self.store.note_damage(home, found.blob);
                 return Ok(None);
             }
-            Err(error) => return Err(error),
+            Fate::Away(error) => return Err(error),
         };
         let answer = pool.compaction.append(Draft::again(home, &frame, bytes), false).await?;
         Ok(Some(answer.await.map_err(|_| Error::Closed)??))

@@ -20,6 +20,7 @@
 mod collector;
 mod compactor;
 mod companion;
+mod copies;
 mod live;
 mod mend;
 mod open;
@@ -124,6 +125,8 @@ pub struct BlobStore {
     hold: Mutex<Option<Version>>,
     live: Live,
     bells: Bells,
+    /// Segments that the compactor could not empty, for whatever reason; it leaves them alone.
+    left_alone: Mutex<BTreeSet<SegmentId>>,
     /// Segments that no row names, and the version of the commit that made sure.
     freed: Mutex<BTreeMap<SegmentId, Version>>,
     collected: AtomicU64,
@@ -172,6 +175,7 @@ impl BlobStore {
             hold: Mutex::new(None),
             live,
             bells,
+            left_alone: Mutex::default(),
             freed: Mutex::default(),
             collected: AtomicU64::new(0),
             moved_bytes: AtomicU64::new(0),

@@ -8,6 +8,7 @@
 //!   span ─► open each chunk in place ─► Bytes slices of the one buffer
 //!     missing, unreadable or not as sealed ─► the same span of another copy ─► the blob is queued for repair
 //!     no local copy has it ─► the remote one: from its cache or by a range of its object (see `remote::read`)
+//!     no copy has it ─► the error that leaves most hope: a zone that is away before a damaged copy
 //! ```
 //!
 //! # Invariants
@@ -21,6 +22,7 @@
 //! for each chunk. [`READS_MAX`] preads under way in a store.
 
 use super::BlobStore;
+use super::copies::{Fate, MISSING, hopeful};
 use super::remote::{RemoteAt, RemotePin};
 use super::row::BlobRow;
 use crate::codec::DataKey;
@@ -54,7 +56,6 @@ const DIRECT_CHUNKS: u64 = 4;
 const WINDOW: usize = 3;
 /// The same where they come from far away.
 const REMOTE_WINDOW: usize = 8;
-const MISSING: &str = "the segment is missing";
 /// How often the row is read again when a segment it names is gone.
 const ATTEMPTS: usize = 4;
 
@@ -110,6 +111,8 @@ struct Span {
     others: Vec<Source>,
     /// The same in the remote copy.
     remote: Option<RemoteAt>,
+    /// The zone of another copy, where that is away.
+    away: Option<String>,
     blob: BlobId,
     cipher: Arc<ChunkCipher>,
     first_chunk: u64,
@@ -288,7 +291,7 @@ impl State {
             let mut at = first.max(record_first);
             let stop = end.min(record_end);
             if at < stop {
-                let (pinned, others) = self.pin(row, index, some)?;
+                let (pinned, others, away) = self.pin(row, index, some)?;
                 while at < stop {
                     // Those of a remote object end where its pieces do.
                     let into = if remote.is_some() { (at - record_first) % SPAN_CHUNKS } else { 0 };
@@ -300,6 +303,7 @@ impl State {
                     };
                     let others = others.iter().map(source).collect();
                     let mut span = self.span(row, (pinned.as_ref().map(source), others), at..at + count);
+                    span.away.clone_from(&away);
                     if let (Some(pin), Some(copy)) = (remote, &row.remote) {
                         let piece = at - record_first - into..at - record_first - into + SPAN_CHUNKS;
                         let ids = (self.home, self.blob);
@@ -315,9 +319,10 @@ impl State {
     }
 
     /// A record's segments, of the copy to be read first and of the others. Copies in zones that are away are passed over,
-    /// and with `some` those that are lost: then there may be none, where there is a remote one.
-    fn pin(&self, row: &BlobRow, index: usize, some: bool) -> Result<(Option<Pinned>, Vec<Pinned>), Missing> {
-        let (mut first, mut others, mut missing) = (None, Vec::new(), None);
+    /// and with `some` those that are lost: then there may be none, where there is a remote one. The last of the answer is the
+    /// name of a zone that is away.
+    fn pin(&self, row: &BlobRow, index: usize, some: bool) -> Result<PinnedCopies, Missing> {
+        let (mut first, mut others, mut missing, mut away) = (None, Vec::new(), None, None);
         for copy in &row.copies {
             let place = copy.places[index];
             match self.store.zones.pin(place.segment) {
@@ -329,12 +334,14 @@ impl State {
                         return Err(lost);
                     }
                     missing.get_or_insert(lost);
+                    let zone = self.store.zones.get(copy.zone).filter(|zone| !zone.is_there());
+                    away = away.or_else(|| zone.map(|zone| zone.name.clone()));
                 }
             }
         }
         match (&first, missing) {
             (None, Some(missing)) if self.store.remote_of(row).is_none() => Err(missing),
-            _ => Ok((first, others)),
+            _ => Ok((first, others, away)),
         }
     }
 
@@ -348,6 +355,7 @@ impl State {
             at,
             others,
             remote: None,
+            away: None,
             blob: self.blob,
             cipher: Arc::clone(&self.cipher),
             first_chunk: chunks.start,
@@ -364,10 +372,9 @@ impl State {
             }
             Err(error) => Err(error),
         };
-        match opened {
-            Ok(pieces) => Ok(Opened { pieces, damage: None }),
-            Err(error) if span.others.is_empty() && span.remote.is_none() => Err(error),
-            Err(error) => {
+        match Fate::of(opened)? {
+            Fate::Sound(pieces) => Ok(Opened { pieces, damage: None }),
+            Fate::Damaged(error) | Fate::Unreadable(error) | Fate::Away(error) => {
                 self.store.read_behind(span, None, Some(error)).await?.await.map_err(|_| Error::Closed)?
             }
         }
@@ -375,6 +382,7 @@ impl State {
 }
 
 type Pinned = (ReadPin, RecordAt);
+type PinnedCopies = (Option<Pinned>, Vec<Pinned>, Option<String>);
 
 /// A record whose segment no pool has.
 #[derive(Clone, Copy)]
@@ -384,17 +392,6 @@ struct Missing {
 }
 
 impl BlobStore {
-    /// Says that nobody has a record: its zone is away, or it is lost.
-    pub(super) fn missing(&self, blob: BlobId, place: &RecordAt, zone: ZoneId) -> Error {
-        match self.zones.get(zone) {
-            Some(zone) if !zone.is_there() => Error::ZoneAway { zone: zone.name.clone() },
-            _ => {
-                let what = describe(blob, place.segment, place.offset.into());
-                Error::Corrupt { what, detail: MISSING.to_owned() }
-            }
-        }
-    }
-
     /// Reads and opens a span on the blocking pool, and from a remote copy last; without the first copy if that one `failed`.
     async fn read_behind(
         &self,
@@ -407,7 +404,7 @@ impl BlobStore {
         }
         let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| Error::Closed)?;
         Ok(tokio::task::spawn_blocking(move || {
-            let outcome = span.read_any(room, failed);
+            let outcome = span.read_any(room, failed).map_err(|error| span.give_up(error));
             drop(permit);
             outcome
         }))
@@ -429,6 +426,7 @@ impl Span {
             at,
             others,
             remote,
+            away: self.away.clone(),
             blob: self.blob,
             cipher: Arc::clone(&self.cipher),
             first_chunk: self.first_chunk,
@@ -445,19 +443,24 @@ impl Span {
         first
     }
 
-    /// From the first copy that has it; the first one's error if none has.
+    /// From the first local copy that has it.
     fn read_any(&self, mut room: Option<Room>, mut failed: Option<Error>) -> Result<Opened> {
         let first = self.at.iter().filter(|_| failed.is_none());
         let sources: Vec<&Source> = first.chain(&self.others).collect();
         for source in sources {
-            match self.read(source).and_then(|bytes| self.open(source, bytes, &mut room)) {
-                Ok(pieces) => return Ok(Opened { pieces, damage: failed }),
-                Err(error) => {
-                    failed.get_or_insert(error);
+            match Fate::of(self.read(source).and_then(|bytes| self.open(source, bytes, &mut room)))? {
+                Fate::Sound(pieces) => return Ok(Opened { pieces, damage: failed }),
+                Fate::Damaged(error) | Fate::Unreadable(error) | Fate::Away(error) => {
+                    failed = Some(hopeful(failed, error));
                 }
             }
         }
         Err(failed.unwrap_or(Error::Closed))
+    }
+
+    /// The error when no copy has it: of those that were tried, and of one that can't be.
+    fn give_up(&self, failed: Error) -> Error {
+        self.away.clone().map_or(failed, |zone| Error::ZoneAway { zone })
     }
 
     /// From a local copy, or else from the remote one. Only what is local counts as a read of the blocking pool.
@@ -483,9 +486,11 @@ impl Span {
                 Err(error) => failed = Some(error),
             }
         }
-        match span.read_remote(&mut room).await {
-            Ok(pieces) => Ok(Opened { pieces, damage: failed }),
-            Err(error) => Err(failed.unwrap_or(error)),
+        match Fate::of(span.read_remote(&mut room).await)? {
+            Fate::Sound(pieces) => Ok(Opened { pieces, damage: failed }),
+            Fate::Damaged(error) | Fate::Unreadable(error) | Fate::Away(error) => {
+                Err(span.give_up(hopeful(failed, error)))
+            }
         }
     }
 
@@ -510,7 +515,7 @@ impl Span {
     /// Where in the first copy the page cache has all of the sealed bytes, and they.
     fn read_cached(&self) -> Result<Option<(&Source, Vec<u8>)>> {
         let Some(source) = &self.at else { return Ok(None) };
-        check_fault(source)?;
+        self.check_fault(source)?;
         let mut bytes = vec![0; self.len];
         let mut slices = [IoSliceMut::new(&mut bytes)];
         match rustix::io::preadv2(&source.pin.file, &mut slices, source.offset, ReadWriteFlags::NOWAIT) {
@@ -522,7 +527,7 @@ impl Span {
     }
 
     fn read(&self, source: &Source) -> Result<Vec<u8>> {
-        check_fault(source)?;
+        self.check_fault(source)?;
         let mut bytes = Vec::with_capacity(self.len);
         while bytes.len() < self.len {
             let at = source.offset + bytes.len() as u64;
@@ -570,11 +575,13 @@ impl Span {
     fn corrupt(&self, source: &Source, detail: String) -> Error {
         Error::Corrupt { what: describe(self.blob, source.pin.id, source.offset), detail }
     }
-}
 
-fn check_fault(source: &Source) -> Result<()> {
-    let outcome = source.pin.faults.check(Point::SegmentRead);
-    outcome.map_err(|error| Error::io("read segment", &source.pin.path, error))
+    fn check_fault(&self, source: &Source) -> Result<()> {
+        let Source { pin, offset } = source;
+        let bytes = *offset..*offset + self.len as u64;
+        let outcome = pin.faults.check_read(Point::SegmentRead, &pin.path, bytes);
+        outcome.map_err(|error| Error::io("read segment", &pin.path, error))
+    }
 }
 
 #[cfg(test)]

@@ -111,6 +111,7 @@ impl Recycler {
             match blocking(move || pool.allocator.recycle(id)).await {
                 Ok(true) => {
                     self.store.freed.lock().remove(&id);
+                    self.store.left_alone.lock().remove(&id);
                     done += 1;
                 }
                 Ok(false) => {}

@@ -14,11 +14,10 @@
 //!
 //! A crash leaves records that no row names.
 
+use super::copies::{Fate, hopeful, look_in};
 use super::row::{BlobCopy, Copies};
 use super::{BlobStore, Short};
-use crate::blocking::blocking;
 use crate::id::{BlobId, PartitionId};
-use crate::pool::scan::read_record;
 use crate::pool::{Draft, Hold, Lane, Placed, Pool, RecordAt, Zone, ZoneId};
 use crate::{Error, Result};
 use futures_util::future::join_all;
@@ -255,16 +254,16 @@ impl Spread {
 
     /// A record as one of the legs holds it, verified.
     async fn read_back(&self, index: usize) -> Result<Draft> {
-        let mut outcome = Err(Error::Closed);
+        let mut failed = None;
         for leg in &self.legs {
             let Some(placed) = leg.placed.get(index) else { continue };
-            let (segment, blob, at) = (Arc::clone(placed.hold.segment()), self.blob, placed.at);
-            outcome = blocking(move || read_record(&segment, blob, &at)).await;
-            if outcome.is_ok() {
-                break;
+            match look_in(Arc::clone(placed.hold.segment()), self.blob, placed.at).await? {
+                Fate::Sound((frame, bytes)) => return Ok(Draft::again(self.home, &frame, bytes)),
+                Fate::Damaged(error) | Fate::Unreadable(error) | Fate::Away(error) => {
+                    failed = Some(hopeful(failed, error));
+                }
             }
         }
-        let (frame, bytes) = outcome?;
-        Ok(Draft::again(self.home, &frame, bytes))
+        Err(failed.unwrap_or(Error::Closed))
     }
 }

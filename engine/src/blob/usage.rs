@@ -22,6 +22,9 @@ pub struct Usage {
     pub segment_bytes: ByteCount,
     /// Freed segments that wait for a hold or a reader.
     pub freed_segments: u64,
+    /// Segments that compaction could not empty since the store was opened, and leaves alone: a record in them is damaged or can't be
+    /// read, or a row is broken that may name one.
+    pub left_alone_segments: u64,
     /// Files ready to be written to.
     pub free_segments: u64,
     /// Their size.
@@ -48,7 +51,8 @@ pub struct Usage {
     pub collected_blobs: u64,
     /// Bytes that scrubbing read.
     pub scrubbed_bytes: ByteCount,
-    /// Records found damaged by scrubbing and compaction.
+    /// Records that scrubbing and compaction found damaged or could not read, those of remote objects included; each counts again
+    /// whenever it is found so.
     pub damaged_records: u64,
     /// Blobs with a damaged record, however it was found, that was neither mended nor dropped since; counted up to 4,096.
     pub damaged_blobs: u64,
@@ -87,6 +91,7 @@ impl BlobStore {
         let mut usage = Usage {
             live: ByteCount::new(self.live.total()),
             freed_segments: self.freed.lock().len() as u64,
+            left_alone_segments: self.left_alone.lock().len() as u64,
             full: self.zones.is_any_full() && !self.zones.suffice(needed, |pool| !pool.allocator.is_full()),
             failing: self.zones.pools().any(|pool| pool.allocator.is_failing())
                 && !self.zones.suffice(needed, |pool| !pool.allocator.is_failing()),

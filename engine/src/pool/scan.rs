@@ -12,19 +12,34 @@ use std::os::unix::fs::FileExt;
 /// Bytes read at once while looking for frames.
 const WINDOW_BYTES: usize = 256 << 10;
 
+/// Bytes that are read at once around those that can't be.
+const PAGE_BYTES: u64 = 4096;
+/// Reads that may fail before a walk gives its segment up: a disk may try each for many seconds.
+const BAD_READS_MAX: usize = 32;
+
 /// A walk through a segment, resumable.
 pub(crate) struct FrameWalk {
     position: u64,
+    /// Reads that failed.
+    bad_reads: usize,
+    /// A read failed that went up to here: what is before is read page by page.
+    careful_until: u64,
 }
 
 impl FrameWalk {
     /// From the first frame on.
     pub(crate) const fn new() -> Self {
-        Self { position: HEADER_BYTES as u64 }
+        Self { position: HEADER_BYTES as u64, bad_reads: 0, careful_until: 0 }
+    }
+
+    /// It went past bytes that could not be read: there may have been frames.
+    pub(crate) const fn has_skipped(&self) -> bool {
+        self.bad_reads > 0
     }
 
     /// The next frames of this segment's own generation, until they hold `budget` bytes; none at the end of the file.
-    /// Where no frame is (padding, what a crash tore, a flipped bit) the walk goes on at the next possible place.
+    /// Where no frame is (padding, what a crash tore, a flipped bit) the walk goes on at the next possible place, and where a page
+    /// can't be read behind that; an error says that there are too many of those.
     pub(crate) fn next(&mut self, segment: &Segment, budget: u64) -> Result<Vec<(u64, Frame)>> {
         let mut frames = Vec::new();
         let mut window = Vec::new();
@@ -33,8 +48,8 @@ impl FrameWalk {
         while taken < budget {
             let have = (window_at + window.len() as u64).saturating_sub(self.position);
             if self.position < window_at || have < FRAME_BYTES as u64 {
+                window = self.window(segment)?;
                 window_at = self.position;
-                window = read_up_to(segment, window_at, WINDOW_BYTES)?;
                 if window.len() < FRAME_BYTES {
                     break;
                 }
@@ -57,16 +72,42 @@ impl FrameWalk {
         }
         Ok(frames)
     }
+
+    /// Bytes from the position on, which goes past pages that can't be read; too few for a frame at the end of the file.
+    fn window(&mut self, segment: &Segment) -> Result<Vec<u8>> {
+        loop {
+            let page_end = (self.position / PAGE_BYTES + 1) * PAGE_BYTES;
+            let careful = self.position < self.careful_until;
+            // A frame may begin in a page and end in the next.
+            let to_page_end = usize::try_from(page_end - self.position).unwrap_or(WINDOW_BYTES);
+            let len = if careful { to_page_end.max(FRAME_BYTES) } else { WINDOW_BYTES };
+            let error = match read_up_to(segment, self.position, len) {
+                Err(error @ Error::Io { .. }) => error,
+                outcome => return outcome,
+            };
+            self.bad_reads += 1;
+            if self.bad_reads > BAD_READS_MAX {
+                return Err(error);
+            }
+            if careful {
+                tracing::error!(%error, at = self.position, "a walk passes a page that can't be read");
+                self.position = page_end;
+            } else {
+                self.careful_until = self.position + WINDOW_BYTES as u64;
+            }
+        }
+    }
 }
 
 fn read_up_to(segment: &Segment, offset: u64, len: usize) -> Result<Vec<u8>> {
     let mut bytes = vec![0; len];
     let mut filled = 0;
     while filled < len {
+        let wanted = offset + filled as u64..offset + len as u64;
         let read = segment
             .faults
-            .check(Point::SegmentRead)
-            .and_then(|()| segment.file.read_at(&mut bytes[filled..], offset + filled as u64));
+            .check_read(Point::SegmentRead, &segment.path, wanted.clone())
+            .and_then(|()| segment.file.read_at(&mut bytes[filled..], wanted.start));
         match read {
             Ok(0) => break,
             Ok(n) => filled += n,

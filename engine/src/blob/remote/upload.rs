@@ -21,19 +21,18 @@
 use super::queue::stored_len;
 use super::rows::{DoomedRow, PartsRow, UploadRow};
 use super::{RemotePool, object_name};
+use crate::blob::copies::Fate;
 use crate::blob::round::{HOMES_PER_TICK, Round};
 use crate::blob::row::{
     BlobRow, RemoteCopy, UPLOADS, blob_key, doomed_key, parts_key, remote_bytes_key, upload_key,
 };
 use crate::blob::writer::live_adds;
 use crate::blob::{BlobStore, fixed};
-use crate::blocking::blocking;
 use crate::catalog::record::Record;
 use crate::catalog::{Check, Commit, Scan, Snapshot, Write, key_after};
 use crate::id::{BlobId, CopyId, PartitionId, SegmentId};
 use crate::pool::RecordAt;
 use crate::pool::frame::{FRAME_BYTES, Frame, record_len};
-use crate::pool::scan::read_record;
 use crate::remote::probe;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
@@ -95,6 +94,13 @@ enum Ended {
     Unreadable(Error),
     /// It is uploaded, and stays there: the catalog does not say that it is named.
     Unnamed(Unnamed, Error),
+}
+
+/// What came of sending a blob's records.
+enum Sent {
+    Whole,
+    /// No copy of a record can be read.
+    Unreadable(Error),
 }
 
 impl Uploader {
@@ -196,15 +202,15 @@ impl Uploader {
         let blob = BlobId::from_bytes(fixed(key, "upload row")?);
         let queued = UploadRow::from_bytes(value)?;
         match self.upload(home, blob, queued).await {
-            Err(error)
-                if error.kind() == ErrorKind::Corrupt
-                    || matches!(error, Error::ZoneAway { .. } | Error::Io { .. }) =>
-            {
-                tracing::debug!(%blob, %error, "a blob can't be uploaded now");
-                Ok(Ended::Unreadable(error))
-            }
+            // Its row, or what was found of its copies.
+            Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Ended::Unreadable(error)),
             outcome => outcome,
         }
+        .inspect(|ended| {
+            if let Ended::Unreadable(error) = ended {
+                tracing::debug!(%blob, %error, "a blob can't be uploaded now");
+            }
+        })
     }
 
     async fn upload(&self, home: PartitionId, blob: BlobId, queued: UploadRow) -> Result<Ended> {
@@ -225,11 +231,14 @@ impl Uploader {
         }
         let copy = CopyId::random(&*self.store.entropy);
         self.pool.under_way.lock().insert(copy);
-        if let Err(error) = self.send(home, blob, &row, copy).await {
+        let outcome = self.send(home, blob, &row, copy).await;
+        if !matches!(outcome, Ok(Sent::Whole)) {
             self.ended(copy);
             // What was begun in parts is the remover's.
             self.pool.look_again(home);
-            return Err(error);
+        }
+        if let Sent::Unreadable(error) = outcome? {
+            return Ok(Ended::Unreadable(error));
         }
         let copy = RemoteCopy { zone: self.pool.zone, id: copy, payloads: row.payloads() };
         self.finish(home, blob, copy).await
@@ -291,19 +300,23 @@ impl Uploader {
     }
 
     /// Sends all records under the copy's name.
-    async fn send(&self, home: PartitionId, blob: BlobId, row: &BlobRow, copy: CopyId) -> Result<()> {
+    async fn send(&self, home: PartitionId, blob: BlobId, row: &BlobRow, copy: CopyId) -> Result<Sent> {
         let name = object_name(home, blob, copy);
         let (pool, total) = (&self.pool, stored_len(row));
         if total <= SINGLE_BYTES {
             let mut body = Vec::new();
             for index in 0..row.records() {
-                body.push(self.record(home, blob, row, (index, copy)).await?);
+                match self.record(home, blob, row, (index, copy)).await? {
+                    Ok(record) => body.push(record),
+                    Err(unreadable) => return Ok(Sent::Unreadable(unreadable)),
+                }
             }
             pool.pace.take(total).await;
-            return match pool.store.put(&name, body).await {
+            match pool.store.put(&name, body).await {
                 Err(Error::Conflict { .. }) => self.is_ours(home, blob, row, copy).await,
                 outcome => pool.noted(outcome),
-            };
+            }?;
+            return Ok(Sent::Whole);
         }
         let upload = pool.noted(pool.store.begin(&name).await)?;
         let begun = PartsRow { zone: pool.zone, upload: upload.clone() };
@@ -317,7 +330,10 @@ impl Uploader {
         }
         let (mut ids, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
         for index in 0..row.records() {
-            let record = self.record(home, blob, row, (index, copy)).await?;
+            let record = match self.record(home, blob, row, (index, copy)).await? {
+                Ok(record) => record,
+                Err(unreadable) => return Ok(Sent::Unreadable(unreadable)),
+            };
             bytes += record.len();
             part.push(record);
             if bytes >= PART_BYTES || index + 1 == row.records() {
@@ -327,7 +343,8 @@ impl Uploader {
                 bytes = 0;
             }
         }
-        pool.noted(pool.store.complete(&name, &upload, ids).await)
+        pool.noted(pool.store.complete(&name, &upload, ids).await)?;
+        Ok(Sent::Whole)
     }
 
     /// A name that was drawn just now is taken: by our own request, sent again because its answer was lost, or else by a store that
@@ -346,29 +363,30 @@ impl Uploader {
         self.pool.noted(outcome)
     }
 
-    /// A record as it is to be in the copy's object, from any copy that has it. Between two parts of a slow upload compaction may have
-    /// moved it: the row read again says where to.
+    /// A record as it is to be in the copy's object, from any copy that has it, or why none has. Between two parts of a slow upload
+    /// compaction may have moved it: the row read again says where to.
     pub(super) async fn record(
         &self,
         home: PartitionId,
         blob: BlobId,
         row: &BlobRow,
         (index, copy): (usize, CopyId),
-    ) -> Result<Bytes> {
-        let (frame, mut bytes) = match self.store.record_of_any((home, blob), row, index).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                let moved = self.store.row(home, blob).await?;
-                if moved.copies == row.copies || moved.payloads() != row.payloads() {
-                    return Err(error);
-                }
-                self.store.record_of_any((home, blob), &moved, index).await?
+    ) -> Result<Result<Bytes>> {
+        let mut fate = self.store.look_everywhere((home, blob), row, index).await?;
+        if !matches!(fate, Fate::Sound(_)) {
+            let moved = self.store.row(home, blob).await?;
+            if moved.copies != row.copies && moved.payloads() == row.payloads() {
+                fate = self.store.look_everywhere((home, blob), &moved, index).await?;
             }
-            outcome => outcome?,
+        }
+        let (frame, mut bytes) = match fate {
+            Fate::Sound(record) => record,
+            Fate::Damaged(error) | Fate::Unreadable(error) | Fate::Away(error) => return Ok(Err(error)),
         };
         let frame = Frame { generation: SegmentId::from_bytes(*copy.as_bytes()), ..frame };
         bytes[..FRAME_BYTES].copy_from_slice(&frame.encode());
         bytes.resize(record_len(frame.payload_len as usize), 0);
-        Ok(bytes.into())
+        Ok(Ok(bytes.into()))
     }
 
     /// Has the row name `copy`, if there is one, and nothing else that is not wanted; out of the queue it goes. How many bytes were
@@ -493,7 +511,7 @@ impl BlobStore {
         for copy in &row.copies {
             let at = copy.places[index];
             let outcome = match self.zones.pin(at.segment) {
-                Some(pin) => blocking(move || read_record(&pin, blob, &at)).await,
+                Some(pin) => crate::blocking::blocking(move || crate::pool::scan::read_record(&pin, blob, &at)).await,
                 None => Err(self.missing(blob, &at, copy.zone)),
             };
             match outcome {
@@ -509,19 +527,6 @@ impl BlobStore {
             None => Err(self.nowhere(row, blob)),
         };
         remote.map_err(|error| first.unwrap_or(error))
-    }
-
-    /// No pool that is there holds the blob.
-    pub(in crate::blob) fn nowhere(&self, row: &BlobRow, blob: BlobId) -> Error {
-        match &row.remote {
-            Some(copy) => {
-                let zone =
-                    self.zones.get(copy.zone).map_or("of the remote pool", |zone| &zone.name).to_owned();
-                let reason = "it is not configured any more; put its [[zone]] back and restart".to_owned();
-                Error::Remote { op: "use zone", place: zone, reason }
-            }
-            None => Error::NotFound { what: "copy of blob", id: blob.to_string() },
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Tests of the blob store, and the world they run in.
 
+mod ailing;
 mod basics;
 mod between;
 mod faults;

@@ -32,7 +32,10 @@ async fn the_last_reference_keeps_a_blob_and_its_release_frees_it() {
 }
 
 /// Writes blobs of 100 KB until several segments are closed, and drops all but every `keep`th: all 60 when that is more.
-async fn sparse(world: &World, keep: usize) -> Vec<(crate::id::BlobId, crate::codec::DataKey, Vec<u8>)> {
+pub(super) async fn sparse(
+    world: &World,
+    keep: usize,
+) -> Vec<(crate::id::BlobId, crate::codec::DataKey, Vec<u8>)> {
     let mut kept = Vec::new();
     for n in 0..60 {
         let body = world.bytes(100_000);
@@ -105,7 +108,7 @@ async fn a_sealed_blob_is_left_alone_until_its_commit() {
 
 /// Keeps commits whose callers went away until the next one comes, and decides them before it: as late as a catalog may.
 #[derive(Default)]
-struct Tardy {
+pub(super) struct Tardy {
     inner: MemoryCatalog,
     waiting: parking_lot::Mutex<Vec<Commit>>,
 }

@@ -430,7 +430,7 @@ async fn a_body_that_is_compacted_between_two_parts_of_its_upload_is_read_where_
     let mut moved = 0;
     for (blob, row) in stale {
         moved += usize::from(far.world.store.row(HOME, blob).await.unwrap() != row);
-        uploader.record(HOME, blob, &row, (0, CopyId::from_bytes([3; 8]))).await.unwrap();
+        uploader.record(HOME, blob, &row, (0, CopyId::from_bytes([3; 8]))).await.unwrap().unwrap();
     }
     assert!(moved > 0, "nothing was compacted");
 }

@@ -1,0 +1,110 @@
+//! Sectors that can't be read, rows that are broken and copies whose zone is away: each costs what it holds, and nothing else.
+
+use super::super::row::blob_key;
+use super::super::{Collector, Compactor, Place};
+use super::workers::sparse;
+use super::{HOME, World, run};
+use crate::catalog::Write;
+use crate::codec::DataKey;
+use crate::id::BlobId;
+use crate::ErrorKind;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+type Kept = (BlobId, DataKey, Vec<u8>);
+
+impl World {
+    /// Has a sector of a record fail, so many bytes from where its frame begins.
+    fn spoil(&self, place: &Place, at: u64) {
+        let name = format!("{}.seg", place.segment);
+        let dirs =
+            self.options().zones.into_iter().map(|zone| (zone.directories[0].join(&name), zone.faults));
+        let (path, faults) = dirs.into_iter().find(|(path, _)| path.exists()).unwrap();
+        let start = (place.offset.get() + at) / 4096 * 4096;
+        faults.spoil(path, start..start + 4096);
+    }
+
+    async fn place(&self, blob: BlobId) -> Place {
+        self.store.locate(HOME, blob).await.unwrap().remove(0)
+    }
+
+    /// Segments that hold these, in the order of their blobs.
+    async fn segments_of(&self, kept: &[Kept]) -> Vec<String> {
+        let mut segments = Vec::new();
+        for (blob, ..) in kept {
+            segments.push(self.place(*blob).await.segment);
+        }
+        segments
+    }
+
+    /// All but those in `lost` read as they were written, and none lies where it lay, unless it shares a segment with those.
+    async fn all_moved_but(&self, kept: &[Kept], before: &[String], lost: &[usize]) {
+        let ailing: BTreeSet<&String> = lost.iter().map(|n| &before[*n]).collect();
+        let now = self.segments_of(kept).await;
+        let mut moved = 0;
+        for (n, (blob, key, body)) in kept.iter().enumerate() {
+            if lost.contains(&n) {
+                assert_eq!(now[n], before[n], "blob {n} is left where it is");
+                continue;
+            }
+            assert!(self.read(*blob, key, 0..100_000).await.unwrap() == *body, "blob {n}");
+            moved += usize::from(now[n] != before[n]);
+            // The last segment is still written to.
+            assert!(
+                now[n] != before[n] || before[n] == before[kept.len() - 1],
+                "blob {n} stayed: {ailing:?}"
+            );
+        }
+        assert!(moved > 0);
+    }
+}
+
+#[tokio::test]
+async fn a_bad_sector_keeps_its_record_and_no_other_from_being_moved() {
+    // In the middle of the body, and where the frame is, by which a walk finds it.
+    for at in [50_000, 0] {
+        let world = World::new(400).await;
+        let kept = sparse(&world, 4).await;
+        let before = world.segments_of(&kept).await;
+        // One in each of two segments: whichever is the first, there is another behind it.
+        let second = before.iter().position(|segment| *segment != before[0]).unwrap();
+        for n in [0, second] {
+            world.spoil(&world.place(kept[n].0).await, at);
+        }
+        world.settle().await;
+        world.all_moved_but(&kept, &before, &[0, second]).await;
+        assert_eq!(world.store.usage().left_alone_segments, 2);
+        let (blob, key, _) = &kept[0];
+        let error = world.read(*blob, key, 0..100_000).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        world.faults.clear();
+        assert!(world.read(*blob, key, 0..100_000).await.unwrap() == kept[0].2, "it was not touched");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_reads_nothing_of_a_segment_is_not_asked_for_all_of_it() {
+    let world = World::new(401).await;
+    let kept = sparse(&world, 4).await;
+    let before = world.segments_of(&kept).await;
+    let dead: Vec<usize> = (0..kept.len()).filter(|n| before[*n] == before[0]).collect();
+    world.faults.spoil(world.pool_dir.join(format!("{}.seg", before[0])), 0..1 << 20);
+    world.settle().await;
+    world.all_moved_but(&kept, &before, &dead).await;
+}
+
+#[tokio::test]
+async fn a_broken_row_keeps_no_other_record_from_being_moved() {
+    let world = World::new(402).await;
+    let kept = sparse(&world, 4).await;
+    let before = world.segments_of(&kept).await;
+    let good = world.catalog.snapshot(HOME).await.unwrap().get(blob_key(kept[0].0)).await.unwrap().unwrap();
+    world.commit(vec![Write::Put(blob_key(kept[0].0), good.slice(..good.len() - 1))]).await.unwrap();
+    run(&mut Collector::new(Arc::clone(&world.store))).await;
+    run(&mut Compactor::new(Arc::clone(&world.store))).await;
+    world.commit(vec![Write::Put(blob_key(kept[0].0), good)]).await.unwrap();
+    world.all_moved_but(&kept, &before, &[0]).await;
+    let (blob, key, body) = &kept[0];
+    assert!(world.read(*blob, key, 0..100_000).await.unwrap() == *body, "what it named was kept");
+}
+
