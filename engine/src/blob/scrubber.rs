@@ -1,16 +1,16 @@
 //! Reads every record that a row names and compares its BLAKE3, without any key.
 //!
 //! At most [`BYTES_PER_TICK`] a second, so a terabyte takes about 18 hours. The cursor is a row of the root partition,
-//! written at the end of each tick that did work: a crash repeats a tick. What does not match is logged and counted; where
-//! the blob has another copy the repairer puts it right, elsewhere it is left.
+//! written at the end of each tick that did work: a crash repeats a tick. What does not match, or can't be read, is logged
+//! and counted, and holds up nothing behind it; where the blob has another copy the repairer puts it right, elsewhere it is
+//! left.
 
+use super::copies::Fate;
 use super::row::{BLOBS, BlobCopy, BlobRow, SCRUB_CURSOR, blob_key};
 use super::{BlobStore, fixed};
-use crate::blocking::blocking;
 use crate::catalog::{Commit, Durability, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
 use crate::pool::Zone;
-use crate::pool::scan::read_record;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
@@ -82,72 +82,76 @@ impl Scrubber {
         Ok(reached)
     }
 
-    /// Reads one blob as its row, read before, has it; the bytes read. What does not match is damage if the row is still so:
-    /// one that was changed meanwhile names other places, and a blob that was collected may have none.
+    /// Looks at one blob as its row, read before, has it; the bytes that were asked for. What is not as it should be is damage
+    /// if the row is still so: one that was changed meanwhile names other places, and a blob that was collected may have none.
     async fn look_at(&self, home: PartitionId, blob: BlobId, value: &[u8]) -> Result<u64> {
-        let error = match self.check(home, blob, value).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => error,
-            Ok(bytes) => {
-                // With several copies the repairer says it: a zone that is away was not read.
-                if !self.store.zones.are_several() {
-                    self.store.forget_damage(home, blob);
-                }
-                return Ok(bytes);
-            }
+        let mut bytes = 0;
+        let checked = match BlobRow::decode(blob, value) {
+            Ok(row) => self.check(home, blob, &row, &mut bytes).await?,
+            Err(error) if error.kind() == ErrorKind::Corrupt => Some(error),
             Err(error) => return Err(error),
+        };
+        let Some(error) = checked else {
+            // With several copies the repairer says it: a zone that is away was not read.
+            if !self.store.zones.are_several() {
+                self.store.forget_damage(home, blob);
+            }
+            return Ok(bytes);
         };
         let now = self.store.catalog.snapshot(home).await?.get(blob_key(blob)).await?;
         if now.as_deref() != Some(value) {
-            return Ok(0);
+            return Ok(bytes);
         }
         tracing::error!(%error, "scrub found damage");
         self.store.found_damage(home, blob);
         if self.store.can_mend() {
             self.store.queue_damaged(home, &[blob]).await?;
         }
-        Ok(0)
+        Ok(bytes)
     }
 
-    /// Reads every copy, but for those in zones that are away and what is to be copied to a new disk. Damage of one copy is an error after the others were read.
-    async fn check(&self, home: PartitionId, blob: BlobId, value: &[u8]) -> Result<u64> {
-        let row = BlobRow::decode(blob, value)?;
-        let mut bytes = 0;
-        let mut damage = None;
+    /// Reads every copy, but for those in zones that are away and what is to be copied to a new disk. What is wrong with the first
+    /// copy that is not sound; `asked` grows by the bytes asked for, those that could not be read included.
+    async fn check(
+        &self,
+        home: PartitionId,
+        blob: BlobId,
+        row: &BlobRow,
+        asked: &mut u64,
+    ) -> Result<Option<Error>> {
+        let (mut damage, mut read) = (None, 0);
         for copy in row.copies.iter().filter(|copy| self.can_read(copy)) {
             for place in copy.places.iter().copied() {
-                let Some(pin) = self.store.zones.pin(place.segment) else {
-                    if self.store.zones.is_refilling(copy.zone) {
-                        continue;
-                    }
-                    damage = damage.or(Some(self.store.missing(blob, &place, copy.zone)));
+                let is_there = self.store.zones.holder(place.segment).is_some();
+                if !is_there && self.store.zones.is_refilling(copy.zone) {
                     continue;
-                };
-                match blocking(move || read_record(&pin, blob, &place)).await {
-                    Ok(_) => bytes += place.stored_len(),
-                    Err(error) if error.kind() == ErrorKind::Corrupt => damage = damage.or(Some(error)),
-                    // A disk that does not read is for the others to make good.
-                    Err(error @ Error::Io { .. }) if row.copies.len() > 1 || row.remote.is_some() => {
-                        tracing::error!(%blob, %error, "scrub can't read a copy");
-                        self.store.note_damage(home, blob);
-                    }
-                    Err(error) => return Err(error),
+                }
+                *asked += place.stored_len();
+                match self.store.look(blob, copy.zone, place).await? {
+                    Fate::Sound(_) => read += place.stored_len(),
+                    Fate::Damaged(error) | Fate::Unreadable(error) => damage = damage.or(Some(error)),
+                    // It went while it was looked at: a store that is opened again says so.
+                    Fate::Away(error) => tracing::debug!(%blob, %error, "scrub leaves a copy for later"),
                 }
             }
         }
-        bytes += self.check_remote(home, blob, &row).await?;
-        self.store.scrubbed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        damage.map_or(Ok(bytes), Err)
+        let far = self.check_remote(home, blob, row).await?;
+        *asked += far;
+        self.store.scrubbed_bytes.fetch_add(read + far, Ordering::Relaxed);
+        Ok(damage)
     }
 
     /// Reads the remote copy, where that is asked for. A damaged one is uploaded again from the local copies, if there are any;
     /// a store that does not answer is looked at in the next round.
     async fn check_remote(&self, home: PartitionId, blob: BlobId, row: &BlobRow) -> Result<u64> {
-        let Some(pool) = self.store.remote_of(row).filter(|pool| pool.scrubbed) else { return Ok(0) };
+        if self.store.remote_of(row).is_none_or(|pool| !pool.scrubbed) {
+            return Ok(0);
+        }
         let mut bytes = 0;
         for index in 0..row.records() {
-            match pool.record((home, blob), row, index).await {
-                Ok((_, record)) => bytes += record.len() as u64,
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
+            match self.store.look_far((home, blob), row, index).await? {
+                Fate::Sound((_, record)) => bytes += record.len() as u64,
+                Fate::Damaged(error) => {
                     if self.store.catalog.snapshot(home).await?.get(blob_key(blob)).await?
                         != Some(row.encode().into())
                     {
@@ -158,11 +162,10 @@ impl Scrubber {
                     self.store.upload_again(home, blob, row).await?;
                     return Ok(bytes);
                 }
-                Err(error @ Error::Remote { .. }) => {
+                Fate::Unreadable(error) | Fate::Away(error) => {
                     tracing::debug!(%blob, %error, "scrub leaves a remote copy for later");
                     return Ok(bytes);
                 }
-                Err(error) => return Err(error),
             }
         }
         Ok(bytes)
@@ -223,7 +226,7 @@ impl Worker for Scrubber {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{HOME, World};
-    use super::{Scrubber, blob_key};
+    use super::{BlobRow, Scrubber, blob_key};
 
     #[tokio::test]
     async fn a_blob_that_is_collected_while_it_is_scrubbed_is_no_damage() {
@@ -238,7 +241,9 @@ mod tests {
         }
         world.settle().await;
         let scrubber = Scrubber::new(world.store.clone());
-        assert!(scrubber.check(HOME, blob, &row).await.is_err(), "its segment is gone");
+        let decoded = BlobRow::decode(blob, &row).unwrap();
+        let found = scrubber.check(HOME, blob, &decoded, &mut 0).await.unwrap();
+        assert!(found.is_some(), "its segment is gone");
         scrubber.look_at(HOME, blob, &row).await.unwrap();
         assert_eq!(world.store.usage().damaged_records, 0);
     }

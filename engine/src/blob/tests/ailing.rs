@@ -1,11 +1,12 @@
 //! Sectors that can't be read, rows that are broken and copies whose zone is away: each costs what it holds, and nothing else.
 
 use super::super::row::blob_key;
-use super::super::{Collector, Compactor, Place};
+use super::super::{Collector, Compactor, Place, Repairer};
 use super::workers::sparse;
 use super::{HOME, World, run};
 use crate::catalog::Write;
 use crate::codec::DataKey;
+use crate::fault::{Fault, Point};
 use crate::id::BlobId;
 use crate::ErrorKind;
 use std::collections::BTreeSet;
@@ -106,5 +107,49 @@ async fn a_broken_row_keeps_no_other_record_from_being_moved() {
     world.all_moved_but(&kept, &before, &[0]).await;
     let (blob, key, body) = &kept[0];
     assert!(world.read(*blob, key, 0..100_000).await.unwrap() == *body, "what it named was kept");
+}
+
+#[tokio::test]
+async fn scrubbing_goes_on_behind_a_sector_that_can_not_be_read_and_counts_it() {
+    let mut world = World::new(403).await;
+    world.name_zones(1);
+    world.reopen().await.unwrap();
+    let mut blobs = Vec::new();
+    for _ in 0..6 {
+        blobs.push(world.put(&world.bytes(300_000), "owner").await.unwrap().0);
+    }
+    // In the order of the walk.
+    blobs.sort();
+    world.spoil(&world.place(blobs[0]).await, 1000);
+    world.flip(&world.place(blobs[5]).await, 1000);
+    world.scrub().await;
+    let usage = world.store.usage();
+    assert_eq!((usage.damaged_records, usage.damaged_blobs), (2, 2));
+    assert!(usage.scrubbed_bytes.get() > 4 * 300_000, "{usage:?}");
+    world.zones[0].faults.clear();
+    world.scrub().await;
+    assert_eq!(world.store.usage().damaged_blobs, 1, "one that is read again is no damage");
+}
+
+#[tokio::test]
+async fn a_sector_that_can_not_be_read_is_damage_beside_another_copy_too_and_is_mended() {
+    let mut world = World::with_zones(404, 2).await;
+    let body = world.bytes(300_000);
+    let (blob, key) = world.put(&body, "owner").await.unwrap();
+    let place = world.place(blob).await;
+    world.spoil(&place, 1000);
+    world.scrub().await;
+    assert_eq!((world.store.usage().damaged_records, world.store.usage().damaged_blobs), (1, 1));
+    run(&mut Repairer::new(Arc::clone(&world.store))).await;
+    let mended = world.place(blob).await;
+    assert!((mended.segment, mended.offset) != (place.segment, place.offset) && mended.zone == place.zone);
+    assert_eq!(world.store.usage().damaged_blobs, 0);
+    for zone in 0..2 {
+        world.zones[zone].faults.arm(Point::SegmentRead, Fault::Io, 0, u64::MAX);
+        world.scrub().await;
+        assert!(world.read(blob, &key, 0..300_000).await.unwrap() == body);
+        world.zones[zone].faults.clear();
+    }
+    world.reopen().await.unwrap();
 }
 
