@@ -9,20 +9,19 @@
 //! # Invariants
 //! - A copy is dropped from the row only in the commit that names as many others as are wanted, all durable.
 //! - Nothing is copied that does not match its BLAKE3, and what can't be read leaves the row as it is.
-//! - What a zone that is away holds is kept in the row while nothing can take its place.
+//! - What a zone that is away holds is kept in the row while nothing can take its place, and a blob of which it may have the
+//!   only sound copy is not given up.
 //!
 //! # Limits
 //! A step copies about as many bytes as it is asked to; the places of the blob under way stay in memory. A crash leaves
 //! garbage in the segments that were being written, and the blob begins anew.
 
+use super::copies::Fate;
 use super::row::{BlobCopy, BlobRow, Copies, PRESENT, blob_key, repair_key};
 use super::writer::live_adds;
 use super::{BlobStore, Short};
-use crate::blocking::blocking;
 use crate::catalog::{Check, Commit, Version, Write};
 use crate::id::{BlobId, PartitionId};
-use crate::pool::frame::Frame;
-use crate::pool::scan::read_record;
 use crate::pool::{Draft, Placed, Pool, RecordAt, ZoneId};
 use crate::{Error, Result};
 use bytes::Bytes;
@@ -62,8 +61,18 @@ pub(super) enum Step {
     StillShort(u64),
     /// No copy of a record can be read: the row is left as it is.
     Unreadable(Error),
+    /// None of those that are there, and others are away: the row is left as it is for now.
+    Away(Error),
     /// Somebody changed the row: look at it again.
     Again,
+}
+
+/// What came of one record.
+enum Mended {
+    /// Each target has it; so many bytes were copied.
+    Copied(u64),
+    Unreadable(Error),
+    Away(Error),
 }
 
 /// One blob under way.
@@ -156,8 +165,9 @@ impl Mend {
         let (mut seen, mut copied) = (0, 0);
         while self.next < self.found.row.records() {
             match self.mend_record(store, self.next).await? {
-                Ok(bytes) => copied += bytes,
-                Err(unreadable) => return Ok(Step::Unreadable(unreadable)),
+                Mended::Copied(bytes) => copied += bytes,
+                Mended::Unreadable(error) => return Ok(Step::Unreadable(error)),
+                Mended::Away(error) => return Ok(Step::Away(error)),
             }
             seen += self.found.row.record_stored_len(self.next);
             self.next += 1;
@@ -168,8 +178,9 @@ impl Mend {
         self.finish(store, copied).await
     }
 
-    /// One record of all targets; the bytes that were copied, or why it can't be read anywhere.
-    async fn mend_record(&mut self, store: &BlobStore, index: usize) -> Result<Result<u64>> {
+    /// One record of all targets.
+    async fn mend_record(&mut self, store: &BlobStore, index: usize) -> Result<Mended> {
+        let Found { home, blob, .. } = self.found;
         let mut lost = Vec::new();
         let mut sound = None;
         for (n, target) in self.targets.iter().enumerate().filter(|(_, target)| target.pool.is_some()) {
@@ -178,30 +189,31 @@ impl Mend {
                 continue;
             };
             if self.deep {
-                match self.read(store, at, target.zone).await {
-                    Ok(record) => sound = sound.or(Some(record)),
-                    Err(error @ (Error::Closed | Error::Newer { .. })) => return Err(error),
-                    Err(_) => lost.push(n),
+                match store.look(blob, target.zone, *at).await? {
+                    Fate::Sound(record) => sound = sound.or(Some(record)),
+                    Fate::Damaged(_) | Fate::Unreadable(_) | Fate::Away(_) => lost.push(n),
                 }
             } else if store.zones.holder(at.segment).is_none() {
                 lost.push(n);
             }
         }
         if lost.is_empty() {
-            return Ok(Ok(0));
+            return Ok(Mended::Copied(0));
         }
-        let (frame, bytes) = match sound {
-            Some(record) => record,
-            None => match self.read_any(store, index).await? {
-                Ok(record) => record,
-                Err(unreadable) => return Ok(Err(unreadable)),
-            },
+        let fate = match sound {
+            Some(record) => Fate::Sound(record),
+            None => store.look_everywhere((home, blob), &self.found.row, index).await?,
+        };
+        let (frame, bytes) = match fate {
+            Fate::Sound(record) => record,
+            Fate::Damaged(error) | Fate::Unreadable(error) => return Ok(Mended::Unreadable(error)),
+            Fate::Away(error) => return Ok(Mended::Away(error)),
         };
         let mut copied = 0;
         for n in lost {
             let target = &mut self.targets[n];
             let Some(pool) = &target.pool else { continue };
-            let draft = Draft::again(self.found.home, &frame, bytes.clone());
+            let draft = Draft::again(home, &frame, bytes.clone());
             let answer = pool.compaction.append(draft, false).await?;
             let placed = answer.await.map_err(|_| Error::Closed)??;
             copied += placed.at.stored_len();
@@ -211,26 +223,7 @@ impl Mend {
             }
             self.placed.push(placed);
         }
-        Ok(Ok(copied))
-    }
-
-    async fn read(&self, store: &BlobStore, at: &RecordAt, zone: ZoneId) -> Result<(Frame, Vec<u8>)> {
-        let Some(pin) = store.zones.pin(at.segment) else {
-            return Err(store.missing(self.found.blob, at, zone));
-        };
-        let (blob, at) = (self.found.blob, *at);
-        blocking(move || read_record(&pin, blob, &at)).await
-    }
-
-    /// From any copy that the row names, the remote one last; the first one's error if none has it.
-    async fn read_any(&self, store: &BlobStore, index: usize) -> Result<Result<(Frame, Vec<u8>)>> {
-        let Found { home, blob, row, .. } = &self.found;
-        match store.record_of_any((*home, *blob), row, index).await {
-            Ok(record) => Ok(Ok(record)),
-            // It may be there, and nobody says so now.
-            Err(error @ (Error::Closed | Error::Newer { .. } | Error::Remote { .. })) => Err(error),
-            Err(error) => Ok(Err(error)),
-        }
+        Ok(Mended::Copied(copied))
     }
 
     /// Makes what was copied durable, then has the row name it.
@@ -332,7 +325,7 @@ impl BlobStore {
             };
             match ended {
                 Step::Again | Step::More(_) => {}
-                Step::Unreadable(error) => return Err(error),
+                Step::Unreadable(error) | Step::Away(error) => return Err(error),
                 Step::Done(_) | Step::StillShort(_) => return Ok(()),
             }
         }

@@ -9,7 +9,8 @@
 //!
 //! # Invariants
 //! - The queue goes first; a walk goes on where it was, after a restart too.
-//! - A blob that can't be mended now stays in the queue, or counted by the walk, and holds up no other.
+//! - A blob that can't be mended now stays in the queue, or counted by the walk, and holds up no other: so does one whose sound
+//!   copy may be in a zone that is away. It leaves the queue unmended only when each of its copies was looked at in vain.
 //!
 //! # Limits
 //! One blob at a time, [`BYTES_PER_TICK`] a tick. A crash repeats the blob under way and what the last tick passed.
@@ -198,11 +199,18 @@ impl Repairer {
             }
             Ok(Step::Unreadable(error)) => {
                 tracing::error!(%blob, %error, "a blob can't be repaired: no copy can be read");
-                if source == Source::Queue {
-                    self.forget(home, blob).await?;
-                } else if let Some(sweep) = &mut self.sweep {
-                    sweep.lost_blobs += 1;
-                    sweep.lost_bytes += bytes;
+                match source {
+                    Source::Queue => self.forget(home, blob).await?,
+                    Source::Walk => self.lost(bytes),
+                }
+            }
+            Ok(Step::Away(error)) => {
+                tracing::warn!(%blob, %error, "a blob can't be repaired now");
+                match (source, error) {
+                    (Source::Queue, _) => {}
+                    // A zone that comes back has another walk begin; a store that answers again has nobody say so.
+                    (Source::Walk, Error::ZoneAway { .. }) => self.lost(bytes),
+                    (Source::Walk, _) => short = true,
                 }
             }
             // It is in the queue again, or for the first time: in the next round.
@@ -228,6 +236,14 @@ impl Repairer {
         let mut repair = self.store.repair.lock();
         repair.copied = ByteCount::new(repair.copied.get() + copied);
         repair.mended_blobs += blobs;
+    }
+
+    /// The walk found a blob that can be read nowhere now.
+    fn lost(&mut self, bytes: u64) {
+        if let Some(sweep) = &mut self.sweep {
+            sweep.lost_blobs += 1;
+            sweep.lost_bytes += bytes;
+        }
     }
 
     fn left_the_queue(&mut self) {

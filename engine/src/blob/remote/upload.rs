@@ -498,36 +498,6 @@ impl BlobStore {
             self.bells.compactor.notify_one();
         }
     }
-
-    /// A record from any copy that has it, verified by its BLAKE3: a local one, or else the remote one. The first error if
-    /// none has.
-    pub(in crate::blob) async fn record_of_any(
-        &self,
-        (home, blob): (PartitionId, BlobId),
-        row: &BlobRow,
-        index: usize,
-    ) -> Result<(Frame, Vec<u8>)> {
-        let mut first = None;
-        for copy in &row.copies {
-            let at = copy.places[index];
-            let outcome = match self.zones.pin(at.segment) {
-                Some(pin) => crate::blocking::blocking(move || crate::pool::scan::read_record(&pin, blob, &at)).await,
-                None => Err(self.missing(blob, &at, copy.zone)),
-            };
-            match outcome {
-                Ok(record) => return Ok(record),
-                Err(error @ (Error::Closed | Error::Newer { .. })) => return Err(error),
-                Err(error) => {
-                    first.get_or_insert(error);
-                }
-            }
-        }
-        let remote = match self.remote_of(row) {
-            Some(pool) => pool.record((home, blob), row, index).await,
-            None => Err(self.nowhere(row, blob)),
-        };
-        remote.map_err(|error| first.unwrap_or(error))
-    }
 }
 
 impl Worker for Uploader {

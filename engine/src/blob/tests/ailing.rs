@@ -8,7 +8,7 @@ use crate::catalog::Write;
 use crate::codec::DataKey;
 use crate::fault::{Fault, Point};
 use crate::id::BlobId;
-use crate::ErrorKind;
+use crate::{Error, ErrorKind};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -153,3 +153,29 @@ async fn a_sector_that_can_not_be_read_is_damage_beside_another_copy_too_and_is_
     world.reopen().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_damaged_copy_is_mended_when_the_zone_of_its_only_sound_twin_is_back() {
+    let mut world = World::with_zones(405, 2).await;
+    let body = world.bytes(300_000);
+    let (blob, key) = world.put(&body, "owner").await.unwrap();
+    let places = world.store.locate(HOME, blob).await.unwrap();
+    let in_a = places.into_iter().find(|place| place.zone == "a").unwrap();
+    world.flip(&in_a, 1000);
+    let pull = async |world: &mut World, zone: usize, away: bool| {
+        world.zones[zone].away = away.then(|| "it was pulled".to_owned());
+        world.reopen().await.unwrap();
+    };
+    pull(&mut world, 1, true).await;
+    let error = world.read(blob, &key, 0..300_000).await.unwrap_err();
+    assert!(matches!(&error, Error::ZoneAway { zone } if zone == "b"), "it is not lost: {error}");
+    world.scrub().await;
+    let mut repairer = Repairer::new(Arc::clone(&world.store));
+    run(&mut repairer).await;
+    assert_eq!(world.store.repair().queued_blobs, 1, "it waits");
+    drop(repairer);
+    pull(&mut world, 1, false).await;
+    run(&mut Repairer::new(Arc::clone(&world.store))).await;
+    assert_eq!(world.store.repair().queued_blobs, 0);
+    pull(&mut world, 1, true).await;
+    assert!(world.read(blob, &key, 0..300_000).await.unwrap() == body, "zone a has it again");
+}
