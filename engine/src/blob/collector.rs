@@ -140,6 +140,7 @@ impl Collector {
         let mut checks = Vec::new();
         let mut writes = Vec::new();
         let mut dead = Vec::new();
+        let mut gone = 0;
         let mut has_remote = false;
         for verdict in verdicts {
             checks.push(Check::Unchanged(garbage_key(verdict.blob)));
@@ -148,6 +149,9 @@ impl Collector {
                 checks.push(Check::Unchanged(blob_key(verdict.blob)));
                 writes.push(Write::Delete(blob_key(verdict.blob)));
                 dead.extend(row.places().copied());
+                gone += 1;
+                // Nobody refers to it any more, whatever becomes of this commit.
+                self.store.forget_damage(home, verdict.blob);
                 has_remote |= row.remote.is_some();
                 writes.extend(row.remote.iter().flat_map(|copy| doom(verdict.blob, copy)));
                 checks.extend_from_slice(&verdict.companions.checks);
@@ -156,18 +160,11 @@ impl Collector {
         }
         writes.extend(live_adds(&dead, -1));
         let commit = Commit { checks, writes, ..Commit::new(home, read_version).from_reserve() };
-        let outcome = self.store.catalog.commit(commit).await;
+        let outcome = self.store.commit_counting(commit).await;
         if let Some(pool) = self.store.remote.as_ref().filter(|_| has_remote) {
             pool.doomed_in(home);
         }
         outcome?;
-        for place in &dead {
-            self.store.live.mark(home, place.segment);
-        }
-        for verdict in verdicts.iter().filter(|verdict| verdict.dead.is_some()) {
-            self.store.forget_damage(home, verdict.blob);
-        }
-        let gone = verdicts.iter().filter(|verdict| verdict.dead.is_some()).count() as u64;
         self.store.collected.fetch_add(gone, Ordering::Relaxed);
         Ok(gone)
     }

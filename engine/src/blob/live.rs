@@ -1,7 +1,9 @@
 //! How many bytes of each segment rows name, by partition.
 //!
-//! The truth is in the catalog's counters, changed in the commits of the rows themselves, which this process does not see
-//! (callers commit). So what may have changed is marked, and read again before it is acted upon. A pair stays marked while
+//! The truth is in the catalog's counters, changed in the commits of the rows themselves. Those of callers this module does not
+//! see; those of the store's own workers go through [`commit_counting`](BlobStore::commit_counting), which marks what they
+//! change however they end: also one whose answer is not known, or is not waited for, may have changed it.
+//! So what may have changed is marked, and read again before it is acted upon. A pair stays marked while
 //! a commit may still be on its way: as long as a sealed blob holds the segment, and until a commit of our own has
 //! answered after the last hold. The catalog decides what a caller dropped before it decides what comes later, so no time
 //! has to pass. Marks are numbered: one that was set anew while the counter was read stays. Counters are read by one at a time,
@@ -9,7 +11,7 @@
 
 use super::row::{LIVE, live_key};
 use super::{BlobStore, fixed};
-use crate::catalog::{Catalog, Commit, Durability, Scan};
+use crate::catalog::{Catalog, Commit, Durability, Scan, Version, Write};
 use crate::id::{PartitionId, SegmentId};
 use crate::{Error, Result};
 use parking_lot::Mutex;
@@ -113,7 +115,42 @@ impl Live {
     }
 }
 
+/// Counters that a commit changes or removes; marks them when it is dropped.
+struct Marks<'a> {
+    live: &'a Live,
+    home: PartitionId,
+    segments: Vec<SegmentId>,
+}
+
+impl<'a> Marks<'a> {
+    fn of(live: &'a Live, commit: &Commit) -> Result<Self> {
+        let mut segments = Vec::new();
+        for write in &commit.writes {
+            let (Write::Put(key, _) | Write::Delete(key) | Write::Add(key, _)) = write;
+            if key.table == LIVE {
+                segments.push(SegmentId::from_bytes(fixed(&key.bytes, "live counter")?));
+            }
+        }
+        Ok(Self { live, home: commit.partition, segments })
+    }
+}
+
+impl Drop for Marks<'_> {
+    fn drop(&mut self) {
+        for segment in &self.segments {
+            self.live.mark(self.home, *segment);
+        }
+    }
+}
+
 impl BlobStore {
+    /// Commits, and has the counters that change with it read again, whatever the catalog answers: every commit of the store's
+    /// own that moves counters goes this way.
+    pub(super) async fn commit_counting(&self, commit: Commit) -> Result<Version> {
+        let _marks = Marks::of(&self.live, &commit)?;
+        self.catalog.commit(commit).await
+    }
+
     /// Reads the marked counters again.
     pub(super) async fn refresh_live(&self) -> Result<()> {
         let _alone = self.live.reading.lock().await;

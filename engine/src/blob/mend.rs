@@ -243,13 +243,7 @@ impl Mend {
         for placed in &self.placed {
             placed.hold.segment().expect_rows_of(self.found.home);
         }
-        let outcome = store.catalog.commit(commit).await;
-        for segment in
-            self.old_places().chain(self.new_places()).map(|at| at.segment).collect::<BTreeSet<_>>()
-        {
-            store.live.mark(self.found.home, segment);
-        }
-        match outcome {
+        match store.commit_counting(commit).await {
             Ok(_) if self.short => Ok(Step::StillShort(copied)),
             Ok(_) => Ok(Step::Done(copied)),
             Err(Error::Conflict { .. } | Error::TooOld { .. }) => Ok(Step::Again),

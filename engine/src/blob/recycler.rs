@@ -72,7 +72,7 @@ impl BlobStore {
             writes: vec![Write::Delete(live_key(segment))],
             ..Commit::new(home, snapshot.read_version()).from_reserve()
         };
-        match self.catalog.commit(commit).await {
+        match self.commit_counting(commit).await {
             Ok(version) => Ok(Some(version)),
             Err(Error::Conflict { .. } | Error::TooOld { .. }) => Ok(None),
             Err(error) => Err(error),

@@ -4,6 +4,7 @@ mod hostile;
 
 use super::{CacheOptions, RemoteOptions, Remover, Uploader, object_name, parse_name};
 use crate::blob::Repairer;
+use crate::blob::tests::outcomes::{Mood, Moody, run_on};
 use crate::blob::tests::{HOME, World, owned, run, text};
 use crate::catalog::Catalog;
 use crate::clock::Clock;
@@ -440,6 +441,23 @@ async fn a_body_that_changes_its_place_or_goes_while_it_is_uploaded_is_noticed()
     far.upload().await;
     assert!(!gate.disarm() && far.store.names().is_empty(), "{:?}", far.store.names());
     assert_eq!(far.usage().await.waiting_blobs, 0);
+}
+
+#[tokio::test]
+async fn what_an_upload_let_go_whose_outcome_was_unknown_is_counted_as_free() {
+    let mut far = Far::new(213).await;
+    let moody = Moody::before(Arc::clone(&far.world.catalog));
+    far.world.catalog = moody.clone();
+    far.world.reopen().await.unwrap();
+    // Alone in most of its segments: no other upload has their counters read again.
+    far.put(4_500_000).await;
+    far.world.settle().await;
+    moody.arm(Mood::Unknown);
+    let errors = run_on(&mut far.uploader()).await;
+    assert!(matches!(&errors[..], [Error::Unknown { .. }]) && moody.is_spent(), "{errors:?}");
+    far.world.settle().await;
+    assert_eq!(far.world.store.usage().live, ByteCount::ZERO);
+    far.check().await;
 }
 
 #[tokio::test]

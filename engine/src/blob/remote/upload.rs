@@ -31,7 +31,6 @@ use crate::blob::{BlobStore, fixed};
 use crate::catalog::record::Record;
 use crate::catalog::{Check, Commit, Scan, Snapshot, Write, key_after};
 use crate::id::{BlobId, CopyId, PartitionId, SegmentId};
-use crate::pool::RecordAt;
 use crate::pool::frame::{FRAME_BYTES, Frame, record_len};
 use crate::remote::probe;
 use crate::worker::{Progress, Worker};
@@ -407,14 +406,16 @@ impl Uploader {
             if copy.is_none() && row.records() > 0 && is_again(&*snapshot, blob).await? {
                 return Ok(Some(0));
             }
-            let (commit, released) = self.naming(home, blob, version, (&row, copy));
-            let outcome = self.store.catalog.commit(commit).await;
+            let outcome = self.store.commit_counting(self.naming(home, blob, version, (&row, copy))).await;
+            // Local records went with it, or may yet go.
+            if !self.pool.keeps_local {
+                self.store.bells.compactor.notify_one();
+            }
             if copy.is_some() && row.remote.is_some() {
                 self.pool.doomed_in(home);
             }
             match outcome {
                 Ok(_) => {
-                    self.store.let_go(home, &released);
                     if copy.is_some() {
                         self.pool.uploaded_blobs.fetch_add(1, Ordering::Relaxed);
                         self.pool.uploaded_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -428,14 +429,14 @@ impl Uploader {
         Err(Error::Conflict { check: 0 })
     }
 
-    /// The commit, and the local records that it lets go. It is a conflict when somebody queues the blob anew meanwhile.
+    /// The commit. It is a conflict when somebody queues the blob anew meanwhile.
     fn naming(
         &self,
         home: PartitionId,
         blob: BlobId,
         version: u64,
         (row, copy): (&BlobRow, Option<&RemoteCopy>),
-    ) -> (Commit, Vec<RecordAt>) {
+    ) -> Commit {
         let mut writes = vec![Write::Delete(upload_key(blob))];
         let mut next = row.clone();
         if let Some(copy) = copy {
@@ -456,7 +457,7 @@ impl Uploader {
             writes.extend(live_adds(&released, -1));
         }
         let checks = vec![Check::Unchanged(blob_key(blob)), Check::Unchanged(upload_key(blob))];
-        (Commit { checks, writes, ..Commit::new(home, version).from_reserve() }, released)
+        Commit { checks, writes, ..Commit::new(home, version).from_reserve() }
     }
 }
 
@@ -487,16 +488,6 @@ impl BlobStore {
         let read_version = self.catalog.snapshot(home).await?.read_version();
         let commit = Commit { writes: vec![write], ..Commit::new(home, read_version).from_reserve() };
         self.catalog.commit(commit).await.map(drop)
-    }
-
-    /// Local records that rows name no more: their segments may be free.
-    fn let_go(&self, home: PartitionId, records: &[RecordAt]) {
-        for record in records {
-            self.live.mark(home, record.segment);
-        }
-        if !records.is_empty() {
-            self.bells.compactor.notify_one();
-        }
     }
 }
 

@@ -5,6 +5,7 @@ mod basics;
 mod between;
 mod faults;
 mod model;
+pub(crate) mod outcomes;
 mod workers;
 mod zones;
 
