@@ -21,7 +21,7 @@ use super::policy::{SegmentUse, victim};
 use super::row::{BlobRow, blob_key};
 use super::writer::live_adds;
 use crate::blocking::blocking;
-use crate::catalog::{Check, Commit, Snapshot, Write};
+use crate::catalog::{Check, Commit, Version, Write};
 use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::pool::scan::FrameWalk;
 use crate::pool::{Draft, Placed, Pool, ReadPin, RecordAt};
@@ -36,6 +36,10 @@ use tokio::sync::Notify;
 const BYTES_PER_TICK: u64 = 8 << 20;
 /// Rows of one commit; each may have tens of KiB.
 const ROWS_PER_COMMIT: usize = 32;
+/// How often rows are read again that changed between their copies and the commit. Each is as short as two steps can be.
+const COMMIT_ATTEMPTS: usize = 8;
+
+type Rows = BTreeMap<BlobId, BlobRow>;
 
 /// Worker `compactor`; its unit is bytes moved.
 pub struct Compactor {
@@ -185,22 +189,7 @@ impl Compactor {
         records: &[(u64, BlobId)],
         met: &mut Met,
     ) -> Result<u64> {
-        let snapshot = self.store.catalog.snapshot(home).await?;
-        let blobs: Vec<BlobId> =
-            records.iter().map(|(_, b)| *b).collect::<BTreeSet<_>>().into_iter().collect();
-        let values = snapshot.multi_get(blobs.iter().map(|blob| blob_key(*blob)).collect()).await?;
-        let mut rows = BTreeMap::new();
-        for (blob, value) in blobs.into_iter().zip(values) {
-            match value.map(|bytes| BlobRow::decode(blob, &bytes)).transpose() {
-                Ok(row) => rows.extend(row.map(|row| (blob, row))),
-                // It may name a record here. The others are not kept waiting.
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::error!(%home, %error, "compaction passes a broken row");
-                    met.broken = true;
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let (version, rows) = self.rows(home, records.iter().map(|(_, blob)| *blob), met).await?;
         let mut moved = Vec::new();
         let mut stopped = None;
         for (offset, blob) in records {
@@ -218,12 +207,34 @@ impl Compactor {
                 }
             }
         }
-        let bytes = if moved.is_empty() {
-            0
-        } else {
-            self.settle_moves(home, pool, &snapshot, &rows, &moved).await?
-        };
+        let bytes =
+            if moved.is_empty() { 0 } else { self.settle_moves(home, pool, (version, rows), &moved).await? };
         stopped.map_or(Ok(bytes), Err)
+    }
+
+    /// The rows of these blobs, and the version that they are of.
+    async fn rows(
+        &self,
+        home: PartitionId,
+        blobs: impl Iterator<Item = BlobId>,
+        met: &mut Met,
+    ) -> Result<(Version, Rows)> {
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let blobs: Vec<BlobId> = blobs.collect::<BTreeSet<_>>().into_iter().collect();
+        let values = snapshot.multi_get(blobs.iter().map(|blob| blob_key(*blob)).collect()).await?;
+        let mut rows = Rows::new();
+        for (blob, value) in blobs.into_iter().zip(values) {
+            match value.map(|bytes| BlobRow::decode(blob, &bytes)).transpose() {
+                Ok(row) => rows.extend(row.map(|row| (blob, row))),
+                // It may name a record here. The others are not kept waiting.
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%home, %error, "compaction passes a broken row");
+                    met.broken = true;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((snapshot.read_version(), rows))
     }
 
     /// Makes the copies durable, then has the rows name them.
@@ -231,8 +242,7 @@ impl Compactor {
         &self,
         home: PartitionId,
         pool: &Pool,
-        snapshot: &Arc<dyn Snapshot>,
-        rows: &BTreeMap<BlobId, BlobRow>,
+        seen: (Version, Rows),
         moved: &[(Move, Placed)],
     ) -> Result<u64> {
         pool.compaction.sync().await?;
@@ -240,7 +250,7 @@ impl Compactor {
             let source = std::io::Error::other("a sync failed before the moved records were durable");
             return Err(Error::io("write segment", &lost.hold.segment().path, source));
         }
-        self.commit_moves(home, snapshot.read_version(), rows, moved).await
+        self.commit_moves(home, seen, moved).await
     }
 
     /// Copies a record to the compaction lane; `None` when it can't be read as it was written.
@@ -264,82 +274,61 @@ impl Compactor {
         Ok(Some(answer.await.map_err(|_| Error::Closed)??))
     }
 
-    /// All rows in one commit; one by one if somebody came between. A row that was changed keeps its old place.
+    /// All rows in one commit. If somebody came between, or so many did that the catalog does not know any more whether anybody
+    /// did, the rows are read again: what they still name where it was has its copy by now. The rest keeps its place.
     async fn commit_moves(
         &self,
         home: PartitionId,
-        read_version: u64,
-        rows: &BTreeMap<BlobId, BlobRow>,
+        (mut version, mut rows): (Version, Rows),
         moved: &[(Move, Placed)],
     ) -> Result<u64> {
-        let mut by_blob: BTreeMap<BlobId, Vec<&(Move, Placed)>> = BTreeMap::new();
-        for entry in moved {
-            entry.1.hold.segment().expect_rows_of(home);
-            by_blob.entry(entry.0.blob).or_default().push(entry);
+        for (_, placed) in moved {
+            placed.hold.segment().expect_rows_of(home);
         }
-        let mut changes = Vec::new();
-        for (blob, moves) in &by_blob {
-            let Some(row) = rows.get(blob) else { continue };
-            changes.push(change(*blob, row, moves));
-        }
-        let outcome = match self.commit(home, read_version, &changes).await {
-            Err(Error::Conflict { .. }) if changes.len() > 1 => {
-                let mut bytes = 0;
-                for change in &changes {
-                    bytes += self.commit_or_skip(home, read_version, change).await?;
-                }
-                Ok(bytes)
+        for _ in 0..COMMIT_ATTEMPTS {
+            let (commit, bytes) = naming(home, version, &rows, moved);
+            if bytes == 0 {
+                return Ok(0);
             }
-            Err(Error::Conflict { .. }) => Ok(0),
-            outcome => outcome,
+            match self.store.commit_counting(commit).await {
+                Ok(_) => {
+                    self.store.moved_bytes.fetch_add(bytes, Ordering::Relaxed);
+                    return Ok(bytes);
+                }
+                Err(Error::Conflict { .. } | Error::TooOld { .. }) => {
+                    let blobs = moved.iter().map(|(found, _)| found.blob);
+                    // A row that broke since is the next walk's.
+                    (version, rows) = self.rows(home, blobs, &mut Met::default()).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// The commit in which rows name what was moved, as far as they name it where it was; and how many bytes that is.
+fn naming(home: PartitionId, version: Version, rows: &Rows, moved: &[(Move, Placed)]) -> (Commit, u64) {
+    let mut changed = Rows::new();
+    let (mut from, mut to) = (Vec::new(), Vec::new());
+    for (Move { blob, from: at, .. }, placed) in moved {
+        let Some(row) = rows.get(blob) else { continue };
+        let Some(found) = find(row, *blob, at.segment, at.offset.into()).filter(|found| found.from == *at)
+        else {
+            continue;
         };
-        for (found, placed) in moved {
-            self.store.live.mark(home, found.from.segment);
-            self.store.live.mark(home, placed.at.segment);
-        }
-        if let Ok(bytes) = &outcome {
-            self.store.moved_bytes.fetch_add(*bytes, Ordering::Relaxed);
-        }
-        outcome
+        let row = changed.entry(*blob).or_insert_with(|| row.clone());
+        row.copies[found.index.0].places[found.index.1] = placed.at;
+        from.push(*at);
+        to.push(placed.at);
     }
-
-    async fn commit_or_skip(&self, home: PartitionId, read_version: u64, change: &Change) -> Result<u64> {
-        match self.commit(home, read_version, std::slice::from_ref(change)).await {
-            Err(Error::Conflict { .. }) => Ok(0),
-            outcome => outcome,
-        }
-    }
-
-    async fn commit(&self, home: PartitionId, read_version: u64, changes: &[Change]) -> Result<u64> {
-        let checks = changes.iter().map(|change| Check::Unchanged(blob_key(change.blob))).collect();
-        let mut writes: Vec<Write> =
-            changes.iter().map(|c| Write::Put(blob_key(c.blob), c.row.encode().into())).collect();
-        let from: Vec<RecordAt> = changes.iter().flat_map(|c| c.from.iter().copied()).collect();
-        let to: Vec<RecordAt> = changes.iter().flat_map(|c| c.to.iter().copied()).collect();
-        writes.extend(live_adds(&from, -1));
-        writes.extend(live_adds(&to, 1));
-        let commit = Commit { checks, writes, ..Commit::new(home, read_version).from_reserve() };
-        self.store.catalog.commit(commit).await?;
-        Ok(to.iter().map(RecordAt::stored_len).sum())
-    }
-}
-
-/// A row as it becomes.
-struct Change {
-    blob: BlobId,
-    row: BlobRow,
-    from: Vec<RecordAt>,
-    to: Vec<RecordAt>,
-}
-
-fn change(blob: BlobId, row: &BlobRow, moves: &[&(Move, Placed)]) -> Change {
-    let mut change = Change { blob, row: row.clone(), from: Vec::new(), to: Vec::new() };
-    for (found, placed) in moves {
-        change.row.copies[found.index.0].places[found.index.1] = placed.at;
-        change.from.push(found.from);
-        change.to.push(placed.at);
-    }
-    change
+    let checks = changed.keys().map(|blob| Check::Unchanged(blob_key(*blob))).collect();
+    let mut writes: Vec<Write> =
+        changed.iter().map(|(blob, row)| Write::Put(blob_key(*blob), row.encode().into())).collect();
+    writes.extend(live_adds(&from, -1));
+    writes.extend(live_adds(&to, 1));
+    let commit = Commit { checks, writes, ..Commit::new(home, version).from_reserve() };
+    (commit, to.iter().map(RecordAt::stored_len).sum())
 }
 
 /// The record at this place, if the row names it.

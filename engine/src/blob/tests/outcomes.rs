@@ -1,8 +1,9 @@
 //! A catalog that does not say how a commit ended, or that was too busy meanwhile to judge it.
 
 use super::super::row::LIVE;
-use super::super::Collector;
-use super::World;
+use super::super::{Collector, Compactor};
+use super::workers::sparse;
+use super::{World, run};
 use crate::catalog::{Catalog, Commit, Limits, Snapshot, Write};
 use crate::id::PartitionId;
 use crate::unit::ByteCount;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 pub(crate) enum Mood {
     /// It is parked: nobody knows how it ends before the next one comes.
     Unknown,
+    /// Its snapshot is older than the conflict window.
+    TooOld,
 }
 
 pub(crate) struct Moody {
@@ -56,6 +59,7 @@ impl Catalog for Moody {
             let mood = if commit.writes.iter().any(counts) { self.mood.lock().take() } else { None };
             match mood {
                 None => self.rows.commit(commit).await,
+                Some(Mood::TooOld) => Err(Error::TooOld { read: commit.read_version }),
                 Some(Mood::Unknown) => {
                     self.parked.lock().push(commit);
                     Err(Error::Unknown { reason: "it is parked".to_owned() })
@@ -106,3 +110,26 @@ async fn what_a_collection_freed_whose_outcome_was_unknown_is_counted_as_free() 
     assert!(usage.segments <= 1, "the one that is written to is left: {usage:?}");
 }
 
+#[tokio::test]
+async fn what_was_moved_is_named_though_the_catalog_has_forgotten_what_it_was_compared_with() {
+    for mood in [Mood::TooOld, Mood::Unknown] {
+        let (world, moody) = moody(411).await;
+        let kept = sparse(&world, 4).await;
+        run(&mut Collector::new(Arc::clone(&world.store))).await;
+        let before = world.store.usage();
+        moody.arm(mood);
+        let errors = run_on(&mut Compactor::new(Arc::clone(&world.store))).await;
+        assert!(moody.is_spent());
+        let usage = world.store.usage();
+        if mood == Mood::TooOld {
+            assert!(errors.is_empty(), "it is as good as a conflict: {errors:?}");
+            let copied = usage.record_bytes.get() - before.record_bytes.get();
+            assert_eq!(copied, usage.moved_bytes.get(), "no copy was thrown away");
+        }
+        world.settle().await;
+        assert!(world.store.usage().segments <= before.segments / 2, "{mood:?}: {:?}", world.store.usage());
+        for (blob, key, body) in &kept {
+            assert!(world.read(*blob, key, 0..100_000).await.unwrap() == *body);
+        }
+    }
+}
