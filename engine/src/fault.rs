@@ -23,6 +23,8 @@ pub enum Point {
     SegmentRead,
     /// Allocation of a segment file.
     SegmentAllocate,
+    /// A segment file given its header and name, or its name taken away; once more before its directory is synced.
+    SegmentName,
     /// A batch written to the catalog's log, before it is synced.
     CatalogWrite,
     /// A sync of the catalog's log.

@@ -107,7 +107,11 @@ impl Recycler {
         let mut done = 0;
         let mut trouble = None;
         for id in self.store.released() {
-            let Some(pool) = self.store.zones.holder(id).cloned() else { continue };
+            let Some(pool) = self.store.zones.holder(id).cloned() else {
+                // Its file has another name, though an error was all that was said of it.
+                self.store.freed.lock().remove(&id);
+                continue;
+            };
             match blocking(move || pool.allocator.recycle(id)).await {
                 Ok(true) => {
                     self.store.freed.lock().remove(&id);

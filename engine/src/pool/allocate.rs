@@ -7,7 +7,8 @@
 //! | `<id>.new` | being made; removed when the pool is opened |
 //!
 //! A lane takes a file: header written and synced while it is `.free` or `.new`, then renamed to `.seg`, then the
-//! directory synced; only then are records appended.
+//! directory synced; only then are records appended. Where one of these steps fails the file goes back to where it came
+//! from, so that a fault which lasts costs no room.
 
 use super::frame;
 use super::header::{HEADER_BYTES, LaneKind, SegmentHeader};
@@ -123,7 +124,8 @@ impl Allocator {
             created: self.options.clock.now(),
             lane,
         };
-        let file = self.name(&header, &from, &path)?;
+        let named = self.name(&header, &from, &path);
+        let file = self.noted(named.inspect_err(|_| self.give_back(&from, &path)))?;
         let parts = Parts { id, capacity, path, file, open: true };
         let segment = Segment::new(parts, Arc::clone(&self.options.faults));
         self.table.write().insert(id, Arc::clone(&segment));
@@ -189,6 +191,7 @@ impl Allocator {
     }
 
     fn name(&self, header: &SegmentHeader, from: &Path, to: &Path) -> Result<File> {
+        self.check_naming(from)?;
         let file =
             OpenOptions::new().read(true).write(true).open(from).map_err(|e| Error::io("open", from, e))?;
         file.write_all_at(&header.encode(), 0).map_err(|e| Error::io("write", from, e))?;
@@ -198,7 +201,27 @@ impl Allocator {
         Ok(file)
     }
 
+    /// A file could not become a segment: it is what it was, whatever name it has by now.
+    fn give_back(&self, from: &Path, named: &Path) {
+        let outcome = if named.exists() { std::fs::rename(named, from) } else { Ok(()) };
+        let outcome = outcome.and_then(|()| {
+            if from.extension().is_some_and(|extension| extension == "free") {
+                self.free.lock().push_back(from.to_owned());
+                return Ok(());
+            }
+            std::fs::remove_file(from)
+        });
+        if let Err(error) = outcome {
+            tracing::error!(%error, path = %from.display(), "a file of the pool is of no use until the store is opened again");
+        }
+    }
+
+    pub(super) fn check_naming(&self, path: &Path) -> Result<()> {
+        self.options.faults.check(Point::SegmentName).map_err(|e| Error::io("name", path, e))
+    }
+
     pub(super) fn sync_dir(&self) -> Result<()> {
+        self.check_naming(&self.options.dir)?;
         crate::file::sync_dir(&self.options.dir)
     }
 
@@ -224,6 +247,11 @@ impl Allocator {
         outcome
     }
 
+    /// Remembers that what has to do with files and their names went wrong. That it went well says nothing about writes and syncs.
+    pub(super) fn noted_trouble<T>(&self, outcome: Result<T>) -> Result<T> {
+        if outcome.is_err() { self.noted(outcome) } else { outcome }
+    }
+
     /// Segments that no lane appends to.
     pub(crate) fn closed(&self) -> Vec<ReadPin> {
         self.table.read().values().filter(|segment| !segment.is_open()).map(ReadPin::new).collect()
@@ -243,6 +271,11 @@ impl Allocator {
         } else {
             None
         }
+    }
+
+    /// Puts back what was taken out.
+    pub(super) fn put_back(&self, segment: Arc<Segment>) {
+        self.table.write().insert(segment.id, segment);
     }
 
     /// Whether it has this segment.

@@ -7,13 +7,14 @@
 //!   goes when less than half of that is left and comes back with twice as much.
 
 use super::allocate::Allocator;
+use super::segment::Segment;
 use crate::fault::Point;
 use crate::id::SegmentId;
 use crate::{Error, Result};
 use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 /// `.free` files that are kept, where there is room; more are removed.
@@ -52,35 +53,61 @@ impl Allocator {
     }
 
     /// Turns the file of a freed segment into a `.free` one, or removes it where there are enough; `false` while it is
-    /// pinned.
+    /// pinned. After an error it is the segment that it was, or its new name may be lost by a power cut: then it is freed again.
     pub(crate) fn recycle(&self, id: SegmentId) -> Result<bool> {
         let Some(segment) = self.remove_unpinned(id) else { return Ok(false) };
-        let usable = segment.capacity == self.options.segment_bytes.get() && !segment.has_failed();
-        // On a full disk the catalog may need the room more than the next body.
-        let wanted =
-            self.free_count() < 2 || (self.free_count() < FREE_MAX && self.has_room(segment.capacity)?);
-        if usable && wanted {
-            let path = self.options.dir.join(format!("{id}.free"));
-            std::fs::rename(&segment.path, &path).map_err(|e| Error::io("rename", &segment.path, e))?;
-            self.sync_dir()?;
-            self.free.lock().push_back(path);
-        } else {
-            std::fs::remove_file(&segment.path).map_err(|e| Error::io("remove", &segment.path, e))?;
-            self.sync_dir()?;
+        let path = self.options.dir.join(format!("{id}.free"));
+        match self.retire(&segment, &path) {
+            Ok(true) => self.free.lock().push_back(path),
+            Ok(false) => {}
+            Err(error) => {
+                self.put_back(segment);
+                return self.noted_trouble(Err(error));
+            }
         }
+        self.noted_trouble(self.sync_dir())?;
         self.judge_space_again()?;
         Ok(true)
     }
 
+    /// Renames a segment's file, or removes it; `true` if it was renamed.
+    fn retire(&self, segment: &Segment, path: &Path) -> Result<bool> {
+        let usable = segment.capacity == self.options.segment_bytes.get() && !segment.has_failed();
+        // On a full disk the catalog may need the room more than the next body.
+        let wanted =
+            self.free_count() < 2 || (self.free_count() < FREE_MAX && self.has_room(segment.capacity)?);
+        self.check_naming(&segment.path)?;
+        if usable && wanted {
+            std::fs::rename(&segment.path, path).map_err(|e| Error::io("rename", &segment.path, e))?;
+            return Ok(true);
+        }
+        std::fs::remove_file(&segment.path).map_err(|e| Error::io("remove", &segment.path, e))?;
+        Ok(false)
+    }
+
     /// Makes the compactor's file and the catalog's reserve if they are missing and there is room, and gives the latter
-    /// up when there is none.
+    /// up when there is none. What fails keeps none of the rest from being done.
     pub(crate) fn keep_reserve(&self) -> Result<()> {
+        let outcomes = [self.keep_file(), self.keep_room(), self.judge_space_again()];
+        if self.is_failing() {
+            self.try_disk();
+        }
+        outcomes.into_iter().collect()
+    }
+
+    /// The compactor's file.
+    fn keep_file(&self) -> Result<()> {
         let capacity = self.options.segment_bytes.get();
         if self.free_count() == 0 && self.has_room(capacity)? {
             let id = SegmentId::random(&*self.options.entropy);
             let made = self.allocate_new(id, capacity)?;
             self.publish_free(id, &made)?;
         }
+        Ok(())
+    }
+
+    /// The catalog's room.
+    fn keep_room(&self) -> Result<()> {
         let keep = self.options.keep_free.get();
         let reserve = self.options.dir.join("reserve");
         let there = reserve.exists();
@@ -92,10 +119,6 @@ impl Allocator {
             let file = File::create(&reserve).map_err(|e| Error::io("create", &reserve, e))?;
             rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, keep)
                 .map_err(|e| Error::io("allocate", &reserve, e.into()))?;
-        }
-        self.judge_space_again()?;
-        if self.is_failing() {
-            self.try_disk();
         }
         Ok(())
     }
@@ -143,12 +166,16 @@ impl Allocator {
         Ok(self.available()? >= bytes + self.options.keep_free.get())
     }
 
-    fn publish_free(&self, id: SegmentId, from: &std::path::Path) -> Result<()> {
+    /// Gives a new file its place among those that are ready. Where it can't it is gone, and where only its name may be lost by a
+    /// power cut it is ready all the same.
+    fn publish_free(&self, id: SegmentId, from: &Path) -> Result<()> {
         let path = self.options.dir.join(format!("{id}.free"));
-        std::fs::rename(from, &path).map_err(|e| Error::io("rename", from, e))?;
-        self.sync_dir()?;
+        let renamed = self
+            .check_naming(from)
+            .and_then(|()| std::fs::rename(from, &path).map_err(|e| Error::io("rename", from, e)));
+        self.noted_trouble(renamed.inspect_err(|_| drop(std::fs::remove_file(from))))?;
         self.free.lock().push_back(path);
-        Ok(())
+        self.noted_trouble(self.sync_dir())
     }
 
     /// The small lane has no file ahead, and there is plenty of room.
@@ -186,7 +213,10 @@ impl Allocator {
             done += len;
         }
         self.counts.zeroed_bytes.fetch_add(done, Ordering::Relaxed);
-        zero.file.sync_data().map_err(|e| Error::io("sync", &zero.path, e))?;
+        if let Err(source) = zero.file.sync_data() {
+            drop(std::fs::remove_file(&zero.path));
+            return Err(Error::io("sync", &zero.path, source));
+        }
         if zero.written < capacity {
             return Ok((Some(zero), done));
         }

@@ -243,3 +243,81 @@ fn the_last_files_go_to_the_compactor_and_the_small_lane() {
     allocator.take(LaneKind::Compacted, 1).unwrap();
     assert_eq!(allocator.free_count(), 0);
 }
+
+/// Files of the pool by extension: `.free`, `.new`, `.seg`.
+fn files(dir: &Path) -> [usize; 3] {
+    ["free", "new", "seg"].map(|extension| named(dir, extension).len())
+}
+
+fn with_faults(dir: &Path) -> (Allocator, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let pool = PoolOptions { faults: Arc::clone(&faults), ..options(dir, 0) };
+    (Allocator::open(pool).unwrap(), faults)
+}
+
+#[test]
+fn a_file_that_can_not_be_named_is_not_lost_and_its_disk_is_said_to_fail() {
+    // Before it has its name, and before that name is durable.
+    for skip in 0..2 {
+        for fault in [Fault::Io, Fault::NoDescriptors] {
+            let dir = tempfile::tempdir().unwrap();
+            for n in 1..=3_u8 {
+                let id = SegmentId::from_bytes([n; 8]);
+                fs::write(dir.path().join(format!("{id}.free")), vec![0; 1 << 20]).unwrap();
+            }
+            let (allocator, faults) = with_faults(dir.path());
+            for lane in [LaneKind::Large, LaneKind::Small, LaneKind::Compacted, LaneKind::Compacted] {
+                for _ in 0..5 {
+                    faults.arm(Point::SegmentName, fault, skip, u64::MAX);
+                    allocator.take(lane, 1).err().unwrap();
+                    assert!(allocator.is_failing());
+                    assert_eq!(files(dir.path()), [3, 0, 0], "{skip}, {fault:?}, {lane:?}");
+                    assert_eq!(allocator.free_count(), 3);
+                }
+            }
+            faults.clear();
+            allocator.take(LaneKind::Compacted, 1).unwrap();
+            assert!(!allocator.is_failing());
+            assert_eq!(files(dir.path()), [2, 0, 1]);
+        }
+    }
+}
+
+#[test]
+fn a_new_file_that_can_not_be_named_is_removed() {
+    for skip in 0..2 {
+        let dir = tempfile::tempdir().unwrap();
+        let (allocator, faults) = with_faults(dir.path());
+        for _ in 0..5 {
+            faults.arm(Point::SegmentName, Fault::Io, skip, u64::MAX);
+            allocator.take(LaneKind::Large, 1).err().unwrap();
+            assert_eq!(files(dir.path()), [0, 0, 0], "{skip}");
+        }
+        for _ in 0..5 {
+            faults.arm(Point::SegmentName, Fault::Io, skip, u64::MAX);
+            // One whose name is not known to be durable is as good as any: it is a file that holds nothing.
+            drop(allocator.keep_reserve());
+            let zero = allocator.begin_zero_file().unwrap();
+            drop(allocator.fill_zero_file(zero, 1 << 20));
+            let [free, new, segments] = files(dir.path());
+            assert!(new == 0 && segments == 0 && free == allocator.free_count(), "{skip}: {free}, {new}");
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_can_not_be_recycled_is_recycled_later() {
+    for skip in 0..2 {
+        let dir = tempfile::tempdir().unwrap();
+        leave(dir.path(), "seg");
+        let (allocator, faults) = with_faults(dir.path());
+        faults.arm(Point::SegmentName, Fault::Io, skip, 1);
+        allocator.recycle(OLD).unwrap_err();
+        assert!(allocator.is_failing());
+        assert!(allocator.has(OLD) || allocator.free_count() == 1, "{skip}: its file is somebody's");
+        if allocator.has(OLD) {
+            assert!(allocator.recycle(OLD).unwrap());
+        }
+        assert_eq!((files(dir.path()), allocator.free_count()), ([1, 0, 0], 1));
+    }
+}

@@ -1,7 +1,7 @@
 //! Disks that fail, fill up, or come back with less than they had.
 
-use super::super::Recycler;
-use super::{HOME, World, text};
+use super::super::{Collector, Compactor, Recycler};
+use super::{HOME, World, run, text};
 use crate::blob::BlobStore;
 use crate::fault::{Fault, Point};
 use crate::small_disk::SmallDisk;
@@ -78,6 +78,35 @@ async fn a_failing_disk_is_said_and_tried_again() {
     recycler.tick().await.unwrap();
     assert!(!world.store.usage().failing, "nobody had to write for that");
     assert!(!world.pool_dir.join("probe").exists());
+}
+
+#[tokio::test]
+async fn freed_segments_whose_files_can_not_be_renamed_go_when_they_can_be() {
+    // Before the name changes, and before the change is durable.
+    for skip in 0..2 {
+        let world = World::new(28).await;
+        for _ in 0..30 {
+            let (blob, _) = world.put(&world.bytes(100_000), "owner").await.unwrap();
+            world.drop_reference(blob, "owner").await;
+        }
+        run(&mut Collector::new(Arc::clone(&world.store))).await;
+        run(&mut Compactor::new(Arc::clone(&world.store))).await;
+        let freed = world.store.usage().freed_segments;
+        assert!(freed > 1);
+        world.faults.arm(Point::SegmentName, Fault::Io, skip, 1);
+        let mut recycler = Recycler::new(Arc::clone(&world.store));
+        recycler.tick().await.unwrap_err();
+        for _ in 0..3 {
+            recycler.tick().await.unwrap();
+        }
+        let usage = world.store.usage();
+        assert_eq!((usage.freed_segments, usage.failing), (0, false), "{skip}: {usage:?}");
+        assert_eq!(
+            world.segment_files().len(),
+            usize::try_from(usage.segments).unwrap(),
+            "{skip}: all are known"
+        );
+    }
 }
 
 #[tokio::test]
