@@ -25,6 +25,8 @@ pub enum Point {
     SegmentAllocate,
     /// A segment file given its header and name, or its name taken away; once more before its directory is synced.
     SegmentName,
+    /// Allocation of the room that a pool keeps for deletes.
+    ReserveAllocate,
     /// A batch written to the catalog's log, before it is synced.
     CatalogWrite,
     /// A sync of the catalog's log.

@@ -106,19 +106,26 @@ impl Allocator {
         Ok(())
     }
 
-    /// The catalog's room.
+    /// The catalog's room: there only as a file of that length.
     fn keep_room(&self) -> Result<()> {
         let keep = self.options.keep_free.get();
         let reserve = self.options.dir.join("reserve");
-        let there = reserve.exists();
+        let found = std::fs::metadata(&reserve).ok().map(|found| found.len());
         let available = self.available()?;
-        if there && available < keep / 2 {
+        if found.is_some() && available < keep / 2 {
             tracing::warn!("the disk is full: the reserve for deletes is given up");
             std::fs::remove_file(&reserve).map_err(|e| Error::io("remove", &reserve, e))?;
-        } else if !there && keep > 0 && available >= keep.saturating_mul(2) {
-            let file = File::create(&reserve).map_err(|e| Error::io("create", &reserve, e))?;
-            rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, keep)
-                .map_err(|e| Error::io("allocate", &reserve, e.into()))?;
+        } else if found.is_none_or(|found| found < keep) && keep > 0 && available >= keep.saturating_mul(2) {
+            let made = self.options.faults.check(Point::ReserveAllocate).and_then(|()| {
+                let file = OpenOptions::new().write(true).create(true).truncate(false).open(&reserve)?;
+                rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, keep)?;
+                Ok(())
+            });
+            if let Err(source) = made {
+                // What has no room, or some, would be taken for one that has all of it by its name.
+                drop(std::fs::remove_file(&reserve));
+                return Err(Error::io("allocate", &reserve, source));
+            }
         }
         Ok(())
     }

@@ -321,3 +321,24 @@ fn a_segment_that_can_not_be_recycled_is_recycled_later() {
         assert_eq!((files(dir.path()), allocator.free_count()), ([1, 0, 0], 1));
     }
 }
+
+#[test]
+fn a_reserve_that_could_not_be_made_is_made_when_it_can_be() {
+    let keep = ByteCount::mib(1).get();
+    let dir = tempfile::tempdir().unwrap();
+    let reserve = dir.path().join("reserve");
+    let faults = Arc::new(Faults::default());
+    let pool = PoolOptions { faults: Arc::clone(&faults), ..options(dir.path(), keep) };
+    let allocator = Allocator::open(pool).unwrap();
+    faults.arm(Point::ReserveAllocate, Fault::NoSpace, 0, 2);
+    for _ in 0..2 {
+        allocator.keep_reserve().unwrap_err();
+        assert!(!reserve.exists(), "one that holds no room is none");
+    }
+    allocator.keep_reserve().unwrap();
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), keep);
+    // As an earlier release may have left it.
+    fs::write(&reserve, b"").unwrap();
+    allocator.keep_reserve().unwrap();
+    assert_eq!(fs::metadata(&reserve).unwrap().len(), keep);
+}
