@@ -270,7 +270,7 @@ impl Compactor {
             }
             Fate::Away(error) => return Err(error),
         };
-        let answer = pool.compaction.append(Draft::again(home, &frame, bytes), false).await?;
+        let answer = pool.compaction.append(Draft::again(home, &frame, bytes)).await?;
         Ok(Some(answer.await.map_err(|_| Error::Closed)??))
     }
 

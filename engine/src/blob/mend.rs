@@ -214,7 +214,7 @@ impl Mend {
             let target = &mut self.targets[n];
             let Some(pool) = &target.pool else { continue };
             let draft = Draft::again(home, &frame, bytes.clone());
-            let answer = pool.compaction.append(draft, false).await?;
+            let answer = pool.compaction.append(draft).await?;
             let placed = answer.await.map_err(|_| Error::Closed)??;
             copied += placed.at.stored_len();
             match target.places.get_mut(index) {

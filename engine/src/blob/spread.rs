@@ -75,7 +75,7 @@ impl Leg {
 
     async fn send(&mut self, draft: Draft) -> Result<()> {
         let lane = self.large.get_or_insert_with(|| self.pool.large_lane()).clone();
-        self.in_flight = Some(lane.append(draft, false).await?);
+        self.in_flight = Some(lane.append(draft).await?);
         Ok(())
     }
 
@@ -176,9 +176,9 @@ impl Spread {
         self.records += 1;
         let Some((last, others)) = self.legs.split_last_mut() else { return Err(Error::Closed) };
         for leg in others {
-            leg.in_flight = Some(leg.pool.small.append(draft.clone(), true).await?);
+            leg.in_flight = Some(leg.pool.small.append(draft.clone()).await?);
         }
-        last.in_flight = Some(last.pool.small.append(draft, true).await?);
+        last.in_flight = Some(last.pool.small.append(draft).await?);
         self.await_in_flight().await
     }
 

@@ -152,7 +152,7 @@ impl Allocator {
                 let path = self.pop_free(1);
                 if path.is_none() {
                     self.full.store(true, Ordering::Release);
-                    self.options.bells.ring_all();
+                    self.options.bells.ring_for_room();
                 }
                 path.ok_or(full)
             }

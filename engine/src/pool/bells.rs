@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// What ends the rest of the workers of space: each rings for the next, and a lane that finds no room for all of them.
+/// What ends the rests of the store's workers. Those of space ring for one another, and a lane that finds no room rings for all three;
+/// the repairer, which makes none, is rung by who finds damage.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bells {
     pub(crate) collector: Arc<Notify>,
@@ -13,8 +14,8 @@ pub(crate) struct Bells {
 }
 
 impl Bells {
-    /// The pool is full.
-    pub(crate) fn ring_all(&self) {
+    /// The pool is full: those who make room are called.
+    pub(crate) fn ring_for_room(&self) {
         for bell in [&self.collector, &self.compactor, &self.recycler] {
             bell.notify_one();
         }

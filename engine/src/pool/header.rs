@@ -32,8 +32,15 @@ pub enum LaneKind {
     Small = 0,
     /// Records of large blobs, synced when a blob is sealed.
     Large = 1,
-    /// Records that the compactor moved.
+    /// Records that were there before: moved by the compactor, or copied by repair from another zone.
     Compacted = 2,
+}
+
+impl LaneKind {
+    /// Its records are answered once they are durable, many by one sync; those of others once written, to be synced later.
+    pub(super) const fn is_durable(self) -> bool {
+        matches!(self, Self::Small)
+    }
 }
 
 /// A decoded segment header.

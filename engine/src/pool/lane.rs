@@ -7,7 +7,8 @@
 //! The lanes of large blobs leave their syncs to a thread of their own ([`super::syncer`]) and go on appending meanwhile.
 //!
 //! # Invariants
-//! - A record that asked to be durable is answered only after a sync that followed its write.
+//! - A record of the small lane is answered only after a sync that followed its write, one of another lane once it is written:
+//!   the lane's kind says which, so that no lane has both.
 //! - A group ends on a 4 KiB boundary, so that no later write touches a page of synced records.
 //! - After a failed sync the segment is never synced or appended to again.
 //!
@@ -91,8 +92,8 @@ pub(crate) struct Placed {
 }
 
 enum Job {
-    /// Append; answer once durable if `durable`, else once written.
-    Append { draft: Draft, durable: bool, reply: oneshot::Sender<Result<Placed>> },
+    /// Append; answer once durable or written, as the lane does.
+    Append { draft: Draft, reply: oneshot::Sender<Result<Placed>> },
     /// Sync, close the segment and end.
     Stop,
     /// Answer once everything appended before is durable.
@@ -134,14 +135,10 @@ impl Lane {
         Ok(Self { jobs })
     }
 
-    /// Appends a record. The answer comes through the receiver: once durable, or only written.
-    pub(crate) async fn append(
-        &self,
-        draft: Draft,
-        durable: bool,
-    ) -> Result<oneshot::Receiver<Result<Placed>>> {
+    /// Appends a record. The answer comes through the receiver: once it is durable in the small lane, in others once written.
+    pub(crate) async fn append(&self, draft: Draft) -> Result<oneshot::Receiver<Result<Placed>>> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Append { draft, durable, reply }).await.map_err(|_| Error::Closed)?;
+        self.jobs.send(Job::Append { draft, reply }).await.map_err(|_| Error::Closed)?;
         Ok(answer)
     }
 
@@ -197,7 +194,7 @@ struct Writer {
     segment: Option<Arc<Segment>>,
     /// Where the next byte goes, `buffer` not counted.
     position: u64,
-    /// Durable records that are written at the end of the group.
+    /// What the small lane has gathered, to be written at the end of the group.
     buffer: Vec<u8>,
     waiting: Waiting,
     stopping: bool,
@@ -234,10 +231,10 @@ impl Writer {
                 self.waiting.syncs.push(reply);
                 0
             }
-            Job::Append { mut draft, durable, reply } => {
+            Job::Append { mut draft, reply } => {
                 let len = record_len(draft.payload_len());
-                match self.append(&mut draft, durable) {
-                    Ok(placed) if durable => self.waiting.records.push((placed, reply)),
+                match self.append(&mut draft) {
+                    Ok(placed) if self.kind.is_durable() => self.waiting.records.push((placed, reply)),
                     outcome => answer(reply, outcome),
                 }
                 len
@@ -245,15 +242,14 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, draft: &mut Draft, durable: bool) -> Result<Placed> {
+    fn append(&mut self, draft: &mut Draft) -> Result<Placed> {
         let payload = draft.payload_len();
         let segment = self.segment_for(record_len(payload) as u64)?;
         draft.finish(&segment);
         let offset = self.position + self.buffer.len() as u64;
-        if durable {
+        if self.kind.is_durable() {
             self.buffer.extend_from_slice(&draft.bytes);
         } else {
-            self.flush_buffer()?;
             if let Err(error) = self.allocator.noted(segment.write(&draft.bytes, offset)) {
                 self.retire();
                 return Err(error);

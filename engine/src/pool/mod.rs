@@ -3,7 +3,7 @@
 //! ```text
 //!   records < 256 KiB ──► small lane ──┐ one fdatasync per group
 //!   large blobs ──► large lanes (2) ───┼──► DIR/<segment>.seg ──► freed ──► DIR/<id>.free ──► taken again
-//!   compactor ──► compaction lane ─────┘ synced when a blob is sealed
+//!   compactor, repair ──► its lane ────┘ synced when a blob is sealed, or before rows name a copy
 //! ```
 //!
 //! # Invariants
@@ -88,6 +88,7 @@ pub(crate) struct Counts {
 pub(crate) struct Pool {
     pub(crate) allocator: Arc<Allocator>,
     pub(crate) small: Lane,
+    /// What the compactor moves and what repair copies here.
     pub(crate) compaction: Lane,
     large: Vec<Lane>,
     next_large: AtomicUsize,

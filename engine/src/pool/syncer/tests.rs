@@ -46,7 +46,7 @@ fn draft(byte: u8, len: usize) -> Draft {
 }
 
 async fn append(lane: &Lane, byte: u8, len: usize) -> Result<Placed> {
-    let answer = lane.append(draft(byte, len), false).await?;
+    let answer = lane.append(draft(byte, len)).await?;
     answer.await.map_err(|_| Error::Closed)?
 }
 
@@ -150,8 +150,8 @@ async fn no_write_touches_a_page_of_what_was_synced_before() {
         let dir = tempfile::tempdir().unwrap();
         let allocator = Arc::new(Allocator::open(options(dir.path(), 0)).unwrap());
         let lane = Lane::start(kind, "lane".into(), allocator).unwrap();
-        for (byte, durable) in (1..).zip([true, false, true, true, false, false]) {
-            let answer = lane.append(draft(byte, 1_000 * usize::from(byte)), durable).await.unwrap();
+        for byte in 1..=6 {
+            let answer = lane.append(draft(byte, 1_000 * usize::from(byte))).await.unwrap();
             let placed = answer.await.unwrap().unwrap();
             // Each is a group of its own: a page that tears in a later write would take it along.
             assert_eq!(placed.at.offset % 4_096, 0, "{kind:?}, record {byte}");
@@ -224,7 +224,7 @@ async fn others_are_appended_beside_a_sync_up_to_64_mib() {
     let waits = || held.allocator.counts.lane_waits.load(Ordering::Relaxed);
     assert_eq!(waits(), 0);
     assert!(sealed.as_mut().now_or_never().is_none(), "its sync is under way");
-    let mut over = held.lane.append(draft(18, 1), false).await.unwrap();
+    let mut over = held.lane.append(draft(18, 1)).await.unwrap();
     while waits() == 0 {
         assert!(over.try_recv().is_err(), "more is not synced than may be");
         std::thread::yield_now();
