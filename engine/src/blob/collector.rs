@@ -9,9 +9,13 @@
 //! "No references" is stable (see `reference`), and every commit checks that queue row and blob row are unchanged, so a
 //! release or a compaction that comes between is a conflict and the blob waits for the next round. A crash leaves queue
 //! rows, which are looked at again.
+//!
+//! A partition that has nothing of blobs any more, counters and queues included, is forgotten (see `homes`): the rounds of
+//! all workers are as long as there are partitions with blobs, not as there ever were.
 
 use super::companion::{Farewell, farewell};
-use super::reference::holder;
+use super::homes::is_empty;
+use super::reference::{has_blobs, holder};
 use super::remote::doom;
 use super::round::{HOMES_PER_TICK, Round};
 use super::row::{BlobRow, GARBAGE, blob_key, companions_key, garbage_key};
@@ -22,6 +26,7 @@ use crate::id::{BlobId, PartitionId};
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
@@ -36,6 +41,8 @@ pub struct Collector {
     store: Arc<BlobStore>,
     round: Round,
     done_this_round: u64,
+    /// Homes that had blobs when that was last looked for, and no garbage since.
+    inhabited: BTreeSet<PartitionId>,
 }
 
 /// What the collector means to do about one queue row.
@@ -55,7 +62,7 @@ impl Verdict {
 impl Collector {
     /// A collector of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self { store, round: Round::default(), done_this_round: 0 }
+        Self { store, round: Round::default(), done_this_round: 0, inhabited: BTreeSet::new() }
     }
 
     async fn step(&mut self) -> Result<Progress> {
@@ -67,6 +74,9 @@ impl Collector {
             if let Some(next) = next {
                 self.round.stay(home, next);
                 return Ok(Progress::More { done });
+            }
+            if !self.inhabited.contains(&home) {
+                self.look_for_blobs(home).await?;
             }
         }
         if self.round.pass(&rest) {
@@ -81,11 +91,25 @@ impl Collector {
         })
     }
 
+    /// A home whose queue is empty, and that may be so as a whole: then it is none any more.
+    async fn look_for_blobs(&mut self, home: PartitionId) -> Result<()> {
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        if has_blobs(&*snapshot).await? {
+            self.inhabited.insert(home);
+        } else if is_empty(&*snapshot).await? {
+            self.store.forget_home(home).await?;
+        }
+        Ok(())
+    }
+
     /// One batch of a partition's queue: how many blobs are gone, and where to go on if there may be more.
-    async fn collect(&self, home: PartitionId, start: Bytes) -> Result<(u64, Option<Bytes>)> {
+    async fn collect(&mut self, home: PartitionId, start: Bytes) -> Result<(u64, Option<Bytes>)> {
         let snapshot = self.store.catalog.snapshot(home).await?;
         let scan = Scan { start, keys_only: true, ..Scan::prefix(GARBAGE, &[], BATCH) };
         let page = snapshot.scan(scan.clone()).await?;
+        if !page.rows.is_empty() {
+            self.inhabited.remove(&home);
+        }
         let mut verdicts = Vec::with_capacity(page.rows.len());
         for (key, _) in &page.rows {
             let blob = BlobId::from_bytes(fixed(key, "garbage row")?);

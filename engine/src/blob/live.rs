@@ -15,7 +15,7 @@ use crate::catalog::{Catalog, Commit, Durability, Scan, Version, Write};
 use crate::id::{PartitionId, SegmentId};
 use crate::{Error, Result};
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The counters as last read.
 #[derive(Default)]
@@ -36,7 +36,7 @@ struct State {
 
 impl Live {
     /// Reads all counters of these partitions.
-    pub(super) async fn load(catalog: &dyn Catalog, homes: &BTreeSet<PartitionId>) -> Result<Self> {
+    pub(super) async fn load(catalog: &dyn Catalog, homes: &[PartitionId]) -> Result<Self> {
         let live = Self::default();
         for &home in homes {
             let snapshot = catalog.snapshot(home).await?;
@@ -180,7 +180,7 @@ impl BlobStore {
     }
 
     /// Has every commit decided that a caller dropped before this; `false` when the catalog is too full to say.
-    async fn flush_dropped(&self, home: PartitionId) -> Result<bool> {
+    pub(super) async fn flush_dropped(&self, home: PartitionId) -> Result<bool> {
         let read_version = self.catalog.snapshot(home).await?.read_version();
         let barrier = Commit { durability: Durability::Relaxed, ..Commit::new(home, read_version) };
         match self.catalog.commit(barrier).await {

@@ -21,6 +21,7 @@ mod collector;
 mod compactor;
 mod companion;
 mod copies;
+mod homes;
 mod live;
 mod mend;
 mod open;
@@ -56,7 +57,7 @@ pub use usage::{Usage, ZoneUsage};
 pub use writer::{BlobWriter, SealedBlob};
 pub use zeroer::Zeroer;
 
-use crate::catalog::{Catalog, Commit, Scan, Version, Write};
+use crate::catalog::{Catalog, Version};
 use crate::clock::Clock;
 use crate::codec::DataKey;
 use crate::entropy::Entropy;
@@ -64,11 +65,11 @@ use crate::id::{BlobId, PartitionId, SegmentId};
 use crate::pool::{Bells, Pool, Zone, Zones};
 use crate::unit::ByteCount;
 use crate::{Error, Result};
-use bytes::Bytes;
+use homes::Homes;
 use live::Live;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use remote::RemotePool;
-use row::{BlobRow, HOMES, PRESENT, blob_key, home_key};
+use row::{BlobRow, blob_key};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
@@ -114,8 +115,7 @@ pub struct BlobStore {
     /// Copies of a blob that says nothing else.
     copies: usize,
     short: Short,
-    /// Partitions that may have blobs: each has a row in the root partition.
-    homes: RwLock<BTreeSet<PartitionId>>,
+    homes: Arc<Homes>,
     /// Bounds the preads on the blocking pool.
     reads: Arc<Semaphore>,
     /// Bounds what readers hold in memory ahead of their clients, in chunks.
@@ -157,8 +157,8 @@ impl BlobStore {
             bells: bells.clone(),
         };
         let (zones, remote) = open::open_zones(&*catalog, zones, remote, shared).await?;
-        let homes = load_homes(&*catalog).await?;
-        let live = Live::load(&*catalog, &homes).await?;
+        let homes = Homes::load(&*catalog).await?;
+        let live = Live::load(&*catalog, &homes.all()).await?;
         let store = Self {
             catalog,
             clock,
@@ -168,7 +168,7 @@ impl BlobStore {
             segment_bytes,
             copies,
             short,
-            homes: RwLock::new(homes),
+            homes: Arc::new(homes),
             reads: Arc::new(Semaphore::new(reader::READS_MAX)),
             ahead: Arc::new(Semaphore::new(reader::AHEAD_CHUNKS)),
             keep_free,
@@ -396,45 +396,10 @@ impl BlobStore {
         }
     }
 
-    /// Makes it known, durably, that `home` may have blobs.
-    pub(crate) async fn register_home(&self, home: PartitionId) -> Result<()> {
-        if self.homes.read().contains(&home) {
-            return Ok(());
-        }
-        let read_version = self.catalog.snapshot(PartitionId::ROOT).await?.read_version();
-        self.catalog
-            .commit(Commit {
-                writes: vec![Write::Put(home_key(home), Bytes::from_static(PRESENT))],
-                ..Commit::new(PartitionId::ROOT, read_version)
-            })
-            .await?;
-        self.homes.write().insert(home);
-        Ok(())
-    }
-
     /// How long a worker of space rests that found nothing to do.
     fn rest(&self) -> Duration {
         if self.is_short_of_room() { FULL_REST } else { REST }
     }
-
-    /// Partitions that may have blobs.
-    pub(crate) fn homes(&self) -> Vec<PartitionId> {
-        self.homes.read().iter().copied().collect()
-    }
-}
-
-async fn load_homes(catalog: &dyn Catalog) -> Result<BTreeSet<PartitionId>> {
-    let snapshot = catalog.snapshot(PartitionId::ROOT).await?;
-    let mut homes = BTreeSet::new();
-    let mut next = Some(Scan { keys_only: true, ..Scan::prefix(HOMES, &[], 1000) });
-    while let Some(scan) = next {
-        let page = snapshot.scan(scan.clone()).await?;
-        for (key, _) in &page.rows {
-            homes.insert(PartitionId::from_bytes(fixed(key, "home row")?));
-        }
-        next = scan.behind(&page);
-    }
-    Ok(homes)
 }
 
 /// A key of a fixed length.

@@ -76,6 +76,7 @@ impl BlobStore {
 
     /// Queues a blob that has a damaged copy.
     pub(super) async fn queue_damaged(&self, home: PartitionId, blobs: &[BlobId]) -> Result<()> {
+        let _home = self.hold_home(home).await?;
         let read_version = self.catalog.snapshot(home).await?.read_version();
         let put = |blob: &BlobId| Write::Put(repair_key(*blob), Bytes::from_static(DAMAGED));
         let writes = blobs.iter().map(put).collect();
@@ -403,7 +404,7 @@ impl Repairer {
     /// One page of rows, up to the first that needs work.
     async fn walk_page(&mut self, sweep: &mut SweepRow) -> Result<()> {
         let at = PartitionId::from_bytes(sweep.home);
-        let Some(home) = self.store.homes().into_iter().find(|home| *home >= at) else {
+        let Some(home) = self.store.homes_from(at, 1).pop() else {
             sweep.finished = true;
             return self.store.save_sweep(sweep).await;
         };

@@ -12,10 +12,10 @@ pub(super) const HOMES_PER_TICK: usize = 64;
 pub(super) struct Round(Option<(PartitionId, Bytes)>);
 
 impl Round {
-    /// The partitions that are left of it, in order.
+    /// The partitions that are left of it, in order: those of a tick, and the next one.
     pub(super) fn rest(&self, store: &BlobStore) -> Vec<PartitionId> {
-        let from = self.0.as_ref().map(|(home, _)| *home);
-        store.homes().into_iter().filter(|home| from.is_none_or(|from| *home >= from)).collect()
+        let from = self.0.as_ref().map_or(PartitionId::ROOT, |(home, _)| *home);
+        store.homes_from(from, HOMES_PER_TICK + 1)
     }
 
     /// Takes the key in `home` where it goes on; the first one when it was not there.

@@ -6,6 +6,7 @@
 //! Dropping a writer leaves records that no row names: garbage.
 
 use super::BlobStore;
+use super::homes::HomeHold;
 use super::reference::{Owner, share};
 use super::remote::Ring;
 use super::row::{BLOB_BYTES_MAX, BlobRow, Copies, PRESENT, blob_key, live_key, repair_key};
@@ -204,7 +205,7 @@ impl BlobWriter {
             let draft = self.draft(Next::Nothing);
             self.spread.send_small(&self.store, draft).await?;
         }
-        self.store.register_home(self.home).await?;
+        let home = self.store.hold_home(self.home).await?;
         let wanted = if self.length == 0 { Copies::Configured } else { self.spread.wanted };
         let landed = self.spread.settle(&self.store).await?;
         for hold in &landed.holds {
@@ -222,6 +223,7 @@ impl BlobWriter {
             row,
             short: landed.short,
             _holds: landed.holds,
+            _home: home,
         })
     }
 
@@ -282,6 +284,7 @@ pub struct SealedBlob {
     upload: Option<Write>,
     _ring: Option<Ring>,
     _holds: Vec<Hold>,
+    _home: HomeHold,
 }
 
 impl SealedBlob {

@@ -52,6 +52,7 @@ impl BlobStore {
         read_version: u64,
     ) -> Result<()> {
         let Some(write) = self.queue_upload(blob, row) else { return Ok(()) };
+        let _home = self.hold_home(home).await?;
         let mut version = read_version;
         loop {
             let (checks, writes) = (vec![Check::Absent(row::upload_key(blob))], vec![write.clone()]);

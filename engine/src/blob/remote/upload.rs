@@ -485,6 +485,7 @@ pub(in crate::blob) fn doom(blob: BlobId, copy: &RemoteCopy) -> Vec<Write> {
 impl BlobStore {
     /// One row in a commit of its own.
     pub(super) async fn commit_one(&self, home: PartitionId, write: Write) -> Result<()> {
+        let _home = self.hold_home(home).await?;
         let read_version = self.catalog.snapshot(home).await?.read_version();
         let commit = Commit { writes: vec![write], ..Commit::new(home, read_version).from_reserve() };
         self.catalog.commit(commit).await.map(drop)

@@ -4,6 +4,7 @@ mod ailing;
 mod basics;
 mod between;
 mod faults;
+mod homes;
 mod model;
 pub(crate) mod outcomes;
 mod workers;

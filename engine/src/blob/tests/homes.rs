@@ -1,0 +1,95 @@
+//! Partitions that had blobs: known as long as they may have some, and no longer.
+
+use super::super::Collector;
+use super::super::row::HOMES;
+use super::workers::Tardy;
+use super::{HOME, World, owned, run};
+use crate::blob::release;
+use crate::catalog::Scan;
+use crate::id::PartitionId;
+use crate::unit::ByteCount;
+use futures_util::FutureExt;
+use std::sync::Arc;
+
+impl World {
+    /// The homes that a restart would find.
+    async fn home_rows(&self) -> usize {
+        let root = self.catalog.snapshot(PartitionId::ROOT).await.unwrap();
+        root.scan(Scan::prefix(HOMES, b"", 10_000)).await.unwrap().rows.len()
+    }
+
+    async fn put_in(&self, home: PartitionId, len: usize) -> crate::id::BlobId {
+        let sealed = self.seal_in(home, &self.bytes(len)).await.unwrap();
+        self.commit_in(home, sealed.writes(&owned("owner"))).await.unwrap();
+        sealed.id
+    }
+}
+
+const fn nth(n: u64) -> PartitionId {
+    PartitionId::from_bytes(n.to_be_bytes())
+}
+
+#[tokio::test]
+async fn a_partition_that_was_emptied_is_forgotten() {
+    let mut world = World::new(420).await;
+    let (kept, key) = world.put(b"kept", "owner").await.unwrap();
+    for n in 1..=200 {
+        let blob = world.put_in(nth(n), 20_000).await;
+        world.commit_in(nth(n), release(blob, &owned("owner"))).await.unwrap();
+    }
+    assert_eq!(world.store.homes().len(), 201);
+    // Its counters go with the segments, and the last of these is written to until it is full.
+    for _ in 0..30 {
+        world.put(&world.bytes(100_000), "later").await.unwrap();
+    }
+    world.settle().await;
+    assert_eq!((world.store.homes(), world.home_rows().await), (vec![HOME], 1));
+    world.reopen().await.unwrap();
+    assert_eq!(world.store.homes(), [HOME]);
+    assert_eq!(world.read(kept, &key, 0..4).await.unwrap(), b"kept");
+    // One that takes blobs again is known again.
+    let blob = world.put_in(nth(7), 20_000).await;
+    world.reopen().await.unwrap();
+    world.settle().await;
+    assert_eq!(world.store.homes(), [nth(7), HOME]);
+    assert!(world.store.row(nth(7), blob).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_sealed_blob_keeps_its_partition_known_until_its_commit() {
+    // An empty body, too, which holds no segment.
+    for len in [20_000, 0] {
+        let mut world = World::new(421).await;
+        let sealed = world.seal_in(nth(1), &world.bytes(len)).await.unwrap();
+        world.settle().await;
+        assert_eq!(world.store.homes(), [nth(1)]);
+        world.commit_in(nth(1), sealed.writes(&owned("late"))).await.unwrap();
+        let blob = sealed.id;
+        drop(sealed);
+        world.settle().await;
+        world.reopen().await.unwrap();
+        assert_eq!(world.store.homes(), [nth(1)]);
+        world.settle().await;
+        assert!(world.store.row(nth(1), blob).await.is_ok());
+        assert_eq!(world.store.usage().live > ByteCount::ZERO, len > 0, "its bytes are counted");
+    }
+}
+
+#[tokio::test]
+async fn a_commit_whose_caller_went_away_keeps_its_partition_known() {
+    let mut world = World::new(422).await;
+    world.catalog = Arc::new(Tardy::default());
+    world.reopen().await.unwrap();
+    let blob = {
+        let sealed = world.seal_in(nth(1), b"").await.unwrap();
+        let commit = world.commit_in(nth(1), sealed.writes(&owned("late")));
+        assert!(commit.now_or_never().is_none(), "it is on its way when its caller goes");
+        sealed.id
+    };
+    for _ in 0..3 {
+        run(&mut Collector::new(Arc::clone(&world.store))).await;
+    }
+    world.reopen().await.unwrap();
+    assert_eq!(world.store.homes(), [nth(1)]);
+    assert!(world.store.row(nth(1), blob).await.is_ok());
+}
