@@ -8,8 +8,8 @@
 //! # Invariants
 //! - A row is changed only after the moved bytes are durable, and only if nobody changed it since it was read.
 //! - A segment that a sealed blob holds is neither emptied nor freed.
-//! - A record that is damaged or can't be read stays where it is, as evidence; its segment is left alone until the store is opened
-//!   again, and no other. So is one with a row that is broken, or with pages that can't be read.
+//! - A record that is damaged or can't be read stays where it is, as evidence; its segment is left alone until all has been scrubbed
+//!   once more, and no other. So is one with a row that is broken, or with pages that can't be read.
 //! - A segment of which something stays because its row changed meanwhile is walked again, until a walk finds nothing to
 //!   move in it.
 //!
@@ -71,6 +71,13 @@ struct Move {
     from: RecordAt,
     /// Index of the copy in the row, and of the record in the copy.
     index: (usize, usize),
+}
+
+impl BlobStore {
+    /// Segments that were left alone are victims again.
+    pub(super) fn try_left_alone_again(&self) {
+        self.left_alone.lock().clear();
+    }
 }
 
 impl Compactor {

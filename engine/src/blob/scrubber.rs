@@ -60,6 +60,8 @@ impl Scrubber {
                 }
             }
         }
+        // What could not be read when they were walked may be mended, or may have been a cable.
+        self.store.try_left_alone_again();
         self.cursor = Some((PartitionId::ROOT, None));
         self.save(PartitionId::ROOT, None).await?;
         Ok(Progress::Idle { rest: REST })

@@ -22,8 +22,8 @@ pub struct Usage {
     pub segment_bytes: ByteCount,
     /// Freed segments that wait for a hold or a reader.
     pub freed_segments: u64,
-    /// Segments that compaction could not empty since the store was opened, and leaves alone: a record in them is damaged or can't be
-    /// read, or a row is broken that may name one.
+    /// Segments that compaction could not empty and leaves alone until the scrubber's next round is over: a record in them is damaged or
+    /// can't be read, or a row is broken that may name one.
     pub left_alone_segments: u64,
     /// Files ready to be written to.
     pub free_segments: u64,

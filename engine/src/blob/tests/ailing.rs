@@ -80,6 +80,14 @@ async fn a_bad_sector_keeps_its_record_and_no_other_from_being_moved() {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         world.faults.clear();
         assert!(world.read(*blob, key, 0..100_000).await.unwrap() == kept[0].2, "it was not touched");
+        // It was a cable.
+        world.settle().await;
+        assert_eq!(world.store.usage().left_alone_segments, 2);
+        world.scrub().await;
+        world.settle().await;
+        assert_eq!(world.store.usage().left_alone_segments, 0);
+        let now = world.segments_of(&kept).await;
+        assert!(now[0] != before[0] && now[second] != before[second], "they are moved");
     }
 }
 
