@@ -1,7 +1,7 @@
 //! Background work: one registry, one loop per worker, back-off, pause and status.
 //!
-//! A worker does a bounded batch per [`Worker::tick`] and keeps its cursor in the catalog or finds its work again, so that a crash
-//! at any point leaves work to be done again, never half done. The registry owns the loops; the CLI and the admin API
+//! A worker does a bounded batch per [`Worker::tick`]. Its cursor is in the catalog, or it begins its round again: what is done
+//! is gone from its queue. So a crash at any point leaves work to be done again, never half done. The registry owns the loops; the CLI and the admin API
 //! list them all from it.
 
 mod registry;
