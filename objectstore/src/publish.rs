@@ -6,7 +6,7 @@ use crate::event::Occasion;
 use crate::quota::charge;
 use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack};
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
+use crate::store::{ATTEMPTS_MAX, Bucket, Kept, View, contended, guards, won};
 use crate::{
     DeleteConditions, ObjectKey, ObjectStore, Result, Subresources, VersionId, VersionName, WriteConditions,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) writes_named: Option<&'a NamedWrites>,
     /// What its event says.
     pub(crate) tells: Option<Occasion<'a>>,
+    /// Keeps what it names in place until the commit has answered.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// What must hold of what is on top.
@@ -100,6 +102,7 @@ impl<'a> Draft<'a> {
             writes: Vec::new(),
             writes_named: None,
             tells: None,
+            kept: None,
         }
     }
 }
@@ -171,6 +174,7 @@ impl ObjectStore {
         change.freeing = draft.stored.is_none();
         change.checks.extend(checks);
         change.writes.extend_from_slice(&draft.writes);
+        change.kept.clone_from(&draft.kept);
         if let Some(named) = draft.writes_named {
             change.writes.extend(named(shown));
         }
@@ -207,7 +211,7 @@ impl ObjectStore {
             space,
             ..Commit::new(partition, read_version)
         };
-        let outcome = self.commit(commit, change.posted).await;
+        let outcome = self.commit_keeping(commit, change.posted, change.kept).await;
         if let Err(engine::Error::OverLimit { check }) = outcome {
             return Err(dues.refused(check.saturating_sub(checked)));
         }

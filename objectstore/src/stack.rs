@@ -16,6 +16,7 @@
 use crate::id::VersionId;
 use crate::quota::Delta;
 use crate::record::{Content, ForeignRow, ManifestGarbage, ObjectRow};
+use crate::store::Kept;
 use crate::{ObjectKey, Versioning, id::OwnerId, tables};
 use bytes::Bytes;
 use engine::Result;
@@ -47,6 +48,8 @@ pub(crate) struct Change {
     pub(crate) delta: Delta,
     /// Events among the writes.
     pub(crate) posted: Vec<Posted>,
+    /// Keeps what the writes name in place until their commit has answered.
+    pub(crate) kept: Option<Kept>,
     /// Queues got work.
     pub(crate) dirty: bool,
     /// It leads to free space: its commit may draw on the [reserve](engine::catalog::Space::Reserve).

@@ -286,15 +286,27 @@ impl ObjectStore {
         self.names.write().remove(name);
     }
 
+    /// Commits what names nothing that has to be kept in place.
+    pub(crate) async fn commit(&self, commit: Commit, posted: Vec<Posted>) -> engine::Result<Version> {
+        self.commit_keeping(commit, posted, None).await
+    }
+
     /// Commits once, under an id of its own: while the outcome is unknown it is repeated, which makes it known. What may draw on the
     /// reserve of a full disk leads to free space, so whoever waits for that is told. `posted`: the messages among the writes. Such
     /// a commit goes on when its caller does not: else nobody would know that there is something to deliver. Whatever answer leaves
-    /// its outcome open has its partition looked at.
-    pub(crate) async fn commit(&self, commit: Commit, posted: Vec<Posted>) -> engine::Result<Version> {
+    /// its outcome open has its partition looked at. `kept` lives until the answer is there, whoever waits for it.
+    pub(crate) async fn commit_keeping(
+        &self,
+        commit: Commit,
+        posted: Vec<Posted>,
+        kept: Option<Kept>,
+    ) -> engine::Result<Version> {
         let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
         let commit = Commit { idempotency: Some(id), id_is_fresh: true, ..commit };
         if posted.is_empty() {
-            return until_known(&*self.catalog, &self.blobs, commit).await;
+            let outcome = until_known(&*self.catalog, &self.blobs, commit).await;
+            drop(kept);
+            return outcome;
         }
         let (catalog, blobs) = (Arc::clone(&self.catalog), Arc::clone(&self.blobs));
         let (outbox, partition) = (Arc::clone(&self.outbox), commit.partition);
@@ -305,11 +317,15 @@ impl ObjectStore {
                 Err(error) if error.kind() == engine::ErrorKind::Conflict => {}
                 Err(_) => outbox.unsure(partition, &posted),
             }
+            drop(kept);
             outcome
         });
         task.await.map_err(|_ended| engine::Error::Closed)?
     }
 }
+
+/// What keeps bytes in place as long as it lives.
+pub(crate) type Kept = Arc<dyn std::any::Any + Send + Sync>;
 
 /// Commits what has an id until the outcome is known, at the most so often. A commit of which it was open once whether it passed is
 /// never said to be refused because asking again was.

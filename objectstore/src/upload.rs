@@ -22,14 +22,14 @@ use crate::multipart::PartTarget;
 use crate::publish::{Draft, Expected, Published};
 use crate::record::{Content, Extent, Stored};
 use crate::stack::blob_owner;
-use crate::store::{Bucket, contended};
+use crate::store::{Bucket, Kept, contended};
 use crate::{
     BucketName, ChecksumAlgorithm, ETag, Error, Expect, Metadata, ObjectChecksum, ObjectKey, ObjectStore,
     Origin, PutRequest, Result, StorageClass, Subresources, Uploaded, WriteConditions, WriteQuestions,
     Writer, tables,
 };
 use bytes::{Bytes, BytesMut};
-use engine::blob::{BlobWriter, Copies, SealedBlob};
+use engine::blob::{BlobWriter, Copies};
 use engine::catalog::{Key, Write};
 use engine::codec::chunk::CHUNK_BYTES;
 use engine::codec::{DataKey, inline};
@@ -88,10 +88,8 @@ pub(crate) struct Landed {
     pub(crate) writes: Vec<Write>,
     /// What must hold when they are committed.
     pub(crate) expect: Vec<(Key, Expected)>,
-    /// Keeps the blob's records in place until the commit has answered.
-    _blob: Option<SealedBlob>,
-    /// Keeps a deduplicated body's manifest from the cleaner until then.
-    _guard: Option<dedup::Guard>,
+    /// Keeps the blob's records in place, or a deduplicated body's manifest from the cleaner, until the commit has answered.
+    pub(crate) kept: Option<Kept>,
 }
 
 impl Upload {
@@ -275,6 +273,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) writes: Vec<Write>,
     /// What else must hold for it.
     pub(crate) expect: Vec<(Key, Expected)>,
+    /// Keeps its bytes in place.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// Whether a body may be as long as what came of it: neither longer than announced, nor than any may be.
@@ -333,7 +333,7 @@ impl Landed {
         let extent = Extent { owner, content, offset: 0, length: sealed.length.get() };
         let writes = sealed.writes(&blob_owner(owner)?);
         let data_key = Some(sealed.key.clone());
-        Ok(Self { extent, data_key, writes, expect: Vec::new(), _blob: Some(sealed), _guard: None })
+        Ok(Self { extent, data_key, writes, expect: Vec::new(), kept: Some(Arc::new(sealed)) })
     }
 
     /// A manifest of chunks.
@@ -344,7 +344,7 @@ impl Landed {
         expect: Vec<(Key, Expected)>,
         guard: dedup::Guard,
     ) -> Self {
-        Self { extent, data_key: Some(key), writes, expect, _blob: None, _guard: Some(guard) }
+        Self { extent, data_key: Some(key), writes, expect, kept: Some(Arc::new(guard)) }
     }
 
     /// A small body, sealed anew, to live in the row of its owner.
@@ -362,7 +362,7 @@ impl Landed {
 
     /// Bytes that lie somewhere already, or in a row, and whose new reference is among `writes`, or committed.
     pub(crate) fn shared(extent: Extent, data_key: Option<DataKey>, writes: Vec<Write>) -> Self {
-        Self { extent, data_key, writes, expect: Vec::new(), _blob: None, _guard: None }
+        Self { extent, data_key, writes, expect: Vec::new(), kept: None }
     }
 }
 
@@ -395,6 +395,7 @@ impl ObjectStore {
             asks: request.asks.as_ref(),
             writes: landed.writes.clone(),
             expect: landed.expect.clone(),
+            kept: landed.kept.clone(),
         };
         // A plain write expects nothing that anybody else changes, so there is nothing that can be stale.
         let published = self.publish_arrival(arrival).await?.ok_or_else(contended)?;
@@ -410,6 +411,7 @@ impl ObjectStore {
         draft.asks = arrival.asks.map(|asks| Asks::new(arrival.name, asks));
         draft.writes = arrival.writes;
         draft.expect = arrival.expect;
+        draft.kept = arrival.kept;
         let what = if origin.by_form { EventType::POST } else { EventType::PUT };
         draft.tells = Some(Occasion { what, bucket: arrival.name, origin });
         self.publish(&draft).await

@@ -113,6 +113,8 @@ impl ObjectStore {
             asks: None,
             writes: vec![Write::Delete(at.clone())],
             expect: vec![(at, crate::publish::Expected::Is(Some(raw.clone())))],
+            // Its own row names them already.
+            kept: None,
         };
         match self.publish_arrival(arrival).await {
             Ok(Some(_)) => Ok(Named::Object(size)),

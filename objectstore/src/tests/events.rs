@@ -10,8 +10,9 @@ use bytes::Bytes;
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit, Family, Limits, Scan, Snapshot, Space, Table, Version, Write};
 use engine::id::PartitionId;
-use engine::outbox::{Courier, Letter, Outbox, Subscriber, TopicName};
+use engine::outbox::{Courier, Letter, Message, Outbox, Subscriber, TopicName};
 use engine::worker::{Progress, Worker};
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use security::{Action, Permission, Principal, Question};
 use serde_json::Value;
@@ -530,4 +531,27 @@ async fn a_commit_of_unknown_outcome_is_the_same_one_again_told_or_not() {
         assert_eq!(unsure.take(partition).len(), 4);
         *unsure.unknown.lock() = 0;
     }
+}
+
+#[tokio::test]
+async fn what_keeps_the_bytes_stays_until_the_commit_has_answered_though_its_caller_went_away() {
+    let told = Told::new(37).await;
+    let name = told.world.create("kept", Versioning::Off).await;
+    let partition = told.world.partition(&name).await;
+    let version = told.world.catalog.snapshot(partition).await.unwrap().read_version();
+    let topic: TopicName = "t".parse().unwrap();
+    let (writes, posted) =
+        told.world.parts().outbox.post(&Message { topic: &topic, sequence: 1, key: b"k", body: b"{}" });
+    let kept = Arc::new(());
+    let commit = Commit { writes, ..Commit::new(partition, version) };
+    let store = Arc::clone(&told.world.store);
+    let committing = store.commit_keeping(commit, vec![posted], Some(kept.clone()));
+    // It is handed over, and nobody has begun with it.
+    assert!(committing.now_or_never().is_none());
+    assert_eq!(told.world.rows(partition, MESSAGES).await, 0);
+    assert_eq!(Arc::strong_count(&kept), 2, "what the commit names could be recycled before it is decided");
+    while Arc::strong_count(&kept) > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told.world.rows(partition, MESSAGES).await, 1);
 }
