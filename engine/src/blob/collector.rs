@@ -43,6 +43,10 @@ pub struct Collector {
     done_this_round: u64,
     /// Homes that had blobs when that was last looked for, and no garbage since.
     inhabited: BTreeSet<PartitionId>,
+    /// The first damage of the round, which held up no other partition: told at its end.
+    damage: Option<Error>,
+    /// It was told: what comes next is a rest.
+    told: bool,
 }
 
 /// What the collector means to do about one queue row.
@@ -62,33 +66,61 @@ impl Verdict {
 impl Collector {
     /// A collector of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self { store, round: Round::default(), done_this_round: 0, inhabited: BTreeSet::new() }
+        Self {
+            store,
+            round: Round::default(),
+            done_this_round: 0,
+            inhabited: BTreeSet::new(),
+            damage: None,
+            told: false,
+        }
     }
 
     async fn step(&mut self) -> Result<Progress> {
+        if std::mem::take(&mut self.told) {
+            return Ok(Progress::Idle { rest: self.store.rest() });
+        }
         let rest = self.round.rest(&self.store);
         for home in rest.iter().copied().take(HOMES_PER_TICK) {
             let start = self.round.enter(home);
-            let (done, next) = self.collect(home, start).await?;
-            self.done_this_round += done;
-            if let Some(next) = next {
-                self.round.stay(home, next);
-                return Ok(Progress::More { done });
-            }
-            if !self.inhabited.contains(&home) {
-                self.look_for_blobs(home).await?;
+            match self.visit(home, start).await {
+                Ok((done, None)) => self.done_this_round += done,
+                Ok((done, Some(next))) => {
+                    self.done_this_round += done;
+                    self.round.stay(home, next);
+                    return Ok(Progress::More { done });
+                }
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    self.damage.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
             }
         }
         if self.round.pass(&rest) {
             return Ok(Progress::More { done: 0 });
         }
         Ok(match std::mem::take(&mut self.done_this_round) {
-            0 => Progress::Idle { rest: self.store.rest() },
+            0 => {
+                if let Some(damage) = self.damage.take() {
+                    self.told = true;
+                    return Err(damage);
+                }
+                Progress::Idle { rest: self.store.rest() }
+            }
             done => {
                 self.store.bells.compactor.notify_one();
                 Progress::More { done }
             }
         })
+    }
+
+    /// One batch of a partition, or the end of its queue: then it is asked whether it has blobs at all.
+    async fn visit(&mut self, home: PartitionId, start: Bytes) -> Result<(u64, Option<Bytes>)> {
+        let (done, next) = self.collect(home, start).await?;
+        if next.is_none() && !self.inhabited.contains(&home) {
+            self.look_for_blobs(home).await?;
+        }
+        Ok((done, next))
     }
 
     /// A home whose queue is empty, and that may be so as a whole: then it is none any more.

@@ -1,13 +1,16 @@
 //! Partitions that had blobs: known as long as they may have some, and no longer.
 
 use super::super::Collector;
-use super::super::row::HOMES;
+use super::super::row::{GARBAGE, HOMES};
+use super::outcomes::run_on;
 use super::workers::Tardy;
 use super::{HOME, World, owned, run};
+use crate::ErrorKind;
 use crate::blob::release;
-use crate::catalog::Scan;
+use crate::catalog::{Scan, Write};
 use crate::id::PartitionId;
 use crate::unit::ByteCount;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use std::sync::Arc;
 
@@ -92,4 +95,22 @@ async fn a_commit_whose_caller_went_away_keeps_its_partition_known() {
     world.reopen().await.unwrap();
     assert_eq!(world.store.homes(), [nth(1)]);
     assert!(world.store.row(nth(1), blob).await.is_ok());
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_one_partition_keeps_no_other_from_being_collected() {
+    let world = World::new(423).await;
+    let first = nth(1);
+    world.put_in(first, 20_000).await;
+    world.commit_in(first, vec![Write::Put(GARBAGE.key(vec![7; 3]), Bytes::new())]).await.unwrap();
+    let (blob, _) = world.put(&world.bytes(20_000), "owner").await.unwrap();
+    world.drop_reference(blob, "owner").await;
+    // It is told once, and again after a rest.
+    let mut collector = Collector::new(Arc::clone(&world.store));
+    for _ in 0..2 {
+        let errors = run_on(&mut collector).await;
+        assert!(matches!(&errors[..], [error] if error.kind() == ErrorKind::Corrupt), "{errors:?}");
+    }
+    assert_eq!(world.store.usage().collected_blobs, 1);
+    assert_eq!(world.store.homes()[0], first);
 }

@@ -86,6 +86,7 @@ pub(crate) async fn run_on(worker: &mut dyn Worker) -> Vec<Error> {
             Ok(_) => {}
             Err(error) => errors.push(error),
         }
+        assert!(errors.len() < 100, "{} never rests: {errors:?}", worker.name());
     }
     panic!("{} never rests", worker.name());
 }
