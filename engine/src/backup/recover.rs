@@ -120,16 +120,12 @@ pub async fn recover(
     fs::create_dir(scratch.path()).map_err(|error| Error::io("create", scratch.path(), error))?;
     let download = Download { target, keys, sealed: scratch.path().join("sealed") };
 
-    let Base { life, newest, beyond: newest_there, recipient, manifest, before } =
-        download.base(base).await?;
+    let base = download.base(base).await?;
 
     let catalog = staging::Directory::fresh(catalog_at)?;
     fs::create_dir(catalog.path()).map_err(|error| Error::io("create", catalog.path(), error))?;
-    for file in &manifest.files {
-        let name = life.file_name(&recipient, &file.blake3);
-        let fetched = download.file(&name, &catalog.path().join(&file.name), &file.blake3).await;
-        fetched.map_err(|error| with_base_before(error, before))?;
-    }
+    download.files(&base, catalog.path()).await?;
+    let Base { life, newest, beyond: newest_there, manifest, .. } = base;
     let at_ms = options.clock.now();
     let chunks = log_chunks(target, &life).await?;
     let reachable = contiguous(manifest.version, chunks.iter().copied());
@@ -334,6 +330,16 @@ impl Download<'_> {
             }
         }
         Err(sealed_to_another(&life.base_name(newest)))
+    }
+
+    /// All of a base's files, below `to`.
+    async fn files(&self, base: &Base, to: &Path) -> Result<()> {
+        for file in &base.manifest.files {
+            let name = base.life.file_name(&base.recipient, &file.blake3);
+            let fetched = self.file(&name, &to.join(&file.name), &file.blake3).await;
+            fetched.map_err(|error| with_base_before(error, base.before))?;
+        }
+        Ok(())
     }
 
     async fn file(&self, name: &str, to: &Path, hash: &str) -> Result<()> {

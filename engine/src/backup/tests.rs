@@ -710,7 +710,7 @@ async fn where_the_newest_base_is_damaged_the_one_before_it_is_named_and_brings_
     std::fs::write(place(oldest), good).unwrap();
     let refused = world.recover_from(Some(versions[0])).await.unwrap_err().to_string();
     assert!(!refused.contains("--base"), "{refused}");
-    let refused = world.recover_from(Some(versions[0] + 1)).await.unwrap_err();
+    let refused = world.recover_from(Some(last + 1)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid, "{refused}");
     let known = versions.iter().map(Version::to_string).collect::<Vec<_>>().join(", ");
     assert!(refused.to_string().ends_with(&known), "{refused}");
