@@ -461,12 +461,12 @@ async fn prune_keeps_two_bases_and_what_they_need() {
 
 /// Files at the target, and those of each base in the index.
 async fn files_and_named(world: &World) -> (BTreeSet<String>, Vec<BTreeSet<String>>) {
-    let names = world.target().list("").await.unwrap();
+    let there = world.target().list("").await.unwrap();
     let index = std::fs::read(world.root().join("backup/bases.json")).unwrap();
     let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
     let files = |base: &serde_json::Value| serde_json::from_value(base["files"].clone()).unwrap();
     let named = index["bases"].as_array().unwrap().iter().map(files).collect();
-    (names.into_iter().filter(|name| name.contains("/file/")).collect(), named)
+    (there.into_iter().filter(|name| name.contains("/file/")).collect(), named)
 }
 
 fn all(named: &[BTreeSet<String>]) -> BTreeSet<String> {
