@@ -1,5 +1,6 @@
 """Errors: S3's codes, S3's shape, and nothing done."""
 
+import json
 import socket
 
 import pytest
@@ -37,7 +38,15 @@ def test_a_refusal_has_code_message_resource_and_request_id(appliance, bucket):
     assert answer.headers["Content-Type"].startswith("application/xml")
     for part in ("<Error>", "<Code>NoSuchKey</Code>", "<Message>", "<RequestId>"):
         assert part in answer.text
-    assert answer.headers["x-amz-request-id"] in answer.text
+    asked = answer.headers["x-amz-request-id"]
+    assert asked in answer.text
+    for _ in range(500):
+        said = [json.loads(line) for line in appliance.log.read_text().splitlines() if asked in line]
+        if said:
+            break
+        # The line comes behind the answer: each look asks something else in between.
+        appliance.probe("/livez")
+    assert [(line["request_id"], line["status"]) for line in said] == [(asked, 404)], "the log names it by that id"
 
 
 def test_wrong_keys_are_told_apart(appliance, bucket):

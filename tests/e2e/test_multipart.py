@@ -52,11 +52,14 @@ def test_a_part_sent_again_replaces_the_first(s3, bucket):
     assert s3.get_object(Bucket=bucket, Key="o")["Body"].read() == b"second"
 
 
-def test_completing_twice_says_the_same(s3, bucket):
-    upload = begin(s3, bucket)
-    etags = {1: send(s3, bucket, upload, 1, b"x")}
-    first, second = finish(s3, bucket, upload, etags), finish(s3, bucket, upload, etags)
-    assert first["ETag"] == second["ETag"]
+def test_completing_twice_says_the_same(s3, versioned):
+    upload = begin(s3, versioned, ChecksumAlgorithm="CRC64NVME")
+    etags = {1: send(s3, versioned, upload, 1, b"x", ChecksumAlgorithm="CRC64NVME")}
+    answers = [finish(s3, versioned, upload, etags) for _ in range(2)]
+    for answer in answers:
+        del answer["ResponseMetadata"]
+    assert answers[0] == answers[1]
+    assert answers[0]["VersionId"] and answers[0]["ChecksumCRC64NVME"], answers[0]
 
 
 def test_nothing_is_visible_before_completion_and_nothing_after_abortion(s3, bucket):

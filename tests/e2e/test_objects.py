@@ -94,6 +94,17 @@ def test_attributes_say_size_etag_and_parts(s3, bucket):
     assert said["ETag"] == put["ETag"].strip('"')
     assert (said["ObjectSize"], said["StorageClass"]) == (5, "STANDARD")
     assert said["Checksum"]["ChecksumSHA256"] == put["ChecksumSHA256"]
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts", ChecksumAlgorithm="CRC32")["UploadId"]
+    parts = []
+    for number, body in [(1, b"x" * (5 << 20)), (2, b"end")]:
+        named = {"Bucket": bucket, "Key": "parts", "UploadId": upload, "PartNumber": number}
+        part = s3.upload_part(**named, Body=body, ChecksumAlgorithm="CRC32")
+        parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumCRC32": part["ChecksumCRC32"]})
+    s3.complete_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload, MultipartUpload={"Parts": parts})
+    said = s3.get_object_attributes(Bucket=bucket, Key="parts", ObjectAttributes=["ObjectParts"])["ObjectParts"]
+    assert (said["TotalPartsCount"], said["IsTruncated"]) == (2, False)
+    told = [(part["PartNumber"], part["Size"], part["ChecksumCRC32"]) for part in said["Parts"]]
+    assert told == [(1, 5 << 20, parts[0]["ChecksumCRC32"]), (2, 3, parts[1]["ChecksumCRC32"])]
 
 
 def test_conditional_reads_follow_etag_and_time(s3, bucket):

@@ -282,14 +282,14 @@ fn plain_http_beyond_loopback_and_absent_doors_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("data");
     let dir = dir.to_str().unwrap();
-    for args in [
-        ["--http", "0.0.0.0:0"],
-        ["--nbd", "127.0.0.1:0"],
-        ["--iscsi", "127.0.0.1:0"],
-        ["--debug-day", "1ms"],
+    for (args, said) in [
+        (["--http", "0.0.0.0:0"], "--insecure-http"),
+        (["--nbd", "127.0.0.1:0"], "this door is not in this version\n  leave --nbd out"),
+        (["--iscsi", "127.0.0.1:0"], "this door is not in this version\n  leave --iscsi out"),
+        (["--debug-day", "1ms"], "--debug-day"),
     ] {
         let ran = run(&[&["server", dir, "--admin", "127.0.0.1:0"], &args[..]].concat());
-        assert_eq!(ran.code, 2, "{args:?}: {ran:?}");
+        assert!(ran.code == 2 && ran.err.contains(said), "{args:?}: {ran:?}");
     }
     let rehearsal = Appliance::start(&root.path().join("rehearsal"), &["--debug-day", "10s"]);
     assert_eq!(rehearsal.ok(&["status", "--json"]).json()["debug_day_ms"], 10_000);

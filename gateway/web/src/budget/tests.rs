@@ -291,3 +291,10 @@ async fn a_crowd_is_refused_together() {
     }
     assert_eq!(budget.refused.get(), 2);
 }
+
+#[test]
+fn waits_and_stalls_are_as_long_as_the_pages_say() {
+    // docs/semantics.md, docs/cli.md and ADR 24 say these numbers.
+    let times = [SILENT_AFTER, STALLED_AFTER, PRESSED_AFTER, PATIENCE].map(|time| time.as_secs());
+    assert_eq!(times, [1, 4, 10, 20]);
+}
