@@ -202,7 +202,8 @@ async fn bytes_that_do_not_match_their_checksum_are_an_error() {
 async fn an_error_in_the_body_of_a_200_is_an_error() {
     let body = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>";
     let (client, _served) = scripted(vec![answer("200 OK", "", body.len(), body)]).await;
-    let error = client.copy_object(&OBJECT, "bucket", "copy", &PutOptions::default()).await.unwrap_err();
+    let error =
+        client.copy_object((&OBJECT, None), "bucket", "copy", &PutOptions::default()).await.unwrap_err();
     assert_eq!(error.code(), Some("NoSuchKey"));
 }
 
