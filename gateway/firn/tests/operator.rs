@@ -341,6 +341,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "rm s3://listed/moved".to_owned(),
         "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
+        "undelete -r s3://listed".to_owned(),
         format!("zone add d {idle} --directory {idle}.d --config {idle_config} --dry-run"),
         format!("zone ls {zoned}"),
         format!("zone drain c {zoned}"),
@@ -372,9 +373,8 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         let ran: Ran = appliance.command(&[]).args(words).arg("--json").output().unwrap().into();
         prints_json(words, &ran);
     }
-    for verb in ["rb", "rm", "mv", "sync", "cp"] {
-        let help = run(&[verb, "--help"]).out;
-        assert!(help.contains("--dry-run"), "{verb} destroys or overwrites");
+    for verb in ["rb", "rm", "undelete", "mv", "sync", "cp"] {
+        assert!(run(&[verb, "--help"]).out.contains("--dry-run"), "{verb} destroys or overwrites");
     }
 }
 

@@ -23,6 +23,8 @@ mod pieces;
 #[path = "support/port.rs"]
 mod port;
 mod support;
+#[path = "verbs/trees.rs"]
+mod trees;
 #[path = "verbs/versions.rs"]
 mod versions;
 

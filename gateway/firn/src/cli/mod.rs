@@ -19,7 +19,7 @@ pub(crate) use appliance::{
     Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, Quota, QuotaAdmin,
     QuotaList, QuotaRemove, QuotaSet, Recover, Server, Top, Zone, ZoneAdd, ZoneName, ZoneReplace,
 };
-pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Where};
+pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Undelete, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
 pub(crate) use uri::{Location, S3Uri};
 
@@ -78,12 +78,18 @@ pub(crate) enum ClientVerb {
     Ls(Connected<Ls>),
     /// Copy files and objects, either way or between buckets; `-` is stdin or stdout.
     Cp(Connected<Cp>),
+    ///
+    /// Bytes and names go, and nothing else of a file: no modes, owners, times or holes, and no empty directories.
     /// Move files and objects: copy, then remove the source.
     Mv(Connected<Mv>),
     /// Remove objects.
     Rm(Connected<Rm>),
     /// Make a directory or prefix like another; what is the same is skipped.
+    /// Bring back what was removed, in a bucket with versions: its delete markers go.
+    Undelete(Connected<Undelete>),
     Sync(Connected<Sync>),
+    ///
+    /// Bytes and names go, and nothing else of a file: no modes, owners, times or holes, and no empty directories.
     /// Add up the bytes below a prefix.
     Du(Connected<Du>),
     /// Show what is known about a bucket or an object.
@@ -133,6 +139,7 @@ impl ClientVerb {
                 "; what is whole stays, and the same command does the rest"
             }
             Self::Rm(_) | Self::Rb(_) => "; what is removed is gone, and the same command does the rest",
+            Self::Undelete(_) => "; what is back stays, and the same command does the rest",
             _ => "",
         }
     }

@@ -123,6 +123,23 @@ pub(crate) struct Rm {
     pub(crate) dry_run: bool,
 }
 
+/// `firn undelete`.
+#[derive(Debug, Args)]
+pub(crate) struct Undelete {
+    /// An object, or with -r a directory: s3://NAME/KEY.
+    #[arg(value_name = "S3URI")]
+    pub(crate) target: S3Uri,
+    /// The key and everything below KEY/; the whole bucket where no key is named.
+    #[arg(long, short)]
+    pub(crate) recursive: bool,
+    /// With -r: all keys that begin with the name, those of other directories too.
+    #[arg(long, requires = "recursive")]
+    pub(crate) prefix: bool,
+    /// Only print what would come back.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// `firn sync`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]

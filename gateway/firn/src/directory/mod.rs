@@ -35,8 +35,14 @@ pub(crate) use zones::{
 };
 
 use crate::config::Config;
-use crate::layout::POOL;
+use crate::layout::{CATALOG, MARKER, MASTER_KEY, POOL};
 use std::path::{Path, PathBuf};
+
+/// Whether an appliance lies in a directory: its marker, beside what only an appliance has.
+pub(crate) fn is_appliance(dir: &Path) -> bool {
+    let has = |name: &str| dir.join(name).symlink_metadata().is_ok();
+    has(MARKER) && (has(MASTER_KEY) || has(CATALOG))
+}
 
 /// Where the segment files of the appliance in `dir` lie, those of the first zone where there are several.
 pub(crate) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {

@@ -4,20 +4,65 @@
 //! no NUL. So a list that a stranger wrote can't place a file outside the directory that was named.
 
 use super::entry::{Entry, Found};
+use super::taken::FileId;
 use super::temporary::{TEMPORARY, remove_stale};
 use super::{AHEAD, Stream};
+use crate::directory::is_appliance;
 use crate::exit::{Exit, Failure};
 use engine::clock::Timestamp;
 use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 use tokio::sync::mpsc;
 use walkdir::{DirEntry, WalkDir};
 
 const NAME_MAX: usize = 255;
+
+/// Files of a tree, by what they are, that are to be read by another name, too.
+pub(crate) type LedTo = HashSet<FileId>;
+/// So many of them a move takes: a few dozen megabytes of memory.
+const LED_TO_MAX: usize = 1_000_000;
+
+/// The files of a tree that links in it lead to, by themselves or by a directory above: what a move of the tree has to leave there
+/// until the links have been read.
+pub(crate) fn led_to(root: &Path) -> anyhow::Result<LedTo> {
+    let real = std::fs::canonicalize(root)?;
+    let (mut found, mut linked) = (LedTo::new(), Linked::default());
+    let mut walk = walk_of(root);
+    // What can't be read is told by the walk that moves.
+    while let Some(entry) = walk.next() {
+        let Ok(entry) = entry else { continue };
+        let behind_link = linked.is_before(&entry);
+        if entry.file_type().is_dir() && is_appliance(entry.path()) {
+            walk.skip_current_dir();
+        }
+        let by_link = behind_link || entry.path_is_symlink();
+        if !by_link || !entry.file_type().is_file() {
+            continue;
+        }
+        let is_ours = std::fs::canonicalize(entry.path()).is_ok_and(|leads| leads.starts_with(&real));
+        if is_ours && let Ok(metadata) = entry.metadata() {
+            found.insert((metadata.dev(), metadata.ino()));
+        }
+        if found.len() > LED_TO_MAX {
+            let text = format!(
+                "move {}: more than {LED_TO_MAX} of its files are led to by links in it",
+                root.display()
+            );
+            return Err(Failure::usage(text).hint("move its directories one by one").into());
+        }
+    }
+    Ok(found)
+}
+
+fn walk_of(root: &Path) -> walkdir::IntoIter {
+    WalkDir::new(root).min_depth(1).follow_links(true).sort_by(by_key).into_iter()
+}
 
 /// The path of a key below a directory, or why it can have none.
 pub(super) fn path_of(root: &Path, key: &str) -> Result<PathBuf, Failure> {
@@ -49,14 +94,15 @@ pub(super) fn modified(metadata: &Metadata) -> Option<Timestamp> {
 }
 
 /// All files below a directory, in the order of their names' bytes. Links are followed, loops refused; what is neither
-/// file nor directory is refused. With `sweep`, temporary files of downloads that were killed are removed on the way, but
+/// file nor directory is refused, and so is an appliance's directory: its keys belong nowhere else, and its pool grows by what is
+/// sent. With `sweep`, temporary files of downloads that were killed are removed on the way, but
 /// none behind a link to a directory: that is another tree.
 pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
-        let walk = WalkDir::new(&root).min_depth(1).follow_links(true).sort_by(by_key);
+        let mut walk = walk_of(&root);
         let mut linked = Linked::default();
-        for entry in walk {
+        while let Some(entry) = walk.next() {
             let behind_link = entry.as_ref().is_ok_and(|entry| linked.is_before(entry));
             if let (true, false, Ok(entry)) = (sweep, behind_link, &entry)
                 && is_download(entry)
@@ -64,7 +110,18 @@ pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
             {
                 tracing::warn!(path = %entry.path().display(), %error, "failed to remove a temporary file");
             }
-            let Some(found) = found(&root, entry, behind_link) else { continue };
+            let is_home = |entry: &DirEntry| entry.file_type().is_dir() && is_appliance(entry.path());
+            let found = match &entry {
+                Ok(entry) if is_home(entry) => {
+                    walk.skip_current_dir();
+                    let path = entry.path();
+                    let name = path.strip_prefix(&root).unwrap_or(path).display().to_string();
+                    let text = format!("read it: {IS_APPLIANCE}; --exclude leaves it out");
+                    Some(Found::Refused(name, Failure::new(Exit::Denied, text).into()))
+                }
+                _ => found(&root, entry, behind_link),
+            };
+            let Some(found) = found else { continue };
             if sender.blocking_send(found).is_err() {
                 return;
             }
@@ -72,6 +129,9 @@ pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
     });
     receiver
 }
+
+/// Why a directory is not sent.
+pub(crate) const IS_APPLIANCE: &str = "an appliance lies there, with its keys (firn.json)";
 
 /// How deep the link lies behind which a walk is.
 #[derive(Debug, Default)]
@@ -124,10 +184,18 @@ fn found(root: &Path, entry: walkdir::Result<DirEntry>, behind_link: bool) -> Op
     let path = entry.path().strip_prefix(root).unwrap_or(entry.path());
     let Some(name) = path.to_str() else {
         let name = path.display().to_string();
-        return Some(Found::Refused(name, anyhow::anyhow!("make a key of its name: it is not UTF-8")));
+        return Some(Found::Refused(
+            name,
+            anyhow::anyhow!(
+                "make a key of its name: it is not UTF-8; rename it, or --exclude with a * leaves it out"
+            ),
+        ));
     };
     if !file_type.is_file() {
-        return Some(Found::Refused(name.to_owned(), anyhow::anyhow!("read it: it is no regular file")));
+        return Some(Found::Refused(
+            name.to_owned(),
+            anyhow::anyhow!("read it: it is no regular file; --exclude leaves it out"),
+        ));
     }
     Some(match entry.metadata() {
         Err(error) => Found::Refused(name.to_owned(), anyhow::Error::from(error).context("look at the file")),

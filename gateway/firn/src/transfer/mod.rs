@@ -33,9 +33,10 @@ mod upload;
 
 pub(crate) use download::{into_special, is_special};
 pub(crate) use entry::Entry;
+pub(crate) use local::{IS_APPLIANCE, led_to};
 pub(crate) use outage::Outage;
 pub(crate) use plan::{Compare, Job, Place, Spot, SyncPlan};
-pub(crate) use report::{TransferReport, show_first};
+pub(crate) use report::{SHOWN_MAX, TransferReport, show_first};
 pub(crate) use run::{Runner, Settings};
 pub(crate) use single::{one, stream_in, stream_out};
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 /// Failures that are kept for the report; more are counted.
 const LISTED_MAX: usize = 100_000;
 /// Of them, those that people get to see, of removals too.
-pub(super) const SHOWN_MAX: usize = 10;
+pub(crate) const SHOWN_MAX: usize = 10;
 
 /// One thing that failed.
 #[derive(Clone, Debug, Serialize)]
@@ -53,6 +53,8 @@ pub(crate) struct TransferReport {
     /// The first hundred thousand.
     pub(crate) failed: Vec<Failed>,
     pub(crate) stopped: Option<Stopped>,
+    /// Of a move: what was copied from behind a link to a directory, and stays there.
+    pub(crate) left_behind_links: u64,
     /// Each source goes once its copy is complete.
     #[serde(skip)]
     pub(crate) moves: bool,
@@ -110,6 +112,8 @@ impl Report for TransferReport {
         let failed = self.failed.iter().map(|failed| (&*failed.name, &*failed.error));
         show_first(out, "failed", failed, self.failed_count)?;
         let mut words = Vec::new();
+        // Of one move all go one way.
+        let stay = self.left_behind_links;
         for (count, done, wanted) in [
             (self.uploaded, "uploaded", "to upload"),
             (self.downloaded, "downloaded", "to download"),
@@ -121,9 +125,15 @@ impl Report for TransferReport {
         ] {
             let copies = matches!(done, "uploaded" | "downloaded" | "copied");
             let (done, wanted) = if self.moves && copies { ("moved", "to move") } else { (done, wanted) };
+            let count = if self.moves && copies { count.saturating_sub(stay) } else { count };
             if count > 0 {
                 words.push(format!("{count} {}", if self.dry_run { wanted } else { done }));
             }
+        }
+        if stay > 0 {
+            let copied = if self.dry_run { "to copy" } else { "copied" };
+            let at = words.iter().position(|word| !word.contains("move")).unwrap_or(words.len());
+            words.insert(at, format!("{stay} {copied} (behind links, which stay)"));
         }
         if words.is_empty() {
             words.push("nothing to do".to_owned());
@@ -141,7 +151,8 @@ impl Report for TransferReport {
         }
         writeln!(out)?;
         if self.parts_resumed > 0 {
-            writeln!(out, "{} parts were there from an interrupted run", self.parts_resumed)?;
+            let were = if self.parts_resumed == 1 { "part was" } else { "parts were" };
+            writeln!(out, "{} {were} there from an interrupted run", self.parts_resumed)?;
         }
         if self.unverified > 0 {
             writeln!(out, "{} downloads had no checksum to verify with", self.unverified)?;

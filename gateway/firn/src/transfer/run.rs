@@ -4,11 +4,12 @@
 //! all work ends at once, and the rest of the plan is counted.
 
 use super::entry::Entry;
+use super::local::LedTo;
 use super::outage::Outage;
 use super::plan::{Job, Planned, Spot};
 use super::progress::Progress;
 use super::report::{SHOWN_MAX, Stopped, TransferReport};
-use super::taken::{self, Taken};
+use super::taken::{self, FileState, Taken};
 use super::{Stream, copy, download, upload};
 use crate::exit::{Exit, Failure};
 use crate::report::Output;
@@ -17,7 +18,8 @@ use client::{Client, ObjectRef};
 use engine::clock::Clock;
 use engine::unit::ByteCount;
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -43,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) dry_run: bool,
     /// Remove each source once its copy is complete.
     pub(crate) move_source: bool,
+    /// Files of the source that links in it lead to: of a move they go last, when all links have been read.
+    pub(crate) led_to: Arc<LedTo>,
 }
 
 impl Settings {
@@ -77,6 +81,8 @@ pub(super) struct Shared {
     pub(super) pending: Pending,
     /// One permit a request under way.
     pub(super) permits: Semaphore,
+    /// Sources that were copied and go at the end: as many as `led_to` has, and their links.
+    pub(super) last: Mutex<Vec<(PathBuf, FileState)>>,
 }
 
 /// What one job did.
@@ -85,6 +91,8 @@ pub(super) struct Done {
     pub(super) bytes: u64,
     pub(super) parts_resumed: u64,
     pub(super) unverified: bool,
+    /// A move left its source where it is: behind a link.
+    pub(super) stays: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +141,8 @@ impl Runner {
         let permits = Semaphore::new(settings.jobs);
         let (dry_run, moves) = (settings.dry_run, settings.move_source);
         let report = TransferReport { dry_run, moves, ..TransferReport::default() };
-        let shared = Arc::new(Shared { client, settings, progress, pending, permits });
+        let last = Mutex::default();
+        let shared = Arc::new(Shared { client, settings, progress, pending, permits, last });
         Self { shared, output, clock, report, outage: Outage::default() }
     }
 
@@ -162,10 +171,25 @@ impl Runner {
             }
             self.fail("the list", error);
         }
+        self.remove_last().await;
         self.shared.progress.finish();
         let elapsed = self.clock.boottime().saturating_sub(started);
         self.report.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         Ok(self.report)
+    }
+
+    /// Removes what links of the source led to, and these links. Where anything was not moved, that may have been a link to one
+    /// of them: they stay, so that the next run can read it.
+    async fn remove_last(&mut self) {
+        let last = std::mem::take(&mut *self.shared.last.lock().unwrap_or_else(PoisonError::into_inner));
+        let whole = self.report.failed_count == 0 && self.report.stopped.is_none();
+        for (path, state) in last {
+            let removed = if whole { taken::remove_file(&path, state).await } else { Err(taken::led_to()) };
+            if let Err(error) = removed {
+                self.report.uploaded -= 1;
+                self.fail(&path.display().to_string(), error);
+            }
+        }
     }
 
     /// Works until all is done, or until the endpoint is gone, which the inner error says.
@@ -257,7 +281,12 @@ impl Runner {
             Planned::Compare(job, twin) => (job, Some(twin)),
         };
         if self.shared.settings.dry_run && twin.is_none() {
-            self.output.note(&format!("would {}", crate::text::printable(&job.to_string())));
+            let job_text = job.to_string();
+            let shown = match job_text.split_once(' ') {
+                Some((_, rest)) if self.would_move(&job) => format!("move {rest}"),
+                _ => job_text,
+            };
+            self.output.note(&format!("would {}", crate::text::printable(&shown)));
             return self.count_dry(&job);
         }
         let shared = self.shared.clone();
@@ -266,6 +295,10 @@ impl Runner {
             let result = shared.run(job, twin).await;
             (name, result)
         });
+    }
+
+    const fn would_move(&self, job: &Job) -> bool {
+        matches!(job, Job::Transfer { entry, .. } if self.report.moves && !entry.behind_link)
     }
 
     fn expect(&self, planned: &Planned) {
@@ -290,6 +323,7 @@ impl Runner {
             Job::Remove(_) => self.report.removed += 1,
             Job::Transfer { from, to, entry } => {
                 self.report.bytes += ByteCount::new(entry.size);
+                self.report.left_behind_links += u64::from(self.report.moves && entry.behind_link);
                 match what(from, to) {
                     What::Uploaded => self.report.uploaded += 1,
                     What::Downloaded => self.report.downloaded += 1,
@@ -326,6 +360,7 @@ impl Runner {
         self.report.bytes += ByteCount::new(done.bytes);
         self.report.parts_resumed += done.parts_resumed;
         self.report.unverified += u64::from(done.unverified);
+        self.report.left_behind_links += u64::from(done.stays);
     }
 
     fn fail(&mut self, name: &str, error: anyhow::Error) {
@@ -367,7 +402,7 @@ impl Shared {
                 return Ok((what(&from, &to), Done { bytes: entry.size, ..Done::default() }));
             }
         }
-        let (done, taken) = match (&from, &to) {
+        let (mut done, taken) = match (&from, &to) {
             (Spot::File(path), Spot::Object(bucket, key)) => upload::file(self, path, bucket, key).await?,
             (Spot::Object(bucket, key), Spot::File(path)) => {
                 download::object(self, bucket, key, path, &entry).await?
@@ -381,6 +416,7 @@ impl Shared {
             }
         };
         // What a link leads to lies in another tree, and stays.
+        done.stays = self.settings.move_source && entry.behind_link;
         if self.settings.move_source && !entry.behind_link {
             self.remove_taken(&from, &taken).await?;
         }
@@ -390,6 +426,11 @@ impl Shared {
     /// Removes a source that was copied.
     async fn remove_taken(&self, spot: &Spot, taken: &Taken) -> anyhow::Result<()> {
         match (spot, taken) {
+            (Spot::File(path), Taken::File(state)) if self.settings.led_to.contains(&state.id()) => {
+                let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+                last.push((path.clone(), *state));
+                Ok(())
+            }
             (Spot::File(path), Taken::File(state)) => taken::remove_file(path, *state).await,
             (Spot::Object(bucket, key), Taken::Object(etag)) => {
                 taken::remove_object(self, &ObjectRef::latest(bucket, key), etag).await

@@ -10,6 +10,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+/// Device and inode.
+pub(super) type FileId = (u64, u64);
+
 /// A source as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -23,8 +26,7 @@ pub(super) enum Taken {
 pub(super) struct FileState {
     size: u64,
     modified: SystemTime,
-    /// Device and inode.
-    id: (u64, u64),
+    id: FileId,
 }
 
 impl FileState {
@@ -36,14 +38,23 @@ impl FileState {
     pub(super) const fn size(&self) -> u64 {
         self.size
     }
+
+    /// Device and inode: of what a link leads to, where a link was opened.
+    pub(super) const fn id(&self) -> FileId {
+        self.id
+    }
 }
 
-/// Removes a file if it is still the one that was taken.
+/// Removes a file if it is still the one that was taken; one that has gone meanwhile is no error. A link by which it was taken
+/// goes itself, also where what it led to has gone.
 pub(super) async fn remove_file(path: &Path, taken: FileState) -> anyhow::Result<()> {
     let path = path.to_owned();
     tokio::task::spawn_blocking(move || {
         let about = || format!("remove {}", path.display());
         let metadata = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+                return std::fs::remove_file(&path).with_context(about);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             found => found.with_context(about)?,
         };
@@ -65,8 +76,34 @@ pub(super) async fn remove_object(shared: &Shared, object: &ObjectRef<'_>, etag:
     }
 }
 
+/// Why a file stays that was copied: a link to it is still to be read.
+pub(super) fn led_to() -> anyhow::Error {
+    let text = "remove it, which was copied: a link leads to it that was not moved: it stays";
+    Failure::new(Exit::Conflict, text).hint("mend what failed, and run the same command again").into()
+}
+
 fn changed(what: &str) -> anyhow::Error {
     let text =
         format!("remove {what}: it changed while it was moved: its copy is what it was before, and it stays");
     Failure::new(Exit::Conflict, text).hint("run the same command again").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FileState, remove_file};
+
+    #[tokio::test]
+    async fn a_link_goes_though_what_it_led_to_went_first_and_not_what_came_in_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, "bytes").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let taken = FileState::of(&std::fs::metadata(&link).unwrap()).unwrap();
+        remove_file(&file, taken).await.unwrap();
+        remove_file(&link, taken).await.unwrap();
+        assert!(!link.is_symlink(), "a link to nothing is left");
+        remove_file(&link, taken).await.unwrap();
+        std::fs::write(&link, "others").unwrap();
+        remove_file(&link, taken).await.unwrap_err();
+    }
 }

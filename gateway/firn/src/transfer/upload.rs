@@ -326,10 +326,12 @@ mod tests {
                 if_absent: false,
                 dry_run: false,
                 move_source: false,
+                led_to: Arc::default(),
             },
             progress: Progress::new(false),
             pending: crate::settle::pair().0,
             permits: tokio::sync::Semaphore::new(1),
+            last: std::sync::Mutex::default(),
         }
     }
 

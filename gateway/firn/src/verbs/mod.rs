@@ -17,6 +17,7 @@ mod quota;
 mod remove;
 mod status;
 mod transfer;
+mod undelete;
 mod uploads;
 mod versions;
 mod zone;
@@ -39,6 +40,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Cp(verb) => transfer::copy(&session.to(verb.connection), verb.args).await,
         ClientVerb::Mv(verb) => transfer::mv(&session.to(verb.connection), verb.args).await,
         ClientVerb::Rm(verb) => remove::run(&session.to(verb.connection), &verb.args).await,
+        ClientVerb::Undelete(verb) => undelete::run(&session.to(verb.connection), &verb.args).await,
         ClientVerb::Sync(verb) => transfer::sync(&session.to(verb.connection), verb.args).await,
         ClientVerb::Du(verb) => list::usage(&session.to(verb.connection), &verb.args).await,
         ClientVerb::Stat(verb) => object::stat(&session.to(verb.connection), &verb.args).await,

@@ -1,9 +1,9 @@
 //! `stat`, `cat` and `share`.
 
 use super::dedup::Saving;
-use super::names::{named_bucket, without_bucket};
+use super::names::named_bucket;
 use super::uploads::{self, Unfinished};
-use super::versions::missing;
+use super::versions::{missing, missing_version};
 use super::{json_time, show_time};
 use crate::cli::{Cat, Share, Stat};
 use crate::doors::Doors;
@@ -154,9 +154,7 @@ pub(super) async fn stat(session: &Session, args: &Stat) -> anyhow::Result<Exit>
     let head = match (client.head_object(&object).await, &args.version_id) {
         (Ok(head), _) => head,
         (Err(error), None) => return Err(missing(&client, &args.target, error, LOOK).await),
-        (Err(error), Some(_)) => {
-            return Err(without_bucket(&client, bucket, error).await.unwrap_or_else(Into::into));
-        }
+        (Err(error), Some(id)) => return Err(missing_version(&client, &args.target, id, error).await),
     };
     session.output.print(&ObjectStat {
         bucket: bucket.clone(),

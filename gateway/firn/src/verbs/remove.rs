@@ -11,7 +11,7 @@ use crate::report::Report;
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::text::{counted, printable, quote_sh};
-use crate::transfer::show_first;
+use crate::transfer::{SHOWN_MAX, show_first};
 use client::{Client, DeleteFailure, ErrorKind, ObjectRef};
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
@@ -86,8 +86,17 @@ impl Removed {
 
 impl Report for Removed {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        let failed = self.failed.iter().map(|failed| (&*failed.key, &*failed.error));
+        let name = |failed: &NotRemoved| match &failed.version_id {
+            Some(id) => format!("{} version {id}", failed.key),
+            None => failed.key.clone(),
+        };
+        let failed: Vec<_> =
+            self.failed.iter().take(SHOWN_MAX).map(|failed| (name(failed), &*failed.error)).collect();
+        let failed = failed.iter().map(|(name, error)| (&**name, *error));
         show_first(out, "not removed", failed, self.failed_count)?;
+        if self.failed.iter().any(|failed| failed.error.contains("object lock")) {
+            writeln!(out, "what holds one, and until when: firn stat --version-id ID s3://BUCKET/KEY")?;
+        }
         let verb = if self.dry_run { "would remove" } else { "removed" };
         let objects = counted(self.count.saturating_sub(self.delete_markers), "object", "objects");
         let markers = counted(self.delete_markers, "delete marker", "delete markers");

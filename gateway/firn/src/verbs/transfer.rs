@@ -1,17 +1,19 @@
 //! `cp`, `mv` and `sync`: from what was named to a plan.
 
-use super::versions::missing;
+use super::versions::{all_deleted, missing, missing_version};
 use crate::cli::{Cp, Location, Mv, S3Uri, Sync, TransferOptions};
+use crate::directory::is_appliance;
 use crate::exit::{Exit, Failure};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::transfer::{
-    Compare, Entry, Job, Outage, Place, Runner, Settings, Spot, SyncPlan, TransferReport, into_special,
-    is_special, one, stream_in, stream_out,
+    Compare, Entry, IS_APPLIANCE, Job, Outage, Place, Runner, Settings, Spot, SyncPlan, TransferReport,
+    into_special, is_special, led_to, one, stream_in, stream_out,
 };
 use anyhow::Context;
 use client::{Client, ObjectRef};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// S3's smallest part.
 const PART_MIN: u64 = 5 << 20;
@@ -83,6 +85,7 @@ fn settings(options: &TransferOptions, if_absent: bool, move_source: bool) -> Re
         if_absent,
         dry_run: options.dry_run,
         move_source,
+        led_to: Arc::default(),
     })
 }
 
@@ -101,6 +104,12 @@ async fn many(
         Location::S3(uri) => own_object(session, uri).await?,
         _ => None,
     };
+    if let (Location::S3(uri), Place::Prefix(..)) = (from, &source)
+        && own.is_none()
+        && !uri.key.is_empty()
+    {
+        refuse_deleted(session, uri).await?;
+    }
     let plan = SyncPlan {
         source,
         target,
@@ -112,6 +121,21 @@ async fn many(
         sweep: false,
     };
     run_plan(session, plan, settings).await
+}
+
+/// Where all below a prefix was deleted: says what brings it back.
+async fn refuse_deleted(session: &Session, uri: &S3Uri) -> anyhow::Result<()> {
+    let (client, scope) = (session.client()?, Scope::of(uri, false));
+    let mut pages = scope.objects(&client, None);
+    while let Some(page) = pages.next().await? {
+        if !page.entries.is_empty() {
+            return Ok(());
+        }
+    }
+    match all_deleted(&client, uri).await {
+        Some(hint) => Err(scope.nothing().hint(hint).into()),
+        None => Ok(()),
+    }
 }
 
 /// The object that has the very name of a source, if there is one; it goes along with what lies below that name.
@@ -232,7 +256,7 @@ async fn source_object(
     let object = ObjectRef { bucket: &uri.bucket, key, version: version.as_deref() };
     let head = match client.head_object(&object).await {
         Ok(head) => head,
-        Err(error) if version.is_some() => return Err(error.into()),
+        Err(error) if let Some(id) = &version => return Err(missing_version(client, uri, id, error).await),
         Err(error) => return Err(missing(client, uri, error, "everything below a prefix needs -r").await),
     };
     let etag = Some(head.etag);
@@ -261,6 +285,11 @@ fn place(location: &Location, must_exist: bool) -> anyhow::Result<Place> {
                 && !std::fs::metadata(&root).with_context(|| format!("look at {}", path.display()))?.is_dir()
             {
                 return Err(Failure::usage(format!("use {}: it is no directory", path.display())).into());
+            }
+            if must_exist && is_appliance(&root) {
+                let text = format!("send {}: {IS_APPLIANCE}", path.display());
+                let hint = "its catalog and keys are kept, sealed, by a backup: backup.target; or name a directory of your own";
+                return Err(Failure::usage(text).hint(hint).into());
             }
             // A target that is not there yet is an empty one; the first download makes it.
             if !must_exist && std::fs::metadata(&root).is_ok_and(|found| !found.is_dir()) {
@@ -303,13 +332,16 @@ fn runner(session: &Session, client: Client, settings: Settings) -> Runner {
     Runner::new(client, settings, session.output, session.clock.clone(), session.pending.clone())
 }
 
-async fn run_plan(session: &Session, plan: SyncPlan, settings: Settings) -> anyhow::Result<Exit> {
+async fn run_plan(session: &Session, plan: SyncPlan, mut settings: Settings) -> anyhow::Result<Exit> {
     let client = session.client()?;
     let sources = match &plan.source {
         Place::Directory(path) if settings.move_source => Some(path.clone()),
         _ => None,
     };
     let dry_run = settings.dry_run;
+    if let Some(root) = sources.clone().filter(|_| !dry_run) {
+        settings.led_to = Arc::new(tokio::task::spawn_blocking(move || led_to(&root)).await??);
+    }
     let goes_on = match (plan.compare, settings.move_source) {
         (Compare::Nothing, false) => {
             "firn sync SOURCE TARGET does the rest and sends nothing again that is there"

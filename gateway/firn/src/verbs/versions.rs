@@ -45,25 +45,44 @@ pub(super) enum Named {
 /// Looks a version up: S3 deletes one that is not there without a word.
 pub(super) async fn named_version(client: &Client, uri: &S3Uri, id: &str) -> anyhow::Result<Named> {
     let object = ObjectRef { bucket: &uri.bucket, key: &uri.key, version: Some(id) };
-    let error = match client.head_object(&object).await {
-        Ok(head) => return Ok(Named::Object(head.lock)),
-        Err(error) => error,
-    };
+    match client.head_object(&object).await {
+        Ok(head) => Ok(Named::Object(head.lock)),
+        // S3's answer where a marker has no object to show.
+        Err(Error::Service(answer)) if answer.status == 405 => Ok(Named::DeleteMarker),
+        Err(error) => Err(missing_version(client, uri, id, error).await),
+    }
+}
+
+/// An error of asking for a version of an object: where there is none, what is there instead.
+pub(super) async fn missing_version(client: &Client, uri: &S3Uri, id: &str, error: Error) -> anyhow::Error {
     let error = match without_bucket(client, &uri.bucket, error).await {
-        Ok(about_bucket) => return Err(about_bucket),
+        Ok(about_bucket) => return about_bucket,
         Err(error) => error,
     };
     match (&error, error.kind()) {
-        // S3's answer where a marker has no object to show.
-        (Error::Service(answer), _) if answer.status == 405 => Ok(Named::DeleteMarker),
         // An id of another form than the endpoint's own is as little there.
         (Error::Service(_), ErrorKind::NotFound | ErrorKind::Invalid) => {
             let hint = format!("see which there are: firn ls --versions {}", quote_sh(&uri.to_string()));
             let text = format!("find version {} of {uri}", crate::text::printable(id));
-            Err(Failure::new(Exit::NotFound, text).hint(hint).caused_by(error).into())
+            Failure::new(Exit::NotFound, text).hint(hint).caused_by(error).into()
         }
-        _ => Err(error.into()),
+        _ => error.into(),
     }
+}
+
+/// Where delete markers hide all of a scope: what brings it back. Not being allowed to look is no answer either.
+pub(crate) async fn all_deleted(client: &Client, uri: &S3Uri) -> Option<String> {
+    let scope = Scope::of(uri, false);
+    let mut pages = scope.versions(client, None);
+    while let Some(page) = pages.next().await.ok()? {
+        if page.entries.iter().any(|version| version.is_latest && version.is_delete_marker) {
+            let place = quote_sh(&uri.to_string());
+            return Some(format!(
+                "what was there was deleted, and versions are kept: firn undelete -r {place} brings it back"
+            ));
+        }
+    }
+    None
 }
 
 /// Tells people that what was removed in bulk is still there as versions.
@@ -77,9 +96,8 @@ pub(super) async fn tell_kept(session: &Session, client: &Client, uri: &S3Uri, a
         let place = if as_prefix { format!("--prefix {place}") } else { place };
         session.output.note(&format!(
             "the bucket keeps what was removed as old versions: firn ls -r --versions {place}\n\
-             a key comes back when its delete marker goes: firn rm --version-id MARKER s3://{}/KEY\n\
-             all of it goes for good with: firn rm -r --versions {place}",
-            uri.bucket
+             all of it comes back with: firn undelete -r {place}\n\
+             all of it goes for good with: firn rm -r --versions {place}"
         ));
     }
 }

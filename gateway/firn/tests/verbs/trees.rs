@@ -1,0 +1,171 @@
+//! Trees as people have them: with links into themselves, an appliance in their midst, and what is neither file nor directory.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use crate::start;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+fn keys(appliance: &crate::support::Appliance, place: &str) -> Vec<String> {
+    let listed = appliance.ok(&["ls", "-r", place, "--json"]).out;
+    let key = |line: &str| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["key"].as_str().unwrap().to_owned()
+    };
+    listed.lines().map(key).collect()
+}
+
+/// Twenty files, twenty links to them behind them by name, a link to a link, one to a directory of the tree.
+fn tree_with_links(root: &Path) {
+    fs::create_dir_all(root.join("dir")).unwrap();
+    fs::write(root.join("dir/deep"), "deep").unwrap();
+    for n in 0..20 {
+        fs::write(root.join(format!("f{n:02}")), format!("file {n}")).unwrap();
+        symlink(format!("f{n:02}"), root.join(format!("z{n:02}"))).unwrap();
+    }
+    symlink("z00", root.join("zz")).unwrap();
+    symlink("dir", root.join("zzz")).unwrap();
+}
+
+#[test]
+fn a_tree_with_links_to_its_own_files_is_moved_whole() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let tree = root.path().join("tree");
+    tree_with_links(&tree);
+    let tree = tree.to_str().unwrap();
+    let moved = appliance.run(&["mv", "-r", tree, "s3://trees/t", "--jobs", "1"]);
+    assert_eq!(moved.code, 0, "{moved:?}");
+    assert!(moved.out.starts_with("42 moved, 1 copied (behind links, which stay)"), "{moved:?}");
+    assert_eq!(keys(&appliance, "s3://trees").len(), 43);
+    for (key, bytes) in [("f07", "file 7"), ("z07", "file 7"), ("zz", "file 0"), ("zzz/deep", "deep")] {
+        assert_eq!(appliance.ok(&["cat", &format!("s3://trees/t/{key}")]).out, bytes, "{key}");
+    }
+    // What was behind a link to a directory stays where the link is; its own tree has gone.
+    let left: Vec<_> = fs::read_dir(tree).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["zzz"]);
+}
+
+#[test]
+fn where_a_link_could_not_be_moved_what_it_leads_to_stays_for_the_next_run() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let tree = root.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("a"), "bytes").unwrap();
+    fs::write(tree.join("b"), "alone").unwrap();
+    // No key has so many bytes: its upload fails, and that of its target does not.
+    let deep = (0..5).fold(tree.clone(), |dir, _| dir.join("d".repeat(220)));
+    fs::create_dir_all(&deep).unwrap();
+    symlink(tree.join("a"), deep.join("z")).unwrap();
+    let args = ["mv", "-r", tree.to_str().unwrap(), "s3://trees/t"];
+    let moved = appliance.run(&args);
+    assert_eq!(moved.code, 3, "{moved:?}");
+    assert!(moved.out.contains("a link leads to it that was not moved: it stays"), "{moved:?}");
+    assert!(moved.out.contains("1 moved, 2 failed"), "{moved:?}");
+    assert!(tree.join("a").exists() && !tree.join("b").exists());
+    fs::remove_dir_all(tree.join("d".repeat(220))).unwrap();
+    symlink("a", tree.join("z")).unwrap();
+    appliance.ok(&args);
+    assert!(!tree.exists(), "the same command does the rest");
+    assert_eq!(appliance.ok(&["cat", "s3://trees/t/z"]).out, "bytes");
+}
+
+#[test]
+fn a_dry_run_of_a_move_says_what_would_be_moved() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let tree = root.path().join("tree");
+    tree_with_links(&tree);
+    let dry = appliance.ok(&["mv", "-r", "--dry-run", tree.to_str().unwrap(), "s3://trees/t"]);
+    let copied: Vec<_> = dry.err.lines().filter(|line| !line.starts_with("would move ")).collect();
+    assert!(copied.len() == 1 && copied[0].starts_with("would upload "), "{dry:?}");
+    assert!(copied[0].ends_with("/zzz/deep to s3://trees/t/zzz/deep"), "{dry:?}");
+    assert!(dry.out.contains("42 to move, 1 to copy (behind links, which stay)"), "{dry:?}");
+}
+
+#[test]
+fn an_appliance_in_a_tree_is_not_uploaded_with_it() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let project = root.path();
+    for name in ["data.log", "data.notify"] {
+        let _made_by_the_start = fs::remove_file(project.join(name));
+    }
+    fs::write(project.join("a.txt"), "a").unwrap();
+    symlink("data", project.join("linked")).unwrap();
+    let here = project.to_str().unwrap();
+    for verb in [&["sync"][..], &["cp", "-r"]] {
+        let sent = appliance.run(&[verb, &[here, "s3://trees/p"]].concat());
+        assert_eq!(sent.code, 3, "{sent:?}");
+        for name in ["data", "linked"] {
+            let said = format!(
+                "failed: {name}: read it: an appliance lies there, with its keys (firn.json); --exclude leaves it out"
+            );
+            assert!(sent.out.contains(&said), "{said}: {sent:?}");
+        }
+        assert_eq!(keys(&appliance, "s3://trees"), ["p/a.txt"]);
+    }
+    let sync = ["sync", here, "s3://trees/p", "--exclude", "data", "--exclude", "linked"];
+    let left_out = appliance.ok(&sync);
+    assert!(left_out.out.contains("1 the same already"), "{left_out:?}");
+    // Named itself it is refused before anything is done.
+    let own = project.join("data");
+    for verb in [&["sync"][..], &["cp", "-r"], &["mv", "-r"]] {
+        let sent = appliance.run(&[verb, &[own.to_str().unwrap(), "s3://trees/own"]].concat());
+        assert!(sent.code == 2 && sent.err.contains("an appliance lies there, with its keys"), "{sent:?}");
+        assert!(sent.err.contains("backup.target"), "{sent:?}");
+    }
+    assert_eq!(keys(&appliance, "s3://trees"), ["p/a.txt"]);
+    assert!(own.join("master.key").exists());
+}
+
+#[test]
+fn what_can_have_no_key_says_how_it_is_left_out() {
+    use std::os::unix::ffi::OsStrExt;
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let tree = root.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("a"), "a").unwrap();
+    fs::write(tree.join(std::ffi::OsStr::from_bytes(b"bad\xff")), "b").unwrap();
+    std::os::unix::net::UnixListener::bind(tree.join("sock")).unwrap();
+    let tree = tree.to_str().unwrap();
+    let sent = appliance.run(&["sync", tree, "s3://trees"]);
+    assert_eq!(sent.code, 3, "{sent:?}");
+    assert!(sent.out.contains("sock: read it: it is no regular file; --exclude leaves it out"), "{sent:?}");
+    assert!(sent.out.contains("it is not UTF-8; rename it, or --exclude with a *"), "{sent:?}");
+    appliance.ok(&["sync", tree, "s3://trees", "--exclude", "sock", "--exclude", "bad*"]);
+}
+
+#[test]
+fn a_tree_that_was_removed_in_a_bucket_with_versions_comes_back() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://back", "--versioning"]);
+    let tree = root.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    for n in 0..30 {
+        fs::write(tree.join(format!("{n:02}")), n.to_string()).unwrap();
+    }
+    appliance.ok(&["sync", tree.to_str().unwrap(), "s3://back/u"]);
+    // One that was removed before, and written anew since, has nothing to bring back.
+    appliance.ok(&["rm", "s3://back/u/07"]);
+    fs::write(tree.join("07"), "new").unwrap();
+    appliance.ok(&["cp", tree.join("07").to_str().unwrap(), "s3://back/u/07"]);
+    let removed = appliance.ok(&["rm", "-r", "s3://back/u"]);
+    let said = format!("{}{}", removed.out, removed.err);
+    assert!(said.contains("firn undelete -r s3://back/u"), "{removed:?}");
+    let gone = appliance.run(&["cp", "-r", "s3://back/u", root.path().join("got").to_str().unwrap()]);
+    assert!(gone.code == 4 && gone.err.contains("firn undelete -r s3://back/u"), "{gone:?}");
+    let dry = appliance.ok(&["undelete", "-r", "--dry-run", "s3://back/u"]);
+    assert!(dry.out.contains("30"), "{dry:?}");
+    let back = appliance.ok(&["undelete", "-r", "s3://back/u"]);
+    assert!(back.out.contains("30"), "{back:?}");
+    assert_eq!(keys(&appliance, "s3://back").len(), 30);
+    assert_eq!(appliance.ok(&["cat", "s3://back/u/07"]).out, "new");
+    assert_eq!(appliance.ok(&["undelete", "-r", "s3://back/u", "--json"]).json()["restored"], 0);
+    appliance.ok(&["rm", "s3://back/u/03"]);
+    appliance.ok(&["undelete", "s3://back/u/03"]);
+    assert_eq!(appliance.ok(&["cat", "s3://back/u/03"]).out, "3");
+    assert_eq!(appliance.run(&["undelete", "s3://back/u/nope"]).code, 4);
+}
