@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+#[path = "operator/first_words.rs"]
+mod first_words;
 #[path = "support/port.rs"]
 mod port;
 #[path = "operator/process.rs"]
@@ -339,9 +341,9 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "dedup ls".to_owned(),
         "dedup off s3://listed".to_owned(),
         "rm s3://listed/moved".to_owned(),
+        "undelete -r s3://listed".to_owned(),
         "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
-        "undelete -r s3://listed".to_owned(),
         format!("zone add d {idle} --directory {idle}.d --config {idle_config} --dry-run"),
         format!("zone ls {zoned}"),
         format!("zone drain c {zoned}"),

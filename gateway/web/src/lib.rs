@@ -21,4 +21,4 @@ mod xml;
 pub use config::{Config, Limits};
 pub use s3::ACCESS_LINES;
 pub use server::{Identity, Places, Server};
-pub use state::{AdminCall, AdminError, AdminToken, Obstacle, Parts, Readiness, State, StatusSource};
+pub use state::{AdminCall, AdminError, AdminToken, Bodies, Obstacle, Parts, Readiness, State, StatusSource};

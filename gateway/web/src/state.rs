@@ -228,7 +228,31 @@ pub struct State {
     pub(crate) full_logged_ms: AtomicI64,
 }
 
+/// Memory for the bodies of requests, and what it came to since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Bodies {
+    /// What all of them together may hold.
+    pub max_bytes: u64,
+    /// What they hold now.
+    pub held_bytes: u64,
+    /// Requests that found no room in time, and were told to slow down.
+    pub refused: u64,
+    /// Bodies that stalled and were ended, since others waited for their memory.
+    pub ended: u64,
+}
+
 impl State {
+    /// What the bodies of requests hold.
+    #[must_use]
+    pub fn bodies(&self) -> Bodies {
+        Bodies {
+            max_bytes: self.bodies.total().get(),
+            held_bytes: self.bodies.held().get(),
+            refused: self.metrics.bodies_refused.get(),
+            ended: self.metrics.bodies_ended.get(),
+        }
+    }
+
     /// Registers the doors' metrics and wires the rest.
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, credentials, account, region, clock, entropy, admin_token, status, .. } = parts;

@@ -7,6 +7,7 @@ use crate::text::{about, counted, quote_sh, show_duration};
 use crate::tls::{Secured, Source};
 use engine::backup::Status;
 use engine::clock::Timestamp;
+use engine::unit::ByteCount;
 use objectstore::HeldLocks;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -149,11 +150,26 @@ impl Appliance {
             findings.push(Finding::note(
                 "backup",
                 "bodies are not in it, and the pool is on the data directory's disk",
-                "a new appliance can have its pool elsewhere: name pool.directory at its first start",
+                "stop it, move the pool as it is to another disk, and let pool.directory name that place",
             ));
         }
         findings
     }
+}
+
+/// Requests that found no memory for their bodies; nothing where none did.
+pub(super) fn bodies(bodies: web::Bodies) -> Option<Finding> {
+    if bodies.refused + bodies.ended == 0 {
+        return None;
+    }
+    let text = format!(
+        "since the start {} for want of memory for bodies ({}), and {} that stalled {} ended",
+        counted(bodies.refused, "request was told to slow down", "requests were told to slow down"),
+        ByteCount::new(bodies.max_bytes),
+        counted(bodies.ended, "body", "bodies"),
+        if bodies.ended == 1 { "was" } else { "were" },
+    );
+    Some(Finding::note("bodies", text, "give them more (http.bodies), or let clients send fewer at once"))
 }
 
 /// A certificate that ends so soon is worth a note, and then a fault.

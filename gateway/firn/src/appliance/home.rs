@@ -44,6 +44,8 @@ pub(crate) struct Home {
     pub(crate) credentials: Credentials,
     pub(crate) custodian: Arc<FileCustodian>,
     pub(crate) admin_token: String,
+    /// The appliance was made by this start.
+    pub(crate) is_new: bool,
     /// The access key was made by this start: its secret may be shown, once.
     pub(crate) key_is_new: bool,
     /// The recovery key's secret half, made by this start because somebody is there to write it down. Kept nowhere.
@@ -77,6 +79,7 @@ impl Home {
         }
         make_private(&dir)?;
         let lock = Lock::take(&dir)?;
+        let mut is_new = false;
         let marker = match read_marker(&dir) {
             Ok(marker) => {
                 let marker = agree(&dir, marker, wish)?;
@@ -84,7 +87,10 @@ impl Home {
                 backup::remove_leavings(&dir)?;
                 marker
             }
-            Err(failure) if failure.exit == Exit::NotFound => create(&dir, wish, clock, &**entropy)?,
+            Err(failure) if failure.exit == Exit::NotFound => {
+                is_new = true;
+                create(&dir, wish, clock, &**entropy)?
+            }
             Err(failure) => return Err(failure.into()),
         };
         make_private(&dir.join(RUN))?;
@@ -98,6 +104,7 @@ impl Home {
             credentials,
             custodian: Arc::new(custodian),
             admin_token,
+            is_new,
             key_is_new,
             new_recovery_key,
             _lock: lock,

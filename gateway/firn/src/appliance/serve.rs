@@ -16,12 +16,12 @@ use super::open::Appliance;
 use super::quotas;
 use super::status::Facts;
 use crate::cli::Server as Args;
-use crate::config::{self, Config, Overrides};
+use crate::config::{self, Config};
 use crate::directory::refuse_bodies_of_another;
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_ADDR, DOORS, HTTP_ADDR};
-use crate::session::{as_its_owner, variable};
+use crate::session::as_its_owner;
 use crate::tls::{self, Live, Load, Names, Renewal, Secured, Wish as TlsWish};
 use anyhow::Context;
 use engine::clock::{Clock, SystemClock};
@@ -36,16 +36,7 @@ use web::{AdminToken, Limits, Places, Server, State};
 /// Runs an appliance until it is told to stop.
 pub(crate) async fn run(args: &Args, quiet: bool) -> anyhow::Result<Exit> {
     refuse_absent_doors(args)?;
-    let overrides = Overrides {
-        http: args.http,
-        admin: args.admin,
-        insecure_http: args.insecure_http,
-        tls: args.tls,
-        tls_certificate: args.tls_certificate.clone(),
-        tls_key: args.tls_key.clone(),
-        log: args.log.clone().filter(|log| !log.is_empty()).or_else(|| quiet.then(|| "warn".to_owned())),
-        region: variable("FIRN_REGION"),
-    };
+    let overrides = args.overrides(quiet);
     let config = config::load(args.config.as_deref(), &overrides)?;
     let logging = logging::start(&config.log)?;
     Descriptors::raise(config.connections_max);
@@ -67,6 +58,9 @@ pub(crate) async fn run(args: &Args, quiet: bool) -> anyhow::Result<Exit> {
     refuse_bodies_of_another(&args.dir, &config)?;
     let places = take_places(&config)?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
+    if home.is_new {
+        say_new(&home, &config, &logging);
+    }
     if shows_secrets {
         show_secrets(&home, &logging);
     }
@@ -124,6 +118,9 @@ async fn serve(
     access_logs::register(&mut registry, &appliance.store);
     registry.register_collector(Box::new(EventMetrics::new(appliance.outbox.clone())));
     let bodies_max = config.bodies_max.unwrap_or_else(config::of_bodies);
+    if let Some(memory) = config::of_machine().filter(|memory| *memory < bodies_max) {
+        tracing::warn!("http.bodies is {bodies_max}, more than the {memory} of memory that there is");
+    }
     let state = State::new(web::Parts {
         store: appliance.store.clone(),
         credentials: Arc::new(home.credentials.clone()),
@@ -142,6 +139,7 @@ async fn serve(
         limits.admin_connections_max,
         descriptors::open_now(),
     )?;
+    facts.bodies_are_of(&state);
     let live = renewal.as_ref().map(|(live, _)| Arc::clone(live));
     let secured = live.as_ref().map(|live| live.now());
     let secured = secured.as_ref();
@@ -189,6 +187,26 @@ fn certificates(config: &Config, home: &Home) -> Option<Load> {
             let (dir, account) = (home.dir.clone(), home.marker.account.to_string());
             Some(Arc::new(move |now| tls::own(&dir, &account, &names, now)))
         }
+    }
+}
+
+/// Who mistyped a path, or has not mounted a disk, is to see it at once: what is stored next lies elsewhere than all before.
+fn say_new(home: &Home, config: &Config, logging: &Logging) {
+    let (dir, account) = (&home.dir, &home.marker.account);
+    if logging::for_people(&config.log) {
+        logging.say(&format!("made a new appliance, which is empty, in {}\n", dir.display()));
+    } else {
+        tracing::info!(directory = %dir.display(), %account, "made a new appliance, which is empty");
+    }
+    let disk = |path: &std::path::Path| {
+        let there = path.ancestors().find_map(|above| std::fs::metadata(above).ok());
+        there.map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
+    };
+    if let Some(pool) = config.pool_dir.as_deref().filter(|pool| disk(pool) == disk(dir)) {
+        tracing::warn!(
+            "pool.directory {} is on the disk of the data directory: if it is to have its own, stop, mount that, and start over",
+            pool.display()
+        );
     }
 }
 

@@ -11,10 +11,11 @@ use objectstore::{BucketName, ErrorKind, GetRequest, HeldLocks, ObjectKey, Versi
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
-use web::{AdminCall, AdminError, Readiness, StatusSource};
+use std::sync::{Arc, OnceLock, Weak};
+use web::{AdminCall, AdminError, Bodies, Readiness, State, StatusSource};
 
 /// What `POST /v1/backup` takes.
 #[derive(Debug, Deserialize)]
@@ -36,6 +37,8 @@ enum ZoneRequest {
 pub(crate) struct Facts {
     appliance: Arc<Appliance>,
     doors: OnceLock<Open>,
+    /// Who knows what bodies hold; it holds this.
+    state: OnceLock<Weak<State>>,
 }
 
 struct Open {
@@ -46,7 +49,7 @@ struct Open {
 
 impl Facts {
     pub(crate) fn new(appliance: Arc<Appliance>) -> Arc<Self> {
-        Arc::new(Self { appliance, doors: OnceLock::new() })
+        Arc::new(Self { appliance, doors: OnceLock::new(), state: OnceLock::new() })
     }
 
     /// The doors are open, here.
@@ -59,6 +62,17 @@ impl Facts {
         let own = |(addr, door): (SocketAddr, &Door)| (addr, door.clone());
         // Set once, by the start; a second call would change nothing.
         let _already = self.doors.set(Open { http: own(http), admin: own(admin), live });
+    }
+
+    /// What bodies hold is known here.
+    pub(crate) fn bodies_are_of(&self, state: &Arc<State>) {
+        // Set once, by the start; a second call would change nothing.
+        let _already = self.state.set(Arc::downgrade(state));
+    }
+
+    /// The memory that bodies may hold and do, and what it came to since the start.
+    pub(super) fn bodies(&self) -> Option<Bodies> {
+        Some(self.state.get()?.upgrade()?.bodies())
     }
 
     fn secured(&self) -> Option<Secured> {
@@ -137,6 +151,7 @@ impl Facts {
             },
             "keys": { "count": key_count, "custodian": custodian },
             "memory_resident_bytes": resident_bytes(),
+            "bodies": self.bodies(),
             "compliance_clock": {
                 "now": json_time(Some(appliance.compliance.now())),
                 "lag_s": appliance.compliance.lag().as_secs(),
@@ -246,8 +261,7 @@ impl Facts {
         let places = store.where_is(&bucket_name, &object_key, selector).await.map_err(admin_error)?;
         let inline = places.iter().any(|place| place.pool == "catalog");
         let copies = places.iter().map(|place| place.copy + 1).max().unwrap_or(1);
-        let readable = |copy| places.iter().filter(|place| place.copy == copy).all(|place| !place.missing);
-        let whole = (0..copies).filter(|copy| readable(*copy)).count();
+        let whole = whole_copies(places.iter().map(|place| (place.first, place.copy, place.missing)));
         let places: Vec<_> = places
             .iter()
             .map(|place| {
@@ -282,6 +296,18 @@ impl Facts {
             "places": places,
         }))
     }
+}
+
+/// Copies of an object that can be read, from its records: where the body that each is of begins in the object, which copy of
+/// that it belongs to, whether it is missing. As many as the body has that has the fewest: which zone a copy is in differs from
+/// body to body.
+fn whole_copies(records: impl Iterator<Item = (u64, usize, bool)>) -> usize {
+    let mut bodies: BTreeMap<u64, BTreeMap<usize, bool>> = BTreeMap::new();
+    for (first, copy, missing) in records {
+        *bodies.entry(first).or_default().entry(copy).or_insert(true) &= !missing;
+    }
+    let whole = |copies: &BTreeMap<usize, bool>| copies.values().filter(|whole| **whole).count();
+    bodies.values().map(whole).min().unwrap_or_default()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
@@ -361,6 +387,7 @@ impl StatusSource for Facts {
                     let readiness = self.appliance.readiness().await;
                     let mut findings = self.appliance.findings(&readiness, &held);
                     let now = self.appliance.clock.now();
+                    findings.extend(self.bodies().and_then(super::findings::bodies));
                     findings.extend(quotas::findings(&self.appliance.store).await);
                     findings.extend(self.appliance.remote_findings().await);
                     findings.extend(self.secured().map(|secured| super::findings::tls(&secured, now)));
@@ -379,5 +406,26 @@ impl StatusSource for Facts {
                 AdminCall::Locks { request } => self.appliance.locks(read(request)?).await,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_copies;
+
+    #[test]
+    fn copies_are_whole_by_the_records_of_an_object_whichever_zone_each_is_in() {
+        // Each body's beginning, copy, and the zone that the copy is in; the first has two records.
+        let two = [(0, 0, "a"), (0, 0, "a"), (0, 1, "b"), (0, 1, "b"), (10, 0, "b"), (10, 1, "a")];
+        let away =
+            |gone: &str| whole_copies(two.iter().map(|(first, copy, zone)| (*first, *copy, *zone == gone)));
+        assert_eq!((away("b"), away("a"), away("none")), (1, 1, 2));
+        let three = [(0, 0, "a"), (0, 1, "b"), (10, 0, "b"), (10, 1, "c")];
+        let with = |gone: [&str; 2]| {
+            whole_copies(three.iter().map(|(first, copy, zone)| (*first, *copy, gone.contains(zone))))
+        };
+        assert_eq!((with(["a", "c"]), with(["a", "b"]), with(["a", "-"])), (1, 0, 1));
+        // One record of a copy is damaged.
+        assert_eq!(whole_copies([(0, 0, false), (0, 0, true), (0, 1, false)].into_iter()), 1);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::options::{AdminDir, BucketName, Dir, Remote};
 use super::uri::S3Uri;
+use crate::config::Overrides;
 use crate::text::{parse_address, parse_duration, parse_size};
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, Subcommand};
@@ -57,6 +58,37 @@ pub(crate) struct Server {
     #[arg(long)]
     pub(crate) no_secret: bool,
 }
+
+impl Server {
+    /// What they say where the configuration file may say something, too.
+    pub(crate) fn overrides(&self, quiet: bool) -> Overrides {
+        Overrides {
+            http: self.http,
+            admin: self.admin,
+            insecure_http: self.insecure_http,
+            tls: self.tls,
+            tls_certificate: self.tls_certificate.clone(),
+            tls_key: self.tls_key.clone(),
+            log: self.log.clone().filter(|log| !log.is_empty()).or_else(|| quiet.then(|| "warn".to_owned())),
+            region: std::env::var(REGION).ok(),
+        }
+    }
+}
+
+/// The region of a new appliance; it has no flag.
+const REGION: &str = "FIRN_REGION";
+
+/// The variables that say what a server runs with, and win over the configuration file.
+pub(crate) const SERVER_VARIABLES: [&str; 8] = [
+    "FIRN_HTTP",
+    "FIRN_ADMIN",
+    "FIRN_TLS",
+    "FIRN_TLS_CERTIFICATE",
+    "FIRN_TLS_KEY",
+    "FIRN_INSECURE_HTTP",
+    "FIRN_LOG",
+    REGION,
+];
 
 /// `firn top`.
 #[derive(Debug, Args)]
@@ -313,7 +345,7 @@ pub(crate) struct Completions {
 /// `firn man`.
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// A verb, and one of its own: quota set; firn itself when left out.
+    /// A verb, and one of its own: quota set; firn itself when left out. To read it: firn man VERB | man -l -
     #[arg(value_name = "VERB")]
     pub(crate) verb: Vec<String>,
 }

@@ -17,7 +17,8 @@ mod uri;
 
 pub(crate) use appliance::{
     Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, Quota, QuotaAdmin,
-    QuotaList, QuotaRemove, QuotaSet, Recover, Server, Top, Zone, ZoneAdd, ZoneName, ZoneReplace,
+    QuotaList, QuotaRemove, QuotaSet, Recover, SERVER_VARIABLES, Server, Top, Zone, ZoneAdd, ZoneName,
+    ZoneReplace,
 };
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Undelete, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
@@ -77,19 +78,19 @@ pub(crate) enum ClientVerb {
     /// List buckets, objects or versions.
     Ls(Connected<Ls>),
     /// Copy files and objects, either way or between buckets; `-` is stdin or stdout.
-    Cp(Connected<Cp>),
     ///
     /// Bytes and names go, and nothing else of a file: no modes, owners, times or holes, and no empty directories.
+    Cp(Connected<Cp>),
     /// Move files and objects: copy, then remove the source.
     Mv(Connected<Mv>),
     /// Remove objects.
     Rm(Connected<Rm>),
-    /// Make a directory or prefix like another; what is the same is skipped.
     /// Bring back what was removed, in a bucket with versions: its delete markers go.
     Undelete(Connected<Undelete>),
-    Sync(Connected<Sync>),
+    /// Make a directory or prefix like another; what is the same is skipped.
     ///
     /// Bytes and names go, and nothing else of a file: no modes, owners, times or holes, and no empty directories.
+    Sync(Connected<Sync>),
     /// Add up the bytes below a prefix.
     Du(Connected<Du>),
     /// Show what is known about a bucket or an object.
@@ -138,8 +139,8 @@ impl ClientVerb {
             Self::Cp(_) | Self::Mv(_) | Self::Sync(_) => {
                 "; what is whole stays, and the same command does the rest"
             }
-            Self::Rm(_) | Self::Rb(_) => "; what is removed is gone, and the same command does the rest",
             Self::Undelete(_) => "; what is back stays, and the same command does the rest",
+            Self::Rm(_) | Self::Rb(_) => "; what is removed is gone, and the same command does the rest",
             _ => "",
         }
     }

@@ -12,6 +12,11 @@ const PART: u64 = 4;
 
 /// The default for this machine, or for the control group that the process is in.
 pub(crate) fn of_bodies() -> ByteCount {
+    part(of_machine())
+}
+
+/// The memory of this machine, or of the control group that the process is in, if that is less.
+pub(crate) fn of_machine() -> Option<ByteCount> {
     let read = |path: &Path| std::fs::read_to_string(path).ok();
     let group = read(Path::new("/proc/self/cgroup")).and_then(|text| group_of(&text).map(str::to_owned));
     let limit = group.and_then(|group| {
@@ -19,13 +24,17 @@ pub(crate) fn of_bodies() -> ByteCount {
     });
     // In a container its own group is the root.
     let limit = limit.or_else(|| read(Path::new("/sys/fs/cgroup/memory.max")));
-    part(read(Path::new("/proc/meminfo")).as_deref().and_then(total), limit.as_deref().and_then(bytes))
+    let total = read(Path::new("/proc/meminfo")).as_deref().and_then(total);
+    smaller(total, limit.as_deref().and_then(bytes))
 }
 
-/// A quarter of the smaller one; the least where neither is known.
-fn part(total: Option<ByteCount>, limit: Option<ByteCount>) -> ByteCount {
-    let all = [total, limit].into_iter().flatten().min().unwrap_or(ByteCount::ZERO);
-    ByteCount::new(all.get() / PART).clamp(LEAST, MOST)
+fn smaller(total: Option<ByteCount>, limit: Option<ByteCount>) -> Option<ByteCount> {
+    [total, limit].into_iter().flatten().min()
+}
+
+/// A quarter; the least where it is not known.
+fn part(all: Option<ByteCount>) -> ByteCount {
+    ByteCount::new(all.unwrap_or(ByteCount::ZERO).get() / PART).clamp(LEAST, MOST)
 }
 
 /// `MemTotal` of /proc/meminfo.
@@ -46,17 +55,18 @@ fn bytes(limit: &str) -> Option<ByteCount> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LEAST, MOST, bytes, group_of, part, total};
+    use super::{LEAST, MOST, bytes, group_of, part, smaller, total};
     use engine::unit::ByteCount;
 
     #[test]
     fn bodies_have_a_quarter_of_the_memory_within_bounds() {
         let gib = |n| Some(ByteCount::gib(n));
-        assert_eq!(part(gib(4), None), ByteCount::gib(1));
-        assert_eq!(part(gib(64), gib(2)), ByteCount::mib(512), "what its group may use");
-        assert_eq!(part(gib(1), gib(2)), LEAST);
-        assert_eq!(part(gib(64), None), MOST);
-        assert_eq!(part(None, None), LEAST);
+        let of = |total, limit| part(smaller(total, limit));
+        assert_eq!(of(gib(4), None), ByteCount::gib(1));
+        assert_eq!(of(gib(64), gib(2)), ByteCount::mib(512), "what its group may use");
+        assert_eq!(of(gib(1), gib(2)), LEAST);
+        assert_eq!(of(gib(64), None), MOST);
+        assert_eq!(of(None, None), LEAST);
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod tls;
 mod topics;
 mod zones;
 
-pub(crate) use memory::of_bodies;
+pub(crate) use memory::{of_bodies, of_machine};
 pub(crate) use remote::RemoteConfig;
 pub(crate) use topics::{EventsConfig, TopicConfig};
 pub(crate) use zones::{CopiesConfig, ZoneConfig, add as add_zone};
@@ -138,6 +138,13 @@ pub(crate) struct Overrides {
     pub(crate) region: Option<String>,
 }
 
+/// A size as the file takes it.
+fn written(size: ByteCount) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let whole = units.into_iter().find(|(_, shift)| size.get().trailing_zeros() >= *shift && size.get() > 0);
+    whole.map_or_else(|| size.get().to_string(), |(unit, shift)| format!("{}{unit}", size.get() >> shift))
+}
+
 /// Reads, validates and merges.
 pub(crate) fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Failure> {
     let (mut raw, name) = match file {
@@ -206,7 +213,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         let Some(text) = text else { return Ok(default) };
         let bytes = ByteCount::new(parse_size(&text).map_err(|why| bad(key, why))?);
         if bytes < range.0 || bytes > range.1 {
-            return Err(bad(key, format!("{text} is not in {}..={}", range.0, range.1)));
+            return Err(bad(key, format!("{text} is not from {} to {}", written(range.0), written(range.1))));
         }
         Ok(bytes)
     };

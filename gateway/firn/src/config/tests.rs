@@ -90,8 +90,8 @@ fn a_word_that_is_no_level_is_refused_and_not_taken_for_a_part_that_logs_all() {
 fn errors_name_file_key_and_range() {
     for (text, wanted) in [
         ("[http]\nconnections = 0", "use http.connections in firn.toml: 0 is not in 1..=100000"),
-        ("[engine]\ncache = \"1KiB\"", "use engine.cache in firn.toml: 1KiB is not in 8.0 MiB..=1.0 TiB"),
-        ("[http]\nbodies = \"127MiB\"", "use http.bodies in firn.toml: 127MiB is not in 128.0 MiB..=1.0 TiB"),
+        ("[engine]\ncache = \"1KiB\"", "use engine.cache in firn.toml: 1KiB is not from 8MiB to 1TiB"),
+        ("[http]\nbodies = \"127MiB\"", "use http.bodies in firn.toml: 127MiB is not from 128MiB to 1TiB"),
         ("[http]\ndrain = \"1h\"", "use http.drain in firn.toml: 1h is not in 0s..=10m"),
         ("[access-logs]\nevery = \"1ms\"", "use access-logs.every in firn.toml"),
         ("[access-logs]\nevery = \"25h\"", "use access-logs.every in firn.toml: 25h is not in 1s..=24h"),
@@ -300,9 +300,12 @@ fn zones_have_names_and_places_of_their_own() {
         ),
         (
             format!("{a}{b}[copies]\ncount = 3"),
-            "use copies.count in firn.toml: 3 is not in 1..=2, for 2 zones",
+            "use copies.count in firn.toml: 3 is not from 1 to 2, with 2 zones",
         ),
-        ("[copies]\ncount = 2".to_owned(), "use copies.count in firn.toml: 2 is not in 1..=1, for 1 zones"),
+        (
+            "[copies]\ncount = 2".to_owned(),
+            "use copies.count in firn.toml: 2 copies want as many zones, and there is one",
+        ),
         (format!("{a}[copies]\nshort = \"no\""), "use copies.short in firn.toml: \"no\" is none of"),
         ("[[zone]]\ndirectory = \"/mnt\"".to_owned(), "missing field `name`"),
     ] {

@@ -83,7 +83,12 @@ pub(super) fn zones(
 pub(super) fn copies(raw: &raw::Copies, zones: &[ZoneConfig], bad: Bad<'_>) -> Result<CopiesConfig, Failure> {
     let most = zones.len().clamp(1, 3) as u64;
     if let Some(count) = raw.count.filter(|count| !(1..=most).contains(count)) {
-        let why = format!("{count} is not in 1..={most}, for {} zones", zones.len().max(1));
+        let why = match zones.len() {
+            0 | 1 => {
+                format!("{count} copies want as many zones, and there is one: add a [[zone]] (firn zone add)")
+            }
+            zones => format!("{count} is not from 1 to {most}, with {zones} zones"),
+        };
         return Err(bad("copies.count", why));
     }
     let short = match raw.short.as_deref() {

@@ -54,7 +54,8 @@ pub(crate) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {
 /// what it needs.
 pub(crate) fn refuse_bodies_of_another(dir: &Path, config: &Config) -> anyhow::Result<()> {
     if config.zones.is_empty() {
-        pool_owner::refuse_pool_of_another(dir, &pool_dir(dir, config))
+        pool_owner::refuse_pool_of_another(dir, &pool_dir(dir, config))?;
+        Ok(config.pool_dir.as_deref().map_or(Ok(()), pool_owner::refuse_unmounted)?)
     } else {
         zones::refuse(dir, &config.zones)
     }

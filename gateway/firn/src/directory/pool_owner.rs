@@ -157,6 +157,14 @@ pub(crate) fn refuse_pool_of_another(dir: &Path, pool: &Path) -> anyhow::Result<
     }
 }
 
+/// Refuses to make a configured pool where its disk is not: what is above it has to be there.
+pub(crate) fn refuse_unmounted(pool: &Path) -> Result<(), Failure> {
+    let Some(above) = pool.parent().filter(|above| !above.is_dir()) else { return Ok(()) };
+    let text = format!("make the pool {}: {} is no directory", pool.display(), above.display());
+    let hint = "mount its disk and make the directory, or let pool.directory name another place";
+    Err(Failure::new(Exit::NotFound, text).hint(hint))
+}
+
 /// Takes the pool for as long as the lock lives.
 pub(crate) fn claim(dir: &Path, pool: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<Lock> {
     std::fs::create_dir_all(pool).with_context(|| format!("create {}", pool.display()))?;

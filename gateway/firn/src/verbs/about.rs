@@ -1,16 +1,17 @@
 //! Verbs that say what firn is: version, completions, manual pages, the configuration.
 
-use crate::cli::{Cli, Completions, Config, Man};
+use crate::cli::{Cli, Completions, Config, Man, SERVER_VARIABLES, Verb};
 use crate::config::{self, TopicConfig, ZoneConfig};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::show_duration;
 use crate::tls::Wish;
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use engine::blob::Short;
 use engine::unit::ByteCount;
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -89,6 +90,12 @@ struct TopicReport {
 #[derive(Debug, Serialize)]
 struct ConfigReport {
     file: String,
+    /// What of the environment wins over the file.
+    variables: Vec<&'static str>,
+    /// Directories for bodies that are not there.
+    missing: Vec<String>,
+    /// Of the machine, or of the control group.
+    memory_bytes: Option<u64>,
     region: Option<String>,
     http: String,
     admin: String,
@@ -114,7 +121,11 @@ struct ConfigReport {
 
 impl Report for ConfigReport {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{} is fine. The server would run with:", self.file)?;
+        let variables = match self.variables.join(", ") {
+            none if none.is_empty() => none,
+            some => format!(", with {some}"),
+        };
+        writeln!(out, "{} is fine{variables}. The server would run with:", self.file)?;
         writeln!(
             out,
             "  region        {}",
@@ -126,8 +137,22 @@ impl Report for ConfigReport {
         writeln!(out, "  base domains  {}", self.base_domains.join(", "))?;
         writeln!(out, "  connections   {}", self.connections_max)?;
         match self.bodies_bytes {
-            Some(bytes) => writeln!(out, "  bodies        {} of memory", ByteCount::new(bytes))?,
-            None => writeln!(out, "  bodies        a quarter of the memory, 256 MiB to 2 GiB")?,
+            Some(bytes) => {
+                let memory = self.memory_bytes.filter(|memory| *memory < bytes);
+                let note =
+                    memory.map(|memory| format!(", more than this machine has ({})", ByteCount::new(memory)));
+                writeln!(
+                    out,
+                    "  bodies        {} of memory{}",
+                    ByteCount::new(bytes),
+                    note.unwrap_or_default()
+                )?;
+            }
+            None => writeln!(
+                out,
+                "  bodies        {} of memory here: a quarter, 256 MiB to 2 GiB",
+                config::of_bodies()
+            )?,
         }
         writeln!(out, "  drain         {}", show_duration(Duration::from_millis(self.drain_ms)))?;
         writeln!(out, "  cache         {}", ByteCount::new(self.cache_bytes))?;
@@ -160,7 +185,14 @@ impl Report for ConfigReport {
         for topic in &self.topics {
             writeln!(out, "  topic         {} to {}", topic.name, topic.address)?;
         }
-        writeln!(out, "  log level     {}", self.log_level)
+        writeln!(out, "  log level     {}", self.log_level)?;
+        for missing in &self.missing {
+            writeln!(out, "not there: {missing}")?;
+        }
+        writeln!(
+            out,
+            "not looked at: ports, certificates, and whether the pool, the backup's target and receivers are the right ones"
+        )
     }
 }
 
@@ -177,11 +209,39 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What the environment says, in the place of the file, to a server that is started here.
+fn overrides(file: &std::path::Path) -> Result<config::Overrides, Failure> {
+    let line =
+        [OsStr::new("firn"), OsStr::new("server"), OsStr::new("."), OsStr::new("--config"), file.as_os_str()];
+    let hint = "FIRN_* variables win over the file: env | grep ^FIRN_";
+    match Cli::try_parse_from(line).map(|cli| cli.verb) {
+        Ok(Verb::Server(server)) => Ok(server.overrides(false)),
+        Ok(Verb::Client(_)) => Err(Failure::usage("read the FIRN_* variables").hint(hint)),
+        Err(error) => {
+            let said = error.to_string();
+            let said = said.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            let flag = |name: &&str| {
+                let flag = name.trim_start_matches("FIRN_").to_ascii_lowercase().replace('_', "-");
+                said.contains(&format!("'--{flag}"))
+            };
+            let name = SERVER_VARIABLES.into_iter().find(flag).unwrap_or("the FIRN_* variables");
+            Err(Failure::usage(format!("read {name}: {said}")).hint(hint))
+        }
+    }
+}
+
 pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
     let Config::Check { file } = args;
-    let config = config::load(Some(file), &config::Overrides::default())?;
+    let variables: Vec<&str> =
+        SERVER_VARIABLES.into_iter().filter(|name| std::env::var_os(name).is_some()).collect();
+    let config = config::load(Some(file), &overrides(file)?)?;
+    let missing = config.zones.iter().flat_map(|zone| &zone.directories).chain(&config.pool_dir);
+    let missing = missing.filter(|dir| !dir.is_dir()).map(|dir| dir.display().to_string()).collect();
     session.output.print(&ConfigReport {
         file: file.display().to_string(),
+        variables,
+        missing,
+        memory_bytes: config::of_machine().map(ByteCount::get),
         region: config.region,
         http: config.http.to_string(),
         admin: config.admin.to_string(),

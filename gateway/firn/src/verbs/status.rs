@@ -37,6 +37,7 @@ impl Report for Status {
             bytes(&status["memory_resident_bytes"])
         )?;
         attention(status, out)?;
+        bodies(&status["bodies"], out)?;
         space(status, out)?;
         doors(status, out)?;
         if list(&status["zones"]).len() > 1 {
@@ -318,6 +319,19 @@ fn remote(remote: &Value, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
+/// The memory of requests' bodies, and what it came to.
+fn bodies(bodies: &Value, out: &mut dyn Write) -> io::Result<()> {
+    if !bodies.is_object() {
+        return Ok(());
+    }
+    write!(out, "bodies     {} of {} of memory", bytes(&bodies["held_bytes"]), bytes(&bodies["max_bytes"]))?;
+    let (refused, ended) = (number(&bodies["refused"]), number(&bodies["ended"]));
+    if refused + ended > 0 {
+        write!(out, "; since the start {refused} requests were told to slow down, {ended} bodies ended")?;
+    }
+    writeln!(out)
+}
+
 /// What waits for the receivers of topics.
 fn events(events: &Value, out: &mut dyn Write) -> io::Result<()> {
     if !events.is_object() {
@@ -330,6 +344,9 @@ fn events(events: &Value, out: &mut dyn Write) -> io::Result<()> {
         let lost = lost.map(|lost| format!(", {lost} LOST")).unwrap_or_default();
         let url = text(&topic["url"]);
         writeln!(out, "  {:10} {waiting} wait, {delivered} delivered{lost}  {url}", text(&topic["topic"]))?;
+        if topic["arn"].is_string() {
+            writeln!(out, "             {}", text(&topic["arn"]))?;
+        }
     }
     Ok(())
 }
@@ -464,7 +481,7 @@ mod tests {
         });
         let topic = |name: &str, url: Option<&str>, waiting: u64, lost: u64, since: Option<&str>| {
             json!({
-                "topic": name, "url": url, "waiting": waiting, "delivered": 12, "lost": lost,
+                "topic": name, "arn": format!("arn:aws:sns:us-east-1:123456789012:{name}"), "url": url, "waiting": waiting, "delivered": 12, "lost": lost,
                 "failing_since": since, "last_error": since.map(|_| "reach 192.0.2.9: refused"),
             })
         };

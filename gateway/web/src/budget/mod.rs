@@ -56,6 +56,7 @@ const TELL_AGAIN: Duration = Duration::from_mins(1);
 
 /// The budget.
 pub(crate) struct Budget {
+    total: ByteCount,
     clock: Arc<dyn Clock>,
     small: Arc<Queue>,
     large: Arc<Queue>,
@@ -107,7 +108,12 @@ impl Budget {
     ) -> Arc<Self> {
         let small = ByteCount::new(total.get() / SMALL_PART);
         let (small, large) = (Queue::new(small), Queue::new(total - small));
-        Arc::new(Self { clock, small, large, refused, ended, told_ms: AtomicU64::new(0) })
+        Arc::new(Self { total, clock, small, large, refused, ended, told_ms: AtomicU64::new(0) })
+    }
+
+    /// Bytes that may be held.
+    pub(crate) const fn total(&self) -> ByteCount {
+        self.total
     }
 
     /// Bytes that are held now.
