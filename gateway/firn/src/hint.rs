@@ -38,9 +38,14 @@ fn of_s3(error: &Error) -> Option<String> {
         Error::Service(error) if error.message.contains("object lock") => {
             "what holds it, and until when: firn stat --version-id ID s3://BUCKET/KEY".to_owned()
         }
+        // An answer of another protocol's server: none of S3's own words are in it.
+        Error::Service(error) if error.code == "BadRequest" && !error.message.starts_with(WORDLESS) => return None,
         error => of_code(error.code()?)?.to_owned(),
     })
 }
+
+/// How the client begins to say that an answer has no words.
+const WORDLESS: &str = "the endpoint answered with status";
 
 fn of_transport(endpoint: &str, trouble: Trouble) -> String {
     let host = endpoint.split_once("://").map_or(endpoint, |(_, host)| host);
@@ -86,6 +91,8 @@ fn of_admin(error: &Error) -> Option<String> {
             "the token is not that appliance's: name its directory, or give FIRN_ADMIN_TOKEN_FILE its DIR/admin-token; after that file was lost or changed, restart the appliance"
                 .to_owned()
         }
+        // The door says what is wrong.
+        error if error.code() == Some("BadRequest") => return None,
         error => of_code(error.code()?)?.to_owned(),
     })
 }
@@ -111,6 +118,12 @@ fn of_code(code: &str) -> Option<&'static str> {
         }
         "StorageFull" => {
             "delete something (firn rm); unfinished uploads hold room, too: firn ls --uploads s3://BUCKET, and firn rm --uploads"
+        }
+        "ServiceUnavailable" => {
+            "the server takes no such request now: firn doctor DIR, on its machine, says why"
+        }
+        "SlowDown" => {
+            "the server has no room for more at once: fewer (--jobs 2), or later; firn status DIR, on its machine, says what bodies hold"
         }
         "InvalidObjectState" => "the object is archived: ask for a restore first",
         _ => return None,
@@ -143,6 +156,9 @@ mod tests {
     fn a_full_quota_names_the_list_of_quotas_and_a_lock_is_no_matter_of_credentials() {
         assert!(refused("QuotaExceeded", "").starts_with("see what is left: firn quota ls"));
         assert!(refused("StorageFull", "").contains("firn rm --uploads"));
+        assert!(refused("ServiceUnavailable", "").contains("firn doctor DIR"));
+        assert!(refused("SlowDown", "").contains("--jobs"));
+        assert!(refused("BadRequest", "the endpoint answered with status 400").contains("TLS"));
         assert!(refused("AccessDenied", "Access Denied").starts_with("set the credentials"));
         let locked = refused("AccessDenied", "Access Denied because object protected by object lock.");
         assert!(locked.contains("firn stat --version-id"), "{locked}");

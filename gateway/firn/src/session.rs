@@ -146,10 +146,26 @@ pub(crate) fn read_run(dir: &Path, file: &str) -> Result<String, Failure> {
             }
             _ => Exit::Error,
         };
-        Failure::new(exit, text)
-            .hint(format!("start it: firn server {}", crate::text::quote_sh(&dir.display().to_string())))
+        Failure::new(exit, text).hint(how_to_start(dir))
     })?;
     Ok(text.trim().to_owned())
+}
+
+/// The versions, first and last, that a recovery of this directory left to another key and that nobody has given up: no start
+/// takes it.
+pub(crate) fn lost_to_another_key(dir: &Path) -> Option<(u64, u64)> {
+    let recovered = engine::backup::Recovered::read(dir).ok()??;
+    recovered.other_key.filter(|_| !recovered.loss_accepted)
+}
+
+/// The next step where an appliance does not run. One that a former recovery key brought back is not to be started.
+pub(crate) fn how_to_start(dir: &Path) -> String {
+    let shown = crate::text::quote_sh(&dir.display().to_string());
+    if lost_to_another_key(dir).is_some() {
+        return "do not start it: it was recovered with a former key; recover again with the newer one"
+            .to_owned();
+    }
+    format!("start it: firn server {shown}")
 }
 
 /// The next step for whoever may not look into a directory.

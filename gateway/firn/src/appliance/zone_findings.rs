@@ -15,7 +15,10 @@ impl Appliance {
             return Vec::new();
         }
         let dir = quote_sh(&self.home.dir.display().to_string());
-        let mut findings = judge(&zones, &self.blobs.repair(), self.blobs.copies(), &dir);
+        let mut findings = judge(&zones, &self.blobs.repair(), &dir);
+        if findings.is_empty() {
+            findings.push(all_is_well(&zones, self.blobs.copies(), self.backup.is_some()));
+        }
         let places = zones.iter().map(|zone| (zone.name.as_str(), zone.directories.as_slice()));
         findings.extend(zones_on_one_disk(places).iter().map(on_one_disk));
         findings
@@ -78,7 +81,7 @@ fn judge_zone(zone: &ZoneUsage, repair: &Repair, dir: &str) -> Option<Finding> {
     })
 }
 
-fn judge(zones: &[ZoneUsage], repair: &Repair, copies: usize, dir: &str) -> Vec<Finding> {
+fn judge(zones: &[ZoneUsage], repair: &Repair, dir: &str) -> Vec<Finding> {
     let mut findings: Vec<Finding> = zones.iter().filter_map(|zone| judge_zone(zone, repair, dir)).collect();
     if repair.lost_blobs > 0 {
         let text = format!(
@@ -103,19 +106,21 @@ fn judge(zones: &[ZoneUsage], repair: &Repair, copies: usize, dir: &str) -> Vec<
         let text = format!("repair is at {} of {}{left}", repair.done, repair.total);
         findings.push(Finding::note("repair", text, format!("firn status {dir}")));
     }
-    if findings.is_empty() {
-        let text = format!(
-            "{copies} copies of bodies in {} zones; the catalog lies in the data directory alone",
-            zones.len()
-        );
-        findings.push(Finding::note("zone", text, "keep a backup of the catalog: set backup.target"));
-    }
     findings
+}
+
+fn all_is_well(zones: &[ZoneUsage], copies: usize, has_backup: bool) -> Finding {
+    let bodies = format!("{copies} copies of bodies in {} zones", zones.len());
+    if has_backup {
+        return Finding::fine("zone", format!("{bodies}; the catalog has its backup"));
+    }
+    let text = format!("{bodies}; the catalog lies in the data directory alone");
+    Finding::note("zone", text, "keep a backup of the catalog: set backup.target")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{judge, on_one_disk};
+    use super::{all_is_well, judge, on_one_disk};
     use engine::blob::{Repair, ZoneUsage};
     use engine::unit::ByteCount;
 
@@ -132,6 +137,17 @@ mod tests {
             full: false,
             failing: false,
         }
+    }
+
+    #[test]
+    fn a_backup_is_asked_for_where_none_runs() {
+        let zones = [zone("a"), zone("b")];
+        assert!(judge(&zones, &Repair::default(), "d").is_empty());
+        let none = all_is_well(&zones, 2, false);
+        assert!(none.ok && none.detail.starts_with("2 copies of bodies in 2 zones"), "{none:?}");
+        assert!(none.fix.is_some_and(|fix| fix.contains("backup.target")));
+        let runs = all_is_well(&zones, 2, true);
+        assert!(runs.ok && runs.fix.is_none(), "{runs:?}");
     }
 
     #[test]
@@ -152,7 +168,6 @@ mod tests {
         let walking = Repair { walking: true, eta_s: Some(90), mended_blobs: 7, ..Repair::default() };
         let refilling = ZoneUsage { refilling: true, ..zone("b") };
         for (second, repair, ok, says, fix) in [
-            (zone("b"), Repair::default(), true, "2 copies of bodies in 2 zones", "backup.target"),
             (away.clone(), short, false, "/mnt/b has lost its mark", "firn zone replace b d --config FILE"),
             (away, Repair::default(), false, "/mnt/b has lost its mark", "mount its disk"),
             (removed.clone(), walking, true, "not configured any more", "wait for repair"),
@@ -168,7 +183,7 @@ mod tests {
             (zone("b"), lost, false, "1 body (0 B) can't be read", "bring the zone back"),
             (zone("b"), walking, true, "about 90s left", "firn status d"),
         ] {
-            let findings = judge(&[zone("a"), second], &repair, 2, "d");
+            let findings = judge(&[zone("a"), second], &repair, "d");
             let found = findings.iter().find(|finding| finding.detail.contains(says));
             let found = found.unwrap_or_else(|| panic!("{says}: {findings:?}"));
             assert!(found.ok == ok && found.fix.as_ref().is_some_and(|line| line.contains(fix)), "{found:?}");

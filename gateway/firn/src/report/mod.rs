@@ -30,6 +30,12 @@ pub(crate) struct Output {
     pub(crate) quiet: bool,
 }
 
+/// An error of writing a result, which says so.
+#[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
+pub(crate) fn to_stdout(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("write to stdout: {error}"))
+}
+
 impl Output {
     /// Prints a result and returns how the process ends.
     pub(crate) fn print(self, report: &impl Report) -> anyhow::Result<Exit> {
@@ -40,8 +46,7 @@ impl Output {
     /// Prints one result of several.
     pub(crate) fn item(self, report: &impl Report) -> io::Result<()> {
         let mut out = io::BufWriter::new(io::stdout().lock());
-        render(report, self.json, &mut out)?;
-        out.flush()
+        render(report, self.json, &mut out).and_then(|()| out.flush()).map_err(to_stdout)
     }
 
     /// Says something on stderr that is no result.

@@ -3,6 +3,7 @@
 use super::plan::{Job, Planned};
 use super::report::TransferReport;
 use super::run::{Runner, Shared};
+use crate::report::to_stdout;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use client::{Client, CompletedPart, ObjectRef, OpenUpload, PutOptions};
@@ -54,9 +55,11 @@ pub(crate) async fn stream_out(
     let mut download = client.get_object(object, range, None).await?;
     while let Some(data) = download.next().await? {
         // A pipe that nobody reads blocks here, off the runtime's threads.
-        tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(&data)).await??;
+        tokio::task::spawn_blocking(move || std::io::stdout().lock().write_all(&data))
+            .await?
+            .map_err(to_stdout)?;
     }
-    std::io::stdout().lock().flush()?;
+    std::io::stdout().lock().flush().map_err(to_stdout)?;
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use crate::cli::{AdminDir, Top, Where};
 use crate::exit::Exit;
 use crate::report::Report;
 use crate::session::Session;
-use crate::text::printable;
+use crate::text::{printable, quote_sh};
 use engine::blob::LOCAL_ZONE;
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -80,12 +80,17 @@ pub(super) async fn where_is(session: &Session, args: &Where) -> anyhow::Result<
     }
     let answer = ask(&admin, "/v1/where", &query).await;
     let hint = |error: &anyhow::Error| match error.to_string() {
-        text if text.contains("bucket") => "see which buckets there are: firn ls",
-        _ => "see what is there: firn ls s3://BUCKET/PREFIX",
+        text if text.contains("bucket") && !text.contains("the key") => {
+            "see which buckets there are: firn ls".to_owned()
+        }
+        _ => {
+            let above = object.key.rsplit_once('/').map(|(above, _)| format!("{above}/")).unwrap_or_default();
+            format!("see what is there: firn ls {}", quote_sh(&format!("s3://{}/{above}", object.bucket)))
+        }
     };
     let answer = answer.map_err(|error| {
         let hint = hint(&error);
-        or_else_see(error, hint)
+        or_else_see(error, &hint)
     })?;
     session.output.print(&Whereabouts(answer))
 }

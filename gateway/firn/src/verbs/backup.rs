@@ -6,7 +6,7 @@ use crate::backup::{Access, Destination, read_key};
 use crate::cli::{AdminDir, Backup, Dir, Recover, Remote};
 use crate::directory::{Lock, read_marker, store_recipient};
 use crate::exit::{Exit, Failure};
-use crate::layout::MARKER;
+use crate::layout::{LOCK, MARKER};
 use crate::report::Report;
 use crate::report::time::json_time;
 use crate::session::Session;
@@ -14,6 +14,7 @@ use crate::text::printable;
 use anyhow::Context;
 use engine::backup::RecoveryKey;
 use engine::catalog::Options;
+use engine::clock::Timestamp;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fs;
@@ -67,7 +68,7 @@ async fn key(session: &Session, args: &Dir) -> anyhow::Result<Exit> {
     }
     session.output.note(
         "firn: this is the new recovery key, shown this once. Keep it where a fire here does not reach; \
-         an earlier key opens earlier backups only.",
+         an earlier key opens only what was sealed to it, and nothing once the appliance was recovered since.",
     );
     session.output.print(&KeyReport { recovery_key: key.reveal(), recipient: recipient.to_string() })
 }
@@ -169,6 +170,41 @@ fn lock_new(dir: &Path) -> anyhow::Result<Option<Lock>> {
     Ok(Some(Lock::take(dir)?))
 }
 
+/// Takes away what a recovery made that failed before it brought anything.
+fn leave(dir: &Path, was_there: bool) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    let is_lock = |entry: io::Result<fs::DirEntry>| entry.is_ok_and(|entry| entry.file_name() == LOCK);
+    // What can't be removed is in nobody's way.
+    if entries.into_iter().all(is_lock) && fs::remove_file(dir.join(LOCK)).is_ok() && !was_there {
+        let _stays = fs::remove_dir(dir);
+    }
+}
+
+/// An error of a recovery with its next step.
+fn explain(error: engine::Error, from: &str) -> anyhow::Error {
+    let text = error.to_string();
+    let hint = match &error {
+        engine::Error::Invalid(_) if text.contains("sealed to another recovery key") => format!(
+            "it wants the recovery key that was in use then{}; a recovery begins a new life of the backup, and what lies in older \
+             ones, sealed to keys from before, is not taken any more. --key can be given for each key that you have",
+            life_began(&text).map(|at| format!(": its life began {at}")).unwrap_or_default()
+        ),
+        engine::Error::NotFound { what, .. } if what.contains("complete backup") => {
+            format!("--from is what backup.target names, and holds lives/: is {} that?", printable(from))
+        }
+        _ => return error.into(),
+    };
+    let exit = if matches!(error, engine::Error::Invalid(_)) { Exit::Usage } else { Exit::NotFound };
+    Failure::new(exit, text).hint(hint).into()
+}
+
+/// When the life began that a file's name is in: `lives/MILLISECONDS-…`.
+fn life_began(text: &str) -> Option<String> {
+    let (_, life) = text.split_once("lives/")?;
+    let millis = life.split('-').next()?.parse().ok()?;
+    json_time(Some(Timestamp::from_millis(millis)))
+}
+
 pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<Exit> {
     let keys = args.key.iter().map(|file| read_key(file)).collect::<anyhow::Result<Vec<_>>>()?;
     let Remote { endpoint, profile, ca_bundle } = args.at.or(session.endpoint());
@@ -178,9 +214,26 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
         Destination::parse(&args.from, access).map_err(|why| Failure::usage(format!("use --from: {why}")))?;
     let target = destination.open(&args.dir, session.clock.clone(), session.entropy.clone())?;
     let options = Options::new(session.clock.clone(), session.entropy.clone(), Arc::default());
-    let _lock = lock_new(&args.dir)?;
-    let recovered =
-        engine::backup::recover(target.as_ref(), (&keys, args.base), &args.dir, MARKER, options).await?;
+    let was_there = args.dir.is_dir();
+    let lock = lock_new(&args.dir)?;
+    let recovered = match engine::backup::recover(
+        target.as_ref(),
+        (&keys, args.base),
+        &args.dir,
+        MARKER,
+        options,
+    )
+    .await
+    {
+        Ok(recovered) => recovered,
+        Err(error) => {
+            if lock.is_some() {
+                leave(&args.dir, was_there);
+            }
+            return Err(explain(error, &args.from));
+        }
+    };
+    drop(lock);
     let report = RecoverReport {
         directory: args.dir.display().to_string(),
         base_taken_at: json_time(Some(recovered.base_taken_at_ms)),

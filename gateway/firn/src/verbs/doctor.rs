@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::layout::{MASTER_KEY, SECRETS};
 use crate::report::Report;
 use crate::report::finding::{Finding, space};
-use crate::session::{Session, default_dir, variable};
+use crate::session::{Session, default_dir, lost_to_another_key, variable};
 use crate::text::{chain, printable, quote_sh};
 use rustix::fs::StatVfsMountFlags;
 use serde::Serialize;
@@ -78,6 +78,14 @@ pub(super) async fn run(session: &Session, args: &AdminDir) -> anyhow::Result<Ex
 async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>) -> bool {
     let dir = args.named().cloned().unwrap_or_else(default_dir);
     let mut start = format!("firn server {}", quote_sh(&dir.display().to_string()));
+    if let Some((first, last)) = lost_to_another_key(&dir) {
+        "recover again first, with the newer key".clone_into(&mut start);
+        findings.push(Finding::fault(
+            "recovered",
+            format!("a former recovery key brought it back: versions {first} to {last} are sealed to another recovery key"),
+            "do not start it: remove it and recover again with the newer key and this one (--key for each)",
+        ));
+    }
     if is_read_only(&dir) {
         start = format!("make its file system writable first, then: {start}");
     }

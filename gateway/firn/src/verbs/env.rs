@@ -6,7 +6,7 @@ use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::layout::{ADMIN_TOKEN, CREDENTIALS, DOORS};
 use crate::report::Report;
-use crate::session::Session;
+use crate::session::{Session, how_to_start};
 use crate::text::quote_sh;
 use engine::clock::Clock;
 use serde::Serialize;
@@ -68,6 +68,11 @@ async fn variables(session: &Session, args: &Dir) -> anyhow::Result<EnvReport> {
         .profile("default")
         .ok_or_else(|| Failure::new(Exit::NotFound, "find the profile \"default\" in DIR/credentials"))?;
     let doors = Doors::read(&dir)?;
+    // One that was killed leaves its doors' addresses behind, where somebody else may listen by now.
+    if matches!(Lock::holder(&dir), Ok(None)) {
+        let text = format!("find a running appliance in {}: its server has ended", dir.display());
+        return Err(Failure::new(Exit::NotFound, text).hint(how_to_start(&dir)).into());
+    }
     let mut variables = BTreeMap::from([
         ("AWS_ACCESS_KEY_ID", profile.access_key_id.to_string()),
         ("AWS_SECRET_ACCESS_KEY", profile.credential.secret.expose().to_owned()),

@@ -1,7 +1,7 @@
 //! What a start, a look and an advice say is what is so.
 
 use crate::support::{Appliance, Ran, firn, run};
-use crate::port;
+use crate::{findings, port};
 use std::fs;
 
 #[test]
@@ -69,6 +69,48 @@ fn config_check_shows_what_the_server_would_run_with_and_what_it_did_not_look_at
 }
 
 #[test]
+fn env_of_a_server_that_was_killed_fails() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    Appliance::start(&dir, &[]).kill();
+    let env = run(&["env", dir.to_str().unwrap()]);
+    assert!(env.code == 4 && env.out.starts_with("false"), "{env:?}");
+    assert!(env.err.contains("start it: firn server"), "{env:?}");
+}
+
+#[test]
+fn doctor_does_not_start_what_a_former_key_brought_back() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    Appliance::start(&dir, &[]).kill();
+    let recovered = r#"{"at_ms":1,"base_version":1,"base_taken_at_ms":1,"version":7,"chunks_beyond_gap":0,"other_key":[8,9],"newer_base":9}"#;
+    fs::write(dir.join("recovered.json"), recovered).unwrap();
+    let dir = dir.to_str().unwrap();
+    let doctor = run(&["doctor", dir]);
+    assert!(doctor.out.contains("versions 8 to 9 are sealed to another recovery key"), "{doctor:?}");
+    assert!(!doctor.out.contains("fix: firn server"), "{doctor:?}");
+    let found = findings(dir, "recovered");
+    assert!(found.len() == 1 && found[0]["ok"] == false, "{found:?}");
+}
+
+#[test]
+fn a_wrong_name_is_not_taken_for_a_matter_of_tls() {
+    let root = tempfile::tempdir().unwrap();
+    let appliance = Appliance::start(&root.path().join("data"), &[]);
+    appliance.ok(&["mb", "s3://words"]);
+    let file = root.path().join("f");
+    fs::write(&file, "x").unwrap();
+    appliance.ok(&["cp", file.to_str().unwrap(), "s3://words/k"]);
+    let quota = appliance.run(&["quota", "set", "s3://q", "--bytes", "1MiB"]);
+    assert!(quota.code == 2 && !quota.err.contains("TLS"), "{quota:?}");
+    let version = appliance.run(&["stat", "s3://words/k", "--version-id", "123"]);
+    assert!(!version.err.contains("TLS"), "{version:?}");
+    assert!(version.err.contains("firn ls --versions s3://words/k"), "{version:?}");
+    let missing = appliance.run(&["where", "s3://words/nope"]);
+    assert!(missing.code == 4 && missing.err.contains("firn ls s3://words/"), "{missing:?}");
+}
+
+#[test]
 fn the_budget_of_bodies_is_in_the_status() {
     let root = tempfile::tempdir().unwrap();
     let config = root.path().join("firn.toml");
@@ -88,4 +130,47 @@ fn the_budget_of_bodies_is_in_the_status() {
     fs::write(&config, "[http]\nbodies = \"900GiB\"\n").unwrap();
     let large = run(&["config", "check", config.to_str().unwrap()]);
     assert!(large.code == 0 && large.out.contains("more than this machine has"), "{large:?}");
+}
+
+#[test]
+fn what_can_not_be_written_to_stdout_says_that() {
+    let root = tempfile::tempdir().unwrap();
+    let appliance = Appliance::start(&root.path().join("data"), &[]);
+    appliance.ok(&["mb", "s3://words"]);
+    let file = root.path().join("f");
+    fs::write(&file, "x").unwrap();
+    appliance.ok(&["cp", file.to_str().unwrap(), "s3://words/k"]);
+    for args in [&["cat", "s3://words/k"][..], &["ls"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ran: Ran = appliance.command(args).stdout(full).output().unwrap().into();
+        assert!(ran.code == 1 && ran.err.contains("failed to write to stdout: No space left"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_pool_that_is_moved_to_another_disk_is_found_where_the_configuration_names_it() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, config, disk) =
+        (root.path().join("data"), root.path().join("firn.toml"), root.path().join("disk"));
+    fs::write(&config, format!("[backup]\ntarget = {:?}\n", root.path().join("backup"))).unwrap();
+    let config_text = config.to_str().unwrap();
+    let dir_text = dir.to_str().unwrap();
+    assert_eq!(Appliance::start(&dir, &[]).terminate(), 0);
+    assert_eq!(run(&["backup", "key", dir_text]).code, 0);
+    let appliance = Appliance::start(&dir, &["--config", config_text]);
+    appliance.ok(&["mb", "s3://moved"]);
+    let file = root.path().join("f");
+    fs::write(&file, "bytes ".repeat(100_000)).unwrap();
+    appliance.ok(&["cp", file.to_str().unwrap(), "s3://moved/k"]);
+    let advice = findings(dir_text, "backup").iter().map(ToString::to_string).collect::<String>();
+    assert!(advice.contains("move the pool as it is to another disk"), "{advice}");
+    assert_eq!(appliance.terminate(), 0);
+    fs::create_dir(&disk).unwrap();
+    let pool = disk.join("pool");
+    fs::rename(dir.join("pools/local"), &pool).unwrap();
+    let named = format!("{}[pool]\ndirectory = {pool:?}\n", fs::read_to_string(&config).unwrap());
+    fs::write(&config, named).unwrap();
+    let appliance = Appliance::start(&dir, &["--config", config_text]);
+    assert_eq!(appliance.ok(&["cat", "s3://moved/k"]).out, "bytes ".repeat(100_000));
+    assert!(appliance.ok(&["where", "s3://moved/k"]).out.contains("segment"));
 }
