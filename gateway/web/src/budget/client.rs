@@ -3,6 +3,7 @@
 //! ```text
 //!   Away ──Ask──► Asked ──Brought, Over──► Away
 //!                   └───End───► Ended ──Over──► Away    all of it was there after all
+//!                                  └────Gone──► Ended   its room comes, once what it brought has landed
 //! ```
 //!
 //! Only what passes in `Asked` is the client's: not what the disk takes, nor what is done when the body is whole.
@@ -39,6 +40,8 @@ pub(super) enum Event {
     Brought(ByteCount),
     /// Nothing more of the body is waited for.
     Over,
+    /// Its request is done, whatever became of the body.
+    Gone,
     /// Others wait for what it holds.
     End,
 }
@@ -79,14 +82,14 @@ impl Client {
             (Self::Asked { window, since }, Event::Brought(bytes)) => {
                 Self::Away(window.after(now.saturating_sub(since), bytes))
             }
-            (Self::Asked { window, since }, Event::Over) => {
+            (Self::Asked { window, since }, Event::Over | Event::Gone) => {
                 Self::Away(window.after(now.saturating_sub(since), ByteCount::ZERO))
             }
             (Self::Asked { window, .. }, Event::End) => Self::Ended(window),
             (Self::Ended(window), Event::Over) => Self::Away(window),
-            (Self::Away(_), Event::Over | Event::End)
+            (Self::Away(_), Event::Over | Event::Gone | Event::End)
             | (Self::Asked { .. }, Event::Ask)
-            | (Self::Ended(_), Event::Ask | Event::Brought(_) | Event::End) => self,
+            | (Self::Ended(_), Event::Ask | Event::Brought(_) | Event::Gone | Event::End) => self,
         }
     }
 
@@ -130,14 +133,17 @@ mod tests {
             (Client::Away(new), Event::Ask, Client::Asked { window: new, since: NOW }),
             (Client::Away(new), Event::Brought(BYTE), Client::Away(one(Duration::ZERO))),
             (Client::Away(new), Event::Over, Client::Away(new)),
+            (Client::Away(new), Event::Gone, Client::Away(new)),
             (Client::Away(new), Event::End, Client::Away(new)),
             (asked, Event::Ask, asked),
             (asked, Event::Brought(BYTE), Client::Away(one(second))),
             (asked, Event::Over, Client::Away(Window { spent: second, ..new })),
+            (asked, Event::Gone, Client::Away(Window { spent: second, ..new })),
             (asked, Event::End, Client::Ended(new)),
             (Client::Ended(new), Event::Ask, Client::Ended(new)),
             (Client::Ended(new), Event::Brought(BYTE), Client::Ended(new)),
             (Client::Ended(new), Event::Over, Client::Away(new)),
+            (Client::Ended(new), Event::Gone, Client::Ended(new)),
             (Client::Ended(new), Event::End, Client::Ended(new)),
         ] {
             assert_eq!(state.step(event, NOW), becomes, "{state:?} {event:?}");

@@ -94,8 +94,6 @@ pub(crate) struct Share {
     clock: Arc<dyn Clock>,
     room: Arc<Room>,
     holder: Arc<Holder>,
-    /// Under which it may be ended.
-    listed: Option<u64>,
 }
 
 impl Budget {
@@ -167,7 +165,7 @@ impl Budget {
 
     fn share(&self, room: Room) -> Share {
         let holder = Holder::of(&room);
-        Share { clock: Arc::clone(&self.clock), room: Arc::new(room), holder, listed: None }
+        Share { clock: Arc::clone(&self.clock), room: Arc::new(room), holder }
     }
 }
 
@@ -178,10 +176,8 @@ impl Share {
     }
 
     /// The client is waited for; true when the body is to end, for others wait for its room.
-    pub(crate) fn is_ended(&mut self, cx: &Context<'_>) -> bool {
-        if self.listed.is_none() {
-            self.listed = Some(self.room.queue.list(&self.holder));
-        }
+    pub(crate) fn is_ended(&self, cx: &Context<'_>) -> bool {
+        self.room.list(&self.holder);
         self.holder.task.register(cx.waker());
         self.step(Event::Ask)
     }
@@ -206,9 +202,8 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
-        if let Some(id) = self.listed {
-            self.room.queue.unlist(id);
-        }
+        // What was ended stays listed until its room is back: it is still coming.
+        self.step(Event::Gone);
     }
 }
 

@@ -11,7 +11,7 @@ use engine::unit::ByteCount;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -32,7 +32,7 @@ struct Line {
     held: HashMap<Sender, ByteCount>,
     /// Those who wait, in the order in which they came.
     waiting: BTreeMap<u64, Waiter>,
-    /// Holders whose clients had to be waited for.
+    /// Holders whose clients had to be waited for, until their room is back.
     asked: HashMap<u64, Arc<Holder>>,
     next: u64,
     /// When stalled ones were looked for last.
@@ -48,9 +48,11 @@ struct Waiter {
 
 /// Room that somebody has. Given back when dropped.
 pub(super) struct Room {
-    pub(super) queue: Arc<Queue>,
-    pub(super) bytes: ByteCount,
+    queue: Arc<Queue>,
+    bytes: ByteCount,
     sender: Sender,
+    /// Under which its holder may be ended.
+    listed: OnceLock<u64>,
 }
 
 /// A place in the line. Left when dropped.
@@ -100,7 +102,7 @@ impl Line {
     fn take(&mut self, queue: &Arc<Queue>, bytes: ByteCount, sender: Sender) -> Room {
         self.free = self.free.saturating_sub(bytes);
         *self.held.entry(sender.clone()).or_insert(ByteCount::ZERO) += bytes;
-        Room { queue: Arc::clone(queue), bytes, sender }
+        Room { queue: Arc::clone(queue), bytes, sender, listed: OnceLock::new() }
     }
 
     /// Whose turn it is.
@@ -226,21 +228,21 @@ impl Queue {
         count
     }
 
-    /// From here on the body may be ended.
-    pub(super) fn list(&self, holder: &Arc<Holder>) -> u64 {
-        let mut line = self.line.lock();
-        let id = line.id();
-        line.asked.insert(id, Arc::clone(holder));
-        id
-    }
-
-    pub(super) fn unlist(&self, id: u64) {
-        self.line.lock().asked.remove(&id);
-    }
-
     #[cfg(test)]
     pub(super) fn count_waiting(&self) -> usize {
         self.line.lock().waiting.len()
+    }
+}
+
+impl Room {
+    /// From here on its holder's body may be ended.
+    pub(super) fn list(&self, holder: &Arc<Holder>) {
+        self.listed.get_or_init(|| {
+            let mut line = self.queue.line.lock();
+            let id = line.id();
+            line.asked.insert(id, Arc::clone(holder));
+            id
+        });
     }
 }
 
@@ -249,6 +251,9 @@ impl Drop for Room {
         {
             let mut line = self.queue.line.lock();
             line.free += self.bytes;
+            if let Some(id) = self.listed.get() {
+                line.asked.remove(id);
+            }
             if let Some(held) = line.held.get_mut(&self.sender) {
                 *held = held.saturating_sub(self.bytes);
                 if *held == ByteCount::ZERO {

@@ -298,3 +298,25 @@ fn waits_and_stalls_are_as_long_as_the_pages_say() {
     let times = [SILENT_AFTER, STALLED_AFTER, PRESSED_AFTER, PATIENCE].map(|time| time.as_secs());
     assert_eq!(times, [1, 4, 10, 20]);
 }
+
+#[tokio::test]
+async fn what_an_ended_body_left_on_its_way_is_still_coming() {
+    let (clock, budget) = budget();
+    let (mut first, mut second) = (share(&budget, 4 * MIB).await, share(&budget, 3 * MIB).await);
+    for holder in [&mut first, &mut second] {
+        asks(holder).await;
+        clock.advance(Duration::from_millis(1));
+    }
+    let mut waits = late(&budget, 1, MIB).await;
+    clock.advance(STALLED_AFTER);
+    assert!(poll!(&mut waits).is_pending());
+    assert!(asks(&mut first).await && !asks(&mut second).await);
+    // Its request is answered; a record of it still waits for the disk.
+    let on_its_way = first.hold();
+    drop(first);
+    clock.advance(LOOK);
+    assert!(poll!(&mut waits).is_pending());
+    assert!(!asks(&mut second).await, "what was ended is enough");
+    drop(on_its_way);
+    assert!(matches!(poll!(&mut waits), Poll::Ready(Ok(_))));
+}

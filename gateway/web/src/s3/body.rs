@@ -298,10 +298,10 @@ impl RequestBody {
             self.expectation = Expectation::Settled;
         }
         loop {
-            let (incoming, pace, share) = (&mut self.incoming, &mut self.pace, &mut self.share);
+            let (incoming, pace, share) = (&mut self.incoming, &mut self.pace, &self.share);
             let frame = poll_fn(|cx| match Pin::new(&mut *incoming).poll_frame(cx) {
                 Poll::Ready(frame) => Poll::Ready(Ok(frame)),
-                Poll::Pending if share.as_mut().is_some_and(|share| share.is_ended(cx)) => {
+                Poll::Pending if share.as_ref().is_some_and(|share| share.is_ended(cx)) => {
                     Poll::Ready(Err(Late::InTheWay))
                 }
                 Poll::Pending => pace.poll_expired(cx).map(|()| Err(Late::Slow)),
