@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
-use crate::world::{Answer, Client, World, call};
+use crate::world::{Answer, Client, Who, World, call};
 use crate::{forms, while_time_passes};
 use engine::clock::Clock as _;
 use engine::unit::ByteCount;
@@ -276,4 +276,74 @@ async fn a_stalled_body_is_ended_when_others_wait_for_its_room_and_a_slow_one_le
     assert_eq!(count(&told, 400, "RequestTimeout"), 1, "{told:?}");
     assert!(told[0].text().contains("memory"), "{told:?}");
     assert_eq!(metric(&world, "firn_s3_bodies_ended_total").await, 1);
+}
+
+/// Connecting and leaving again makes no memory: what is on its way to the disk counts until it is there.
+#[tokio::test]
+async fn what_a_client_that_left_had_on_its_way_is_still_counted() {
+    let (world, mut client) = world(ByteCount::mib(16)).await;
+    let begun = call(&world, &mut client, ("POST", "/bucket/parts?uploads="), &[], b"").await;
+    let (_, id) = begun.text().split_once("<UploadId>").unwrap();
+    let part = format!("/bucket/parts?partNumber=1&uploadId={}", id.split_once('<').unwrap().0);
+    let memory = memory(&world, Some(64 * MIB)).await;
+    for path in ["/bucket/large", part.as_str()] {
+        let (opens, shut) = std::sync::mpsc::channel::<()>();
+        let shut = std::sync::Mutex::new(shut);
+        let (met, at_it) = std::sync::mpsc::channel();
+        world.foundation.faults.visit(engine::fault::Point::SegmentWrite, move || {
+            let _told = met.send(());
+            let _open = shut.lock().unwrap().recv();
+        });
+        let mut gone = ask(&world, 1, ("PUT", path), &[("content-length", "67108864")]).await;
+        until_held(&world, memory).await;
+        assert_eq!(admitted(&mut gone), 1);
+        // No more than is taken: the server waits for the client, and a record for the disk.
+        let piece = vec![7; 64 << 10];
+        while at_it.try_recv().is_err() {
+            gone[0].send(&piece).await;
+            for _ in 0..10 {
+                held(&world).await;
+            }
+        }
+        drop(gone);
+        for _ in 0..100 {
+            assert_eq!(held(&world).await, memory, "{path}");
+        }
+        world.foundation.faults.clear();
+        drop(opens);
+        until_held(&world, 0).await;
+    }
+}
+
+/// Behind one address two keys are two senders: who holds more than half, and goes on sending, ends for the other.
+#[tokio::test]
+async fn two_keys_behind_one_address_are_two_senders() {
+    let (world, mut client) = world(ByteCount::mib(1)).await;
+    client.send(&world.sent_by(Who::Other, "PUT", "/others", &[], b"")).await;
+    assert_eq!(client.answer().await.unwrap().status, 200);
+    let mut heavy = ask(&world, 1, ("PUT", "/bucket/heavy"), &[("content-length", "100000000")]).await;
+    until_held(&world, 7 * MIB / 8).await;
+    assert_eq!(admitted(&mut heavy), 1);
+    let mut other = world.connect().await;
+    let body = vec![7; 2 << 20];
+    other.send(&world.sent_by(Who::Other, "PUT", "/others/k", &[("expect", "100-continue")], &body)).await;
+    let begun = world.clock.boottime();
+    let mut asked = Box::pin(other.head());
+    let piece = vec![7; 64 << 10];
+    loop {
+        if let Some(head) = asked.as_mut().now_or_never() {
+            assert_eq!(head.unwrap().status, 100);
+            break;
+        }
+        let waited = world.clock.boottime().saturating_sub(begun);
+        assert!(waited < Duration::from_secs(20), "{waited:?}");
+        let _ended = tokio::io::AsyncWriteExt::write_all(&mut heavy[0].stream, &piece).await;
+        // Only while it is waited for may it end: what it brought is read and on its way.
+        for _ in 0..20 {
+            held(&world).await;
+        }
+        world.clock.advance(Duration::from_millis(500));
+    }
+    let told = heavy[0].answer().await.unwrap();
+    assert_eq!((told.status, told.code()), (400, "RequestTimeout"));
 }

@@ -1,6 +1,6 @@
-//! Details of S3's answers that clients look at: conditions of deletes, checksums of parts, metadata beyond ASCII.
+//! Details of S3's answers that clients look at: conditions of deletes, parts and their checksums, overrides, metadata beyond ASCII.
 
-use crate::world::{World, call};
+use crate::world::{World, call, content_md5};
 
 #[tokio::test]
 async fn a_delete_is_refused_where_its_conditions_do_not_hold() {
@@ -223,4 +223,89 @@ async fn whoever_may_not_look_into_a_bucket_is_told_its_region() {
     nobody.send_text("GET /bucket?list-type=2 HTTP/1.1\r\nhost: h\r\n\r\n").await;
     let answer = nobody.answer().await.unwrap();
     assert_eq!((answer.status, answer.header("x-amz-bucket-region")), (403, None));
+}
+
+#[tokio::test]
+async fn the_parts_of_an_object_are_told_in_pages_and_a_completion_again_tells_the_same() {
+    const NAME: &str = "x-amz-object-attributes";
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    let enabled = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    call(&world, &mut client, ("PUT", "/bucket?versioning="), &[], enabled).await;
+    let asked = [("x-amz-checksum-algorithm", "CRC32"), ("x-amz-checksum-type", "COMPOSITE")];
+    let begun = call(&world, &mut client, ("POST", "/bucket/k?uploads="), &asked, b"").await;
+    let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    let (large, mut parts) = (vec![7; 5 << 20], String::new());
+    for (number, body) in [(1, &large[..]), (2, &large), (3, b"x")] {
+        let path = format!("/bucket/k?partNumber={number}&uploadId={id}");
+        let put = call(&world, &mut client, ("PUT", &path), &[], body).await;
+        let (etag, sum) = (put.header("etag").unwrap(), put.header("x-amz-checksum-crc32").unwrap());
+        parts += &format!(
+            "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><ChecksumCRC32>{sum}</ChecksumCRC32></Part>"
+        );
+    }
+    let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    let path = format!("/bucket/k?uploadId={id}");
+    let done = call(&world, &mut client, ("POST", &path), &[], document.as_bytes()).await;
+    let again = call(&world, &mut client, ("POST", &path), &[], document.as_bytes()).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+    assert_eq!(done.text(), again.text());
+    assert!(done.header("x-amz-version-id").is_some());
+    assert_eq!(done.header("x-amz-version-id"), again.header("x-amz-version-id"));
+    for (marker, next, more, parts) in [("0", "2", "true", 2), ("2", "3", "false", 1)] {
+        let headers = [(NAME, "ObjectParts"), ("x-amz-max-parts", "2"), ("x-amz-part-number-marker", marker)];
+        let answer = call(&world, &mut client, ("GET", "/bucket/k?attributes="), &headers, b"").await;
+        let says = format!(
+            "<PartsCount>3</PartsCount><PartNumberMarker>{marker}</PartNumberMarker>\
+             <NextPartNumberMarker>{next}</NextPartNumberMarker><MaxParts>2</MaxParts><IsTruncated>{more}</IsTruncated>"
+        );
+        assert!(answer.text().contains(&says), "{}", answer.text());
+        assert_eq!(answer.text().matches("<ChecksumCRC32>").count(), parts, "{}", answer.text());
+    }
+}
+
+#[tokio::test]
+async fn every_override_replaces_its_header_and_no_other() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    call(&world, &mut client, ("PUT", "/bucket/k"), &[], b"x").await;
+    let headers = [
+        "cache-control",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-type",
+        "expires",
+    ];
+    for method in ["GET", "HEAD"] {
+        for name in headers {
+            let path = format!("/bucket/k?response-{name}=other");
+            let answer = call(&world, &mut client, (method, &path), &[], b"").await;
+            for header in headers {
+                assert_eq!(
+                    answer.header(header) == Some("other"),
+                    header == name,
+                    "{method} {name} {header}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_delete_says_errors_alone() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    let long = "k".repeat(1025);
+    let document = format!(
+        "<Delete><Quiet>true</Quiet><Object><Key>a</Key></Object><Object><Key>{long}</Key></Object></Delete>"
+    );
+    let digest = content_md5(document.as_bytes());
+    let headers = [("content-md5", digest.as_str())];
+    let answer = call(&world, &mut client, ("POST", "/bucket?delete="), &headers, document.as_bytes()).await;
+    assert!(
+        !answer.text().contains("<Deleted>") && answer.text().matches("<Error>").count() == 1,
+        "{}",
+        answer.text()
+    );
 }

@@ -23,6 +23,7 @@ use tokio::task::JoinHandle;
 use web::Limits;
 
 type Body = BoxBody<Bytes, Infallible>;
+type Pieces = http_body_util::channel::Sender<Bytes, Infallible>;
 
 /// A connection that speaks HTTP/2, and the task that ends with it.
 async fn open(world: &World, addr: SocketAddr) -> (SendRequest<Body>, JoinHandle<hyper::Result<()>>) {
@@ -247,4 +248,94 @@ async fn header_sections_are_bounded_and_said() {
     if let Ok(huge) = sender.send_request(with("x-long", 70 << 10).body(whole(b"")).unwrap()).await {
         assert_eq!(huge.status(), 431);
     }
+}
+
+/// A PUT of which one byte comes.
+async fn stalled(
+    world: &World,
+    sender: &mut SendRequest<Body>,
+) -> (Pieces, JoinHandle<hyper::Result<Response<Incoming>>>) {
+    let url = format!("https://{}/bucket/stalled", world.http);
+    let (mut pieces, body) = Channel::new(4);
+    let length = [("content-length", "4000000")];
+    let put = signed(world, PayloadHash::Unsigned, ("PUT", &url), &length, body.boxed());
+    let answer = tokio::spawn(sender.send_request(put));
+    pieces.send_data(Bytes::from_static(b"x")).await.unwrap();
+    (pieces, answer)
+}
+
+/// A PUT that is whole.
+fn large(world: &World, sender: &mut SendRequest<Body>) -> JoinHandle<hyper::Result<Response<Incoming>>> {
+    let url = format!("https://{}/bucket/large", world.http);
+    let body = Full::new(Bytes::from(vec![7; 3 << 20])).boxed();
+    tokio::spawn(sender.send_request(signed(world, PayloadHash::Unsigned, ("PUT", &url), &[], body)))
+}
+
+/// Whether bodies hold memory.
+async fn is_held(world: &World) -> bool {
+    let stream = connect(config(world, &[&TLS13], &["http/1.1"]), world.admin).await;
+    let mut admin = crate::world::Client::of(stream, world.admin.to_string());
+    admin.send_text("GET /metrics HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-token\r\n\r\n").await;
+    let answer = admin.answer().await.unwrap();
+    answer.text().lines().find_map(|line| line.strip_prefix("firn_s3_bodies_held_bytes ")).unwrap() != "0"
+}
+
+async fn until_held(world: &World, wanted: bool) {
+    for _ in 0..2_000 {
+        if is_held(world).await == wanted {
+            return;
+        }
+    }
+    panic!("no time passes, and it is not so: {wanted}");
+}
+
+/// Others have their turn, and no time passes.
+async fn meanwhile(world: &World) {
+    for _ in 0..30 {
+        is_held(world).await;
+    }
+}
+
+/// A server with room for one large body, and a bucket.
+async fn narrow() -> (World, SendRequest<Body>) {
+    let limits = Limits { bodies_max: engine::unit::ByteCount::mib(1), ..Limits::default() };
+    let world = World::secured(limits).await;
+    let (mut sender, _connection) = open(&world, world.http).await;
+    assert_eq!(ask(&world, &mut sender, ("PUT", "/bucket"), b"").await.0, 200);
+    (world, sender)
+}
+
+#[tokio::test]
+async fn a_stream_that_is_reset_gives_back_its_memory_or_its_place() {
+    let (world, mut sender) = narrow().await;
+    let first = stalled(&world, &mut sender).await;
+    until_held(&world, true).await;
+    let second = stalled(&world, &mut sender).await;
+    meanwhile(&world).await;
+    let third = large(&world, &mut sender);
+    meanwhile(&world).await;
+    for (pieces, answer) in [second, first] {
+        assert!(!third.is_finished());
+        answer.abort();
+        drop(pieces);
+        meanwhile(&world).await;
+    }
+    // No time passes, so nobody was ended, and the connection is still there.
+    assert_eq!(third.await.unwrap().unwrap().status(), 200);
+    until_held(&world, false).await;
+    assert_eq!(ask(&world, &mut sender, ("PUT", "/bucket/small"), b"hello").await.0, 200);
+}
+
+#[tokio::test]
+async fn a_stream_that_stalls_is_ended_for_the_next_and_the_connection_goes_on() {
+    let (world, mut sender) = narrow().await;
+    let (_pieces, stalled) = stalled(&world, &mut sender).await;
+    until_held(&world, true).await;
+    let next = large(&world, &mut sender);
+    let next = crate::while_time_passes(&world, next).await.unwrap().unwrap();
+    assert_eq!(next.status(), 200);
+    let (status, headers, body) = read(stalled.await.unwrap().unwrap()).await;
+    assert!(status == 400 && says(&body, "RequestTimeout"), "{status} {body:?}");
+    assert!(!headers.contains_key("connection"), "{headers:?}");
+    until_held(&world, false).await;
 }

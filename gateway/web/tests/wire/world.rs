@@ -149,7 +149,7 @@ pub(crate) struct World {
     pub(crate) identity: Option<Arc<Identity>>,
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
-    _foundation: Foundation,
+    pub(crate) foundation: Foundation,
 }
 
 impl World {
@@ -229,7 +229,7 @@ impl World {
             identity: None,
             stop: Some(stop),
             serving,
-            _foundation: foundation,
+            foundation,
         }
     }
 
