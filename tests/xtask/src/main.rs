@@ -62,12 +62,24 @@ fn run(task: Task) -> Result<ExitCode> {
         }
         Task::Demo => demo::run(&workspace)?,
         Task::Test(stages) => {
-            let passed = stages::run(&workspace, &stages)?;
-            return Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(ExitCode::from(status(stages::run(&workspace, &stages)?)));
         }
         Task::Soak(area) => soak::run(&workspace, &area)?,
         Task::Bench(words) => bench::run(&workspace, &words)?,
         Task::Tidy => tidy::run(&workspace)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the process ends with.
+const fn status(passed: bool) -> u8 {
+    if passed { 0 } else { 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_run_in_which_something_failed_ends_with_1() {
+        assert_eq!((super::status(true), super::status(false)), (0, 1));
+    }
 }

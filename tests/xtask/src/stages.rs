@@ -52,31 +52,53 @@ pub(crate) fn run(workspace: &Workspace, named: &[String]) -> Result<bool> {
     let context = Context { workspace, library: compile::prepare(workspace)?, seed: seed(workspace)? };
     say::line(format!("prepared after {}; FIRN_SEED={}", say::duration(whole.elapsed()), context.seed));
     let mut totals = Totals::default();
-    let mut times: Vec<(&str, Duration, bool)> = Vec::new();
-    for (name, stage) in STAGES {
-        if !named.is_empty() && !named.iter().any(|wanted| wanted == name) {
-            continue;
-        }
+    let asked =
+        STAGES.iter().filter(|(name, _)| named.is_empty() || named.iter().any(|wanted| wanted == name));
+    let stages = asked.map(|(name, stage)| (*name, |totals: &mut Totals| stage(&context, totals)));
+    let walked = walk(stages, &mut totals);
+    say::heading("stages");
+    for line in told(&walked, &totals) {
+        say::line(line);
+    }
+    say::line(format!("all of it took {}; FIRN_SEED={}", say::duration(whole.elapsed()), context.seed));
+    say::result(&format!("{} passed, {} failed\n", totals.passed, totals.failed));
+    Ok(totals.failed == 0)
+}
+
+/// A stage that ran.
+#[derive(Debug)]
+struct Walked {
+    name: &'static str,
+    time: Duration,
+    passed: bool,
+}
+
+/// Runs stages, each whatever became of those before it.
+fn walk<S>(stages: impl IntoIterator<Item = (&'static str, S)>, totals: &mut Totals) -> Vec<Walked>
+where
+    S: FnOnce(&mut Totals) -> Result<()>,
+{
+    let run = |(name, stage): (_, S)| {
         say::heading(name);
         let (watch, failed_before) = (Stopwatch::start(), totals.failed);
-        if let Err(error) = stage(&context, &mut totals) {
+        if let Err(error) = stage(totals) {
             say::line(format!("{error}"));
             // A stage that counted no failure of its own still failed.
             totals.failed = totals.failed.max(failed_before + 1);
         }
-        times.push((name, watch.elapsed(), totals.failed == failed_before));
-    }
-    say::heading("stages");
-    for (name, time, passed) in times {
-        let verdict = if passed { "passed" } else { "FAILED" };
-        say::line(format!("{name:8} {verdict} {:>14}", say::duration(time)));
-    }
-    say::line(format!("all of it took {}; FIRN_SEED={}", say::duration(whole.elapsed()), context.seed));
-    for reason in &totals.skipped {
-        say::line(format!("SKIPPED {reason}"));
-    }
-    say::result(&format!("{} passed, {} failed\n", totals.passed, totals.failed));
-    Ok(totals.failed == 0)
+        Walked { name, time: watch.elapsed(), passed: totals.failed == failed_before }
+    };
+    stages.into_iter().map(run).collect()
+}
+
+/// What stands before the totals: each stage with its time, and what could not run.
+fn told(walked: &[Walked], totals: &Totals) -> Vec<String> {
+    let stage = |Walked { name, time, passed }: &Walked| {
+        let verdict = if *passed { "passed" } else { "FAILED" };
+        format!("{name:8} {verdict} {:>14}", say::duration(*time))
+    };
+    let skipped = totals.skipped.iter().map(|reason| format!("SKIPPED {reason}"));
+    walked.iter().map(stage).chain(skipped).collect()
 }
 
 /// The seed of everything random: the caller's, or one that each commit has for its own.
@@ -207,6 +229,39 @@ mod tests {
         std::fs::create_dir_all(firn.parent().unwrap()).unwrap();
         std::fs::write(&firn, "").unwrap();
         assert_eq!(built(&workspace).unwrap(), firn);
+    }
+
+    #[test]
+    fn a_stage_that_fails_neither_ends_the_run_nor_passes() {
+        type Made = fn(&mut Totals) -> Result<()>;
+        let stages: [(&'static str, Made); 4] = [
+            ("counted", |totals| totals.check(Err(Error::failed("a check")))),
+            ("not", |_| Err(Error::failed("before it counted"))),
+            ("tests", |totals| {
+                totals.cargo_line(
+                    "test result: FAILED. 7 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out",
+                );
+                Err(Error::failed("cargo test"))
+            }),
+            ("last", |totals| {
+                totals.skipped.push("last: something".to_owned());
+                totals.check(Ok(()))
+            }),
+        ];
+        let mut totals = Totals::default();
+        let walked = walk(stages, &mut totals);
+        let passed: Vec<_> = walked.iter().map(|stage| (stage.name, stage.passed)).collect();
+        assert_eq!(passed, [("counted", false), ("not", false), ("tests", false), ("last", true)]);
+        assert_eq!((totals.passed, totals.failed), (8, 4));
+        let lines = told(&walked, &totals);
+        for (line, (name, says)) in lines.iter().zip(passed) {
+            assert!(
+                line.starts_with(name) && line.contains(if says { "passed" } else { "FAILED" }),
+                "{line}"
+            );
+            assert!(line.ends_with('s'), "its time: {line}");
+        }
+        assert_eq!(lines[4..], ["SKIPPED last: something"]);
     }
 
     #[test]

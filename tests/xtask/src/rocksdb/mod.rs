@@ -44,6 +44,8 @@ impl Library {
 /// What is compiled, from what and by what.
 struct Source {
     version: String,
+    /// Of lz4-sys, whose headers it is compiled against.
+    lz4: String,
     rocksdb: PathBuf,
     compiler: OsString,
     compiler_version: String,
@@ -86,15 +88,17 @@ impl Source {
                 Ok((source.to_owned(), size))
             })
             .collect::<Result<Vec<_>>>()?;
+        let lz4 = metadata.package("lz4-sys")?;
         let compiler = std::env::var_os("CXX").unwrap_or_else(|| "g++".into());
         let said = process::capture(Command::new(&compiler).arg("--version"))?;
         Ok(Self {
             version: package.version.clone(),
+            lz4: lz4.version.clone(),
             includes: vec![
                 rocksdb.join("include"),
                 rocksdb.clone(),
                 top.to_owned(),
-                metadata.package("lz4-sys")?.directory().join("liblz4/lib"),
+                lz4.directory().join("liblz4/lib"),
             ],
             version_file: top.join("build_version.cc"),
             units: plan::units(&sized),
@@ -107,8 +111,9 @@ impl Source {
 
     fn recipe(&self) -> String {
         format!(
-            "layout {LAYOUT}\nlibrocksdb-sys {}\ncompiler {} ({})\nflags {}\nunits {}\n",
+            "layout {LAYOUT}\nlibrocksdb-sys {}\nlz4-sys {}\ncompiler {} ({})\nflags {}\nunits {}\n",
             self.version,
+            self.lz4,
             self.compiler.to_string_lossy(),
             self.compiler_version,
             self.flags.join(" "),
@@ -216,5 +221,41 @@ impl Progress {
         let (done, count) = (self.done, self.count);
         let left = say::duration(Duration::from_secs(left));
         say::line(format!("  RocksDB {done}/{count}, {} so far, about {left} left", say::duration(elapsed)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Source;
+    use std::path::PathBuf;
+
+    fn source() -> Source {
+        Source {
+            version: "1".to_owned(),
+            lz4: "2".to_owned(),
+            compiler: "g++".into(),
+            compiler_version: "3".to_owned(),
+            flags: vec!["-O2", "-DNDEBUG"],
+            includes: Vec::new(),
+            version_file: PathBuf::new(),
+            units: Vec::new(),
+            rocksdb: PathBuf::new(),
+        }
+    }
+
+    #[test]
+    fn a_library_made_of_or_by_anything_else_is_another() {
+        let other = "other".to_owned();
+        let recipes = [
+            source(),
+            Source { version: other.clone(), ..source() },
+            Source { lz4: other.clone(), ..source() },
+            Source { compiler: other.clone().into(), ..source() },
+            Source { compiler_version: other, ..source() },
+            Source { flags: vec!["-O2"], ..source() },
+            Source { flags: vec!["-DNDEBUG", "-O2"], ..source() },
+        ];
+        let recipes: std::collections::BTreeSet<_> = recipes.iter().map(Source::recipe).collect();
+        assert_eq!(recipes.len(), 7, "{recipes:?}");
     }
 }
