@@ -10,8 +10,11 @@ use crate::{
 };
 use bytes::Bytes;
 use engine::catalog::{Catalog as _, Commit, Write};
+use engine::fault::Point;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 const SIZES: [usize; 4] = [0, 100, 4_097, 300_000];
@@ -407,4 +410,27 @@ async fn an_old_version_is_brought_back_by_a_copy_onto_its_own_key() {
     world.store.copy(back).await.unwrap();
     assert_eq!(world.get(&name, "k").await.unwrap(), "old");
     assert_eq!(world.store.usage(&name).await.unwrap().versions, 3);
+}
+
+#[tokio::test]
+async fn a_copy_reads_bytes_only_where_its_checksum_is_another() {
+    let world = World::new(49).await;
+    let here = world.create("here", Versioning::Off).await;
+    let there = world.create("there", Versioning::Off).await;
+    world.put(&here, "source", bytes(1, 300_000)).await;
+    let reads = Arc::new(AtomicU64::new(0));
+    let counted = reads.clone();
+    world.faults().visit(Point::SegmentRead, move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+    });
+    for bucket in [&here, &there] {
+        world.store.copy(copy_request((&here, "source"), (bucket, "copy"))).await.unwrap();
+        assert_eq!(reads.load(Ordering::SeqCst), 0, "{bucket:?}");
+    }
+    let another = CopyRequest {
+        checksum: Some(ChecksumAlgorithm::Sha256),
+        ..copy_request((&here, "source"), (&here, "copy"))
+    };
+    world.store.copy(another).await.unwrap();
+    assert!(reads.load(Ordering::SeqCst) > 0);
 }

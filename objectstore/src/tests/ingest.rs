@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Empty, in a row, in the small lane and in a large one.
 const SIZES: [usize; 4] = [0, 100, 50_000, 300_000];
 
-fn request(bucket: &BucketName) -> IngestRequest {
+pub(super) fn request(bucket: &BucketName) -> IngestRequest {
     IngestRequest {
         bucket: bucket.clone(),
         length: None,

@@ -5,6 +5,7 @@ mod access_log;
 mod amend;
 mod basics;
 mod between;
+mod charges;
 mod copy;
 mod crash;
 mod create;

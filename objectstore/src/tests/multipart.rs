@@ -476,3 +476,17 @@ async fn a_reader_of_parts_finishes_what_it_began() {
     collect().await;
     assert_eq!(world.references(world.partition(&name).await).await, 0, "and then it goes");
 }
+
+#[tokio::test]
+async fn a_completion_again_answers_all_that_the_first_one_did() {
+    let world = World::new(29).await;
+    let name = world.create("multi", Versioning::Enabled).await;
+    let upload = world.begin(&name, "k").await;
+    let part = world.part(&name, "k", upload, 1, "body").await.unwrap();
+    let done = world.complete(&name, "k", upload, vec![part]).await.unwrap();
+    assert!(done.version.is_some() && done.checksum.is_some());
+    world.put(&name, "k", "a newer one").await;
+    let again = world.complete(&name, "k", upload, vec![part]).await.unwrap();
+    assert_eq!((again.version, again.checksum), (done.version, done.checksum));
+    assert_eq!((again.etag, again.size), (done.etag, done.size));
+}
