@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
+use crate::late::one_part;
 use crate::world::{Answer, Client, Who, World, call};
 use crate::{forms, while_time_passes};
 use engine::clock::Clock as _;
 use engine::unit::ByteCount;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use objectstore::{BucketName, ObjectKey, PutRequest};
+use objectstore::{BucketName, ObjectKey, ObjectStore, PutRequest};
 use security::sign::PayloadHash;
 use std::time::Duration;
 use web::Limits;
@@ -346,4 +347,73 @@ async fn two_keys_behind_one_address_are_two_senders() {
     }
     let told = heavy[0].answer().await.unwrap();
     assert_eq!((told.status, told.code()), (400, "RequestTimeout"));
+}
+
+/// A request whose body is here: its method, path, headers and body.
+type Asked<'a> = (&'a str, String, Vec<(&'a str, &'a str)>, String);
+
+/// Holds a request up in its `gap`th look at the catalog: what `meanwhile` comes to, or none when there is no such look.
+async fn held_up<T>(
+    world: &World,
+    gap: usize,
+    (method, path, headers, body): &Asked<'_>,
+    meanwhile: impl AsyncFnOnce(&mut Client) -> T,
+) -> Option<T> {
+    let mut client = world.connect().await;
+    let (met, at_it) = tokio::sync::oneshot::channel();
+    let (go, gone) = tokio::sync::oneshot::channel::<()>();
+    world.gate.gaps.arm(gap, async move {
+        let _heard = met.send(());
+        let _goes_on = gone.await;
+    });
+    client.send(&world.signed(method, path, headers, body.as_bytes())).await;
+    let came = tokio::select! {
+        biased;
+        _ = at_it => Some(meanwhile(&mut client).await),
+        answer = client.answer() => {
+            assert_eq!(answer.unwrap().status, 200);
+            None
+        }
+    };
+    world.gate.gaps.disarm();
+    drop(go);
+    until_held(world, 0).await;
+    came
+}
+
+/// What is held for a request when it looks at the catalog for the last time, which is its commit, long after its client was told to wait.
+async fn held_to_the_end<'a>(world: &World, asked: impl AsyncFn() -> Asked<'a>) -> u64 {
+    let mut gaps = 0;
+    while held_up(world, gaps, &asked().await, async |_| ()).await.is_some() {
+        gaps += 1;
+    }
+    let late = async |client: &mut Client| {
+        let head = while_time_passes(world, client.head()).await.unwrap();
+        assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")), "{head:?}");
+        held(world).await
+    };
+    held_up(world, gaps - 1, &asked().await, late).await.unwrap()
+}
+
+#[tokio::test]
+async fn copies_and_completions_hold_their_memory_until_their_commit() {
+    let (world, _) = world(ByteCount::mib(64)).await;
+    let whole = |bytes: u64| bytes.next_multiple_of(4 << 10);
+    let from = ("x-amz-copy-source", "bucket/k");
+    let copy = async || ("PUT", "/bucket/copy".to_owned(), vec![from], String::new());
+    let held = held_to_the_end(&world, copy).await;
+    assert_eq!(held, whole(ObjectStore::copy_memory().get()));
+
+    let mut client = world.connect().await;
+    let (upload, _) = one_part(&world, &mut client).await;
+    let part = upload.replace('?', "?partNumber=1&");
+    let held = held_to_the_end(&world, async || ("PUT", part.clone(), vec![from], String::new())).await;
+    assert_eq!(held, whole(world.store.copy_part_memory(None).get()));
+
+    let completion = async || {
+        let (upload, document) = one_part(&world, &mut world.connect().await).await;
+        ("POST", upload, Vec::new(), document)
+    };
+    // Three times the document, in whole units.
+    assert_eq!(held_to_the_end(&world, completion).await, 4 << 10);
 }

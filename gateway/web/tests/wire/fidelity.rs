@@ -309,3 +309,16 @@ async fn a_quiet_delete_says_errors_alone() {
         answer.text()
     );
 }
+
+#[tokio::test]
+async fn a_range_of_a_part_is_refused() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    call(&world, &mut client, ("PUT", "/bucket/k"), &[], b"hello").await;
+    for method in ["GET", "HEAD"] {
+        let range = [("range", "bytes=0-1")];
+        let both = call(&world, &mut client, (method, "/bucket/k?partNumber=1"), &range, b"").await;
+        assert_eq!(both.status, 400, "{method}");
+        assert!(method == "HEAD" || both.code() == "InvalidRequest", "{both:?}");
+    }
+}

@@ -6,9 +6,12 @@ use tokio::task::{JoinError, JoinSet};
 
 /// What ends with a `T` each. Dropping it gives them up.
 pub(super) struct Landing<T> {
-    pub(super) small: JoinSet<T>,
-    pub(super) large: JoinSet<T>,
+    small: JoinSet<T>,
+    large: JoinSet<T>,
 }
+
+/// That no large one is on its way: there is no spawning one without. One is there until then, for it begins with this in hand.
+pub(super) struct RoomForLarge(());
 
 impl<T> Default for Landing<T> {
     fn default() -> Self {
@@ -16,7 +19,21 @@ impl<T> Default for Landing<T> {
     }
 }
 
-impl<T: 'static> Landing<T> {
+impl<T: Send + 'static> Landing<T> {
+    /// A small one on its way.
+    pub(super) fn spawn_small(&mut self, lands: impl Future<Output = T> + Send + 'static) {
+        self.small.spawn(lands);
+    }
+
+    /// A large one on its way.
+    pub(super) fn spawn_large(
+        &mut self,
+        RoomForLarge(()): RoomForLarge,
+        lands: impl Future<Output = T> + Send + 'static,
+    ) {
+        self.large.spawn(lands);
+    }
+
     /// One that has landed already.
     pub(super) fn landed(&mut self) -> Option<Result<T, JoinError>> {
         self.small.try_join_next().or_else(|| self.large.try_join_next())
@@ -27,9 +44,12 @@ impl<T: 'static> Landing<T> {
         if self.small.len() < LANDING_MAX { None } else { self.small.join_next().await }
     }
 
-    /// The one that had to land before the next large one begins.
-    pub(super) async fn room_for_large(&mut self) -> Option<Result<T, JoinError>> {
-        self.large.join_next().await
+    /// Room for the next large one; or the one that had to land before it begins.
+    pub(super) async fn room_for_large(&mut self) -> Result<RoomForLarge, Result<T, JoinError>> {
+        match self.large.join_next().await {
+            None => Ok(RoomForLarge(())),
+            Some(landed) => Err(landed),
+        }
     }
 
     /// Any one; none when all have landed.
@@ -52,22 +72,22 @@ mod tests {
     #[tokio::test]
     async fn a_large_body_lands_before_the_next_large_one_begins_and_small_ones_go_on() {
         let mut landing = Landing::default();
-        assert!(landing.room_for_large().await.is_none());
+        let Ok(room) = landing.room_for_large().await else { panic!("there is none") };
         let (land, landed) = channel();
-        landing.large.spawn(async move { landed.await.unwrap() });
+        landing.spawn_large(room, async move { landed.await.unwrap() });
         assert!(landing.room_for_small().await.is_none() && landing.landed().is_none());
         {
             let mut room = pin!(landing.room_for_large());
             assert!(poll!(&mut room).is_pending());
             land.send("large").unwrap();
-            assert_eq!(room.await.unwrap().unwrap(), "large");
+            assert!(matches!(room.await, Err(Ok("large"))));
         }
-        assert!(landing.room_for_large().await.is_none());
+        assert!(landing.room_for_large().await.is_ok());
         let mut small = Vec::new();
         for _ in 0..LANDING_MAX {
             assert!(landing.room_for_small().await.is_none());
             let (land, landed) = channel();
-            landing.small.spawn(async move { landed.await.unwrap() });
+            landing.spawn_small(async move { landed.await.unwrap() });
             small.push(land);
         }
         let mut room = Box::pin(landing.room_for_small());

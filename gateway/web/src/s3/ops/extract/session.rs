@@ -1,7 +1,7 @@
 //! Takes an archive apart, entry by entry, as its body comes.
 
 use super::entry::{describe, own_headers};
-use super::landing::Landing;
+use super::landing::{Landing, RoomForLarge};
 use super::report::{self, Line, Report};
 use super::{Common, ENTRIES_MAX, SMALL, Wish};
 use crate::ingest::{Entry, Event, Inflate, Kind, Scanner, key_of};
@@ -44,7 +44,7 @@ enum Current {
     /// Small: gathered, and written beside others.
     Small(Box<Upload>, BytesMut),
     /// Written as it comes.
-    Large(Box<Upload>),
+    Large(Box<Upload>, RoomForLarge),
 }
 
 /// What an entry comes to.
@@ -125,7 +125,7 @@ impl<'c> Session<'c> {
                 Event::Data(bytes) => match &mut self.current {
                     Current::Nothing => {}
                     Current::Small(_, body) => body.extend_from_slice(&bytes),
-                    Current::Large(upload) => upload.write(bytes).await?,
+                    Current::Large(upload, _) => upload.write(bytes).await?,
                 },
                 Event::EntryEnd => self.end().await?,
             }
@@ -148,10 +148,13 @@ impl<'c> Session<'c> {
                 self.current = Current::Small(upload, BytesMut::with_capacity(room));
             }
             Ok(Verdict::Object(upload)) => {
-                if let Some(landed) = self.landing.room_for_large().await {
-                    self.stage(landed).await?;
-                }
-                self.current = Current::Large(upload);
+                let room = loop {
+                    match self.landing.room_for_large().await {
+                        Ok(room) => break room,
+                        Err(landed) => self.stage(landed).await?,
+                    }
+                };
+                self.current = Current::Large(upload, room);
             }
             Ok(Verdict::Ignored) => {}
             Ok(Verdict::Skipped(reason)) => self.report.add(line(None, reason.to_owned())),
@@ -234,13 +237,13 @@ impl<'c> Session<'c> {
         match std::mem::replace(&mut self.current, Current::Nothing) {
             Current::Nothing => return Ok(()),
             Current::Small(mut upload, body) => {
-                self.landing.small.spawn(async move {
+                self.landing.spawn_small(async move {
                     upload.write(body.freeze()).await?;
                     upload.seal().await
                 });
             }
-            Current::Large(upload) => {
-                self.landing.large.spawn(async move { upload.seal().await });
+            Current::Large(upload, room) => {
+                self.landing.spawn_large(room, async move { upload.seal().await });
             }
         }
         while let Some(landed) = self.landing.landed() {
