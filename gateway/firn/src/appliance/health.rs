@@ -24,19 +24,13 @@ impl Appliance {
     }
 
     async fn ask_catalog(&self, readiness: &mut Readiness) {
-        let snapshot = match self.catalog.snapshot(PartitionId::ROOT).await {
-            Ok(snapshot) => snapshot,
-            Err(error) => return readiness.add(Obstacle::CatalogUnreadable, error.to_string()),
-        };
-        let commit = Commit::new(PartitionId::ROOT, snapshot.read_version());
-        match self.catalog.commit(commit).await {
-            Ok(_) if self.catalog.has_room() => {}
-            Ok(_) => {
+        match ask(&*self.catalog).await {
+            Ok(()) if self.catalog.has_room() => {}
+            Ok(()) => {
                 let place = self.catalog.dir().display();
                 readiness.add(Obstacle::CatalogFull, format!("the disk of {place} is nearly full"));
             }
-            Err(error @ Error::Full { .. }) => readiness.add(Obstacle::CatalogFull, error.to_string()),
-            Err(error) => readiness.add(Obstacle::CatalogFenced, error.to_string()),
+            Err((obstacle, error)) => readiness.add(obstacle, error.to_string()),
         }
     }
 
@@ -56,5 +50,120 @@ impl Appliance {
         if usage.failing {
             readiness.add(Obstacle::PoolFailing, "its last write or sync failed".to_owned());
         }
+    }
+}
+
+/// Asks a catalog as a write would: what does not answer, and what that keeps from being served.
+async fn ask(catalog: &dyn Catalog) -> Result<(), (Obstacle, Error)> {
+    let snapshot = catalog.snapshot(PartitionId::ROOT).await;
+    let snapshot = snapshot.map_err(|error| (Obstacle::CatalogUnreadable, error))?;
+    let commit = Commit::new(PartitionId::ROOT, snapshot.read_version());
+    match catalog.commit(commit).await {
+        Ok(_) => Ok(()),
+        Err(error @ Error::Full { .. }) => Err((Obstacle::CatalogFull, error)),
+        Err(error) => Err((Obstacle::CatalogFenced, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::home::{Home, Wish};
+    use super::{Appliance, ask};
+    use crate::config::{self, Overrides};
+    use engine::catalog::{Catalog, Commit, Limits, Snapshot, Version};
+    use engine::clock::{Clock, ManualClock, Timestamp};
+    use engine::entropy::{Entropy, SeededEntropy};
+    use engine::fault::{Fault, Faults, Point};
+    use engine::id::PartitionId;
+    use engine::{BoxFuture, Error};
+    use objectstore::{BucketName, Expect, NewBucket, ObjectKey, PutRequest};
+    use std::path::Path;
+    use std::sync::Arc;
+    use web::{Obstacle, Readiness};
+
+    async fn open(dir: &Path, faults: &Arc<Faults>) -> Appliance {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_millis(1_769_860_800_000)));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
+        let config = config::load(None, &Overrides::default()).unwrap();
+        let home = Home::open(dir, &Wish::default(), &*clock, &entropy).unwrap();
+        Appliance::open_on(home, &config, (clock, entropy, faults.clone())).await.unwrap()
+    }
+
+    fn obstacles(readiness: &Readiness) -> Vec<Obstacle> {
+        readiness.obstacles().iter().map(|(obstacle, _)| *obstacle).collect()
+    }
+
+    /// What doctor says of a readiness, and what it advises.
+    fn doctor(appliance: &Appliance, readiness: &Readiness) -> (String, String) {
+        let findings = appliance.findings(readiness, &[]);
+        let finding = findings.into_iter().find(|finding| finding.check == "ready").unwrap();
+        assert_eq!(finding.ok, readiness.is_ready());
+        (finding.detail, finding.fix.unwrap_or_default())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_fenced_catalog_and_a_pool_that_fails_are_told_and_what_is_served_all_the_same() {
+        let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
+        let appliance = open(dir.path(), &faults).await;
+        let ready = appliance.readiness().await;
+        assert!(ready.is_ready(), "{ready:?}");
+        assert_eq!(doctor(&appliance, &ready), ("reads and writes".to_owned(), String::new()));
+        let bucket = BucketName::parse("bucket").unwrap();
+        appliance.store.create_bucket(&bucket, &NewBucket::default()).await.unwrap();
+
+        faults.arm(Point::SegmentWrite, Fault::Io, 0, u64::MAX);
+        let request = PutRequest::new(bucket, ObjectKey::parse("k").unwrap());
+        let mut upload = appliance.store.put(request).await.unwrap();
+        upload.write(vec![7; 100_000].into()).await.unwrap();
+        assert!(upload.finish(Expect::default()).await.is_err());
+        let failing = appliance.readiness().await;
+        assert!(obstacles(&failing).iter().all(|obstacle| *obstacle == Obstacle::PoolFailing), "{failing:?}");
+        let seen = failing.obstacles().iter().any(|(_, seen)| seen == "its last write or sync failed");
+        assert!(seen && failing.reads(), "{failing:?}");
+        let (says, fix) = doctor(&appliance, &failing);
+        assert!(says.starts_with("reads go on where they can, writes may fail: "), "{says}");
+        assert!(fix.contains("dmesg") && fix.contains("replace it"), "{fix}");
+
+        faults.clear();
+        faults.arm(Point::CatalogSync, Fault::Io, 0, 1);
+        let other = BucketName::parse("other").unwrap();
+        assert!(appliance.store.create_bucket(&other, &NewBucket::default()).await.is_err());
+        faults.clear();
+        let fenced = appliance.readiness().await;
+        assert_eq!(obstacles(&fenced)[0], Obstacle::CatalogFenced, "{fenced:?}");
+        assert!(fenced.reads() && fenced.obstacles()[0].1.contains("injected I/O error"), "{fenced:?}");
+        let (says, fix) = doctor(&appliance, &fenced);
+        assert!(says.starts_with("reads go on, writes are refused: "), "{says}");
+        assert!(fix.starts_with("restart the server"), "{fix}");
+
+        let mut unreadable = Readiness::default();
+        unreadable.add(Obstacle::CatalogUnreadable, "read it".to_owned());
+        let (says, fix) = doctor(&appliance, &unreadable);
+        assert_eq!((says.as_str(), unreadable.reads()), ("nothing is served: read it", false));
+        assert!(fix.starts_with("restart the server"), "{fix}");
+        appliance.close().await;
+    }
+
+    /// A catalog that answers nothing.
+    struct Unreadable;
+
+    impl Catalog for Unreadable {
+        fn limits(&self) -> Limits {
+            Limits::STANDARD
+        }
+
+        fn snapshot(&self, _: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+            Box::pin(std::future::ready(Err(Error::Closed)))
+        }
+
+        fn commit(&self, _: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+            Box::pin(std::future::ready(Err(Error::Closed)))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_catalog_without_a_snapshot_is_unreadable() {
+        let refused = ask(&Unreadable).await.unwrap_err();
+        assert!(matches!(refused, (Obstacle::CatalogUnreadable, Error::Closed)), "{refused:?}");
     }
 }

@@ -76,7 +76,15 @@ impl Appliance {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> anyhow::Result<Self> {
-        let faults = Arc::new(Faults::default());
+        Self::open_on(home, config, (clock, entropy, Arc::default())).await
+    }
+
+    /// The same on disks that fail as they are told to.
+    pub(super) async fn open_on(
+        home: Home,
+        config: &Config,
+        (clock, entropy, faults): (Arc<dyn Clock>, Arc<dyn Entropy>, Arc<Faults>),
+    ) -> anyhow::Result<Self> {
         let options = catalog_options(&home, config, (&clock, &entropy, &faults))?;
         let catalog_dir = home.dir.join(CATALOG);
         let pool_dir = pool_dir(&home.dir, config);
