@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 struct Seen {
     now: usize,
     most: usize,
+    given_up: bool,
 }
 
 type Shared = Arc<(Mutex<Seen>, Condvar)>;
@@ -39,7 +40,9 @@ fn take_one(stream: &TcpStream, (seen, changed): &(Mutex<Seen>, Condvar), wanted
         known.now += 1;
         known.most = known.most.max(known.now);
         changed.notify_all();
-        let mut known = changed.wait_timeout_while(known, PATIENCE, |known| known.most < wanted).unwrap().0;
+        let waits = |known: &mut Seen| known.most < wanted && !known.given_up;
+        let (mut known, ended) = changed.wait_timeout_while(known, PATIENCE, waits).unwrap();
+        known.given_up |= ended.timed_out();
         known.now -= 1;
     }
     reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\netag: \"e\"\r\ncontent-length: 0\r\n\r\n").is_ok()
