@@ -235,16 +235,16 @@ async fn the_parts_of_an_object_are_told_in_pages_and_a_completion_again_tells_t
     let asked = [("x-amz-checksum-algorithm", "CRC32"), ("x-amz-checksum-type", "COMPOSITE")];
     let begun = call(&world, &mut client, ("POST", "/bucket/k?uploads="), &asked, b"").await;
     let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
-    let (large, mut parts) = (vec![7; 5 << 20], String::new());
+    let (large, mut parts) = (vec![7; 5 << 20], Vec::new());
     for (number, body) in [(1, &large[..]), (2, &large), (3, b"x")] {
         let path = format!("/bucket/k?partNumber={number}&uploadId={id}");
         let put = call(&world, &mut client, ("PUT", &path), &[], body).await;
         let (etag, sum) = (put.header("etag").unwrap(), put.header("x-amz-checksum-crc32").unwrap());
-        parts += &format!(
+        parts.push(format!(
             "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag><ChecksumCRC32>{sum}</ChecksumCRC32></Part>"
-        );
+        ));
     }
-    let document = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+    let document = format!("<CompleteMultipartUpload>{}</CompleteMultipartUpload>", parts.concat());
     let path = format!("/bucket/k?uploadId={id}");
     let done = call(&world, &mut client, ("POST", &path), &[], document.as_bytes()).await;
     let again = call(&world, &mut client, ("POST", &path), &[], document.as_bytes()).await;
