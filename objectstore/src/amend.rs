@@ -91,6 +91,7 @@ impl ObjectStore {
                 let at = (&request.key, &amended, self.clock.now());
                 self.tell(&view, &occasion, at, &mut replaced).await?;
             }
+            replaced.writes.extend(self.index_change(&view, &request.key).await?);
             if self.commit_change(&view, &request.key, replaced).await? {
                 return Ok(shown);
             }

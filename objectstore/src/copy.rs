@@ -80,6 +80,7 @@ impl ObjectStore {
                 checksum,
                 version: published.shown,
                 source_version: source.info.version,
+                expires: published.expires,
             });
         }
         Err(contended())
@@ -254,6 +255,7 @@ impl ObjectStore {
             checksum: uploaded.checksum,
             version: None,
             source_version: source.info.version,
+            expires: None,
         }))
     }
 
@@ -288,6 +290,7 @@ impl ObjectStore {
             checksum: uploaded.checksum,
             version: None,
             source_version: source.info.version,
+            expires: None,
         })
     }
 }

@@ -77,6 +77,10 @@ impl ObjectStore {
         change.freeing = true;
         let gone = (&request.key, &row, self.clock.now());
         self.tell(&view, &request.occasion(EventType::DELETE), gone, &mut change).await?;
+        // Where no versions are kept nothing is left of the key.
+        if versioning != Versioning::Off {
+            change.writes.extend(self.index_change(&view, &request.key).await?);
+        }
         if !self.commit_change(&view, &request.key, change).await? {
             return Ok(Attempt::Again);
         }
@@ -85,7 +89,7 @@ impl ObjectStore {
 }
 
 /// The version below the top one, when that is the one to go.
-async fn next_below(view: &View, stack: &Stack, row: &ObjectRow) -> Result<Option<ObjectRow>> {
+pub(crate) async fn next_below(view: &View, stack: &Stack, row: &ObjectRow) -> Result<Option<ObjectRow>> {
     if stack.top.as_ref().is_none_or(|top| top.version != row.version) {
         return Ok(None);
     }

@@ -11,6 +11,7 @@
 //!   archive ─► its entries staged ─► decided ─► each published as a put is                    ingest
 //!   any of it ─► S3's event, in the same commit ─► the outbox                                   event
 //!   requests of logged buckets ─► lines in memory ─► objects of another bucket                  access_log
+//!   rules ─► what they match expires when its time has come                                    lifecycle
 //!   inventories ─► a report of rows, a page at a time, into another bucket                     inventory
 //!   what that leaves behind ─► released in batches                                        worker
 //! ```
@@ -45,6 +46,7 @@ mod id;
 mod ingest;
 mod inventory;
 mod keyring;
+mod lifecycle;
 mod list;
 mod lock;
 mod lookup;
@@ -98,6 +100,10 @@ pub use event::{EventType, Origin};
 pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
 pub use ingest::{Ingest, IngestEntry, IngestOutcome, IngestRequest};
 pub use inventory::{InventoryFailure, Whose};
+pub use lifecycle::{
+    Expiry, LifecycleAct, LifecycleExplained, LifecycleHold, LifecyclePlace, LifecyclePreview, LifecycleRun,
+    LifecycleState, LifecycleVerdict, LifecycleWhyNot, PreviewAfter, PreviewRow, VersionExplained,
+};
 pub use lock::{DAY, DEFAULT_DAYS_MAX, DEFAULT_YEARS_MAX, DefaultRetention, LockMode, Period, Retention};
 pub use meta::{
     Metadata, SYSTEM_METADATA_BYTES_MAX, StorageClass, SystemMetadata, USER_METADATA_BYTES_MAX, UserMetadata,
@@ -109,11 +115,12 @@ pub use recovered::HeldLocks;
 pub use setting::{
     BUCKET_POLICY_BYTES_MAX, BucketAcl, BucketLogging, BucketPolicy, BucketTags, CORS_RULES_MAX, Cors,
     CorsMatch, CorsMethod, CorsRule, Encryption, INVENTORIES_MAX, Inventory, InventoryField,
-    InventoryFrequency, InventoryVersions, KeyChange, LOG_PREFIX_BYTES_MAX, LogKeyFormat,
-    NOTIFICATION_RULES_MAX, Notification, NotificationRule, ObjectLock, ObjectOwnership, OwnershipControls,
-    PartitionDate, PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit, ROUTING_RULES_MAX, Redirect,
-    RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting, SettingKind, WebProtocol,
-    Website,
+    InventoryFrequency, InventoryVersions, KeyChange, LIFECYCLE_RULES_MAX, LOG_PREFIX_BYTES_MAX, Lifecycle,
+    LifecycleExpiration, LifecycleFilter, LifecycleForm, LifecycleRule, LogKeyFormat, NEWER_NONCURRENT_MAX,
+    NOTIFICATION_RULES_MAX, NoncurrentExpiration, Notification, NotificationRule, ObjectLock,
+    ObjectOwnership, OwnershipControls, PartitionDate, PublicAccessBlock, QUOTAS_MAX, QuotaLimits, QuotaUnit,
+    ROUTING_RULES_MAX, Redirect, RequestPayment, RoutingCondition, RoutingRedirect, RoutingRule, Setting,
+    SettingKind, TransitionMinimum, WebProtocol, Website,
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};

@@ -3,6 +3,7 @@
 
 use crate::access::{Asked, Asks, Writer};
 use crate::event::Occasion;
+use crate::lifecycle::Expiry;
 use crate::quota::charge;
 use crate::record::{ObjectRow, Stored};
 use crate::stack::{Change, Stack};
@@ -113,6 +114,8 @@ pub(crate) struct Published {
     pub(crate) row: ObjectRow,
     /// Its name as answers carry it.
     pub(crate) shown: Option<VersionName>,
+    /// When a rule acts on it.
+    pub(crate) expires: Option<Expiry>,
 }
 
 /// What a refused attempt means.
@@ -181,8 +184,10 @@ impl ObjectStore {
         if let Some(occasion) = &draft.tells {
             self.tell(view, occasion, (draft.key, &row, now), &mut change).await?;
         }
+        let (looks, expires) = self.index_new(view, draft.key, (&row, stack.top.as_ref()), now).await?;
+        change.writes.extend(looks);
         if self.commit_change(view, draft.key, change).await? {
-            return Ok(Attempt::Done(Published { row, shown }));
+            return Ok(Attempt::Done(Published { row, shown, expires }));
         }
         Ok(Attempt::Again)
     }

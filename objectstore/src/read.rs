@@ -166,6 +166,9 @@ impl ObjectStore {
         if self.is_unknown(&view, &row).await? {
             info.subresources.legal_hold = Some(true);
         }
+        if version == VersionSelector::Latest {
+            info.expires = self.object_expiry(&view, key, &row).await?;
+        }
         Ok(Found { view, data_key, info, extent })
     }
 

@@ -117,7 +117,9 @@ impl ObjectStore {
             let view = self.view(name).await?;
             let known =
                 |lock: Option<ObjectLock>| Ok(lock.map(|lock| ObjectLock { unknown_through: 0, ..lock }));
-            if self.try_change(&view, Change::default(), known).await? {
+            // Rules may act on them now.
+            let writes = self.walk_anew(&view).await?.into_iter().collect();
+            if self.try_change(&view, Change { writes, ..Change::default() }, known).await? {
                 return Ok(());
             }
         }

@@ -68,6 +68,20 @@ impl Change {
         self
     }
 
+    /// What another change of the same key at the same version does besides; neither is about what is on top, unless it is alone.
+    pub(crate) fn join(&mut self, other: Self) {
+        // What is current is the same for all of them.
+        let first = self.checks.is_empty();
+        let writes = other.writes.into_iter();
+        self.writes.extend(writes.filter(|write| first || write.key().table != tables::CURRENT));
+        self.checks.extend(other.checks);
+        self.delta.bytes += other.delta.bytes;
+        self.delta.versions += other.delta.versions;
+        self.posted.extend(other.posted);
+        self.dirty |= other.dirty;
+        self.freeing |= other.freeing;
+    }
+
     fn tally(&mut self, row: &ObjectRow, sign: i64) {
         if let Some(stored) = &row.stored {
             self.delta.versions += sign;

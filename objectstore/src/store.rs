@@ -7,6 +7,7 @@ use crate::checksum::Lanes;
 use crate::id::OwnerId;
 use crate::inventory::Inventories;
 use crate::keyring::Keyring;
+use crate::lifecycle::Lifecycles;
 use crate::policies::Policies;
 use crate::quota::Watch;
 use crate::record::ConfigRow;
@@ -102,6 +103,8 @@ pub struct ObjectStore {
     pub(crate) access_logs: AccessLogs,
     /// Which inventory reports can't be made.
     pub(crate) inventories: Inventories,
+    /// Which buckets have rules that changed.
+    pub(crate) lifecycles: Lifecycles,
 }
 
 /// A bucket, found.
@@ -173,6 +176,7 @@ impl ObjectStore {
             watch: Watch::default(),
             access_logs: AccessLogs::new(access_logs),
             inventories: Inventories::default(),
+            lifecycles: Lifecycles::default(),
         };
         let counted = store.find_work().await?;
         *store.bucket_counts.lock() = Some(counted);

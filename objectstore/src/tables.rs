@@ -15,6 +15,7 @@
 //! | `UPLOADS` | bucket | key, upload | an upload under way |
 //! | `PARTS` | bucket | upload, part number | a part of it |
 //! | `COMPLETED` | bucket | upload | what its completion answered |
+//! | `DUE` | bucket | time, versions or uploads, key bytes | [`PRESENT`]: a lifecycle rule may act on the key then |
 //! | `MANIFESTS` | home | manifest, start offset | a page of at most 256 extents |
 //! | `MANIFEST_REFS` | home | manifest, owner | [`PRESENT`]: who refers to it |
 //! | `CHUNKS` | bucket | chunk's name | where a deduplicated chunk lies |
@@ -40,7 +41,8 @@ use crate::setting::Column;
 use crate::{BucketName, ObjectKey, QuotaUnit, SettingKind, UploadId, VersionId};
 use bytes::Bytes;
 use engine::catalog::key::{KeyReader, KeyWriter};
-use engine::catalog::{Family, Key, Table};
+use engine::catalog::{Family, Key, Scan, Table};
+use engine::clock::Timestamp;
 use engine::id::{BlobId, PartitionId};
 
 const fn table(family: Family, tag: u8) -> Table {
@@ -66,6 +68,7 @@ pub(crate) const RECOVERY: Table = table(Family::Record, 0x19);
 pub(crate) const CURRENT: Table = table(Family::Index, 0x10);
 pub(crate) const VERSIONS: Table = table(Family::Index, 0x11);
 pub(crate) const UPLOADS: Table = table(Family::Index, 0x12);
+pub(crate) const DUE: Table = table(Family::Index, 0x20);
 
 pub(crate) const BODY: Table = table(Family::Body, 0x10);
 
@@ -245,6 +248,43 @@ pub(crate) fn read_hold(raw: &[u8]) -> engine::Result<BlobId> {
     let pack = BlobId::from_bytes(reader.fixed()?);
     reader.end()?;
     Ok(pack)
+}
+
+/// What of a key is looked at when a row of `DUE` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum DueOf {
+    Versions,
+    Uploads,
+}
+
+/// A look at a key at a moment; before the epoch is at it.
+pub(crate) fn due(at: Timestamp, of: DueOf, key: &str) -> Key {
+    let of = match of {
+        DueOf::Versions => 0,
+        DueOf::Uploads => 1,
+    };
+    let at = u64::try_from(at.as_millis()).unwrap_or(0);
+    DUE.key(KeyWriter::new().u64(at).u8(of).tail(key.as_bytes()).finish())
+}
+
+/// All that is to be looked at by a moment.
+pub(crate) fn due_by(at: Timestamp, limit: usize) -> Scan {
+    let end = u64::try_from(at.as_millis()).unwrap_or(0).saturating_add(1);
+    Scan { end: KeyWriter::new().u64(end).finish(), keys_only: true, ..Scan::prefix(DUE, b"", limit) }
+}
+
+pub(crate) fn read_due(raw: &[u8]) -> engine::Result<(Timestamp, DueOf, String)> {
+    let mut reader = KeyReader::new(raw);
+    let at = i64::try_from(reader.u64()?).unwrap_or(i64::MAX);
+    let of = match reader.u8()? {
+        0 => DueOf::Versions,
+        1 => DueOf::Uploads,
+        other => {
+            let detail = format!("a look at {other} of a key");
+            return Err(engine::Error::Corrupt { what: "row key".into(), detail });
+        }
+    };
+    Ok((Timestamp::from_millis(at), of, text(reader.tail().to_vec())?))
 }
 
 /// A 16-byte id that is a whole key.

@@ -399,7 +399,7 @@ impl ObjectStore {
         };
         // A plain write expects nothing that anybody else changes, so there is nothing that can be stale.
         let published = self.publish_arrival(arrival).await?.ok_or_else(contended)?;
-        Ok(Uploaded { etag, checksum, version: published.shown, size })
+        Ok(Uploaded { etag, checksum, version: published.shown, size, expires: published.expires })
     }
 
     /// One commit names an object that has landed. `None` when what it expects does not hold.

@@ -1,5 +1,6 @@
 //! Values as people write them: durations, sizes, ranges; and sh quoting.
 
+use engine::clock::Timestamp;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -19,6 +20,18 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         _ => return Err(bad()),
     };
     number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(|| format!("{text:?} is too long"))
+}
+
+/// `2026-12-31`, its midnight in UTC, or `2026-12-31T12:00:00Z`.
+pub(crate) fn parse_moment(text: &str) -> Result<Timestamp, String> {
+    let day = || {
+        let day: jiff::civil::Date = text.parse().ok()?;
+        jiff::tz::Offset::UTC.to_timestamp(day.to_datetime(jiff::civil::Time::midnight())).ok()
+    };
+    let moment = text.parse::<jiff::Timestamp>().ok().or_else(day);
+    moment
+        .map(|moment| Timestamp::from_millis(moment.as_millisecond()))
+        .ok_or_else(|| format!("{text:?} is not a day like 2026-12-31 or a moment like 2026-12-31T12:00:00Z"))
 }
 
 /// An error and what it came of, outermost first. Many errors tell their cause in their own text: nothing is said twice.

@@ -19,6 +19,6 @@ mod state;
 mod xml;
 
 pub use config::{Config, Limits};
-pub use s3::ACCESS_LINES;
+pub use s3::{ACCESS_LINES, read_lifecycle};
 pub use server::{Identity, Places, Server};
 pub use state::{AdminCall, AdminError, AdminToken, Bodies, Obstacle, Parts, Readiness, State, StatusSource};

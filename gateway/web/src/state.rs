@@ -77,6 +77,11 @@ pub enum AdminCall {
         /// The request's JSON body.
         request: serde_json::Value,
     },
+    /// `POST /v1/lifecycle`
+    Lifecycle {
+        /// The request's JSON body.
+        request: serde_json::Value,
+    },
     /// `POST /v1/zone`
     Zone {
         /// The request's JSON body.

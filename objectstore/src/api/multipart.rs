@@ -1,9 +1,9 @@
 //! About multipart uploads.
 
 use crate::{
-    BucketName, ChecksumAlgorithm, ChecksumType, ChecksumValue, CopySource, ETag, Metadata, ObjectKey,
-    Origin, PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions, WriteQuestions,
-    Writer,
+    BucketName, ChecksumAlgorithm, ChecksumType, ChecksumValue, CopySource, ETag, Expiry, Metadata,
+    ObjectKey, Origin, PartNumber, RangeSpec, StorageClass, Subresources, UploadId, WriteConditions,
+    WriteQuestions, Writer,
 };
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
@@ -47,7 +47,7 @@ impl CreateUpload {
 }
 
 /// An upload that was begun.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct UploadInfo {
     /// Its id.
     pub upload: UploadId,
@@ -57,6 +57,8 @@ pub struct UploadInfo {
     pub checksum_type: ChecksumType,
     /// The client named the algorithm, so answers show it.
     pub checksum_named: bool,
+    /// When a lifecycle rule gives it up.
+    pub expires: Option<Expiry>,
 }
 
 /// Sends a part; the body follows through [`Upload`](crate::Upload).

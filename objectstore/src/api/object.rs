@@ -1,9 +1,9 @@
 //! About single objects.
 
 use crate::{
-    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, IfRange, Metadata, ObjectChecksum,
-    ObjectKey, Origin, PartNumber, ReadConditions, Result, StorageClass, Subresources, VersionName,
-    VersionSelector, WriteConditions, Writer,
+    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, Expiry, IfRange, Metadata,
+    ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, Result, StorageClass, Subresources,
+    VersionName, VersionSelector, WriteConditions, Writer,
 };
 use bytes::Bytes;
 use engine::clock::Timestamp;
@@ -80,7 +80,7 @@ pub struct Expect {
 }
 
 /// What became of a PUT or of a part.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Uploaded {
     /// The entity tag.
     pub etag: ETag,
@@ -90,6 +90,8 @@ pub struct Uploaded {
     pub version: Option<VersionName>,
     /// Bytes received.
     pub size: ByteCount,
+    /// When a lifecycle rule acts on it.
+    pub expires: Option<Expiry>,
 }
 
 /// A range as asked for.
@@ -173,6 +175,8 @@ pub struct ObjectInfo {
     pub parts: u32,
     /// Tags and what else stands beside it.
     pub subresources: Subresources,
+    /// When a lifecycle rule acts on it; of the latest version alone.
+    pub expires: Option<Expiry>,
 }
 
 /// Bytes of a body, verified as they come. An error ends it.
@@ -290,7 +294,7 @@ pub struct CopyRequest {
 }
 
 /// What became of a copy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CopyOutcome {
     /// The entity tag.
     pub etag: ETag,
@@ -304,6 +308,8 @@ pub struct CopyOutcome {
     pub version: Option<VersionName>,
     /// The source's version, in a bucket that has versions.
     pub source_version: Option<VersionName>,
+    /// When a lifecycle rule acts on the copy.
+    pub expires: Option<Expiry>,
 }
 
 /// Asks for an object's attributes.

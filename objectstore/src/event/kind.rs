@@ -61,6 +61,10 @@ impl EventType {
     pub const TAGS_DELETE: Self = Self(11);
     /// An object's access list was set.
     pub const ACL_PUT: Self = Self(12);
+    /// A lifecycle rule removed an object or a version.
+    pub const EXPIRED: Self = Self(24);
+    /// A lifecycle rule hid an object by a delete marker.
+    pub const EXPIRED_MARKER: Self = Self(25);
 
     /// How many there are.
     pub(crate) const COUNT: usize = NAMES.len();
@@ -156,6 +160,8 @@ mod tests {
             (EventType::TAGS_PUT, "s3:ObjectTagging:Put"),
             (EventType::TAGS_DELETE, "s3:ObjectTagging:Delete"),
             (EventType::ACL_PUT, "s3:ObjectAcl:Put"),
+            (EventType::EXPIRED, "s3:LifecycleExpiration:Delete"),
+            (EventType::EXPIRED_MARKER, "s3:LifecycleExpiration:DeleteMarkerCreated"),
         ] {
             assert_eq!(one.as_str(), name);
         }

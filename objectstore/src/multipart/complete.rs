@@ -78,6 +78,7 @@ impl ObjectStore {
             checksum: row.checksum,
             version: row.version,
             size: ByteCount::new(row.size),
+            expires: None,
         })
     }
 
@@ -185,7 +186,8 @@ impl ObjectStore {
         let Some(published) = self.publish(&draft).await? else { return Ok(None) };
         self.mark_dirty(bucket.partition);
         let CompletedRow { etag, checksum, size, .. } = plan.completed;
-        Ok(Some(Uploaded { etag, checksum, version: published.shown, size: ByteCount::new(size) }))
+        let (size, expires) = (ByteCount::new(size), published.expires);
+        Ok(Some(Uploaded { etag, checksum, version: published.shown, size, expires }))
     }
 
     /// Writes the pages of a manifest that nobody refers to yet, and first the row by which the cleaner finds them.

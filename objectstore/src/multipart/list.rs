@@ -18,8 +18,9 @@ impl ObjectStore {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
         let max = request.max_parts.min(PAGE_MAX);
         let rules = self.rules(&view).await?;
+        let expires = self.upload_expiry(&view, &request.key, upload.initiated).await?;
         let mut page = PartPage {
-            upload: upload.info(request.upload),
+            upload: upload.info(request.upload, expires),
             class: upload.class,
             owner: rules.other_owner(upload.subresources.owner),
             initiator: upload.initiator,

@@ -68,12 +68,14 @@ impl ObjectStore {
             // An upload has no body of its own to prove.
             self.check_lock(&view, &row.subresources, true).await?;
             let (exists, epoch) = guards();
-            let writes = vec![Write::Put(tables::upload(&request.key, upload), row.to_bytes()), epoch];
+            let (look, expires) = self.index_upload(&view, &request.key, now).await?;
+            let mut writes = vec![Write::Put(tables::upload(&request.key, upload), row.to_bytes()), epoch];
+            writes.extend(look);
             let read_version = view.snapshot.read_version();
             let checks = vec![exists];
             let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
             if won(self.commit(commit, Vec::new()).await)? {
-                return Ok(row.info(upload));
+                return Ok(row.info(upload, expires));
             }
         }
         Err(contended())
@@ -132,7 +134,7 @@ impl ObjectStore {
 }
 
 /// What ends an upload: nothing can be added to it, and the cleaner releases what is left of it.
-fn drop_upload(
+pub(crate) fn drop_upload(
     row: engine::catalog::Key,
     upload: UploadId,
     garbage: &crate::record::UploadGarbage,

@@ -129,6 +129,7 @@ impl ObjectStore {
                 checksum: sums.checksum.map(ObjectChecksum::full),
                 version: None,
                 size: ByteCount::new(landed.extent.length),
+                expires: None,
             };
             return Ok(Some((uploaded, row)));
         }

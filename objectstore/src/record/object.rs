@@ -169,6 +169,7 @@ impl ObjectRow {
             metadata: stored.metadata()?,
             parts: stored.parts,
             subresources: self.subresources.clone(),
+            expires: None,
         }))
     }
 }

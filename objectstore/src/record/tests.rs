@@ -7,15 +7,17 @@ use super::{
 };
 use crate::id::{ManifestId, OwnerId};
 use crate::inventory::{Run, Wrote};
+use crate::lifecycle::{Phase, Walk};
 use crate::setting::{BucketPolicy, Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
     CorsMethod, CorsRule, DefaultRetention, ETag, Encryption, Inventory, InventoryField, InventoryFrequency,
-    InventoryVersions, KeyChange, ListWish, LockMode, LogKeyFormat, Metadata, Notification, NotificationRule,
-    ObjectChecksum, ObjectLock, ObjectOwnership, Origin, OwnershipControls, PartitionDate, Period,
-    PublicAccessBlock, QuotaLimits, RequestPayment, Retention, RoutingCondition, RoutingRedirect,
-    RoutingRule, StorageClass, Subresources, Tags, VersionId, VersionName, Versioning, WebProtocol, Website,
-    Writer,
+    InventoryVersions, KeyChange, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleForm,
+    LifecycleRule, ListWish, LockMode, LogKeyFormat, Metadata, NoncurrentExpiration, Notification,
+    NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, Origin, OwnershipControls, PartitionDate,
+    Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention, RoutingCondition, RoutingRedirect,
+    RoutingRule, StorageClass, Subresources, Tags, TransitionMinimum, VersionId, VersionName, Versioning,
+    WebProtocol, Website, Writer,
 };
 use bytes::Bytes;
 use engine::Error;
@@ -241,6 +243,42 @@ fn quotas() -> Quotas {
     ])
 }
 
+fn lifecycle() -> Lifecycle {
+    let rule = |id: &str, filter, expiration| LifecycleRule {
+        id: id.into(),
+        enabled: true,
+        filter,
+        expiration,
+        ..LifecycleRule::default()
+    };
+    let and = LifecycleFilter {
+        form: LifecycleForm::And,
+        prefix: Some("p/".into()),
+        tags: tagged().tags,
+        larger: Some(7),
+        smaller: Some(9),
+    };
+    let legacy = LifecycleFilter {
+        form: LifecycleForm::Prefix,
+        prefix: Some("q".into()),
+        ..LifecycleFilter::default()
+    };
+    let midnight = Timestamp::from_millis(86_400_000);
+    let removed = |newer| Some(NoncurrentExpiration { days: 5, newer });
+    let rules = vec![
+        LifecycleRule { noncurrent: removed(Some(4)), ..rule("a", and, Some(LifecycleExpiration::Days(3))) },
+        LifecycleRule { abort_days: Some(6), ..rule("b", legacy, Some(LifecycleExpiration::Date(midnight))) },
+        LifecycleRule {
+            enabled: false,
+            noncurrent: removed(None),
+            ..rule("c", LifecycleFilter::default(), Some(LifecycleExpiration::Marker(true)))
+        },
+    ];
+    let mut lifecycle = Lifecycle::new(rules).unwrap();
+    lifecycle.minimum = TransitionMinimum::Varies;
+    lifecycle
+}
+
 fn golden() -> BTreeMap<&'static str, &'static str> {
     include_str!("golden.txt").lines().filter_map(|line| line.split_once(' ')).collect()
 }
@@ -325,6 +363,9 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     let under_way = |wrote| Run { done: false, wrote: Some(wrote), ..run.clone() };
     check("inventory-run-2", &under_way(wrote.clone()));
     check("inventory-run-2-ending", &under_way(Wrote { manifest: Some([9; 16]), ..wrote }));
+    check("lifecycle", &lifecycle());
+    let walk = Walk { phase: Phase::Uploads, from: Bytes::from_static(b"k\0\x01"), seen: 9, begun: AT };
+    check("lifecycle-walk", &walk);
     check("quotas", &quotas());
     let policy = r#"{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}"#;
     check("policy", &BucketPolicy::parse(policy).unwrap());

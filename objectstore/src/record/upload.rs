@@ -8,8 +8,8 @@ use super::fields::{
 use super::subresources::{get_subresources, put_subresources};
 use super::{get_user, put_user};
 use crate::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Metadata, StorageClass, Subresources, UploadId,
-    UploadInfo,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Expiry, Metadata, StorageClass, Subresources,
+    UploadId, UploadInfo,
 };
 use bytes::Bytes;
 use engine::Result;
@@ -34,12 +34,13 @@ pub(crate) struct UploadRow {
 }
 
 impl UploadRow {
-    pub(crate) fn info(&self, upload: UploadId) -> UploadInfo {
+    pub(crate) fn info(&self, upload: UploadId, expires: Option<Expiry>) -> UploadInfo {
         UploadInfo {
             upload,
             checksum: self.checksum,
             checksum_type: self.checksum_type,
             checksum_named: self.named,
+            expires,
         }
     }
 }

@@ -21,6 +21,7 @@ mod cors;
 mod deduplication;
 mod encryption;
 mod inventory;
+mod lifecycle;
 mod lock;
 mod logging;
 mod marks;
@@ -40,6 +41,10 @@ pub use cors::{CORS_RULES_MAX, Cors, CorsMatch, CorsMethod, CorsRule};
 pub(crate) use deduplication::Deduplication;
 pub use encryption::Encryption;
 pub use inventory::{INVENTORIES_MAX, Inventory, InventoryField, InventoryFrequency, InventoryVersions};
+pub use lifecycle::{
+    LIFECYCLE_RULES_MAX, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleForm, LifecycleRule,
+    NEWER_NONCURRENT_MAX, NoncurrentExpiration, TransitionMinimum,
+};
 pub use lock::ObjectLock;
 pub use logging::{BucketLogging, LOG_PREFIX_BYTES_MAX, LogKeyFormat, PartitionDate};
 pub use notification::{NOTIFICATION_RULES_MAX, Notification, NotificationRule};
@@ -98,6 +103,8 @@ pub enum SettingKind {
     Deduplication,
     /// [`BucketPolicy`].
     Policy,
+    /// [`Lifecycle`].
+    Lifecycle,
 }
 
 impl SettingKind {
@@ -118,6 +125,7 @@ impl SettingKind {
             Self::Quotas => 13,
             Self::Deduplication => 14,
             Self::Policy => 15,
+            Self::Lifecycle => 16,
         }
     }
 

@@ -16,6 +16,8 @@ mod full;
 mod ingest;
 mod inventory;
 mod large;
+mod lifecycle;
+mod lifecycle_races;
 mod lock;
 mod lock_races;
 mod model;

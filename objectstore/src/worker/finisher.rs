@@ -136,6 +136,10 @@ impl Finisher {
         for (raw, _) in snapshot.scan(completed).await?.rows {
             writes.push(Write::Delete(tables::COMPLETED.key(raw)));
         }
+        let looks = Scan { keys_only: true, ..Scan::prefix(tables::DUE, b"", BATCH) };
+        for (raw, _) in snapshot.scan(looks).await?.rows {
+            writes.push(Write::Delete(tables::DUE.key(raw)));
+        }
         let done = writes.len() as u64;
         if done > 0 {
             let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };

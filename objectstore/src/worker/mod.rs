@@ -8,6 +8,7 @@
 //! | `quotas` | counts what quotas were set on; looks how full they are |
 //! | `access-logs` | writes server access logs |
 //! | `inventory` | makes inventory reports |
+//! | `lifecycle` | does what lifecycle rules ask for when its time has come |
 //!
 //! Each queue row goes in the same commit as the last of its work, so a crash leaves work to be done again, never half of it.
 //! Partitions with work are known in memory; opening the store, and every hour after that, marks all of them.
@@ -17,6 +18,7 @@ mod cleanup;
 mod finisher;
 mod intents;
 pub(crate) mod inventory;
+mod lifecycle;
 mod quotas;
 
 use crate::inventory::Pace;
@@ -49,6 +51,7 @@ impl ObjectStore {
             Box::new(quotas::Quotas::new(Arc::clone(self))),
             Box::new(access_logs::AccessLogs::new(Arc::clone(self))),
             Box::new(inventory::Inventory::new(Arc::clone(self), Pace::default())),
+            Box::new(lifecycle::Lifecycle::new(Arc::clone(self))),
         ]
     }
 

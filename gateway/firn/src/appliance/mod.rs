@@ -14,6 +14,7 @@ mod findings;
 mod health;
 mod home;
 mod inventories;
+mod lifecycle;
 mod locks;
 mod log_json;
 mod log_lines;

@@ -1,7 +1,7 @@
 //! What the admin door says about an appliance: status, workers, where bytes lie, backups asked for.
 
 use super::open::Appliance;
-use super::{dedup, quotas};
+use super::{dedup, lifecycle, quotas};
 use crate::doors::Door;
 use crate::report::time::json_time;
 use crate::tls::{Live, Name, Secured, Source};
@@ -401,6 +401,9 @@ impl StatusSource for Facts {
                 AdminCall::Quotas { bucket } => quotas::list(&self.appliance.store, bucket.as_deref()).await,
                 AdminCall::Quota { request } => quotas::change(&self.appliance.store, read(request)?).await,
                 AdminCall::Dedup { request } => dedup::answer(&self.appliance.store, read(request)?).await,
+                AdminCall::Lifecycle { request } => {
+                    Box::pin(lifecycle::answer(&self.appliance.store, self.appliance.clock.now(), read(request)?)).await
+                }
                 AdminCall::Zone { request } => self.zone(read(request)?).await,
                 AdminCall::Backup { request } => self.back_up(read(request)?).await,
                 AdminCall::Locks { request } => self.appliance.locks(read(request)?).await,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   appliance  verbs of one appliance (server, top, backup, recover, config …)
+//!   lifecycle  rules of buckets
 //!   object     verbs of buckets and objects (ls, cp, sync, rm …)
 //!   options    groups of options that several of them take · uri  names of places
 //! ```
@@ -11,6 +12,7 @@
 #![expect(clippy::doc_markdown, reason = "the texts are read on a terminal, as they are")]
 
 mod appliance;
+mod lifecycle;
 mod object;
 mod options;
 mod uri;
@@ -19,6 +21,9 @@ pub(crate) use appliance::{
     Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, Quota, QuotaAdmin,
     QuotaList, QuotaRemove, QuotaSet, Recover, SERVER_VARIABLES, Server, Top, Zone, ZoneAdd, ZoneName,
     ZoneReplace,
+};
+pub(crate) use lifecycle::{
+    Lifecycle, LifecycleExplain, LifecyclePreview, LifecycleRun, LifecycleSet, LifecycleShow,
 };
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Undelete, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
@@ -104,6 +109,9 @@ pub(crate) enum ClientVerb {
     /// Limit how much buckets and prefixes may hold.
     #[command(subcommand)]
     Quota(Quota),
+    /// Rules by which objects expire: set them, ask what they would do, when and why.
+    #[command(subcommand)]
+    Lifecycle(Lifecycle),
     /// Store what the bodies of a bucket have in common once.
     #[command(subcommand)]
     Dedup(Dedup),

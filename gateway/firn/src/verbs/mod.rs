@@ -9,6 +9,8 @@ mod doctor;
 mod door;
 mod env;
 mod extract;
+mod lifecycle;
+mod lifecycle_document;
 mod list;
 mod lock;
 mod names;
@@ -48,6 +50,7 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Share(verb) => object::share(&session.to(verb.connection), &verb.args),
         ClientVerb::Where(args) => admin::where_is(session, &args).await,
         ClientVerb::Quota(args) => quota::run(session, &args).await,
+        ClientVerb::Lifecycle(args) => lifecycle::run(session, args).await,
         ClientVerb::Dedup(args) => dedup::run(session, &args).await,
         ClientVerb::Backup(args) => backup::run(session, &args).await,
         ClientVerb::Zone(args) => zone::run(session, &args).await,

@@ -76,7 +76,7 @@ async fn parse_call(
     let name = path.strip_prefix("/v1/").ok_or_else(|| failure(StatusCode::NOT_FOUND, "find this path"))?;
     let method = match name {
         "status" | "doctor" | "workers" | "where" | "quotas" => Method::GET,
-        "backup" | "dedup" | "locks" | "zone" | "quota" => Method::POST,
+        "backup" | "dedup" | "lifecycle" | "locks" | "zone" | "quota" => Method::POST,
         _ => return Err(failure(StatusCode::NOT_FOUND, "find this path")),
     };
     if request.method() != method {
@@ -92,6 +92,7 @@ async fn parse_call(
             .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
         "quota" => AdminCall::Quota { request: read_json(state, request).await? },
         "dedup" => AdminCall::Dedup { request: read_json(state, request).await? },
+        "lifecycle" => AdminCall::Lifecycle { request: read_json(state, request).await? },
         "zone" => AdminCall::Zone { request: read_json(state, request).await? },
         "locks" => AdminCall::Locks { request: read_json(state, request).await? },
         _ => AdminCall::Backup { request: read_json(state, request).await? },

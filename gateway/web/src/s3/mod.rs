@@ -24,6 +24,7 @@ mod guard;
 mod headers;
 mod hoist;
 mod late;
+mod lifecycle;
 mod log_operation;
 mod logged;
 mod mime_word;
@@ -43,6 +44,7 @@ use crate::budget::Sender;
 use crate::config::Config;
 use crate::server::{Peer, Refused};
 use crate::state::State;
+use crate::xml::Element;
 use access::{Asker, Asking};
 use access_line::AccessLine;
 use answer::{Answer, Record, set, set_amz};
@@ -65,6 +67,18 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use target::Target;
+
+/// Reads lifecycle rules as S3's document has them; those without a name are called by their places. The error is S3's code and message.
+pub fn read_lifecycle(document: &[u8]) -> Result<objectstore::Lifecycle, String> {
+    let mut place = 0_u32;
+    let name = || {
+        place += 1;
+        format!("rule-{place}")
+    };
+    let root = Element::parse(document).map_err(S3Error::from);
+    let read = root.and_then(|root| lifecycle::read(&root, name));
+    read.map_err(|error| format!("{}: {}", error.code(), error.message()))
+}
 
 /// A request that may go on: everything an operation needs besides the body.
 #[derive(Clone)]

@@ -77,9 +77,9 @@ pub(crate) static TABLE: &[Row] = &[
     ("DeleteBucketInventoryConfiguration", "DELETE", "/bucket?inventory&id=1", Done(204)),
     ("GetBucketLifecycle", "GET", "/bucket?lifecycle", Unset("NoSuchLifecycleConfiguration")),
     ("GetBucketLifecycleConfiguration", "GET", "/bucket?lifecycle", Unset("NoSuchLifecycleConfiguration")),
-    ("PutBucketLifecycle", "PUT", "/bucket?lifecycle", NotImplemented),
-    ("PutBucketLifecycleConfiguration", "PUT", "/bucket?lifecycle", NotImplemented),
-    ("DeleteBucketLifecycle", "DELETE", "/bucket?lifecycle", Gone),
+    ("PutBucketLifecycle", "PUT", "/bucket?lifecycle", Done(200)),
+    ("PutBucketLifecycleConfiguration", "PUT", "/bucket?lifecycle", Done(200)),
+    ("DeleteBucketLifecycle", "DELETE", "/bucket?lifecycle", Done(204)),
     ("GetBucketLogging", "GET", "/bucket?logging", Done(200)),
     ("PutBucketLogging", "PUT", "/bucket?logging", Done(200)),
     (
@@ -228,6 +228,11 @@ pub(crate) fn sent(name: &str) -> (Vec<(&'static str, &'static str)>, String) {
              <IncludedObjectVersions>All</IncludedObjectVersions><Schedule><Frequency>Daily</Frequency></Schedule>\
              </InventoryConfiguration>",
         ),
+        "PutBucketLifecycle" | "PutBucketLifecycleConfiguration" => (
+            vec![],
+            "<LifecycleConfiguration><Rule><Prefix/><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>\
+             </LifecycleConfiguration>",
+        ),
         "PutBucketLogging" => (vec![], "<BucketLoggingStatus/>"),
         "PutObjectLockConfiguration" => (
             vec![],
@@ -355,6 +360,8 @@ fn the_documentation_has_the_same_table() {
             Unset(code) => match *name {
                 // Reads of what can be set, too.
                 "GetBucketCors"
+                | "GetBucketLifecycle"
+                | "GetBucketLifecycleConfiguration"
                 | "GetBucketPolicy"
                 | "GetBucketTagging"
                 | "GetBucketWebsite"

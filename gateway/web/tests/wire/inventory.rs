@@ -89,7 +89,7 @@ async fn inventories_that_can_not_be_made_are_refused() {
             "NotImplemented",
             "SSE-S3",
         ),
-        (document("a", TO, &fields("LifecycleExpirationDate")), 501, "NotImplemented", "no lifecycle rules"),
+        (document("a", TO, &fields("LifecycleExpirationDate")), 501, "NotImplemented", "when rules act"),
         (document("a", TO, &fields("IntelligentTieringAccessTier")), 501, "NotImplemented", "no tiers"),
         (document("a", TO, &fields("Colour")), 400, "MalformedXML", ""),
         (document("a", TO, ""), 400, "MalformedXML", ""),

@@ -128,7 +128,7 @@ async fn every_sub_resource_that_is_not_set_or_not_done_has_its_own_answer() {
         ("PUT", "/bucket?analytics&id=1", 501, "NotImplemented"),
         ("PUT", "/bucket?intelligent-tiering&id=1", 501, "NotImplemented"),
         ("PUT", "/bucket?inventory&id=1", 400, "MissingRequestBodyError"),
-        ("PUT", "/bucket?lifecycle", 501, "NotImplemented"),
+        ("PUT", "/bucket?lifecycle", 400, "InvalidRequest"),
         ("PUT", "/bucket?logging", 400, "MissingRequestBodyError"),
         ("PUT", "/bucket?metadataInventoryTable", 501, "NotImplemented"),
         ("PUT", "/bucket?metadataJournalTable", 501, "NotImplemented"),

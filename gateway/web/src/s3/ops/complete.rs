@@ -7,7 +7,7 @@ use crate::s3::answer::{Answer, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
-use crate::s3::{headers, late, percent};
+use crate::s3::{headers, late, lifecycle, percent};
 use crate::xml::{Element, XmlWriter};
 use http::{HeaderMap, StatusCode};
 use objectstore::{
@@ -147,6 +147,7 @@ fn render(named: &Named, uploaded: &Uploaded) -> Answer {
     write_checksum(&mut out, uploaded.checksum.as_ref());
     let mut answer = xml(StatusCode::OK, out.finish());
     set_made_version(answer.headers_mut(), uploaded.version);
+    lifecycle::set_expiration(answer.headers_mut(), uploaded.expires.as_ref());
     set_encryption(answer.headers_mut());
     answer
 }

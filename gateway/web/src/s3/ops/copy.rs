@@ -9,7 +9,7 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::logged::Notes;
-use crate::s3::{date, guard, headers, late};
+use crate::s3::{date, guard, headers, late, lifecycle};
 use crate::xml::XmlWriter;
 use http::{HeaderMap, StatusCode};
 use objectstore::{
@@ -187,6 +187,7 @@ fn render(root: &'static str, outcome: &CopyOutcome) -> Answer {
     if let Some(version) = outcome.source_version {
         set_amz(head, "x-amz-copy-source-version-id", &version.to_string());
     }
+    lifecycle::set_expiration(head, outcome.expires.as_ref());
     set_encryption(head);
     answer
 }

@@ -1,7 +1,7 @@
 //! `PutBucketInventoryConfiguration` and what belongs to it. How reports are made is the store's (`objectstore::inventory`).
 //!
 //! What can't be answered is refused, never left out of a report in silence: other formats than CSV, keys of a KMS, and fields about
-//! what there is not (storage tiers within `INTELLIGENT_TIERING`, lifecycle rules).
+//! what there is not (storage tiers within `INTELLIGENT_TIERING`) or reports do not say yet (when lifecycle rules act).
 
 use super::{Proof, document, required};
 use crate::s3::Call;
@@ -22,7 +22,7 @@ const PAGE: usize = 100;
 const NOT_ANSWERED: [(&str, &str); 5] = [
     ("IntelligentTieringAccessTier", "objects in INTELLIGENT_TIERING have no tiers here"),
     ("IntelligentTieringReferenceDate", "objects in INTELLIGENT_TIERING have no tiers here"),
-    ("LifecycleExpirationDate", "there are no lifecycle rules here"),
+    ("LifecycleExpirationDate", "reports do not say yet when rules act"),
     ("ObjectLockEventHoldDuration", "there are no event holds here"),
     ("ObjectLockEventHoldStatus", "there are no event holds here"),
 ];

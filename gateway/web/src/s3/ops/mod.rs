@@ -9,6 +9,7 @@ mod delete;
 mod encryption;
 mod extract;
 mod inventory;
+mod lifecycle;
 mod list;
 mod list_page;
 mod lock;
@@ -80,6 +81,9 @@ async fn larger(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> 
         Op::PutBucketInventoryConfiguration => inventory::put(call, body).await,
         Op::DeleteBucketInventoryConfiguration => inventory::delete(call).await,
         Op::ListBucketInventoryConfigurations => inventory::list(call).await,
+        Op::GetBucketLifecycleConfiguration => lifecycle::get(call).await,
+        Op::PutBucketLifecycleConfiguration => lifecycle::put(call, body).await,
+        Op::DeleteBucketLifecycle => lifecycle::delete(call).await,
         Op::GetBucketLogging => logging::get(call).await,
         Op::PutBucketLogging => logging::put(call, body).await,
         Op::GetBucketNotificationConfiguration => notification::get(call).await,

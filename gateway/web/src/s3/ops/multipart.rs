@@ -7,7 +7,7 @@ use super::{beside, checksum_element, count, set_encryption, write_algorithm, wr
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::error::S3Error;
-use crate::s3::{date, headers};
+use crate::s3::{date, headers, lifecycle};
 use crate::xml::XmlWriter;
 use http::StatusCode;
 use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, UploadPage, UploadsRequest};
@@ -36,6 +36,7 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         set_amz(answer.headers_mut(), "x-amz-checksum-algorithm", info.checksum.as_str());
         set_amz(answer.headers_mut(), "x-amz-checksum-type", info.checksum_type.as_str());
     }
+    lifecycle::set_abort(answer.headers_mut(), info.expires.as_ref());
     set_encryption(answer.headers_mut());
     Ok(answer)
 }
@@ -61,7 +62,9 @@ pub(super) async fn list_parts(call: &Call) -> Result<Answer, S3Error> {
         max_parts,
     };
     let page = call.state.store.list_parts(request).await?;
-    Ok(xml(StatusCode::OK, render_parts(call, &page, after, max_parts)))
+    let mut answer = xml(StatusCode::OK, render_parts(call, &page, after, max_parts));
+    lifecycle::set_abort(answer.headers_mut(), page.upload.expires.as_ref());
+    Ok(answer)
 }
 
 fn render_parts(call: &Call, page: &PartPage, after: u16, max_parts: usize) -> String {

@@ -8,7 +8,7 @@ use crate::s3::answer::{Answer, empty, set, set_amz, stream, xml};
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
-use crate::s3::{date, headers, mime_word};
+use crate::s3::{date, headers, lifecycle, mime_word};
 use crate::xml::XmlWriter;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH,
@@ -164,6 +164,7 @@ fn set_info(head: &mut HeaderMap, info: &ObjectInfo) {
     set(head, ETAG, &format!("\"{}\"", info.etag));
     set(head, LAST_MODIFIED, &date::http(info.modified));
     set_version(head, info.version);
+    lifecycle::set_expiration(head, info.expires.as_ref());
     set_encryption(head);
     if info.class != StorageClass::Standard {
         set_amz(head, "x-amz-storage-class", info.class.as_str());

@@ -12,6 +12,7 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::error::S3Error;
 use crate::s3::headers::{self, Digests};
+use crate::s3::lifecycle;
 use engine::unit::ByteCount;
 use http::header::{ETAG, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
@@ -120,5 +121,6 @@ pub(super) fn describe(head: &mut HeaderMap, uploaded: &Uploaded) {
     set(head, ETAG, &format!("\"{}\"", uploaded.etag));
     set_checksum(head, uploaded.checksum.as_ref());
     set_made_version(head, uploaded.version);
+    lifecycle::set_expiration(head, uploaded.expires.as_ref());
     set_encryption(head);
 }

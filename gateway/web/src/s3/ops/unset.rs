@@ -45,7 +45,6 @@ async fn bucket(call: &Call) -> Result<Answer, S3Error> {
 /// S3's own "there is none" of each sub-resource.
 fn absent(operation: Op) -> Option<Code> {
     Some(match operation {
-        Op::GetBucketLifecycleConfiguration => Code::NoSuchLifecycleConfiguration,
         Op::GetBucketReplication => Code::ReplicationConfigurationNotFoundError,
         Op::GetBucketMetadataConfiguration
         | Op::GetBucketMetadataTableConfiguration
@@ -63,7 +62,7 @@ fn absent(operation: Op) -> Option<Code> {
 
 /// Removing what is not there is a success in S3.
 fn removes_nothing(operation: Op) -> bool {
-    matches!(operation, Op::DeleteBucketLifecycle | Op::DeleteBucketReplication)
+    matches!(operation, Op::DeleteBucketReplication)
 }
 
 fn no_configurations(root: &'static str) -> String {

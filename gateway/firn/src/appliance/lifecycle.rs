@@ -1,0 +1,155 @@
+//! Lifecycle rules at the admin door: what they would do, why, and that it be done now.
+
+use super::status::admin_error;
+use crate::report::time::json_time;
+use engine::clock::Timestamp;
+use objectstore::{
+    BucketName, Error, LifecycleHold, LifecyclePlace, LifecycleVerdict, ObjectKey, ObjectStore, PreviewAfter,
+    VersionExplained,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use web::AdminError;
+
+/// Steps that one call of `run` takes at the most.
+const STEPS: usize = 20;
+
+/// What `POST /v1/lifecycle` takes.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum LifecycleRequest {
+    Preview {
+        bucket: String,
+        /// Milliseconds since the epoch.
+        until_ms: i64,
+        /// Where a preview that goes on began.
+        from_ms: Option<i64>,
+        /// A document of S3's, instead of the rules that are set.
+        rules: Option<String>,
+        after: Option<String>,
+    },
+    Explain {
+        bucket: String,
+        key: String,
+    },
+    Run {
+        bucket: String,
+    },
+}
+
+fn parse(bucket: &str) -> Result<BucketName, AdminError> {
+    BucketName::parse(bucket).map_err(|error| AdminError::Invalid(error.to_string()))
+}
+
+fn failed(error: Error) -> AdminError {
+    match error {
+        Error::NoSuchConfiguration => AdminError::NotFound("find lifecycle rules: the bucket has none".to_owned()),
+        other => admin_error(other),
+    }
+}
+
+/// `{"action": "preview" | "explain" | "run", "bucket": NAME, …}`.
+pub(super) async fn answer(
+    store: &ObjectStore,
+    now: Timestamp,
+    request: LifecycleRequest,
+) -> Result<Value, AdminError> {
+    match request {
+        LifecycleRequest::Preview { bucket, until_ms, from_ms, rules, after } => {
+            let rules = rules.map(|rules| web::read_lifecycle(rules.as_bytes()));
+            let rules = rules.transpose().map_err(AdminError::Invalid)?;
+            let after = after.map(|after| PreviewAfter::parse(&after)).transpose().map_err(failed)?;
+            let from = from_ms.map_or(now, Timestamp::from_millis);
+            let span = (from, Timestamp::from_millis(until_ms));
+            let bucket = parse(&bucket)?;
+            let page =
+                store.preview_lifecycle(&bucket, rules.as_ref(), span, after.as_ref()).await.map_err(failed)?;
+            let state = store.lifecycle_state(&bucket).await.map_err(failed)?;
+            let rows: Vec<Value> = page
+                .rows
+                .iter()
+                .map(|row| {
+                    json!({
+                        "at": json_time(Some(row.at)),
+                        "rule": row.rule,
+                        "action": row.act,
+                        "count": row.count,
+                        "bytes": row.bytes,
+                        "freed_bytes": row.freed_bytes,
+                    })
+                })
+                .collect();
+            Ok(json!({
+                "from_ms": from.as_millis(),
+                "rows": rows,
+                "seen": page.seen,
+                "left_out": page.left_out,
+                "after": page.next.map(|next| next.to_text()),
+                "walking_since": json_time(state.walking_since),
+            }))
+        }
+        LifecycleRequest::Explain { bucket, key } => {
+            let key = ObjectKey::parse(&key).map_err(failed)?;
+            let explained = store.explain_lifecycle(&parse(&bucket)?, &key).await.map_err(failed)?;
+            Ok(json!({
+                "bucket": bucket,
+                "key": key.as_str(),
+                "versions": explained.versions.iter().map(version).collect::<Vec<_>>(),
+                "more": explained.more,
+                "walking_since": json_time(explained.walking_since),
+            }))
+        }
+        LifecycleRequest::Run { bucket } => {
+            let bucket = parse(&bucket)?;
+            let (mut done, mut more) = store.run_lifecycle(&bucket).await.map_err(failed)?;
+            for _ in 1..STEPS {
+                if !more {
+                    break;
+                }
+                let step = store.run_lifecycle(&bucket).await.map_err(failed)?;
+                (done, more) = (done.and(step.0), step.1);
+            }
+            let state = store.lifecycle_state(&bucket).await.map_err(failed)?;
+            Ok(json!({
+                "bucket": bucket.as_str(),
+                "done": done,
+                "more": more,
+                "walked": state.walked,
+                "walking_since": json_time(state.walking_since),
+            }))
+        }
+    }
+}
+
+fn version(explained: &VersionExplained) -> Value {
+    let (place, since) = match explained.place {
+        LifecyclePlace::Current => ("current", None),
+        LifecyclePlace::Noncurrent(since) => ("noncurrent", Some(since)),
+        LifecyclePlace::Upload => ("upload", None),
+    };
+    let (hold, until) = match explained.hold {
+        LifecycleHold::None => (false, None),
+        LifecycleHold::Until(until) => (false, Some(until)),
+        LifecycleHold::Hold => (true, None),
+    };
+    let first = explained.first.and_then(|first| explained.rules.get(first));
+    json!({
+        "version_id": Some(&explained.version).filter(|version| !version.is_empty()),
+        "place": place,
+        "noncurrent_since": json_time(since),
+        "delete_marker": explained.marker,
+        "modified": json_time(Some(explained.modified)),
+        "size_bytes": explained.size,
+        "legal_hold": hold,
+        "retain_until": json_time(until),
+        "acts": first.map(verdict),
+        "rules": explained.rules.iter().map(verdict).collect::<Vec<_>>(),
+    })
+}
+
+fn verdict(verdict: &LifecycleVerdict) -> Value {
+    match &verdict.says {
+        Ok((at, act)) => json!({ "rule": verdict.rule, "at": json_time(Some(*at)), "action": act }),
+        Err(why) => json!({ "rule": verdict.rule, "why_not": why }),
+    }
+}

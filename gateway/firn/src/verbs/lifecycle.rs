@@ -1,0 +1,496 @@
+//! `firn lifecycle`: rules of a bucket, what they would do and when, and why.
+
+use super::door;
+use super::lifecycle_document::to_xml;
+use crate::cli::{
+    self, Connected, LifecycleExplain, LifecyclePreview, LifecycleRun, LifecycleSet, LifecycleShow,
+};
+use crate::exit::{Exit, Failure};
+use crate::report::Report;
+use crate::report::rows::{Row, Rows};
+use crate::session::Session;
+use crate::text::{counted, printable};
+use anyhow::Context;
+use client::LifecycleRule;
+use engine::unit::ByteCount;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// Bytes of a file with rules.
+const FILE_MAX: u64 = 1 << 20;
+const PATH: &str = "/v1/lifecycle";
+
+pub(super) async fn run(session: &Session, args: cli::Lifecycle) -> anyhow::Result<Exit> {
+    match args {
+        cli::Lifecycle::Set(verb) => set(&session.to(verb.connection.clone()), &verb).await,
+        cli::Lifecycle::Show(verb) => show(&session.to(verb.connection.clone()), &verb).await,
+        cli::Lifecycle::Rm(verb) => remove(&session.to(verb.connection.clone()), &verb).await,
+        cli::Lifecycle::Preview(args) => preview(session, &args).await,
+        cli::Lifecycle::Explain(args) => explain(session, &args).await,
+        cli::Lifecycle::Run(args) => run_now(session, &args).await,
+    }
+}
+
+/// The document that a file holds, in S3's XML.
+fn document(file: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let read = if file == Path::new("-") {
+        io::stdin().lock().take(FILE_MAX + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(file).and_then(|file| file.take(FILE_MAX + 1).read_to_string(&mut text))
+    };
+    read.with_context(|| format!("read rules from {}", file.display()))?;
+    if text.len() as u64 > FILE_MAX {
+        return Err(Failure::usage("read rules: the file has more than 1 MiB").into());
+    }
+    if text.trim_start().starts_with('<') {
+        return Ok(text);
+    }
+    let json: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::usage(format!("read rules: neither XML nor JSON ({error})")))?;
+    to_xml(&json).map_err(|why| Failure::usage(format!("read rules: {why}")).into())
+}
+
+/// A rule as it is set.
+#[derive(Debug, Serialize)]
+struct Rule {
+    id: String,
+    enabled: bool,
+    prefix: String,
+    tags: BTreeMap<String, String>,
+    larger_than_bytes: Option<u64>,
+    smaller_than_bytes: Option<u64>,
+    actions: Vec<Action>,
+}
+
+/// What it does.
+#[derive(Debug, Serialize)]
+struct Action {
+    action: String,
+    #[serde(flatten)]
+    parameters: BTreeMap<String, String>,
+}
+
+/// `NoncurrentDays` is `noncurrent_days`.
+fn snake(name: &str) -> String {
+    let mut out = String::new();
+    for (at, c) in name.chars().enumerate() {
+        if c.is_ascii_uppercase() && at > 0 {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+impl From<LifecycleRule> for Rule {
+    fn from(rule: LifecycleRule) -> Self {
+        let actions = rule.actions.into_iter().map(|(action, parameters)| Action {
+            action: snake(&action),
+            parameters: parameters.into_iter().map(|(name, value)| (snake(&name), value)).collect(),
+        });
+        Self {
+            id: rule.id,
+            enabled: rule.enabled,
+            prefix: rule.prefix,
+            tags: rule.tags.into_iter().collect(),
+            larger_than_bytes: rule.larger,
+            smaller_than_bytes: rule.smaller,
+            actions: actions.collect(),
+        }
+    }
+}
+
+impl Row for Rule {
+    const NONE: &'static str = "no lifecycle rules";
+
+    fn line(&self, out: &mut dyn Write) -> io::Result<()> {
+        let state = if self.enabled { "on" } else { "off" };
+        write!(out, "{state:3} {}", printable(&self.id))?;
+        let mut about = vec![format!("{:?}", printable(&self.prefix))];
+        about.extend(self.tags.iter().map(|(key, value)| printable(&format!("{key}={value}"))));
+        about.extend(self.larger_than_bytes.map(|size| format!("more than {}", ByteCount::new(size))));
+        about.extend(self.smaller_than_bytes.map(|size| format!("less than {}", ByteCount::new(size))));
+        write!(out, "  of {}:", about.join(", "))?;
+        for action in &self.actions {
+            write!(out, " {}", action.action.replace('_', " "))?;
+            let said = action.parameters.iter();
+            let said: Vec<_> = said.map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
+            write!(out, " ({})", printable(&said.join(", ")))?;
+        }
+        Ok(())
+    }
+}
+
+async fn rules(session: &Session, bucket: &str) -> anyhow::Result<Rows<Rule>> {
+    let rules = session.client()?.bucket_lifecycle(bucket).await?;
+    Ok(Rows(rules.unwrap_or_default().into_iter().map(Rule::from).collect()))
+}
+
+async fn set(session: &Session, verb: &Connected<LifecycleSet>) -> anyhow::Result<Exit> {
+    let bucket = verb.args.bucket.name()?;
+    session.client()?.set_bucket_lifecycle(bucket, document(&verb.args.file)?).await?;
+    session.output.print(&rules(session, bucket).await?)
+}
+
+async fn show(session: &Session, verb: &Connected<LifecycleShow>) -> anyhow::Result<Exit> {
+    session.output.print(&rules(session, verb.args.bucket.name()?).await?)
+}
+
+#[derive(Debug, Serialize)]
+struct Removed {
+    bucket: String,
+}
+
+impl Report for Removed {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "removed the lifecycle rules of s3://{}", printable(&self.bucket))
+    }
+}
+
+async fn remove(session: &Session, verb: &Connected<LifecycleShow>) -> anyhow::Result<Exit> {
+    let bucket = verb.args.bucket.name()?.to_owned();
+    session.client()?.remove_bucket_lifecycle(&bucket).await?;
+    session.output.print(&Removed { bucket })
+}
+
+/// What a rule would do at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct PreviewRow {
+    at: String,
+    rule: String,
+    action: String,
+    count: u64,
+    bytes: u64,
+    freed_bytes: u64,
+}
+
+/// What rules would do.
+#[derive(Debug, Default, Serialize)]
+struct Preview {
+    bucket: String,
+    as_of: String,
+    rows: Vec<PreviewRow>,
+    count: u64,
+    freed_bytes: u64,
+    seen: u64,
+    left_out: Vec<String>,
+    walking_since: Option<String>,
+}
+
+impl Preview {
+    /// Takes a page in: sums of one moment, rule and action come together.
+    fn add(&mut self, rows: Vec<PreviewRow>) {
+        for row in rows {
+            self.count += row.count;
+            self.freed_bytes += row.freed_bytes;
+            let same = |known: &&mut PreviewRow| {
+                (&known.at, &known.rule, &known.action) == (&row.at, &row.rule, &row.action)
+            };
+            match self.rows.iter_mut().find(same) {
+                Some(known) => {
+                    known.count += row.count;
+                    known.bytes += row.bytes;
+                    known.freed_bytes += row.freed_bytes;
+                }
+                None => self.rows.push(row),
+            }
+        }
+        self.rows.sort_by(|one, other| (&one.at, &one.rule, &one.action).cmp(&(&other.at, &other.rule, &other.action)));
+    }
+}
+
+/// An action in words.
+fn words(action: &str) -> &str {
+    match action {
+        "expire" => "expire",
+        "remove_noncurrent" => "remove noncurrent",
+        "remove_marker" => "remove marker",
+        "abort_upload" => "give up upload",
+        other => other,
+    }
+}
+
+/// The day and time of a moment, without the rest of a midnight.
+fn moment(text: &str) -> &str {
+    text.strip_suffix("T00:00:00.000Z").unwrap_or(text)
+}
+
+impl Report for Preview {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        for row in &self.rows {
+            let (at, what, size) = (moment(&row.at), words(&row.action), ByteCount::new(row.bytes));
+            writeln!(out, "{at:24} {what:18} {:>10} {size:>10}  {}", row.count, printable(&row.rule))?;
+        }
+        let bucket = printable(&self.bucket);
+        let (until, freed) = (moment(&self.as_of), ByteCount::new(self.freed_bytes));
+        match self.count {
+            0 => writeln!(out, "nothing would be done in s3://{bucket} until {until}")?,
+            count => {
+                let count = counted(count, "action", "actions");
+                writeln!(out, "{count} in s3://{bucket} until {until}, {freed} freed")?;
+            }
+        }
+        for key in &self.left_out {
+            writeln!(out, "left out, for it has more than 10000 versions: {}", printable(key))?;
+        }
+        if self.walking_since.is_some() {
+            writeln!(out, "what was there before the rules is still being looked through: overdue actions may be later")?;
+        }
+        Ok(())
+    }
+
+    fn exit(&self) -> Exit {
+        if self.left_out.is_empty() { Exit::Ok } else { Exit::Partial }
+    }
+}
+
+/// What to do where a bucket, or its rules, are not found.
+const SEE: &str = "see what is set: firn lifecycle show s3://BUCKET";
+
+async fn preview(session: &Session, args: &LifecyclePreview) -> anyhow::Result<Exit> {
+    let bucket = args.bucket.name()?;
+    let rules = args.rules.as_deref().map(document).transpose()?;
+    let admin = session.admin(&args.admin.dir())?;
+    let as_of = crate::report::time::json_time(Some(args.as_of)).unwrap_or_default();
+    let mut preview = Preview { bucket: bucket.to_owned(), as_of, ..Preview::default() };
+    let (mut from, mut after) = (Value::Null, Value::Null);
+    loop {
+        let request = json!({
+            "action": "preview",
+            "bucket": bucket,
+            "until_ms": args.as_of.as_millis(),
+            "from_ms": from,
+            "rules": rules,
+            "after": after,
+        });
+        let answer = door::post(&admin, PATH, &request).await;
+        let mut page = answer.map_err(|error| door::or_else_see(error, SEE))?;
+        let understood = "understand the admin door";
+        preview.add(serde_json::from_value(page["rows"].take()).context(understood)?);
+        let left_out: Vec<String> = serde_json::from_value(page["left_out"].take()).context(understood)?;
+        preview.left_out.extend(left_out);
+        preview.seen += page["seen"].as_u64().unwrap_or_default();
+        preview.walking_since = page["walking_since"].as_str().map(str::to_owned);
+        (from, after) = (page["from_ms"].take(), page["after"].take());
+        if after.is_null() {
+            return session.output.print(&preview);
+        }
+    }
+}
+
+/// What the rules say of a key, as the admin door has it.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Explained(Value);
+
+fn why(reason: &str) -> &str {
+    match reason {
+        "disabled" => "the rule is switched off",
+        "other_prefix" => "the key does not begin with the rule's prefix",
+        "other_tags" => "it lacks a tag that the rule asks for",
+        "other_size" => "its size is not what the rule asks for",
+        "no_action" => "the rule has no action for this",
+        "hides_versions" => "the marker still hides versions",
+        "kept" => "it is among the noncurrent versions that the rule keeps",
+        "on_hold" => "a legal hold is on it, or its lock is not known",
+        other => other,
+    }
+}
+
+impl Report for Explained {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let text = |value: &Value| value.as_str().map(printable).unwrap_or_default();
+        writeln!(out, "s3://{}/{}", text(&self.0["bucket"]), text(&self.0["key"]))?;
+        for version in self.0["versions"].as_array().into_iter().flatten() {
+            let kind = match (version["place"].as_str(), version["delete_marker"].as_bool()) {
+                (Some(place), Some(true)) => format!("{place} delete marker"),
+                (Some("upload"), _) => "upload".to_owned(),
+                (place, _) => format!("{} version", place.unwrap_or_default()),
+            };
+            write!(out, "{kind} {} of {}", text(&version["version_id"]), text(&version["modified"]))?;
+            if let Some(since) = version["noncurrent_since"].as_str() {
+                write!(out, ", noncurrent since {since}")?;
+            }
+            if let Some(until) = version["retain_until"].as_str() {
+                write!(out, ", retained until {until}")?;
+            }
+            writeln!(out)?;
+            let acts = &version["acts"];
+            if acts.is_null() {
+                writeln!(out, "  no rule acts on it")?;
+            }
+            for rule in version["rules"].as_array().into_iter().flatten() {
+                let name = text(&rule["rule"]);
+                match rule["why_not"].as_str() {
+                    Some(reason) => writeln!(out, "  {name}: not, for {}", why(reason))?,
+                    None => {
+                        let (at, action) = (text(&rule["at"]), text(&rule["action"]));
+                        let first = if rule == acts { "acts" } else { "would, were it the only one" };
+                        writeln!(out, "  {name}: {first}: {} on {}", words(&action), moment(&at))?;
+                    }
+                }
+            }
+        }
+        if self.0["more"] == true {
+            writeln!(out, "there are more, which are older")?;
+        }
+        if !self.0["walking_since"].is_null() {
+            writeln!(out, "what was there before the rules is still being looked through: it may be later")?;
+        }
+        Ok(())
+    }
+}
+
+async fn explain(session: &Session, args: &LifecycleExplain) -> anyhow::Result<Exit> {
+    let key = args.object.require_key()?;
+    let request = json!({ "action": "explain", "bucket": args.object.bucket, "key": key });
+    let answer = door::post(&session.admin(&args.admin.dir())?, PATH, &request).await;
+    session.output.print(&Explained(answer.map_err(|error| door::or_else_see(error, SEE))?))
+}
+
+/// What was done.
+#[derive(Debug, Default, Serialize)]
+struct Done {
+    bucket: String,
+    expired: u64,
+    noncurrent: u64,
+    markers: u64,
+    uploads: u64,
+    freed_bytes: u64,
+    walked: u64,
+}
+
+impl Report for Done {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let parts = [
+            counted(self.expired, "object expired", "objects expired"),
+            counted(self.noncurrent, "noncurrent version removed", "noncurrent versions removed"),
+            counted(self.markers, "delete marker removed", "delete markers removed"),
+            counted(self.uploads, "upload given up", "uploads given up"),
+        ];
+        let freed = ByteCount::new(self.freed_bytes);
+        writeln!(out, "s3://{}: {}; {freed} freed", printable(&self.bucket), parts.join(", "))
+    }
+}
+
+async fn run_now(session: &Session, args: &LifecycleRun) -> anyhow::Result<Exit> {
+    let bucket = args.bucket.name()?;
+    let admin = session.admin(&args.admin.dir())?;
+    let request = json!({ "action": "run", "bucket": bucket });
+    let mut all = Done { bucket: bucket.to_owned(), ..Done::default() };
+    loop {
+        let answer = door::post(&admin, PATH, &request).await;
+        let answer = answer.map_err(|error| door::or_else_see(error, "see which buckets there are: firn ls"))?;
+        let number = |name: &str| answer["done"][name].as_u64().unwrap_or_default();
+        all.expired += number("expired");
+        all.noncurrent += number("noncurrent");
+        all.markers += number("markers");
+        all.uploads += number("uploads");
+        all.freed_bytes += number("bytes");
+        all.walked = answer["walked"].as_u64().unwrap_or_default();
+        if answer["more"] != true {
+            return session.output.print(&all);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Explained, Preview, PreviewRow, Rule, Rows};
+    use crate::exit::Exit;
+    use crate::report::{Report, render};
+    use client::LifecycleRule;
+    use serde_json::json;
+
+    fn lines(report: &impl Report) -> Vec<String> {
+        let mut text = Vec::new();
+        render(report, false, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn a_rule_is_a_line_for_people() {
+        let rule = LifecycleRule {
+            id: "old\u{1b}".to_owned(),
+            enabled: true,
+            prefix: "logs/".to_owned(),
+            tags: vec![("a".to_owned(), "b".to_owned())],
+            larger: Some(1024),
+            actions: vec![(
+                "NoncurrentVersionExpiration".to_owned(),
+                vec![("NoncurrentDays".to_owned(), "3".to_owned())],
+            )],
+            ..LifecycleRule::default()
+        };
+        let rules = Rows(vec![Rule::from(rule)]);
+        assert_eq!(
+            lines(&rules),
+            [r#"on old\u{1b} of "logs/", a=b, more than 1.0 KiB: noncurrent version expiration (noncurrent days 3)"#]
+        );
+        let json = serde_json::to_value(&rules).unwrap();
+        assert_eq!(json[0]["actions"][0]["noncurrent_days"], "3");
+        assert_eq!(lines(&Rows::<Rule>(Vec::new())), ["no lifecycle rules"]);
+    }
+
+    #[test]
+    fn pages_of_a_preview_come_together_by_day_and_rule() {
+        let row = |at: &str, rule: &str, count| PreviewRow {
+            at: format!("{at}T00:00:00.000Z"),
+            rule: rule.to_owned(),
+            action: "expire".to_owned(),
+            count,
+            bytes: 2048 * count,
+            freed_bytes: 0,
+        };
+        let mut preview = Preview {
+            bucket: "b".to_owned(),
+            as_of: "2027-01-31T00:00:00.000Z".to_owned(),
+            ..Preview::default()
+        };
+        assert_eq!(lines(&preview), ["nothing would be done in s3://b until 2027-01-31"]);
+        preview.add(vec![row("2027-01-03", "a", 1), row("2027-01-02", "b", 1)]);
+        preview.add(vec![row("2027-01-03", "a", 2)]);
+        assert_eq!(
+            lines(&preview),
+            [
+                "2027-01-02 expire 1 2.0 KiB b",
+                "2027-01-03 expire 3 6.0 KiB a",
+                "4 actions in s3://b until 2027-01-31, 0 B freed"
+            ]
+        );
+        preview.left_out = vec!["k".to_owned()];
+        assert_eq!(preview.exit(), Exit::Partial);
+    }
+
+    #[test]
+    fn an_explanation_says_who_acts_and_why_not_the_others() {
+        let acts = json!({ "rule": "a", "at": "2027-01-02T00:00:00.000Z", "action": "expire" });
+        let explained = Explained(json!({
+            "bucket": "b", "key": "k", "more": false, "walking_since": null,
+            "versions": [{
+                "version_id": "v1", "place": "current", "delete_marker": false, "modified": "2027-01-01T00:00:00.000Z",
+                "noncurrent_since": null, "retain_until": null, "acts": acts,
+                "rules": [
+                    acts,
+                    { "rule": "b", "at": "2027-01-09T00:00:00.000Z", "action": "expire" },
+                    { "rule": "c", "why_not": "other_prefix" },
+                ],
+            }],
+        }));
+        assert_eq!(
+            lines(&explained),
+            [
+                "s3://b/k",
+                "current version v1 of 2027-01-01T00:00:00.000Z",
+                "a: acts: expire on 2027-01-02",
+                "b: would, were it the only one: expire on 2027-01-09",
+                "c: not, for the key does not begin with the rule's prefix",
+            ]
+        );
+    }
+}

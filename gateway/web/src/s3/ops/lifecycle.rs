@@ -1,0 +1,53 @@
+//! `PutBucketLifecycleConfiguration`, `GetBucketLifecycleConfiguration`, `DeleteBucketLifecycle`, under their former names too.
+
+use super::{Proof, document_within, required, said};
+use crate::s3::Call;
+use crate::s3::answer::{Answer, empty, set_amz, xml};
+use crate::s3::body::RequestBody;
+use crate::s3::code::Code;
+use crate::s3::error::S3Error;
+use crate::s3::lifecycle;
+use engine::unit::ByteCount;
+use http::StatusCode;
+use objectstore::{Lifecycle, TransitionMinimum};
+
+/// Bytes of the document: 1,000 rules with long names.
+const DOCUMENT_MAX: ByteCount = ByteCount::mib(1);
+/// From which size on objects are moved where a rule does not say. Kept, for some clients wait until it is what they said.
+const MINIMUM: &str = "x-amz-transition-default-minimum-object-size";
+
+/// `PutBucketLifecycleConfiguration`.
+pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
+    let name = call.target.bucket()?;
+    let minimum = match said(call, MINIMUM)? {
+        None => TransitionMinimum::default(),
+        Some(text) => TransitionMinimum::parse(text)
+            .ok_or_else(|| S3Error::argument(MINIMUM, text, "Invalid value for the default minimum object size"))?,
+    };
+    let root = required(document_within(call, body, Proof::Required, DOCUMENT_MAX).await?)?;
+    let made = || {
+        let mut random = [0; 16];
+        call.state.entropy.fill_id(&mut random);
+        hex::encode(random)
+    };
+    let rules = Lifecycle { minimum, ..lifecycle::read(&root, made)? };
+    call.state.store.set_lifecycle(&name, Some(&rules)).await?;
+    let mut answer = empty(StatusCode::OK);
+    set_amz(answer.headers_mut(), MINIMUM, minimum.as_str());
+    Ok(answer)
+}
+
+/// `GetBucketLifecycleConfiguration`.
+pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
+    let rules = call.state.store.setting::<Lifecycle>(&call.target.bucket()?).await?;
+    let rules = rules.ok_or_else(|| S3Error::new(Code::NoSuchLifecycleConfiguration))?;
+    let mut answer = xml(StatusCode::OK, lifecycle::write(&rules));
+    set_amz(answer.headers_mut(), MINIMUM, rules.minimum.as_str());
+    Ok(answer)
+}
+
+/// `DeleteBucketLifecycle`.
+pub(super) async fn delete(call: &Call) -> Result<Answer, S3Error> {
+    call.state.store.set_lifecycle(&call.target.bucket()?, None).await?;
+    Ok(empty(StatusCode::NO_CONTENT))
+}

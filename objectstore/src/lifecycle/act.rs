@@ -1,0 +1,377 @@
+//! Doing what is due about one key. A deed is one commit that checks all it was decided by.
+//!
+//! ```text
+//!   look (row of DUE) ─► the key's versions at one snapshot ─► what is due first ─► commit: deed, CURRENT and CONFIG as read ─► again
+//!                                                          └─ nothing (any more) ─► commit: this look gone, the next one there
+//! ```
+//!
+//! # Invariants
+//! - What is due at different moments is done in their order, and what is removed together from the oldest on, also when all of it is
+//!   overdue: so what happens is what the preview says.
+//! - Rows that decide a permanent removal are opened first: their seal covers the times.
+//! - A look goes in a commit by which nothing is due of its key at that moment, and that checks the look: nobody's new one is lost.
+//!
+//! # Limits
+//! [`TOGETHER`] versions a commit; [`PASSES`] commits a call.
+
+use super::index::look;
+use super::judge::{Above, Due, KeyRules, LifecycleAct};
+use super::keys::Versions;
+use crate::access::Asked;
+use crate::delete::next_below;
+use crate::event::{EventType, Occasion, Origin};
+use crate::multipart::drop_upload;
+use crate::publish::{Attempt, Draft, Expected};
+use crate::record::{ObjectRow, UploadGarbage, UploadRow};
+use crate::stack::{Change, Stack};
+use crate::store::{Bucket, View, guards, won};
+use crate::tables::{self, DueOf};
+use crate::{BucketName, DeleteConditions, Error, Lifecycle, ObjectKey, ObjectStore, Result, Versioning};
+use engine::catalog::record::Record;
+use engine::catalog::{Check, Commit, Key, Scan, Write};
+use engine::clock::Timestamp;
+use std::collections::VecDeque;
+
+/// Versions removed by one commit.
+#[cfg(not(test))]
+const TOGETHER: usize = 500;
+/// Few, so that tests have several.
+#[cfg(test)]
+const TOGETHER: usize = 3;
+/// Commits of one call; what is left is looked at again.
+const PASSES: u32 = 1_000;
+/// Uploads looked at by one commit.
+const UPLOADS: usize = 500;
+
+/// What was done, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct LifecycleRun {
+    /// Keys that were looked at.
+    pub keys: u64,
+    /// Current objects that expired.
+    pub expired: u64,
+    /// Noncurrent versions that were removed.
+    pub noncurrent: u64,
+    /// Delete markers that hid nothing.
+    pub markers: u64,
+    /// Uploads that were given up.
+    pub uploads: u64,
+    /// Bytes of what was removed for good.
+    pub bytes: u64,
+}
+
+impl LifecycleRun {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            keys: self.keys + other.keys,
+            expired: self.expired + other.expired,
+            noncurrent: self.noncurrent + other.noncurrent,
+            markers: self.markers + other.markers,
+            uploads: self.uploads + other.uploads,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+
+    /// Things that were done.
+    pub fn deeds(&self) -> u64 {
+        self.expired + self.noncurrent + self.markers + self.uploads
+    }
+}
+
+/// A version that is to go, and the one above it.
+struct Doomed {
+    row: ObjectRow,
+    above: Option<ObjectRow>,
+    due: Due,
+}
+
+/// What is due of a key.
+#[derive(Default)]
+struct Survey {
+    /// When what is done first is due.
+    first: Option<Timestamp>,
+    /// What is removed then, newest first.
+    removed: VecDeque<Doomed>,
+    /// There is more to remove than was kept in mind.
+    more: bool,
+    /// What is current expires then.
+    expires: Option<Due>,
+    /// When something else is due.
+    later: Option<Timestamp>,
+}
+
+impl Survey {
+    fn later(&mut self, at: Timestamp) {
+        self.later = Some(self.later.map_or(at, |later| later.min(at)));
+    }
+
+    fn add(&mut self, due: Due, now: Timestamp, doomed: impl FnOnce() -> Doomed) {
+        if due.at > now || self.first.is_some_and(|first| due.at > first) {
+            return self.later(due.at);
+        }
+        if let Some(first) = self.first.filter(|first| due.at < *first) {
+            self.later(first);
+            (self.removed, self.more, self.expires) = (VecDeque::new(), false, None);
+        }
+        self.first = Some(due.at);
+        if due.act == LifecycleAct::Expire {
+            self.expires = Some(due);
+            return;
+        }
+        self.removed.push_back(doomed());
+        if self.removed.len() > TOGETHER {
+            self.removed.pop_front();
+            self.more = true;
+        }
+    }
+}
+
+/// Whether a change came through.
+enum Deed {
+    /// `settled`: and when to look again.
+    Done { run: LifecycleRun, settled: bool },
+    /// Somebody was faster: look again.
+    Again,
+}
+
+impl Deed {
+    fn of(won: bool, run: LifecycleRun, settled: bool) -> Self {
+        if won { Self::Done { run, settled } } else { Self::Again }
+    }
+}
+
+/// A key that is looked at.
+pub(crate) struct Look<'a> {
+    pub(crate) name: &'a BucketName,
+    pub(crate) bucket: Bucket,
+    pub(crate) key: &'a ObjectKey,
+    /// The row of `DUE`.
+    pub(crate) row: &'a Key,
+}
+
+impl Look<'_> {
+    /// This look goes, and the next one is there.
+    fn then(&self, next: Option<Timestamp>) -> Vec<Write> {
+        let next = next.map(|next| look(next, DueOf::Versions, self.key.as_str()));
+        std::iter::once(Write::Delete(self.row.clone())).chain(next).collect()
+    }
+}
+
+impl ObjectStore {
+    /// Does what is due of a key's versions, and settles when to look again.
+    pub(crate) async fn act_on_versions(&self, look: &Look<'_>) -> Result<LifecycleRun> {
+        let mut run = LifecycleRun { keys: 1, ..LifecycleRun::default() };
+        for _ in 0..PASSES {
+            let now = self.clock.now();
+            let _turn = self.queue(look.bucket.partition, look.key).await;
+            let (view, stack) = self.stack(look.bucket, look.key).await?;
+            let lifecycle = self.lifecycle_at(&view).await?.unwrap_or_default();
+            let survey = self.survey(&view, look.key, &lifecycle, now).await?;
+            if survey.first.is_none() {
+                if self.look_again(look, &view, survey.later).await? {
+                    return Ok(run);
+                }
+                continue;
+            }
+            let expires = survey.expires.is_some() && survey.removed.is_empty();
+            let deed = if expires {
+                self.expire(look, (&view, &stack), survey.later, now).await?
+            } else {
+                self.remove(look, (&view, &stack), survey, now).await?
+            };
+            match deed {
+                Deed::Done { run: done, settled } => {
+                    run = run.and(done);
+                    if settled {
+                        return Ok(run);
+                    }
+                }
+                Deed::Again => {}
+            }
+        }
+        Ok(run)
+    }
+
+    async fn survey(
+        &self,
+        view: &View,
+        key: &ObjectKey,
+        lifecycle: &Lifecycle,
+        now: Timestamp,
+    ) -> Result<Survey> {
+        let mut survey = Survey::default();
+        let rules = KeyRules::of(lifecycle, self.calendar(), key.as_str());
+        if rules.is_empty() {
+            return Ok(survey);
+        }
+        let scan = Scan::prefix(tables::VERSIONS, &tables::versions_of(key), 1_000);
+        let mut versions = Versions::new(&*view.snapshot, scan);
+        let (mut above, mut newer) = (Above::default(), None::<ObjectRow>);
+        while let Some(version) = versions.next().await? {
+            let facts = self.facts(view, &version.row).await?;
+            if let Some(due) = rules.due(&facts, &above.place(&facts, version.below)) {
+                survey.add(due, now, || Doomed { row: version.row.clone(), above: newer.clone(), due });
+            }
+            above.pass(&facts);
+            newer = Some(version.row);
+        }
+        Ok(survey)
+    }
+
+    /// Nothing is due: this look goes, and the next one is there. `false`: somebody was faster.
+    async fn look_again(&self, at: &Look<'_>, view: &View, next: Option<Timestamp>) -> Result<bool> {
+        let (exists, _) = guards();
+        let current = Check::Unchanged(tables::current(at.key));
+        let checks = vec![exists, current, Check::Unchanged(at.row.clone())];
+        let writes = at.then(next);
+        let read_version = view.snapshot.read_version();
+        let commit =
+            Commit { checks, writes, ..Commit::new(at.bucket.partition, read_version).from_reserve() };
+        won(self.commit(commit, Vec::new()).await)
+    }
+
+    /// The current object expires, by a marker or, where versions are not kept, for good.
+    async fn expire(
+        &self,
+        look: &Look<'_>,
+        (view, stack): (&View, &Stack),
+        later: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Deed> {
+        let Some(row) = stack.current() else { return Ok(Deed::Again) };
+        let settled = later.is_none_or(|later| later > now);
+        let looks = if settled { look.then(later) } else { Vec::new() };
+        self.authentic(look, row)?;
+        let size = row.stored.as_ref().map_or(0, |stored| stored.size().get());
+        let mut run = LifecycleRun { expired: 1, ..LifecycleRun::default() };
+        let origin = Origin::default();
+        if view.config.versioning == Versioning::Off {
+            self.refuse_locked(view, row, false).await?;
+            let mut change = stack.remove(row, None)?;
+            change.freeing = true;
+            let occasion = Occasion { what: EventType::EXPIRED, bucket: look.name, origin: &origin };
+            self.tell(view, &occasion, (look.key, row, now), &mut change).await?;
+            change.checks.push(Check::Unchanged(look.row.clone()));
+            change.writes.extend(looks);
+            run.bytes = size;
+            return Ok(Deed::of(self.commit_change(view, look.key, change).await?, run, settled));
+        }
+        let conditions = DeleteConditions::default();
+        let mut draft = Draft::marker(look.bucket, look.key, &conditions);
+        draft.tells = Some(Occasion { what: EventType::EXPIRED_MARKER, bucket: look.name, origin: &origin });
+        if row.null && stack.writes_null() {
+            run.bytes = size;
+        }
+        draft.expect = vec![(look.row.clone(), Expected::Present)];
+        draft.writes = looks;
+        let outcome = self.try_publish(&draft, &mut Asked::default(), view, stack).await?;
+        Ok(Deed::of(matches!(outcome, Attempt::Done(_)), run, settled))
+    }
+
+    /// Removes what is due together, from the oldest on.
+    async fn remove(
+        &self,
+        at: &Look<'_>,
+        (view, stack): (&View, &Stack),
+        survey: Survey,
+        now: Timestamp,
+    ) -> Result<Deed> {
+        let (mut change, mut run) = (Change::default(), LifecycleRun::default());
+        let mut held = false;
+        for Doomed { row, above, due } in survey.removed.iter().rev() {
+            self.authentic(at, row)?;
+            above.iter().try_for_each(|above| self.authentic(at, above))?;
+            match self.refuse_locked(view, row, false).await {
+                // The clock that locks are judged by is behind the one that rules are.
+                Err(Error::ObjectLocked) => {
+                    held = true;
+                    continue;
+                }
+                outcome => outcome?,
+            }
+            let next = next_below(view, stack, row).await?;
+            change.join(stack.remove(row, next.as_ref())?);
+            let origin = Origin::default();
+            let occasion = Occasion { what: EventType::EXPIRED, bucket: at.name, origin: &origin };
+            self.tell(view, &occasion, (at.key, row, now), &mut change).await?;
+            match due.act {
+                LifecycleAct::RemoveMarker => run.markers += 1,
+                _ => run.noncurrent += 1,
+            }
+            run.bytes += row.stored.as_ref().map_or(0, |stored| stored.size().get());
+        }
+        if held && change.writes.is_empty() {
+            let tomorrow = Some(self.calendar().midnight_after(now));
+            return Ok(Deed::of(self.look_again(at, view, tomorrow).await?, run, true));
+        }
+        // Behind a marker something may be due by what is removed.
+        let settled = !held
+            && !survey.more
+            && stack.current().is_some()
+            && survey.later.is_none_or(|later| later > now);
+        if settled {
+            change.checks.push(Check::Unchanged(at.row.clone()));
+            change.writes.extend(at.then(survey.later));
+        }
+        change.freeing = true;
+        Ok(Deed::of(self.commit_change(view, at.key, change).await?, run, settled))
+    }
+
+    /// What decides is as it was written.
+    fn authentic(&self, look: &Look<'_>, row: &ObjectRow) -> Result<()> {
+        let aad = row.additional_data(look.bucket.partition, look.key);
+        self.keys.unseal(&row.sealed, &aad)?;
+        Ok(())
+    }
+
+    /// Gives up the uploads of a key whose time has come, and settles when to look again.
+    pub(crate) async fn act_on_uploads(&self, at: &Look<'_>) -> Result<LifecycleRun> {
+        let mut run = LifecycleRun { keys: 1, ..LifecycleRun::default() };
+        for _ in 0..PASSES {
+            let now = self.clock.now();
+            let (view, []) = self.view_at(at.bucket, []).await?.ok_or(Error::NoSuchBucket)?;
+            let lifecycle = self.lifecycle_at(&view).await?.unwrap_or_default();
+            let rules = KeyRules::of(&lifecycle, self.calendar(), at.key.as_str());
+            let (exists, _) = guards();
+            let mut checks = vec![exists, Check::Unchanged(at.row.clone())];
+            let (mut writes, mut given_up, mut later) = (Vec::new(), 0, None::<Timestamp>);
+            let mut next = Some(Scan::prefix(tables::UPLOADS, &tables::versions_of(at.key), UPLOADS));
+            while let Some(scan) = next.take_if(|_| given_up < UPLOADS as u64) {
+                let page = view.snapshot.scan(scan.clone()).await?;
+                for (raw, value) in &page.rows {
+                    let (_, upload) = tables::read_upload(raw)?;
+                    let row = UploadRow::from_bytes(value)?;
+                    let Some(due) = rules.upload_due(row.initiated) else { continue };
+                    if due.at > now {
+                        later = Some(later.map_or(due.at, |later| later.min(due.at)));
+                        continue;
+                    }
+                    let row = tables::UPLOADS.key(raw.clone());
+                    checks.push(Check::Unchanged(row.clone()));
+                    writes.extend(drop_upload(row, upload, &UploadGarbage::default()));
+                    given_up += 1;
+                }
+                next = scan.behind(&page);
+            }
+            let over = next.is_none();
+            if over {
+                writes.push(Write::Delete(at.row.clone()));
+                writes.extend(later.map(|later| look(later, DueOf::Uploads, at.key.as_str())));
+            }
+            let commit =
+                Commit { checks, writes, ..Commit::new(at.bucket.partition, view.snapshot.read_version()) };
+            if won(self.commit(commit.from_reserve(), Vec::new()).await)? {
+                run.uploads += given_up;
+                if given_up > 0 {
+                    self.mark_dirty(at.bucket.partition);
+                }
+                if over {
+                    return Ok(run);
+                }
+            }
+        }
+        Ok(run)
+    }
+}

@@ -1,0 +1,265 @@
+//! From which moment on a rule acts on a version, or why it does not. Pure: no rows and no clock.
+//!
+//! ```text
+//!   rule + version + how it stands in its key ─► judge ─► due at a moment │ why not
+//!   a key's versions, newest first ─► KeyJudge, one by one ─► the earliest of all rules for each
+//! ```
+//!
+//! # Invariants
+//! - Whoever asks what rules do asks here: worker, walk, preview, explanation, header and the writers' index rows.
+//! - Taking out a version changes what is said of older ones alone: who removes some of what is due together begins with the
+//!   oldest.
+
+use super::calendar::Calendar;
+use crate::setting::{
+    LifecycleExpiration, LifecycleFilter, LifecycleRule, NEWER_NONCURRENT_MAX, NoncurrentExpiration,
+};
+use crate::{Lifecycle, Tags};
+use engine::clock::Timestamp;
+use std::collections::VecDeque;
+
+/// What keeps a version from being removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LifecycleHold {
+    /// Nothing.
+    #[default]
+    None,
+    /// A retention, until then.
+    Until(Timestamp),
+    /// A legal hold, or a lock of unknown state.
+    Hold,
+}
+
+/// What is judged of a version or delete marker.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Facts {
+    pub(crate) modified: Timestamp,
+    /// `None` of a delete marker.
+    pub(crate) size: Option<u64>,
+    pub(crate) tags: Tags,
+    pub(crate) hold: LifecycleHold,
+    /// It is the key's null version.
+    pub(crate) null: bool,
+}
+
+/// How a version stands among those of its key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// Since when it is noncurrent; `None` of the current one.
+    pub(crate) since: Option<Timestamp>,
+    /// Since when those noncurrent versions are that stand above it, the next one first, as far as it matters.
+    pub(crate) newer: &'a VecDeque<Timestamp>,
+    /// There is no other version.
+    pub(crate) alone: bool,
+}
+
+/// What a rule does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LifecycleAct {
+    /// The current object expires: a delete marker hides it or, where versions are not kept, it goes.
+    Expire,
+    /// A noncurrent version or marker is removed.
+    RemoveNoncurrent,
+    /// A delete marker that hides nothing is removed.
+    RemoveMarker,
+    /// An upload is given up.
+    AbortUpload,
+}
+
+/// Why a rule does nothing about a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LifecycleWhyNot {
+    /// The rule is switched off.
+    Disabled,
+    /// The key does not begin with the rule's prefix.
+    OtherPrefix,
+    /// It lacks a tag that the rule asks for.
+    OtherTags,
+    /// Its size is not what the rule asks for.
+    OtherSize,
+    /// The rule has no action for what it is: a current version, a noncurrent one or a delete marker.
+    NoAction,
+    /// The marker hides versions.
+    HidesVersions,
+    /// It is among the noncurrent versions that the rule keeps.
+    Kept,
+    /// A legal hold is on it, or its lock is not known.
+    OnHold,
+}
+
+/// A rule's say.
+pub(crate) type Verdict = Result<(Timestamp, LifecycleAct), LifecycleWhyNot>;
+
+/// What the rules come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) at: Timestamp,
+    pub(crate) act: LifecycleAct,
+    /// Its place among the bucket's rules.
+    pub(crate) rule: usize,
+}
+
+/// Whether a rule is about what has these tags and this size. A marker has neither.
+fn about(filter: &LifecycleFilter, version: &Facts) -> Result<(), LifecycleWhyNot> {
+    let has = |wanted: (&str, &str)| version.tags.iter().any(|tag| tag == wanted);
+    if !filter.tags.iter().all(has) {
+        return Err(LifecycleWhyNot::OtherTags);
+    }
+    let fits = match version.size {
+        None => filter.larger.is_none() && filter.smaller.is_none(),
+        Some(size) => {
+            filter.larger.is_none_or(|larger| size > larger)
+                && filter.smaller.is_none_or(|smaller| size < smaller)
+        }
+    };
+    if fits { Ok(()) } else { Err(LifecycleWhyNot::OtherSize) }
+}
+
+/// What a rule, whose prefix was looked at before, does to a version.
+pub(crate) fn judge(rule: &LifecycleRule, calendar: Calendar, version: &Facts, place: &Place<'_>) -> Verdict {
+    if !rule.enabled {
+        return Err(LifecycleWhyNot::Disabled);
+    }
+    about(&rule.filter, version)?;
+    match (place.since, version.size) {
+        (Some(since), _) => judge_noncurrent(rule, calendar, version, (since, place.newer)),
+        (None, Some(_)) => {
+            let at = expires(rule, calendar, version.modified).ok_or(LifecycleWhyNot::NoAction)?;
+            Ok((at, LifecycleAct::Expire))
+        }
+        (None, None) => {
+            let at = match rule.expiration {
+                Some(LifecycleExpiration::Marker(true)) => calendar.midnight_after(version.modified),
+                _ => expires(rule, calendar, version.modified).ok_or(LifecycleWhyNot::NoAction)?,
+            };
+            if place.alone {
+                Ok((at, LifecycleAct::RemoveMarker))
+            } else {
+                Err(LifecycleWhyNot::HidesVersions)
+            }
+        }
+    }
+}
+
+/// When what was made at a moment expires while it is current.
+fn expires(rule: &LifecycleRule, calendar: Calendar, made: Timestamp) -> Option<Timestamp> {
+    match rule.expiration? {
+        LifecycleExpiration::Days(days) => Some(calendar.days_after(made, days)),
+        // What is made after the date goes with the day on which it is made.
+        LifecycleExpiration::Date(date) => Some(date.max(calendar.midnight_after(made))),
+        LifecycleExpiration::Marker(_) => None,
+    }
+}
+
+fn judge_noncurrent(
+    rule: &LifecycleRule,
+    calendar: Calendar,
+    version: &Facts,
+    (since, newer): (Timestamp, &VecDeque<Timestamp>),
+) -> Verdict {
+    let NoncurrentExpiration { days, newer: keep } = rule.noncurrent.ok_or(LifecycleWhyNot::NoAction)?;
+    let mut at = calendar.days_after(since, days);
+    if let Some(keep) = keep {
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        let pushed_out = keep.checked_sub(1).and_then(|place| newer.get(place));
+        at = at.max(calendar.midnight_after(*pushed_out.ok_or(LifecycleWhyNot::Kept)?));
+    }
+    match version.hold {
+        LifecycleHold::None => {}
+        LifecycleHold::Until(until) => at = at.max(calendar.midnight_after(until)),
+        LifecycleHold::Hold => return Err(LifecycleWhyNot::OnHold),
+    }
+    Ok((at, LifecycleAct::RemoveNoncurrent))
+}
+
+/// When an upload that was begun at a moment is given up by a rule.
+pub(crate) fn judge_upload(rule: &LifecycleRule, calendar: Calendar, begun: Timestamp) -> Verdict {
+    if !rule.enabled {
+        return Err(LifecycleWhyNot::Disabled);
+    }
+    let days = rule.abort_days.ok_or(LifecycleWhyNot::NoAction)?;
+    Ok((calendar.days_after(begun, days), LifecycleAct::AbortUpload))
+}
+
+/// The earliest say; of several the first rule's.
+fn earliest(verdicts: impl Iterator<Item = (usize, Verdict)>) -> Option<Due> {
+    let due = verdicts.filter_map(|(rule, verdict)| {
+        let (at, act) = verdict.ok()?;
+        Some(Due { at, act, rule })
+    });
+    due.min_by_key(|due| (due.at, due.rule))
+}
+
+/// The rules that act on keys like one.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyRules<'r> {
+    rules: Vec<(usize, &'r LifecycleRule)>,
+    calendar: Calendar,
+}
+
+impl<'r> KeyRules<'r> {
+    pub(crate) fn of(lifecycle: &'r Lifecycle, calendar: Calendar, key: &str) -> Self {
+        let rules = lifecycle.rules().iter().enumerate();
+        let rules = rules.filter(|(_, rule)| rule.enabled && key.starts_with(rule.filter.prefix())).collect();
+        Self { rules, calendar }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Whether one keeps a number of noncurrent versions: what it does to one depends on how many are above.
+    pub(crate) fn keeps_a_number(&self) -> bool {
+        self.rules
+            .iter()
+            .any(|(_, rule)| rule.noncurrent.is_some_and(|noncurrent| noncurrent.newer.is_some()))
+    }
+
+    pub(crate) fn due(&self, version: &Facts, place: &Place<'_>) -> Option<Due> {
+        earliest(self.rules.iter().map(|(at, rule)| (*at, judge(rule, self.calendar, version, place))))
+    }
+
+    pub(crate) fn upload_due(&self, begun: Timestamp) -> Option<Due> {
+        earliest(self.rules.iter().map(|(at, rule)| (*at, judge_upload(rule, self.calendar, begun))))
+    }
+
+    /// When a current object expires.
+    pub(crate) fn expires(&self, object: &Facts) -> Option<Due> {
+        self.due(object, &Place { since: None, newer: &VecDeque::new(), alone: false })
+    }
+}
+
+/// Remembers of a key's newer versions what the judgement of older ones needs. Bounded, however many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Above {
+    /// When the next newer version was made.
+    made: Option<Timestamp>,
+    newer: VecDeque<Timestamp>,
+}
+
+impl Above {
+    /// Since when a version is noncurrent. It is never so since before it was there.
+    pub(crate) fn since(&self, version: &Facts) -> Option<Timestamp> {
+        self.made.map(|made| made.max(version.modified))
+    }
+
+    /// The place of the next version. `below`: there are older ones.
+    pub(crate) fn place(&self, version: &Facts, below: bool) -> Place<'_> {
+        let since = self.since(version);
+        Place { since, newer: &self.newer, alone: since.is_none() && !below }
+    }
+
+    /// Goes on to the version below.
+    pub(crate) fn pass(&mut self, version: &Facts) {
+        if let Some(since) = self.since(version) {
+            self.newer.push_front(since);
+            self.newer.truncate(NEWER_NONCURRENT_MAX as usize);
+        }
+        self.made = Some(version.modified);
+    }
+}
+
+#[cfg(test)]
+mod tests;

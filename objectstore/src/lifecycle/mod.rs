@@ -1,0 +1,129 @@
+//! Lifecycle rules: what they match expires when its time has come, by a worker, a commit for each deed.
+//!
+//! ```text
+//!   set_lifecycle ─► root: mark ─► bucket: SETTINGS (kind), and a walk ─► bell
+//!   write ─► its own commit puts rows of DUE ┐
+//!   walk  ─► what was there before           ┴─► worker: rows up to now ─► the key judged ─► deed, in one commit ─► the next row
+//!   preview, explain, x-amz-expiration ─► the same judgement
+//! ```
+//!
+//! # Invariants
+//! - Whoever judges asks [`judge`]: nothing else knows what rules mean.
+//! - Rows of `DUE` are hints that are never late ([`index`]); a deed's commit checks all it was decided by ([`act`]).
+//! - A bucket on which nothing was ever set costs nothing; one with rules a row or two a write.
+//!
+//! # Limits
+//! [`LIFECYCLE_RULES_MAX`](crate::LIFECYCLE_RULES_MAX) rules; each step is bounded. docs/adr/0025 has the reasons.
+
+mod act;
+mod calendar;
+mod explain;
+mod index;
+mod judge;
+mod keys;
+mod preview;
+mod run;
+mod simulate;
+mod walk;
+
+pub use act::LifecycleRun;
+pub use explain::{LifecycleExplained, LifecyclePlace, LifecycleVerdict, VersionExplained};
+pub use index::Expiry;
+pub use judge::{LifecycleAct, LifecycleHold, LifecycleWhyNot};
+pub use preview::{LifecyclePreview, PreviewAfter, PreviewRow};
+pub(crate) use run::Turns;
+#[cfg(test)]
+pub(crate) use walk::{Phase, Walk};
+
+use crate::stack::Change;
+use crate::store::{ATTEMPTS_MAX, contended};
+use crate::{BucketName, Error, Lifecycle, ObjectStore, Result, SettingKind, tables};
+use engine::catalog::Scan;
+use engine::clock::Timestamp;
+use parking_lot::Mutex;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// What is known of lifecycles in this process.
+#[derive(Default)]
+pub(crate) struct Lifecycles {
+    /// Rung when rules changed.
+    pub(crate) bell: Arc<Notify>,
+    /// Whoever sets rules holds it from the mark to the setting, whoever takes a mark away from the look to the end.
+    changing: tokio::sync::Mutex<()>,
+    /// Of which buckets.
+    changed: Mutex<BTreeSet<BucketName>>,
+}
+
+impl Lifecycles {
+    fn ring(&self, bucket: &BucketName) {
+        self.changed.lock().insert(bucket.unbound());
+        self.bell.notify_one();
+    }
+
+    /// Buckets whose rules changed since the last call.
+    fn take_changed(&self) -> BTreeSet<BucketName> {
+        std::mem::take(&mut *self.changed.lock())
+    }
+}
+
+/// How a bucket's rules stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LifecycleState {
+    /// The rules; `None` where none are set.
+    pub rules: Option<Lifecycle>,
+    /// Versions and uploads that were brought into the index since rules were last set that ask for it.
+    pub walked: u64,
+    /// Since when what was there before the rules is being brought into the index; `None` when all is.
+    pub walking_since: Option<Timestamp>,
+}
+
+impl ObjectStore {
+    /// Sets a bucket's rules, or removes them with `None`.
+    pub async fn set_lifecycle(&self, name: &BucketName, value: Option<&Lifecycle>) -> Result<()> {
+        let bound = name.bound_to(self.view(name).await?.bucket);
+        let _changing = self.lifecycles.changing.lock().await;
+        if value.is_some() {
+            self.mark(SettingKind::Lifecycle, name.as_str(), true).await?;
+        }
+        for _ in 0..ATTEMPTS_MAX {
+            let view = self.view(&bound).await?;
+            let before = self.lifecycle_at(&view).await?;
+            let walks = value.is_some_and(|new| new.adds_to(before.as_deref()));
+            let writes = walks.then(|| walk::Walk::begin(self.clock.now())).into_iter().collect();
+            if self.try_set_with(&view, value, Change { writes, ..Change::default() }).await? {
+                self.lifecycles.ring(name);
+                return Ok(());
+            }
+        }
+        Err(contended())
+    }
+
+    /// A bucket's rules, and how far what was there before them is known.
+    pub async fn lifecycle_state(&self, name: &BucketName) -> Result<LifecycleState> {
+        let view = self.view(name).await?;
+        let rules = self.lifecycle_at(&view).await?.map(|rules| (*rules).clone());
+        let walk = self.walk_at(&view).await?;
+        let walking = walk.as_ref().filter(|walk| walk.phase != walk::Phase::Done && rules.is_some());
+        Ok(LifecycleState {
+            walked: walk.as_ref().map_or(0, |walk| walk.seen),
+            walking_since: walking.map(|walk| walk.begun),
+            rules,
+        })
+    }
+
+    /// Takes the mark away where nothing stands behind it: the bucket is gone, or its rules and all that is left of their index.
+    async fn unmark_lifecycle(&self, name: &BucketName) -> Result<()> {
+        let _changing = self.lifecycles.changing.lock().await;
+        let any = match self.view(name).await {
+            Ok(view) => {
+                self.lifecycle_at(&view).await?.is_some()
+                    || !view.snapshot.scan(Scan::prefix(tables::DUE, b"", 1)).await?.rows.is_empty()
+            }
+            Err(Error::NoSuchBucket) => false,
+            Err(error) => return Err(error),
+        };
+        if any { Ok(()) } else { self.mark(SettingKind::Lifecycle, name.as_str(), false).await }
+    }
+}

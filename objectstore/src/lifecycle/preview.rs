@@ -1,0 +1,206 @@
+//! What rules would do until a day to come, counted by moment and rule: a bucket's keys simulated one by one, a page at a time.
+//!
+//! # Limits
+//! [`BATCH`] versions or uploads a page, but for a key with more; [`HELD`] versions of one key: one with more is named and left out.
+
+use super::judge::{Facts, KeyRules, LifecycleAct};
+use super::keys::Versions;
+use super::simulate::{Step, simulate};
+use crate::record::UploadRow;
+use crate::store::View;
+use crate::{BucketName, Error, Lifecycle, ObjectKey, ObjectStore, Result, tables};
+use bytes::Bytes;
+use engine::catalog::record::Record;
+use engine::catalog::{Scan, prefix_end};
+use engine::clock::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Versions of one page.
+#[cfg(not(test))]
+const BATCH: u64 = 5_000;
+/// Few, so that tests have several pages.
+#[cfg(test)]
+const BATCH: u64 = 50;
+/// Versions of one key.
+const HELD: usize = 10_000;
+
+/// Where a preview goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewAfter {
+    uploads: bool,
+    from: Bytes,
+}
+
+impl PreviewAfter {
+    /// As clients carry it.
+    pub fn to_text(&self) -> String {
+        let digits = self.from.iter().map(|byte| format!("{byte:02x}"));
+        let phase = if self.uploads { 'u' } else { 'v' };
+        std::iter::once(phase.to_string()).chain(digits).collect()
+    }
+
+    /// Reads what [`to_text`](Self::to_text) writes.
+    pub fn parse(text: &str) -> Result<Self> {
+        let invalid = || Error::InvalidArgument { name: "after", detail: "not where a preview ended" };
+        let (uploads, digits) = match text.split_at_checked(1) {
+            Some(("v", digits)) => (false, digits),
+            Some(("u", digits)) => (true, digits),
+            _ => return Err(invalid()),
+        };
+        if !digits.is_ascii() || digits.len() % 2 == 1 {
+            return Err(invalid());
+        }
+        let byte = |at: usize| u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).map_err(|_| invalid());
+        let from = (0..digits.len() / 2).map(byte).collect::<Result<Vec<u8>>>()?;
+        Ok(Self { uploads, from: from.into() })
+    }
+}
+
+/// What one rule would do at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewRow {
+    /// When.
+    pub at: Timestamp,
+    /// The rule's id.
+    pub rule: String,
+    /// What.
+    pub act: LifecycleAct,
+    /// How often.
+    pub count: u64,
+    /// Bytes of what it is done to.
+    pub bytes: u64,
+    /// Of those, bytes that are gone then and not just hidden.
+    pub freed_bytes: u64,
+}
+
+/// A page of a preview.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LifecyclePreview {
+    /// In order of moments.
+    pub rows: Vec<PreviewRow>,
+    /// Versions and uploads that were looked at.
+    pub seen: u64,
+    /// Keys with more versions than are held, which were left out.
+    pub left_out: Vec<String>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<PreviewAfter>,
+}
+
+type Sums = BTreeMap<(Timestamp, usize, LifecycleAct), (u64, u64, u64)>;
+
+fn add(sums: &mut Sums, step: &Step) {
+    let (count, bytes, freed) = sums.entry((step.at, step.rule, step.act)).or_default();
+    *count += 1;
+    *bytes += step.bytes;
+    *freed += if step.frees { step.bytes } else { 0 };
+}
+
+impl ObjectStore {
+    /// A page of what a bucket's rules, or these ones, do between two moments.
+    pub async fn preview_lifecycle(
+        &self,
+        name: &BucketName,
+        rules: Option<&Lifecycle>,
+        span: (Timestamp, Timestamp),
+        after: Option<&PreviewAfter>,
+    ) -> Result<LifecyclePreview> {
+        let view = self.view(name).await?;
+        let lifecycle = match rules {
+            Some(rules) => Arc::new(rules.clone()),
+            None => self.lifecycle_at(&view).await?.ok_or(Error::NoSuchConfiguration)?,
+        };
+        let mut page = LifecyclePreview::default();
+        let mut sums = Sums::new();
+        let from = after.map_or_else(Bytes::new, |after| after.from.clone());
+        page.next = if after.is_some_and(|after| after.uploads) {
+            self.preview_uploads(&view, &lifecycle, (span, from), (&mut page, &mut sums)).await?
+        } else {
+            self.preview_versions(&view, &lifecycle, (span, from), (&mut page, &mut sums)).await?
+        };
+        page.rows = sums
+            .into_iter()
+            .map(|((at, rule, act), (count, bytes, freed_bytes))| {
+                let rule = lifecycle.rules().get(rule).map(|rule| rule.id.clone()).unwrap_or_default();
+                PreviewRow { at, rule, act, count, bytes, freed_bytes }
+            })
+            .collect();
+        Ok(page)
+    }
+
+    async fn preview_versions(
+        &self,
+        view: &View,
+        lifecycle: &Lifecycle,
+        (span, from): ((Timestamp, Timestamp), Bytes),
+        (page, sums): (&mut LifecyclePreview, &mut Sums),
+    ) -> Result<Option<PreviewAfter>> {
+        let scan = Scan { start: from, ..Scan::prefix(tables::VERSIONS, b"", 1_000) };
+        let mut versions = Versions::new(&*view.snapshot, scan);
+        let (mut of_key, mut too_many) = (Vec::new(), false);
+        while let Some(version) = versions.next().await? {
+            page.seen += 1;
+            if of_key.len() == HELD {
+                too_many = true;
+            } else {
+                of_key.push(self.facts(view, &version.row).await?);
+            }
+            if version.below {
+                continue;
+            }
+            let rules = KeyRules::of(lifecycle, self.calendar(), &version.key);
+            let mut held: Vec<Facts> = std::mem::take(&mut of_key);
+            if std::mem::take(&mut too_many) {
+                page.left_out.push(version.key.clone());
+            } else if !rules.is_empty() {
+                simulate(&rules, view.config.versioning, &mut held, span, |step| add(sums, &step));
+            }
+            if page.seen >= BATCH {
+                let from = prefix_end(&tables::versions_of(&ObjectKey::parse(&version.key)?));
+                return Ok(Some(PreviewAfter { uploads: false, from }));
+            }
+        }
+        Ok(Some(PreviewAfter { uploads: true, from: Bytes::new() }))
+    }
+
+    async fn preview_uploads(
+        &self,
+        view: &View,
+        lifecycle: &Lifecycle,
+        ((from, until), start): ((Timestamp, Timestamp), Bytes),
+        (page, sums): (&mut LifecyclePreview, &mut Sums),
+    ) -> Result<Option<PreviewAfter>> {
+        let scan = Scan { start, ..Scan::prefix(tables::UPLOADS, b"", 1_000) };
+        let found = view.snapshot.scan(scan.clone()).await?;
+        for (raw, row) in &found.rows {
+            page.seen += 1;
+            let (key, _) = tables::read_upload(raw)?;
+            let rules = KeyRules::of(lifecycle, self.calendar(), &key);
+            let due = rules.upload_due(UploadRow::from_bytes(row)?.initiated);
+            if let Some(due) = due.filter(|due| due.at <= until) {
+                let at = due.at.max(from);
+                add(sums, &Step { at, act: due.act, rule: due.rule, bytes: 0, frees: true });
+            }
+        }
+        Ok(scan.behind(&found).map(|behind| PreviewAfter { uploads: true, from: behind.start }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PreviewAfter;
+    use bytes::Bytes;
+
+    #[test]
+    fn where_a_preview_goes_on_is_a_text() {
+        for after in [
+            PreviewAfter { uploads: false, from: Bytes::from_static(b"a\0\xff\x01") },
+            PreviewAfter { uploads: true, from: Bytes::new() },
+        ] {
+            assert_eq!(PreviewAfter::parse(&after.to_text()).unwrap(), after);
+        }
+        for bad in ["", "w", "v1", "vzz", "vé1", "é"] {
+            PreviewAfter::parse(bad).unwrap_err();
+        }
+    }
+}
