@@ -210,12 +210,13 @@ impl ObjectStore {
         let mut versions = Versions::new(&*view.snapshot, scan);
         let (mut above, mut newer) = (Above::default(), None::<ObjectRow>);
         while let Some(version) = versions.next().await? {
-            let facts = self.facts(view, &version.row).await?;
+            let row = version.row?;
+            let facts = self.facts(view, &row).await?;
             if let Some(due) = rules.due(&facts, &above.place(&facts, version.below)) {
-                survey.add(due, now, || Doomed { row: version.row.clone(), above: newer.clone(), due });
+                survey.add(due, now, || Doomed { row: row.clone(), above: newer.clone(), due });
             }
             above.pass(&facts);
-            newer = Some(version.row);
+            newer = Some(row);
         }
         Ok(survey)
     }
@@ -306,9 +307,10 @@ impl ObjectStore {
             let tomorrow = Some(self.calendar().midnight_after(now));
             return Ok(Deed::of(self.look_again(at, view, tomorrow).await?, run, true));
         }
-        // Behind a marker something may be due by what is removed.
+        // Behind a marker something may be due by what is removed, and what expires at the same moment is still to do.
         let settled = !held
             && !survey.more
+            && survey.expires.is_none()
             && stack.current().is_some()
             && survey.later.is_none_or(|later| later > now);
         if settled {

@@ -94,15 +94,13 @@ impl ObjectStore {
                 more = true;
                 break;
             }
-            let facts = self.facts(&view, &version.row).await?;
+            let row = version.row?;
+            let facts = self.facts(&view, &row).await?;
             let place = above.place(&facts, version.below);
             let rules = lifecycle.rules().iter();
             let says = |rule: &LifecycleRule| judge(rule, calendar, &facts, &place);
             explained.push(VersionExplained {
-                version: version
-                    .row
-                    .shown(view.config.versioning)
-                    .map_or_else(String::new, |name| name.to_string()),
+                version: row.shown(view.config.versioning).map_or_else(String::new, |name| name.to_string()),
                 place: place.since.map_or(LifecyclePlace::Current, LifecyclePlace::Noncurrent),
                 modified: facts.modified,
                 size: facts.size,

@@ -16,7 +16,8 @@ const ID_LEN: usize = 16;
 /// A version, and whether there is an older one of its key.
 pub(crate) struct Version {
     pub(crate) key: String,
-    pub(crate) row: ObjectRow,
+    /// An error: it is damaged.
+    pub(crate) row: Result<ObjectRow>,
     pub(crate) below: bool,
 }
 
@@ -44,6 +45,6 @@ impl<'s> Versions<'s> {
         let of_key = |raw: &Bytes| raw.slice(..raw.len().saturating_sub(ID_LEN));
         let below = self.rows.front().is_some_and(|(other, _)| of_key(other) == of_key(&raw));
         let (key, _) = tables::read_version(&raw)?;
-        Ok(Some(Version { key, row: ObjectRow::from_bytes(&row)?, below }))
+        Ok(Some(Version { key, row: ObjectRow::from_bytes(&row), below }))
     }
 }

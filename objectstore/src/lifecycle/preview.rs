@@ -1,7 +1,7 @@
 //! What rules would do until a day to come, counted by moment and rule: a bucket's keys simulated one by one, a page at a time.
 //!
 //! # Limits
-//! [`BATCH`] versions or uploads a page, but for a key with more; [`HELD`] versions of one key: one with more is named and left out.
+//! [`BATCH`] versions or uploads a page, but for a key with more; [`HELD`] versions of one key: one with more is named and left out, as one with a damaged version is.
 
 use super::judge::{Facts, KeyRules, LifecycleAct};
 use super::keys::Versions;
@@ -81,7 +81,7 @@ pub struct LifecyclePreview {
     pub rows: Vec<PreviewRow>,
     /// Versions and uploads that were looked at.
     pub seen: u64,
-    /// Keys with more versions than are held, which were left out.
+    /// Keys that were left out: with more versions than are held, or with a damaged one.
     pub left_out: Vec<String>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<PreviewAfter>,
@@ -137,20 +137,19 @@ impl ObjectStore {
     ) -> Result<Option<PreviewAfter>> {
         let scan = Scan { start: from, ..Scan::prefix(tables::VERSIONS, b"", 1_000) };
         let mut versions = Versions::new(&*view.snapshot, scan);
-        let (mut of_key, mut too_many) = (Vec::new(), false);
+        let (mut of_key, mut left_out) = (Vec::new(), false);
         while let Some(version) = versions.next().await? {
             page.seen += 1;
-            if of_key.len() == HELD {
-                too_many = true;
-            } else {
-                of_key.push(self.facts(view, &version.row).await?);
+            match &version.row {
+                Ok(row) if of_key.len() < HELD => of_key.push(self.facts(view, row).await?),
+                _ => left_out = true,
             }
             if version.below {
                 continue;
             }
             let rules = KeyRules::of(lifecycle, self.calendar(), &version.key);
             let mut held: Vec<Facts> = std::mem::take(&mut of_key);
-            if std::mem::take(&mut too_many) {
+            if std::mem::take(&mut left_out) {
                 page.left_out.push(version.key.clone());
             } else if !rules.is_empty() {
                 simulate(&rules, view.config.versioning, &mut held, span, |step| add(sums, &step));

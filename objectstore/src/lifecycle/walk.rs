@@ -138,10 +138,17 @@ impl ObjectStore {
             });
             next.seen += 1;
             if !rules.is_empty() {
-                let facts = self.facts(view, &version.row).await?;
-                let due = rules.due(&facts, &above.place(&facts, version.below));
-                *first = [*first, due.map(|due| due.at)].into_iter().flatten().min();
-                above.pass(&facts);
+                let at = match &version.row {
+                    Ok(row) => {
+                        let facts = self.facts(view, row).await?;
+                        let due = rules.due(&facts, &above.place(&facts, version.below));
+                        above.pass(&facts);
+                        due.map(|due| due.at)
+                    }
+                    // Whoever looks at the key finds out what is wrong with it.
+                    Err(_) => Some(self.calendar().midnight_after(self.clock.now())),
+                };
+                *first = [*first, at].into_iter().flatten().min();
             }
             if !version.below {
                 writes.extend(first.map(|at| look(at, DueOf::Versions, &version.key)));

@@ -43,7 +43,9 @@ fn parse(bucket: &str) -> Result<BucketName, AdminError> {
 
 fn failed(error: Error) -> AdminError {
     match error {
-        Error::NoSuchConfiguration => AdminError::NotFound("find lifecycle rules: the bucket has none".to_owned()),
+        Error::NoSuchConfiguration => {
+            AdminError::NotFound("find lifecycle rules: the bucket has none".to_owned())
+        }
         other => admin_error(other),
     }
 }
@@ -62,8 +64,10 @@ pub(super) async fn answer(
             let from = from_ms.map_or(now, Timestamp::from_millis);
             let span = (from, Timestamp::from_millis(until_ms));
             let bucket = parse(&bucket)?;
-            let page =
-                store.preview_lifecycle(&bucket, rules.as_ref(), span, after.as_ref()).await.map_err(failed)?;
+            let page = store
+                .preview_lifecycle(&bucket, rules.as_ref(), span, after.as_ref())
+                .await
+                .map_err(failed)?;
             let state = store.lifecycle_state(&bucket).await.map_err(failed)?;
             let rows: Vec<Value> = page
                 .rows

@@ -402,7 +402,12 @@ impl StatusSource for Facts {
                 AdminCall::Quota { request } => quotas::change(&self.appliance.store, read(request)?).await,
                 AdminCall::Dedup { request } => dedup::answer(&self.appliance.store, read(request)?).await,
                 AdminCall::Lifecycle { request } => {
-                    Box::pin(lifecycle::answer(&self.appliance.store, self.appliance.clock.now(), read(request)?)).await
+                    Box::pin(lifecycle::answer(
+                        &self.appliance.store,
+                        self.appliance.clock.now(),
+                        read(request)?,
+                    ))
+                    .await
                 }
                 AdminCall::Zone { request } => self.zone(read(request)?).await,
                 AdminCall::Backup { request } => self.back_up(read(request)?).await,

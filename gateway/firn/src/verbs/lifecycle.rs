@@ -118,7 +118,8 @@ impl Row for Rule {
         for action in &self.actions {
             write!(out, " {}", action.action.replace('_', " "))?;
             let said = action.parameters.iter();
-            let said: Vec<_> = said.map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
+            let said: Vec<_> =
+                said.map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
             write!(out, " ({})", printable(&said.join(", ")))?;
         }
         Ok(())
@@ -199,7 +200,9 @@ impl Preview {
                 None => self.rows.push(row),
             }
         }
-        self.rows.sort_by(|one, other| (&one.at, &one.rule, &one.action).cmp(&(&other.at, &other.rule, &other.action)));
+        self.rows.sort_by(|one, other| {
+            (&one.at, &one.rule, &one.action).cmp(&(&other.at, &other.rule, &other.action))
+        });
     }
 }
 
@@ -238,7 +241,10 @@ impl Report for Preview {
             writeln!(out, "left out, for it has more than 10000 versions: {}", printable(key))?;
         }
         if self.walking_since.is_some() {
-            writeln!(out, "what was there before the rules is still being looked through: overdue actions may be later")?;
+            writeln!(
+                out,
+                "what was there before the rules is still being looked through: overdue actions may be later"
+            )?;
         }
         Ok(())
     }
@@ -384,7 +390,8 @@ async fn run_now(session: &Session, args: &LifecycleRun) -> anyhow::Result<Exit>
     let mut all = Done { bucket: bucket.to_owned(), ..Done::default() };
     loop {
         let answer = door::post(&admin, PATH, &request).await;
-        let answer = answer.map_err(|error| door::or_else_see(error, "see which buckets there are: firn ls"))?;
+        let answer =
+            answer.map_err(|error| door::or_else_see(error, "see which buckets there are: firn ls"))?;
         let number = |name: &str| answer["done"][name].as_u64().unwrap_or_default();
         all.expired += number("expired");
         all.noncurrent += number("noncurrent");
@@ -400,7 +407,7 @@ async fn run_now(session: &Session, args: &LifecycleRun) -> anyhow::Result<Exit>
 
 #[cfg(test)]
 mod tests {
-    use super::{Explained, Preview, PreviewRow, Rule, Rows};
+    use super::{Explained, Preview, PreviewRow, Rows, Rule};
     use crate::exit::Exit;
     use crate::report::{Report, render};
     use client::LifecycleRule;
@@ -430,7 +437,9 @@ mod tests {
         let rules = Rows(vec![Rule::from(rule)]);
         assert_eq!(
             lines(&rules),
-            [r#"on old\u{1b} of "logs/", a=b, more than 1.0 KiB: noncurrent version expiration (noncurrent days 3)"#]
+            [
+                r#"on old\u{1b} of "logs/", a=b, more than 1.0 KiB: noncurrent version expiration (noncurrent days 3)"#
+            ]
         );
         let json = serde_json::to_value(&rules).unwrap();
         assert_eq!(json[0]["actions"][0]["noncurrent_days"], "3");

@@ -312,7 +312,11 @@ mod tests {
             (filter("<Filter/><Prefix/>"), "MalformedXML", ""),
             (filter(&format!("<Filter><Prefix/>{tag}</Filter>")), "MalformedXML", ""),
             (filter(&format!("<Filter><And>{tag}</And></Filter>")), "MalformedXML", ""),
-            (filter(&format!("<Filter><And>{tag}{tag}</And></Filter>")), "InvalidRequest", "Duplicate Tag Keys"),
+            (
+                filter(&format!("<Filter><And>{tag}{tag}</And></Filter>")),
+                "InvalidRequest",
+                "Duplicate Tag Keys",
+            ),
             (filter("<Filter><Tag><Key/><Value/></Tag></Filter>"), "InvalidTag", ""),
             (filter("<Filter><ObjectSizeLessThan>-1</ObjectSizeLessThan></Filter>"), "MalformedXML", ""),
             (expiration(""), "MalformedXML", ""),
@@ -320,12 +324,18 @@ mod tests {
             (expiration("<Days>-1</Days>"), "InvalidArgument", "positive integer"),
             (expiration("<Days>99999999999</Days>"), "InvalidArgument", "positive integer"),
             (expiration("<Days>x</Days>"), "MalformedXML", ""),
-            (expiration("<Days>1</Days><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"), "MalformedXML", ""),
+            (
+                expiration("<Days>1</Days><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"),
+                "MalformedXML",
+                "",
+            ),
             (expiration("<Date>20200101</Date>"), "MalformedXML", ""),
             (expiration("<Date>2020-01-01T01:00:00Z</Date>"), "InvalidArgument", "midnight"),
             (rule("<NoncurrentVersionExpiration/>"), "MalformedXML", ""),
             (
-                rule("<AbortIncompleteMultipartUpload><DaysAfterInitiation>0</DaysAfterInitiation></AbortIncompleteMultipartUpload>"),
+                rule(
+                    "<AbortIncompleteMultipartUpload><DaysAfterInitiation>0</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+                ),
                 "InvalidArgument",
                 "DaysAfterInitiation",
             ),

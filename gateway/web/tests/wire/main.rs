@@ -15,6 +15,7 @@ mod http2;
 mod ingest;
 mod inventory;
 mod late;
+mod lifecycle;
 mod limits;
 mod listing;
 mod lock;

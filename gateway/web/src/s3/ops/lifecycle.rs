@@ -21,8 +21,9 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
     let name = call.target.bucket()?;
     let minimum = match said(call, MINIMUM)? {
         None => TransitionMinimum::default(),
-        Some(text) => TransitionMinimum::parse(text)
-            .ok_or_else(|| S3Error::argument(MINIMUM, text, "Invalid value for the default minimum object size"))?,
+        Some(text) => TransitionMinimum::parse(text).ok_or_else(|| {
+            S3Error::argument(MINIMUM, text, "Invalid value for the default minimum object size")
+        })?,
     };
     let root = required(document_within(call, body, Proof::Required, DOCUMENT_MAX).await?)?;
     let made = || {
@@ -30,7 +31,8 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
         call.state.entropy.fill_id(&mut random);
         hex::encode(random)
     };
-    let rules = Lifecycle { minimum, ..lifecycle::read(&root, made)? };
+    let mut rules = lifecycle::read(&root, made)?;
+    rules.minimum = minimum;
     call.state.store.set_lifecycle(&name, Some(&rules)).await?;
     let mut answer = empty(StatusCode::OK);
     set_amz(answer.headers_mut(), MINIMUM, minimum.as_str());

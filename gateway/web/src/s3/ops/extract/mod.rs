@@ -180,8 +180,13 @@ pub(super) async fn object(
     if !wish.ignore_errors {
         first_refused(&mut outcome)?;
     }
-    let uploaded =
-        Uploaded { etag: outcome.etag, checksum: outcome.checksum, version: None, size: ByteCount::ZERO, expires: None };
+    let uploaded = Uploaded {
+        etag: outcome.etag,
+        checksum: outcome.checksum,
+        version: None,
+        size: ByteCount::ZERO,
+        expires: None,
+    };
     let mut answer = empty(StatusCode::OK);
     put::describe(answer.headers_mut(), &uploaded);
     tell(answer.headers_mut(), &report, &told);
