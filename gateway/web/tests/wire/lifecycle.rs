@@ -109,6 +109,8 @@ async fn answers_tell_when_a_rule_acts_and_then_it_does() {
         }
     }
     assert_eq!((all.expired, all.uploads), (3, 1), "{:?}", world.clock.now());
+    // The connection was idle for four days.
+    let mut client = world.connect().await;
     let list = call(&world, &mut client, ("GET", "/bucket"), &[], b"").await;
     assert!(list.text().contains("<Key>logs/c</Key>") && !list.text().contains("logs/a"), "{}", list.text());
     let uploads = call(&world, &mut client, ("GET", "/bucket?uploads"), &[], b"").await;
@@ -158,7 +160,7 @@ async fn a_policy_gives_others_the_rules_of_a_bucket_to_read_or_to_set() {
         [("GET", "s3:GetLifecycleConfiguration"), ("PUT", "s3:PutLifecycleConfiguration"), ("DELETE", "")];
     for (method, action) in asks {
         let denied =
-            ask(&world, &mut other, Who::Other, (method, "/bucket?lifecycle"), &headers, rules.as_bytes())
+            ask(&world, &mut other, Who::Other, (method, "/bucket?lifecycle"), (&headers, rules.as_bytes()))
                 .await;
         assert_eq!(denied.status, 403, "{method}");
         if action.is_empty() {
@@ -172,7 +174,7 @@ async fn a_policy_gives_others_the_rules_of_a_bucket_to_read_or_to_set() {
             204
         );
         let allowed =
-            ask(&world, &mut other, Who::Other, (method, "/bucket?lifecycle"), &headers, rules.as_bytes())
+            ask(&world, &mut other, Who::Other, (method, "/bucket?lifecycle"), (&headers, rules.as_bytes()))
                 .await;
         assert_ne!(allowed.status, 403, "{method}: {}", allowed.text());
         assert_eq!(call(&world, &mut client, ("DELETE", "/bucket?policy"), &[], b"").await.status, 204);
