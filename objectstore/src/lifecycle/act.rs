@@ -26,10 +26,14 @@ use crate::record::{ObjectRow, UploadGarbage, UploadRow};
 use crate::stack::{Change, Stack};
 use crate::store::{Bucket, View, guards, won};
 use crate::tables::{self, DueOf};
-use crate::{BucketName, DeleteConditions, Error, Lifecycle, ObjectKey, ObjectStore, Result, Versioning};
+use crate::{
+    BucketName, DeleteConditions, Error, Lifecycle, LogRecord, ObjectKey, ObjectStore, Result, VersionName,
+    Versioning,
+};
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Key, Scan, Write};
 use engine::clock::Timestamp;
+use engine::id::random_bytes;
 use std::collections::VecDeque;
 
 /// Versions removed by one commit.
@@ -40,6 +44,8 @@ const TOGETHER: usize = 500;
 const TOGETHER: usize = 3;
 /// Commits of one call; what is left is looked at again.
 const PASSES: u32 = 1_000;
+/// Who asks for it, as access logs have it.
+const REQUESTER: &str = "AmazonS3";
 /// Uploads looked at by one commit.
 const UPLOADS: usize = 500;
 
@@ -257,7 +263,11 @@ impl ObjectStore {
             change.checks.push(Check::Unchanged(look.row.clone()));
             change.writes.extend(looks);
             run.bytes = size;
-            return Ok(Deed::of(self.commit_change(view, look.key, change).await?, run, settled));
+            let won = self.commit_change(view, look.key, change).await?;
+            if won {
+                self.log_deed((look.name, look.key), "S3.EXPIRE.OBJECT", &[(None, Some(size))]);
+            }
+            return Ok(Deed::of(won, run, settled));
         }
         let conditions = DeleteConditions::default();
         let mut draft = Draft::marker(look.bucket, look.key, &conditions);
@@ -268,6 +278,10 @@ impl ObjectStore {
         draft.expect = vec![(look.row.clone(), Expected::Present)];
         draft.writes = looks;
         let outcome = self.try_publish(&draft, &mut Asked::default(), view, stack).await?;
+        if let Attempt::Done(published) = &outcome {
+            let marker = [(published.shown, None)];
+            self.log_deed((look.name, look.key), "S3.CREATE.DELETEMARKER", &marker);
+        }
         Ok(Deed::of(matches!(outcome, Attempt::Done(_)), run, settled))
     }
 
@@ -280,7 +294,7 @@ impl ObjectStore {
         now: Timestamp,
     ) -> Result<Deed> {
         let (mut change, mut run) = (Change::default(), LifecycleRun::default());
-        let mut held = false;
+        let (mut held, mut gone) = (false, Vec::new());
         for Doomed { row, above, due } in survey.removed.iter().rev() {
             self.authentic(at, row)?;
             above.iter().try_for_each(|above| self.authentic(at, above))?;
@@ -301,7 +315,9 @@ impl ObjectStore {
                 LifecycleAct::RemoveMarker => run.markers += 1,
                 _ => run.noncurrent += 1,
             }
-            run.bytes += row.stored.as_ref().map_or(0, |stored| stored.size().get());
+            let size = row.stored.as_ref().map(|stored| stored.size().get());
+            run.bytes += size.unwrap_or(0);
+            gone.push((row.shown(view.config.versioning), size));
         }
         if held && change.writes.is_empty() {
             let tomorrow = Some(self.calendar().midnight_after(now));
@@ -318,7 +334,36 @@ impl ObjectStore {
             change.writes.extend(at.then(survey.later));
         }
         change.freeing = true;
-        Ok(Deed::of(self.commit_change(view, at.key, change).await?, run, settled))
+        let won = self.commit_change(view, at.key, change).await?;
+        if won {
+            self.log_deed((at.name, at.key), "S3.EXPIRE.OBJECT", &gone);
+        }
+        Ok(Deed::of(won, run, settled))
+    }
+
+    /// Tells a bucket's access log, where it has one, what a rule did, as S3 does.
+    fn log_deed(
+        &self,
+        (name, key): (&BucketName, &ObjectKey),
+        operation: &str,
+        done: &[(Option<VersionName>, Option<u64>)],
+    ) {
+        let Some(source) = self.log_source(name.as_str()) else { return };
+        for (version, size) in done {
+            let id = format!("{:016X}", u64::from_be_bytes(random_bytes(&*self.entropy)));
+            let version = version.map(|version| version.to_string());
+            let record = LogRecord {
+                at: self.clock.now(),
+                requester: Some(REQUESTER),
+                request_id: &id,
+                operation,
+                key: Some(key.as_str()),
+                size: *size,
+                version: version.as_deref(),
+                ..LogRecord::default()
+            };
+            self.log(&source, &record);
+        }
     }
 
     /// What decides is as it was written.
@@ -366,6 +411,9 @@ impl ObjectStore {
                 Commit { checks, writes, ..Commit::new(at.bucket.partition, view.snapshot.read_version()) };
             if won(self.commit(commit.from_reserve(), Vec::new()).await)? {
                 run.uploads += given_up;
+                for _ in 0..given_up {
+                    self.log_deed((at.name, at.key), "S3.DELETE.UPLOAD", &[(None, None)]);
+                }
                 if given_up > 0 {
                     self.mark_dirty(at.bucket.partition);
                 }
