@@ -39,7 +39,7 @@ impl LifecycleRule {
         if let Some(filter) = rule.child("Filter") {
             let filter = filter.child("And").unwrap_or(filter);
             let size = |name| filter.text_of(name).and_then(|text| text.parse().ok());
-            read.prefix = filter.text_of("Prefix").unwrap_or_default().to_owned();
+            filter.text_of("Prefix").unwrap_or_default().clone_into(&mut read.prefix);
             read.tags = filter
                 .all("Tag")
                 .map(|tag| {

@@ -132,13 +132,13 @@ impl ObjectStore {
         &self,
         view: &View,
         lifecycle: &Lifecycle,
-        (span, from): ((Timestamp, Timestamp), Bytes),
+        (span, start): ((Timestamp, Timestamp), Bytes),
         (page, sums): (&mut LifecyclePreview, &mut Sums),
     ) -> Result<Option<PreviewAfter>> {
-        let scan = Scan { start: from, ..Scan::prefix(tables::VERSIONS, b"", 1_000) };
-        let mut versions = Versions::new(&*view.snapshot, scan);
+        let scan = Scan { start, ..Scan::prefix(tables::VERSIONS, b"", 1_000) };
+        let mut rows = Versions::new(&*view.snapshot, scan);
         let (mut of_key, mut left_out) = (Vec::new(), false);
-        while let Some(version) = versions.next().await? {
+        while let Some(version) = rows.next().await? {
             page.seen += 1;
             match &version.row {
                 Ok(row) if of_key.len() < HELD => of_key.push(self.facts(view, row).await?),

@@ -252,7 +252,7 @@ async fn rules_that_go_leave_no_index_and_no_mark() {
     }
     assert!(looks(&world, &name).await >= 10);
     let marks = async || world.store.marked(crate::SettingKind::Lifecycle).await.unwrap();
-    assert_eq!(marks().await, [name.clone()]);
+    assert_eq!(marks().await, std::slice::from_ref(&name));
     world.store.set_lifecycle(&name, None).await.unwrap();
     work(&world).await;
     assert_eq!((looks(&world, &name).await, marks().await.len()), (0, 0));
@@ -310,7 +310,7 @@ async fn a_date_is_a_real_one_and_days_are_as_long_as_they_are_said_to_be() {
     world.clock.advance(Duration::from_secs(30));
     work(&world).await;
     assert_eq!(world.keys(&name).await, ["date/k"]);
-    world.clock.advance(midnight.since(world.clock.now()) - Duration::from_millis(1));
+    world.clock.advance(midnight.since(world.clock.now()).saturating_sub(Duration::from_millis(1)));
     work(&world).await;
     assert_eq!(world.keys(&name).await, ["date/k"]);
     world.clock.advance(Duration::from_millis(1));
@@ -450,8 +450,8 @@ async fn compare(seed: u64, versioning: Versioning, operations: usize) {
     }
     assert_eq!(happened, foretold, "seed {seed}, {versioning:?}");
     assert!(foretold.len() > 5, "seed {seed}: {foretold:?}");
-    let none = previewed(&world, &name, until).await;
-    assert!(none.is_empty(), "seed {seed}: {none:?}");
+    let left = previewed(&world, &name, until).await;
+    assert!(left.is_empty(), "seed {seed}: {left:?}");
 }
 
 #[tokio::test]

@@ -331,13 +331,12 @@ impl Report for Explained {
             }
             for rule in version["rules"].as_array().into_iter().flatten() {
                 let name = text(&rule["rule"]);
-                match rule["why_not"].as_str() {
-                    Some(reason) => writeln!(out, "  {name}: not, for {}", why(reason))?,
-                    None => {
-                        let (at, action) = (text(&rule["at"]), text(&rule["action"]));
-                        let first = if rule == acts { "acts" } else { "would, were it the only one" };
-                        writeln!(out, "  {name}: {first}: {} on {}", words(&action), moment(&at))?;
-                    }
+                if let Some(reason) = rule["why_not"].as_str() {
+                    writeln!(out, "  {name}: not, for {}", why(reason))?;
+                } else {
+                    let (at, action) = (text(&rule["at"]), text(&rule["action"]));
+                    let first = if rule == acts { "acts" } else { "would, were it the only one" };
+                    writeln!(out, "  {name}: {first}: {} on {}", words(&action), moment(&at))?;
                 }
             }
         }
