@@ -78,9 +78,11 @@ impl ObjectStore {
         let gone = (&request.key, &row, self.clock.now());
         self.tell(&view, &request.occasion(EventType::DELETE), gone, &mut change).await?;
         // Where no versions are kept nothing is left of the key.
-        if versioning != Versioning::Off {
-            change.writes.extend(self.index_change(&view, &request.key).await?);
-        }
+        let looks = match versioning {
+            Versioning::Off => self.index_gone(&view, &request.key, &row).await?,
+            _ => self.index_change(&view, &request.key).await?,
+        };
+        change.writes.extend(looks);
         if !self.commit_change(&view, &request.key, change).await? {
             return Ok(Attempt::Again);
         }

@@ -5,6 +5,7 @@
 //! ```
 
 use crate::body::corrupt;
+use crate::lifecycle::unread;
 use crate::lookup::{by_id, newest, null_row};
 use crate::pages::{Page, Pages};
 use crate::record::{Content, Extent, ObjectRow};
@@ -167,7 +168,8 @@ impl ObjectStore {
             info.subresources.legal_hold = Some(true);
         }
         if version == VersionSelector::Latest {
-            info.expires = self.object_expiry(&view, key, &row).await?;
+            // No object is unreadable for a header.
+            info.expires = self.object_expiry(&view, key, &row).await.or_else(unread)?;
         }
         Ok(Found { view, data_key, info, extent })
     }

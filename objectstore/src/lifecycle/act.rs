@@ -15,7 +15,7 @@
 //! [`TOGETHER`] versions a commit; [`PASSES`] commits a call.
 
 use super::index::look;
-use super::judge::{Above, Due, KeyRules, LifecycleAct};
+use super::judge::{Above, Due, KeyRules, LifecycleAct, LifecycleHold};
 use super::keys::Versions;
 use crate::access::Asked;
 use crate::delete::next_below;
@@ -42,8 +42,10 @@ const TOGETHER: usize = 500;
 /// Few, so that tests have several.
 #[cfg(test)]
 const TOGETHER: usize = 3;
-/// Commits of one call; what is left is looked at again.
-const PASSES: u32 = 1_000;
+/// Commits of one call; whoever calls goes on with what is left, behind others.
+const PASSES: u32 = 64;
+/// Bytes that one commit puts, about.
+const PUT_MAX: usize = 128 << 10;
 /// Who asks for it, as access logs have it.
 const REQUESTER: &str = "AmazonS3";
 /// Uploads looked at by one commit.
@@ -134,6 +136,14 @@ impl Survey {
     }
 }
 
+/// Bytes that a write puts.
+fn put_bytes(write: &Write) -> usize {
+    match write {
+        Write::Put(key, value) => key.bytes.len() + value.len(),
+        Write::Delete(_) | Write::Add(..) => 0,
+    }
+}
+
 /// Whether a change came through.
 enum Deed {
     /// `settled`: and when to look again.
@@ -167,17 +177,17 @@ impl Look<'_> {
 
 impl ObjectStore {
     /// Does what is due of a key's versions, and settles when to look again.
-    pub(crate) async fn act_on_versions(&self, look: &Look<'_>) -> Result<LifecycleRun> {
+    /// Whether there is more is answered too.
+    pub(crate) async fn act_on_versions(&self, look: &Look<'_>) -> Result<(LifecycleRun, bool)> {
         let mut run = LifecycleRun { keys: 1, ..LifecycleRun::default() };
         for _ in 0..PASSES {
             let now = self.clock.now();
-            let _turn = self.queue(look.bucket.partition, look.key).await;
             let (view, stack) = self.stack(look.bucket, look.key).await?;
             let lifecycle = self.lifecycle_at(&view).await?.unwrap_or_default();
             let survey = self.survey(&view, look.key, &lifecycle, now).await?;
             if survey.first.is_none() {
                 if self.look_again(look, &view, survey.later).await? {
-                    return Ok(run);
+                    return Ok((run, false));
                 }
                 continue;
             }
@@ -191,13 +201,13 @@ impl ObjectStore {
                 Deed::Done { run: done, settled } => {
                     run = run.and(done);
                     if settled {
-                        return Ok(run);
+                        return Ok((run, false));
                     }
                 }
                 Deed::Again => {}
             }
         }
-        Ok(run)
+        Ok((run, true))
     }
 
     async fn survey(
@@ -219,12 +229,28 @@ impl ObjectStore {
             let row = version.row?;
             let facts = self.facts(view, &row).await?;
             if let Some(due) = rules.due(&facts, &above.place(&facts, version.below)) {
+                let locked = due.at <= now && facts.hold != LifecycleHold::None;
+                if locked && due.act != LifecycleAct::Expire && self.is_held(view, &row).await? {
+                    // The clock that locks are judged by is behind the one that rules are: others do not wait for it.
+                    survey.later(self.calendar().midnight_after(now));
+                    above.pass(&facts);
+                    newer = Some(row);
+                    continue;
+                }
                 survey.add(due, now, || Doomed { row: row.clone(), above: newer.clone(), due });
             }
             above.pass(&facts);
             newer = Some(row);
         }
         Ok(survey)
+    }
+
+    /// Whether a lock keeps a version from being removed now.
+    async fn is_held(&self, view: &View, row: &ObjectRow) -> Result<bool> {
+        match self.refuse_locked(view, row, false).await {
+            Err(Error::ObjectLocked) => Ok(true),
+            outcome => outcome.map(|()| false),
+        }
     }
 
     /// Nothing is due: this look goes, and the next one is there. `false`: somebody was faster.
@@ -294,18 +320,12 @@ impl ObjectStore {
         now: Timestamp,
     ) -> Result<Deed> {
         let (mut change, mut run) = (Change::default(), LifecycleRun::default());
-        let (mut held, mut gone) = (false, Vec::new());
+        let (mut gone, mut bytes, mut cut) = (Vec::new(), 0, false);
         for Doomed { row, above, due } in survey.removed.iter().rev() {
             self.authentic(at, row)?;
             above.iter().try_for_each(|above| self.authentic(at, above))?;
-            match self.refuse_locked(view, row, false).await {
-                // The clock that locks are judged by is behind the one that rules are.
-                Err(Error::ObjectLocked) => {
-                    held = true;
-                    continue;
-                }
-                outcome => outcome?,
-            }
+            self.refuse_locked(view, row, false).await?;
+            let written = change.writes.len();
             let next = next_below(view, stack, row).await?;
             change.join(stack.remove(row, next.as_ref())?);
             let origin = Origin::default();
@@ -318,13 +338,15 @@ impl ObjectStore {
             let size = row.stored.as_ref().map(|stored| stored.size().get());
             run.bytes += size.unwrap_or(0);
             gone.push((row.shown(view.config.versioning), size));
-        }
-        if held && change.writes.is_empty() {
-            let tomorrow = Some(self.calendar().midnight_after(now));
-            return Ok(Deed::of(self.look_again(at, view, tomorrow).await?, run, true));
+            // What is put is told, and what is on top: no more than may draw on the reserve of a full disk.
+            bytes = change.writes.iter().skip(written).fold(bytes, |sum, write| sum + put_bytes(write));
+            if bytes > PUT_MAX {
+                cut = gone.len() < survey.removed.len();
+                break;
+            }
         }
         // Behind a marker something may be due by what is removed, and what expires at the same moment is still to do.
-        let settled = !held
+        let settled = !cut
             && !survey.more
             && survey.expires.is_none()
             && stack.current().is_some()
@@ -374,7 +396,7 @@ impl ObjectStore {
     }
 
     /// Gives up the uploads of a key whose time has come, and settles when to look again.
-    pub(crate) async fn act_on_uploads(&self, at: &Look<'_>) -> Result<LifecycleRun> {
+    pub(crate) async fn act_on_uploads(&self, at: &Look<'_>) -> Result<(LifecycleRun, bool)> {
         let mut run = LifecycleRun { keys: 1, ..LifecycleRun::default() };
         for _ in 0..PASSES {
             let now = self.clock.now();
@@ -389,7 +411,8 @@ impl ObjectStore {
                 let page = view.snapshot.scan(scan.clone()).await?;
                 for (raw, value) in &page.rows {
                     let (_, upload) = tables::read_upload(raw)?;
-                    let row = UploadRow::from_bytes(value)?;
+                    // One that can't be read is nobody's to give up.
+                    let Ok(row) = UploadRow::from_bytes(value) else { continue };
                     let Some(due) = rules.upload_due(row.initiated) else { continue };
                     if due.at > now {
                         later = Some(later.map_or(due.at, |later| later.min(due.at)));
@@ -418,10 +441,10 @@ impl ObjectStore {
                     self.mark_dirty(at.bucket.partition);
                 }
                 if over {
-                    return Ok(run);
+                    return Ok((run, false));
                 }
             }
         }
-        Ok(run)
+        Ok((run, true))
     }
 }

@@ -3,6 +3,9 @@
 use engine::clock::Timestamp;
 use std::time::Duration;
 
+/// 9999-01-01, later than which nothing is due: dates are written with four digits of a year.
+const FAR_MS: i64 = 253_370_764_800_000;
+
 /// How long a day lasts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Calendar {
@@ -23,7 +26,7 @@ impl Calendar {
     /// The first midnight after a moment.
     pub(crate) fn midnight_after(self, at: Timestamp) -> Timestamp {
         let before = self.midnight_before(at).as_millis();
-        Timestamp::from_millis(before.saturating_add(self.day_ms))
+        Timestamp::from_millis(before.saturating_add(self.day_ms).min(FAR_MS))
     }
 
     /// So many days after a moment, and then the next midnight, as S3 rounds.
@@ -60,6 +63,9 @@ mod tests {
         assert_eq!(short.days_after(ms(12_345), 2), ms(40_000));
         assert_eq!(short.midnight_after(ms(10_000)), ms(20_000));
         assert_eq!(short.midnight_before(ms(-1)), ms(-10_000));
-        real.days_after(ms(i64::MAX), u32::MAX);
+        // "Never", as a number of days.
+        let never = at("9999-01-01T00:00:00Z");
+        assert_eq!(real.days_after(at("2014-01-15T00:00:00Z"), i32::MAX as u32), never);
+        assert_eq!(real.days_after(ms(i64::MAX), u32::MAX), never);
     }
 }

@@ -109,6 +109,17 @@ impl ObjectStore {
         Ok((!rules.is_empty()).then(|| look(tonight, DueOf::Versions, key.as_str())))
     }
 
+    /// What goes from the index with the only version of a key: the look that it was put with, as far as the rules are those of then.
+    pub(crate) async fn index_gone(
+        &self,
+        view: &View,
+        key: &ObjectKey,
+        row: &ObjectRow,
+    ) -> Result<Option<Write>> {
+        let expiry = self.object_expiry(view, key, row).await?;
+        Ok(expiry.map(|expiry| Write::Delete(tables::due(expiry.at, DueOf::Versions, key.as_str()))))
+    }
+
     /// What an upload that begins adds to the index, and when it is given up.
     pub(crate) async fn index_upload(
         &self,

@@ -37,7 +37,7 @@ pub(crate) use walk::{Phase, Walk};
 
 use crate::stack::Change;
 use crate::store::{ATTEMPTS_MAX, contended};
-use crate::{BucketName, Error, Lifecycle, ObjectStore, Result, SettingKind, tables};
+use crate::{BucketName, Error, ErrorKind, Lifecycle, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::Scan;
 use engine::clock::Timestamp;
 use parking_lot::Mutex;
@@ -79,6 +79,11 @@ pub struct LifecycleState {
     pub walking_since: Option<Timestamp>,
 }
 
+/// Damaged is as good as not there.
+pub(crate) fn unread<T>(error: Error) -> Result<Option<T>> {
+    if error.kind() == ErrorKind::Corrupt { Ok(None) } else { Err(error) }
+}
+
 impl ObjectStore {
     /// Sets a bucket's rules, or removes them with `None`.
     pub async fn set_lifecycle(&self, name: &BucketName, value: Option<&Lifecycle>) -> Result<()> {
@@ -89,10 +94,11 @@ impl ObjectStore {
         }
         for _ in 0..ATTEMPTS_MAX {
             let view = self.view(&bound).await?;
-            let before = self.lifecycle_at(&view).await?;
+            // What can't be read any more can be replaced.
+            let before = self.lifecycle_at(&view).await.or_else(unread)?;
             let walks = value.is_some_and(|new| new.adds_to(before.as_deref()));
             let writes = walks.then(|| walk::Walk::begin(self.clock.now())).into_iter().collect();
-            if self.try_set_with(&view, value, Change { writes, ..Change::default() }).await? {
+            if self.try_replace_named(&view, "", Change { writes, ..Change::default() }, value).await? {
                 self.lifecycles.ring(name);
                 return Ok(());
             }
@@ -114,9 +120,10 @@ impl ObjectStore {
     }
 
     /// Takes the mark away where nothing stands behind it: the bucket is gone, or its rules and all that is left of their index.
-    async fn unmark_lifecycle(&self, name: &BucketName) -> Result<()> {
+    pub(crate) async fn unmark_lifecycle(&self, name: &BucketName) -> Result<()> {
         let _changing = self.lifecycles.changing.lock().await;
-        let any = match self.view(name).await {
+        // Whichever bucket has the name by now: marks go by names.
+        let any = match self.view(&name.unbound()).await {
             Ok(view) => {
                 self.lifecycle_at(&view).await?.is_some()
                     || !view.snapshot.scan(Scan::prefix(tables::DUE, b"", 1)).await?.rows.is_empty()

@@ -135,8 +135,8 @@ impl ObjectStore {
         (span, start): ((Timestamp, Timestamp), Bytes),
         (page, sums): (&mut LifecyclePreview, &mut Sums),
     ) -> Result<Option<PreviewAfter>> {
-        let scan = Scan { start, ..Scan::prefix(tables::VERSIONS, b"", 1_000) };
-        let mut rows = Versions::new(&*view.snapshot, scan);
+        let all = Scan { start, ..Scan::prefix(tables::VERSIONS, b"", 1_000) };
+        let mut rows = Versions::new(&*view.snapshot, all);
         let (mut of_key, mut left_out) = (Vec::new(), false);
         while let Some(version) = rows.next().await? {
             page.seen += 1;
@@ -175,7 +175,11 @@ impl ObjectStore {
             page.seen += 1;
             let (key, _) = tables::read_upload(raw)?;
             let rules = KeyRules::of(lifecycle, self.calendar(), &key);
-            let due = rules.upload_due(UploadRow::from_bytes(row)?.initiated);
+            let Ok(row) = UploadRow::from_bytes(row) else {
+                page.left_out.push(key);
+                continue;
+            };
+            let due = rules.upload_due(row.initiated);
             if let Some(due) = due.filter(|due| due.at <= until) {
                 let at = due.at.max(from);
                 add(sums, &Step { at, act: due.act, rule: due.rule, bytes: 0, frees: true });

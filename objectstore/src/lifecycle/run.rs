@@ -66,7 +66,9 @@ impl ObjectStore {
         let mut acted = stream::iter(rows).buffer_unordered(AT_ONCE);
         let mut stepped = Stepped { more: page.more, ..Stepped::default() };
         while let Some(run) = acted.next().await {
-            stepped.run = stepped.run.and(run?);
+            let (run, more) = run?;
+            stepped.run = stepped.run.and(run);
+            stepped.more |= more;
             stepped.rows += 1;
         }
         drop(acted);
@@ -82,7 +84,7 @@ impl ObjectStore {
     }
 
     /// Acts on what one row says to look at.
-    async fn act(&self, name: &BucketName, bucket: Bucket, raw: Bytes) -> Result<LifecycleRun> {
+    async fn act(&self, name: &BucketName, bucket: Bucket, raw: Bytes) -> Result<(LifecycleRun, bool)> {
         let (_, of, key) = tables::read_due(&raw)?;
         let (key, row) = (ObjectKey::parse(&key)?, tables::DUE.key(raw));
         let at = Look { name, bucket, key: &key, row: &row };
@@ -91,8 +93,8 @@ impl ObjectStore {
             DueOf::Uploads => self.act_on_uploads(&at).await,
         };
         match outcome {
-            Ok(run) => Ok(run),
-            Err(Error::NoSuchBucket) => Ok(LifecycleRun::default()),
+            Ok(acted) => Ok(acted),
+            Err(Error::NoSuchBucket) => Ok((LifecycleRun::default(), false)),
             // Nothing is wrong with this key: whatever it is holds up all of them.
             Err(error)
                 if error.kind() == ErrorKind::Unavailable && !matches!(error, Error::Contended { .. }) =>
@@ -102,7 +104,7 @@ impl ObjectStore {
             Err(error) => {
                 tracing::warn!(bucket = %name, %error, "failed to do what a lifecycle rule asks for of a key: it is tried again tomorrow");
                 self.postpone(&at, of).await?;
-                Ok(LifecycleRun::default())
+                Ok((LifecycleRun::default(), false))
             }
         }
     }

@@ -116,6 +116,7 @@ impl ObjectStore {
         let checks = vec![Check::Unchanged(Walk::row()), Check::Unchanged(tables::only(tables::CONFIG))];
         let read_version = view.snapshot.read_version();
         let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
+        let commit = commit.from_reserve();
         // Whoever was faster: what there is to walk is read again.
         won(self.commit(commit, Vec::new()).await)?;
         Ok(Some(done))
@@ -174,8 +175,9 @@ impl ObjectStore {
         let mut writes = Vec::new();
         for (raw, row) in &page.rows {
             let (key, _) = tables::read_upload(raw)?;
-            let begun = UploadRow::from_bytes(row)?.initiated;
-            let due = KeyRules::of(lifecycle, self.calendar(), &key).upload_due(begun);
+            let rules = KeyRules::of(lifecycle, self.calendar(), &key);
+            // One that can't be read is nobody's to give up, and holds up no other one.
+            let due = UploadRow::from_bytes(row).ok().and_then(|row| rules.upload_due(row.initiated));
             writes.extend(due.map(|due| look(due.at, DueOf::Uploads, &key)));
             next.seen += 1;
         }

@@ -10,14 +10,15 @@ use crate::{
     LifecycleFilter, LifecyclePlace, LifecycleRule, LifecycleRun, LifecycleWhyNot, LockMode,
     NoncurrentExpiration, ObjectLock, PutRequest, Subresources, Tags, VersionSelector, Versioning, tables,
 };
+use engine::BoxFuture;
 use engine::catalog::record::Record;
-use engine::catalog::{Catalog, Commit, Scan, Write};
+use engine::catalog::{Catalog, Commit, Limits, MemoryCatalog, Scan, Snapshot, Version, Write};
 use engine::clock::{Clock, Timestamp};
+use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
-use futures_util::poll;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 pub(super) fn days(prefix: &str, days: u32) -> LifecycleRule {
@@ -298,6 +299,56 @@ async fn a_locked_version_is_never_removed_and_its_marker_comes_all_the_same() {
 }
 
 #[tokio::test]
+async fn what_the_compliance_clock_still_holds_keeps_nothing_else_of_its_key() {
+    let mut world = World::new(414).await;
+    let name = world.create("bkt", Versioning::Enabled).await;
+    world.store.set(&name, Some(&ObjectLock::default())).await.unwrap();
+    set(&world, &name, vec![days("", 8), noncurrent("", 1, None)]).await;
+    let held: VersionSelector = world.put(&name, "k", "held").await.version.unwrap().into();
+    let retention = in_days(&world, LockMode::Compliance, 3);
+    world.store.set_retention(&of(&name, "k", held), None, (Some(retention), false)).await.unwrap();
+    let free: VersionSelector = world.put(&name, "k", "free").await.version.unwrap().into();
+    world.put(&name, "k", "current").await;
+    world.down_for(DAY * 20).await;
+    work(&world).await;
+    assert!(matches!(world.get(&name, "k").await, Err(Error::NoSuchKey { marker: Some(_) })), "it is hidden");
+    assert!(matches!(world.get_version(&name, "k", free).await, Err(Error::NoSuchVersion)));
+    assert_eq!(world.get_version(&name, "k", held).await.unwrap(), "held");
+}
+
+#[tokio::test]
+async fn rules_that_can_not_be_read_hide_no_object_and_can_be_replaced() {
+    let mut world = World::new(415).await;
+    let name = world.create("bkt", Versioning::Off).await;
+    set(&world, &name, vec![days("", 1)]).await;
+    world.put(&name, "k", "v").await;
+    let partition = world.partition(&name).await;
+    let row = tables::setting(crate::SettingKind::Lifecycle, "");
+    let read_version = world.catalog.snapshot(partition).await.unwrap().read_version();
+    let writes = vec![Write::Put(row, bytes::Bytes::from_static(b"\x01\x07"))];
+    world.catalog.commit(Commit { writes, ..Commit::new(partition, read_version) }).await.unwrap();
+    world.reopen().await;
+    assert_eq!(world.get(&name, "k").await.unwrap(), "v");
+    set(&world, &name, vec![days("", 1)]).await;
+    midnights(&world, 2);
+    work(&world).await;
+    assert!(world.keys(&name).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_bucket_made_anew_keeps_its_mark_when_the_former_ones_goes() {
+    let world = World::new(416).await;
+    let name = world.create("bkt", Versioning::Off).await;
+    let former = name.bound_to(world.store.view(&name).await.unwrap().bucket);
+    world.store.delete_bucket(&name).await.unwrap();
+    world.create("bkt", Versioning::Off).await;
+    set(&world, &name, vec![days("", 1)]).await;
+    world.store.unmark_lifecycle(&former).await.unwrap();
+    let marked = world.store.marked(crate::SettingKind::Lifecycle).await.unwrap();
+    assert_eq!(marked, std::slice::from_ref(&name));
+}
+
+#[tokio::test]
 async fn a_date_is_a_real_one_and_days_are_as_long_as_they_are_said_to_be() {
     let world = World::rehearsing(408, Duration::from_secs(10)).await;
     let name = world.create("bkt", Versioning::Off).await;
@@ -464,21 +515,45 @@ async fn the_preview_of_a_day_is_what_happens_until_then() {
     }
 }
 
-/// Polls at most so often, then drops, as a crash does with what is under way.
-async fn abandon(operation: impl Future<Output = LifecycleRun>, polls: usize) -> bool {
-    let mut operation = pin!(operation);
-    for _ in 0..polls {
-        if poll!(&mut operation).is_ready() {
-            return true;
-        }
-        tokio::task::yield_now().await;
+/// Takes so many commits, and no more: what comes then is lost, as in a crash.
+struct Dies {
+    rows: Arc<MemoryCatalog>,
+    left: AtomicUsize,
+}
+
+impl Catalog for Dies {
+    fn limits(&self) -> Limits {
+        self.rows.limits()
     }
-    false
+
+    fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+        self.rows.snapshot(partition)
+    }
+
+    fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+        let lives =
+            self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
+        if lives {
+            self.rows.commit(commit)
+        } else {
+            Box::pin(std::future::ready(Err(engine::Error::Closed)))
+        }
+    }
+}
+
+/// As long as it lives; whether that is to the end.
+async fn run_until_it_dies(world: &World, name: &BucketName) -> bool {
+    loop {
+        match world.store.run_lifecycle(name).await {
+            Ok((_, true)) => {}
+            outcome => return outcome.is_ok(),
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_crash_at_any_step_leaves_what_is_due_to_be_done_and_does_nothing_twice() {
-    let mut polls = 1;
+    let mut commits = 0;
     loop {
         let mut world = World::new(412).await;
         let name = world.create("bkt", Versioning::Enabled).await;
@@ -490,24 +565,28 @@ async fn a_crash_at_any_step_leaves_what_is_due_to_be_done_and_does_nothing_twic
         world.begin(&name, "up").await;
         set(&world, &name, vec![days("", 2), noncurrent("", 1, Some(1)), aborts("", 1)]).await;
         midnights(&world, 4);
-        let whole = Box::pin(abandon(run(&world, &name), polls)).await;
+        let dies = Arc::new(Dies { rows: world.catalog.clone(), left: AtomicUsize::new(usize::MAX) });
+        let dying = world.beside(dies.clone()).await;
+        dies.left.store(commits, Ordering::Relaxed);
+        let whole = run_until_it_dies(&dying, &name).await;
+        drop(dying);
         world.reopen().await;
         run(&world, &name).await;
         // Each hidden by one marker; the newest is kept below it, and the one that the marker pushed out until midnight.
         let partition = world.partition(&name).await;
-        assert_eq!(world.rows(partition, tables::VERSIONS).await, 6, "{polls} polls");
-        assert_eq!(world.rows(partition, tables::CURRENT).await, 0, "{polls} polls");
-        assert_eq!(world.rows(partition, tables::UPLOADS).await, 0, "{polls} polls");
+        assert_eq!(world.rows(partition, tables::VERSIONS).await, 6, "{commits} commits");
+        assert_eq!(world.rows(partition, tables::CURRENT).await, 0, "{commits} commits");
+        assert_eq!(world.rows(partition, tables::UPLOADS).await, 0, "{commits} commits");
         let usage = world.store.usage(&name).await.unwrap();
-        assert_eq!((usage.versions, usage.bytes.get()), (4, 24_000), "{polls} polls");
+        assert_eq!((usage.versions, usage.bytes.get()), (4, 24_000), "{commits} commits");
         world.settle().await;
-        assert_eq!(world.references(partition).await, 4, "{polls} polls");
+        assert_eq!(world.references(partition).await, 4, "{commits} commits");
         if whole {
             break;
         }
-        polls += 1;
+        commits += 1;
     }
-    assert!(polls > 5, "{polls}");
+    assert!(commits > 5, "{commits}");
 }
 
 #[tokio::test]
@@ -580,6 +659,11 @@ async fn a_deleted_bucket_leaves_no_index_and_its_names_next_owner_inherits_no_r
     let name = world.create("bkt", Versioning::Off).await;
     let partition = world.partition(&name).await;
     set(&world, &name, vec![days("", 1)]).await;
+    world.put(&name, "k", "v").await;
+    world.delete(&name, "k").await;
+    assert_eq!(looks(&world, &name).await, 0, "what is deleted takes its look along");
+    world.put(&name, "k", "v").await;
+    world.next_day();
     world.put(&name, "k", "v").await;
     world.delete(&name, "k").await;
     assert_eq!(looks(&world, &name).await, 1);

@@ -15,6 +15,8 @@ use engine::worker::{Progress, Worker};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+/// Rows of the index of lifecycle rules that go at once: there may be very many.
+const LOOKS: usize = 2_000;
 /// Counters of a bucket, which go last.
 const COUNTERS: [Table; 5] =
     [tables::EPOCH, tables::VERSION_COUNT, tables::BYTE_COUNT, tables::DEDUP_WRITTEN, tables::DEDUP_STORED];
@@ -136,7 +138,7 @@ impl Finisher {
         for (raw, _) in snapshot.scan(completed).await?.rows {
             writes.push(Write::Delete(tables::COMPLETED.key(raw)));
         }
-        let looks = Scan { keys_only: true, ..Scan::prefix(tables::DUE, b"", BATCH) };
+        let looks = Scan { keys_only: true, ..Scan::prefix(tables::DUE, b"", LOOKS) };
         for (raw, _) in snapshot.scan(looks).await?.rows {
             writes.push(Write::Delete(tables::DUE.key(raw)));
         }

@@ -3,6 +3,9 @@
 use engine::clock::Timestamp;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The end of the year 9998, beyond which headers have no dates.
+const LAST_SECOND: u64 = 253_370_764_799;
+
 /// `2009-10-12T17:50:30.000Z`, as XML has it. The milliseconds are S3's: always zero, so that a listing and a
 /// Last-Modified header agree.
 pub(crate) fn iso(time: Timestamp) -> String {
@@ -43,7 +46,8 @@ pub(crate) fn parse_iso(text: &str) -> Option<Timestamp> {
 
 /// `Mon, 12 Oct 2009 17:50:30 GMT`, as headers have it.
 pub(crate) fn http(time: Timestamp) -> String {
-    let secs = u64::try_from(time.as_secs()).unwrap_or(0);
+    // Years have four digits.
+    let secs = u64::try_from(time.as_secs()).unwrap_or(0).min(LAST_SECOND);
     let whole = UNIX_EPOCH.checked_add(Duration::from_secs(secs)).unwrap_or(UNIX_EPOCH);
     httpdate::fmt_http_date(whole)
 }
@@ -81,6 +85,7 @@ mod tests {
         assert_eq!(parse_iso("2009-10-12T17:50:30.9981Z"), Some(time));
         assert_eq!(parse_iso("2009-10-12T19:50:30.999+02:00"), Some(time));
         assert_eq!((parse_iso("2009-10-12"), parse_iso("2009-10-12T17:50:30")), (None, None));
+        assert_eq!(http(Timestamp::from_millis(i64::MAX)), "Thu, 31 Dec 9998 23:59:59 GMT");
         assert_eq!(parse_http("yesterday"), None);
         let whole = Some(Timestamp::from_millis(1_255_369_830_000));
         assert_eq!((parse(&http(time)), parse(&iso(time)), parse("yesterday")), (whole, whole, None));
