@@ -78,6 +78,7 @@ impl Change {
         self.delta.bytes += other.delta.bytes;
         self.delta.versions += other.delta.versions;
         self.posted.extend(other.posted);
+        self.kept = self.kept.take().or(other.kept);
         self.dirty |= other.dirty;
         self.freeing |= other.freeing;
     }
