@@ -55,7 +55,7 @@ impl File {
             file.add(Profile {
                 name: section.name.to_owned(),
                 access_key_id,
-                credential: Credential { account, secret },
+                credential: Credential::of_root(account, secret),
             })?;
         }
         Ok(file)
@@ -68,7 +68,7 @@ impl File {
         file.add(Profile {
             name: "default".to_owned(),
             access_key_id: AccessKeyId::random(entropy),
-            credential: Credential { account, secret: SecretKey::random(entropy) },
+            credential: Credential::of_root(account, SecretKey::random(entropy)),
         })?;
         write_private(path, file.render(region).as_bytes())?;
         Ok(file)

@@ -36,7 +36,7 @@ pub(super) fn claim<'a>(
         signature: signature.to_owned(),
         date,
         payload: Cow::Borrowed(payload),
-        session_token: head.headers.contains_key("x-amz-security-token"),
+        session_token: header_text(head.headers, "x-amz-security-token").map(Cow::Borrowed),
         expires: None,
     })
 }

@@ -33,10 +33,9 @@ pub use key::{Scope, Signature, SigningKey, SigningKeys};
 
 pub(crate) use key::sha256_hex;
 
-use crate::credentials::{AccessKeyId, CredentialLookup};
+use crate::credentials::{AccessKeyId, Bearer, Credential, CredentialLookup, Holder, TokenError};
 use crate::date::AmzDate;
-use crate::decide::Principal;
-use crate::{AccountId, Result};
+use crate::{AccountId, Principal, Result};
 use engine::clock::Timestamp;
 use http::HeaderMap;
 use std::time::Duration;
@@ -86,11 +85,14 @@ pub enum Authenticated {
 }
 
 impl Authenticated {
-    /// Who to ask [`decide`](crate::decide::decide) about.
-    pub fn principal(&self) -> Principal {
+    /// Who to ask [`decide`](crate::decide::decide) about, from where their credential was found.
+    pub async fn principal(&self, credentials: &dyn CredentialLookup) -> Result<Principal, AuthError> {
         match self {
-            Self::Anonymous => Principal::Anonymous,
-            Self::Signed(signed) => Principal::Root(signed.account),
+            Self::Anonymous => Ok(Principal::Anonymous),
+            Self::Signed(signed) => {
+                let Signed { access_key_id, account, holder, .. } = &**signed;
+                Bearer { account: *account, holder, access_key_id }.principal(credentials).await
+            }
         }
     }
 }
@@ -102,6 +104,8 @@ pub struct Signed {
     pub access_key_id: AccessKeyId,
     /// The account behind the key.
     pub account: AccountId,
+    /// Who in that account.
+    pub holder: Holder,
     /// What the signature is good for; its service decides who answers.
     pub scope: Scope,
     /// What is known of the body.
@@ -156,7 +160,7 @@ pub(crate) struct Claim<'a> {
     signature: String,
     date: AmzDate,
     payload: std::borrow::Cow<'a, str>,
-    session_token: bool,
+    session_token: Option<std::borrow::Cow<'a, str>>,
     /// Seconds that a presigned URL lives.
     expires: Option<u64>,
 }
@@ -174,11 +178,8 @@ pub fn authenticate(
     check_time(&claim, policy)?;
     let unknown = || unknown_key(&claim.access_key_id);
     let access_key_id: AccessKeyId = claim.access_key_id.parse().map_err(|_| unknown())?;
-    let credential = credentials.lookup(&claim.access_key_id).ok_or_else(unknown)?;
-    if claim.session_token {
-        let message = "The provided token is malformed or otherwise invalid.";
-        return Err(AuthError::new(AuthCode::InvalidToken, message));
-    }
+    let credential =
+        credential_of(credentials, &claim.access_key_id, claim.session_token.as_deref(), policy.now)?;
     let key = policy.keys.get(&claim.access_key_id, &credential.secret, &claim.scope);
     let signature = verify(head, &claim, &key)?;
     let seed = |trailer| ChunkSeed {
@@ -197,11 +198,36 @@ pub fn authenticate(
     Ok(Authenticated::Signed(Box::new(Signed {
         access_key_id,
         account: credential.account,
+        holder: credential.holder,
         payload,
         via: claim.via,
         signed_headers: claim.signed_headers.split(';').map(str::to_owned).collect(),
         scope: claim.scope,
     })))
+}
+
+/// The credential that a request claims to be signed with.
+pub(crate) fn credential_of(
+    credentials: &dyn CredentialLookup,
+    access_key_id: &str,
+    token: Option<&str>,
+    now: Timestamp,
+) -> Result<Credential, AuthError> {
+    let unknown = || unknown_key(access_key_id);
+    let Some(token) = token else { return credentials.lookup(access_key_id).ok_or_else(unknown) };
+    let found = match credentials.lookup(access_key_id) {
+        // A key that lasts has no token.
+        Some(_) => Err(TokenError::Invalid),
+        None => credentials.session(access_key_id, token, now),
+    };
+    found.map_err(|error| match error {
+        TokenError::Unknown => unknown(),
+        TokenError::Invalid => AuthError::new(
+            AuthCode::InvalidToken,
+            "The provided token is malformed or otherwise invalid.",
+        ),
+        TokenError::Expired => AuthError::new(AuthCode::ExpiredToken, "The provided token has expired."),
+    })
 }
 
 /// What the request says about itself: in its header, in its query, or nowhere; both at once is refused.
