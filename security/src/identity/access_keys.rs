@@ -1,6 +1,8 @@
 //! Access keys.
 
-use super::{AccessKey, Identities, KeyOwner, KeyStatus, LastUsed, NewAccessKey, Page, Paging, Result, unbuilt};
+use super::{
+    AccessKey, Identities, KeyOwner, KeyStatus, LastUsed, NewAccessKey, Page, Paging, Result, unbuilt,
+};
 use crate::AccountId;
 
 impl Identities {

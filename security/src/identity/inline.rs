@@ -21,7 +21,12 @@ impl Identities {
     }
 
     /// The names of somebody's inline policies.
-    pub async fn inlines(&self, account: AccountId, owner: Owner<'_>, paging: Paging<'_>) -> Result<Page<String>> {
+    pub async fn inlines(
+        &self,
+        account: AccountId,
+        owner: Owner<'_>,
+        paging: Paging<'_>,
+    ) -> Result<Page<String>> {
         Err(unbuilt())
     }
 

@@ -45,7 +45,12 @@ impl Identities {
     }
 
     /// A version with its document.
-    pub async fn policy_version(&self, account: AccountId, arn: &str, version: &str) -> Result<PolicyVersion> {
+    pub async fn policy_version(
+        &self,
+        account: AccountId,
+        arn: &str,
+        version: &str,
+    ) -> Result<PolicyVersion> {
         Err(unbuilt())
     }
 

@@ -22,7 +22,6 @@ mod tags;
 mod token;
 mod users;
 
-pub use token::Token;
 pub use error::{Code, IdentityError, Result};
 pub use model::{
     AccessKey, AssumeRole, AttachedPolicy, CallerIdentity, FederationToken, Group, KeyOwner, KeyStatus, Kind,
@@ -30,6 +29,7 @@ pub use model::{
     PolicyHolder, PolicyScope, PolicyVersion, Role, Session, SessionBounds, Summary, Tag, Tagged, Temporary,
     Usage, User,
 };
+pub use token::Token;
 
 use crate::keys::KeyTable;
 use engine::catalog::Catalog;

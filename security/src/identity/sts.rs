@@ -1,8 +1,6 @@
 //! Sessions: sealed tokens, without rows.
 
-use super::{
-    AssumeRole, CallerIdentity, FederationToken, Identities, Result, Session, Temporary, unbuilt,
-};
+use super::{AssumeRole, CallerIdentity, FederationToken, Identities, Result, Session, Temporary, unbuilt};
 use crate::{AccountId, Principal};
 
 impl Identities {
