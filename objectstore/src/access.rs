@@ -344,7 +344,7 @@ impl ObjectStore {
         about: About<'_>,
     ) -> Result<Admitted> {
         if let Some(bucket) = name.bound().or_else(|| self.remembered(name))
-            && question.is_none_or(|asked| self.is_free(bucket, asked.principal))
+            && question.is_none_or(|asked| self.is_free(bucket, &asked.principal))
         {
             return Ok(Admitted { bucket: name.bound_to(bucket), owner: bucket.account });
         }
@@ -358,7 +358,7 @@ impl ObjectStore {
     /// What a bucket answers a question, without an error where it denies.
     pub async fn decide(&self, name: &BucketName, question: &Question, about: About<'_>) -> Result<Decision> {
         match name.bound().or_else(|| self.remembered(name)) {
-            Some(bucket) if self.is_free(bucket, question.principal) => Ok(Decision::Allow),
+            Some(bucket) if self.is_free(bucket, &question.principal) => Ok(Decision::Allow),
             _ => self.decided(&self.view(name).await?, name, question, about).await,
         }
     }
@@ -420,7 +420,7 @@ impl ObjectStore {
         let Asks { name, questions, unsaid } = *asks;
         let WriteQuestions { writes, reads } = questions;
         // Nobody can have set a policy, and have been told so, at the version of the view: memory would know.
-        if self.is_free(view.bucket, writes.principal)
+        if self.is_free(view.bucket, &writes.principal)
             && there.is_none_or(|row| row.subresources.owner.is_none())
         {
             return Ok(());
@@ -449,7 +449,7 @@ impl ObjectStore {
         beside: &Subresources,
     ) -> Result<bool> {
         let bucket = name.bound().or_else(|| self.remembered(name));
-        if bucket.is_some_and(|bucket| self.is_free(bucket, question.principal)) {
+        if bucket.is_some_and(|bucket| self.is_free(bucket, &question.principal)) {
             return Ok(true);
         }
         let rules = self.rules(&self.view(name).await?).await?;

@@ -5,7 +5,7 @@ use super::shapes::{
     POLICY_SCOPE, POLICY_USAGE, POLICY_VERSION_ID, TAGS,
 };
 use super::show;
-use crate::query::shape::{opt, req};
+use crate::query::shape::{Shape, opt, req};
 use crate::query::{About, Call, QueryError, Reply, Row, done, row};
 use security::identity::{Kind, NewPolicy, PolicyFilter, PolicyHolder, PolicyScope, PolicyVersion, Usage};
 

@@ -165,7 +165,11 @@ impl Logged {
         let state = &record.state;
         let noted = self.notes.0.lock();
         let allowed = record.status.as_u16() < 400;
-        let requester = noted.principal.and_then(Principal::account).map(AccountId::canonical_user_id);
+        // The account of a root by its canonical id, a user or session by its ARN, as S3 has it.
+        let requester = noted.principal.as_ref().and_then(|principal| match principal.identity() {
+            Some(_) => principal.arn(),
+            None => principal.account().map(AccountId::canonical_user_id),
+        });
         let operation =
             log_operation::name(record.operation, &record.method, self.key.is_some(), record.website);
         let entry = LogRecord {
