@@ -203,8 +203,11 @@ async fn run(
     let context = RequestContext::new((Arc::new(head), peer), (now, signed.region), row, said);
     if let Some(target) = &target {
         let asked = PrincipalContext::new(&principal, now, &context);
-        let verdict = principal.may(row.action, &target.arn, account, &asked);
-        target::refuse(verdict, &principal, row, target)?;
+        let renamed = target::renamed(row, &args, target);
+        for target in [Some(target), renamed.as_ref()].into_iter().flatten() {
+            let verdict = principal.may(row.action, &target.arn, account, &asked);
+            target::refuse(verdict, &principal, row, target)?;
+        }
     }
     let after = match args.text("Marker") {
         Some(marker) if row.is_paged() => Some(shared.markers.open((account, row.name), marker)?),
@@ -212,7 +215,11 @@ async fn run(
     };
     let shared = Arc::clone(shared);
     let call = Call { shared, service, row, principal, account, args, context, after };
-    function(&call).await
+    let outcome = function(&call).await;
+    if let Err(error) = &outcome {
+        debug_assert!(row.may_answer(error.code()), "{} does not answer {}", row.name, error.code());
+    }
+    outcome
 }
 
 /// A POST has a form, and a GET nothing.

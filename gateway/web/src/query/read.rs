@@ -220,7 +220,9 @@ impl Reader<'_> {
         let stands = match self.form.take(name) {
             Some(text) if text.is_empty() && count == 0 => true,
             Some(_) => {
-                return Err(QueryError::malformed(format!("{name} is a list: {name}.member.1 is its first.")));
+                return Err(QueryError::malformed(format!(
+                    "{name} is a list: {name}.member.1 is its first."
+                )));
             }
             None => count > 0,
         };

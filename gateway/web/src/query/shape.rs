@@ -9,11 +9,22 @@ pub(crate) enum Shape {
     /// Characters.
     Text(Text),
     /// A whole number, both ends included.
-    Number { name: &'static str, min: i64, max: i64 },
+    Number {
+        /// The model's name of the shape.
+        #[cfg_attr(not(test), expect(dead_code, reason = "the page of actions has it"))]
+        name: &'static str,
+        min: i64,
+        max: i64,
+    },
     /// `true` or `false`
     Flag,
     /// One of a few words.
-    Choice { name: &'static str, words: &'static [&'static str] },
+    Choice {
+        /// The model's name of the shape.
+        #[cfg_attr(not(test), expect(dead_code, reason = "the page of actions has it"))]
+        name: &'static str,
+        words: &'static [&'static str],
+    },
     /// `NAME.member.1` and so on.
     List { of: &'static Shape, min: usize, max: usize },
     /// `NAME.FIELD`
@@ -24,6 +35,7 @@ pub(crate) enum Shape {
 #[derive(Debug)]
 pub(crate) struct Text {
     /// The model's name of the shape.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the page of actions has it"))]
     pub(crate) name: &'static str,
     pub(crate) min: usize,
     pub(crate) max: usize,

@@ -35,6 +35,17 @@ impl Service {
     }
 }
 
+/// Codes that any operation may answer with: "Common errors" of the API references, and the appliance's own trouble.
+const OF_ALL: [&str; 7] = [
+    "AccessDenied",
+    "ConcurrentModification",
+    "InternalFailure",
+    "InvalidInput",
+    "NotImplemented",
+    "ServiceFailure",
+    "ValidationError",
+];
+
 /// What the action of an operation is about, as policies name it. `NAME` of a parameter says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum About {
@@ -95,6 +106,7 @@ pub(crate) struct Row {
     /// Its parameters.
     pub(crate) parameters: &'static [Param],
     /// Whether it changes something.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the page of actions has it"))]
     pub(crate) writes: bool,
     /// Codes that it answers with, besides those that every operation has.
     pub(crate) errors: &'static [&'static str],
@@ -103,6 +115,11 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Whether an error of its function's is one that its model has.
+    pub(crate) fn may_answer(&self, code: &str) -> bool {
+        self.errors.contains(&code) || OF_ALL.contains(&code)
+    }
+
     /// Whether it comes in pages.
     pub(crate) fn is_paged(&self) -> bool {
         self.parameters.iter().any(|parameter| parameter.name == "Marker")

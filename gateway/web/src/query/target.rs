@@ -104,6 +104,20 @@ pub(super) async fn resolve(
     }))
 }
 
+/// What a thing is to be called from then on: who renames it may do that to both names.
+pub(super) fn renamed(row: &Row, args: &Args, target: &Target) -> Option<Target> {
+    let About::Named(kind, _) = row.about else { return None };
+    let (path, name) = (args.text("NewPath"), args.text("NewUserName").or(args.text("NewGroupName")));
+    if path.is_none() && name.is_none() {
+        return None;
+    }
+    let (before, own) = target.arn.rsplit_once('/')?;
+    let (account, own_path) = before.split_once(&format!(":{kind}"))?;
+    let path = path.map_or_else(|| format!("{own_path}/"), str::to_owned);
+    let arn = format!("{account}:{kind}{path}{}", name.unwrap_or(own));
+    Some(Target { arn, ..target.clone() })
+}
+
 async fn user(identities: &Identities, account: AccountId, name: &str) -> Result<Target, QueryError> {
     Ok(match found(identities.user(account, name).await)? {
         Some(user) => Target { arn: user.arn, tags: user.tags, boundary: user.boundary },
@@ -168,4 +182,30 @@ pub(super) fn refuse(
     Err(QueryError::denied(format!(
         "User: {who} is not authorized to perform: {action} on resource: {what} {because}"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Target, renamed};
+    use crate::iam;
+    use crate::query::{form::Form, read::read};
+
+    #[test]
+    fn a_renaming_is_about_both_names() {
+        let new = |operation: &str, arn: &str, body: &str| {
+            let row = iam::SERVICE.find(operation).unwrap();
+            let args = read(Form::of_body(body.as_bytes()).unwrap(), operation, row.parameters).unwrap();
+            renamed(row, &args, &Target::at(arn.to_owned())).map(|target| target.arn)
+        };
+        let (plain, deep) = ("arn:aws:iam::111122223333:user/a", "arn:aws:iam::111122223333:user/x/y/a");
+        let user = |arn, body: &str| new("UpdateUser", arn, &format!("UserName=a{body}")).unwrap_or_default();
+        assert_eq!(user(plain, "&NewUserName=b"), "arn:aws:iam::111122223333:user/b");
+        assert_eq!(user(plain, "&NewPath=/p/"), "arn:aws:iam::111122223333:user/p/a");
+        assert_eq!(user(deep, "&NewUserName=b"), "arn:aws:iam::111122223333:user/x/y/b");
+        assert_eq!(user(deep, "&NewUserName=b&NewPath=/"), "arn:aws:iam::111122223333:user/b");
+        assert_eq!(user(plain, ""), "");
+        let group = new("UpdateGroup", "arn:aws:iam::111122223333:group/g", "GroupName=g&NewGroupName=h");
+        assert_eq!(group.as_deref(), Some("arn:aws:iam::111122223333:group/h"));
+        assert_eq!(new("DeleteUser", plain, "UserName=a"), None);
+    }
 }

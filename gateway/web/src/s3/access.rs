@@ -113,8 +113,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     }
     let request = Arc::new(request);
     let context: Arc<dyn Context> = Arc::<RequestContext>::clone(&request);
-    let question =
-        Question { principal: principal.clone(), action, permission: need.permission(), context };
+    let question = Question { principal: principal.clone(), action, permission: need.permission(), context };
     if need == Need::Account {
         let account = principal.account().ok_or_else(denied)?;
         if !decide(&question, Resource::Account(account), &Facts::owned_by(account)).allowed() {
