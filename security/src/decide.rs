@@ -310,8 +310,7 @@ mod tests {
             shares("Allow", "444455556666", "s3:GetObject"),
             shares("Deny", "*", "s3:GetObject"),
         );
-        let (root, guest, nobody) =
-            (&Principal::Root(own()), &Principal::Root(other()), &Principal::Anonymous);
+        let (root, guest, nobody) = (&Principal::Root(own()), &Principal::Root(other()), &Principal::Anonymous);
         assert!(ask(nobody, &all, None, own()).allowed());
         assert!(ask(guest, &to_other, None, own()).allowed());
         assert_eq!(ask(nobody, &to_other, None, own()), Decision::Deny);

@@ -124,6 +124,11 @@ impl CredentialLookup for File {
             self.profiles.iter().map(|profile| profile.credential.account).collect();
         all.into_iter().collect()
     }
+
+    fn keys_of(&self, account: AccountId) -> Vec<AccessKeyId> {
+        let of_account = self.profiles.iter().filter(|profile| profile.credential.account == account);
+        of_account.map(|profile| profile.access_key_id.clone()).collect()
+    }
 }
 
 /// Reads a secret file after making sure that nobody but its owner can.

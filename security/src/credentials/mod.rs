@@ -9,7 +9,7 @@ mod ini;
 pub use file::{File, Profile};
 pub(crate) use file::{read_private, write_private};
 
-pub use crate::identity::Token;
+pub use crate::identity::{EntityId, Token};
 
 use crate::sigv4::{self, AuthError};
 use crate::{AccountId, Error, Principal, Result};
@@ -140,8 +140,8 @@ pub enum Holder {
     /// The root of the account.
     #[default]
     Root,
-    /// A user, by its name in lower case.
-    User(Arc<str>),
+    /// A user.
+    User(EntityId),
     /// A session, by what its token says.
     Session(Arc<Token>),
 }
@@ -192,6 +192,11 @@ pub trait CredentialLookup: Send + Sync {
 
     /// Every account that has a credential, in any order: whom a grant can name.
     fn accounts(&self) -> Vec<AccountId>;
+
+    /// Keys of an account's root that stand in a file.
+    fn keys_of(&self, _account: AccountId) -> Vec<AccessKeyId> {
+        Vec::new()
+    }
 }
 
 /// Who has signed, by what.
@@ -203,6 +208,8 @@ pub struct Bearer<'a> {
     pub holder: &'a Holder,
     /// The key.
     pub access_key_id: &'a AccessKeyId,
+    /// What was signed for: `s3`.
+    pub service: &'a str,
 }
 
 impl Bearer<'_> {

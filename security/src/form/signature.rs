@@ -36,7 +36,7 @@ impl SignedForm {
     /// Who to ask [`decide`](crate::decide::decide) about, from where their credential was found.
     pub async fn principal(&self, credentials: &dyn CredentialLookup) -> Result<Principal, AuthError> {
         let Self { access_key_id, account, holder } = self;
-        Bearer { account: *account, holder, access_key_id }.principal(credentials).await
+        Bearer { account: *account, holder, access_key_id, service: "s3" }.principal(credentials).await
     }
 }
 

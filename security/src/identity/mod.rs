@@ -11,17 +11,34 @@
 mod access_keys;
 mod account;
 mod attach;
+mod change;
+mod document;
+mod entity;
 mod error;
 mod groups;
+mod id;
 mod inline;
+mod kept;
+mod limit;
+mod lookup;
 mod managed;
 mod model;
+mod name;
+mod named;
+mod picture;
 mod roles;
+mod row;
 mod sts;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod token;
+mod trust;
 mod users;
+mod view;
 
+pub use id::EntityId;
+pub use token::Token;
 pub use error::{Code, IdentityError, Result};
 pub use model::{
     AccessKey, AssumeRole, AttachedPolicy, CallerIdentity, FederationToken, Group, KeyOwner, KeyStatus, Kind,
@@ -29,13 +46,24 @@ pub use model::{
     PolicyHolder, PolicyScope, PolicyVersion, Role, Session, SessionBounds, Summary, Tag, Tagged, Temporary,
     Usage, User,
 };
-pub use token::Token;
 
-use crate::keys::KeyTable;
-use engine::catalog::Catalog;
+use crate::credentials::{AccessKeyId, CredentialLookup};
+use crate::keys::{KeyScope, KeyTable};
+use crate::policy::Policy;
+use arc_swap::ArcSwap;
+use engine::catalog::{Catalog, Commit, Layout};
 use engine::clock::Clock;
 use engine::entropy::Entropy;
-use std::sync::Arc;
+use engine::id::PartitionId;
+use kept::Kept;
+use picture::World;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Weak};
+
+/// Compiled policies in memory, in bytes.
+const COMPILED_BYTES_MAX: usize = 32 << 20;
+/// Principals in memory, in bytes; policies that several have are counted for each.
+const PRINCIPALS_BYTES_MAX: usize = 64 << 20;
 
 /// What identities stand on.
 pub struct Parts {
@@ -48,28 +76,57 @@ pub struct Parts {
     /// Ids and secrets.
     pub entropy: Arc<dyn Entropy>,
     /// Keys of roots that are in no row: the credentials file's.
-    pub roots: Arc<dyn crate::credentials::CredentialLookup>,
+    pub roots: Arc<dyn CredentialLookup>,
+    /// Where keys are used.
+    pub region: String,
 }
 
 /// All identities of an appliance. One, shared.
 pub struct Identities {
     parts: Parts,
+    world: ArcSwap<World>,
+    /// Numbers of pictures.
+    numbers: AtomicU64,
+    /// Whoever changes anything holds it until memory knows.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    compiled: Kept<document::Hash, Arc<Policy>>,
+    principals: Kept<AccessKeyId, lookup::Known>,
+    itself: Weak<Self>,
 }
 
 impl std::fmt::Debug for Identities {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("identities")
+        let world = self.world.load();
+        write!(f, "identities of {} accounts, {} access keys", world.accounts.len(), world.keys.len())
     }
 }
 
 impl Identities {
-    /// Reads who there is. Costs one look at the catalog where there is nobody.
+    /// Reads who there is. Costs two looks at the catalog where there is nobody.
     pub async fn open(parts: Parts) -> crate::Result<Arc<Self>> {
-        Ok(Arc::new(Self { parts }))
+        let identities = Arc::new_cyclic(|itself| Self {
+            parts,
+            world: ArcSwap::from_pointee(World::default()),
+            numbers: AtomicU64::new(1),
+            turn: Arc::default(),
+            compiled: Kept::new(COMPILED_BYTES_MAX),
+            principals: Kept::new(PRINCIPALS_BYTES_MAX),
+            itself: Weak::clone(itself),
+        });
+        let world = identities.read_world().await.map_err(|error| {
+            error.cause.unwrap_or_else(|| engine::Error::Invalid(error.message).into())
+        })?;
+        identities.world.store(Arc::new(world));
+        Ok(identities)
     }
-}
 
-/// What is not built yet.
-fn unbuilt() -> IdentityError {
-    IdentityError::new(Code::ServiceFailure, "This is not built yet.")
+    /// Makes sure that there is a key for this scope. An older firn, which knows no such keys, is kept from the catalog before there is one.
+    async fn prepare(&self, scope: KeyScope) -> Result<()> {
+        if !self.parts.keys.scopes().contains(&scope) {
+            let root = self.parts.catalog.snapshot(PartitionId::ROOT).await?;
+            let commit = Commit::new(PartitionId::ROOT, root.read_version());
+            self.parts.catalog.commit(Commit { layout: Layout::IDENTITIES, ..commit }).await?;
+        }
+        Ok(self.parts.keys.prepare(scope).await?)
+    }
 }

@@ -128,8 +128,9 @@ impl Authenticated {
         match self {
             Self::Anonymous => Ok(Principal::Anonymous),
             Self::Signed(signed) => {
-                let Signed { access_key_id, account, holder, .. } = &**signed;
-                Bearer { account: *account, holder, access_key_id }.principal(credentials).await
+                let Signed { access_key_id, account, holder, scope, .. } = &**signed;
+                let bearer = Bearer { account: *account, holder, access_key_id, service: &scope.service };
+                bearer.principal(credentials).await
             }
         }
     }

@@ -143,6 +143,7 @@ pub(crate) struct World {
     /// Who takes the events of topic `told`, and what brings them.
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) store: Arc<ObjectStore>,
+    pub(crate) identities: Arc<Identities>,
     outbox: Arc<Outbox>,
     /// What clients believe, where the doors speak TLS.
     pub(crate) certificate: Option<CertificateDer<'static>>,
@@ -203,14 +204,15 @@ impl World {
             keys,
             clock: clock.clone(),
             entropy: entropy.clone(),
-            roots: roots.clone(),
+            roots,
+            region: "us-east-1".to_owned(),
         })
         .await
         .unwrap();
         let state = State::new(Parts {
             store: store.clone(),
-            credentials: roots,
-            identities,
+            credentials: identities.clone(),
+            identities: identities.clone(),
             account,
             region: "us-east-1".to_owned(),
             clock: clock.clone(),
@@ -237,6 +239,7 @@ impl World {
             gate,
             receiver,
             store,
+            identities,
             outbox,
             certificate: None,
             identity: None,

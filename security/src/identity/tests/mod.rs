@@ -1,0 +1,1 @@
+//! Identities over a catalog in memory.
