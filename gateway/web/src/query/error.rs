@@ -216,14 +216,19 @@ impl From<IdentityError> for QueryError {
 /// What reading a head or a body comes to: sizes, time, memory.
 impl From<S3Error> for QueryError {
     fn from(error: S3Error) -> Self {
+        let mut status = error.status();
         let code = match error.code() {
+            "MaxMessageLengthExceeded" => {
+                status = StatusCode::PAYLOAD_TOO_LARGE;
+                "RequestEntityTooLarge"
+            }
             "SlowDown" => "Throttling",
             "InternalError" => "InternalFailure",
             other => other,
         };
         let message = error.message().to_owned().into();
         let cause = error.cause().map(str::to_owned);
-        Self(Box::new(Inner { status: error.status(), code, message, cause }))
+        Self(Box::new(Inner { status, code, message, cause }))
     }
 }
 

@@ -133,6 +133,7 @@ async fn what_is_not_signed_for_the_service_or_not_as_it_came_is_refused() {
     assert_eq!((answer.status, answer.code()), (403, "InvalidClientTokenId"));
     let late = signed(&world, &Key::root(), STS, IDENTITY.as_bytes());
     world.clock.advance(std::time::Duration::from_mins(16));
+    let mut client = world.connect().await;
     assert_eq!(sent(&mut client, &late).await.code(), "SignatureDoesNotMatch");
 }
 

@@ -134,6 +134,7 @@ async fn a_roles_session_may_what_the_role_may_and_ends() {
     assert_eq!(s3(&world, &mut client, &mixed, ("GET", "/bucket/a"), b"").await.code(), "InvalidToken");
 
     world.clock.advance(Duration::from_secs(901));
+    let mut client = world.connect().await;
     assert_eq!(s3(&world, &mut client, &session, ("GET", "/bucket/a"), b"").await.code(), "ExpiredToken");
     let answer = ask(&world, &mut client, &session, ("sts", "GetCallerIdentity"), &[]).await;
     assert_eq!((answer.status, answer.code()), (403, "ExpiredToken"));
