@@ -31,12 +31,13 @@ const OF_ALL: [&str; 19] = [
     "aws:username",
 ];
 
-fn resource(about: About) -> String {
-    match about {
+fn resource(row: &Row) -> String {
+    let required = |name: &str| row.parameters.iter().any(|known| known.name == name && known.required);
+    match row.about {
         About::Account => "`*`".to_owned(),
         About::All(kind) => format!("`{kind}/`"),
         About::New(kind, parameter) => format!("{kind} `Path` `{parameter}`"),
-        About::Named("user", parameter) => format!("user `{parameter}`, or who asks"),
+        About::Named("user", parameter) if !required(parameter) => format!("user `{parameter}`, or who asks"),
         About::Named(kind, parameter) => format!("{kind} `{parameter}`"),
         About::Policy(parameter) => format!("policy `{parameter}`"),
         About::KeysUser(parameter) => format!("user of `{parameter}`"),
@@ -98,14 +99,14 @@ fn table(out: &mut String, service: &Service) {
     );
     let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for row in service.rows() {
-        let Row { name, action, about, keys, errors, .. } = row;
+        let Row { name, action, keys, errors, .. } = row;
         if let State::Missing(why) = row.state {
             missing.entry(why).or_default().push(name);
             continue;
         }
         let parameters = parameters(row.parameters, &mut known);
         let yes = |is: bool| if is { "yes" } else { "" };
-        let (changes, pages, resource) = (yes(row.writes), yes(row.is_paged()), resource(*about));
+        let (changes, pages, resource) = (yes(row.writes), yes(row.is_paged()), resource(row));
         let (keys, errors) = (listed(keys), listed(errors));
         let _infallible = writeln!(
             out,
