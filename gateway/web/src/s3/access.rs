@@ -95,7 +95,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     let action = operation.action_of(query.has("versionId"));
     let request = RequestContext {
         operation,
-        principal,
+        principal: principal.clone(),
         signed,
         signed_at: signed.at(query),
         head: Arc::clone(head),
@@ -113,10 +113,10 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     }
     let request = Arc::new(request);
     let context: Arc<dyn Context> = Arc::<RequestContext>::clone(&request);
-    let question = Question { principal, action, permission: need.permission(), context };
+    let question = Question { principal: principal.clone(), action, permission: need.permission(), context };
     if need == Need::Account {
         let account = principal.account().ok_or_else(denied)?;
-        if !decide(&question, Resource::Account(account), &Facts::owned_by(account)).allowed() {
+        if !decide(&question, of_account(target, account), &Facts::owned_by(account)).allowed() {
             return Err(denied());
         }
         return Ok(Asker { principal, owner: account, question, request });
@@ -128,13 +128,15 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     let asked_here = Some(&question).filter(|_| !answered_below);
     let admitted = state.store.admit(&name, asked_here, operation.about(target)).await?;
     target.bind(admitted.bucket);
-    let asker = Asker { principal, owner: admitted.owner, question, request };
+    let asker = Asker { principal: principal.clone(), owner: admitted.owner, question, request };
     let whose = match need {
         // Its initiator may, if the policy doesn't deny it, and whoever the policy lets.
         Need::Upload => {
             let about = operation.about(target);
             match state.store.decide(&target.bucket()?, &asker.question, about).await? {
                 Decision::Allow => false,
+                // A user's account began it, as far as is known: its own policies say whether it may.
+                Decision::Deny if principal.identity().is_some() => return Err(denied()),
                 Decision::Deny => true,
                 Decision::Forbid => return Err(denied()),
             }
@@ -152,6 +154,11 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     Ok(asker)
 }
 
+/// What is asked of an account: its service, or a bucket to be.
+fn of_account(target: &Target, account: AccountId) -> Resource<'_> {
+    target.bucket.as_deref().map_or(Resource::Account(account), Resource::Bucket)
+}
+
 fn denied() -> S3Error {
     S3Error::new(Code::AccessDenied)
 }
@@ -160,7 +167,7 @@ fn denied() -> S3Error {
 async fn read_upload_class(state: &State, request: &RequestContext, target: &Target) -> Result<(), S3Error> {
     let upload = request.query.get("uploadId").unwrap_or_default().parse::<UploadId>();
     let (bucket, Ok(key), Ok(upload)) = (target.bucket()?, target.key(), upload) else { return Ok(()) };
-    if state.store.has_policy(&bucket).await? {
+    if request.principal.identity().is_some() || state.store.has_policy(&bucket).await? {
         request.read_upload_class(&bucket, &key, upload).await?;
     }
     Ok(())
@@ -314,7 +321,7 @@ impl Call {
     pub(crate) fn require_of_account(&self, action: Action) -> Result<(), S3Error> {
         let question = self.asker.question.about(action, None);
         let owner = self.asker.owner;
-        let decision = decide(&question, Resource::Account(owner), &Facts::owned_by(owner));
+        let decision = decide(&question, of_account(&self.target, owner), &Facts::owned_by(owner));
         if decision.allowed() { Ok(()) } else { Err(denied()) }
     }
 }

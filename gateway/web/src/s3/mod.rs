@@ -99,7 +99,7 @@ impl Call {
     /// Where a change that this request makes comes from.
     fn origin(&self) -> Origin {
         Origin {
-            principal: Some(self.asker.principal),
+            principal: Some(self.asker.principal.clone()),
             source: Some(self.peer.ip),
             request_id: self.id.to_bytes(),
             host_id: Arc::clone(&self.state.host_id),
@@ -238,8 +238,9 @@ async fn run(
         let message = "A form is signed by its policy, not by its request.";
         return Err(S3Error::with(code::Code::AccessDenied, message));
     }
-    let notes = trace.notes().inspect(|notes| notes.principal(who.principal()));
-    let (principal, head, signed) = (who.principal(), Arc::new(head), Signed::of(&who));
+    let principal = who.principal(&*state.credentials).await?;
+    let notes = trace.notes().inspect(|notes| notes.principal(principal.clone()));
+    let (head, signed) = (Arc::new(head), Signed::of(&who));
     let (target, part_of) = (&mut trace.target, None);
     let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer, part_of };
     let asker = access::admit(&state, asking).await?;

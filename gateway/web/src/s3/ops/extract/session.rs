@@ -210,7 +210,7 @@ impl<'c> Session<'c> {
         let mut target = self.call.target.clone();
         target.key = Some(key.to_owned());
         let asking = Asking {
-            principal: self.call.asker.principal,
+            principal: self.call.asker.principal.clone(),
             operation: Operation::PutObject,
             target: &mut target,
             query: &self.call.query,
