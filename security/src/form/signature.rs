@@ -93,7 +93,7 @@ fn verify_v4(
             .with("ArgumentName", "X-Amz-Date")
             .with("ArgumentValue", date)
     })?;
-    sigv4::check_scope(Via::Query, &scope, day.day(), policy.region)?;
+    sigv4::check_scope(Via::Query, &scope, day.day(), policy)?;
     let (id, found) = look_up(credentials, &access_key_id, fields.get("x-amz-security-token"), policy.now)?;
     let key = policy.keys.get(&access_key_id, &found.secret, &scope);
     if key.sign(text.as_bytes()).matches(signature.as_bytes()) {

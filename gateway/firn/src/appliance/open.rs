@@ -22,6 +22,7 @@ use engine::fault::Faults;
 use engine::outbox::Outbox;
 use engine::worker::Registry;
 use objectstore::{Components, ObjectStore};
+use security::identity::{self, Identities};
 use security::keys::KeyTable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(crate) struct Appliance {
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
+    pub(crate) identities: Arc<Identities>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) compliance: Arc<ComplianceClock>,
     /// Where segment files lie.
@@ -117,6 +119,16 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
+        let identities = Identities::open(identity::Parts {
+            catalog: catalog.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            roots: Arc::new(home.credentials.clone()),
+            region: home.marker.region.clone(),
+        })
+        .await
+        .context("read who there is")?;
         let was_recovered = hold_unknown_locks(&home, &store).await?;
         let workers = Registry::new();
         let worker = Box::new(ComplianceWorker::new(compliance.clone()));
@@ -135,6 +147,7 @@ impl Appliance {
             blobs,
             keys,
             store,
+            identities,
             outbox,
             compliance,
             pool_dir,

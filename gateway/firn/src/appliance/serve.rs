@@ -126,7 +126,8 @@ async fn serve(
     let bodies_max = config.bodies_max.unwrap_or_else(config::of_bodies);
     let state = State::new(web::Parts {
         store: appliance.store.clone(),
-        credentials: Arc::new(home.credentials.clone()),
+        credentials: appliance.identities.clone(),
+        identities: appliance.identities.clone(),
         account: home.marker.account,
         region: home.marker.region.clone(),
         clock: appliance.clock.clone(),

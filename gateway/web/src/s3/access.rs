@@ -28,7 +28,7 @@ use objectstore::{
 };
 use security::decide::{Action, Decision, Facts, Question, Resource};
 use security::policy::Context;
-use security::{AccountId, Permission, Principal, decide};
+use security::{AccountId, Arn, CanonicalUser, Permission, Principal, decide};
 use std::sync::{Arc, OnceLock};
 
 /// Who asks, once they may.
@@ -135,19 +135,18 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
             let about = operation.about(target);
             match state.store.decide(&target.bucket()?, &asker.question, about).await? {
                 Decision::Allow => false,
-                // A user's account began it, as far as is known: its own policies say whether it may.
-                Decision::Deny if principal.identity().is_some() => return Err(denied()),
                 Decision::Deny => true,
                 Decision::Forbid => return Err(denied()),
             }
         }
-        Need::UploadWrite => !principal.is_root_of(asker.owner),
+        // What the owner's account may write, its users may whom their policies let: they were asked.
+        Need::UploadWrite => asker.principal.account() != Some(asker.owner),
         _ => false,
     };
     if whose {
         check_initiator(state, &asker, target, query, need).await?;
     }
-    if operation == Operation::CreateMultipartUpload && principal == Principal::Anonymous {
+    if operation == Operation::CreateMultipartUpload && asker.principal == Principal::Anonymous {
         let message = "Anonymous users cannot initiate multipart uploads. Please authenticate.";
         return Err(S3Error::with(Code::AccessDenied, message));
     }
@@ -186,11 +185,7 @@ async fn check_initiator(
         return Err(S3Error::new(Code::NoSuchUpload).field("UploadId", text));
     };
     match state.store.upload_initiator(&target.bucket()?, &target.key()?, upload).await {
-        Ok(initiator)
-            if asker.principal != Principal::Anonymous && initiator == asker.principal.canonical_user() =>
-        {
-            Ok(())
-        }
+        Ok(initiator) if asker.is_initiator(initiator, target) => Ok(()),
         // Who may write may know which uploads there are not.
         Err(error @ objectstore::Error::NoSuchUpload) if need == Need::UploadWrite => Err(error.into()),
         Ok(_) | Err(objectstore::Error::NoSuchUpload) => Err(denied()),
@@ -199,6 +194,17 @@ async fn check_initiator(
 }
 
 impl Asker {
+    /// Whether an upload is of whoever asks: of its account, and a user's own policies let it.
+    fn is_initiator(&self, initiator: CanonicalUser, target: &Target) -> bool {
+        let Some(account) = self.principal.account().filter(|account| initiator == (*account).into()) else {
+            return false;
+        };
+        let bucket = target.bucket.as_deref().unwrap_or_default();
+        let arn = Arn::object(bucket, target.key.as_deref().unwrap_or_default()).to_string();
+        let action = self.question.action.as_str();
+        self.principal.may(action, &arn, account, &*self.question.context).is_allowed()
+    }
+
     /// Says whether it is an access list that lets the request in: whether without one it would be let in.
     pub(crate) async fn note(&self, state: &State, operation: Operation, target: &Target, notes: &Notes) {
         if self.principal.is_root_of(self.owner) || operation.need().permission().is_none() {

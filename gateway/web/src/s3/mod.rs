@@ -38,19 +38,23 @@ mod target;
 mod website;
 
 pub use access_line::ACCESS_LINES;
+pub(crate) use access_line::AccessLine;
+pub(crate) use answer::{Answer, set as set_header, text_xml};
+pub(crate) use body::{Pace, RequestBody};
+pub(crate) use date::{http as http_date, iso};
+pub(crate) use error::S3Error;
+pub(crate) use guard::{check_head, host, name_host};
+pub(crate) use target::names_bucket;
 
 use crate::budget::Sender;
 use crate::config::Config;
 use crate::server::{Peer, Refused};
 use crate::state::State;
 use access::{Asker, Asking};
-use access_line::AccessLine;
-use answer::{Answer, Record, set, set_amz};
-use body::{Pace, RequestBody};
+use answer::{Record, set, set_amz};
 use bytes::Bytes;
 use context::Signed;
 use cors::Page;
-use error::S3Error;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;

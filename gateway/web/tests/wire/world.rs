@@ -16,6 +16,7 @@ use objectstore::{ObjectOwnership, ObjectStore};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use security::AccountId;
 use security::credentials::File;
+use security::identity::{self, Identities};
 use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -142,6 +143,7 @@ pub(crate) struct World {
     /// Who takes the events of topic `told`, and what brings them.
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) store: Arc<ObjectStore>,
+    pub(crate) identities: Arc<Identities>,
     outbox: Arc<Outbox>,
     /// What clients believe, where the doors speak TLS.
     pub(crate) certificate: Option<CertificateDer<'static>>,
@@ -187,6 +189,7 @@ impl World {
         let subscriber = Subscriber { topic: "told".parse().unwrap(), courier, kept };
         let outbox = foundation.outbox(gate.clone(), vec![subscriber]);
         components.outbox = outbox.clone();
+        let keys = components.keys.clone();
         let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
         let ini = format!(
@@ -195,9 +198,21 @@ impl World {
              aws_account_id = {OTHER_ACCOUNT}\n"
         );
         let facts = Arc::new(Facts::default());
+        let roots = Arc::new(File::parse(&ini, account).unwrap());
+        let identities = Identities::open(identity::Parts {
+            catalog: gate.clone(),
+            keys,
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            roots,
+            region: "us-east-1".to_owned(),
+        })
+        .await
+        .unwrap();
         let state = State::new(Parts {
             store: store.clone(),
-            credentials: Arc::new(File::parse(&ini, account).unwrap()),
+            credentials: identities.clone(),
+            identities: identities.clone(),
             account,
             region: "us-east-1".to_owned(),
             clock: clock.clone(),
@@ -224,6 +239,7 @@ impl World {
             gate,
             receiver,
             store,
+            identities,
             outbox,
             certificate: None,
             identity: None,

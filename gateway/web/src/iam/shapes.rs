@@ -1,0 +1,47 @@
+//! Shapes of IAM's parameters, as its API model (2010-05-08) has them.
+
+use crate::query::shape::{
+    ENDLESS, Shape, alias, anything, description, document, latin, name, path, path_prefix, policy_path, req,
+    tag, text, version_id, word,
+};
+
+pub(super) const PATH: Shape = text("pathType", (1, 512), r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)", path);
+pub(super) const USER_NAME: Shape = text("userNameType", (1, 64), r"[\w+=,.@-]+", name);
+pub(super) const ARN: Shape = text("arnType", (20, 2048), "", anything);
+pub(super) const TAG_KEY: Shape = text("tagKeyType", (1, 128), r"[\p{L}\p{Z}\p{N}_.:/=+\-@]+", tag);
+pub(super) const TAG_VALUE: Shape = text("tagValueType", (0, 256), r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*", tag);
+pub(super) const TAG: Shape = Shape::Structure(&[req("Key", &TAG_KEY), req("Value", &TAG_VALUE)]);
+pub(super) const TAGS: Shape = Shape::List { of: &TAG, min: 0, max: 50 };
+pub(super) const EXISTING_USER_NAME: Shape = text("existingUserNameType", (1, 128), r"[\w+=,.@-]+", name);
+pub(super) const PATH_PREFIX: Shape =
+    text("pathPrefixType", (1, 512), r"\u002F[\u0021-\u007F]*", path_prefix);
+pub(super) const MARKER: Shape = text("markerType", (1, 320), r"[\u0020-\u00FF]+", latin);
+pub(super) const MAX_ITEMS: Shape = Shape::Number { name: "maxItemsType", min: 1, max: 1000 };
+pub(super) const GROUP_NAME: Shape = text("groupNameType", (1, 128), r"[\w+=,.@-]+", name);
+pub(super) const ROLE_NAME: Shape = text("roleNameType", (1, 64), r"[\w+=,.@-]+", name);
+pub(super) const POLICY_DOCUMENT: Shape =
+    text("policyDocumentType", (1, 131072), r"[\u0009\u000A\u000D\u0020-\u00FF]+", document);
+pub(super) const ROLE_DESCRIPTION: Shape =
+    text("roleDescriptionType", (0, 1000), r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*", description);
+pub(super) const ROLE_MAX_SESSION_DURATION: Shape =
+    Shape::Number { name: "roleMaxSessionDurationType", min: 3600, max: 43200 };
+pub(super) const POLICY_NAME: Shape = text("policyNameType", (1, 128), r"[\w+=,.@-]+", name);
+pub(super) const POLICY_PATH: Shape =
+    text("policyPathType", (1, 512), r"((/[A-Za-z0-9\.,\+@=_-]+)*)/", policy_path);
+pub(super) const POLICY_DESCRIPTION: Shape = text("policyDescriptionType", (0, 1000), "", anything);
+pub(super) const POLICY_SCOPE: Shape =
+    Shape::Choice { name: "policyScopeType", words: &["All", "AWS", "Local"] };
+pub(super) const POLICY_USAGE: Shape =
+    Shape::Choice { name: "PolicyUsageType", words: &["PermissionsPolicy", "PermissionsBoundary"] };
+pub(super) const POLICY_VERSION_ID: Shape =
+    text("policyVersionIdType", (0, ENDLESS), r"v[1-9][0-9]*(\.[A-Za-z0-9-]*)?", version_id);
+pub(super) const ENTITY: Shape = Shape::Choice {
+    name: "EntityType",
+    words: &["User", "Role", "Group", "LocalManagedPolicy", "AWSManagedPolicy"],
+};
+pub(super) const TAG_KEYS: Shape = Shape::List { of: &TAG_KEY, min: 0, max: 50 };
+pub(super) const ACCESS_KEY_ID: Shape = text("accessKeyIdType", (16, 128), r"[\w]+", word);
+pub(super) const STATUS: Shape =
+    Shape::Choice { name: "statusType", words: &["Active", "Inactive", "Expired"] };
+pub(super) const ACCOUNT_ALIAS: Shape =
+    text("accountAliasType", (3, 63), "^[a-z0-9]([a-z0-9]|-(?!-)){1,61}[a-z0-9]$", alias);
