@@ -13,6 +13,7 @@
 //!   in a bucket whose lists are off, whatever stands in its rows.
 
 use crate::event::EventType;
+use crate::keyring::refused;
 use crate::record::ObjectRow;
 use crate::setting::{BucketAcl, BucketPolicy, ObjectOwnership, OwnershipControls, PublicAccessBlock};
 use crate::store::{ATTEMPTS_MAX, View, contended};
@@ -394,7 +395,8 @@ impl ObjectStore {
             return Ok(Decision::Allow);
         }
         let rules = self.rules_with(view, policy).await?;
-        if about == About::Objects && rules.policy.is_some() {
+        // Whose own policies count is asked about each object, too.
+        if about == About::Objects && (rules.policy.is_some() || question.principal.identity().is_some()) {
             return Ok(Decision::Allow);
         }
         let list = if rules.lists_count() { self.setting_at::<BucketAcl>(view).await? } else { None };
@@ -425,17 +427,20 @@ impl ObjectStore {
         {
             return Ok(());
         }
+        // As whoever asks is by now: a user's policies may be others, or the user gone.
+        let now = writes.principal.renewed().await.map_err(refused)?.ok_or(Error::AccessDenied)?;
         if asked.is_due(view.config.revision) {
-            allowed(self.decided(view, name, writes, About::Key(key.as_str())).await?)?;
+            let writes = writes.by(&now);
+            allowed(self.decided(view, name, &writes, About::Key(key.as_str())).await?)?;
             if let Some(tags) = unsaid.filter(|tags| !tags.is_empty()) {
-                self.check_request_tags(view, (name, key), writes, tags).await?;
+                self.check_request_tags(view, (name, key), &writes, tags).await?;
             }
         }
         match reads {
             Some(reads) if names => {
                 let nothing = Subresources::default();
                 let beside = there.map_or(&nothing, |row| &row.subresources);
-                self.rules(view).await?.check_object(reads, (name, key), beside)
+                self.rules(view).await?.check_object(&reads.by(&now), (name, key), beside)
             }
             _ => Ok(()),
         }

@@ -77,6 +77,12 @@ impl Question {
         Self { principal, action, permission, context: Arc::new(NoContext) }
     }
 
+    /// The same question by whoever asks as they are now.
+    #[must_use]
+    pub fn by(&self, principal: &Principal) -> Self {
+        Self { principal: principal.clone(), ..self.about(self.action, self.permission) }
+    }
+
     /// The same request's question about something else.
     #[must_use]
     pub fn about(&self, action: Action, permission: Option<Permission>) -> Self {
@@ -329,24 +335,24 @@ mod tests {
     #[test]
     fn nobody_locks_the_root_of_the_account_out_of_the_policy_and_no_other_account_has_it() {
         let (denies, allows) = (policy(&shares("Deny", "*", "s3:*")), policy(&shares("Allow", "*", "s3:*")));
-        let ask_of = |policy: &Policy, principal, action| {
+        let ask_of = |policy: &Policy, principal: &Principal, action| {
             let shared = Some(Shared { policy, account: own(), restricted: false });
             let facts = Facts { shared, ..Facts::owned_by(own()) };
-            decide(&Question::new(principal, Action::new(action), None), Resource::Bucket("b"), &facts)
+            decide(&Question::new(principal.clone(), Action::new(action), None), Resource::Bucket("b"), &facts)
         };
-        let ask = |principal, action| ask_of(&denies, principal, action);
-        for principal in [Principal::Root(other()), Principal::Anonymous] {
+        let ask = |principal: &Principal, action| ask_of(&denies, principal, action);
+        for principal in [&Principal::Root(other()), &Principal::Anonymous] {
             for action in ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"] {
                 assert_eq!(ask_of(&allows, principal, action), Decision::Forbid, "{action}");
             }
             assert_eq!(ask_of(&allows, principal, "s3:ListBucket"), Decision::Allow);
         }
         for action in ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"] {
-            assert_eq!(ask(Principal::Root(own()), action), Decision::Allow, "{action}");
-            assert_eq!(ask(Principal::Root(other()), action), Decision::Forbid, "{action}");
+            assert_eq!(ask(&Principal::Root(own()), action), Decision::Allow, "{action}");
+            assert_eq!(ask(&Principal::Root(other()), action), Decision::Forbid, "{action}");
         }
         for action in ["s3:GetBucketPolicyStatus", "s3:DeleteBucket", "s3:ListBucket"] {
-            assert_eq!(ask(Principal::Root(own()), action), Decision::Forbid, "{action}");
+            assert_eq!(ask(&Principal::Root(own()), action), Decision::Forbid, "{action}");
         }
     }
 
@@ -354,14 +360,14 @@ mod tests {
     fn a_restricted_bucket_is_its_accounts_alone() {
         let public =
             policy(&format!("{},{}", shares("Allow", "*", "s3:*"), shares("Allow", "444455556666", "s3:*")));
-        let ask = |principal, restricted| {
+        let ask = |principal: &Principal, restricted| {
             let shared = Some(Shared { policy: &public, account: own(), restricted });
-            decide(&asks(principal, None), OBJECT, &Facts { shared, ..Facts::owned_by(own()) })
+            decide(&asks(principal.clone(), None), OBJECT, &Facts { shared, ..Facts::owned_by(own()) })
         };
-        for principal in [Principal::Anonymous, Principal::Root(other())] {
+        for principal in [&Principal::Anonymous, &Principal::Root(other())] {
             assert_eq!((ask(principal, false), ask(principal, true)), (Decision::Allow, Decision::Forbid));
         }
-        assert!(ask(Principal::Root(own()), true).allowed());
+        assert!(ask(&Principal::Root(own()), true).allowed());
     }
 
     #[test]

@@ -6,13 +6,13 @@
 //! ```
 //! What is in here is of the moment at which the request was let in, and does not change.
 
-use crate::credentials::AccessKeyId;
-use crate::identity::Tag;
+use crate::credentials::{AccessKeyId, Bearer, CredentialLookup as _, Holder};
+use crate::identity::{Identities, Tag};
 use crate::policy::{self, Asked, Caller, Context, Missing, Policy, Sources, Verdict};
 use crate::{AccountId, AmzDate, Arn, CanonicalUser};
 use engine::clock::Timestamp;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +77,15 @@ impl Principal {
             }
             Caller::Anonymous | Caller::Provided { .. } | Caller::Service(_) => return None,
         })
+    }
+
+    /// Who asks as they are now, if anything changed in their account since they were let in; `None`: nobody any more.
+    pub async fn renewed(&self) -> crate::Result<Option<Self>> {
+        let Self::Identity(identity) = self else { return Ok(Some(self.clone())) };
+        match &identity.source {
+            None => Ok(Some(self.clone())),
+            Some(source) => source.renewed(identity).await,
+        }
     }
 
     /// The user or session, if it is one.
@@ -160,6 +169,31 @@ pub struct Identity {
     pub(crate) boundary: Option<Arc<Policy>>,
     /// What it has as a session.
     pub(crate) session: Option<SessionFacts>,
+    /// Where it is known from.
+    pub(crate) source: Option<Source>,
+}
+
+/// Where a user or session is known from.
+#[derive(Clone)]
+pub(crate) struct Source {
+    pub(crate) identities: Weak<Identities>,
+    /// Of the picture that it was made from.
+    pub(crate) number: u64,
+    pub(crate) holder: Holder,
+}
+
+impl Source {
+    async fn renewed(&self, identity: &Arc<Identity>) -> crate::Result<Option<Principal>> {
+        let closed = || crate::Error::from(engine::Error::Closed);
+        let identities = self.identities.upgrade().ok_or_else(closed)?;
+        if identities.is_current(identity.account, self.number) {
+            return Ok(Some(Principal::Identity(Arc::clone(identity))));
+        }
+        let Some(access_key_id) = &identity.access_key else { return Ok(None) };
+        let bearer =
+            Bearer { account: identity.account, holder: &self.holder, access_key_id, service: "s3" };
+        identities.principal(bearer).await
+    }
 }
 
 /// What a session has beside what it is of.

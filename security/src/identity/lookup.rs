@@ -15,14 +15,14 @@ use super::token::{SessionKind, Token};
 use super::{Identities, Kind, Tag, name};
 use crate::credentials::{AccessKeyId, Bearer, Credential, CredentialLookup, Holder, TokenError};
 use crate::policy::{Form, Policy};
-use crate::principal::{Identity, SessionFacts, Who};
+use crate::principal::{Identity, SessionFacts, Source, Who};
 use crate::{AccountId, Principal, Result};
 use engine::BoxFuture;
 use engine::catalog::record::Record as _;
 use engine::catalog::{Check, Commit, Durability, Layout, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
 
 /// How often what is read may turn out to be older or newer than the picture.
@@ -95,6 +95,11 @@ impl CredentialLookup for Identities {
 }
 
 impl Identities {
+    /// Whether a picture of this number is the newest of an account.
+    pub(crate) fn is_current(&self, account: AccountId, number: u64) -> bool {
+        self.world.load().accounts.get(&account).map_or(0, |picture| picture.number) == number
+    }
+
     async fn identity(&self, bearer: Bearer<'_>) -> super::Result<Option<Arc<Identity>>> {
         let Bearer { account, holder, access_key_id, service } = bearer;
         for _ in 0..ATTEMPTS_MAX {
@@ -131,6 +136,11 @@ impl Identities {
             // What was read is of another picture: that one is asked.
             let Some(mut identity) = identity else { continue };
             identity.access_key = Some(access_key_id.clone());
+            identity.source = Some(Source {
+                identities: Weak::clone(&self.itself),
+                number: picture.number,
+                holder: holder.clone(),
+            });
             let (weight, identity) = (identity.weight(), Arc::new(identity));
             self.principals.put(access_key_id.clone(), (picture.number, Arc::clone(&identity)), weight);
             return Ok(Some(identity));
@@ -156,6 +166,7 @@ impl Identities {
             policies: policies.into(),
             boundary,
             session: None,
+            source: None,
         }))
     }
 
@@ -176,6 +187,7 @@ impl Identities {
                 policies: Box::default(),
                 boundary: None,
                 session: None,
+                source: None,
             }
         } else {
             let Some(entity) = picture.entities.get(&token.entity) else { return Ok(None) };

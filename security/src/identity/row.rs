@@ -107,11 +107,6 @@ fn of(account: AccountId) -> KeyWriter {
     KeyWriter::new().fixed(&account.to_bytes())
 }
 
-/// Everything of a table that is an account's.
-pub(super) fn of_account(account: AccountId) -> Vec<u8> {
-    of(account).finish().to_vec()
-}
-
 /// Everything of a table that is an entity's.
 pub(super) fn of_entity(account: AccountId, id: EntityId) -> Vec<u8> {
     of(account).fixed(id.as_bytes()).finish().to_vec()

@@ -116,7 +116,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     let question = Question { principal: principal.clone(), action, permission: need.permission(), context };
     if need == Need::Account {
         let account = principal.account().ok_or_else(denied)?;
-        if !decide(&question, Resource::Account(account), &Facts::owned_by(account)).allowed() {
+        if !decide(&question, of_account(target, account), &Facts::owned_by(account)).allowed() {
             return Err(denied());
         }
         return Ok(Asker { principal, owner: account, question, request });
@@ -128,7 +128,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     let asked_here = Some(&question).filter(|_| !answered_below);
     let admitted = state.store.admit(&name, asked_here, operation.about(target)).await?;
     target.bind(admitted.bucket);
-    let asker = Asker { principal, owner: admitted.owner, question, request };
+    let asker = Asker { principal: principal.clone(), owner: admitted.owner, question, request };
     let whose = match need {
         // Its initiator may, if the policy doesn't deny it, and whoever the policy lets.
         Need::Upload => {
@@ -153,6 +153,11 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     Ok(asker)
 }
 
+/// What is asked of an account: its service, or a bucket to be.
+fn of_account(target: &Target, account: AccountId) -> Resource<'_> {
+    target.bucket.as_deref().map_or(Resource::Account(account), Resource::Bucket)
+}
+
 fn denied() -> S3Error {
     S3Error::new(Code::AccessDenied)
 }
@@ -161,7 +166,7 @@ fn denied() -> S3Error {
 async fn read_upload_class(state: &State, request: &RequestContext, target: &Target) -> Result<(), S3Error> {
     let upload = request.query.get("uploadId").unwrap_or_default().parse::<UploadId>();
     let (bucket, Ok(key), Ok(upload)) = (target.bucket()?, target.key(), upload) else { return Ok(()) };
-    if state.store.has_policy(&bucket).await? {
+    if request.principal.identity().is_some() || state.store.has_policy(&bucket).await? {
         request.read_upload_class(&bucket, &key, upload).await?;
     }
     Ok(())
@@ -322,7 +327,7 @@ impl Call {
     pub(crate) fn require_of_account(&self, action: Action) -> Result<(), S3Error> {
         let question = self.asker.question.about(action, None);
         let owner = self.asker.owner;
-        let decision = decide(&question, Resource::Account(owner), &Facts::owned_by(owner));
+        let decision = decide(&question, of_account(&self.target, owner), &Facts::owned_by(owner));
         if decision.allowed() { Ok(()) } else { Err(denied()) }
     }
 }

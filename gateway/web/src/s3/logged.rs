@@ -24,7 +24,7 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, HeaderVal
 use http::{HeaderMap, StatusCode, request};
 use objectstore::{LogRecord, LogSource, VersionSelector};
 use parking_lot::Mutex;
-use security::{AccountId, Principal};
+use security::Principal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,14 @@ pub(crate) struct Removed {
     pub(crate) version: Option<String>,
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
+}
+
+/// Who asks, as S3's log has it: an account by its canonical id, a user or session by its ARN.
+fn requester(principal: &Principal) -> Option<String> {
+    match principal {
+        Principal::Identity(_) if !principal.is_root() => principal.arn(),
+        _ => principal.account().map(security::AccountId::canonical_user_id),
+    }
 }
 
 impl Notes {
@@ -165,11 +173,7 @@ impl Logged {
         let state = &record.state;
         let noted = self.notes.0.lock();
         let allowed = record.status.as_u16() < 400;
-        // The account of a root by its canonical id, a user or session by its ARN, as S3 has it.
-        let requester = noted.principal.as_ref().and_then(|principal| match principal.identity() {
-            Some(_) => principal.arn(),
-            None => principal.account().map(AccountId::canonical_user_id),
-        });
+        let requester = noted.principal.as_ref().and_then(requester);
         let operation =
             log_operation::name(record.operation, &record.method, self.key.is_some(), record.website);
         let entry = LogRecord {
