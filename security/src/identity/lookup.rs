@@ -297,7 +297,7 @@ impl Identities {
         Ok(Some(all))
     }
 
-    async fn managed_by_arn(
+    pub(super) async fn managed_by_arn(
         &self,
         account: AccountId,
         picture: &Picture,
@@ -314,7 +314,7 @@ impl Identities {
     }
 
     /// The version of a managed policy that counts.
-    async fn managed(
+    pub(super) async fn managed(
         &self,
         account: AccountId,
         picture: &Picture,
@@ -330,7 +330,7 @@ impl Identities {
     }
 
     /// A document, compiled. `None`: another one stands there by now.
-    async fn compiled(
+    pub(super) async fn compiled(
         &self,
         account: AccountId,
         (id, which): (EntityId, &Which),

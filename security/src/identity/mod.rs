@@ -29,6 +29,7 @@ mod picture;
 mod pins;
 mod roles;
 mod row;
+mod simulate;
 mod sts;
 mod tags;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod view;
 
 pub use id::EntityId;
 pub use pins::Pins;
+pub use simulate::{Answer, PolicySource, Simulated, Simulation, SourceKind};
 pub use token::Token;
 pub use error::{Code, IdentityError, Result};
 pub use model::{

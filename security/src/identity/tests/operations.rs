@@ -7,6 +7,7 @@ use crate::identity::{
     PolicyScope, Tag, Tagged, Usage,
 };
 use engine::catalog::Layout;
+use engine::clock::Clock as _;
 use std::time::Duration;
 
 const TRUST: &str =
@@ -379,4 +380,31 @@ async fn each_operation_is_one_commit_that_needs_the_layout_of_identities() {
     one!(ids.delete_policy(own(), &policy.arn));
     super::rows::assert_sound(&*bench.noting).await;
     ids.assert_true().await;
+}
+
+#[tokio::test]
+async fn the_use_of_a_key_is_noted_once_in_a_while() {
+    let bench = Bench::new().await;
+    let ids = &bench.ids;
+    bench.user("a").await;
+    let key = bench.key("a").await;
+    let used = async || {
+        // What notes it goes its own way: all that is ready runs before this task again.
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        ids.access_key_last_used(own(), key.as_str()).await.unwrap().used.map(|(at, ..)| at)
+    };
+    assert_eq!(used().await, None);
+    let first = bench.clock.now();
+    bench.signs(&key).await.unwrap();
+    let told = ids.access_key_last_used(own(), key.as_str()).await.unwrap();
+    assert_eq!(told.user.as_deref(), Some("a"));
+    assert_eq!(used().await, Some(first));
+    for (minutes, noted) in [(14, false), (1, true)] {
+        bench.clock.advance(Duration::from_mins(minutes));
+        bench.signs(&key).await.unwrap();
+        assert_eq!(used().await == Some(bench.clock.now()), noted, "{minutes}");
+    }
+    assert_eq!(code(ids.access_key_last_used(other(), key.as_str()).await), Code::NoSuchEntity);
 }
