@@ -301,6 +301,7 @@ impl Rules {
     ) -> Facts<'a> {
         let shared = self.policy.as_deref().map(|set| Shared {
             policy: set.policy(),
+            pins: set.pins(),
             account: self.owner,
             restricted: set.is_public() && self.block.restrict_public_buckets,
         });

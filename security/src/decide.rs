@@ -13,6 +13,7 @@
 //! A user or session needs its own policies beside that, unless a resource of its own account names it or everybody: a list that grants to
 //! an account grants to nobody of it who has no policy.
 
+use crate::identity::Pins;
 use crate::policy::{Context, NoContext, Policy, Sources, Verdict};
 use crate::{AccessList, AccountId, Arn, CanonicalUser, Permission, Principal};
 use std::fmt;
@@ -129,6 +130,8 @@ impl Resource<'_> {
 pub struct Shared<'a> {
     /// The policy.
     pub policy: &'a Policy,
+    /// Whom it names by ARN.
+    pub pins: &'a Pins,
     /// Whose the bucket is.
     pub account: AccountId,
     /// The policy is public, and the block of public access says that nobody but the account gets anything of such a bucket.
@@ -206,7 +209,8 @@ fn says(
     let of_account = facts.shared.map(|shared| shared.account).or_else(|| facts.owner.account());
     let context = Both { account: of_account, resource: facts.context, request: &**context };
     let sources = Sources { resource: policy, owner, ..Sources::default() };
-    principal.verdict(action.as_str(), &resource.arn().to_string(), &context, &sources)
+    let pins = facts.shared.map_or(Pins::nobody(), |shared| shared.pins);
+    principal.verdict(action.as_str(), &resource.arn().to_string(), &context, (&sources, pins))
 }
 
 impl Shared<'_> {
@@ -271,6 +275,7 @@ pub fn decide(question: &Question, resource: Resource<'_>, facts: &Facts<'_>) ->
 #[cfg(test)]
 mod tests {
     use super::{Action, Decision, Facts, Question, Resource, Shared, decide};
+    use crate::identity::Pins;
     use crate::policy::{Form, GivenContext, Policy};
     use crate::{AccessList, AccountId, CanonicalUser, Grant, Grantee, Permission, Principal};
     use std::sync::Arc;
@@ -307,7 +312,7 @@ mod tests {
         let read = Some(Permission::Read);
         let ask = |principal: &Principal, statements: &str, list, owner: AccountId| {
             let policy = policy(statements);
-            let shared = Some(Shared { policy: &policy, account: own(), restricted: false });
+            let shared = Some(Shared { policy: &policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { list, shared, ..Facts::owned_by(owner) };
             decide(&asks(principal.clone(), read), OBJECT, &facts)
         };
@@ -336,7 +341,7 @@ mod tests {
     fn nobody_locks_the_root_of_the_account_out_of_the_policy_and_no_other_account_has_it() {
         let (denies, allows) = (policy(&shares("Deny", "*", "s3:*")), policy(&shares("Allow", "*", "s3:*")));
         let ask_of = |policy: &Policy, principal: &Principal, action| {
-            let shared = Some(Shared { policy, account: own(), restricted: false });
+            let shared = Some(Shared { policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { shared, ..Facts::owned_by(own()) };
             decide(&Question::new(principal.clone(), Action::new(action), None), Resource::Bucket("b"), &facts)
         };
@@ -361,7 +366,7 @@ mod tests {
         let public =
             policy(&format!("{},{}", shares("Allow", "*", "s3:*"), shares("Allow", "444455556666", "s3:*")));
         let ask = |principal: &Principal, restricted| {
-            let shared = Some(Shared { policy: &public, account: own(), restricted });
+            let shared = Some(Shared { policy: &public, pins: Pins::nobody(), account: own(), restricted });
             decide(&asks(principal.clone(), None), OBJECT, &Facts { shared, ..Facts::owned_by(own()) })
         };
         for principal in [&Principal::Anonymous, &Principal::Root(other())] {
@@ -382,7 +387,7 @@ mod tests {
                 GivenContext::default().with("aws:SourceIp", [address]),
             );
             let question = Question { context: Arc::new(of_request), ..asks(Principal::Anonymous, None) };
-            let shared = Some(Shared { policy: &policy, account: own(), restricted: false });
+            let shared = Some(Shared { policy: &policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { shared, context: &of_object, ..Facts::owned_by(own()) };
             decide(&question, OBJECT, &facts).allowed()
         };

@@ -7,10 +7,11 @@
 //! What is in here is of the moment at which the request was let in, and does not change.
 
 use crate::credentials::{AccessKeyId, Bearer, CredentialLookup as _, Holder};
-use crate::identity::{Identities, Tag};
+use crate::identity::{EntityId, Identities, Pins, Tag};
 use crate::policy::{self, Asked, Caller, Context, Missing, Policy, Sources, Verdict};
 use crate::{AccountId, AmzDate, Arn, CanonicalUser};
 use engine::clock::Timestamp;
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Weak};
 
@@ -98,19 +99,24 @@ impl Principal {
 
     /// May it do this to what has no policy of its own? `context` has the principal's keys already ([`PrincipalContext`]).
     pub fn may(&self, action: &str, resource: &str, owner: AccountId, context: &dyn Context) -> Verdict {
-        self.verdict(action, resource, context, &Sources { owner: Some(owner), ..Sources::default() })
+        let sources = Sources { owner: Some(owner), ..Sources::default() };
+        self.verdict(action, resource, context, (&sources, Pins::nobody()))
     }
 
-    /// The same, with what is known of the resource in `of_resource`; the caller's own sources are filled in.
+    /// The same, with what is known of the resource, and whom its policy names by ARN; the caller's own sources are filled in.
     pub fn verdict(
         &self,
         action: &str,
         resource: &str,
         context: &dyn Context,
-        of_resource: &Sources<'_>,
+        (of_resource, pins): (&Sources<'_>, &Pins),
     ) -> Verdict {
-        let asked = Asked { caller: self.caller(), action, resource, context };
-        let Self::Identity(identity) = self else { return policy::evaluate(&asked, of_resource) };
+        let Self::Identity(identity) = self else {
+            let asked = Asked { caller: self.caller(), action, resource, context };
+            return policy::evaluate(&asked, of_resource);
+        };
+        let meant = identity.named_by(pins);
+        let asked = Asked { caller: identity.caller_called(&meant), action, resource, context };
         if !identity.reaches(action) {
             return Verdict::NotAllowed(Missing::Session);
         }
@@ -158,6 +164,8 @@ pub(crate) enum Who {
 pub struct Identity {
     pub(crate) account: AccountId,
     pub(crate) who: Who,
+    /// The user or role behind it.
+    pub(crate) entity: EntityId,
     /// `AIDA…`, `AROA…:SESSION`, `ACCOUNT:NAME`
     pub(crate) user_id: Box<str>,
     /// The key that signed.
@@ -235,12 +243,32 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// As policies name it.
     pub fn caller(&self) -> Caller<'_> {
+        self.caller_called(self.name())
+    }
+
+    /// The ARN of the user or role behind it.
+    fn name(&self) -> &str {
+        match &self.who {
+            Who::Root => "",
+            Who::User { arn, .. } => arn,
+            Who::Role { role, .. } => role,
+            Who::Federated { maker, .. } => maker,
+        }
+    }
+
+    /// The ARN by which a document means the user or role behind it.
+    fn named_by<'a>(&'a self, pins: &'a Pins) -> Cow<'a, str> {
+        pins.meant(self.name(), self.entity)
+    }
+
+    /// The caller, whose user or role is called so.
+    fn caller_called<'a>(&'a self, name: &'a str) -> Caller<'a> {
         let account = self.account;
         match &self.who {
             Who::Root => Caller::Root(account),
-            Who::User { arn, .. } => Caller::User { account, arn },
-            Who::Role { arn, role } => Caller::Session { account, arn, role },
-            Who::Federated { arn, maker } => Caller::Federated { account, arn, user: maker },
+            Who::User { .. } => Caller::User { account, arn: name },
+            Who::Role { arn, .. } => Caller::Session { account, arn, role: name },
+            Who::Federated { arn, .. } => Caller::Federated { account, arn, user: name },
         }
     }
 

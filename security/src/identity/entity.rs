@@ -4,7 +4,7 @@ use super::change::{Change, again};
 use super::error::{Code, IdentityError, Result};
 use super::id::EntityId;
 use super::row::{self, ByIdRow, Count, EntityRow, OfKind};
-use super::{Group, Identities, Kind, Role, Tag, User, limit, name};
+use super::{Group, Identities, Kind, Pins, Role, Tag, User, limit, name};
 use crate::AccountId;
 
 /// An entity to be.
@@ -134,13 +134,21 @@ pub(super) fn group(account: AccountId, row: EntityRow) -> Group {
     }
 }
 
-/// As it is shown.
-pub(super) fn role(account: AccountId, row: EntityRow) -> Result<Role> {
+impl Identities {
+    /// As it is shown.
+    pub(super) fn role_shown(&self, account: AccountId, row: EntityRow) -> Result<Role> {
+        let (role, pins) = role(account, row)?;
+        Ok(Role { trust: self.shown(&role.trust, &pins), ..role })
+    }
+}
+
+/// As it was set, and whom its trust policy names.
+fn role(account: AccountId, row: EntityRow) -> Result<(Role, Pins)> {
     let arn = row.arn(account);
     let OfKind::Role(of_role) = row.of_kind else {
         return Err(crate::Error::Corrupt { what: "role", detail: "it is of another kind".to_owned() }.into());
     };
-    Ok(Role {
+    let role = Role {
         arn,
         id: row.id.to_string(),
         name: row.name.into(),
@@ -152,5 +160,6 @@ pub(super) fn role(account: AccountId, row: EntityRow) -> Result<Role> {
         boundary: row.boundary.map(Into::into),
         tags: row.tags,
         last_used: None,
-    })
+    };
+    Ok((role, of_role.pins))
 }

@@ -160,6 +160,7 @@ impl Identities {
         Ok(Some(Identity {
             account,
             who: Who::User { name: entity.row.name.clone(), arn: entity.arn.clone() },
+            entity: entity.row.id,
             user_id: entity.row.id.to_string().into(),
             access_key: None,
             tags: entity.row.tags.clone().into(),
@@ -181,6 +182,7 @@ impl Identities {
             Identity {
                 account,
                 who: Who::Root,
+                entity: EntityId::ROOT,
                 user_id: account.to_string().into(),
                 access_key: None,
                 tags: Box::default(),

@@ -26,6 +26,7 @@ mod model;
 mod name;
 mod named;
 mod picture;
+mod pins;
 mod roles;
 mod row;
 mod sts;
@@ -33,11 +34,11 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod token;
-mod trust;
 mod users;
 mod view;
 
 pub use id::EntityId;
+pub use pins::Pins;
 pub use token::Token;
 pub use error::{Code, IdentityError, Result};
 pub use model::{

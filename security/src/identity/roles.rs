@@ -1,11 +1,12 @@
 //! Roles.
 
 use super::change::again;
-use super::entity::{self, Draft};
+use super::entity::Draft;
 use super::error::{Code, IdentityError, Result};
 use super::row::{Count, EntityRow, OfKind, RoleRow};
-use super::{Identities, Kind, NewRole, Page, Paging, Role, document, managed, name};
+use super::{Identities, Kind, NewRole, Page, Paging, Pins, Role, document, managed, name};
 use crate::AccountId;
+use crate::policy::{Party, Policy};
 
 /// How long a session may last where nobody said.
 const MAX_SESSION_SECS: u32 = 3_600;
@@ -24,6 +25,16 @@ fn wrong_kind() -> IdentityError {
 }
 
 impl Identities {
+    /// Everybody whom a trust policy names; `MalformedPolicyDocument` where somebody is not there.
+    fn pins_of_trust(&self, trust: &Policy) -> Result<Pins> {
+        self.pins(trust).map_err(|place| {
+            let named = trust.parties().find(|party| party.place == place);
+            let arn = named.map_or("", |party| if let Party::Arn { arn, .. } = party.what { arn } else { "" });
+            let message = format!("Invalid principal in policy: \"AWS\":\"{arn}\" ({place})");
+            IdentityError::new(Code::MalformedPolicyDocument, message)
+        })
+    }
+
     /// Makes a role.
     pub async fn create_role(&self, account: AccountId, new: NewRole<'_>) -> Result<Role> {
         let (name, path) = (Kind::Role.new_name(new.name)?, name::path(new.path)?);
@@ -36,7 +47,7 @@ impl Identities {
             let bound = change.boundary_to_be(new.boundary).await?;
             let of_kind = OfKind::Role(RoleRow {
                 trust: new.trust.into(),
-                pins: change.pins(&trust).await?,
+                pins: self.pins_of_trust(&trust)?,
                 max_session_secs,
                 description: description.clone(),
             });
@@ -45,7 +56,7 @@ impl Identities {
                 self.create(&mut change, Draft { name, path, tags: new.tags, boundary, of_kind }).await?;
             change.bind(row.id, bound.as_ref());
             self.apply(change).await?;
-            entity::role(account, row)
+            self.role_shown(account, row)
         })
         .await
     }
@@ -56,7 +67,7 @@ impl Identities {
         let row = view.entity(Kind::Role, name).await?;
         let last_used = view.get(super::row::last_used(&row.id.to_string())).await?;
         let last_used = last_used.map(|row: super::row::LastUsedRow| (row.at, row.region.into()));
-        Ok(Role { last_used, ..entity::role(account, row)? })
+        Ok(Role { last_used, ..self.role_shown(account, row)? })
     }
 
     /// Roles whose path begins so, without tags and last use.
@@ -68,7 +79,7 @@ impl Identities {
     ) -> Result<Page<Role>> {
         let page = self.view(account).await?.entities(Kind::Role, path_prefix, paging).await?;
         let bare = |row| EntityRow { tags: Vec::new(), boundary: None, ..row };
-        let items = page.items.into_iter().map(|row| entity::role(account, bare(row)));
+        let items = page.items.into_iter().map(|row| self.role_shown(account, bare(row)));
         Ok(Page { items: items.collect::<Result<_>>()?, next: page.next })
     }
 
@@ -90,7 +101,7 @@ impl Identities {
             role.description = description.clone().or_else(|| role.description.take());
             change.put_entity(&row);
             self.apply(change).await?;
-            entity::role(account, row)
+            self.role_shown(account, row)
         })
         .await
     }
@@ -101,7 +112,7 @@ impl Identities {
         again(|| async {
             let mut change = self.change(account).await?;
             let mut row = change.resting(Kind::Role, name).await?;
-            let pins = change.pins(&trust).await?;
+            let pins = self.pins_of_trust(&trust)?;
             let OfKind::Role(role) = &mut row.of_kind else { return Err(wrong_kind()) };
             role.trust = document.into();
             role.pins = pins;

@@ -6,7 +6,7 @@
 //! All but names hang on ids, so that another name moves one row, and a name that is given again has nothing of who had it.
 
 use super::id::EntityId;
-use super::{KeyStatus, Kind, Tag};
+use super::{KeyStatus, Kind, Pins, Tag};
 use crate::AccountId;
 use crate::credentials::AccessKeyId;
 use engine::catalog::key::KeyWriter;
@@ -225,6 +225,22 @@ pub(super) fn tags(fields: &mut RecordReader<'_>) -> engine::Result<Vec<Tag>> {
     Ok(tags)
 }
 
+pub(super) fn put_pins(out: &mut RecordWriter, pins: &[(Box<str>, EntityId)]) {
+    out.count(pins.len());
+    for (arn, id) in pins {
+        out.text(arn).fixed(id.as_bytes());
+    }
+}
+
+pub(super) fn get_pins(fields: &mut RecordReader<'_>) -> engine::Result<Vec<(Box<str>, EntityId)>> {
+    let count = fields.count()?;
+    let mut pins = Vec::with_capacity(count.min(64));
+    for _ in 0..count {
+        pins.push((fields.text()?.into(), EntityId::read(fields)?));
+    }
+    Ok(pins)
+}
+
 /// An entity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EntityRow {
@@ -252,7 +268,7 @@ pub(super) enum OfKind {
 pub(super) struct RoleRow {
     pub(super) trust: Box<str>,
     /// Whom the trust policy names, by ARN, and who that was when it was set.
-    pub(super) pins: Vec<(Box<str>, EntityId)>,
+    pub(super) pins: Pins,
     pub(super) max_session_secs: u32,
     pub(super) description: Option<Box<str>>,
 }
@@ -319,10 +335,8 @@ impl Record for EntityRow {
         match &self.of_kind {
             OfKind::User | OfKind::Group => {}
             OfKind::Role(role) => {
-                out.text(&role.trust).count(role.pins.len());
-                for (arn, id) in &role.pins {
-                    out.text(arn).fixed(id.as_bytes());
-                }
+                out.text(&role.trust);
+                role.pins.write(out);
                 out.u32(role.max_session_secs);
                 put_optional(out, role.description.as_deref());
             }
@@ -345,11 +359,7 @@ impl Record for EntityRow {
             Kind::Group => OfKind::Group,
             Kind::Role => {
                 let trust = fields.text()?.into();
-                let count = fields.count()?;
-                let mut pins = Vec::with_capacity(count.min(64));
-                for _ in 0..count {
-                    pins.push((fields.text()?.into(), EntityId::read(fields)?));
-                }
+                let pins = Pins::read(fields)?;
                 let max_session_secs = fields.u32()?;
                 OfKind::Role(RoleRow { trust, pins, max_session_secs, description: optional(fields)? })
             }

@@ -8,11 +8,11 @@ use super::row;
 use super::token::{SessionKind, Token};
 use super::{
     AssumeRole, CallerIdentity, FederationToken, Identities, Kind, Session, SessionBounds, Tag, Temporary,
-    document, limit, name, named, trust,
+    document, limit, name, named,
 };
 use crate::credentials::{AccessKeyId, CredentialLookup as _, SecretKey};
 use crate::keys::KeyScope;
-use crate::policy::{Caller, Context, Sources};
+use crate::policy::{Caller, Context, Form, Sources};
 use crate::principal::{PrincipalContext, Who};
 use crate::{AccountId, Principal};
 use engine::clock::Timestamp;
@@ -128,7 +128,7 @@ impl Identities {
             return Err(denied(asked.who, "sts:SetSourceIdentity", asked.role));
         }
         let transitive = transitive_of(asked.who);
-        self.check_trust(&asked, (account, role), source_identity, !transitive.is_empty(), &trust::meant(of_role, &world))?;
+        self.check_trust(&asked, (account, role, of_role), source_identity, !transitive.is_empty())?;
         let chained = matches!(asked.who.caller(), Caller::Session { .. });
         let max = if chained { CHAINED_SECS_MAX.min(of_role.max_session_secs) } else { of_role.max_session_secs };
         let secs = duration(asked.duration_secs, CHAINED_SECS_MAX, max)?;
@@ -168,11 +168,11 @@ impl Identities {
     fn check_trust(
         &self,
         asked: &AssumeRole<'_>,
-        (account, role): (AccountId, &Arc<Entity>),
+        (account, role, of_role): (AccountId, &Arc<Entity>, &row::RoleRow),
         source_identity: Option<&str>,
         hands_on_tags: bool,
-        trust: &crate::policy::Policy,
     ) -> Result<()> {
+        let trust = document::compiled(&of_role.trust, Form::Trust);
         let context = Asked { asked, source_identity, role, account };
         let context = PrincipalContext::new(asked.who, self.parts.clock.now(), &context);
         // Source: "Roles may not be assumed by root accounts."
@@ -184,12 +184,13 @@ impl Identities {
         ];
         for (_, action) in wanted.iter().filter(|(wanted, _)| *wanted) {
             let sources = Sources {
-                resource: Some(trust),
+                resource: Some(&trust),
                 owner: Some(account),
                 resource_decides: true,
                 ..Sources::default()
             };
-            if is_nobody || !asked.who.verdict(action, &role.arn, &context, &sources).is_allowed() {
+            let verdict = asked.who.verdict(action, &role.arn, &context, (&sources, &of_role.pins));
+            if is_nobody || !verdict.is_allowed() {
                 return Err(denied(asked.who, action, asked.role));
             }
         }

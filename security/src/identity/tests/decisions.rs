@@ -5,13 +5,12 @@ use super::{ALLOW, Bench, DENY, other, own};
 use crate::AccountId;
 use crate::credentials::AccessKeyId;
 use crate::identity::{
-    Identities, Kind, KeyOwner, NewPolicy, NewUser, Owner, Paging, PolicyFilter, PolicyScope, Result,
+    Identities, KeyOwner, NewPolicy, NewUser, Owner, Paging, Pins, Result,
 };
 use crate::policy::tests::reference::{Case, Outcome, decide};
 use crate::policy::{NoContext, Sources};
 use engine::entropy::{Entropy, SeededEntropy};
 use serde_json::Value;
-use std::sync::Arc;
 
 const NAMES: [&str; 4] = ["a", "B", "c", "b"];
 const DOCUMENTS: [&str; 5] = [
@@ -134,7 +133,7 @@ async fn random_changes_leave_sound_rows_and_a_true_picture_that_decides_as_the_
                 ("iam:GetUser", "arn:aws:iam::111122223333:user/a"),
             ] {
                 let sources = Sources { owner: Some(account), ..Sources::default() };
-                let verdict = Outcome::from(who.verdict(action, resource, &NoContext, &sources));
+                let verdict = Outcome::from(who.verdict(action, resource, &NoContext, (&sources, Pins::nobody())));
                 let case = Case {
                     caller: who.caller(),
                     action,
@@ -154,5 +153,4 @@ async fn random_changes_leave_sound_rows_and_a_true_picture_that_decides_as_the_
         }
     }
     assert!(done > 150 && allowed > 20 && denied > 20, "{done} {allowed} {denied}");
-    let _ = (Kind::User, PolicyFilter { scope: PolicyScope::All, ..PolicyFilter::default() }, Arc::new(()));
 }

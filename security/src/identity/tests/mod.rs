@@ -1,6 +1,8 @@
 //! Identities over a catalog in memory.
 
 mod decisions;
+mod doors;
+mod goldens;
 mod operations;
 mod races;
 mod rows;

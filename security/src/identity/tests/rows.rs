@@ -2,7 +2,7 @@
 
 use crate::AccountId;
 use crate::identity::id::EntityId;
-use crate::identity::row::{self, AccessKeyRow, ByIdRow, Count, DocumentRow, Edge, EdgeRow, EntityRow, Which};
+use crate::identity::row::{self, AccessKeyRow, ByIdRow, Count, DocumentRow, Edge, EdgeRow, EntityRow};
 use crate::identity::{Kind, document, named};
 use bytes::Bytes;
 use engine::catalog::key::KeyReader;
@@ -114,7 +114,6 @@ pub(super) async fn assert_sound(catalog: &dyn Catalog) {
     }
     assert_keys(catalog, &entities, &mut counts).await;
     assert_counts(catalog, counts).await;
-    let _ = Which::Version(1);
 }
 
 async fn assert_keys(
