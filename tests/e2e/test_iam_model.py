@@ -107,10 +107,10 @@ def samples(shape):
     metadata = shape.metadata
     if shape.type_name == "integer":
         return [metadata["min"] - 1, metadata["max"] + 1]
-    if shape.enum:
-        return ["Nonsense"]
     if shape.type_name != "string":
         return []
+    if shape.enum:
+        return ["Nonsense"]
     wrong = ["x" * (metadata["max"] + 1)] if "max" in metadata else []
     wrong += [""] if metadata.get("min", 0) > 0 else []
     # No pattern of theirs takes this letter.
@@ -142,7 +142,8 @@ def test_each_parameter_is_held_to_its_bounds_over_the_wire(appliance, name):
                 told(operation, {parameter: wrong}, at)
                 asked += 1
             if shape.type_name == "list" and "max" in shape.metadata:
-                member = {"Key": "k", "Value": "v"} if shape.member.type_name == "structure" else "k"
+                of = shape.member
+                member = {field: "x" * 20 for field in of.members} if of.type_name == "structure" else "k"
                 told(operation, {parameter: [member] * (shape.metadata["max"] + 1)}, at)
                 asked += 1
     assert asked > (20 if name == "sts" else 300)
