@@ -236,15 +236,13 @@ def test_what_was_made_is_there_after_a_restart(account):
     service(appliance, "s3", keys).list_buckets()
 
 
-@pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_sdks_sign_iam_for_where_aws_has_it(account, region):
-    appliance, _ = account
-    # botocore signs a custom endpoint for the region it is told; the appliance's own is us-east-1.
-    iam = service(appliance, "iam", region=region)
-    if region == "us-east-1":
-        iam.list_users()
-    else:
-        refused("IncompleteSignature", 400, iam.list_users)
+def test_iam_is_signed_for_the_appliances_region_or_for_where_aws_has_it(fresh, monkeypatch):
+    monkeypatch.setenv("FIRN_REGION", "eu-central-1")
+    fresh.start()
+    for name, call in [("iam", "list_users"), ("sts", "get_caller_identity")]:
+        for region in ["eu-central-1", "us-east-1"]:
+            getattr(service(fresh, name, region=region), call)()
+        refused("IncompleteSignature", 400, getattr(service(fresh, name, region="eu-west-1"), call))
 
 
 def test_aws_cli_speaks_iam_and_sts(account, aws):

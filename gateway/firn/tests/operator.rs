@@ -287,7 +287,13 @@ fn with_zones(root: &Path, name: &str) -> (String, String) {
 
 /// How many words name a verb that begins so.
 fn words_of_verb(first: &str) -> usize {
-    if ["backup", "config", "dedup", "lock", "quota", "zone"].contains(&first) { 2 } else { 1 }
+    if ["backup", "config", "dedup", "group", "key", "lock", "policy", "quota", "role", "user", "zone"]
+        .contains(&first)
+    {
+        2
+    } else {
+        1
+    }
 }
 
 #[test]
@@ -315,6 +321,15 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let _zoned = Appliance::start(Path::new(&zoned), &["--config", &zoned_config]);
     let (idle, idle_config) = with_zones(root.path(), "idle");
     assert_eq!(Appliance::start(Path::new(&idle), &[]).terminate(), 0);
+    let policy = text(&root.path().join("policy"));
+    fs::write(
+        &policy,
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}"#,
+    )
+    .unwrap();
+    appliance.ok(&["user", "create", "keyed"]);
+    let access_key = appliance.ok(&["key", "create", "--user", "keyed", "--json"]).json();
+    let access_key = access_key["access_key_id"].as_str().unwrap();
     // In the order in which they find what they need.
     let lines = [
         "mb s3://listed".to_owned(),
@@ -338,6 +353,29 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "dedup on s3://listed".to_owned(),
         "dedup ls".to_owned(),
         "dedup off s3://listed".to_owned(),
+        "user create ann".to_owned(),
+        "user ls".to_owned(),
+        "group create team".to_owned(),
+        "group ls".to_owned(),
+        "group add team ann".to_owned(),
+        "group members team".to_owned(),
+        "group remove team ann".to_owned(),
+        "group rm team".to_owned(),
+        format!("policy create reads {policy}"),
+        "policy ls".to_owned(),
+        "policy show reads".to_owned(),
+        "policy attach reads --user ann".to_owned(),
+        "policy detach reads --user ann".to_owned(),
+        "policy rm reads".to_owned(),
+        "role create job --trust *".to_owned(),
+        "role ls".to_owned(),
+        "role rm job".to_owned(),
+        "key create --user ann".to_owned(),
+        "key ls --user ann".to_owned(),
+        format!("key disable {access_key} --user keyed"),
+        format!("key enable {access_key} --user keyed"),
+        format!("key rm {access_key} --user keyed"),
+        "user rm ann -r".to_owned(),
         "rm s3://listed/moved".to_owned(),
         "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
@@ -372,8 +410,8 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         let ran: Ran = appliance.command(&[]).args(words).arg("--json").output().unwrap().into();
         prints_json(words, &ran);
     }
-    for verb in ["rb", "rm", "mv", "sync", "cp"] {
-        let help = run(&[verb, "--help"]).out;
+    for verb in ["rb", "rm", "mv", "sync", "cp", "user rm", "group rm", "role rm", "policy rm", "key rm"] {
+        let help = run(&verb.split(' ').chain(["--help"]).collect::<Vec<_>>()).out;
         assert!(help.contains("--dry-run"), "{verb} destroys or overwrites");
     }
 }
@@ -401,7 +439,7 @@ fn snake_case(document: &Value) {
         let snake =
             name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         assert!(snake, "{name}");
-        if !["variables", "metadata", "by_storage_class"].contains(&name.as_str()) {
+        if !["variables", "metadata", "by_storage_class", "document"].contains(&name.as_str()) {
             snake_case(value);
         }
     }

@@ -6,6 +6,8 @@
 mod careful;
 #[path = "verbs/extract.rs"]
 mod extract;
+#[path = "verbs/identity.rs"]
+mod identity;
 #[path = "verbs/interrupted.rs"]
 mod interrupted;
 #[path = "verbs/mistakes.rs"]

@@ -3,6 +3,7 @@
 //! ```text
 //!   appliance  verbs of one appliance (server, top, backup, recover, config …)
 //!   object     verbs of buckets and objects (ls, cp, sync, rm …)
+//!   identity   verbs of users, groups, roles, policies and keys
 //!   options    groups of options that several of them take · uri  names of places
 //! ```
 //!
@@ -11,6 +12,7 @@
 #![expect(clippy::doc_markdown, reason = "the texts are read on a terminal, as they are")]
 
 mod appliance;
+mod identity;
 mod object;
 mod options;
 mod uri;
@@ -18,6 +20,10 @@ mod uri;
 pub(crate) use appliance::{
     Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, Quota, QuotaAdmin,
     QuotaList, QuotaRemove, QuotaSet, Recover, Server, Top, Zone, ZoneAdd, ZoneName, ZoneReplace,
+};
+pub(crate) use identity::{
+    Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Membership, Policy,
+    PolicyCreation, Removal, Role, RoleCreation, User,
 };
 pub(crate) use object::{Cat, Cp, Du, Ls, Mb, Mv, Rb, Rm, Share, Stat, Sync, Where};
 pub(crate) use options::{AdminDir, Connected, Connection, Dir, Remote, TransferOptions};
@@ -109,6 +115,21 @@ pub(crate) enum ClientVerb {
     /// Look after the locks that are held since a recovery.
     #[command(subcommand)]
     Lock(Lock),
+    /// Look after users.
+    #[command(subcommand)]
+    User(User),
+    /// Look after groups of users.
+    #[command(subcommand)]
+    Group(Group),
+    /// Look after roles.
+    #[command(subcommand)]
+    Role(Role),
+    /// Look after managed policies, and who has them.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Look after access keys.
+    #[command(subcommand)]
+    Key(Key),
     /// Rebuild a lost data directory from its backup.
     Recover(Recover),
     /// Check or show the configuration.

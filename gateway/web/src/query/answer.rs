@@ -6,6 +6,7 @@
 //! ```
 
 use super::error::QueryError;
+use super::shape::is_carried;
 use super::table::{Row, Service};
 use crate::s3::iso;
 use crate::xml::XmlWriter;
@@ -58,14 +59,21 @@ impl Reply {
         });
     }
 
-    /// A text.
+    /// A text. What XML can't carry is shown as U+FFFD, so that whatever a message quotes is read by every parser.
     pub(crate) fn text(&mut self, name: &'static str, value: &str) {
-        self.0.text(name, value);
+        if value.chars().all(is_carried) {
+            return self.0.text(name, value);
+        }
+        let shown: String =
+            value.chars().map(|c| if is_carried(c) { c } else { char::REPLACEMENT_CHARACTER }).collect();
+        self.0.text(name, &shown);
     }
 
     /// A text, if there is one.
     pub(crate) fn optional(&mut self, name: &'static str, value: Option<&str>) {
-        self.0.optional(name, value);
+        if let Some(value) = value {
+            self.text(name, value);
+        }
     }
 
     /// A number or a truth.
@@ -125,6 +133,7 @@ mod tests {
         reply.structure("User", |reply| {
             reply.text("Path", "/");
             reply.time("CreateDate", Timestamp::from_millis(1_382_720_462_123));
+            reply.text("Odd", "\u{1}a\u{ffff}\t");
             reply.list("Tags", ["a<b"], |reply, key| reply.text("Key", key));
             reply.texts("Names", ["x", "y"]);
             reply.document("Document", "{\"a\": é~}");
@@ -135,7 +144,7 @@ mod tests {
             reply.finish("id"),
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
              <GetUserResponse xmlns=\"https://iam.example/\"><GetUserResult><User><Path>/</Path>\
-             <CreateDate>2013-10-25T17:01:02Z</CreateDate><Tags><member><Key>a&lt;b</Key></member></Tags>\
+             <CreateDate>2013-10-25T17:01:02Z</CreateDate><Odd>\u{fffd}a\u{fffd}\t</Odd><Tags><member><Key>a&lt;b</Key></member></Tags>\
              <Names><member>x</member><member>y</member></Names>\
              <Document>%7B%22a%22%3A%20%C3%A9~%7D</Document>\
              <IsTruncated>false</IsTruncated></User></GetUserResult>\

@@ -5,7 +5,7 @@
 //!                     known? good?                                                            ─► decide ─► function ─► XML
 //! ```
 //! SDKs send no digest of the body in the head of such a request: its SHA-256 is part of what is signed. So the body is read before the
-//! signature is verified, but only of who names a key that is there, in time.
+//! signature is verified, but only of who names a key that is there, in time; and 128 KiB of a form for STS that claims no signature at all.
 //!
 //! Invariants: nothing is looked up by what an unverified request says, but its key; every operation is decided by its row before its
 //! function runs; what it has no row for is refused; every answer has its request id. `table.rs` has what a row is, `docs/iam-actions.md`
@@ -42,6 +42,7 @@ use crate::state::State as Shared;
 use aws_lc_rs::digest;
 use context::RequestContext;
 use engine::entropy::Entropy;
+use engine::unit::ByteCount;
 use form::{BODY_MAX, Form};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, SERVER, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, StatusCode, Version, request};
@@ -94,6 +95,9 @@ impl Call {
         Ok(())
     }
 }
+
+/// Bytes of a form that nobody has signed: a token of 20,000 characters and two policies, encoded.
+const OPEN_BODY_MAX: ByteCount = ByteCount::kib(128);
 
 /// Items of a page where none are asked for.
 const ITEMS_DEFAULT: usize = 100;
@@ -268,7 +272,7 @@ async fn verify(
     };
     let policy = Policy::new(&shared.region, shared.clock.now(), &shared.signing_keys);
     if !examine(&request, &*shared.credentials, &policy.of_service(service.name, None))? {
-        return Err(QueryError::unsigned());
+        return Err(unsigned(service, shared, body).await);
     }
     let body = body.collect(BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
     let mut hash = [0; 32];
@@ -280,6 +284,24 @@ async fn verify(
     trace.access_key_id = Some(access_key_id.as_str().to_owned());
     let region = scope.region.clone();
     Ok(Verified { who, region, body })
+}
+
+/// What is told who has not signed. Some operations need no signature: they bring a proof of their own in their form.
+async fn unsigned(service: &'static Service, shared: &Shared, body: &mut RequestBody) -> QueryError {
+    if !service.rows().any(|row| row.open) {
+        return QueryError::unsigned();
+    }
+    let read = async {
+        let body = body.collect(OPEN_BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
+        route(service, &mut Form::of_body(&body)?)
+    };
+    match read.await {
+        Ok(Row { name, open: true, state: State::Missing(why), .. }) => {
+            QueryError::not_implemented(name, why)
+        }
+        Ok(_) => QueryError::unsigned(),
+        Err(error) => error,
+    }
 }
 
 /// The row of the operation that is asked for.

@@ -203,7 +203,11 @@ impl Reader<'_> {
             self.fail(&quoted(text), at, &format!("have length less than or equal to {}", kind.max));
         }
         if !(kind.fits)(text) {
-            self.fail(&quoted(text), at, &format!("satisfy regular expression pattern: {}", kind.pattern));
+            let wanted = match kind.pattern {
+                "" => "have no characters that XML can't carry".to_owned(),
+                pattern => format!("satisfy regular expression pattern: {pattern}"),
+            };
+            self.fail(&quoted(text), at, &wanted);
         }
     }
 

@@ -76,9 +76,14 @@ pub(crate) const fn text(
 /// No end but that of the request's body.
 pub(crate) const ENDLESS: usize = usize::MAX;
 
-/// Whatever it says.
-pub(crate) fn anything(_: &str) -> bool {
-    true
+/// Whatever an answer in XML can carry: what nobody could be shown again is refused.
+pub(crate) fn anything(text: &str) -> bool {
+    text.chars().all(is_carried)
+}
+
+/// Whether XML 1.0 has a character.
+pub(crate) fn is_carried(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
 fn is_word(c: char) -> bool {
@@ -185,7 +190,9 @@ pub(crate) fn alias(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{alias, description, document, path, path_prefix, policy_path, printable, tag, version_id};
+    use super::{
+        alias, anything, description, document, path, path_prefix, policy_path, printable, tag, version_id,
+    };
 
     #[test]
     fn patterns_are_those_of_the_models() {
@@ -197,6 +204,7 @@ mod tests {
                 assert!(!fits(text), "{text:?}");
             }
         };
+        all(anything, &["", "a\tb\r\n", "é\u{10ffff}"], &["\u{0}", "a\u{1b}b", "\u{fffe}", "\u{ffff}"]);
         all(path, &["/", "/a/", "/a/b/", "/!~/"], &["", "//", "a", "/a", "a/", "/a b/", "/é/"]);
         all(path_prefix, &["/", "/a", "/a/b"], &["", "a", "/a b"]);
         all(policy_path, &["/", "/a/", "/a/b.,+@=_-/"], &["", "//", "/a", "/a//b/", "/a!/"]);

@@ -108,6 +108,8 @@ pub(crate) struct Row {
     /// Whether it changes something.
     #[cfg_attr(not(test), expect(dead_code, reason = "the page of actions has it"))]
     pub(crate) writes: bool,
+    /// Whether it may be asked without a signature: it brings a proof of its own.
+    pub(crate) open: bool,
     /// Codes that it answers with, besides those that every operation has.
     pub(crate) errors: &'static [&'static str],
     /// What becomes of it.
@@ -145,6 +147,7 @@ macro_rules! row {
             keys: &[],
             parameters: &[],
             writes: false,
+            open: false,
             errors: &[],
             state: $crate::query::State::Missing("it is not built yet"),
         }

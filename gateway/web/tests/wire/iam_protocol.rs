@@ -92,6 +92,20 @@ async fn what_is_not_signed_for_the_service_or_not_as_it_came_is_refused() {
     let answer = client.answer().await.unwrap();
     assert_eq!((answer.status, answer.code()), (403, "MissingAuthenticationToken"));
     assert_eq!(element(answer.text(), "Type"), Some("Sender"));
+    for (action, status, code) in [
+        ("AssumeRoleWithWebIdentity", 501, "NotImplemented"),
+        ("AssumeRole", 403, "MissingAuthenticationToken"),
+        ("Nothing", 400, "InvalidAction"),
+    ] {
+        client
+            .send_text(&unsigned.replace("GetCallerIdentity", action).replace(
+                &format!("content-length: {}", IDENTITY.len()),
+                &format!("content-length: {}", IDENTITY.len() - "GetCallerIdentity".len() + action.len()),
+            ))
+            .await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!((answer.status, answer.code()), (status, code));
+    }
 
     // The body is part of what is signed, whatever the head says of it.
     let mut changed = signed(&world, &Key::root(), STS, IDENTITY.as_bytes());
@@ -183,6 +197,7 @@ async fn requests_are_of_the_protocols_form_and_of_bounded_size() {
         (STS, "Action=GetCallerIdentity&Version=2011-06-15&x=%ff", 404, "MalformedQueryString"),
         (STS, "Action=GetCallerIdentity&Version=2011-06-15&More=1", 400, "InvalidQueryParameter"),
         (STS, "Action=AssumeRoleWithSAML&Version=2011-06-15", 501, "NotImplemented"),
+        (STS, "Action=AssumeRole%00%1b&Version=2011-06-15", 400, "InvalidAction"),
         (Post { path: "/?Action=GetSessionToken", ..STS }, IDENTITY, 400, "InvalidQueryParameter"),
         (Post { path: "//", ..STS }, IDENTITY, 405, "MethodNotAllowed"),
         (Post { method: "PUT", ..STS }, IDENTITY, 405, "MethodNotAllowed"),
@@ -190,6 +205,7 @@ async fn requests_are_of_the_protocols_form_and_of_bounded_size() {
     ] {
         let answer = post(&world, post_as, body).await;
         assert_eq!((answer.status, answer.code()), (status, code), "{post_as:?} {body}");
+        assert!(!answer.text().contains("&#x"), "what no parser takes: {}", answer.text());
     }
     let many: Vec<String> = (1..=3_000).map(|at| format!("Tags.member.{at}.Key=k")).collect();
     assert_eq!(
