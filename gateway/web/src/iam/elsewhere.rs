@@ -149,12 +149,8 @@ pub(super) static REPORTS: &[Row] = missing!(
     "GenerateCredentialReport",
     "GenerateServiceLastAccessedDetails",
     "GetAccountAuthorizationDetails",
-    "GetContextKeysForCustomPolicy",
-    "GetContextKeysForPrincipalPolicy",
     "GetCredentialReport",
     "GetServiceLastAccessedDetails",
     "GetServiceLastAccessedDetailsWithEntities",
     "ListPoliciesGrantingServiceAccess",
-    "SimulateCustomPolicy",
-    "SimulatePrincipalPolicy",
 );

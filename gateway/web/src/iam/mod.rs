@@ -16,6 +16,7 @@ mod managed;
 mod roles;
 mod shapes;
 mod show;
+mod simulate;
 mod tags;
 mod users;
 
@@ -37,6 +38,7 @@ pub(crate) static SERVICE: Service = Service {
         tags::ROWS,
         keys::ROWS,
         account::ROWS,
+        simulate::ROWS,
         elsewhere::SAML,
         elsewhere::CERTIFICATES,
         elsewhere::LINKED,

@@ -55,11 +55,18 @@ fn sample(row: &Row, key: &str) -> Vec<(&'static str, String)> {
         ("RoleArn", format!("arn:aws:iam::{ACCOUNT}:role/role")),
         ("RoleSessionName", "session".to_owned()),
         ("Name", "guest".to_owned()),
+        ("PolicySourceArn", format!("arn:aws:iam::{ACCOUNT}:user/target")),
     ];
     let wants = |name: &str| row.parameters.contains(&format!("`{name}` "));
     let mut sample: Vec<(&str, String)> = all.into_iter().filter(|(name, _)| wants(name)).collect();
     if wants("Tags") {
         sample.extend([("Tags.member.1.Key", "k".to_owned()), ("Tags.member.1.Value", "v".to_owned())]);
+    }
+    if wants("PolicyInputList") {
+        sample.push(("PolicyInputList.member.1", document(&says("Allow", "\"s3:*\""))));
+    }
+    if wants("ActionNames") {
+        sample.push(("ActionNames.member.1", "s3:GetObject".to_owned()));
     }
     if wants("TagKeys") {
         sample.push(("TagKeys.member.1", "k".to_owned()));
@@ -131,7 +138,7 @@ fn refused(answer: &Answer, row: &Row, how: &str) {
 #[tokio::test]
 async fn every_operation_is_denied_by_default_and_by_its_deny_and_let_pass_by_its_allow() {
     let rows = rows();
-    assert_eq!(rows.len(), 78);
+    assert_eq!(rows.len(), 82);
     let mut scene = Scene::new().await;
     for row in &rows {
         let asker = scene.asker.clone();
