@@ -139,7 +139,8 @@ async fn users(account: AccountId, file: File, keys: Arc<KeyTable>) -> Result<()
             "Resource":["arn:aws:{service}:::team-{number}/*","arn:aws:{service}:::datasets/*"]}},{{"Effect":"Deny",
             "Action":"{service}:Delete*","Resource":"*","Condition":{{"Bool":{{"aws:SecureTransport":"false"}}}}}}]}}"#
         );
-        let arn = ids.create_policy(account, NewPolicy { name: &name, document: &document, ..NewPolicy::default() });
+        let arn = ids
+            .create_policy(account, NewPolicy { name: &name, document: &document, ..NewPolicy::default() });
         ids.attach(account, Owner::User("alice"), &arn.await?.arn).await?;
     }
     let key = ids.create_access_key(account, KeyOwner::User("alice")).await?.key.id;
@@ -151,9 +152,14 @@ async fn users(account: AccountId, file: File, keys: Arc<KeyTable>) -> Result<()
     let bearer = Bearer { account, holder: &found.holder, access_key_id: &key, service: "s3" };
     let who = ids.principal(bearer).await?.ok_or("nobody")?;
     let mut waker = std::task::Context::from_waker(std::task::Waker::noop());
-    measure("who signs, a user who is known", 400_000, || match ids.principal(bearer).as_mut().poll(&mut waker) {
-        std::task::Poll::Ready(found) => Ok(drop(black_box(found?))),
-        std::task::Poll::Pending => Err("it is not known".into()),
+    measure("who signs, a user who is known", 400_000, || {
+        match ids.principal(bearer).as_mut().poll(&mut waker) {
+            std::task::Poll::Ready(found) => {
+                black_box(found?);
+                Ok(())
+            }
+            std::task::Poll::Pending => Err("it is not known".into()),
+        }
     })?;
     let context = GivenContext::default().with("aws:SecureTransport", ["true"]);
     let object = "arn:aws:s3:::datasets/imagenet/train/n01440764/n01440764_10026.JPEG";

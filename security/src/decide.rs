@@ -312,7 +312,8 @@ mod tests {
         let read = Some(Permission::Read);
         let ask = |principal: &Principal, statements: &str, list, owner: AccountId| {
             let policy = policy(statements);
-            let shared = Some(Shared { policy: &policy, pins: Pins::nobody(), account: own(), restricted: false });
+            let shared =
+                Some(Shared { policy: &policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { list, shared, ..Facts::owned_by(owner) };
             decide(&asks(principal.clone(), read), OBJECT, &facts)
         };
@@ -321,7 +322,8 @@ mod tests {
             shares("Allow", "444455556666", "s3:GetObject"),
             shares("Deny", "*", "s3:GetObject"),
         );
-        let (root, guest, nobody) = (&Principal::Root(own()), &Principal::Root(other()), &Principal::Anonymous);
+        let (root, guest, nobody) =
+            (&Principal::Root(own()), &Principal::Root(other()), &Principal::Anonymous);
         assert!(ask(nobody, &all, None, own()).allowed());
         assert!(ask(guest, &to_other, None, own()).allowed());
         assert_eq!(ask(nobody, &to_other, None, own()), Decision::Deny);
@@ -343,7 +345,11 @@ mod tests {
         let ask_of = |policy: &Policy, principal: &Principal, action| {
             let shared = Some(Shared { policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { shared, ..Facts::owned_by(own()) };
-            decide(&Question::new(principal.clone(), Action::new(action), None), Resource::Bucket("b"), &facts)
+            decide(
+                &Question::new(principal.clone(), Action::new(action), None),
+                Resource::Bucket("b"),
+                &facts,
+            )
         };
         let ask = |principal: &Principal, action| ask_of(&denies, principal, action);
         for principal in [&Principal::Root(other()), &Principal::Anonymous] {
@@ -387,7 +393,8 @@ mod tests {
                 GivenContext::default().with("aws:SourceIp", [address]),
             );
             let question = Question { context: Arc::new(of_request), ..asks(Principal::Anonymous, None) };
-            let shared = Some(Shared { policy: &policy, pins: Pins::nobody(), account: own(), restricted: false });
+            let shared =
+                Some(Shared { policy: &policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { shared, context: &of_object, ..Facts::owned_by(own()) };
             decide(&question, OBJECT, &facts).allowed()
         };

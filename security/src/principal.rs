@@ -198,8 +198,7 @@ impl Source {
             return Ok(Some(Principal::Identity(Arc::clone(identity))));
         }
         let Some(access_key_id) = &identity.access_key else { return Ok(None) };
-        let bearer =
-            Bearer { account: identity.account, holder: &self.holder, access_key_id, service: "s3" };
+        let bearer = Bearer { account: identity.account, holder: &self.holder, access_key_id, service: "s3" };
         identities.principal(bearer).await
     }
 }
@@ -303,11 +302,11 @@ impl Identity {
         let (service, name) = action.split_once(':').unwrap_or((action, ""));
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         match (&self.who, service.to_ascii_lowercase().as_str()) {
-            (Who::Role { .. }, _) => true,
             (Who::User { .. } | Who::Root, "iam") => session.mfa.is_some(),
             (Who::User { .. } | Who::Root, "sts") => is("AssumeRole") || is("GetCallerIdentity"),
             (Who::Federated { .. }, "iam") => false,
             (Who::Federated { .. }, "sts") => is("GetCallerIdentity"),
+            // A role's session may whatever its policies say.
             _ => true,
         }
     }

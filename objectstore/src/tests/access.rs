@@ -98,8 +98,9 @@ async fn owner_and_list_of_an_object_follow_from_writer_list_and_ownership() {
 async fn a_reader_is_judged_by_the_row_and_learns_nothing_that_it_may_not_list() {
     let world = World::new(81).await;
     let name = make(&world, "reading", WRITER, CannedAcl::Private).await;
-    let denied =
-        async |principal: &Principal| matches!(world.store.head(reads(&name, principal)).await, Err(Error::AccessDenied));
+    let denied = async |principal: &Principal| {
+        matches!(world.store.head(reads(&name, principal)).await, Err(Error::AccessDenied))
+    };
     let (alien, nobody, root) = (&Principal::Root(other()), &Principal::Anonymous, &Principal::Root(owner()));
     // Nothing is there: who may not list is not told so.
     assert!(denied(alien).await && denied(nobody).await);

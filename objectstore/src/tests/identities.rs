@@ -24,7 +24,10 @@ impl Case {
         let world = World::new(seed).await;
         let parts = world.parts();
         let account = parts.account;
-        let roots = File::parse("[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI\n", account);
+        let roots = File::parse(
+            "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI\n",
+            account,
+        );
         let ids = Identities::open(Parts {
             catalog: parts.catalog.clone(),
             keys: parts.keys.clone(),
@@ -61,15 +64,25 @@ async fn a_user_is_let_in_by_its_own_policies_bucket_by_bucket_and_key_by_key() 
     let decides = async |action, about| {
         case.world.store.decide(&case.name, &Case::asks(&who, action), about).await.unwrap().allowed()
     };
-    assert!(decides("s3:PutObject", About::Key("k")).await && !decides("s3:DeleteObject", About::Key("k")).await);
+    assert!(
+        decides("s3:PutObject", About::Key("k")).await && !decides("s3:DeleteObject", About::Key("k")).await
+    );
     assert!(decides("s3:DeleteObject", About::Objects).await, "each object is asked about later on");
-    let denied = case.world.store.admit(&case.name, Some(&Case::asks(&who, "s3:DeleteBucket")), About::Bucket).await;
+    let denied =
+        case.world.store.admit(&case.name, Some(&Case::asks(&who, "s3:DeleteBucket")), About::Bucket).await;
     assert!(matches!(denied, Err(Error::AccessDenied)));
 }
 
 #[tokio::test]
 async fn a_write_that_was_let_in_is_not_committed_once_its_user_may_not() {
-    for (change, written) in [("nothing", true), ("another", true), ("policy", false), ("group", false), ("key", false), ("inactive", false)] {
+    for (change, written) in [
+        ("nothing", true),
+        ("another", true),
+        ("policy", false),
+        ("group", false),
+        ("key", false),
+        ("inactive", false),
+    ] {
         let case = Case::new(302).await;
         let (store, ids, account) = (&case.world.store, &case.ids, case.account);
         let asks = WriteQuestions { writes: Case::asks(&case.signs().await, "s3:PutObject"), reads: None };
@@ -79,7 +92,10 @@ async fn a_write_that_was_let_in_is_not_committed_once_its_user_may_not() {
         let user = KeyOwner::User("alice");
         match change {
             "another" => {
-                ids.create_user(account, NewUser { name: "bob", ..NewUser::default() }).await.map(drop).unwrap();
+                ids.create_user(account, NewUser { name: "bob", ..NewUser::default() })
+                    .await
+                    .map(drop)
+                    .unwrap();
             }
             "policy" => ids.put_inline(account, Owner::User("alice"), "p", READS).await.unwrap(),
             "group" => {

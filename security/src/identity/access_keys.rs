@@ -5,9 +5,7 @@ use super::error::{Code, IdentityError, Result};
 use super::id::EntityId;
 use super::row::{self, AccessKeyRow, Count, LastUsedRow};
 use super::view::{View, owner_and_key};
-use super::{
-    AccessKey, Identities, KeyOwner, KeyStatus, Kind, LastUsed, NewAccessKey, Page, Paging, limit,
-};
+use super::{AccessKey, Identities, KeyOwner, KeyStatus, Kind, LastUsed, NewAccessKey, Page, Paging, limit};
 use crate::AccountId;
 use crate::credentials::{AccessKeyId, SecretKey};
 use crate::keys::KeyScope;
@@ -165,8 +163,8 @@ impl Identities {
             EntityId::ROOT => None,
             owner => view.by_ids(&[owner]).await?.into_iter().next().map(|row| row.name.into()),
         };
-        let used: Option<LastUsedRow> = view.get(row::last_used(id)).await?;
-        Ok(LastUsed { user, used: used.map(|row| (row.at, row.region.into(), row.service.into())) })
+        let noted: Option<LastUsedRow> = view.get(row::last_used(id)).await?;
+        Ok(LastUsed { user, used: noted.map(|row| (row.at, row.region.into(), row.service.into())) })
     }
 
     fn keys_of_file(&self, account: AccountId) -> Vec<AccessKeyId> {
@@ -174,13 +172,18 @@ impl Identities {
     }
 
     fn refuse_file(&self, account: AccountId, owner: KeyOwner<'_>, id: &str) -> Result<()> {
-        let of_file = owner == KeyOwner::Root && self.keys_of_file(account).iter().any(|key| key.as_str() == id);
+        let of_file =
+            owner == KeyOwner::Root && self.keys_of_file(account).iter().any(|key| key.as_str() == id);
         if of_file { Err(in_file(id)) } else { Ok(()) }
     }
 }
 
 /// A secret of a row.
-pub(super) fn unsealed(keys: &crate::keys::KeyTable, id: &str, row: &AccessKeyRow) -> crate::Result<SecretKey> {
+pub(super) fn unsealed(
+    keys: &crate::keys::KeyTable,
+    id: &str,
+    row: &AccessKeyRow,
+) -> crate::Result<SecretKey> {
     let plain = keys.unseal(&row.sealed, &AccessKeyRow::aad(id, row.account, row.owner))?;
     let wrong = || crate::Error::Corrupt { what: "access key", detail: "its secret is no text".to_owned() };
     SecretKey::parse(std::str::from_utf8(&plain).map_err(|_| wrong())?)

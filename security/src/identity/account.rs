@@ -72,7 +72,8 @@ impl Identities {
             found.push((quota.0, quota.1.unsigned_abs()));
         }
         let root_keys = view.count(Count::Keys, EntityId::ROOT).await?;
-        let root_keys = usize::try_from(root_keys).unwrap_or_default() + self.parts.roots.keys_of(account).len();
+        let root_keys =
+            usize::try_from(root_keys).unwrap_or_default() + self.parts.roots.keys_of(account).len();
         found.extend([
             ("AccountAccessKeysPresent", u64::from(root_keys > 0)),
             ("AccessKeysPerUserQuota", limit::KEYS.unsigned_abs()),

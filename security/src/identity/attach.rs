@@ -158,7 +158,8 @@ impl Identities {
             let mut change = self.change(account).await?;
             let mut row = change.resting_owner(owner).await?;
             if row.boundary.is_none() {
-                let message = format!("{} {} has no permissions boundary.", owner.kind().word(), owner.name());
+                let message =
+                    format!("{} {} has no permissions boundary.", owner.kind().word(), owner.name());
                 return Err(IdentityError::new(Code::NoSuchEntity, message));
             }
             change.unbind(&row).await?;

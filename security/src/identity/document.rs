@@ -31,7 +31,9 @@ fn malformed(message: impl Into<String>) -> IdentityError {
 fn read(text: &str, form: Form) -> Result<Policy> {
     let taken = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}');
     if let Some(other) = text.chars().find(|c| !taken(*c)) {
-        return Err(malformed(format!("{other:?} can't stand in a policy: tab, line feed, carriage return and U+0020 to U+00FF can")));
+        return Err(malformed(format!(
+            "{other:?} can't stand in a policy: tab, line feed, carriage return and U+0020 to U+00FF can"
+        )));
     }
     if text.len() > TEXT_BYTES_MAX {
         return Err(malformed(format!("{} bytes; at most {TEXT_BYTES_MAX} are taken", text.len())));
@@ -86,7 +88,8 @@ mod tests {
 
     #[test]
     fn documents_are_of_their_form_and_size() {
-        let allow = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+        let allow =
+            r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
         managed(allow).unwrap();
         assert_eq!(trust(allow).unwrap_err().code, Code::MalformedPolicyDocument);
         let trusts = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;

@@ -22,8 +22,8 @@ use engine::catalog::record::Record as _;
 use engine::catalog::{Check, Commit, Durability, Layout, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 /// How often what is read may turn out to be older or newer than the picture.
 const ATTEMPTS_MAX: usize = 16;
@@ -71,17 +71,16 @@ impl CredentialLookup for Identities {
             return Err(TokenError::Unknown);
         }
         let token = Token::open(&self.parts.keys, (access_key_id, token), now)?;
-        let secret =
-            crate::credentials::SecretKey::parse(&token.secret).map_err(|_| TokenError::Invalid)?;
+        let secret = crate::credentials::SecretKey::parse(&token.secret).map_err(|_| TokenError::Invalid)?;
         Ok(Credential { account: token.account, secret, holder: Holder::Session(Arc::new(token)) })
     }
 
     fn principal<'a>(&'a self, bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Principal>>> {
         Box::pin(async move {
             let found = self.identity(bearer).await;
-            found.map(|found| found.map(Principal::Identity)).map_err(|error| {
-                error.cause.unwrap_or_else(|| engine::Error::Invalid(error.message).into())
-            })
+            found
+                .map(|found| found.map(Principal::Identity))
+                .map_err(|error| error.cause.unwrap_or_else(|| engine::Error::Invalid(error.message).into()))
         })
     }
 
@@ -172,11 +171,7 @@ impl Identities {
     }
 
     /// Nobody, or (`None` within) the picture is not the newest.
-    async fn of_session(
-        &self,
-        picture: &Picture,
-        token: &Token,
-    ) -> super::Result<Option<Option<Identity>>> {
+    async fn of_session(&self, picture: &Picture, token: &Token) -> super::Result<Option<Option<Identity>>> {
         let account = token.account;
         let mut identity = if token.entity == EntityId::ROOT {
             Identity {
@@ -210,13 +205,12 @@ impl Identities {
                 identity.user_id = format!("{}:{}", token.entity, token.name).into();
             }
             SessionKind::Federated => {
-                let maker = match &identity.who {
-                    Who::User { arn, .. } => arn.clone(),
-                    _ => {
-                        // What root makes is bounded by the session's policies alone.
-                        identity.policies = Box::new([self.everything()?]);
-                        name::root_arn(account).into()
-                    }
+                let maker = if let Who::User { arn, .. } = &identity.who {
+                    arn.clone()
+                } else {
+                    // What root makes is bounded by the session's policies alone.
+                    identity.policies = Box::new([self.everything()?]);
+                    name::root_arn(account).into()
                 };
                 let arn = name::federated_arn(account, &token.name).into();
                 identity.who = Who::Federated { arn, maker };
@@ -367,7 +361,10 @@ impl Identities {
         let last = key.noted.load(Ordering::Relaxed);
         let late = last == 0 || !(0..NOTED_FOR_MS).contains(&now.as_millis().saturating_sub(last));
         let noted = late
-            && key.noted.compare_exchange(last, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok();
+            && key
+                .noted
+                .compare_exchange(last, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
         let Some(identities) = self.itself.upgrade().filter(|_| noted) else { return };
         let region = self.parts.region.as_str().into();
         let (id, used) = (id.clone(), LastUsedRow { at: now, region, service: service.into() });
@@ -396,7 +393,11 @@ impl Identities {
 }
 
 /// A managed policy of the account, by its ARN to the letter.
-pub(super) fn find_policy<'p>(picture: &'p Picture, account: AccountId, arn: &str) -> Option<&'p Arc<Entity>> {
+pub(super) fn find_policy<'p>(
+    picture: &'p Picture,
+    account: AccountId,
+    arn: &str,
+) -> Option<&'p Arc<Entity>> {
     let (of, _, name) = name::split_arn(arn, Kind::Policy).ok()?;
     let found = picture.named(Kind::Policy, &name.to_ascii_lowercase())?;
     (of == Some(account) && *found.arn == *arn).then_some(found)
@@ -416,6 +417,11 @@ impl Identity {
         };
         let session = self.session.as_ref().and_then(|session| session.policies.as_deref());
         let tags: usize = self.tags.iter().map(|tag| tag.key.len() + tag.value.len() + 48).sum();
-        size_of::<Self>() + 256 + tags + of(&self.policies) + of(session.unwrap_or_default()) + of(self.boundary.as_slice())
+        size_of::<Self>()
+            + 256
+            + tags
+            + of(&self.policies)
+            + of(session.unwrap_or_default())
+            + of(self.boundary.as_slice())
     }
 }

@@ -6,8 +6,8 @@ use super::error::{Code, IdentityError, Result};
 use super::row::{self, Count, DocumentRow, Edge, EntityRow, OfKind, PolicyRow, Which};
 use super::view::{View, last_id};
 use super::{
-    Identities, Kind, ManagedPolicy, NewPolicy, Page, Paging, PolicyFilter, PolicyHolder, PolicyScope,
-    PolicyVersion, Usage, document, limit, name, named,
+    HolderFilter, Identities, Kind, ManagedPolicy, NewPolicy, Page, Paging, PolicyFilter, PolicyHolder,
+    PolicyScope, PolicyVersion, Usage, document, limit, name, named,
 };
 use crate::AccountId;
 use engine::catalog::record::Record as _;
@@ -25,7 +25,10 @@ pub(super) fn description(text: Option<&str>) -> Result<Option<Box<str>>> {
 }
 
 fn unmodifiable(arn: &str) -> IdentityError {
-    IdentityError::new(Code::AccessDenied, format!("{arn} is a policy of AWS's own: it can't be changed or deleted."))
+    IdentityError::new(
+        Code::AccessDenied,
+        format!("{arn} is a policy of AWS's own: it can't be changed or deleted."),
+    )
 }
 
 fn no_version(arn: &str, version: &str) -> IdentityError {
@@ -207,7 +210,8 @@ impl Identities {
             let mut change = self.change(account).await?;
             let (row, mut policy) = change.policy_to_change(arn).await?;
             let (number, created) = (policy.next, self.parts.clock.now());
-            policy.next = number.checked_add(1).ok_or_else(|| IdentityError::over("VersionsPerPolicy", number))?;
+            policy.next =
+                number.checked_add(1).ok_or_else(|| IdentityError::over("VersionsPerPolicy", number))?;
             if set_default {
                 policy.default = number;
             }
@@ -325,11 +329,10 @@ impl Identities {
         &self,
         account: AccountId,
         arn: &str,
-        kind: Option<Kind>,
-        usage: Option<Usage>,
-        path_prefix: Option<&str>,
+        filter: HolderFilter<'_>,
         paging: Paging<'_>,
     ) -> Result<Page<PolicyHolder>> {
+        let HolderFilter { kind, usage, path_prefix } = filter;
         let prefix = name::path_prefix(path_prefix)?;
         let view = self.view(account).await?;
         let policy = match named::by_arn(arn) {

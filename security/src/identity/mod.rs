@@ -38,28 +38,29 @@ mod token;
 mod users;
 mod view;
 
+pub use error::{Code, IdentityError, Result};
 pub use id::EntityId;
+pub use model::{
+    AccessKey, AssumeRole, AttachedPolicy, CallerIdentity, FederationToken, Group, HolderFilter, KeyOwner,
+    KeyStatus, Kind, LastUsed, ManagedPolicy, NewAccessKey, NewPolicy, NewRole, NewUser, Owner, Page, Paging,
+    PolicyFilter, PolicyHolder, PolicyScope, PolicyVersion, Role, Session, SessionBounds, Summary, Tag,
+    Tagged, Temporary, Usage, User,
+};
 pub use pins::Pins;
 pub use simulate::{Answer, PolicySource, Simulated, Simulation, SourceKind};
 pub use token::Token;
-pub use error::{Code, IdentityError, Result};
-pub use model::{
-    AccessKey, AssumeRole, AttachedPolicy, CallerIdentity, FederationToken, Group, KeyOwner, KeyStatus, Kind,
-    LastUsed, ManagedPolicy, NewAccessKey, NewPolicy, NewRole, NewUser, Owner, Page, Paging, PolicyFilter,
-    PolicyHolder, PolicyScope, PolicyVersion, Role, Session, SessionBounds, Summary, Tag, Tagged, Temporary,
-    Usage, User,
-};
 
 use crate::credentials::{AccessKeyId, CredentialLookup};
 use crate::keys::{KeyScope, KeyTable};
 use crate::policy::Policy;
 use arc_swap::ArcSwap;
-use engine::catalog::{Catalog, Commit, Layout};
+use engine::catalog::{Catalog, Commit, Layout, Write};
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use engine::id::PartitionId;
 use kept::Kept;
 use picture::World;
+use row::Count;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 
@@ -116,19 +117,22 @@ impl Identities {
             principals: Kept::new(PRINCIPALS_BYTES_MAX),
             itself: Weak::clone(itself),
         });
-        let world = identities.read_world().await.map_err(|error| {
-            error.cause.unwrap_or_else(|| engine::Error::Invalid(error.message).into())
-        })?;
+        let world = identities
+            .read_world()
+            .await
+            .map_err(|error| error.cause.unwrap_or_else(|| engine::Error::Invalid(error.message).into()))?;
         identities.world.store(Arc::new(world));
         Ok(identities)
     }
 
-    /// Makes sure that there is a key for this scope. An older firn, which knows no such keys, is kept from the catalog before there is one.
+    /// Makes sure that there is a key for this scope. An older firn, which knows no such keys, is kept from the catalog, and from the log that is
+    /// shipped, before there is one.
     async fn prepare(&self, scope: KeyScope) -> Result<()> {
         if !self.parts.keys.scopes().contains(&scope) {
             let root = self.parts.catalog.snapshot(PartitionId::ROOT).await?;
+            let writes = vec![Write::Add(Count::Generation.row(scope.account, EntityId::ROOT), 1)];
             let commit = Commit::new(PartitionId::ROOT, root.read_version());
-            self.parts.catalog.commit(Commit { layout: Layout::IDENTITIES, ..commit }).await?;
+            self.parts.catalog.commit(Commit { writes, layout: Layout::IDENTITIES, ..commit }).await?;
         }
         Ok(self.parts.keys.prepare(scope).await?)
     }

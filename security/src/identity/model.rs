@@ -250,6 +250,17 @@ pub struct PolicyFilter<'a> {
     pub usage: Option<Usage>,
 }
 
+/// Whom a policy is for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HolderFilter<'a> {
+    /// Users, groups or roles alone.
+    pub kind: Option<Kind>,
+    /// What for; both if `None`.
+    pub usage: Option<Usage>,
+    /// Those alone whose path begins so.
+    pub path_prefix: Option<&'a str>,
+}
+
 /// Whom an access key is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyOwner<'a> {

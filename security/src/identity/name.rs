@@ -88,7 +88,10 @@ pub(super) fn path(text: Option<&str>) -> Result<&str> {
 /// What a path begins with.
 pub(super) fn path_prefix(text: Option<&str>) -> Result<&str> {
     let text = text.unwrap_or("/");
-    if text.len() <= PATH_MAX && text.starts_with('/') && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
+    if text.len() <= PATH_MAX
+        && text.starts_with('/')
+        && text.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
+    {
         return Ok(text);
     }
     Err(IdentityError::invalid("The specified value for pathPrefix is invalid. It must begin with /."))
@@ -103,7 +106,9 @@ pub(super) fn arn(account: AccountId, kind: Kind, path: &str, name: &str) -> Str
 pub(super) fn split_arn(text: &str, kind: Kind) -> Result<(Option<AccountId>, &str, &str)> {
     let refused = || {
         let what = kind.word();
-        IdentityError::invalid(format!("ARN {text} is not valid: arn:aws:iam::ACCOUNT:{what}/NAME is wanted."))
+        IdentityError::invalid(format!(
+            "ARN {text} is not valid: arn:aws:iam::ACCOUNT:{what}/NAME is wanted."
+        ))
     };
     let rest = text.strip_prefix("arn:aws:iam::").filter(|_| text.len() <= 2048).ok_or_else(refused)?;
     let (account, resource) = rest.split_once(':').ok_or_else(refused)?;
@@ -111,7 +116,8 @@ pub(super) fn split_arn(text: &str, kind: Kind) -> Result<(Option<AccountId>, &s
         "aws" => None,
         number => Some(number.parse().map_err(|_| refused())?),
     };
-    let below = resource.strip_prefix(kind.word()).filter(|below| below.starts_with('/')).ok_or_else(refused)?;
+    let below =
+        resource.strip_prefix(kind.word()).filter(|below| below.starts_with('/')).ok_or_else(refused)?;
     let (path, name) = below.split_at(below.rfind('/').map_or(0, |at| at + 1));
     if !(1..=kind.name_max()).contains(&name.len()) || !is_name(name) || self::path(Some(path)).is_err() {
         return Err(refused());
@@ -142,7 +148,8 @@ pub(super) fn check_tags(tags: &[Tag]) -> Result<()> {
     let allowed = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
     for (at, tag) in tags.iter().enumerate() {
         let (key, value) = (tag.key.chars().count(), tag.value.chars().count());
-        if !(1..=128).contains(&key) || value > 256 || !tag.key.chars().chain(tag.value.chars()).all(allowed) {
+        if !(1..=128).contains(&key) || value > 256 || !tag.key.chars().chain(tag.value.chars()).all(allowed)
+        {
             return Err(IdentityError::invalid(format!(
                 "tags.{}: a key has 1 to 128 letters, digits, blanks and _.:/=+-@, a value up to 256",
                 at + 1
@@ -170,7 +177,7 @@ pub(super) fn alias(text: &str) -> Result<&str> {
         && !text.ends_with('-')
         && !text.contains("--")
         // It could be taken for an account.
-        && !(text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit()));
+        && (text.len() != 12 || !text.bytes().all(|byte| byte.is_ascii_digit()));
     if ok {
         return Ok(text);
     }
@@ -213,7 +220,13 @@ mod tests {
         }
         let of_aws = "arn:aws:iam::aws:policy/ReadOnlyAccess";
         assert_eq!(split_arn(of_aws, Kind::Policy).unwrap(), (None, "/", "ReadOnlyAccess"));
-        for bad in ["", "p", "arn:aws:iam::1:policy/p", "arn:aws:iam::111122223333:policy/", "arn:aws:iam::111122223333:policy"] {
+        for bad in [
+            "",
+            "p",
+            "arn:aws:iam::1:policy/p",
+            "arn:aws:iam::111122223333:policy/",
+            "arn:aws:iam::111122223333:policy",
+        ] {
             split_arn(bad, Kind::Policy).unwrap_err();
         }
     }
@@ -222,7 +235,12 @@ mod tests {
     fn tags_and_aliases_have_their_forms() {
         let tag = |key: &str, value: &str| Tag { key: key.into(), value: value.into() };
         check_tags(&[tag("Team", "a b"), tag("é", "")]).unwrap();
-        for bad in [vec![tag("a", "1"), tag("A", "2")], vec![tag("", "x")], vec![tag("aws:x", "y")], vec![tag("a", "<")]] {
+        for bad in [
+            vec![tag("a", "1"), tag("A", "2")],
+            vec![tag("", "x")],
+            vec![tag("aws:x", "y")],
+            vec![tag("a", "<")],
+        ] {
             check_tags(&bad).unwrap_err();
         }
         check_tags(&(0..51).map(|n| tag(&n.to_string(), "")).collect::<Vec<_>>()).unwrap_err();

@@ -155,7 +155,8 @@ impl Identities {
         let mut view = self.view(AccountId::from_bytes([0; 8])?).await?;
         let mut pictures: HashMap<AccountId, Picture> = HashMap::new();
         for (key, value) in view.all(row::ENTITIES, b"").await? {
-            let wrong = || crate::Error::Corrupt { what: "identity row", detail: "its key is too short".to_owned() };
+            let wrong =
+                || crate::Error::Corrupt { what: "identity row", detail: "its key is too short".to_owned() };
             let account = AccountId::from_bytes(*key.first_chunk().ok_or_else(wrong)?)?;
             view.account = account;
             if let Some(entity) = read(&view, EntityRow::from_bytes(&value)?.id).await? {
@@ -231,11 +232,8 @@ impl Identities {
     pub(super) async fn assert_true(&self) {
         let (known, read) = (self.world.load_full(), self.read_world().await.unwrap());
         let entities = |world: &World| {
-            let mut all: Vec<_> = world
-                .accounts
-                .values()
-                .flat_map(|picture| picture.entities.values().cloned())
-                .collect();
+            let mut all: Vec<_> =
+                world.accounts.values().flat_map(|picture| picture.entities.values().cloned()).collect();
             all.sort_by_key(|entity| entity.row.id);
             all
         };

@@ -63,7 +63,11 @@ impl Pins {
             return Cow::Borrowed(meant);
         }
         // No name has a percent sign.
-        if self.0.iter().any(|(pinned, _)| **pinned == *arn) { format!("{arn}%").into() } else { Cow::Borrowed(arn) }
+        if self.0.iter().any(|(pinned, _)| **pinned == *arn) {
+            format!("{arn}%").into()
+        } else {
+            Cow::Borrowed(arn)
+        }
     }
 }
 

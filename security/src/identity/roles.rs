@@ -29,7 +29,8 @@ impl Identities {
     fn pins_of_trust(&self, trust: &Policy) -> Result<Pins> {
         self.pins(trust).map_err(|place| {
             let named = trust.parties().find(|party| party.place == place);
-            let arn = named.map_or("", |party| if let Party::Arn { arn, .. } = party.what { arn } else { "" });
+            let arn =
+                named.map_or("", |party| if let Party::Arn { arn, .. } = party.what { arn } else { "" });
             let message = format!("Invalid principal in policy: \"AWS\":\"{arn}\" ({place})");
             IdentityError::new(Code::MalformedPolicyDocument, message)
         })

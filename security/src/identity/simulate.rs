@@ -147,7 +147,7 @@ impl Identities {
         for action in asked.actions {
             for resource in resources {
                 // What is about anything is about what nothing else names.
-                let about = if *resource == "*" { "arn:aws:::*" } else { resource };
+                let about = if *resource == "*" { "arn:aws::::*" } else { resource };
                 let caller = match asked.entity {
                     Some(Owner::Role(_)) => Caller::Session { account, arn: "", role: &arn },
                     _ => Caller::User { account, arn: &arn },
@@ -192,7 +192,10 @@ impl Identities {
             gathered.add(source, Arc::new(document::inline(text)?));
         }
         if let Some(text) = asked.boundary {
-            let source = PolicySource { id: "PermissionsBoundaryPolicyInputList.1".to_owned(), kind: SourceKind::Given };
+            let source = PolicySource {
+                id: "PermissionsBoundaryPolicyInputList.1".to_owned(),
+                kind: SourceKind::Given,
+            };
             gathered.boundary = Some((source, Arc::new(document::inline(text)?)));
         }
         Ok(gathered)

@@ -39,7 +39,7 @@ fn denied(who: &Principal, action: &str, resource: &str) -> IdentityError {
 
 /// What is asked of a role, in front of what the request says of itself.
 struct Asked<'a> {
-    asked: &'a AssumeRole<'a>,
+    wish: &'a AssumeRole<'a>,
     /// All that the session will have of its maker and of the request.
     source_identity: Option<&'a str>,
     role: &'a Entity,
@@ -48,7 +48,7 @@ struct Asked<'a> {
 
 impl Context for Asked<'_> {
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
-        let Self { asked, role, .. } = self;
+        let Self { wish: asked, role, .. } = self;
         let tagged = |tags: &[Tag], wanted: &str, each: &mut dyn FnMut(&str)| {
             tags.iter().filter(|tag| tag.key.to_lowercase() == wanted).for_each(|tag| each(&tag.value));
         };
@@ -74,7 +74,7 @@ impl Context for Asked<'_> {
     }
 
     fn spend(&self, steps: usize) -> bool {
-        self.asked.context.spend(steps)
+        self.wish.context.spend(steps)
     }
 }
 
@@ -85,7 +85,8 @@ fn duration(asked: Option<u32>, default: u32, max: u32) -> Result<u32> {
         return Err(IdentityError::invalid(format!("durationSeconds must be at least {SECS_MIN}.")));
     }
     if secs > max {
-        let message = format!("The requested DurationSeconds exceeds the {max} seconds that such a session may last.");
+        let message =
+            format!("The requested DurationSeconds exceeds the {max} seconds that such a session may last.");
         return Err(IdentityError::invalid(message));
     }
     Ok(secs)
@@ -97,8 +98,9 @@ fn packed(bounds: SessionBounds<'_>, tags: &[Tag]) -> Result<u32> {
     let tags: usize = tags.iter().map(|tag| tag.key.len() + tag.value.len() + 4).sum();
     let bytes = bounds.policy.map_or(0, str::len) + arns + tags;
     if bytes > PACKED_MAX {
-        let message =
-            format!("The session's policies and tags take {bytes} bytes; at most {PACKED_MAX} fit its token.");
+        let message = format!(
+            "The session's policies and tags take {bytes} bytes; at most {PACKED_MAX} fit its token."
+        );
         return Err(IdentityError::new(Code::PackedPolicyTooLarge, message));
     }
     Ok(u32::try_from((bytes * 100).div_ceil(PACKED_MAX)).unwrap_or(100))
@@ -130,10 +132,12 @@ impl Identities {
         let transitive = transitive_of(asked.who);
         self.check_trust(&asked, (account, role, of_role), source_identity, !transitive.is_empty())?;
         let chained = matches!(asked.who.caller(), Caller::Session { .. });
-        let max = if chained { CHAINED_SECS_MAX.min(of_role.max_session_secs) } else { of_role.max_session_secs };
+        let max =
+            if chained { CHAINED_SECS_MAX.min(of_role.max_session_secs) } else { of_role.max_session_secs };
         let secs = duration(asked.duration_secs, CHAINED_SECS_MAX, max)?;
         if let Some(tag) = asked.tags.iter().find(|tag| has(&transitive, &tag.key)) {
-            let message = format!("The tag {} is handed on by the session that asks, and can't be set anew.", tag.key);
+            let message =
+                format!("The tag {} is handed on by the session that asks, and can't be set anew.", tag.key);
             return Err(IdentityError::new(Code::InvalidInput, message));
         }
         if let Some(key) = asked.transitive.iter().find(|key| !has(asked.tags, key)) {
@@ -173,7 +177,7 @@ impl Identities {
         hands_on_tags: bool,
     ) -> Result<()> {
         let trust = document::compiled(&of_role.trust, Form::Trust);
-        let context = Asked { asked, source_identity, role, account };
+        let context = Asked { wish: asked, source_identity, role, account };
         let context = PrincipalContext::new(asked.who, self.parts.clock.now(), &context);
         // Source: "Roles may not be assumed by root accounts."
         let is_nobody = matches!(asked.who.caller(), Caller::Anonymous | Caller::Root(_));
@@ -324,9 +328,8 @@ struct Draft<'a> {
 
 /// Who asks with a key that lasts: account, user or root, and how long a session of theirs may be.
 fn lasting(who: &Principal, operation: &str) -> Result<(AccountId, EntityId, u32)> {
-    let refused = |why: &str| {
-        IdentityError::new(Code::AccessDenied, format!("Cannot call {operation} {why}"))
-    };
+    let refused =
+        |why: &str| IdentityError::new(Code::AccessDenied, format!("Cannot call {operation} {why}"));
     match who {
         Principal::Anonymous => Err(refused("without a signature")),
         Principal::Root(account) => Ok((*account, EntityId::ROOT, OWN_SECS.1)),
@@ -342,7 +345,8 @@ fn lasting(who: &Principal, operation: &str) -> Result<(AccountId, EntityId, u32
 fn transitive_of(who: &Principal) -> Vec<Tag> {
     let Some(identity) = who.identity() else { return Vec::new() };
     let Some(session) = &identity.session else { return Vec::new() };
-    let handed_on = |tag: &&Tag| session.transitive.iter().any(|key| key.to_lowercase() == tag.key.to_lowercase());
+    let handed_on =
+        |tag: &&Tag| session.transitive.iter().any(|key| key.to_lowercase() == tag.key.to_lowercase());
     identity.tags.iter().filter(handed_on).cloned().collect()
 }
 

@@ -88,7 +88,10 @@ impl Record for Token {
     const VERSION: u8 = 1;
 
     fn encode(&self, out: &mut RecordWriter) {
-        out.fixed(&self.account.to_bytes()).u8(self.kind as u8).fixed(self.entity.as_bytes()).text(&self.name);
+        out.fixed(&self.account.to_bytes())
+            .u8(self.kind as u8)
+            .fixed(self.entity.as_bytes())
+            .text(&self.name);
         out.i64(self.issued.as_millis()).i64(self.expires.as_millis());
         out.u8(u8::from(self.mfa.is_some())).i64(self.mfa.unwrap_or_default().as_millis());
         for text in [&self.source_identity, &self.policy] {

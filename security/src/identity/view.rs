@@ -63,7 +63,10 @@ impl View {
     /// A managed policy of the account, by its ARN.
     pub(super) async fn own_policy(&self, arn: &str) -> Result<EntityRow> {
         let absent = || {
-            IdentityError::new(Code::NoSuchEntity, format!("Policy {arn} does not exist or is not attachable."))
+            IdentityError::new(
+                Code::NoSuchEntity,
+                format!("Policy {arn} does not exist or is not attachable."),
+            )
         };
         let (account, path, name) = name::split_arn(arn, Kind::Policy)?;
         if account != Some(self.account) {
@@ -143,11 +146,13 @@ impl View {
         let length = prefix.len();
         let take = |key: &[u8], value: &[u8]| {
             let tail = std::str::from_utf8(key.get(length..).unwrap_or_default());
-            let wrong = |_| crate::Error::Corrupt { what: "identity row", detail: "its key is no text".to_owned() };
+            let wrong =
+                |_| crate::Error::Corrupt { what: "identity row", detail: "its key is no text".to_owned() };
             take(tail.map_err(wrong)?, value)
         };
         let found = self.some((table, &prefix), after.as_deref(), paging.limit, take).await?;
-        let next = found.next.map(|key| String::from_utf8_lossy(key.get(length..).unwrap_or_default()).into_owned());
+        let next =
+            found.next.map(|key| String::from_utf8_lossy(key.get(length..).unwrap_or_default()).into_owned());
         Ok(Page { items: found.items, next })
     }
 

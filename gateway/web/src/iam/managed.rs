@@ -7,7 +7,9 @@ use super::shapes::{
 use super::show;
 use crate::query::shape::{Shape, opt, req};
 use crate::query::{About, Call, QueryError, Reply, Row, done, row};
-use security::identity::{Kind, NewPolicy, PolicyFilter, PolicyHolder, PolicyScope, PolicyVersion, Usage};
+use security::identity::{
+    HolderFilter, Kind, NewPolicy, PolicyFilter, PolicyHolder, PolicyScope, PolicyVersion, Usage,
+};
 
 /// Their rows.
 pub(super) static ROWS: &[Row] = &[
@@ -242,10 +244,10 @@ async fn entities(call: &Call) -> Result<Reply, QueryError> {
         Some(_) => Some(Kind::Policy),
         None => None,
     };
-    let (arn, prefix) = (call.args.needed("PolicyArn"), call.args.text("PathPrefix"));
+    let (arn, path_prefix) = (call.args.needed("PolicyArn"), call.args.text("PathPrefix"));
     let usage = usage(call.args.text("PolicyUsageFilter"));
-    let identities = &call.shared.identities;
-    let page = identities.entities_for_policy(call.account, arn, kind, usage, prefix, call.paging()).await?;
+    let filter = HolderFilter { kind, usage, path_prefix };
+    let page = call.shared.identities.entities_for_policy(call.account, arn, filter, call.paging()).await?;
     let mut reply = call.result();
     let of = |kind: Kind| page.items.iter().filter(move |holder| holder.kind == kind);
     let named = |[name, id]: [&'static str; 2]| {

@@ -4,9 +4,7 @@ use super::rows::assert_sound;
 use super::{ALLOW, Bench, DENY, other, own};
 use crate::AccountId;
 use crate::credentials::AccessKeyId;
-use crate::identity::{
-    Identities, KeyOwner, NewPolicy, NewUser, Owner, Paging, Pins, Result,
-};
+use crate::identity::{Identities, KeyOwner, NewPolicy, NewUser, Owner, Paging, Pins, Result};
 use crate::policy::tests::reference::{Case, Outcome, decide};
 use crate::policy::{NoContext, Sources};
 use engine::entropy::{Entropy, SeededEntropy};
@@ -96,7 +94,6 @@ async fn shown(ids: &Identities, account: AccountId, owner: Owner<'_>) -> Vec<Va
 #[tokio::test]
 async fn random_changes_leave_sound_rows_and_a_true_picture_that_decides_as_the_rows_say() {
     let seed = std::env::var("FIRN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(20_261_129);
-    println!("FIRN_SEED={seed}");
     let dice = Dice(SeededEntropy::new(seed));
     let bench = Bench::new().await;
     let mut keys: Vec<(AccountId, String, AccessKeyId)> = Vec::new();
@@ -111,13 +108,12 @@ async fn random_changes_leave_sound_rows_and_a_true_picture_that_decides_as_the_
         bench.ids.assert_true().await;
         for user in bench.ids.users(account, None, Paging::default()).await.unwrap().items {
             let known = keys.iter().find(|(of, id, _)| *of == account && *id == user.id);
-            let key = match known {
-                Some((_, _, key)) => key.clone(),
-                None => {
-                    let made = bench.ids.create_access_key(account, KeyOwner::User(&user.name)).await.unwrap();
-                    keys.push((account, user.id.clone(), made.key.id.clone()));
-                    made.key.id
-                }
+            let key = if let Some((_, _, key)) = known {
+                key.clone()
+            } else {
+                let made = bench.ids.create_access_key(account, KeyOwner::User(&user.name)).await.unwrap();
+                keys.push((account, user.id.clone(), made.key.id.clone()));
+                made.key.id
             };
             let who = bench.signs(&key).await.unwrap();
             assert_eq!(who.arn().unwrap(), user.arn);
@@ -133,7 +129,8 @@ async fn random_changes_leave_sound_rows_and_a_true_picture_that_decides_as_the_
                 ("iam:GetUser", "arn:aws:iam::111122223333:user/a"),
             ] {
                 let sources = Sources { owner: Some(account), ..Sources::default() };
-                let verdict = Outcome::from(who.verdict(action, resource, &NoContext, (&sources, Pins::nobody())));
+                let verdict =
+                    Outcome::from(who.verdict(action, resource, &NoContext, (&sources, Pins::nobody())));
                 let case = Case {
                     caller: who.caller(),
                     action,
@@ -146,11 +143,15 @@ async fn random_changes_leave_sound_rows_and_a_true_picture_that_decides_as_the_
                     owner: account,
                     resource_decides: false,
                 };
-                assert_eq!(verdict, decide(&case), "{step} {user:?} {action} {identity:?} {boundary:?}");
+                assert_eq!(
+                    verdict,
+                    decide(&case),
+                    "FIRN_SEED={seed} {step} {user:?} {action} {identity:?} {boundary:?}"
+                );
                 allowed += usize::from(verdict == Outcome::Allowed);
                 denied += usize::from(verdict == Outcome::Denied);
             }
         }
     }
-    assert!(done > 150 && allowed > 20 && denied > 20, "{done} {allowed} {denied}");
+    assert!(done > 150 && allowed > 20 && denied > 20, "FIRN_SEED={seed} {done} {allowed} {denied}");
 }

@@ -44,8 +44,15 @@ async fn a_user_needs_a_policy_of_its_own_unless_its_accounts_resource_names_it(
     bench.ids.put_inline(own(), Owner::User("alice"), "d", DENY).await.unwrap();
     let denied = bench.signs(&key).await.unwrap();
     let bare = Facts::owned_by(own());
-    assert_eq!([gets(&nobody, &bare), gets(&reader, &bare), gets(&denied, &bare)], [Decision::Deny, Decision::Allow, Decision::Forbid]);
-    assert_eq!(gets(&reader, &Facts::owned_by(other())), Decision::Deny, "another account has to let it, too");
+    assert_eq!(
+        [gets(&nobody, &bare), gets(&reader, &bare), gets(&denied, &bare)],
+        [Decision::Deny, Decision::Allow, Decision::Forbid]
+    );
+    assert_eq!(
+        gets(&reader, &Facts::owned_by(other())),
+        Decision::Deny,
+        "another account has to let it, too"
+    );
     let (allow_alice, allow_account, allow_all, deny_alice) = (
         by_arn("Allow", ALICE),
         by_arn("Allow", "111122223333"),
@@ -67,7 +74,8 @@ async fn a_user_needs_a_policy_of_its_own_unless_its_accounts_resource_names_it(
         let found = [&nobody, &reader, &denied].map(|who| gets(who, &facts).allowed());
         assert_eq!(found, expected, "{policy:?} of {account}");
         assert!(gets(&denied, &facts).forbidden());
-        let restricted = Facts { shared: shared.map(|shared| Shared { restricted: true, ..shared }), ..facts };
+        let restricted =
+            Facts { shared: shared.map(|shared| Shared { restricted: true, ..shared }), ..facts };
         let found = [&nobody, &reader].map(|who| gets(who, &restricted).allowed());
         let expected = if account == own() { [expected[0], expected[1]] } else { [false; 2] };
         assert_eq!(found, expected, "{account}");
@@ -99,7 +107,10 @@ async fn a_list_that_grants_to_an_account_grants_to_those_whom_it_lets() {
         // Another owner's object in a bucket whose policy allows all: the policy gives nothing of it.
         let policy = shares("Allow", "\"*\"");
         let account = if owner == own() { other() } else { own() };
-        let facts = Facts { shared: Some(Shared { policy: &policy, pins: Pins::nobody(), account, restricted: false }), ..facts };
+        let facts = Facts {
+            shared: Some(Shared { policy: &policy, pins: Pins::nobody(), account, restricted: false }),
+            ..facts
+        };
         let found = [&nobody, &reader].map(|who| gets(who, &facts).allowed());
         assert_eq!(found, expected, "{list:?} of {owner} in a bucket of {account}");
     }
@@ -123,7 +134,10 @@ async fn a_boundary_bounds_and_what_is_of_the_service_is_in_the_services_arns() 
     bench.ids.put_inline(own(), Owner::User("alice"), "p", &one).await.unwrap();
     let who = bench.signs(&key).await.unwrap();
     assert!(!may(&who, "s3:ListAllMyBuckets", Resource::Account(own())));
-    assert!(may(&who, "s3:CreateBucket", Resource::Bucket("mine")) && !may(&who, "s3:CreateBucket", Resource::Bucket("other")));
+    assert!(
+        may(&who, "s3:CreateBucket", Resource::Bucket("mine"))
+            && !may(&who, "s3:CreateBucket", Resource::Bucket("other"))
+    );
     bench.ids.put_inline(own(), Owner::User("alice"), "p", text).await.unwrap();
     let boundary = bench.policy("boundary", ALLOW).await;
     bench.ids.set_boundary(own(), Owner::User("alice"), &boundary).await.unwrap();
@@ -156,7 +170,8 @@ async fn a_policy_that_names_a_user_means_who_had_the_name_when_it_was_set() {
     let bench = Bench::new().await;
     let (who, key) = alice(&bench).await;
     let role = "arn:aws:iam::111122223333:role/reader";
-    let trust = r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;
+    let trust =
+        r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;
     bench.ids.create_role(own(), NewRole { name: "reader", trust, ..NewRole::default() }).await.unwrap();
     let (allow, deny) = (by_arn("Allow", ALICE), by_arn("Deny", ALICE));
     let pins = bench.ids.pins(&allow).unwrap();
@@ -167,14 +182,22 @@ async fn a_policy_that_names_a_user_means_who_had_the_name_when_it_was_set() {
     assert_eq!((ask(&who, &allow), ask(&who, &deny)), (Decision::Allow, Decision::Forbid));
     bench.ids.update_user(own(), "alice", Some("alicia"), None).await.unwrap();
     let renamed = bench.signs(&key).await.unwrap();
-    assert_eq!((ask(&renamed, &allow), ask(&renamed, &deny)), (Decision::Allow, Decision::Forbid), "still the same");
+    assert_eq!(
+        (ask(&renamed, &allow), ask(&renamed, &deny)),
+        (Decision::Allow, Decision::Forbid),
+        "still the same"
+    );
     let text = format!(r#"{{"Principal":{{"AWS":"{ALICE}"}}}}"#);
     assert_eq!(bench.ids.shown(&text, &pins), text.replace("alice", "alicia"));
     bench.user("alice").await;
     let namesakes = bench.key("alice").await;
     let namesake = bench.signs(&namesakes).await.unwrap();
     assert_eq!(namesake.arn().unwrap(), ALICE);
-    assert_eq!((ask(&namesake, &allow), ask(&namesake, &deny)), (Decision::Deny, Decision::Deny), "somebody else");
+    assert_eq!(
+        (ask(&namesake, &allow), ask(&namesake, &deny)),
+        (Decision::Deny, Decision::Deny),
+        "somebody else"
+    );
     let id = who.user_id();
     bench.ids.delete_access_key(own(), KeyOwner::User("alicia"), key.as_str()).await.unwrap();
     bench.ids.delete_user(own(), "alicia").await.unwrap();

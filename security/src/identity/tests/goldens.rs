@@ -3,8 +3,8 @@
 use crate::credentials::Token;
 use crate::identity::id::EntityId;
 use crate::identity::row::{
-    self, AccessKeyRow, AccountRow, AliasRow, ByIdRow, Count, DocumentRow, Edge, EdgeRow, EntityRow, LastUsedRow,
-    OfKind, PolicyRow, RoleRow, Which,
+    self, AccessKeyRow, AccountRow, AliasRow, ByIdRow, Count, DocumentRow, Edge, EdgeRow, EntityRow,
+    LastUsedRow, OfKind, PolicyRow, RoleRow, Which,
 };
 use crate::identity::token::SessionKind;
 use crate::identity::{KeyStatus, Kind, Pins, Tag};
@@ -22,7 +22,8 @@ const POLICY: &str = "0104414e50414142434445464748494a4b4c4d4e4f50510170012f0068
 const BY_ID: &str = "0100000019df6690e50105616c696365";
 const DOCUMENT: &str = "010068e5cf8b010000107b2253746174656d656e74223a5b5d7d";
 const EDGE: &str = "012661726e3a6177733a69616d3a3a6177733a706f6c6963792f526561644f6e6c79416363657373";
-const ACCESS_KEY: &str = "0100000019df6690e5414944414142434445464748494a4b4c4d4e4f5051020068e5cf8b01000003aabbcc";
+const ACCESS_KEY: &str =
+    "0100000019df6690e5414944414142434445464748494a4b4c4d4e4f5051020068e5cf8b01000003aabbcc";
 const ACCOUNT: &str = "010107636f6d70616e79";
 const ALIAS: &str = "0100000019df6690e5";
 const LAST_USED: &str = "010068e5cf8b0100000975732d656173742d31027333";
@@ -92,7 +93,13 @@ fn golden_rows() {
     golden(DOCUMENT, &DocumentRow { created: at(), text: r#"{"Statement":[]}"#.into() });
     golden(EDGE, &EdgeRow { arn: "arn:aws:iam::aws:policy/ReadOnlyAccess".into() });
     let status = KeyStatus::Inactive;
-    let key = AccessKeyRow { account, owner: id("AIDA"), status, created: at(), sealed: Box::new([0xaa, 0xbb, 0xcc]) };
+    let key = AccessKeyRow {
+        account,
+        owner: id("AIDA"),
+        status,
+        created: at(),
+        sealed: Box::new([0xaa, 0xbb, 0xcc]),
+    };
     golden(ACCESS_KEY, &key);
     golden(ACCOUNT, &AccountRow { alias: Some("company".into()) });
     golden(ALIAS, &AliasRow { account });
@@ -127,10 +134,22 @@ fn golden_keys() {
     let inline = Which::Inline("Name".into());
     for (key, golden) in [
         (row::entity(account, Kind::User, "alice"), "00000019df6690e501616c696365"),
-        (row::document(account, user, &inline), "00000019df6690e5414944414142434445464748494a4b4c4d4e4f5051014e616d65"),
-        (row::document(account, policy, &Which::Version(3)), "00000019df6690e5414e50414142434445464748494a4b4c4d4e4f50510200000003"),
-        (row::holder(account, policy, Edge::Boundary, user), "00000019df6690e5414e50414142434445464748494a4b4c4d4e4f505102414944414142434445464748494a4b4c4d4e4f5051"),
-        (Count::InlineChars.row(account, user), "00000019df6690e5414944414142434445464748494a4b4c4d4e4f505109"),
+        (
+            row::document(account, user, &inline),
+            "00000019df6690e5414944414142434445464748494a4b4c4d4e4f5051014e616d65",
+        ),
+        (
+            row::document(account, policy, &Which::Version(3)),
+            "00000019df6690e5414e50414142434445464748494a4b4c4d4e4f50510200000003",
+        ),
+        (
+            row::holder(account, policy, Edge::Boundary, user),
+            "00000019df6690e5414e50414142434445464748494a4b4c4d4e4f505102414944414142434445464748494a4b4c4d4e4f5051",
+        ),
+        (
+            Count::InlineChars.row(account, user),
+            "00000019df6690e5414944414142434445464748494a4b4c4d4e4f505109",
+        ),
     ] {
         assert_eq!(hex::encode(key.bytes), golden);
     }

@@ -7,6 +7,7 @@ mod operations;
 mod races;
 mod rows;
 mod sessions;
+mod simulate;
 
 use super::{Identities, KeyOwner, NewPolicy, NewUser, Parts};
 use crate::credentials::{AccessKeyId, Bearer, CredentialLookup as _, File, Holder};
@@ -85,8 +86,7 @@ impl Bench {
              aws_account_id = 444455556666\n"
         );
         let roots = Arc::new(File::parse(&text, own()).unwrap());
-        let keys =
-            KeyTable::open(noting.clone(), Arc::new(custodian), entropy, clock.clone()).await.unwrap();
+        let keys = KeyTable::open(noting.clone(), Arc::new(custodian), entropy, clock.clone()).await.unwrap();
         let open = |catalog: Arc<dyn Catalog>, seed| Self::identities(catalog, &keys, &clock, &roots, seed);
         let (ids, others) = (open(gate.clone(), 5).await, open(noting.clone(), 6).await);
         Self { noting, gate, clock, ids, others, roots, keys, seed: 7, _dir: dir }

@@ -3,15 +3,14 @@
 use super::{ALLOW, Bench, DENY, EXAMPLE_KEY, other, own, reads};
 use crate::credentials::CredentialLookup as _;
 use crate::identity::{
-    Code, IdentityError, KeyOwner, KeyStatus, Kind, NewPolicy, NewRole, NewUser, Owner, Paging, PolicyFilter,
-    PolicyScope, Tag, Tagged, Usage,
+    Code, HolderFilter, IdentityError, KeyOwner, KeyStatus, Kind, NewPolicy, NewRole, NewUser, Owner, Paging,
+    PolicyFilter, PolicyScope, Tag, Tagged, Usage,
 };
 use engine::catalog::Layout;
 use engine::clock::Clock as _;
 use std::time::Duration;
 
-const TRUST: &str =
-    r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;
+const TRUST: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;
 
 fn code<T: std::fmt::Debug>(outcome: Result<T, IdentityError>) -> Code {
     outcome.unwrap_err().code
@@ -72,7 +71,9 @@ async fn names_and_documents_out_of_form_are_refused_with_their_codes() {
         assert_eq!(code(ids.create_user(own(), new).await), Code::ValidationError, "{name}");
     }
     bench.user("a").await;
-    for document in ["", "{}", TRUST, r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"bucket"}}"#] {
+    for document in
+        ["", "{}", TRUST, r#"{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"bucket"}}"#]
+    {
         let refused = ids.put_inline(own(), Owner::User("a"), "p", document).await;
         assert_eq!(code(refused), Code::MalformedPolicyDocument, "{document}");
     }
@@ -158,7 +159,8 @@ async fn quotas_are_kept() {
         assert_eq!(attached.is_ok(), n < 10, "{n}");
     }
     for n in 2..=6 {
-        let made = ids.create_policy_version(own(), "arn:aws:iam::111122223333:policy/p0", ALLOW, n == 3).await;
+        let made =
+            ids.create_policy_version(own(), "arn:aws:iam::111122223333:policy/p0", ALLOW, n == 3).await;
         assert_eq!(made.is_ok(), n < 6, "{n}");
     }
     // 80 characters each, of 2,048.
@@ -193,7 +195,11 @@ async fn managed_policies_have_versions_of_which_one_counts() {
     ids.set_default_version(own(), &arn, "v1").await.unwrap();
     assert!(reads(&bench.signs(&key).await.unwrap(), own()));
     ids.delete_policy_version(own(), &arn, "v2").await.unwrap();
-    assert_eq!(ids.create_policy_version(own(), &arn, ALLOW, false).await.unwrap().id, "v3", "no number twice");
+    assert_eq!(
+        ids.create_policy_version(own(), &arn, ALLOW, false).await.unwrap().id,
+        "v3",
+        "no number twice"
+    );
     let versions = ids.policy_versions(own(), &arn, Paging::default()).await.unwrap().items;
     let versions: Vec<_> = versions.iter().map(|version| (version.id.as_str(), version.is_default)).collect();
     assert_eq!(versions, [("v3", false), ("v1", true)]);
@@ -250,7 +256,15 @@ async fn policies_are_listed_with_whom_they_are_for() {
     let holders = |kind, usage| {
         let z = &z;
         async move {
-            let found = ids.entities_for_policy(own(), z, kind, usage, None, Paging::default()).await.unwrap();
+            let found = ids
+                .entities_for_policy(
+                    own(),
+                    z,
+                    HolderFilter { kind, usage, path_prefix: None },
+                    Paging::default(),
+                )
+                .await
+                .unwrap();
             found.items.into_iter().map(|holder| holder.name).collect::<Vec<_>>()
         }
     };
@@ -316,7 +330,10 @@ async fn tags_and_aliases_are_set_and_taken_away() {
     ids.tag(own(), user, &[tag("team", "ops")]).await.unwrap();
     let first = ids.tags(own(), user, page(None, 1)).await.unwrap();
     assert_eq!(first.items, [tag("team", "ops")]);
-    assert_eq!(ids.tags(own(), user, page(first.next.as_deref(), 1)).await.unwrap().items, [tag("cost", "1")]);
+    assert_eq!(
+        ids.tags(own(), user, page(first.next.as_deref(), 1)).await.unwrap().items,
+        [tag("cost", "1")]
+    );
     ids.untag(own(), user, &["TEAM", "none"]).await.unwrap();
     assert_eq!(ids.user(own(), "a").await.unwrap().tags, [tag("cost", "1")]);
     ids.create_alias(own(), "first").await.unwrap();
@@ -348,12 +365,20 @@ async fn each_operation_is_one_commit_that_needs_the_layout_of_identities() {
     }
     let user = Owner::User("a");
     one!(ids.create_user(own(), NewUser { name: "a", ..NewUser::default() }));
-    // The key that seals secrets is made first, and the marker before it.
+    // The key that seals secrets is made first, and what keeps an older firn out before it.
+    bench.noting.layouts.lock().clear();
     ids.create_access_key(own(), KeyOwner::User("a")).await.unwrap();
+    let noted = std::mem::take(&mut *bench.noting.layouts.lock());
+    assert_eq!(
+        noted.iter().map(|(_, layout)| *layout).collect::<Vec<_>>(),
+        [Layout::IDENTITIES, Layout::FIRST, Layout::IDENTITIES]
+    );
+    assert!(noted[0].0 > 0, "a frame of the log says it");
     let key = one!(ids.create_access_key(own(), KeyOwner::User("a"))).key.id;
     one!(ids.update_access_key(own(), KeyOwner::User("a"), key.as_str(), KeyStatus::Inactive));
     one!(ids.delete_access_key(own(), KeyOwner::User("a"), key.as_str()));
-    let policy = one!(ids.create_policy(own(), NewPolicy { name: "p", document: ALLOW, ..NewPolicy::default() }));
+    let policy =
+        one!(ids.create_policy(own(), NewPolicy { name: "p", document: ALLOW, ..NewPolicy::default() }));
     one!(ids.create_policy_version(own(), &policy.arn, DENY, false));
     one!(ids.set_default_version(own(), &policy.arn, "v2"));
     one!(ids.delete_policy_version(own(), &policy.arn, "v1"));

@@ -3,8 +3,8 @@
 use super::rows::assert_sound;
 use super::{ALLOW, Bench, DENY, own};
 use crate::identity::{Code, Identities, KeyOwner, Owner, Result};
-use engine::testing::in_every_gap;
 use engine::BoxFuture;
+use engine::testing::in_every_gap;
 use std::sync::Arc;
 
 type Operation = fn(Arc<Identities>) -> BoxFuture<'static, Result<()>>;
@@ -38,7 +38,12 @@ async fn race(prepare: Operation, first: Operation, second: Operation, both: boo
             assert!(passed == 1 || both, "{gap}: {mine:?} {theirs:?}");
             assert!(passed > 0, "{gap}: {mine:?} {theirs:?}");
             for refused in [mine, theirs].into_iter().filter_map(Result::err) {
-                let known = [Code::NoSuchEntity, Code::DeleteConflict, Code::LimitExceeded, Code::EntityAlreadyExists];
+                let known = [
+                    Code::NoSuchEntity,
+                    Code::DeleteConflict,
+                    Code::LimitExceeded,
+                    Code::EntityAlreadyExists,
+                ];
                 assert!(known.contains(&refused), "{refused}");
             }
         }
@@ -88,7 +93,10 @@ async fn nothing_hangs_on_what_is_deleted_meanwhile() {
         (operation!(ids => ids.attach(own(), Owner::User("a"), ARN)), delete_policy),
         (operation!(ids => ids.put_inline(own(), Owner::User("a"), "i", ALLOW)), delete_user),
         (operation!(ids => ids.add_to_group(own(), "g", "a")), delete_user),
-        (operation!(ids => ids.add_to_group(own(), "g", "a")), operation!(ids => ids.delete_group(own(), "g"))),
+        (
+            operation!(ids => ids.add_to_group(own(), "g", "a")),
+            operation!(ids => ids.delete_group(own(), "g")),
+        ),
         (operation!(ids => ids.set_boundary(own(), Owner::User("a"), ARN)), delete_policy),
         (operation!(ids => ids.create_policy_version(own(), ARN, DENY, false)), delete_policy),
     ];
@@ -115,7 +123,10 @@ async fn the_last_place_is_taken_once() {
             operation!(ids => ids.create_access_key(own(), KeyOwner::User("a"))),
             operation!(ids => ids.create_access_key(own(), KeyOwner::User("a"))),
         ),
-        (operation!(ids => ids.add_to_group(own(), "g", "a")), operation!(ids => ids.add_to_group(own(), "h", "a"))),
+        (
+            operation!(ids => ids.add_to_group(own(), "g", "a")),
+            operation!(ids => ids.add_to_group(own(), "h", "a")),
+        ),
         (
             operation!(ids => ids.attach(own(), Owner::Group("g"), ARN)),
             operation!(ids => ids.attach(own(), Owner::Group("g"), "arn:aws:iam::111122223333:policy/q")),
@@ -132,8 +143,7 @@ async fn the_last_place_is_taken_once() {
 
 #[tokio::test]
 async fn a_name_is_given_once_and_what_is_done_twice_is_done_once() {
-    let create: Operation =
-        operation!(ids => ids.create_user(own(), crate::identity::NewUser { name: "B", ..Default::default() }));
+    let create: Operation = operation!(ids => ids.create_user(own(), crate::identity::NewUser { name: "B", ..Default::default() }));
     let rename: Operation = operation!(ids => ids.update_user(own(), "a", Some("b"), None));
     race(user_and_policy, create, create, false).await;
     race(user_and_policy, create, rename, false).await;

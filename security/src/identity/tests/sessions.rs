@@ -1,13 +1,13 @@
 //! Sessions: who gets one, what it may, and when it ends.
 
 use super::{ALLOW, Bench, DENY, other, own, reads};
+use crate::Principal;
 use crate::credentials::{CredentialLookup as _, TokenError};
 use crate::identity::{
     AssumeRole, Code, FederationToken, NewRole, Owner, Result, Session, SessionBounds, Tag, Tagged,
 };
 use crate::policy::{Context, GivenContext, NoContext};
 use crate::principal::PrincipalContext;
-use crate::Principal;
 use engine::clock::{Clock as _, Timestamp};
 use std::time::Duration;
 
@@ -73,7 +73,11 @@ async fn a_role_is_assumed_by_whom_it_trusts_and_may_what_it_may() {
     for nobody in [Principal::Anonymous, Principal::Root(own()), Principal::Root(other())] {
         assert_eq!(code(bench.ids.assume_role(asks(&nobody, ROLE)).await), Code::AccessDenied);
     }
-    for absent in ["arn:aws:iam::111122223333:role/READER", "arn:aws:iam::111122223333:role/x", "arn:aws:iam::444455556666:role/reader"] {
+    for absent in [
+        "arn:aws:iam::111122223333:role/READER",
+        "arn:aws:iam::111122223333:role/x",
+        "arn:aws:iam::444455556666:role/reader",
+    ] {
         assert_eq!(code(bench.ids.assume_role(asks(&who, absent)).await), Code::AccessDenied, "{absent}");
     }
     // A change of the role holds for sessions that are.
@@ -83,7 +87,14 @@ async fn a_role_is_assumed_by_whom_it_trusts_and_may_what_it_may() {
     bench.ids.delete_inline(own(), Owner::Role("reader"), "reads").await.unwrap();
     bench.ids.delete_role(own(), "reader").await.unwrap();
     assert!(bench.session(&session.credentials).await.is_none(), "a deleted role has no sessions");
-    bench.ids.create_role(own(), NewRole { name: "reader", trust: &trust("111122223333", ""), ..NewRole::default() }).await.unwrap();
+    bench
+        .ids
+        .create_role(
+            own(),
+            NewRole { name: "reader", trust: &trust("111122223333", ""), ..NewRole::default() },
+        )
+        .await
+        .unwrap();
     assert!(bench.session(&session.credentials).await.is_none(), "nor has who takes its name");
 }
 
@@ -132,9 +143,16 @@ async fn conditions_of_trust_ask_what_was_asked() {
 async fn sessions_are_bounded_by_what_they_were_made_with_and_by_time() {
     let (bench, who) = with_role(&trust("111122223333", "")).await;
     let narrow = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::other/*"}}"#;
-    let bounded = |policy, policy_arns| AssumeRole { bounds: SessionBounds { policy, policy_arns }, ..asks(&who, ROLE) };
+    let bounded = |policy, policy_arns| AssumeRole {
+        bounds: SessionBounds { policy, policy_arns },
+        ..asks(&who, ROLE)
+    };
     let s3 = ["arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"];
-    for (asked, may) in [(bounded(None, &s3[..]), true), (bounded(Some(narrow), &[]), false), (bounded(Some(narrow), &s3), true)] {
+    for (asked, may) in [
+        (bounded(None, &s3[..]), true),
+        (bounded(Some(narrow), &[]), false),
+        (bounded(Some(narrow), &s3), true),
+    ] {
         let session = bench.ids.assume_role(asked).await.unwrap();
         assert_eq!(reads(&is(&bench, &session).await, own()), may);
     }
@@ -146,14 +164,21 @@ async fn sessions_are_bounded_by_what_they_were_made_with_and_by_time() {
         assert_eq!(bench.ids.assume_role(asked).await.is_ok(), taken, "{secs}");
     }
     let session = bench.ids.assume_role(asks(&who, ROLE)).await.unwrap().credentials;
-    assert_eq!(session.expires, bench.clock.now().plus(Duration::from_secs(3600)));
+    assert_eq!(session.expires, bench.clock.now().plus(Duration::from_hours(1)));
     let (id, token) = (session.id.as_str(), session.token.as_str());
     let before = Timestamp::from_millis(session.expires.as_millis() - 1);
     assert!(bench.ids.session(id, token, before).is_ok());
     assert_eq!(bench.ids.session(id, token, session.expires).unwrap_err(), TokenError::Expired);
     assert_eq!(bench.ids.session("AKIAIOSFODNN7EXAMPLE", token, before).unwrap_err(), TokenError::Unknown);
     let other_session = bench.ids.assume_role(asks(&who, ROLE)).await.unwrap().credentials;
-    for bad in [other_session.token.as_str(), "", "firn1.", "firn1.AAAA", &token[..token.len() - 4], &token.replace("firn1.", "firn2.")] {
+    for bad in [
+        other_session.token.as_str(),
+        "",
+        "firn1.",
+        "firn1.AAAA",
+        &token[..token.len() - 4],
+        &token.replace("firn1.", "firn2."),
+    ] {
         assert_eq!(bench.ids.session(id, bad, before).unwrap_err(), TokenError::Invalid, "{bad}");
     }
     let mut flipped = token.to_owned();
@@ -166,11 +191,22 @@ async fn sessions_are_bounded_by_what_they_were_made_with_and_by_time() {
 async fn tags_and_the_source_go_on_to_sessions_of_sessions() {
     let (bench, who) = with_role(&trust("111122223333", "")).await;
     bench.ids.put_inline(own(), Owner::Role("reader"), "assumes", ASSUMES).await.unwrap();
-    bench.ids.tag(own(), Tagged::Role("reader"), &[Tag { key: "team".into(), value: "role".into() }, Tag { key: "x".into(), value: "y".into() }]).await.unwrap();
-    let tags = [Tag { key: "Team".into(), value: "ml".into() }, Tag { key: "cost".into(), value: "1".into() }];
-    let asked = AssumeRole { tags: &tags, transitive: &["cost"], source_identity: Some("alice"), ..asks(&who, ROLE) };
+    bench
+        .ids
+        .tag(
+            own(),
+            Tagged::Role("reader"),
+            &[Tag { key: "team".into(), value: "role".into() }, Tag { key: "x".into(), value: "y".into() }],
+        )
+        .await
+        .unwrap();
+    let tags =
+        [Tag { key: "Team".into(), value: "ml".into() }, Tag { key: "cost".into(), value: "1".into() }];
+    let asked =
+        AssumeRole { tags: &tags, transitive: &["cost"], source_identity: Some("alice"), ..asks(&who, ROLE) };
     let first = is(&bench, &bench.ids.assume_role(asked).await.unwrap()).await;
-    let value = |who: &Principal, key: &str| PrincipalContext::new(who, bench.clock.now(), &NoContext).single(key);
+    let value =
+        |who: &Principal, key: &str| PrincipalContext::new(who, bench.clock.now(), &NoContext).single(key);
     assert_eq!(value(&first, "aws:principaltag/team").as_deref(), Some("ml"), "over the role's own");
     assert_eq!(value(&first, "aws:principaltag/x").as_deref(), Some("y"));
     assert_eq!(value(&first, "aws:sourceidentity").as_deref(), Some("alice"));
@@ -195,7 +231,10 @@ async fn users_and_root_have_sessions_of_their_own_and_for_others() {
     let (bench, who) = with_role(&trust("111122223333", "")).await;
     bench.ids.put_inline(own(), Owner::User("a"), "reads", ALLOW).await.unwrap();
     let key = bench.key("a").await;
-    let who = { drop(who); bench.signs(&key).await.unwrap() };
+    let who = {
+        drop(who);
+        bench.signs(&key).await.unwrap()
+    };
     let token = bench.ids.session_token(&who, None).await.unwrap();
     let session = bench.session(&token).await.unwrap();
     assert_eq!(session.arn(), who.arn());
@@ -213,7 +252,12 @@ async fn users_and_root_have_sessions_of_their_own_and_for_others() {
     assert!(bench.session(&of_root).await.unwrap().is_root_of(own()));
     assert_eq!(code(bench.ids.session_token(&root, Some(3601)).await), Code::ValidationError);
     // Somebody else's may nothing that it was not made with.
-    for (maker, policy, may) in [(&who, None, false), (&who, Some(ALLOW), true), (&root, Some(ALLOW), true), (&root, Some(DENY), false)] {
+    for (maker, policy, may) in [
+        (&who, None, false),
+        (&who, Some(ALLOW), true),
+        (&root, Some(ALLOW), true),
+        (&root, Some(DENY), false),
+    ] {
         let asked = FederationToken {
             who: maker,
             name: "guest",
@@ -222,7 +266,10 @@ async fn users_and_root_have_sessions_of_their_own_and_for_others() {
             tags: &[],
         };
         let made = bench.ids.federation_token(asked).await.unwrap();
-        assert_eq!((made.arn.as_str(), made.id.as_str()), ("arn:aws:sts::111122223333:federated-user/guest", "111122223333:guest"));
+        assert_eq!(
+            (made.arn.as_str(), made.id.as_str()),
+            ("arn:aws:sts::111122223333:federated-user/guest", "111122223333:guest")
+        );
         let guest = is(&bench, &made).await;
         assert_eq!(reads(&guest, own()), may, "{maker:?} {policy:?}");
         assert!(!guest.is_root_of(own()));
