@@ -9,6 +9,7 @@
 mod account;
 mod attached;
 mod elsewhere;
+mod empty;
 mod groups;
 mod inline;
 mod keys;
@@ -39,6 +40,7 @@ pub(crate) static SERVICE: Service = Service {
         keys::ROWS,
         account::ROWS,
         simulate::ROWS,
+        empty::ROWS,
         elsewhere::SAML,
         elsewhere::CERTIFICATES,
         elsewhere::LINKED,

@@ -99,3 +99,6 @@ pub(super) const ORDERED_ORGANIZATION_POLICY: Shape =
     Shape::Structure(&[opt("ServiceControlPolicyInputList", &SIMULATION_POLICIES)]);
 pub(super) const ORGANIZATION_POLICIES: Shape =
     Shape::List { of: &ORDERED_ORGANIZATION_POLICY, min: 0, max: 7 };
+pub(super) const ASSIGNMENT_STATUS: Shape =
+    Shape::Choice { name: "assignmentStatusType", words: &["Assigned", "Unassigned", "Any"] };
+pub(super) const SERVICE_NAME: Shape = text("serviceName", (0, ENDLESS), "", anything);

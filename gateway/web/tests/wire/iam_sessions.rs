@@ -114,7 +114,7 @@ async fn who_may_write_may_not_therefore_share() {
     };
     let (public, read) = (
         ("x-amz-acl", "public-read"),
-        ("x-amz-grant-read", "id=79a59df900b949e55d96a1e698fbacedfd6e09d98eacf8f8d5218e7cd47ef2be"),
+        ("x-amz-grant-read", "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\""),
     );
     let owner = ("x-amz-object-ownership", "ObjectWriter");
     assert_eq!(put(&mut client, "/bucket/plain", ("x-amz-meta-a", "b")).await, 200);
