@@ -171,7 +171,7 @@ async fn list(call: &Call) -> Result<Reply, QueryError> {
         reply.text("PolicyName", &policy.name);
         reply.text("PolicyArn", &policy.arn);
     });
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 

@@ -90,7 +90,7 @@ async fn get(call: &Call) -> Result<Reply, QueryError> {
     let mut reply = call.result();
     reply.structure("Group", |reply| show::group(reply, &group));
     reply.list("Users", &page.items, show::user);
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 
@@ -99,7 +99,7 @@ async fn list(call: &Call) -> Result<Reply, QueryError> {
     let page = call.shared.identities.groups(call.account, prefix, call.paging()).await?;
     let mut reply = call.result();
     reply.list("Groups", &page.items, show::group);
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 
@@ -108,7 +108,7 @@ async fn of_user(call: &Call) -> Result<Reply, QueryError> {
     let page = call.shared.identities.groups_of(call.account, user, call.paging()).await?;
     let mut reply = call.result();
     reply.list("Groups", &page.items, show::group);
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 

@@ -157,7 +157,7 @@ async fn list(call: &Call) -> Result<Reply, QueryError> {
     let page = call.shared.identities.inlines(call.account, owner(&call.args), call.paging()).await?;
     let mut reply = call.result();
     reply.texts("PolicyNames", page.items.iter().map(String::as_str));
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 

@@ -93,7 +93,7 @@ async fn list(call: &Call) -> Result<Reply, QueryError> {
         shown(reply, key);
         reply.time("CreateDate", key.created);
     });
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 

@@ -179,7 +179,7 @@ async fn list(call: &Call) -> Result<Reply, QueryError> {
     let page = call.shared.identities.policies(call.account, filter, call.paging()).await?;
     let mut reply = call.result();
     reply.list("Policies", &page.items, show::policy);
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 
@@ -220,7 +220,7 @@ async fn list_versions(call: &Call) -> Result<Reply, QueryError> {
     let page = call.shared.identities.policy_versions(call.account, arn, call.paging()).await?;
     let mut reply = call.result();
     reply.list("Versions", &page.items, version);
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 
@@ -259,6 +259,6 @@ async fn entities(call: &Call) -> Result<Reply, QueryError> {
     reply.list("PolicyGroups", of(Kind::Group), named(["GroupName", "GroupId"]));
     reply.list("PolicyUsers", of(Kind::User), named(["UserName", "UserId"]));
     reply.list("PolicyRoles", of(Kind::Role), named(["RoleName", "RoleId"]));
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }

@@ -9,6 +9,7 @@
 mod account;
 mod attached;
 mod elsewhere;
+mod empty;
 mod groups;
 mod inline;
 mod keys;
@@ -16,6 +17,7 @@ mod managed;
 mod roles;
 mod shapes;
 mod show;
+mod simulate;
 mod tags;
 mod users;
 
@@ -37,6 +39,8 @@ pub(crate) static SERVICE: Service = Service {
         tags::ROWS,
         keys::ROWS,
         account::ROWS,
+        simulate::ROWS,
+        empty::ROWS,
         elsewhere::SAML,
         elsewhere::CERTIFICATES,
         elsewhere::LINKED,

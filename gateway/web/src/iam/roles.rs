@@ -147,7 +147,7 @@ async fn list(call: &Call) -> Result<Reply, QueryError> {
     let page = call.shared.identities.roles(call.account, prefix, call.paging()).await?;
     let mut reply = call.result();
     reply.list("Roles", &page.items, show::role);
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 

@@ -135,6 +135,6 @@ async fn list(call: &Call) -> Result<Reply, QueryError> {
     let page = call.shared.identities.tags(call.account, tagged(&call.args), call.paging()).await?;
     let mut reply = call.result();
     show::tags(&mut reply, &page.items);
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }

@@ -122,7 +122,7 @@ async fn list(call: &Call) -> Result<Reply, QueryError> {
     let page = call.shared.identities.users(call.account, prefix, call.paging()).await?;
     let mut reply = call.result();
     reply.list("Users", &page.items, show::user);
-    call.paged(&mut reply, &page)?;
+    call.paged(&mut reply, page.next.as_deref())?;
     Ok(reply)
 }
 

@@ -9,8 +9,8 @@ use crate::server::Peer;
 use engine::clock::Timestamp;
 use http::header::{HeaderName, REFERER, USER_AGENT};
 use http::request;
-use security::AmzDate;
 use security::policy::{Context, Purse};
+use security::{AccountId, AmzDate};
 use std::sync::Arc;
 
 /// A request, as policies see it.
@@ -22,6 +22,8 @@ pub(crate) struct RequestContext {
     /// Of the verified scope.
     region: String,
     row: &'static Row,
+    /// Whose is what is asked about.
+    account: AccountId,
     /// Keys of the operation, in lower case, with their values.
     said: Vec<(String, String)>,
     purse: Purse,
@@ -31,10 +33,10 @@ impl RequestContext {
     pub(super) fn new(
         (head, peer): (Arc<request::Parts>, Peer),
         (now, region): (Timestamp, String),
-        row: &'static Row,
+        (row, account): (&'static Row, AccountId),
         said: Vec<(String, String)>,
     ) -> Self {
-        Self { head, peer, now, region, row, said, purse: Purse::default() }
+        Self { head, peer, now, region, row, account, said, purse: Purse::default() }
     }
 
     fn first(&self, name: HeaderName) -> Option<&str> {
@@ -50,6 +52,7 @@ impl RequestContext {
             "aws:useragent" => self.first(USER_AGENT)?.to_owned(),
             "aws:referer" => self.first(REFERER)?.to_owned(),
             "aws:requestedregion" => self.region.clone(),
+            "aws:resourceaccount" => self.account.to_string(),
             "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
             _ => return None,
         })

@@ -47,7 +47,7 @@ use form::{BODY_MAX, Form};
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, SERVER, TRANSFER_ENCODING};
 use http::{HeaderValue, Method, Request, StatusCode, Version, request};
 use hyper::body::Incoming;
-use security::identity::{Page, Paging};
+use security::identity::Paging;
 use security::sigv4::{Authenticated, Policy, RequestHead, Signed, authenticate, examine};
 use security::{AccountId, Principal, PrincipalContext};
 use std::sync::Arc;
@@ -86,9 +86,9 @@ impl Call {
     }
 
     /// Says whether there is more, and where.
-    pub(crate) fn paged<T>(&self, reply: &mut Reply, page: &Page<T>) -> Result<(), QueryError> {
-        reply.value("IsTruncated", page.next.is_some());
-        if let Some(next) = &page.next {
+    pub(crate) fn paged(&self, reply: &mut Reply, next: Option<&str>) -> Result<(), QueryError> {
+        reply.value("IsTruncated", next.is_some());
+        if let Some(next) = next {
             let scope = (self.account, self.row.name);
             reply.text("Marker", &self.shared.markers.seal(&*self.shared.entropy, scope, next)?);
         }
@@ -204,13 +204,15 @@ async fn run(
     let identities = &shared.identities;
     let target = target::resolve(identities, (&principal, account), (row, &args)).await?;
     let (now, said) = (shared.clock.now(), context::said(&args, target.as_ref()));
-    let context = RequestContext::new((Arc::new(head), peer), (now, signed.region), row, said);
+    let context = RequestContext::new((Arc::new(head), peer), (now, signed.region), (row, account), said);
     if let Some(target) = &target {
         let asked = PrincipalContext::new(&principal, now, &context);
         let renamed = target::renamed(row, &args, target);
         for target in [Some(target), renamed.as_ref()].into_iter().flatten() {
-            let verdict = principal.may(row.action, &target.arn, account, &asked);
-            target::refuse(verdict, &principal, row, target)?;
+            for action in target::actions(row, &args) {
+                let verdict = principal.may(action, &target.arn, account, &asked);
+                target::refuse(verdict, &principal, (row, action), target)?;
+            }
         }
     }
     let after = match args.text("Marker") {

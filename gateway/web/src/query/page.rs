@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 const SERVICES: [&Service; 2] = [&iam::SERVICE, &sts::SERVICE];
 
 /// Keys that any request can have, those of who asks included.
-const OF_ALL: [&str; 19] = [
+const OF_ALL: [&str; 20] = [
     "aws:CurrentTime",
     "aws:EpochTime",
     "aws:FederatedProvider",
@@ -22,6 +22,7 @@ const OF_ALL: [&str; 19] = [
     "aws:PrincipalType",
     "aws:Referer",
     "aws:RequestedRegion",
+    "aws:ResourceAccount",
     "aws:SecureTransport",
     "aws:SourceIdentity",
     "aws:SourceIp",
@@ -40,8 +41,11 @@ fn resource(row: &Row) -> String {
         About::Named("user", parameter) if !required(parameter) => format!("user `{parameter}`, or who asks"),
         About::Named(kind, parameter) => format!("{kind} `{parameter}`"),
         About::Policy(parameter) => format!("policy `{parameter}`"),
+        About::Principal(parameter) => format!("user, group or role `{parameter}`"),
         About::KeysUser(parameter) => format!("user of `{parameter}`"),
-        About::Federated(parameter) => format!("federated user `{parameter}`"),
+        About::Federated(parameter) => {
+            format!("federated user `{parameter}`; with tags `sts:TagSession` too")
+        }
         About::Trust(parameter) => format!("role `{parameter}`, and its trust policy"),
         About::Oneself => "nothing: no policy is asked".to_owned(),
     }
@@ -155,7 +159,7 @@ fn the_page_of_iam_is_the_tables() {
 
 #[test]
 fn every_operation_has_one_row_and_each_row_finds_what_it_is_about() {
-    for (service, operations, done) in [(&iam::SERVICE, 180, 73), (&sts::SERVICE, 11, 5)] {
+    for (service, operations, done) in [(&iam::SERVICE, 180, 89), (&sts::SERVICE, 11, 5)] {
         let mut names: Vec<&str> = service.rows().map(|row| row.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -169,6 +173,7 @@ fn every_operation_has_one_row_and_each_row_finds_what_it_is_about() {
                 About::New(_, name)
                 | About::Policy(name)
                 | About::KeysUser(name)
+                | About::Principal(name)
                 | About::Federated(name) => {
                     assert!(required(name).unwrap().required, "{}", row.name);
                 }
@@ -178,7 +183,7 @@ fn every_operation_has_one_row_and_each_row_finds_what_it_is_about() {
                 About::Named(_, name) => assert!(required(name).unwrap().required, "{}", row.name),
                 About::Account | About::All(_) | About::Oneself => {}
             }
-            let reads = ["Get", "List"].iter().any(|verb| row.name.starts_with(verb));
+            let reads = ["Get", "List", "Simulate"].iter().any(|verb| row.name.starts_with(verb));
             let session = ["GetSessionToken", "GetFederationToken"].contains(&row.name);
             if matches!(row.state, State::Done(_)) {
                 assert_eq!(row.writes, !reads || session, "{}", row.name);

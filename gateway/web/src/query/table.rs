@@ -59,6 +59,8 @@ pub(crate) enum About {
     Named(&'static str, &'static str),
     /// A managed policy, by its ARN in this parameter.
     Policy(&'static str),
+    /// A user, group or role, by its ARN in this parameter.
+    Principal(&'static str),
     /// The user whose access key this parameter names.
     KeysUser(&'static str),
     /// A federated user to be, by the name in this parameter.

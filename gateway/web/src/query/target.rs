@@ -92,6 +92,8 @@ pub(super) async fn resolve(
                 None => Target::at(arn(&format!("{kind}/{name}"))),
             }
         }
+        // Its function finds nobody whose ARN is another.
+        About::Principal(parameter) => Target::at(args.needed(parameter).to_owned()),
         About::KeysUser(parameter) => {
             match found(identities.access_key_last_used(account, args.needed(parameter)).await)? {
                 Some(used) => match used.user {
@@ -142,17 +144,22 @@ fn found<T>(outcome: security::identity::Result<T>) -> Result<Option<T>, QueryEr
     }
 }
 
+/// What has to be allowed: the operation's action, and to tag a session, where it is given tags.
+pub(super) fn actions(row: &Row, args: &Args) -> impl Iterator<Item = &'static str> {
+    let tags = matches!(row.about, About::Federated(_)) && args.structures("Tags").next().is_some();
+    [Some(row.action), tags.then_some("sts:TagSession")].into_iter().flatten()
+}
+
 /// Refuses what the policies don't allow, in AWS's words.
 pub(super) fn refuse(
     verdict: Verdict,
     principal: &Principal,
-    row: &Row,
+    (row, action): (&Row, &str),
     target: &Target,
 ) -> Result<(), QueryError> {
     if verdict.is_allowed() {
         return Ok(());
     }
-    let action = row.action;
     let because = match verdict {
         Verdict::Denied(by) => {
             let kind = match by.layer {

@@ -196,13 +196,22 @@ async fn check_initiator(
 impl Asker {
     /// Whether an upload is of whoever asks: of its account, and a user's own policies let it.
     fn is_initiator(&self, initiator: CanonicalUser, target: &Target) -> bool {
-        let Some(account) = self.principal.account().filter(|account| initiator == (*account).into()) else {
-            return false;
-        };
+        let own = self.principal.account().is_some_and(|account| initiator == account.into());
+        own && self.lets_itself(target, self.question.action)
+    }
+
+    /// Whether its own policies let whoever asks do this to the object of a request: they always let a root, and nobody who has none to ask.
+    fn lets_itself(&self, target: &Target, action: Action) -> bool {
+        let Some(account) = self.principal.account() else { return false };
         let bucket = target.bucket.as_deref().unwrap_or_default();
         let arn = Arn::object(bucket, target.key.as_deref().unwrap_or_default()).to_string();
-        let action = self.question.action.as_str();
-        self.principal.may(action, &arn, account, &*self.question.context).is_allowed()
+        self.principal.may(action.as_str(), &arn, account, &*self.question.context).is_allowed()
+    }
+
+    /// `AccessDenied` to a user or session whose own policies don't let it do this to the object of a request.
+    pub(super) fn require_of_itself(&self, target: &Target, action: Action) -> Result<(), S3Error> {
+        let asks = self.principal.identity().is_some();
+        if asks && !self.lets_itself(target, action) { Err(denied()) } else { Ok(()) }
     }
 
     /// Says whether it is an access list that lets the request in: whether without one it would be let in.
@@ -242,8 +251,8 @@ impl Asker {
 }
 
 impl Asker {
-    /// `AccessDenied` unless whoever asks may do this to a key too. An access list must not be denied, and needs no right of its own:
-    /// who writes an object owns it, or gives all to the bucket's owner.
+    /// `AccessDenied` unless whoever asks may do this to a key too. An access list must not be denied, and needs no right of its own but of a
+    /// user's: the account that writes an object owns it, or gives all to the bucket's owner.
     pub(crate) async fn require(
         &self,
         state: &State,
@@ -252,8 +261,14 @@ impl Asker {
     ) -> Result<(), S3Error> {
         let question = self.question.about(action, None);
         let decision = state.store.decide(bucket, &question, About::Key(key)).await?;
-        let is_list = action == Operation::PutObjectAcl.action();
-        if decision.allowed() || (is_list && !decision.forbidden()) { Ok(()) } else { Err(denied()) }
+        if decision.allowed() {
+            return Ok(());
+        }
+        if action != Operation::PutObjectAcl.action() || decision.forbidden() {
+            return Err(denied());
+        }
+        let target = Target::of_object(bucket.as_str(), key);
+        self.require_of_itself(&target, action)
     }
 }
 

@@ -25,6 +25,7 @@ use http::{HeaderMap, StatusCode, request};
 use objectstore::{LogRecord, LogSource, VersionSelector};
 use parking_lot::Mutex;
 use security::Principal;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +111,23 @@ pub(crate) struct Logged {
     turn_around: Duration,
 }
 
+/// Parameters that let whoever reads them ask as somebody else.
+const PROOFS: [&str; 3] = ["X-Amz-Signature", "X-Amz-Security-Token", "Signature"];
+
+/// A path and query as they came, without what proves who asks: others read logs.
+fn without_proofs(path: &str) -> Cow<'_, str> {
+    let Some((path, query)) = path.split_once('?') else { return path.into() };
+    let is_proof = |piece: &&str| PROOFS.iter().any(|name| piece.split('=').next() == Some(name));
+    if !query.split('&').any(|piece| is_proof(&piece)) {
+        return format!("{path}?{query}").into();
+    }
+    let shown = query.split('&').map(|piece| match piece.split_once('=').filter(|_| is_proof(&piece)) {
+        Some((name, _)) => format!("{name}=REDACTED"),
+        None => piece.to_owned(),
+    });
+    format!("{path}?{}", shown.collect::<Vec<_>>().join("&")).into()
+}
+
 impl Logged {
     /// Takes down what the head says, if a bucket that the request is about is logged.
     pub(super) fn of(state: &State, head: &request::Parts, target: &Target, peer: Peer) -> Option<Box<Self>> {
@@ -128,7 +146,7 @@ impl Logged {
         if own.is_none() && read.is_none() {
             return None;
         }
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = without_proofs(head.uri.path_and_query().map_or("/", |path| path.as_str()));
         let header = |name| head.headers.get(name).cloned();
         let named = query.as_ref().and_then(|query| query.get("versionId")).map(str::to_owned);
         Some(Box::new(Self {
@@ -266,4 +284,22 @@ fn size(head: &HeaderMap) -> Option<u64> {
     let text = |name| head.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let whole = text(CONTENT_RANGE).and_then(|range| range.rsplit_once('/')).map(|(_, whole)| whole);
     whole.or_else(|| text(CONTENT_LENGTH))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_proofs;
+
+    #[test]
+    fn a_log_has_of_a_signed_url_what_it_asks_and_not_what_proves_it() {
+        let url =
+            "/b/k?versionId=1&X-Amz-Signature=abc&X-Amz-Date=2&X-Amz-Security-Token=firn1.x&Signature=s";
+        assert_eq!(
+            without_proofs(url),
+            "/b/k?versionId=1&X-Amz-Signature=REDACTED&X-Amz-Date=2&X-Amz-Security-Token=REDACTED&Signature=REDACTED"
+        );
+        for plain in ["/", "/b/k?X-Amz-Signature", "/b?prefix=Signature%3D1", "/b?", "/b?a&b=c=d"] {
+            assert_eq!(without_proofs(plain), plain);
+        }
+    }
 }

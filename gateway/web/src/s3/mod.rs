@@ -116,11 +116,13 @@ impl Call {
         self.owner_id.get_or_init(|| self.asker.owner.canonical_user_id())
     }
 
-    /// Who writes, and the access list that the headers ask for, if no policy denies it.
+    /// Who writes, and the access list that the headers ask for, if no policy denies it and a user's own let it.
     async fn writer(&self) -> Result<Writer, S3Error> {
         let list = acl::wish(self)?;
         if list != ListWish::Default {
-            self.refuse_forbidden(Operation::PutObjectAcl.action()).await?;
+            let action = Operation::PutObjectAcl.action();
+            self.refuse_forbidden(action).await?;
+            self.asker.require_of_itself(&self.target, action)?;
         }
         Ok(Writer { by: Some(self.asker.principal.canonical_user()), list })
     }

@@ -32,6 +32,11 @@ impl Target {
         Ok(Self { bucket: Some(bucket), key, virtual_hosted: true, bound: None })
     }
 
+    /// An object that was named otherwise.
+    pub(crate) fn of_object(bucket: &str, key: &str) -> Self {
+        Self { bucket: Some(bucket.to_owned()), key: Some(key.to_owned()), ..Self::default() }
+    }
+
     /// From the host header and the raw path.
     pub(crate) fn parse(host: &str, path: &str, base_domains: &[String]) -> Result<Self, S3Error> {
         let refused = || S3Error::new(Code::InvalidURI);

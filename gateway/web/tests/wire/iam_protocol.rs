@@ -11,6 +11,7 @@ const STS: Post<'static> = Post {
     method: "POST",
     path: "/",
     content_type: "application/x-www-form-urlencoded; charset=utf-8",
+    header: None,
     payload: None,
 };
 

@@ -93,6 +93,110 @@ async fn an_upload_is_its_initiators_and_of_its_users_whom_policies_let() {
     assert_eq!(abort(&mut client).await, 204);
 }
 
+#[tokio::test]
+async fn who_may_write_may_not_therefore_share() {
+    let world = World::owned_by(objectstore::ObjectOwnership::ObjectWriter).await;
+    let mut client = world.connect().await;
+    bucket(&world, &mut client).await;
+    let alice = user(&world, &mut client, "alice").await;
+    give(&world, &mut client, "alice", &says("Allow", r#"["s3:PutObject","s3:CreateBucket"]"#)).await;
+    let put = async |client: &mut Client, path: &str, header: (&str, &str)| {
+        let post = Post {
+            service: "s3",
+            method: "PUT",
+            path,
+            content_type: "",
+            header: Some(header),
+            ..Post::default()
+        };
+        client.send(&signed(&world, &alice, post, b"")).await;
+        client.answer().await.unwrap().status
+    };
+    let (public, read) = (
+        ("x-amz-acl", "public-read"),
+        ("x-amz-grant-read", "uri=\"http://acs.amazonaws.com/groups/global/AllUsers\""),
+    );
+    let owner = ("x-amz-object-ownership", "ObjectWriter");
+    assert_eq!(put(&mut client, "/bucket/plain", ("x-amz-meta-a", "b")).await, 200);
+    assert_eq!(put(&mut client, "/bucket/public", public).await, 403);
+    assert_eq!(put(&mut client, "/bucket/granted", read).await, 403);
+    assert_eq!(put(&mut client, "/public", public).await, 403);
+    assert_eq!(put(&mut client, "/owned", owner).await, 403);
+    assert_eq!(put(&mut client, "/plain", ("x-amz-meta-a", "b")).await, 200);
+    let all = r#"["s3:PutObject","s3:CreateBucket","s3:PutObjectAcl","s3:PutBucketAcl","s3:PutBucketOwnershipControls"]"#;
+    give(&world, &mut client, "alice", &says("Allow", all)).await;
+    assert_eq!(put(&mut client, "/bucket/public", public).await, 200);
+    assert_eq!(put(&mut client, "/public", public).await, 200);
+    assert_eq!(put(&mut client, "/owned", owner).await, 200);
+}
+
+#[tokio::test]
+async fn a_guest_is_tagged_by_whom_may_tag_sessions() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    let alice = user(&world, &mut client, "alice").await;
+    let asked = [("Name", "guest"), ("Tags.member.1.Key", "team"), ("Tags.member.1.Value", "admin")];
+    give(&world, &mut client, "alice", &says("Allow", "\"sts:GetFederationToken\"")).await;
+    sts(&world, &mut client, &alice, "GetFederationToken", &asked[..1]).await;
+    let answer = ask(&world, &mut client, &alice, ("sts", "GetFederationToken"), &asked).await;
+    assert_eq!((answer.status, answer.code()), (403, "AccessDenied"));
+    assert!(answer.text().contains("sts:TagSession"), "{}", answer.text());
+    let condition = r#"{"Effect":"Allow","Action":"sts:TagSession","Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"lab"}}}"#;
+    give(
+        &world,
+        &mut client,
+        "alice",
+        &format!("{},{condition}", says("Allow", "\"sts:GetFederationToken\"")),
+    )
+    .await;
+    assert_eq!(ask(&world, &mut client, &alice, ("sts", "GetFederationToken"), &asked).await.status, 403);
+    let asked = [asked[0], asked[1], ("Tags.member.1.Value", "lab")];
+    sts(&world, &mut client, &alice, "GetFederationToken", &asked).await;
+}
+
+#[tokio::test]
+async fn a_simulation_says_what_would_be_and_by_which_policy() {
+    let world = World::new().await;
+    let mut client = world.connect().await;
+    user(&world, &mut client, "alice").await;
+    give(
+        &world,
+        &mut client,
+        "alice",
+        &format!("{},{}", says("Allow", "\"s3:*\""), says("Deny", "\"s3:DeleteObject\"")),
+    )
+    .await;
+    let arn = format!("arn:aws:iam::{ACCOUNT}:user/alice");
+    let asked = [
+        ("PolicySourceArn", arn.as_str()),
+        ("ActionNames.member.1", "s3:GetObject"),
+        ("ActionNames.member.2", "s3:DeleteObject"),
+        ("ActionNames.member.3", "iam:ListUsers"),
+        ("ResourceArns.member.1", "arn:aws:s3:::bucket/a"),
+    ];
+    let answer = iam(&world, &mut client, &Key::root(), "SimulatePrincipalPolicy", &asked).await;
+    let decisions: Vec<&str> =
+        answer.text().split("<EvalDecision>").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+    assert_eq!(decisions, ["allowed", "explicitDeny", "implicitDeny"]);
+    assert!(answer.text().contains("<SourcePolicyType>user</SourcePolicyType>"), "{}", answer.text());
+    // In pages, as listings are.
+    let paged = [&asked[..], &[("MaxItems", "2")]].concat();
+    let first = iam(&world, &mut client, &Key::root(), "SimulatePrincipalPolicy", &paged).await;
+    let marker = element(first.text(), "Marker").unwrap().to_owned();
+    let rest = [&paged[..], &[("Marker", marker.as_str())]].concat();
+    let second = iam(&world, &mut client, &Key::root(), "SimulatePrincipalPolicy", &rest).await;
+    assert_eq!(element(second.text(), "EvalDecision"), Some("implicitDeny"));
+    assert_eq!(element(second.text(), "IsTruncated"), Some("false"));
+    // Nobody is found by an ARN that is not theirs, and what would be passed over is refused.
+    let moved = format!("arn:aws:iam::{ACCOUNT}:user/lab/alice");
+    let other = [&[("PolicySourceArn", moved.as_str())], &asked[1..]].concat();
+    let answer = ask(&world, &mut client, &Key::root(), ("iam", "SimulatePrincipalPolicy"), &other).await;
+    assert_eq!((answer.status, answer.code()), (404, "NoSuchEntity"));
+    let excluded = [&asked[..], &[("PolicyExclusionList.member.1.PolicyType", "inline")]].concat();
+    let answer = ask(&world, &mut client, &Key::root(), ("iam", "SimulatePrincipalPolicy"), &excluded).await;
+    assert_eq!((answer.status, answer.code()), (501, "NotImplemented"));
+}
+
 async fn role(world: &World, client: &mut Client, trusts: &str, allows: &str) -> String {
     let trust = document(&format!(
         r#"{{"Effect":"Allow","Principal":{{"AWS":"{trusts}"}},"Action":"sts:AssumeRole"}}"#

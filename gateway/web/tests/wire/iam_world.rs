@@ -63,6 +63,8 @@ pub(crate) struct Post<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) content_type: &'a str,
+    /// One more.
+    pub(crate) header: Option<(&'a str, &'a str)>,
     /// What is signed of the body, if not its own digest.
     pub(crate) payload: Option<PayloadHash>,
 }
@@ -75,6 +77,7 @@ impl Default for Post<'_> {
             method: "POST",
             path: "/",
             content_type: "application/x-www-form-urlencoded; charset=utf-8",
+            header: None,
             payload: None,
         }
     }
@@ -89,6 +92,7 @@ pub(crate) fn signed(world: &World, key: &Key, post: Post<'_>, body: &[u8]) -> V
     } else {
         request.header("content-type", post.content_type)
     };
+    let request = post.header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
     let (mut parts, ()) = request.body(()).unwrap().into_parts();
     let mut hash = [0; 32];
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, body);

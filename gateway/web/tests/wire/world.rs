@@ -143,7 +143,6 @@ pub(crate) struct World {
     /// Who takes the events of topic `told`, and what brings them.
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) store: Arc<ObjectStore>,
-    pub(crate) identities: Arc<Identities>,
     outbox: Arc<Outbox>,
     /// What clients believe, where the doors speak TLS.
     pub(crate) certificate: Option<CertificateDer<'static>>,
@@ -212,7 +211,7 @@ impl World {
         let state = State::new(Parts {
             store: store.clone(),
             credentials: identities.clone(),
-            identities: identities.clone(),
+            identities,
             account,
             region: "us-east-1".to_owned(),
             clock: clock.clone(),
@@ -239,7 +238,6 @@ impl World {
             gate,
             receiver,
             store,
-            identities,
             outbox,
             certificate: None,
             identity: None,
