@@ -149,7 +149,6 @@ impl Appliance {
         for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()) {
             workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
-        let (started, started_boot) = (clock.now(), clock.boottime());
         Ok(Self {
             home,
             catalog,
@@ -163,11 +162,11 @@ impl Appliance {
             backup,
             backup_plan: config.backup.clone(),
             workers,
+            started: clock.now(),
+            started_boot: clock.boottime(),
             clock,
             entropy,
             was_recovered,
-            started,
-            started_boot,
             _pool_locks: pool_locks,
         })
     }
