@@ -231,13 +231,7 @@ impl Identities {
     #[cfg(test)]
     pub(super) async fn assert_true(&self) {
         let (known, read) = (self.world.load_full(), self.read_world().await.unwrap());
-        let entities = |world: &World| {
-            let mut all: Vec<_> =
-                world.accounts.values().flat_map(|picture| picture.entities.values().cloned()).collect();
-            all.sort_by_key(|entity| entity.row.id);
-            all
-        };
-        assert_eq!(entities(&known), entities(&read));
+        assert_eq!(known.told(), read.told());
         for picture in known.accounts.values() {
             assert_eq!(picture.names.len(), picture.entities.len());
             for entity in picture.entities.values() {
@@ -245,11 +239,19 @@ impl Identities {
                 assert!(Arc::ptr_eq(named.unwrap(), entity));
             }
         }
-        let keys = |world: &World| {
-            let mut all: Vec<_> = world.keys.iter().map(|(id, key)| (id.clone(), key.row.clone())).collect();
-            all.sort_by(|a, b| a.0.cmp(&b.0));
-            all
-        };
-        assert_eq!(keys(&known), keys(&read));
+    }
+}
+
+#[cfg(test)]
+impl World {
+    /// Everything that it says, in order.
+    pub(super) fn told(&self) -> Vec<String> {
+        let entities = self.accounts.iter().flat_map(|(account, picture)| {
+            picture.entities.values().map(move |entity| format!("{account:?} {entity:?}"))
+        });
+        let keys = self.keys.iter().map(|(id, key)| format!("{id} {:?}", key.row));
+        let mut all: Vec<String> = entities.chain(keys).collect();
+        all.sort();
+        all
     }
 }

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod doors;
+mod durable;
 mod goldens;
 mod operations;
 mod races;
