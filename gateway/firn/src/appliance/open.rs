@@ -56,6 +56,24 @@ pub(crate) struct Appliance {
     _pool_locks: Vec<Lock>,
 }
 
+/// Users, groups and roles, beside the roots of the credentials file.
+async fn identities(
+    home: &Home,
+    catalog: &Arc<RocksCatalog>,
+    keys: &Arc<KeyTable>,
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> anyhow::Result<Arc<Identities>> {
+    let parts = identity::Parts {
+        catalog: catalog.clone(),
+        keys: keys.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        roots: Arc::new(home.credentials.clone()),
+        region: home.marker.region.clone(),
+    };
+    Identities::open(parts).await.context("read who there is")
+}
+
 impl Appliance {
     /// Where no backup runs: what lets it.
     pub(crate) fn how_to_back_up(&self) -> &'static str {
@@ -119,16 +137,7 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
-        let identities = Identities::open(identity::Parts {
-            catalog: catalog.clone(),
-            keys: keys.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            roots: Arc::new(home.credentials.clone()),
-            region: home.marker.region.clone(),
-        })
-        .await
-        .context("read who there is")?;
+        let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
         let was_recovered = hold_unknown_locks(&home, &store).await?;
         let workers = Registry::new();
         let worker = Box::new(ComplianceWorker::new(compliance.clone()));
@@ -140,7 +149,6 @@ impl Appliance {
         for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()) {
             workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
-        let (started, started_boot) = (clock.now(), clock.boottime());
         Ok(Self {
             home,
             catalog,
@@ -154,11 +162,11 @@ impl Appliance {
             backup,
             backup_plan: config.backup.clone(),
             workers,
+            started: clock.now(),
+            started_boot: clock.boottime(),
             clock,
             entropy,
             was_recovered,
-            started,
-            started_boot,
             _pool_locks: pool_locks,
         })
     }

@@ -246,8 +246,7 @@ async fn run(
     }
     let principal = who.principal(&*state.credentials).await?;
     let notes = trace.notes().inspect(|notes| notes.principal(principal.clone()));
-    let (head, signed) = (Arc::new(head), Signed::of(&who));
-    let (target, part_of) = (&mut trace.target, None);
+    let (head, signed, target, part_of) = (Arc::new(head), Signed::of(&who), &mut trace.target, None);
     let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer, part_of };
     let asker = access::admit(&state, asking).await?;
     if let Some(notes) = &notes {

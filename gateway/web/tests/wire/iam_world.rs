@@ -123,6 +123,16 @@ pub(crate) fn presigned(world: &World, key: &Key, service: &str, query: &str) ->
     url.strip_prefix(&origin).unwrap().to_owned()
 }
 
+/// A URL of an object, likewise.
+pub(crate) fn presigned_s3(world: &World, key: &Key, path: &str) -> String {
+    let origin = format!("http://{}", world.http);
+    let uri = format!("{origin}{path}").parse().unwrap();
+    let minute = std::time::Duration::from_mins(1);
+    let signer = key.signer("s3", "us-east-1");
+    let url = signer.presign("GET", &uri, &http::HeaderMap::new(), minute, world.clock.now()).unwrap();
+    url.strip_prefix(&origin).unwrap().to_owned()
+}
+
 /// Asks for an operation.
 pub(crate) async fn ask(
     world: &World,

@@ -16,6 +16,7 @@ mod iam_protocol;
 mod iam_sessions;
 mod iam_walk;
 mod iam_world;
+mod identities;
 mod ingest;
 mod inventory;
 mod late;

@@ -86,14 +86,13 @@ fn check(state: &State, bucket: &str, set: &BucketPolicy) -> Result<Pins, S3Erro
     let is_there = |account: &AccountId| accounts.contains(account) || *account == state.account;
     for party in policy.parties() {
         let known = match party.what {
-            Party::Everybody | Party::Service(_) => true,
+            // Users and roles are looked for below.
+            Party::Everybody | Party::Service(_) | Party::Arn { .. } => true,
             Party::Account(account) => is_there(account),
             Party::Canonical(id) => {
                 let all = accounts.iter().chain([&state.account]);
                 all.into_iter().any(|account| account.canonical_user_id() == **id)
             }
-            // Looked for below.
-            Party::Arn { .. } => true,
             // There are no identity providers yet.
             Party::Federated(_) => false,
         };
