@@ -123,16 +123,14 @@ async fn last_used(call: &Call) -> Result<Reply, QueryError> {
     let found = call.shared.identities.access_key_last_used(call.account, id).await?;
     let mut reply = call.result();
     reply.optional("UserName", found.user.as_deref());
-    reply.structure("AccessKeyLastUsed", |reply| match &found.used {
-        Some((at, region, service)) => {
+    reply.structure("AccessKeyLastUsed", |reply| {
+        if let Some((at, ..)) = &found.used {
             reply.time("LastUsedDate", *at);
-            reply.text("ServiceName", service);
-            reply.text("Region", region);
         }
-        None => {
-            reply.text("ServiceName", "N/A");
-            reply.text("Region", "N/A");
-        }
+        let (region, service) =
+            found.used.as_ref().map_or(("N/A", "N/A"), |(_, region, service)| (region, service));
+        reply.text("ServiceName", service);
+        reply.text("Region", region);
     });
     Ok(reply)
 }

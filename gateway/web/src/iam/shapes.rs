@@ -20,7 +20,7 @@ pub(super) const MAX_ITEMS: Shape = Shape::Number { name: "maxItemsType", min: 1
 pub(super) const GROUP_NAME: Shape = text("groupNameType", (1, 128), r"[\w+=,.@-]+", name);
 pub(super) const ROLE_NAME: Shape = text("roleNameType", (1, 64), r"[\w+=,.@-]+", name);
 pub(super) const POLICY_DOCUMENT: Shape =
-    text("policyDocumentType", (1, 131072), r"[\u0009\u000A\u000D\u0020-\u00FF]+", document);
+    text("policyDocumentType", (1, 131_072), r"[\u0009\u000A\u000D\u0020-\u00FF]+", document);
 pub(super) const ROLE_DESCRIPTION: Shape =
     text("roleDescriptionType", (0, 1000), r"[\u0009\u000A\u000D\u0020-\u007E\u00A1-\u00FF]*", description);
 pub(super) const ROLE_MAX_SESSION_DURATION: Shape =

@@ -162,14 +162,15 @@ impl fmt::Debug for QueryError {
 impl From<AuthError> for QueryError {
     fn from(error: AuthError) -> Self {
         let (status, code) = match error.kind() {
-            AuthCode::InvalidAccessKeyId => (StatusCode::FORBIDDEN, "InvalidClientTokenId"),
-            AuthCode::SignatureDoesNotMatch | AuthCode::RequestTimeTooSkewed => {
+            AuthCode::InvalidAccessKeyId | AuthCode::InvalidToken => {
+                (StatusCode::FORBIDDEN, "InvalidClientTokenId")
+            }
+            // Expired, not yet valid, or with headers left unsigned: it is not signed as it has to be.
+            AuthCode::SignatureDoesNotMatch | AuthCode::RequestTimeTooSkewed | AuthCode::AccessDenied => {
                 (StatusCode::FORBIDDEN, "SignatureDoesNotMatch")
             }
-            AuthCode::InvalidToken => (StatusCode::FORBIDDEN, "InvalidClientTokenId"),
             AuthCode::ExpiredToken => (StatusCode::FORBIDDEN, "ExpiredToken"),
             AuthCode::ServiceUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
-            AuthCode::AccessDenied => (StatusCode::FORBIDDEN, "SignatureDoesNotMatch"),
             AuthCode::InvalidUri => (StatusCode::NOT_FOUND, "MalformedQueryString"),
             AuthCode::AuthorizationHeaderMalformed
             | AuthCode::AuthorizationQueryParametersError

@@ -184,13 +184,13 @@ async fn run(
     }
     check_body(&head)?;
     let signed = verify(service, shared, &head, body, trace).await?;
-    let mut form = match head.method {
-        Method::GET => Form::of_url(head.uri.query().unwrap_or_default())?,
-        _ => {
-            // What stands in both places could be two things.
-            Form::of_url(head.uri.query().unwrap_or_default())?.finish("The URL of a POST")?;
-            Form::of_body(&signed.body)?
-        }
+    let of_url = Form::of_url(head.uri.query().unwrap_or_default())?;
+    let mut form = if head.method == Method::GET {
+        of_url
+    } else {
+        // What stands in both places could be two things.
+        of_url.finish("The URL of a POST")?;
+        Form::of_body(&signed.body)?
     };
     let row = route(service, &mut form)?;
     trace.operation = row.name;

@@ -133,7 +133,7 @@ fn session(reply: &mut Reply, made: &Session, [user, id]: [&'static str; 2]) {
 
 async fn assume_role(call: &Call) -> Result<Reply, QueryError> {
     refuse_unbuilt(call, &["SerialNumber", "TokenCode", "ProvidedContexts"])?;
-    let (args, tags, arns) = (&call.args, tags_of(&call.args), policy_arns(&call.args));
+    let (args, tags, policy_arns) = (&call.args, tags_of(&call.args), policy_arns(&call.args));
     let asked = AssumeRole {
         who: &call.principal,
         context: &call.context,
@@ -142,7 +142,7 @@ async fn assume_role(call: &Call) -> Result<Reply, QueryError> {
         external_id: args.text("ExternalId"),
         source_identity: args.text("SourceIdentity"),
         duration_secs: seconds(call),
-        bounds: SessionBounds { policy: args.text("Policy"), policy_arns: &arns },
+        bounds: SessionBounds { policy: args.text("Policy"), policy_arns: &policy_arns },
         tags: &tags,
         transitive: &args.texts("TransitiveTagKeys"),
     };
@@ -170,12 +170,12 @@ async fn session_token(call: &Call) -> Result<Reply, QueryError> {
 }
 
 async fn federation_token(call: &Call) -> Result<Reply, QueryError> {
-    let (args, tags, arns) = (&call.args, tags_of(&call.args), policy_arns(&call.args));
+    let (args, tags, policy_arns) = (&call.args, tags_of(&call.args), policy_arns(&call.args));
     let asked = FederationToken {
         who: &call.principal,
         name: args.needed("Name"),
         duration_secs: seconds(call),
-        bounds: SessionBounds { policy: args.text("Policy"), policy_arns: &arns },
+        bounds: SessionBounds { policy: args.text("Policy"), policy_arns: &policy_arns },
         tags: &tags,
     };
     let made = call.shared.identities.federation_token(asked).await?;

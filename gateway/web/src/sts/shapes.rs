@@ -37,7 +37,7 @@ pub(super) const PROVIDED_CONTEXTSS: Shape = Shape::List { of: &PROVIDED_CONTEXT
 pub(super) const MINIMUM_SESSION_TOKEN_SIZE: Shape =
     Shape::Number { name: "minimumSessionTokenSizeType", min: 0, max: 4096 };
 pub(super) const DURATION_SECONDS: Shape =
-    Shape::Number { name: "durationSecondsType", min: 900, max: 129600 };
+    Shape::Number { name: "durationSecondsType", min: 900, max: 129_600 };
 pub(super) const USER_NAME: Shape = text("userNameType", (2, 32), r"[\w+=,.@-]*", name);
 pub(super) const SESSION_POLICY_DOCUMENT: Shape =
     text("sessionPolicyDocumentType", (1, 2048), r"[\u0009\u000A\u000D\u0020-\u00FF]+", document);

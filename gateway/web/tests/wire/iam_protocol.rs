@@ -1,5 +1,7 @@
 //! The query protocol on the wire: who is let in, and what a hand-written client is told.
 
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
 use crate::iam_world::{Key, Post, element, form, iam, presigned, signed};
 use crate::world::{ACCESS_KEY, ACCOUNT, Answer, Client, World};
 use security::sign::PayloadHash;

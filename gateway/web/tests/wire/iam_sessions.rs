@@ -1,5 +1,7 @@
 //! Users, roles and sessions through both kinds of doors: what a key of theirs may at S3, and when it ends.
 
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
 use crate::iam_world::{Key, Post, ask, document, element, give, iam, says, signed, sts, user};
 use crate::world::{ACCOUNT, Answer, Client, World, call};
 use std::time::Duration;

@@ -1,6 +1,8 @@
 //! Every operation of IAM and STS, walked by the page that is made of their table: denied by default, by a Deny of its action, by a
 //! boundary and by a session that leave it out; and let pass by an Allow of its action alone.
 
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
 use crate::iam_world::{Key, ask, document, element, give, iam, says, sts, user};
 use crate::world::{ACCOUNT, Answer, Client, World};
 
@@ -83,7 +85,7 @@ fn sample(row: &Row, key: &str) -> Vec<(&'static str, String)> {
         for (name, value) in &mut sample {
             let renames = ["UserName", "GroupName", "RoleName", "PolicyName"].contains(name);
             if renames && row.name != "CreateAccessKey" {
-                *value = "another".to_owned();
+                "another".clone_into(value);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Keys of users and sessions, and requests of IAM and STS signed with them.
 
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
 use crate::world::{ACCESS_KEY, Answer, Client, SECRET_KEY, World};
 use engine::clock::Clock as _;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
