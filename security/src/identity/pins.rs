@@ -91,6 +91,49 @@ fn has_role(world: &World, arn: &Arn) -> bool {
     session.and_then(role).is_some()
 }
 
+/// A document with another name wherever it names principals; what stands in its conditions is compared as it stands.
+fn renamed(text: &str, from: &str, to: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("Principal\"") {
+        let (before, behind) = rest.split_at(at + "Principal\"".len());
+        out.push_str(before);
+        // A member's name is followed by its value; any other text is not.
+        let length = if behind.trim_start().starts_with(':') { value_length(behind) } else { 0 };
+        let (value, next) = behind.split_at(length);
+        out.push_str(&value.replace(from, to));
+        rest = next;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Bytes up to the end of the first value of a valid document's rest.
+fn value_length(text: &str) -> usize {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => {
+                quoted = !quoted;
+                if !quoted && depth == 0 {
+                    return at + 1;
+                }
+            }
+            b'{' | b'[' if !quoted => depth += 1,
+            b'}' | b']' if !quoted => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at + 1;
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len()
+}
+
 impl Identities {
     /// Everybody whom a document names by ARN, as they are now; the place of one who is not there.
     pub fn pins(&self, policy: &Policy) -> Result<Pins, Place> {
@@ -121,9 +164,43 @@ impl Identities {
             let now = picture.and_then(|picture| picture.entities.get(id)).map(|entity| &*entity.arn);
             if now != Some(&**arn) {
                 let now = now.map_or_else(|| id.to_string(), str::to_owned);
-                text = text.replace(&format!("\"{arn}\""), &format!("\"{now}\""));
+                text = renamed(&text, &format!("\"{arn}\""), &format!("\"{now}\""));
             }
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::renamed;
+
+    #[test]
+    fn a_name_is_another_where_principals_are_named_and_nowhere_else() {
+        for (text, expected) in [
+            (
+                r#"{"Principal":{"AWS":["a","b"]},"Condition":{"X":{"k":"a"}}}"#,
+                r#"{"Principal":{"AWS":["z","b"]},"Condition":{"X":{"k":"a"}}}"#,
+            ),
+            (
+                r#"{"Sid":"a","NotPrincipal" : { "AWS" : "a" },"Action":"a"}"#,
+                r#"{"Sid":"a","NotPrincipal" : { "AWS" : "z" },"Action":"a"}"#,
+            ),
+            (
+                r#"{"Sid":"Principal","Action":"a","Principal":"a","Resource":"a"}"#,
+                r#"{"Sid":"Principal","Action":"a","Principal":"z","Resource":"a"}"#,
+            ),
+            (
+                r#"{"Principal":{"AWS":"\"}","Service":"a"},"Id":"a"}"#,
+                r#"{"Principal":{"AWS":"\"}","Service":"z"},"Id":"a"}"#,
+            ),
+            (
+                r#"[{"Principal":{"AWS":"a"}},{"Principal":{"AWS":"a"},"Resource":"a"}]"#,
+                r#"[{"Principal":{"AWS":"z"}},{"Principal":{"AWS":"z"},"Resource":"a"}]"#,
+            ),
+            ("é", "é"),
+        ] {
+            assert_eq!(renamed(text, "\"a\"", "\"z\""), expected);
+        }
     }
 }
