@@ -303,7 +303,10 @@ impl Identity {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         match (&self.who, service.to_ascii_lowercase().as_str()) {
             (Who::User { .. } | Who::Root, "iam") => session.mfa.is_some(),
-            (Who::User { .. } | Who::Root, "sts") => is("AssumeRole") || is("GetCallerIdentity"),
+            // What AssumeRole asks for besides is no operation of its own.
+            (Who::User { .. } | Who::Root, "sts") => {
+                ["AssumeRole", "GetCallerIdentity", "TagSession", "SetSourceIdentity"].into_iter().any(is)
+            }
             (Who::Federated { .. }, "iam") => false,
             (Who::Federated { .. }, "sts") => is("GetCallerIdentity"),
             // A role's session may whatever its policies say.

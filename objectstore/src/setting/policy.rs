@@ -91,3 +91,30 @@ impl Setting for BucketPolicy {
         self.text.len() + self.policy.heap_bytes() + self.pins.heap_bytes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::BucketPolicy;
+    use engine::catalog::record::Record as _;
+
+    #[test]
+    fn golden_policy_that_names_a_user() {
+        let arn = "arn:aws:iam::111122223333:user/alice";
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"Deny","Principal":{{"AWS":"{arn}"}},"Action":"*","Resource":"*"}}}}"#
+        );
+        // Version, length and text; one pin: length and ARN, id.
+        let lengths = [u8::try_from(text.len()).unwrap(), u8::try_from(arn.len()).unwrap()];
+        let golden =
+            [&[2, lengths[0]], text.as_bytes(), &[1, lengths[1]], arn.as_bytes(), b"AIDAABCDEFGHIJKLMNOPQ"];
+        let golden = golden.concat();
+        let policy = BucketPolicy::from_bytes(&golden).unwrap();
+        assert_eq!((policy.text(), policy.pins().is_empty()), (text.as_str(), false));
+        assert_eq!(policy.to_bytes(), golden);
+        for cut in 0..golden.len() {
+            BucketPolicy::from_bytes(&golden[..cut]).unwrap_err();
+        }
+        // What names nobody stays what an older firn reads.
+        assert_eq!(BucketPolicy::parse(&text).unwrap().to_bytes()[0], 1);
+    }
+}

@@ -1,6 +1,8 @@
 //! Users at the S3 door beyond the first question: bucket policies that name them, key by key, what a write asks again, and how they are
 //! told of.
 
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
 use crate::iam_world::{Key, Post, give, iam, presigned_s3, says, signed, user};
 use crate::world::{ACCOUNT, Answer, Client, World, call, content_md5};
 use security::sign::PayloadHash;

@@ -22,9 +22,10 @@ async fn open(dir: &Path) -> (Arc<Identities>, Arc<RocksCatalog>) {
     };
     let catalog = RocksCatalog::open(dir.join("catalog"), options).unwrap();
     let path = dir.join("master.key");
-    let custodian = match path.exists() {
-        true => FileCustodian::load(&path, entropy.clone()),
-        false => FileCustodian::generate(&path, entropy.clone()),
+    let custodian = if path.exists() {
+        FileCustodian::load(&path, entropy.clone())
+    } else {
+        FileCustodian::generate(&path, entropy.clone())
     };
     let custodian = Arc::new(custodian.unwrap());
     let keys = KeyTable::open(catalog.clone(), custodian, entropy.clone(), clock.clone()).await.unwrap();

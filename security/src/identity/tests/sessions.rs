@@ -247,6 +247,9 @@ async fn users_and_root_have_sessions_of_their_own_and_for_others() {
     assert!(may(&bench.signs(&key).await.unwrap(), "iam:GetUser") && !may(&session, "iam:GetUser"));
     assert!(may(&session, "sts:AssumeRole") && !may(&session, "sts:GetFederationToken"));
     assert_eq!(code(bench.ids.session_token(&session, None).await), Code::AccessDenied);
+    let tags = [Tag { key: "team".into(), value: "ml".into() }];
+    let tagged = AssumeRole { tags: &tags, source_identity: Some("alice"), ..asks(&session, ROLE) };
+    bench.ids.assume_role(tagged).await.unwrap();
     let root = Principal::Root(own());
     let of_root = bench.ids.session_token(&root, Some(3600)).await.unwrap();
     assert!(bench.session(&of_root).await.unwrap().is_root_of(own()));
