@@ -117,6 +117,15 @@ def samples(shape):
     return wrong + (["\ufffe\u0001"] if "pattern" in metadata else [])
 
 
+def filler(shape):
+    """Some value of a shape."""
+    if shape.type_name == "structure":
+        return {name: filler(member) for name, member in shape.members.items()}
+    if shape.type_name == "list":
+        return [filler(shape.member)]
+    return "x" * 20
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_parameter_is_held_to_its_bounds_over_the_wire(appliance, name):
     client, known, asked = service(appliance, name, validates=False), model(name), 0
@@ -142,8 +151,7 @@ def test_each_parameter_is_held_to_its_bounds_over_the_wire(appliance, name):
                 told(operation, {parameter: wrong}, at)
                 asked += 1
             if shape.type_name == "list" and "max" in shape.metadata:
-                of = shape.member
-                member = {field: "x" * 20 for field in of.members} if of.type_name == "structure" else "k"
+                member = filler(shape.member)
                 told(operation, {parameter: [member] * (shape.metadata["max"] + 1)}, at)
                 asked += 1
     assert asked > (20 if name == "sts" else 300)

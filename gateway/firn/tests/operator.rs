@@ -296,6 +296,45 @@ fn words_of_verb(first: &str) -> usize {
     }
 }
 
+/// Lines of what stands behind IAM, in the order in which they find what they need.
+fn of_identities(appliance: &Appliance, root: &Path) -> Vec<String> {
+    let policy = root.join("policy");
+    fs::write(
+        &policy,
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}"#,
+    )
+    .unwrap();
+    appliance.ok(&["user", "create", "keyed"]);
+    let access_key = appliance.ok(&["key", "create", "--user", "keyed", "--json"]).json();
+    let access_key = access_key["access_key_id"].as_str().unwrap();
+    let policy = policy.to_str().unwrap();
+    vec![
+        "user create ann".to_owned(),
+        "user ls".to_owned(),
+        "group create team".to_owned(),
+        "group ls".to_owned(),
+        "group add team ann".to_owned(),
+        "group members team".to_owned(),
+        "group remove team ann".to_owned(),
+        "group rm team".to_owned(),
+        format!("policy create reads {policy}"),
+        "policy ls".to_owned(),
+        "policy show reads".to_owned(),
+        "policy attach reads --user ann".to_owned(),
+        "policy detach reads --user ann".to_owned(),
+        "policy rm reads".to_owned(),
+        "role create job --trust *".to_owned(),
+        "role ls".to_owned(),
+        "role rm job".to_owned(),
+        "key create --user ann".to_owned(),
+        "key ls --user ann".to_owned(),
+        format!("key disable {access_key} --user keyed"),
+        format!("key enable {access_key} --user keyed"),
+        format!("key rm {access_key} --user keyed"),
+        "user rm ann -r".to_owned(),
+    ]
+}
+
 #[test]
 fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let root = tempfile::tempdir().unwrap();
@@ -321,16 +360,8 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let _zoned = Appliance::start(Path::new(&zoned), &["--config", &zoned_config]);
     let (idle, idle_config) = with_zones(root.path(), "idle");
     assert_eq!(Appliance::start(Path::new(&idle), &[]).terminate(), 0);
-    let policy = text(&root.path().join("policy"));
-    fs::write(
-        &policy,
-        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}"#,
-    )
-    .unwrap();
-    appliance.ok(&["user", "create", "keyed"]);
-    let access_key = appliance.ok(&["key", "create", "--user", "keyed", "--json"]).json();
-    let access_key = access_key["access_key_id"].as_str().unwrap();
     // In the order in which they find what they need.
+    let of_identities = of_identities(&appliance, root.path());
     let lines = [
         "mb s3://listed".to_owned(),
         format!("cp {file} s3://listed/k"),
@@ -353,29 +384,6 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "dedup on s3://listed".to_owned(),
         "dedup ls".to_owned(),
         "dedup off s3://listed".to_owned(),
-        "user create ann".to_owned(),
-        "user ls".to_owned(),
-        "group create team".to_owned(),
-        "group ls".to_owned(),
-        "group add team ann".to_owned(),
-        "group members team".to_owned(),
-        "group remove team ann".to_owned(),
-        "group rm team".to_owned(),
-        format!("policy create reads {policy}"),
-        "policy ls".to_owned(),
-        "policy show reads".to_owned(),
-        "policy attach reads --user ann".to_owned(),
-        "policy detach reads --user ann".to_owned(),
-        "policy rm reads".to_owned(),
-        "role create job --trust *".to_owned(),
-        "role ls".to_owned(),
-        "role rm job".to_owned(),
-        "key create --user ann".to_owned(),
-        "key ls --user ann".to_owned(),
-        format!("key disable {access_key} --user keyed"),
-        format!("key enable {access_key} --user keyed"),
-        format!("key rm {access_key} --user keyed"),
-        "user rm ann -r".to_owned(),
         "rm s3://listed/moved".to_owned(),
         "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
@@ -392,6 +400,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let of_itself = ["version", "completions bash", "man"].map(str::to_owned);
     let lines: BTreeMap<Vec<String>, (usize, Vec<String>)> = lines
         .iter()
+        .chain(&of_identities)
         .chain(&of_itself)
         .enumerate()
         .map(|(n, line)| {

@@ -72,6 +72,9 @@ pub(super) static ROWS: &[Row] = &[
 ];
 
 //doc
+/// Actions times resources of one simulation.
+const QUESTIONS_MAX: usize = 1_000;
+
 /// Whom an ARN of this account is of; whether it has that path is for the core to say.
 fn owner(arn: &str) -> Result<Owner<'_>, QueryError> {
     let refused =
@@ -145,13 +148,22 @@ async fn simulate(call: &Call, entity: Option<Owner<'_>>) -> Result<Reply, Query
         resource_owner: resource_owner(args)?,
         context: &context,
     };
-    let answers = call.shared.identities.simulate(call.account, asked).await?;
+    // Each page is asked for by itself: of what is on it alone.
+    let resources = asked.resources.len().max(1);
+    let all = asked.actions.len().saturating_mul(resources);
+    if all > QUESTIONS_MAX {
+        let message = format!("At most {QUESTIONS_MAX} actions and resources are simulated at once.");
+        return Err(QueryError::invalid_input(message));
+    }
     let paging = call.paging();
-    let begin: usize = paging.after.and_then(|text| text.parse().ok()).unwrap_or(0);
-    let end = begin.saturating_add(paging.limit).min(answers.len());
+    let begin = paging.after.and_then(|text| text.parse().ok()).unwrap_or(0).min(all);
+    let end = begin.saturating_add(paging.limit).min(all);
+    let (first, last) = (begin / resources, end.div_ceil(resources));
+    let asked = Simulation { actions: asked.actions.get(first..last).unwrap_or_default(), ..asked };
+    let answers = call.shared.identities.simulate(call.account, asked).await?;
     let mut reply = call.result();
-    reply.list("EvaluationResults", answers.get(begin..end).unwrap_or_default(), answer);
-    call.paged(&mut reply, (end < answers.len()).then(|| end.to_string()).as_deref())?;
+    reply.list("EvaluationResults", answers.iter().skip(begin - first * resources).take(end - begin), answer);
+    call.paged(&mut reply, (end < all).then(|| end.to_string()).as_deref())?;
     Ok(reply)
 }
 

@@ -208,10 +208,12 @@ impl Asker {
         self.principal.may(action.as_str(), &arn, account, &*self.question.context).is_allowed()
     }
 
-    /// `AccessDenied` to a user or session whose own policies don't let it do this to the object of a request.
-    pub(super) fn require_of_itself(&self, target: &Target, action: Action) -> Result<(), S3Error> {
+    /// `AccessDenied` unless what is written may have an access list, of which the bucket says this. Nobody must be denied it; a user or
+    /// session has to be allowed it, too, by the bucket or by its own policies.
+    pub(super) fn may_share(&self, decision: Decision, target: &Target) -> Result<(), S3Error> {
         let asks = self.principal.identity().is_some();
-        if asks && !self.lets_itself(target, action) { Err(denied()) } else { Ok(()) }
+        let lets = || !asks || self.lets_itself(target, Operation::PutObjectAcl.action());
+        if decision.allowed() || (!decision.forbidden() && lets()) { Ok(()) } else { Err(denied()) }
     }
 
     /// Says whether it is an access list that lets the request in: whether without one it would be let in.
@@ -261,14 +263,10 @@ impl Asker {
     ) -> Result<(), S3Error> {
         let question = self.question.about(action, None);
         let decision = state.store.decide(bucket, &question, About::Key(key)).await?;
-        if decision.allowed() {
-            return Ok(());
+        if action == Operation::PutObjectAcl.action() {
+            return self.may_share(decision, &Target::of_object(bucket.as_str(), key));
         }
-        if action != Operation::PutObjectAcl.action() || decision.forbidden() {
-            return Err(denied());
-        }
-        let target = Target::of_object(bucket.as_str(), key);
-        self.require_of_itself(&target, action)
+        if decision.allowed() { Ok(()) } else { Err(denied()) }
     }
 }
 
@@ -300,12 +298,6 @@ impl Call {
     /// `AccessDenied` unless whoever asks may do this too.
     pub(crate) async fn require(&self, action: Action) -> Result<(), S3Error> {
         if self.may(action).await? { Ok(()) } else { Err(denied()) }
-    }
-
-    /// `AccessDenied` where a policy denies this.
-    pub(crate) async fn refuse_forbidden(&self, action: Action) -> Result<(), S3Error> {
-        let question = self.asker.question.about(action, None);
-        if self.decision(&question).await?.forbidden() { Err(denied()) } else { Ok(()) }
     }
 
     /// The request's own question, with what its body says.

@@ -121,8 +121,8 @@ impl Call {
         let list = acl::wish(self)?;
         if list != ListWish::Default {
             let action = Operation::PutObjectAcl.action();
-            self.refuse_forbidden(action).await?;
-            self.asker.require_of_itself(&self.target, action)?;
+            let decision = self.decision(&self.asker.question.about(action, None)).await?;
+            self.asker.may_share(decision, &self.target)?;
         }
         Ok(Writer { by: Some(self.asker.principal.canonical_user()), list })
     }
