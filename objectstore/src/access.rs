@@ -13,6 +13,7 @@
 //!   in a bucket whose lists are off, whatever stands in its rows.
 
 use crate::event::EventType;
+use crate::keyring::refused;
 use crate::record::ObjectRow;
 use crate::setting::{BucketAcl, BucketPolicy, ObjectOwnership, OwnershipControls, PublicAccessBlock};
 use crate::store::{ATTEMPTS_MAX, View, contended};
@@ -300,6 +301,7 @@ impl Rules {
     ) -> Facts<'a> {
         let shared = self.policy.as_deref().map(|set| Shared {
             policy: set.policy(),
+            pins: set.pins(),
             account: self.owner,
             restricted: set.is_public() && self.block.restrict_public_buckets,
         });
@@ -344,7 +346,7 @@ impl ObjectStore {
         about: About<'_>,
     ) -> Result<Admitted> {
         if let Some(bucket) = name.bound().or_else(|| self.remembered(name))
-            && question.is_none_or(|asked| self.is_free(bucket, asked.principal))
+            && question.is_none_or(|asked| self.is_free(bucket, &asked.principal))
         {
             return Ok(Admitted { bucket: name.bound_to(bucket), owner: bucket.account });
         }
@@ -358,7 +360,7 @@ impl ObjectStore {
     /// What a bucket answers a question, without an error where it denies.
     pub async fn decide(&self, name: &BucketName, question: &Question, about: About<'_>) -> Result<Decision> {
         match name.bound().or_else(|| self.remembered(name)) {
-            Some(bucket) if self.is_free(bucket, question.principal) => Ok(Decision::Allow),
+            Some(bucket) if self.is_free(bucket, &question.principal) => Ok(Decision::Allow),
             _ => self.decided(&self.view(name).await?, name, question, about).await,
         }
     }
@@ -394,7 +396,8 @@ impl ObjectStore {
             return Ok(Decision::Allow);
         }
         let rules = self.rules_with(view, policy).await?;
-        if about == About::Objects && rules.policy.is_some() {
+        // Whose own policies count is asked about each object, too.
+        if about == About::Objects && (rules.policy.is_some() || question.principal.identity().is_some()) {
             return Ok(Decision::Allow);
         }
         let list = if rules.lists_count() { self.setting_at::<BucketAcl>(view).await? } else { None };
@@ -420,22 +423,25 @@ impl ObjectStore {
         let Asks { name, questions, unsaid } = *asks;
         let WriteQuestions { writes, reads } = questions;
         // Nobody can have set a policy, and have been told so, at the version of the view: memory would know.
-        if self.is_free(view.bucket, writes.principal)
+        if self.is_free(view.bucket, &writes.principal)
             && there.is_none_or(|row| row.subresources.owner.is_none())
         {
             return Ok(());
         }
+        // As whoever asks is by now: a user's policies may be others, or the user gone.
+        let now = writes.principal.renewed().await.map_err(refused)?.ok_or(Error::AccessDenied)?;
         if asked.is_due(view.config.revision) {
-            allowed(self.decided(view, name, writes, About::Key(key.as_str())).await?)?;
+            let writes = writes.by(&now);
+            allowed(self.decided(view, name, &writes, About::Key(key.as_str())).await?)?;
             if let Some(tags) = unsaid.filter(|tags| !tags.is_empty()) {
-                self.check_request_tags(view, (name, key), writes, tags).await?;
+                self.check_request_tags(view, (name, key), &writes, tags).await?;
             }
         }
         match reads {
             Some(reads) if names => {
                 let nothing = Subresources::default();
                 let beside = there.map_or(&nothing, |row| &row.subresources);
-                self.rules(view).await?.check_object(reads, (name, key), beside)
+                self.rules(view).await?.check_object(&reads.by(&now), (name, key), beside)
             }
             _ => Ok(()),
         }
@@ -449,7 +455,7 @@ impl ObjectStore {
         beside: &Subresources,
     ) -> Result<bool> {
         let bucket = name.bound().or_else(|| self.remembered(name));
-        if bucket.is_some_and(|bucket| self.is_free(bucket, question.principal)) {
+        if bucket.is_some_and(|bucket| self.is_free(bucket, &question.principal)) {
             return Ok(true);
         }
         let rules = self.rules(&self.view(name).await?).await?;

@@ -12,7 +12,8 @@ pub(crate) struct Keyring {
     table: Arc<KeyTable>,
 }
 
-fn refused(error: security::Error) -> Error {
+/// An error of what is kept by the layer below.
+pub(crate) fn refused(error: security::Error) -> Error {
     Error::Engine(match error {
         security::Error::Engine(error) => error,
         security::Error::Exhausted(_) => engine::Error::Fenced { reason: error.to_string() },

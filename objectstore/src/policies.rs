@@ -123,7 +123,7 @@ impl ObjectStore {
     }
 
     /// Whether everything is allowed to whoever asks, as far as memory knows: to the root of the bucket's account, where there is no policy.
-    pub(crate) fn is_free(&self, bucket: Bucket, principal: Principal) -> bool {
+    pub(crate) fn is_free(&self, bucket: Bucket, principal: &Principal) -> bool {
         principal.is_root_of(bucket.account) && !self.policies.may_be_in(bucket.partition)
     }
 

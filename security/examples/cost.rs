@@ -6,12 +6,13 @@ use engine::catalog::MemoryCatalog;
 use engine::clock::{Clock, SystemClock, Timestamp};
 use engine::entropy::{Entropy, SystemEntropy};
 use http::request::Parts;
-use security::AccountId;
-use security::credentials::File;
+use security::credentials::{Bearer, CredentialLookup as _, File};
+use security::identity::{self, Identities, KeyOwner, NewPolicy, NewUser, Owner};
 use security::keys::{FileCustodian, KeyScope, KeyTable};
 use security::policy::{self, Asked, Caller, Form, GivenContext, Sources};
 use security::sign::{PayloadHash, Signer};
 use security::sigv4::{Authenticated, Policy, RequestHead, SigningKeys, authenticate};
+use security::{AccountId, PrincipalContext};
 use std::error::Error;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -33,7 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     requests(&file, &signer)?;
     policies(account)?;
-    tokio::runtime::Builder::new_current_thread().build()?.block_on(sealing(account, &directory))
+    tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+        let keys = sealing(account, &directory).await?;
+        users(account, file, keys).await
+    })
 }
 
 fn requests(file: &File, signer: &Signer) -> Result<(), Box<dyn Error>> {
@@ -116,7 +120,57 @@ fn policies(account: AccountId) -> Result<(), Box<dyn Error>> {
     })
 }
 
-async fn sealing(account: AccountId, directory: &tempfile::TempDir) -> Result<(), Box<dyn Error>> {
+/// Who a user is that comes under ten policies, once it is known, and what that user may.
+async fn users(account: AccountId, file: File, keys: Arc<KeyTable>) -> Result<(), Box<dyn Error>> {
+    let ids = Identities::open(identity::Parts {
+        catalog: Arc::new(MemoryCatalog::default()),
+        keys,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        roots: Arc::new(file),
+        region: "us-east-1".to_owned(),
+    })
+    .await?;
+    ids.create_user(account, NewUser { name: "alice", ..NewUser::default() }).await?;
+    for number in 0..10 {
+        let (name, service) = (format!("p{number}"), ["s3", "ec2", "sqs"][number % 3]);
+        let document = format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow","Action":["{service}:Get*","{service}:List*"],
+            "Resource":["arn:aws:{service}:::team-{number}/*","arn:aws:{service}:::datasets/*"]}},{{"Effect":"Deny",
+            "Action":"{service}:Delete*","Resource":"*","Condition":{{"Bool":{{"aws:SecureTransport":"false"}}}}}}]}}"#
+        );
+        let arn = ids
+            .create_policy(account, NewPolicy { name: &name, document: &document, ..NewPolicy::default() });
+        ids.attach(account, Owner::User("alice"), &arn.await?.arn).await?;
+    }
+    let key = ids.create_access_key(account, KeyOwner::User("alice")).await?.key.id;
+    let found = ids.lookup(key.as_str()).ok_or("no key")?;
+    measure("look a user's key up", 400_000, || {
+        black_box(ids.lookup(key.as_str()).ok_or("no key")?);
+        Ok(())
+    })?;
+    let bearer = Bearer { account, holder: &found.holder, access_key_id: &key, service: "s3" };
+    let who = ids.principal(bearer).await?.ok_or("nobody")?;
+    let mut waker = std::task::Context::from_waker(std::task::Waker::noop());
+    measure("who signs, a user who is known", 400_000, || {
+        match ids.principal(bearer).as_mut().poll(&mut waker) {
+            std::task::Poll::Ready(found) => {
+                black_box(found?);
+                Ok(())
+            }
+            std::task::Poll::Pending => Err("it is not known".into()),
+        }
+    })?;
+    let context = GivenContext::default().with("aws:SecureTransport", ["true"]);
+    let object = "arn:aws:s3:::datasets/imagenet/train/n01440764/n01440764_10026.JPEG";
+    measure("decide, a user of ten policies", 400_000, || {
+        let context = PrincipalContext::new(&who, NOW, &context);
+        let verdict = black_box(who.may("s3:GetObject", object, account, &context));
+        if verdict.is_allowed() { Ok(()) } else { Err("denied".into()) }
+    })
+}
+
+async fn sealing(account: AccountId, directory: &tempfile::TempDir) -> Result<Arc<KeyTable>, Box<dyn Error>> {
     let entropy = Arc::new(SystemEntropy);
     let custodian = FileCustodian::generate(&directory.path().join("master.key"), entropy.clone())?;
     let catalog = Arc::new(MemoryCatalog::default());
@@ -148,7 +202,8 @@ async fn sealing(account: AccountId, directory: &tempfile::TempDir) -> Result<()
         SystemEntropy.fill(&mut nonce);
         black_box(nonce);
         Ok(())
-    })
+    })?;
+    Ok(table)
 }
 
 /// The best of five rounds, so that a busy machine tells little lies only.

@@ -9,43 +9,15 @@
 //! rows that it is about to use. S3's order: what the bucket's policy denies is denied, to the root of its account too but for the
 //! policy itself; then the root of the owning account may everything, and everybody else what the policy or the access list grants.
 //! A policy grants nothing on an object that another account owns. Source: "How Amazon S3 authorizes a request" of the S3 user guide.
+//!
+//! A user or session needs its own policies beside that, unless a resource of its own account names it or everybody: a list that grants to
+//! an account grants to nobody of it who has no policy.
 
-use crate::policy::{self, Asked, Caller, Context, NoContext, Policy, Sources};
-use crate::{AccessList, AccountId, Arn, CanonicalUser, Permission};
+use crate::identity::Pins;
+use crate::policy::{Context, NoContext, Policy, Sources, Verdict};
+use crate::{AccessList, AccountId, Arn, CanonicalUser, Permission, Principal};
 use std::fmt;
 use std::sync::Arc;
-
-/// Who asks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Principal {
-    /// Nobody that we know: an unsigned request.
-    Anonymous,
-    /// The root user of an account.
-    Root(AccountId),
-}
-
-impl Principal {
-    /// The account that it belongs to.
-    pub const fn account(self) -> Option<AccountId> {
-        match self {
-            Self::Anonymous => None,
-            Self::Root(account) => Some(account),
-        }
-    }
-
-    /// Whether it is the root of this account.
-    pub fn is_root_of(self, account: AccountId) -> bool {
-        self == Self::Root(account)
-    }
-
-    /// Who owns what it makes, and whom grants name.
-    pub const fn canonical_user(self) -> CanonicalUser {
-        match self {
-            Self::Anonymous => CanonicalUser::Anonymous,
-            Self::Root(account) => CanonicalUser::Account(account),
-        }
-    }
-}
 
 /// What is asked, as AWS names it: `s3:GetObject`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -106,10 +78,16 @@ impl Question {
         Self { principal, action, permission, context: Arc::new(NoContext) }
     }
 
+    /// The same question by whoever asks as they are now.
+    #[must_use]
+    pub fn by(&self, principal: &Principal) -> Self {
+        Self { principal: principal.clone(), ..self.about(self.action, self.permission) }
+    }
+
     /// The same request's question about something else.
     #[must_use]
     pub fn about(&self, action: Action, permission: Option<Permission>) -> Self {
-        Self { action, permission, ..self.clone() }
+        Self { principal: self.principal.clone(), action, permission, context: Arc::clone(&self.context) }
     }
 }
 
@@ -137,10 +115,10 @@ pub enum Resource<'a> {
 }
 
 impl Resource<'_> {
-    /// Its name across services.
+    /// Its name across services. What is of S3 itself has one without a name, which `arn:aws:s3:::*` takes in.
     pub fn arn(&self) -> Arn {
         match self {
-            Self::Account(account) => Arn::root(*account),
+            Self::Account(_) => Arn::bucket(""),
             Self::Bucket(bucket) => Arn::bucket(bucket),
             Self::Object { bucket, key } => Arn::object(bucket, key),
         }
@@ -152,6 +130,8 @@ impl Resource<'_> {
 pub struct Shared<'a> {
     /// The policy.
     pub policy: &'a Policy,
+    /// Whom it names by ARN.
+    pub pins: &'a Pins,
     /// Whose the bucket is.
     pub account: AccountId,
     /// The policy is public, and the block of public access says that nobody but the account gets anything of such a bucket.
@@ -194,7 +174,7 @@ const ALWAYS_ROOTS: [&str; 3] = ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3
 
 /// Keys of the resource, then those of the request.
 struct Both<'a> {
-    account: AccountId,
+    account: Option<AccountId>,
     resource: &'a dyn Context,
     request: &'a dyn Context,
 }
@@ -202,7 +182,11 @@ struct Both<'a> {
 impl Context for Both<'_> {
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
         match key {
-            "aws:resourceaccount" | "s3:resourceaccount" => each(&self.account.to_string()),
+            "aws:resourceaccount" | "s3:resourceaccount" => {
+                if let Some(account) = self.account {
+                    each(&account.to_string());
+                }
+            }
             _ => {
                 self.resource.visit(key, each);
                 self.request.visit(key, each);
@@ -215,61 +199,85 @@ impl Context for Both<'_> {
     }
 }
 
+/// What policies say: those of whoever asks, and of the resource where there is one to be asked.
+fn says(
+    question: &Question,
+    (resource, facts): (Resource<'_>, &Facts<'_>),
+    (policy, owner): (Option<&Policy>, Option<AccountId>),
+) -> Verdict {
+    let Question { principal, action, context, .. } = question;
+    let of_account = facts.shared.map(|shared| shared.account).or_else(|| facts.owner.account());
+    let context = Both { account: of_account, resource: facts.context, request: &**context };
+    let sources = Sources { resource: policy, owner, ..Sources::default() };
+    let pins = facts.shared.map_or(Pins::nobody(), |shared| shared.pins);
+    principal.verdict(action.as_str(), &resource.arn().to_string(), &context, (&sources, pins))
+}
+
 impl Shared<'_> {
-    /// What the policy says: `Allow` if it grants, `Forbid` if it denies.
-    fn says(&self, question: &Question, resource: Resource<'_>, of_resource: &dyn Context) -> Decision {
-        let is_root = question.principal.is_root_of(self.account);
-        if ALWAYS_ROOTS.contains(&question.action.as_str()) {
-            if is_root {
-                return Decision::Deny;
-            }
-            // Whoever could set it could allow himself everything: nobody of another account may, whatever it says.
-            if question.principal.account() != Some(self.account) {
-                return Decision::Forbid;
-            }
+    /// What stands above the policy's text: the root of the account has it always, and nobody of another account ever.
+    fn settles(&self, question: &Question) -> Option<Decision> {
+        let is_own = question.principal.account() == Some(self.account);
+        if !ALWAYS_ROOTS.contains(&question.action.as_str()) {
+            return None;
         }
-        let context = Both { account: self.account, resource: of_resource, request: &*question.context };
-        let asked = Asked {
-            caller: Caller::from(question.principal),
-            action: question.action.as_str(),
-            resource: &resource.arn().to_string(),
-            context: &context,
-        };
-        let sources =
-            Sources { resource: Some(self.policy), owner: Some(self.account), ..Sources::default() };
-        match policy::evaluate(&asked, &sources) {
-            verdict if verdict.is_denied() => Decision::Forbid,
-            _ if self.restricted && question.principal.account() != Some(self.account) => Decision::Forbid,
-            // The root of the account is no guest of its own policy.
-            verdict if verdict.is_allowed() && !is_root => Decision::Allow,
-            _ => Decision::Deny,
+        // Whoever could set it could allow himself everything.
+        if !is_own {
+            return Some(Decision::Forbid);
         }
+        question.principal.is_root().then_some(Decision::Deny)
+    }
+
+    /// The policy is for nobody but the account.
+    fn keeps_out(&self, principal: &Principal) -> bool {
+        self.restricted && principal.account() != Some(self.account)
     }
 }
 
 /// May it be done?
 pub fn decide(question: &Question, resource: Resource<'_>, facts: &Facts<'_>) -> Decision {
     let Question { principal, permission, .. } = question;
-    let says = facts.shared.map(|shared| shared.says(question, resource, facts.context));
-    if says == Some(Decision::Forbid) {
+    let settled = facts.shared.and_then(|shared| shared.settles(question));
+    if settled == Some(Decision::Forbid) {
         return Decision::Forbid;
+    }
+    // A root where there is no policy, and one that none is asked about, need no look at any text.
+    let asks = settled.is_none() && (facts.shared.is_some() || principal.identity().is_some());
+    let owner = facts.shared.map(|shared| shared.account).or_else(|| facts.owner.account());
+    let policy = facts.shared.map(|shared| shared.policy);
+    let verdict = asks.then(|| says(question, (resource, facts), (policy, owner)));
+    let kept_out = settled.is_none() && facts.shared.is_some_and(|shared| shared.keeps_out(principal));
+    if verdict.is_some_and(Verdict::is_denied) || kept_out {
+        return Decision::Forbid;
+    }
+    // Its policy says nothing for a bucket of what another account owns in it.
+    let shares = facts.shared.is_none_or(|shared| facts.owner == shared.account.into());
+    if shares && verdict.is_some_and(Verdict::is_allowed) {
+        return Decision::Allow;
     }
     // Nobody is the owner of what was stored without a signature: such objects have their list alone.
     let is_owner = principal.account().is_some_and(|account| facts.owner == account.into());
-    let shares = facts.shared.is_some_and(|shared| facts.owner == shared.account.into());
-    let granted =
-        |(list, wanted): (&AccessList, Permission)| list.allows(*principal, wanted, facts.ignore_public);
-    let allowed = is_owner
-        || (shares && says == Some(Decision::Allow))
-        || facts.list.zip(*permission).is_some_and(granted);
+    let listed = |principal: &Principal| {
+        let list = facts.list.zip(*permission);
+        list.is_some_and(|(list, wanted)| list.allows(principal, wanted, facts.ignore_public))
+    };
+    let allowed = match principal {
+        Principal::Identity(_) if !principal.is_root() => {
+            // What a list of its account's gives to everybody it gives to this one, too. Anything else a list gives to the account.
+            (is_owner && listed(&Principal::Anonymous))
+                || ((is_owner || listed(principal))
+                    && says(question, (resource, facts), (None, principal.account())).is_allowed())
+        }
+        _ => is_owner || listed(principal),
+    };
     if allowed { Decision::Allow } else { Decision::Deny }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Decision, Facts, Principal, Question, Resource, Shared, decide};
+    use super::{Action, Decision, Facts, Question, Resource, Shared, decide};
+    use crate::identity::Pins;
     use crate::policy::{Form, GivenContext, Policy};
-    use crate::{AccessList, AccountId, CanonicalUser, Grant, Grantee, Permission};
+    use crate::{AccessList, AccountId, CanonicalUser, Grant, Grantee, Permission, Principal};
     use std::sync::Arc;
 
     const OBJECT: Resource<'_> = Resource::Object { bucket: "b", key: "k" };
@@ -302,18 +310,20 @@ mod tests {
         let list =
             AccessList::new([Grant { grantee: Grantee::AllUsers, permission: Permission::Read }]).unwrap();
         let read = Some(Permission::Read);
-        let ask = |principal, statements: &str, list, owner: AccountId| {
+        let ask = |principal: &Principal, statements: &str, list, owner: AccountId| {
             let policy = policy(statements);
-            let shared = Some(Shared { policy: &policy, account: own(), restricted: false });
+            let shared =
+                Some(Shared { policy: &policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { list, shared, ..Facts::owned_by(owner) };
-            decide(&asks(principal, read), OBJECT, &facts)
+            decide(&asks(principal.clone(), read), OBJECT, &facts)
         };
         let (all, to_other, no) = (
             shares("Allow", "*", "s3:Get*"),
             shares("Allow", "444455556666", "s3:GetObject"),
             shares("Deny", "*", "s3:GetObject"),
         );
-        let (root, guest, nobody) = (Principal::Root(own()), Principal::Root(other()), Principal::Anonymous);
+        let (root, guest, nobody) =
+            (&Principal::Root(own()), &Principal::Root(other()), &Principal::Anonymous);
         assert!(ask(nobody, &all, None, own()).allowed());
         assert!(ask(guest, &to_other, None, own()).allowed());
         assert_eq!(ask(nobody, &to_other, None, own()), Decision::Deny);
@@ -332,24 +342,28 @@ mod tests {
     #[test]
     fn nobody_locks_the_root_of_the_account_out_of_the_policy_and_no_other_account_has_it() {
         let (denies, allows) = (policy(&shares("Deny", "*", "s3:*")), policy(&shares("Allow", "*", "s3:*")));
-        let ask_of = |policy: &Policy, principal, action| {
-            let shared = Some(Shared { policy, account: own(), restricted: false });
+        let ask_of = |policy: &Policy, principal: &Principal, action| {
+            let shared = Some(Shared { policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { shared, ..Facts::owned_by(own()) };
-            decide(&Question::new(principal, Action::new(action), None), Resource::Bucket("b"), &facts)
+            decide(
+                &Question::new(principal.clone(), Action::new(action), None),
+                Resource::Bucket("b"),
+                &facts,
+            )
         };
-        let ask = |principal, action| ask_of(&denies, principal, action);
-        for principal in [Principal::Root(other()), Principal::Anonymous] {
+        let ask = |principal: &Principal, action| ask_of(&denies, principal, action);
+        for principal in [&Principal::Root(other()), &Principal::Anonymous] {
             for action in ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"] {
                 assert_eq!(ask_of(&allows, principal, action), Decision::Forbid, "{action}");
             }
             assert_eq!(ask_of(&allows, principal, "s3:ListBucket"), Decision::Allow);
         }
         for action in ["s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"] {
-            assert_eq!(ask(Principal::Root(own()), action), Decision::Allow, "{action}");
-            assert_eq!(ask(Principal::Root(other()), action), Decision::Forbid, "{action}");
+            assert_eq!(ask(&Principal::Root(own()), action), Decision::Allow, "{action}");
+            assert_eq!(ask(&Principal::Root(other()), action), Decision::Forbid, "{action}");
         }
         for action in ["s3:GetBucketPolicyStatus", "s3:DeleteBucket", "s3:ListBucket"] {
-            assert_eq!(ask(Principal::Root(own()), action), Decision::Forbid, "{action}");
+            assert_eq!(ask(&Principal::Root(own()), action), Decision::Forbid, "{action}");
         }
     }
 
@@ -357,14 +371,14 @@ mod tests {
     fn a_restricted_bucket_is_its_accounts_alone() {
         let public =
             policy(&format!("{},{}", shares("Allow", "*", "s3:*"), shares("Allow", "444455556666", "s3:*")));
-        let ask = |principal, restricted| {
-            let shared = Some(Shared { policy: &public, account: own(), restricted });
-            decide(&asks(principal, None), OBJECT, &Facts { shared, ..Facts::owned_by(own()) })
+        let ask = |principal: &Principal, restricted| {
+            let shared = Some(Shared { policy: &public, pins: Pins::nobody(), account: own(), restricted });
+            decide(&asks(principal.clone(), None), OBJECT, &Facts { shared, ..Facts::owned_by(own()) })
         };
-        for principal in [Principal::Anonymous, Principal::Root(other())] {
+        for principal in [&Principal::Anonymous, &Principal::Root(other())] {
             assert_eq!((ask(principal, false), ask(principal, true)), (Decision::Allow, Decision::Forbid));
         }
-        assert!(ask(Principal::Root(own()), true).allowed());
+        assert!(ask(&Principal::Root(own()), true).allowed());
     }
 
     #[test]
@@ -379,7 +393,8 @@ mod tests {
                 GivenContext::default().with("aws:SourceIp", [address]),
             );
             let question = Question { context: Arc::new(of_request), ..asks(Principal::Anonymous, None) };
-            let shared = Some(Shared { policy: &policy, account: own(), restricted: false });
+            let shared =
+                Some(Shared { policy: &policy, pins: Pins::nobody(), account: own(), restricted: false });
             let facts = Facts { shared, context: &of_object, ..Facts::owned_by(own()) };
             decide(&question, OBJECT, &facts).allowed()
         };
@@ -440,6 +455,6 @@ mod tests {
     fn resources_have_their_arns() {
         assert_eq!(OBJECT.arn().to_string(), "arn:aws:s3:::b/k");
         assert_eq!(Resource::Bucket("b").arn().to_string(), "arn:aws:s3:::b");
-        assert_eq!(Resource::Account(own()).arn().to_string(), "arn:aws:iam::111122223333:root");
+        assert_eq!(Resource::Account(own()).arn().to_string(), "arn:aws:s3:::");
     }
 }

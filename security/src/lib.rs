@@ -3,7 +3,7 @@
 //! ```text
 //!   request ─► sigv4::authenticate ─► Authenticated ─► decide(question, resource, facts) ─► go on, or AccessDenied
 //!                  │        └ Payload ─► chunked::Decoder ─► body
-//!                  └ CredentialLookup ◄─ credentials::File
+//!                  └ CredentialLookup ◄─ credentials::File, identity::Identities
 //!   form    ─► form::Decoder ─► form::authenticate ─► form::Policy::check           browser uploads
 //!   client  ◄─ sign::Signer · chunked::Encoder            the same canonicalisation, the other way round
 //!   documents ─► policy::Policy ─► policy::evaluate         IAM's language, in AWS's order
@@ -20,8 +20,10 @@ mod date;
 pub mod decide;
 mod error;
 pub mod form;
+pub mod identity;
 pub mod keys;
 pub mod policy;
+mod principal;
 pub mod sign;
 pub mod sigv4;
 mod user;
@@ -29,6 +31,7 @@ mod user;
 pub use account::{AccountId, Arn};
 pub use acl::{AccessList, CannedAcl, GRANTS_MAX, Grant, Grantee, Permission};
 pub use date::AmzDate;
-pub use decide::{Action, Decision, Facts, Principal, Question, Resource, Shared, decide};
+pub use decide::{Action, Decision, Facts, Question, Resource, Shared, decide};
 pub use error::{Error, ErrorKind, Result};
+pub use principal::{Identity, Principal, PrincipalContext};
 pub use user::CanonicalUser;

@@ -139,9 +139,12 @@ impl Signer {
         if let Some(token) = &self.session_token {
             add("X-Amz-Security-Token", token);
         }
+        // S3 alone leaves the body out where nothing is said of it; everywhere else it is signed, and a URL's is empty.
+        let of_nothing = crate::sigv4::sha256_hex(b"");
         let payload = match headers.get(CONTENT_SHA256) {
             Some(value) => value.to_str().map_err(|error| unsignable(&error))?.trim(),
-            None => UNSIGNED,
+            None if self.service == "s3" => UNSIGNED,
+            None => &of_nothing,
         };
         let head = RequestHead { method, path: uri.path(), query: &query, headers: &headers };
         let (_, signature) = self.signature(&head, &date, &scope, &signed_headers, payload)?;

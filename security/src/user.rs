@@ -26,6 +26,14 @@ impl CanonicalUser {
         }
     }
 
+    /// The account, if it is one.
+    pub const fn account(self) -> Option<AccountId> {
+        match self {
+            Self::Account(account) => Some(account),
+            Self::Anonymous => None,
+        }
+    }
+
     /// Whether an id is the anonymous one.
     pub fn is_anonymous_id(id: &str) -> bool {
         id == Self::ANONYMOUS

@@ -20,9 +20,16 @@ impl Layout {
     pub const FIRST: Self = Self(1);
     /// Rows that deny what others would allow: a firn that doesn't know of them would show what they deny.
     pub const POLICIES: Self = Self(2);
-    // 3 is the catalog's that may have a copy in a zone: whoever writes to it must see to the copy. docs/formats/catalog.md has it.
+    // 3 is the catalog's that may have a copy in a zone: whoever writes to it must see to the copy. docs/formats/catalog.md has it. A
+    // number stands for all smaller ones, so whoever builds that once 5 has been given out takes a number of its own above it.
+    /// Rows of users, roles and their keys: a firn that doesn't know of them would not know the keys that seal their secrets.
+    pub const IDENTITIES: Self = Self(4);
+    /// Buckets with lifecycle rules: what a firn writes that doesn't know of them is in no index, and would never be due.
+    pub const LIFECYCLES: Self = Self(5);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::POLICIES;
+    pub(in crate::catalog) const NEWEST: Self = Self::LIFECYCLES;
+    /// All that this code knows.
+    const KNOWN: [Self; 4] = [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES];
 
     /// Its number on disk.
     pub(in crate::catalog) const fn number(self) -> u8 {
@@ -31,7 +38,6 @@ impl Layout {
 
     /// The layout of a number on disk; `None`: a newer one, or none.
     pub(in crate::catalog) fn of_number(number: u32) -> Option<Self> {
-        let known = u8::try_from(number).ok().map(Self)?;
-        (Self::FIRST..=Self::NEWEST).contains(&known).then_some(known)
+        Self::KNOWN.into_iter().find(|known| u32::from(known.0) == number)
     }
 }

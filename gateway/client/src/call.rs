@@ -28,6 +28,8 @@ pub(crate) struct Call<'a> {
     body: Bytes,
     /// Sent instead of the bytes: a file, and its size.
     file: Option<(Arc<File>, u64)>,
+    /// The service that is asked, where it is not S3.
+    service: Option<&'static str>,
 }
 
 impl<'a> Call<'a> {
@@ -41,6 +43,7 @@ impl<'a> Call<'a> {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             file: None,
+            service: None,
         }
     }
 
@@ -94,6 +97,14 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Makes it a call of a service that takes forms.
+    pub(crate) fn form(mut self, service: &'static str, body: Bytes) -> Self {
+        let kind = HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
+        self.headers.insert(CONTENT_TYPE, kind);
+        (self.service, self.body) = (Some(service), body);
+        self
+    }
+
     fn length(&self) -> u64 {
         self.file.as_ref().map_or(self.body.len() as u64, |(_, size)| *size)
     }
@@ -119,9 +130,10 @@ impl<'a> Call<'a> {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(self.length()));
         }
         let (mut parts, body) = request.into_parts();
-        match self.file {
-            None => client.sign(&mut parts, &self.body)?,
-            Some(_) => client.sign_unread(&mut parts)?,
+        match (&self.file, self.service) {
+            (_, Some(service)) => client.sign_for(service, &mut parts, &self.body)?,
+            (None, None) => client.sign(&mut parts, &self.body)?,
+            (Some(_), None) => client.sign_unread(&mut parts)?,
         }
         Ok(Request::from_parts(parts, body))
     }
@@ -231,7 +243,12 @@ impl Client {
 }
 
 fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
-    let document = Element::parse(body).ok().filter(|root| root.name == "Error");
+    // Services that take forms have theirs one deeper.
+    let document = Element::parse(body).ok().and_then(|root| match root.name.as_str() {
+        "Error" => Some(root),
+        "ErrorResponse" => root.child("Error").cloned(),
+        _ => None,
+    });
     let text = |name| document.as_ref().and_then(|root| root.text_of(name)).map(str::to_owned);
     let asks_for = header_text(headers, "www-authenticate").unwrap_or_default();
     if document.is_none() && asks_for.starts_with("Bearer") {
@@ -245,6 +262,7 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
         .map_or_else(|| format!("the endpoint answered with status {status}"), bounded);
     let request_id = headers
         .get("x-amz-request-id")
+        .or_else(|| headers.get("x-amzn-requestid"))
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned)
         .or_else(|| text("RequestId"))

@@ -4,6 +4,7 @@
 //!   Client ── call ──► sign (security) ──► transport (hyper, TLS) ──► any S3 endpoint
 //!     │        └── retry: back-off with jitter, anew signed each time
 //!     ├── bucket · list · object · multipart · presign      the calls
+//!     ├── iam                                               calls of IAM
 //!     ├── wire                                              requests of others, signed by them (remote pools)
 //!     └── download                                          a body that resumes where a connection broke
 //! ```
@@ -25,6 +26,7 @@ mod date;
 mod download;
 mod endpoint;
 mod error;
+mod iam;
 mod lifecycle;
 mod list;
 mod lock;
@@ -45,6 +47,7 @@ pub use checksum::{Crc64, RunningMd5, md5_etag, multipart_etag};
 pub use download::Download;
 pub use endpoint::{Endpoint, Style};
 pub use error::{Error, ErrorKind, Result, ServiceError, Trouble};
+pub use iam::Described;
 pub use lifecycle::LifecycleRule;
 pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};
 pub use lock::{BucketLock, ObjectLock};
@@ -137,6 +140,21 @@ impl Client {
         };
         signer
             .sign(parts, hash, self.transport().clock().now())
+            .map(drop)
+            .map_err(|error| Error::Invalid(format!("sign the request: {error}")))
+    }
+
+    /// Signs a request to another service than S3: its whole body is signed.
+    pub(crate) fn sign_for(
+        &self,
+        service: &str,
+        parts: &mut http::request::Parts,
+        body: &Bytes,
+    ) -> Result<()> {
+        let Some(signer) = &self.inner.signer else { return Ok(()) };
+        let signer = Signer { service: service.to_owned(), ..signer.clone() };
+        signer
+            .sign(parts, payload_hash(body), self.transport().clock().now())
             .map(drop)
             .map_err(|error| Error::Invalid(format!("sign the request: {error}")))
     }

@@ -289,7 +289,52 @@ fn with_zones(root: &Path, name: &str) -> (String, String) {
 
 /// How many words name a verb that begins so.
 fn words_of_verb(first: &str) -> usize {
-    if ["backup", "config", "dedup", "lock", "quota", "zone"].contains(&first) { 2 } else { 1 }
+    if ["backup", "config", "dedup", "group", "key", "lock", "policy", "quota", "role", "user", "zone"]
+        .contains(&first)
+    {
+        2
+    } else {
+        1
+    }
+}
+
+/// Lines of what stands behind IAM, in the order in which they find what they need.
+fn of_identities(appliance: &Appliance, root: &Path) -> Vec<String> {
+    let policy = root.join("policy");
+    fs::write(
+        &policy,
+        r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}"#,
+    )
+    .unwrap();
+    appliance.ok(&["user", "create", "keyed"]);
+    let access_key = appliance.ok(&["key", "create", "--user", "keyed", "--json"]).json();
+    let access_key = access_key["access_key_id"].as_str().unwrap();
+    let policy = policy.to_str().unwrap();
+    vec![
+        "user create ann".to_owned(),
+        "user ls".to_owned(),
+        "group create team".to_owned(),
+        "group ls".to_owned(),
+        "group add team ann".to_owned(),
+        "group members team".to_owned(),
+        "group remove team ann".to_owned(),
+        "group rm team".to_owned(),
+        format!("policy create reads {policy}"),
+        "policy ls".to_owned(),
+        "policy show reads".to_owned(),
+        "policy attach reads --user ann".to_owned(),
+        "policy detach reads --user ann".to_owned(),
+        "policy rm reads".to_owned(),
+        "role create job --trust *".to_owned(),
+        "role ls".to_owned(),
+        "role rm job".to_owned(),
+        "key create --user ann".to_owned(),
+        "key ls --user ann".to_owned(),
+        format!("key disable {access_key} --user keyed"),
+        format!("key enable {access_key} --user keyed"),
+        format!("key rm {access_key} --user keyed"),
+        "user rm ann -r".to_owned(),
+    ]
 }
 
 #[test]
@@ -318,6 +363,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let (idle, idle_config) = with_zones(root.path(), "idle");
     assert_eq!(Appliance::start(Path::new(&idle), &[]).terminate(), 0);
     // In the order in which they find what they need.
+    let of_identities = of_identities(&appliance, root.path());
     let lines = [
         "mb s3://listed".to_owned(),
         format!("cp {file} s3://listed/k"),
@@ -357,6 +403,7 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let of_itself = ["version", "completions bash", "man"].map(str::to_owned);
     let lines: BTreeMap<Vec<String>, (usize, Vec<String>)> = lines
         .iter()
+        .chain(&of_identities)
         .chain(&of_itself)
         .enumerate()
         .map(|(n, line)| {
@@ -375,8 +422,11 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         let ran: Ran = appliance.command(&[]).args(words).arg("--json").output().unwrap().into();
         prints_json(words, &ran);
     }
-    for verb in ["rb", "rm", "undelete", "mv", "sync", "cp"] {
-        assert!(run(&[verb, "--help"]).out.contains("--dry-run"), "{verb} destroys or overwrites");
+    for verb in
+        ["rb", "rm", "undelete", "mv", "sync", "cp", "user rm", "group rm", "role rm", "policy rm", "key rm"]
+    {
+        let help = run(&verb.split(' ').chain(["--help"]).collect::<Vec<_>>()).out;
+        assert!(help.contains("--dry-run"), "{verb} destroys or overwrites");
     }
 }
 
@@ -403,7 +453,7 @@ fn snake_case(document: &Value) {
         let snake =
             name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         assert!(snake, "{name}");
-        if !["variables", "metadata", "by_storage_class"].contains(&name.as_str()) {
+        if !["variables", "metadata", "by_storage_class", "document"].contains(&name.as_str()) {
             snake_case(value);
         }
     }

@@ -10,6 +10,8 @@ mod careful;
 mod environment;
 #[path = "verbs/extract.rs"]
 mod extract;
+#[path = "verbs/identity.rs"]
+mod identity;
 #[path = "verbs/interrupted.rs"]
 mod interrupted;
 #[path = "verbs/mistakes.rs"]

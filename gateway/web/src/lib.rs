@@ -1,7 +1,8 @@
-//! The HTTP doors: S3 on one port; probes, metrics and the admin API on another.
+//! The HTTP doors: S3, IAM and STS on one port; probes, metrics and the admin API on another.
 //!
 //! ```text
-//!   TCP [─ TLS] ─► server (hyper, bounds, timeouts) ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
+//!   TCP [─ TLS] ─► server (hyper, bounds, timeouts) ─► front ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
+//!                                                │          └─► query ─ authenticate ─ table of iam, sts ─ decide ─► identities
 //!                                                └─► admin ─ /livez /readyz /metrics /v1/…
 //! ```
 //!
@@ -11,11 +12,15 @@
 mod admin;
 mod budget;
 mod config;
+mod front;
+mod iam;
 mod ingest;
 mod metrics;
+mod query;
 mod s3;
 mod server;
 mod state;
+mod sts;
 mod xml;
 
 pub use config::{Config, Limits};

@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::time::Duration;
 
 /// What a request counter is split by: the operation's name and the class of its status.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -21,10 +22,36 @@ pub(crate) struct OperationLabels {
     pub(crate) operation: &'static str,
 }
 
+/// What a counter of calls is split by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct CallLabels {
+    pub(crate) service: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) status: &'static str,
+}
+
+/// What the latency of calls is split by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ServiceLabels {
+    pub(crate) service: &'static str,
+}
+
+/// The class of a status.
+fn class(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        100..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    }
+}
+
 /// The doors' metrics.
 pub(crate) struct Metrics {
     pub(crate) requests: Family<RequestLabels, Counter>,
     pub(crate) latency: Family<OperationLabels, Histogram>,
+    pub(crate) calls: Family<CallLabels, Counter>,
+    pub(crate) call_latency: Family<ServiceLabels, Histogram>,
     pub(crate) bytes_in: Counter,
     pub(crate) bytes_out: Counter,
     pub(crate) bodies_refused: Counter,
@@ -65,13 +92,19 @@ impl Metrics {
 
     /// A request was answered.
     pub(crate) fn answered(&self, operation: &'static str, status: StatusCode) {
-        let status = match status.as_u16() {
-            100..=299 => "2xx",
-            300..=399 => "3xx",
-            400..=499 => "4xx",
-            _ => "5xx",
-        };
-        self.requests.get_or_create(&RequestLabels { operation, status }).inc();
+        self.requests.get_or_create(&RequestLabels { operation, status: class(status) }).inc();
+    }
+
+    /// A call of IAM or STS was answered.
+    pub(crate) fn called(
+        &self,
+        service: &'static str,
+        operation: &'static str,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        self.calls.get_or_create(&CallLabels { service, operation, status: class(status) }).inc();
+        self.call_latency.get_or_create(&ServiceLabels { service }).observe(took.as_secs_f64());
     }
 
     /// Creates and registers all of them.
@@ -79,6 +112,8 @@ impl Metrics {
         let metrics = Self {
             requests: Family::default(),
             latency: Family::new_with_constructor(latency_buckets),
+            calls: Family::default(),
+            call_latency: Family::new_with_constructor(latency_buckets),
             bytes_in: Counter::default(),
             bytes_out: Counter::default(),
             bodies_refused: Counter::default(),
@@ -97,6 +132,17 @@ impl Metrics {
             "From the complete request head to the response head",
             Unit::Seconds,
             m.latency.clone(),
+        );
+        registry.register(
+            "firn_api_requests",
+            "Calls of IAM and STS answered, by service, operation and class of status",
+            m.calls.clone(),
+        );
+        registry.register_with_unit(
+            "firn_api_request_latency",
+            "From the complete request head to the answer, of IAM and STS",
+            Unit::Seconds,
+            m.call_latency.clone(),
         );
         registry.register_with_unit(
             "firn_s3_received",

@@ -2,6 +2,7 @@
 
 use crate::budget::{Budget, Held};
 use crate::metrics::Metrics;
+use crate::query::Markers;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
@@ -12,6 +13,7 @@ use objectstore::ObjectStore;
 use prometheus_client::registry::Registry;
 use security::AccountId;
 use security::credentials::CredentialLookup;
+use security::identity::Identities;
 use security::sigv4::SigningKeys;
 use std::fmt;
 use std::sync::Arc;
@@ -192,8 +194,10 @@ pub trait StatusSource: Send + Sync {
 pub struct Parts {
     /// The object store behind the S3 door.
     pub store: Arc<ObjectStore>,
-    /// Whose access keys are known.
+    /// Whose access keys are known: `identities`, or what stands before it.
     pub credentials: Arc<dyn CredentialLookup>,
+    /// Users, groups, roles and their policies.
+    pub identities: Arc<Identities>,
     /// The appliance's account. Others may own buckets too.
     pub account: AccountId,
     /// The appliance's region, which every signature's scope must name.
@@ -216,6 +220,9 @@ pub struct Parts {
 pub struct State {
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) credentials: Arc<dyn CredentialLookup>,
+    pub(crate) identities: Arc<Identities>,
+    /// Seals where pages of IAM's listings begin.
+    pub(crate) markers: Markers,
     pub(crate) account: AccountId,
     pub(crate) signing_keys: SigningKeys,
     /// `x-amz-id-2` of every answer of this process.
@@ -260,17 +267,23 @@ impl State {
 
     /// Registers the doors' metrics and wires the rest.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let Parts { store, credentials, account, region, clock, entropy, admin_token, status, .. } = parts;
+        let Parts { store, credentials, identities, account, region, clock, entropy, .. } = parts;
+        let Parts { admin_token, status, .. } = parts;
         let mut registry = parts.registry;
         let metrics = Metrics::register(&mut registry);
         let (refused, ended) = (metrics.bodies_refused.clone(), metrics.bodies_ended.clone());
         let bodies = Budget::new(parts.bodies_max, Arc::clone(&clock), refused, ended);
         registry.register_collector(Box::new(Held(Arc::clone(&bodies))));
+        let mut marker_key = Zeroizing::new([0; 32]);
+        entropy.fill(&mut *marker_key);
+        let markers = Markers::new(&marker_key);
         let mut host = [0; 32];
         entropy.fill(&mut host);
         Arc::new(Self {
             store,
             credentials,
+            identities,
+            markers,
             account,
             signing_keys: SigningKeys::default(),
             host_id: STANDARD.encode(host).into(),

@@ -35,7 +35,7 @@ pub(super) fn event(event: &Event<'_>) -> Vec<u8> {
         "awsRegion": event.region,
         "eventTime": iso(event.at),
         "eventName": name,
-        "userIdentity": { "principalId": principal(origin.principal) },
+        "userIdentity": { "principalId": principal(origin.principal.as_ref()) },
         "requestParameters": {
             "sourceIPAddress": origin.source.map_or_else(|| "s3.amazonaws.com".to_owned(), |ip| ip.to_string()),
         },
@@ -86,11 +86,11 @@ pub(super) fn test(bucket: &BucketName, origin: &Origin, now: Timestamp) -> Vec<
     event.to_string().into_bytes()
 }
 
-fn principal(principal: Option<Principal>) -> String {
+fn principal(principal: Option<&Principal>) -> String {
     match principal {
         None => "s3.amazonaws.com".to_owned(),
         Some(Principal::Anonymous) => "Anonymous".to_owned(),
-        Some(Principal::Root(account)) => format!("AWS:{account}"),
+        Some(known) => format!("AWS:{}", known.user_id()),
     }
 }
 

@@ -78,7 +78,7 @@ fn get_optional_user(fields: &mut RecordReader<'_>) -> Result<Option<CanonicalUs
 }
 
 fn put_origin(out: &mut RecordWriter, origin: &Origin) {
-    put_optional_user(out, origin.principal.map(Principal::canonical_user));
+    put_optional_user(out, origin.principal.as_ref().map(Principal::canonical_user));
     out.text(&origin.source.map(|source| source.to_string()).unwrap_or_default());
     out.fixed(&origin.request_id).text(&origin.host_id);
 }

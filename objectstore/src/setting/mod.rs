@@ -133,6 +133,7 @@ impl SettingKind {
     pub(crate) const fn layout(self) -> Layout {
         match self {
             Self::Policy => Layout::POLICIES,
+            Self::Lifecycle => Layout::LIFECYCLES,
             _ => Layout::FIRST,
         }
     }

@@ -3,6 +3,7 @@
 use super::{Setting, SettingKind};
 use engine::Result;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
+use security::identity::Pins;
 use security::policy::{Form, Policy, PolicyError};
 
 /// Bytes of a bucket's policy at the most. Source: "Bucket policies for Amazon S3" of the S3 user guide.
@@ -18,6 +19,7 @@ pub struct BucketPolicy {
     text: String,
     policy: Policy,
     public: bool,
+    pins: Pins,
 }
 
 impl BucketPolicy {
@@ -25,7 +27,18 @@ impl BucketPolicy {
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         let policy = Policy::parse(text, Form::Resource, BUCKET_POLICY_BYTES_MAX)?;
         let public = policy.is_public();
-        Ok(Self { text: text.to_owned(), policy, public })
+        Ok(Self { text: text.to_owned(), policy, public, pins: Pins::NONE })
+    }
+
+    /// With who it is that it names by ARN.
+    #[must_use]
+    pub fn naming(self, pins: Pins) -> Self {
+        Self { pins, ..self }
+    }
+
+    /// Whom it names by ARN.
+    pub const fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// As it was set, byte for byte.
@@ -46,18 +59,28 @@ impl BucketPolicy {
 
 impl Record for BucketPolicy {
     const NAME: &'static str = "bucket policy";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    /// One that names nobody by ARN is readable by what knows of no users.
+    fn version(&self) -> u8 {
+        if self.pins.is_empty() { 1 } else { 2 }
+    }
 
     fn encode(&self, out: &mut RecordWriter) {
         out.text(&self.text);
+        if !self.pins.is_empty() {
+            self.pins.write(out);
+        }
     }
 
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+    fn decode(version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
         let text = fields.text()?.to_owned();
-        Ok(Self::parse(&text).unwrap_or_else(|error| {
+        let pins = if version == 1 { Pins::NONE } else { Pins::read(fields)? };
+        let read = Self::parse(&text).unwrap_or_else(|error| {
             tracing::error!(%error, "a bucket's policy can not be read and denies everything");
-            Self { text, policy: Policy::denying_all(), public: false }
-        }))
+            Self { text, policy: Policy::denying_all(), public: false, pins: Pins::NONE }
+        });
+        Ok(read.naming(pins))
     }
 }
 
@@ -65,6 +88,33 @@ impl Setting for BucketPolicy {
     const KIND: SettingKind = SettingKind::Policy;
 
     fn memory_bytes(&self, _row: usize) -> usize {
-        self.text.len() + self.policy.heap_bytes()
+        self.text.len() + self.policy.heap_bytes() + self.pins.heap_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BucketPolicy;
+    use engine::catalog::record::Record as _;
+
+    #[test]
+    fn golden_policy_that_names_a_user() {
+        let arn = "arn:aws:iam::111122223333:user/alice";
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"Deny","Principal":{{"AWS":"{arn}"}},"Action":"*","Resource":"*"}}}}"#
+        );
+        // Version, length and text; one pin: length and ARN, id.
+        let lengths = [u8::try_from(text.len()).unwrap(), u8::try_from(arn.len()).unwrap()];
+        let golden =
+            [&[2, lengths[0]], text.as_bytes(), &[1, lengths[1]], arn.as_bytes(), b"AIDAABCDEFGHIJKLMNOPQ"];
+        let golden = golden.concat();
+        let policy = BucketPolicy::from_bytes(&golden).unwrap();
+        assert_eq!((policy.text(), policy.pins().is_empty()), (text.as_str(), false));
+        assert_eq!(policy.to_bytes(), golden);
+        for cut in 0..golden.len() {
+            BucketPolicy::from_bytes(&golden[..cut]).unwrap_err();
+        }
+        // What names nobody stays what an older firn reads.
+        assert_eq!(BucketPolicy::parse(&text).unwrap().to_bytes()[0], 1);
     }
 }

@@ -28,8 +28,8 @@ fn other() -> AccountId {
     "444455556666".parse().unwrap()
 }
 
-fn asks(principal: Principal, permission: Permission) -> Question {
-    Question::new(principal, Action::new("s3:GetObject"), Some(permission))
+fn asks(principal: &Principal, permission: Permission) -> Question {
+    Question::new(principal.clone(), Action::new("s3:GetObject"), Some(permission))
 }
 
 /// A bucket of [`owner`].
@@ -46,7 +46,7 @@ async fn write(world: &World, name: &BucketName, by: impl Into<CanonicalUser>, l
     world.put_with(put, "body").await.map(drop)
 }
 
-fn reads(name: &BucketName, principal: Principal) -> GetRequest {
+fn reads(name: &BucketName, principal: &Principal) -> GetRequest {
     GetRequest { asks: Some(asks(principal, Permission::Read)), ..GetRequest::new(name.clone(), key("k")) }
 }
 
@@ -98,9 +98,10 @@ async fn owner_and_list_of_an_object_follow_from_writer_list_and_ownership() {
 async fn a_reader_is_judged_by_the_row_and_learns_nothing_that_it_may_not_list() {
     let world = World::new(81).await;
     let name = make(&world, "reading", WRITER, CannedAcl::Private).await;
-    let denied =
-        async |principal| matches!(world.store.head(reads(&name, principal)).await, Err(Error::AccessDenied));
-    let (alien, nobody, root) = (Principal::Root(other()), Principal::Anonymous, Principal::Root(owner()));
+    let denied = async |principal: &Principal| {
+        matches!(world.store.head(reads(&name, principal)).await, Err(Error::AccessDenied))
+    };
+    let (alien, nobody, root) = (&Principal::Root(other()), &Principal::Anonymous, &Principal::Root(owner()));
     // Nothing is there: who may not list is not told so.
     assert!(denied(alien).await && denied(nobody).await);
     assert!(matches!(world.store.head(reads(&name, root)).await, Err(Error::NoSuchKey { .. })));
@@ -142,11 +143,11 @@ async fn a_list_is_replaced_by_who_may_and_its_owner_stays() {
         version: VersionSelector::Latest,
         origin: crate::Origin::default(),
     };
-    let set = async |principal, wish: ListWish, named| {
+    let set = async |principal: &Principal, wish: ListWish, named| {
         let asks = asks(principal, Permission::WriteAcp);
         world.store.set_object_acl(&request, &asks, (&wish, named)).await
     };
-    let (alien, root) = (Principal::Root(other()), Principal::Root(owner()));
+    let (alien, root) = (&Principal::Root(other()), &Principal::Root(owner()));
     assert!(matches!(set(alien, ListWish::Default, None).await, Err(Error::AccessDenied)));
     let grants = AccessList::new([Grant::to(other(), Permission::WriteAcp)]).unwrap();
     set(root, ListWish::Grants(grants.clone()), Some(owner().into())).await.unwrap();
@@ -184,10 +185,10 @@ async fn lists_are_not_switched_off_while_the_buckets_own_grants_to_others() {
 async fn an_admitted_name_stands_for_its_bucket_alone() {
     let world = World::new(84).await;
     let name = make(&world, "taken", ENFORCED, CannedAcl::Private).await;
-    let question = asks(Principal::Root(owner()), Permission::Write);
+    let question = asks(&Principal::Root(owner()), Permission::Write);
     let admitted = world.store.admit(&name, Some(&question), About::Bucket).await.unwrap();
     assert_eq!((admitted.owner, &admitted.bucket), (owner(), &name));
-    let alien = asks(Principal::Root(other()), Permission::Write);
+    let alien = asks(&Principal::Root(other()), Permission::Write);
     assert!(matches!(world.store.admit(&name, Some(&alien), About::Bucket).await, Err(Error::AccessDenied)));
     world.store.delete_bucket(&name).await.unwrap();
     world.store.create_bucket(&name, &NewBucket::of(other())).await.unwrap();

@@ -13,6 +13,7 @@ mod dedup;
 pub(crate) mod dice;
 mod events;
 mod full;
+mod identities;
 mod ingest;
 mod inventory;
 mod large;

@@ -106,10 +106,10 @@ impl Grantee {
         }
     }
 
-    fn takes_in(self, principal: Principal) -> bool {
+    fn takes_in(self, principal: &Principal) -> bool {
         match self {
             Self::AllUsers => true,
-            Self::AuthenticatedUsers => principal != Principal::Anonymous,
+            Self::AuthenticatedUsers => *principal != Principal::Anonymous,
             // Nobody asks as the group: logs are delivered from within.
             Self::LogDelivery => false,
             Self::User(user) => user == principal.canonical_user(),
@@ -181,7 +181,7 @@ impl AccessList {
     }
 
     /// Whether it grants the permission; `ignore_public` leaves out what it grants to the public.
-    pub fn allows(&self, principal: Principal, wanted: Permission, ignore_public: bool) -> bool {
+    pub fn allows(&self, principal: &Principal, wanted: Permission, ignore_public: bool) -> bool {
         self.0.iter().any(|grant| {
             grant.permission.covers(wanted)
                 && grant.grantee.takes_in(principal)
@@ -202,20 +202,20 @@ mod tests {
     #[test]
     fn a_grant_allows_its_grantee_its_permission_and_nothing_else() {
         let (own, other, third) = (account(1), account(2), account(3));
-        let who = |id| Principal::Root(id);
+        let (own, other_root, third) = (Principal::Root(own), Principal::Root(other), Principal::Root(third));
         for granted in Permission::ALL {
             let list = AccessList::new([Grant::to(other, granted)]).unwrap();
             for wanted in Permission::ALL {
                 let covered = granted == wanted || granted == Permission::FullControl;
-                assert_eq!(list.allows(who(other), wanted, false), covered, "{granted} {wanted}");
+                assert_eq!(list.allows(&other_root, wanted, false), covered, "{granted} {wanted}");
                 assert_eq!(
-                    list.allows(who(other), wanted, true),
+                    list.allows(&other_root, wanted, true),
                     covered,
                     "another account is not the public"
                 );
-                assert!(!list.allows(who(third), wanted, false));
-                assert!(!list.allows(who(own), wanted, false));
-                assert!(!list.allows(Principal::Anonymous, wanted, false));
+                assert!(!list.allows(&third, wanted, false));
+                assert!(!list.allows(&own, wanted, false));
+                assert!(!list.allows(&Principal::Anonymous, wanted, false));
             }
         }
     }
@@ -230,13 +230,13 @@ mod tests {
         ] {
             let list = AccessList::new([Grant { grantee, permission: Permission::Read }]).unwrap();
             assert_eq!(
-                list.allows(Principal::Root(account(2)), Permission::Read, false),
+                list.allows(&Principal::Root(account(2)), Permission::Read, false),
                 signed,
                 "{grantee:?}"
             );
-            assert_eq!(list.allows(Principal::Anonymous, Permission::Read, false), anonymous, "{grantee:?}");
-            assert!(!list.allows(Principal::Root(account(2)), Permission::Read, true), "ignored");
-            assert!(!list.allows(Principal::Anonymous, Permission::Read, true), "ignored");
+            assert_eq!(list.allows(&Principal::Anonymous, Permission::Read, false), anonymous, "{grantee:?}");
+            assert!(!list.allows(&Principal::Root(account(2)), Permission::Read, true), "ignored");
+            assert!(!list.allows(&Principal::Anonymous, Permission::Read, true), "ignored");
             assert_eq!(list.is_public(), public, "{grantee:?}");
         }
         for group in Grantee::GROUPS {

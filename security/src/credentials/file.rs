@@ -55,7 +55,7 @@ impl File {
             file.add(Profile {
                 name: section.name.to_owned(),
                 access_key_id,
-                credential: Credential { account, secret },
+                credential: Credential::of_root(account, secret),
             })?;
         }
         Ok(file)
@@ -68,7 +68,7 @@ impl File {
         file.add(Profile {
             name: "default".to_owned(),
             access_key_id: AccessKeyId::random(entropy),
-            credential: Credential { account, secret: SecretKey::random(entropy) },
+            credential: Credential::of_root(account, SecretKey::random(entropy)),
         })?;
         write_private(path, file.render(region).as_bytes())?;
         Ok(file)
@@ -123,6 +123,11 @@ impl CredentialLookup for File {
         let all: BTreeSet<AccountId> =
             self.profiles.iter().map(|profile| profile.credential.account).collect();
         all.into_iter().collect()
+    }
+
+    fn keys_of(&self, account: AccountId) -> Vec<AccessKeyId> {
+        let of_account = self.profiles.iter().filter(|profile| profile.credential.account == account);
+        of_account.map(|profile| profile.access_key_id.clone()).collect()
     }
 }
 

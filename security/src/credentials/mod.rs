@@ -9,7 +9,12 @@ mod ini;
 pub use file::{File, Profile};
 pub(crate) use file::{read_private, write_private};
 
-use crate::{AccountId, Error, Result};
+pub use crate::identity::{EntityId, Token};
+
+use crate::sigv4::{self, AuthError};
+use crate::{AccountId, Error, Principal, Result};
+use engine::BoxFuture;
+use engine::clock::Timestamp;
 use engine::entropy::Entropy;
 use std::fmt;
 use std::str::FromStr;
@@ -23,11 +28,20 @@ pub struct AccessKeyId(Arc<str>);
 impl AccessKeyId {
     /// A new random id of 80 random bits.
     pub fn random(entropy: &dyn Entropy) -> Self {
+        Self::drawn("AKIA", entropy)
+    }
+
+    /// A new random id of a session's key.
+    pub(crate) fn of_session(entropy: &dyn Entropy) -> Self {
+        Self::drawn("ASIA", entropy)
+    }
+
+    fn drawn(kind: &str, entropy: &dyn Entropy) -> Self {
         const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
         let mut bytes = [0; 16];
         entropy.fill(&mut bytes);
         let tail = bytes.iter().map(|byte| char::from(BASE32[usize::from(byte & 31)]));
-        Self("AKIA".chars().chain(tail).collect::<String>().into())
+        Self(kind.chars().chain(tail).collect::<String>().into())
     }
 
     /// One that another endpoint has issued: 1 to 256 characters that a signature's header can hold.
@@ -120,20 +134,94 @@ impl fmt::Debug for SecretKey {
     }
 }
 
+/// Who signs with a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Holder {
+    /// The root of the account.
+    #[default]
+    Root,
+    /// A user.
+    User(EntityId),
+    /// A session, by what its token says.
+    Session(Arc<Token>),
+}
+
 /// What an access key stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Credential {
-    /// The account whose root this is.
+    /// The account.
     pub account: AccountId,
     /// Signs.
     pub secret: SecretKey,
+    /// Who in that account.
+    pub holder: Holder,
 }
 
-/// Finds credentials by their access key. Implemented by the credentials file; sessions and users come behind it later.
+impl Credential {
+    /// A key of an account's root.
+    pub const fn of_root(account: AccountId, secret: SecretKey) -> Self {
+        Self { account, secret, holder: Holder::Root }
+    }
+}
+
+/// Why a session's key is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenError {
+    /// There are no sessions here.
+    Unknown,
+    /// The token is no session's, or another's.
+    Invalid,
+    /// The session is over.
+    Expired,
+}
+
+/// Finds credentials by their access key. Implemented by the credentials file and, over it, by [`Identities`](crate::identity::Identities).
 pub trait CredentialLookup: Send + Sync {
     /// The credential of an access key that exists and may be used now. In memory: it is called once a request.
     fn lookup(&self, access_key_id: &str) -> Option<Credential>;
 
+    /// The credential of a session's key, by the token that goes with it. In memory.
+    fn session(&self, _access_key_id: &str, _token: &str, _now: Timestamp) -> Result<Credential, TokenError> {
+        Err(TokenError::Unknown)
+    }
+
+    /// Who that is, once the signature is verified. `None`: nobody any more. Asked for users and sessions alone.
+    fn principal<'a>(&'a self, _bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Principal>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Every account that has a credential, in any order: whom a grant can name.
     fn accounts(&self) -> Vec<AccountId>;
+
+    /// Keys of an account's root that stand in a file.
+    fn keys_of(&self, _account: AccountId) -> Vec<AccessKeyId> {
+        Vec::new()
+    }
+}
+
+/// Who has signed, by what.
+#[derive(Clone, Copy, Debug)]
+pub struct Bearer<'a> {
+    /// The account.
+    pub account: AccountId,
+    /// Who in that account.
+    pub holder: &'a Holder,
+    /// The key.
+    pub access_key_id: &'a AccessKeyId,
+    /// What was signed for: `s3`.
+    pub service: &'a str,
+}
+
+impl Bearer<'_> {
+    /// Who asks. A root is known without a look.
+    pub(crate) async fn principal(self, credentials: &dyn CredentialLookup) -> Result<Principal, AuthError> {
+        if *self.holder == Holder::Root {
+            return Ok(Principal::Root(self.account));
+        }
+        match credentials.principal(self).await {
+            Ok(Some(principal)) => Ok(principal),
+            Ok(None) => Err(sigv4::unknown_key(self.access_key_id.as_str())),
+            Err(error) => Err(AuthError::unavailable(&error)),
+        }
+    }
 }

@@ -2,13 +2,14 @@
 
 use super::error::FormError;
 use super::fields::Fields;
-use crate::AccountId;
-use crate::credentials::{AccessKeyId, Credential, CredentialLookup};
+use crate::credentials::{AccessKeyId, Bearer, Credential, CredentialLookup, Holder};
 use crate::date::AmzDate;
 use crate::sigv4::{self, AuthCode, AuthError, Via};
+use crate::{AccountId, Principal};
 use aws_lc_rs::{constant_time, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use engine::clock::Timestamp;
 
 /// Whether the old signature of forms, HMAC-SHA1 over the policy, is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,16 @@ pub struct SignedForm {
     pub access_key_id: AccessKeyId,
     /// The account behind the key.
     pub account: AccountId,
+    /// Who in that account.
+    pub holder: Holder,
+}
+
+impl SignedForm {
+    /// Who to ask [`decide`](crate::decide::decide) about, from where their credential was found.
+    pub async fn principal(&self, credentials: &dyn CredentialLookup) -> Result<Principal, AuthError> {
+        let Self { access_key_id, account, holder } = self;
+        Bearer { account: *account, holder, access_key_id, service: "s3" }.principal(credentials).await
+    }
 }
 
 /// Verifies the signature over the field `policy`; `None` for a form that has neither. What the policy says is not looked at.
@@ -45,7 +56,7 @@ pub fn authenticate(
             "Only one auth mechanism allowed; the form has the fields of two.",
         )),
         (false, true) if legacy == LegacyForms::Refused => Err(sigv4::unsupported_mechanism()),
-        (false, true) => verify_old(fields, credentials).map(Some),
+        (false, true) => verify_old(fields, credentials, policy.now).map(Some),
         (false, false) if fields.get("policy").is_none() => Ok(None),
         _ => verify_v4(fields, credentials, policy).map(Some),
     }
@@ -82,36 +93,41 @@ fn verify_v4(
             .with("ArgumentName", "X-Amz-Date")
             .with("ArgumentValue", date)
     })?;
-    sigv4::check_scope(Via::Query, &scope, day.day(), policy.region)?;
-    let (id, found) = look_up(credentials, &access_key_id)?;
-    if fields.get("x-amz-security-token").is_some() {
-        let message = "The provided token is malformed or otherwise invalid.";
-        return Err(AuthError::new(AuthCode::InvalidToken, message));
-    }
+    sigv4::check_scope(Via::Query, &scope, day.day(), policy)?;
+    let (id, found) = look_up(credentials, &access_key_id, fields.get("x-amz-security-token"), policy.now)?;
     let key = policy.keys.get(&access_key_id, &found.secret, &scope);
     if key.sign(text.as_bytes()).matches(signature.as_bytes()) {
-        return Ok(SignedForm { access_key_id: id, account: found.account });
+        return Ok(SignedForm { access_key_id: id, account: found.account, holder: found.holder });
     }
     Err(mismatch(&access_key_id, text, signature))
 }
 
 /// `base64(HMAC-SHA1(secret, policy))`.
-fn verify_old(fields: &Fields, credentials: &dyn CredentialLookup) -> Result<SignedForm, AuthError> {
+fn verify_old(
+    fields: &Fields,
+    credentials: &dyn CredentialLookup,
+    now: Timestamp,
+) -> Result<SignedForm, AuthError> {
     let access_key_id = wanted(fields, "awsaccesskeyid", "AWSAccessKeyId")?;
     let signature = wanted(fields, "signature", "signature")?;
     let text = wanted(fields, "policy", "policy")?;
-    let (id, found) = look_up(credentials, access_key_id)?;
+    let (id, found) = look_up(credentials, access_key_id, fields.get("x-amz-security-token"), now)?;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, found.secret.expose().as_bytes());
     let expected = STANDARD.encode(hmac::sign(&key, text.as_bytes()));
     if constant_time::verify_slices_are_equal(expected.as_bytes(), signature.as_bytes()).is_ok() {
-        return Ok(SignedForm { access_key_id: id, account: found.account });
+        return Ok(SignedForm { access_key_id: id, account: found.account, holder: found.holder });
     }
     Err(mismatch(access_key_id, text, signature))
 }
 
-fn look_up(credentials: &dyn CredentialLookup, id: &str) -> Result<(AccessKeyId, Credential), AuthError> {
-    let known = id.parse().ok().and_then(|parsed| Some((parsed, credentials.lookup(id)?)));
-    known.ok_or_else(|| sigv4::unknown_key(id))
+fn look_up(
+    credentials: &dyn CredentialLookup,
+    id: &str,
+    token: Option<&str>,
+    now: Timestamp,
+) -> Result<(AccessKeyId, Credential), AuthError> {
+    let parsed = id.parse().map_err(|_| sigv4::unknown_key(id))?;
+    Ok((parsed, sigv4::credential_of(credentials, id, token, now)?))
 }
 
 fn mismatch(access_key_id: &str, policy: &str, signature: &str) -> AuthError {

@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | 0 | 1 | version | 1 |
 //! | 1 | 8 | account | whose key |
-//! | 9 | 1 | service | 1: S3 |
+//! | 9 | 1 | service | 1: S3, 2: secrets of identities, 3: tokens of sessions |
 //! | 10 | 8 | created | milliseconds since the epoch |
 //! | 18 | 8 | reserved | wraps that may have been made with it, at most 2³² |
 //! | 26 | 2 | length | of the wrapped key |
@@ -54,6 +54,10 @@ impl KeyId {
 pub enum Service {
     /// The object store.
     S3 = 1,
+    /// Secrets of identities: access keys.
+    Identities = 2,
+    /// Tokens of sessions.
+    Sessions = 3,
 }
 
 /// What one key of the table is for.
@@ -71,6 +75,16 @@ impl KeyScope {
         Self { account, service: Service::S3 }
     }
 
+    /// What seals the secrets of an account's access keys.
+    pub(crate) const fn identities(account: AccountId) -> Self {
+        Self { account, service: Service::Identities }
+    }
+
+    /// What seals the tokens of an account's sessions.
+    pub(crate) const fn sessions(account: AccountId) -> Self {
+        Self { account, service: Service::Sessions }
+    }
+
     fn to_bytes(self) -> [u8; 9] {
         let mut out = [self.service as u8; 9];
         out[..8].copy_from_slice(&self.account.to_bytes());
@@ -81,6 +95,8 @@ impl KeyScope {
         let [account @ .., service] = bytes;
         let service = match service {
             1 => Service::S3,
+            2 => Service::Identities,
+            3 => Service::Sessions,
             other => return Err(refused("key row", &format!("service {other} is unknown"))),
         };
         Ok(Self { account: AccountId::from_bytes(account)?, service })
@@ -95,6 +111,8 @@ impl fmt::Display for KeyScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.service {
             Service::S3 => write!(f, "s3 of account {}", self.account),
+            Service::Identities => write!(f, "identities of account {}", self.account),
+            Service::Sessions => write!(f, "sessions of account {}", self.account),
         }
     }
 }

@@ -51,6 +51,39 @@ enum Version {
 struct Actions {
     negated: bool,
     list: Box<[Pattern]>,
+    /// Services, in lower case, of which it can take in an action; `None`: of any. A service has no wildcards.
+    services: Option<Box<[Box<str>]>>,
+}
+
+impl Actions {
+    fn new(negated: bool, list: Box<[Pattern]>) -> Self {
+        let mut services: Vec<Box<str>> = Vec::new();
+        for pattern in &list {
+            let service = pattern.as_str().split_once(':').map(|(service, _)| service.to_ascii_lowercase());
+            let Some(service) = service.filter(|_| !negated) else {
+                return Self { negated, list, services: None };
+            };
+            if !services.iter().any(|known| **known == *service) {
+                services.push(service.into());
+            }
+        }
+        Self { negated, list, services: Some(services.into()).filter(|_| !negated) }
+    }
+
+    /// Whether it can be about an action of that service at all: many of an identity's statements are not, and cost nothing.
+    fn may_be_about(&self, action: &str) -> bool {
+        let service = action.split_once(':').map_or(action, |(service, _)| service);
+        self.services.as_ref().is_none_or(|all| all.iter().any(|known| known.eq_ignore_ascii_case(service)))
+    }
+
+    /// Bytes that it takes in memory beside itself, about.
+    fn heap_bytes(&self) -> usize {
+        let services = self.services.as_deref().unwrap_or_default();
+        size_of_val(&*self.list)
+            + self.list.iter().map(Pattern::heap_bytes).sum::<usize>()
+            + size_of_val(services)
+            + services.iter().map(|service| service.len()).sum::<usize>()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,7 +178,7 @@ impl Policy {
             effect: Effect::Deny,
             parties: Some(Parties { negated: false, list: Box::new([Party::Everybody]) }),
             // Actions but none.
-            actions: Actions { negated: true, list: Box::default() },
+            actions: Actions::new(true, Box::default()),
             resources: Some(Resources { negated: false, list: Box::new([ArnPattern::Any]) }),
             conditions: Box::default(),
         };
@@ -200,7 +233,6 @@ impl Policy {
         let of_id = |id: &Option<Box<str>>| id.as_deref().map_or(0, str::len);
         let statements = self.statements.iter().map(|statement| {
             let Statement { sid, effect: _, parties, actions, resources, conditions } = statement;
-            let list = &*actions.list;
             let resources = resources.as_ref().map(|resources| {
                 size_of_val(&*resources.list)
                     + resources.list.iter().map(ArnPattern::heap_bytes).sum::<usize>()
@@ -208,8 +240,7 @@ impl Policy {
             size_of::<Statement>()
                 + of_id(sid)
                 + parties.as_ref().map_or(0, Parties::heap_bytes)
-                + size_of_val(list)
-                + list.iter().map(Pattern::heap_bytes).sum::<usize>()
+                + actions.heap_bytes()
                 + resources.unwrap_or_default()
                 + size_of_val(&**conditions)
                 + conditions.iter().map(Condition::heap_bytes).sum::<usize>()
@@ -290,7 +321,7 @@ impl Statement {
             .either("Action", "NotAction", true)?
             .ok_or_else(|| PolicyError::at(spot, "Action or NotAction is missing"))?;
         let read = |text: &str, spot: &Spot<'_>| action(text).map_err(|detail| PolicyError::at(spot, detail));
-        let actions = Actions { negated, list: list(tree, &spot.member(name), read)? };
+        let actions = Actions::new(negated, list(tree, &spot.member(name), read)?);
         let read = |text: &str, spot: &Spot<'_>| {
             ArnPattern::parse(text, variables, true).map_err(|detail| PolicyError::at(spot, detail))
         };
@@ -337,6 +368,9 @@ impl Statement {
 
     /// An action has no variables: `context` counts what looking costs.
     fn is_about_action(&self, action: &str, context: &dyn Context) -> bool {
+        if !self.actions.may_be_about(action) {
+            return false;
+        }
         let named = self.actions.list.iter().any(|pattern| pattern.matches(action, context) == Some(true));
         named != self.actions.negated
     }

@@ -42,4 +42,4 @@ pub use principal::{Caller, Party, Reach};
 pub use purse::{KEY_STEPS, Purse, REQUEST_STEPS_MAX};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

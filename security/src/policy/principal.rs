@@ -5,7 +5,7 @@ use super::tree::Tree;
 use crate::{AccountId, Arn};
 use std::borrow::Cow;
 
-/// Who asks. The place where users, roles and sessions come in: today's requests are those of roots and of nobody.
+/// Who asks, as policies see it; [`Principal`](crate::Principal) is who that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Caller<'a> {
     /// Nobody that is known: an unsigned request.
@@ -89,15 +89,6 @@ impl<'a> Caller<'a> {
                 [Some(arn), Some(of)]
             }
             Self::Anonymous | Self::Root(_) | Self::Provided { .. } | Self::Service(_) => [None, None],
-        }
-    }
-}
-
-impl From<crate::Principal> for Caller<'_> {
-    fn from(principal: crate::Principal) -> Self {
-        match principal {
-            crate::Principal::Anonymous => Self::Anonymous,
-            crate::Principal::Root(account) => Self::Root(account),
         }
     }
 }

@@ -9,6 +9,8 @@ use std::fmt;
 pub enum AuthCode {
     /// Expired, not yet valid, headers left unsigned, no valid date.
     AccessDenied,
+    /// The session that signed is over.
+    ExpiredToken,
     /// The `Authorization` header can't be read or names another region, service or day.
     AuthorizationHeaderMalformed,
     /// The same of a presigned URL.
@@ -27,6 +29,8 @@ pub enum AuthCode {
     RequestTimeTooSkewed,
     /// Signed with another secret, or changed on the way.
     SignatureDoesNotMatch,
+    /// Who signed could not be found out now.
+    ServiceUnavailable,
     /// The body's SHA-256 is not the one that was signed.
     XAmzContentSha256Mismatch,
 }
@@ -36,6 +40,7 @@ impl AuthCode {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AccessDenied => "AccessDenied",
+            Self::ExpiredToken => "ExpiredToken",
             Self::AuthorizationHeaderMalformed => "AuthorizationHeaderMalformed",
             Self::AuthorizationQueryParametersError => "AuthorizationQueryParametersError",
             Self::InvalidAccessKeyId => "InvalidAccessKeyId",
@@ -44,6 +49,7 @@ impl AuthCode {
             Self::InvalidToken => "InvalidToken",
             Self::InvalidUri => "InvalidURI",
             Self::RequestTimeTooSkewed => "RequestTimeTooSkewed",
+            Self::ServiceUnavailable => "ServiceUnavailable",
             Self::SignatureDoesNotMatch => "SignatureDoesNotMatch",
             Self::XAmzContentSha256Mismatch => "XAmzContentSHA256Mismatch",
         }
@@ -56,6 +62,7 @@ impl AuthCode {
             | Self::InvalidAccessKeyId
             | Self::RequestTimeTooSkewed
             | Self::SignatureDoesNotMatch => StatusCode::FORBIDDEN,
+            Self::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -77,6 +84,12 @@ impl AuthError {
     /// A refusal without further elements.
     pub(crate) fn new(code: AuthCode, message: impl Into<Cow<'static, str>>) -> Self {
         Self(Box::new(Inner { code, status: code.status(), message: message.into(), fields: Vec::new() }))
+    }
+
+    /// Who signed could not be found out.
+    pub(crate) fn unavailable(error: &crate::Error) -> Self {
+        tracing::error!(%error, "failed to read who signed a request");
+        Self::new(AuthCode::ServiceUnavailable, "Service is unable to handle request.")
     }
 
     /// The same with 403, where S3's code goes with 400: nobody may use what it refuses.

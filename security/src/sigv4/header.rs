@@ -3,7 +3,7 @@
 
 use super::canonical::RequestHead;
 use super::error::{AuthCode, AuthError};
-use super::{ALGORITHM, CONTENT_SHA256, Claim, Via, header_text, malformed, parse_credential};
+use super::{ALGORITHM, CONTENT_SHA256, Claim, Expects, Via, header_text, malformed, parse_credential};
 use crate::date::AmzDate;
 use engine::clock::Timestamp;
 use http::{HeaderMap, HeaderValue};
@@ -13,6 +13,7 @@ use std::borrow::Cow;
 pub(super) fn claim<'a>(
     head: &RequestHead<'a>,
     authorization: &'a HeaderValue,
+    expects: Expects<'_>,
 ) -> Result<Claim<'a>, AuthError> {
     let text = authorization.to_str().unwrap_or_default().trim();
     let (scheme, rest) = text.split_once(' ').unwrap_or((text, ""));
@@ -22,12 +23,16 @@ pub(super) fn claim<'a>(
     let (credential, signed_headers, signature) = parameters(rest)?;
     let (access_key_id, scope) = parse_credential(Via::Header, credential)?;
     let date = request_date(head.headers)?;
-    let payload = header_text(head.headers, CONTENT_SHA256).ok_or_else(|| {
-        AuthError::new(
-            AuthCode::InvalidRequest,
-            "Missing required header for this request: x-amz-content-sha256",
-        )
-    })?;
+    let payload = match (header_text(head.headers, CONTENT_SHA256), expects) {
+        (Some(text), _) => text,
+        (None, Expects::Whole { .. }) => "",
+        (None, Expects::S3) => {
+            return Err(AuthError::new(
+                AuthCode::InvalidRequest,
+                "Missing required header for this request: x-amz-content-sha256",
+            ));
+        }
+    };
     Ok(Claim {
         via: Via::Header,
         access_key_id,
@@ -36,7 +41,7 @@ pub(super) fn claim<'a>(
         signature: signature.to_owned(),
         date,
         payload: Cow::Borrowed(payload),
-        session_token: head.headers.contains_key("x-amz-security-token"),
+        session_token: header_text(head.headers, "x-amz-security-token").map(Cow::Borrowed),
         expires: None,
     })
 }

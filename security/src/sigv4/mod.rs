@@ -33,10 +33,9 @@ pub use key::{Scope, Signature, SigningKey, SigningKeys};
 
 pub(crate) use key::sha256_hex;
 
-use crate::credentials::{AccessKeyId, CredentialLookup};
+use crate::credentials::{AccessKeyId, Bearer, Credential, CredentialLookup, Holder, TokenError};
 use crate::date::AmzDate;
-use crate::decide::Principal;
-use crate::{AccountId, Result};
+use crate::{AccountId, Principal, Result};
 use engine::clock::Timestamp;
 use http::HeaderMap;
 use std::time::Duration;
@@ -61,7 +60,26 @@ pub struct Policy<'a> {
     pub max_presign: Duration,
     /// Signing keys derived lately; one per server.
     pub keys: &'a SigningKeys,
+    /// Which service is asked, and what its signatures cover.
+    pub expects: Expects<'a>,
 }
+
+/// Which service is asked, and what its signatures cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expects<'a> {
+    /// S3: each request says itself what of its body is signed.
+    S3,
+    /// Another service: all of the body is signed, whatever the head says of it.
+    Whole {
+        /// As scopes name it: `iam`.
+        service: &'a str,
+        /// The body's SHA-256; of a body that is still to be read nothing can be verified ([`examine`]).
+        body: Option<[u8; 32]>,
+    },
+}
+
+/// Where AWS has the services that are in no region: SDKs sign requests to them so, whichever region they are told.
+const GLOBAL_REGION: &str = "us-east-1";
 
 impl<'a> Policy<'a> {
     /// AWS's own limits: 15 minutes of skew, 7 days of presigned life.
@@ -72,7 +90,26 @@ impl<'a> Policy<'a> {
             max_skew: Duration::from_mins(15),
             max_presign: Duration::from_hours(7 * 24),
             keys,
+            expects: Expects::S3,
         }
+    }
+
+    /// The same for another service, whose request has a body of this SHA-256.
+    #[must_use]
+    pub const fn of_service(mut self, service: &'a str, body: Option<[u8; 32]>) -> Self {
+        self.expects = Expects::Whole { service, body };
+        self
+    }
+
+    const fn service(&self) -> &'a str {
+        match self.expects {
+            Expects::S3 => "s3",
+            Expects::Whole { service, .. } => service,
+        }
+    }
+
+    fn is_of_region(&self, region: &str) -> bool {
+        region == self.region || (self.expects != Expects::S3 && region == GLOBAL_REGION)
     }
 }
 
@@ -86,11 +123,15 @@ pub enum Authenticated {
 }
 
 impl Authenticated {
-    /// Who to ask [`decide`](crate::decide::decide) about.
-    pub fn principal(&self) -> Principal {
+    /// Who to ask [`decide`](crate::decide::decide) about, from where their credential was found.
+    pub async fn principal(&self, credentials: &dyn CredentialLookup) -> Result<Principal, AuthError> {
         match self {
-            Self::Anonymous => Principal::Anonymous,
-            Self::Signed(signed) => Principal::Root(signed.account),
+            Self::Anonymous => Ok(Principal::Anonymous),
+            Self::Signed(signed) => {
+                let Signed { access_key_id, account, holder, scope, .. } = &**signed;
+                let bearer = Bearer { account: *account, holder, access_key_id, service: &scope.service };
+                bearer.principal(credentials).await
+            }
         }
     }
 }
@@ -102,6 +143,8 @@ pub struct Signed {
     pub access_key_id: AccessKeyId,
     /// The account behind the key.
     pub account: AccountId,
+    /// Who in that account.
+    pub holder: Holder,
     /// What the signature is good for; its service decides who answers.
     pub scope: Scope,
     /// What is known of the body.
@@ -156,7 +199,7 @@ pub(crate) struct Claim<'a> {
     signature: String,
     date: AmzDate,
     payload: std::borrow::Cow<'a, str>,
-    session_token: bool,
+    session_token: Option<std::borrow::Cow<'a, str>>,
     /// Seconds that a presigned URL lives.
     expires: Option<u64>,
 }
@@ -167,18 +210,13 @@ pub fn authenticate(
     credentials: &dyn CredentialLookup,
     policy: &Policy<'_>,
 ) -> Result<Authenticated, AuthError> {
-    let Some(claim) = claim_of(head)? else { return Ok(Authenticated::Anonymous) };
-    check_signed_headers(head, &claim)?;
-    check_scope(claim.via, &claim.scope, claim.date.day(), policy.region)?;
-    let payload = parse_payload(&claim.payload)?;
-    check_time(&claim, policy)?;
-    let unknown = || unknown_key(&claim.access_key_id);
-    let access_key_id: AccessKeyId = claim.access_key_id.parse().map_err(|_| unknown())?;
-    let credential = credentials.lookup(&claim.access_key_id).ok_or_else(unknown)?;
-    if claim.session_token {
-        let message = "The provided token is malformed or otherwise invalid.";
-        return Err(AuthError::new(AuthCode::InvalidToken, message));
+    let Some((claim, payload, credential)) = examined(head, credentials, policy)? else {
+        return Ok(Authenticated::Anonymous);
+    };
+    if matches!(policy.expects, Expects::Whole { body: None, .. }) {
+        return Err(AuthError::new(AuthCode::InvalidRequest, "The request's body was not read."));
     }
+    let access_key_id = claim.access_key_id.parse().map_err(|_| unknown_key(&claim.access_key_id))?;
     let key = policy.keys.get(&claim.access_key_id, &credential.secret, &claim.scope);
     let signature = verify(head, &claim, &key)?;
     let seed = |trailer| ChunkSeed {
@@ -197,6 +235,7 @@ pub fn authenticate(
     Ok(Authenticated::Signed(Box::new(Signed {
         access_key_id,
         account: credential.account,
+        holder: credential.holder,
         payload,
         via: claim.via,
         signed_headers: claim.signed_headers.split(';').map(str::to_owned).collect(),
@@ -204,8 +243,76 @@ pub fn authenticate(
     })))
 }
 
+/// Everything but the signature: for a request whose body has to be read before that can be verified, so that not just anybody's is. Whether
+/// it is signed at all. Nothing of such a request is to be trusted yet.
+pub fn examine(
+    head: &RequestHead<'_>,
+    credentials: &dyn CredentialLookup,
+    policy: &Policy<'_>,
+) -> Result<bool, AuthError> {
+    Ok(examined(head, credentials, policy)?.is_some())
+}
+
+fn examined<'a>(
+    head: &RequestHead<'a>,
+    credentials: &dyn CredentialLookup,
+    policy: &Policy<'_>,
+) -> Result<Option<(Claim<'a>, Declared, Credential)>, AuthError> {
+    let Some(mut claim) = claim_of(head, policy.expects)? else { return Ok(None) };
+    check_signed_headers(head, &claim)?;
+    check_scope(claim.via, &claim.scope, claim.date.day(), policy)?;
+    let payload = match policy.expects {
+        Expects::S3 => parse_payload(&claim.payload)?,
+        Expects::Whole { body, .. } => {
+            claim.payload = body.map_or_else(String::new, hex::encode).into();
+            Declared::Sha256(body.unwrap_or_default())
+        }
+    };
+    check_time(&claim, policy)?;
+    let unknown = || unknown_key(&claim.access_key_id);
+    let _of_its_form: AccessKeyId = claim.access_key_id.parse().map_err(|_| unknown())?;
+    let credential =
+        credential_of(credentials, &claim.access_key_id, claim.session_token.as_deref(), policy.now)?;
+    Ok(Some((claim, payload, credential)))
+}
+
+/// The service that a request claims to be signed for; nothing is verified, and what can't be read claims none.
+pub fn claimed_service(head: &RequestHead<'_>) -> Option<String> {
+    let credential = match head.headers.get(http::header::AUTHORIZATION) {
+        Some(value) => {
+            let (_, rest) = value.to_str().ok()?.split_once("Credential=")?;
+            rest.split(',').next()?.trim().to_owned()
+        }
+        None => query_pairs(head.query).ok()?.into_iter().find(|(name, _)| name == "X-Amz-Credential")?.1,
+    };
+    Some(split_credential(&credential)?.1.service)
+}
+
+/// The credential that a request claims to be signed with.
+pub(crate) fn credential_of(
+    credentials: &dyn CredentialLookup,
+    access_key_id: &str,
+    token: Option<&str>,
+    now: Timestamp,
+) -> Result<Credential, AuthError> {
+    let unknown = || unknown_key(access_key_id);
+    let Some(token) = token else { return credentials.lookup(access_key_id).ok_or_else(unknown) };
+    let found = match credentials.lookup(access_key_id) {
+        // A key that lasts has no token.
+        Some(_) => Err(TokenError::Invalid),
+        None => credentials.session(access_key_id, token, now),
+    };
+    found.map_err(|error| match error {
+        TokenError::Unknown => unknown(),
+        TokenError::Invalid => {
+            AuthError::new(AuthCode::InvalidToken, "The provided token is malformed or otherwise invalid.")
+        }
+        TokenError::Expired => AuthError::new(AuthCode::ExpiredToken, "The provided token has expired."),
+    })
+}
+
 /// What the request says about itself: in its header, in its query, or nowhere; both at once is refused.
-fn claim_of<'a>(head: &RequestHead<'a>) -> Result<Option<Claim<'a>>, AuthError> {
+fn claim_of<'a>(head: &RequestHead<'a>, expects: Expects<'_>) -> Result<Option<Claim<'a>>, AuthError> {
     let in_query = query::mechanism(head.query);
     let Some(authorization) = head.headers.get(http::header::AUTHORIZATION) else {
         return match in_query {
@@ -225,7 +332,7 @@ fn claim_of<'a>(head: &RequestHead<'a>) -> Result<Option<Claim<'a>>, AuthError> 
         .with("ArgumentName", "Authorization")
         .with("ArgumentValue", String::from_utf8_lossy(authorization.as_bytes())));
     }
-    header::claim(head, authorization).map(Some)
+    header::claim(head, authorization, expects).map(Some)
 }
 
 pub(crate) fn unknown_key(access_key_id: &str) -> AuthError {
@@ -289,11 +396,8 @@ pub(crate) fn parse_credential(via: Via, credential: &str) -> Result<(String, Sc
     Ok((access_key_id.to_owned(), scope))
 }
 
-/// The services that this appliance answers for.
-const SERVICES: [&str; 1] = ["s3"];
-
 /// The scope is of the day that was signed, of this service and of this region.
-pub(crate) fn check_scope(via: Via, scope: &Scope, day: &str, region: &str) -> Result<(), AuthError> {
+pub(crate) fn check_scope(via: Via, scope: &Scope, day: &str, policy: &Policy<'_>) -> Result<(), AuthError> {
     if scope.date != day {
         let what = format!(
             "Invalid credential date \"{}\". This date is not the same as X-Amz-Date: \"{}\".",
@@ -301,11 +405,14 @@ pub(crate) fn check_scope(via: Via, scope: &Scope, day: &str, region: &str) -> R
         );
         return Err(malformed(via, what));
     }
-    if !SERVICES.contains(&scope.service.as_str()) {
-        let what = format!("incorrect service \"{}\". This endpoint belongs to \"s3\".", scope.service);
+    let service = policy.service();
+    if scope.service != service {
+        let what =
+            format!("incorrect service \"{}\". This endpoint belongs to \"{service}\".", scope.service);
         return Err(malformed(via, what));
     }
-    if scope.region != region {
+    if !policy.is_of_region(&scope.region) {
+        let region = policy.region;
         let what = format!("the region '{}' is wrong; expecting '{region}'", scope.region);
         return Err(malformed(via, what).with("Region", region));
     }

@@ -93,7 +93,7 @@ pub(super) fn claim<'a>(head: &RequestHead<'a>) -> Result<Claim<'a>, AuthError> 
         signature,
         date,
         payload: payload(head, found.content_sha256)?,
-        session_token: found.token.is_some() || head.headers.contains_key("x-amz-security-token"),
+        session_token: token(head, found.token)?,
         expires: Some(parse_expires(&expires)?),
     })
 }
@@ -112,6 +112,18 @@ pub(super) fn lives_too_long(limit_secs: u64) -> AuthError {
          {limit_secs} seconds"
     ))
     .forbidden()
+}
+
+/// A session's token, in the query or in a signed header.
+fn token<'a>(head: &RequestHead<'a>, parameter: Option<String>) -> Result<Option<Cow<'a, str>>, AuthError> {
+    match (header_text(head.headers, "x-amz-security-token"), parameter) {
+        (Some(header), Some(parameter)) if header != parameter => Err(AuthError::new(
+            AuthCode::InvalidRequest,
+            "The x-amz-security-token header and the X-Amz-Security-Token parameter differ.",
+        )),
+        (Some(header), _) => Ok(Some(Cow::Borrowed(header))),
+        (None, parameter) => Ok(parameter.map(Cow::Owned)),
+    }
 }
 
 /// A presigned URL covers the body only when it says so, in a signed header or a parameter of its own.

@@ -1,8 +1,11 @@
 //! AWS's own published examples, which fix the algorithm; botocore's and mutated requests are in `tests/`.
 
-use super::{Authenticated, Payload, Policy, RequestHead, SigningKeys, Via, authenticate};
+use super::{
+    Authenticated, Payload, Policy, RequestHead, Scope, SigningKey, SigningKeys, Via, authenticate,
+    canonical, claimed_service, examine, string_to_sign,
+};
 use crate::AmzDate;
-use crate::credentials::File;
+use crate::credentials::{File, SecretKey};
 use engine::clock::Timestamp;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -103,4 +106,74 @@ fn aws_published_presigned_example_verifies() {
     assert_eq!((late.code(), late.message()), ("AccessDenied", "Request has expired"));
     let early = check("GET", "/test.txt", query, &host, "20130523T234459Z").unwrap_err();
     assert_eq!((early.code(), early.message()), ("AccessDenied", "Request is not valid yet"));
+}
+
+/// The signature over a request to a service whose SDKs say nothing of the body in the head.
+fn of_service(
+    secret: &str,
+    service: &str,
+    (query, headers, date): (&str, &HeaderMap, &str),
+    body: &[u8],
+) -> String {
+    let scope =
+        Scope { date: date[..8].to_owned(), region: "us-east-1".to_owned(), service: service.to_owned() };
+    let head = RequestHead { method: "GET", path: "/", query, headers };
+    let payload = super::sha256_hex(body);
+    let canonical =
+        canonical::canonical_request(&head, "content-type;host;x-amz-date", &payload, None).unwrap();
+    let key = SigningKey::derive(&SecretKey::parse(secret).unwrap(), &scope);
+    let to_sign = string_to_sign(&AmzDate::parse(date).unwrap(), &scope, &canonical);
+    key.sign(to_sign.as_bytes()).as_str().to_owned()
+}
+
+const LIST_USERS: &str = "Action=ListUsers&Version=2010-05-08";
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+
+#[test]
+fn aws_published_example_of_iam_is_signed_as_published() {
+    let headers = headers(&[FORM, ("host", "iam.amazonaws.com"), ("x-amz-date", "20150830T123600Z")]);
+    let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+    assert_eq!(
+        of_service(secret, "iam", (LIST_USERS, &headers, "20150830T123600Z"), b""),
+        "5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7"
+    );
+}
+
+#[test]
+fn other_services_sign_the_whole_body_and_say_nothing_of_it() {
+    let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    let (host, date) = (("host", "localhost:9000"), ("x-amz-date", "20130524T000000Z"));
+    let signature = of_service(secret, "iam", (LIST_USERS, &headers(&[FORM, host, date]), date.1), b"body");
+    let authorization = format!(
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/iam/aws4_request, \
+         SignedHeaders=content-type;host;x-amz-date, Signature={signature}"
+    );
+    let headers = headers(&[FORM, host, date, ("authorization", &authorization)]);
+    let head = RequestHead { method: "GET", path: "/", query: LIST_USERS, headers: &headers };
+    let file = File::parse(CREDENTIALS, "111122223333".parse().unwrap()).unwrap();
+    let now = Timestamp::from_millis(AmzDate::parse(date.1).unwrap().secs() * 1000);
+    let keys = SigningKeys::default();
+    // The appliance is in another region: what is in none is signed for AWS's first all the same.
+    let policy = Policy::new("eu-central-1", now, &keys);
+    let hash = |body: &[u8]| {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(super::sha256_hex(body), &mut bytes).unwrap();
+        bytes
+    };
+    assert_eq!(claimed_service(&head).as_deref(), Some("iam"));
+    assert!(examine(&head, &file, &policy.of_service("iam", None)).unwrap());
+    let verified = |policy: Policy<'_>| authenticate(&head, &file, &policy).map_err(|error| error.code());
+    let Ok(Authenticated::Signed(signed)) = verified(policy.of_service("iam", Some(hash(b"body")))) else {
+        panic!("not verified")
+    };
+    assert_eq!((signed.scope.service.as_str(), signed.scope.region.as_str()), ("iam", "us-east-1"));
+    for (policy, code) in [
+        (policy.of_service("iam", Some(hash(b"bodY"))), "SignatureDoesNotMatch"),
+        (policy.of_service("iam", Some(hash(b""))), "SignatureDoesNotMatch"),
+        (policy.of_service("iam", None), "InvalidRequest"),
+        (policy.of_service("sts", Some(hash(b"body"))), "AuthorizationHeaderMalformed"),
+        (policy, "InvalidRequest"),
+    ] {
+        assert_eq!(verified(policy).unwrap_err(), code, "{:?}", policy.expects);
+    }
 }

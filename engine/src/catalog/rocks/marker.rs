@@ -108,6 +108,8 @@ mod tests {
         for (layout, golden) in [
             (Layout::FIRST, *b"firncatl\x01\0\0\0\x95\x31\xc9\x6a"),
             (Layout::POLICIES, *b"firncatl\x02\0\0\0\xac\xb8\xeb\x08"),
+            (Layout::IDENTITIES, *b"firncatl\x04\0\0\0\xde\xaa\xae\xcc"),
+            (Layout::LIFECYCLES, *b"firncatl\x05\0\0\0\x66\x00\xeb\x11"),
         ] {
             assert_eq!(encode(layout.number().into()), golden);
             assert_eq!(decode(&golden, "catalog").unwrap(), layout);
@@ -118,7 +120,7 @@ mod tests {
                 decode(&golden[..at], "catalog").unwrap_err();
             }
         }
-        for (other, supported) in [(0, 2), (3, 2), (258, 2)] {
+        for (other, supported) in [(0, 5), (3, 5), (6, 5), (260, 5)] {
             let refused = decode(&encode(other), "catalog");
             assert!(
                 matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))
@@ -138,9 +140,10 @@ mod tests {
         assert_eq!(stands(), 2);
         marker.raise(Layout::FIRST).unwrap();
         assert_eq!(stands(), 2);
+        marker.raise(Layout::IDENTITIES).unwrap();
         let mut again = Marker::check_or_create(dir.path()).unwrap();
-        again.raise(Layout::FIRST).unwrap();
-        assert_eq!(stands(), 2);
+        again.raise(Layout::POLICIES).unwrap();
+        assert_eq!(stands(), 4);
     }
 
     #[test]
@@ -156,7 +159,7 @@ mod tests {
         let mut ours = Marker { layout: Layout::FIRST, ..ours };
         std::fs::write(&file, encode(3)).unwrap();
         let refused = ours.raise(Layout::POLICIES);
-        assert!(matches!(refused, Err(Error::Newer { found: 3, supported: 2, .. })), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Newer { found: 3, supported: 4, .. })), "{refused:?}");
         assert_eq!(std::fs::read(&file).unwrap(), encode(3));
         std::fs::write(&file, b"nonsense").unwrap();
         assert!(matches!(ours.raise(Layout::POLICIES), Err(Error::Corrupt { .. })));

@@ -22,6 +22,7 @@ use engine::fault::Faults;
 use engine::outbox::Outbox;
 use engine::worker::Registry;
 use objectstore::{Components, ObjectStore};
+use security::identity::{self, Identities};
 use security::keys::KeyTable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub(crate) struct Appliance {
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
+    pub(crate) identities: Arc<Identities>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) compliance: Arc<ComplianceClock>,
     /// Where segment files lie.
@@ -52,6 +54,24 @@ pub(crate) struct Appliance {
     pub(crate) started: Timestamp,
     pub(crate) started_boot: Duration,
     _pool_locks: Vec<Lock>,
+}
+
+/// Users, groups and roles, beside the roots of the credentials file.
+async fn identities(
+    home: &Home,
+    catalog: &Arc<RocksCatalog>,
+    keys: &Arc<KeyTable>,
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> anyhow::Result<Arc<Identities>> {
+    let parts = identity::Parts {
+        catalog: catalog.clone(),
+        keys: keys.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        roots: Arc::new(home.credentials.clone()),
+        region: home.marker.region.clone(),
+    };
+    Identities::open(parts).await.context("read who there is")
 }
 
 impl Appliance {
@@ -125,6 +145,7 @@ impl Appliance {
         })
         .await
         .context("open the object store")?;
+        let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
         let was_recovered = hold_unknown_locks(&home, &store).await?;
         let workers = Registry::new();
         let worker = Box::new(ComplianceWorker::new(compliance.clone()));
@@ -136,24 +157,24 @@ impl Appliance {
         for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()) {
             workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
-        let (started, started_boot) = (clock.now(), clock.boottime());
         Ok(Self {
             home,
             catalog,
             blobs,
             keys,
             store,
+            identities,
             outbox,
             compliance,
             pool_dir,
             backup,
             backup_plan: config.backup.clone(),
             workers,
+            started: clock.now(),
+            started_boot: clock.boottime(),
             clock,
             entropy,
             was_recovered,
-            started,
-            started_boot,
             _pool_locks: pool_locks,
         })
     }

@@ -123,7 +123,8 @@ async fn serve(
     }
     let state = State::new(web::Parts {
         store: appliance.store.clone(),
-        credentials: Arc::new(home.credentials.clone()),
+        credentials: appliance.identities.clone(),
+        identities: appliance.identities.clone(),
         account: home.marker.account,
         region: home.marker.region.clone(),
         clock: appliance.clock.clone(),

@@ -4,6 +4,7 @@
 //!   appliance  verbs of one appliance (server, top, backup, recover, config …)
 //!   lifecycle  rules of buckets
 //!   object     verbs of buckets and objects (ls, cp, sync, rm …)
+//!   identity   verbs of users, groups, roles, policies and keys
 //!   options    groups of options that several of them take · uri  names of places
 //! ```
 //!
@@ -12,6 +13,7 @@
 #![expect(clippy::doc_markdown, reason = "the texts are read on a terminal, as they are")]
 
 mod appliance;
+mod identity;
 mod lifecycle;
 mod object;
 mod options;
@@ -21,6 +23,10 @@ pub(crate) use appliance::{
     Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, Quota, QuotaAdmin,
     QuotaList, QuotaRemove, QuotaSet, Recover, SERVER_VARIABLES, Server, Top, Zone, ZoneAdd, ZoneName,
     ZoneReplace,
+};
+pub(crate) use identity::{
+    Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Membership, Policy,
+    PolicyCreation, Removal, Role, RoleCreation, User,
 };
 pub(crate) use lifecycle::{
     Lifecycle, LifecycleExplain, LifecyclePreview, LifecycleRun, LifecycleSet, LifecycleShow,
@@ -124,6 +130,21 @@ pub(crate) enum ClientVerb {
     /// Look after the locks that are held since a recovery.
     #[command(subcommand)]
     Lock(Lock),
+    /// Look after users.
+    #[command(subcommand)]
+    User(User),
+    /// Look after groups of users.
+    #[command(subcommand)]
+    Group(Group),
+    /// Look after roles.
+    #[command(subcommand)]
+    Role(Role),
+    /// Look after managed policies, and who has them.
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Look after access keys.
+    #[command(subcommand)]
+    Key(Key),
     /// Rebuild a lost data directory from its backup.
     Recover(Recover),
     /// Check or show the configuration.

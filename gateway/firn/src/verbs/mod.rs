@@ -9,6 +9,7 @@ mod doctor;
 mod door;
 mod env;
 mod extract;
+mod identity;
 mod lifecycle;
 mod lifecycle_document;
 mod list;
@@ -55,6 +56,11 @@ pub(crate) async fn run(session: &Session, verb: ClientVerb) -> anyhow::Result<E
         ClientVerb::Backup(args) => backup::run(session, &args).await,
         ClientVerb::Zone(args) => zone::run(session, &args).await,
         ClientVerb::Lock(args) => lock::run(session, &args).await,
+        ClientVerb::User(args) => identity::user(session, &args).await,
+        ClientVerb::Group(args) => identity::group(session, &args).await,
+        ClientVerb::Role(args) => identity::role(session, &args).await,
+        ClientVerb::Policy(args) => identity::policy(session, &args).await,
+        ClientVerb::Key(args) => identity::key(session, &args).await,
         ClientVerb::Recover(args) => backup::recover(session, args).await,
         ClientVerb::Config(args) => about::config(session, &args),
         ClientVerb::Version => about::version(session),

@@ -28,7 +28,7 @@ use objectstore::{
 };
 use security::decide::{Action, Decision, Facts, Question, Resource};
 use security::policy::Context;
-use security::{AccountId, Permission, Principal, decide};
+use security::{AccountId, Arn, CanonicalUser, Permission, Principal, decide};
 use std::sync::{Arc, OnceLock};
 
 /// Who asks, once they may.
@@ -95,7 +95,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     let action = operation.action_of(query.has("versionId"));
     let request = RequestContext {
         operation,
-        principal,
+        principal: principal.clone(),
         signed,
         signed_at: signed.at(query),
         head: Arc::clone(head),
@@ -113,10 +113,10 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     }
     let request = Arc::new(request);
     let context: Arc<dyn Context> = Arc::<RequestContext>::clone(&request);
-    let question = Question { principal, action, permission: need.permission(), context };
+    let question = Question { principal: principal.clone(), action, permission: need.permission(), context };
     if need == Need::Account {
         let account = principal.account().ok_or_else(denied)?;
-        if !decide(&question, Resource::Account(account), &Facts::owned_by(account)).allowed() {
+        if !decide(&question, of_account(target, account), &Facts::owned_by(account)).allowed() {
             return Err(denied());
         }
         return Ok(Asker { principal, owner: account, question, request });
@@ -128,7 +128,7 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
     let asked_here = Some(&question).filter(|_| !answered_below);
     let admitted = state.store.admit(&name, asked_here, operation.about(target)).await?;
     target.bind(admitted.bucket);
-    let asker = Asker { principal, owner: admitted.owner, question, request };
+    let asker = Asker { principal: principal.clone(), owner: admitted.owner, question, request };
     let whose = match need {
         // Its initiator may, if the policy doesn't deny it, and whoever the policy lets.
         Need::Upload => {
@@ -139,17 +139,23 @@ pub(crate) async fn admit(state: &Arc<State>, asking: Asking<'_>) -> Result<Aske
                 Decision::Forbid => return Err(denied()),
             }
         }
-        Need::UploadWrite => !principal.is_root_of(asker.owner),
+        // What the owner's account may write, its users may whom their policies let: they were asked.
+        Need::UploadWrite => asker.principal.account() != Some(asker.owner),
         _ => false,
     };
     if whose {
         check_initiator(state, &asker, target, query, need).await?;
     }
-    if operation == Operation::CreateMultipartUpload && principal == Principal::Anonymous {
+    if operation == Operation::CreateMultipartUpload && asker.principal == Principal::Anonymous {
         let message = "Anonymous users cannot initiate multipart uploads. Please authenticate.";
         return Err(S3Error::with(Code::AccessDenied, message));
     }
     Ok(asker)
+}
+
+/// What is asked of an account: its service, or a bucket to be.
+fn of_account(target: &Target, account: AccountId) -> Resource<'_> {
+    target.bucket.as_deref().map_or(Resource::Account(account), Resource::Bucket)
 }
 
 fn denied() -> S3Error {
@@ -160,7 +166,7 @@ fn denied() -> S3Error {
 async fn read_upload_class(state: &State, request: &RequestContext, target: &Target) -> Result<(), S3Error> {
     let upload = request.query.get("uploadId").unwrap_or_default().parse::<UploadId>();
     let (bucket, Ok(key), Ok(upload)) = (target.bucket()?, target.key(), upload) else { return Ok(()) };
-    if state.store.has_policy(&bucket).await? {
+    if request.principal.identity().is_some() || state.store.has_policy(&bucket).await? {
         request.read_upload_class(&bucket, &key, upload).await?;
     }
     Ok(())
@@ -179,11 +185,7 @@ async fn check_initiator(
         return Err(S3Error::new(Code::NoSuchUpload).field("UploadId", text));
     };
     match state.store.upload_initiator(&target.bucket()?, &target.key()?, upload).await {
-        Ok(initiator)
-            if asker.principal != Principal::Anonymous && initiator == asker.principal.canonical_user() =>
-        {
-            Ok(())
-        }
+        Ok(initiator) if asker.is_initiator(initiator, target) => Ok(()),
         // Who may write may know which uploads there are not.
         Err(error @ objectstore::Error::NoSuchUpload) if need == Need::UploadWrite => Err(error.into()),
         Ok(_) | Err(objectstore::Error::NoSuchUpload) => Err(denied()),
@@ -192,6 +194,28 @@ async fn check_initiator(
 }
 
 impl Asker {
+    /// Whether an upload is of whoever asks: of its account, and a user's own policies let it.
+    fn is_initiator(&self, initiator: CanonicalUser, target: &Target) -> bool {
+        let own = self.principal.account().is_some_and(|account| initiator == account.into());
+        own && self.lets_itself(target, self.question.action)
+    }
+
+    /// Whether its own policies let whoever asks do this to the object of a request: they always let a root, and nobody who has none to ask.
+    fn lets_itself(&self, target: &Target, action: Action) -> bool {
+        let Some(account) = self.principal.account() else { return false };
+        let bucket = target.bucket.as_deref().unwrap_or_default();
+        let arn = Arn::object(bucket, target.key.as_deref().unwrap_or_default()).to_string();
+        self.principal.may(action.as_str(), &arn, account, &*self.question.context).is_allowed()
+    }
+
+    /// `AccessDenied` unless what is written may have an access list, of which the bucket says this. Nobody must be denied it; a user or
+    /// session has to be allowed it, too, by the bucket or by its own policies.
+    pub(super) fn may_share(&self, decision: Decision, target: &Target) -> Result<(), S3Error> {
+        let asks = self.principal.identity().is_some();
+        let lets = || !asks || self.lets_itself(target, Operation::PutObjectAcl.action());
+        if decision.allowed() || (!decision.forbidden() && lets()) { Ok(()) } else { Err(denied()) }
+    }
+
     /// Says whether it is an access list that lets the request in: whether without one it would be let in.
     pub(crate) async fn note(&self, state: &State, operation: Operation, target: &Target, notes: &Notes) {
         if self.principal.is_root_of(self.owner) || operation.need().permission().is_none() {
@@ -229,8 +253,8 @@ impl Asker {
 }
 
 impl Asker {
-    /// `AccessDenied` unless whoever asks may do this to a key too. An access list must not be denied, and needs no right of its own:
-    /// who writes an object owns it, or gives all to the bucket's owner.
+    /// `AccessDenied` unless whoever asks may do this to a key too. An access list must not be denied, and needs no right of its own but of a
+    /// user's: the account that writes an object owns it, or gives all to the bucket's owner.
     pub(crate) async fn require(
         &self,
         state: &State,
@@ -239,8 +263,10 @@ impl Asker {
     ) -> Result<(), S3Error> {
         let question = self.question.about(action, None);
         let decision = state.store.decide(bucket, &question, About::Key(key)).await?;
-        let is_list = action == Operation::PutObjectAcl.action();
-        if decision.allowed() || (is_list && !decision.forbidden()) { Ok(()) } else { Err(denied()) }
+        if action == Operation::PutObjectAcl.action() {
+            return self.may_share(decision, &Target::of_object(bucket.as_str(), key));
+        }
+        if decision.allowed() { Ok(()) } else { Err(denied()) }
     }
 }
 
@@ -272,12 +298,6 @@ impl Call {
     /// `AccessDenied` unless whoever asks may do this too.
     pub(crate) async fn require(&self, action: Action) -> Result<(), S3Error> {
         if self.may(action).await? { Ok(()) } else { Err(denied()) }
-    }
-
-    /// `AccessDenied` where a policy denies this.
-    pub(crate) async fn refuse_forbidden(&self, action: Action) -> Result<(), S3Error> {
-        let question = self.asker.question.about(action, None);
-        if self.decision(&question).await?.forbidden() { Err(denied()) } else { Ok(()) }
     }
 
     /// The request's own question, with what its body says.
@@ -314,7 +334,7 @@ impl Call {
     pub(crate) fn require_of_account(&self, action: Action) -> Result<(), S3Error> {
         let question = self.asker.question.about(action, None);
         let owner = self.asker.owner;
-        let decision = decide(&question, Resource::Account(owner), &Facts::owned_by(owner));
+        let decision = decide(&question, of_account(&self.target, owner), &Facts::owned_by(owner));
         if decision.allowed() { Ok(()) } else { Err(denied()) }
     }
 }

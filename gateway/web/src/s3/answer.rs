@@ -48,6 +48,13 @@ pub(crate) fn xml(status: StatusCode, document: String) -> Answer {
     answer
 }
 
+/// An XML answer of a service whose documents are `text/xml`.
+pub(crate) fn text_xml(status: StatusCode, document: String) -> Answer {
+    let mut answer = respond(status, Content::Whole(document.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/xml"));
+    answer
+}
+
 /// A JSON answer.
 pub(crate) fn json(status: StatusCode, document: String) -> Answer {
     let mut answer = respond(status, Content::Whole(document.into()));

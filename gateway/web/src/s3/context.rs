@@ -16,7 +16,7 @@ use engine::clock::Timestamp;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
 use http::request;
 use objectstore::{BucketName, ObjectKey, StorageClass, UploadId};
-use security::policy::{Caller, Context, Purse};
+use security::policy::{Context, Purse};
 use security::sigv4::{Authenticated, Via, query_pairs};
 use security::{AmzDate, Principal};
 use std::sync::{Arc, OnceLock};
@@ -125,7 +125,7 @@ impl RequestContext {
     pub(crate) fn of_source(self: &Arc<Self>, version: Option<&str>) -> Self {
         Self {
             operation: Operation::GetObject,
-            principal: self.principal,
+            principal: self.principal.clone(),
             signed: self.signed,
             signed_at: self.signed_at,
             head: Arc::clone(&self.head),
@@ -161,7 +161,6 @@ impl RequestContext {
     }
 
     fn of_connection(&self, key: &str) -> Option<String> {
-        let caller = Caller::from(self.principal);
         Some(match key {
             "aws:currenttime" => AmzDate::from_timestamp(self.now).extended(),
             "aws:epochtime" => self.now.as_secs().to_string(),
@@ -171,18 +170,6 @@ impl RequestContext {
             "aws:referer" => self.first(REFERER)?.to_owned(),
             "aws:requestedregion" => self.state.region.clone(),
             "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
-            "aws:principaltype" => caller.principal_type().to_owned(),
-            "aws:principalarn" => caller.principal_arn()?.into_owned(),
-            // Of an unsigned request too. Source: "AWS global condition context keys" of the IAM user guide.
-            "aws:principalaccount" => match caller {
-                Caller::Anonymous => "anonymous".to_owned(),
-                other => other.account()?.to_string(),
-            },
-            "aws:userid" => match caller {
-                Caller::Root(account) => account.to_string(),
-                Caller::Anonymous => "anonymous".to_owned(),
-                _ => return None,
-            },
             "s3:authtype" => match self.signed {
                 Signed::Not => return None,
                 Signed::Header => "REST-HEADER",
@@ -245,6 +232,9 @@ pub(crate) fn remaining_days(until: Timestamp, now: Timestamp) -> i64 {
 
 impl Context for RequestContext {
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        if self.principal.visit(key, self.now, each) {
+            return;
+        }
         if let Some(value) = self.of_connection(key) {
             return each(&value);
         }

@@ -24,7 +24,8 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, HOST, HeaderVal
 use http::{HeaderMap, StatusCode, request};
 use objectstore::{LogRecord, LogSource, VersionSelector};
 use parking_lot::Mutex;
-use security::{AccountId, Principal};
+use security::Principal;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +49,14 @@ pub(crate) struct Removed {
     pub(crate) version: Option<String>,
     pub(crate) status: StatusCode,
     pub(crate) code: &'static str,
+}
+
+/// Who asks, as S3's log has it: an account by its canonical id, a user or session by its ARN.
+fn requester(principal: &Principal) -> Option<String> {
+    match principal {
+        Principal::Identity(_) if !principal.is_root() => principal.arn(),
+        _ => principal.account().map(security::AccountId::canonical_user_id),
+    }
 }
 
 impl Notes {
@@ -102,6 +111,27 @@ pub(crate) struct Logged {
     turn_around: Duration,
 }
 
+/// Parameters that let whoever reads them ask as somebody else.
+const PROOFS: [&str; 3] = ["X-Amz-Signature", "X-Amz-Security-Token", "Signature"];
+
+/// A path and query as they came, without what proves who asks: others read logs.
+fn without_proofs(path: &str) -> Cow<'_, str> {
+    let Some((path, query)) = path.split_once('?') else { return path.into() };
+    // A name may be written with percent signs, too.
+    let is_proof = |piece: &&str| {
+        let name = percent_encoding::percent_decode_str(piece.split('=').next().unwrap_or_default());
+        PROOFS.iter().any(|proof| name.clone().eq(proof.bytes()))
+    };
+    if !query.split('&').any(|piece| is_proof(&piece)) {
+        return format!("{path}?{query}").into();
+    }
+    let shown = query.split('&').map(|piece| match piece.split_once('=').filter(|_| is_proof(&piece)) {
+        Some((name, _)) => format!("{name}=REDACTED"),
+        None => piece.to_owned(),
+    });
+    format!("{path}?{}", shown.collect::<Vec<_>>().join("&")).into()
+}
+
 impl Logged {
     /// Takes down what the head says, if a bucket that the request is about is logged.
     pub(super) fn of(state: &State, head: &request::Parts, target: &Target, peer: Peer) -> Option<Box<Self>> {
@@ -120,7 +150,7 @@ impl Logged {
         if own.is_none() && read.is_none() {
             return None;
         }
-        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let path = without_proofs(head.uri.path_and_query().map_or("/", |path| path.as_str()));
         let header = |name| head.headers.get(name).cloned();
         let named = query.as_ref().and_then(|query| query.get("versionId")).map(str::to_owned);
         Some(Box::new(Self {
@@ -165,7 +195,7 @@ impl Logged {
         let state = &record.state;
         let noted = self.notes.0.lock();
         let allowed = record.status.as_u16() < 400;
-        let requester = noted.principal.and_then(Principal::account).map(AccountId::canonical_user_id);
+        let requester = noted.principal.as_ref().and_then(requester);
         let operation =
             log_operation::name(record.operation, &record.method, self.key.is_some(), record.website);
         let entry = LogRecord {
@@ -258,4 +288,21 @@ fn size(head: &HeaderMap) -> Option<u64> {
     let text = |name| head.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let whole = text(CONTENT_RANGE).and_then(|range| range.rsplit_once('/')).map(|(_, whole)| whole);
     whole.or_else(|| text(CONTENT_LENGTH))?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_proofs;
+
+    #[test]
+    fn a_log_has_of_a_signed_url_what_it_asks_and_not_what_proves_it() {
+        let url = "/b/k?versionId=1&X-Amz-Signature=abc&X-Amz-Date=2&X-Amz-Security-Token=firn1.x&Signature=s&X%2DAmz-Signature=t";
+        assert_eq!(
+            without_proofs(url),
+            "/b/k?versionId=1&X-Amz-Signature=REDACTED&X-Amz-Date=2&X-Amz-Security-Token=REDACTED&Signature=REDACTED&X%2DAmz-Signature=REDACTED"
+        );
+        for plain in ["/", "/b/k?X-Amz-Signature", "/b?prefix=Signature%3D1", "/b?", "/b?a&b=c=d"] {
+            assert_eq!(without_proofs(plain), plain);
+        }
+    }
 }

@@ -39,6 +39,13 @@ mod target;
 mod website;
 
 pub use access_line::ACCESS_LINES;
+pub(crate) use access_line::AccessLine;
+pub(crate) use answer::{Answer, set as set_header, text_xml};
+pub(crate) use body::{Pace, RequestBody};
+pub(crate) use date::{http as http_date, iso};
+pub(crate) use error::S3Error;
+pub(crate) use guard::{check_head, host, name_host};
+pub(crate) use target::names_bucket;
 
 use crate::budget::Sender;
 use crate::config::Config;
@@ -46,13 +53,10 @@ use crate::server::{Peer, Refused};
 use crate::state::State;
 use crate::xml::Element;
 use access::{Asker, Asking};
-use access_line::AccessLine;
-use answer::{Answer, Record, set, set_amz};
-use body::{Pace, RequestBody};
+use answer::{Record, set, set_amz};
 use bytes::Bytes;
 use context::Signed;
 use cors::Page;
-use error::S3Error;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
@@ -113,7 +117,7 @@ impl Call {
     /// Where a change that this request makes comes from.
     fn origin(&self) -> Origin {
         Origin {
-            principal: Some(self.asker.principal),
+            principal: Some(self.asker.principal.clone()),
             source: Some(self.peer.ip),
             request_id: self.id.to_bytes(),
             host_id: Arc::clone(&self.state.host_id),
@@ -126,11 +130,13 @@ impl Call {
         self.owner_id.get_or_init(|| self.asker.owner.canonical_user_id())
     }
 
-    /// Who writes, and the access list that the headers ask for, if no policy denies it.
+    /// Who writes, and the access list that the headers ask for, if no policy denies it and a user's own let it.
     async fn writer(&self) -> Result<Writer, S3Error> {
         let list = acl::wish(self)?;
         if list != ListWish::Default {
-            self.refuse_forbidden(Operation::PutObjectAcl.action()).await?;
+            let action = Operation::PutObjectAcl.action();
+            let decision = self.decision(&self.asker.question.about(action, None)).await?;
+            self.asker.may_share(decision, &self.target)?;
         }
         Ok(Writer { by: Some(self.asker.principal.canonical_user()), list })
     }
@@ -252,9 +258,9 @@ async fn run(
         let message = "A form is signed by its policy, not by its request.";
         return Err(S3Error::with(code::Code::AccessDenied, message));
     }
-    let notes = trace.notes().inspect(|notes| notes.principal(who.principal()));
-    let (principal, head, signed) = (who.principal(), Arc::new(head), Signed::of(&who));
-    let (target, part_of) = (&mut trace.target, None);
+    let principal = who.principal(&*state.credentials).await?;
+    let notes = trace.notes().inspect(|notes| notes.principal(principal.clone()));
+    let (head, signed, target, part_of) = (Arc::new(head), Signed::of(&who), &mut trace.target, None);
     let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer, part_of };
     let asker = access::admit(&state, asking).await?;
     if let Some(notes) = &notes {

@@ -50,6 +50,7 @@ const GRANTS: &[&str] = &[
     "s3:x-amz-grant-write",
     "s3:x-amz-grant-write-acp",
 ];
+const OWNERSHIP: &[&str] = &["s3:x-amz-object-ownership"];
 const EXISTING: &[&str] = &["s3:ExistingObjectTag/NAME"];
 const VERSION: &[&str] = &["s3:VersionId"];
 const LISTS: &[&str] = &["s3:delimiter", "s3:max-keys", "s3:prefix"];
@@ -75,7 +76,7 @@ const WRITES: &[&str] = &[
 
 /// Keys that S3 knows and that no request here has, as none of S3's own has that comes through no access point and grant and pauses no
 /// replication: a policy may name them, and they are answered truly. What S3 knows besides, of requests that are made here too
-/// (`s3:BucketTag/…`, and what is said of a bucket to be: `s3:locationconstraint`, `s3:x-amz-object-ownership`), no policy may name.
+/// (`s3:BucketTag/…`, and where a bucket is to be, which is here: `s3:locationconstraint`), no policy may name.
 pub(crate) const ABSENT: [&str; 7] = [
     "s3:AccessGrantsInstanceArn",
     "s3:AccessPointNetworkOrigin",
@@ -89,7 +90,14 @@ pub(crate) const ABSENT: [&str; 7] = [
 const TAGS_ASKED: Further = ("s3:PutObjectTagging", "with `x-amz-tagging`");
 const RETENTION_ASKED: Further = ("s3:PutObjectRetention", "with a retention");
 const HOLD_ASKED: Further = ("s3:PutObjectLegalHold", "with a legal hold");
-const LIST_ASKED: Further = ("s3:PutObjectAcl", "with an access list: must not be denied");
+const LIST_ASKED: Further = (
+    "s3:PutObjectAcl",
+    "with an access list: must not be denied, and allowed by the policies of a user that asks",
+);
+const OF_NEW_BUCKET: [Further; 2] = [
+    ("s3:PutBucketAcl", "with an access list"),
+    ("s3:PutBucketOwnershipControls", "with `x-amz-object-ownership`"),
+];
 const NAMED_ASKED: Further = ("s3:GetObject", "where a condition names an ETag, size or time");
 const NAMED_VERSION_ASKED: Further = ("s3:GetObjectVersion", "instead, of a named version");
 const DELIVERED_ASKED: Further = ("s3:PutObject", "at the destination");
@@ -113,7 +121,8 @@ impl Op {
             | Self::DeleteObjectTagging => &[EXISTING, VERSION],
             Self::PutObjectTagging => &[EXISTING, REQUEST_TAGS, VERSION],
             Self::PutObjectAcl => &[EXISTING, VERSION, GRANTS],
-            Self::PutBucketAcl | Self::CreateBucket => &[GRANTS],
+            Self::PutBucketAcl => &[GRANTS],
+            Self::CreateBucket => &[GRANTS, OWNERSHIP],
             Self::DeleteObject | Self::DeleteObjects => &[VERSION, IF_MATCH],
             Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions => &[LISTS],
             Self::PutObject | Self::PostObject | Self::CreateMultipartUpload => {
@@ -196,6 +205,7 @@ impl Op {
                 NAMED_VERSION_ASKED,
             ],
             Self::DeleteObject => &[BYPASS, NAMED_ASKED, NAMED_VERSION_ASKED],
+            Self::CreateBucket => &OF_NEW_BUCKET,
             Self::PutObjectRetention => &[BYPASS],
             Self::PutBucketInventoryConfiguration | Self::PutBucketLogging => &[DELIVERED_ASKED],
             _ => &[],
@@ -349,7 +359,7 @@ mod tests {
             ("s3:objectcreationoperation", true),
             ("s3:buckettag/team", false),
             ("s3:locationconstraint", false),
-            ("s3:x-amz-object-ownership", false),
+            ("s3:x-amz-object-ownership", true),
             ("aws:principalorgid", true),
             ("s3:authtype", true),
             ("s3:prefixes", false),

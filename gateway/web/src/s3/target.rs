@@ -5,6 +5,9 @@
 
 use super::code::Code;
 use super::error::S3Error;
+use crate::config::Config;
+use http::HeaderMap;
+use http::header::HOST;
 use objectstore::{BucketName, ObjectKey};
 use security::sigv4::decode_path;
 
@@ -27,6 +30,11 @@ impl Target {
         let key = path.strip_prefix('/').ok_or_else(refused)?;
         let key = (!key.is_empty()).then(|| key.to_owned());
         Ok(Self { bucket: Some(bucket), key, virtual_hosted: true, bound: None })
+    }
+
+    /// An object that was named otherwise.
+    pub(crate) fn of_object(bucket: &str, key: &str) -> Self {
+        Self { bucket: Some(bucket.to_owned()), key: Some(key.to_owned()), ..Self::default() }
     }
 
     /// From the host header and the raw path.
@@ -88,6 +96,14 @@ impl Target {
 /// The bucket whose website a host names, below the longest of these domains.
 pub(crate) fn website_bucket(host: &str, domains: &[String]) -> Option<String> {
     virtual_bucket(host, domains)
+}
+
+/// Whether the host is a bucket's, or its website's.
+pub(crate) fn names_bucket(headers: &HeaderMap, config: &Config) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    [&config.base_domains, &config.website_domains]
+        .iter()
+        .any(|domains| virtual_bucket(host, domains).is_some())
 }
 
 /// The bucket in front of the longest base domain that the host ends with.

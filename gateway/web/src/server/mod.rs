@@ -23,7 +23,7 @@ pub(crate) use tls::Tls;
 
 use crate::config::Config;
 use crate::state::State;
-use crate::{admin, s3};
+use crate::{admin, front, s3};
 use bytes::Bytes;
 use engine::clock::Clock;
 use http::{Request, Response};
@@ -159,7 +159,7 @@ impl Server {
                 state: state.clone(),
             },
             stop_seen.clone(),
-            |peer: Peer| move |config, state, request| s3::handle(config, state, peer, request),
+            |peer: Peer| move |config, state, request| front::handle(config, state, peer, request),
         );
         let admin_door = serve_door(
             admin.listener,

@@ -23,6 +23,13 @@ impl XmlWriter {
         writer
     }
 
+    /// A document whose root stands in another namespace of AWS's.
+    pub(crate) fn rooted(root: &'static str, namespace: &str) -> Self {
+        let mut writer = Self::bare();
+        writer.open(root, &format!(" xmlns=\"{namespace}\""));
+        writer
+    }
+
     /// A document whose root has no namespace.
     pub(crate) fn plain(root: &'static str) -> Self {
         let mut writer = Self::bare();
@@ -65,6 +72,13 @@ impl XmlWriter {
             self.out.push_str("</");
             self.out.push_str(name);
             self.out.push('>');
+        }
+    }
+
+    /// Closes all but the root.
+    pub(crate) fn end_to_root(&mut self) {
+        while self.open.len() > 1 {
+            self.end();
         }
     }
 

@@ -16,6 +16,7 @@ use objectstore::{ObjectOwnership, ObjectStore};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use security::AccountId;
 use security::credentials::File;
+use security::identity::{self, Identities};
 use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -187,6 +188,7 @@ impl World {
         let subscriber = Subscriber { topic: "told".parse().unwrap(), courier, kept };
         let outbox = foundation.outbox(gate.clone(), vec![subscriber]);
         components.outbox = outbox.clone();
+        let keys = components.keys.clone();
         let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
         let ini = format!(
@@ -195,9 +197,21 @@ impl World {
              aws_account_id = {OTHER_ACCOUNT}\n"
         );
         let facts = Arc::new(Facts::default());
+        let roots = Arc::new(File::parse(&ini, account).unwrap());
+        let identities = Identities::open(identity::Parts {
+            catalog: gate.clone(),
+            keys,
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            roots,
+            region: "us-east-1".to_owned(),
+        })
+        .await
+        .unwrap();
         let state = State::new(Parts {
             store: store.clone(),
-            credentials: Arc::new(File::parse(&ini, account).unwrap()),
+            credentials: identities.clone(),
+            identities,
             account,
             region: "us-east-1".to_owned(),
             clock: clock.clone(),

@@ -3,4 +3,4 @@
 mod dice;
 mod grammar;
 mod order;
-mod reference;
+pub(crate) mod reference;

@@ -9,22 +9,22 @@ use base64::Engine as _;
 use serde_json::Value;
 use std::net::IpAddr;
 
-pub(super) struct Case<'a> {
-    pub(super) caller: Caller<'a>,
-    pub(super) action: &'a str,
-    pub(super) resource: &'a str,
-    pub(super) context: &'a dyn Context,
-    pub(super) identity: &'a [Value],
-    pub(super) boundary: Option<&'a Value>,
-    pub(super) session: Option<&'a Value>,
-    pub(super) of_resource: Option<&'a Value>,
-    pub(super) owner: AccountId,
-    pub(super) resource_decides: bool,
+pub(crate) struct Case<'a> {
+    pub(crate) caller: Caller<'a>,
+    pub(crate) action: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) context: &'a dyn Context,
+    pub(crate) identity: &'a [Value],
+    pub(crate) boundary: Option<&'a Value>,
+    pub(crate) session: Option<&'a Value>,
+    pub(crate) of_resource: Option<&'a Value>,
+    pub(crate) owner: AccountId,
+    pub(crate) resource_decides: bool,
 }
 
 /// What the two have to agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Allowed,
     Denied,
     NotAllowed(Missing),
@@ -380,7 +380,7 @@ fn says(policy: &Value, case: &Case<'_>) -> (bool, u8) {
 }
 
 /// AWS's order, said once more.
-pub(super) fn decide(case: &Case<'_>) -> Outcome {
+pub(crate) fn decide(case: &Case<'_>) -> Outcome {
     let all = case.identity.iter().chain(case.boundary).chain(case.session).chain(case.of_resource);
     if all.into_iter().any(|policy| says(policy, case).0) {
         return Outcome::Denied;

@@ -7,13 +7,14 @@ use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::date;
 use crate::s3::error::S3Error;
+use crate::s3::operation::Operation;
 use crate::s3::{acl, headers};
 use crate::xml::{Element, XmlWriter};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::StatusCode;
 use http::header::LOCATION;
-use objectstore::{BucketName, BucketTags, ListBuckets, NewBucket, ObjectLock, Tags, Versioning};
+use objectstore::{BucketName, BucketTags, ListBuckets, ListWish, NewBucket, ObjectLock, Tags, Versioning};
 use security::decide::Action;
 
 /// What tags of a new bucket need besides its creation.
@@ -82,9 +83,15 @@ pub(super) async fn create(call: &Call, body: &mut RequestBody) -> Result<Answer
     }
     let ownership = match headers::text(&call.head.headers, "x-amz-object-ownership")? {
         None => call.config.new_bucket_ownership,
-        Some(name) => name.parse()?,
+        Some(name) => {
+            call.require_of_account(Operation::PutBucketOwnershipControls.action())?;
+            name.parse()?
+        }
     };
     let wish = acl::wish(call)?;
+    if wish != ListWish::Default {
+        call.require_of_account(Operation::PutBucketAcl.action())?;
+    }
     new = new.with_access(ownership, &wish)?;
     if let Some(configuration) = document(call, body, Proof::Optional).await? {
         let tags = read_configuration(&configuration, &call.state.region)?;

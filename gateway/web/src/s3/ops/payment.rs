@@ -49,8 +49,8 @@ const PAYER: &str = "x-amz-request-payer";
 
 /// Whether the request is charged to whoever asks; refused where it would be and they do not say so.
 pub(in crate::s3) async fn charged(call: &Call) -> Result<bool, S3Error> {
-    let Asker { principal, owner, .. } = call.asker;
-    if call.target.bucket.is_none() || principal.is_root_of(owner) {
+    let Asker { principal, owner, .. } = &call.asker;
+    if call.target.bucket.is_none() || principal.account() == Some(*owner) {
         return Ok(false);
     }
     let set = call.state.store.setting::<RequestPayment>(&call.target.bucket()?).await?;
@@ -58,7 +58,7 @@ pub(in crate::s3) async fn charged(call: &Call) -> Result<bool, S3Error> {
         return Ok(false);
     }
     let said = headers::text(&call.head.headers, PAYER)?;
-    if said == Some("requester") && principal != Principal::Anonymous {
+    if said == Some("requester") && *principal != Principal::Anonymous {
         return Ok(true);
     }
     Err(S3Error::new(Code::AccessDenied))

@@ -16,14 +16,15 @@ use engine::unit::ByteCount;
 use http::StatusCode;
 use objectstore::{BUCKET_POLICY_BYTES_MAX, BucketPolicy};
 use security::AccountId;
+use security::identity::Pins;
 use security::policy::Party;
 use std::fmt;
 use std::sync::Arc;
 
-/// `GetBucketPolicy`: the document as it was set.
+/// `GetBucketPolicy`: the document as it was set, but for names of users and roles that are others by now, or nobody's.
 pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let set = stored(call).await?;
-    Ok(json(StatusCode::OK, set.text().to_owned()))
+    Ok(json(StatusCode::OK, call.state.identities.shown(set.text(), set.pins())))
 }
 
 /// `GetBucketPolicyStatus`
@@ -47,7 +48,11 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
     let policy = BucketPolicy::parse(text).map_err(|error| malformed(&error.place, &error.detail))?;
     let (state, name) = (Arc::clone(&call.state), call.target.bucket.clone().unwrap_or_default());
     // Some thousand patterns of actions take their time.
-    let checked = tokio::task::spawn_blocking(move || check(&state, &name, &policy).map(|()| policy)).await;
+    let checked = tokio::task::spawn_blocking(move || {
+        let pins = check(&state, &name, &policy)?;
+        Ok::<_, S3Error>(policy.naming(pins))
+    })
+    .await;
     let policy = checked.map_err(|_panicked| S3Error::new(Code::InternalError))??;
     call.state.store.set_policy(&bucket, &policy).await?;
     Ok(empty(StatusCode::NO_CONTENT))
@@ -64,6 +69,8 @@ async fn stored(call: &Call) -> Result<Arc<BucketPolicy>, S3Error> {
     set.ok_or_else(|| S3Error::new(Code::NoSuchBucketPolicy))
 }
 
+const NO_PRINCIPAL: &str = "there is no such principal: accounts are (profiles of the credentials file), their users and roles, and *";
+
 fn too_long() -> S3Error {
     malformed(&"document", &format!("at most {BUCKET_POLICY_BYTES_MAX} bytes are taken"))
 }
@@ -72,27 +79,28 @@ fn malformed(place: &dyn fmt::Display, detail: &str) -> S3Error {
     S3Error::with(Code::MalformedPolicy, format!("The policy is malformed: {place}: {detail}."))
 }
 
-/// What S3 wants of a policy besides its language.
-fn check(state: &State, bucket: &str, set: &BucketPolicy) -> Result<(), S3Error> {
+/// What S3 wants of a policy besides its language; whom it names by ARN.
+fn check(state: &State, bucket: &str, set: &BucketPolicy) -> Result<Pins, S3Error> {
     let policy = set.policy();
     let accounts = state.credentials.accounts();
     let is_there = |account: &AccountId| accounts.contains(account) || *account == state.account;
     for party in policy.parties() {
         let known = match party.what {
-            Party::Everybody | Party::Service(_) => true,
+            // Users and roles are looked for below.
+            Party::Everybody | Party::Service(_) | Party::Arn { .. } => true,
             Party::Account(account) => is_there(account),
             Party::Canonical(id) => {
                 let all = accounts.iter().chain([&state.account]);
                 all.into_iter().any(|account| account.canonical_user_id() == **id)
             }
-            // There are no users, roles and identity providers yet.
-            Party::Arn { .. } | Party::Federated(_) => false,
+            // There are no identity providers yet.
+            Party::Federated(_) => false,
         };
         if !known {
-            let detail = "there is no such principal: accounts are (profiles of the credentials file), and *";
-            return Err(malformed(&party.place, detail));
+            return Err(malformed(&party.place, NO_PRINCIPAL));
         }
     }
+    let pins = state.identities.pins(policy).map_err(|place| malformed(&place, NO_PRINCIPAL))?;
     if let Some(key) = policy.keys().find(|key| !is_known(key.what)) {
         return Err(malformed(&key.place, &format!("{:?} is no condition key of S3", key.what)));
     }
@@ -111,5 +119,5 @@ fn check(state: &State, bucket: &str, set: &BucketPolicy) -> Result<(), S3Error>
         let detail = format!("a resource is neither arn:aws:s3:::{bucket} nor below it");
         return Err(malformed(&resource.place, &detail));
     }
-    Ok(())
+    Ok(pins)
 }

@@ -92,18 +92,19 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let mut form = Form { decoder: Decoder::new(&boundary(content_type)?), body };
     let (mut fields, file) = form.fields().await?;
     fields.name_the_file(&file.name)?;
-    let (principal, range) = allowed(call, bucket.as_str(), &fields)?;
+    let (principal, range) = allowed(call, bucket.as_str(), &fields).await?;
     let mut target = call.target.clone();
     target.key = Some(fields.get("key").unwrap_or_default().to_owned());
     let query = Arc::new(Query::default());
     let head = Arc::new(as_head(call, &fields)?);
-    let signed = match (principal, fields.get("x-amz-algorithm")) {
+    let signed = match (&principal, fields.get("x-amz-algorithm")) {
         (Principal::Anonymous, _) => Signed::Not,
-        (Principal::Root(_), Some(_)) => Signed::Form,
-        (Principal::Root(_), None) => Signed::OldForm,
+        (_, Some(_)) => Signed::Form,
+        (_, None) => Signed::OldForm,
     };
     let (operation, peer) = (Operation::PutObject, call.peer);
     let part_of = Some(Arc::clone(call.asker.request()));
+    call.note(|notes| notes.principal(principal.clone()));
     let asking = Asking {
         principal,
         operation,
@@ -114,7 +115,6 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
         peer,
         part_of,
     };
-    call.note(|notes| notes.principal(principal));
     if let Some(key) = fields.get("key") {
         call.note(|notes| notes.key(key));
     }
@@ -158,17 +158,21 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
 }
 
 /// Who asks, and how large the file may be.
-fn allowed(call: &Call, bucket: &str, fields: &Fields) -> Result<(Principal, Option<LengthRange>), S3Error> {
+async fn allowed(
+    call: &Call,
+    bucket: &str,
+    fields: &Fields,
+) -> Result<(Principal, Option<LengthRange>), S3Error> {
     let state = &call.state;
     let now = state.clock.now();
     let verifier = sigv4::Policy::new(&state.region, now, &state.signing_keys);
     let signed = authenticate(fields, &*state.credentials, &verifier, call.config.legacy_forms)?;
     let Some(signed) = signed else { return Ok((Principal::Anonymous, None)) };
     // For the access log, whatever the policy says.
-    let _set_once = call.form_key.set(signed.access_key_id);
+    let _set_once = call.form_key.set(signed.access_key_id.clone());
     let policy = Policy::parse(fields.get("policy").unwrap_or_default())?;
     policy.check(bucket, fields, now)?;
-    Ok((Principal::Root(signed.account), policy.length()))
+    Ok((signed.principal(&*state.credentials).await?, policy.length()))
 }
 
 fn check_at_most(size: u64, range: Option<LengthRange>) -> Result<(), S3Error> {

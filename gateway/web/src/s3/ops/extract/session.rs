@@ -212,8 +212,16 @@ impl<'c> Session<'c> {
     async fn admit(&self, key: &str, head: &Arc<request::Parts>, besides: &[Action]) -> Result<(), S3Error> {
         let mut target = self.call.target.clone();
         target.key = Some(key.to_owned());
+        // An archive may come for hours: whoever sends it is asked as they are by now.
+        let principal = match self.call.asker.principal.renewed().await {
+            Ok(principal) => principal.ok_or_else(|| S3Error::new(Code::AccessDenied))?,
+            Err(error) => {
+                tracing::error!(%error, "failed to read who sends an archive");
+                return Err(S3Error::new(Code::ServiceUnavailable));
+            }
+        };
         let asking = Asking {
-            principal: self.call.asker.principal,
+            principal,
             operation: Operation::PutObject,
             target: &mut target,
             query: &self.call.query,

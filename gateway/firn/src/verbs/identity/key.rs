@@ -1,0 +1,116 @@
+//! `firn key`: access keys. A new one's secret is printed this once, and kept nowhere.
+
+use super::plan::Plan;
+use super::{Changed, at, with};
+use crate::cli::{Connected, Key, KeyId, KeyOf, KeyRemoval};
+use crate::exit::Exit;
+use crate::report::Report;
+use crate::report::rows::{Row, Rows};
+use crate::session::Session;
+use crate::text::printable;
+use serde::Serialize;
+use std::io::{self, Write};
+
+pub(in crate::verbs) async fn run(session: &Session, args: &Key) -> anyhow::Result<Exit> {
+    match args {
+        Key::Ls(verb) => {
+            let (session, args) = at(session, verb);
+            list(&session, args).await
+        }
+        Key::Create(verb) => {
+            let (session, args) = at(session, verb);
+            create(&session, args).await
+        }
+        Key::Enable(verb) => update(session, verb, ("Active", "enabled the access key")).await,
+        Key::Disable(verb) => update(session, verb, ("Inactive", "disabled the access key")).await,
+        Key::Rm(verb) => {
+            let (session, args) = at(session, verb);
+            remove(&session, args).await
+        }
+    }
+}
+
+/// An access key, without its secret.
+#[derive(Debug, Serialize)]
+struct Listed {
+    access_key_id: String,
+    user: Option<String>,
+    status: String,
+    created: String,
+}
+
+impl Row for Listed {
+    const NONE: &'static str = "no access keys";
+
+    fn line(&self, out: &mut dyn Write) -> io::Result<()> {
+        let user = self.user.as_deref().unwrap_or("(root)");
+        let (created, id) = (printable(&self.created), printable(&self.access_key_id));
+        write!(out, "{created}  {id}  {:8}  {}", printable(&self.status), printable(user))
+    }
+}
+
+fn of(args: &KeyOf) -> [(&'static str, Option<&str>); 1] {
+    [("UserName", args.user.as_deref())]
+}
+
+async fn list(session: &Session, args: &KeyOf) -> anyhow::Result<Exit> {
+    let all = session
+        .client()?
+        .iam_list("ListAccessKeys", &["AccessKeyMetadata"], &with(Vec::new(), of(args)))
+        .await?;
+    let text = |key: &client::Described, name| key.text(name).unwrap_or_default().to_owned();
+    let row = |key: &client::Described| Listed {
+        access_key_id: text(key, "AccessKeyId"),
+        user: Some(text(key, "UserName")).filter(|name| !name.is_empty()),
+        status: text(key, "Status").to_lowercase(),
+        created: text(key, "CreateDate"),
+    };
+    session.output.print(&Rows(all.iter().map(row).collect()))
+}
+
+/// A new access key.
+#[derive(Serialize)]
+struct Created {
+    access_key_id: String,
+    secret_access_key: String,
+    user: Option<String>,
+}
+
+impl Report for Created {
+    fn people(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "aws_access_key_id = {}", printable(&self.access_key_id))?;
+        writeln!(out, "aws_secret_access_key = {}", printable(&self.secret_access_key))
+    }
+}
+
+async fn create(session: &Session, args: &KeyOf) -> anyhow::Result<Exit> {
+    let made = session.client()?.iam("CreateAccessKey", &with(Vec::new(), of(args))).await?;
+    let key = made.child("AccessKey").unwrap_or_default();
+    let text = |name| key.text(name).unwrap_or_default().to_owned();
+    session.output.note(
+        "firn: the secret is shown this once; these two lines go below a [profile] of ~/.aws/credentials",
+    );
+    session.output.print(&Created {
+        access_key_id: text("AccessKeyId"),
+        secret_access_key: text("SecretAccessKey"),
+        user: Some(text("UserName")).filter(|name| !name.is_empty()),
+    })
+}
+
+async fn update(
+    session: &Session,
+    verb: &Connected<KeyId>,
+    (status, did): (&str, &'static str),
+) -> anyhow::Result<Exit> {
+    let (session, args) = at(session, verb);
+    let parameters = with(vec![("AccessKeyId", args.id.as_str()), ("Status", status)], of(&args.of));
+    session.client()?.iam("UpdateAccessKey", &parameters).await?;
+    session.output.print(&Changed { did, name: args.id.clone(), arn: None, next: None })
+}
+
+async fn remove(session: &Session, args: &KeyRemoval) -> anyhow::Result<Exit> {
+    let mut parameters = vec![("AccessKeyId", args.key.id.clone())];
+    parameters.extend(args.key.of.user.clone().map(|name| ("UserName", name)));
+    let what = format!("the access key {}", args.key.id);
+    Plan::of("DeleteAccessKey", parameters, what).carry_out(session, args.dry_run).await
+}

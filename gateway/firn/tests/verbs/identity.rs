@@ -1,0 +1,81 @@
+//! Users, groups, roles, policies and keys, as people make and remove them.
+
+use crate::start;
+use crate::support::{Appliance, Ran};
+use std::fs;
+
+/// A verb with the keys of a user.
+fn run_as(appliance: &Appliance, key: &serde_json::Value, args: &[&str]) -> Ran {
+    let text = |name: &str| key[name].as_str().unwrap().to_owned();
+    let mut command = appliance.command(args);
+    command.env("AWS_ACCESS_KEY_ID", text("access_key_id"));
+    command.env("AWS_SECRET_ACCESS_KEY", text("secret_access_key")).output().unwrap().into()
+}
+
+#[test]
+fn a_user_is_let_in_and_put_out_by_verbs_alone() {
+    let (root, appliance) = start();
+    let document = root.path().join("reads.json");
+    let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":["s3:List*","iam:Get*"],"Resource":"*"}}"#;
+    fs::write(&document, text).unwrap();
+    let made = appliance.ok(&["user", "create", "ann", "--path", "/lab/"]);
+    assert!(
+        made.out.starts_with("created the user ann (arn:aws:iam::") && made.out.contains(":user/lab/ann)"),
+        "{made:?}"
+    );
+    assert!(made.out.contains("next: firn policy attach POLICY --user ann; firn key create --user ann"));
+    let key = appliance.ok(&["key", "create", "--user", "ann", "--json"]).json();
+    assert_eq!(run_as(&appliance, &key, &["ls"]).code, 5, "nothing lets her");
+    appliance.ok(&["policy", "create", "reads", document.to_str().unwrap()]);
+    let attached = appliance.ok(&["policy", "attach", "reads", "--user", "ann"]);
+    assert!(attached.out.starts_with("attached the policy to ann (arn:aws:iam::"), "{attached:?}");
+    assert_eq!(run_as(&appliance, &key, &["ls"]).code, 0);
+    let denied = run_as(&appliance, &key, &["user", "create", "bob"]);
+    assert!(
+        denied.code == 5 && denied.err.contains("is not authorized to perform: iam:CreateUser"),
+        "{denied:?}"
+    );
+    let shown = appliance.ok(&["policy", "show", "reads", "--json"]).json();
+    assert_eq!(shown["document"], serde_json::from_str::<serde_json::Value>(text).unwrap());
+
+    let id = key["access_key_id"].as_str().unwrap();
+    assert!(appliance.ok(&["key", "ls", "--user", "ann"]).out.contains(id));
+    appliance.ok(&["key", "disable", id, "--user", "ann"]);
+    assert_eq!(run_as(&appliance, &key, &["ls"]).code, 5);
+    appliance.ok(&["key", "enable", id, "--user", "ann"]);
+    assert_eq!(run_as(&appliance, &key, &["ls"]).code, 0);
+
+    appliance.ok(&["group", "create", "readers"]);
+    appliance.ok(&["group", "add", "readers", "ann"]);
+    assert!(appliance.ok(&["group", "members", "readers"]).out.contains("ann"));
+    let held = appliance.run(&["user", "rm", "ann"]);
+    assert_eq!(held.code, 8, "{held:?}");
+    let told = appliance.ok(&["user", "rm", "ann", "-r", "--dry-run"]);
+    let wanted = format!(
+        "would remove the access key {id} of ann\nwould remove ann from the group readers\n\
+         would remove the attached policy reads of ann\nwould remove the user ann\n"
+    );
+    assert_eq!(told.out, wanted);
+    assert!(appliance.ok(&["user", "ls"]).out.contains("ann"), "it was only told");
+    let removed = appliance.ok(&["user", "rm", "ann", "-r", "--json"]).json();
+    assert_eq!((removed["removed"].as_array().unwrap().len(), &removed["dry_run"]), (4, &false.into()));
+    assert_eq!(run_as(&appliance, &key, &["ls"]).code, 5);
+    assert_eq!(appliance.ok(&["user", "ls"]).out, "none\n");
+    appliance.ok(&["policy", "rm", "reads"]);
+    appliance.ok(&["group", "rm", "readers"]);
+}
+
+#[test]
+fn what_is_not_there_and_what_is_there_already_end_as_documented() {
+    let (_root, appliance) = start();
+    assert_eq!(appliance.run(&["user", "rm", "nobody"]).code, 4);
+    assert_eq!(appliance.run(&["policy", "show", "none"]).code, 4);
+    appliance.ok(&["group", "create", "team"]);
+    assert_eq!(appliance.run(&["group", "create", "TEAM"]).code, 8);
+    assert_eq!(appliance.run(&["user", "create", "a b"]).code, 2);
+    assert_eq!(appliance.run(&["policy", "attach", "p"]).code, 2, "to nobody");
+    let role = appliance.ok(&["role", "create", "job", "--trust", "*", "--json"]).json();
+    assert!(role["arn"].as_str().unwrap().ends_with(":role/job"));
+    let refused = appliance.run(&["role", "create", "other", "--trust", "somebody"]);
+    assert!(refused.code == 2 && refused.err.contains("MalformedPolicyDocument"), "{refused:?}");
+}

@@ -1,0 +1,103 @@
+//! Which service a request is for: that of the scope that it claims to be signed for, which its service then verifies.
+//!
+//! ```text
+//!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ iam, sts ─► query
+//!   unsigned form to the path / of no bucket's host ──────┘
+//!   everything else ─────────────────────────────────────────────────► s3
+//! ```
+//! A request is verified for the service that answers it and for no other: one that is signed for IAM never reaches S3, and the other way
+//! round.
+
+use crate::config::Config;
+use crate::query::Service;
+use crate::s3::{Answer, names_bucket};
+use crate::server::Peer;
+use crate::state::State;
+use crate::{iam, query, s3, sts};
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{Method, Request};
+use hyper::body::Incoming;
+use security::sigv4::{RequestHead, claimed_service};
+use std::sync::Arc;
+
+/// Services that speak the query protocol.
+static OF_QUERIES: [&Service; 2] = [&iam::SERVICE, &sts::SERVICE];
+
+/// Answers one request.
+pub(crate) async fn handle(
+    config: Arc<Config>,
+    state: Arc<State>,
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Answer {
+    match service_of(&request, &config) {
+        // Boxed, so that S3's requests are no larger for it.
+        Some(service) => Box::pin(query::handle(service, (config, state), peer, request)).await,
+        None => s3::handle(config, state, peer, request).await,
+    }
+}
+
+fn service_of<B>(request: &Request<B>, config: &Config) -> Option<&'static Service> {
+    let head = RequestHead {
+        method: request.method().as_str(),
+        path: request.uri().path(),
+        query: request.uri().query().unwrap_or_default(),
+        headers: request.headers(),
+    };
+    if let Some(claimed) = claimed_service(&head) {
+        return OF_QUERIES.into_iter().find(|service| service.name == claimed);
+    }
+    // What SDKs send unsigned is AssumeRoleWithWebIdentity, and what others do is told that it is not signed.
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let form =
+        kind.get(..33).is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    let unsigned = !request.headers().contains_key(AUTHORIZATION);
+    let here = *request.method() == Method::POST && request.uri().path() == "/";
+    (unsigned && form && here && !names_bucket(request.headers(), config)).then_some(&sts::SERVICE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::service_of;
+    use crate::config::Config;
+    use http::Request;
+
+    fn of(method: &str, uri: &str, headers: &[(&str, &str)]) -> Option<&'static str> {
+        let mut request = Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        service_of(&request.body(()).unwrap(), &Config::default()).map(|service| service.name)
+    }
+
+    #[test]
+    fn the_claimed_scope_decides_and_what_claims_none_is_s3s() {
+        let signed = |service: &str| {
+            format!(
+                "AWS4-HMAC-SHA256 Credential=AKIA/20261129/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+            )
+        };
+        for (service, expected) in
+            [("iam", Some("iam")), ("sts", Some("sts")), ("s3", None), ("IAM", None), ("ec2", None)]
+        {
+            assert_eq!(of("POST", "/", &[("authorization", &signed(service))]), expected, "{service}");
+        }
+        let url =
+            "/?Action=GetCallerIdentity&X-Amz-Credential=AKIA%2F20261129%2Fus-east-1%2Fsts%2Faws4_request";
+        assert_eq!(of("GET", url, &[]), Some("sts"));
+        // The header goes first: its verifier refuses that there are two.
+        assert_eq!(of("GET", url, &[("authorization", &signed("s3"))]), None);
+        let form = ("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        assert_eq!(of("POST", "/", &[form, ("host", "localhost:9000")]), Some("sts"));
+        for (method, path, headers) in [
+            ("POST", "/", vec![("host", "localhost:9000")]),
+            ("POST", "/", vec![form, ("host", "bucket.s3.localhost:9000")]),
+            ("POST", "/bucket", vec![form, ("host", "localhost:9000")]),
+            ("PUT", "/", vec![form, ("host", "localhost:9000")]),
+            ("POST", "/", vec![form, ("authorization", "Basic YTpi")]),
+            ("GET", "/?X-Amz-Credential=1", vec![]),
+        ] {
+            assert_eq!(of(method, path, &headers), None, "{method} {path} {headers:?}");
+        }
+    }
+}

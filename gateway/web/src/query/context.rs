@@ -1,0 +1,102 @@
+//! What a request of the query protocol says of itself to the conditions of policies.
+//!
+//! Where it comes from is what the connection knows, never a header. Keys of the principal are put in front by `security`.
+
+use super::read::Args;
+use super::table::Row;
+use super::target::Target;
+use crate::server::Peer;
+use engine::clock::Timestamp;
+use http::header::{HeaderName, REFERER, USER_AGENT};
+use http::request;
+use security::policy::{Context, Purse};
+use security::{AccountId, AmzDate};
+use std::sync::Arc;
+
+/// A request, as policies see it.
+#[derive(Debug)]
+pub(crate) struct RequestContext {
+    head: Arc<request::Parts>,
+    peer: Peer,
+    now: Timestamp,
+    /// Of the verified scope.
+    region: String,
+    row: &'static Row,
+    /// Whose is what is asked about.
+    account: AccountId,
+    /// Keys of the operation, in lower case, with their values.
+    said: Vec<(String, String)>,
+    purse: Purse,
+}
+
+impl RequestContext {
+    pub(super) fn new(
+        (head, peer): (Arc<request::Parts>, Peer),
+        (now, region): (Timestamp, String),
+        (row, account): (&'static Row, AccountId),
+        said: Vec<(String, String)>,
+    ) -> Self {
+        Self { head, peer, now, region, row, account, said, purse: Purse::default() }
+    }
+
+    fn first(&self, name: HeaderName) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+    }
+
+    fn of_connection(&self, key: &str) -> Option<String> {
+        Some(match key {
+            "aws:currenttime" => AmzDate::from_timestamp(self.now).extended(),
+            "aws:epochtime" => self.now.as_secs().to_string(),
+            "aws:securetransport" => self.peer.tls.is_some().to_string(),
+            "aws:sourceip" => self.peer.ip.to_canonical().to_string(),
+            "aws:useragent" => self.first(USER_AGENT)?.to_owned(),
+            "aws:referer" => self.first(REFERER)?.to_owned(),
+            "aws:requestedregion" => self.region.clone(),
+            "aws:resourceaccount" => self.account.to_string(),
+            "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+impl Context for RequestContext {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        if let Some(value) = self.of_connection(key) {
+            return each(&value);
+        }
+        if self.row.has_key(key) {
+            self.said.iter().filter(|(known, _)| known == key).for_each(|(_, value)| each(value));
+        }
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.purse.spend(steps)
+    }
+}
+
+/// What parameters and what they are about say to conditions.
+pub(super) fn said(args: &Args, target: Option<&Target>) -> Vec<(String, String)> {
+    let mut said = Vec::new();
+    let mut add = |key: &str, value: &str| said.push((key.to_owned(), value.to_owned()));
+    for tag in args.structures("Tags") {
+        let (key, value) = (tag.needed("Key"), tag.needed("Value"));
+        add(&format!("aws:requesttag/{}", key.to_lowercase()), value);
+        add("aws:tagkeys", key);
+    }
+    for key in args.texts("TagKeys") {
+        add("aws:tagkeys", key);
+    }
+    if let Some(arn) = args.text("PolicyArn") {
+        add("iam:policyarn", arn);
+    }
+    let of_target = target.and_then(|target| target.boundary.as_deref());
+    if let Some(arn) = args.text("PermissionsBoundary").or(of_target) {
+        add("iam:permissionsboundary", arn);
+    }
+    for tag in target.map(|target| &*target.tags).unwrap_or_default() {
+        for prefix in ["aws", "iam"] {
+            add(&format!("{prefix}:resourcetag/{}", tag.key.to_lowercase()), &tag.value);
+        }
+    }
+    said
+}

@@ -1,0 +1,316 @@
+//! The door of services that speak AWS's query protocol: IAM and STS. One request from its head to its answer.
+//!
+//! ```text
+//!   head ─► bounds ─► key, scope, time ─► body (≤ 1 MiB) ─► signature ─► Action ─► row ─► parameters ─► what is asked about
+//!                     known? good?                                                            ─► decide ─► function ─► XML
+//! ```
+//! SDKs send no digest of the body in the head of such a request: its SHA-256 is part of what is signed. So the body is read before the
+//! signature is verified, but only of who names a key that is there, in time; and 128 KiB of a form for STS that claims no signature at all.
+//!
+//! Invariants: nothing is looked up by what an unverified request says, but its key; every operation is decided by its row before its
+//! function runs; what it has no row for is refused; every answer has its request id. `table.rs` has what a row is, `docs/iam-actions.md`
+//! all of them.
+//!
+//! Limits: one MiB of body, 2,048 parameters, 10 failures told at once.
+
+mod answer;
+mod context;
+mod error;
+mod form;
+mod marker;
+#[cfg(test)]
+pub(crate) mod page;
+mod read;
+pub(crate) mod shape;
+mod table;
+mod target;
+
+pub(crate) use answer::Reply;
+pub(crate) use error::QueryError;
+pub(crate) use marker::Markers;
+pub(crate) use read::Args;
+pub(crate) use table::{About, Row, Service, State, done, missing, row};
+pub(crate) use target::{Whom, whom};
+
+use crate::budget::Sender;
+use crate::config::Config;
+use crate::s3::{
+    AccessLine, Answer, Pace, RequestBody, check_head, host, http_date, name_host, set_header, text_xml,
+};
+use crate::server::Peer;
+use crate::state::State as Shared;
+use aws_lc_rs::digest;
+use context::RequestContext;
+use engine::entropy::Entropy;
+use engine::unit::ByteCount;
+use form::{BODY_MAX, Form};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, SERVER, TRANSFER_ENCODING};
+use http::{HeaderValue, Method, Request, StatusCode, Version, request};
+use hyper::body::Incoming;
+use security::identity::Paging;
+use security::sigv4::{Authenticated, Policy, RequestHead, Signed, authenticate, examine};
+use security::{AccountId, Principal, PrincipalContext};
+use std::sync::Arc;
+
+/// A request that may go on: everything that an operation's function needs.
+pub(crate) struct Call {
+    pub(crate) shared: Arc<Shared>,
+    service: &'static Service,
+    row: &'static Row,
+    /// Who asks.
+    pub(crate) principal: Principal,
+    /// The account that is asked about: that of who asks.
+    pub(crate) account: AccountId,
+    pub(crate) args: Args,
+    /// What else the request says.
+    pub(crate) context: RequestContext,
+    /// Where the page begins that is asked for.
+    after: Option<String>,
+}
+
+impl Call {
+    /// The answer of an operation that answers nothing.
+    pub(crate) fn nothing(&self) -> Reply {
+        Reply::empty(self.service, self.row)
+    }
+
+    /// The answer of one that has a result.
+    pub(crate) fn result(&self) -> Reply {
+        Reply::open(self.service, self.row)
+    }
+
+    /// Which page is asked for.
+    pub(crate) fn paging(&self) -> Paging<'_> {
+        let limit = self.args.number("MaxItems").and_then(|items| usize::try_from(items).ok());
+        Paging { after: self.after.as_deref(), limit: limit.unwrap_or(ITEMS_DEFAULT) }
+    }
+
+    /// Says whether there is more, and where.
+    pub(crate) fn paged(&self, reply: &mut Reply, next: Option<&str>) -> Result<(), QueryError> {
+        reply.value("IsTruncated", next.is_some());
+        if let Some(next) = next {
+            let scope = (self.account, self.row.name);
+            reply.text("Marker", &self.shared.markers.seal(&*self.shared.entropy, scope, next)?);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of a form that nobody has signed: a token of 20,000 characters and two policies, encoded.
+const OPEN_BODY_MAX: ByteCount = ByteCount::kib(128);
+
+/// Items of a page where none are asked for.
+const ITEMS_DEFAULT: usize = 100;
+
+/// What is known of a request however far it came.
+struct Trace {
+    operation: &'static str,
+    access_key_id: Option<String>,
+}
+
+/// The id of a request as these services have it: a UUID, random.
+fn request_id(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 16];
+    entropy.fill_id(&mut bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let text = hex::encode(bytes);
+    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    service: &'static Service,
+    (config, shared): (Arc<Config>, Arc<Shared>),
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Answer {
+    let (mut head, incoming) = request.into_parts();
+    name_host(&mut head);
+    let (started, version) = (shared.clock.boottime(), head.version);
+    let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+    let id = request_id(&*shared.entropy);
+    let pace = Pace::new(shared.clock.clone(), &config.limits);
+    let counter = shared.metrics.bytes_in.clone();
+    let mut body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
+    let mut trace = Trace { operation: "Unknown", access_key_id: None };
+    let outcome = run(service, (&config, &shared), (head, peer), &mut body, &mut trace).await;
+    let reusable = body.settle().await;
+    let (status, code, document) = match outcome {
+        Ok(reply) => (StatusCode::OK, "", reply.finish(&id)),
+        Err(error) => {
+            log_failure(&id, trace.operation, &error);
+            (error.status(), error.code(), answer::error(service, &error, &id))
+        }
+    };
+    let sent = document.len() as u64;
+    let mut answer = text_xml(status, document);
+    let headers = answer.headers_mut();
+    set_header(headers, HeaderName::from_static("x-amzn-requestid"), &id);
+    set_header(headers, SERVER, "firn");
+    set_header(headers, DATE, &http_date(shared.clock.now()));
+    if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let took = shared.clock.boottime().saturating_sub(started);
+    shared.metrics.called(service.name, trace.operation, status, took);
+    let (method, path) = (Some(method.as_str()), Some(path.as_str()));
+    let (operation, access_key_id) = (trace.operation, trace.access_key_id.as_deref());
+    AccessLine { request_id: &id, operation, method, path, status, code, access_key_id, sent, took }.write();
+    answer
+}
+
+/// The appliance's own failures, once. The access log has each of the others.
+fn log_failure(id: &str, operation: &str, error: &QueryError) {
+    let own = error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED;
+    if own && error.code() != "Throttling" {
+        let cause = error.cause().unwrap_or("none given");
+        tracing::error!(request_id = id, operation, code = error.code(), cause, "failed to answer a request");
+    }
+}
+
+async fn run(
+    service: &'static Service,
+    (config, shared): (&Config, &Arc<Shared>),
+    (head, peer): (request::Parts, Peer),
+    body: &mut RequestBody,
+    trace: &mut Trace,
+) -> Result<Reply, QueryError> {
+    check_head(&head, &config.limits)?;
+    host(&head)?;
+    if !matches!(head.method, Method::POST | Method::GET) || head.uri.path() != "/" {
+        return Err(QueryError::method());
+    }
+    check_body(&head)?;
+    let signed = verify(service, shared, &head, body, trace).await?;
+    let of_url = Form::of_url(head.uri.query().unwrap_or_default())?;
+    let mut form = if head.method == Method::GET {
+        of_url
+    } else {
+        // What stands in both places could be two things.
+        of_url.finish("The URL of a POST")?;
+        Form::of_body(&signed.body)?
+    };
+    let row = route(service, &mut form)?;
+    trace.operation = row.name;
+    let State::Done(function) = row.state else {
+        let State::Missing(why) = row.state else { return Err(QueryError::missing_action()) };
+        return Err(QueryError::not_implemented(row.name, why));
+    };
+    let args = read::read(form, row.name, row.parameters)?;
+    let principal = signed.who.principal(&*shared.credentials).await?;
+    let account = principal.account().ok_or_else(QueryError::unsigned)?;
+    let identities = &shared.identities;
+    let target = target::resolve(identities, (&principal, account), (row, &args)).await?;
+    let (now, said) = (shared.clock.now(), context::said(&args, target.as_ref()));
+    let context = RequestContext::new((Arc::new(head), peer), (now, signed.region), (row, account), said);
+    if let Some(target) = &target {
+        let asked = PrincipalContext::new(&principal, now, &context);
+        let renamed = target::renamed(row, &args, target);
+        for target in [Some(target), renamed.as_ref()].into_iter().flatten() {
+            for action in target::actions(row, &args) {
+                let verdict = principal.may(action, &target.arn, account, &asked);
+                target::refuse(verdict, &principal, (row, action), target)?;
+            }
+        }
+    }
+    let after = match args.text("Marker") {
+        Some(marker) if row.is_paged() => Some(shared.markers.open((account, row.name), marker)?),
+        _ => None,
+    };
+    let shared = Arc::clone(shared);
+    let call = Call { shared, service, row, principal, account, args, context, after };
+    let outcome = function(&call).await;
+    if let Err(error) = &outcome {
+        debug_assert!(row.may_answer(error.code()), "{} does not answer {}", row.name, error.code());
+    }
+    outcome
+}
+
+/// A POST has a form, and a GET nothing.
+fn check_body(head: &request::Parts) -> Result<(), QueryError> {
+    let kind = head.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    if head.method == Method::GET {
+        let length = head.headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
+        if length || head.headers.contains_key(TRANSFER_ENCODING) {
+            return Err(QueryError::parameter("A GET has its parameters in its URL, and no body."));
+        }
+        return Ok(());
+    }
+    let mut parts = kind.unwrap_or_default().split(';').map(str::trim);
+    let form =
+        parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
+    let utf8 = |part: &str| {
+        part.is_empty()
+            || part.eq_ignore_ascii_case("charset=utf-8")
+            || part.eq_ignore_ascii_case("charset=\"utf-8\"")
+    };
+    if head.headers.get_all(CONTENT_TYPE).iter().count() > 1 || !form || !parts.all(utf8) {
+        return Err(QueryError::content_type());
+    }
+    Ok(())
+}
+
+/// Who asks, by what they have signed.
+struct Verified {
+    who: Authenticated,
+    region: String,
+    body: bytes::Bytes,
+}
+
+async fn verify(
+    service: &'static Service,
+    shared: &Shared,
+    head: &request::Parts,
+    body: &mut RequestBody,
+    trace: &mut Trace,
+) -> Result<Verified, QueryError> {
+    let request = RequestHead {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+    };
+    let policy = Policy::new(&shared.region, shared.clock.now(), &shared.signing_keys);
+    if !examine(&request, &*shared.credentials, &policy.of_service(service.name, None))? {
+        return Err(unsigned(service, shared, body).await);
+    }
+    let body = body.collect(BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
+    let policy = policy.of_service(service.name, Some(hash));
+    let who = authenticate(&request, &*shared.credentials, &policy)?;
+    let Authenticated::Signed(signed) = &who else { return Err(QueryError::unsigned()) };
+    let Signed { access_key_id, scope, .. } = &**signed;
+    trace.access_key_id = Some(access_key_id.as_str().to_owned());
+    let region = scope.region.clone();
+    Ok(Verified { who, region, body })
+}
+
+/// What is told who has not signed. Some operations need no signature: they bring a proof of their own in their form.
+async fn unsigned(service: &'static Service, shared: &Shared, body: &mut RequestBody) -> QueryError {
+    if !service.rows().any(|row| row.open) {
+        return QueryError::unsigned();
+    }
+    let read = async {
+        let body = body.collect(OPEN_BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
+        route(service, &mut Form::of_body(&body)?)
+    };
+    match read.await {
+        Ok(Row { name, open: true, state: State::Missing(why), .. }) => {
+            QueryError::not_implemented(name, why)
+        }
+        Ok(_) => QueryError::unsigned(),
+        Err(error) => error,
+    }
+}
+
+/// The row of the operation that is asked for.
+fn route(service: &'static Service, form: &mut Form) -> Result<&'static Row, QueryError> {
+    let action = form.take("Action").filter(|action| !action.is_empty());
+    let action = action.ok_or_else(QueryError::missing_action)?;
+    let version = form.take("Version");
+    let row = service.find(&action).filter(|_| version.as_deref() == Some(service.version));
+    row.ok_or_else(|| QueryError::no_action(&action, version.as_deref()))
+}

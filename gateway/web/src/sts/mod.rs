@@ -1,0 +1,40 @@
+//! STS over the query protocol: who asks, and sessions of roles, users and others.
+//!
+//! `operations.rs` has the rows and what they do, as in `iam`.
+
+mod operations;
+mod shapes;
+
+use crate::query::{Row, Service, State, missing, row};
+
+/// The service.
+pub(crate) static SERVICE: Service = Service {
+    name: "sts",
+    version: "2011-06-15",
+    namespace: "https://sts.amazonaws.com/doc/2011-06-15/",
+    groups: &[operations::ROWS, OPEN, IDENTITIES_OF_OTHERS, NOT_BUILT],
+};
+
+static IDENTITIES_OF_OTHERS: &[Row] = missing!(
+    "sts",
+    "there are no Organizations and outbound tokens here",
+    "AssumeRoot",
+    "GetDelegatedAccessToken",
+    "GetWebIdentityToken",
+);
+
+static NOT_BUILT: &[Row] = missing!("sts", "it is not built yet", "DecodeAuthorizationMessage");
+
+/// SDKs don't sign these.
+static OPEN: &[Row] = &[
+    Row {
+        open: true,
+        state: State::Missing("there are no SAML providers here"),
+        ..row!("sts", "AssumeRoleWithSAML")
+    },
+    Row {
+        open: true,
+        state: State::Missing("there are no OIDC providers yet"),
+        ..row!("sts", "AssumeRoleWithWebIdentity")
+    },
+];

@@ -1,0 +1,120 @@
+//! Users at the store: what their policies say counts again when a write is committed.
+
+use crate::world::{World, key};
+use crate::{About, BucketName, Error, PutRequest, Versioning, WriteQuestions};
+use security::credentials::{AccessKeyId, Bearer, CredentialLookup as _, File};
+use security::decide::{Action, Question};
+use security::identity::{Identities, KeyOwner, NewUser, Owner, Parts};
+use security::{AccountId, Principal};
+use std::sync::Arc;
+
+const READS: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}"#;
+const WRITES: &str = r#"{"Statement":{"Effect":"Allow","Action":["s3:Put*","s3:Get*"],"Resource":"*"}}"#;
+
+struct Case {
+    world: World,
+    account: AccountId,
+    ids: Arc<Identities>,
+    key: AccessKeyId,
+    name: BucketName,
+}
+
+impl Case {
+    async fn new(seed: u64) -> Self {
+        let world = World::new(seed).await;
+        let parts = world.parts();
+        let account = parts.account;
+        let roots = File::parse(
+            "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI\n",
+            account,
+        );
+        let ids = Identities::open(Parts {
+            catalog: parts.catalog.clone(),
+            keys: parts.keys.clone(),
+            clock: parts.clock.clone(),
+            entropy: parts.entropy.clone(),
+            roots: Arc::new(roots.unwrap()),
+            region: "us-east-1".to_owned(),
+        })
+        .await
+        .unwrap();
+        ids.create_user(account, NewUser { name: "alice", ..NewUser::default() }).await.unwrap();
+        ids.put_inline(account, Owner::User("alice"), "p", WRITES).await.unwrap();
+        let key = ids.create_access_key(account, KeyOwner::User("alice")).await.unwrap().key.id;
+        let name = world.create("bucket", Versioning::Off).await;
+        Self { world, account, ids, key, name }
+    }
+
+    async fn signs(&self) -> Principal {
+        let holder = self.ids.lookup(self.key.as_str()).unwrap().holder;
+        let bearer =
+            Bearer { account: self.account, holder: &holder, access_key_id: &self.key, service: "s3" };
+        self.ids.principal(bearer).await.unwrap().unwrap()
+    }
+
+    fn asks(who: &Principal, action: &'static str) -> Question {
+        Question::new(who.clone(), Action::new(action), None)
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_let_in_by_its_own_policies_bucket_by_bucket_and_key_by_key() {
+    let case = Case::new(301).await;
+    let who = case.signs().await;
+    let decides = async |action, about| {
+        case.world.store.decide(&case.name, &Case::asks(&who, action), about).await.unwrap().allowed()
+    };
+    assert!(
+        decides("s3:PutObject", About::Key("k")).await && !decides("s3:DeleteObject", About::Key("k")).await
+    );
+    assert!(decides("s3:DeleteObject", About::Objects).await, "each object is asked about later on");
+    let denied =
+        case.world.store.admit(&case.name, Some(&Case::asks(&who, "s3:DeleteBucket")), About::Bucket).await;
+    assert!(matches!(denied, Err(Error::AccessDenied)));
+}
+
+#[tokio::test]
+async fn a_write_that_was_let_in_is_not_committed_once_its_user_may_not() {
+    for (change, written) in [
+        ("nothing", true),
+        ("another", true),
+        ("policy", false),
+        ("group", false),
+        ("key", false),
+        ("inactive", false),
+    ] {
+        let case = Case::new(302).await;
+        let (store, ids, account) = (&case.world.store, &case.ids, case.account);
+        let asks = WriteQuestions { writes: Case::asks(&case.signs().await, "s3:PutObject"), reads: None };
+        let request = PutRequest { asks: Some(asks), ..PutRequest::new(case.name.clone(), key("k")) };
+        let mut upload = store.put(request).await.unwrap();
+        upload.write(bytes::Bytes::from_static(b"body")).await.unwrap();
+        let user = KeyOwner::User("alice");
+        match change {
+            "another" => {
+                ids.create_user(account, NewUser { name: "bob", ..NewUser::default() })
+                    .await
+                    .map(drop)
+                    .unwrap();
+            }
+            "policy" => ids.put_inline(account, Owner::User("alice"), "p", READS).await.unwrap(),
+            "group" => {
+                ids.create_group(account, "g", None).await.unwrap();
+                let deny = WRITES.replace("Allow", "Deny");
+                ids.put_inline(account, Owner::Group("g"), "d", &deny).await.unwrap();
+                ids.add_to_group(account, "g", "alice").await.unwrap();
+            }
+            "key" => ids.delete_access_key(account, user, case.key.as_str()).await.unwrap(),
+            "inactive" => {
+                let inactive = security::identity::KeyStatus::Inactive;
+                ids.update_access_key(account, user, case.key.as_str(), inactive).await.unwrap();
+            }
+            _ => {}
+        }
+        let finished = upload.finish(crate::Expect::default()).await;
+        assert_eq!(finished.is_ok(), written, "{change}");
+        if let Err(error) = finished {
+            assert!(matches!(error, Error::AccessDenied), "{change}: {error}");
+        }
+    }
+}

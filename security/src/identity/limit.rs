@@ -1,0 +1,37 @@
+//! Quotas: what an account and each of its entities may have. Source: *IAM and AWS STS quotas* of the IAM user guide; where AWS raises one
+//! on request, the raised one, since nobody can be asked here.
+
+/// Users of an account.
+pub(super) const USERS: i64 = 5_000;
+/// Groups of an account.
+pub(super) const GROUPS: i64 = 500;
+/// Roles of an account.
+pub(super) const ROLES: i64 = 5_000;
+/// Managed policies of an account.
+pub(super) const POLICIES: i64 = 5_000;
+/// Groups of a user.
+pub(super) const GROUPS_OF_USER: i64 = 10;
+/// Access keys of a user, or of a root.
+pub(super) const KEYS: i64 = 2;
+/// Managed policies of a user or role, or of a group.
+pub(super) const ATTACHED: i64 = 20;
+/// The same, of a group.
+pub(super) const ATTACHED_TO_GROUP: i64 = 10;
+/// Versions of a managed policy.
+pub(super) const VERSIONS: i64 = 5;
+/// Characters of a managed policy, without blanks.
+pub(super) const MANAGED_CHARS: usize = 6_144;
+/// Characters of all inline policies of a user.
+pub(super) const INLINE_CHARS_OF_USER: i64 = 2_048;
+/// The same, of a group.
+pub(super) const INLINE_CHARS_OF_GROUP: i64 = 5_120;
+/// The same, of a role.
+pub(super) const INLINE_CHARS_OF_ROLE: i64 = 10_240;
+/// Characters of a trust policy.
+pub(super) const TRUST_CHARS: usize = 4_096;
+/// Characters of a session's policy, blanks and all.
+pub(super) const SESSION_CHARS: usize = 2_048;
+/// Managed policies of a session.
+pub(super) const SESSION_POLICIES: usize = 10;
+/// Items of a page.
+pub(super) const PAGE: usize = 1_000;

@@ -1,0 +1,101 @@
+//! Identities on the durable catalog: what was acknowledged is there in what a kill leaves.
+
+use super::{ALLOW, own};
+use crate::credentials::{CredentialLookup as _, File};
+use crate::identity::{Identities, KeyOwner, KeyStatus, NewPolicy, NewRole, NewUser, Owner, Parts};
+use crate::keys::{FileCustodian, KeyTable};
+use engine::catalog::{Options, RocksCatalog};
+use engine::clock::{Clock, SystemClock};
+use engine::entropy::{Entropy, SystemEntropy};
+use engine::fault::Faults;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Identities in a directory, and what they stand on.
+async fn open(dir: &Path) -> (Arc<Identities>, Arc<RocksCatalog>) {
+    let (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>) =
+        (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let options = Options {
+        log_file_bytes: 5 << 20,
+        reserve_bytes: 0,
+        ..Options::new(clock.clone(), entropy.clone(), Arc::new(Faults::default()))
+    };
+    let catalog = RocksCatalog::open(dir.join("catalog"), options).unwrap();
+    let path = dir.join("master.key");
+    let custodian = if path.exists() {
+        FileCustodian::load(&path, entropy.clone())
+    } else {
+        FileCustodian::generate(&path, entropy.clone())
+    };
+    let custodian = Arc::new(custodian.unwrap());
+    let keys = KeyTable::open(catalog.clone(), custodian, entropy.clone(), clock.clone()).await.unwrap();
+    let roots = Arc::new(File::default());
+    let region = "us-east-1".to_owned();
+    let parts = Parts { catalog: catalog.clone(), keys, clock, entropy, roots, region };
+    (Identities::open(parts).await.unwrap(), catalog)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else if entry.file_name() != "LOCK" {
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_is_there_after_a_kill() {
+    const TRUST: &str =
+        r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    let (ids, catalog) = open(&live).await;
+    let mut step = 0;
+    let mut secret = None;
+    while step < 9 {
+        match step {
+            0 => drop(ids.create_user(own(), NewUser { name: "a", ..NewUser::default() }).await.unwrap()),
+            1 => {
+                let made = ids.create_access_key(own(), KeyOwner::User("a")).await.unwrap();
+                secret = Some((made.key.id, made.secret));
+            }
+            2 => drop(ids.create_group(own(), "g", None).await.unwrap()),
+            3 => ids.add_to_group(own(), "g", "a").await.unwrap(),
+            4 => {
+                let new = NewPolicy { name: "p", document: ALLOW, ..NewPolicy::default() };
+                let arn = ids.create_policy(own(), new).await.unwrap().arn;
+                ids.attach(own(), Owner::Group("g"), &arn).await.unwrap();
+            }
+            5 => ids.put_inline(own(), Owner::User("a"), "i", ALLOW).await.unwrap(),
+            6 => {
+                let new = NewRole { name: "r", trust: TRUST, ..NewRole::default() };
+                drop(ids.create_role(own(), new).await.unwrap());
+            }
+            7 => ids.update_user(own(), "a", Some("b"), None).await.unwrap(),
+            _ => {
+                let (id, _) = secret.as_ref().unwrap();
+                let (user, inactive) = (KeyOwner::User("b"), KeyStatus::Inactive);
+                ids.update_access_key(own(), user, id.as_str(), inactive).await.unwrap();
+            }
+        }
+        // As a kill leaves it.
+        let killed = dir.path().join(format!("killed-{step}"));
+        copy(&live, &killed);
+        let (left, rows) = open(&killed).await;
+        assert_eq!(left.world.load().told(), ids.world.load().told(), "{step}");
+        super::rows::assert_sound(&*rows).await;
+        if let Some((id, secret)) = secret.as_ref().filter(|_| step < 8) {
+            assert_eq!(left.lookup(id.as_str()).unwrap().secret, *secret);
+        }
+        let marker = std::fs::read(killed.join("catalog/format")).unwrap();
+        assert_eq!(marker[8], 4, "an older firn is kept out");
+        rows.close();
+        step += 1;
+    }
+    catalog.close();
+}
