@@ -289,13 +289,21 @@ fn with_zones(root: &Path, name: &str) -> (String, String) {
 
 /// How many words name a verb that begins so.
 fn words_of_verb(first: &str) -> usize {
-    if ["backup", "config", "dedup", "group", "key", "lock", "policy", "quota", "role", "user", "zone"]
-        .contains(&first)
-    {
-        2
-    } else {
-        1
-    }
+    let groups = [
+        "backup",
+        "config",
+        "dedup",
+        "group",
+        "key",
+        "lifecycle",
+        "lock",
+        "policy",
+        "quota",
+        "role",
+        "user",
+        "zone",
+    ];
+    if groups.contains(&first) { 2 } else { 1 }
 }
 
 /// Lines of what stands behind IAM, in the order in which they find what they need.
@@ -357,6 +365,10 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let text = |path: &Path| path.to_str().unwrap().to_owned();
     let (file, tree, again) = (text(&file), text(&tree), text(&root.path().join("again")));
     let (key_file, from) = (text(&key_file), text(&target));
+    let rules = text(&root.path().join("rules"));
+    let rule =
+        r#"{"Rules":[{"ID":"old","Status":"Enabled","Filter":{"Prefix":""},"Expiration":{"Days":30}}]}"#;
+    fs::write(&rules, rule).unwrap();
     // One with zones that runs, one that does not.
     let (zoned, zoned_config) = with_zones(root.path(), "zoned");
     let _zoned = Appliance::start(Path::new(&zoned), &["--config", &zoned_config]);
@@ -386,6 +398,12 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         "dedup on s3://listed".to_owned(),
         "dedup ls".to_owned(),
         "dedup off s3://listed".to_owned(),
+        format!("lifecycle set s3://listed {rules}"),
+        "lifecycle show s3://listed".to_owned(),
+        "lifecycle preview s3://listed --as-of 2099-12-31".to_owned(),
+        "lifecycle explain s3://listed/moved".to_owned(),
+        "lifecycle run s3://listed".to_owned(),
+        "lifecycle rm s3://listed".to_owned(),
         "rm s3://listed/moved".to_owned(),
         "undelete -r s3://listed".to_owned(),
         "rb s3://listed --force".to_owned(),
