@@ -2,6 +2,7 @@
 
 mod decisions;
 mod doors;
+mod doubts;
 mod durable;
 mod goldens;
 mod operations;
