@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 /// How often what is read may turn out to be older or newer than the picture.
-const ATTEMPTS_MAX: usize = 16;
+pub(super) const ATTEMPTS_MAX: usize = 16;
 /// How long the use of a key is not noted again.
 const NOTED_FOR_MS: i64 = 15 * 60 * 1000;
 
@@ -156,13 +156,19 @@ impl Identities {
     ) -> super::Result<Option<Identity>> {
         let Some(policies) = self.policies_of(account, picture, entity).await? else { return Ok(None) };
         let Some(boundary) = self.boundary_of(account, picture, entity).await? else { return Ok(None) };
+        let tags = if entity.row.is_tagged {
+            let Some(row) = self.row_of(account, entity).await? else { return Ok(None) };
+            row.tags
+        } else {
+            Vec::new()
+        };
         Ok(Some(Identity {
             account,
             who: Who::User { name: entity.row.name.clone(), arn: entity.arn.clone() },
             entity: entity.row.id,
             user_id: entity.row.id.to_string().into(),
             access_key: None,
-            tags: entity.row.tags.clone().into(),
+            tags: tags.into(),
             policies: policies.into(),
             boundary,
             session: None,

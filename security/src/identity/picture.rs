@@ -12,7 +12,8 @@
 //!   takes no change, until its rows have been read whole. It holds up nobody else. `doubt.rs` sees to it.
 //!
 //! # Limits
-//! About 500 bytes an entity and 300 a key, documents not among them.
+//! About 500 bytes an entity and 300 a key. Documents, trust policies, tags and descriptions are not among them, and read when they are asked
+//! for; of what entity they were is told by the hash of its row.
 
 use super::access_keys::unsealed;
 use super::document::{self, Hash};
@@ -57,7 +58,7 @@ pub(super) struct Picture {
 /// A user, group, role or managed policy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entity {
-    pub(super) row: EntityRow,
+    pub(super) row: Lean,
     pub(super) arn: Box<str>,
     /// Of a user: those that it is in.
     pub(super) groups: Box<[EntityId]>,
@@ -65,6 +66,34 @@ pub(super) struct Entity {
     pub(super) attached: Box<[(EntityId, Box<str>)]>,
     /// Inline policies; of a managed policy the version that counts.
     pub(super) documents: Box<[(Which, Hash)]>,
+}
+
+/// What of an entity's row is in memory: neither tags nor texts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lean {
+    pub(super) id: EntityId,
+    pub(super) name: Box<str>,
+    /// The ARN of the boundary.
+    pub(super) boundary: Option<Box<str>>,
+    pub(super) is_tagged: bool,
+    kind: Kind,
+    /// Of the whole row, as it is written now.
+    hash: Hash,
+}
+
+impl Lean {
+    fn of(row: EntityRow) -> Self {
+        let (kind, hash, is_tagged) = (row.kind(), document::hash_of(&row.to_bytes()), !row.tags.is_empty());
+        Self { id: row.id, name: row.name, boundary: row.boundary, is_tagged, kind, hash }
+    }
+
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn lower(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
 }
 
 /// An access key.
@@ -154,7 +183,7 @@ async fn whole(view: &View, row: EntityRow) -> Result<Entity> {
     }
     Ok(Entity {
         arn: row.arn(account).into(),
-        row,
+        row: Lean::of(row),
         groups: groups.into(),
         attached: attached.into(),
         documents: documents.into(),
@@ -239,6 +268,13 @@ fn unreadable(account: AccountId, error: &super::IdentityError) {
 }
 
 impl Identities {
+    /// The whole row of an entity; `None`: the picture is not the newest.
+    pub(super) async fn row_of(&self, account: AccountId, entity: &Entity) -> Result<Option<EntityRow>> {
+        let key = row::entity(account, entity.row.kind, &entity.row.lower());
+        let found: Option<EntityRow> = self.view(account).await?.get(key).await?;
+        Ok(found.filter(|row| document::hash_of(&row.to_bytes()) == entity.row.hash))
+    }
+
     /// Everybody, read anew; accounts whose rows can't be read are unsure.
     pub(super) async fn read_world(&self) -> Result<World> {
         let mut world = World::default();
