@@ -60,7 +60,7 @@ impl CredentialLookup for Identities {
             tracing::error!(%error, access_key_id, "failed to unseal the secret of an access key: it is not taken");
         });
         let holder = match key.row.owner {
-            EntityId::ROOT => Holder::Root,
+            EntityId::ROOT => Holder::RootKey,
             user => Holder::User(user),
         };
         Some(Credential { account: key.row.account, secret: secret.ok()?, holder })
@@ -103,11 +103,15 @@ impl Identities {
         let Bearer { account, holder, access_key_id, service } = bearer;
         for _ in 0..ATTEMPTS_MAX {
             let world = self.world.load_full();
-            if let Holder::User(user) = holder {
+            let owner = match holder {
+                Holder::RootKey => Some(EntityId::ROOT),
+                Holder::User(user) => Some(*user),
+                Holder::Root | Holder::Session(_) => None,
+            };
+            if let Some(owner) = owner {
                 let key = world.keys.get(access_key_id.as_str());
-                let Some(key) = key.filter(|key| key.is_active() && key.row.owner == *user) else {
-                    return Ok(None);
-                };
+                let its = |key: &&Arc<KeyEntry>| key.row.account == account && key.row.owner == owner;
+                let Some(key) = key.filter(|key| key.is_active()).filter(its) else { return Ok(None) };
                 self.note_use(access_key_id, key, service);
             }
             // The root of an account has sessions where nobody else is.
@@ -123,6 +127,7 @@ impl Identities {
             }
             let identity = match holder {
                 Holder::Root => return Ok(None),
+                Holder::RootKey => Some(root(account)),
                 Holder::User(user) => {
                     let Some(entity) = picture.entities.get(user) else { return Ok(None) };
                     self.of_user(account, picture, entity).await?
@@ -180,18 +185,7 @@ impl Identities {
     async fn of_session(&self, picture: &Picture, token: &Token) -> super::Result<Option<Option<Identity>>> {
         let account = token.account;
         let mut identity = if token.entity == EntityId::ROOT {
-            Identity {
-                account,
-                who: Who::Root,
-                entity: EntityId::ROOT,
-                user_id: account.to_string().into(),
-                access_key: None,
-                tags: Box::default(),
-                policies: Box::default(),
-                boundary: None,
-                session: None,
-                source: None,
-            }
+            root(account)
         } else {
             let Some(entity) = picture.entities.get(&token.entity) else { return Ok(None) };
             let Some(identity) = self.of_user(account, picture, entity).await? else {
@@ -395,6 +389,22 @@ impl Identities {
             ..Commit::new(PartitionId::ROOT, snapshot.read_version())
         };
         self.parts.catalog.commit(commit).await.map(drop)
+    }
+}
+
+/// The root of an account, by what can end: a session, or a key of a row.
+fn root(account: AccountId) -> Identity {
+    Identity {
+        account,
+        who: Who::Root,
+        entity: EntityId::ROOT,
+        user_id: account.to_string().into(),
+        access_key: None,
+        tags: Box::default(),
+        policies: Box::default(),
+        boundary: None,
+        session: None,
+        source: None,
     }
 }
 

@@ -346,7 +346,8 @@ fn lasting(who: &Principal, operation: &str) -> Result<(AccountId, EntityId, u32
         Principal::Identity(identity) if identity.is_session() => Err(refused("with session credentials")),
         Principal::Identity(identity) => match &identity.who {
             Who::User { .. } => Ok((identity.account, identity.user_id.parse()?, OWN_SECS.0)),
-            Who::Root | Who::Role { .. } | Who::Federated { .. } => Err(refused("with session credentials")),
+            Who::Root => Ok((identity.account, EntityId::ROOT, OWN_SECS.1)),
+            Who::Role { .. } | Who::Federated { .. } => Err(refused("with session credentials")),
         },
     }
 }
