@@ -169,7 +169,7 @@ impl Identities {
         };
         Ok(Some(Identity {
             account,
-            who: Who::User { name: entity.row.name.clone(), arn: entity.arn.clone() },
+            who: Who::User { name: entity.row.name.clone(), arn: (&*entity.arn).into() },
             entity: entity.row.id,
             user_id: entity.row.id.to_string().into(),
             access_key: None,
@@ -201,7 +201,7 @@ impl Identities {
             SessionKind::Role => {
                 let Some(entity) = picture.entities.get(&token.entity) else { return Ok(None) };
                 let arn = name::session_arn(account, &entity.row.name, &token.name);
-                identity.who = Who::Role { arn: arn.into(), role: entity.arn.clone() };
+                identity.who = Who::Role { arn: arn.into(), role: (&*entity.arn).into() };
                 identity.user_id = format!("{}:{}", token.entity, token.name).into();
             }
             SessionKind::Federated => {

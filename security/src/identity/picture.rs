@@ -59,11 +59,11 @@ pub(super) struct Picture {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entity {
     pub(super) row: Lean,
-    pub(super) arn: Box<str>,
+    pub(super) arn: Arc<str>,
     /// Of a user: those that it is in.
     pub(super) groups: Box<[EntityId]>,
-    /// Managed policies.
-    pub(super) attached: Box<[(EntityId, Box<str>)]>,
+    /// Managed policies. Their ARNs are the policies' own: one text, to however many they are attached.
+    pub(super) attached: Box<[(EntityId, Arc<str>)]>,
     /// Inline policies; of a managed policy the version that counts.
     pub(super) documents: Box<[(Which, Hash)]>,
 }
@@ -139,8 +139,12 @@ impl Picture {
         }
     }
 
-    fn learn(&mut self, entity: Entity) {
+    fn learn(&mut self, mut entity: Entity) {
         let id = entity.row.id;
+        for (policy, arn) in &mut entity.attached {
+            let known = self.entities.get(policy).filter(|policy| policy.arn == *arn);
+            *arn = known.map_or_else(|| Arc::clone(arn), |policy| Arc::clone(&policy.arn));
+        }
         self.forget(id);
         self.names.insert((entity.row.kind(), Arc::from(entity.row.lower())), id);
         self.entities.insert(id, Arc::new(entity));
@@ -173,7 +177,7 @@ async fn whole(view: &View, row: EntityRow) -> Result<Entity> {
             documents.push((Which::Inline(name.into()), document::hash(&text)));
         }
         for (key, value) in view.all(row::ATTACHED, &row::of_entity(account, id)).await? {
-            attached.push((last_id(&key)?, EdgeRow::from_bytes(&value)?.arn));
+            attached.push((last_id(&key)?, Arc::from(EdgeRow::from_bytes(&value)?.arn)));
         }
     }
     if row.kind() == Kind::User {
@@ -194,12 +198,16 @@ async fn whole(view: &View, row: EntityRow) -> Result<Entity> {
 async fn read_account(view: &View) -> Result<(Picture, Keys)> {
     let account = view.account.to_bytes();
     let mut picture = Picture::default();
-    let mut next = Some(Scan::prefix(row::ENTITIES, &account, ENTITIES_AT_ONCE));
-    while let Some(scan) = next {
-        let page = view.snapshot.scan(scan.clone()).await?;
-        next = scan.behind(&page);
-        for (_, value) in page.rows {
-            picture.learn(whole(view, EntityRow::from_bytes(&value)?).await?);
+    // Policies first: whom they are attached to have their ARNs.
+    for kind in [Kind::Policy, Kind::Group, Kind::User, Kind::Role] {
+        let of_kind = row::of_kind(view.account, kind);
+        let mut next = Some(Scan::prefix(row::ENTITIES, &of_kind, ENTITIES_AT_ONCE));
+        while let Some(scan) = next {
+            let page = view.snapshot.scan(scan.clone()).await?;
+            next = scan.behind(&page);
+            for (_, value) in page.rows {
+                picture.learn(whole(view, EntityRow::from_bytes(&value)?).await?);
+            }
         }
     }
     let mut keys = Keys::new();

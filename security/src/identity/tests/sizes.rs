@@ -1,7 +1,7 @@
 //! How much an identity may be, and what of it is in memory.
 
 use super::{ALLOW, Bench, own};
-use crate::identity::{Code, KeyOwner, NewPolicy, NewRole, NewUser, Owner, Tag, Tagged};
+use crate::identity::{Code, KeyOwner, Kind, NewPolicy, NewRole, NewUser, Owner, Tag, Tagged};
 
 const TRUST: &str =
     r#"{"Statement":{"Effect":"Allow","Principal":{"AWS":"111122223333"},"Action":"sts:AssumeRole"}}"#;
@@ -100,4 +100,22 @@ async fn neither_texts_nor_tags_are_in_memory_and_who_is_asked_for_has_them() {
     let (who, now) = (bench.signs(&key).await.unwrap(), engine::clock::Timestamp::default());
     let context = crate::principal::PrincipalContext::new(&who, now, &crate::policy::NoContext);
     assert!(who.may("s3:GetObject", "arn:aws:s3:::bucket/key", own(), &context).is_allowed());
+}
+
+#[tokio::test]
+async fn a_policys_arn_is_in_memory_once_to_however_many_it_is_attached() {
+    let mut bench = Bench::new().await;
+    let path = format!("/{}/", "p".repeat(510));
+    let new = NewPolicy { name: "p", path: Some(&path), document: ALLOW, ..NewPolicy::default() };
+    let arn = bench.ids.create_policy(own(), new).await.unwrap().arn;
+    bench.user("u").await;
+    bench.ids.attach(own(), Owner::User("u"), &arn).await.unwrap();
+    let reopened = bench.reopened().await;
+    for ids in [&bench.ids, &reopened] {
+        let world = ids.world.load();
+        let picture = &world.accounts[&own()];
+        let named = |kind, name| picture.named(kind, name).unwrap();
+        let (policy, user) = (named(Kind::Policy, "p"), named(Kind::User, "u"));
+        assert!(std::sync::Arc::ptr_eq(&policy.arn, &user.attached[0].1));
+    }
 }
