@@ -422,14 +422,14 @@ impl ObjectStore {
     ) -> Result<()> {
         let Asks { name, questions, unsaid } = *asks;
         let WriteQuestions { writes, reads } = questions;
+        // As whoever asks is by now: a user's policies may be others, or the user or key gone.
+        let now = writes.principal.renewed().await.map_err(refused)?.ok_or(Error::AccessDenied)?;
         // Nobody can have set a policy, and have been told so, at the version of the view: memory would know.
         if self.is_free(view.bucket, &writes.principal)
             && there.is_none_or(|row| row.subresources.owner.is_none())
         {
             return Ok(());
         }
-        // As whoever asks is by now: a user's policies may be others, or the user gone.
-        let now = writes.principal.renewed().await.map_err(refused)?.ok_or(Error::AccessDenied)?;
         if asked.is_due(view.config.revision) {
             let writes = writes.by(&now);
             allowed(self.decided(view, name, &writes, About::Key(key.as_str())).await?)?;

@@ -78,7 +78,9 @@ fn get_optional_user(fields: &mut RecordReader<'_>) -> Result<Option<CanonicalUs
 }
 
 fn put_origin(out: &mut RecordWriter, origin: &Origin) {
-    put_optional_user(out, origin.principal.as_ref().map(Principal::canonical_user));
+    // Of a user or session there is no account to tell of: its root did not ask.
+    let told = origin.principal.as_ref().filter(|who| who.is_root() || **who == Principal::Anonymous);
+    put_optional_user(out, told.map(Principal::canonical_user));
     out.text(&origin.source.map(|source| source.to_string()).unwrap_or_default());
     out.fixed(&origin.request_id).text(&origin.host_id);
 }

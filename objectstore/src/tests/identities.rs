@@ -1,7 +1,10 @@
 //! Users at the store: what their policies say counts again when a write is committed.
 
+use crate::record::{IngestRow, IngestState};
 use crate::world::{World, key};
-use crate::{About, BucketName, Error, PutRequest, Versioning, WriteQuestions};
+use crate::{About, BucketName, Error, Origin, PutRequest, Subresources, Versioning, WriteQuestions, Writer};
+use engine::catalog::record::Record as _;
+use engine::clock::Timestamp;
 use security::credentials::{AccessKeyId, Bearer, CredentialLookup as _, File};
 use security::decide::{Action, Question};
 use security::identity::{Identities, KeyOwner, NewUser, Owner, Parts};
@@ -116,5 +119,49 @@ async fn a_write_that_was_let_in_is_not_committed_once_its_user_may_not() {
         if let Err(error) = finished {
             assert!(matches!(error, Error::AccessDenied), "{change}: {error}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_write_by_a_roots_key_is_not_committed_once_the_key_is_ended() {
+    for ended in [false, true] {
+        let mut case = Case::new(303).await;
+        let made = case.ids.create_access_key(case.account, KeyOwner::Root).await.unwrap().key.id;
+        case.key = made;
+        let asks = WriteQuestions { writes: Case::asks(&case.signs().await, "s3:PutObject"), reads: None };
+        let request = PutRequest { asks: Some(asks), ..PutRequest::new(case.name.clone(), key("k")) };
+        let mut upload = case.world.store.put(request).await.unwrap();
+        upload.write(bytes::Bytes::from_static(b"body")).await.unwrap();
+        if ended {
+            let (root, inactive) = (KeyOwner::Root, security::identity::KeyStatus::Inactive);
+            case.ids.update_access_key(case.account, root, case.key.as_str(), inactive).await.unwrap();
+        }
+        let finished = upload.finish(crate::Expect::default()).await;
+        assert_eq!(finished.is_ok(), !ended);
+        if let Err(error) = finished {
+            assert!(matches!(error, Error::AccessDenied), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_archives_row_says_of_no_root_what_a_user_did() {
+    let case = Case::new(304).await;
+    let root = Principal::Root(case.account);
+    for (who, kept) in [
+        (case.signs().await, None),
+        (root.clone(), Some(root)),
+        (Principal::Anonymous, Some(Principal::Anonymous)),
+    ] {
+        let row = IngestRow {
+            state: IngestState::Publishing,
+            begun: Timestamp::default(),
+            bucket: "bucket".to_owned(),
+            if_absent: false,
+            subresources: Subresources::default(),
+            writer: Writer::default(),
+            origin: Origin { principal: Some(who), ..Origin::default() },
+        };
+        assert_eq!(IngestRow::from_bytes(&row.to_bytes()).unwrap().origin.principal, kept);
     }
 }

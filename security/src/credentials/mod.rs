@@ -137,9 +137,11 @@ impl fmt::Debug for SecretKey {
 /// Who signs with a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Holder {
-    /// The root of the account.
+    /// The root of the account, by a key of the credentials file.
     #[default]
     Root,
+    /// The root of the account, by a key that IAM made and can end.
+    RootKey,
     /// A user.
     User(EntityId),
     /// A session, by what its token says.
@@ -185,7 +187,7 @@ pub trait CredentialLookup: Send + Sync {
         Err(TokenError::Unknown)
     }
 
-    /// Who that is, once the signature is verified. `None`: nobody any more. Asked for users and sessions alone.
+    /// Who that is, once the signature is verified. `None`: nobody any more. Asked for all but roots of the credentials file.
     fn principal<'a>(&'a self, _bearer: Bearer<'a>) -> BoxFuture<'a, Result<Option<Principal>>> {
         Box::pin(std::future::ready(Ok(None)))
     }
@@ -213,7 +215,7 @@ pub struct Bearer<'a> {
 }
 
 impl Bearer<'_> {
-    /// Who asks. A root is known without a look.
+    /// Who asks. A root of the credentials file is known without a look.
     pub(crate) async fn principal(self, credentials: &dyn CredentialLookup) -> Result<Principal, AuthError> {
         if *self.holder == Holder::Root {
             return Ok(Principal::Root(self.account));

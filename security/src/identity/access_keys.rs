@@ -124,12 +124,12 @@ impl Identities {
             let owner_id = change.key_owner(owner).await?;
             let mut row = change.key(owner_id, id).await?;
             change.unchanged(row::access_key(id));
+            change.touch_key(id);
             if row.status == status {
-                return Ok(());
+                return self.is_so(change).await;
             }
             row.status = status;
             change.put(row::access_key(id), &row);
-            change.touch_key(id);
             self.apply(change).await
         })
         .await

@@ -77,15 +77,15 @@ impl Identities {
             let owner_id = change.resting_owner(owner).await?.id;
             let policy = change.resting_policy(arn).await?;
             let edge = row::attached(account, owner_id, policy.id);
+            change.touch(owner_id);
             if change.snapshot.get(edge.clone()).await?.is_some() {
-                return Ok(());
+                return self.is_so(change).await;
             }
             change.absent(edge.clone());
             change.put(edge, &EdgeRow { arn: arn.into() });
             change.mark(row::holder(account, policy.id, Edge::Attached, owner_id));
             change.add(Count::Attached, owner_id, 1, Some(quota(owner)));
             change.add(Count::Holders, policy.id, 1, None);
-            change.touch(owner_id);
             self.apply(change).await
         })
         .await
@@ -139,7 +139,8 @@ impl Identities {
             let mut change = self.change(account).await?;
             let mut row = change.resting_owner(owner).await?;
             if row.boundary.as_deref() == Some(arn) {
-                return Ok(());
+                change.touch(row.id);
+                return self.is_so(change).await;
             }
             let policy = change.resting_policy(arn).await?;
             change.unbind(&row).await?;

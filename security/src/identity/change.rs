@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //! - Operations of this process take turns; the checks are what keeps them apart from those of another.
-//! - The picture is made anew from rows before the next turn, and before the operation is answered. Where the rows can't be read, the
-//!   account has no picture until they can: nobody of it gets in.
+//! - The picture is made anew from rows before the next turn, and before the operation is answered. Where the rows can't be read, or it is not
+//!   known how a commit ended, the account has no picture and takes no change until it is: nobody of it gets in.
 
 use super::error::{Code, IdentityError, Result};
 use super::id::EntityId;
@@ -18,7 +18,7 @@ use super::{Identities, Kind, Owner};
 use crate::AccountId;
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Commit, Key, Layout, RETRY_ATTEMPTS_MAX, Write};
-use engine::id::PartitionId;
+use engine::id::{IdempotencyId, PartitionId};
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -68,9 +68,14 @@ impl Identities {
     /// The turn of an operation on an account.
     pub(super) async fn change(&self, account: AccountId) -> Result<Change> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
+        if self.is_unsure(account) {
+            let message = "It is not known yet how an earlier change of the account's identities ended, or they can't be read. Try again.";
+            return Err(IdentityError::new(Code::ServiceFailure, message));
+        }
         let view = self.view(account).await?;
         let commit = Commit::new(PartitionId::ROOT, view.snapshot.read_version());
-        let commit = Commit { layout: Layout::IDENTITIES, ..commit };
+        let idempotency = Some(IdempotencyId::random(&*self.parts.entropy));
+        let commit = Commit { layout: Layout::IDENTITIES, idempotency, id_is_fresh: true, ..commit };
         Ok(Change { turn, view, commit, over: Vec::new(), touched: Vec::new(), keys: Vec::new() })
     }
 
@@ -83,9 +88,10 @@ impl Identities {
         commit.writes.push(Write::Add(Count::Generation.row(account, EntityId::ROOT), 1));
         let Some(identities) = self.itself.upgrade() else { return Err(engine::Error::Closed.into()) };
         let applied = tokio::spawn(async move {
-            let outcome = identities.parts.catalog.commit(commit).await;
-            // Of any other outcome it is not sure that nothing happened.
-            if !matches!(outcome, Err(engine::Error::Conflict { .. } | engine::Error::OverLimit { .. })) {
+            let outcome = identities.commit(account, commit).await;
+            let nothing =
+                matches!(outcome, Err(engine::Error::Conflict { .. } | engine::Error::OverLimit { .. }));
+            if !nothing && !identities.is_unsure(account) {
                 identities.refresh(account, &touched, &keys).await;
             }
             drop(turn);
@@ -103,6 +109,11 @@ impl Identities {
 }
 
 impl Change {
+    /// A change that is none: of which account, what it would have touched, and its turn.
+    pub(super) fn unmade(self) -> (AccountId, Vec<EntityId>, Vec<String>, OwnedMutexGuard<()>) {
+        (self.view.account, self.touched, self.keys, self.turn)
+    }
+
     /// An entity that the change rests on.
     pub(super) async fn resting(&mut self, kind: Kind, name: &str) -> Result<EntityRow> {
         let row = self.view.entity(kind, name).await?;

@@ -13,8 +13,13 @@ pub(crate) type Hash = [u8; 32];
 
 /// The hash of a text.
 pub(super) fn hash(text: &str) -> Hash {
+    hash_of(text.as_bytes())
+}
+
+/// The hash of a row.
+pub(super) fn hash_of(bytes: &[u8]) -> Hash {
     let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
     hash
 }
 
@@ -60,6 +65,9 @@ pub(super) fn trust(text: &str) -> Result<Policy> {
     let policy = read(text, Form::Trust)?;
     if weight(text) > limit::TRUST_CHARS {
         return Err(IdentityError::over("ACLSizePerRole", limit::TRUST_CHARS));
+    }
+    if text.len() > limit::TRUST_BYTES {
+        return Err(IdentityError::over("bytes of a trust policy with its blanks", limit::TRUST_BYTES));
     }
     Ok(policy)
 }

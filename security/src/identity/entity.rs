@@ -87,7 +87,8 @@ impl Identities {
             row.name = new_name.map_or(row.name, Into::into);
             row.path = new_path.map_or(row.path, Into::into);
             if row == before {
-                return Ok(());
+                change.touch(row.id);
+                return self.is_so(change).await;
             }
             let lower = row.lower();
             if lower != before.lower() {

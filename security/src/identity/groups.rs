@@ -85,8 +85,9 @@ impl Identities {
             let group = change.resting(Kind::Group, group).await?.id;
             let user = change.resting(Kind::User, user).await?.id;
             let (member, group_of) = (row::member(account, group, user), row::group_of(account, user, group));
+            change.touch(user);
             if change.snapshot.get(member.clone()).await?.is_some() == wanted {
-                return Ok(());
+                return self.is_so(change).await;
             }
             change.unchanged(member.clone());
             if wanted {
@@ -100,7 +101,6 @@ impl Identities {
                 change.add(Count::Members, user, -1, None);
                 change.add(Count::Members, group, -1, None);
             }
-            change.touch(user);
             self.apply(change).await
         })
         .await

@@ -29,6 +29,11 @@ pub(super) const INLINE_CHARS_OF_GROUP: i64 = 5_120;
 pub(super) const INLINE_CHARS_OF_ROLE: i64 = 10_240;
 /// Characters of a trust policy.
 pub(super) const TRUST_CHARS: usize = 4_096;
+/// Bytes of a trust policy with its blanks: it stands in its role's row, beside tags.
+pub(super) const TRUST_BYTES: usize = 16 << 10;
+/// Bytes of all tags of a user, role or policy. 50 of 128 and 256 letters of ASCII fit. With a trust policy of so many bytes, whom it
+/// names, and a description, a role's row has 55 KiB at the most, of the 64 that a row may have.
+pub(super) const TAG_BYTES: usize = 20 << 10;
 /// Characters of a session's policy, blanks and all.
 pub(super) const SESSION_CHARS: usize = 2_048;
 /// Managed policies of a session.

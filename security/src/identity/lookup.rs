@@ -26,7 +26,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 /// How often what is read may turn out to be older or newer than the picture.
-const ATTEMPTS_MAX: usize = 16;
+pub(super) const ATTEMPTS_MAX: usize = 16;
 /// How long the use of a key is not noted again.
 const NOTED_FOR_MS: i64 = 15 * 60 * 1000;
 
@@ -60,7 +60,7 @@ impl CredentialLookup for Identities {
             tracing::error!(%error, access_key_id, "failed to unseal the secret of an access key: it is not taken");
         });
         let holder = match key.row.owner {
-            EntityId::ROOT => Holder::Root,
+            EntityId::ROOT => Holder::RootKey,
             user => Holder::User(user),
         };
         Some(Credential { account: key.row.account, secret: secret.ok()?, holder })
@@ -103,11 +103,15 @@ impl Identities {
         let Bearer { account, holder, access_key_id, service } = bearer;
         for _ in 0..ATTEMPTS_MAX {
             let world = self.world.load_full();
-            if let Holder::User(user) = holder {
+            let owner = match holder {
+                Holder::RootKey => Some(EntityId::ROOT),
+                Holder::User(user) => Some(*user),
+                Holder::Root | Holder::Session(_) => None,
+            };
+            if let Some(owner) = owner {
                 let key = world.keys.get(access_key_id.as_str());
-                let Some(key) = key.filter(|key| key.is_active() && key.row.owner == *user) else {
-                    return Ok(None);
-                };
+                let its = |key: &&Arc<KeyEntry>| key.row.account == account && key.row.owner == owner;
+                let Some(key) = key.filter(|key| key.is_active()).filter(its) else { return Ok(None) };
                 self.note_use(access_key_id, key, service);
             }
             // The root of an account has sessions where nobody else is.
@@ -123,6 +127,7 @@ impl Identities {
             }
             let identity = match holder {
                 Holder::Root => return Ok(None),
+                Holder::RootKey => Some(root(account)),
                 Holder::User(user) => {
                     let Some(entity) = picture.entities.get(user) else { return Ok(None) };
                     self.of_user(account, picture, entity).await?
@@ -156,13 +161,19 @@ impl Identities {
     ) -> super::Result<Option<Identity>> {
         let Some(policies) = self.policies_of(account, picture, entity).await? else { return Ok(None) };
         let Some(boundary) = self.boundary_of(account, picture, entity).await? else { return Ok(None) };
+        let tags = if entity.row.is_tagged {
+            let Some(row) = self.row_of(account, entity).await? else { return Ok(None) };
+            row.tags
+        } else {
+            Vec::new()
+        };
         Ok(Some(Identity {
             account,
-            who: Who::User { name: entity.row.name.clone(), arn: entity.arn.clone() },
+            who: Who::User { name: entity.row.name.clone(), arn: (&*entity.arn).into() },
             entity: entity.row.id,
             user_id: entity.row.id.to_string().into(),
             access_key: None,
-            tags: entity.row.tags.clone().into(),
+            tags: tags.into(),
             policies: policies.into(),
             boundary,
             session: None,
@@ -174,18 +185,7 @@ impl Identities {
     async fn of_session(&self, picture: &Picture, token: &Token) -> super::Result<Option<Option<Identity>>> {
         let account = token.account;
         let mut identity = if token.entity == EntityId::ROOT {
-            Identity {
-                account,
-                who: Who::Root,
-                entity: EntityId::ROOT,
-                user_id: account.to_string().into(),
-                access_key: None,
-                tags: Box::default(),
-                policies: Box::default(),
-                boundary: None,
-                session: None,
-                source: None,
-            }
+            root(account)
         } else {
             let Some(entity) = picture.entities.get(&token.entity) else { return Ok(None) };
             let Some(identity) = self.of_user(account, picture, entity).await? else {
@@ -201,7 +201,7 @@ impl Identities {
             SessionKind::Role => {
                 let Some(entity) = picture.entities.get(&token.entity) else { return Ok(None) };
                 let arn = name::session_arn(account, &entity.row.name, &token.name);
-                identity.who = Who::Role { arn: arn.into(), role: entity.arn.clone() };
+                identity.who = Who::Role { arn: arn.into(), role: (&*entity.arn).into() };
                 identity.user_id = format!("{}:{}", token.entity, token.name).into();
             }
             SessionKind::Federated => {
@@ -389,6 +389,22 @@ impl Identities {
             ..Commit::new(PartitionId::ROOT, snapshot.read_version())
         };
         self.parts.catalog.commit(commit).await.map(drop)
+    }
+}
+
+/// The root of an account, by what can end: a session, or a key of a row.
+fn root(account: AccountId) -> Identity {
+    Identity {
+        account,
+        who: Who::Root,
+        entity: EntityId::ROOT,
+        user_id: account.to_string().into(),
+        access_key: None,
+        tags: Box::default(),
+        policies: Box::default(),
+        boundary: None,
+        session: None,
+        source: None,
     }
 }
 

@@ -290,7 +290,8 @@ impl Identities {
                 return Err(no_version(arn, version));
             }
             if policy.default == number {
-                return Ok(());
+                change.touch(row.id);
+                return self.is_so(change).await;
             }
             change.unchanged(key);
             policy.default = number;

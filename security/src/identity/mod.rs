@@ -13,6 +13,7 @@ mod account;
 mod attach;
 mod change;
 mod document;
+mod doubt;
 mod entity;
 mod error;
 mod groups;
@@ -106,7 +107,8 @@ impl std::fmt::Debug for Identities {
 }
 
 impl Identities {
-    /// Reads who there is. Costs two looks at the catalog where there is nobody.
+    /// Reads who there is. Costs two looks at the catalog where there is nobody. An account whose rows can't be read is without users until
+    /// they can be.
     pub async fn open(parts: Parts) -> crate::Result<Arc<Self>> {
         let identities = Arc::new_cyclic(|itself| Self {
             parts,
@@ -121,6 +123,9 @@ impl Identities {
             .read_world()
             .await
             .map_err(|error| error.cause.unwrap_or_else(|| engine::Error::Invalid(error.message).into()))?;
+        for account in &world.unsure {
+            identities.settle(*account, None);
+        }
         identities.world.store(Arc::new(world));
         Ok(identities)
     }

@@ -1,13 +1,13 @@
 //! Names, paths and ARNs: read once, strictly. Source: the patterns of IAM's API model.
 
 use super::error::{Code, IdentityError, Result};
-use super::{Kind, Tag};
+use super::{Kind, Tag, limit};
 use crate::{AccountId, Arn};
 
 /// Longest path, both slashes counted.
 const PATH_MAX: usize = 512;
 /// Most tags of one thing.
-pub(super) const TAGS_MAX: usize = 50;
+const TAGS_MAX: usize = 50;
 
 /// Letters, digits and `+=,.@-_`.
 fn is_name(text: &str) -> bool {
@@ -140,11 +140,20 @@ pub(super) fn root_arn(account: AccountId) -> String {
     Arn::root(account).to_string()
 }
 
-/// Tags as they may be set at once: no two of one key in whatever case.
-pub(super) fn check_tags(tags: &[Tag]) -> Result<()> {
+/// So many tags, of so many bytes, fit an entity.
+pub(super) fn check_tags_size(tags: &[Tag]) -> Result<()> {
     if tags.len() > TAGS_MAX {
         return Err(IdentityError::over("TagsPerResource", TAGS_MAX));
     }
+    if tags.iter().map(|tag| tag.key.len() + tag.value.len()).sum::<usize>() > limit::TAG_BYTES {
+        return Err(IdentityError::over("bytes of tags", limit::TAG_BYTES));
+    }
+    Ok(())
+}
+
+/// Tags as they may be set at once: no two of one key in whatever case.
+pub(super) fn check_tags(tags: &[Tag]) -> Result<()> {
+    check_tags_size(tags)?;
     let allowed = |c: char| c.is_alphanumeric() || c == ' ' || "_.:/=+-@".contains(c);
     for (at, tag) in tags.iter().enumerate() {
         let (key, value) = (tag.key.chars().count(), tag.value.chars().count());

@@ -8,35 +8,43 @@
 //! # Invariants
 //! - A picture is what the rows said at one version; it is replaced whole, and readers hold no lock.
 //! - Of another change there is another number: what was made from a picture is good for that number alone.
+//! - An account whose rows can't be read, or of which a commit's outcome is not known, is *unsure*: it has no picture and no key here, and
+//!   takes no change, until its rows have been read whole. It holds up nobody else. `doubt.rs` sees to it.
 //!
 //! # Limits
-//! About 500 bytes an entity and 300 a key, documents not among them.
+//! About 500 bytes an entity and 300 a key. Documents, trust policies, tags and descriptions are not among them, and read when they are asked
+//! for; of what entity they were is told by the hash of its row.
 
 use super::access_keys::unsealed;
 use super::document::{self, Hash};
 use super::error::Result;
 use super::id::EntityId;
 use super::row::{self, AccessKeyRow, DocumentRow, EdgeRow, EntityRow, Which};
-use super::view::{View, last_id};
+use super::view::{View, last_id, owner_and_key};
 use super::{Identities, KeyStatus, Kind};
 use crate::AccountId;
 use crate::credentials::SecretKey;
 use crate::keys::KeyTable;
 use engine::catalog::record::Record as _;
-use std::collections::HashMap;
+use engine::catalog::{Scan, Snapshot, key_after, prefix_end};
+use engine::id::PartitionId;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-/// How long until rows that could not be read are read again.
-const AGAIN: Duration = Duration::from_secs(1);
+/// Entities that are read at once: one may take as much as a row.
+const ENTITIES_AT_ONCE: usize = 64;
 
 /// Everybody.
 #[derive(Clone, Default)]
 pub(super) struct World {
     pub(super) accounts: HashMap<AccountId, Arc<Picture>>,
-    pub(super) keys: Arc<HashMap<Box<str>, Arc<KeyEntry>>>,
+    pub(super) keys: Arc<Keys>,
+    /// Accounts of which it is not known now who there is.
+    pub(super) unsure: HashSet<AccountId>,
 }
+
+type Keys = HashMap<Box<str>, Arc<KeyEntry>>;
 
 /// Who there is in one account.
 #[derive(Clone, Default)]
@@ -50,14 +58,42 @@ pub(super) struct Picture {
 /// A user, group, role or managed policy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entity {
-    pub(super) row: EntityRow,
-    pub(super) arn: Box<str>,
+    pub(super) row: Lean,
+    pub(super) arn: Arc<str>,
     /// Of a user: those that it is in.
     pub(super) groups: Box<[EntityId]>,
-    /// Managed policies.
-    pub(super) attached: Box<[(EntityId, Box<str>)]>,
+    /// Managed policies. Their ARNs are the policies' own: one text, to however many they are attached.
+    pub(super) attached: Box<[(EntityId, Arc<str>)]>,
     /// Inline policies; of a managed policy the version that counts.
     pub(super) documents: Box<[(Which, Hash)]>,
+}
+
+/// What of an entity's row is in memory: neither tags nor texts.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Lean {
+    pub(super) id: EntityId,
+    pub(super) name: Box<str>,
+    /// The ARN of the boundary.
+    pub(super) boundary: Option<Box<str>>,
+    pub(super) is_tagged: bool,
+    kind: Kind,
+    /// Of the whole row, as it is written now.
+    hash: Hash,
+}
+
+impl Lean {
+    fn of(row: EntityRow) -> Self {
+        let (kind, hash, is_tagged) = (row.kind(), document::hash_of(&row.to_bytes()), !row.tags.is_empty());
+        Self { id: row.id, name: row.name, boundary: row.boundary, is_tagged, kind, hash }
+    }
+
+    pub(super) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(super) fn lower(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
 }
 
 /// An access key.
@@ -103,8 +139,12 @@ impl Picture {
         }
     }
 
-    fn learn(&mut self, entity: Entity) {
+    fn learn(&mut self, mut entity: Entity) {
         let id = entity.row.id;
+        for (policy, arn) in &mut entity.attached {
+            let known = self.entities.get(policy).filter(|policy| policy.arn == *arn);
+            *arn = known.map_or_else(|| Arc::clone(arn), |policy| Arc::clone(&policy.arn));
+        }
         self.forget(id);
         self.names.insert((entity.row.kind(), Arc::from(entity.row.lower())), id);
         self.entities.insert(id, Arc::new(entity));
@@ -113,8 +153,15 @@ impl Picture {
 
 /// An entity as the rows have it.
 async fn read(view: &View, id: EntityId) -> Result<Option<Entity>> {
-    let account = view.account;
-    let Some(row) = view.by_ids(&[id]).await?.into_iter().next() else { return Ok(None) };
+    match view.by_ids(&[id]).await?.into_iter().next() {
+        Some(row) => Ok(Some(whole(view, row).await?)),
+        None => Ok(None),
+    }
+}
+
+/// An entity with what hangs on it.
+async fn whole(view: &View, row: EntityRow) -> Result<Entity> {
+    let (account, id) = (view.account, row.id);
     let mut documents = Vec::new();
     let (mut groups, mut attached) = (Vec::new(), Vec::new());
     if let Some(policy) = row.policy() {
@@ -130,7 +177,7 @@ async fn read(view: &View, id: EntityId) -> Result<Option<Entity>> {
             documents.push((Which::Inline(name.into()), document::hash(&text)));
         }
         for (key, value) in view.all(row::ATTACHED, &row::of_entity(account, id)).await? {
-            attached.push((last_id(&key)?, EdgeRow::from_bytes(&value)?.arn));
+            attached.push((last_id(&key)?, Arc::from(EdgeRow::from_bytes(&value)?.arn)));
         }
     }
     if row.kind() == Kind::User {
@@ -138,62 +185,146 @@ async fn read(view: &View, id: EntityId) -> Result<Option<Entity>> {
             groups.push(last_id(&key)?);
         }
     }
-    Ok(Some(Entity {
+    Ok(Entity {
         arn: row.arn(account).into(),
-        row,
+        row: Lean::of(row),
         groups: groups.into(),
         attached: attached.into(),
         documents: documents.into(),
-    }))
+    })
+}
+
+/// Who there is in an account, and its keys.
+async fn read_account(view: &View) -> Result<(Picture, Keys)> {
+    let account = view.account.to_bytes();
+    let mut picture = Picture::default();
+    // Policies first: whom they are attached to have their ARNs.
+    for kind in [Kind::Policy, Kind::Group, Kind::User, Kind::Role] {
+        let of_kind = row::of_kind(view.account, kind);
+        let mut next = Some(Scan::prefix(row::ENTITIES, &of_kind, ENTITIES_AT_ONCE));
+        while let Some(scan) = next {
+            let page = view.snapshot.scan(scan.clone()).await?;
+            next = scan.behind(&page);
+            for (_, value) in page.rows {
+                picture.learn(whole(view, EntityRow::from_bytes(&value)?).await?);
+            }
+        }
+    }
+    let mut keys = Keys::new();
+    for (key, _) in view.all(row::KEYS_OF, &account).await? {
+        let (of, owner, id) = owner_and_key(&key)?;
+        let found: Option<AccessKeyRow> = view.get(row::access_key(&id)).await?;
+        let found = found.filter(|row| row.account == of && row.owner == owner);
+        let wrong = || crate::Error::Corrupt {
+            what: "access key",
+            detail: format!("{id} is not there, or somebody else's"),
+        };
+        keys.insert(id.as_str().into(), Arc::new(KeyEntry::new(found.ok_or_else(wrong)?)));
+    }
+    Ok((picture, keys))
+}
+
+/// Accounts that have anybody, or a key: two looks where there are none.
+async fn accounts(snapshot: &dyn Snapshot) -> Result<BTreeSet<AccountId>> {
+    let mut found = BTreeSet::new();
+    for table in [row::ENTITIES, row::KEYS_OF] {
+        let mut next = Some(Scan::prefix(table, b"", 1));
+        while let Some(scan) = next.take() {
+            let page = snapshot.scan(scan.clone()).await?;
+            let Some((key, _)) = page.rows.first() else { break };
+            let account = key.first_chunk().map(|bytes| AccountId::from_bytes(*bytes));
+            let start = if let Some(Ok(account)) = account {
+                found.insert(account);
+                prefix_end(&account.to_bytes())
+            } else {
+                tracing::error!(?key, "the row of an identity is of no account: it is left out");
+                key_after(key)
+            };
+            next = Some(Scan { start, ..scan });
+        }
+    }
+    Ok(found)
+}
+
+impl World {
+    /// Takes what is known of an account away.
+    pub(super) fn forget(&mut self, account: AccountId) {
+        self.accounts.remove(&account);
+        if self.keys.values().any(|key| key.row.account == account) {
+            let mut keys = Keys::clone(&self.keys);
+            keys.retain(|_, key| key.row.account != account);
+            self.keys = Arc::new(keys);
+        }
+    }
+
+    /// Says of an account what its rows said.
+    fn learn(&mut self, account: AccountId, picture: Picture, found: Keys) {
+        self.forget(account);
+        self.unsure.remove(&account);
+        self.accounts.insert(account, Arc::new(picture));
+        let mut keys = Keys::clone(&self.keys);
+        keys.extend(found);
+        self.keys = Arc::new(keys);
+    }
+}
+
+fn unreadable(account: AccountId, error: &super::IdentityError) {
+    tracing::error!(
+        %account, %error, cause = ?error.cause,
+        "failed to read who there is in an account: nobody of it gets in but its root; trying again"
+    );
 }
 
 impl Identities {
-    /// Everybody, read anew.
+    /// The whole row of an entity; `None`: the picture is not the newest.
+    pub(super) async fn row_of(&self, account: AccountId, entity: &Entity) -> Result<Option<EntityRow>> {
+        let key = row::entity(account, entity.row.kind, &entity.row.lower());
+        let found: Option<EntityRow> = self.view(account).await?.get(key).await?;
+        Ok(found.filter(|row| document::hash_of(&row.to_bytes()) == entity.row.hash))
+    }
+
+    /// Everybody, read anew; accounts whose rows can't be read are unsure.
     pub(super) async fn read_world(&self) -> Result<World> {
         let mut world = World::default();
-        // Any account: whole tables are read.
-        let mut view = self.view(AccountId::from_bytes([0; 8])?).await?;
-        let mut pictures: HashMap<AccountId, Picture> = HashMap::new();
-        for (key, value) in view.all(row::ENTITIES, b"").await? {
-            let wrong =
-                || crate::Error::Corrupt { what: "identity row", detail: "its key is too short".to_owned() };
-            let account = AccountId::from_bytes(*key.first_chunk().ok_or_else(wrong)?)?;
-            view.account = account;
-            if let Some(entity) = read(&view, EntityRow::from_bytes(&value)?.id).await? {
-                pictures.entry(account).or_default().learn(entity);
+        let snapshot = self.parts.catalog.snapshot(PartitionId::ROOT).await?;
+        for account in accounts(&*snapshot).await? {
+            if let Err(error) = self.read_into(&mut world, account).await {
+                unreadable(account, &error);
+                world.unsure.insert(account);
             }
         }
-        let mut keys = HashMap::new();
-        for (key, value) in view.all(row::ACCESS_KEYS, b"").await? {
-            let row = AccessKeyRow::from_bytes(&value)?;
-            pictures.entry(row.account).or_default();
-            keys.insert(String::from_utf8_lossy(&key).into(), Arc::new(KeyEntry::new(row)));
-        }
-        world.keys = Arc::new(keys);
-        for (account, picture) in pictures {
-            world.accounts.insert(account, Arc::new(Picture { number: self.next_number(), ..picture }));
-        }
         Ok(world)
+    }
+
+    async fn read_into(&self, world: &mut World, account: AccountId) -> Result<()> {
+        let (picture, keys) = read_account(&self.view(account).await?).await?;
+        world.learn(account, Picture { number: self.next_number(), ..picture }, keys);
+        Ok(())
     }
 
     pub(super) fn next_number(&self) -> u64 {
         self.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Makes the picture of an account anew where it was touched. Whoever has the turn calls it.
+    /// Reads an account whole. Whoever has the turn calls it.
+    pub(super) async fn reread(&self, account: AccountId) -> Result<()> {
+        let mut world = World::clone(&self.world.load());
+        self.read_into(&mut world, account).await.inspect_err(|error| unreadable(account, error))?;
+        self.world.store(Arc::new(world));
+        Ok(())
+    }
+
+    /// Makes the picture of an account anew where it was touched. Whoever has the turn calls it. Where the rows can't be read the account is
+    /// unsure from now on: nobody of it gets in by what is not so any more.
     pub(super) async fn refresh(&self, account: AccountId, touched: &[EntityId], keys: &[String]) {
         let before = World::clone(&self.world.load());
-        loop {
-            let error = match self.renewed(before.clone(), account, touched, keys).await {
-                Ok(world) => return self.world.store(Arc::new(world)),
-                Err(error) => error,
-            };
-            // Nobody of it gets in by what is not so any more.
-            let mut blind = before.clone();
-            blind.accounts.remove(&account);
-            self.world.store(Arc::new(blind));
-            tracing::error!(%account, %error, cause = ?error.cause, "failed to read who there is in an account; trying again");
-            self.parts.clock.sleep(AGAIN).await;
+        match self.renewed(before, account, touched, keys).await {
+            Ok(world) => self.world.store(Arc::new(world)),
+            Err(error) => {
+                unreadable(account, &error);
+                self.doubt(account);
+                self.settle(account, None);
+            }
         }
     }
 

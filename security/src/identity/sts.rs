@@ -2,9 +2,8 @@
 
 use super::error::{Code, IdentityError, Result};
 use super::id::EntityId;
-use super::lookup::{find_policy, merged};
-use super::picture::Entity;
-use super::row;
+use super::lookup::{ATTEMPTS_MAX, find_policy, merged};
+use super::row::{self, EntityRow, RoleRow};
 use super::token::{SessionKind, Token};
 use super::{
     AssumeRole, CallerIdentity, FederationToken, Identities, Kind, Session, SessionBounds, Tag, Temporary,
@@ -16,7 +15,6 @@ use crate::policy::{Caller, Context, Form, Sources};
 use crate::principal::{PrincipalContext, Who};
 use crate::{AccountId, Principal};
 use engine::clock::Timestamp;
-use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -42,13 +40,13 @@ struct Asked<'a> {
     wish: &'a AssumeRole<'a>,
     /// All that the session will have of its maker and of the request.
     source_identity: Option<&'a str>,
-    role: &'a Entity,
+    role_tags: &'a [Tag],
     account: AccountId,
 }
 
 impl Context for Asked<'_> {
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
-        let Self { wish: asked, role, .. } = self;
+        let Self { wish: asked, role_tags, .. } = self;
         let tagged = |tags: &[Tag], wanted: &str, each: &mut dyn FnMut(&str)| {
             tags.iter().filter(|tag| tag.key.to_lowercase() == wanted).for_each(|tag| each(&tag.value));
         };
@@ -65,7 +63,7 @@ impl Context for Asked<'_> {
                 } else if let Some(wanted) =
                     key.strip_prefix("aws:resourcetag/").or_else(|| key.strip_prefix("iam:resourcetag/"))
                 {
-                    tagged(&role.row.tags, wanted, each);
+                    tagged(role_tags, wanted, each);
                 } else {
                     asked.context.visit(key, each);
                 }
@@ -118,11 +116,9 @@ impl Identities {
         let refused = || denied(asked.who, "sts:AssumeRole", asked.role);
         // Whoever may not learns nothing of what there is.
         let account = account.ok_or_else(refused)?;
-        let world = self.world.load_full();
-        let picture = world.accounts.get(&account).ok_or_else(refused)?;
-        let found = picture.named(Kind::Role, &name.to_ascii_lowercase());
-        let role = found.filter(|role| *role.arn == *asked.role).ok_or_else(refused)?;
-        let of_role = role.row.role().ok_or_else(refused)?;
+        let role = self.role_now(account, name).await?;
+        let role = role.filter(|role| role.arn(account) == asked.role).ok_or_else(refused)?;
+        let of_role = role.role().ok_or_else(refused)?;
         let made_by = asked.who.identity().and_then(|identity| identity.session.as_ref());
         let inherited = made_by.and_then(|session| session.source_identity.as_deref());
         let source_identity = asked.source_identity.or(inherited);
@@ -130,7 +126,7 @@ impl Identities {
             return Err(denied(asked.who, "sts:SetSourceIdentity", asked.role));
         }
         let transitive = transitive_of(asked.who);
-        self.check_trust(&asked, (account, role, of_role), source_identity, !transitive.is_empty())?;
+        self.check_trust(&asked, (account, &role, of_role), source_identity, !transitive.is_empty())?;
         let chained = matches!(asked.who.caller(), Caller::Session { .. });
         let max =
             if chained { CHAINED_SECS_MAX.min(of_role.max_session_secs) } else { of_role.max_session_secs };
@@ -150,7 +146,7 @@ impl Identities {
         let keys = asked.transitive.iter().map(|key| Box::from(*key));
         let token = Draft {
             kind: SessionKind::Role,
-            entity: role.row.id,
+            entity: role.id,
             name: asked.session_name,
             secs,
             source_identity,
@@ -161,23 +157,37 @@ impl Identities {
         let credentials = self.seal_session(account, token).await?;
         Ok(Session {
             credentials,
-            arn: name::session_arn(account, &role.row.name, asked.session_name),
-            id: format!("{}:{}", role.row.id, asked.session_name),
+            arn: name::session_arn(account, &role.name, asked.session_name),
+            id: format!("{}:{}", role.id, asked.session_name),
             packed_percent,
             source_identity: source_identity.map(str::to_owned),
         })
+    }
+
+    /// A role by its name, as the account's picture has it.
+    async fn role_now(&self, account: AccountId, name: &str) -> Result<Option<EntityRow>> {
+        for _ in 0..ATTEMPTS_MAX {
+            let world = self.world.load_full();
+            let Some(picture) = world.accounts.get(&account) else { return Ok(None) };
+            let Some(role) = picture.named(Kind::Role, &name.to_ascii_lowercase()) else { return Ok(None) };
+            if let Some(row) = self.row_of(account, role).await? {
+                return Ok(Some(row));
+            }
+            tokio::task::yield_now().await;
+        }
+        Err(IdentityError::new(Code::ConcurrentModification, "The role is being changed. Try again."))
     }
 
     /// What the trust policy, and the caller's own, say of what is asked.
     fn check_trust(
         &self,
         asked: &AssumeRole<'_>,
-        (account, role, of_role): (AccountId, &Arc<Entity>, &row::RoleRow),
+        (account, role, of_role): (AccountId, &EntityRow, &RoleRow),
         source_identity: Option<&str>,
         hands_on_tags: bool,
     ) -> Result<()> {
         let trust = document::compiled(&of_role.trust, Form::Trust);
-        let context = Asked { wish: asked, source_identity, role, account };
+        let context = Asked { wish: asked, source_identity, role_tags: &role.tags, account };
         let context = PrincipalContext::new(asked.who, self.parts.clock.now(), &context);
         // Source: "Roles may not be assumed by root accounts."
         let is_nobody = matches!(asked.who.caller(), Caller::Anonymous | Caller::Root(_));
@@ -193,7 +203,7 @@ impl Identities {
                 resource_decides: true,
                 ..Sources::default()
             };
-            let verdict = asked.who.verdict(action, &role.arn, &context, (&sources, &of_role.pins));
+            let verdict = asked.who.verdict(action, asked.role, &context, (&sources, &of_role.pins));
             if is_nobody || !verdict.is_allowed() {
                 return Err(denied(asked.who, action, asked.role));
             }
@@ -336,7 +346,8 @@ fn lasting(who: &Principal, operation: &str) -> Result<(AccountId, EntityId, u32
         Principal::Identity(identity) if identity.is_session() => Err(refused("with session credentials")),
         Principal::Identity(identity) => match &identity.who {
             Who::User { .. } => Ok((identity.account, identity.user_id.parse()?, OWN_SECS.0)),
-            Who::Root | Who::Role { .. } | Who::Federated { .. } => Err(refused("with session credentials")),
+            Who::Root => Ok((identity.account, EntityId::ROOT, OWN_SECS.1)),
+            Who::Role { .. } | Who::Federated { .. } => Err(refused("with session credentials")),
         },
     }
 }

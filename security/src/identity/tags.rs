@@ -56,9 +56,7 @@ impl Identities {
             let mut row = change.tagged(what).await?;
             change.rests_on(&row);
             change_tags(&mut row.tags);
-            if row.tags.len() > name::TAGS_MAX {
-                return Err(IdentityError::over("TagsPerResource", name::TAGS_MAX));
-            }
+            name::check_tags_size(&row.tags)?;
             change.put_entity(&row);
             self.apply(change).await
         })

@@ -11,8 +11,9 @@ use engine::catalog::record::Record;
 use engine::catalog::{Key, Scan, Snapshot, Table, key_after, prefix_end};
 use std::sync::Arc;
 
-/// Rows that are read at once.
+/// Rows that are read at once: as many as a page wants, within these.
 const BATCH: usize = 1_000;
+const BATCH_MIN: usize = 64;
 
 /// One account's rows at one version.
 pub(super) struct View {
@@ -117,7 +118,8 @@ impl View {
         let limit = limit.clamp(1, limit::PAGE);
         let start = after.map_or_else(|| Bytes::copy_from_slice(prefix), key_after);
         let end = prefix_end(prefix);
-        let mut next = Some(Scan { table, start, end, limit: BATCH, reverse: false, keys_only: false });
+        let rows = (limit + 1).clamp(BATCH_MIN, BATCH);
+        let mut next = Some(Scan { table, start, end, limit: rows, reverse: false, keys_only: false });
         let mut items = Vec::new();
         let mut last: Option<Bytes> = None;
         while let Some(scan) = next {

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod doors;
+mod doubts;
 mod durable;
 mod goldens;
 mod operations;
@@ -9,6 +10,7 @@ mod races;
 mod rows;
 mod sessions;
 mod simulate;
+mod sizes;
 
 use super::{Identities, KeyOwner, NewPolicy, NewUser, Parts};
 use crate::credentials::{AccessKeyId, Bearer, CredentialLookup as _, File, Holder};

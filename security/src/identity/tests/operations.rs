@@ -433,3 +433,24 @@ async fn the_use_of_a_key_is_noted_once_in_a_while() {
     }
     assert_eq!(code(ids.access_key_last_used(other(), key.as_str()).await), Code::NoSuchEntity);
 }
+
+#[tokio::test]
+async fn a_roots_key_that_iam_made_ends_for_what_it_began_and_its_use_is_noted() {
+    let bench = Bench::new().await;
+    let key = bench.ids.create_access_key(own(), KeyOwner::Root).await.unwrap().key.id;
+    let who = bench.signs(&key).await.unwrap();
+    assert!(who.is_root_of(own()) && super::reads(&who, own()) && !super::reads(&who, other()));
+    assert_eq!((who.arn(), who.user_id()), (Some(format!("arn:aws:iam::{}:root", own())), own().to_string()));
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    let told = bench.ids.access_key_last_used(own(), key.as_str()).await.unwrap();
+    assert_eq!((told.user, told.used.map(|(at, ..)| at)), (None, Some(bench.clock.now())));
+    let session = bench.ids.session_token(&who, None).await.unwrap();
+    assert!(bench.session(&session).await.unwrap().is_root_of(own()));
+    assert_eq!(who.renewed().await.unwrap().as_ref(), Some(&who));
+    let inactive = KeyStatus::Inactive;
+    bench.ids.update_access_key(own(), KeyOwner::Root, key.as_str(), inactive).await.unwrap();
+    assert_eq!(who.renewed().await.unwrap(), None, "nobody any more");
+    assert!(bench.signs(&key).await.is_none());
+}
