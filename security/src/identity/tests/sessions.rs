@@ -4,9 +4,9 @@ use super::{ALLOW, Bench, DENY, other, own, reads};
 use crate::Principal;
 use crate::credentials::{CredentialLookup as _, TokenError};
 use crate::identity::{
-    AssumeRole, Code, FederationToken, NewRole, Owner, Result, Session, SessionBounds, Tag, Tagged,
+    AssumeRole, Code, FederationToken, NewRole, Owner, Pins, Result, Session, SessionBounds, Tag, Tagged,
 };
-use crate::policy::{Context, GivenContext, NoContext};
+use crate::policy::{Context, Form, GivenContext, NoContext, Policy, Sources};
 use crate::principal::PrincipalContext;
 use engine::clock::{Clock as _, Timestamp};
 use std::time::Duration;
@@ -281,4 +281,32 @@ async fn users_and_root_have_sessions_of_their_own_and_for_others() {
     }
     bench.ids.delete_access_key(own(), crate::identity::KeyOwner::User("a"), key.as_str()).await.unwrap();
     assert!(bench.session(&token).await.is_some(), "a session outlives the key");
+}
+
+#[tokio::test]
+async fn a_guest_is_not_its_maker_to_a_condition() {
+    let (bench, who) = with_role(&trust("111122223333", "")).await;
+    let asked = FederationToken {
+        who: &who,
+        name: "guest",
+        duration_secs: None,
+        bounds: SessionBounds::default(),
+        tags: &[],
+    };
+    let guest = is(&bench, &bench.ids.federation_token(asked).await.unwrap()).await;
+    let arn = |who: &Principal| {
+        PrincipalContext::new(who, bench.clock.now(), &NoContext).single("aws:principalarn").unwrap()
+    };
+    assert_eq!(arn(&who), "arn:aws:iam::111122223333:user/a");
+    assert_eq!(arn(&guest), "arn:aws:sts::111122223333:federated-user/guest");
+    let narrowed = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*",
+        "Condition":{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:user/a"}}}}"#;
+    let policy = Policy::parse(narrowed, Form::Resource, 1 << 14).unwrap();
+    let sources = Sources { resource: Some(&policy), owner: Some(own()), ..Sources::default() };
+    for (who, may) in [(&who, true), (&guest, false)] {
+        let context = PrincipalContext::new(who, bench.clock.now(), &NoContext);
+        let verdict =
+            who.verdict("s3:GetObject", "arn:aws:s3:::bucket/key", &context, (&sources, Pins::nobody()));
+        assert_eq!(verdict.is_allowed(), may, "{who:?}");
+    }
 }
