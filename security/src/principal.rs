@@ -89,6 +89,14 @@ impl Principal {
         }
     }
 
+    /// Whether it is this very one: a user or session of the same moment, with the same policies and tags.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Identity(one), Self::Identity(other)) => Arc::ptr_eq(one, other),
+            _ => self == other,
+        }
+    }
+
     /// The user or session, if it is one.
     pub const fn identity(&self) -> Option<&Arc<Identity>> {
         match self {

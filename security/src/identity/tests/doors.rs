@@ -2,9 +2,12 @@
 
 use super::{ALLOW, Bench, DENY, other, own};
 use crate::decide::{Action, Decision, Facts, Question, Resource, Shared, decide};
-use crate::identity::{KeyOwner, NewRole, Owner, Pins};
-use crate::policy::{Form, Party, Policy};
+use crate::identity::{KeyOwner, NewRole, Owner, Pins, Tag, Tagged};
+use crate::policy::{Context, Form, GivenContext, Party, Policy};
+use crate::principal::PrincipalContext;
 use crate::{AccessList, Arn, CanonicalUser, Grant, Grantee, Permission, Principal};
+use engine::clock::Timestamp;
+use std::sync::Arc;
 
 const OBJECT: Resource<'_> = Resource::Object { bucket: "bucket", key: "key" };
 const ALICE: &str = "arn:aws:iam::111122223333:user/alice";
@@ -117,6 +120,40 @@ async fn a_list_that_grants_to_an_account_grants_to_those_whom_it_lets() {
     // What nobody signed for is nobody's account's.
     let facts = Facts { list: Some(&everybody), ..Facts::owned_by(CanonicalUser::Anonymous) };
     assert_eq!([&nobody, &reader].map(|who| gets(who, &facts).allowed()), [false, true]);
+}
+
+/// What a request said when it was let in.
+struct Admitted(Principal, GivenContext);
+
+impl Context for Admitted {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        PrincipalContext::new(&self.0, Timestamp::from_millis(0), &self.1).visit(key, each);
+    }
+}
+
+#[tokio::test]
+async fn who_asks_again_has_the_tags_and_the_name_that_they_have_by_then() {
+    let bench = Bench::new().await;
+    let (_, key) = alice(&bench).await;
+    let tag = async |value: &str| {
+        let tags = [Tag { key: "team".into(), value: value.into() }];
+        bench.ids.tag(own(), Tagged::User("alice"), &tags).await.unwrap();
+        bench.signs(&key).await.unwrap()
+    };
+    let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":
+        {"aws:PrincipalTag/team":"red","aws:username":"alice","s3:prefix":"said"}}}}"#;
+    bench.ids.put_inline(own(), Owner::User("alice"), "p", text).await.unwrap();
+    let red = tag("red").await;
+    let said = GivenContext::default().with("s3:prefix", ["said"]);
+    let asked = Question { context: Arc::new(Admitted(red.clone(), said)), ..asks(&red, "s3:GetObject") };
+    let facts = Facts::owned_by(own());
+    let may = |who: &Principal| decide(&asked.by(who), OBJECT, &facts).allowed();
+    assert!(may(&red));
+    let blue = tag("blue").await;
+    assert!(!may(&blue), "another tag");
+    assert!(may(&tag("red").await), "what the request said is still said");
+    bench.ids.update_user(own(), "alice", Some("alicia"), None).await.unwrap();
+    assert!(!may(&bench.signs(&key).await.unwrap()), "another name");
 }
 
 #[tokio::test]

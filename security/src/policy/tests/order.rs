@@ -153,8 +153,15 @@ fn what_everybody_gets_by_a_condition_on_the_role_is_bounded_by_a_deny_alone() {
         let session = session.map(|policy| [policy]);
         let session = session.as_ref().map(|policies| &policies[..]);
         let context = GivenContext::default().with("aws:PrincipalArn", [arn]);
-        let asked = Asked { caller: self::session(), action: "s3:GetObject", resource: OBJECT, context: &context };
-        let sources = Sources { resource: Some(&narrowed), owner: Some(own()), boundary, session, ..Sources::default() };
+        let asked =
+            Asked { caller: self::session(), action: "s3:GetObject", resource: OBJECT, context: &context };
+        let sources = Sources {
+            resource: Some(&narrowed),
+            owner: Some(own()),
+            boundary,
+            session,
+            ..Sources::default()
+        };
         evaluate(&asked, &sources)
     };
     assert!(ask(ROLE, Some(&writes), Some(&writes)).is_allowed());
