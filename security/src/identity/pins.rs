@@ -1,4 +1,5 @@
-//! Whom policies of resources and of trust name: users and roles by their ARNs, which stand for who had that name when the policy was set.
+//! Whom policies of resources and of trust name: users, roles and sessions of roles by their ARNs, which stand for who had that name when the
+//! policy was set.
 //!
 //! ```text
 //!   document ─► ARNs ─► who that is now ─► ids beside the text ─┐
@@ -18,7 +19,7 @@ use engine::catalog::record::{RecordReader, RecordWriter};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Whom a document names by ARN, and who that was when it was set.
+/// Whom a document names by ARN, and who that was when it was set: of a role's session the role.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins(pub(super) Vec<(Box<str>, EntityId)>);
 
@@ -54,12 +55,23 @@ impl Pins {
         get_pins(fields).map(Self)
     }
 
-    /// The ARN by which the document means this one; one that nobody has, where it means somebody else by theirs.
+    /// The ARN by which the document means this user or role; one that nobody has, where it means somebody else by theirs.
     pub(crate) fn meant<'a>(&'a self, arn: &'a str, id: EntityId) -> Cow<'a, str> {
+        self.meant_by(arn, |pinned, of| of == id && session_of(pinned).is_none())
+    }
+
+    /// The same of a session of a role.
+    pub(crate) fn meant_session<'a>(&'a self, arn: &'a str, role: EntityId) -> Cow<'a, str> {
+        let name = session_of(arn).map(|(_, _, name)| name);
+        let is = |pinned: &str| session_of(pinned).is_some_and(|(_, _, pinned)| Some(pinned) == name);
+        self.meant_by(arn, |pinned, of| of == role && is(pinned))
+    }
+
+    fn meant_by<'a>(&'a self, arn: &'a str, is: impl Fn(&str, EntityId) -> bool) -> Cow<'a, str> {
         if self.0.is_empty() {
             return Cow::Borrowed(arn);
         }
-        if let Some((meant, _)) = self.0.iter().find(|(_, pinned)| *pinned == id) {
+        if let Some((meant, _)) = self.0.iter().find(|(pinned, of)| is(pinned, *of)) {
             return Cow::Borrowed(meant);
         }
         // No name has a percent sign.
@@ -78,17 +90,35 @@ fn named(arn: &str) -> Option<(AccountId, Kind, String)> {
     Some((account?, kind, name.to_ascii_lowercase()))
 }
 
+/// Account, role and name of a role's session, by its ARN.
+fn session_of(arn: &str) -> Option<(&str, &str, &str)> {
+    let (account, resource) = arn.strip_prefix("arn:aws:sts::")?.split_once(':')?;
+    let (role, name) = resource.strip_prefix("assumed-role/")?.split_once('/')?;
+    Some((account, role, name))
+}
+
+/// Who an ARN means, as they are now: the user or role, of a session the role.
 fn find<'w>(world: &'w World, arn: &str) -> Option<&'w Arc<Entity>> {
+    if let Some((account, role, _)) = session_of(arn) {
+        let picture = world.accounts.get(&account.parse().ok()?)?;
+        return picture
+            .named(Kind::Role, &role.to_ascii_lowercase())
+            .filter(|entity| *entity.row.name == *role);
+    }
     let (account, kind, lower) = named(arn)?;
     world.accounts.get(&account)?.named(kind, &lower).filter(|entity| *entity.arn == *arn)
 }
 
-/// The role of a session's ARN.
-fn has_role(world: &World, arn: &Arn) -> bool {
-    let session = arn.resource().strip_prefix("assumed-role/").and_then(|rest| rest.split_once('/'));
-    let picture = arn.account().and_then(|account| world.accounts.get(&account));
-    let role = |(role, _): (&str, &str)| picture?.named(Kind::Role, &role.to_ascii_lowercase());
-    session.and_then(role).is_some()
+/// How a pinned ARN is shown: with the name that its user or role has now, or the id of who is gone.
+fn shown_as(arn: &str, id: EntityId, now: Option<&Entity>) -> String {
+    match (session_of(arn), now) {
+        (None, Some(entity)) => entity.arn.to_string(),
+        (None, None) => id.to_string(),
+        (Some((account, _, name)), Some(entity)) => {
+            format!("arn:aws:sts::{account}:assumed-role/{}/{name}", entity.row.name)
+        }
+        (Some((_, _, name)), None) => format!("{id}:{name}"),
+    }
 }
 
 /// A document with another name wherever it names principals; what stands in its conditions is compared as it stands.
@@ -145,10 +175,9 @@ impl Identities {
                 continue;
             }
             let parsed: Arn = arn.parse().map_err(|_| place.clone())?;
-            if parsed.service() == "iam" {
+            // Whom somebody lets in for a while is nobody that there is.
+            if parsed.service() == "iam" || session_of(arn).is_some() {
                 pins.push((arn.clone(), find(&world, arn).ok_or(place)?.row.id));
-            } else if parsed.resource().starts_with("assumed-role/") && !has_role(&world, &parsed) {
-                return Err(place);
             }
         }
         Ok(Pins(pins))
@@ -161,9 +190,9 @@ impl Identities {
         for (arn, id) in &pins.0 {
             let account = arn.parse::<Arn>().ok().and_then(|arn| arn.account());
             let picture = account.and_then(|account| world.accounts.get(&account));
-            let now = picture.and_then(|picture| picture.entities.get(id)).map(|entity| &*entity.arn);
-            if now != Some(&**arn) {
-                let now = now.map_or_else(|| id.to_string(), str::to_owned);
+            let entity = picture.and_then(|picture| picture.entities.get(id));
+            let now = shown_as(arn, *id, entity.map(|entity| &**entity));
+            if now != **arn {
                 text = renamed(&text, &format!("\"{arn}\""), &format!("\"{now}\""));
             }
         }

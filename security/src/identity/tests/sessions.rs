@@ -310,3 +310,47 @@ async fn a_guest_is_not_its_maker_to_a_condition() {
         assert_eq!(verdict.is_allowed(), may, "{who:?}");
     }
 }
+
+#[tokio::test]
+async fn a_policy_that_names_a_roles_session_means_the_role_that_had_the_name_when_it_was_set() {
+    let (bench, who) = with_role(&trust("111122223333", "")).await;
+    bench.ids.delete_inline(own(), Owner::Role("reader"), "reads").await.unwrap();
+    let of = async |name| {
+        let asked = AssumeRole { session_name: name, ..asks(&who, ROLE) };
+        is(&bench, &bench.ids.assume_role(asked).await.unwrap()).await
+    };
+    let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":["arn:aws:sts::111122223333:assumed-role/reader/job",
+        "arn:aws:sts::111122223333:assumed-role/reader/night"]},"Action":"s3:*","Resource":"*"}}"#;
+    let policy = Policy::parse(text, Form::Resource, 1 << 14).unwrap();
+    let pins = bench.ids.pins(&policy).unwrap();
+    let sources = Sources { resource: Some(&policy), owner: Some(own()), ..Sources::default() };
+    let may = |who: &Principal| {
+        let object = "arn:aws:s3:::bucket/key";
+        who.verdict("s3:GetObject", object, &NoContext, (&sources, &pins)).is_allowed()
+    };
+    let (first, second, other) = (of("job").await, of("night").await, of("day").await);
+    assert!(may(&first) && may(&second) && !may(&other));
+    assert_eq!(bench.ids.shown(text, &pins), text);
+    // A role's own pin is no session's.
+    let role = text.replace("arn:aws:sts::111122223333:assumed-role/reader/night", ROLE);
+    let role = Policy::parse(&role, Form::Resource, 1 << 14).unwrap();
+    let beside = bench.ids.pins(&role).unwrap();
+    let sources = Sources { resource: Some(&role), ..sources };
+    let by_both = |who: &Principal| {
+        let object = "arn:aws:s3:::bucket/key";
+        who.verdict("s3:GetObject", object, &NoContext, (&sources, &beside)).is_allowed()
+    };
+    assert!(by_both(&first) && by_both(&second));
+    bench.ids.delete_role(own(), "reader").await.unwrap();
+    let id = first.user_id();
+    let (id, _) = id.split_once(':').unwrap();
+    let gone = text.replace("arn:aws:sts::111122223333:assumed-role/reader/", &format!("{id}:"));
+    assert_eq!(bench.ids.shown(text, &pins), gone, "who is gone has an id");
+    let new = NewRole { name: "reader", trust: &trust("111122223333", ""), ..NewRole::default() };
+    bench.ids.create_role(own(), new).await.unwrap();
+    let namesake = of("job").await;
+    assert_eq!(namesake.arn(), first.arn());
+    assert!(!may(&namesake) && !by_both(&namesake), "somebody else");
+    let other_case = text.replace("reader/job", "READER/job");
+    bench.ids.pins(&Policy::parse(&other_case, Form::Resource, 1 << 14).unwrap()).unwrap_err();
+}
