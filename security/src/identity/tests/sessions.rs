@@ -2,13 +2,15 @@
 
 use super::{ALLOW, Bench, DENY, other, own, reads};
 use crate::Principal;
-use crate::credentials::{CredentialLookup as _, TokenError};
+use crate::credentials::{Bearer, CredentialLookup as _, File, TokenError};
 use crate::identity::{
-    AssumeRole, Code, FederationToken, NewRole, Owner, Pins, Result, Session, SessionBounds, Tag, Tagged,
+    AssumeRole, Code, FederationToken, KeyOwner, NewRole, Owner, Pins, Result, Session, SessionBounds, Tag,
+    Tagged,
 };
 use crate::policy::{Context, Form, GivenContext, NoContext, Policy, Sources};
 use crate::principal::PrincipalContext;
 use engine::clock::{Clock as _, Timestamp};
+use std::sync::Arc;
 use std::time::Duration;
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/reader";
@@ -353,4 +355,39 @@ async fn a_policy_that_names_a_roles_session_means_the_role_that_had_the_name_wh
     assert!(!may(&namesake) && !by_both(&namesake), "somebody else");
     let other_case = text.replace("reader/job", "READER/job");
     bench.ids.pins(&Policy::parse(&other_case, Form::Resource, 1 << 14).unwrap()).unwrap_err();
+}
+
+#[tokio::test]
+async fn an_account_whose_profiles_are_gone_signs_no_more_until_one_is_back() {
+    let (mut bench, who) = with_role(&trust("111122223333", "")).await;
+    let (root, key) = (Principal::Root(own()), bench.key("a").await);
+    let of_root = bench.ids.create_access_key(own(), KeyOwner::Root).await.unwrap().key.id;
+    let sessions = [
+        bench.ids.session_token(&who, None).await.unwrap(),
+        bench.ids.session_token(&root, None).await.unwrap(),
+        bench.ids.assume_role(asks(&who, ROLE)).await.unwrap().credentials,
+    ];
+    let file = bench.roots.clone();
+    let without = "[other]\naws_access_key_id = AKIAI44QH8DHBEXAMPLE\naws_secret_access_key = je7MtGbClwBF\naws_account_id = 444455556666\n";
+    bench.roots = Arc::new(File::parse(without, other()).unwrap());
+    let is_in = async |bench: &Bench, may| {
+        for key in [&key, &of_root] {
+            assert_eq!(bench.ids.lookup(key.as_str()).is_some(), may);
+            assert_eq!(bench.signs(key).await.is_some(), may);
+        }
+        for session in &sessions {
+            let opened = bench.ids.session(session.id.as_str(), &session.token, bench.clock.now());
+            assert_eq!(opened.map(drop), if may { Ok(()) } else { Err(TokenError::Unknown) });
+            assert_eq!(bench.session(session).await.is_some(), may);
+        }
+    };
+    is_in(&bench, true).await;
+    let found = bench.ids.lookup(key.as_str()).unwrap();
+    bench.ids = bench.reopened().await;
+    is_in(&bench, false).await;
+    let bearer = Bearer { account: own(), holder: &found.holder, access_key_id: &key, service: "s3" };
+    assert!(bench.ids.principal(bearer).await.unwrap().is_none());
+    bench.roots = file;
+    bench.ids = bench.reopened().await;
+    is_in(&bench, true).await;
 }
