@@ -224,7 +224,7 @@ async fn a_policy_that_names_a_user_means_who_had_the_name_when_it_was_set() {
         (Decision::Allow, Decision::Forbid),
         "still the same"
     );
-    let text = format!(r#"{{"Principal":{{"AWS":"{ALICE}"}}}}"#);
+    let text = format!(r#"{{"Statement":{{"Principal":{{"AWS":"{ALICE}"}}}}}}"#);
     assert_eq!(bench.ids.shown(&text, &pins), text.replace("alice", "alicia"));
     bench.user("alice").await;
     let namesakes = bench.key("alice").await;
@@ -255,4 +255,25 @@ async fn a_policy_that_names_a_user_means_who_had_the_name_when_it_was_set() {
         assert_eq!(bench.ids.pins(&policy).is_ok(), there, "{arn}");
         assert!(arn.parse::<Arn>().is_ok());
     }
+}
+
+#[tokio::test]
+async fn who_changed_names_with_another_is_shown_by_its_own() {
+    let bench = Bench::new().await;
+    alice(&bench).await;
+    bench.user("bob").await;
+    let arn = |name: &str| ALICE.replace("alice", name);
+    let text = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Principal":{{"AWS":["{}","arn:aws:iam::111122223333:user\/bob"]}},"Action":"s3:*","Resource":"*"}}}}"#,
+        arn("alice")
+    );
+    let pins = bench.ids.pins(&Policy::parse(&text, Form::Resource, 1 << 14).unwrap()).unwrap();
+    for (from, to) in [("bob", "carol"), ("alice", "bob")] {
+        bench.ids.update_user(own(), from, Some(to), None).await.unwrap();
+    }
+    let shown = bench.ids.shown(&text, &pins);
+    assert!(shown.contains(&format!(r#"["{}","{}"]"#, arn("bob"), arn("carol"))), "{shown}");
+    // Who puts back what is shown means the same two.
+    let again = bench.ids.pins(&Policy::parse(&shown, Form::Resource, 1 << 14).unwrap()).unwrap();
+    assert_eq!(bench.ids.shown(&shown, &again), shown);
 }
