@@ -105,6 +105,17 @@ impl CredentialLookup for Identities {
 }
 
 impl Identities {
+    /// Active keys that were made before a time, with their accounts, in order: those of which a recovery does not know whether they were
+    /// ended since.
+    pub fn active_keys_from_before(&self, time: Timestamp) -> Vec<(AccountId, AccessKeyId)> {
+        let world = self.world.load();
+        let from_before = world.keys.iter().filter(|(_, key)| key.is_active() && key.row.created < time);
+        let mut found: Vec<_> =
+            from_before.filter_map(|(id, key)| Some((key.row.account, id.parse().ok()?))).collect();
+        found.sort();
+        found
+    }
+
     /// Whether a picture of this number is the newest of an account.
     pub(crate) fn is_current(&self, account: AccountId, number: u64) -> bool {
         self.world.load().accounts.get(&account).map_or(0, |picture| picture.number) == number

@@ -4,8 +4,8 @@ use super::{ALLOW, Bench, DENY, other, own, reads};
 use crate::Principal;
 use crate::credentials::{Bearer, CredentialLookup as _, File, TokenError};
 use crate::identity::{
-    AssumeRole, Code, FederationToken, KeyOwner, NewRole, Owner, Pins, Result, Session, SessionBounds, Tag,
-    Tagged,
+    AssumeRole, Code, FederationToken, KeyOwner, KeyStatus, NewRole, Owner, Pins, Result, Session,
+    SessionBounds, Tag, Tagged,
 };
 use crate::policy::{Context, Form, GivenContext, NoContext, Policy, Sources};
 use crate::principal::PrincipalContext;
@@ -390,4 +390,23 @@ async fn an_account_whose_profiles_are_gone_signs_no_more_until_one_is_back() {
     bench.roots = file;
     bench.ids = bench.reopened().await;
     is_in(&bench, true).await;
+}
+
+#[tokio::test]
+async fn keys_that_a_recovery_may_have_brought_back_are_told() {
+    let bench = Bench::new().await;
+    bench.user("a").await;
+    let (first, second) = (bench.key("a").await, bench.key("a").await);
+    bench.clock.advance(Duration::from_secs(10));
+    let recovered = bench.clock.now();
+    bench.user("b").await;
+    let after = bench.key("b").await;
+    let told = |time| bench.ids.active_keys_from_before(time);
+    let mut both = vec![(own(), first.clone()), (own(), second.clone())];
+    both.sort();
+    assert_eq!(told(recovered), both);
+    assert!(told(recovered.plus(Duration::from_secs(1))).contains(&(own(), after)));
+    let inactive = KeyStatus::Inactive;
+    bench.ids.update_access_key(own(), KeyOwner::User("a"), first.as_str(), inactive).await.unwrap();
+    assert_eq!(told(recovered), [(own(), second)]);
 }
