@@ -23,7 +23,7 @@ use crate::{
 };
 use security::decide::{Decision, Facts, Question, Resource, Shared};
 use security::policy::{Context, NoContext};
-use security::{AccessList, AccountId, Action, CannedAcl, CanonicalUser, Permission, decide};
+use security::{AccessList, AccountId, Action, CannedAcl, CanonicalUser, Permission, Principal, decide};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -86,15 +86,16 @@ impl<'a> Asks<'a> {
     }
 }
 
-/// At which revision of the bucket's configuration a writer's own question was answered last: what else another attempt finds changed, it
-/// does not hang on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Asked(Option<u64>);
+/// At which revision of the bucket's configuration a writer's own question was answered last, and by whom, as they were then: what else
+/// another attempt finds changed, it does not hang on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked(Option<(u64, Principal)>);
 
 impl Asked {
-    /// Whether it is to be put at this revision, of which it is taken to be answered then: who is denied makes no other attempt.
-    pub(crate) fn is_due(&mut self, revision: u64) -> bool {
-        self.0.replace(revision) != Some(revision)
+    /// Whether it is to be put by them at this revision, of which it is taken to be answered then: who is denied makes no other attempt.
+    pub(crate) fn is_due(&mut self, revision: u64, by: &Principal) -> bool {
+        let before = self.0.replace((revision, by.clone()));
+        before.is_none_or(|(known, who)| known != revision || !who.is_same(by))
     }
 }
 
@@ -430,7 +431,7 @@ impl ObjectStore {
         {
             return Ok(());
         }
-        if asked.is_due(view.config.revision) {
+        if asked.is_due(view.config.revision, &now) {
             let writes = writes.by(&now);
             allowed(self.decided(view, name, &writes, About::Key(key.as_str())).await?)?;
             if let Some(tags) = unsaid.filter(|tags| !tags.is_empty()) {

@@ -33,7 +33,7 @@ const fn asks(beside: &Subresources) -> bool {
 
 /// Whoever asked before must be allowed still.
 fn check(request: &AmendRequest, asks: Option<&Question>, asked: &mut Asked, rules: &Rules) -> Result<()> {
-    let asks = asks.filter(|_| asked.is_due(rules.revision()));
+    let asks = asks.filter(|asks| asked.is_due(rules.revision(), &asks.principal));
     asks.map_or(Ok(()), |asks| rules.check_key(asks, (&request.bucket, &request.key)))
 }
 

@@ -16,6 +16,7 @@
 use crate::identity::Pins;
 use crate::policy::{Context, NoContext, Policy, Sources, Verdict};
 use crate::{AccessList, AccountId, Arn, CanonicalUser, Permission, Principal};
+use engine::clock::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 
@@ -78,16 +79,45 @@ impl Question {
         Self { principal, action, permission, context: Arc::new(NoContext) }
     }
 
-    /// The same question by whoever asks as they are now.
+    /// The same question by whoever asks as they are now: by their policies, and with their names and tags.
     #[must_use]
     pub fn by(&self, principal: &Principal) -> Self {
-        Self { principal: principal.clone(), ..self.about(self.action, self.permission) }
+        if self.principal.is_same(principal) {
+            return self.clone();
+        }
+        let context = Renewed { principal: principal.clone(), request: Arc::clone(&self.context) };
+        Self {
+            principal: principal.clone(),
+            action: self.action,
+            permission: self.permission,
+            context: Arc::new(context),
+        }
     }
 
     /// The same request's question about something else.
     #[must_use]
     pub fn about(&self, action: Action, permission: Option<Permission>) -> Self {
         Self { principal: self.principal.clone(), action, permission, context: Arc::clone(&self.context) }
+    }
+}
+
+/// A request of somebody who is another by now.
+struct Renewed {
+    principal: Principal,
+    request: Arc<dyn Context>,
+}
+
+impl Context for Renewed {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        // How long ago a second factor was shown is told as of when the request came, like all times.
+        let of_request = key == "aws:multifactorauthage";
+        if of_request || !self.principal.visit(key, Timestamp::default(), each) {
+            self.request.visit(key, each);
+        }
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.request.spend(steps)
     }
 }
 

@@ -89,6 +89,14 @@ impl Principal {
         }
     }
 
+    /// Whether it is this very one: a user or session of the same moment, with the same policies and tags.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Identity(one), Self::Identity(other)) => Arc::ptr_eq(one, other),
+            _ => self == other,
+        }
+    }
+
     /// The user or session, if it is one.
     pub const fn identity(&self) -> Option<&Arc<Identity>> {
         match self {
@@ -115,8 +123,8 @@ impl Principal {
             let asked = Asked { caller: self.caller(), action, resource, context };
             return policy::evaluate(&asked, of_resource);
         };
-        let meant = identity.named_by(pins);
-        let asked = Asked { caller: identity.caller_called(&meant), action, resource, context };
+        let (name, session) = identity.named_by(pins);
+        let asked = Asked { caller: identity.caller_called(&name, &session), action, resource, context };
         if !identity.reaches(action) {
             return Verdict::NotAllowed(Missing::Session);
         }
@@ -242,7 +250,7 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// As policies name it.
     pub fn caller(&self) -> Caller<'_> {
-        self.caller_called(self.name())
+        self.caller_called(self.name(), self.session_arn())
     }
 
     /// The ARN of the user or role behind it.
@@ -255,19 +263,31 @@ impl Identity {
         }
     }
 
-    /// The ARN by which a document means the user or role behind it.
-    fn named_by<'a>(&'a self, pins: &'a Pins) -> Cow<'a, str> {
-        pins.meant(self.name(), self.entity)
+    /// Its own ARN, if it is a session that has one.
+    fn session_arn(&self) -> &str {
+        match &self.who {
+            Who::Root | Who::User { .. } => "",
+            Who::Role { arn, .. } | Who::Federated { arn, .. } => arn,
+        }
     }
 
-    /// The caller, whose user or role is called so.
-    fn caller_called<'a>(&'a self, name: &'a str) -> Caller<'a> {
+    /// The ARNs by which a document means the user or role behind it, and its session.
+    fn named_by<'a>(&'a self, pins: &'a Pins) -> (Cow<'a, str>, Cow<'a, str>) {
+        let session = match &self.who {
+            Who::Role { arn, .. } => pins.meant_session(arn, self.entity),
+            _ => Cow::Borrowed(self.session_arn()),
+        };
+        (pins.meant(self.name(), self.entity), session)
+    }
+
+    /// The caller, whose user or role is called so, and its session so.
+    fn caller_called<'a>(&'a self, name: &'a str, session: &'a str) -> Caller<'a> {
         let account = self.account;
         match &self.who {
             Who::Root => Caller::Root(account),
             Who::User { .. } => Caller::User { account, arn: name },
-            Who::Role { arn, .. } => Caller::Session { account, arn, role: name },
-            Who::Federated { arn, .. } => Caller::Federated { account, arn, user: name },
+            Who::Role { .. } => Caller::Session { account, arn: session, role: name },
+            Who::Federated { .. } => Caller::Federated { account, arn: session, user: name },
         }
     }
 

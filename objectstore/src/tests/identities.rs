@@ -1,5 +1,6 @@
 //! Users at the store: what their policies say counts again when a write is committed.
 
+use super::between::{Pair, in_every_gap};
 use crate::record::{IngestRow, IngestState};
 use crate::world::{World, key};
 use crate::{About, BucketName, Error, Origin, PutRequest, Subresources, Versioning, WriteQuestions, Writer};
@@ -10,6 +11,7 @@ use security::decide::{Action, Question};
 use security::identity::{Identities, KeyOwner, NewUser, Owner, Parts};
 use security::{AccountId, Principal};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const READS: &str = r#"{"Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"*"}}"#;
 const WRITES: &str = r#"{"Statement":{"Effect":"Allow","Action":["s3:Put*","s3:Get*"],"Resource":"*"}}"#;
@@ -25,39 +27,48 @@ struct Case {
 impl Case {
     async fn new(seed: u64) -> Self {
         let world = World::new(seed).await;
-        let parts = world.parts();
-        let account = parts.account;
-        let roots = File::parse(
-            "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI\n",
-            account,
-        );
-        let ids = Identities::open(Parts {
-            catalog: parts.catalog.clone(),
-            keys: parts.keys.clone(),
-            clock: parts.clock.clone(),
-            entropy: parts.entropy.clone(),
-            roots: Arc::new(roots.unwrap()),
-            region: "us-east-1".to_owned(),
-        })
-        .await
-        .unwrap();
-        ids.create_user(account, NewUser { name: "alice", ..NewUser::default() }).await.unwrap();
-        ids.put_inline(account, Owner::User("alice"), "p", WRITES).await.unwrap();
-        let key = ids.create_access_key(account, KeyOwner::User("alice")).await.unwrap().key.id;
+        let (ids, key) = alice(&world).await;
         let name = world.create("bucket", Versioning::Off).await;
-        Self { world, account, ids, key, name }
+        Self { account: world.parts().account, world, ids, key, name }
     }
 
     async fn signs(&self) -> Principal {
-        let holder = self.ids.lookup(self.key.as_str()).unwrap().holder;
-        let bearer =
-            Bearer { account: self.account, holder: &holder, access_key_id: &self.key, service: "s3" };
-        self.ids.principal(bearer).await.unwrap().unwrap()
+        signs(&self.ids, self.account, &self.key).await
     }
 
     fn asks(who: &Principal, action: &'static str) -> Question {
         Question::new(who.clone(), Action::new(action), None)
     }
+}
+
+/// A user who may write, and its key.
+async fn alice(world: &World) -> (Arc<Identities>, AccessKeyId) {
+    let parts = world.parts();
+    let account = parts.account;
+    let roots = File::parse(
+        "[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI\n",
+        account,
+    );
+    let ids = Identities::open(Parts {
+        catalog: parts.catalog.clone(),
+        keys: parts.keys.clone(),
+        clock: parts.clock.clone(),
+        entropy: parts.entropy.clone(),
+        roots: Arc::new(roots.unwrap()),
+        region: "us-east-1".to_owned(),
+    })
+    .await
+    .unwrap();
+    ids.create_user(account, NewUser { name: "alice", ..NewUser::default() }).await.unwrap();
+    ids.put_inline(account, Owner::User("alice"), "p", WRITES).await.unwrap();
+    let key = ids.create_access_key(account, KeyOwner::User("alice")).await.unwrap().key.id;
+    (ids, key)
+}
+
+async fn signs(ids: &Identities, account: AccountId, key: &AccessKeyId) -> Principal {
+    let holder = ids.lookup(key.as_str()).unwrap().holder;
+    let bearer = Bearer { account, holder: &holder, access_key_id: key, service: "s3" };
+    ids.principal(bearer).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -164,4 +175,34 @@ async fn an_archives_row_says_of_no_root_what_a_user_did() {
         };
         assert_eq!(IngestRow::from_bytes(&row.to_bytes()).unwrap().origin.principal, kept);
     }
+}
+
+#[tokio::test]
+async fn another_attempt_asks_again_where_who_asks_is_another_by_then() {
+    let pair = Pair::new(303).await;
+    let (ids, id) = alice(&pair.fast).await;
+    let account = pair.fast.parts().account;
+    let name = pair.fast.create("bucket", Versioning::Off).await;
+    let denied = AtomicUsize::new(0);
+    in_every_gap(async |n| {
+        ids.put_inline(account, Owner::User("alice"), "p", WRITES).await.unwrap();
+        let who = signs(&ids, account, &id).await;
+        let at = format!("k{n}");
+        // Somebody is faster, so that there is another attempt, and is told before it that the user may no more.
+        let (fast, theirs, ids) = (pair.fast.clone(), (name.clone(), at.clone()), ids.clone());
+        let step = async move {
+            ids.put_inline(account, Owner::User("alice"), "p", READS).await.unwrap();
+            fast.put(&theirs.0, &theirs.1, "theirs").await;
+        };
+        let asks = WriteQuestions { writes: Case::asks(&who, "s3:PutObject"), reads: None };
+        let request = PutRequest { asks: Some(asks), ..PutRequest::new(name.clone(), key(&at)) };
+        let Some(outcome) = pair.with_step_at(n, step, pair.slow.put_with(request, "ours")).await else {
+            return false;
+        };
+        assert_eq!(pair.fast.get(&name, &at).await.unwrap(), "theirs", "gap {n}: {outcome:?}");
+        denied.fetch_add(usize::from(matches!(outcome, Err(Error::AccessDenied))), Ordering::Relaxed);
+        true
+    })
+    .await;
+    assert!(denied.into_inner() > 0);
 }

@@ -125,6 +125,10 @@ impl CredentialLookup for File {
         all.into_iter().collect()
     }
 
+    fn has_account(&self, account: AccountId) -> bool {
+        self.profiles.iter().any(|profile| profile.credential.account == account)
+    }
+
     fn keys_of(&self, account: AccountId) -> Vec<AccessKeyId> {
         let of_account = self.profiles.iter().filter(|profile| profile.credential.account == account);
         of_account.map(|profile| profile.access_key_id.clone()).collect()

@@ -195,6 +195,11 @@ pub trait CredentialLookup: Send + Sync {
     /// Every account that has a credential, in any order: whom a grant can name.
     fn accounts(&self) -> Vec<AccountId>;
 
+    /// Whether an account has a credential.
+    fn has_account(&self, account: AccountId) -> bool {
+        self.accounts().contains(&account)
+    }
+
     /// Keys of an account's root that stand in a file.
     fn keys_of(&self, _account: AccountId) -> Vec<AccessKeyId> {
         Vec::new()

@@ -55,7 +55,10 @@ impl CredentialLookup for Identities {
             return Some(of_file);
         }
         let world = self.world.load();
-        let key = world.keys.get(access_key_id).filter(|key| key.is_active())?;
+        let key = world
+            .keys
+            .get(access_key_id)
+            .filter(|key| key.is_active() && self.has_account(key.row.account))?;
         let secret = key.secret(&self.parts.keys, access_key_id).inspect_err(|error| {
             tracing::error!(%error, access_key_id, "failed to unseal the secret of an access key: it is not taken");
         });
@@ -71,6 +74,9 @@ impl CredentialLookup for Identities {
             return Err(TokenError::Unknown);
         }
         let token = Token::open(&self.parts.keys, (access_key_id, token), now)?;
+        if !self.has_account(token.account) {
+            return Err(TokenError::Unknown);
+        }
         let secret = crate::credentials::SecretKey::parse(&token.secret).map_err(|_| TokenError::Invalid)?;
         Ok(Credential { account: token.account, secret, holder: Holder::Session(Arc::new(token)) })
     }
@@ -88,12 +94,28 @@ impl CredentialLookup for Identities {
         self.parts.roots.accounts()
     }
 
+    // Who is in no profile of the file any more is no account: nobody of it gets in, whatever rows it has.
+    fn has_account(&self, account: AccountId) -> bool {
+        self.parts.roots.has_account(account)
+    }
+
     fn keys_of(&self, account: AccountId) -> Vec<AccessKeyId> {
         self.parts.roots.keys_of(account)
     }
 }
 
 impl Identities {
+    /// Active keys that were made before a time, with their accounts, in order: those of which a recovery does not know whether they were
+    /// ended since.
+    pub fn active_keys_from_before(&self, time: Timestamp) -> Vec<(AccountId, AccessKeyId)> {
+        let world = self.world.load();
+        let from_before = world.keys.iter().filter(|(_, key)| key.is_active() && key.row.created < time);
+        let mut found: Vec<_> =
+            from_before.filter_map(|(id, key)| Some((key.row.account, id.parse().ok()?))).collect();
+        found.sort();
+        found
+    }
+
     /// Whether a picture of this number is the newest of an account.
     pub(crate) fn is_current(&self, account: AccountId, number: u64) -> bool {
         self.world.load().accounts.get(&account).map_or(0, |picture| picture.number) == number
@@ -101,6 +123,9 @@ impl Identities {
 
     async fn identity(&self, bearer: Bearer<'_>) -> super::Result<Option<Arc<Identity>>> {
         let Bearer { account, holder, access_key_id, service } = bearer;
+        if !self.has_account(account) {
+            return Ok(None);
+        }
         for _ in 0..ATTEMPTS_MAX {
             let world = self.world.load_full();
             let owner = match holder {

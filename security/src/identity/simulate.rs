@@ -12,12 +12,16 @@ use super::picture::{Entity, Picture};
 use super::row::Which;
 use super::{Identities, Kind, Owner, named};
 use crate::AccountId;
-use crate::policy::{self, Asked, Caller, Context, Form, Layer, Policy, Sources, Verdict};
+use crate::policy::{
+    self, Asked, Caller, Context, DOCUMENT_BYTES_MAX, Form, Layer, Policy, Sources, Verdict,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Actions times resources of one simulation.
 const QUESTIONS_MAX: usize = 1_000;
+/// Bytes of the missing keys that an answer tells of. Documents may ask for tens of thousands, and each of the answers has them.
+const MISSING_BYTES_MAX: usize = 4 << 10;
 /// How often what is read may turn out to be older than the picture.
 const ATTEMPTS_MAX: usize = 16;
 
@@ -92,8 +96,8 @@ pub struct Answer {
     pub decision: Simulated,
     /// The policy whose statement decided, and the statement's number from 0.
     pub by: Option<(PolicySource, usize)>,
-    /// Condition keys, in lower case, of which the request has nothing.
-    pub missing: Vec<String>,
+    /// Condition keys, in lower case, of which the request has nothing: the first ones, if there are very many. All answers share them.
+    pub missing: Arc<[String]>,
     /// The boundary left it out.
     pub bounded: bool,
 }
@@ -127,14 +131,15 @@ impl Identities {
             return Err(IdentityError::new(Code::InvalidInput, message));
         }
         let gathered = self.gather(account, &asked).await?;
-        let of_resource = asked.resource_policy.map(|text| Policy::parse(text, Form::Resource, usize::MAX));
+        let of_resource =
+            asked.resource_policy.map(|text| Policy::parse(text, Form::Resource, DOCUMENT_BYTES_MAX));
         let of_resource = of_resource.transpose()?;
         let arn = match asked.entity {
             Some(Owner::User(name)) => self.user(account, name).await?.arn,
             Some(Owner::Role(name)) => self.role(account, name).await?.arn,
             Some(Owner::Group(_)) | None => super::name::arn(account, Kind::User, "/", "simulated"),
         };
-        let missing = missing(&gathered, asked.context);
+        let missing: Arc<[String]> = missing(&gathered, asked.context, MISSING_BYTES_MAX).into();
         let identity: Vec<&Policy> = gathered.policies.iter().map(Arc::as_ref).collect();
         let sources = Sources {
             identity: &identity,
@@ -154,7 +159,7 @@ impl Identities {
                 };
                 let asked = Asked { caller, action, resource: about, context: asked.context };
                 let verdict = policy::evaluate(&asked, &sources);
-                answers.push(gathered.answer((action, resource), verdict, missing.clone()));
+                answers.push(gathered.answer((action, resource), verdict, Arc::clone(&missing)));
                 // Others have their turn: a thousand answers take their time.
                 tokio::task::yield_now().await;
             }
@@ -179,7 +184,7 @@ impl Identities {
             resource_owner: None,
             context: &policy::NoContext,
         };
-        Ok(missing(&self.gather(account, &asked).await?, asked.context))
+        Ok(missing(&self.gather(account, &asked).await?, asked.context, usize::MAX))
     }
 
     async fn gather(&self, account: AccountId, asked: &Simulation<'_>) -> Result<Gathered> {
@@ -259,22 +264,26 @@ fn inline_source(from: &Entity, which: &Which) -> PolicySource {
     PolicySource { id: format!("{}_{}_{name}", from.row.kind().word(), from.row.name), kind }
 }
 
-/// Keys that policies ask for and a request has nothing of.
-fn missing(gathered: &Gathered, context: &dyn Context) -> Vec<String> {
+/// Keys that policies ask for and a request has nothing of: the first ones, that take so many bytes together.
+fn missing(gathered: &Gathered, context: &dyn Context, bytes_max: usize) -> Vec<String> {
     let boundary = gathered.boundary.iter().map(|(_, policy)| policy);
-    let mut keys = BTreeSet::new();
-    for key in gathered.policies.iter().chain(boundary).flat_map(|policy| policy.keys()) {
+    let policies = gathered.policies.iter().chain(boundary);
+    let keys: BTreeSet<&str> = policies.flat_map(|policy| policy.keys()).map(|key| key.what).collect();
+    let is_missing = |key: &&str| {
         let mut found = false;
-        context.visit(key.what, &mut |_| found = true);
-        if !found {
-            keys.insert(key.what.to_owned());
-        }
-    }
-    keys.into_iter().collect()
+        context.visit(key, &mut |_| found = true);
+        !found
+    };
+    let mut bytes = 0_usize;
+    let fits = |key: &&str| {
+        bytes += key.len();
+        bytes <= bytes_max
+    };
+    keys.into_iter().filter(is_missing).take_while(fits).map(str::to_owned).collect()
 }
 
 impl Gathered {
-    fn answer(&self, (action, resource): (&str, &str), verdict: Verdict, missing: Vec<String>) -> Answer {
+    fn answer(&self, (action, resource): (&str, &str), verdict: Verdict, missing: Arc<[String]>) -> Answer {
         let (decision, by) = match verdict {
             Verdict::Allowed(by) => (Simulated::Allowed, Some(by)),
             Verdict::AllowedAsRoot => (Simulated::Allowed, None),

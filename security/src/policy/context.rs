@@ -1,5 +1,7 @@
 //! What a request says of itself, by condition key.
 
+use std::collections::BTreeMap;
+
 /// The request context: the values of condition keys. Source: "The request context" of the IAM user guide
 /// (`reference_policies_elements_condition`).
 ///
@@ -36,20 +38,19 @@ impl Context for NoContext {
 
 /// Keys and values as they were given: what a simulation asks with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct GivenContext(Vec<(String, Vec<String>)>);
+pub struct GivenContext(BTreeMap<String, Vec<String>>);
 
 impl GivenContext {
     /// With one more key.
     #[must_use]
     pub fn with<V: Into<String>>(mut self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
-        self.0.push((key.to_lowercase(), values.into_iter().map(Into::into).collect()));
+        self.0.entry(key.to_lowercase()).or_default().extend(values.into_iter().map(Into::into));
         self
     }
 }
 
 impl Context for GivenContext {
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
-        let found = self.0.iter().filter(|(name, _)| name == key);
-        found.flat_map(|(_, values)| values).for_each(|value| each(value));
+        self.0.get(key).into_iter().flatten().for_each(|value| each(value));
     }
 }

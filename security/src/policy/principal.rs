@@ -58,12 +58,12 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// What `aws:PrincipalArn` has: the role's of a session, the user's of a federated one.
+    /// What `aws:PrincipalArn` has: the role's of a session, of a federated one its own. Source: "AWS global condition context keys".
     pub fn principal_arn(self) -> Option<Cow<'a, str>> {
         match self {
             Self::Anonymous | Self::Provided { .. } | Self::Service(_) => None,
             Self::Root(account) => Some(Arn::root(account).to_string().into()),
-            Self::User { arn, .. } | Self::Session { role: arn, .. } | Self::Federated { user: arn, .. } => {
+            Self::User { arn, .. } | Self::Session { role: arn, .. } | Self::Federated { arn, .. } => {
                 Some(arn.into())
             }
         }

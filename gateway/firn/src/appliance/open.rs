@@ -146,7 +146,7 @@ impl Appliance {
         .await
         .context("open the object store")?;
         let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
-        let was_recovered = hold_unknown_locks(&home, &store).await?;
+        let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
         let worker = Box::new(ComplianceWorker::new(compliance.clone()));
         workers.spawn(worker, clock.clone()).context("start a worker")?;
@@ -222,11 +222,22 @@ fn start_backup(
     workers.spawn(Box::new(BaseWorker::new(backup.clone())), clock.clone())
 }
 
-/// After a recovery, before the doors open: locks that the lost span may have changed are held. Whether there ever was one.
-async fn hold_unknown_locks(home: &Home, store: &ObjectStore) -> anyhow::Result<bool> {
+/// What a recovery leaves to be done, before the doors open. Whether there ever was one.
+async fn look_after_recovery(
+    home: &Home,
+    store: &ObjectStore,
+    identities: &Identities,
+) -> anyhow::Result<bool> {
     let Some(recovered) = backup::Recovered::read(&home.dir).context("read what was recovered")? else {
         return Ok(false);
     };
+    hold_unknown_locks(&recovered, store).await?;
+    warn_of_keys(&recovered, identities);
+    Ok(true)
+}
+
+/// After a recovery: locks that the lost span may have changed are held.
+async fn hold_unknown_locks(recovered: &backup::Recovered, store: &ObjectStore) -> anyhow::Result<()> {
     let name = format!("{} {}", recovered.at_ms.as_millis(), recovered.version);
     let buckets = store.hold_unknown_locks(&name).await.context("hold the locks of unknown state")?;
     if buckets > 0 {
@@ -236,7 +247,25 @@ async fn hold_unknown_locks(home: &Home, store: &ObjectStore) -> anyhow::Result<
              span did to locks is not known; firn lock ls lists them, and what turns the hold off where you know it"
         );
     }
-    Ok(true)
+    Ok(())
+}
+
+/// Keys that a warning names at the most.
+const KEYS_TOLD_MAX: usize = 100;
+
+/// After a recovery, at each start: which keys sign that the lost span may have ended.
+fn warn_of_keys(recovered: &backup::Recovered, identities: &Identities) {
+    let keys = identities.active_keys_from_before(recovered.at_ms);
+    if keys.is_empty() {
+        return;
+    }
+    let named = keys.iter().take(KEYS_TOLD_MAX).map(|(account, key)| format!("{account}/{key}"));
+    tracing::warn!(
+        count = keys.len(),
+        keys = named.collect::<Vec<_>>().join(" "),
+        "access keys from before the recovery sign again as they did at the last commit that it brought back: what the lost span \
+         disabled, deleted or denied is not known. Look through keys, users and policies; a key that is replaced or inactive is not named here"
+    );
 }
 
 /// Zones, each with the directories that are there, and why others are not.

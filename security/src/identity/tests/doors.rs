@@ -2,9 +2,12 @@
 
 use super::{ALLOW, Bench, DENY, other, own};
 use crate::decide::{Action, Decision, Facts, Question, Resource, Shared, decide};
-use crate::identity::{KeyOwner, NewRole, Owner, Pins};
-use crate::policy::{Form, Party, Policy};
+use crate::identity::{KeyOwner, NewRole, Owner, Pins, Tag, Tagged};
+use crate::policy::{Context, Form, GivenContext, Party, Policy};
+use crate::principal::PrincipalContext;
 use crate::{AccessList, Arn, CanonicalUser, Grant, Grantee, Permission, Principal};
+use engine::clock::Timestamp;
+use std::sync::Arc;
 
 const OBJECT: Resource<'_> = Resource::Object { bucket: "bucket", key: "key" };
 const ALICE: &str = "arn:aws:iam::111122223333:user/alice";
@@ -119,6 +122,40 @@ async fn a_list_that_grants_to_an_account_grants_to_those_whom_it_lets() {
     assert_eq!([&nobody, &reader].map(|who| gets(who, &facts).allowed()), [false, true]);
 }
 
+/// What a request said when it was let in.
+struct Admitted(Principal, GivenContext);
+
+impl Context for Admitted {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        PrincipalContext::new(&self.0, Timestamp::from_millis(0), &self.1).visit(key, each);
+    }
+}
+
+#[tokio::test]
+async fn who_asks_again_has_the_tags_and_the_name_that_they_have_by_then() {
+    let bench = Bench::new().await;
+    let (_, key) = alice(&bench).await;
+    let tag = async |value: &str| {
+        let tags = [Tag { key: "team".into(), value: value.into() }];
+        bench.ids.tag(own(), Tagged::User("alice"), &tags).await.unwrap();
+        bench.signs(&key).await.unwrap()
+    };
+    let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":
+        {"aws:PrincipalTag/team":"red","aws:username":"alice","s3:prefix":"said"}}}}"#;
+    bench.ids.put_inline(own(), Owner::User("alice"), "p", text).await.unwrap();
+    let red = tag("red").await;
+    let said = GivenContext::default().with("s3:prefix", ["said"]);
+    let asked = Question { context: Arc::new(Admitted(red.clone(), said)), ..asks(&red, "s3:GetObject") };
+    let facts = Facts::owned_by(own());
+    let may = |who: &Principal| decide(&asked.by(who), OBJECT, &facts).allowed();
+    assert!(may(&red));
+    let blue = tag("blue").await;
+    assert!(!may(&blue), "another tag");
+    assert!(may(&tag("red").await), "what the request said is still said");
+    bench.ids.update_user(own(), "alice", Some("alicia"), None).await.unwrap();
+    assert!(!may(&bench.signs(&key).await.unwrap()), "another name");
+}
+
 #[tokio::test]
 async fn a_boundary_bounds_and_what_is_of_the_service_is_in_the_services_arns() {
     let bench = Bench::new().await;
@@ -187,7 +224,7 @@ async fn a_policy_that_names_a_user_means_who_had_the_name_when_it_was_set() {
         (Decision::Allow, Decision::Forbid),
         "still the same"
     );
-    let text = format!(r#"{{"Principal":{{"AWS":"{ALICE}"}}}}"#);
+    let text = format!(r#"{{"Statement":{{"Principal":{{"AWS":"{ALICE}"}}}}}}"#);
     assert_eq!(bench.ids.shown(&text, &pins), text.replace("alice", "alicia"));
     bench.user("alice").await;
     let namesakes = bench.key("alice").await;
@@ -218,4 +255,25 @@ async fn a_policy_that_names_a_user_means_who_had_the_name_when_it_was_set() {
         assert_eq!(bench.ids.pins(&policy).is_ok(), there, "{arn}");
         assert!(arn.parse::<Arn>().is_ok());
     }
+}
+
+#[tokio::test]
+async fn who_changed_names_with_another_is_shown_by_its_own() {
+    let bench = Bench::new().await;
+    alice(&bench).await;
+    bench.user("bob").await;
+    let arn = |name: &str| ALICE.replace("alice", name);
+    let text = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Principal":{{"AWS":["{}","arn:aws:iam::111122223333:user\/bob"]}},"Action":"s3:*","Resource":"*"}}}}"#,
+        arn("alice")
+    );
+    let pins = bench.ids.pins(&Policy::parse(&text, Form::Resource, 1 << 14).unwrap()).unwrap();
+    for (from, to) in [("bob", "carol"), ("alice", "bob")] {
+        bench.ids.update_user(own(), from, Some(to), None).await.unwrap();
+    }
+    let shown = bench.ids.shown(&text, &pins);
+    assert!(shown.contains(&format!(r#"["{}","{}"]"#, arn("bob"), arn("carol"))), "{shown}");
+    // Who puts back what is shown means the same two.
+    let again = bench.ids.pins(&Policy::parse(&shown, Form::Resource, 1 << 14).unwrap()).unwrap();
+    assert_eq!(bench.ids.shown(&shown, &again), shown);
 }

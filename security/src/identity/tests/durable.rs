@@ -1,6 +1,6 @@
 //! Identities on the durable catalog: what was acknowledged is there in what a kill leaves.
 
-use super::{ALLOW, own};
+use super::{ALLOW, EXAMPLE_KEY, own};
 use crate::credentials::{CredentialLookup as _, File};
 use crate::identity::{Identities, KeyOwner, KeyStatus, NewPolicy, NewRole, NewUser, Owner, Parts};
 use crate::keys::{FileCustodian, KeyTable};
@@ -29,7 +29,9 @@ async fn open(dir: &Path) -> (Arc<Identities>, Arc<RocksCatalog>) {
     };
     let custodian = Arc::new(custodian.unwrap());
     let keys = KeyTable::open(catalog.clone(), custodian, entropy.clone(), clock.clone()).await.unwrap();
-    let roots = Arc::new(File::default());
+    let profile =
+        format!("[default]\naws_access_key_id = {EXAMPLE_KEY}\naws_secret_access_key = wJalrXUtnFEMI\n");
+    let roots = Arc::new(File::parse(&profile, own()).unwrap());
     let region = "us-east-1".to_owned();
     let parts = Parts { catalog: catalog.clone(), keys, clock, entropy, roots, region };
     (Identities::open(parts).await.unwrap(), catalog)

@@ -2,13 +2,15 @@
 
 use super::{ALLOW, Bench, DENY, other, own, reads};
 use crate::Principal;
-use crate::credentials::{CredentialLookup as _, TokenError};
+use crate::credentials::{Bearer, CredentialLookup as _, File, TokenError};
 use crate::identity::{
-    AssumeRole, Code, FederationToken, NewRole, Owner, Result, Session, SessionBounds, Tag, Tagged,
+    AssumeRole, Code, FederationToken, KeyOwner, KeyStatus, NewRole, Owner, Pins, Result, Session,
+    SessionBounds, Tag, Tagged,
 };
-use crate::policy::{Context, GivenContext, NoContext};
+use crate::policy::{Context, Form, GivenContext, NoContext, Policy, Sources};
 use crate::principal::PrincipalContext;
 use engine::clock::{Clock as _, Timestamp};
+use std::sync::Arc;
 use std::time::Duration;
 
 const ROLE: &str = "arn:aws:iam::111122223333:role/reader";
@@ -281,4 +283,130 @@ async fn users_and_root_have_sessions_of_their_own_and_for_others() {
     }
     bench.ids.delete_access_key(own(), crate::identity::KeyOwner::User("a"), key.as_str()).await.unwrap();
     assert!(bench.session(&token).await.is_some(), "a session outlives the key");
+}
+
+#[tokio::test]
+async fn a_guest_is_not_its_maker_to_a_condition() {
+    let (bench, who) = with_role(&trust("111122223333", "")).await;
+    let asked = FederationToken {
+        who: &who,
+        name: "guest",
+        duration_secs: None,
+        bounds: SessionBounds::default(),
+        tags: &[],
+    };
+    let guest = is(&bench, &bench.ids.federation_token(asked).await.unwrap()).await;
+    let arn = |who: &Principal| {
+        PrincipalContext::new(who, bench.clock.now(), &NoContext).single("aws:principalarn").unwrap()
+    };
+    assert_eq!(arn(&who), "arn:aws:iam::111122223333:user/a");
+    assert_eq!(arn(&guest), "arn:aws:sts::111122223333:federated-user/guest");
+    let narrowed = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*",
+        "Condition":{"ArnEquals":{"aws:PrincipalArn":"arn:aws:iam::111122223333:user/a"}}}}"#;
+    let policy = Policy::parse(narrowed, Form::Resource, 1 << 14).unwrap();
+    let sources = Sources { resource: Some(&policy), owner: Some(own()), ..Sources::default() };
+    for (who, may) in [(&who, true), (&guest, false)] {
+        let context = PrincipalContext::new(who, bench.clock.now(), &NoContext);
+        let verdict =
+            who.verdict("s3:GetObject", "arn:aws:s3:::bucket/key", &context, (&sources, Pins::nobody()));
+        assert_eq!(verdict.is_allowed(), may, "{who:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_that_names_a_roles_session_means_the_role_that_had_the_name_when_it_was_set() {
+    let (bench, who) = with_role(&trust("111122223333", "")).await;
+    bench.ids.delete_inline(own(), Owner::Role("reader"), "reads").await.unwrap();
+    let of = async |name| {
+        let asked = AssumeRole { session_name: name, ..asks(&who, ROLE) };
+        is(&bench, &bench.ids.assume_role(asked).await.unwrap()).await
+    };
+    let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Principal":{"AWS":["arn:aws:sts::111122223333:assumed-role/reader/job",
+        "arn:aws:sts::111122223333:assumed-role/reader/night"]},"Action":"s3:*","Resource":"*"}}"#;
+    let policy = Policy::parse(text, Form::Resource, 1 << 14).unwrap();
+    let pins = bench.ids.pins(&policy).unwrap();
+    let sources = Sources { resource: Some(&policy), owner: Some(own()), ..Sources::default() };
+    let may = |who: &Principal| {
+        let object = "arn:aws:s3:::bucket/key";
+        who.verdict("s3:GetObject", object, &NoContext, (&sources, &pins)).is_allowed()
+    };
+    let (first, second, other) = (of("job").await, of("night").await, of("day").await);
+    assert!(may(&first) && may(&second) && !may(&other));
+    assert_eq!(bench.ids.shown(text, &pins), text);
+    // A role's own pin is no session's.
+    let role = text.replace("arn:aws:sts::111122223333:assumed-role/reader/night", ROLE);
+    let role = Policy::parse(&role, Form::Resource, 1 << 14).unwrap();
+    let beside = bench.ids.pins(&role).unwrap();
+    let sources = Sources { resource: Some(&role), ..sources };
+    let by_both = |who: &Principal| {
+        let object = "arn:aws:s3:::bucket/key";
+        who.verdict("s3:GetObject", object, &NoContext, (&sources, &beside)).is_allowed()
+    };
+    assert!(by_both(&first) && by_both(&second));
+    bench.ids.delete_role(own(), "reader").await.unwrap();
+    let id = first.user_id();
+    let (id, _) = id.split_once(':').unwrap();
+    let gone = text.replace("arn:aws:sts::111122223333:assumed-role/reader/", &format!("{id}:"));
+    assert_eq!(bench.ids.shown(text, &pins), gone, "who is gone has an id");
+    let new = NewRole { name: "reader", trust: &trust("111122223333", ""), ..NewRole::default() };
+    bench.ids.create_role(own(), new).await.unwrap();
+    let namesake = of("job").await;
+    assert_eq!(namesake.arn(), first.arn());
+    assert!(!may(&namesake) && !by_both(&namesake), "somebody else");
+    let other_case = text.replace("reader/job", "READER/job");
+    bench.ids.pins(&Policy::parse(&other_case, Form::Resource, 1 << 14).unwrap()).unwrap_err();
+}
+
+#[tokio::test]
+async fn an_account_whose_profiles_are_gone_signs_no_more_until_one_is_back() {
+    let (mut bench, who) = with_role(&trust("111122223333", "")).await;
+    let (root, key) = (Principal::Root(own()), bench.key("a").await);
+    let of_root = bench.ids.create_access_key(own(), KeyOwner::Root).await.unwrap().key.id;
+    let sessions = [
+        bench.ids.session_token(&who, None).await.unwrap(),
+        bench.ids.session_token(&root, None).await.unwrap(),
+        bench.ids.assume_role(asks(&who, ROLE)).await.unwrap().credentials,
+    ];
+    let file = bench.roots.clone();
+    let without = "[other]\naws_access_key_id = AKIAI44QH8DHBEXAMPLE\naws_secret_access_key = je7MtGbClwBF\naws_account_id = 444455556666\n";
+    bench.roots = Arc::new(File::parse(without, other()).unwrap());
+    let is_in = async |bench: &Bench, may| {
+        for key in [&key, &of_root] {
+            assert_eq!(bench.ids.lookup(key.as_str()).is_some(), may);
+            assert_eq!(bench.signs(key).await.is_some(), may);
+        }
+        for session in &sessions {
+            let opened = bench.ids.session(session.id.as_str(), &session.token, bench.clock.now());
+            assert_eq!(opened.map(drop), if may { Ok(()) } else { Err(TokenError::Unknown) });
+            assert_eq!(bench.session(session).await.is_some(), may);
+        }
+    };
+    is_in(&bench, true).await;
+    let found = bench.ids.lookup(key.as_str()).unwrap();
+    bench.ids = bench.reopened().await;
+    is_in(&bench, false).await;
+    let bearer = Bearer { account: own(), holder: &found.holder, access_key_id: &key, service: "s3" };
+    assert!(bench.ids.principal(bearer).await.unwrap().is_none());
+    bench.roots = file;
+    bench.ids = bench.reopened().await;
+    is_in(&bench, true).await;
+}
+
+#[tokio::test]
+async fn keys_that_a_recovery_may_have_brought_back_are_told() {
+    let bench = Bench::new().await;
+    bench.user("a").await;
+    let (first, second) = (bench.key("a").await, bench.key("a").await);
+    bench.clock.advance(Duration::from_secs(10));
+    let recovered = bench.clock.now();
+    bench.user("b").await;
+    let after = bench.key("b").await;
+    let told = |time| bench.ids.active_keys_from_before(time);
+    let mut both = vec![(own(), first.clone()), (own(), second.clone())];
+    both.sort();
+    assert_eq!(told(recovered), both);
+    assert!(told(recovered.plus(Duration::from_secs(1))).contains(&(own(), after)));
+    let inactive = KeyStatus::Inactive;
+    bench.ids.update_access_key(own(), KeyOwner::User("a"), first.as_str(), inactive).await.unwrap();
+    assert_eq!(told(recovered), [(own(), second)]);
 }

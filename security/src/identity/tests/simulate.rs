@@ -3,6 +3,7 @@
 use super::{ALLOW, Bench, DENY, other, own, reads};
 use crate::identity::{Answer, Code, Owner, Simulated, Simulation, SourceKind};
 use crate::policy::{GivenContext, NoContext};
+use std::sync::Arc;
 
 const OBJECT: &str = "arn:aws:s3:::bucket/key";
 
@@ -83,9 +84,36 @@ async fn a_simulation_says_which_keys_are_missing() {
     let documents = [text];
     let context = GivenContext::default().with("s3:prefix", ["a"]);
     let answer = one(&bench, Simulation { context: &context, ..of(None, &documents) }).await;
-    assert_eq!((answer.decision, answer.missing), (Simulated::ImplicitDeny, vec!["aws:userid".to_owned()]));
+    assert_eq!(
+        (answer.decision, &*answer.missing),
+        (Simulated::ImplicitDeny, &["aws:userid".to_owned()][..])
+    );
     let context = context.with("aws:userid", ["x"]);
     let answer = one(&bench, Simulation { context: &context, resources: &[], ..of(None, &documents) }).await;
     assert_eq!((answer.decision, answer.resource.as_str()), (Simulated::Allowed, "*"));
     assert_eq!(bench.ids.context_keys(own(), None, &documents).await.unwrap(), ["aws:userid", "s3:prefix"]);
+}
+
+#[tokio::test]
+async fn all_answers_share_a_bounded_list_of_what_is_missing() {
+    let bench = Bench::new().await;
+    let keys: Vec<String> = (0..2_000).map(|n| format!(r#""a:k{n:04}":"x""#)).collect();
+    let text = format!(
+        r#"{{"Statement":{{"Effect":"Allow","Action":"*","Resource":"*","Condition":{{"StringEquals":{{{}}}}}}}}}"#,
+        keys.join(",")
+    );
+    let documents = [text.as_str()];
+    let actions: Vec<&str> = std::iter::repeat_n("s3:GetObject", 1_000).collect();
+    let context = GivenContext::default().with("a:k0001", ["x"]);
+    let asked = Simulation { actions: &actions, context: &context, ..of(None, &documents) };
+    let answers = bench.ids.simulate(own(), asked).await.unwrap();
+    assert_eq!(answers.len(), 1_000);
+    let first = &answers[0].missing;
+    assert!(answers.iter().all(|answer| Arc::ptr_eq(&answer.missing, first)));
+    assert_eq!(first.len(), (4 << 10) / "a:k0000".len());
+    assert_eq!(first[..2], ["a:k0000", "a:k0002"]);
+    assert_eq!(bench.ids.context_keys(own(), None, &documents).await.unwrap().len(), 2_000);
+    let long = format!("{}{text}", " ".repeat(64 << 10));
+    let asked = Simulation { resource_policy: Some(&long), ..of(None, &documents) };
+    assert_eq!(bench.ids.simulate(own(), asked).await.unwrap_err().code, Code::MalformedPolicyDocument);
 }

@@ -139,6 +139,37 @@ fn boundaries_and_sessions_bound_but_not_what_a_resource_gives_to_the_caller_its
     assert!(get(federated, Sources { resource: Some(&itself), ..within }).is_allowed());
 }
 
+/// "Permissions boundaries and session policies do not limit permissions granted using the `aws:PrincipalArn` condition key with a wildcard(*)
+/// in the Principal element": `…_policy-eval-basics` and, of IAM role principals, `reference_policies_elements_principal`.
+#[test]
+fn what_everybody_gets_by_a_condition_on_the_role_is_bounded_by_a_deny_alone() {
+    let (writes, denies) = (writes(), denies());
+    let text = format!(
+        r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"*",
+        "Condition":{{"ArnEquals":{{"aws:PrincipalArn":"{ROLE}"}}}}}}}}"#
+    );
+    let narrowed = Policy::parse(&text, Form::Resource, 1 << 14).unwrap();
+    let ask = |arn: &str, boundary, session: Option<&Policy>| {
+        let session = session.map(|policy| [policy]);
+        let session = session.as_ref().map(|policies| &policies[..]);
+        let context = GivenContext::default().with("aws:PrincipalArn", [arn]);
+        let asked =
+            Asked { caller: self::session(), action: "s3:GetObject", resource: OBJECT, context: &context };
+        let sources = Sources {
+            resource: Some(&narrowed),
+            owner: Some(own()),
+            boundary,
+            session,
+            ..Sources::default()
+        };
+        evaluate(&asked, &sources)
+    };
+    assert!(ask(ROLE, Some(&writes), Some(&writes)).is_allowed());
+    assert!(!ask(SESSION, None, None).is_allowed(), "the key is the role's");
+    assert!(ask(ROLE, Some(&denies), None).is_denied());
+    assert!(ask(ROLE, None, Some(&denies)).is_denied());
+}
+
 #[test]
 fn a_federated_user_whose_session_has_no_policy_may_what_names_it_alone() {
     let federated =
