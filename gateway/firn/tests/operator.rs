@@ -306,6 +306,50 @@ fn words_of_verb(first: &str) -> usize {
     if groups.contains(&first) { 2 } else { 1 }
 }
 
+/// Lines about buckets and objects, in the order in which they find what they need.
+fn of_objects(root: &Path) -> Vec<String> {
+    let (file, tree, rules) = (root.join("file"), root.join("tree"), root.join("rules"));
+    fs::write(&file, "hello").unwrap();
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("leaf"), "leaf").unwrap();
+    let rule =
+        r#"{"Rules":[{"ID":"old","Status":"Enabled","Filter":{"Prefix":""},"Expiration":{"Days":30}}]}"#;
+    fs::write(&rules, rule).unwrap();
+    let [file, tree, rules] = [file, tree, rules].map(|path| path.to_str().unwrap().to_owned());
+    vec![
+        "mb s3://listed".to_owned(),
+        format!("cp {file} s3://listed/k"),
+        format!("sync {tree} s3://listed/tree"),
+        "mv s3://listed/k s3://listed/moved".to_owned(),
+        "ls s3://listed".to_owned(),
+        "du s3://listed".to_owned(),
+        "stat s3://listed/moved".to_owned(),
+        "share s3://listed/moved".to_owned(),
+        "where s3://listed/moved".to_owned(),
+        "env".to_owned(),
+        "status".to_owned(),
+        "doctor".to_owned(),
+        "top --once".to_owned(),
+        "lock ls".to_owned(),
+        "lock release s3://listed --yes".to_owned(),
+        "quota set s3://listed --bytes 1GiB".to_owned(),
+        "quota ls".to_owned(),
+        "quota rm s3://listed".to_owned(),
+        "dedup on s3://listed".to_owned(),
+        "dedup ls".to_owned(),
+        "dedup off s3://listed".to_owned(),
+        format!("lifecycle set s3://listed {rules}"),
+        "lifecycle show s3://listed".to_owned(),
+        "lifecycle preview s3://listed --as-of 2099-12-31".to_owned(),
+        "lifecycle explain s3://listed/moved".to_owned(),
+        "lifecycle run s3://listed".to_owned(),
+        "lifecycle rm s3://listed".to_owned(),
+        "rm s3://listed/moved".to_owned(),
+        "undelete -r s3://listed".to_owned(),
+        "rb s3://listed --force".to_owned(),
+    ]
+}
+
 /// Lines of what stands behind IAM, in the order in which they find what they need.
 fn of_identities(appliance: &Appliance, root: &Path) -> Vec<String> {
     let policy = root.join("policy");
@@ -358,12 +402,8 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let key_file = root.path().join("key");
     fs::write(&key_file, key).unwrap();
     let appliance = Appliance::start(&data, &["--config", config]);
-    let (file, tree) = (root.path().join("file"), root.path().join("tree"));
-    fs::write(&file, "hello").unwrap();
-    fs::create_dir(&tree).unwrap();
-    fs::write(tree.join("leaf"), "leaf").unwrap();
     let text = |path: &Path| path.to_str().unwrap().to_owned();
-    let (file, tree, again) = (text(&file), text(&tree), text(&root.path().join("again")));
+    let again = text(&root.path().join("again"));
     let (key_file, from) = (text(&key_file), text(&target));
     let rules = text(&root.path().join("rules"));
     let rule =
@@ -375,38 +415,8 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
     let (idle, idle_config) = with_zones(root.path(), "idle");
     assert_eq!(Appliance::start(Path::new(&idle), &[]).terminate(), 0);
     // In the order in which they find what they need.
-    let of_identities = of_identities(&appliance, root.path());
+    let (of_objects, of_identities) = (of_objects(root.path()), of_identities(&appliance, root.path()));
     let lines = [
-        "mb s3://listed".to_owned(),
-        format!("cp {file} s3://listed/k"),
-        format!("sync {tree} s3://listed/tree"),
-        "mv s3://listed/k s3://listed/moved".to_owned(),
-        "ls s3://listed".to_owned(),
-        "du s3://listed".to_owned(),
-        "stat s3://listed/moved".to_owned(),
-        "share s3://listed/moved".to_owned(),
-        "where s3://listed/moved".to_owned(),
-        "env".to_owned(),
-        "status".to_owned(),
-        "doctor".to_owned(),
-        "top --once".to_owned(),
-        "lock ls".to_owned(),
-        "lock release s3://listed --yes".to_owned(),
-        "quota set s3://listed --bytes 1GiB".to_owned(),
-        "quota ls".to_owned(),
-        "quota rm s3://listed".to_owned(),
-        "dedup on s3://listed".to_owned(),
-        "dedup ls".to_owned(),
-        "dedup off s3://listed".to_owned(),
-        format!("lifecycle set s3://listed {rules}"),
-        "lifecycle show s3://listed".to_owned(),
-        "lifecycle preview s3://listed --as-of 2099-12-31".to_owned(),
-        "lifecycle explain s3://listed/moved".to_owned(),
-        "lifecycle run s3://listed".to_owned(),
-        "lifecycle rm s3://listed".to_owned(),
-        "rm s3://listed/moved".to_owned(),
-        "undelete -r s3://listed".to_owned(),
-        "rb s3://listed --force".to_owned(),
         "backup now".to_owned(),
         format!("zone add d {idle} --directory {idle}.d --config {idle_config} --dry-run"),
         format!("zone ls {zoned}"),
@@ -419,8 +429,9 @@ fn every_verb_prints_json_and_what_destroys_can_be_tried_without_doing_it() {
         format!("config check {config}"),
     ];
     let of_itself = ["version", "completions bash", "man"].map(str::to_owned);
-    let lines: BTreeMap<Vec<String>, (usize, Vec<String>)> = lines
+    let lines: BTreeMap<Vec<String>, (usize, Vec<String>)> = of_objects
         .iter()
+        .chain(&lines)
         .chain(&of_identities)
         .chain(&of_itself)
         .enumerate()

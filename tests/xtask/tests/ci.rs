@@ -15,7 +15,7 @@ fn run(tests: &str) -> (String, Option<i32>, String) {
     let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.ci/run");
     let mut command = Command::new(script);
-    command.env("PATH", path).env("CI_LOOKS", "1").env("TMPDIR", dir.path());
+    command.env("PATH", path).env("CI_LOOKS", "1").env("LC_ALL", "C").env("TMPDIR", dir.path());
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let last = text.lines().last().unwrap_or_default().to_owned();
