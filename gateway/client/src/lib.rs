@@ -55,7 +55,7 @@ pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry, UploadMar
 pub use object::{
     DELETE_MANY_MAX, DeleteFailure, Deleted, KEPT_HEADERS, ObjectHead, ObjectRef, PutOptions, PutResult,
 };
-pub use retry::Retries;
+pub use retry::{Listener, Retries};
 pub use settings::{Checksums, Credentials, EndpointFrom, Environment, Overrides, Settings};
 pub use webhook::{Secret, Webhook, WebhookOptions};
 pub use wire::Wire;
@@ -64,7 +64,7 @@ use bytes::Bytes;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use http::HeaderMap;
-use retry::Reach;
+use retry::{Reach, Told};
 use security::credentials::{AccessKeyId, SecretKey};
 use security::sign::{PayloadHash, Signer};
 use std::sync::Arc;
@@ -87,6 +87,7 @@ struct Inner {
     signer: Option<Signer>,
     entropy: Arc<dyn Entropy>,
     reach: Reach,
+    told: Told,
 }
 
 impl Client {
@@ -95,7 +96,16 @@ impl Client {
         let transport =
             Transport::new(&settings.endpoint, settings.ca_bundle.as_deref(), clock, settings.answer_within)?;
         let signer = signer(&settings)?;
-        Ok(Self { inner: Arc::new(Inner { settings, transport, signer, entropy, reach: Reach::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                settings,
+                transport,
+                signer,
+                entropy,
+                reach: Reach::default(),
+                told: Told::default(),
+            }),
+        })
     }
 
     /// Where it sends requests.
@@ -106,6 +116,11 @@ impl Client {
     /// What named the endpoint: a flag, a variable, a profile, or nothing.
     pub fn endpoint_from(&self) -> EndpointFrom {
         self.inner.settings.endpoint_from
+    }
+
+    /// The access key that requests are signed with.
+    pub fn access_key_id(&self) -> Option<&str> {
+        self.inner.settings.credentials.as_ref().map(|credentials| credentials.access_key_id.as_str())
     }
 
     /// Whether uploads carry CRC64NVME.

@@ -24,6 +24,7 @@ mod world;
 mod zone_disks;
 mod zones;
 
+pub(crate) use line::Line;
 pub(crate) use lock::Lock;
 pub(crate) use marker::{Marker, VERSION as MARKER_VERSION, is_no_appliance, read_marker};
 pub(crate) use pool_owner::{claim as claim_pool, claim_none as claim_no_pool, is_missed as is_pool_missed};

@@ -127,7 +127,7 @@ pub(crate) struct SyncPlan {
 }
 
 impl SyncPlan {
-    /// Joins the two lists as they come.
+    /// Joins the two lists as they come. What is to be removed comes last, when both are known to the end.
     pub(crate) fn start(self, client: &Client) -> Stream<Planned> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let source = self.source.list(client);
@@ -141,6 +141,9 @@ impl SyncPlan {
         receiver
     }
 }
+
+/// What one run removes at the most: the names are held in memory, some hundred bytes each.
+const REMOVALS_MAX: usize = 1_000_000;
 
 type Gone = mpsc::error::SendError<Planned>;
 
@@ -156,11 +159,24 @@ struct Join {
     last: [Option<String>; 2],
     /// Whether anything of it has a counterpart in the target, which is then known not to be emptied.
     counts: bool,
+    /// What is to be removed: held back until both lists have come to their ends, each page of them proven.
+    removals: Vec<Spot>,
+    /// More of it than is held.
+    more_removals: u64,
 }
 
 impl Join {
     const fn new(plan: SyncPlan, sender: mpsc::Sender<Planned>) -> Self {
-        Self { plan, sender, unread: Vec::new(), found: false, last: [None, None], counts: false }
+        Self {
+            plan,
+            sender,
+            unread: Vec::new(),
+            found: false,
+            last: [None, None],
+            counts: false,
+            removals: Vec::new(),
+            more_removals: 0,
+        }
     }
 
     async fn run(
@@ -228,6 +244,16 @@ impl Join {
                 Ok(next) => next,
                 Err(()) => return Ok(()),
             };
+        }
+        for spot in std::mem::take(&mut self.removals) {
+            self.sender.send(Planned::Job(Job::Remove(spot))).await?;
+        }
+        if self.more_removals > 0 {
+            let text =
+                format!("remove {} more than the {REMOVALS_MAX} that one run takes", self.more_removals);
+            let failure = Failure::new(Exit::Partial, text).hint("run the same command again");
+            let target = self.plan.target.to_string();
+            self.sender.send(Planned::Refused(target, failure.into())).await?;
         }
         Ok(())
     }
@@ -314,15 +340,16 @@ impl Join {
             && !self.unread.iter().any(|unread| is_at_or_below(&entry.name, unread))
     }
 
-    async fn remove(&self, entry: Entry) -> Result<(), Gone> {
+    async fn remove(&mut self, entry: Entry) -> Result<(), Gone> {
         if !self.removes(&entry) {
             return Ok(());
         }
-        let planned = match self.plan.target.spot(&entry.name) {
-            Ok(spot) => Planned::Job(Job::Remove(spot)),
-            Err(failure) => Planned::Refused(entry.name, failure.into()),
-        };
-        self.sender.send(planned).await
+        match self.plan.target.spot(&entry.name) {
+            Ok(_) if self.removals.len() >= REMOVALS_MAX => self.more_removals += 1,
+            Ok(spot) => self.removals.push(spot),
+            Err(failure) => self.sender.send(Planned::Refused(entry.name, failure.into())).await?,
+        }
+        Ok(())
     }
 
     async fn decide(&self, ours: Entry, twin: Option<Entry>) -> Result<(), Gone> {
