@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Found};
 use super::{AHEAD, Stream, local, remote};
+use crate::directory::appliance_of;
 use crate::exit::{Exit, Failure};
 use crate::text::matches;
 use client::Client;
@@ -163,6 +164,8 @@ struct Join {
     removals: Vec<Spot>,
     /// More of it than is held.
     more_removals: u64,
+    /// The directory that was last looked at, and whether it is an appliance's.
+    looked_at: Option<(PathBuf, bool)>,
 }
 
 impl Join {
@@ -176,6 +179,7 @@ impl Join {
             counts: false,
             removals: Vec::new(),
             more_removals: 0,
+            looked_at: None,
         }
     }
 
@@ -271,7 +275,7 @@ impl Join {
         let key = prefix.strip_suffix('/').unwrap_or(prefix);
         let from = Spot::Object(bucket.clone(), key.to_owned());
         let name = entry.name.clone();
-        let planned = match self.plan.target.spot(&name) {
+        let planned = match self.goal(&name) {
             Ok(to) => Planned::Job(Job::Transfer { from, to, entry }),
             Err(failure) => Planned::Refused(name.clone(), failure.into()),
         };
@@ -352,9 +356,26 @@ impl Join {
         Ok(())
     }
 
-    async fn decide(&self, ours: Entry, twin: Option<Entry>) -> Result<(), Gone> {
-        let spots =
-            self.plan.source.spot(&ours.name).and_then(|from| Ok((from, self.plan.target.spot(&ours.name)?)));
+    /// Where a name goes in the target: never into an appliance's directory, by whatever way it lies there.
+    fn goal(&mut self, name: &str) -> Result<Spot, Failure> {
+        let spot = self.plan.target.spot(name)?;
+        let Spot::File(path) = &spot else { return Ok(spot) };
+        let parent = path.parent().unwrap_or(path);
+        let is_home = match &self.looked_at {
+            // Names come in order, and so a directory's come together.
+            Some((last, is_home)) if last == parent => *is_home,
+            _ => appliance_of(parent).is_some(),
+        };
+        self.looked_at = Some((parent.to_owned(), is_home));
+        if is_home {
+            let text = format!("write it: {}; --exclude leaves it out", local::IS_APPLIANCE);
+            return Err(Failure::new(Exit::Denied, text));
+        }
+        Ok(spot)
+    }
+
+    async fn decide(&mut self, ours: Entry, twin: Option<Entry>) -> Result<(), Gone> {
+        let spots = self.plan.source.spot(&ours.name).and_then(|from| Ok((from, self.goal(&ours.name)?)));
         let (from, to) = match spots {
             Ok(spots) => spots,
             Err(failure) => return self.sender.send(Planned::Refused(ours.name, failure.into())).await,
