@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Invariants: one canonicalisation for both sides of the wire (`security::sign`); every wait is bounded; a body that is
-//! handed up has passed the checksum that the endpoint gave for it, or says that there was none.
+//! handed up has passed the checksum that the endpoint gave for it, or says that there was none; an answer counts if it is S3's (`call`): a
+//! document by its root, a list by saying whether it ends, what has no document by its status, its ETag or a header of S3's.
 //!
 //! Limits: an answer in XML is at most 16 MiB; a request's body is held in memory (parts of an upload are, so that an
 //! attempt can be repeated), never a whole large object. An archive is read from its file as it is sent (`archive`).
@@ -189,9 +190,10 @@ impl Client {
             Error::Invalid("share an object: there are no credentials to sign with".to_owned())
         })?;
         if expires > PRESIGN_MAX || expires.as_secs() == 0 {
-            return Err(Error::Invalid(
-                "share an object for so long or so short: 1s to 7d are allowed".to_owned(),
-            ));
+            return Err(Error::Invalid(format!(
+                "share an object for {} s: 1s to 7d are allowed",
+                expires.as_secs()
+            )));
         }
         let version = object.version.map(|version| ("versionId", version));
         let uri =

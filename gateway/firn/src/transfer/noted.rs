@@ -105,13 +105,16 @@ pub(crate) struct Notes {
 #[derive(Debug)]
 pub(super) struct Note {
     path: PathBuf,
-    _locked: File,
+    locked: File,
 }
 
 impl Note {
     /// The upload is over.
     pub(super) fn remove(self) {
-        if let Err(error) = std::fs::remove_file(&self.path) {
+        // Another run may have put its own in this one's place.
+        if is_at(&self.locked, &self.path)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
             tracing::debug!(path = %self.path.display(), %error, "failed to remove the note of an upload");
         }
     }
@@ -149,7 +152,7 @@ impl Notes {
         let mut bytes = Vec::new();
         (&mut file).take(NOTE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
         let said = Said::decode(&bytes, &path.display().to_string())?;
-        (said.plan == plan.0).then_some((Note { path, _locked: file }, said.upload_id))
+        (said.plan == plan.0).then_some((Note { path, locked: file }, said.upload_id))
     }
 
     /// Notes an upload. One that another run goes on with is left alone: `None`.
@@ -187,7 +190,7 @@ impl Notes {
             let _left = std::fs::remove_file(&temporary);
             return Err(about(error));
         }
-        Ok(Some(Note { path, _locked: file }))
+        Ok(Some(Note { path, locked: file }))
     }
 }
 
@@ -296,7 +299,14 @@ mod tests {
         // Under another's name it says nothing.
         fs::copy(&path, path.with_file_name(&others.0)).unwrap();
         assert!(second.find(&others).is_none());
+        // Another run's that came in its place is not this one's to remove.
+        let elsewhere = root.path().join("elsewhere");
+        fs::rename(&path, &elsewhere).unwrap();
+        fs::write(&path, "another's").unwrap();
         note.remove();
+        assert!(path.exists());
+        fs::rename(&elsewhere, &path).unwrap();
+        second.find(&ours).unwrap().0.remove();
         assert!(second.find(&ours).is_none() && files(root.path()) == [others.0.clone()]);
         // One that is left is replaced.
         drop(begin(&first, &ours, "three"));
