@@ -106,6 +106,8 @@ class Appliance:
             AWS_CONFIG_FILE=os.devnull,
             AWS_SHARED_CREDENTIALS_FILE=os.devnull,
             FIRN_DIR=str(self.directory),
+            # What clients keep of their own, uploads that may go on among it.
+            XDG_STATE_HOME=str(self.directory.with_name(self.directory.name + ".state")),
         )
         if self.ca_bundle:
             environment.update(AWS_CA_BUNDLE=self.ca_bundle, RCLONE_CA_CERT=self.ca_bundle)

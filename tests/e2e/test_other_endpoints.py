@@ -29,7 +29,7 @@ class Elsewhere:
     endpoint: str
     keys: tuple[str, str] = ("anybody", "anything")
 
-    def firn(self, *arguments, code: int = 0) -> bytes:
+    def firn(self, *arguments, code: int = 0, **more) -> bytes:
         access, secret = self.keys
         environment = {
             "PATH": os.environ["PATH"],
@@ -38,6 +38,7 @@ class Elsewhere:
             "AWS_SECRET_ACCESS_KEY": secret,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **more,
         }
         command = [self.binary, *map(str, arguments)]
         done = subprocess.run(command, env=environment, capture_output=True, timeout=300)
@@ -148,3 +149,20 @@ def test_what_is_moved_and_removed_is_what_was_named(elsewhere, place, tree, tmp
     assert set(elsewhere.keys_of(place)) == left | {"moved"}
     elsewhere.firn("cat", f"{place}/t/a+b", code=NOT_FOUND)
     elsewhere.firn("rm", "-r", f"{place}/t", code=NOT_FOUND)
+
+
+def test_bucket_settings_and_uploads_are_made_and_given_up(elsewhere, place, tree, tmp_path):
+    elsewhere.firn("mb", "--versioning", place)
+    assert elsewhere.json("stat", place)["versioning"] == "enabled"
+    elsewhere.firn("cp", tree / "a+b", f"{place}/k")
+    elsewhere.firn("rm", f"{place}/k")
+    elsewhere.firn("stat", f"{place}/k", code=NOT_FOUND)
+    assert len(elsewhere.firn("--json", "ls", "--versions", place).splitlines()) == 2
+    elsewhere.firn("mv", tree / "large0", f"{place}/large", XDG_STATE_HOME=str(tmp_path))
+    assert not (tree / "large0").exists()
+    assert elsewhere.firn("ls", "--uploads", place) == b""
+    rules = tmp_path / "rules.json"
+    rules.write_text('{"Rules": [{"ID": "a", "Status": "Enabled", "Filter": {"Prefix": "p"}, "Expiration": {"Days": 1}}]}')
+    elsewhere.firn("lifecycle", "set", place, rules)
+    assert b"a" in elsewhere.firn("lifecycle", "show", place)
+    elsewhere.firn("lifecycle", "rm", place)

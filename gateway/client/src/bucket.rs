@@ -4,8 +4,9 @@ use crate::Client;
 use crate::call::{Call, header_text};
 use crate::date::from_iso;
 use crate::error::{Error, Result};
+use crate::list::{Barren, IN_CIRCLES, List};
 use engine::clock::Timestamp;
-use http::Method;
+use http::{Method, StatusCode};
 
 /// A bucket in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,21 +58,27 @@ impl Client {
     pub async fn list_buckets(&self) -> Result<Vec<Bucket>> {
         let operation = "ListBuckets";
         let mut buckets = Vec::new();
-        let mut token: Option<String> = None;
+        let protocol = |detail| Error::Protocol { operation, detail };
+        let (mut token, mut barren): (Option<String>, _) = (None, Barren::default());
         loop {
             let call = Call::new(operation, Method::GET).query_some("continuation-token", token.as_deref());
-            let (root, _) = self.send_xml(&call).await?;
-            for bucket in root.child("Buckets").into_iter().flat_map(|list| list.all("Bucket")) {
-                let protocol = |detail| Error::Protocol { operation, detail };
+            let (root, _) = self.send_xml(&call, "ListAllMyBucketsResult").await?;
+            let list = root.child("Buckets").ok_or_else(|| protocol("it lacks Buckets".to_owned()))?;
+            for bucket in list.all("Bucket") {
                 buckets.push(Bucket {
                     name: bucket.require("Name").map_err(protocol)?.to_owned(),
                     created: bucket.text_of("CreationDate").and_then(from_iso),
                 });
             }
-            token = root.text_of("ContinuationToken").filter(|token| !token.is_empty()).map(str::to_owned);
-            if token.is_none() {
+            let next = root.text_of("ContinuationToken").filter(|token| !token.is_empty()).map(str::to_owned);
+            if next.is_none() {
                 return Ok(buckets);
             }
+            if next == token {
+                return Err(protocol(IN_CIRCLES.to_owned()));
+            }
+            barren.count(list.children.is_empty()).map_err(protocol)?;
+            token = next;
         }
     }
 
@@ -86,13 +93,13 @@ impl Client {
                 crate::xml::escape(region)
             ));
         }
-        self.send_empty(&call).await.map(drop)
+        self.send_bucket(&call).await.map(drop)
     }
 
     /// Whether a bucket is there and may be used; what the endpoint says of it.
     pub async fn head_bucket(&self, bucket: &str) -> Result<BucketHead> {
         let call = Call::new("HeadBucket", Method::HEAD).bucket(bucket);
-        let headers = self.send_empty(&call).await?;
+        let headers = self.send_bucket(&call).await?;
         let region = header_text(&headers, "x-amz-bucket-region").map(str::to_owned);
         let bytes = |name| header_text(&headers, name).and_then(|text| text.parse::<u64>().ok());
         let written = bytes("x-firn-dedup-written-bytes");
@@ -102,16 +109,23 @@ impl Client {
         Ok(BucketHead { region, deduplicated })
     }
 
+    /// Has the endpoint list a bucket, as S3 alone does it.
+    pub(crate) async fn prove_bucket(&self, bucket: &str) -> Result<()> {
+        let list = List { bucket, page_max: Some(1), ..List::default() };
+        self.objects(list).next().await.map(drop)
+    }
+
     /// Deletes an empty bucket.
     pub async fn delete_bucket(&self, bucket: &str) -> Result<()> {
-        self.send_empty(&Call::new("DeleteBucket", Method::DELETE).bucket(bucket)).await.map(drop)
+        let call = Call::new("DeleteBucket", Method::DELETE).bucket(bucket);
+        self.send_bare(&call, StatusCode::NO_CONTENT).await.map(drop)
     }
 
     /// Whether a bucket keeps old versions.
     pub async fn bucket_versioning(&self, bucket: &str) -> Result<Versioning> {
         let operation = "GetBucketVersioning";
         let call = Call::new(operation, Method::GET).bucket(bucket).query("versioning", "");
-        let (root, _) = self.send_xml(&call).await?;
+        let (root, _) = self.send_xml(&call, "VersioningConfiguration").await?;
         match root.text_of("Status") {
             None | Some("") => Ok(Versioning::Off),
             Some("Enabled") => Ok(Versioning::Enabled),
@@ -130,6 +144,6 @@ impl Client {
                 "<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\
                  <Status>{status}</Status></VersioningConfiguration>"
             ));
-        self.send_empty(&call).await.map(drop)
+        self.send_bucket(&call).await.map(drop)
     }
 }

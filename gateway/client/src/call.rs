@@ -4,14 +4,15 @@ use crate::Client;
 use crate::endpoint::encode_query;
 use crate::error::{Error, Result, ServiceError, Trouble, code_of_status};
 use crate::payload::{FileBody, Payload};
-use crate::retry::is_transient;
+use crate::retry::{Tries, is_transient};
 use crate::xml::{BODY_MAX, Element};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How much of an error answer is read.
 const ERROR_BODY_MAX: usize = 256 << 10;
@@ -115,6 +116,23 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// Whether a document is named after the operation: some endpoints do that where S3 has another name.
+    fn is_named_by(&self, root: &str) -> bool {
+        let kind = root.strip_prefix(self.operation);
+        kind.is_some_and(|kind| matches!(kind, "Response" | "Result" | "Output"))
+    }
+
+    /// The error of an answer that is not what the call asked for, though it says that it is.
+    fn is_not(&self, wanted: &str, status: StatusCode, found: &str) -> Error {
+        let service = self.service.map_or_else(|| "S3".to_owned(), str::to_uppercase);
+        let found: String = found.chars().take(200).collect();
+        let detail = format!(
+            "the endpoint answered {} with something that is not {service}'s {wanted} ({found}): is it a proxy or a portal?",
+            status.as_u16()
+        );
+        Error::Protocol { operation: self.operation, detail }
+    }
+
     fn build(&self, client: &Client) -> Result<Request<Payload>> {
         let query = encode_query(self.query.iter().map(|(name, value)| (*name, value.as_str())));
         let uri = client.endpoint().uri(self.bucket, self.key, &query)?;
@@ -142,22 +160,41 @@ impl<'a> Call<'a> {
 impl Client {
     /// Sends a call until it is answered or the retries are used up; an error status becomes an error.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Response<Incoming>> {
-        let mut failed = 0;
+        let mut tries = self.tries();
         loop {
             let error = match self.attempt(call).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            failed += 1;
-            self.back_off(call.operation, failed, error).await?;
+            self.back_off(call.operation, &mut tries, error).await?;
+        }
+    }
+
+    pub(crate) fn tries(&self) -> Tries {
+        Tries::begin(self.transport().clock().boottime())
+    }
+
+    /// Says why a call takes so long, where it does.
+    fn tell(&self, tries: &Tries, wait: Duration, error: &Error) {
+        if let Some(listener) = &self.inner.settings.listener
+            && self.inner.told.is_due(tries, self.transport().clock().boottime(), wait)
+        {
+            (listener.0)(error);
         }
     }
 
     /// Waits before the next attempt, or hands the error back when it is final.
-    pub(crate) async fn back_off(&self, operation: &'static str, failed: u32, error: Error) -> Result<()> {
+    pub(crate) async fn back_off(
+        &self,
+        operation: &'static str,
+        tries: &mut Tries,
+        error: Error,
+    ) -> Result<()> {
+        tries.failed += 1;
+        let failed = tries.failed;
         let transient = match &error {
             Error::Transport { trouble: Trouble::Unreachable, .. } => {
-                return self.reach_again(failed, error).await;
+                return self.reach_again(tries, error).await;
             }
             Error::Transport { trouble: Trouble::Broken, .. } | Error::Timeout { .. } => true,
             Error::Service(answer) => is_transient(answer.status, &answer.code),
@@ -167,17 +204,18 @@ impl Client {
             return Err(error);
         };
         tracing::debug!(operation, failed, wait_ms = wait.as_millis(), %error, "trying again");
+        self.tell(tries, wait, &error);
         self.transport().clock().sleep(wait).await;
         Ok(())
     }
 
     /// Waits before the next attempt to connect, together with all other calls of this client, or hands the error back
     /// when the endpoint is given up on. Until it answers again, each further call makes one attempt.
-    async fn reach_again(&self, failed: u32, error: Error) -> Result<()> {
+    async fn reach_again(&self, tries: &Tries, error: Error) -> Result<()> {
         let reach = self.reach();
         let answers = reach.answers();
         let attempts = self.retries().attempts_to_connect(answers > 0);
-        if failed >= attempts {
+        if tries.failed >= attempts {
             return Err(error);
         }
         let _turn = reach.turn().await;
@@ -189,6 +227,7 @@ impl Client {
             return Err(error);
         };
         tracing::debug!(wait_ms = wait.as_millis(), %error, "trying to connect again");
+        self.tell(tries, wait, &error);
         self.transport().clock().sleep(wait).await;
         Ok(())
     }
@@ -209,37 +248,89 @@ impl Client {
         Err(service_error(call.operation, answer.status().as_u16(), answer.headers(), &body))
     }
 
-    /// Sends a call whose answer is XML. S3 may answer 200 and still carry an error in the body (copy, completion):
-    /// that is an error here too, and tried again where it may pass.
-    pub(crate) async fn send_xml(&self, call: &Call<'_>) -> Result<(Element, HeaderMap)> {
-        let mut failed = 0;
+    /// Sends a call whose answer is XML with this root: what a proxy or a portal answers in S3's place has another. S3 may answer 200
+    /// and still carry an error in the body (copy, completion): that is an error here too, and tried again where it may pass.
+    pub(crate) async fn send_xml(&self, call: &Call<'_>, root: &str) -> Result<(Element, HeaderMap)> {
+        let mut tries = self.tries();
         loop {
-            let error = match self.attempt_xml(call).await {
+            let error = match self.attempt_xml(call, root).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            failed += 1;
-            self.back_off(call.operation, failed, error).await?;
+            self.back_off(call.operation, &mut tries, error).await?;
         }
     }
 
-    async fn attempt_xml(&self, call: &Call<'_>) -> Result<(Element, HeaderMap)> {
-        let operation = call.operation;
+    async fn attempt_xml(&self, call: &Call<'_>, wanted: &str) -> Result<(Element, HeaderMap)> {
         let mut answer = self.attempt(call).await?;
-        let body = self.transport().collect(operation, answer.body_mut(), BODY_MAX).await?;
-        let root = Element::parse(&body).map_err(|detail| Error::Protocol { operation, detail })?;
-        if root.name == "Error" {
-            return Err(service_error(operation, answer.status().as_u16(), answer.headers(), &body));
+        let body = self.transport().collect(call.operation, answer.body_mut(), BODY_MAX).await?;
+        let status = answer.status();
+        match Element::parse(&body) {
+            Ok(root) if root.name == wanted || call.is_named_by(&root.name) => {
+                Ok((root, answer.into_parts().0.headers))
+            }
+            Ok(root) if root.name == "Error" => {
+                Err(service_error(call.operation, status.as_u16(), answer.headers(), &body))
+            }
+            Ok(root) => Err(call.is_not(wanted, status, &root.name)),
+            Err(_) if is_blank(&body) => Err(call.is_not(wanted, status, "it is empty")),
+            Err(why) => Err(call.is_not(wanted, status, &why)),
         }
-        Ok((root, answer.into_parts().0.headers))
     }
 
-    /// Sends a call whose answer has no body that matters.
-    pub(crate) async fn send_empty(&self, call: &Call<'_>) -> Result<HeaderMap> {
-        let mut answer = self.send(call).await?;
-        self.transport().collect(call.operation, answer.body_mut(), ERROR_BODY_MAX).await?;
+    /// Sends a call that S3 answers with this status and without a document.
+    pub(crate) async fn send_bare(&self, call: &Call<'_>, status: StatusCode) -> Result<HeaderMap> {
+        let mut tries = self.tries();
+        loop {
+            let error = match self.attempt_bare(call, status).await {
+                Ok(headers) => return Ok(headers),
+                Err(error) => error,
+            };
+            self.back_off(call.operation, &mut tries, error).await?;
+        }
+    }
+
+    async fn attempt_bare(&self, call: &Call<'_>, wanted: StatusCode) -> Result<HeaderMap> {
+        let mut answer = self.attempt(call).await?;
+        let body = self.transport().collect(call.operation, answer.body_mut(), ERROR_BODY_MAX).await?;
+        let status = answer.status();
+        if !is_blank(&body) {
+            // Some endpoints say more than S3 does; no page of HTML does it in XML that is none of HTML's.
+            match Element::parse(&body) {
+                Ok(root) if root.name == "Error" => {
+                    return Err(service_error(call.operation, status.as_u16(), answer.headers(), &body));
+                }
+                Ok(root) if !root.name.eq_ignore_ascii_case("html") => {}
+                Ok(root) => return Err(call.is_not("answer", status, &root.name)),
+                Err(why) => return Err(call.is_not("answer", status, &why)),
+            }
+        }
+        if status != wanted {
+            return Err(call.is_not("answer", status, &format!("S3 answers {}", wanted.as_u16())));
+        }
         Ok(answer.into_parts().0.headers)
     }
+
+    /// The same for a change of a bucket, whose answer has nothing in it that only S3 says: one without any of S3's headers is
+    /// believed where the endpoint lists the bucket as S3 does.
+    pub(crate) async fn send_bucket(&self, call: &Call<'_>) -> Result<HeaderMap> {
+        let headers = self.send_bare(call, StatusCode::OK).await?;
+        if !speaks_s3(&headers)
+            && let Some(bucket) = call.bucket
+        {
+            self.prove_bucket(bucket).await?;
+        }
+        Ok(headers)
+    }
+}
+
+fn is_blank(body: &[u8]) -> bool {
+    body.iter().all(u8::is_ascii_whitespace)
+}
+
+/// Whether an answer has headers that only S3 gives.
+fn speaks_s3(headers: &HeaderMap) -> bool {
+    headers.keys().any(|name| name.as_str().starts_with("x-amz"))
 }
 
 fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {

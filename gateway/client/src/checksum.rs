@@ -1,9 +1,13 @@
-//! The checksums that transfers are verified with: CRC64NVME, which combines over parts, and MD5, which ETags are.
+//! The checksums that transfers are verified with: CRC64NVME, which combines over parts, MD5, which ETags are, and whichever
+//! other one of S3's an endpoint gives of a whole object.
 
+use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crc_fast::{CrcAlgorithm, Digest as CrcDigest};
 use md5::{Digest, Md5};
+use std::collections::BTreeMap;
+use xxhash_rust::{xxh3::Xxh3, xxh64::Xxh64};
 
 /// A running CRC64NVME, in the form of `x-amz-checksum-crc64nvme`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,6 +86,123 @@ pub(crate) fn is_md5_etag(etag: &str) -> bool {
     unhex(etag).is_some()
 }
 
+/// One of S3's checksums over all bytes of an object, as it is computed while they come.
+#[derive(Debug)]
+enum Running {
+    Crc(Box<CrcDigest>),
+    Sha(Box<Sha>),
+    Md5(Box<Md5>),
+    Xx64(Box<Xx<Xxh64>>),
+    Xx3(Box<Xx<Xxh3>>),
+    Xx128(Box<Xx<Xxh3>>),
+}
+
+/// States of other crates that can't be shown.
+struct Sha(digest::Context);
+struct Xx<T>(T);
+
+impl std::fmt::Debug for Sha {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Sha")
+    }
+}
+
+impl<T> std::fmt::Debug for Xx<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Xx")
+    }
+}
+
+impl Running {
+    /// By the name that ends the header's: `x-amz-checksum-crc32`. And the length of its value in bytes.
+    fn named(name: &str) -> Option<(Self, usize)> {
+        let crc = |which| Self::Crc(Box::new(CrcDigest::new(which)));
+        let sha = |which| Self::Sha(Box::new(Sha(digest::Context::new(which))));
+        Some(match name {
+            "crc32" => (crc(CrcAlgorithm::Crc32IsoHdlc), 4),
+            "crc32c" => (crc(CrcAlgorithm::Crc32Iscsi), 4),
+            "crc64nvme" => (crc(CrcAlgorithm::Crc64Nvme), 8),
+            "sha1" => (sha(&digest::SHA1_FOR_LEGACY_USE_ONLY), 20),
+            "sha256" => (sha(&digest::SHA256), 32),
+            "sha512" => (sha(&digest::SHA512), 64),
+            "md5" => (Self::Md5(Box::default()), 16),
+            "xxhash64" => (Self::Xx64(Box::new(Xx(Xxh64::new(0)))), 8),
+            "xxhash3" => (Self::Xx3(Box::new(Xx(Xxh3::new()))), 8),
+            "xxhash128" => (Self::Xx128(Box::new(Xx(Xxh3::new()))), 16),
+            _ => return None,
+        })
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Crc(state) => state.update(bytes),
+            Self::Sha(state) => state.0.update(bytes),
+            Self::Md5(state) => state.update(bytes),
+            Self::Xx64(state) => state.0.update(bytes),
+            Self::Xx3(state) | Self::Xx128(state) => state.0.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Vec<u8> {
+        match self {
+            Self::Crc(state) => state.finalize().to_be_bytes().to_vec(),
+            Self::Sha(state) => state.0.finish().as_ref().to_vec(),
+            Self::Md5(state) => state.finalize().to_vec(),
+            Self::Xx64(state) => state.0.digest().to_be_bytes().to_vec(),
+            Self::Xx3(state) => state.0.digest().to_be_bytes().to_vec(),
+            Self::Xx128(state) => state.0.digest128().to_be_bytes().to_vec(),
+        }
+    }
+}
+
+/// What bytes have to be, by the checksums that an endpoint gives of all of them.
+#[derive(Debug, Default)]
+pub(crate) struct Expected(Vec<(String, Vec<u8>, Running)>);
+
+impl Expected {
+    /// Of checksums by their names; those of another kind, over parts or unknown ones, are passed over.
+    pub(crate) fn of(checksums: &BTreeMap<String, String>) -> Self {
+        let known = |(name, text): (&String, &String)| {
+            let (running, length) = Running::named(name)?;
+            let value = STANDARD.decode(text).ok().filter(|value| value.len() == length)?;
+            Some((name.clone(), value, running))
+        };
+        Self(checksums.iter().filter_map(known).collect())
+    }
+
+    /// Whether there is none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The names of what is compared.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, ..)| name.as_str())
+    }
+
+    /// Takes the next bytes in.
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        for (_, _, running) in &mut self.0 {
+            running.update(bytes);
+        }
+    }
+
+    /// At the end of the bytes: what does not match.
+    pub(crate) fn finish(self) -> Result<(), String> {
+        for (name, expected, running) in self.0 {
+            let found = running.finish();
+            // A shorter CRC is computed in eight bytes.
+            let found = &found[found.len() - expected.len()..];
+            if found != expected {
+                let (found, expected) = (STANDARD.encode(found), STANDARD.encode(expected));
+                let name = name.to_uppercase();
+                return Err(format!("{name} is {found}, the endpoint's is {expected}"));
+            }
+        }
+        Ok(())
+    }
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
@@ -100,7 +221,8 @@ fn unhex(text: &str) -> Option<[u8; 16]> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Crc64, is_md5_etag, md5_etag, multipart_etag};
+    use super::{Crc64, Expected, is_md5_etag, md5_etag, multipart_etag};
+    use std::collections::BTreeMap;
 
     #[test]
     fn crc64nvme_matches_the_check_value_and_combines() {
@@ -111,6 +233,42 @@ mod tests {
         assert_eq!(whole.then(Crc64::of(b"")), whole);
         assert_eq!(Crc64::from_header(&whole.to_header(), 9), Some(whole));
         assert_eq!(Crc64::from_header("AAAA-2", 9), None);
+    }
+
+    #[test]
+    fn every_checksum_of_a_whole_object_is_known_and_one_of_other_bytes_is_told() {
+        // The ten that S3 has, by the values that are published of these texts.
+        for (name, text, value) in [
+            ("crc32", "123456789", "y/Q5Jg=="),
+            ("crc32c", "123456789", "4waSgw=="),
+            ("crc64nvme", "123456789", "rosUhgp5mIg="),
+            ("sha1", "abc", "qZk+NkcGgWq6PiVxeFDCbJzQ2J0="),
+            ("sha256", "abc", "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0="),
+            (
+                "sha512",
+                "abc",
+                "3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==",
+            ),
+            ("md5", "abc", "kAFQmDzST7DWlj99KOF/cg=="),
+            ("xxhash64", "abc", "RLws9a13CZk="),
+            ("xxhash3", "abc", "eK9flIkvOVA="),
+            ("xxhash128", "abc", "BrBatnM6YYV4r1+UiS85UA=="),
+        ] {
+            let all = BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            let of = |bytes: &[u8]| {
+                let mut expected = Expected::of(&all);
+                assert!(!expected.is_empty(), "{name}");
+                bytes.chunks(2).for_each(|piece| expected.update(piece));
+                expected.finish()
+            };
+            of(text.as_bytes()).unwrap();
+            let error = of(b"another").unwrap_err();
+            assert!(error.contains(value) && error.starts_with(&name.to_uppercase()), "{error}");
+        }
+        // Of parts, of no length of its own, of a kind that is not known: nothing to compare with.
+        for (name, text) in [("crc32", "y/Q5Jg==-2"), ("crc32", "rosUhgp5mIg="), ("blake3", "y/Q5Jg==")] {
+            assert!(Expected::of(&BTreeMap::from([(name.to_owned(), text.to_owned())])).is_empty(), "{name}");
+        }
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! A body that goes on where a broken connection left off, and is verified at its end.
 //!
 //! After a break the rest is asked for by range and `If-Match`, so that the bytes are all of one version or the download
-//! fails with a conflict. At the end of a whole object its CRC64NVME is compared, or, where it has none, its MD5 with an
-//! ETag that has that form; [`Download::verified`] says whether there was anything to compare.
+//! fails with a conflict. At the end of a whole object each checksum that the endpoint gives of it is compared, or, where it
+//! gives none, its MD5 with an ETag that has that form; [`Download::verified`] says whether there was anything to compare.
 
 use crate::Client;
 use crate::call::{Call, header_text};
-use crate::checksum::{Crc64, RunningMd5, is_md5_etag};
+use crate::checksum::{Expected, RunningMd5, is_md5_etag};
 use crate::error::{Error, Result, Trouble};
 use crate::list::quote;
 use crate::object::{ObjectHead, ObjectRef, object_head};
+use crate::retry::Tries;
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use hyper::body::Incoming;
@@ -29,14 +30,14 @@ pub struct Download {
     position: u64,
     end: u64,
     body: Option<Incoming>,
-    failed: u32,
+    tries: Tries,
     check: Check,
     verified: bool,
 }
 
 #[derive(Debug)]
 enum Check {
-    Crc64 { expected: Crc64, so_far: Crc64 },
+    Sums(Expected),
     Md5(Box<RunningMd5>),
     Nothing,
 }
@@ -57,8 +58,8 @@ impl Client {
         }
         let head = object_head(OPERATION, &parts.headers, Some(size))?;
         let whole = start == 0 && end == size;
-        let check = match head.crc64 {
-            Some(expected) if whole => Check::Crc64 { expected, so_far: Crc64::default() },
+        let check = match head.expected() {
+            expected if whole && !expected.is_empty() => Check::Sums(expected),
             _ if whole && head.etag_may_be_md5 && is_md5_etag(&head.etag) => Check::Md5(Box::default()),
             _ => Check::Nothing,
         };
@@ -71,7 +72,7 @@ impl Client {
             position: start,
             end,
             body: Some(body),
-            failed: 0,
+            tries: self.tries(),
             verified: !matches!(check, Check::Nothing),
             check,
         })
@@ -107,13 +108,15 @@ impl Download {
             }
             match self.read().await {
                 Ok(data) => {
-                    self.failed = 0;
+                    if self.tries.failed > 0 {
+                        self.tries = self.client.tries();
+                    }
                     self.position += data.len() as u64;
                     if self.position > self.end {
                         return Err(protocol("it is longer than it says"));
                     }
                     match &mut self.check {
-                        Check::Crc64 { so_far, .. } => *so_far = so_far.then(Crc64::of(&data)),
+                        Check::Sums(sums) => sums.update(&data),
                         Check::Md5(md5) => md5.update(&data),
                         Check::Nothing => {}
                     }
@@ -121,8 +124,7 @@ impl Download {
                 }
                 Err(error) => {
                     self.body = None;
-                    self.failed += 1;
-                    self.client.back_off(OPERATION, self.failed, error).await?;
+                    self.client.back_off(OPERATION, &mut self.tries, error).await?;
                 }
             }
         }
@@ -158,16 +160,7 @@ impl Download {
     fn finish(&mut self) -> Result<()> {
         let what = || format!("s3://{}/{}", self.bucket, self.key);
         match std::mem::replace(&mut self.check, Check::Nothing) {
-            Check::Crc64 { expected, so_far } if so_far != expected && self.head.size > 0 => {
-                Err(Error::Integrity {
-                    what: what(),
-                    detail: format!(
-                        "CRC64NVME is {}, the endpoint's is {}",
-                        so_far.to_header(),
-                        expected.to_header()
-                    ),
-                })
-            }
+            Check::Sums(sums) => sums.finish().map_err(|detail| Error::Integrity { what: what(), detail }),
             Check::Md5(md5) => {
                 let found = md5.etag();
                 if found.eq_ignore_ascii_case(&self.head.etag) {
@@ -178,7 +171,7 @@ impl Download {
                     detail: format!("MD5 is {found}, the endpoint's ETag is {}", self.head.etag),
                 })
             }
-            Check::Crc64 { .. } | Check::Nothing => Ok(()),
+            Check::Nothing => Ok(()),
         }
     }
 }

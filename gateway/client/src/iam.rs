@@ -4,6 +4,7 @@ use crate::Client;
 use crate::call::Call;
 use crate::endpoint::encode_query;
 use crate::error::{Error, Result};
+use crate::list::IN_CIRCLES;
 use crate::xml::Element;
 use bytes::Bytes;
 use http::Method;
@@ -14,48 +15,68 @@ const VERSION: &str = "2010-05-08";
 const PAGES_MAX: usize = 1_000;
 
 /// A thing as IAM tells of it: elements by their names.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Described(Element);
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// What was asked for.
+    operation: &'static str,
+    element: Element,
+}
 
 impl Described {
+    fn of(&self, element: &Element) -> Self {
+        Self { operation: self.operation, element: element.clone() }
+    }
+
+    fn lacks(&self, name: &str) -> Error {
+        let detail = format!("{} lacks {name}", self.element.name);
+        Error::Protocol { operation: self.operation, detail }
+    }
+
     /// The text of an element.
     pub fn text(&self, name: &str) -> Option<&str> {
-        self.0.text_of(name)
+        self.element.text_of(name)
+    }
+
+    /// The text of an element without which the answer is none.
+    pub fn require(&self, name: &str) -> Result<&str> {
+        self.text(name).filter(|text| !text.is_empty()).ok_or_else(|| self.lacks(name))
     }
 
     /// A policy's document, which comes percent-encoded.
-    pub fn document(&self, name: &str) -> Option<String> {
-        let text = percent_encoding::percent_decode_str(self.text(name)?);
-        Some(text.decode_utf8_lossy().into_owned())
+    pub fn document(&self, name: &str) -> Result<String> {
+        let text = percent_encoding::percent_decode_str(self.require(name)?);
+        Ok(text.decode_utf8_lossy().into_owned())
     }
 
-    /// What is in an element.
-    pub fn child(&self, name: &str) -> Option<Self> {
-        self.0.child(name).cloned().map(Self)
+    /// What is in an element without which the answer is none.
+    pub fn require_child(&self, name: &str) -> Result<Self> {
+        self.element.child(name).map(|child| self.of(child)).ok_or_else(|| self.lacks(name))
     }
 
     /// What a list holds.
-    pub fn members(&self, name: &str) -> Vec<Self> {
-        let list = self.0.child(name);
-        list.map(|list| list.all("member").cloned().map(Self).collect()).unwrap_or_default()
+    pub fn members(&self, name: &str) -> Result<Vec<Self>> {
+        let list = self.element.child(name).ok_or_else(|| self.lacks(name))?;
+        Ok(list.all("member").map(|member| self.of(member)).collect())
     }
 
     /// Its own text, where it is one of a list of texts.
-    pub fn own_text(&self) -> &str {
-        &self.0.text
+    pub fn own_text(&self) -> Result<&str> {
+        let text = self.element.text.as_str();
+        if text.is_empty() { Err(self.lacks("a text")) } else { Ok(text) }
     }
 }
 
 impl Client {
-    /// Asks IAM for an operation; what its result says, nothing of one that has none.
+    /// Asks IAM for an operation; what its result says, nothing of one that has none. The answer is that operation's, or an error.
     pub async fn iam(&self, operation: &'static str, parameters: &[(&str, &str)]) -> Result<Described> {
         let named = [("Action", operation), ("Version", VERSION)];
         let form = encode_query(named.into_iter().chain(parameters.iter().copied()));
         let call = Call::new(operation, Method::POST).form("iam", Bytes::from(form));
-        let (root, _) = self.send_xml(&call).await?;
+        let (root, _) = self.send_xml(&call, &format!("{operation}Response")).await?;
         let result =
             root.children.into_iter().find(|child| child.name.strip_suffix("Result") == Some(operation));
-        Ok(Described(result.unwrap_or_default()))
+        let none = || Element { name: format!("{operation}Result"), ..Element::default() };
+        Ok(Described { operation, element: result.unwrap_or_else(none) })
     }
 
     /// All of a listing, from these of its lists.
@@ -74,12 +95,18 @@ impl Client {
                 asked.push(("Marker", marker));
             }
             let page = self.iam(operation, &asked).await?;
-            all.extend(lists.iter().flat_map(|list| page.members(list)));
-            let goes_on = page.text("IsTruncated") == Some("true");
-            match page.text("Marker").filter(|_| goes_on) {
-                Some(next) => marker = Some(next.to_owned()),
-                None => return Ok(all),
+            for list in lists {
+                all.extend(page.members(list)?);
             }
+            let goes_on = page.element.is_truncated();
+            if !goes_on.map_err(|detail| Error::Protocol { operation, detail })? {
+                return Ok(all);
+            }
+            let next = Some(page.require("Marker")?.to_owned());
+            if next == marker {
+                return Err(Error::Protocol { operation, detail: IN_CIRCLES.to_owned() });
+            }
+            marker = next;
         }
         let detail = format!("its listing has more than {PAGES_MAX} pages");
         Err(Error::Protocol { operation, detail })

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Invariants: one canonicalisation for both sides of the wire (`security::sign`); every wait is bounded; a body that is
-//! handed up has passed the checksum that the endpoint gave for it, or says that there was none.
+//! handed up has passed the checksum that the endpoint gave for it, or says that there was none; an answer counts if it is S3's (`call`): a
+//! document by its root, a list by saying whether it ends, what has no document by its status, its ETag or a header of S3's.
 //!
 //! Limits: an answer in XML is at most 16 MiB; a request's body is held in memory (parts of an upload are, so that an
 //! attempt can be repeated), never a whole large object. An archive is read from its file as it is sent (`archive`).
@@ -55,7 +56,7 @@ pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry, UploadMar
 pub use object::{
     DELETE_MANY_MAX, DeleteFailure, Deleted, KEPT_HEADERS, ObjectHead, ObjectRef, PutOptions, PutResult,
 };
-pub use retry::Retries;
+pub use retry::{Listener, Retries};
 pub use settings::{Checksums, Credentials, EndpointFrom, Environment, Overrides, Settings};
 pub use webhook::{Secret, Webhook, WebhookOptions};
 pub use wire::Wire;
@@ -64,7 +65,7 @@ use bytes::Bytes;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use http::HeaderMap;
-use retry::Reach;
+use retry::{Reach, Told};
 use security::credentials::{AccessKeyId, SecretKey};
 use security::sign::{PayloadHash, Signer};
 use std::sync::Arc;
@@ -87,6 +88,7 @@ struct Inner {
     signer: Option<Signer>,
     entropy: Arc<dyn Entropy>,
     reach: Reach,
+    told: Told,
 }
 
 impl Client {
@@ -95,7 +97,16 @@ impl Client {
         let transport =
             Transport::new(&settings.endpoint, settings.ca_bundle.as_deref(), clock, settings.answer_within)?;
         let signer = signer(&settings)?;
-        Ok(Self { inner: Arc::new(Inner { settings, transport, signer, entropy, reach: Reach::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                settings,
+                transport,
+                signer,
+                entropy,
+                reach: Reach::default(),
+                told: Told::default(),
+            }),
+        })
     }
 
     /// Where it sends requests.
@@ -106,6 +117,11 @@ impl Client {
     /// What named the endpoint: a flag, a variable, a profile, or nothing.
     pub fn endpoint_from(&self) -> EndpointFrom {
         self.inner.settings.endpoint_from
+    }
+
+    /// The access key that requests are signed with.
+    pub fn access_key_id(&self) -> Option<&str> {
+        self.inner.settings.credentials.as_ref().map(|credentials| credentials.access_key_id.as_str())
     }
 
     /// Whether uploads carry CRC64NVME.
@@ -174,9 +190,10 @@ impl Client {
             Error::Invalid("share an object: there are no credentials to sign with".to_owned())
         })?;
         if expires > PRESIGN_MAX || expires.as_secs() == 0 {
-            return Err(Error::Invalid(
-                "share an object for so long or so short: 1s to 7d are allowed".to_owned(),
-            ));
+            return Err(Error::Invalid(format!(
+                "share an object for {} s: 1s to 7d are allowed",
+                expires.as_secs()
+            )));
         }
         let version = object.version.map(|version| ("versionId", version));
         let uri =

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::xml::Element;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::Method;
+use http::{Method, StatusCode};
 use md5::{Digest as _, Md5};
 
 /// A rule, as an endpoint shows it.
@@ -67,14 +67,14 @@ impl Client {
             .query("lifecycle", "")
             .header("content-md5", &digest)?
             .xml_body(document);
-        self.send_empty(&call).await.map(drop)
+        self.send_bucket(&call).await.map(drop)
     }
 
     /// A bucket's rules; `None` where it has none.
     pub async fn bucket_lifecycle(&self, bucket: &str) -> Result<Option<Vec<LifecycleRule>>> {
         let call =
             Call::new("GetBucketLifecycleConfiguration", Method::GET).bucket(bucket).query("lifecycle", "");
-        match self.send_xml(&call).await {
+        match self.send_xml(&call, "LifecycleConfiguration").await {
             Ok((root, _)) => Ok(Some(root.all("Rule").map(LifecycleRule::of).collect())),
             Err(Error::Service(error)) if error.code == "NoSuchLifecycleConfiguration" => Ok(None),
             Err(error) => Err(error),
@@ -84,7 +84,7 @@ impl Client {
     /// Takes a bucket's rules away.
     pub async fn remove_bucket_lifecycle(&self, bucket: &str) -> Result<()> {
         let call = Call::new("DeleteBucketLifecycle", Method::DELETE).bucket(bucket).query("lifecycle", "");
-        self.send_empty(&call).await.map(drop)
+        self.send_bare(&call, StatusCode::NO_CONTENT).await.map(drop)
     }
 }
 

@@ -68,8 +68,10 @@ type Cursor = Vec<(&'static str, String)>;
 #[derive(Debug)]
 struct Kind<T> {
     operation: &'static str,
+    root: &'static str,
     parameter: (&'static str, &'static str),
     entry: fn(&Element, &Element) -> Result<Option<T>, String>,
+    key: fn(&T) -> &str,
     cursor: fn(&Element) -> Result<Cursor, String>,
 }
 
@@ -81,17 +83,49 @@ pub struct Pages<'a, T> {
     kind: Kind<T>,
     /// Where the next page begins; `None` when there is none.
     cursor: Option<Cursor>,
+    barren: Barren,
+}
+
+/// What is wrong with a page that names itself as the next one.
+pub(crate) const IN_CIRCLES: &str = "it goes in circles: a page is followed by itself";
+/// Pages without anything on them that are followed to the next one, in a row: an endpoint may have much to pass over, and not for ever.
+const BARREN_MAX: u32 = 1_000;
+
+/// Pages in a row that had nothing on them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Barren(u32);
+
+impl Barren {
+    /// Counts a page that is followed by another one; the error says that there were too many.
+    pub(crate) fn count(&mut self, is_empty: bool) -> Result<(), String> {
+        self.0 = if is_empty { self.0 + 1 } else { 0 };
+        if self.0 < BARREN_MAX {
+            return Ok(());
+        }
+        Err(format!("its list does not end: {BARREN_MAX} pages in a row had nothing on them"))
+    }
+}
+
+/// What is listed has the prefix that was asked for; who believes other names acts on what nobody named.
+pub(crate) fn check_prefix(operation: &str, bucket: &str, prefix: &str, name: &str) -> Result<()> {
+    if name.starts_with(prefix) {
+        return Ok(());
+    }
+    Err(Error::Integrity {
+        what: format!("{operation} of s3://{bucket}/{prefix}"),
+        detail: format!("it names {name:?}, which does not begin with the prefix asked for"),
+    })
 }
 
 impl Client {
     /// Lists objects.
     pub fn objects<'a>(&'a self, list: List<'a>) -> Pages<'a, ObjectEntry> {
-        Pages { client: self, list, kind: OBJECTS, cursor: Some(Vec::new()) }
+        Pages { client: self, list, kind: OBJECTS, cursor: Some(Vec::new()), barren: Barren::default() }
     }
 
     /// Lists versions and delete markers.
     pub fn versions<'a>(&'a self, list: List<'a>) -> Pages<'a, VersionEntry> {
-        Pages { client: self, list, kind: VERSIONS, cursor: Some(Vec::new()) }
+        Pages { client: self, list, kind: VERSIONS, cursor: Some(Vec::new()), barren: Barren::default() }
     }
 }
 
@@ -111,11 +145,19 @@ impl<T> Pages<'_, T> {
         for (name, value) in &cursor {
             call = call.query(name, value.as_str());
         }
-        let (root, _) = self.client.send_xml(&call).await?;
+        let (root, _) = self.client.send_xml(&call, self.kind.root).await?;
         let protocol = |detail| Error::Protocol { operation, detail };
         let (page, next) = self.kind.page(&root).map_err(protocol)?;
+        let keys = page.entries.iter().map(self.kind.key);
+        for name in keys.chain(page.prefixes.iter().map(String::as_str)) {
+            check_prefix(operation, self.list.bucket, self.list.prefix, name)?;
+        }
         if next.as_ref() == Some(&cursor) {
-            return Err(protocol("it goes in circles: a page is followed by itself".to_owned()));
+            return Err(protocol(IN_CIRCLES.to_owned()));
+        }
+        if next.is_some() {
+            let is_empty = page.entries.is_empty() && page.prefixes.is_empty();
+            self.barren.count(is_empty).map_err(protocol)?;
         }
         self.cursor = next;
         Ok(Some(page))
@@ -133,29 +175,33 @@ impl<T> Kind<T> {
                 .collect::<Result<_, _>>()?,
             prefixes: prefixes.collect::<Result<_, _>>()?,
         };
-        let more = root.text_of("IsTruncated") == Some("true");
+        let more = root.is_truncated()?;
         Ok((page, more.then(|| (self.cursor)(root)).transpose()?))
     }
 }
 
 const OBJECTS: Kind<ObjectEntry> = Kind {
     operation: "ListObjectsV2",
+    root: "ListBucketResult",
+    key: |object| &object.key,
     parameter: ("list-type", "2"),
     entry: |root, child| {
         if child.name == "Contents" { object_entry(root, child).map(Some) } else { Ok(None) }
     },
-    cursor: |root| Ok(vec![("continuation-token", root.require("NextContinuationToken")?.to_owned())]),
+    cursor: |root| Ok(vec![("continuation-token", root.require_some("NextContinuationToken")?.to_owned())]),
 };
 
 const VERSIONS: Kind<VersionEntry> = Kind {
     operation: "ListObjectVersions",
+    root: "ListVersionsResult",
+    key: |version| &version.object.key,
     parameter: ("versions", ""),
     entry: |root, child| match child.name.as_str() {
         "Version" | "DeleteMarker" => version_entry(root, child).map(Some),
         _ => Ok(None),
     },
     cursor: |root| {
-        let mut cursor = vec![("key-marker", key_text(root, root.require("NextKeyMarker")?)?)];
+        let mut cursor = vec![("key-marker", key_text(root, root.require_some("NextKeyMarker")?)?)];
         // A page may end with a common prefix, which is no version.
         let version = root.text_of("NextVersionIdMarker").filter(|id| !id.is_empty());
         cursor.extend(version.map(|id| ("version-id-marker", id.to_owned())));
@@ -214,7 +260,7 @@ pub(crate) fn unquote(etag: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{OBJECTS, VERSIONS};
+    use super::{BARREN_MAX, Barren, OBJECTS, VERSIONS};
     use crate::xml::Element;
 
     #[test]
@@ -232,6 +278,33 @@ mod tests {
         assert_eq!(page.prefixes, ["p/"]);
         let token = ("continuation-token", "a+b".to_owned());
         assert_eq!(next, Some(vec![token]), "tokens are opaque and stay as they are");
+    }
+
+    #[test]
+    fn a_page_says_whether_it_is_the_last_and_what_comes_behind_it() {
+        for rest in [
+            "",
+            "<IsTruncated/>",
+            "<IsTruncated>yes</IsTruncated>",
+            "<IsTruncated>true</IsTruncated>",
+            "<IsTruncated>true</IsTruncated><NextContinuationToken/><NextKeyMarker/>",
+        ] {
+            let root = format!("<ListBucketResult>{rest}</ListBucketResult>");
+            let root = Element::parse(root.as_bytes()).unwrap();
+            OBJECTS.page(&root).unwrap_err();
+            VERSIONS.page(&root).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn pages_without_anything_end() {
+        let mut barren = Barren::default();
+        for _ in 1..BARREN_MAX {
+            barren.count(true).unwrap();
+        }
+        { barren }.count(true).unwrap_err();
+        barren.count(false).unwrap();
+        barren.count(true).unwrap();
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Client {
     pub async fn bucket_lock(&self, bucket: &str) -> Result<Option<BucketLock>> {
         let call =
             Call::new("GetObjectLockConfiguration", Method::GET).bucket(bucket).query("object-lock", "");
-        let root = match self.send_xml(&call).await {
+        let root = match self.send_xml(&call, "ObjectLockConfiguration").await {
             Ok((root, _)) => root,
             Err(Error::Service(error)) if error.code == "ObjectLockConfigurationNotFoundError" => {
                 return Ok(None);

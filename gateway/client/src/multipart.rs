@@ -2,18 +2,21 @@
 
 use crate::Client;
 use crate::call::Call;
-use crate::checksum::Crc64;
+use crate::checksum::{Crc64, multipart_etag};
 use crate::date::from_iso;
 use crate::endpoint::encode_copy_source;
 use crate::error::{Error, Result};
-use crate::list::{key_text, quote, unquote};
-use crate::object::{ObjectRef, PutOptions, PutResult, put_result};
+use crate::list::{Barren, IN_CIRCLES, check_prefix, key_text, quote, unquote};
+use crate::object::{ObjectRef, PutOptions, PutResult, etag_may_be_md5, put_result};
 use crate::settings::Checksums;
 use bytes::Bytes;
 use engine::clock::Timestamp;
-use http::Method;
+use http::{Method, StatusCode};
 use std::fmt::Write;
 use std::ops::Range;
+
+/// S3's limit of parts.
+const PARTS_MAX: usize = 10_000;
 
 /// An upload under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct CompletedPart {
     pub etag: String,
     /// Its checksum, in an upload that has them.
     pub crc64: Option<Crc64>,
+    /// Whether the endpoint is known to hold these very bytes.
+    pub verified: bool,
 }
 
 /// A part that the endpoint holds.
@@ -57,17 +62,16 @@ pub struct UploadEntry {
     pub key: String,
     /// The endpoint's id of it.
     pub upload_id: String,
-    /// The additional checksum that its parts carry: `CRC64NVME`; empty for none.
-    pub checksum_algorithm: String,
     /// When it began, when the endpoint says.
     pub initiated: Option<Timestamp>,
 }
 
 /// Where the next page of a list of uploads begins: behind this key, and this upload of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct UploadMarker {
     key: String,
     upload_id: String,
+    barren: Barren,
 }
 
 impl Client {
@@ -82,8 +86,9 @@ impl Client {
                 .header("x-amz-checksum-algorithm", "CRC64NVME")?
                 .header("x-amz-checksum-type", "FULL_OBJECT")?;
         }
-        let (root, _) = self.send_xml(&call).await?;
-        let upload_id = root.require("UploadId").map_err(|detail| Error::Protocol { operation, detail })?;
+        let (root, _) = self.send_xml(&call, "InitiateMultipartUploadResult").await?;
+        let upload_id =
+            root.require_some("UploadId").map_err(|detail| Error::Protocol { operation, detail })?;
         Ok(OpenUpload {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
@@ -98,9 +103,11 @@ impl Client {
         let crc64 = upload.with_crc64.then(|| Crc64::of(&body));
         let call = part_call(operation, upload, number)
             .header_some("x-amz-checksum-crc64nvme", crc64.map(Crc64::to_header).as_deref())?
-            .body(body);
-        let headers = self.send_empty(&call).await?;
-        Ok(CompletedPart { number, etag: put_result(operation, &headers)?.etag, crc64 })
+            .body(body.clone());
+        let headers = self.send_bare(&call, StatusCode::OK).await?;
+        let what = format!("part {number} of s3://{}/{}", upload.bucket, upload.key);
+        let put = put_result(operation, &headers)?.proven_by(&headers, &body, (crc64, false), what).await?;
+        Ok(CompletedPart { number, etag: put.etag, crc64, verified: put.verified })
     }
 
     /// Copies a range of an object into a part, without its bytes passing here: of the object with the ETag `if_match`, or none
@@ -120,22 +127,22 @@ impl Client {
                 "x-amz-copy-source-range",
                 &format!("bytes={}-{}", range.start, range.end.saturating_sub(1)),
             )?;
-        let (root, _) = self.send_xml(&call).await?;
-        let etag = root.require("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
-        Ok(CompletedPart { number, etag: unquote(etag), crc64: None })
+        let (root, _) = self.send_xml(&call, "CopyPartResult").await?;
+        let etag = root.require_some("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
+        Ok(CompletedPart { number, etag: unquote(etag), crc64: None, verified: false })
     }
 
     /// The parts that the endpoint holds of an upload, by number.
     pub async fn list_parts(&self, upload: &OpenUpload) -> Result<Vec<PartEntry>> {
         let operation = "ListParts";
         let mut parts = Vec::new();
-        let mut after: Option<String> = None;
+        let mut after: Option<u64> = None;
         loop {
             let call = Call::new(operation, Method::GET)
                 .key(&upload.bucket, &upload.key)
                 .query("uploadId", upload.upload_id.as_str())
-                .query_some("part-number-marker", after.as_deref());
-            let (root, _) = self.send_xml(&call).await?;
+                .query_some("part-number-marker", after.map(|number| number.to_string()));
+            let (root, _) = self.send_xml(&call, "ListPartsResult").await?;
             let protocol = |detail| Error::Protocol { operation, detail };
             for part in root.all("Part") {
                 let number = part.require_u64("PartNumber").map_err(protocol)?;
@@ -146,19 +153,18 @@ impl Client {
                     etag: unquote(part.require("ETag").map_err(protocol)?),
                 });
             }
-            if root.text_of("IsTruncated") != Some("true") {
+            if !root.is_truncated().map_err(protocol)? {
                 return Ok(parts);
             }
-            after = Some(root.require("NextPartNumberMarker").map_err(protocol)?.to_owned());
+            let next = Some(root.require_u64("NextPartNumberMarker").map_err(protocol)?);
+            if next <= after || parts.len() > PARTS_MAX {
+                return Err(protocol(IN_CIRCLES.to_owned()));
+            }
+            after = next;
         }
     }
 
-    /// Uploads under way for keys that begin with `prefix`: the first page (1,000) of them.
-    pub async fn list_uploads(&self, bucket: &str, prefix: &str) -> Result<Vec<UploadEntry>> {
-        self.uploads_after(bucket, prefix, None).await.map(|(uploads, _)| uploads)
-    }
-
-    /// A page of the uploads under way, and where the next one begins if there is one.
+    /// A page of the uploads under way for keys that begin with `prefix`, and where the next one begins if there is one.
     pub async fn uploads_after(
         &self,
         bucket: &str,
@@ -173,31 +179,38 @@ impl Client {
             .query("prefix", prefix)
             .query_some("key-marker", after.map(|after| after.key.as_str()))
             .query_some("upload-id-marker", after.map(|after| after.upload_id.as_str()));
-        let (root, _) = self.send_xml(&call).await?;
+        let (root, _) = self.send_xml(&call, "ListMultipartUploadsResult").await?;
         let protocol = |detail| Error::Protocol { operation, detail };
         let entry = |upload: &crate::xml::Element| {
             Ok(UploadEntry {
                 key: key_text(&root, upload.require("Key")?)?,
                 upload_id: upload.require("UploadId")?.to_owned(),
-                checksum_algorithm: upload.text_of("ChecksumAlgorithm").unwrap_or_default().to_owned(),
                 initiated: upload.text_of("Initiated").and_then(from_iso),
             })
         };
-        let uploads = root.all("Upload").map(entry).collect::<Result<_, String>>().map_err(protocol)?;
-        if root.text_of("IsTruncated") != Some("true") {
+        let uploads: Vec<UploadEntry> =
+            root.all("Upload").map(entry).collect::<Result<_, String>>().map_err(protocol)?;
+        for upload in &uploads {
+            check_prefix(operation, bucket, prefix, &upload.key)?;
+        }
+        if !root.is_truncated().map_err(protocol)? {
             return Ok((uploads, None));
         }
+        let mut barren = after.map(|after| after.barren).unwrap_or_default();
+        barren.count(uploads.is_empty()).map_err(protocol)?;
         let next = UploadMarker {
-            key: key_text(&root, root.require("NextKeyMarker").map_err(protocol)?).map_err(protocol)?,
-            upload_id: root.require("NextUploadIdMarker").map_err(protocol)?.to_owned(),
+            key: key_text(&root, root.require_some("NextKeyMarker").map_err(protocol)?).map_err(protocol)?,
+            upload_id: root.require_some("NextUploadIdMarker").map_err(protocol)?.to_owned(),
+            barren,
         };
-        if after == Some(&next) {
-            return Err(protocol("it goes in circles: a page is followed by itself".to_owned()));
+        if after.is_some_and(|after| (&after.key, &after.upload_id) == (&next.key, &next.upload_id)) {
+            return Err(protocol(IN_CIRCLES.to_owned()));
         }
         Ok((uploads, Some(next)))
     }
 
-    /// Makes the object of its parts, which must be in order of their numbers.
+    /// Makes the object of its parts, which must be in order of their numbers. An object that the endpoint says it made of others is an
+    /// error: an ETag or a CRC64NVME that is not that of these parts.
     pub async fn complete_upload(
         &self,
         upload: &OpenUpload,
@@ -227,15 +240,20 @@ impl Client {
             .query("uploadId", upload.upload_id.as_str())
             .xml_body(body);
         call = options.condition(call)?;
-        if let Some(whole) = whole_crc64(parts) {
+        let whole = whole_crc64(parts);
+        if let Some(whole) = whole {
             call = call
                 .header("x-amz-checksum-crc64nvme", &whole.to_header())?
                 .header("x-amz-checksum-type", "FULL_OBJECT")?;
         }
-        let (root, headers) = self.send_xml(&call).await?;
-        let etag = root.require("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
+        let (root, headers) = self.send_xml(&call, "CompleteMultipartUploadResult").await?;
+        let etag = root.require_some("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
         let version_id = crate::call::header_text(&headers, "x-amz-version-id").map(str::to_owned);
-        Ok(PutResult { etag: unquote(etag), version_id })
+        let said = Said { etag: unquote(etag), crc64: root.text_of("ChecksumCRC64NVME").map(str::to_owned) };
+        let verified = said.proves(parts, whole, etag_may_be_md5(&headers)).map_err(|detail| {
+            Error::Integrity { what: format!("s3://{}/{}", upload.bucket, upload.key), detail }
+        })?;
+        Ok(PutResult { etag: said.etag, version_id, verified })
     }
 
     /// Gives an upload up; its parts are freed.
@@ -243,7 +261,42 @@ impl Client {
         let call = Call::new("AbortMultipartUpload", Method::DELETE)
             .key(&upload.bucket, &upload.key)
             .query("uploadId", upload.upload_id.as_str());
-        self.send_empty(&call).await.map(drop)
+        self.send_bare(&call, StatusCode::NO_CONTENT).await.map(drop)
+    }
+}
+
+/// What an endpoint says of the object that it made of parts.
+struct Said {
+    etag: String,
+    crc64: Option<String>,
+}
+
+impl Said {
+    /// Whether that proves that it is made of these parts; the error says that it is not. An ETag of another form says nothing.
+    fn proves(
+        &self,
+        parts: &[CompletedPart],
+        whole: Option<Crc64>,
+        etag_may_be_md5: bool,
+    ) -> Result<bool, String> {
+        let mut proven = false;
+        if let (Some(whole), Some(said)) = (whole, &self.crc64) {
+            if whole.to_header() != *said {
+                return Err(format!("its CRC64NVME is {said}, our parts make {}", whole.to_header()));
+            }
+            proven = true;
+        }
+        if let Some(expected) = multipart_etag(parts.iter().map(|part| part.etag.as_str()))
+            && etag_may_be_md5
+            && self.etag.len() == expected.len()
+            && self.etag.contains('-')
+        {
+            if !self.etag.eq_ignore_ascii_case(&expected) {
+                return Err(format!("its ETag is {}, our parts make {expected}", self.etag));
+            }
+            proven |= parts.iter().all(|part| part.verified);
+        }
+        Ok(proven)
     }
 }
 
@@ -265,14 +318,46 @@ fn whole_crc64(parts: &[CompletedPart]) -> Option<Crc64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CompletedPart, Crc64, whole_crc64};
+    use super::{CompletedPart, Crc64, Said, multipart_etag, whole_crc64};
+    use crate::checksum::md5_etag;
+
+    fn part(number: u32, etag: &str, crc64: Option<Crc64>) -> CompletedPart {
+        CompletedPart { number, etag: etag.to_owned(), crc64, verified: true }
+    }
 
     #[test]
     fn the_whole_has_a_checksum_only_when_all_parts_do() {
-        let part = |number, crc64| CompletedPart { number, etag: String::new(), crc64 };
-        let a = part(1, Some(Crc64::of(b"12345")));
-        let b = part(2, Some(Crc64::of(b"6789")));
+        let a = part(1, "", Some(Crc64::of(b"12345")));
+        let b = part(2, "", Some(Crc64::of(b"6789")));
         assert_eq!(whole_crc64(&[a.clone(), b]), Some(Crc64::of(b"123456789")));
-        assert_eq!(whole_crc64(&[a, part(2, None)]), None);
+        assert_eq!(whole_crc64(&[a, part(2, "", None)]), None);
+    }
+
+    #[test]
+    fn an_object_that_our_parts_do_not_make_is_refused() {
+        let mut parts = vec![
+            part(1, &md5_etag(b"a"), Some(Crc64::of(b"a"))),
+            part(2, &md5_etag(b"b"), Some(Crc64::of(b"b"))),
+        ];
+        let of =
+            |parts: &[CompletedPart]| multipart_etag(parts.iter().map(|part| part.etag.as_str())).unwrap();
+        let whole = of(&parts);
+        let other = of(&[parts[0].clone(), part(2, &md5_etag(b"c"), None)]);
+        let crc = Crc64::of(b"ab").to_header();
+        let proves = |parts: &[CompletedPart], etag: &str, crc64: Option<&str>, md5: bool| {
+            let said = Said { etag: etag.to_owned(), crc64: crc64.map(str::to_owned) };
+            said.proves(parts, whole_crc64(parts), md5)
+        };
+        assert_eq!(proves(&parts, &whole, None, true), Ok(true));
+        assert_eq!(proves(&parts, &whole.to_uppercase(), Some(&crc), true), Ok(true));
+        proves(&parts, &other, None, true).unwrap_err();
+        proves(&parts, &other, Some(&crc), true).unwrap_err();
+        proves(&parts, &whole, Some(&Crc64::of(b"ac").to_header()), true).unwrap_err();
+        // One of another form, or of an encrypted object, says nothing about the bytes.
+        assert_eq!(proves(&parts, "an-endpoint-of-its-own-mind", None, true), Ok(false));
+        assert_eq!(proves(&parts, &other, None, false), Ok(false));
+        assert_eq!(proves(&parts, &other, Some(&crc), false), Ok(true));
+        parts[1].verified = false;
+        assert_eq!(proves(&parts, &whole, None, true), Ok(false), "who knows what it took for that part");
     }
 }

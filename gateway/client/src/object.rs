@@ -2,7 +2,7 @@
 
 use crate::Client;
 use crate::call::{Call, header_text};
-use crate::checksum::Crc64;
+use crate::checksum::{Crc64, Expected, is_md5_etag, md5_etag};
 use crate::date::from_http;
 use crate::endpoint::{encode_copy_source, encode_query};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use crate::xml::{Element, can_carry, escape};
 use base64::Engine;
 use bytes::Bytes;
 use engine::clock::Timestamp;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -69,6 +69,8 @@ pub struct ObjectHead {
     pub crc64: Option<Crc64>,
     /// Additional checksums as the endpoint gives them, by their names: `crc32`, `sha256`.
     pub checksums: BTreeMap<String, String>,
+    /// Whether they are over the checksums of parts, and not over all bytes.
+    pub composite: bool,
     /// The metadata that its writer added.
     pub metadata: BTreeMap<String, String>,
     /// What it answers with besides its content type, by names in lower case: those of [`KEPT_HEADERS`] that it has.
@@ -79,6 +81,41 @@ pub struct ObjectHead {
     pub lock: Option<ObjectLock>,
     /// Whether its ETag may be the MD5 of its bytes (it is not where the server encrypts with KMS or a customer's key).
     pub etag_may_be_md5: bool,
+}
+
+impl ObjectHead {
+    /// What all of its bytes have to be.
+    pub(crate) fn expected(&self) -> Expected {
+        if self.composite { Expected::default() } else { Expected::of(&self.checksums) }
+    }
+
+    /// Compares a copy of it: whether anything proves that both have the same bytes. An error where something says that they have
+    /// not.
+    pub fn prove_copy(&self, copy: &Self, what: &dyn std::fmt::Display) -> Result<bool> {
+        let differs = |detail: String| Err(Error::Integrity { what: what.to_string(), detail });
+        if self.size != copy.size {
+            return differs(format!("its size is {}, its source's {}", copy.size, self.size));
+        }
+        let (ours, theirs) = (self.expected(), copy.expected());
+        let mut proven = false;
+        for name in ours.names().filter(|name| theirs.names().any(|other| other == *name)) {
+            let (ours, theirs) = (self.checksums.get(name), copy.checksums.get(name));
+            if ours != theirs {
+                let shown = |text: Option<&String>| text.cloned().unwrap_or_default();
+                let (ours, theirs) = (shown(ours), shown(theirs));
+                return differs(format!("its {} is {theirs}, its source's {ours}", name.to_uppercase()));
+            }
+            proven = true;
+        }
+        if proven || self.etag.eq_ignore_ascii_case(&copy.etag) {
+            return Ok(true);
+        }
+        let is_md5 = |head: &Self| head.etag_may_be_md5 && is_md5_etag(&head.etag);
+        if is_md5(self) && is_md5(copy) {
+            return differs(format!("its ETag is {}, its source's {}", copy.etag, self.etag));
+        }
+        Ok(false)
+    }
 }
 
 /// How to store an object.
@@ -128,6 +165,8 @@ pub struct PutResult {
     pub etag: String,
     /// Its version id, in a bucket that has versions.
     pub version_id: Option<String>,
+    /// Whether the answer proves that what was stored are the bytes that were sent.
+    pub verified: bool,
 }
 
 /// What a delete did.
@@ -159,9 +198,27 @@ impl Client {
             .key(object.bucket, object.key)
             .query_some("versionId", object.version)
             .header("x-amz-checksum-mode", "ENABLED")?;
-        let headers = self.send_empty(&call).await?;
+        let headers = self.send_bare(&call, StatusCode::OK).await?;
         let size = header_text(&headers, "content-length").and_then(|text| text.parse().ok());
         object_head("HeadObject", &headers, size)
+    }
+
+    /// The size of the first part of an object that came in parts, where the endpoint says it.
+    pub async fn part_size(&self, object: &ObjectRef<'_>) -> Result<Option<u64>> {
+        let call = Call::new("HeadObject", Method::HEAD)
+            .key(object.bucket, object.key)
+            .query("partNumber", "1")
+            .query_some("versionId", object.version);
+        match self.send(&call).await {
+            Ok(answer) => {
+                let headers = answer.headers();
+                let in_parts = header_text(headers, "x-amz-mp-parts-count").is_some();
+                let length = header_text(headers, "content-length").filter(|_| in_parts);
+                Ok(length.and_then(|text| text.parse().ok()))
+            }
+            Err(Error::Service(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// An object's tags.
@@ -171,7 +228,7 @@ impl Client {
             .key(object.bucket, object.key)
             .query("tagging", "")
             .query_some("versionId", object.version);
-        let (root, _) = self.send_xml(&call).await?;
+        let (root, _) = self.send_xml(&call, "Tagging").await?;
         let set = root.child("TagSet");
         let of = |tag: &Element| {
             Ok((tag.require("Key")?.to_owned(), tag.text_of("Value").unwrap_or_default().to_owned()))
@@ -191,15 +248,15 @@ impl Client {
         let operation = "PutObject";
         let mut call = Call::new(operation, Method::PUT).key(bucket, key);
         call = options.condition(options.headers(call)?)?;
-        if self.checksums() == Checksums::WhenSupported {
-            call = call.header("x-amz-checksum-crc64nvme", &Crc64::of(&body).to_header())?;
-        }
-        let headers = self.send_empty(&call.body(body)).await?;
-        put_result(operation, &headers)
+        let crc64 = (self.checksums() == Checksums::WhenSupported).then(|| Crc64::of(&body));
+        call = call.header_some("x-amz-checksum-crc64nvme", crc64.map(Crc64::to_header).as_deref())?;
+        let headers = self.send_bare(&call.body(body.clone()), StatusCode::OK).await?;
+        let what = format!("s3://{bucket}/{key}");
+        put_result(operation, &headers)?.proven_by(&headers, &body, (crc64, true), what).await
     }
 
     /// Copies an object within the endpoint; at most 5 GiB. Metadata, tags and content type come along, never those of the options. With
-    /// `if_match` it is that ETag's object or none: `PreconditionFailed`.
+    /// `if_match` it is that ETag's object or none: `PreconditionFailed`. Whether it is a true copy is not known by the answer alone.
     pub async fn copy_object(
         &self,
         (from, if_match): (&ObjectRef<'_>, Option<&str>),
@@ -214,9 +271,9 @@ impl Client {
             .header("x-amz-copy-source", &source)?
             .header_some("x-amz-copy-source-if-match", if_match.map(quote).as_deref())?
             .header_some("x-amz-storage-class", options.storage_class.as_deref())?;
-        let (root, headers) = self.send_xml(&options.condition(call)?).await?;
-        let etag = root.require("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
-        Ok(PutResult { etag: unquote(etag), version_id: version_of(&headers) })
+        let (root, headers) = self.send_xml(&options.condition(call)?, "CopyObjectResult").await?;
+        let etag = root.require_some("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
+        Ok(PutResult { etag: unquote(etag), version_id: version_of(&headers), verified: false })
     }
 
     /// Deletes an object, or one version for good. A key that is not there is no error, as in S3. With `if_match` it is that ETag's object
@@ -226,7 +283,7 @@ impl Client {
             .key(object.bucket, object.key)
             .query_some("versionId", object.version)
             .header_some("if-match", if_match.map(quote).as_deref())?;
-        let headers = self.send_empty(&call).await?;
+        let headers = self.send_bare(&call, StatusCode::NO_CONTENT).await?;
         Ok(Deleted {
             delete_marker: header_text(&headers, "x-amz-delete-marker") == Some("true"),
             version_id: version_of(&headers),
@@ -273,7 +330,7 @@ impl Client {
             .query("delete", "")
             .header("content-md5", &md5)?
             .xml_body(body);
-        let (root, _) = self.send_xml(&call).await?;
+        let (root, _) = self.send_xml(&call, "DeleteResult").await?;
         let text = |entry: &Element, name| entry.text_of(name).unwrap_or_default().to_owned();
         Ok(root
             .all("Error")
@@ -320,9 +377,60 @@ fn version_of(headers: &HeaderMap) -> Option<String> {
 }
 
 pub(crate) fn put_result(operation: &'static str, headers: &HeaderMap) -> Result<PutResult> {
-    let etag = header_text(headers, "etag")
-        .ok_or_else(|| Error::Protocol { operation, detail: "it lacks an ETag".to_owned() })?;
-    Ok(PutResult { etag: unquote(etag), version_id: version_of(headers) })
+    let etag = etag_of(operation, headers)?;
+    Ok(PutResult { etag, version_id: version_of(headers), verified: false })
+}
+
+/// The ETag of an answer: S3 says it of whatever it has or takes, and a page of a portal's has none as a rule.
+fn etag_of(operation: &'static str, headers: &HeaderMap) -> Result<String> {
+    let etag = header_text(headers, "etag").map(unquote).filter(|etag| !etag.is_empty());
+    etag.ok_or_else(|| Error::Protocol {
+        operation,
+        detail: "it lacks an ETag: is that an S3 endpoint, or a proxy or a portal?".to_owned(),
+    })
+}
+
+impl PutResult {
+    /// Compares what an answer says of what was stored with what was sent, whose CRC64NVME may be known. The ETag is compared where
+    /// that is wanted, or where there is no checksum.
+    pub(crate) async fn proven_by(
+        mut self,
+        headers: &HeaderMap,
+        body: &Bytes,
+        (crc64, wants_etag): (Option<Crc64>, bool),
+        what: String,
+    ) -> Result<Self> {
+        let mut said = ObjectHead { etag: self.etag.clone(), ..ObjectHead::default() };
+        said.take_headers(headers);
+        if let Some((crc64, text)) = crc64.zip(said.checksums.get("crc64nvme"))
+            && !said.composite
+            && crc64.to_header() == *text
+        {
+            // Known, so that it need not be computed once more.
+            said.checksums.remove("crc64nvme");
+            self.verified = true;
+        }
+        let mut expected = said.expected();
+        if !expected.is_empty() {
+            expected.update(body);
+            if let Err(detail) = expected.finish() {
+                return Err(Error::Integrity { what, detail });
+            }
+            self.verified = true;
+        }
+        if (wants_etag || !self.verified) && said.etag_may_be_md5 && is_md5_etag(&said.etag) {
+            let hashed = body.clone();
+            // Bytes by the dozen of megabytes would hold up whoever waits for this thread.
+            let md5 = tokio::task::spawn_blocking(move || md5_etag(&hashed)).await;
+            let md5 = md5.unwrap_or_else(|_| md5_etag(body));
+            if !md5.eq_ignore_ascii_case(&said.etag) {
+                let detail = format!("MD5 is {md5}, the endpoint's ETag is {}", said.etag);
+                return Err(Error::Integrity { what, detail });
+            }
+            self.verified = true;
+        }
+        Ok(self)
+    }
 }
 
 /// Reads an object's head from the headers of an answer; `size` is that of the whole object.
@@ -335,7 +443,7 @@ pub(crate) fn object_head(
     let size = size.ok_or_else(|| Error::Protocol { operation, detail: "it lacks a length".to_owned() })?;
     let mut head = ObjectHead {
         size,
-        etag: text("etag").map(|etag| unquote(&etag)).unwrap_or_default(),
+        etag: etag_of(operation, headers)?,
         last_modified: header_text(headers, "last-modified").and_then(from_http),
         version_id: version_of(headers),
         content_type: text("content-type"),
@@ -347,25 +455,36 @@ pub(crate) fn object_head(
             .unwrap_or_default(),
         ..ObjectHead::default()
     };
-    for (name, value) in headers {
-        let Ok(value) = value.to_str() else { continue };
-        if let Some(name) = name.as_str().strip_prefix("x-amz-meta-") {
-            head.metadata.insert(name.to_owned(), value.to_owned());
-        } else if let Some(name) = name.as_str().strip_prefix("x-amz-checksum-")
-            && name != "type"
-        {
-            head.checksums.insert(name.to_owned(), value.to_owned());
-        } else if KEPT_HEADERS.contains(&name.as_str()) {
-            head.kept.insert(name.as_str().to_owned(), value.to_owned());
-        }
-    }
-    let full = header_text(headers, "x-amz-checksum-type") != Some("COMPOSITE");
-    head.crc64 =
-        head.checksums.get("crc64nvme").filter(|_| full).and_then(|text| Crc64::from_header(text, size));
-    head.etag_may_be_md5 = header_text(headers, "x-amz-server-side-encryption")
-        .is_none_or(|how| how == "AES256")
-        && !headers.contains_key("x-amz-server-side-encryption-customer-algorithm");
+    head.take_headers(headers);
+    let crc64 = head.checksums.get("crc64nvme").filter(|_| !head.composite);
+    head.crc64 = crc64.and_then(|text| Crc64::from_header(text, size));
     Ok(head)
+}
+
+impl ObjectHead {
+    /// Checksums, metadata and what else goes by its name.
+    fn take_headers(&mut self, headers: &HeaderMap) {
+        for (name, value) in headers {
+            let Ok(value) = value.to_str() else { continue };
+            if let Some(name) = name.as_str().strip_prefix("x-amz-meta-") {
+                self.metadata.insert(name.to_owned(), value.to_owned());
+            } else if let Some(name) = name.as_str().strip_prefix("x-amz-checksum-")
+                && name != "type"
+            {
+                self.checksums.insert(name.to_owned(), value.to_owned());
+            } else if KEPT_HEADERS.contains(&name.as_str()) {
+                self.kept.insert(name.as_str().to_owned(), value.to_owned());
+            }
+        }
+        self.composite = header_text(headers, "x-amz-checksum-type") == Some("COMPOSITE");
+        self.etag_may_be_md5 = etag_may_be_md5(headers);
+    }
+}
+
+/// Whether an ETag may be the MD5 of its bytes: not where the endpoint encrypts with KMS or a customer's key.
+pub(crate) fn etag_may_be_md5(headers: &HeaderMap) -> bool {
+    header_text(headers, "x-amz-server-side-encryption").is_none_or(|how| how == "AES256")
+        && !headers.contains_key("x-amz-server-side-encryption-customer-algorithm")
 }
 
 #[cfg(test)]
@@ -396,6 +515,7 @@ mod tests {
         let composite = object_head(
             "HeadObject",
             &headers(&[
+                ("etag", "\"e\""),
                 ("x-amz-checksum-type", "COMPOSITE"),
                 ("x-amz-checksum-crc64nvme", crc),
                 ("x-amz-server-side-encryption", "aws:kms"),
@@ -405,7 +525,33 @@ mod tests {
         .unwrap();
         assert_eq!(composite.crc64, None);
         assert!(!composite.etag_may_be_md5);
-        object_head("HeadObject", &HeaderMap::new(), None).unwrap_err();
+        object_head("HeadObject", &headers(&[("etag", "\"e\"")]), None).unwrap_err();
+        object_head("HeadObject", &HeaderMap::new(), Some(9)).unwrap_err();
+    }
+
+    #[test]
+    fn a_copy_is_proven_by_what_both_have_and_never_by_what_differs() {
+        let (a, b) = ("a".repeat(32), "b".repeat(32));
+        let head = |size, etag: &str, more: &[(&'static str, &'static str)]| {
+            let mut all = headers(more);
+            all.insert("etag", etag.parse().unwrap());
+            object_head("HeadObject", &all, Some(size)).unwrap()
+        };
+        let (one, two) = (("x-amz-checksum-crc32", "AAAAAA=="), ("x-amz-checksum-crc32", "AAAAAQ=="));
+        let kms = ("x-amz-server-side-encryption", "aws:kms");
+        let parts = format!("{a}-2");
+        for (source, copy, proven) in [
+            (head(1, &a, &[]), head(1, &a, &[]), Some(true)),
+            (head(1, &a, &[]), head(2, &a, &[]), None),
+            (head(1, &a, &[]), head(1, &b, &[]), None),
+            (head(1, &a, &[kms]), head(1, &b, &[]), Some(false)),
+            (head(1, &a, &[kms, one]), head(1, &b, &[one]), Some(true)),
+            (head(1, &a, &[one]), head(1, &a, &[two]), None),
+            (head(1, &parts, &[]), head(1, &b, &[]), Some(false)),
+            (head(1, &parts, &[one]), head(1, &b, &[one]), Some(true)),
+        ] {
+            assert_eq!(source.prove_copy(&copy, &"it").ok(), proven, "{source:?} {copy:?}");
+        }
     }
 
     #[test]

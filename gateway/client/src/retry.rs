@@ -6,7 +6,9 @@
 //! Where no connection can be made, all calls of a client count and wait together ([`Reach`]): a server that is gone costs
 //! so many attempts in all, however many calls are under way and however many follow.
 
+use crate::error::Error;
 use engine::entropy::Entropy;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
@@ -62,6 +64,55 @@ impl Retries {
     }
 }
 
+/// How long a call has to go on for before it is told why.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
+/// How long nothing more is told then.
+const TOLD_EVERY: Duration = Duration::from_secs(30);
+
+/// Who is told why a call takes so long: what failed, and what comes next.
+#[derive(Clone)]
+pub struct Listener(pub Arc<dyn Fn(&Error) + Send + Sync>);
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Listener")
+    }
+}
+
+/// The attempts of one call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tries {
+    /// Those that failed.
+    pub(crate) failed: u32,
+    /// When the first one began, since the host's start.
+    begun: Duration,
+}
+
+impl Tries {
+    pub(crate) const fn begin(now: Duration) -> Self {
+        Self { failed: 0, begun: now }
+    }
+}
+
+/// When something was last told.
+#[derive(Debug, Default)]
+pub(crate) struct Told(std::sync::Mutex<Option<Duration>>);
+
+impl Told {
+    /// Whether it is to be told now that a call waits for so long more.
+    pub(crate) fn is_due(&self, tries: &Tries, now: Duration, wait: Duration) -> bool {
+        if now.saturating_sub(tries.begun) + wait < TOLD_AFTER {
+            return false;
+        }
+        let mut last = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| now.saturating_sub(last) >= TOLD_EVERY);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
+    }
+}
+
 /// Whether an endpoint can be reached, as all calls of one client see it.
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
@@ -103,7 +154,7 @@ pub(crate) fn is_transient(status: u16, code: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Retries, is_transient};
+    use super::{Retries, Told, Tries, is_transient};
     use engine::entropy::SeededEntropy;
     use std::time::Duration;
 
@@ -131,6 +182,17 @@ mod tests {
         assert_eq!(once.attempts_to_connect(true), 1);
         let longest: Duration = (1..8).map(|failed| retries.first * (1 << (failed - 1))).sum();
         assert!(longest < Duration::from_secs(13), "{longest:?}");
+    }
+
+    #[test]
+    fn a_call_that_takes_long_is_told_of_and_not_each_time() {
+        let (told, of) = (Told::default(), Duration::from_millis);
+        let tries = Tries::begin(of(5_000));
+        assert!(!told.is_due(&tries, of(5_100), of(100)));
+        assert!(told.is_due(&tries, of(5_100), of(900)), "it will be a second");
+        assert!(!told.is_due(&tries, of(9_000), of(900)));
+        assert!(!told.is_due(&Tries::begin(of(35_000)), of(35_099), Duration::ZERO));
+        assert!(told.is_due(&tries, of(35_100), Duration::ZERO));
     }
 
     #[test]

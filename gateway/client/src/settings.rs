@@ -6,7 +6,7 @@
 
 use crate::endpoint::{Endpoint, Style};
 use crate::error::{Error, Result};
-use crate::retry::Retries;
+use crate::retry::{Listener, Retries};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -80,6 +80,8 @@ pub struct Settings {
     pub checksums: Checksums,
     /// How long to wait for an answer to begin, and for each piece of it to follow.
     pub answer_within: Duration,
+    /// Who is told why a call takes long, if anybody.
+    pub listener: Option<Listener>,
 }
 
 /// What the command line said; it wins over everything else.
@@ -112,6 +114,7 @@ impl Settings {
             retries: Retries::default(),
             checksums: Checksums::WhenSupported,
             answer_within: Duration::from_mins(1),
+            listener: None,
         }
     }
 

@@ -84,6 +84,22 @@ impl Element {
         text.trim().parse().map_err(|_| format!("{name} is {text:?}, not a number"))
     }
 
+    /// Whether a page of a list is followed by another one; each says it.
+    pub(crate) fn is_truncated(&self) -> Result<bool, String> {
+        match self.require("IsTruncated")?.trim() {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            other => Err(format!("IsTruncated is {other:?}")),
+        }
+    }
+
+    /// A text that must be there and say something, as what the next page begins behind.
+    pub(crate) fn require_some(&self, name: &str) -> Result<&str, String> {
+        self.require(name).and_then(|text| {
+            if text.is_empty() { Err(format!("{} has an empty {name}", self.name)) } else { Ok(text) }
+        })
+    }
+
     /// All children of this name, in order.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Self> {
         self.children.iter().filter(move |child| child.name == name)

@@ -15,6 +15,12 @@ use tokio::task::JoinHandle;
 
 /// Answers one request per connection with the given bytes, and hands the requests back.
 async fn scripted(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
+    let (settings, served) = scripted_at(answers).await;
+    (Client::new(settings, Arc::new(SystemClock), Arc::new(SeededEntropy::new(1))).unwrap(), served)
+}
+
+/// The same, for a client that is made otherwise.
+async fn scripted_at(answers: Vec<String>) -> (Settings, JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let served = tokio::spawn(async move {
@@ -39,7 +45,7 @@ async fn scripted(answers: Vec<String>) -> (Client, JoinHandle<Vec<String>>) {
     let mut settings = Settings::new(endpoint, "us-east-1", Some(credentials));
     settings.retries.attempts_max = 3;
     settings.retries.first = Duration::ZERO;
-    (Client::new(settings, Arc::new(SystemClock), Arc::new(SeededEntropy::new(1))).unwrap(), served)
+    (settings, served)
 }
 
 fn answer(status: &str, headers: &str, length: usize, body: &str) -> String {
@@ -51,6 +57,8 @@ fn slow_down() -> String {
     answer("503 Slow Down", "", body.len(), body)
 }
 
+/// What S3's answers to HEAD of a bucket have, and a portal's don't.
+const S3: &str = "x-amz-request-id: R\r\n";
 const OBJECT: ObjectRef<'static> = ObjectRef::latest("bucket", "key");
 
 async fn read(client: &Client) -> client::Result<Vec<u8>> {
@@ -143,7 +151,7 @@ async fn a_server_error_without_a_document_is_tried_again() {
     for status in
         ["429 Too Many Requests", "500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout"]
     {
-        let ok = answer("200 OK", "", 0, "");
+        let ok = answer("200 OK", S3, 0, "");
         let (client, served) = scripted(vec![answer(status, "", 5, "sorry"), ok]).await;
         client.head_bucket("bucket").await.unwrap();
         assert_eq!(served.await.unwrap().len(), 2, "{status}");
@@ -335,9 +343,285 @@ async fn calls_that_can_not_connect_share_their_attempts_and_one_answer_forgives
         while !request.ends_with(b"\r\n\r\n") {
             assert!(stream.read_buf(&mut request).await.unwrap() > 0);
         }
-        stream.write_all(answer("200 OK", "", 0, "").as_bytes()).await.unwrap();
+        stream.write_all(answer("200 OK", S3, 0, "").as_bytes()).await.unwrap();
     });
     answered.unwrap();
     drop(listener);
     assert_eq!(all_fail().await, 6);
+}
+
+/// What a captive portal, a proxy that asks for a password or a web server on the wrong port answers to anything: with an ETag or
+/// without, with a body or none.
+fn pages() -> Vec<String> {
+    let html = "<html><body>Sign in</body></html>";
+    let page = |headers: &str, body: &str| answer("200 OK", headers, body.len(), body);
+    vec![
+        page("content-type: text/html\r\n", html),
+        page("content-type: text/html\r\netag: \"5f-1\"\r\n", html),
+        page("content-type: text/html\r\n", "<!DOCTYPE html><html><p>Sign in</html>"),
+        page("", "please sign in"),
+        page("", ""),
+    ]
+}
+
+fn options() -> PutOptions {
+    PutOptions::default()
+}
+
+type Asked<'c> = std::pin::Pin<Box<dyn Future<Output = client::Result<String>> + 'c>>;
+
+/// Every call, by its number; what it took for an answer.
+fn calls(client: &Client) -> Vec<(&'static str, Asked<'_>)> {
+    macro_rules! calls {
+        ($($name:ident: $call:expr;)*) => {
+            vec![$((stringify!($name), Box::pin(async move { $call.await.map(|said| format!("{said:?}")) }) as Asked<'_>),)*]
+        };
+    }
+    let list = List { bucket: "bucket", ..List::default() };
+    let upload = || client::OpenUpload {
+        bucket: "bucket".to_owned(),
+        key: "key".to_owned(),
+        upload_id: "id".to_owned(),
+        with_crc64: true,
+    };
+    calls! {
+        ListBuckets: client.list_buckets();
+        CreateBucket: client.create_bucket("bucket");
+        HeadBucket: client.head_bucket("bucket");
+        DeleteBucket: client.delete_bucket("bucket");
+        GetBucketVersioning: client.bucket_versioning("bucket");
+        PutBucketVersioning: client.set_bucket_versioning("bucket", true);
+        SetLifecycle: client.set_bucket_lifecycle("bucket", String::new());
+        Lifecycle: client.bucket_lifecycle("bucket");
+        RemoveLifecycle: client.remove_bucket_lifecycle("bucket");
+        Lock: client.bucket_lock("bucket");
+        Objects: client.objects(list).next();
+        Versions: client.versions(list).next();
+        Tags: client.object_tags(&OBJECT);
+        Put: client.put_object("bucket", "key", "x".into(), &options());
+        Copy: client.copy_object((&OBJECT, None), "bucket", "copy", &options());
+        Delete: client.delete_object(&OBJECT, None);
+        DeleteMany: client.delete_objects("bucket", &[("key".to_owned(), None)]);
+        Create: client.create_upload("bucket", "key", &options());
+        Part: client.upload_part(&upload(), 1, "x".into());
+        PartCopy: client.upload_part_copy(&upload(), 1, (&OBJECT, "e"), 0..1);
+        Parts: client.list_parts(&upload());
+        Uploads: client.uploads_after("bucket", "", None);
+        Complete: client.complete_upload(&upload(), &[], &options());
+        Abort: client.abort_upload(&upload());
+        CreateUser: client.iam("CreateUser", &[("UserName", "bob")]);
+        UpdateAccessKey: client.iam("UpdateAccessKey", &[("Status", "Inactive")]);
+        ListUsers: client.iam_list("ListUsers", &["Users"], &[]);
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_a_portal_is_an_answer_to_nothing() {
+    for page in pages() {
+        let (counted, _served) = scripted(vec![]).await;
+        for at in 0..calls(&counted).len() {
+            // A call that looks at the endpoint once more finds the same.
+            let (client, _served) = scripted(vec![page.clone(), page.clone()]).await;
+            let (name, asked) = calls(&client).swap_remove(at);
+            match asked.await {
+                // What has an ETag was stored, as far as S3 says it; that it has other bytes is not said by one of another form.
+                Ok(said) => panic!("{name} took {page:?} for {said}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Invalid, "{name}: {error}");
+                    assert!(error.to_string().contains("a proxy or a portal?"), "{name}: {error}");
+                }
+            }
+        }
+    }
+    // HEAD and GET of an object have no document: S3 says an ETag of whatever it has.
+    let (client, _served) = scripted(vec![pages().swap_remove(0), pages().swap_remove(0)]).await;
+    assert_eq!(client.head_object(&OBJECT).await.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(read(&client).await.unwrap_err().kind(), ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_answers_a_bucket_without_a_word_of_s3_is_asked_to_list_it() {
+    let listed = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let listed = answer("200 OK", "", listed.len(), listed);
+    let plain = answer("200 OK", "", 0, "");
+    let (client, served) = scripted(vec![plain.clone(), listed.clone(), plain, listed]).await;
+    client.head_bucket("bucket").await.unwrap();
+    client.create_bucket("bucket").await.unwrap();
+    assert!(served.await.unwrap()[1].contains("list-type=2"));
+    // Moto says more than S3 does, and names some documents after their operations.
+    let named = "<GetBucketVersioningResponse><Status>Enabled</Status></GetBucketVersioningResponse>";
+    let (client, _served) = scripted(vec![answer("200 OK", "", named.len(), named)]).await;
+    assert_eq!(client.bucket_versioning("bucket").await.unwrap(), client::Versioning::Enabled);
+    let more = "<CreateBucketOutput><Location>/bucket</Location></CreateBucketOutput>";
+    let (client, _served) = scripted(vec![answer("200 OK", S3, more.len(), more)]).await;
+    client.create_bucket("bucket").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_error_in_the_body_of_an_answer_without_one_is_an_error_and_tried_again() {
+    let of = |code: &str| {
+        let body = format!("<Error><Code>{code}</Code><Message>no</Message></Error>");
+        let etag = format!("etag: \"{}\"\r\n", client::md5_etag(b"body"));
+        answer("200 OK", &etag, body.len(), &body)
+    };
+    let (client, served) = scripted(vec![of("InternalError"), of("AccessDenied")]).await;
+    let error = client.put_object("bucket", "key", "body".into(), &options()).await.unwrap_err();
+    assert_eq!(error.code(), Some("AccessDenied"));
+    assert_eq!(served.await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_an_endpoint_says_that_it_stored_is_what_was_sent() {
+    let (md5, other) = (client::md5_etag(b"body"), "0".repeat(32));
+    let (crc, none) = (Crc64::of(b"body").to_header(), "AAAAAAAAAAA=");
+    let kms = "x-amz-server-side-encryption: aws:kms\r\n";
+    let composite = "x-amz-checksum-type: COMPOSITE\r\n";
+    // Some(whether it is proven), or None: it is something else.
+    for (headers, proven) in [
+        (format!("etag: \"{md5}\"\r\n"), Some(true)),
+        (format!("etag: \"{other}\"\r\n"), None),
+        (format!("etag: \"{other}\"\r\n{kms}"), Some(false)),
+        (format!("etag: \"{other}\"\r\n{kms}x-amz-checksum-crc64nvme: {crc}\r\n"), Some(true)),
+        (format!("etag: \"{other}\"\r\n{kms}x-amz-checksum-crc64nvme: {none}\r\n"), None),
+        (format!("etag: \"{md5}\"\r\nx-amz-checksum-crc64nvme: {none}\r\n"), None),
+        (format!("etag: \"{md5}\"\r\nx-amz-checksum-crc64nvme: {none}\r\n{composite}"), Some(true)),
+        (format!("etag: \"{md5}\"\r\nx-amz-checksum-crc32: AAAAAA==\r\n"), None),
+        (format!("etag: \"{other}-1\"\r\n"), Some(false)),
+    ] {
+        let (client, _served) = scripted(vec![answer("200 OK", &headers, 0, "")]).await;
+        let put = client.put_object("bucket", "key", "body".into(), &options()).await;
+        check(&headers, put.map(|put| put.verified), proven);
+        let (client, _served) = scripted(vec![answer("200 OK", &headers, 0, "")]).await;
+        let upload = client::OpenUpload {
+            bucket: "bucket".to_owned(),
+            key: "key".to_owned(),
+            upload_id: "id".to_owned(),
+            with_crc64: true,
+        };
+        let part = client.upload_part(&upload, 1, "body".into()).await;
+        check(&headers, part.map(|part| part.verified), proven);
+    }
+}
+
+fn check(headers: &str, came: client::Result<bool>, proven: Option<bool>) {
+    match came {
+        Ok(came) => assert_eq!(Some(came), proven, "{headers}"),
+        Err(error) => {
+            assert_eq!((error.kind(), proven), (ErrorKind::Integrity, None), "{headers}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_download_is_compared_with_whatever_checksum_there_is() {
+    let parts = format!("etag: \"{}-2\"\r\n", "a".repeat(32));
+    for (name, right) in [
+        ("crc32", "NhCmhg=="),
+        ("crc32c", "mnG7TA=="),
+        ("sha1", "qvTGHdzF6KLavt4PO0gs2a6pQ00="),
+        ("sha256", "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="),
+        ("md5", "XUFAKrxLKna5cZ2REBfFkg=="),
+    ] {
+        for (body, kind) in [("hello", None), ("hellO", Some(ErrorKind::Integrity))] {
+            let headers = format!("{parts}x-amz-checksum-{name}: {right}\r\n");
+            let (client, _served) = scripted(vec![answer("200 OK", &headers, 5, body)]).await;
+            assert_eq!(read(&client).await.err().map(|error| error.kind()), kind, "{name} of {body}");
+        }
+    }
+    // Of parts, it says nothing about the whole.
+    for more in [
+        "x-amz-checksum-crc32: AAAAAA==-2\r\n",
+        "x-amz-checksum-crc32: AAAAAA==\r\nx-amz-checksum-type: COMPOSITE\r\n",
+    ] {
+        let (client, _served) = scripted(vec![answer("200 OK", &format!("{parts}{more}"), 5, "hello")]).await;
+        let download = client.get_object(&OBJECT, None, None).await.unwrap();
+        assert!(!download.verified());
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_what_was_not_asked_for_is_not_believed() {
+    let of = |root: &str, entries: &str| {
+        let body = format!("<{root}><IsTruncated>false</IsTruncated>{entries}</{root}>");
+        answer("200 OK", "", body.len(), &body)
+    };
+    let list = List { bucket: "bucket", prefix: "p/", delimiter: Some("/"), page_max: None };
+    let entry = "<Contents><Key>p/k</Key><Size>1</Size></Contents><Contents><Key>other/kept</Key><Size>1</Size></Contents>";
+    let folded = "<CommonPrefixes><Prefix>other/</Prefix></CommonPrefixes>";
+    for entries in [entry, folded] {
+        let (client, _served) = scripted(vec![of("ListBucketResult", entries)]).await;
+        let error = client.objects(list).next().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Integrity, "{error}");
+        assert!(error.to_string().contains("\"other/"), "{error}");
+    }
+    let version = "<DeleteMarker><Key>other/kept</Key><VersionId>v</VersionId></DeleteMarker>";
+    let (client, _served) = scripted(vec![of("ListVersionsResult", version)]).await;
+    assert_eq!(client.versions(list).next().await.unwrap_err().kind(), ErrorKind::Integrity);
+    let upload = "<Upload><Key>other/kept</Key><UploadId>u</UploadId></Upload>";
+    let (client, _served) = scripted(vec![of("ListMultipartUploadsResult", upload)]).await;
+    assert_eq!(client.uploads_after("bucket", "p/", None).await.unwrap_err().kind(), ErrorKind::Integrity);
+}
+
+#[tokio::test]
+async fn a_list_without_an_end_has_one() {
+    let page = |token: usize| {
+        let body = format!(
+            "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{token}\
+             </NextContinuationToken></ListBucketResult>"
+        );
+        answer("200 OK", "", body.len(), &body)
+    };
+    let (client, _served) = scripted((0..1_001).map(page).collect()).await;
+    let mut pages = client.objects(List { bucket: "bucket", ..List::default() });
+    let error = loop {
+        match pages.next().await {
+            Ok(page) => assert!(page.is_some(), "it came to an end by itself"),
+            Err(error) => break error,
+        }
+    };
+    assert!(error.to_string().contains("does not end"), "{error}");
+}
+
+#[tokio::test]
+async fn what_iam_says_is_of_the_operation_and_whole() {
+    let of = |operation: &str, inner: &str| {
+        let body = format!("<{operation}Response>{inner}</{operation}Response>");
+        answer("200 OK", "", body.len(), &body)
+    };
+    let (client, _served) =
+        scripted(vec![of("UpdateAccessKey", ""), of("DeleteUser", ""), of("CreateUser", "")]).await;
+    client.iam("UpdateAccessKey", &[]).await.unwrap();
+    client.iam("UpdateAccessKey", &[]).await.unwrap_err();
+    let made = client.iam("CreateUser", &[]).await.unwrap();
+    assert!(made.require_child("User").unwrap_err().to_string().contains("CreateUserResult lacks User"));
+    for (inner, whole) in [
+        ("<ListUsersResult><IsTruncated>false</IsTruncated><Users/></ListUsersResult>", true),
+        ("<ListUsersResult><IsTruncated>false</IsTruncated></ListUsersResult>", false),
+        ("<ListUsersResult><Users/></ListUsersResult>", false),
+        ("<ListUsersResult><IsTruncated>true</IsTruncated><Users/></ListUsersResult>", false),
+        ("", false),
+    ] {
+        let (client, _served) = scripted(vec![of("ListUsers", inner)]).await;
+        assert_eq!(client.iam_list("ListUsers", &["Users"], &[]).await.is_ok(), whole, "{inner}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_why() {
+    // Waits of up to half a minute, which nobody waits for here; and some that are over at once.
+    for (first, told) in [(Duration::from_secs(30), 1), (Duration::ZERO, 0)] {
+        let ok = answer("200 OK", "etag: \"e\"\r\n", 0, "");
+        let (mut settings, _served) = scripted_at(vec![slow_down(), slow_down(), ok]).await;
+        let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noting = Arc::clone(&heard);
+        settings.listener =
+            Some(client::Listener(Arc::new(move |error| noting.lock().unwrap().push(error.to_string()))));
+        (settings.retries.first, settings.retries.longest) = (first, first);
+        let client =
+            Client::new(settings, Arc::new(Waits::default()), Arc::new(SeededEntropy::new(1))).unwrap();
+        client.put_object("bucket", "key", "body".into(), &options()).await.unwrap();
+        let heard = heard.lock().unwrap();
+        assert_eq!(heard.len(), told, "{heard:?}");
+        assert!(heard.iter().all(|text| text.contains("later (SlowDown)")), "{heard:?}");
+    }
 }

@@ -76,8 +76,10 @@ fn run(cli: cli::Cli, output: Output, used: &Arc<OnceLock<Used>>) -> anyhow::Res
     let session = Session::new(cli.connection, output, Arc::clone(used), pending);
     let exit = runtime.block_on(async {
         let ended = tokio::select! {
-            exit = verbs::run(&session, verb) => Some(exit),
+            // First, so that no verb has begun before a signal is waited for.
+            biased;
             () = interrupted() => None,
+            exit = verbs::run(&session, verb) => Some(exit),
         };
         // All that the verb had under way is being dropped: what is half done goes before we do.
         let clock = Arc::clone(&session.clock);

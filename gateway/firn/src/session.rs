@@ -7,7 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::layout::ADMIN_TOKEN;
 use crate::report::Output;
 use crate::settle::Pending;
-use client::{Admin, Client, EndpointFrom, Settings};
+use client::{Admin, Client, EndpointFrom, Listener, Settings};
 use engine::clock::{Clock, SystemClock};
 use engine::entropy::{Entropy, SystemEntropy};
 use std::io::Read as _;
@@ -66,7 +66,11 @@ impl Session {
             region: self.connection.region.clone(),
             anonymous: self.connection.no_sign_request,
         };
-        let settings = Settings::resolve(&overrides, &variable)?;
+        let mut settings = Settings::resolve(&overrides, &variable)?;
+        let output = self.output;
+        settings.listener = Some(Listener(Arc::new(move |error| {
+            output.note(&format!("firn: still trying: {}", crate::text::printable(&error.to_string())));
+        })));
         let used = Used { url: settings.endpoint.to_string(), from: settings.endpoint_from };
         if used.from == EndpointFrom::Nothing {
             self.output.note(&format!("firn: no endpoint is named, so this goes to AWS ({})", used.url));

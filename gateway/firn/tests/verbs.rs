@@ -22,12 +22,16 @@ mod moves;
 mod names;
 #[path = "verbs/outage.rs"]
 mod outage;
+#[path = "verbs/own_uploads.rs"]
+mod own_uploads;
 #[path = "verbs/parts.rs"]
 mod parts;
 #[path = "verbs/pieces.rs"]
 mod pieces;
 #[path = "support/port.rs"]
 mod port;
+#[path = "verbs/portal.rs"]
+mod portal;
 mod support;
 #[path = "verbs/trees.rs"]
 mod trees;

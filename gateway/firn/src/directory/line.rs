@@ -11,13 +11,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 /// A form that such a file has.
-pub(super) struct Line {
+pub(crate) struct Line {
     /// The magic.
-    pub(super) format: &'static str,
+    pub(crate) format: &'static str,
     /// The newest version that this binary reads, and the one that it writes.
-    pub(super) version: u32,
+    pub(crate) version: u32,
     /// What mends a damaged one.
-    pub(super) mend: &'static str,
+    pub(crate) mend: &'static str,
 }
 
 #[derive(Deserialize)]
@@ -28,7 +28,7 @@ struct Versioned {
 
 impl Line {
     /// The file's bytes; `fields` as they stand between version and checksum.
-    pub(super) fn render(&self, fields: &str) -> String {
+    pub(crate) fn render(&self, fields: &str) -> String {
         let body = format!("{{\"format\":\"{}\",\"version\":{},{fields}", self.format, self.version);
         let crc = crc_fast::crc32_iscsi(body.as_bytes());
         format!("{body},\"crc32c\":\"{crc:08x}\"}}\n")
@@ -36,7 +36,7 @@ impl Line {
 
     /// Reads the file's bytes: `make` turns the fields into a value, `encode` must give the same bytes of it. The path is for
     /// error texts.
-    pub(super) fn read<F: DeserializeOwned, T>(
+    pub(crate) fn read<F: DeserializeOwned, T>(
         &self,
         bytes: &[u8],
         path: &str,

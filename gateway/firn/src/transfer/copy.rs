@@ -1,10 +1,12 @@
-//! Objects to objects, within one endpoint; the bytes never pass here.
+//! Objects to objects, within one endpoint; the bytes never pass here, and what proves a copy is what the endpoint says of both: a checksum
+//! that both have, or the same ETag. Where they have nothing in common to compare, as where one was uploaded in parts, the same size and the
+//! ETag that the copy was answered with do.
 
 use super::entry::Entry;
 use super::run::{Done, Shared};
 use super::taken::Taken;
 use crate::exit::{Exit, Failure};
-use client::{ObjectHead, ObjectRef, OpenUpload, PutOptions};
+use client::{ObjectHead, ObjectRef, OpenUpload, PutOptions, PutResult};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 /// The most that one copy moves; S3's own limit.
@@ -21,7 +23,7 @@ pub(super) async fn object(
     entry: &Entry,
 ) -> anyhow::Result<(Done, Taken)> {
     let (bytes, etag) = match &entry.etag {
-        Some(etag) if entry.size <= COPY_MAX => (entry.size, etag.clone()),
+        Some(etag) if entry.size <= COPY_MAX && !etag.is_empty() => (entry.size, etag.clone()),
         _ => {
             let head = head(shared, from).await?;
             if head.size > COPY_MAX {
@@ -40,11 +42,43 @@ pub(super) async fn object(
         let if_match = shared.settings.move_source.then_some(&*etag);
         shared.client.copy_object((from, if_match), bucket, key, &options).await
     };
-    if let Err(error) = copied {
-        return Err(explain(shared, from, &etag, error.into()).await);
-    }
+    let put = match copied {
+        Ok(put) => put,
+        Err(error) => return Err(explain(shared, from, &etag, error.into()).await),
+    };
     shared.progress.moved(bytes);
-    Ok((Done { bytes, ..Done::default() }, Taken::Object(etag)))
+    let proven =
+        put.etag.eq_ignore_ascii_case(&etag) || prove(shared, (from, &etag), (bucket, key), &put).await?;
+    Ok((Done { bytes, unproven: !proven, ..Done::default() }, Taken::Object(etag)))
+}
+
+/// Whether a copy that has another ETag than its source is one. What contradicts it is an error.
+async fn prove(
+    shared: &Shared,
+    (from, etag): (&ObjectRef<'_>, &str),
+    (bucket, key): (&str, &str),
+    put: &PutResult,
+) -> anyhow::Result<bool> {
+    // Nothing is removed, and one of two ETags of parts says nothing about the other.
+    if !shared.settings.move_source && (etag.contains('-') || put.etag.contains('-')) {
+        return Ok(false);
+    }
+    let to = ObjectRef { bucket, key, version: put.version_id.as_deref() };
+    let (source, copy) = match (head(shared, from).await, head(shared, &to).await) {
+        (Ok(source), Ok(copy)) => (source, copy),
+        // Who may write and not read gets no copy compared.
+        (Err(error), _) | (_, Err(error)) if shared.settings.move_source => return Err(error),
+        _ => return Ok(false),
+    };
+    if source.etag != etag {
+        return Err(written_anew(from));
+    }
+    // Somebody else has written it by now.
+    if !copy.etag.eq_ignore_ascii_case(&put.etag) {
+        return Ok(false);
+    }
+    let proven = source.prove_copy(&copy, &to)?;
+    Ok(proven || shared.settings.move_source)
 }
 
 async fn head(shared: &Shared, from: &ObjectRef<'_>) -> anyhow::Result<ObjectHead> {
@@ -59,14 +93,14 @@ async fn explain(shared: &Shared, from: &ObjectRef<'_>, etag: &str, error: anyho
         return error;
     }
     match head(shared, from).await {
-        Ok(now) if now.etag != etag => Failure::new(
-            Exit::Conflict,
-            format!("copy {from}: it was written anew meanwhile, and is left as it is"),
-        )
-        .hint("run the same command again")
-        .into(),
+        Ok(now) if now.etag != etag => written_anew(from),
         _ => error,
     }
+}
+
+fn written_anew(from: &ObjectRef<'_>) -> anyhow::Error {
+    let text = format!("copy {from}: it was written anew meanwhile, and is left as it is");
+    Failure::new(Exit::Conflict, text).hint("run the same command again").into()
 }
 
 async fn in_parts(
@@ -81,10 +115,10 @@ async fn in_parts(
         _ => shared.client.object_tags(from).await?,
     };
     let options = PutOptions {
-        content_type: head.content_type,
+        content_type: head.content_type.clone(),
         storage_class: shared.settings.storage_class.clone(),
-        metadata: head.metadata,
-        kept: head.kept,
+        metadata: head.metadata.clone(),
+        kept: head.kept.clone(),
         tags,
         if_absent: shared.settings.if_absent,
     };
@@ -98,11 +132,14 @@ async fn in_parts(
         // Nothing of it can be resumed; the first error is the one to tell.
         let _best_effort = shared.client.abort_upload(&upload).await;
     }
-    if let Err(error) = completed {
-        return Err(explain(shared, from, &head.etag, error).await);
-    }
+    let put = match completed {
+        Ok(put) => put,
+        Err(error) => return Err(explain(shared, from, &head.etag, error).await),
+    };
     shared.progress.moved(head.size);
-    Ok((Done { bytes: head.size, ..Done::default() }, Taken::Object(head.etag)))
+    let proven =
+        shared.settings.move_source && prove(shared, (from, &head.etag), (bucket, key), &put).await?;
+    Ok((Done { bytes: head.size, unproven: !proven, ..Done::default() }, Taken::Object(head.etag)))
 }
 
 async fn copy_parts(

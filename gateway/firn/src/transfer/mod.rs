@@ -20,6 +20,7 @@ mod copy;
 mod download;
 mod entry;
 mod local;
+mod noted;
 mod outage;
 mod plan;
 mod progress;

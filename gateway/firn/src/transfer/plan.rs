@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, Found};
 use super::{AHEAD, Stream, local, remote};
+use crate::directory::appliance_of;
 use crate::exit::{Exit, Failure};
 use crate::text::matches;
 use client::Client;
@@ -127,7 +128,7 @@ pub(crate) struct SyncPlan {
 }
 
 impl SyncPlan {
-    /// Joins the two lists as they come.
+    /// Joins the two lists as they come. What is to be removed comes last, when both are known to the end.
     pub(crate) fn start(self, client: &Client) -> Stream<Planned> {
         let (sender, receiver) = mpsc::channel(AHEAD);
         let source = self.source.list(client);
@@ -141,6 +142,9 @@ impl SyncPlan {
         receiver
     }
 }
+
+/// What one run removes at the most: the names are held in memory, some hundred bytes each.
+const REMOVALS_MAX: usize = 1_000_000;
 
 type Gone = mpsc::error::SendError<Planned>;
 
@@ -156,11 +160,27 @@ struct Join {
     last: [Option<String>; 2],
     /// Whether anything of it has a counterpart in the target, which is then known not to be emptied.
     counts: bool,
+    /// What is to be removed: held back until both lists have come to their ends, each page of them proven.
+    removals: Vec<Spot>,
+    /// More of it than is held.
+    more_removals: u64,
+    /// The directory that was last looked at, and whether it is an appliance's.
+    looked_at: Option<(PathBuf, bool)>,
 }
 
 impl Join {
     const fn new(plan: SyncPlan, sender: mpsc::Sender<Planned>) -> Self {
-        Self { plan, sender, unread: Vec::new(), found: false, last: [None, None], counts: false }
+        Self {
+            plan,
+            sender,
+            unread: Vec::new(),
+            found: false,
+            last: [None, None],
+            counts: false,
+            removals: Vec::new(),
+            more_removals: 0,
+            looked_at: None,
+        }
     }
 
     async fn run(
@@ -229,6 +249,16 @@ impl Join {
                 Err(()) => return Ok(()),
             };
         }
+        for spot in std::mem::take(&mut self.removals) {
+            self.sender.send(Planned::Job(Job::Remove(spot))).await?;
+        }
+        if self.more_removals > 0 {
+            let text =
+                format!("remove {} more than the {REMOVALS_MAX} that one run takes", self.more_removals);
+            let failure = Failure::new(Exit::Partial, text).hint("run the same command again");
+            let target = self.plan.target.to_string();
+            self.sender.send(Planned::Refused(target, failure.into())).await?;
+        }
         Ok(())
     }
 
@@ -245,7 +275,7 @@ impl Join {
         let key = prefix.strip_suffix('/').unwrap_or(prefix);
         let from = Spot::Object(bucket.clone(), key.to_owned());
         let name = entry.name.clone();
-        let planned = match self.plan.target.spot(&name) {
+        let planned = match self.goal(&name) {
             Ok(to) => Planned::Job(Job::Transfer { from, to, entry }),
             Err(failure) => Planned::Refused(name.clone(), failure.into()),
         };
@@ -314,20 +344,38 @@ impl Join {
             && !self.unread.iter().any(|unread| is_at_or_below(&entry.name, unread))
     }
 
-    async fn remove(&self, entry: Entry) -> Result<(), Gone> {
+    async fn remove(&mut self, entry: Entry) -> Result<(), Gone> {
         if !self.removes(&entry) {
             return Ok(());
         }
-        let planned = match self.plan.target.spot(&entry.name) {
-            Ok(spot) => Planned::Job(Job::Remove(spot)),
-            Err(failure) => Planned::Refused(entry.name, failure.into()),
-        };
-        self.sender.send(planned).await
+        match self.plan.target.spot(&entry.name) {
+            Ok(_) if self.removals.len() >= REMOVALS_MAX => self.more_removals += 1,
+            Ok(spot) => self.removals.push(spot),
+            Err(failure) => self.sender.send(Planned::Refused(entry.name, failure.into())).await?,
+        }
+        Ok(())
     }
 
-    async fn decide(&self, ours: Entry, twin: Option<Entry>) -> Result<(), Gone> {
-        let spots =
-            self.plan.source.spot(&ours.name).and_then(|from| Ok((from, self.plan.target.spot(&ours.name)?)));
+    /// Where a name goes in the target: never into an appliance's directory, by whatever way it lies there.
+    fn goal(&mut self, name: &str) -> Result<Spot, Failure> {
+        let spot = self.plan.target.spot(name)?;
+        let Spot::File(path) = &spot else { return Ok(spot) };
+        let parent = path.parent().unwrap_or(path);
+        let is_home = match &self.looked_at {
+            // Names come in order, and so a directory's come together.
+            Some((last, is_home)) if last == parent => *is_home,
+            _ => appliance_of(parent).is_some(),
+        };
+        self.looked_at = Some((parent.to_owned(), is_home));
+        if is_home {
+            let text = format!("write it: {}; --exclude leaves it out", local::IS_APPLIANCE);
+            return Err(Failure::new(Exit::Denied, text));
+        }
+        Ok(spot)
+    }
+
+    async fn decide(&mut self, ours: Entry, twin: Option<Entry>) -> Result<(), Gone> {
+        let spots = self.plan.source.spot(&ours.name).and_then(|from| Ok((from, self.goal(&ours.name)?)));
         let (from, to) = match spots {
             Ok(spots) => spots,
             Err(failure) => return self.sender.send(Planned::Refused(ours.name, failure.into())).await,

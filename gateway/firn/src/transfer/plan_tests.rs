@@ -55,8 +55,8 @@ async fn joins_two_lists_by_name() {
             "download s3://src/a to /dst/a",
             "same",
             "download s3://src/c to /dst/c",
-            "remove /dst/d",
             "download s3://src/e to /dst/e",
+            "remove /dst/d",
             "remove /dst/f",
         ]
     );
@@ -93,6 +93,38 @@ async fn a_broken_list_ends_the_plan_and_removes_nothing() {
     Join::new(plan, sender).run(source, Some(target)).await.unwrap();
     assert!(matches!(planned.recv().await, Some(Planned::Broken(_))));
     assert!(planned.recv().await.is_none(), "nothing may be removed on half a list");
+}
+
+#[tokio::test]
+async fn a_list_that_breaks_off_later_removes_nothing_either() {
+    let halves = || async {
+        let (sender, list) = mpsc::channel(10);
+        sender.send(Found::Entry(entry("b", 1, 1))).await.unwrap();
+        sender.send(Found::Entry(entry("m", 1, 1))).await.unwrap();
+        sender.send(Found::Broken(anyhow::anyhow!("list the rest"))).await.unwrap();
+        list
+    };
+    let whole = || stream(vec![entry("a", 1, 1), entry("b", 1, 1), entry("c", 1, 1), entry("z", 1, 1)]);
+    for (source, target) in [(halves().await, whole().await), (whole().await, halves().await)] {
+        let plan = SyncPlan {
+            source: Place::Prefix("src".to_owned(), String::new()),
+            target: Place::Prefix("dst".to_owned(), String::new()),
+            compare: Compare::SizeAndTime,
+            delete: true,
+            exclude: Vec::new(),
+            own: None,
+            may_empty: false,
+            sweep: false,
+        };
+        let (sender, mut planned) = mpsc::channel(10);
+        Join::new(plan, sender).run(source, Some(target)).await.unwrap();
+        let (mut broke, mut removed) = (false, 0);
+        while let Some(found) = planned.recv().await {
+            broke |= matches!(found, Planned::Broken(_));
+            removed += usize::from(matches!(found, Planned::Job(super::Job::Remove(_))));
+        }
+        assert!(broke && removed == 0, "{removed} removed on half a list");
+    }
 }
 
 #[tokio::test]
@@ -171,5 +203,5 @@ async fn nothing_is_removed_below_what_could_not_be_read() {
     }
     assert!(lines[0].starts_with("Refused(\"b\""), "{lines:?}");
     assert_eq!(lines.len(), 4, "only a and b2 are removed: {lines:?}");
-    assert!(lines[1].contains("\"a\"") && lines[2].contains("\"b2\"") && lines[3].contains("\"c\""));
+    assert!(lines[1].contains("\"c\"") && lines[2].contains("\"a\"") && lines[3].contains("\"b2\""));
 }

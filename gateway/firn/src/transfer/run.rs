@@ -5,6 +5,7 @@
 
 use super::entry::Entry;
 use super::local::LedTo;
+use super::noted::Notes;
 use super::outage::Outage;
 use super::plan::{Job, Planned, Spot};
 use super::progress::Progress;
@@ -83,6 +84,10 @@ pub(super) struct Shared {
     pub(super) permits: Semaphore,
     /// Sources that were copied and go at the end: as many as `led_to` has, and their links.
     pub(super) last: Mutex<Vec<(PathBuf, FileState)>>,
+    /// Uploads that were begun and may go on.
+    pub(super) notes: Arc<Notes>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) output: Output,
 }
 
 /// What one job did.
@@ -91,6 +96,8 @@ pub(super) struct Done {
     pub(super) bytes: u64,
     pub(super) parts_resumed: u64,
     pub(super) unverified: bool,
+    /// Nothing proves that the copy has the bytes of its source.
+    pub(super) unproven: bool,
     /// A move left its source where it is: behind a link.
     pub(super) stays: bool,
 }
@@ -142,7 +149,10 @@ impl Runner {
         let (dry_run, moves) = (settings.dry_run, settings.move_source);
         let report = TransferReport { dry_run, moves, ..TransferReport::default() };
         let last = Mutex::default();
-        let shared = Arc::new(Shared { client, settings, progress, pending, permits, last });
+        let (notes, shared_clock) = (Arc::new(Notes::of_environment()), Arc::clone(&clock));
+        let shared =
+            Shared { client, settings, progress, pending, permits, last, notes, clock: shared_clock, output };
+        let shared = Arc::new(shared);
         Self { shared, output, clock, report, outage: Outage::default() }
     }
 
@@ -381,6 +391,13 @@ fn what(from: &Spot, to: &Spot) -> What {
 }
 
 impl Shared {
+    /// Says something on stderr, beside the progress.
+    pub(super) fn say(&self, text: &str) {
+        if self.output.narrates() {
+            self.progress.say(text);
+        }
+    }
+
     async fn run(&self, job: Job, twin: Option<Entry>) -> anyhow::Result<(What, Done)> {
         self.transfer(job, twin).await.map_err(|error| self.settings.explain(error))
     }
@@ -418,6 +435,9 @@ impl Shared {
         // What a link leads to lies in another tree, and stays.
         done.stays = self.settings.move_source && entry.behind_link;
         if self.settings.move_source && !entry.behind_link {
+            if done.unproven {
+                return Err(taken::unproven(&from, &to));
+            }
             self.remove_taken(&from, &taken).await?;
         }
         Ok((what(&from, &to), done))

@@ -4,6 +4,7 @@ use super::run::Shared;
 use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use client::ObjectRef;
+use std::fmt::Display;
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -37,6 +38,11 @@ impl FileState {
 
     pub(super) const fn size(&self) -> u64 {
         self.size
+    }
+
+    /// When it was last written, in nanoseconds since 1970; none of before.
+    pub(super) fn modified_nanos(&self) -> u128 {
+        self.modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos()
     }
 
     /// Device and inode: of what a link leads to, where a link was opened.
@@ -80,6 +86,14 @@ pub(super) async fn remove_object(shared: &Shared, object: &ObjectRef<'_>, etag:
 pub(super) fn led_to() -> anyhow::Error {
     let text = "remove it, which was copied: a link leads to it that was not moved: it stays";
     Failure::new(Exit::Conflict, text).hint("mend what failed, and run the same command again").into()
+}
+
+/// Why a source stays that was copied: nothing says that its copy is one.
+pub(super) fn unproven(from: &dyn Display, to: &dyn Display) -> anyhow::Error {
+    let text = format!(
+        "remove {from}, which was copied: nothing proves that {to} has its bytes, neither a checksum nor an ETag: it stays"
+    );
+    Failure::new(Exit::Integrity, text).hint("compare the two, and remove the source yourself").into()
 }
 
 fn changed(what: &str) -> anyhow::Error {

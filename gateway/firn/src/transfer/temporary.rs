@@ -77,6 +77,11 @@ impl Temporary {
         Err(Failure::new(Exit::Conflict, text).into())
     }
 
+    /// Where its bytes lie by now.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) async fn write(&self, at: u64, data: bytes::Bytes) -> anyhow::Result<()> {
         let file = self.file.clone();
         let written = tokio::task::spawn_blocking(move || file.write_all_at(&data, at)).await?;

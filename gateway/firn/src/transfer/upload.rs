@@ -1,14 +1,15 @@
 //! Files to objects.
 //!
-//! Up to two parts a file goes in one request; a larger one in parts, several at once. Before it begins, an upload of the
-//! same key that an interrupted run left behind is looked for: parts whose size and MD5 are those of the file's are kept.
-//! A file that changes while it is read fails, and nothing is made of it.
+//! Up to two parts a file goes in one request; a larger one in parts, several at once. Before it begins, the same upload is looked for
+//! among those that this client noted (`noted`): parts that the endpoint holds, with the size and MD5 of the file's, are kept. Nobody
+//! else's upload of the key goes on here, whatever it holds. A file that changes while it is read fails, and nothing is made of it.
 
+use super::noted::{Note, Plan};
 use super::run::{Done, Shared};
 use super::taken::{FileState, Taken};
 use anyhow::Context;
 use bytes::Bytes;
-use client::{CompletedPart, Crc64, OpenUpload, PartEntry, PutOptions, md5_etag, multipart_etag};
+use client::{CompletedPart, Crc64, ObjectRef, OpenUpload, PartEntry, PutOptions, md5_etag, multipart_etag};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::collections::HashMap;
 use std::fs::File;
@@ -45,9 +46,11 @@ pub(super) async fn file(
         let _permit = shared.permits.acquire().await?;
         let body = source.read(0, size).await?;
         source.still_the_same().await?;
-        shared.client.put_object(bucket, key, body, &options).await?;
+        let put = shared.client.put_object(bucket, key, body.clone(), &options).await?;
         shared.progress.moved(size);
-        return Ok((Done { bytes: size, ..Done::default() }, taken));
+        let proven = put.verified
+            || (shared.settings.move_source && has_sum(shared, bucket, key, size, Crc64::of(&body)).await?);
+        return Ok((Done { bytes: size, unproven: !proven, ..Done::default() }, taken));
     }
     Ok((in_parts(shared, &source, bucket, key, &options).await?, taken))
 }
@@ -60,20 +63,84 @@ async fn in_parts(
     options: &PutOptions,
 ) -> anyhow::Result<Done> {
     let part_size = part_size(shared.settings.part_size, source.state.size());
-    let (upload, held) = match find_open(shared, bucket, key).await {
-        Some(found) => found,
-        None => (shared.client.create_upload(bucket, key, options).await?, HashMap::new()),
+    let plan = plan_of(shared, source, (bucket, key), options, part_size);
+    let (upload, held, note) = if let Some((upload, held, note)) = go_on(shared, &plan, bucket, key).await? {
+        (upload, held, Some(note))
+    } else {
+        let upload = shared.client.create_upload(bucket, key, options).await?;
+        let note = begin(shared, plan, &upload).await?;
+        (upload, HashMap::new(), note)
     };
-    match send(shared, source, &upload, &held, part_size, options).await {
-        Err(error) if is_for_good(&error) => {
+    let sent = send(shared, source, &upload, &held, part_size, options).await;
+    // Of a file that changed no part may be what it is then.
+    let ended = match sent {
+        Err(error) if is_for_good(&error) || source.still_the_same().await.is_err() => {
             // The first error is the one to tell.
             match shared.client.abort_upload(&upload).await {
                 Ok(()) => Err(error.context("complete it, which was given up: its parts are removed again")),
+                // It can't go on, whoever removes it.
                 Err(_) => Err(error),
             }
         }
-        ended => ended,
+        // What was sent waits for the next run.
+        Err(error) => return Err(error),
+        sent => sent,
+    };
+    if let Some(note) = note {
+        tokio::task::spawn_blocking(move || note.remove()).await?;
     }
+    ended
+}
+
+/// What makes an upload this one and no other.
+fn plan_of(
+    shared: &Shared,
+    source: &Source,
+    (bucket, key): (&str, &str),
+    options: &PutOptions,
+    part_size: u64,
+) -> Plan {
+    let client = &shared.client;
+    let endpoint = client.endpoint().to_string();
+    let numbers = [
+        part_size.to_string(),
+        source.state.size().to_string(),
+        source.state.modified_nanos().to_string(),
+        (client.checksums() == client::Checksums::WhenSupported).to_string(),
+    ];
+    let said = [&options.content_type, &options.storage_class].map(|text| text.clone().unwrap_or_default());
+    let pairs = |map: &std::collections::BTreeMap<String, String>| {
+        map.iter().map(|(name, value)| (name.clone(), value.clone())).collect::<Vec<_>>()
+    };
+    let beside = [pairs(&options.metadata), pairs(&options.kept), options.tags.clone()].map(|pairs| {
+        let count = pairs.len().to_string();
+        std::iter::once(count).chain(pairs.into_iter().flat_map(|(name, value)| [name, value]))
+    });
+    let beside: Vec<String> = beside.into_iter().flatten().collect();
+    let access_key = client.access_key_id().unwrap_or_default();
+    let first = ["1", &endpoint, access_key, bucket, key];
+    let rest = numbers.iter().chain(&said).chain(&beside).map(String::as_str);
+    Plan::of(first.into_iter().chain(rest))
+}
+
+/// Notes an upload that was begun, so that it can go on.
+async fn begin(shared: &Shared, plan: Plan, upload: &OpenUpload) -> anyhow::Result<Option<Note>> {
+    let notes = Arc::clone(&shared.notes);
+    let place = format!("{} s3://{}/{}", shared.client.endpoint(), upload.bucket, upload.key);
+    let (id, now) = (upload.upload_id.clone(), shared.clock.now());
+    let begun = tokio::task::spawn_blocking(move || notes.begin(&plan, (place, id), now)).await?;
+    Ok(begun.unwrap_or_else(|error| {
+        if let Some(text) = shared.notes.tell(&error) {
+            shared.say(&text);
+        }
+        None
+    }))
+}
+
+/// Whether an object is known by its size and checksum to be these bytes.
+async fn has_sum(shared: &Shared, bucket: &str, key: &str, size: u64, sum: Crc64) -> anyhow::Result<bool> {
+    let head = shared.client.head_object(&ObjectRef::latest(bucket, key)).await?;
+    Ok(head.size == size && head.crc64 == Some(sum))
 }
 
 /// Whether the same upload would end with the same error for as long as the bucket is as it is: its parts would lie there for
@@ -94,7 +161,6 @@ async fn send(
     part_size: u64,
     options: &PutOptions,
 ) -> anyhow::Result<Done> {
-    let (bucket, key) = (&*upload.bucket, &*upload.key);
     let numbers = 1..=u32::try_from(source.state.size().div_ceil(part_size))?;
     let mut parts: Vec<(CompletedPart, bool)> = stream::iter(numbers)
         .map(|number| one_part(shared, source, upload, number, part_size, held.get(&number)))
@@ -106,9 +172,17 @@ async fn send(
     let parts_resumed = parts.iter().filter(|(_, resumed)| *resumed).count() as u64;
     let parts: Vec<_> = parts.into_iter().map(|(part, _)| part).collect();
     let _permit = shared.permits.acquire().await?;
+    let size = source.state.size();
     let result = shared.client.complete_upload(upload, &parts, options).await?;
-    verify_etag(&parts, &result.etag, bucket, key)?;
-    Ok(Done { bytes: source.state.size(), parts_resumed, ..Done::default() })
+    let whole = parts.iter().try_fold(Crc64::default(), |whole, part| Some(whole.then(part.crc64?)));
+    let proven = match whole {
+        _ if result.verified => true,
+        Some(whole) if shared.settings.move_source => {
+            has_sum(shared, &upload.bucket, &upload.key, size, whole).await?
+        }
+        _ => false,
+    };
+    Ok(Done { bytes: size, parts_resumed, unproven: !proven, ..Done::default() })
 }
 
 async fn one_part(
@@ -128,7 +202,7 @@ async fn one_part(
         if held.etag.eq_ignore_ascii_case(&etag) {
             shared.progress.moved(length);
             let crc64 = upload.with_crc64.then(|| Crc64::of(&body));
-            return Ok((CompletedPart { number, etag, crc64 }, true));
+            return Ok((CompletedPart { number, etag, crc64, verified: true }, true));
         }
     }
     let part = shared.client.upload_part(upload, number, body).await?;
@@ -136,36 +210,21 @@ async fn one_part(
     Ok((part, false))
 }
 
-/// The newest upload of this key that is under way and fits, with its parts. Not finding one, for whatever reason, is no
-/// failure: the upload then begins anew.
-async fn find_open(
+/// The same upload, where this client began it and it is still open, with the parts that it holds. Not finding one, for whatever
+/// reason, is no failure: the upload then begins anew.
+async fn go_on(
     shared: &Shared,
+    plan: &Plan,
     bucket: &str,
     key: &str,
-) -> Option<(OpenUpload, HashMap<u32, PartEntry>)> {
+) -> anyhow::Result<Option<(OpenUpload, HashMap<u32, PartEntry>, Note)>> {
+    let (notes, plan) = (Arc::clone(&shared.notes), plan.clone());
+    let found = tokio::task::spawn_blocking(move || notes.find(&plan)).await?;
+    let Some((note, upload_id)) = found else { return Ok(None) };
     let with_crc64 = shared.client.checksums() == client::Checksums::WhenSupported;
-    let wanted = if with_crc64 { "CRC64NVME" } else { "" };
-    let uploads = shared.client.list_uploads(bucket, key).await.ok()?;
-    let found =
-        uploads.into_iter().rev().find(|upload| upload.key == key && upload.checksum_algorithm == wanted)?;
-    let upload =
-        OpenUpload { bucket: bucket.to_owned(), key: key.to_owned(), upload_id: found.upload_id, with_crc64 };
-    let parts = shared.client.list_parts(&upload).await.ok()?;
-    Some((upload, parts.into_iter().map(|part| (part.number, part)).collect()))
-}
-
-/// The endpoint's ETag has to be the one that our parts make, where they are plain MD5s.
-fn verify_etag(parts: &[CompletedPart], etag: &str, bucket: &str, key: &str) -> anyhow::Result<()> {
-    let Some(expected) = multipart_etag(parts.iter().map(|part| part.etag.as_str())) else { return Ok(()) };
-    let looks_alike = etag.len() == expected.len() && etag.contains('-');
-    if looks_alike && !etag.eq_ignore_ascii_case(&expected) {
-        return Err(client::Error::Integrity {
-            what: format!("s3://{bucket}/{key}"),
-            detail: format!("its ETag is {etag}, our parts make {expected}"),
-        }
-        .into());
-    }
-    Ok(())
+    let upload = OpenUpload { bucket: bucket.to_owned(), key: key.to_owned(), upload_id, with_crc64 };
+    let Ok(parts) = shared.client.list_parts(&upload).await else { return Ok(None) };
+    Ok(Some((upload, parts.into_iter().map(|part| (part.number, part)).collect(), note)))
 }
 
 /// Whether a file, uploaded in one piece or in parts of this size, would get this ETag.
@@ -251,7 +310,7 @@ pub(super) fn content_type(path: &Path) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CompletedPart, MIB, Shared, Source, has_etag, part_size, verify_etag};
+    use super::{MIB, Shared, Source, has_etag, part_size};
     use crate::transfer::progress::Progress;
     use crate::transfer::run::Settings;
     use client::{md5_etag, multipart_etag};
@@ -332,22 +391,10 @@ mod tests {
             pending: crate::settle::pair().0,
             permits: tokio::sync::Semaphore::new(1),
             last: std::sync::Mutex::default(),
+            notes: Arc::new(crate::transfer::noted::Notes::of(Err("there are none".to_owned()))),
+            clock: Arc::new(clock),
+            output: crate::report::Output { json: false, quiet: true },
         }
-    }
-
-    #[test]
-    fn an_entity_tag_that_our_parts_do_not_make_is_refused() {
-        let parts = [md5_etag(b"a"), md5_etag(b"b")];
-        let whole = multipart_etag(parts.iter().map(String::as_str)).unwrap();
-        let parts: Vec<_> =
-            (1..).zip(parts).map(|(number, etag)| CompletedPart { number, etag, crc64: None }).collect();
-        let verify = |etag: &str| verify_etag(&parts, etag, "b", "k");
-        verify(&whole).unwrap();
-        verify(&whole.to_uppercase()).unwrap();
-        let other = multipart_etag([md5_etag(b"a"), md5_etag(b"c")].iter().map(String::as_str)).unwrap();
-        verify(&other).unwrap_err();
-        // One of another form says nothing about the bytes.
-        verify("an-endpoint-of-its-own-mind").unwrap();
     }
 
     #[test]

@@ -86,6 +86,7 @@ pub(super) async fn run(session: &Session, args: &Cp) -> anyhow::Result<Exit> {
         let text = "take an archive apart: it is a file, and its objects go to s3://BUCKET/PREFIX/";
         return Err(Failure::usage(text).into());
     };
+    super::transfer::refuse_appliance(path, true)?;
     let archive = open(path)?;
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
         Failure::usage(format!("make a key of {}: it has no name in UTF-8", path.display()))

@@ -2,7 +2,7 @@
 
 use super::versions::{all_deleted, missing, missing_version};
 use crate::cli::{Cp, Location, Mv, S3Uri, Sync, TransferOptions};
-use crate::directory::is_appliance;
+use crate::directory::{appliance_of, is_appliance};
 use crate::exit::{Exit, Failure};
 use crate::scope::Scope;
 use crate::session::Session;
@@ -208,6 +208,7 @@ async fn upload_job(path: &Path, uri: &S3Uri) -> anyhow::Result<Job> {
     if metadata.is_dir() {
         return Err(Failure::usage(format!("copy the directory {}: add -r", path.display())).into());
     }
+    refuse_appliance(path, true)?;
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
         Failure::usage(format!("make a key of {}: it has no name in UTF-8", path.display()))
     })?;
@@ -234,6 +235,7 @@ async fn download_job(
     } else {
         path.to_owned()
     };
+    refuse_appliance(&path, false)?;
     Ok(Job::Transfer { from, to: Spot::File(path), entry })
 }
 
@@ -286,11 +288,7 @@ fn place(location: &Location, must_exist: bool) -> anyhow::Result<Place> {
             {
                 return Err(Failure::usage(format!("use {}: it is no directory", path.display())).into());
             }
-            if must_exist && is_appliance(&root) {
-                let text = format!("send {}: {IS_APPLIANCE}", path.display());
-                let hint = "its catalog and keys are kept, sealed, by a backup: backup.target; or name a directory of your own";
-                return Err(Failure::usage(text).hint(hint).into());
-            }
+            refuse_appliance(&root, must_exist)?;
             // A target that is not there yet is an empty one; the first download makes it.
             if !must_exist && std::fs::metadata(&root).is_ok_and(|found| !found.is_dir()) {
                 return Err(Failure::usage(format!("use {}: it is no directory", path.display())).into());
@@ -302,6 +300,21 @@ fn place(location: &Location, must_exist: bool) -> anyhow::Result<Place> {
             Ok(Place::Prefix(uri.bucket.clone(), format!("{}{slash}", uri.key)))
         }
     }
+}
+
+/// An appliance's directory is neither sent nor written to, nor is what lies in it.
+pub(super) fn refuse_appliance(path: &Path, sends: bool) -> Result<(), Failure> {
+    let Some(home) = appliance_of(path) else { return Ok(()) };
+    let (verb, hint) = if sends {
+        (
+            "send",
+            "its catalog and keys are kept, sealed, by a backup: backup.target; or name a place of your own",
+        )
+    } else {
+        ("write to", "name a place of your own")
+    };
+    let text = format!("{verb} {}: {IS_APPLIANCE}: {}", path.display(), home.display());
+    Err(Failure::usage(text).hint(hint))
 }
 
 fn local_only() -> Failure {
@@ -385,11 +398,14 @@ fn end(session: &Session, report: TransferReport, goes_on: &str) -> anyhow::Resu
     Ok(exit)
 }
 
-/// What `mv` of a directory leaves behind; a directory that is not empty stays.
+/// What `mv` of a directory leaves behind; a directory that is not empty stays, and so does an appliance's.
 fn remove_empty_directories(root: &PathBuf) {
-    let walk = walkdir::WalkDir::new(root).contents_first(true);
-    for entry in walk.into_iter().flatten().filter(|entry| entry.file_type().is_dir()) {
-        let _not_empty = std::fs::remove_dir(entry.path());
+    let walk = walkdir::WalkDir::new(root).into_iter();
+    let ours = walk.filter_entry(|entry| entry.file_type().is_dir() && !is_appliance(entry.path()));
+    let mut directories: Vec<_> = ours.flatten().map(walkdir::DirEntry::into_path).collect();
+    // What is below goes first.
+    while let Some(directory) = directories.pop() {
+        let _not_empty = std::fs::remove_dir(directory);
     }
 }
 

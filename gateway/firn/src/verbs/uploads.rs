@@ -143,7 +143,7 @@ pub(super) async fn list(session: &Session, client: &Client, scope: &Scope) -> a
     if found {
         session
             .output
-            .note("what goes on is cp with the same file and key; what gives them up: firn rm --uploads");
+            .note("what this client began goes on when the same command is run again; what gives all of them up: firn rm --uploads");
     } else {
         session.output.note("no unfinished uploads");
     }

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// The head of a request, and its body.
-fn request(reader: &mut impl BufRead) -> (String, Vec<u8>) {
+pub(crate) fn request(reader: &mut impl BufRead) -> (String, Vec<u8>) {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
     let lower = head.to_ascii_lowercase();
@@ -21,7 +21,7 @@ fn request(reader: &mut impl BufRead) -> (String, Vec<u8>) {
     (head, body)
 }
 
-fn serve(listener: TcpListener, answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static) {
+pub(crate) fn serve(listener: TcpListener, answer: impl Fn(&str, &[u8]) -> Vec<u8> + Send + Sync + 'static) {
     let answer = Arc::new(answer);
     std::thread::spawn(move || {
         for stream in listener.incoming() {
@@ -140,7 +140,17 @@ fn endpoint_with_a_large_object(other_at: Option<u32>, asked: Arc<Mutex<Vec<Stri
                 .into_bytes()
         };
         if line.starts_with("HEAD ") {
-            let (size, etag) = (6_u64 << 30, if *changed { "two" } else { "one" });
+            let copied = line.contains("/to ");
+            let (size, etag) = (
+                6_u64 << 30,
+                if copied {
+                    "whole-6"
+                } else if *changed {
+                    "two"
+                } else {
+                    "one"
+                },
+            );
             let about = format!(
                 "etag: \"{etag}\"\r\ncache-control: no-store\r\nexpires: Thu, 01 Jan 2032 00:00:00 GMT\r\n\
                  x-amz-meta-from: here\r\nx-amz-tagging-count: 1\r\ncontent-type: text/css\r\n"

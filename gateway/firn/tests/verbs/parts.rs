@@ -129,6 +129,7 @@ fn a_file_that_changes_under_its_upload_becomes_no_object() {
     });
     let ran = upload(&path, &url, &[]);
     assert!(ran.code == 8 && ran.err.contains("it changed meanwhile"), "{ran:?}");
+    assert!(ran.err.contains("its parts are removed again"), "they can go on to nothing: {ran:?}");
     assert!(endpoint.completions().is_empty());
 }
 

@@ -1,56 +1,12 @@
-//! Objects that go and come in pieces: pieces of another object never become a part of this one.
+//! Objects that come in pieces: pieces of another object never become a part of this one.
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use crate::start;
-use crate::support::{Appliance, firn};
-use client::{Client, OpenUpload, Overrides, PutOptions, Settings};
-use engine::clock::SystemClock;
-use engine::entropy::SystemEntropy;
+use crate::support::firn;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
-
-const PART: usize = 8 << 20;
-
-/// An upload that an interrupted run left, with the parts that it had sent.
-async fn left_behind(client: &Client, key: &str, parts: &[(u32, Vec<u8>)]) -> OpenUpload {
-    let upload = client.create_upload("pieces", key, &PutOptions::default()).await.unwrap();
-    for (number, body) in parts {
-        client.upload_part(&upload, *number, body.clone().into()).await.unwrap();
-    }
-    upload
-}
-
-fn client(appliance: &Appliance) -> Client {
-    let variable =
-        |name: &str| appliance.vars.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
-    let settings = Settings::resolve(&Overrides::default(), &variable).unwrap();
-    Client::new(settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap()
-}
-
-#[tokio::test]
-async fn an_upload_goes_on_with_the_parts_that_are_its_own() {
-    let (root, appliance) = start();
-    appliance.ok(&["mb", "s3://pieces"]);
-    let body: Vec<u8> = (0..u32::try_from(3 * PART).unwrap())
-        .map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0])
-        .collect();
-    let (first, second) = (body[..PART].to_vec(), body[PART..2 * PART].to_vec());
-    let mut changed = second.clone();
-    changed[PART / 2] ^= 1;
-    let client = client(&appliance);
-    // Of a key that begins like ours: newer, and none of ours.
-    left_behind(&client, "k", &[(1, first), (2, changed)]).await;
-    left_behind(&client, "k.old", &[(1, second)]).await;
-    let file = root.path().join("k");
-    fs::write(&file, &body).unwrap();
-    let sent = appliance.ok(&["cp", file.to_str().unwrap(), "s3://pieces/k", "--json"]).json();
-    assert_eq!((&sent["uploaded"], &sent["parts_resumed"]), (&1.into(), &1.into()), "{sent}");
-    let got = appliance.command(&["cat", "s3://pieces/k"]).output().unwrap();
-    assert!(got.stdout == body, "{} bytes came back", got.stdout.len());
-}
 
 /// An endpoint with one object of 64 MiB of zeros under a checksum that is none of theirs. What it was asked for is noted.
 fn endpoint_with_wrong_bytes(asked: Arc<Mutex<Vec<String>>>) -> String {

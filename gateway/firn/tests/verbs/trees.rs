@@ -120,6 +120,114 @@ fn an_appliance_in_a_tree_is_not_uploaded_with_it() {
     assert!(own.join("master.key").exists());
 }
 
+/// The files of a tree, and when each was written last.
+fn state(root: &Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
+    let ours = |path: &Path| {
+        !path
+            .components()
+            .any(|part| ["run", "catalog", "pools"].map(std::ffi::OsStr::new).contains(&part.as_os_str()))
+    };
+    let files = walkdir::WalkDir::new(root).sort_by_file_name().into_iter().map(Result::unwrap);
+    let files =
+        files.filter(|entry| entry.file_type().is_file() && ours(entry.path().strip_prefix(root).unwrap()));
+    files.map(|entry| (entry.path().to_owned(), entry.metadata().unwrap().modified().unwrap())).collect()
+}
+
+#[test]
+fn an_appliance_is_no_place_to_write_to_and_nothing_in_it_is_one_to_read_from() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let (project, home) = (root.path(), appliance.dir().to_owned());
+    let file = project.join("ok.txt");
+    fs::write(&file, "mine").unwrap();
+    appliance.ok(&["cp", file.to_str().unwrap(), "s3://trees/x/ok.txt"]);
+    symlink("data", project.join("linked")).unwrap();
+    let before = state(&home);
+    let at = |name: &str| project.join(name).to_str().unwrap().to_owned();
+    let mut refused = Vec::new();
+    for place in ["data", "data/pools/local", "data/new/deep", "linked", "linked/new"] {
+        for more in [&[][..], &["--delete"], &["--delete", "--allow-empty", "--dry-run"]] {
+            refused.push(
+                [
+                    &["sync".to_owned(), "s3://trees/x".to_owned(), at(place)][..],
+                    &more.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>(),
+                ]
+                .concat(),
+            );
+        }
+        refused.push(["cp", "-r", "s3://trees/x", &at(place)].map(str::to_owned).to_vec());
+        refused.push(["mv", "-r", "s3://trees/x", &at(place)].map(str::to_owned).to_vec());
+        refused.push(["cp", "s3://trees/x/ok.txt", &at(place)].map(str::to_owned).to_vec());
+        refused.push(["mv", "s3://trees/x/ok.txt", &at(place)].map(str::to_owned).to_vec());
+    }
+    refused.push(["cp", "s3://trees/x/ok.txt", &at("data/firn.json")].map(str::to_owned).to_vec());
+    for place in ["data/catalog", "linked/pools"] {
+        for verb in [&["sync"][..], &["cp", "-r"], &["mv", "-r"]] {
+            let verb = verb.iter().map(|text| (*text).to_owned());
+            refused.push(verb.chain([at(place), "s3://trees/own".to_owned()]).collect());
+        }
+    }
+    for name in ["data/master.key", "linked/credentials"] {
+        refused.push(["cp", &at(name), "s3://trees/own"].map(str::to_owned).to_vec());
+        refused.push(["mv", &at(name), "s3://trees/own"].map(str::to_owned).to_vec());
+    }
+    for args in &refused {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = appliance.run(&args);
+        assert!(
+            ran.code == 2 && ran.err.contains("an appliance lies there, with its keys"),
+            "{args:?}: {ran:?}"
+        );
+    }
+    assert!(state(&home) == before, "nothing in it is another");
+    assert_eq!(keys(&appliance, "s3://trees"), ["x/ok.txt"]);
+}
+
+#[test]
+fn a_tree_that_comes_writes_over_no_appliance_below_its_target() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let (project, home) = (root.path(), appliance.dir().to_owned());
+    let file = project.join("a.txt");
+    fs::write(&file, "mine").unwrap();
+    symlink("data", project.join("linked")).unwrap();
+    for key in ["a.txt", "data/admin-token", "data/new/file", "linked/master.key", "z/b.txt"] {
+        appliance.ok(&["cp", file.to_str().unwrap(), &format!("s3://trees/x/{key}")]);
+    }
+    let (before, here) = (state(&home), project.to_str().unwrap());
+    fs::write(project.join("gone"), "x").unwrap();
+    let told = ["data/admin-token", "data/new/file", "linked/master.key"];
+    let mut downloaded = Vec::new();
+    for args in [
+        &["cp", "-r", "s3://trees/x", here][..],
+        &["sync", "s3://trees/x", here],
+        &["sync", "--delete", "s3://trees/x", here, "--exclude", "data.*"],
+        &["sync", "--delete", "s3://trees/x", here, "--exclude", "data.*"],
+    ] {
+        let ran = appliance.run(&[args, &["--json"]].concat());
+        assert_eq!(ran.code, 3, "{args:?}: {ran:?}");
+        let report = ran.json();
+        let failed = report["failed"].as_array().unwrap();
+        let names: Vec<_> = failed.iter().map(|failed| failed["name"].as_str().unwrap()).collect();
+        assert_eq!(names, told, "{args:?}");
+        assert!(
+            failed[0]["error"].as_str().unwrap().contains("write it: an appliance lies there"),
+            "{report}"
+        );
+        downloaded.push(report["downloaded"].as_u64().unwrap());
+        assert!(state(&home) == before, "{args:?}");
+    }
+    assert_eq!(downloaded, [2, 0, 0, 0], "what is there comes once");
+    assert!(!project.join("gone").exists(), "what else is not in the source goes");
+    appliance.ok(&["sync", "s3://trees/x", here, "--exclude", "data/*", "--exclude", "linked/*"]);
+    // A move of the tree around it leaves it as it is, its empty directories, too.
+    fs::create_dir(home.join("empty")).unwrap();
+    let moved =
+        ["mv", "-r", here, "s3://trees/y", "--exclude", "data", "--exclude", "linked", "--exclude", "data.*"];
+    appliance.ok(&moved);
+    assert!(home.join("empty").exists() && state(&home) == before);
+}
+
 #[test]
 fn what_can_have_no_key_says_how_it_is_left_out() {
     use std::os::unix::ffi::OsStrExt;

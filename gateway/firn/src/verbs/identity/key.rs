@@ -59,13 +59,15 @@ async fn list(session: &Session, args: &KeyOf) -> anyhow::Result<Exit> {
         .iam_list("ListAccessKeys", &["AccessKeyMetadata"], &with(Vec::new(), of(args)))
         .await?;
     let text = |key: &client::Described, name| key.text(name).unwrap_or_default().to_owned();
-    let row = |key: &client::Described| Listed {
-        access_key_id: text(key, "AccessKeyId"),
-        user: Some(text(key, "UserName")).filter(|name| !name.is_empty()),
-        status: text(key, "Status").to_lowercase(),
-        created: text(key, "CreateDate"),
+    let row = |key: &client::Described| {
+        Ok(Listed {
+            access_key_id: key.require("AccessKeyId")?.to_owned(),
+            user: Some(text(key, "UserName")).filter(|name| !name.is_empty()),
+            status: key.require("Status")?.to_lowercase(),
+            created: text(key, "CreateDate"),
+        })
     };
-    session.output.print(&Rows(all.iter().map(row).collect()))
+    session.output.print(&Rows(all.iter().map(row).collect::<client::Result<_>>()?))
 }
 
 /// A new access key.
@@ -85,15 +87,15 @@ impl Report for Created {
 
 async fn create(session: &Session, args: &KeyOf) -> anyhow::Result<Exit> {
     let made = session.client()?.iam("CreateAccessKey", &with(Vec::new(), of(args))).await?;
-    let key = made.child("AccessKey").unwrap_or_default();
-    let text = |name| key.text(name).unwrap_or_default().to_owned();
+    let key = made.require_child("AccessKey")?;
+    let (id, secret) = (key.require("AccessKeyId")?.to_owned(), key.require("SecretAccessKey")?.to_owned());
     session.output.note(
         "firn: the secret is shown this once; these two lines go below a [profile] of ~/.aws/credentials",
     );
     session.output.print(&Created {
-        access_key_id: text("AccessKeyId"),
-        secret_access_key: text("SecretAccessKey"),
-        user: Some(text("UserName")).filter(|name| !name.is_empty()),
+        access_key_id: id,
+        secret_access_key: secret,
+        user: key.text("UserName").filter(|name| !name.is_empty()).map(str::to_owned),
     })
 }
 

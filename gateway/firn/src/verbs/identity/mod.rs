@@ -31,14 +31,18 @@ struct Thing {
 
 impl Thing {
     /// Of IAM's elements, whose names begin with its kind: `UserName`, `UserId`.
-    fn of(kind: &str, described: &Described) -> Self {
+    fn of(kind: &str, described: &Described) -> client::Result<Self> {
         let text = |name: &str| described.text(name).unwrap_or_default().to_owned();
-        Self {
-            name: text(&format!("{kind}Name")),
-            arn: text("Arn"),
+        Ok(Self {
+            name: described.require(&format!("{kind}Name"))?.to_owned(),
+            arn: described.require("Arn")?.to_owned(),
             id: text(&format!("{kind}Id")),
             created: text("CreateDate"),
-        }
+        })
+    }
+
+    fn all_of(kind: &str, described: &[Described]) -> client::Result<Rows<Self>> {
+        described.iter().map(|one| Self::of(kind, one)).collect::<client::Result<_>>().map(Rows)
     }
 }
 
@@ -95,7 +99,7 @@ async fn list(
 ) -> anyhow::Result<Exit> {
     let parameters = with(Vec::new(), [("PathPrefix", args.path.as_deref())]);
     let all = session.client()?.iam_list(operation, &[of], &parameters).await?;
-    session.output.print(&Rows(all.iter().map(|one| Thing::of(kind, one)).collect()))
+    session.output.print(&Thing::all_of(kind, &all)?)
 }
 
 /// Makes something, and tells of it.
@@ -108,7 +112,7 @@ async fn create(
     let name = format!("{kind}Name");
     let parameters = with(vec![(&name, &new.named.name)], [("Path", new.path.as_deref())]);
     let made = session.client()?.iam(operation, &[&parameters, more].concat()).await?;
-    let made = Thing::of(kind, &made.child(kind).unwrap_or_default());
+    let made = Thing::of(kind, &made.require_child(kind)?)?;
     session.output.print(&Changed { did, name: made.name, arn: Some(made.arn), next })
 }
 
@@ -161,7 +165,7 @@ pub(super) async fn group(session: &Session, args: &Group) -> anyhow::Result<Exi
             let (session, args) = at(session, verb);
             let named = [("GroupName", args.name.as_str())];
             let all = session.client()?.iam_list("GetGroup", &["Users"], &named).await?;
-            session.output.print(&Rows(all.iter().map(|one| Thing::of("User", one)).collect()))
+            session.output.print(&Thing::all_of("User", &all)?)
         }
         Group::Add(verb) => membership(session, ("AddUserToGroup", "added to the group:"), verb).await,
         Group::Remove(verb) => {

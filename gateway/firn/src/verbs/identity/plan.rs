@@ -71,8 +71,9 @@ const ROLE: OfKind = OfKind {
     delete: "DeleteRolePolicy",
 };
 
-fn text(described: &Described, name: &str) -> String {
-    described.text(name).unwrap_or_default().to_owned()
+/// What names a thing: a removal of nothing that is named is none.
+fn text(described: &Described, name: &str) -> client::Result<String> {
+    described.require(name).map(str::to_owned)
 }
 
 impl Plan {
@@ -88,12 +89,12 @@ impl Plan {
     async fn policies(&mut self, client: &Client, kind: &OfKind, name: &str) -> anyhow::Result<()> {
         let named = [(kind.parameter, name)];
         for policy in client.iam_list(kind.attached, &["AttachedPolicies"], &named).await? {
-            let (arn, shown) = (text(&policy, "PolicyArn"), text(&policy, "PolicyName"));
+            let (arn, shown) = (text(&policy, "PolicyArn")?, text(&policy, "PolicyName")?);
             let parameters = vec![(kind.parameter, name.to_owned()), ("PolicyArn", arn)];
             self.step(kind.detach, parameters, format!("the attached policy {shown} of {name}"));
         }
         for policy in client.iam_list(kind.inline, &["PolicyNames"], &named).await? {
-            let shown = policy.own_text().to_owned();
+            let shown = policy.own_text()?.to_owned();
             let parameters = vec![(kind.parameter, name.to_owned()), ("PolicyName", shown.clone())];
             self.step(kind.delete, parameters, format!("the inline policy {shown} of {name}"));
         }
@@ -106,12 +107,12 @@ impl Plan {
         if args.recursive {
             let named = [("UserName", name)];
             for key in client.iam_list("ListAccessKeys", &["AccessKeyMetadata"], &named).await? {
-                let id = text(&key, "AccessKeyId");
+                let id = text(&key, "AccessKeyId")?;
                 let parameters = vec![("UserName", name.to_owned()), ("AccessKeyId", id.clone())];
                 plan.step("DeleteAccessKey", parameters, format!("the access key {id} of {name}"));
             }
             for group in client.iam_list("ListGroupsForUser", &["Groups"], &named).await? {
-                let group = text(&group, "GroupName");
+                let group = text(&group, "GroupName")?;
                 let parameters = vec![("UserName", name.to_owned()), ("GroupName", group.clone())];
                 plan.step("RemoveUserFromGroup", parameters, format!("{name} from the group {group}"));
             }
@@ -126,7 +127,7 @@ impl Plan {
         let (mut plan, name) = (Self::default(), args.named.name.as_str());
         if args.recursive {
             for user in client.iam_list("GetGroup", &["Users"], &[("GroupName", name)]).await? {
-                let user = text(&user, "UserName");
+                let user = text(&user, "UserName")?;
                 let parameters = vec![("GroupName", name.to_owned()), ("UserName", user.clone())];
                 plan.step("RemoveUserFromGroup", parameters, format!("{user} from the group {name}"));
             }
@@ -153,7 +154,7 @@ impl Plan {
             let named = [("PolicyArn", arn), ("PolicyUsageFilter", "PermissionsPolicy")];
             for (list, kind) in [("PolicyUsers", USER), ("PolicyGroups", GROUP), ("PolicyRoles", ROLE)] {
                 for holder in client.iam_list("ListEntitiesForPolicy", &[list], &named).await? {
-                    let name = text(&holder, kind.parameter);
+                    let name = text(&holder, kind.parameter)?;
                     let parameters = vec![(kind.parameter, name.clone()), ("PolicyArn", arn.to_owned())];
                     plan.step(kind.detach, parameters, format!("the attached policy {arn} of {name}"));
                 }
@@ -163,7 +164,7 @@ impl Plan {
                 if version.text("IsDefaultVersion") == Some("true") {
                     continue;
                 }
-                let id = text(&version, "VersionId");
+                let id = text(&version, "VersionId")?;
                 let parameters = vec![("PolicyArn", arn.to_owned()), ("VersionId", id.clone())];
                 plan.step("DeletePolicyVersion", parameters, format!("the version {id} of {arn}"));
             }

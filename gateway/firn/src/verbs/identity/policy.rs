@@ -87,11 +87,11 @@ impl Report for Shown {
 async fn show(session: &Session, named: &str) -> anyhow::Result<Exit> {
     let client = session.client()?;
     let arn = arn(&client, named).await?;
-    let policy = client.iam("GetPolicy", &[("PolicyArn", &arn)]).await?.child("Policy").unwrap_or_default();
-    let version = policy.text("DefaultVersionId").unwrap_or_default().to_owned();
+    let policy = client.iam("GetPolicy", &[("PolicyArn", &arn)]).await?.require_child("Policy")?;
+    let version = policy.require("DefaultVersionId")?.to_owned();
     let asked = [("PolicyArn", arn.as_str()), ("VersionId", version.as_str())];
-    let found = client.iam("GetPolicyVersion", &asked).await?.child("PolicyVersion").unwrap_or_default();
-    let text = found.document("Document").unwrap_or_default();
+    let found = client.iam("GetPolicyVersion", &asked).await?.require_child("PolicyVersion")?;
+    let text = found.document("Document")?;
     let document = serde_json::from_str(&text).context("understand the policy's document")?;
     session.output.print(&Shown { arn, version, document })
 }
