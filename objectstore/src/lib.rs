@@ -31,6 +31,7 @@ mod api;
 mod attributes;
 mod body;
 mod bucket;
+mod change;
 mod checksum;
 mod civil;
 mod condition;
@@ -71,6 +72,7 @@ mod subresources;
 mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transact;
 mod upload;
 mod worker;
 

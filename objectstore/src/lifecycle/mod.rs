@@ -35,8 +35,7 @@ pub(crate) use run::Turns;
 #[cfg(test)]
 pub(crate) use walk::{Phase, Walk};
 
-use crate::stack::Change;
-use crate::store::{ATTEMPTS_MAX, contended};
+use crate::change::Change;
 use crate::{BucketName, Error, ErrorKind, Lifecycle, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::Scan;
 use engine::clock::Timestamp;
@@ -92,18 +91,17 @@ impl ObjectStore {
         if value.is_some() {
             self.mark(SettingKind::Lifecycle, name.as_str(), true).await?;
         }
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(&bound).await?;
             // What can't be read any more can be replaced.
             let before = self.lifecycle_at(&view).await.or_else(unread)?;
             let walks = value.is_some_and(|new| new.adds_to(before.as_deref()));
-            let writes = walks.then(|| walk::Walk::begin(self.clock.now())).into_iter().collect();
-            if self.try_replace_named(&view, "", Change { writes, ..Change::default() }, value).await? {
-                self.lifecycles.ring(name);
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let beside = Change::writes(walks.then(|| walk::Walk::begin(self.clock.now())));
+            self.try_replace_named(&view, "", beside, value).await
+        })
+        .await?;
+        self.lifecycles.ring(name);
+        Ok(())
     }
 
     /// A bucket's rules, and how far what was there before them is known.
