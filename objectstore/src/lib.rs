@@ -103,8 +103,9 @@ pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
 pub use ingest::{Ingest, IngestEntry, IngestOutcome, IngestRequest};
 pub use inventory::{InventoryFailure, Whose};
 pub use lifecycle::{
-    Expiry, LifecycleAct, LifecycleExplained, LifecycleHold, LifecyclePlace, LifecyclePreview, LifecycleRun,
-    LifecycleState, LifecycleVerdict, LifecycleWhyNot, PreviewAfter, PreviewRow, VersionExplained,
+    Expiry, LifecycleAct, LifecycleDamage, LifecycleExplained, LifecycleHold, LifecyclePlace,
+    LifecyclePreview, LifecycleRun, LifecycleState, LifecycleVerdict, LifecycleWhyNot, PreviewAfter,
+    PreviewRow, VersionExplained,
 };
 pub use lock::{DAY, DEFAULT_DAYS_MAX, DEFAULT_YEARS_MAX, DefaultRetention, LockMode, Period, Retention};
 pub use meta::{

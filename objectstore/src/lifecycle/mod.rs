@@ -17,6 +17,7 @@
 
 mod act;
 mod calendar;
+mod damage;
 mod explain;
 mod index;
 mod judge;
@@ -27,6 +28,7 @@ mod simulate;
 mod walk;
 
 pub use act::LifecycleRun;
+pub use damage::LifecycleDamage;
 pub use explain::{LifecycleExplained, LifecyclePlace, LifecycleVerdict, VersionExplained};
 pub use index::Expiry;
 pub use judge::{LifecycleAct, LifecycleHold, LifecycleWhyNot};
@@ -40,7 +42,7 @@ use crate::{BucketName, Error, ErrorKind, Lifecycle, ObjectStore, Result, Settin
 use engine::catalog::Scan;
 use engine::clock::Timestamp;
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -53,6 +55,8 @@ pub(crate) struct Lifecycles {
     changing: tokio::sync::Mutex<()>,
     /// Of which buckets.
     changed: Mutex<BTreeSet<BucketName>>,
+    /// Rules that can't be read.
+    damaged: Mutex<BTreeMap<BucketName, LifecycleDamage>>,
 }
 
 impl Lifecycles {
@@ -94,12 +98,13 @@ impl ObjectStore {
         self.transact(|| async {
             let view = self.view(&bound).await?;
             // What can't be read any more can be replaced.
-            let before = self.lifecycle_at(&view).await.or_else(unread)?;
+            let before = self.readable_lifecycle(&view).await?;
             let walks = value.is_some_and(|new| new.adds_to(before.as_deref()));
             let beside = Change::writes(walks.then(|| walk::Walk::begin(self.clock.now())));
             self.try_replace_named(&view, "", beside, value).await
         })
         .await?;
+        self.lifecycles.well(name);
         self.lifecycles.ring(name);
         Ok(())
     }
@@ -129,6 +134,10 @@ impl ObjectStore {
             Err(Error::NoSuchBucket) => false,
             Err(error) => return Err(error),
         };
-        if any { Ok(()) } else { self.mark(SettingKind::Lifecycle, name.as_str(), false).await }
+        if any {
+            return Ok(());
+        }
+        self.lifecycles.well(name);
+        self.mark(SettingKind::Lifecycle, name.as_str(), false).await
     }
 }

@@ -58,8 +58,13 @@ impl ObjectStore {
     async fn lifecycle_step(&self, name: &BucketName) -> Result<Stepped> {
         let view = self.view(name).await?;
         let name = name.bound_to(view.bucket);
-        if self.lifecycle_at(&view).await?.is_none() {
-            return self.clear_looks(&name, &view).await;
+        match self.lifecycle_at(&view).await {
+            Ok(Some(_)) => self.lifecycles.well(&name),
+            Ok(None) => return self.clear_looks(&name, &view).await,
+            Err(error) => {
+                self.tell_damage(&name, &view, &error).await?;
+                return Err(error);
+            }
         }
         let page = view.snapshot.scan(tables::due_by(self.clock.now(), BATCH)).await?;
         let bucket = view.bucket;
@@ -165,6 +170,10 @@ impl Turns {
             Ok(stepped) => stepped,
             Err(Error::NoSuchBucket) => {
                 self.store.unmark_lifecycle(&name).await?;
+                Stepped::default()
+            }
+            // It holds up no other: people are told of it by its name.
+            Err(error) if error.kind() == ErrorKind::Corrupt && self.store.lifecycles.is_told(&name) => {
                 Stepped::default()
             }
             // Its turn comes again with the next look.

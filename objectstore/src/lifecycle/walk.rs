@@ -94,7 +94,7 @@ impl Record for Walk {
 impl ObjectStore {
     /// Begins a walk anew where a bucket has rules: something about what is there has changed that no index row tells of.
     pub(crate) async fn walk_anew(&self, view: &View) -> Result<Option<Write>> {
-        Ok(self.lifecycle_at(view).await?.map(|_| Walk::begin(self.clock.now())))
+        Ok(self.readable_lifecycle(view).await?.map(|_| Walk::begin(self.clock.now())))
     }
 
     /// How far a bucket's walk is.
