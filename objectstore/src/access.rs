@@ -16,11 +16,13 @@ use crate::event::EventType;
 use crate::keyring::refused;
 use crate::record::ObjectRow;
 use crate::setting::{BucketAcl, BucketPolicy, ObjectOwnership, OwnershipControls, PublicAccessBlock};
-use crate::store::{ATTEMPTS_MAX, View, contended};
+use crate::store::View;
+use crate::transact::Attempt;
 use crate::{
     AmendRequest, BucketName, Error, GetRequest, ObjectInfo, ObjectKey, ObjectStore, Result, Subresources,
     Tags, WriteQuestions,
 };
+use parking_lot::Mutex;
 use security::decide::{Decision, Facts, Question, Resource, Shared};
 use security::policy::{Context, NoContext};
 use security::{AccessList, AccountId, Action, CannedAcl, CanonicalUser, Permission, Principal, decide};
@@ -88,13 +90,13 @@ impl<'a> Asks<'a> {
 
 /// At which revision of the bucket's configuration a writer's own question was answered last, and by whom, as they were then: what else
 /// another attempt finds changed, it does not hang on.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Asked(Option<(u64, Principal)>);
+#[derive(Debug, Default)]
+pub(crate) struct Asked(Mutex<Option<(u64, Principal)>>);
 
 impl Asked {
     /// Whether it is to be put by them at this revision, of which it is taken to be answered then: who is denied makes no other attempt.
-    pub(crate) fn is_due(&mut self, revision: u64, by: &Principal) -> bool {
-        let before = self.0.replace((revision, by.clone()));
+    pub(crate) fn is_due(&self, revision: u64, by: &Principal) -> bool {
+        let before = self.0.lock().replace((revision, by.clone()));
         before.is_none_or(|(known, who)| known != revision || !who.is_same(by))
     }
 }
@@ -417,7 +419,7 @@ impl ObjectStore {
     pub(crate) async fn ask_again(
         &self,
         (view, key): (&View, &ObjectKey),
-        (asks, asked): (&Asks<'_>, &mut Asked),
+        (asks, asked): (&Asks<'_>, &Asked),
         there: Option<&ObjectRow>,
         names: bool,
     ) -> Result<()> {
@@ -571,41 +573,37 @@ impl ObjectStore {
 
     /// Replaces a bucket's access list.
     pub async fn set_bucket_acl(&self, name: &BucketName, wish: &ListWish) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(name).await?;
             let rules = self.rules(&view).await?;
             if !rules.lists_count() {
-                return rules.refuse_list(wish);
+                return rules.refuse_list(wish).map(Attempt::Answer);
             }
             let list = wish.of_bucket(rules.owner);
             rules.refuse_public(&list)?;
             let list = Some(BucketAcl(list)).filter(|list| !list.0.is_private(rules.owner.into()));
-            if self.try_set(&view, list.as_ref()).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            self.try_set(&view, list.as_ref()).await
+        })
+        .await
     }
 
     /// Sets a bucket's policy, if the block of public access lets it.
     pub async fn set_policy(&self, name: &BucketName, policy: &BucketPolicy) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(name).await?;
             if policy.is_public() && self.rules(&view).await?.block.block_public_policy {
                 return Err(Error::AccessDenied);
             }
-            if self.try_set(&view, Some(policy)).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            self.try_set(&view, Some(policy)).await
+        })
+        .await
     }
 
     /// Sets a bucket's ownership controls, or deletes them with `None`. Switching lists off is refused while the bucket's own
     /// grants anything to others, as in S3.
     pub async fn set_ownership(&self, name: &BucketName, ownership: Option<ObjectOwnership>) -> Result<()> {
         let controls = ownership.map_or(OwnershipControls::Deleted, OwnershipControls::Rule);
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(name).await?;
             if ownership == Some(ObjectOwnership::BucketOwnerEnforced) {
                 let list = self.setting_at::<BucketAcl>(&view).await?;
@@ -613,11 +611,9 @@ impl ObjectStore {
                     return Err(Error::AccessListInTheWay);
                 }
             }
-            if self.try_set(&view, Some(&controls)).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            self.try_set(&view, Some(&controls)).await
+        })
+        .await
     }
 
     /// An object, who owns it, and what is granted on it.

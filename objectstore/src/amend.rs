@@ -7,7 +7,8 @@ use crate::access::Rules;
 use crate::event::{EventType, Occasion};
 use crate::lookup::named;
 use crate::record::ObjectRow;
-use crate::store::{ATTEMPTS_MAX, Bucket, contended};
+use crate::store::Bucket;
+use crate::transact::Attempt;
 use crate::{AmendRequest, Error, ObjectStore, Result, Subresources, Tags, VersionName, VersionSelector};
 use bytes::Bytes;
 use security::Question;
@@ -50,7 +51,7 @@ impl ObjectStore {
         request: &AmendRequest,
         what: EventType,
         asks: Option<&Question>,
-        change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
+        change: impl Fn(&mut Subresources, &Rules) -> Result<()> + Send + Sync,
     ) -> Result<Option<VersionName>> {
         let bucket = self.view(&request.bucket).await?.bucket;
         self.amend_in(bucket, request, (Some(what), asks), change).await
@@ -63,9 +64,9 @@ impl ObjectStore {
         bucket: Bucket,
         request: &AmendRequest,
         (what, asks): (Option<EventType>, Option<&Question>),
-        mut change: impl FnMut(&mut Subresources, &Rules) -> Result<()> + Send,
+        change: impl Fn(&mut Subresources, &Rules) -> Result<()> + Send + Sync,
     ) -> Result<Option<VersionName>> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let _turn = self.queue(bucket.partition, &request.key).await;
             let (view, stack) = self.stack(bucket, &request.key).await?;
             let row = match to_amend(named(&view, &stack, request.version).await?, request.version) {
@@ -78,7 +79,7 @@ impl ObjectStore {
             change(&mut subresources, &self.rules(&view).await?)?;
             let shown = row.shown(view.config.versioning);
             if subresources == row.subresources && !self.is_told(&view, what).await? {
-                return Ok(shown);
+                return Ok(Attempt::Answer(shown));
             }
             let aad = row.additional_data(bucket.partition, &request.key);
             let data_key = self.keys.unseal(&row.sealed, &aad)?;
@@ -92,11 +93,9 @@ impl ObjectStore {
                 self.tell(&view, &occasion, at, &mut replaced).await?;
             }
             replaced.writes.extend(self.index_change(&view, &request.key).await?);
-            if self.commit_change(&view, &request.key, replaced).await? {
-                return Ok(shown);
-            }
-        }
-        Err(contended())
+            Ok(Attempt::won(self.try_change_key(&view, &request.key, replaced).await?, shown))
+        })
+        .await
     }
 }
 

@@ -12,16 +12,18 @@
 //! A crash between the steps leaves a name in `BUCKET_INTENTS`, which [`finish_bucket`](ObjectStore::finish_bucket)
 //! decides by the `CONFIG` row: without one a creation is rolled back, and a deletion is done.
 
+use crate::change::Change;
 use crate::record::{BucketRow, BucketState, ConfigRow};
 use crate::setting;
-use crate::store::{ATTEMPTS_MAX, Bucket, contended, won};
+use crate::store::Bucket;
+use crate::transact::Attempt;
 use crate::{
     BucketInfo, BucketName, BucketPage, BucketUsage, Error, ListBuckets, ObjectLock, ObjectStore, Result,
     Versioning, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Scan, Snapshot, Write, key_after};
+use engine::catalog::{Scan, Snapshot, key_after};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use security::AccountId;
@@ -86,40 +88,31 @@ impl ObjectStore {
                 tracing::warn!(bucket = %name, %error, "failed to forget that a deleted bucket had a policy");
             }
         }
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let root = self.catalog.snapshot(PartitionId::ROOT).await?;
             let Some(row) = read_row(root.get(key.clone()).await?)?.filter(|row| row.partition == partition)
             else {
-                return Ok(());
+                return Ok(Attempt::Answer(()));
             };
-            let mut writes = Vec::new();
-            if let Some(state) = to {
-                writes.push(Write::Put(key.clone(), BucketRow { state, ..row }.to_bytes()));
+            let change = Change::default().unchanged(key.clone()).freeing();
+            let change = if let Some(state) = to {
+                change.put(key.clone(), BucketRow { state, ..row }.to_bytes())
             } else {
                 let leftovers = tables::partition(tables::DELETED, partition);
-                writes.push(Write::Delete(key.clone()));
-                writes.push(Write::Put(leftovers, tables::PRESENT));
-            }
-            writes.push(match to {
-                Some(BucketState::Deleting) => Write::Put(intent.clone(), tables::PRESENT),
-                _ => Write::Delete(intent.clone()),
-            });
-            let checks = vec![Check::Unchanged(key.clone())];
-            let counting = to.is_none().then(|| self.counting(row.account));
-            let commit = Commit {
-                checks,
-                writes,
-                ..Commit::new(PartitionId::ROOT, root.read_version()).from_reserve()
+                change.delete(key.clone()).put(leftovers, tables::PRESENT)
             };
-            let done = won(self.commit(commit, Vec::new()).await)?;
+            let change = match to {
+                Some(BucketState::Deleting) => change.put(intent.clone(), tables::PRESENT),
+                _ => change.delete(intent.clone()),
+            };
+            let counting = to.is_none().then(|| self.counting(row.account));
+            let done = self.try_commit(change.at(PartitionId::ROOT, &*root)).await?;
             if let Some(counting) = counting {
                 counting.settle(-isize::from(done));
             }
-            if done {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            Ok(Attempt::won(done, ()))
+        })
+        .await
     }
 
     /// Finishes what a crash left of a creation or deletion. Callers hold the name.
@@ -142,15 +135,9 @@ impl ObjectStore {
         if let Some(row) = self.bucket_row(&*root, name).await? {
             self.settle(name, row).await?;
         } else {
-            let key = tables::bucket(tables::BUCKETS, name);
-            let writes = vec![Write::Delete(tables::bucket(tables::BUCKET_INTENTS, name))];
-            let checks = vec![Check::Absent(key)];
-            let commit = Commit {
-                checks,
-                writes,
-                ..Commit::new(PartitionId::ROOT, root.read_version()).from_reserve()
-            };
-            self.commit(commit, Vec::new()).await?;
+            let change = Change::default().absent(tables::bucket(tables::BUCKETS, name)).freeing();
+            let change = change.delete(tables::bucket(tables::BUCKET_INTENTS, name));
+            self.commit(change.at(PartitionId::ROOT, &*root)).await?;
         }
         Ok(true)
     }
@@ -229,26 +216,18 @@ impl ObjectStore {
 
     /// Removes the configuration if the bucket is empty and stays so until the commit.
     async fn remove_config(&self, bucket: Bucket) -> Result<()> {
-        let config = tables::only(tables::CONFIG);
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let (view, []) = self.view_at(bucket, []).await?.ok_or(Error::NoSuchBucket)?;
             let mut scan = Scan::prefix(tables::VERSIONS, b"", 1);
             scan.keys_only = true;
             if !view.snapshot.scan(scan).await?.rows.is_empty() {
                 return Err(Error::BucketNotEmpty);
             }
-            let checks =
-                vec![Check::Unchanged(config.clone()), Check::Unchanged(tables::only(tables::EPOCH))];
-            let mut writes = setting::all(&*view.snapshot).await?;
-            writes.push(Write::Delete(config.clone()));
-            let read_version = view.snapshot.read_version();
-            let commit =
-                Commit { checks, writes, ..Commit::new(bucket.partition, read_version).from_reserve() };
-            if won(self.commit(commit, Vec::new()).await)? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let change = Change::writes(setting::all(&*view.snapshot).await?).configured().freeing();
+            let change = change.unchanged(tables::only(tables::EPOCH)).delete(tables::only(tables::CONFIG));
+            Ok(Attempt::Commit(change.of(&view), ()))
+        })
+        .await
     }
 
     /// Whether a bucket keeps versions.
@@ -261,26 +240,20 @@ impl ObjectStore {
         if versioning == Versioning::Off {
             return Err(Error::InvalidArgument { name: "Status", detail: "Enabled or Suspended" });
         }
-        let config = tables::only(tables::CONFIG);
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(name).await?;
             if view.config.versioning == versioning {
-                return Ok(());
+                return Ok(Attempt::Answer(()));
             }
             if self.setting_at::<ObjectLock>(&view).await?.is_some() {
                 let detail = "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.";
                 return Err(Error::InvalidBucketState { detail });
             }
             let row = ConfigRow { versioning, ..view.config };
-            let writes = vec![Write::Put(config.clone(), row.to_bytes())];
-            let checks = vec![Check::Unchanged(config.clone())];
-            let read_version = view.snapshot.read_version();
-            let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
-            if won(self.commit(commit, Vec::new()).await)? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let change = Change::default().configured().put(tables::only(tables::CONFIG), row.to_bytes());
+            Ok(Attempt::Commit(change.of(&view), ()))
+        })
+        .await
     }
 
     /// What a bucket holds.

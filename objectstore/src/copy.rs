@@ -15,7 +15,8 @@ use crate::publish::Draft;
 use crate::quota::OtherParts;
 use crate::read::{Found, resolve};
 use crate::record::{Extent, Stored};
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
+use crate::store::{Bucket, View};
+use crate::transact::Attempt;
 use crate::upload::{BODY_BYTES_MAX, Landed};
 use crate::{
     ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag, Error,
@@ -35,7 +36,7 @@ impl ObjectStore {
         if let MetadataDirective::Replace(metadata) = &request.metadata {
             metadata.check()?;
         }
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let source = self.copy_source(&request.source).await?;
             self.check_tags(&request, &source).await?;
             refuse_large(source.extent.length)?;
@@ -47,15 +48,21 @@ impl ObjectStore {
             self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(source.extent.length))).await?;
             let bucket = view.bucket;
             let stored = match self.copied(&request, &source).await {
-                Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
+                    return Ok(Attempt::Again);
+                }
                 outcome => outcome?,
             };
             let from = source.view.bucket.partition;
             match self.keep_for(&source, source.extent, request.class.unwrap_or_default()).await {
-                Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
+                    return Ok(Attempt::Again);
+                }
                 outcome => outcome?,
             }
-            let Some(share) = self.share(from, source.extent, bucket).await? else { continue };
+            let Some(share) = self.share(from, source.extent, bucket).await? else {
+                return Ok(Attempt::Again);
+            };
             let stored = stored.with_extent(share.extent);
             let (etag, checksum) = (stored.etag, stored.checksum);
             let data_key = source.data_key.as_ref();
@@ -71,9 +78,9 @@ impl ObjectStore {
                 Asks::new(&request.bucket, asks).with(unsaid)
             });
             // Stale: the source went away between reading it and the commit.
-            let Some(published) = self.publish(&draft).await? else { continue };
+            let Some(published) = self.publish(&draft).await? else { return Ok(Attempt::Again) };
             self.confirm(&share).await;
-            return Ok(CopyOutcome {
+            Ok(Attempt::Answer(CopyOutcome {
                 etag,
                 modified: published.row.modified,
                 size: ByteCount::new(source.extent.length),
@@ -81,9 +88,9 @@ impl ObjectStore {
                 version: published.shown,
                 source_version: source.info.version,
                 expires: published.expires,
-            });
-        }
-        Err(contended())
+            }))
+        })
+        .await
     }
 
     async fn copy_source(&self, source: &CopySource) -> Result<Found> {
@@ -194,14 +201,16 @@ impl ObjectStore {
 
     /// Makes a part from an object's bytes.
     pub async fn copy_part(self: &Arc<Self>, request: CopyPartRequest) -> Result<CopyOutcome> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let source = self.copy_source(&request.source).await?;
             let extent = part_extent(&request, &source)?;
             if extent.length <= inline::INLINE_MAX as u64 || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
             {
                 match self.rewrite_part(&request, &source, extent).await {
-                    Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
-                    outcome => return outcome,
+                    Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
+                        return Ok(Attempt::Again);
+                    }
+                    outcome => return outcome.map(Attempt::Answer),
                 }
             }
             let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
@@ -209,19 +218,21 @@ impl ObjectStore {
             let part = (request.upload, request.part);
             let others = self.room_for_part(&view, &request.key, part, length, None).await?;
             let sums = match self.digest(&source, extent, Some(upload.checksum)).await {
-                Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
+                    return Ok(Attempt::Again);
+                }
                 outcome => outcome?,
             };
             match self.keep_for(&source, extent, upload.class).await {
-                Err(error) if self.source_replaced(&request.source, &source, &error).await? => continue,
+                Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
+                    return Ok(Attempt::Again);
+                }
                 outcome => outcome?,
             }
             let shared = self.share_part(&request, &source, extent, (view.bucket, others), &sums).await?;
-            if let Some(outcome) = shared {
-                return Ok(outcome);
-            }
-        }
-        Err(contended())
+            Ok(shared.map_or(Attempt::Again, Attempt::Answer))
+        })
+        .await
     }
 
     /// `None`: the source went away.

@@ -11,17 +11,19 @@
 //!   and fenced off first: of the fence and the configuration, one is there.
 
 use crate::bucket::bucket_of;
+use crate::change::Change;
 use crate::id::OwnerId;
 use crate::record::{BucketRow, BucketState, ConfigRow};
 use crate::setting::{Setting, SettingKind};
-use crate::store::{ATTEMPTS_MAX, BucketCounts, contended, won};
+use crate::store::BucketCounts;
+use crate::transact::Attempt;
 use crate::{
     BucketAcl, BucketInfo, BucketName, Error, ListWish, ObjectOwnership, ObjectStore, OwnershipControls,
     Result, Versioning, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Key, Write};
+use engine::catalog::{Key, Write};
 use engine::id::PartitionId;
 use security::AccountId;
 
@@ -134,13 +136,13 @@ impl ObjectStore {
         let owner = new.owner.unwrap_or(self.account);
         // Bodies in it will be sealed by a key of its account.
         self.keys.prepare(owner).await?;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let root = self.catalog.snapshot(PartitionId::ROOT).await?;
             if let Some(row) = self.bucket_row(&*root, name).await? {
                 // Left half done by a crash: settle it first, then look again.
                 if row.state != BucketState::Active {
                     self.settle(name, row).await?;
-                    continue;
+                    return Ok(Attempt::Again);
                 }
                 let mine = row.account == owner.to_bytes();
                 return Err(if mine { Error::BucketAlreadyOwnedByYou } else { Error::BucketAlreadyExists });
@@ -153,25 +155,20 @@ impl ObjectStore {
                 account: owner.to_bytes(),
             };
             let key = tables::bucket(tables::BUCKETS, name);
-            let writes = vec![
-                Write::Put(key.clone(), row.to_bytes()),
-                Write::Put(tables::bucket(tables::BUCKET_INTENTS, name), tables::PRESENT),
-            ];
-            let checks = vec![Check::Absent(key)];
+            let intent = tables::bucket(tables::BUCKET_INTENTS, name);
+            let change = Change::default().absent(key.clone()).put(key, row.to_bytes());
+            let change = change.put(intent, tables::PRESENT).at(PartitionId::ROOT, &*root);
             let counting = self.counting(row.account);
-            let commit = Commit { checks, writes, ..Commit::new(PartitionId::ROOT, root.read_version()) };
-            let named = won(self.commit(commit, Vec::new()).await)?;
+            let named = self.try_commit(change).await?;
             counting.settle(isize::from(named));
-            if !named {
-                continue;
+            if !named || !self.found_bucket(row.partition, new).await? {
+                return Ok(Attempt::Again);
             }
-            if self.found_bucket(row.partition, new).await? {
-                self.set_state(name, row.partition, Some(BucketState::Active)).await?;
-                self.remember(name, bucket_of(&row)?);
-                return Ok(BucketInfo { name: name.clone(), created: row.created, owner });
-            }
-        }
-        Err(contended())
+            self.set_state(name, row.partition, Some(BucketState::Active)).await?;
+            self.remember(name, bucket_of(&row)?);
+            Ok(Attempt::Answer(BucketInfo { name: name.clone(), created: row.created, owner }))
+        })
+        .await
     }
 
     /// Refuses an account's bucket beyond the last.
@@ -194,20 +191,19 @@ impl ObjectStore {
 
     /// The commit that makes a bucket exist. `false`: somebody took us for dead and fenced it off.
     async fn found_bucket(&self, partition: PartitionId, new: &NewBucket) -> Result<bool> {
-        let read_version = self.catalog.snapshot(partition).await?.read_version();
-        let checks = vec![Check::Absent(tables::only(tables::CONFIG)), Check::Absent(fence(partition))];
-        let commit = Commit { checks, writes: new.writes(), ..Commit::new(partition, read_version) };
-        won(self.commit(commit, Vec::new()).await)
+        let snapshot = self.catalog.snapshot(partition).await?;
+        let change =
+            Change::writes(new.writes()).absent(tables::only(tables::CONFIG)).absent(fence(partition));
+        self.try_commit(change.at(partition, &*snapshot)).await
     }
 
     /// Ends a creation that a crash cut short: the bucket is there, or can never come to be and its name is free.
     pub(crate) async fn settle_creation(&self, name: &BucketName, partition: PartitionId) -> Result<()> {
-        let read_version = self.catalog.snapshot(partition).await?.read_version();
+        let snapshot = self.catalog.snapshot(partition).await?;
         let now = self.clock.now().as_millis().to_be_bytes();
-        let writes = vec![Write::Put(fence(partition), Bytes::copy_from_slice(&now))];
-        let checks = vec![Check::Absent(tables::only(tables::CONFIG))];
-        let commit = Commit { checks, writes, ..Commit::new(partition, read_version).from_reserve() };
-        let fenced = won(self.commit(commit, Vec::new()).await)?;
+        let change = Change::default().absent(tables::only(tables::CONFIG));
+        let change = change.put(fence(partition), Bytes::copy_from_slice(&now)).freeing();
+        let fenced = self.try_commit(change.at(partition, &*snapshot)).await?;
         self.set_state(name, partition, (!fenced).then_some(BucketState::Active)).await?;
         self.mark_dirty(partition);
         Ok(())

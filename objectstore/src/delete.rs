@@ -3,10 +3,11 @@
 use crate::access::{Asked, Asks};
 use crate::event::{EventType, Occasion};
 use crate::lookup::named;
-use crate::publish::{Attempt, Draft};
+use crate::publish::{Draft, Published};
 use crate::record::ObjectRow;
 use crate::stack::Stack;
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
+use crate::store::{Bucket, View};
+use crate::transact::Attempt;
 use crate::{
     DeleteOutcome, DeleteRequest, ObjectStore, Result, VersionName, VersionSelector, Versioning, tables,
 };
@@ -30,21 +31,19 @@ impl ObjectStore {
     }
 
     async fn delete_in(&self, bucket: Bucket, request: &DeleteRequest) -> Result<DeleteOutcome> {
-        let mut asked = Asked::default();
-        for _ in 0..ATTEMPTS_MAX {
+        let asked = Asked::default();
+        self.transact(|| async {
             let _turn = self.queue(bucket.partition, &request.key).await;
-            if let Attempt::Done(outcome) = self.try_delete(bucket, request, &mut asked).await? {
-                return Ok(outcome);
-            }
-        }
-        Err(contended())
+            self.try_delete(bucket, request, &asked).await
+        })
+        .await
     }
 
     async fn try_delete(
         &self,
         bucket: Bucket,
         request: &DeleteRequest,
-        asked: &mut Asked,
+        asked: &Asked,
     ) -> Result<Attempt<DeleteOutcome>> {
         let (view, stack) = self.stack(bucket, &request.key).await?;
         let versioning = view.config.versioning;
@@ -52,10 +51,9 @@ impl ObjectStore {
             let mut draft = Draft::marker(bucket, &request.key, &request.conditions);
             draft.tells = Some(request.occasion(EventType::MARKER));
             draft.asks = request.asks();
-            return Ok(match self.try_publish(&draft, asked, &view, &stack).await? {
-                Attempt::Done(marker) => Attempt::Done(DeleteOutcome { version: marker.shown, marker: true }),
-                Attempt::Again | Attempt::Stale => Attempt::Again,
-            });
+            let published = self.try_publish(&draft, asked, &view, &stack).await?;
+            let version = |marker: Option<Published>| marker.and_then(|marker| marker.shown);
+            return Ok(published.map(|marker| DeleteOutcome { version: version(marker), marker: true }));
         }
         let row = named(&view, &stack, request.version).await?;
         let shown = match request.version {
@@ -69,12 +67,11 @@ impl ObjectStore {
         }
         request.conditions.check(row.as_ref())?;
         let Some(row) = row else {
-            return Ok(Attempt::Done(DeleteOutcome { version: shown, marker: false }));
+            return Ok(Attempt::Answer(DeleteOutcome { version: shown, marker: false }));
         };
         self.refuse_locked(&view, &row, request.bypass_governance).await?;
         let next = next_below(&view, &stack, &row).await?;
-        let mut change = stack.remove(&row, next.as_ref())?;
-        change.freeing = true;
+        let mut change = stack.remove(&row, next.as_ref())?.freeing();
         let gone = (&request.key, &row, self.clock.now());
         self.tell(&view, &request.occasion(EventType::DELETE), gone, &mut change).await?;
         // Where no versions are kept nothing is left of the key.
@@ -83,10 +80,8 @@ impl ObjectStore {
             _ => self.index_change(&view, &request.key).await?,
         };
         change.writes.extend(looks);
-        if !self.commit_change(&view, &request.key, change).await? {
-            return Ok(Attempt::Again);
-        }
-        Ok(Attempt::Done(DeleteOutcome { version: shown, marker: row.stored.is_none() }))
+        let won = self.try_change_key(&view, &request.key, change).await?;
+        Ok(Attempt::won(won, DeleteOutcome { version: shown, marker: row.stored.is_none() }))
     }
 }
 

@@ -31,6 +31,7 @@ mod api;
 mod attributes;
 mod body;
 mod bucket;
+mod change;
 mod checksum;
 mod civil;
 mod condition;
@@ -71,6 +72,7 @@ mod subresources;
 mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transact;
 mod upload;
 mod worker;
 
@@ -101,8 +103,9 @@ pub use id::{PartNumber, UploadId, VersionId, VersionName, VersionSelector};
 pub use ingest::{Ingest, IngestEntry, IngestOutcome, IngestRequest};
 pub use inventory::{InventoryFailure, Whose};
 pub use lifecycle::{
-    Expiry, LifecycleAct, LifecycleExplained, LifecycleHold, LifecyclePlace, LifecyclePreview, LifecycleRun,
-    LifecycleState, LifecycleVerdict, LifecycleWhyNot, PreviewAfter, PreviewRow, VersionExplained,
+    Expiry, LifecycleAct, LifecycleDamage, LifecycleExplained, LifecycleHold, LifecyclePlace,
+    LifecyclePreview, LifecycleRun, LifecycleState, LifecycleVerdict, LifecycleWhyNot, PreviewAfter,
+    PreviewRow, VersionExplained,
 };
 pub use lock::{DAY, DEFAULT_DAYS_MAX, DEFAULT_YEARS_MAX, DefaultRetention, LockMode, Period, Retention};
 pub use meta::{

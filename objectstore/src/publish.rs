@@ -4,15 +4,15 @@
 use crate::access::{Asked, Asks, Writer};
 use crate::event::Occasion;
 use crate::lifecycle::Expiry;
-use crate::quota::charge;
 use crate::record::{ObjectRow, Stored};
-use crate::stack::{Change, Stack};
-use crate::store::{ATTEMPTS_MAX, Bucket, Kept, View, contended, guards, won};
+use crate::stack::Stack;
+use crate::store::{Bucket, Kept, View};
+use crate::transact::Attempt;
 use crate::{
     DeleteConditions, ObjectKey, ObjectStore, Result, Subresources, VersionId, VersionName, WriteConditions,
 };
 use bytes::Bytes;
-use engine::catalog::{Check, Commit, Key, Snapshot, Space, Write};
+use engine::catalog::{Check, Key, Snapshot, Write};
 use engine::clock::Timestamp;
 use engine::codec::DataKey;
 
@@ -118,40 +118,29 @@ pub(crate) struct Published {
     pub(crate) expires: Option<Expiry>,
 }
 
-/// What a refused attempt means.
-pub(crate) enum Attempt<T> {
-    Done(T),
-    /// Somebody was faster: read again.
-    Again,
-    /// What was expected is not so any more: begin from the start.
-    Stale,
-}
-
 impl ObjectStore {
     /// Publishes a draft. `None` when what it expects does not hold.
     pub(crate) async fn publish(&self, draft: &Draft<'_>) -> Result<Option<Published>> {
-        let mut asked = Asked::default();
-        for _ in 0..ATTEMPTS_MAX {
+        let asked = Asked::default();
+        self.transact(|| async {
             let _turn = self.queue(draft.bucket.partition, draft.key).await;
             let (view, stack) = self.stack(draft.bucket, draft.key).await?;
-            match self.try_publish(draft, &mut asked, &view, &stack).await? {
-                Attempt::Done(published) => return Ok(Some(published)),
-                Attempt::Again => {}
-                Attempt::Stale => return Ok(None),
-            }
-        }
-        Err(contended())
+            self.try_publish(draft, &asked, &view, &stack).await
+        })
+        .await
     }
 
-    /// One attempt on top of the key's versions as they were found.
+    /// One attempt on top of the key's versions as they were found. `None` when what the draft expects does not hold.
     pub(crate) async fn try_publish(
         &self,
         draft: &Draft<'_>,
-        asked: &mut Asked,
+        asked: &Asked,
         view: &View,
         stack: &Stack,
-    ) -> Result<Attempt<Published>> {
-        let Some(checks) = expected(&draft.expect, &*view.snapshot).await? else { return Ok(Attempt::Stale) };
+    ) -> Result<Attempt<Option<Published>>> {
+        let Some(checks) = expected(&draft.expect, &*view.snapshot).await? else {
+            return Ok(Attempt::Answer(None));
+        };
         if let Some(asks) = &draft.asks {
             let names = draft.conditions.name_what_is_there();
             let there = stack.current().filter(|_| names);
@@ -174,7 +163,9 @@ impl ObjectStore {
         let row = self.seal_row(draft, view, stack, now).await?;
         let shown = row.shown(view.config.versioning);
         let mut change = stack.insert(&row, now)?;
-        change.freeing = draft.stored.is_none();
+        if draft.stored.is_none() {
+            change = change.freeing();
+        }
         change.checks.extend(checks);
         change.writes.extend_from_slice(&draft.writes);
         change.kept.clone_from(&draft.kept);
@@ -186,45 +177,8 @@ impl ObjectStore {
         }
         let (looks, expires) = self.index_new(view, draft.key, (&row, stack.top.as_ref()), now).await?;
         change.writes.extend(looks);
-        if self.commit_change(view, draft.key, change).await? {
-            return Ok(Attempt::Done(Published { row, shown, expires }));
-        }
-        Ok(Attempt::Again)
-    }
-
-    /// Commits a change of a key's versions. `false`: somebody was faster.
-    pub(crate) async fn commit_change(
-        &self,
-        view: &View,
-        key: &ObjectKey,
-        mut change: Change,
-    ) -> Result<bool> {
-        let (exists, epoch) = guards();
-        change.checks.push(exists);
-        change.writes.push(epoch);
-        let quotas = self.quotas_at(view).await?;
-        let dues = quotas.map(|quotas| charge(&quotas, key, change.delta)).unwrap_or_default();
-        let checked = change.checks.len();
-        change.checks.extend_from_slice(&dues.checks);
-        change.writes.extend_from_slice(&dues.writes);
-        let partition = view.bucket.partition;
-        let read_version = view.snapshot.read_version();
-        let space = if change.freeing { Space::Reserve } else { Space::Ordinary };
-        let commit = Commit {
-            checks: change.checks,
-            writes: change.writes,
-            space,
-            ..Commit::new(partition, read_version)
-        };
-        let outcome = self.commit_keeping(commit, change.posted, change.kept).await;
-        if let Err(engine::Error::OverLimit { check }) = outcome {
-            return Err(dues.refused(check.saturating_sub(checked)));
-        }
-        let won = won(outcome)?;
-        if won && change.dirty {
-            self.mark_dirty(partition);
-        }
-        Ok(won)
+        let won = self.try_change_key(view, draft.key, change).await?;
+        Ok(Attempt::won(won, Some(Published { row, shown, expires })))
     }
 
     /// What stands beside the row to be, as far as it is not locked.

@@ -9,7 +9,8 @@ use crate::lifecycle::unread;
 use crate::lookup::{by_id, newest, null_row};
 use crate::pages::{Page, Pages};
 use crate::record::{Content, Extent, ObjectRow};
-use crate::store::{ATTEMPTS_MAX, View, contended};
+use crate::store::View;
+use crate::transact::Attempt;
 use crate::{
     BucketName, ChecksumValue, Error, ErrorKind, GetOutcome, GetRequest, IfRange, ObjectInfo, ObjectKey,
     ObjectStore, PartNumber, Range, RangeSpec, Result, VersionSelector, tables,
@@ -42,31 +43,32 @@ impl ObjectStore {
     /// Reads an object. Its first bytes are read before it answers, so that an object which is replaced meanwhile is found
     /// again and not reported as damaged.
     pub async fn get(self: &Arc<Self>, request: GetRequest) -> Result<GetOutcome> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let found = self.find_asked(&request).await?;
             match self.get_found(&request, &found).await {
-                Err(error) if self.replaced(&request, &found, &error).await? => {}
-                outcome => return outcome,
+                Err(error) if self.replaced(&request, &found, &error).await? => Ok(Attempt::Again),
+                outcome => outcome.map(Attempt::Answer),
             }
-        }
-        Err(contended())
+        })
+        .await
     }
 
     /// As [`get`](Self::get), without the body.
     pub async fn head(&self, request: GetRequest) -> Result<GetOutcome> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let found = self.find_asked(&request).await?;
             match self.select(&request, &found).await {
-                Err(error) if self.replaced(&request, &found, &error).await? => {}
-                Err(error) => return Err(error),
+                Err(error) if self.replaced(&request, &found, &error).await? => Ok(Attempt::Again),
+                Err(error) => Err(error),
                 Ok(Selected { range, part_checksum }) => {
                     let length = ByteCount::new(span(range, found.extent.length).1);
                     let body = stream::empty().boxed();
-                    return Ok(GetOutcome { info: found.info, range, part_checksum, length, body });
+                    let info = found.info;
+                    Ok(Attempt::Answer(GetOutcome { info, range, part_checksum, length, body }))
                 }
             }
-        }
-        Err(contended())
+        })
+        .await
     }
 
     /// Whether an error came from bytes that went because another version took their place.

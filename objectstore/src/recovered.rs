@@ -15,9 +15,9 @@
 //! # What a crash leaves
 //! The recovery not dealt with: the next start does it again, before anything was written.
 
+use crate::change::Change;
 use crate::record::{BucketRow, BucketState, ObjectRow};
-use crate::stack::Change;
-use crate::store::{ATTEMPTS_MAX, View, contended};
+use crate::store::View;
 use crate::{BucketName, Error, ObjectLock, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -113,17 +113,15 @@ impl ObjectStore {
     /// Says of every version of a bucket that a recovery brought back that it is not held, unless it is by a legal hold or a
     /// date of its own: one commit. Nothing that is written later is changed by it.
     pub async fn release_held(&self, name: &BucketName) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(name).await?;
             let known =
                 |lock: Option<ObjectLock>| Ok(lock.map(|lock| ObjectLock { unknown_through: 0, ..lock }));
             // Rules may act on them now.
-            let writes = self.walk_anew(&view).await?.into_iter().collect();
-            if self.try_change(&view, Change { writes, ..Change::default() }, known).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let beside = Change::writes(self.walk_anew(&view).await?);
+            self.try_change(&view, beside, known).await
+        })
+        .await
     }
 
     /// Those of one bucket, and how many rows were looked at.

@@ -32,7 +32,7 @@ const fn asks(beside: &Subresources) -> bool {
 }
 
 /// Whoever asked before must be allowed still.
-fn check(request: &AmendRequest, asks: Option<&Question>, asked: &mut Asked, rules: &Rules) -> Result<()> {
+fn check(request: &AmendRequest, asks: Option<&Question>, asked: &Asked, rules: &Rules) -> Result<()> {
     let asks = asks.filter(|asks| asked.is_due(rules.revision(), &asks.principal));
     asks.map_or(Ok(()), |asks| rules.check_key(asks, (&request.bucket, &request.key)))
 }
@@ -48,9 +48,9 @@ impl ObjectStore {
         let bucket = self.with_object_lock(&request.bucket).await?;
         let at = self.compliance.settle().await?;
         self.check_date(retention)?;
-        let mut asked = Asked::default();
+        let asked = Asked::default();
         self.amend_in(bucket, request, (None, asks), |beside, rules| {
-            check(request, asks, &mut asked, rules)?;
+            check(request, asks, &asked, rules)?;
             check_change(beside.retention, retention, at, bypass)?;
             beside.retention = retention;
             Ok(())
@@ -67,9 +67,9 @@ impl ObjectStore {
     ) -> Result<Option<VersionName>> {
         let bucket = self.with_object_lock(&request.bucket).await?;
         self.compliance.settle().await?;
-        let mut asked = Asked::default();
+        let asked = Asked::default();
         self.amend_in(bucket, request, (None, asks), |beside, rules| {
-            check(request, asks, &mut asked, rules)?;
+            check(request, asks, &asked, rules)?;
             beside.legal_hold = Some(on);
             Ok(())
         })

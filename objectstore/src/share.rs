@@ -12,15 +12,17 @@
 //!
 //! A crash between the steps leaves an intent, which the `copy-intents` worker settles.
 
+use crate::change::Change;
 use crate::id::OwnerId;
 use crate::publish::Expected;
 use crate::record::{Content, Extent, ForeignRow, IntentRow};
 use crate::stack::blob_owner;
-use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended, won};
+use crate::store::{Active, Bucket};
+use crate::transact::Attempt;
 use crate::{ObjectStore, Result, tables};
 use engine::blob::{reference, share};
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Durability, Key, Write};
+use engine::catalog::{Commit, Durability, Key, Write};
 use engine::id::PartitionId;
 
 /// A second hold on some bytes, to be committed with what names it.
@@ -108,23 +110,16 @@ impl ObjectStore {
         };
         let mut writes = take_hold(&extent.content, extent.owner)?;
         writes.push(Write::Put(tables::of_owner(tables::INTENTS, extent.owner), intent.to_bytes()));
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.catalog.snapshot(home).await?;
             if snapshot.get(held.clone()).await?.is_none() {
-                return Ok(false);
+                return Ok(Attempt::Answer(false));
             }
-            let checks = vec![Check::Unchanged(held.clone())];
-            let writes = writes.clone();
-            let commit = Commit { checks, writes, ..Commit::new(home, snapshot.read_version()) };
-            let announced = won(self.commit(commit, Vec::new()).await);
-            if matches!(announced, Ok(false)) {
-                continue;
-            }
-            // From here on the intent is there, or may be: the worker looks after it if we do not.
-            self.mark_dirty(home);
-            return announced;
-        }
-        Err(contended())
+            // Once the intent is there, or may be, the worker looks after it if we do not.
+            let change = Change::new(Vec::new(), writes.clone()).unchanged(held.clone()).dirty();
+            Ok(Attempt::Commit(change.at(home, &*snapshot), true))
+        })
+        .await
     }
 
     /// The version is there: the intent has served. Failing to say so leaves work for the worker, no more.

@@ -13,19 +13,17 @@
 //! - `NULLS` has the null version exactly when it exists and is not the one in `CURRENT`.
 //! - A row above which a newer one stands says since when.
 
+use crate::change::Change;
 use crate::id::VersionId;
-use crate::quota::Delta;
 use crate::record::{Content, ForeignRow, ManifestGarbage, ObjectRow};
-use crate::store::Kept;
 use crate::{ObjectKey, Versioning, id::OwnerId, tables};
 use bytes::Bytes;
 use engine::Result;
 use engine::blob::{Owner, release};
+use engine::catalog::Write;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
-use engine::outbox::Posted;
 
 /// A key's versions, as far as a change needs them.
 #[derive(Clone, Debug)]
@@ -37,69 +35,6 @@ pub(crate) struct Stack {
     pub(crate) top: Option<ObjectRow>,
     /// The null version, when it is not in `CURRENT`.
     pub(crate) stray_null: Option<ObjectRow>,
-}
-
-/// Rows to write, and what else follows from them.
-#[derive(Debug, Default)]
-pub(crate) struct Change {
-    pub(crate) checks: Vec<Check>,
-    pub(crate) writes: Vec<Write>,
-    /// What it adds to bytes and number of versions.
-    pub(crate) delta: Delta,
-    /// Events among the writes.
-    pub(crate) posted: Vec<Posted>,
-    /// Keeps what the writes name in place until their commit has answered.
-    pub(crate) kept: Option<Kept>,
-    /// Queues got work.
-    pub(crate) dirty: bool,
-    /// It leads to free space: its commit may draw on the [reserve](engine::catalog::Space::Reserve).
-    pub(crate) freeing: bool,
-}
-
-impl Change {
-    /// Adds the counters.
-    fn count(mut self) -> Self {
-        let Delta { bytes, versions } = self.delta;
-        for (table, delta) in [(tables::VERSION_COUNT, versions), (tables::BYTE_COUNT, bytes)] {
-            if delta != 0 {
-                self.writes.push(Write::Add(tables::only(table), delta));
-            }
-        }
-        self
-    }
-
-    /// What another change of the same key at the same version does besides; neither is about what is on top, unless it is alone.
-    pub(crate) fn join(&mut self, other: Self) {
-        // What is current is the same for all of them.
-        let first = self.checks.is_empty();
-        let writes = other.writes.into_iter();
-        self.writes.extend(writes.filter(|write| first || write.key().table != tables::CURRENT));
-        self.checks.extend(other.checks);
-        self.delta.bytes += other.delta.bytes;
-        self.delta.versions += other.delta.versions;
-        self.posted.extend(other.posted);
-        self.kept = self.kept.take().or(other.kept);
-        self.dirty |= other.dirty;
-        self.freeing |= other.freeing;
-    }
-
-    fn tally(&mut self, row: &ObjectRow, sign: i64) {
-        if let Some(stored) = &row.stored {
-            self.delta.versions += sign;
-            self.delta.bytes += sign * i64::try_from(stored.extent.length).unwrap_or(i64::MAX);
-        }
-    }
-
-    /// Drops what a row refers to.
-    fn release(&mut self, partition: PartitionId, row: &ObjectRow) -> Result<()> {
-        self.tally(row, -1);
-        if let Some(stored) = &row.stored {
-            let (writes, dirty) = release_content(partition, stored.extent.owner, &stored.extent.content)?;
-            self.writes.extend(writes);
-            self.dirty |= dirty;
-        }
-        Ok(())
-    }
 }
 
 /// Drops an owner's hold on its content, in the partition of the owner; and whether a queue of ours got work by it.
@@ -162,8 +97,7 @@ impl Stack {
     }
 
     fn begin(&self) -> Change {
-        let checks = vec![Check::Unchanged(tables::current(&self.key))];
-        Change { checks, ..Change::default() }
+        Change::default().unchanged(tables::current(&self.key))
     }
 
     fn put_version(&self, row: &ObjectRow) -> Write {

@@ -16,7 +16,7 @@ use crate::{BucketName, Error, LogOptions, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
-use engine::catalog::{Catalog, Check, Commit, Key, Snapshot, Space, Version, Write};
+use engine::catalog::{Catalog, Commit, Key, Snapshot, Space, Version};
 use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
@@ -29,8 +29,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often an operation reads again and decides again before it gives up.
-pub(crate) const ATTEMPTS_MAX: u32 = 128;
 /// How often a commit of unknown outcome is repeated under its idempotency id.
 const UNKNOWN_RETRIES: u32 = 3;
 /// Keys share this many in-process locks, so that writers of one key queue here and not by conflicts.
@@ -290,11 +288,6 @@ impl ObjectStore {
         self.names.write().remove(name);
     }
 
-    /// Commits what names nothing that has to be kept in place.
-    pub(crate) async fn commit(&self, commit: Commit, posted: Vec<Posted>) -> engine::Result<Version> {
-        self.commit_keeping(commit, posted, None).await
-    }
-
     /// Commits once, under an id of its own: while the outcome is unknown it is repeated, which makes it known. What may draw on the
     /// reserve of a full disk leads to free space, so whoever waits for that is told. `posted`: the messages among the writes. Such
     /// a commit goes on when its caller does not: else nobody would know that there is something to deliver. Whatever answer leaves
@@ -362,24 +355,4 @@ async fn until_known(
         blobs.freed_something();
     }
     outcome
-}
-
-/// What every writer of a bucket checks and adds: the bucket exists and is configured as it was read, and a deletion that
-/// saw it empty must look again.
-pub(crate) fn guards() -> (Check, Write) {
-    (Check::Unchanged(tables::only(tables::CONFIG)), Write::Add(tables::only(tables::EPOCH), 1))
-}
-
-/// The error of a read-decide-commit loop that lost every race.
-pub(crate) const fn contended() -> Error {
-    Error::Contended { attempts: ATTEMPTS_MAX }
-}
-
-/// Whether a commit came through; `false`: somebody was faster, read again and decide again.
-pub(crate) fn won(outcome: engine::Result<Version>) -> Result<bool> {
-    match outcome {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == engine::ErrorKind::Conflict => Ok(false),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -5,8 +5,12 @@
 
 #![expect(clippy::missing_panics_doc, reason = "see above")]
 
-use crate::Components;
+use crate::change::Change;
+use crate::record::ConfigRow;
+use crate::{BucketName, Components, ObjectStore, SettingKind, tables};
+use bytes::Bytes;
 use engine::blob::{BlobStore, OpenOptions};
+use engine::catalog::record::Record as _;
 use engine::catalog::{Catalog, MemoryCatalog};
 use engine::clock::compliance::ComplianceClock;
 use engine::clock::{ManualClock, Timestamp};
@@ -91,4 +95,15 @@ impl Foundation {
         let (clock, entropy) = (self.clock.clone(), Arc::clone(&self.entropy));
         Outbox::new(Options { catalog, clock, entropy, subscribers, messages_max: 1_000 })
     }
+}
+
+/// Puts what nobody can read in the place of a bucket's lifecycle rules, behind the store's back.
+pub async fn damage_lifecycle(store: &ObjectStore, bucket: &BucketName) {
+    let view = store.view(bucket).await.expect("the bucket");
+    // Of what was decoded at this revision there is a copy in memory.
+    let config = ConfigRow { revision: view.config.revision + 1, ..view.config };
+    let change = Change::default()
+        .put(tables::setting(SettingKind::Lifecycle, ""), Bytes::from_static(b"\x01\x07"))
+        .put(tables::only(tables::CONFIG), config.to_bytes());
+    store.commit(change.of(&view)).await.expect("a commit");
 }

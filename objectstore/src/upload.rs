@@ -22,7 +22,8 @@ use crate::multipart::PartTarget;
 use crate::publish::{Draft, Expected, Published};
 use crate::record::{Content, Extent, Stored};
 use crate::stack::blob_owner;
-use crate::store::{Bucket, Kept, contended};
+use crate::store::{Bucket, Kept};
+use crate::transact::contended;
 use crate::{
     BucketName, ChecksumAlgorithm, ETag, Error, Expect, Metadata, ObjectChecksum, ObjectKey, ObjectStore,
     Origin, PutRequest, Result, StorageClass, Subresources, Uploaded, WriteConditions, WriteQuestions,
@@ -48,9 +49,6 @@ pub struct Upload {
     store: Arc<ObjectStore>,
     target: Target,
     bucket: Bucket,
-    announced: Option<ByteCount>,
-    algorithm: ChecksumAlgorithm,
-    copies: Copies,
     /// What its bytes are deduplicated by, if they are.
     dedup: Option<dedup::Domain>,
     received: u64,
@@ -60,17 +58,43 @@ pub struct Upload {
     held: MemoryHold,
 }
 
-/// How a body is written.
-pub(crate) struct Written {
-    pub(crate) algorithm: ChecksumAlgorithm,
-    pub(crate) copies: Copies,
-    pub(crate) dedup: Option<dedup::Domain>,
+/// What was said of a part's body, and by its upload.
+#[derive(Clone, Copy)]
+pub(crate) struct PartBody {
+    pub(crate) length: Option<ByteCount>,
+    pub(crate) checksum: ChecksumAlgorithm,
+    pub(crate) class: StorageClass,
 }
 
 /// What the body is for.
 enum Target {
     Object(Box<PutRequest>),
-    Part(Box<PartTarget>),
+    Part(Box<PartTarget>, PartBody),
+}
+
+impl Target {
+    /// Its length, where that was said.
+    fn announced(&self) -> Option<ByteCount> {
+        match self {
+            Self::Object(request) => request.length,
+            Self::Part(_, body) => body.length,
+        }
+    }
+
+    /// What is computed of it besides its MD5.
+    fn algorithm(&self) -> ChecksumAlgorithm {
+        match self {
+            Self::Object(request) => request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme),
+            Self::Part(_, body) => body.checksum,
+        }
+    }
+
+    fn copies(&self) -> Copies {
+        match self {
+            Self::Object(request) => request.class.copies(),
+            Self::Part(_, body) => body.class.copies(),
+        }
+    }
 }
 
 /// Where the bytes go.
@@ -99,42 +123,35 @@ impl Upload {
         request: PutRequest,
         dedup: Option<dedup::Domain>,
     ) -> Result<Self> {
-        let (announced, algorithm) =
-            (request.length, request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme));
-        let written = Written { algorithm, copies: request.class.copies(), dedup };
-        Self::new(store, bucket, Target::Object(Box::new(request)), announced, written)
+        Self::new(store, bucket, Target::Object(Box::new(request)), dedup)
     }
 
     pub(crate) fn for_part(
         store: Arc<ObjectStore>,
         bucket: Bucket,
-        target: PartTarget,
-        announced: Option<ByteCount>,
-        written: Written,
+        (target, body): (PartTarget, PartBody),
+        dedup: Option<dedup::Domain>,
     ) -> Result<Self> {
-        Self::new(store, bucket, Target::Part(Box::new(target)), announced, written)
+        Self::new(store, bucket, Target::Part(Box::new(target), body), dedup)
     }
 
     fn new(
         store: Arc<ObjectStore>,
         bucket: Bucket,
         target: Target,
-        announced: Option<ByteCount>,
-        Written { algorithm, copies, dedup }: Written,
+        dedup: Option<dedup::Domain>,
     ) -> Result<Self> {
-        if let Some(size) = announced.filter(|size| *size > BODY_BYTES_MAX) {
+        if let Some(size) = target.announced().filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
         }
-        let digests = Running::new(&store.lanes, Some(algorithm));
+        let digests = Running::new(&store.lanes, Some(target.algorithm()));
+        // What is kept in fewer copies must not be shared with what is kept in all.
+        let dedup = dedup.filter(|_| target.copies() == Copies::Configured);
         Ok(Self {
             store,
             target,
             bucket,
-            announced,
-            algorithm,
-            copies,
-            // What is kept in fewer copies must not be shared with what is kept in all.
-            dedup: dedup.filter(|_| copies == Copies::Configured),
+            dedup,
             received: 0,
             digests,
             sink: Sink::Small(BytesMut::new()),
@@ -155,10 +172,10 @@ impl Upload {
         let written = if self.dedup.is_some() {
             dedup::Sink::memory(&self.store.blobs, most)
         } else {
-            self.store.blobs.writer_memory(most, self.copies)
+            self.store.blobs.writer_memory(most, self.target.copies())
         };
         // A record whose length nobody says begins with room for a chunk, and grows by doubling.
-        let grown = most.filter(|_| self.announced.is_none());
+        let grown = most.filter(|_| self.target.announced().is_none());
         let grown = grown.map_or(0, |most| most.get().min(FIRST_RECORD) + 2 * CHUNK_BYTES as u64);
         ByteCount::new(written.get() + grown + Running::memory(most).get())
     }
@@ -169,7 +186,7 @@ impl Upload {
             return Ok(());
         }
         self.received += bytes.len() as u64;
-        check_so_far(self.announced, ByteCount::new(self.received))?;
+        check_so_far(self.target.announced(), ByteCount::new(self.received))?;
         self.digests.push(bytes.clone()).await?;
         match &mut self.sink {
             Sink::Small(kept) if kept.len() + bytes.len() <= inline::INLINE_MAX => {
@@ -184,8 +201,9 @@ impl Upload {
                     sink.push(bytes).await?;
                     self.sink = Sink::Chunks(sink);
                 } else {
-                    let writer = self.store.blobs.writer(self.bucket.partition, self.announced);
-                    let mut writer = Box::new(writer.with_copies(self.copies).charged_to(self.held.clone()));
+                    let writer = self.store.blobs.writer(self.bucket.partition, self.target.announced());
+                    let writer = writer.with_copies(self.target.copies());
+                    let mut writer = Box::new(writer.charged_to(self.held.clone()));
                     if !kept.is_empty() {
                         writer.push(kept).await?;
                     }
@@ -204,7 +222,7 @@ impl Upload {
         let store = Arc::clone(&self.store);
         let (target, sealed) = self.land(&expect).await?;
         match target {
-            Target::Part(target) => store.commit_part(&target, &sealed.sums, sealed.landed).await,
+            Target::Part(target, _) => store.commit_part(&target, &sealed.sums, sealed.landed).await,
             Target::Object(request) => store.commit_object(*request, sealed).await,
         }
     }
@@ -214,17 +232,19 @@ impl Upload {
     pub async fn seal(self) -> Result<SealedObject> {
         match self.land(&Expect::default()).await? {
             (Target::Object(request), sealed) => Ok(SealedObject { request, sealed }),
-            (Target::Part(_), _) => Err(Error::InvalidRequest { detail: "a part is no entry of an archive" }),
+            (Target::Part(..), _) => {
+                Err(Error::InvalidRequest { detail: "a part is no entry of an archive" })
+            }
         }
     }
 
     async fn land(self, expect: &Expect) -> Result<(Target, Sealed)> {
         let size = ByteCount::new(self.received);
-        if let Some(announced) = self.announced.filter(|announced| size != *announced) {
+        if let Some(announced) = self.target.announced().filter(|announced| size != *announced) {
             return Err(Error::IncompleteBody { announced, got: size });
         }
         let sums = self.digests.finish().await?;
-        check(expect, &sums, self.algorithm)?;
+        check(expect, &sums, self.target.algorithm())?;
         let owner = self.store.owner();
         let landed = self.sink.land(&self.store, owner, (self.bucket, self.held)).await?;
         Ok((self.target, Sealed { bucket: self.bucket, sums, landed, size }))

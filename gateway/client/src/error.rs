@@ -157,6 +157,8 @@ fn service_kind(error: &ServiceError) -> ErrorKind {
             ErrorKind::Integrity
         }
         "BucketNotEmpty" | "RestoreAlreadyInProgress" => ErrorKind::Conflict,
+        // Asking again is of no use.
+        "NotImplemented" => ErrorKind::Invalid,
         _ => match error.status {
             404 | 410 => ErrorKind::NotFound,
             401 | 403 => ErrorKind::Denied,
@@ -212,6 +214,7 @@ mod tests {
             (412, "PreconditionFailed", ErrorKind::Conflict),
             (400, "InvalidArgument", ErrorKind::Invalid),
             (503, "SlowDown", ErrorKind::Unavailable),
+            (501, "NotImplemented", ErrorKind::Invalid),
         ] {
             assert_eq!(service(status, code).kind(), kind, "{status} {code}");
         }

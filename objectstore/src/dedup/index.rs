@@ -8,6 +8,7 @@
 //! more its chunks count as unknown.
 
 use super::{Chunk, ChunkName, Secrets, owner_of, pack_data};
+use crate::change::Change;
 use crate::id::ManifestId;
 use crate::record::{CHUNK_TAG_LEN, ChunkRow, PackRow};
 use crate::stack::blob_owner;
@@ -16,7 +17,6 @@ use crate::{Error, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::blob::{holder, share};
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Write};
 use engine::codec::DataKey;
 use engine::id::BlobId;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -118,19 +118,18 @@ impl Lookup<'_> {
         let keys = packs.iter().map(|pack| tables::pack(*pack)).collect();
         let found = view.snapshot.multi_get(keys).await?;
         let owner = blob_owner(owner_of(self.manifest))?;
-        let (mut checks, mut writes, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut change, mut taken) = (Change::default(), Vec::new());
         for (pack, raw) in packs.into_iter().zip(found) {
             let Some(holder) = holder(&*view.snapshot, pack).await? else { continue };
             let Some(key) = self.open(pack, raw)? else { continue };
-            checks.push(Check::Unchanged(holder));
-            writes.extend(share(pack, &owner));
-            writes.push(Write::Put(tables::hold(self.manifest, pack), tables::PRESENT));
+            change = change.unchanged(holder).put(tables::hold(self.manifest, pack), tables::PRESENT);
+            change.writes.extend(share(pack, &owner));
             taken.push((pack, key));
         }
         if taken.is_empty() {
             return Ok(true);
         }
-        let won = self.store.commit_step(view, self.manifest, checks, writes).await?;
+        let won = self.store.commit_step(view, self.manifest, change).await?;
         if won {
             self.held.extend(taken);
         }

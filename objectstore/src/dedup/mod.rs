@@ -38,14 +38,15 @@ mod sink;
 
 pub(crate) use sink::{Guard, Sink};
 
+use crate::change::Change;
 use crate::id::{ManifestId, OwnerId};
 use crate::setting::Deduplication;
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
+use crate::store::{Bucket, View};
 use crate::{BucketName, Error, ListBuckets, ObjectStore, Result, tables};
 use bytes::Bytes;
 use chunker::Chunker;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Durability, Snapshot, Write};
+use engine::catalog::{Snapshot, Write};
 use engine::codec::DataKey;
 use engine::id::{BlobId, PartitionId};
 use engine::unit::ByteCount;
@@ -150,7 +151,7 @@ fn pack_data(partition: PartitionId, pack: BlobId) -> Vec<u8> {
 impl ObjectStore {
     /// Switches deduplication of new bodies on or off. What is stored stays as it is, either way.
     pub async fn set_deduplication(&self, bucket: &BucketName, on: bool) -> Result<DedupInfo> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(bucket).await?;
             let fresh = || {
                 let secret = DataKey::random(&*self.entropy);
@@ -161,11 +162,10 @@ impl ObjectStore {
                 None if on => Ok(Some(Deduplication { on, sealed: fresh()? })),
                 None => Ok(None),
             };
-            if self.try_change(&view, crate::stack::Change::default(), change).await? {
-                return self.deduplication_at(bucket, &self.view(bucket).await?).await.map(|found| found.1);
-            }
-        }
-        Err(contended())
+            self.try_change(&view, Change::default(), change).await
+        })
+        .await?;
+        Ok(self.deduplication_at(bucket, &self.view(bucket).await?).await?.1)
     }
 
     /// Deduplication of a bucket, and what it saves; `None` where it was never switched on.
@@ -230,24 +230,9 @@ impl ObjectStore {
 
     /// Commits a step of a manifest that no version names yet, with the row by which the cleaner finds it. It need not be
     /// durable: the commit that names the manifest makes it so. `false`: somebody was faster.
-    async fn commit_step(
-        &self,
-        view: &View,
-        manifest: ManifestId,
-        mut checks: Vec<Check>,
-        mut writes: Vec<Write>,
-    ) -> Result<bool> {
-        let (exists, epoch) = guards();
-        checks.push(exists);
-        writes.extend([epoch, draft_row(manifest)]);
-        let read_version = view.snapshot.read_version();
-        let commit = Commit {
-            checks,
-            writes,
-            durability: Durability::Relaxed,
-            ..Commit::new(view.bucket.partition, read_version)
-        };
-        won(self.commit(commit, Vec::new()).await)
+    async fn commit_step(&self, view: &View, manifest: ManifestId, mut change: Change) -> Result<bool> {
+        change.writes.push(draft_row(manifest));
+        self.try_commit(change.guarded().relaxed().of(view)).await
     }
 }
 

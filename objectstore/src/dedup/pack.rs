@@ -3,10 +3,12 @@
 use super::index::At;
 use super::sink::Guard;
 use super::{ChunkName, Secrets, owner_of, pack_data};
+use crate::change::Change;
 use crate::id::ManifestId;
 use crate::record::{ChunkRow, PackRow};
 use crate::stack::blob_owner;
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended};
+use crate::store::{Bucket, View};
+use crate::transact::Attempt;
 use crate::{Error, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::blob::{BlobWriter, Companion, SealedBlob, accompany, holder};
@@ -82,14 +84,13 @@ impl Pack {
         let sealed = self.writer.seal().await?;
         let data = pack_data(bucket.partition, sealed.id);
         let row = PackRow { sealed: store.keys.seal(bucket.account, Some(&sealed.key), &data)? };
-        for _ in 0..ATTEMPTS_MAX {
-            let (view, []) = store.view_at(bucket, []).await?.ok_or(Error::NoSuchBucket)?;
-            let (checks, writes) = rows(&view, &secrets, (&sealed, &row), &self.chunks, manifest).await?;
-            if store.commit_step(&view, manifest, checks, writes).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+        store
+            .transact(|| async {
+                let (view, []) = store.view_at(bucket, []).await?.ok_or(Error::NoSuchBucket)?;
+                let change = rows(&view, &secrets, (&sealed, &row), &self.chunks, manifest).await?;
+                Ok(Attempt::won(store.commit_step(&view, manifest, change).await?, ()))
+            })
+            .await
     }
 }
 
@@ -100,7 +101,7 @@ async fn rows(
     (sealed, row): (&SealedBlob, &PackRow),
     chunks: &[Packed],
     manifest: ManifestId,
-) -> Result<(Vec<Check>, Vec<Write>)> {
+) -> Result<Change> {
     let (pack, length) = (sealed.id, i64::try_from(sealed.length.get()).unwrap_or(i64::MAX));
     let stored = tables::only(tables::DEDUP_STORED);
     let mut checks = Vec::new();
@@ -125,7 +126,7 @@ async fn rows(
         Write::Add(stored, length),
         accompany(pack, companions),
     ]);
-    Ok((checks, writes))
+    Ok(Change::new(checks, writes))
 }
 
 /// For each chunk, whether no pack has it that somebody refers to: one that nobody refers to any more goes with its rows.

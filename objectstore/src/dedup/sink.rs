@@ -12,10 +12,12 @@ use super::chunker::CHUNK_MAX;
 use super::index::{At, Known, Lookup};
 use super::pack::{PACK_BYTES, Pack};
 use super::{Chunk, Domain, Secrets, owner_of};
+use crate::change::Change;
 use crate::id::{ManifestId, OwnerId};
 use crate::publish::Expected;
 use crate::record::{Content, ENTRIES_PER_PAGE, Extent, ManifestEntry, ManifestPage};
-use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended};
+use crate::store::{Active, Bucket};
+use crate::transact::Attempt;
 use crate::upload::Landed;
 use crate::{Error, ObjectStore, Result, tables};
 use bytes::Bytes;
@@ -240,14 +242,14 @@ impl Sink {
     }
 
     async fn write_page(&self, start: u64, page: &ManifestPage) -> Result<()> {
-        let write = Write::Put(tables::manifest_page(self.list.manifest, start), page.to_bytes());
-        for _ in 0..ATTEMPTS_MAX {
-            let (view, []) = self.store.view_at(self.bucket, []).await?.ok_or(Error::NoSuchBucket)?;
-            if self.store.commit_step(&view, self.list.manifest, Vec::new(), vec![write.clone()]).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+        let (store, manifest) = (&self.store, self.list.manifest);
+        store
+            .transact(|| async {
+                let (view, []) = store.view_at(self.bucket, []).await?.ok_or(Error::NoSuchBucket)?;
+                let change = Change::default().put(tables::manifest_page(manifest, start), page.to_bytes());
+                Ok(Attempt::won(store.commit_step(&view, manifest, change).await?, ()))
+            })
+            .await
     }
 }
 

@@ -17,10 +17,10 @@ mod kind;
 
 pub use kind::EventType;
 
+use crate::change::Change;
 use crate::record::ObjectRow;
 use crate::setting::{Notification, NotificationRule};
-use crate::stack::Change;
-use crate::store::{ATTEMPTS_MAX, View, contended};
+use crate::store::View;
 use crate::{BucketName, ObjectKey, ObjectStore, Result};
 use engine::clock::Timestamp;
 use engine::outbox::Message;
@@ -119,7 +119,7 @@ impl ObjectStore {
         value: Option<&Notification>,
         tests: Option<&Origin>,
     ) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(name).await?;
             let mut change = Change::default();
             if let (Some(value), Some(origin)) = (value, tests) {
@@ -129,10 +129,8 @@ impl ObjectStore {
                     self.post(&mut change, rule, (sequence, b"", &body));
                 }
             }
-            if self.try_set_with(&view, value, change).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            self.try_set_with(&view, value, change).await
+        })
+        .await
     }
 }

@@ -22,13 +22,15 @@
 
 mod publish;
 
+use crate::change::Change;
 use crate::checksum::Running;
 use crate::dedup;
 use crate::id::IngestId;
 use crate::publish::{Expected, expected};
 use crate::quota::Claims;
 use crate::record::{IngestRow, IngestState, StagedRow};
-use crate::store::{ATTEMPTS_MAX, Active, Bucket, contended, guards, won};
+use crate::store::{Active, Bucket};
+use crate::transact::{Attempt, contended};
 use crate::upload::{Landed, check, check_so_far, stored};
 use crate::{
     BODY_BYTES_MAX, BucketName, ChecksumAlgorithm, ETag, ETagMatch, Error, Expect, Metadata, ObjectChecksum,
@@ -38,7 +40,7 @@ use crate::{
 use bytes::Bytes;
 use engine::blob::Copies;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Key, Write};
+use engine::catalog::{Check, Key, Write};
 use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use std::sync::Arc;
@@ -289,33 +291,28 @@ impl Ingest {
         let at = tables::ingest(self.id);
         let own = self.row.to_bytes();
         let batch = std::mem::take(&mut self.batch);
-        for _ in 0..ATTEMPTS_MAX {
-            let (view, [found]) =
-                self.store.view_at(self.bucket, [at.clone()]).await?.ok_or(Error::NoSuchBucket)?;
-            self.still_ours(found.as_ref(), &own)?;
-            if view.snapshot.multi_get(batch.keys.clone()).await?.iter().any(Option::is_some) {
-                return Err(Error::InvalidRequest { detail: "two entries of the archive have one key" });
-            }
-            let Some(kept) = expected(&batch.expect, &*view.snapshot).await? else { return Err(contended()) };
-            let (exists, epoch) = guards();
-            let mut checks = [batch.checks.clone(), kept].concat();
-            checks.extend([exists, Check::Unchanged(at.clone())]);
-            let mut writes = batch.writes.clone();
-            writes.push(epoch);
-            if !self.begun {
-                writes.push(Write::Put(at.clone(), own.clone()));
-            }
-            let read_version = view.snapshot.read_version();
-            let commit = Commit { checks, writes, ..Commit::new(self.bucket.partition, read_version) };
-            // Whatever the answer says, the row may be there from now on.
-            let begun = std::mem::replace(&mut self.begun, true);
-            match won(self.store.commit(commit, Vec::new()).await) {
-                Ok(true) => return Ok(()),
-                Ok(false) => self.begun = begun,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(contended())
+        // From now on the row may be there, whatever the answers say and whether they are waited for.
+        let begun = std::mem::replace(&mut self.begun, true);
+        let (store, bucket) = (&self.store, self.bucket);
+        store
+            .transact(|| async {
+                let (view, [found]) =
+                    store.view_at(bucket, [at.clone()]).await?.ok_or(Error::NoSuchBucket)?;
+                still_ours(found.as_ref(), begun.then_some(&own))?;
+                if view.snapshot.multi_get(batch.keys.clone()).await?.iter().any(Option::is_some) {
+                    return Err(Error::InvalidRequest { detail: "two entries of the archive have one key" });
+                }
+                let Some(kept) = expected(&batch.expect, &*view.snapshot).await? else {
+                    return Err(contended());
+                };
+                let checks = [batch.checks.clone(), kept].concat();
+                let mut change = Change::new(checks, batch.writes.clone()).unchanged(at.clone()).guarded();
+                if !begun {
+                    change = change.put(at.clone(), own.clone());
+                }
+                Ok(Attempt::Commit(change.of(&view), ()))
+            })
+            .await
     }
 
     /// The one commit from which on every entry gets its name.
@@ -323,30 +320,22 @@ impl Ingest {
         let at = tables::ingest(self.id);
         let own = self.row.to_bytes();
         let decided = IngestRow { state: IngestState::Publishing, ..self.row.clone() };
-        for _ in 0..ATTEMPTS_MAX {
+        let outcome = self.store.transact(|| async {
             let (view, [found]) =
                 self.store.view_at(self.bucket, [at.clone()]).await?.ok_or(Error::NoSuchBucket)?;
-            self.still_ours(found.as_ref(), &own)?;
-            let (exists, epoch) = guards();
-            let checks = vec![exists, Check::Unchanged(at.clone())];
-            let writes = vec![epoch, Write::Put(at.clone(), decided.to_bytes())];
-            let read_version = view.snapshot.read_version();
-            let commit = Commit { checks, writes, ..Commit::new(self.bucket.partition, read_version) };
-            if won(self.store.commit(commit, Vec::new()).await)? {
-                self.row = decided;
-                return Ok(());
-            }
-        }
-        Err(contended())
+            still_ours(found.as_ref(), Some(&own))?;
+            let change = Change::default().unchanged(at.clone()).put(at.clone(), decided.to_bytes());
+            Ok(Attempt::Commit(change.guarded().of(&view), ()))
+        });
+        outcome.await?;
+        self.row = decided;
+        Ok(())
     }
+}
 
-    /// Nobody else has taken it for abandoned.
-    fn still_ours(&self, found: Option<&Bytes>, own: &Bytes) -> Result<()> {
-        if found == Some(own).filter(|_| self.begun) {
-            return Ok(());
-        }
-        Err(Error::Engine(engine::Error::Closed))
-    }
+/// Nobody else has taken it for abandoned: its row is as it was put, or not there yet.
+fn still_ours(found: Option<&Bytes>, own: Option<&Bytes>) -> Result<()> {
+    if found == own { Ok(()) } else { Err(Error::Engine(engine::Error::Closed)) }
 }
 
 impl Batch {

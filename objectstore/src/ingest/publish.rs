@@ -1,15 +1,17 @@
 //! Gives staged entries their names, or releases them: for the request that staged them, and for the worker after a crash.
 
 use super::{PUBLISHED_AT_ONCE, conditions};
+use crate::change::Change;
 use crate::id::IngestId;
 use crate::record::{IngestRow, IngestState, StagedRow};
 use crate::stack::release_content;
-use crate::store::{ATTEMPTS_MAX, Bucket, contended, won};
+use crate::store::Bucket;
+use crate::transact::Attempt;
 use crate::upload::Arrival;
 use crate::{BucketName, Error, IngestOutcome, ObjectKey, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Page, Scan, Write};
+use engine::catalog::{Key, Page, Scan, Write};
 use engine::id::PartitionId;
 use engine::unit::ByteCount;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -129,35 +131,25 @@ impl ObjectStore {
 
     /// Lets go of staged entries and of their bytes, in one commit.
     async fn release_page(&self, partition: PartitionId, rows: &[(Bytes, Bytes)]) -> Result<u64> {
-        let (mut checks, mut writes, mut dirty) = (Vec::new(), Vec::new(), false);
-        for (key, raw) in rows {
-            let at = tables::STAGED.key(key.clone());
-            let extent = StagedRow::from_bytes(raw)?.stored.extent;
-            let (released, more) = release_content(partition, extent.owner, &extent.content)?;
-            writes.extend(released);
-            dirty |= more;
-            writes.push(Write::Delete(at.clone()));
-            checks.push(Check::Unchanged(at));
-        }
-        for _ in 0..ATTEMPTS_MAX {
+        let keys: Vec<Key> = rows.iter().map(|(key, _)| tables::STAGED.key(key.clone())).collect();
+        self.transact(|| async {
             let snapshot = self.catalog.snapshot(partition).await?;
-            let keys = checks.iter().map(|check| check.key().clone()).collect();
-            let found = snapshot.multi_get(keys).await?;
+            let found = snapshot.multi_get(keys.clone()).await?;
             if !found.iter().zip(rows).all(|(found, (_, raw))| found.as_ref() == Some(raw)) {
                 // Somebody else saw to one of them: what is left is looked at again.
-                return Ok(1);
+                return Ok(Attempt::Answer(1));
             }
-            let read_version = snapshot.read_version();
-            let (checks, writes) = (checks.clone(), writes.clone());
-            let commit = Commit { checks, writes, ..Commit::new(partition, read_version).from_reserve() };
-            if won(self.commit(commit, Vec::new()).await)? {
-                if dirty {
-                    self.mark_dirty(partition);
-                }
-                return Ok(rows.len() as u64);
+            let mut change = Change::default().freeing();
+            for (at, (_, raw)) in keys.iter().zip(rows) {
+                let extent = StagedRow::from_bytes(raw)?.stored.extent;
+                let (released, more) = release_content(partition, extent.owner, &extent.content)?;
+                change.writes.extend(released);
+                change.dirty |= more;
+                change = change.delete(at.clone()).unchanged(at.clone());
             }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(partition, &*snapshot), rows.len() as u64))
+        })
+        .await
     }
 
     /// Takes the row of an ingest away that has nothing staged any more.
@@ -174,24 +166,19 @@ impl ObjectStore {
         to: Option<IngestState>,
     ) -> Result<bool> {
         let at = tables::ingest(id);
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.catalog.snapshot(partition).await?;
             if snapshot.get(at.clone()).await? != Some(row.to_bytes()) {
-                return Ok(false);
+                return Ok(Attempt::Answer(false));
             }
-            let write = match to {
-                None => Write::Delete(at.clone()),
-                Some(state) => Write::Put(at.clone(), IngestRow { state, ..row.clone() }.to_bytes()),
+            let change = Change::default().unchanged(at.clone()).freeing();
+            let change = match to {
+                None => change.delete(at.clone()),
+                Some(state) => change.put(at.clone(), IngestRow { state, ..row.clone() }.to_bytes()),
             };
-            let checks = vec![Check::Unchanged(at.clone())];
-            let read_version = snapshot.read_version();
-            let writes = vec![write];
-            let commit = Commit { checks, writes, ..Commit::new(partition, read_version).from_reserve() };
-            if won(self.commit(commit, Vec::new()).await)? {
-                return Ok(true);
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(partition, &*snapshot), true))
+        })
+        .await
     }
 
     /// One step of the ingests in a partition that nobody carries on: what was decided is finished, the rest is dropped. Answers

@@ -36,12 +36,12 @@ pub(crate) use run::{Run, Wrote};
 pub(crate) use schedule::Begun;
 pub(crate) use turns::{Pace, Turns};
 
+use crate::change::Change;
 use crate::setting::{INVENTORIES_MAX, Inventory};
-use crate::stack::Change;
-use crate::store::{ATTEMPTS_MAX, View, contended};
+use crate::store::View;
 use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Key, Scan, Snapshot, Write, key_after};
+use engine::catalog::{Key, Scan, Snapshot, key_after};
 use parking_lot::Mutex;
 use security::Question;
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,12 +87,10 @@ impl Known {
         matches!(self.run, Some(Err(_)))
     }
 
-    fn without_run(&self) -> Vec<Write> {
-        vec![Write::Delete(self.run_row.clone())]
-    }
-
-    fn checks(&self) -> Vec<Check> {
-        vec![Check::Unchanged(self.run_row.clone())]
+    /// What goes beside a change of the configuration: nobody else changed its run, whose row goes with it or stays.
+    fn beside(&self, without_run: bool) -> Change {
+        let change = Change::default().unchanged(self.run_row.clone());
+        if without_run { change.delete(self.run_row.clone()) } else { change }
     }
 
     /// Says that it went though it could not be read.
@@ -160,22 +158,19 @@ impl ObjectStore {
         }
         let _changing = self.inventories.changing.lock().await;
         self.mark(SettingKind::Inventory, name.as_str(), true).await?;
-        for _ in 0..ATTEMPTS_MAX {
+        let known = self.transact(|| async {
             let view = self.view(name).await?;
             let known = known(&view, &set.id).await?;
             if known.configuration.is_none() && count(&*view.snapshot).await? >= INVENTORIES_MAX {
                 return Err(Error::TooManyConfigurations { limit: INVENTORIES_MAX });
             }
             // Of a run that can't be read nobody knows what it wrote: the next one begins as the first.
-            let writes = if known.run_is_damaged() { known.without_run() } else { Vec::new() };
-            let beside = Change { checks: known.checks(), writes, ..Change::default() };
-            if self.try_replace_named(&view, &set.id, beside, Some(set)).await? {
-                known.tell(name, "set anew");
-                self.inventories.ring(name);
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let beside = known.beside(known.run_is_damaged());
+            Ok(self.try_replace_named(&view, &set.id, beside, Some(set)).await?.map(|()| known))
+        });
+        known.await?.tell(name, "set anew");
+        self.inventories.ring(name);
+        Ok(())
     }
 
     /// Refuses who may not write there themselves what they want to have written: reports come whatever is denied there by then.
@@ -198,7 +193,7 @@ impl ObjectStore {
     /// Has no more of these reports made, whether its configuration can be read or not. Those that are there stay; what there is of
     /// one under way goes.
     pub async fn remove_inventory(&self, name: &BucketName, id: &str) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        let known = self.transact(|| async {
             let view = self.view(name).await?;
             let known = known(&view, id).await?;
             if known.configuration.is_none() {
@@ -207,16 +202,13 @@ impl ObjectStore {
             // What one that is under way wrote the worker removes, and then its row.
             let is_over = known.run_is_damaged()
                 || known.run.as_ref().is_some_and(|run| run.as_ref().is_ok_and(|run| run.done));
-            let writes = if is_over { known.without_run() } else { Vec::new() };
-            let beside = Change { checks: known.checks(), writes, ..Change::default() };
-            if self.try_replace_named::<Inventory>(&view, id, beside, None).await? {
-                known.tell(name, "deleted");
-                self.inventories.well(name, id);
-                self.inventories.ring(name);
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let beside = known.beside(is_over);
+            Ok(self.try_replace_named::<Inventory>(&view, id, beside, None).await?.map(|()| known))
+        });
+        known.await?.tell(name, "deleted");
+        self.inventories.well(name, id);
+        self.inventories.ring(name);
+        Ok(())
     }
 
     /// Configurations behind an id, in order of ids, and whether there are more.

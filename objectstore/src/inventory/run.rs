@@ -14,13 +14,15 @@
 //! - Clearing up is done in steps of [`STEP_FILES`] files, each recorded, so that it holds up no other account's reports.
 
 use super::report::{self, MANIFEST, MANIFEST_CHECKSUM};
-use crate::store::{ATTEMPTS_MAX, Bucket, contended, won};
+use crate::change::Change;
+use crate::store::Bucket;
+use crate::transact::Attempt;
 use crate::{
     BucketName, DeleteConditions, DeleteRequest, ETag, ETagMatch, Error, ObjectKey, ObjectStore, Origin,
     Result, SettingKind, VersionSelector, VersionsRequest, tables,
 };
+use engine::catalog::Key;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
-use engine::catalog::{Check, Commit, Key, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 
@@ -112,25 +114,20 @@ impl ObjectStore {
         (from, to): (&Run, Option<&Run>),
     ) -> Result<()> {
         let rows = [run_row(id), tables::setting(SettingKind::Inventory, id)];
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let (view, [found, set]) = self.view_with(bucket, rows.clone()).await?;
             if found != Some(from.to_bytes()) {
                 return Err(Error::NoSuchConfiguration);
             }
-            let row = rows[0].clone();
-            let write = match to.filter(|to| !to.done || set.is_some()) {
-                Some(to) => Write::Put(row, to.to_bytes()),
-                None => Write::Delete(row),
+            let [row, configuration] = rows.clone();
+            let change = Change::default().unchanged(row.clone()).unchanged(configuration);
+            let change = match to.filter(|to| !to.done || set.is_some()) {
+                Some(to) => change.put(row, to.to_bytes()),
+                None => change.delete(row),
             };
-            let read_version = view.snapshot.read_version();
-            let checks = rows.iter().cloned().map(Check::Unchanged).collect();
-            let writes = vec![write];
-            let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
-            if won(self.commit(commit, Vec::new()).await)? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.of(&view), ()))
+        })
+        .await
     }
 
     /// A step towards the end of a run that nobody carries on: as done where its report is whole, else as one that never was. Answers

@@ -6,11 +6,12 @@
 use super::job::Job;
 use super::report;
 use super::run::{Run, Wrote, run_of, run_row};
+use crate::change::Change;
 use crate::setting::{Inventory, InventoryFrequency};
-use crate::store::{ATTEMPTS_MAX, contended, won};
+use crate::transact::Attempt;
 use crate::{BucketName, Error, ObjectStore, Result, SettingKind, tables};
+use engine::catalog::Scan;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::random_bytes;
 use security::AccountId;
@@ -140,25 +141,23 @@ impl ObjectStore {
         file_bytes: u64,
     ) -> Result<Begun> {
         let rows = [tables::setting(SettingKind::Inventory, id), run_row(id)];
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let (view, [set, run]) = match self.view_with(name, rows.clone()).await {
-                Err(Error::NoSuchBucket) => return Ok(Begun::Nothing),
+                Err(Error::NoSuchBucket) => return Ok(Attempt::Answer(Begun::Nothing)),
                 found => found?,
             };
             let name = name.bound_to(view.bucket);
             let known = run.map(|raw| Run::from_bytes(&raw)).transpose()?;
             if let Some(left) = known.as_ref().filter(|known| !known.done) {
-                if self.settle_run(&name, id, left).await? {
-                    continue;
-                }
-                return Ok(Begun::Clearing);
+                let settled = self.settle_run(&name, id, left).await?;
+                return Ok(if settled { Attempt::Again } else { Attempt::Answer(Begun::Clearing) });
             }
             let Some(set) = set.map(|raw| Inventory::from_bytes(&raw)).transpose()? else {
-                return Ok(Begun::Nothing);
+                return Ok(Attempt::Answer(Begun::Nothing));
             };
             let now = self.clock.now();
             if !is_due(&set, known.as_ref(), now, self.day) {
-                return Ok(Begun::Nothing);
+                return Ok(Attempt::Answer(Begun::Nothing));
             }
             // Another account may have the destination's name by now. From here on it is this bucket and no other.
             let destination = self.view(&set.destination).await?.bucket;
@@ -173,16 +172,14 @@ impl ObjectStore {
                 manifest: None,
             };
             let run = Run { id: random_bytes(&*self.entropy), started: now, done: false, wrote: Some(wrote) };
-            let checks = rows.iter().cloned().map(Check::Unchanged).collect();
-            let writes = vec![Write::Put(run_row(id), run.to_bytes())];
-            let read_version = view.snapshot.read_version();
-            let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
-            if won(self.commit(commit, Vec::new()).await)? {
-                let destination = set.destination.bound_to(destination);
-                return Ok(Begun::Job(Box::new(Job::new(name, (set, destination), run, file_bytes))));
-            }
-        }
-        Err(contended())
+            let [configuration, row] = rows.clone();
+            let change = Change::default().unchanged(configuration).unchanged(row.clone());
+            let change = change.put(row, run.to_bytes());
+            let destination = set.destination.bound_to(destination);
+            let job = Job::new(name, (set, destination), run, file_bytes);
+            Ok(Attempt::Commit(change.of(&view), Begun::Job(Box::new(job))))
+        })
+        .await
     }
 }
 

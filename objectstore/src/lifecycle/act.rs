@@ -18,20 +18,22 @@ use super::index::look;
 use super::judge::{Above, Due, KeyRules, LifecycleAct, LifecycleHold};
 use super::keys::Versions;
 use crate::access::Asked;
+use crate::change::Change;
 use crate::delete::next_below;
 use crate::event::{EventType, Occasion, Origin};
 use crate::multipart::drop_upload;
-use crate::publish::{Attempt, Draft, Expected};
+use crate::publish::{Draft, Expected};
 use crate::record::{ObjectRow, UploadGarbage, UploadRow};
-use crate::stack::{Change, Stack};
-use crate::store::{Bucket, View, guards, won};
+use crate::stack::Stack;
+use crate::store::{Bucket, View};
 use crate::tables::{self, DueOf};
+use crate::transact::Attempt;
 use crate::{
     BucketName, DeleteConditions, Error, Lifecycle, LogRecord, ObjectKey, ObjectStore, Result, VersionName,
     Versioning,
 };
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Key, Scan, Write};
+use engine::catalog::{Key, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::random_bytes;
 use std::collections::VecDeque;
@@ -255,14 +257,8 @@ impl ObjectStore {
 
     /// Nothing is due: this look goes, and the next one is there. `false`: somebody was faster.
     async fn look_again(&self, at: &Look<'_>, view: &View, next: Option<Timestamp>) -> Result<bool> {
-        let (exists, _) = guards();
-        let current = Check::Unchanged(tables::current(at.key));
-        let checks = vec![exists, current, Check::Unchanged(at.row.clone())];
-        let writes = at.then(next);
-        let read_version = view.snapshot.read_version();
-        let commit =
-            Commit { checks, writes, ..Commit::new(at.bucket.partition, read_version).from_reserve() };
-        won(self.commit(commit, Vec::new()).await)
+        let change = Change::writes(at.then(next)).configured().unchanged(tables::current(at.key));
+        self.try_commit(change.unchanged(at.row.clone()).freeing().of(view)).await
     }
 
     /// The current object expires, by a marker or, where versions are not kept, for good.
@@ -282,14 +278,13 @@ impl ObjectStore {
         let origin = Origin::default();
         if view.config.versioning == Versioning::Off {
             self.refuse_locked(view, row, false).await?;
-            let mut change = stack.remove(row, None)?;
-            change.freeing = true;
+            let mut change = stack.remove(row, None)?.freeing();
             let occasion = Occasion { what: EventType::EXPIRED, bucket: look.name, origin: &origin };
             self.tell(view, &occasion, (look.key, row, now), &mut change).await?;
-            change.checks.push(Check::Unchanged(look.row.clone()));
+            change = change.unchanged(look.row.clone());
             change.writes.extend(looks);
             run.bytes = size;
-            let won = self.commit_change(view, look.key, change).await?;
+            let won = self.try_change_key(view, look.key, change).await?;
             if won {
                 self.log_deed((look.name, look.key), "S3.EXPIRE.OBJECT", &[(None, Some(size))]);
             }
@@ -303,12 +298,13 @@ impl ObjectStore {
         }
         draft.expect = vec![(look.row.clone(), Expected::Present)];
         draft.writes = looks;
-        let outcome = self.try_publish(&draft, &mut Asked::default(), view, stack).await?;
-        if let Attempt::Done(published) = &outcome {
+        let outcome = self.try_publish(&draft, &Asked::default(), view, stack).await?;
+        let published = if let Attempt::Answer(Some(published)) = outcome { Some(published) } else { None };
+        if let Some(published) = &published {
             let marker = [(published.shown, None)];
             self.log_deed((look.name, look.key), "S3.CREATE.DELETEMARKER", &marker);
         }
-        Ok(Deed::of(matches!(outcome, Attempt::Done(_)), run, settled))
+        Ok(Deed::of(published.is_some(), run, settled))
     }
 
     /// Removes what is due together, from the oldest on.
@@ -319,7 +315,7 @@ impl ObjectStore {
         survey: Survey,
         now: Timestamp,
     ) -> Result<Deed> {
-        let (mut change, mut run) = (Change::default(), LifecycleRun::default());
+        let (mut change, mut run) = (Change::default().freeing(), LifecycleRun::default());
         let (mut gone, mut bytes, mut cut) = (Vec::new(), 0, false);
         for Doomed { row, above, due } in survey.removed.iter().rev() {
             self.authentic(at, row)?;
@@ -352,11 +348,10 @@ impl ObjectStore {
             && stack.current().is_some()
             && survey.later.is_none_or(|later| later > now);
         if settled {
-            change.checks.push(Check::Unchanged(at.row.clone()));
+            change = change.unchanged(at.row.clone());
             change.writes.extend(at.then(survey.later));
         }
-        change.freeing = true;
-        let won = self.commit_change(view, at.key, change).await?;
+        let won = self.try_change_key(view, at.key, change).await?;
         if won {
             self.log_deed((at.name, at.key), "S3.EXPIRE.OBJECT", &gone);
         }
@@ -403,9 +398,8 @@ impl ObjectStore {
             let (view, []) = self.view_at(at.bucket, []).await?.ok_or(Error::NoSuchBucket)?;
             let lifecycle = self.lifecycle_at(&view).await?.unwrap_or_default();
             let rules = KeyRules::of(&lifecycle, self.calendar(), at.key.as_str());
-            let (exists, _) = guards();
-            let mut checks = vec![exists, Check::Unchanged(at.row.clone())];
-            let (mut writes, mut given_up, mut later) = (Vec::new(), 0, None::<Timestamp>);
+            let mut change = Change::default().configured().unchanged(at.row.clone()).freeing();
+            let (mut given_up, mut later) = (0, None::<Timestamp>);
             let mut next = Some(Scan::prefix(tables::UPLOADS, &tables::versions_of(at.key), UPLOADS));
             while let Some(scan) = next.take_if(|_| given_up < UPLOADS as u64) {
                 let page = view.snapshot.scan(scan.clone()).await?;
@@ -419,26 +413,22 @@ impl ObjectStore {
                         continue;
                     }
                     let row = tables::UPLOADS.key(raw.clone());
-                    checks.push(Check::Unchanged(row.clone()));
-                    writes.extend(drop_upload(row, upload, &UploadGarbage::default()));
+                    change = change.unchanged(row.clone());
+                    change.writes.extend(drop_upload(row, upload, &UploadGarbage::default()));
                     given_up += 1;
                 }
                 next = scan.behind(&page);
             }
             let over = next.is_none();
             if over {
-                writes.push(Write::Delete(at.row.clone()));
-                writes.extend(later.map(|later| look(later, DueOf::Uploads, at.key.as_str())));
+                change.writes.push(Write::Delete(at.row.clone()));
+                change.writes.extend(later.map(|later| look(later, DueOf::Uploads, at.key.as_str())));
             }
-            let commit =
-                Commit { checks, writes, ..Commit::new(at.bucket.partition, view.snapshot.read_version()) };
-            if won(self.commit(commit.from_reserve(), Vec::new()).await)? {
+            change.dirty = given_up > 0;
+            if self.try_commit(change.of(&view)).await? {
                 run.uploads += given_up;
                 for _ in 0..given_up {
                     self.log_deed((at.name, at.key), "S3.DELETE.UPLOAD", &[(None, None)]);
-                }
-                if given_up > 0 {
-                    self.mark_dirty(at.bucket.partition);
                 }
                 if over {
                     return Ok((run, false));

@@ -5,9 +5,9 @@
 //!   or from the walk on that the rules' own commit began.
 //! - A row may be early, or about what is gone: whoever finds it judges anew.
 
-use super::Lifecycles;
 use super::calendar::Calendar;
 use super::judge::{Above, Facts, KeyRules, LifecycleHold};
+use super::{Lifecycles, unread};
 use crate::record::ObjectRow;
 use crate::store::View;
 use crate::tables::{self, DueOf};
@@ -65,6 +65,11 @@ impl ObjectStore {
         self.setting_at(view).await
     }
 
+    /// The same for what goes on whatever they are: rules that can't be read match nothing, and the worker tells of them.
+    pub(crate) async fn readable_lifecycle(&self, view: &View) -> Result<Option<Arc<Lifecycle>>> {
+        self.lifecycle_at(view).await.or_else(unread)
+    }
+
     /// What is judged of a row.
     pub(crate) async fn facts(&self, view: &View, row: &ObjectRow) -> Result<Facts> {
         Ok(Facts::of(row, self.is_unknown(view, row).await?))
@@ -78,7 +83,7 @@ impl ObjectStore {
         (row, below): (&ObjectRow, Option<&ObjectRow>),
         now: Timestamp,
     ) -> Result<(Vec<Write>, Option<Expiry>)> {
-        let Some(lifecycle) = self.lifecycle_at(view).await? else { return Ok((Vec::new(), None)) };
+        let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok((Vec::new(), None)) };
         let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
         if rules.is_empty() {
             return Ok((Vec::new(), None));
@@ -103,7 +108,7 @@ impl ObjectStore {
 
     /// What any other change of a key's versions adds to the index: somebody looks at it tonight.
     pub(crate) async fn index_change(&self, view: &View, key: &ObjectKey) -> Result<Option<Write>> {
-        let Some(lifecycle) = self.lifecycle_at(view).await? else { return Ok(None) };
+        let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok(None) };
         let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
         let tonight = self.calendar().midnight_after(self.clock.now());
         Ok((!rules.is_empty()).then(|| look(tonight, DueOf::Versions, key.as_str())))
@@ -138,7 +143,7 @@ impl ObjectStore {
         key: &ObjectKey,
         begun: Timestamp,
     ) -> Result<Option<Expiry>> {
-        let Some(lifecycle) = self.lifecycle_at(view).await? else { return Ok(None) };
+        let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok(None) };
         let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
         let Some(due) = rules.upload_due(begun) else { return Ok(None) };
         let rule = lifecycle.rules().get(due.rule);
@@ -152,7 +157,7 @@ impl ObjectStore {
         key: &ObjectKey,
         row: &ObjectRow,
     ) -> Result<Option<Expiry>> {
-        let Some(lifecycle) = self.lifecycle_at(view).await? else { return Ok(None) };
+        let Some(lifecycle) = self.readable_lifecycle(view).await? else { return Ok(None) };
         let rules = KeyRules::of(&lifecycle, self.calendar(), key.as_str());
         Ok(Lifecycles::expiry(&lifecycle, &rules, &self.facts(view, row).await?))
     }

@@ -17,6 +17,7 @@
 
 mod act;
 mod calendar;
+mod damage;
 mod explain;
 mod index;
 mod judge;
@@ -27,6 +28,7 @@ mod simulate;
 mod walk;
 
 pub use act::LifecycleRun;
+pub use damage::LifecycleDamage;
 pub use explain::{LifecycleExplained, LifecyclePlace, LifecycleVerdict, VersionExplained};
 pub use index::Expiry;
 pub use judge::{LifecycleAct, LifecycleHold, LifecycleWhyNot};
@@ -35,13 +37,12 @@ pub(crate) use run::Turns;
 #[cfg(test)]
 pub(crate) use walk::{Phase, Walk};
 
-use crate::stack::Change;
-use crate::store::{ATTEMPTS_MAX, contended};
+use crate::change::Change;
 use crate::{BucketName, Error, ErrorKind, Lifecycle, ObjectStore, Result, SettingKind, tables};
 use engine::catalog::Scan;
 use engine::clock::Timestamp;
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -54,6 +55,8 @@ pub(crate) struct Lifecycles {
     changing: tokio::sync::Mutex<()>,
     /// Of which buckets.
     changed: Mutex<BTreeSet<BucketName>>,
+    /// Rules that can't be read.
+    damaged: Mutex<BTreeMap<BucketName, LifecycleDamage>>,
 }
 
 impl Lifecycles {
@@ -92,18 +95,18 @@ impl ObjectStore {
         if value.is_some() {
             self.mark(SettingKind::Lifecycle, name.as_str(), true).await?;
         }
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(&bound).await?;
             // What can't be read any more can be replaced.
-            let before = self.lifecycle_at(&view).await.or_else(unread)?;
+            let before = self.readable_lifecycle(&view).await?;
             let walks = value.is_some_and(|new| new.adds_to(before.as_deref()));
-            let writes = walks.then(|| walk::Walk::begin(self.clock.now())).into_iter().collect();
-            if self.try_replace_named(&view, "", Change { writes, ..Change::default() }, value).await? {
-                self.lifecycles.ring(name);
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let beside = Change::writes(walks.then(|| walk::Walk::begin(self.clock.now())));
+            self.try_replace_named(&view, "", beside, value).await
+        })
+        .await?;
+        self.lifecycles.well(name);
+        self.lifecycles.ring(name);
+        Ok(())
     }
 
     /// A bucket's rules, and how far what was there before them is known.
@@ -131,6 +134,10 @@ impl ObjectStore {
             Err(Error::NoSuchBucket) => false,
             Err(error) => return Err(error),
         };
-        if any { Ok(()) } else { self.mark(SettingKind::Lifecycle, name.as_str(), false).await }
+        if any {
+            return Ok(());
+        }
+        self.lifecycles.well(name);
+        self.mark(SettingKind::Lifecycle, name.as_str(), false).await
     }
 }

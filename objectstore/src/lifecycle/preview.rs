@@ -81,8 +81,10 @@ pub struct LifecyclePreview {
     pub rows: Vec<PreviewRow>,
     /// Versions and uploads that were looked at.
     pub seen: u64,
-    /// Keys that were left out: with more versions than are held, or with a damaged one.
+    /// Keys that were left out: with more versions than are held, or with a damaged version or upload.
     pub left_out: Vec<String>,
+    /// Those of them that are damaged.
+    pub damaged: Vec<String>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<PreviewAfter>,
 }
@@ -137,19 +139,24 @@ impl ObjectStore {
     ) -> Result<Option<PreviewAfter>> {
         let all = Scan { start, ..Scan::prefix(tables::VERSIONS, b"", 1_000) };
         let mut rows = Versions::new(&*view.snapshot, all);
-        let (mut of_key, mut left_out) = (Vec::new(), false);
+        let (mut of_key, mut too_many, mut damaged) = (Vec::new(), false, false);
         while let Some(version) = rows.next().await? {
             page.seen += 1;
             match &version.row {
                 Ok(row) if of_key.len() < HELD => of_key.push(self.facts(view, row).await?),
-                _ => left_out = true,
+                Ok(_) => too_many = true,
+                Err(_) => damaged = true,
             }
             if version.below {
                 continue;
             }
             let rules = KeyRules::of(lifecycle, self.calendar(), &version.key);
             let mut held: Vec<Facts> = std::mem::take(&mut of_key);
-            if std::mem::take(&mut left_out) {
+            let (too_many, damaged) = (std::mem::take(&mut too_many), std::mem::take(&mut damaged));
+            if damaged {
+                page.damaged.push(version.key.clone());
+            }
+            if damaged || too_many {
                 page.left_out.push(version.key.clone());
             } else if !rules.is_empty() {
                 simulate(&rules, view.config.versioning, &mut held, span, |step| add(sums, &step));
@@ -176,6 +183,7 @@ impl ObjectStore {
             let (key, _) = tables::read_upload(raw)?;
             let rules = KeyRules::of(lifecycle, self.calendar(), &key);
             let Ok(row) = UploadRow::from_bytes(row) else {
+                page.damaged.push(key.clone());
                 page.left_out.push(key);
                 continue;
             };

@@ -14,11 +14,12 @@
 use super::LifecycleRun;
 use super::act::Look;
 use super::index::look;
-use crate::store::{Bucket, View, guards, won};
+use crate::change::Change;
+use crate::store::{Bucket, View};
 use crate::tables::{self, DueOf};
 use crate::{BucketName, Error, ErrorKind, ObjectKey, ObjectStore, Result, SettingKind};
 use bytes::Bytes;
-use engine::catalog::{Check, Commit, Scan, Write};
+use engine::catalog::{Scan, Write};
 use engine::worker::Progress;
 use futures_util::{StreamExt, stream};
 use std::collections::BTreeSet;
@@ -57,8 +58,13 @@ impl ObjectStore {
     async fn lifecycle_step(&self, name: &BucketName) -> Result<Stepped> {
         let view = self.view(name).await?;
         let name = name.bound_to(view.bucket);
-        if self.lifecycle_at(&view).await?.is_none() {
-            return self.clear_looks(&name, &view).await;
+        match self.lifecycle_at(&view).await {
+            Ok(Some(_)) => self.lifecycles.well(&name),
+            Ok(None) => return self.clear_looks(&name, &view).await,
+            Err(error) => {
+                self.tell_damage(&name, &view, &error).await?;
+                return Err(error);
+            }
         }
         let page = view.snapshot.scan(tables::due_by(self.clock.now(), BATCH)).await?;
         let bucket = view.bucket;
@@ -113,12 +119,8 @@ impl ObjectStore {
     async fn postpone(&self, at: &Look<'_>, of: DueOf) -> Result<()> {
         let Some((view, [])) = self.view_at(at.bucket, []).await? else { return Ok(()) };
         let tomorrow = self.calendar().midnight_after(self.clock.now());
-        let writes = vec![Write::Delete(at.row.clone()), look(tomorrow, of, at.key.as_str())];
-        let checks = vec![guards().0];
-        let read_version = view.snapshot.read_version();
-        let commit =
-            Commit { checks, writes, ..Commit::new(at.bucket.partition, read_version).from_reserve() };
-        won(self.commit(commit, Vec::new()).await)?;
+        let writes = [Write::Delete(at.row.clone()), look(tomorrow, of, at.key.as_str())];
+        self.try_commit(Change::writes(writes).configured().freeing().of(&view)).await?;
         Ok(())
     }
 
@@ -131,12 +133,9 @@ impl ObjectStore {
             self.unmark_lifecycle(name).await?;
             return Ok(Stepped::default());
         }
-        let writes = page.rows.into_iter().map(|(raw, _)| Write::Delete(tables::DUE.key(raw))).collect();
-        // Whoever sets rules changes it.
-        let checks = vec![Check::Unchanged(tables::only(tables::CONFIG))];
-        let commit =
-            Commit { checks, writes, ..Commit::new(view.bucket.partition, view.snapshot.read_version()) };
-        won(self.commit(commit.from_reserve(), Vec::new()).await)?;
+        let writes = page.rows.into_iter().map(|(raw, _)| Write::Delete(tables::DUE.key(raw)));
+        // Whoever sets rules changes the configuration.
+        self.try_commit(Change::writes(writes).configured().freeing().of(view)).await?;
         Ok(Stepped { rows, more: true, ..Stepped::default() })
     }
 }
@@ -171,6 +170,10 @@ impl Turns {
             Ok(stepped) => stepped,
             Err(Error::NoSuchBucket) => {
                 self.store.unmark_lifecycle(&name).await?;
+                Stepped::default()
+            }
+            // It holds up no other: people are told of it by its name.
+            Err(error) if error.kind() == ErrorKind::Corrupt && self.store.lifecycles.is_told(&name) => {
                 Stepped::default()
             }
             // Its turn comes again with the next look.

@@ -14,13 +14,14 @@
 use super::index::look;
 use super::judge::{Above, KeyRules};
 use super::keys::Versions;
+use crate::change::Change;
 use crate::record::UploadRow;
-use crate::store::{View, won};
+use crate::store::View;
 use crate::tables::{self, DueOf};
 use crate::{Lifecycle, ObjectStore, Result, SettingKind};
 use bytes::Bytes;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
-use engine::catalog::{Check, Commit, Key, Scan, Write, prefix_end};
+use engine::catalog::{Key, Scan, Write, prefix_end};
 use engine::clock::Timestamp;
 
 /// Versions or uploads that a step looks at, but for a key with more of them.
@@ -93,7 +94,7 @@ impl Record for Walk {
 impl ObjectStore {
     /// Begins a walk anew where a bucket has rules: something about what is there has changed that no index row tells of.
     pub(crate) async fn walk_anew(&self, view: &View) -> Result<Option<Write>> {
-        Ok(self.lifecycle_at(view).await?.map(|_| Walk::begin(self.clock.now())))
+        Ok(self.readable_lifecycle(view).await?.map(|_| Walk::begin(self.clock.now())))
     }
 
     /// How far a bucket's walk is.
@@ -107,18 +108,14 @@ impl ObjectStore {
         let Some(walk) = self.walk_at(view).await?.filter(|walk| walk.phase != Phase::Done) else {
             return Ok(None);
         };
-        let (next, mut writes) = match walk.phase {
+        let (next, writes) = match walk.phase {
             Phase::Versions => self.walk_versions(view, lifecycle, &walk).await?,
             _ => self.walk_uploads(view, lifecycle, &walk).await?,
         };
         let done = next.seen - walk.seen;
-        writes.push(Write::Put(Walk::row(), next.to_bytes()));
-        let checks = vec![Check::Unchanged(Walk::row()), Check::Unchanged(tables::only(tables::CONFIG))];
-        let read_version = view.snapshot.read_version();
-        let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
-        let commit = commit.from_reserve();
+        let change = Change::writes(writes).unchanged(Walk::row()).put(Walk::row(), next.to_bytes());
         // Whoever was faster: what there is to walk is read again.
-        won(self.commit(commit, Vec::new()).await)?;
+        self.try_commit(change.configured().freeing().of(view)).await?;
         Ok(Some(done))
     }
 

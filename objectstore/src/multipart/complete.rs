@@ -2,6 +2,7 @@
 
 use super::drop_upload;
 use crate::access::Asks;
+use crate::change::Change;
 use crate::checksum::of_parts;
 use crate::event::{EventType, Occasion};
 use crate::id::ManifestId;
@@ -10,14 +11,15 @@ use crate::record::{
     CompletedRow, Content, ENTRIES_PER_PAGE, Extent, ManifestEntry, ManifestGarbage, ManifestPage, PartRow,
     Stored, UploadGarbage, UploadRow, UsedParts,
 };
-use crate::store::{ATTEMPTS_MAX, Bucket, View, contended, guards, won};
+use crate::store::{Bucket, View};
+use crate::transact::Attempt;
 use crate::{
     ChecksumType, CompleteRequest, CompletedPart, ETag, Error, ObjectChecksum, ObjectKey, ObjectStore,
     PartNumber, Result, Subresources, UploadId, Uploaded, VersionName, tables,
 };
 use aws_lc_rs::digest::{Context, SHA256};
 use engine::catalog::record::Record;
-use engine::catalog::{Commit, Key, Scan, Snapshot, Write};
+use engine::catalog::{Key, Scan, Snapshot, Write};
 use engine::codec::DataKey;
 use engine::unit::ByteCount;
 use md5::{Digest as _, Md5};
@@ -51,19 +53,20 @@ impl ObjectStore {
     /// Completes an upload. A repeated completion with the same parts answers the same for a day.
     pub async fn complete_upload(&self, request: CompleteRequest) -> Result<Uploaded> {
         check_order(&request.parts)?;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let (view, row) = match self.upload_view(&request.bucket, &request.key, request.upload).await {
-                Err(Error::NoSuchUpload) => return self.answer_again(&request).await,
+                Err(Error::NoSuchUpload) => {
+                    return self.answer_again(&request).await.map(Attempt::Answer);
+                }
                 other => other?,
             };
             let parts = self.parts_at(&view, &request.key, request.upload).await?;
             let plan = self.plan(&request, &view, &row, &parts).await?;
             let _active = self.activate(*plan.manifest.as_bytes());
-            if let Some(answer) = self.publish_plan(view.bucket, &request, plan, parts.expect).await? {
-                return Ok(answer);
-            }
-        }
-        Err(contended())
+            let published = self.publish_plan(view.bucket, &request, plan, parts.expect).await?;
+            Ok(published.map_or(Attempt::Again, Attempt::Answer))
+        })
+        .await
     }
 
     async fn answer_again(&self, request: &CompleteRequest) -> Result<Uploaded> {
@@ -194,24 +197,13 @@ impl ObjectStore {
     async fn write_pages(&self, bucket: Bucket, draft_row: Key, pages: Vec<Write>) -> Result<()> {
         self.mark_dirty(bucket.partition);
         for batch in pages.chunks(PAGES_PER_COMMIT) {
-            let mut written = false;
-            for _ in 0..ATTEMPTS_MAX {
+            self.transact(|| async {
                 let (view, []) = self.view_at(bucket, []).await?.ok_or(Error::NoSuchBucket)?;
-                let (exists, epoch) = guards();
-                let mut writes =
-                    vec![epoch, Write::Put(draft_row.clone(), ManifestGarbage::Draft.to_bytes())];
-                writes.extend_from_slice(batch);
-                let read_version = view.snapshot.read_version();
-                let checks = vec![exists];
-                let commit = Commit { checks, writes, ..Commit::new(bucket.partition, read_version) };
-                written = won(self.commit(commit, Vec::new()).await)?;
-                if written {
-                    break;
-                }
-            }
-            if !written {
-                return Err(contended());
-            }
+                let change = Change::new(Vec::new(), batch.to_vec()).guarded();
+                let change = change.put(draft_row.clone(), ManifestGarbage::Draft.to_bytes());
+                Ok(Attempt::Commit(change.of(&view), ()))
+            })
+            .await?;
         }
         Ok(())
     }

@@ -23,15 +23,17 @@ mod part;
 pub use complete::PART_BYTES_MIN;
 pub(crate) use part::PartTarget;
 
+use crate::change::Change;
 use crate::quota::Claims;
 use crate::record::UploadRow;
-use crate::store::{ATTEMPTS_MAX, View, contended, guards, won};
+use crate::store::View;
+use crate::transact::Attempt;
 use crate::{
     BucketName, ChecksumAlgorithm, CreateUpload, Error, ObjectKey, ObjectStore, Result, StorageClass,
     UploadId, UploadInfo, tables,
 };
+use engine::catalog::Write;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Write};
 use engine::unit::ByteCount;
 use security::CanonicalUser;
 
@@ -48,55 +50,42 @@ impl ObjectStore {
         }
         let now = self.clock.now();
         let upload = UploadId::new(now, &*self.entropy);
-        let given = request.subresources;
-        let mut row = UploadRow {
+        let begun = UploadRow {
             initiated: now,
             class: request.class,
             checksum,
             checksum_type,
             named: request.checksum.is_some(),
             metadata: request.metadata,
-            subresources: given.clone(),
+            subresources: request.subresources,
             initiator: None,
         };
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(&request.bucket).await?;
-            row.subresources = self.placed(&view, &request.writer, &given).await?;
-            row.initiator = request.writer.by.filter(|by| *by != view.bucket.account.into());
+            let subresources = self.placed(&view, &request.writer, &begun.subresources).await?;
+            let initiator = request.writer.by.filter(|by| *by != view.bucket.account.into());
+            let row = UploadRow { subresources, initiator, ..begun.clone() };
             // No object is empty that comes in parts, as a rule: where not even a byte fits, no part will.
             self.room_for(&view, &request.key, Some(ByteCount::new(1)), &mut Claims::default()).await?;
             // An upload has no body of its own to prove.
             self.check_lock(&view, &row.subresources, true).await?;
-            let (exists, epoch) = guards();
             let (look, expires) = self.index_upload(&view, &request.key, now).await?;
-            let mut writes = vec![Write::Put(tables::upload(&request.key, upload), row.to_bytes()), epoch];
-            writes.extend(look);
-            let read_version = view.snapshot.read_version();
-            let checks = vec![exists];
-            let commit = Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version) };
-            if won(self.commit(commit, Vec::new()).await)? {
-                return Ok(row.info(upload, expires));
-            }
-        }
-        Err(contended())
+            let change = Change::writes(look).put(tables::upload(&request.key, upload), row.to_bytes());
+            Ok(Attempt::Commit(change.guarded().of(&view), row.info(upload, expires)))
+        })
+        .await
     }
 
     /// Aborts an upload: its parts go.
     pub async fn abort_upload(&self, bucket: &BucketName, key: &ObjectKey, upload: UploadId) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let (view, _) = self.upload_view(bucket, key, upload).await?;
             let row = tables::upload(key, upload);
-            let checks = vec![Check::Unchanged(row.clone())];
-            let writes = drop_upload(row, upload, &crate::record::UploadGarbage::default());
-            let read_version = view.snapshot.read_version();
-            let commit =
-                Commit { checks, writes, ..Commit::new(view.bucket.partition, read_version).from_reserve() };
-            if won(self.commit(commit, Vec::new()).await)? {
-                self.mark_dirty(view.bucket.partition);
-                return Ok(());
-            }
-        }
-        Err(contended())
+            let writes = drop_upload(row.clone(), upload, &crate::record::UploadGarbage::default());
+            let change = Change::writes(writes).unchanged(row).freeing().dirty();
+            Ok(Attempt::Commit(change.of(&view), ()))
+        })
+        .await
     }
 
     /// Who began an upload.

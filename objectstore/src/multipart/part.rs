@@ -1,21 +1,23 @@
 //! Parts: sent, or made from an object's bytes.
 
 use super::Error;
+use crate::change::Change;
 use crate::checksum::Sums;
 use crate::publish::{Expected, expected};
 use crate::quota::OtherParts;
 use crate::record::PartRow;
 use crate::stack::release_content;
-use crate::store::{ATTEMPTS_MAX, contended, guards, won};
-use crate::upload::{Landed, Written};
+use crate::transact::{Attempt, contended};
+use crate::upload::{Landed, PartBody};
 use crate::{
     BucketName, ETag, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, PartRequest, Result, Upload,
     UploadId, Uploaded, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Key, Write};
+use engine::catalog::{Key, Write};
 use engine::unit::ByteCount;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Which part of which upload.
@@ -53,8 +55,8 @@ impl ObjectStore {
             others,
         };
         let dedup = self.dedups(&view, request.writer).await?;
-        let written = Written { algorithm, copies: upload.class.copies(), dedup };
-        Upload::for_part(Arc::clone(self), view.bucket, target, request.length, written)
+        let body = PartBody { length: request.length, checksum: algorithm, class: upload.class };
+        Upload::for_part(Arc::clone(self), view.bucket, (target, body), dedup)
     }
 
     /// Publishes a part whose bytes have landed.
@@ -78,16 +80,20 @@ impl ObjectStore {
     ) -> Result<Option<(Uploaded, PartRow)>> {
         let number = target.number.get();
         let part_key = tables::part(target.upload, number);
-        let mut others = target.others.clone();
-        for _ in 0..ATTEMPTS_MAX {
+        let others = Mutex::new(target.others.clone());
+        self.transact(|| async {
             let (view, _) = self.upload_view(&target.bucket, &target.key, target.upload).await?;
             let partition = view.bucket.partition;
             // How long a body is may have been unknown until now, and others may have come meanwhile.
             let length = Some(ByteCount::new(landed.extent.length));
             let part = (target.upload, target.number);
-            others = self.room_for_part(&view, &target.key, part, length, others).await?;
+            let known = others.lock().take();
+            let known = self.room_for_part(&view, &target.key, part, length, known).await?;
+            *others.lock() = known;
             let expect = [&target.expect[..], &landed.expect].concat();
-            let Some(mut checks) = expected(&expect, &*view.snapshot).await? else { return Ok(None) };
+            let Some(checks) = expected(&expect, &*view.snapshot).await? else {
+                return Ok(Attempt::Answer(None));
+            };
             let old = view.snapshot.get(part_key.clone()).await?;
             let mut row = PartRow {
                 modified: self.clock.now(),
@@ -98,31 +104,17 @@ impl ObjectStore {
             };
             let aad = row.additional_data(partition, target.upload, number);
             row.sealed = self.keys.seal(view.bucket.account, landed.data_key.as_ref(), &aad)?;
-            let (exists, epoch) = guards();
-            checks.extend([
-                exists,
-                Check::Unchanged(tables::upload(&target.key, target.upload)),
-                Check::Unchanged(part_key.clone()),
-            ]);
-            let mut writes = landed.writes.clone();
-            writes.extend([
-                epoch,
-                Write::Put(part_key.clone(), row.to_bytes()),
-                Write::Add(tables::of_upload(tables::PART_EPOCH, target.upload), 1),
-            ]);
-            let mut dirty = false;
+            let mut change = Change::new(checks, landed.writes.clone())
+                .unchanged(tables::upload(&target.key, target.upload))
+                .unchanged(part_key.clone())
+                .put(part_key.clone(), row.to_bytes())
+                .guarded();
+            change.writes.push(Write::Add(tables::of_upload(tables::PART_EPOCH, target.upload), 1));
             if let Some(old) = old {
                 let old = PartRow::from_bytes(&old)?;
                 let (released, work) = release_content(partition, old.extent.owner, &old.extent.content)?;
-                writes.extend(released);
-                dirty = work;
-            }
-            let commit = Commit { checks, writes, ..Commit::new(partition, view.snapshot.read_version()) };
-            if !won(self.commit(commit, Vec::new()).await)? {
-                continue;
-            }
-            if dirty {
-                self.mark_dirty(partition);
+                change.writes.extend(released);
+                change.dirty = work;
             }
             let uploaded = Uploaded {
                 etag: ETag::of_body(sums.md5),
@@ -131,8 +123,8 @@ impl ObjectStore {
                 size: ByteCount::new(landed.extent.length),
                 expires: None,
             };
-            return Ok(Some((uploaded, row)));
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.of(&view), Some((uploaded, row))))
+        })
+        .await
     }
 }

@@ -19,10 +19,10 @@
 //! One of the states, with the counters as it says.
 
 use super::{UNITS, counter, counters};
+use crate::change::Change;
 use crate::list::{bound, bound_end};
 use crate::record::ObjectRow;
 use crate::setting::{Column, Counting, Quota};
-use crate::stack::Change;
 use crate::{BucketName, Error, ObjectKey, ObjectStore, Result, tables};
 use engine::catalog::record::Record;
 use engine::catalog::{Scan, Snapshot, Write, prefix_end};
@@ -125,7 +125,7 @@ impl ObjectStore {
         let (next, writes) = step(&*view.snapshot, quota).await?;
         quota.counting = next;
         // Somebody else may have changed the bucket: the next step reads it again.
-        self.try_set_with(&view, Some(&quotas), Change { writes, ..Change::default() }).await?;
+        self.try_set_with(&view, Some(&quotas), Change::writes(writes)).await?;
         Ok(true)
     }
 }

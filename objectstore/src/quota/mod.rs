@@ -27,13 +27,13 @@ mod watch;
 #[cfg(test)]
 pub(crate) use count::BATCH;
 
-pub(crate) use charge::{Claims, Delta, OtherParts, charge};
+pub(crate) use charge::{Charge, Claims, Delta, OtherParts, charge};
 pub(crate) use watch::Watch;
 pub use watch::{KnownQuotas, QuotaCounts, QuotaLevel};
 
+use crate::change::Change;
 use crate::setting::{Column, Counting, Quota, QuotaLimits, QuotaUnit, Quotas};
-use crate::stack::Change;
-use crate::store::{ATTEMPTS_MAX, View, contended};
+use crate::store::View;
 use crate::{BucketName, BucketUsage, Error, ObjectStore, Result, tables};
 use engine::catalog::{Key, Snapshot, Write};
 use engine::unit::ByteCount;
@@ -123,16 +123,14 @@ impl ObjectStore {
         bucket: &BucketName,
         change: impl Fn(&Quotas) -> Result<(Quotas, Vec<Write>)> + Send + Sync,
     ) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let view = self.view(bucket).await?;
             let quotas = self.quotas_at(&view).await?.unwrap_or_default();
             let (changed, writes) = change(&quotas)?;
             let changed = Some(&changed).filter(|quotas| !quotas.0.is_empty());
-            if self.try_set_with(&view, changed, Change { writes, ..Change::default() }).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            self.try_set_with(&view, changed, Change::writes(writes)).await
+        })
+        .await
     }
 
     /// A bucket's quotas, in the order of their prefixes.

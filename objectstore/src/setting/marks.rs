@@ -3,8 +3,9 @@
 //! Whoever sets such a setting marks first; a mark that stands for nothing is what a crash leaves, and whoever finds it takes it away.
 
 use super::SettingKind;
+use crate::change::Change;
 use crate::{BucketName, ObjectStore, Result, tables};
-use engine::catalog::{Commit, Scan, Write};
+use engine::catalog::Scan;
 use engine::id::PartitionId;
 
 impl ObjectStore {
@@ -15,10 +16,9 @@ impl ObjectStore {
         if root.get(row.clone()).await?.is_some() == present {
             return Ok(());
         }
-        let write = if present { Write::Put(row, tables::PRESENT) } else { Write::Delete(row) };
-        let (writes, layout) = (vec![write], kind.layout());
-        let commit = Commit { writes, layout, ..Commit::new(PartitionId::ROOT, root.read_version()) };
-        self.commit(commit, Vec::new()).await?;
+        let change = Change::default().known_by(kind.layout());
+        let change = if present { change.put(row, tables::PRESENT) } else { change.delete(row) };
+        self.commit(change.at(PartitionId::ROOT, &*root)).await?;
         Ok(())
     }
 

@@ -60,13 +60,14 @@ pub use website::{
     Website,
 };
 
+use crate::change::Change;
 use crate::record::ConfigRow;
-use crate::stack::Change;
-use crate::store::{ATTEMPTS_MAX, View, contended, won};
+use crate::store::View;
+use crate::transact::Attempt;
 use crate::{BucketName, Error, ObjectStore, Result, Versioning, tables};
 use bytes::Bytes;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Layout, Scan, Snapshot, Write};
+use engine::catalog::{Layout, Scan, Snapshot, Write};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -195,17 +196,15 @@ impl ObjectStore {
 
     /// Sets it, or removes it with `None`. Removing what is not set is a success.
     pub async fn set<S: Setting + Clone>(&self, bucket: &BucketName, value: Option<&S>) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
-            let view = self.view(bucket).await?;
-            if self.try_set(&view, value).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+        self.transact(|| async { self.try_set(&self.view(bucket).await?, value).await }).await
     }
 
-    /// One attempt, decided by what a view shows. `false`: somebody changed the bucket meanwhile.
-    pub(crate) async fn try_set<S: Setting + Clone>(&self, view: &View, value: Option<&S>) -> Result<bool> {
+    /// One attempt, decided by what a view shows: there is nothing to answer but that it is done.
+    pub(crate) async fn try_set<S: Setting + Clone>(
+        &self,
+        view: &View,
+        value: Option<&S>,
+    ) -> Result<Attempt<()>> {
         self.try_set_with(view, value, Change::default()).await
     }
 
@@ -215,7 +214,7 @@ impl ObjectStore {
         view: &View,
         value: Option<&S>,
         beside: Change,
-    ) -> Result<bool> {
+    ) -> Result<Attempt<()>> {
         self.try_change(view, beside, |old: Option<S>| {
             S::follow(value.cloned(), old.as_ref(), view.config.versioning)
         })
@@ -228,32 +227,21 @@ impl ObjectStore {
         view: &View,
         beside: Change,
         change: impl FnOnce(Option<S>) -> Result<Option<S>> + Send,
-    ) -> Result<bool> {
-        self.try_change_named(view, "", beside, change).await
-    }
-
-    /// The same of a setting of which there can be several.
-    pub(crate) async fn try_change_named<S: Setting>(
-        &self,
-        view: &View,
-        name: &str,
-        beside: Change,
-        change: impl FnOnce(Option<S>) -> Result<Option<S>> + Send,
-    ) -> Result<bool> {
-        let stored = view.snapshot.get(tables::setting(S::KIND, name)).await?;
+    ) -> Result<Attempt<()>> {
+        let stored = view.snapshot.get(tables::setting(S::KIND, "")).await?;
         let old = stored.as_deref().map(S::from_bytes).transpose()?;
         let raw = change(old)?.map(|new| new.to_bytes());
-        self.try_write(view, (S::KIND, name), (stored, raw), beside).await
+        self.try_write(view, (S::KIND, ""), (stored, raw), beside).await
     }
 
-    /// The same whatever was there: also where that can't be read.
+    /// The same of a setting of which there can be several, whatever was there: also where that can't be read.
     pub(crate) async fn try_replace_named<S: Setting>(
         &self,
         view: &View,
         name: &str,
         beside: Change,
         new: Option<&S>,
-    ) -> Result<bool> {
+    ) -> Result<Attempt<()>> {
         let stored = view.snapshot.get(tables::setting(S::KIND, name)).await?;
         self.try_write(view, (S::KIND, name), (stored, new.map(Record::to_bytes)), beside).await
     }
@@ -264,11 +252,10 @@ impl ObjectStore {
         (kind, name): (SettingKind, &str),
         (stored, raw): (Option<Bytes>, Option<Bytes>),
         beside: Change,
-    ) -> Result<bool> {
-        let config = tables::only(tables::CONFIG);
+    ) -> Result<Attempt<()>> {
         let row = tables::setting(kind, name);
         if stored == raw && beside.writes.is_empty() && beside.posted.is_empty() {
-            return Ok(true);
+            return Ok(Attempt::Answer(()));
         }
         let (size, limit) = (raw.as_ref().map_or(0, Bytes::len), self.catalog.limits().value_bytes);
         if size > limit {
@@ -276,27 +263,21 @@ impl ObjectStore {
             return Err(Error::InvalidSetting { detail });
         }
         let changed = ConfigRow { revision: view.config.revision + 1, ..view.config };
-        let change = match raw {
-            Some(raw) => Write::Put(row, raw),
-            None => Write::Delete(row),
-        };
-        let (partition, read_version) = (view.bucket.partition, view.snapshot.read_version());
-        let removes = matches!(change, Write::Delete(_));
+        let removes = raw.is_none();
         let turn = match kind {
-            SettingKind::Policy => Some(self.turn(partition, removes).await?),
+            SettingKind::Policy => Some(self.turn(view.bucket.partition, removes).await?),
             _ => None,
         };
-        let mut writes = vec![Write::Put(config.clone(), changed.to_bytes()), change];
-        writes.extend(beside.writes);
-        let mut checks = beside.checks;
-        checks.push(Check::Unchanged(config));
-        let layout = kind.layout();
-        let commit = Commit { checks, writes, layout, ..Commit::new(partition, read_version) };
-        let done = won(self.commit(commit, beside.posted).await)?;
+        let change = beside.configured().put(tables::only(tables::CONFIG), changed.to_bytes());
+        let change = match raw {
+            Some(raw) => change.put(row, raw),
+            None => change.delete(row),
+        };
+        let done = self.try_commit(change.known_by(kind.layout()).of(view)).await?;
         if done && let Some(turn) = turn {
             turn.done().await;
         }
-        Ok(done)
+        Ok(Attempt::won(done, ()))
     }
 }
 

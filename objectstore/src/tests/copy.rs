@@ -274,7 +274,7 @@ async fn an_intent_that_never_said_how_it_ended_is_fenced_and_undone() {
 /// Puts rows as they are.
 async fn commit(world: &World, partition: PartitionId, writes: Vec<Write>) {
     let version = world.catalog.snapshot(partition).await.unwrap().read_version();
-    world.store.commit(Commit { writes, ..Commit::new(partition, version) }, Vec::new()).await.unwrap();
+    world.catalog.commit(Commit { writes, ..Commit::new(partition, version) }).await.unwrap();
 }
 
 #[tokio::test]

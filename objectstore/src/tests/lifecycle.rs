@@ -335,6 +335,63 @@ async fn rules_that_can_not_be_read_hide_no_object_and_can_be_replaced() {
     assert!(world.keys(&name).await.is_empty());
 }
 
+/// Puts bytes in the place of a bucket's rules; answers what was there.
+async fn overwrite(world: &World, name: &BucketName, raw: bytes::Bytes) -> bytes::Bytes {
+    let partition = world.partition(name).await;
+    let row = tables::setting(crate::SettingKind::Lifecycle, "");
+    let snapshot = world.catalog.snapshot(partition).await.unwrap();
+    let before = snapshot.get(row.clone()).await.unwrap().unwrap();
+    let writes = vec![Write::Put(row, raw)];
+    world.catalog.commit(Commit { writes, ..Commit::new(partition, snapshot.read_version()) }).await.unwrap();
+    before
+}
+
+#[tokio::test]
+async fn writes_go_on_while_rules_can_not_be_read_and_people_are_told() {
+    let mut world = World::new(421).await;
+    let (name, other) =
+        (world.create("bkt", Versioning::Enabled).await, world.create("other", Versioning::Off).await);
+    for name in [&name, &other] {
+        set(&world, name, vec![days("", 1)]).await;
+        world.put(name, "before", "v").await;
+    }
+    work(&world).await;
+    let good = overwrite(&world, &name, bytes::Bytes::from_static(b"\x01\x07")).await;
+    world.reopen().await;
+    // All kinds of writes; none is told when it expires.
+    assert_eq!(world.put(&name, "k", "v").await.expires, None);
+    world.put(&name, "gone", "v").await;
+    world.delete(&name, "gone").await;
+    let request = world.begin(&name, "up").await;
+    world.store.abort_upload(&name, &key("up"), request).await.unwrap();
+    world.store.run_lifecycle(&name).await.unwrap_err();
+    midnights(&world, 2);
+    work(&world).await;
+    assert_eq!(world.keys(&name).await, ["before", "k"], "nothing is judged");
+    assert!(world.keys(&other).await.is_empty(), "the others' turns come");
+    let told = world.store.damaged_lifecycles();
+    assert!(told.len() == 1 && told[0].bucket == name && told[0].error.contains("lifecycle"), "{told:?}");
+    // Readable again, whoever mended them: what came meanwhile is found.
+    overwrite(&world, &name, good).await;
+    world.reopen().await;
+    work(&world).await;
+    assert!(world.store.damaged_lifecycles().is_empty());
+    midnights(&world, 2);
+    work(&world).await;
+    assert!(world.keys(&name).await.is_empty());
+    // The same where they are set again.
+    overwrite(&world, &name, bytes::Bytes::from_static(b"\x01\x07")).await;
+    world.reopen().await;
+    world.put(&name, "late", "v").await;
+    work(&world).await;
+    assert_eq!(world.store.damaged_lifecycles().len(), 1);
+    set(&world, &name, vec![days("", 1)]).await;
+    assert!(world.store.damaged_lifecycles().is_empty());
+    midnights(&world, 2);
+    work(&world).await;
+    assert!(world.keys(&name).await.is_empty());
+}
+
 #[tokio::test]
 async fn a_bucket_made_anew_keeps_its_mark_when_the_former_ones_goes() {
     let world = World::new(416).await;
@@ -393,6 +450,9 @@ async fn a_damaged_version_holds_up_no_other_and_a_moved_one_is_not_removed() {
     let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()) };
     world.catalog.commit(commit).await.unwrap();
     midnights(&world, 4);
+    let now = world.clock.now();
+    let page = world.store.preview_lifecycle(&name, None, (now, now), None).await.unwrap();
+    assert_eq!((page.left_out, page.damaged), (vec!["a".to_owned()], vec!["a".to_owned()]));
     assert_eq!(run(&world, &name).await.noncurrent, 1);
     assert_eq!(world.rows(partition, tables::VERSIONS).await, 5);
     assert_eq!(looks(&world, &name).await, 2, "both are looked at again");

@@ -28,4 +28,5 @@ mod quota;
 mod races;
 mod recovered;
 mod tally;
+mod transact;
 mod versions;

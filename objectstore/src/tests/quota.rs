@@ -360,8 +360,7 @@ async fn what_was_there_is_counted_in_batches_across_restarts() {
     let changed = world.store.bucket_quotas(&name).await.unwrap();
     assert!(changed.is_empty());
     let quotas = crate::setting::Quotas::default().with("p/", limits(Some(1), None)).unwrap();
-    let view = world.store.view(&name).await.unwrap();
-    assert!(world.store.try_set(&view, Some(&quotas)).await.unwrap());
+    world.store.set(&name, Some(&quotas)).await.unwrap();
     let mut steps = 0;
     loop {
         let before = quota(&world, &name, "p/").await;

@@ -1,18 +1,18 @@
 //! Releases what ended uploads, dropped manifests and deleted copies held, and finishes ingests.
 
 use super::{BATCH, REST, SWEEP, older, reported};
+use crate::change::{Change, Proposal};
 use crate::dedup::release_holds;
 use crate::id::{ManifestId, OwnerId};
 use crate::record::{
     CompletedRow, ForeignRow, ManifestEntry, ManifestGarbage, ManifestPage, PartRow, UploadGarbage,
 };
 use crate::stack::release_content;
-use crate::store::won;
 use crate::{ObjectStore, Result, UploadId, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Scan, Snapshot, Write};
+use engine::catalog::{Scan, Snapshot, Write};
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,16 +77,15 @@ impl Cleanup {
     }
 
     /// Commits a batch about some queue rows. Somebody was faster: they are looked at again.
-    async fn commit(&self, commit: Commit) -> Result<u64> {
-        let done = commit.writes.len() as u64;
-        let won = won(self.store.commit(commit.from_reserve(), Vec::new()).await)?;
-        Ok(if won { done } else { 1 })
+    async fn commit(&self, proposal: Proposal) -> Result<u64> {
+        let done = proposal.change.writes.len() as u64;
+        Ok(if self.store.try_commit(proposal).await? { done } else { 1 })
     }
 
     async fn uploads(&self, partition: PartitionId) -> Result<u64> {
         let snapshot = self.snapshot(partition).await?;
         let page = snapshot.scan(Scan::prefix(tables::UPLOAD_GARBAGE, b"", BATCH)).await?;
-        let (mut checks, mut writes, mut room) = (Vec::new(), Vec::new(), PARTS);
+        let (mut change, mut room) = (Change::default().freeing(), PARTS);
         for (raw_id, raw) in &page.rows {
             if room == 0 {
                 break;
@@ -96,23 +95,23 @@ impl Cleanup {
             let parts = snapshot.scan(Scan::prefix(tables::PARTS, upload.as_bytes(), room)).await?;
             room = room.saturating_sub(parts.rows.len());
             for (key, raw) in &parts.rows {
-                writes.push(Write::Delete(tables::PARTS.key(key.clone())));
+                change.writes.push(Write::Delete(tables::PARTS.key(key.clone())));
                 if !garbage.used.contains(tables::read_part(key)?) {
                     let part = PartRow::from_bytes(raw)?;
                     let (released, _) = release_content(partition, part.extent.owner, &part.extent.content)?;
-                    writes.extend(released);
+                    change.writes.extend(released);
                 }
             }
             let row = tables::of_upload(tables::UPLOAD_GARBAGE, upload);
             if !parts.more {
-                writes.push(Write::Delete(row.clone()));
+                change = change.delete(row.clone());
             }
-            checks.push(Check::Unchanged(row));
+            change = change.unchanged(row);
         }
-        if writes.is_empty() {
+        if change.writes.is_empty() {
             return Ok(0);
         }
-        self.commit(Commit { checks, writes, ..Commit::new(partition, snapshot.read_version()) }).await
+        self.commit(change.at(partition, &*snapshot)).await
     }
 
     async fn manifests(&self, partition: PartitionId) -> Result<u64> {
@@ -138,17 +137,15 @@ impl Cleanup {
         garbage: ManifestGarbage,
     ) -> Result<u64> {
         let row = tables::of_manifest(tables::MANIFEST_GARBAGE, manifest);
-        let checks = vec![Check::Unchanged(row.clone())];
-        let commit = Commit { checks, ..Commit::new(partition, snapshot.read_version()) };
+        let mut change = Change::default().unchanged(row.clone()).freeing();
         let refs = Scan { keys_only: true, ..Scan::prefix(tables::MANIFEST_REFS, manifest.as_bytes(), 1) };
         if !snapshot.scan(refs).await?.rows.is_empty() {
-            return self.commit(Commit { writes: vec![Write::Delete(row)], ..commit }).await;
+            return self.commit(change.delete(row).at(partition, snapshot)).await;
         }
         let pages = snapshot.scan(Scan::prefix(tables::MANIFESTS, manifest.as_bytes(), PAGES)).await?;
-        let mut writes = Vec::new();
         let mut deduplicated = 0_u64;
         for (key, raw) in &pages.rows {
-            writes.push(Write::Delete(tables::MANIFESTS.key(key.clone())));
+            change.writes.push(Write::Delete(tables::MANIFESTS.key(key.clone())));
             if garbage == ManifestGarbage::Draft {
                 continue;
             }
@@ -157,23 +154,23 @@ impl Cleanup {
                 if number == 0 {
                     deduplicated += extent.length;
                 } else {
-                    writes.extend(release_content(partition, extent.owner, &extent.content)?.0);
+                    change.writes.extend(release_content(partition, extent.owner, &extent.content)?.0);
                 }
             }
         }
         let mut more = pages.more;
         if !more {
             let (held, more_held) = release_holds(snapshot, manifest, BATCH).await?;
-            writes.extend(held);
+            change.writes.extend(held);
             more = more_held;
         }
         if deduplicated > 0 {
             let gone = i64::try_from(deduplicated).unwrap_or(i64::MAX);
-            writes.push(Write::Add(tables::only(tables::DEDUP_WRITTEN), -gone));
+            change.writes.push(Write::Add(tables::only(tables::DEDUP_WRITTEN), -gone));
         }
         // Written even when it stays: a completion that still counts on its draft must notice.
-        writes.push(if more { Write::Put(row, garbage.to_bytes()) } else { Write::Delete(row) });
-        self.commit(Commit { writes, ..commit }).await
+        let change = if more { change.put(row, garbage.to_bytes()) } else { change.delete(row) };
+        self.commit(change.at(partition, snapshot)).await
     }
 
     async fn releases(&self, partition: PartitionId) -> Result<u64> {
@@ -193,12 +190,10 @@ impl Cleanup {
             return Ok(0);
         }
         for (home, writes) in homes {
-            let read_version = self.snapshot(home).await?.read_version();
-            let commit = Commit { writes, ..Commit::new(home, read_version).from_reserve() };
-            self.store.commit(commit, Vec::new()).await?;
-            self.store.mark_dirty(home);
+            let there = self.snapshot(home).await?;
+            self.store.commit(Change::writes(writes).freeing().dirty().at(home, &*there)).await?;
         }
-        self.commit(Commit { writes: rows, ..Commit::new(partition, snapshot.read_version()) }).await
+        self.commit(Change::writes(rows).freeing().at(partition, &*snapshot)).await
     }
 
     async fn completions(&self, partition: PartitionId) -> Result<u64> {
@@ -217,7 +212,7 @@ impl Cleanup {
         if writes.is_empty() {
             return Ok(0);
         }
-        self.commit(Commit { writes, ..Commit::new(partition, snapshot.read_version()) }).await
+        self.commit(Change::writes(writes).freeing().at(partition, &*snapshot)).await
     }
 }
 

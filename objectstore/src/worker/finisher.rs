@@ -2,13 +2,14 @@
 //! holds up no other: it is put aside, told once, and tried again after a rest.
 
 use super::{BATCH, REST, is_empty, read_partition, reported};
+use crate::change::Change;
 use crate::record::UploadGarbage;
 use crate::{BucketName, ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
 use engine::blob::has_blobs;
 use engine::catalog::record::Record;
-use engine::catalog::{Commit, Scan, Table, Write};
+use engine::catalog::{Scan, Table, Write};
 use engine::id::PartitionId;
 use engine::outbox::Outbox;
 use engine::worker::{Progress, Worker};
@@ -144,9 +145,8 @@ impl Finisher {
         }
         let done = writes.len() as u64;
         if done > 0 {
-            let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
-            self.store.commit(commit, Vec::new()).await?;
-            self.store.mark_dirty(partition);
+            let change = Change::writes(writes).freeing().dirty();
+            self.store.commit(change.at(partition, &*snapshot)).await?;
             return Ok(done);
         }
         // What others still refer to keeps the partition; so do the queues that the other workers empty.
@@ -177,12 +177,10 @@ impl Finisher {
             writes.push(Write::Delete(tables::QUOTA_COUNT.key(raw)));
         }
         writes.extend(self.store.outbox.forget(&*snapshot, partition).await?);
-        let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
-        self.store.commit(commit, Vec::new()).await?;
-        let root = self.store.catalog.snapshot(PartitionId::ROOT).await?.read_version();
-        let writes = vec![Write::Delete(tables::partition(tables::DELETED, partition))];
-        let commit = Commit { writes, ..Commit::new(PartitionId::ROOT, root).from_reserve() };
-        self.store.commit(commit, Vec::new()).await?;
+        self.store.commit(Change::writes(writes).freeing().at(partition, &*snapshot)).await?;
+        let root = self.store.catalog.snapshot(PartitionId::ROOT).await?;
+        let change = Change::default().delete(tables::partition(tables::DELETED, partition)).freeing();
+        self.store.commit(change.at(PartitionId::ROOT, &*root)).await?;
         Ok(1)
     }
 }
@@ -200,16 +198,17 @@ impl Worker for Finisher {
 #[cfg(test)]
 mod tests {
     use super::Finisher;
+    use crate::change::Change;
     use crate::world::{World, bucket};
     use crate::{Versioning, tables};
-    use engine::catalog::{Catalog, Commit, Write};
+    use engine::catalog::{Catalog, Write};
     use engine::id::PartitionId;
     use engine::worker::{Progress, Worker};
     use std::sync::Arc;
 
     async fn commit(world: &World, partition: PartitionId, writes: Vec<Write>) {
-        let version = world.catalog.snapshot(partition).await.unwrap().read_version();
-        world.store.commit(Commit { writes, ..Commit::new(partition, version) }, Vec::new()).await.unwrap();
+        let snapshot = world.catalog.snapshot(partition).await.unwrap();
+        world.store.commit(Change::writes(writes).at(partition, &*snapshot)).await.unwrap();
     }
 
     /// Ticks until it rests; how many errors it told.

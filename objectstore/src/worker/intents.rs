@@ -2,15 +2,15 @@
 //! fenced off there first and only then undone here.
 
 use super::{BATCH, REST, older, reported};
+use crate::change::Change;
 use crate::id::OwnerId;
 use crate::record::IntentRow;
 use crate::stack::release_content;
-use crate::store::won;
 use crate::{ObjectStore, Result, tables};
 use bytes::Bytes;
 use engine::BoxFuture;
+use engine::catalog::Scan;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Commit, Scan, Write};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Worker};
@@ -75,27 +75,20 @@ impl Intents {
     async fn settle(&self, home: PartitionId, owner: OwnerId, intent: IntentRow) -> Result<()> {
         let there = self.store.catalog.snapshot(intent.destination).await?;
         let foreign = tables::of_owner(tables::FOREIGN, owner);
-        let mut writes = vec![Write::Delete(tables::of_owner(tables::INTENTS, owner))];
+        let mut change = Change::default().delete(tables::of_owner(tables::INTENTS, owner)).freeing();
         if there.get(foreign.clone()).await?.is_none() {
             let now = self.store.clock.now().as_millis().to_be_bytes();
-            let fence = Write::Put(tables::of_owner(tables::FENCES, owner), Bytes::copy_from_slice(&now));
-            let checks = vec![Check::Unchanged(foreign)];
-            let read_version = there.read_version();
-            let commit = Commit {
-                checks,
-                writes: vec![fence],
-                ..Commit::new(intent.destination, read_version).from_reserve()
-            };
-            if !won(self.store.commit(commit, Vec::new()).await)? {
+            let fence = tables::of_owner(tables::FENCES, owner);
+            let fence = Change::default().unchanged(foreign).put(fence, Bytes::copy_from_slice(&now));
+            if !self.store.try_commit(fence.freeing().at(intent.destination, &*there)).await? {
                 // The commit that we were about to fence off: it is there now.
                 return Ok(());
             }
             self.store.dirty_intents.lock().insert(intent.destination);
-            writes.extend(release_content(home, owner, &intent.content)?.0);
+            change.writes.extend(release_content(home, owner, &intent.content)?.0);
         }
-        let read_version = self.store.catalog.snapshot(home).await?.read_version();
-        let commit = Commit { writes, ..Commit::new(home, read_version).from_reserve() };
-        self.store.commit(commit, Vec::new()).await?;
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        self.store.commit(change.at(home, &*snapshot)).await?;
         self.store.dirty.lock().insert(home);
         Ok(())
     }
@@ -104,25 +97,23 @@ impl Intents {
         let snapshot = self.store.catalog.snapshot(partition).await?;
         let page = snapshot.scan(Scan::prefix(tables::FENCES, b"", BATCH)).await?;
         let now = self.store.clock.now();
-        let (mut checks, mut writes) = (Vec::new(), Vec::new());
+        let mut change = Change::default().freeing();
         for (key, raw) in &page.rows {
             let fence = tables::FENCES.key(key.clone());
             match set_at(raw) {
-                Some(at) if older(at, now, FENCE_KEPT) => writes.push(Write::Delete(fence)),
+                Some(at) if older(at, now, FENCE_KEPT) => change = change.delete(fence),
                 Some(_) => {}
                 None => {
                     tracing::warn!(%partition, "the time of a copy's fence is damaged; it stands for an hour from now");
-                    checks.push(Check::Unchanged(fence.clone()));
-                    writes.push(Write::Put(fence, Bytes::copy_from_slice(&now.as_millis().to_be_bytes())));
+                    let now = Bytes::copy_from_slice(&now.as_millis().to_be_bytes());
+                    change = change.unchanged(fence.clone()).put(fence, now);
                 }
             }
         }
-        let done = writes.len() as u64;
+        let done = change.writes.len() as u64;
         if done > 0 {
-            let commit =
-                Commit { checks, writes, ..Commit::new(partition, snapshot.read_version()).from_reserve() };
             // Somebody was faster: they are looked at again.
-            won(self.store.commit(commit, Vec::new()).await)?;
+            self.store.try_commit(change.at(partition, &*snapshot)).await?;
         }
         Ok(done)
     }

@@ -29,6 +29,7 @@ impl Appliance {
         findings.extend(self.backup_findings());
         findings.extend(self.event_findings());
         findings.extend(super::inventories::findings(&self.store.failing_inventories(), self.clock.now()));
+        findings.extend(super::lifecycle::findings(&self.store.damaged_lifecycles()));
         findings.extend(super::access_logs::findings(&self.store.log_status(), self.clock.now()));
         for worker in self.workers.status() {
             // What the backup's workers last said stands in the backup's own line.

@@ -1,11 +1,12 @@
 //! Lifecycle rules at the admin door: what they would do, why, and that it be done now.
 
 use super::status::admin_error;
+use crate::report::finding::Finding;
 use crate::report::time::json_time;
 use engine::clock::Timestamp;
 use objectstore::{
-    BucketName, Error, LifecycleHold, LifecyclePlace, LifecycleVerdict, ObjectKey, ObjectStore, PreviewAfter,
-    VersionExplained,
+    BucketName, Error, LifecycleDamage, LifecycleHold, LifecyclePlace, LifecycleVerdict, ObjectKey,
+    ObjectStore, PreviewAfter, VersionExplained,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +14,34 @@ use web::AdminError;
 
 /// Steps that one call of `run` takes at the most.
 const STEPS: usize = 20;
+
+/// Buckets that get a line of their own.
+const LINES_MAX: usize = 20;
+
+/// Those whose rules can't be read; nothing where all can.
+pub(super) fn status(damaged: &[LifecycleDamage]) -> Option<Value> {
+    let shown = |damage: &LifecycleDamage| {
+        json!({
+            "bucket": damage.bucket.as_str(),
+            "since": json_time(Some(damage.since)),
+            "error": damage.error,
+        })
+    };
+    let lines: Vec<_> = damaged.iter().take(LINES_MAX).map(shown).collect();
+    (!damaged.is_empty()).then(|| json!({ "damaged_buckets": damaged.len(), "damaged": lines }))
+}
+
+/// A fault for each.
+pub(super) fn findings(damaged: &[LifecycleDamage]) -> Vec<Finding> {
+    let fault = |LifecycleDamage { bucket, error, .. }: &LifecycleDamage| {
+        let text = format!("the lifecycle rules of {bucket} act on nothing: {error}");
+        let fix = format!(
+            "set them again (firn lifecycle set s3://{bucket} FILE), or remove them (firn lifecycle rm s3://{bucket})"
+        );
+        Finding::fault("lifecycle", text, fix)
+    };
+    damaged.iter().take(LINES_MAX).map(fault).collect()
+}
 
 /// What `POST /v1/lifecycle` takes.
 #[derive(Debug, Deserialize)]
@@ -88,6 +117,7 @@ pub(super) async fn answer(
                 "rows": rows,
                 "seen": page.seen,
                 "left_out": page.left_out,
+                "damaged": page.damaged,
                 "after": page.next.map(|next| next.to_text()),
                 "walking_since": json_time(state.walking_since),
             }))
@@ -155,5 +185,28 @@ fn verdict(verdict: &LifecycleVerdict) -> Value {
     match &verdict.says {
         Ok((at, act)) => json!({ "rule": verdict.rule, "at": json_time(Some(*at)), "action": act }),
         Err(why) => json!({ "rule": verdict.rule, "why_not": why }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{findings, status};
+    use engine::clock::Timestamp;
+    use objectstore::{BucketName, LifecycleDamage};
+
+    #[test]
+    fn rules_that_can_not_be_read_are_faults() {
+        assert!(status(&[]).is_none() && findings(&[]).is_empty());
+        let damage = LifecycleDamage {
+            bucket: BucketName::parse("src").unwrap(),
+            since: Timestamp::from_millis(1_700_000_000_000),
+            error: "read the lifecycle rules: they are cut short".to_owned(),
+        };
+        let found = findings(std::slice::from_ref(&damage));
+        assert!(!found[0].ok && found[0].detail.contains("rules of src act on nothing: read the lifecycle"));
+        assert!(found[0].fix.as_deref().unwrap().contains("firn lifecycle set s3://src FILE"));
+        let shown = status(&vec![damage; 30]).unwrap();
+        assert_eq!((&shown["damaged_buckets"], shown["damaged"].as_array().unwrap().len()), (&30.into(), 20));
+        assert_eq!(shown["damaged"][0]["bucket"], "src");
     }
 }

@@ -367,6 +367,9 @@ impl StatusSource for Facts {
                     if let Some(failing) = failing {
                         status["inventories"] = failing;
                     }
+                    if let Some(damaged) = lifecycle::status(&self.appliance.store.damaged_lifecycles()) {
+                        status["lifecycle"] = damaged;
+                    }
                     let logs = super::access_logs::status(&self.appliance.store.log_status());
                     if let Some(logs) = logs {
                         status["access_logs"] = logs;

@@ -13,9 +13,10 @@ use crate::text::{counted, printable};
 use anyhow::Context;
 use client::LifecycleRule;
 use engine::unit::ByteCount;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -169,16 +170,26 @@ struct PreviewRow {
     freed_bytes: u64,
 }
 
+/// Rows by when, rule and action.
+type PreviewRows = BTreeMap<(String, String, String), PreviewRow>;
+
+fn in_order<S: Serializer>(rows: &PreviewRows, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(rows.values())
+}
+
 /// What rules would do.
 #[derive(Debug, Default, Serialize)]
 struct Preview {
     bucket: String,
     as_of: String,
-    rows: Vec<PreviewRow>,
+    #[serde(serialize_with = "in_order")]
+    rows: PreviewRows,
     count: u64,
     freed_bytes: u64,
     seen: u64,
     left_out: Vec<String>,
+    /// Those of them with damage.
+    damaged: BTreeSet<String>,
     walking_since: Option<String>,
 }
 
@@ -188,21 +199,18 @@ impl Preview {
         for row in rows {
             self.count += row.count;
             self.freed_bytes += row.freed_bytes;
-            let same = |known: &&mut PreviewRow| {
-                (&known.at, &known.rule, &known.action) == (&row.at, &row.rule, &row.action)
-            };
-            match self.rows.iter_mut().find(same) {
-                Some(known) => {
+            match self.rows.entry((row.at.clone(), row.rule.clone(), row.action.clone())) {
+                Entry::Occupied(mut known) => {
+                    let known = known.get_mut();
                     known.count += row.count;
                     known.bytes += row.bytes;
                     known.freed_bytes += row.freed_bytes;
                 }
-                None => self.rows.push(row),
+                Entry::Vacant(place) => {
+                    place.insert(row);
+                }
             }
         }
-        self.rows.sort_by(|one, other| {
-            (&one.at, &one.rule, &one.action).cmp(&(&other.at, &other.rule, &other.action))
-        });
     }
 }
 
@@ -224,7 +232,7 @@ fn moment(text: &str) -> &str {
 
 impl Report for Preview {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        for row in &self.rows {
+        for row in self.rows.values() {
             let (at, what, size) = (moment(&row.at), words(&row.action), ByteCount::new(row.bytes));
             writeln!(out, "{at:24} {what:18} {:>10} {size:>10}  {}", row.count, printable(&row.rule))?;
         }
@@ -238,7 +246,12 @@ impl Report for Preview {
             }
         }
         for key in &self.left_out {
-            writeln!(out, "left out, for it has more than 10000 versions: {}", printable(key))?;
+            let why = if self.damaged.contains(key) {
+                "a version or an upload of it is damaged"
+            } else {
+                "it has more than 10000 versions"
+            };
+            writeln!(out, "left out, for {why}: {}", printable(key))?;
         }
         if self.walking_since.is_some() {
             writeln!(
@@ -279,6 +292,8 @@ async fn preview(session: &Session, args: &LifecyclePreview) -> anyhow::Result<E
         preview.add(serde_json::from_value(page["rows"].take()).context(understood)?);
         let left_out: Vec<String> = serde_json::from_value(page["left_out"].take()).context(understood)?;
         preview.left_out.extend(left_out);
+        let damaged: Vec<String> = serde_json::from_value(page["damaged"].take()).context(understood)?;
+        preview.damaged.extend(damaged);
         preview.seen += page["seen"].as_u64().unwrap_or_default();
         preview.walking_since = page["walking_since"].as_str().map(str::to_owned);
         (from, after) = (page["from_ms"].take(), page["after"].take());
@@ -471,8 +486,18 @@ mod tests {
                 "4 actions in s3://b until 2027-01-31, 0 B freed"
             ]
         );
-        preview.left_out = vec!["k".to_owned()];
+        preview.left_out = vec!["k".to_owned(), "d".to_owned()];
+        preview.damaged = ["d".to_owned()].into();
         assert_eq!(preview.exit(), Exit::Partial);
+        assert_eq!(
+            lines(&preview)[3..],
+            [
+                "left out, for it has more than 10000 versions: k",
+                "left out, for a version or an upload of it is damaged: d"
+            ]
+        );
+        let json = serde_json::to_value(&preview).unwrap();
+        assert_eq!((&json["rows"][1]["count"], json["rows"].as_array().unwrap().len()), (&3.into(), 2));
     }
 
     #[test]

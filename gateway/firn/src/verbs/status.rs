@@ -121,6 +121,10 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     inventories(&status["inventories"], &mut lines);
+    for damage in list(&status["lifecycle"]["damaged"]) {
+        let (bucket, error) = (text(&damage["bucket"]), text(&damage["error"]));
+        lines.push(format!("the lifecycle rules of {bucket} act on nothing: {error}"));
+    }
     access_logs(&status["access_logs"], &mut lines);
     if status["tls"]["days_left"].as_u64().is_some_and(|days| days < CERTIFICATE_DAYS) {
         let days = counted(number(&status["tls"]["days_left"]), "day", "days");

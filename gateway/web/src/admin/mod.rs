@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// Bytes of an admin request's body.
 const BODY_MAX: usize = 64 << 10;
+/// The same of one with lifecycle rules: a document of 1 MiB as JSON has it.
+const RULES_MAX: usize = 2 << 20;
 /// How long it may take to come.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -90,12 +92,12 @@ async fn parse_call(
             .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
         "quotas" => parse_quotas(request.uri().query().unwrap_or_default())
             .map_err(|text| failure(StatusCode::BAD_REQUEST, &text))?,
-        "quota" => AdminCall::Quota { request: read_json(state, request).await? },
-        "dedup" => AdminCall::Dedup { request: read_json(state, request).await? },
-        "lifecycle" => AdminCall::Lifecycle { request: read_json(state, request).await? },
-        "zone" => AdminCall::Zone { request: read_json(state, request).await? },
-        "locks" => AdminCall::Locks { request: read_json(state, request).await? },
-        _ => AdminCall::Backup { request: read_json(state, request).await? },
+        "quota" => AdminCall::Quota { request: read_json(state, request, BODY_MAX).await? },
+        "dedup" => AdminCall::Dedup { request: read_json(state, request, BODY_MAX).await? },
+        "lifecycle" => AdminCall::Lifecycle { request: read_json(state, request, RULES_MAX).await? },
+        "zone" => AdminCall::Zone { request: read_json(state, request, BODY_MAX).await? },
+        "locks" => AdminCall::Locks { request: read_json(state, request, BODY_MAX).await? },
+        _ => AdminCall::Backup { request: read_json(state, request, BODY_MAX).await? },
     };
     Ok((name.to_owned(), call))
 }
@@ -130,16 +132,20 @@ fn parse_quotas(query: &str) -> Result<AdminCall, String> {
     Ok(AdminCall::Quotas { bucket })
 }
 
-async fn read_json(state: &State, request: Request<Incoming>) -> Result<serde_json::Value, Answer> {
+async fn read_json(
+    state: &State,
+    request: Request<Incoming>,
+    max: usize,
+) -> Result<serde_json::Value, Answer> {
     let refused = |text: &str| failure(StatusCode::BAD_REQUEST, text);
     let collected = tokio::select! {
-        collected = Limited::new(request.into_body(), BODY_MAX).collect() => collected,
+        collected = Limited::new(request.into_body(), max).collect() => collected,
         () = state.clock.sleep(BODY_TIME_MAX) => {
             return Err(failure(StatusCode::REQUEST_TIMEOUT, "read the body within 30 s"));
         }
     };
-    let body =
-        collected.map_err(|_| refused("read the body: it is incomplete or larger than 64 KiB"))?.to_bytes();
+    let too_much = || refused(&format!("read the body: it is incomplete or larger than {} KiB", max >> 10));
+    let body = collected.map_err(|_| too_much())?.to_bytes();
     if body.is_empty() {
         return Ok(serde_json::Value::Null);
     }

@@ -6,10 +6,10 @@
 //! ```
 
 use super::error::QueryError;
-use super::shape::is_carried;
 use super::table::{Row, Service};
 use crate::s3::iso;
 use crate::xml::XmlWriter;
+use crate::xml::is_carried;
 use engine::clock::Timestamp;
 
 /// An operation's document under construction.

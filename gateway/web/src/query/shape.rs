@@ -3,6 +3,8 @@
 //! Lengths are of characters. A pattern stands as the model has it, for messages and for the comparison with the model; what it allows is
 //! decided by a function beside it.
 
+use crate::xml::is_carried;
+
 /// What a value may be.
 #[derive(Debug)]
 pub(crate) enum Shape {
@@ -79,11 +81,6 @@ pub(crate) const ENDLESS: usize = usize::MAX;
 /// Whatever an answer in XML can carry: what nobody could be shown again is refused.
 pub(crate) fn anything(text: &str) -> bool {
     text.chars().all(is_carried)
-}
-
-/// Whether XML 1.0 has a character.
-pub(crate) fn is_carried(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
 fn is_word(c: char) -> bool {

@@ -3,5 +3,5 @@
 mod reader;
 mod writer;
 
-pub(crate) use reader::{Element, Malformed};
+pub(crate) use reader::{Element, Malformed, is_carried};
 pub(crate) use writer::{DECLARATION, XmlWriter};

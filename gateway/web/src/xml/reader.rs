@@ -1,5 +1,7 @@
 //! Reads request documents into a small tree, strictly.
 //!
+//! Text has only characters that XML 1.0 has: what an answer could not carry is in no setting. Keys of objects may have any.
+//!
 //! Limits: depth 12, 120,000 elements (10,000 parts with every checksum are 40,000), the size by the caller. No document
 //! type, no processing instruction, no entity but XML's own five and character references. Attributes are checked for
 //! form and dropped (name space declarations are all that clients send).
@@ -17,6 +19,11 @@ const ELEMENTS_MAX: usize = 120_000;
 #[error("read the XML document: {0}")]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
+/// Whether XML 1.0 has a character.
+pub(crate) fn is_carried(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}'))
+}
+
 /// One element: its name without prefix, the text directly in it, and its children in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Element {
@@ -28,6 +35,15 @@ pub(crate) struct Element {
 impl Element {
     /// Reads a whole document.
     pub(crate) fn parse(document: &[u8]) -> Result<Self, Malformed> {
+        Self::read(document, false)
+    }
+
+    /// Reads one that names keys of objects, which may have characters that XML 1.0 lacks.
+    pub(crate) fn parse_keys(document: &[u8]) -> Result<Self, Malformed> {
+        Self::read(document, true)
+    }
+
+    fn read(document: &[u8], keys: bool) -> Result<Self, Malformed> {
         let text = std::str::from_utf8(document).map_err(|_| Malformed("not UTF-8"))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut reader = Reader::from_str(text);
@@ -35,7 +51,7 @@ impl Element {
         config.check_end_names = true;
         config.check_comments = true;
         config.expand_empty_elements = true;
-        let mut builder = Builder::default();
+        let mut builder = Builder { keys, ..Builder::default() };
         loop {
             let event = reader.read_event().map_err(|_| Malformed("not well formed"))?;
             if let Event::Eof = event {
@@ -103,6 +119,8 @@ fn is_name(name: &str) -> bool {
 
 #[derive(Default)]
 struct Builder {
+    /// Any character may stand in a text.
+    keys: bool,
     open: Vec<Element>,
     root: Option<Element>,
     elements: usize,
@@ -172,6 +190,9 @@ impl Builder {
     }
 
     fn append(&mut self, text: &str) -> Result<(), Malformed> {
+        if !self.keys && !text.chars().all(is_carried) {
+            return Err(Malformed("a character that XML does not have"));
+        }
         match self.open.last_mut() {
             Some(element) => {
                 element.text.push_str(text);
@@ -205,6 +226,19 @@ mod tests {
         assert_eq!(root.child("Missing").unwrap(), None);
         root.only(&["Object"]).unwrap_err();
         root.leaf().unwrap_err();
+    }
+
+    #[test]
+    fn what_xml_lacks_stands_in_keys_alone() {
+        for bad in ["\u{0}", "\u{1}", "\u{1f}", "\u{fffe}", "\u{ffff}", "&#1;", "&#xb;", "&#xFFFE;"] {
+            let text = format!("<a><b>x{bad}</b></a>");
+            Element::parse_keys(text.as_bytes()).unwrap();
+            Element::parse(text.as_bytes()).unwrap_err();
+        }
+        Element::parse(b"<a><![CDATA[\x01]]></a>").unwrap_err();
+        for good in ["\t\r\n", "&#9;&#xd;", "\u{7f}\u{85}\u{d7ff}\u{e000}\u{fffd}\u{10ffff}"] {
+            Element::parse(format!("<a>{good}</a>").as_bytes()).unwrap();
+        }
     }
 
     #[test]

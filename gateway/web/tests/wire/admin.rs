@@ -91,6 +91,24 @@ async fn the_body_of_an_admin_request_is_bounded() {
 }
 
 #[tokio::test]
+async fn rules_that_can_be_set_can_be_previewed() {
+    let world = World::new().await;
+    for (bytes, status, said) in
+        [(2 << 20, 404, "answer Lifecycle"), ((2 << 20) + 1, 400, "larger than 2048 KiB")]
+    {
+        let mut client = world.connect_admin().await;
+        let body = format!("\"{}\"", "x".repeat(bytes - 2));
+        let head = format!(
+            "POST /v1/lifecycle HTTP/1.1\r\nhost: {{host}}\r\nauthorization: Bearer the-token\r\ncontent-length: {bytes}\r\n\r\n"
+        );
+        client.send_text(&(head + &body)).await;
+        let answer = client.answer().await.unwrap();
+        assert_eq!(answer.status, status, "{bytes}: {}", answer.text());
+        assert!(answer.text().contains(said), "{}", &answer.text()[..100.min(answer.text().len())]);
+    }
+}
+
+#[tokio::test]
 async fn the_body_of_an_admin_request_has_30_seconds_however_it_drips() {
     let world = World::new().await;
     let mut bystander = world.connect_admin().await;

@@ -23,6 +23,36 @@ const RULES: &str = "<Rule><ID>old logs</ID><Filter><And><Prefix>logs/</Prefix><
     <AbortIncompleteMultipartUpload><DaysAfterInitiation>2</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>";
 
 #[tokio::test]
+async fn rules_that_are_damaged_are_said_to_be_and_stop_no_write() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    let name = BucketName::parse("bucket").unwrap();
+    for set_again in [true, false] {
+        assert_eq!(put(&world, &mut client, &document(RULES)).await.0, 200);
+        objectstore::testing::damage_lifecycle(&world.store, &name).await;
+        let shown = call(&world, &mut client, ("GET", "/bucket?lifecycle"), &[], b"").await;
+        assert_eq!((shown.status, shown.code()), (500, "InternalError"));
+        assert!(
+            shown.text().contains("damaged, and act on nothing until they are set again"),
+            "{}",
+            shown.text()
+        );
+        let written = call(&world, &mut client, ("PUT", "/bucket/logs/k"), &[], b"x").await;
+        assert!(written.status == 200 && written.header("x-amz-expiration").is_none());
+        let read = call(&world, &mut client, ("GET", "/bucket/logs/k"), &[], b"").await;
+        assert_eq!((read.status, read.text()), (200, "x"));
+        let (method, body) = if set_again { ("PUT", document(RULES)) } else { ("DELETE", String::new()) };
+        let md5 = content_md5(body.as_bytes());
+        let headers = [("content-md5", md5.as_str())];
+        let mended =
+            call(&world, &mut client, (method, "/bucket?lifecycle"), &headers, body.as_bytes()).await;
+        assert!(matches!(mended.status, 200 | 204), "{}", mended.text());
+        let shown = call(&world, &mut client, ("GET", "/bucket?lifecycle"), &[], b"").await;
+        assert_eq!(shown.status, if set_again { 200 } else { 404 });
+    }
+}
+
+#[tokio::test]
 async fn lifecycle_rules_are_kept_shown_and_removed() {
     let world = World::new().await;
     let mut client = world.with_bucket().await;

@@ -78,7 +78,7 @@ async fn a_report_that_is_whole_but_for_its_record_stays_and_is_made_no_second_t
             run.wrote.as_mut().unwrap().manifest = Some(md5::Md5::digest(&manifest).into());
             let writes = vec![Write::Put(row.clone(), run.to_bytes())];
             let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()) };
-            made.world.store.commit(commit, Vec::new()).await.unwrap();
+            made.world.catalog.commit(commit).await.unwrap();
             break;
         }
         before = snapshot.get(row.clone()).await.unwrap();
@@ -157,7 +157,7 @@ async fn what_is_left_of_a_large_report_is_removed_in_steps() {
     run.wrote.as_mut().unwrap().files = 50;
     let writes = vec![Write::Put(row.clone(), run.to_bytes())];
     let commit = Commit { writes, ..Commit::new(partition, snapshot.read_version()) };
-    made.world.store.commit(commit, Vec::new()).await.unwrap();
+    made.world.catalog.commit(commit).await.unwrap();
     made.world.store.remove_inventory(&made.source, &set.id).await.unwrap();
     let mut seen = Vec::new();
     while let Progress::More { .. } = made.worker.tick().await.unwrap() {

@@ -61,7 +61,7 @@ async fn a_bucket_whose_configurations_can_not_be_read_holds_up_no_other() {
     let version = made.world.catalog.snapshot(partition).await.unwrap().read_version();
     let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
     let commit = Commit { writes, ..Commit::new(partition, version) };
-    made.world.store.commit(commit, Vec::new()).await.unwrap();
+    made.world.catalog.commit(commit).await.unwrap();
     made.work().await;
     assert_eq!(made.manifests().await.len(), 1);
     let failing = made.world.store.failing_inventories();
@@ -83,11 +83,7 @@ async fn a_damaged_configuration_is_told_and_can_be_replaced_and_deleted() {
             let version = world.catalog.snapshot(partition).await.unwrap().read_version();
             let row = tables::setting(crate::SettingKind::Inventory, row);
             let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
-            world
-                .store
-                .commit(Commit { writes, ..Commit::new(partition, version) }, Vec::new())
-                .await
-                .unwrap();
+            world.catalog.commit(Commit { writes, ..Commit::new(partition, version) }).await.unwrap();
         };
         made.world.store.set_inventory(&made.source, &set).await.unwrap();
         damage(&made.world).await;
@@ -123,7 +119,7 @@ async fn a_bucket_that_can_not_be_read_at_all_holds_up_no_other() {
         let version = world.catalog.snapshot(partition).await.unwrap().read_version();
         let writes = vec![Write::Put(row, Bytes::from_static(b"\x01damaged"))];
         let commit = Commit { writes, ..Commit::new(partition, version) };
-        world.store.commit(commit, Vec::new()).await.unwrap();
+        world.catalog.commit(commit).await.unwrap();
     };
     let partition = made.world.partition(&first).await;
     damage(&made.world, partition, tables::only(tables::CONFIG)).await;

@@ -1,6 +1,6 @@
 //! Deletes: one, and up to a thousand.
 
-use super::{Proof, document, lock, parse_version, required, version};
+use super::{Proof, keys_document, lock, parse_version, required, version};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::body::RequestBody;
@@ -51,7 +51,7 @@ struct Named {
 /// `DeleteObjects`.
 pub(super) async fn many(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let bucket = call.target.bucket()?;
-    let (named, quiet) = parse_delete(&required(document(call, body, Proof::Required).await?)?)?;
+    let (named, quiet) = parse_delete(&required(keys_document(call, body, Proof::Required).await?)?)?;
     call.state.store.head_bucket(&bucket).await?;
     let (mut requests, mut parsed) = (Vec::with_capacity(named.len()), Vec::with_capacity(named.len()));
     for object in &named {

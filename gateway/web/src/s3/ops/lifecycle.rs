@@ -9,12 +9,16 @@ use crate::s3::error::S3Error;
 use crate::s3::lifecycle;
 use engine::unit::ByteCount;
 use http::StatusCode;
-use objectstore::{Lifecycle, TransitionMinimum};
+use objectstore::{ErrorKind, Lifecycle, TransitionMinimum};
 
 /// Bytes of the document: 1,000 rules with long names.
 const DOCUMENT_MAX: ByteCount = ByteCount::mib(1);
 /// From which size on objects are moved where a rule does not say. Kept, for some clients wait until it is what they said.
 const MINIMUM: &str = "x-amz-transition-default-minimum-object-size";
+
+/// Instead of no reason at all: asking again is of no use.
+const DAMAGED: &str =
+    "The bucket's lifecycle rules are damaged, and act on nothing until they are set again or removed.";
 
 /// `PutBucketLifecycleConfiguration`.
 pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
@@ -42,7 +46,11 @@ pub(super) async fn put(call: &Call, body: &mut RequestBody) -> Result<Answer, S
 
 /// `GetBucketLifecycleConfiguration`.
 pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
-    let rules = call.state.store.setting::<Lifecycle>(&call.target.bucket()?).await?;
+    let rules = call.state.store.setting::<Lifecycle>(&call.target.bucket()?).await;
+    let rules = rules.map_err(|error| match error.kind() {
+        ErrorKind::Corrupt => S3Error::with(Code::InternalError, DAMAGED),
+        _ => error.into(),
+    })?;
     let rules = rules.ok_or_else(|| S3Error::new(Code::NoSuchLifecycleConfiguration))?;
     let mut answer = xml(StatusCode::OK, lifecycle::write(&rules));
     set_amz(answer.headers_mut(), MINIMUM, rules.minimum.as_str());

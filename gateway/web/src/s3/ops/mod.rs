@@ -187,6 +187,16 @@ async fn document_within(
     if bytes.is_empty() { Ok(None) } else { Ok(Some(Element::parse(&bytes)?)) }
 }
 
+/// A document that names keys of objects, likewise.
+async fn keys_document(
+    call: &Call,
+    body: &mut RequestBody,
+    proof: Proof,
+) -> Result<Option<Element>, S3Error> {
+    let bytes = proven_bytes(call, body, proof, call.config.limits.xml_body_max).await?;
+    if bytes.is_empty() { Ok(None) } else { Ok(Some(Element::parse_keys(&bytes)?)) }
+}
+
 /// A small body of any kind, likewise.
 async fn proven_bytes(
     call: &Call,

@@ -1,0 +1,58 @@
+//! Read, decide, commit: how often, what ends it, and who is told to look.
+
+use super::between::Mute;
+use crate::change::Change;
+use crate::transact::Attempt;
+use crate::world::{World, key};
+use crate::{Error, Versioning, tables};
+use engine::catalog::Catalog;
+use engine::id::PartitionId;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[tokio::test]
+async fn who_loses_every_race_is_told_so_and_an_answer_ends_it() {
+    let world = World::new(430).await;
+    let attempts = AtomicUsize::new(0);
+    let row = tables::partition(tables::DELETED, PartitionId::ROOT);
+    let lost = world.store.transact(|| async {
+        attempts.fetch_add(1, Ordering::Relaxed);
+        let snapshot = world.catalog.snapshot(PartitionId::ROOT).await?;
+        // Somebody else is always faster.
+        let theirs = Change::default().put(row.clone(), tables::PRESENT).at(PartitionId::ROOT, &*snapshot);
+        world.store.commit(theirs).await?;
+        let ours = Change::default().unchanged(row.clone()).delete(row.clone());
+        Ok(Attempt::Commit(ours.at(PartitionId::ROOT, &*snapshot), ()))
+    });
+    let Err(Error::Contended { attempts: said }) = lost.await else { panic!("it lost all of them") };
+    assert_eq!(attempts.load(Ordering::Relaxed), usize::try_from(said).unwrap());
+    let second = world.store.transact(|| async {
+        let again = attempts.swap(0, Ordering::Relaxed) > 0;
+        Ok(if again { Attempt::Again } else { Attempt::Answer("the second") })
+    });
+    assert_eq!(second.await.unwrap(), "the second");
+}
+
+#[tokio::test]
+async fn a_commit_whose_outcome_stays_open_ends_it_and_its_partition_is_looked_at() {
+    let world = World::new(431).await;
+    let name = world.create("bkt", Versioning::Off).await;
+    let upload = world.begin(&name, "k").await;
+    let partition = world.partition(&name).await;
+    let mute = Arc::new(Mute { rows: world.catalog.clone(), left: AtomicUsize::new(0) });
+    let beside = world.beside(mute.clone()).await;
+    beside.store.view(&name).await.unwrap();
+    beside.store.dirty.lock().clear();
+    // As often as it asks again, and once more.
+    mute.left.store(4, Ordering::Relaxed);
+    let open = beside.store.abort_upload(&name, &key("k"), upload).await;
+    assert!(matches!(open, Err(Error::Engine(engine::Error::Unknown { .. }))), "{open:?}");
+    assert_eq!(mute.left.load(Ordering::Relaxed), 0);
+    // It came through: what is left of the upload is found without a restart.
+    assert!(beside.store.dirty.lock().contains(&partition));
+    // Who was just not fast enough, or did nothing, gives nobody work.
+    beside.store.dirty.lock().clear();
+    let gone = beside.store.abort_upload(&name, &key("k"), upload).await;
+    assert!(matches!(gone, Err(Error::NoSuchUpload)), "{gone:?}");
+    assert!(beside.store.dirty.lock().is_empty());
+}
