@@ -1,12 +1,16 @@
 //! Background work: one registry, one loop per worker, back-off, pause and status.
 //!
-//! A worker does a bounded batch per [`Worker::tick`]. Its cursor is in the catalog, or it begins its round again: what is done
-//! is gone from its queue. So a crash at any point leaves work to be done again, never half done. The registry owns the loops; the CLI and the admin API
-//! list them all from it.
+//! A worker does a bounded batch per [`Worker::tick`]. One that goes through partitions does so in a [`Tour`], which is in memory: after
+//! a restart its round begins again, for what is done is gone from its queue. Where nothing goes from what it looks at it saves its
+//! cursor in the catalog. So a crash at any point leaves work to be done again, never half done. The registry owns the loops; the CLI
+//! and the admin API list them all from it.
 
 mod registry;
+mod tour;
 
 pub use registry::{Activity, Registry, WorkerStatus};
+pub(crate) use tour::is_everybodys;
+pub use tour::{Leg, STOPS_PER_TICK, Stop, Tour, Visitor};
 
 use crate::{BoxFuture, Result};
 use std::sync::Arc;

@@ -192,8 +192,8 @@ impl Runner {
         self.show(Activity::Stopped);
     }
 
-    /// One tick; a panic in it is an error like any other, so that one bad row doesn't end the work for ever. A worker keeps its
-    /// place in the catalog, and may be left off at any await anyhow.
+    /// One tick; a panic in it is an error like any other, so that one bad row doesn't end the work for ever. A worker may be left
+    /// off at any await anyhow.
     async fn tick(&mut self) -> Result<Progress> {
         AssertUnwindSafe(self.worker.tick()).catch_unwind().await.unwrap_or_else(|_| {
             Err(Error::Unknown { reason: "the worker panicked; its message is on standard error".to_owned() })

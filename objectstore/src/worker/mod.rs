@@ -30,7 +30,7 @@ use engine::catalog::record::Record;
 use engine::catalog::{Scan, Snapshot, Table};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
-use engine::worker::Worker;
+use engine::worker::{Stop, Worker};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,6 +113,21 @@ async fn is_empty(snapshot: &dyn Snapshot, table: Table) -> engine::Result<bool>
 /// Whether `duration` has passed since `then`.
 fn older(then: Timestamp, now: Timestamp, duration: Duration) -> bool {
     now.since(then) >= duration
+}
+
+/// Counts what became of each of a partition's queues in a visit. `true`: unless nothing was left to do, its turn comes again.
+fn count<const N: usize>(outcomes: [Result<u64>; N], stop: &mut Stop<()>) -> bool {
+    let mut is_left = false;
+    for outcome in outcomes {
+        match outcome {
+            Ok(done) => {
+                is_left |= done > 0;
+                stop.did(done);
+            }
+            Err(error) => stop.set_aside(reported(error)),
+        }
+    }
+    is_left || stop.has_failed()
 }
 
 /// The store's error as a worker reports it.

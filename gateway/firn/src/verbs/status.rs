@@ -90,6 +90,14 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     if damaged > 0 {
         lines.push(format!("{} damaged records", counted(damaged, "body has", "bodies have")));
     }
+    let broken = number(&status["pool"]["broken_rows"]);
+    if broken > 0 {
+        lines.push(format!("{} that can't be read", counted(broken, "row of a body", "rows of bodies")));
+    }
+    let stuck = number(&status["pool"]["left_alone_segments"]);
+    if stuck > 0 {
+        lines.push(format!("{} be emptied", counted(stuck, "segment can't", "segments can't")));
+    }
     let zones = list(&status["zones"]);
     for zone in zones {
         if let Some(why) = zone["why_away"].as_str() {
@@ -424,7 +432,8 @@ mod tests {
             "disk": { "directory": "/srv/firn", "free_bytes": 84_825_604_096_u64, "total_bytes": 107_374_182_400_u64 },
             "pool_disk": null,
             "pool": {
-                "live": 1_048_576, "segments": 1, "segment_bytes": 16_777_216, "damaged_blobs": 0, "free_segments": 2,
+                "live": 1_048_576, "segments": 1, "segment_bytes": 16_777_216, "damaged_blobs": 0, "broken_rows": 0, "left_alone_segments": 0,
+                "free_segments": 2,
                 "free_segment_bytes": 33_554_432,
             },
             "compliance_clock": { "now": "2026-01-31T12:00:00.000Z", "lag_s": 0 },
@@ -446,7 +455,9 @@ mod tests {
         let mut status = well();
         status["ready"] = false.into();
         status["not_ready_because"] = json!([{ "reason": "too_few_zones", "detail": "store 2 copies: the zones that take writes are 1" }]);
-        status["pool"]["damaged_blobs"] = 1.into();
+        for what in ["damaged_blobs", "broken_rows", "left_alone_segments"] {
+            status["pool"][what] = 1.into();
+        }
         status["copies"] = 2.into();
         let zone = |name: &str| {
             json!({
