@@ -52,8 +52,9 @@ pub use remote::{CACHE_MIN, CacheOptions, RemoteOptions, RemoteTrouble, RemoteUs
 pub use repairer::{Repair, Repairer};
 pub use row::{BLOB_BYTES_MAX, Copies};
 pub use scrubber::Scrubber;
+pub use spread::Company;
 pub use usage::{Usage, ZoneUsage};
-pub use writer::{BlobWriter, SealedBlob};
+pub use writer::{BlobWriter, SealedBlob, WrittenBlob};
 pub use zeroer::Zeroer;
 
 use crate::catalog::{Catalog, Version};

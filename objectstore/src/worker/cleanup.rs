@@ -51,6 +51,7 @@ impl Cleanup {
         if now.saturating_sub(swept) >= SWEEP {
             self.swept = Some(now);
             self.work.store.find_work().await?;
+            return Ok(Progress::More { done: 0 });
         }
         Ok(match self.tour.go(&mut self.work).await? {
             Leg::On { done } => Progress::More { done },
