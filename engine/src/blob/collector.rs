@@ -236,6 +236,10 @@ impl Worker for Collector {
         Arc::clone(&self.work.store.bells.collector)
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
         Box::pin(self.step())
     }

@@ -560,6 +560,10 @@ impl Worker for Repairer {
         Arc::clone(&self.store.bells.repairer)
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble().or_else(|| self.way.trouble())
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
         Box::pin(self.step())
     }

@@ -248,6 +248,10 @@ impl Worker for Scrubber {
         "scrubber"
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.as_ref().and_then(Tour::trouble)
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
         Box::pin(self.step())
     }

@@ -40,6 +40,10 @@ pub trait Worker: Send {
     fn bell(&self) -> Arc<Notify> {
         Arc::default()
     }
+    /// What it passes by, though its ticks go well: status has it as its last error.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
     /// One bounded batch. An error is logged once by the registry, counted, and the tick retried after a back-off of 1 s
     /// doubling to 5 min; [`Error::Full`](crate::Error::Full) every second, for space returns at any moment.
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>>;

@@ -11,7 +11,8 @@
 //!   this round or in the next.
 //! - What fails holds up nothing behind it: neither the other partitions, nor what is behind the place in its own at which the
 //!   visit had said that it goes on. So does a visit that panics.
-//! - The first error of a round is what the tick at its end returns, once between two rests; the others are logged.
+//! - The first error of a round is what the tick at its end returns, once between two rests; the others are logged. It is the tour's
+//!   [`trouble`](Tour::trouble) until a round is over in which nothing fails.
 //!
 //! # Limits
 //! [`STOPS_PER_TICK`] partitions a tick, and no more than one of those in which something is done. What is kept is one place,
@@ -113,13 +114,15 @@ pub struct Tour<C> {
     aside: Option<Error>,
     /// An error was told since the last rest.
     told: bool,
+    /// The first error of the last round.
+    trouble: Option<String>,
     /// What the next tick says: the round before it ended with an error.
     over: Option<Leg>,
 }
 
 impl<C> Default for Tour<C> {
     fn default() -> Self {
-        Self { stop: None, done: 0, aside: None, told: false, over: None }
+        Self { stop: None, done: 0, aside: None, told: false, trouble: None, over: None }
     }
 }
 
@@ -132,6 +135,11 @@ impl<C: Default + Clone + Send> Tour<C> {
     /// The next tick begins a round.
     pub const fn is_between_rounds(&self) -> bool {
         self.stop.is_none() && self.over.is_none()
+    }
+
+    /// What the last round passed by.
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.clone()
     }
 
     /// A rest between two rounds: errors are told anew after it.
@@ -180,7 +188,7 @@ impl<C: Default + Clone + Send> Tour<C> {
     }
 
     fn put_aside(&mut self, partition: PartitionId, error: Error) {
-        if self.told {
+        if self.told && self.aside.is_some() {
             tracing::debug!(%partition, %error, "a worker still passes something by");
         } else {
             keep_first(&mut self.aside, partition, error);
@@ -190,12 +198,14 @@ impl<C: Default + Clone + Send> Tour<C> {
     fn end(&mut self) -> Result<Leg> {
         self.stop = None;
         let over = Leg::Over { done: std::mem::take(&mut self.done) };
-        match self.aside.take() {
-            None => Ok(over),
-            Some(error) => {
+        let aside = self.aside.take();
+        self.trouble = aside.as_ref().map(Error::to_string);
+        match aside {
+            Some(error) if !self.told => {
                 (self.told, self.over) = (true, Some(over));
                 Err(error)
             }
+            _ => Ok(over),
         }
     }
 }

@@ -288,6 +288,10 @@ impl Worker for Cleanup {
         "upload-cleanup"
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
         Box::pin(async { self.run().await.map_err(reported) })
     }

@@ -165,6 +165,10 @@ impl Worker for Finisher {
         "bucket-finisher"
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
         Box::pin(self.run())
     }

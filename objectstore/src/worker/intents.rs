@@ -154,6 +154,10 @@ impl Worker for Intents {
         "copy-intents"
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
         Box::pin(self.run())
     }

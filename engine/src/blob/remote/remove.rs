@@ -296,6 +296,10 @@ impl Worker for Remover {
         Arc::clone(&self.work.pool.remover)
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
         let pool = Arc::clone(&self.work.pool);
         Box::pin(async move {

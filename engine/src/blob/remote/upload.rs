@@ -521,6 +521,10 @@ impl Worker for Uploader {
         Arc::clone(&self.work.pool.uploader)
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
         let pool = Arc::clone(&self.work.pool);
         Box::pin(async move {

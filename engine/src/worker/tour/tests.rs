@@ -148,6 +148,7 @@ async fn round(dice: &Dice, tour: &mut Tour<usize>, land: &mut Land, told: &mut 
     }
     assert!(land.visited.is_sorted_by_key(|(partition, _)| *partition), "in order");
     assert_eq!(at_end.as_ref(), land.asides.first().filter(|_| !*told));
+    assert_eq!(tour.trouble().as_ref(), land.asides.first());
     *told |= at_end.is_some();
     let visited: BTreeSet<_> = land.visited.iter().copied().collect();
     for partition in always {
