@@ -209,7 +209,7 @@ impl BlobWriter {
             let draft = self.draft(Next::Nothing);
             self.spread.send_small(&self.store, draft).await?;
         }
-        self.complete().await
+        Box::pin(self.complete()).await
     }
 
     /// Completes the blob but for its durability, however small it is; its bytes are in memory no more when this returns.
@@ -303,7 +303,7 @@ impl WrittenBlob {
         Spread::sync_all(written.iter_mut().map(|blob| &mut blob.0.spread).collect()).await?;
         let mut sealed = Vec::with_capacity(written.len());
         for blob in written {
-            sealed.push(blob.0.complete().await?);
+            sealed.push(Box::pin(blob.0.complete()).await?);
         }
         Ok(sealed)
     }

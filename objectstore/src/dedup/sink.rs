@@ -143,7 +143,7 @@ impl Sink {
     /// Makes the rest durable. What names the bytes is left to be committed.
     pub(crate) async fn land(mut self, owner: OwnerId) -> Result<Landed> {
         self.cut(true).await?;
-        self.seal_last().await?;
+        Box::pin(self.seal_last()).await?;
         while !self.sealing.is_empty() {
             self.settle().await?;
         }
@@ -224,44 +224,50 @@ impl Sink {
     /// Has the pack under way written, and enough of them made durable beside.
     async fn write_pack(&mut self) -> Result<()> {
         if let Some(pack) = self.pack.take() {
-            self.written.push(pack.write_out().await?);
+            self.written.push(Box::pin(pack.write_out()).await?);
         }
         if self.written.len() >= PACKS_PER_SYNC { self.seal_written().await } else { Ok(()) }
     }
 
     async fn seal_written(&mut self) -> Result<()> {
+        self.await_turn().await?;
         let packs = std::mem::take(&mut self.written);
         let ids = packs.iter().map(|pack| pack.id).collect();
-        self.seal(ids, |making| WrittenPack::seal_all(packs, making)).await
+        let task = tokio::spawn(WrittenPack::seal_all(packs, self.making()));
+        self.sealing.push_back((ids, task));
+        Ok(())
     }
 
     /// Has all that is left made durable. A pack alone, if it is small, shares its sync with the small bodies of others.
     async fn seal_last(&mut self) -> Result<()> {
-        if self.written.is_empty() {
-            let Some(pack) = self.pack.take() else { return Ok(()) };
-            return self.seal(vec![pack.id()], |making| pack.seal(making)).await;
+        if !self.written.is_empty() {
+            self.write_pack().await?;
+            return if self.written.is_empty() { Ok(()) } else { self.seal_written().await };
         }
-        self.write_pack().await?;
-        if self.written.is_empty() { Ok(()) } else { self.seal_written().await }
+        self.await_turn().await?;
+        if let Some(pack) = self.pack.take() {
+            let id = pack.id();
+            self.sealing.push_back((vec![id], tokio::spawn(pack.seal(self.making()))));
+        }
+        Ok(())
     }
 
-    async fn seal<F>(&mut self, ids: Vec<BlobId>, seal: impl FnOnce(Making) -> F) -> Result<()>
-    where
-        F: Future<Output = Result<()>> + Send + 'static,
-    {
+    async fn await_turn(&mut self) -> Result<()> {
         while self.sealing.len() >= SEALING_MAX {
             self.settle().await?;
         }
+        Ok(())
+    }
+
+    fn making(&self) -> Making {
         let manifest = self.list.manifest;
-        let making = Making {
+        Making {
             store: Arc::clone(&self.store),
             bucket: self.bucket,
             secrets: Arc::clone(&self.secrets),
             manifest,
             _guard: Guard::new(&self.store, self.bucket.partition, manifest),
-        };
-        self.sealing.push_back((ids, tokio::spawn(seal(making))));
-        Ok(())
+        }
     }
 
     /// Waits for the packs that were sent first. From here on the index has their chunks.

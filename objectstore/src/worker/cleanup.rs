@@ -1,6 +1,6 @@
 //! Releases what ended uploads, dropped manifests and deleted copies held, and finishes ingests.
 
-use super::{BATCH, REST, SWEEP, count, older, reported};
+use super::{BATCH, Buckets, REST, SWEEP, count, older, reported};
 use crate::dedup::release_holds;
 use crate::id::{ManifestId, OwnerId};
 use crate::record::{
@@ -30,8 +30,10 @@ const PAGES: usize = 8;
 pub(super) struct Cleanup {
     work: Dirty,
     tour: Tour<()>,
-    /// At which boot time.
+    /// When all partitions were last marked, by boot time.
     swept: Option<Duration>,
+    /// Where that goes on, while it is under way.
+    sweep: Option<Buckets>,
 }
 
 /// Partitions that may have work, each in its turn.
@@ -41,7 +43,7 @@ struct Dirty {
 
 impl Cleanup {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        Self { work: Dirty { store }, tour: Tour::default(), swept: None }
+        Self { work: Dirty { store }, tour: Tour::default(), swept: None, sweep: None }
     }
 
     async fn run(&mut self) -> Result<Progress> {
@@ -49,8 +51,10 @@ impl Cleanup {
         let now = self.work.store.clock.boottime();
         let swept = *self.swept.get_or_insert(now);
         if now.saturating_sub(swept) >= SWEEP {
-            self.swept = Some(now);
-            self.work.store.find_work().await?;
+            (self.swept, self.sweep) = (Some(now), Some(Buckets::default()));
+        }
+        if let Some(at) = self.sweep.take() {
+            self.sweep = self.work.mark(at).await?;
             return Ok(Progress::More { done: 0 });
         }
         Ok(match self.tour.go(&mut self.work).await? {
@@ -87,6 +91,18 @@ impl Visitor for Dirty {
 }
 
 impl Dirty {
+    /// Marks a page of all partitions, as when somebody's mark was lost; where the others are.
+    async fn mark(&self, at: Buckets) -> Result<Option<Buckets>> {
+        let (page, behind) = self.store.partitions_page(at).await?;
+        for row in page {
+            match row {
+                Ok((partition, _)) => self.store.mark_dirty(partition),
+                Err(error) => tracing::error!(%error, "a bucket is not looked at"),
+            }
+        }
+        Ok(behind)
+    }
+
     async fn snapshot(&self, partition: PartitionId) -> Result<Arc<dyn Snapshot>> {
         Ok(self.store.catalog.snapshot(partition).await?)
     }
@@ -199,8 +215,8 @@ impl Dirty {
         let mut rows = Vec::new();
         for (raw_owner, raw) in &page.rows {
             match released(raw_owner, raw) {
-                Ok((owner, elsewhere)) => {
-                    if let Some((home, writes)) = elsewhere {
+                Ok((owner, home, writes)) => {
+                    if let Some(home) = home {
                         homes.entry(home).or_default().extend(writes);
                     }
                     rows.push(Write::Delete(tables::of_owner(tables::RELEASES, owner)));
@@ -276,11 +292,11 @@ impl Ended {
 }
 
 /// Whose a row of releases is, and what it asks for in another partition.
-fn released(raw_owner: &[u8], raw: &[u8]) -> Result<(OwnerId, Option<(PartitionId, Vec<Write>)>)> {
+fn released(raw_owner: &[u8], raw: &[u8]) -> Result<(OwnerId, Option<PartitionId>, Vec<Write>)> {
     let owner = OwnerId::from_bytes(tables::read_id(raw_owner)?);
     let content = ForeignRow::from_bytes(raw)?.content;
-    let Some(home) = content.home() else { return Ok((owner, None)) };
-    Ok((owner, Some((home, release_content(home, owner, &content)?.0))))
+    let Some(home) = content.home() else { return Ok((owner, None, Vec::new())) };
+    Ok((owner, Some(home), release_content(home, owner, &content)?.0))
 }
 
 impl Worker for Cleanup {
