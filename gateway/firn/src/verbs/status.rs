@@ -73,6 +73,19 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
+fn damage(pool: &Value, lines: &mut Vec<String>) {
+    for (what, one, many, says) in [
+        ("damaged_blobs", "body has", "bodies have", "damaged records"),
+        ("broken_rows", "row of a body", "rows of bodies", "that can't be read"),
+        ("left_alone_segments", "segment can't", "segments can't", "be emptied"),
+    ] {
+        let found = number(&pool[what]);
+        if found > 0 {
+            lines.push(format!("{} {says}", counted(found, one, many)));
+        }
+    }
+}
+
 /// Everything that is not as it should be, the worst first.
 fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     let mut lines = Vec::new();
@@ -86,18 +99,7 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         let bodies = counted(number(&repair["lost_blobs"]), "body", "bodies");
         lines.push(format!("{bodies} ({}) can't be read in any zone", bytes(&repair["lost"])));
     }
-    let damaged = number(&status["pool"]["damaged_blobs"]);
-    if damaged > 0 {
-        lines.push(format!("{} damaged records", counted(damaged, "body has", "bodies have")));
-    }
-    let broken = number(&status["pool"]["broken_rows"]);
-    if broken > 0 {
-        lines.push(format!("{} that can't be read", counted(broken, "row of a body", "rows of bodies")));
-    }
-    let stuck = number(&status["pool"]["left_alone_segments"]);
-    if stuck > 0 {
-        lines.push(format!("{} be emptied", counted(stuck, "segment can't", "segments can't")));
-    }
+    damage(&status["pool"], &mut lines);
     let zones = list(&status["zones"]);
     for zone in zones {
         if let Some(why) = zone["why_away"].as_str() {
