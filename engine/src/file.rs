@@ -1,4 +1,4 @@
-//! Small files that are whole or absent, and names that last.
+//! Small files that are whole or absent, names that last, and zeros ahead of what is to be written.
 //!
 //! ```text
 //!   NAME.new (0600) ─► written, synced ─► renamed to NAME ─► its directory synced
@@ -12,7 +12,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// How a file's name goes on until it is whole.
@@ -37,6 +37,27 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<bool> {
 /// Makes what was created, renamed or removed in a directory durable.
 pub fn sync_dir(dir: &Path) -> Result<()> {
     fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| Error::io("sync", dir, error))
+}
+
+/// Zeros are written in pieces of this size.
+const ZEROS: &[u8] = &[0; 1 << 20];
+
+/// Writes zeros from `at` up to `end`, while `go_on` says so between two pieces; answers whether it got there.
+pub(crate) fn write_zeros(
+    file: &fs::File,
+    mut at: u64,
+    end: u64,
+    go_on: impl Fn() -> bool,
+) -> std::io::Result<bool> {
+    while at < end {
+        if !go_on() {
+            return Ok(false);
+        }
+        let piece = ZEROS.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+        file.write_all_at(&ZEROS[..piece], at)?;
+        at += piece as u64;
+    }
+    Ok(true)
 }
 
 /// Opens what should be a regular file. Anything else is refused, and a FIFO in its place waits for nobody.

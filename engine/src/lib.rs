@@ -24,11 +24,13 @@ pub mod entropy;
 mod error;
 pub mod fault;
 pub mod file;
+pub mod generations;
 pub mod id;
 pub mod memory;
 pub mod outbox;
 pub mod pool;
 pub mod remote;
+mod reserve;
 #[cfg(test)]
 mod small_disk;
 #[cfg(any(test, feature = "testing"))]

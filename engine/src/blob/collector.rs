@@ -17,16 +17,16 @@ use super::companion::{Farewell, farewell};
 use super::homes::is_empty;
 use super::reference::{has_blobs, holder};
 use super::remote::doom;
-use super::round::{HOMES_PER_TICK, Round};
 use super::row::{BlobRow, GARBAGE, blob_key, companions_key, garbage_key};
 use super::writer::live_adds;
 use super::{BlobStore, fixed};
 use crate::catalog::{Check, Commit, Scan, Snapshot, Write};
 use crate::id::{BlobId, PartitionId};
-use crate::worker::{Progress, Worker};
+use crate::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
@@ -38,15 +38,15 @@ const COMPANIONS_PER_COMMIT: usize = 2_000;
 
 /// Worker `collector`; its unit is blobs.
 pub struct Collector {
+    work: Collection,
+    tour: Tour<Bytes>,
+}
+
+/// What it does in a partition; a tour's cursor is a key of its queue.
+struct Collection {
     store: Arc<BlobStore>,
-    round: Round,
-    done_this_round: u64,
     /// Homes that had blobs when that was last looked for, and no garbage since.
     inhabited: BTreeSet<PartitionId>,
-    /// The first damage of the round, which held up no other partition: told at its end.
-    damage: Option<Error>,
-    /// It was told: what comes next is a rest.
-    told: bool,
 }
 
 /// What the collector means to do about one queue row.
@@ -66,63 +66,40 @@ impl Verdict {
 impl Collector {
     /// A collector of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self {
-            store,
-            round: Round::default(),
-            done_this_round: 0,
-            inhabited: BTreeSet::new(),
-            damage: None,
-            told: false,
-        }
+        Self { work: Collection { store, inhabited: BTreeSet::new() }, tour: Tour::default() }
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        if std::mem::take(&mut self.told) {
-            return Ok(Progress::Idle { rest: self.store.rest() });
-        }
-        let rest = self.round.rest(&self.store);
-        for home in rest.iter().copied().take(HOMES_PER_TICK) {
-            let start = self.round.enter(home);
-            match self.visit(home, start).await {
-                Ok((done, None)) => self.done_this_round += done,
-                Ok((done, Some(next))) => {
-                    self.done_this_round += done;
-                    self.round.stay(home, next);
-                    return Ok(Progress::More { done });
-                }
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    self.damage.get_or_insert(error);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        if self.round.pass(&rest) {
-            return Ok(Progress::More { done: 0 });
-        }
-        Ok(match std::mem::take(&mut self.done_this_round) {
-            0 => {
-                if let Some(damage) = self.damage.take() {
-                    self.told = true;
-                    return Err(damage);
-                }
-                Progress::Idle { rest: self.store.rest() }
-            }
-            done => {
-                self.store.bells.compactor.notify_one();
-                Progress::More { done }
+        Ok(match self.tour.go(&mut self.work).await? {
+            Leg::On { done } => Progress::More { done },
+            Leg::Over { done: 0 } => self.tour.rest(self.work.store.rest()),
+            // What let something go may have come to nothing meanwhile: another round at once.
+            Leg::Over { .. } => {
+                self.work.store.bells.compactor.notify_one();
+                Progress::More { done: 0 }
             }
         })
     }
+}
 
-    /// One batch of a partition, or the end of its queue: then it is asked whether it has blobs at all.
-    async fn visit(&mut self, home: PartitionId, start: Bytes) -> Result<(u64, Option<Bytes>)> {
-        let (done, next) = self.collect(home, start).await?;
-        if next.is_none() && !self.inhabited.contains(&home) {
-            self.look_for_blobs(home).await?;
-        }
-        Ok((done, next))
+impl Visitor for Collection {
+    type Cursor = Bytes;
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        self.store.next_home(from)
     }
 
+    /// One batch of the queue, or its end: then it is asked whether the partition has blobs at all.
+    async fn visit(&mut self, stop: &mut Stop<Bytes>) -> Result<()> {
+        let home = stop.partition();
+        if !self.collect(stop).await? && !self.inhabited.contains(&home) {
+            self.look_for_blobs(home).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Collection {
     /// A home whose queue is empty, and that may be so as a whole: then it is none any more.
     async fn look_for_blobs(&mut self, home: PartitionId) -> Result<()> {
         let snapshot = self.store.catalog.snapshot(home).await?;
@@ -134,28 +111,41 @@ impl Collector {
         Ok(())
     }
 
-    /// One batch of a partition's queue: how many blobs are gone, and where to go on if there may be more.
-    async fn collect(&mut self, home: PartitionId, start: Bytes) -> Result<(u64, Option<Bytes>)> {
+    /// One batch of a partition's queue; whether there may be more.
+    async fn collect(&mut self, stop: &mut Stop<Bytes>) -> Result<bool> {
+        let home = stop.partition();
         let snapshot = self.store.catalog.snapshot(home).await?;
-        let scan = Scan { start, keys_only: true, ..Scan::prefix(GARBAGE, &[], BATCH) };
+        let scan = Scan { start: stop.cursor(), keys_only: true, ..Scan::prefix(GARBAGE, &[], BATCH) };
         let page = snapshot.scan(scan.clone()).await?;
+        let behind = scan.behind(&page);
+        let is_more = behind.is_some();
+        if let Some(behind) = behind {
+            stop.go_on_at(behind.start);
+        }
         if !page.rows.is_empty() {
             self.inhabited.remove(&home);
         }
         let mut verdicts = Vec::with_capacity(page.rows.len());
         for (key, _) in &page.rows {
-            let blob = BlobId::from_bytes(fixed(key, "garbage row")?);
+            let blob = match fixed(key, "garbage row") {
+                Ok(id) => BlobId::from_bytes(id),
+                Err(error) => {
+                    stop.set_aside(error);
+                    continue;
+                }
+            };
             match judge(&*snapshot, blob).await {
                 Ok(verdict) => verdicts.push(verdict),
                 // A broken row stays, with its queue row, for whoever repairs it; the others are not kept waiting.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%home, %error, "garbage is left alone");
+                    self.store.found_row_broken(home, blob);
                 }
                 Err(error) => return Err(error),
             }
         }
-        let done = self.apply(home, snapshot.read_version(), verdicts).await?;
-        Ok((done, scan.behind(&page).map(|scan| scan.start)))
+        stop.did(self.apply(home, snapshot.read_version(), verdicts).await?);
+        Ok(is_more)
     }
 
     /// In as few commits as their companions leave room for.
@@ -243,7 +233,11 @@ impl Worker for Collector {
     }
 
     fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.store.bells.collector)
+        Arc::clone(&self.work.store.bells.collector)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {

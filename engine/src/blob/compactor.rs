@@ -236,6 +236,7 @@ impl Compactor {
                 // It may name a record here. The others are not kept waiting.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%home, %error, "compaction passes a broken row");
+                    self.store.found_row_broken(home, blob);
                     met.broken = true;
                 }
                 Err(error) => return Err(error),

@@ -25,6 +25,7 @@ use crate::id::PartitionId;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// All that a partition has on account of blobs. What counts remote bytes is 0 where no row is.
@@ -98,8 +99,8 @@ impl Homes {
         self.state.lock().known.keys().copied().collect()
     }
 
-    fn from(&self, first: PartitionId, most: usize) -> Vec<PartitionId> {
-        self.state.lock().known.range(first..).take(most).map(|(home, _)| *home).collect()
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        self.state.lock().known.range((from, Bound::Unbounded)).next().map(|(home, _)| *home)
     }
 
     fn hold(self: &Arc<Self>, home: PartitionId) -> Option<HomeHold> {
@@ -128,9 +129,9 @@ impl BlobStore {
         self.homes.all()
     }
 
-    /// The first ones of them from this one on.
-    pub(super) fn homes_from(&self, first: PartitionId, most: usize) -> Vec<PartitionId> {
-        self.homes.from(first, most)
+    /// The first of them from here on: how workers go through them, of whom none has a copy of them all.
+    pub(super) fn next_home(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        self.homes.next(from)
     }
 
     /// Makes it known, durably, that `home` may have blobs, and keeps it so.

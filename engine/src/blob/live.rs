@@ -54,12 +54,12 @@ impl Live {
 
     fn set(&self, home: PartitionId, segment: SegmentId, bytes: Option<u64>) {
         let mut state = self.state.lock();
-        let homes = state.counts.entry(segment).or_default();
+        let by_home = state.counts.entry(segment).or_default();
         match bytes {
-            Some(bytes) => homes.insert(home, bytes),
-            None => homes.remove(&home),
+            Some(bytes) => by_home.insert(home, bytes),
+            None => by_home.remove(&home),
         };
-        if homes.is_empty() {
+        if by_home.is_empty() {
             state.counts.remove(&segment);
         }
     }
@@ -82,7 +82,7 @@ impl Live {
 
     /// Bytes of a segment that rows named when last read.
     pub(super) fn of(&self, segment: SegmentId) -> u64 {
-        self.state.lock().counts.get(&segment).map_or(0, |homes| homes.values().sum())
+        self.state.lock().counts.get(&segment).map_or(0, |by_home| by_home.values().sum())
     }
 
     /// Bytes of all segments that rows named when last read.
@@ -91,19 +91,24 @@ impl Live {
     }
 
     /// Partitions that have a counter row for this segment.
-    pub(super) fn homes_of(&self, segment: SegmentId) -> Vec<PartitionId> {
+    pub(super) fn counted_by(&self, segment: SegmentId) -> Vec<PartitionId> {
         self.state
             .lock()
             .counts
             .get(&segment)
-            .map(|homes| homes.keys().copied().collect())
+            .map(|by_home| by_home.keys().copied().collect())
             .unwrap_or_default()
     }
 
     /// Segments that rows name.
     pub(super) fn segments(&self) -> Vec<SegmentId> {
         let state = self.state.lock();
-        state.counts.iter().filter(|(_, homes)| homes.values().any(|n| *n > 0)).map(|(id, _)| *id).collect()
+        state
+            .counts
+            .iter()
+            .filter(|(_, by_home)| by_home.values().any(|n| *n > 0))
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     fn marked(&self) -> BTreeMap<PartitionId, Vec<(SegmentId, u64)>> {

@@ -32,7 +32,6 @@ mod reference;
 pub(crate) mod remote;
 mod repairer;
 mod roster;
-mod round;
 pub(crate) mod row;
 mod scrubber;
 mod spread;
@@ -53,8 +52,9 @@ pub use remote::{CACHE_MIN, CacheOptions, RemoteOptions, RemoteTrouble, RemoteUs
 pub use repairer::{Repair, Repairer};
 pub use row::{BLOB_BYTES_MAX, Copies};
 pub use scrubber::Scrubber;
+pub use spread::Company;
 pub use usage::{Usage, ZoneUsage};
-pub use writer::{BlobWriter, SealedBlob};
+pub use writer::{BlobWriter, SealedBlob, WrittenBlob};
 pub use zeroer::Zeroer;
 
 use crate::catalog::{Catalog, Version};
@@ -135,6 +135,8 @@ pub struct BlobStore {
     damaged_records: AtomicU64,
     /// Blobs with a damaged record that was neither mended nor dropped since; [`DAMAGE_MAX`] at the most.
     known_damage: Mutex<BTreeSet<(PartitionId, BlobId)>>,
+    /// Blobs whose row was found broken, and not sound or gone since; [`DAMAGE_MAX`] at the most.
+    broken_rows: Mutex<BTreeSet<(PartitionId, BlobId)>>,
     /// Blobs of which a reader found a copy damaged; the repairer queues them.
     to_queue: Mutex<BTreeSet<(PartitionId, BlobId)>>,
     repair: Mutex<Repair>,
@@ -182,6 +184,7 @@ impl BlobStore {
             scrubbed_bytes: AtomicU64::new(0),
             damaged_records: AtomicU64::new(0),
             known_damage: Mutex::default(),
+            broken_rows: Mutex::default(),
             to_queue: Mutex::default(),
             repair: Mutex::default(),
             drains: tokio::sync::Mutex::default(),
@@ -298,15 +301,22 @@ impl BlobStore {
     }
 
     fn remember_damage(&self, home: PartitionId, blob: BlobId) {
-        let mut damaged = self.known_damage.lock();
-        if damaged.len() < DAMAGE_MAX {
-            damaged.insert((home, blob));
-        }
+        remember(&self.known_damage, (home, blob));
     }
 
     /// The blob was mended, or is gone.
     pub(crate) fn forget_damage(&self, home: PartitionId, blob: BlobId) {
         self.known_damage.lock().remove(&(home, blob));
+        self.found_row_sound(home, blob);
+    }
+
+    /// Whoever came by found the blob's row broken: its bytes are nowhere for anybody, and what it names stays where it is.
+    fn found_row_broken(&self, home: PartitionId, blob: BlobId) {
+        remember(&self.broken_rows, (home, blob));
+    }
+
+    fn found_row_sound(&self, home: PartitionId, blob: BlobId) {
+        self.broken_rows.lock().remove(&(home, blob));
     }
 
     /// Something was given up that may free space: where there is too little, the workers of space look at once.
@@ -399,6 +409,13 @@ impl BlobStore {
     /// How long a worker of space rests that found nothing to do.
     fn rest(&self) -> Duration {
         if self.is_short_of_room() { FULL_REST } else { REST }
+    }
+}
+
+fn remember(found: &Mutex<BTreeSet<(PartitionId, BlobId)>>, one: (PartitionId, BlobId)) {
+    let mut found = found.lock();
+    if found.len() < DAMAGE_MAX {
+        found.insert(one);
     }
 }
 

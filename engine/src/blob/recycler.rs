@@ -47,9 +47,9 @@ impl BlobStore {
 
     async fn free(&self, segment: &Segment) -> Result<bool> {
         let mut newest = self.catalog.snapshot(PartitionId::ROOT).await?.read_version();
-        let mut homes: BTreeSet<PartitionId> = segment.homes().into_iter().collect();
-        homes.extend(self.live.homes_of(segment.id));
-        for home in homes {
+        let mut named_by: BTreeSet<PartitionId> = segment.expects_rows_of().into_iter().collect();
+        named_by.extend(self.live.counted_by(segment.id));
+        for home in named_by {
             self.live.mark(home, segment.id);
             match self.fence(home, segment.id).await? {
                 Some(version) => newest = newest.max(version),

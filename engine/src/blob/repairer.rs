@@ -24,10 +24,11 @@ use crate::catalog::{Check, Commit, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
 use crate::pool::{RecordAt, Zone};
 use crate::unit::ByteCount;
-use crate::worker::{Progress, Worker};
+use crate::worker::{Leg, Progress, Stop, Tour, Visitor, Worker, is_everybodys};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -97,9 +98,13 @@ enum Source {
 pub struct Repairer {
     store: Arc<BlobStore>,
     current: Option<(Source, PartitionId, Box<Mend>)>,
-    /// Of the queue's round under way; `None` between two rounds.
-    queue: Option<Round>,
+    queue: Queue,
+    tour: Tour<Bytes>,
+    /// The queue was gone through since the last rest.
+    gone_through: bool,
     sweep: Option<SweepRow>,
+    /// Where the walk is.
+    way: Tour<Bytes>,
     /// This process began the walk at its beginning.
     whole: bool,
     /// It has rested since the last walk ended: what was short then may be tried again.
@@ -108,19 +113,58 @@ pub struct Repairer {
     pace: Option<(Duration, u64)>,
 }
 
-#[derive(Default)]
-struct Round {
-    homes: VecDeque<PartitionId>,
-    start: Bytes,
+/// What a tour through the queues of all partitions has found.
+struct Queue {
+    store: Arc<BlobStore>,
+    /// Blobs that wait for their turn, and whether to look deeply.
     waiting: VecDeque<(PartitionId, BlobId, bool)>,
     /// Seen in the queue and not taken out of it by this round.
     left: u64,
 }
 
+impl Visitor for Queue {
+    type Cursor = Bytes;
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        self.store.next_home(from)
+    }
+
+    async fn visit(&mut self, stop: &mut Stop<Bytes>) -> Result<()> {
+        let home = stop.partition();
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let scan = Scan { start: stop.cursor(), ..Scan::prefix(REPAIR, &[], ROWS_PER_PAGE) };
+        let page = snapshot.scan(scan.clone()).await?;
+        for (key, value) in &page.rows {
+            match fixed(key, "repair row") {
+                Ok(id) => self.waiting.push_back((home, BlobId::from_bytes(id), value == DAMAGED)),
+                Err(error) => stop.set_aside(error),
+            }
+        }
+        self.left += page.rows.len() as u64;
+        stop.did(page.rows.len() as u64);
+        if let Some(behind) = scan.behind(&page) {
+            stop.go_on_at(behind.start);
+        }
+        Ok(())
+    }
+}
+
 impl Repairer {
     /// A repairer of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self { store, current: None, queue: None, sweep: None, whole: false, rested: false, pace: None }
+        let queue = Queue { store: Arc::clone(&store), waiting: VecDeque::new(), left: 0 };
+        Self {
+            store,
+            current: None,
+            queue,
+            tour: Tour::default(),
+            gone_through: false,
+            sweep: None,
+            way: Tour::default(),
+            whole: false,
+            rested: false,
+            pace: None,
+        }
     }
 
     /// A blob is under way.
@@ -135,19 +179,14 @@ impl Repairer {
             let outcome = mend.step(&self.store, BYTES_PER_TICK).await;
             return self.stepped(source, home, mend, outcome).await;
         }
-        if self.queue.is_none() {
-            let homes = self.store.homes().into();
-            self.queue = Some(Round { homes, ..Round::default() });
-        }
         if self.next_queued().await? || self.walk().await? {
             return Ok(Progress::More { done: 0 });
         }
         if self.end_refill().await? {
             return Ok(Progress::More { done: 0 });
         }
-        self.queue = None;
-        self.rested = true;
-        Ok(Progress::Idle { rest: REST })
+        (self.gone_through, self.rested) = (false, true);
+        Ok(self.tour.rest(REST))
     }
 
     /// What readers found goes to the queue.
@@ -248,9 +287,7 @@ impl Repairer {
     }
 
     fn left_the_queue(&mut self) {
-        if let Some(round) = &mut self.queue {
-            round.left = round.left.saturating_sub(1);
-        }
+        self.queue.left = self.queue.left.saturating_sub(1);
     }
 
     /// Takes a blob out of the queue.
@@ -271,52 +308,45 @@ impl Repairer {
         }
     }
 
-    /// The next blob of the queue; `false` when the round is over.
+    /// The next blob of the queue; `false` when all were there.
     async fn next_queued(&mut self) -> Result<bool> {
-        let Some(round) = &mut self.queue else { return Ok(false) };
-        if let Some((home, blob, deep)) = round.waiting.pop_front() {
-            let snapshot = self.store.catalog.snapshot(home).await?;
-            let Some(value) = snapshot.get(blob_key(blob)).await? else {
-                self.store.forget_damage(home, blob);
-                self.forget(home, blob).await?;
-                return Ok(true);
-            };
-            let version = snapshot.read_version();
-            let row = match BlobRow::decode(blob, &value) {
-                Ok(row) => row,
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::error!(%home, %error, "a blob can't be repaired: its row is broken");
-                    return Ok(true);
-                }
-                Err(error) => return Err(error),
-            };
-            let found = Found { home, blob, row, version, queued: true };
-            match Mend::plan(&self.store, found, deep)? {
-                Verdict::Sound => self.forget(home, blob).await?,
-                Verdict::Short => {}
-                Verdict::Work(mend) => self.current = Some((Source::Queue, home, mend)),
-            }
+        if let Some((home, blob, deep)) = self.queue.waiting.pop_front() {
+            self.queued(home, blob, deep).await?;
             return Ok(true);
         }
-        let Some(&home) = round.homes.front() else {
-            self.store.repair.lock().queued_blobs = round.left;
+        if self.gone_through {
             return Ok(false);
-        };
+        }
+        if let Leg::Over { .. } = self.tour.go(&mut self.queue).await? {
+            self.gone_through = true;
+            self.store.repair.lock().queued_blobs = std::mem::take(&mut self.queue.left);
+        }
+        Ok(!self.gone_through)
+    }
+
+    async fn queued(&mut self, home: PartitionId, blob: BlobId, deep: bool) -> Result<()> {
         let snapshot = self.store.catalog.snapshot(home).await?;
-        let scan = Scan { start: round.start.clone(), ..Scan::prefix(REPAIR, &[], ROWS_PER_PAGE) };
-        let page = snapshot.scan(scan.clone()).await?;
-        for (key, value) in &page.rows {
-            let blob = BlobId::from_bytes(fixed(key, "repair row")?);
-            round.waiting.push_back((home, blob, value == DAMAGED));
+        let Some(value) = snapshot.get(blob_key(blob)).await? else {
+            self.store.forget_damage(home, blob);
+            return self.forget(home, blob).await;
+        };
+        let version = snapshot.read_version();
+        let row = match BlobRow::decode(blob, &value) {
+            Ok(row) => row,
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(%home, %error, "a blob can't be repaired: its row is broken");
+                self.store.found_row_broken(home, blob);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let found = Found { home, blob, row, version, queued: true };
+        match Mend::plan(&self.store, found, deep)? {
+            Verdict::Sound => self.forget(home, blob).await?,
+            Verdict::Short => {}
+            Verdict::Work(mend) => self.current = Some((Source::Queue, home, mend)),
         }
-        round.left += page.rows.len() as u64;
-        if let Some(scan) = scan.behind(&page) {
-            round.start = scan.start;
-        } else {
-            round.homes.pop_front();
-            round.start = Bytes::new();
-        }
-        Ok(true)
+        Ok(())
     }
 
     /// Goes on with the walk; `false` when there is none to do.
@@ -325,10 +355,12 @@ impl Repairer {
             sweep
         } else {
             let mut sweep = self.store.load_sweep().await?;
+            let behind = sweep.blob.map_or_else(Bytes::new, |blob| key_after(blob.as_bytes()));
+            self.way = Tour::resume(PartitionId::from_bytes(sweep.home), behind);
             if sweep.finished && !self.store.missing_segments().is_empty() {
                 // They went while nobody looked: the zones may be the same and a disk be another.
                 sweep = SweepRow::default();
-                self.whole = true;
+                (self.whole, self.way) = (true, Tour::default());
             }
             sweep
         };
@@ -338,7 +370,7 @@ impl Repairer {
         let retry = self.rested && sweep.finished && (sweep.short_blobs > 0 || late()) && self.has_takers();
         if sweep.zones != zones || retry {
             sweep = SweepRow { zones, ..SweepRow::default() };
-            self.whole = true;
+            (self.whole, self.way) = (true, Tour::default());
         }
         self.rested = false;
         if sweep.finished {
@@ -349,11 +381,21 @@ impl Repairer {
         if sweep.total == 0 && sweep.blob.is_none() {
             sweep.total = self.store.live.total();
         }
-        let outcome = self.walk_page(&mut sweep).await;
+        let mut walk = Walk { store: &self.store, sweep: &mut sweep, work: None };
+        let outcome = self.way.go(&mut walk).await;
+        if let Some((home, mend)) = walk.work.take() {
+            self.current = Some((Source::Walk, home, mend));
+        }
+        let outcome = match outcome {
+            Ok(Leg::Over { .. }) => {
+                sweep.finished = true;
+                self.store.save_sweep(&sweep).await
+            }
+            outcome => outcome.map(drop),
+        };
         self.publish(&sweep);
         self.sweep = Some(sweep);
-        outcome?;
-        Ok(true)
+        outcome.map(|()| true)
     }
 
     /// The zones whose disks were replaced have their copies back: from now on what is missing there is damage. `true` when
@@ -372,7 +414,7 @@ impl Repairer {
             if !self.whole {
                 // The walk began before the disk was replaced: what it had passed then is missing since.
                 self.sweep = Some(SweepRow { zones: self.store.zones_digest(), ..SweepRow::default() });
-                self.whole = true;
+                (self.whole, self.way) = (true, Tour::default());
                 return Ok(true);
             }
         }
@@ -387,11 +429,13 @@ impl Repairer {
     }
 
     async fn is_any_queued(&self) -> Result<bool> {
-        for home in self.store.homes() {
+        let mut from = Bound::Unbounded;
+        while let Some(home) = self.store.next_home(from) {
             let scan = Scan { keys_only: true, ..Scan::prefix(REPAIR, &[], 1) };
             if !self.store.catalog.snapshot(home).await?.scan(scan).await?.rows.is_empty() {
                 return Ok(true);
             }
+            from = Bound::Excluded(home);
         }
         Ok(false)
     }
@@ -399,60 +443,6 @@ impl Repairer {
     fn has_takers(&self) -> bool {
         let takers = self.store.zones.takers();
         takers.iter().filter(|zone| !zone.is_troubled()).count() >= self.store.copies
-    }
-
-    /// One page of rows, up to the first that needs work.
-    async fn walk_page(&mut self, sweep: &mut SweepRow) -> Result<()> {
-        let at = PartitionId::from_bytes(sweep.home);
-        let Some(home) = self.store.homes_from(at, 1).pop() else {
-            sweep.finished = true;
-            return self.store.save_sweep(sweep).await;
-        };
-        if home != at {
-            (sweep.home, sweep.blob) = (*home.as_bytes(), None);
-        }
-        let snapshot = self.store.catalog.snapshot(home).await?;
-        let start = sweep.blob.map_or_else(Bytes::new, |blob| key_after(blob.as_bytes()));
-        let page = snapshot.scan(Scan { start, ..Scan::prefix(BLOBS, &[], ROWS_PER_PAGE) }).await?;
-        if page.rows.is_empty() {
-            match next_partition(home) {
-                Some(next) => (sweep.home, sweep.blob) = (*next.as_bytes(), None),
-                None => sweep.finished = true,
-            }
-            return self.store.save_sweep(sweep).await;
-        }
-        let version = snapshot.read_version();
-        for (key, value) in page.rows {
-            let blob = BlobId::from_bytes(fixed(&key, "blob row")?);
-            sweep.blob = Some(blob);
-            let row = match BlobRow::decode(blob, &value) {
-                Ok(row) => row,
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::error!(%home, %error, "repair passes a broken row");
-                    sweep.lost_blobs += 1;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let bytes = row.places().map(RecordAt::stored_len).sum::<u64>();
-            if self.store.wants_upload(&row) {
-                self.store.queue_late_upload(home, blob, &row, version).await?;
-            }
-            let found = Found { home, blob, row, version, queued: false };
-            match Mend::plan(&self.store, found, false)? {
-                Verdict::Sound => sweep.done += bytes,
-                Verdict::Short => {
-                    sweep.done += bytes;
-                    sweep.short_blobs += 1;
-                    sweep.short_bytes += bytes;
-                }
-                Verdict::Work(mend) => {
-                    self.current = Some((Source::Walk, home, mend));
-                    return Ok(());
-                }
-            }
-        }
-        self.store.save_sweep(sweep).await
     }
 
     /// The walk is past the blob that was under way.
@@ -487,9 +477,78 @@ impl Repairer {
     }
 }
 
-fn next_partition(home: PartitionId) -> Option<PartitionId> {
-    let next = u64::from_be_bytes(*home.as_bytes()).checked_add(1)?;
-    Some(PartitionId::from_bytes(next.to_be_bytes()))
+/// A part of the walk.
+struct Walk<'a> {
+    store: &'a Arc<BlobStore>,
+    sweep: &'a mut SweepRow,
+    /// The blob that needs work.
+    work: Option<(PartitionId, Box<Mend>)>,
+}
+
+impl Visitor for Walk<'_> {
+    type Cursor = Bytes;
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        self.store.next_home(from)
+    }
+
+    async fn visit(&mut self, stop: &mut Stop<Bytes>) -> Result<()> {
+        if self.sweep.home != *stop.partition().as_bytes() {
+            (self.sweep.home, self.sweep.blob) = (*stop.partition().as_bytes(), None);
+        }
+        let outcome = self.page(stop).await;
+        // What can't be looked at counts as a broken row does.
+        self.sweep.lost_blobs += u64::from(outcome.as_ref().is_err_and(|error| !is_everybodys(error)));
+        outcome
+    }
+}
+
+impl Walk<'_> {
+    /// One page of rows, up to the first that needs work.
+    async fn page(&mut self, stop: &mut Stop<Bytes>) -> Result<()> {
+        let home = stop.partition();
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let version = snapshot.read_version();
+        let page = Scan { start: stop.cursor(), ..Scan::prefix(BLOBS, &[], ROWS_PER_PAGE) };
+        let rows = snapshot.scan(page).await?.rows;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let sweep = &mut *self.sweep;
+        for (key, value) in rows {
+            stop.go_on_at(key_after(&key));
+            let blob = BlobId::from_bytes(fixed(&key, "blob row")?);
+            sweep.blob = Some(blob);
+            let row = match BlobRow::decode(blob, &value) {
+                Ok(row) => row,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::error!(%home, %error, "repair passes a broken row");
+                    self.store.found_row_broken(home, blob);
+                    sweep.lost_blobs += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let bytes = row.places().map(RecordAt::stored_len).sum::<u64>();
+            if self.store.wants_upload(&row) {
+                self.store.queue_late_upload(home, blob, &row, version).await?;
+            }
+            let found = Found { home, blob, row, version, queued: false };
+            match Mend::plan(self.store, found, false)? {
+                Verdict::Sound => sweep.done += bytes,
+                Verdict::Short => {
+                    sweep.done += bytes;
+                    sweep.short_blobs += 1;
+                    sweep.short_bytes += bytes;
+                }
+                Verdict::Work(mend) => {
+                    self.work = Some((home, mend));
+                    return Ok(());
+                }
+            }
+        }
+        self.store.save_sweep(sweep).await
+    }
 }
 
 impl Worker for Repairer {
@@ -499,6 +558,10 @@ impl Worker for Repairer {
 
     fn bell(&self) -> Arc<Notify> {
         Arc::clone(&self.store.bells.repairer)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble().or_else(|| self.way.trouble())
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {

@@ -1,7 +1,7 @@
 //! Reads every record that a row names and compares its BLAKE3, without any key.
 //!
-//! At most [`BYTES_PER_TICK`] a second, so a terabyte takes about 18 hours. The cursor is a row of the root partition,
-//! written at the end of each tick that did work: a crash repeats a tick. What does not match, or can't be read, is logged
+//! At most [`BYTES_PER_PAUSE`] a second, so a terabyte takes about 18 hours. The cursor is a row of the root partition,
+//! written before each pause: a crash repeats what was read since the last one. What does not match, or can't be read, is logged
 //! and counted, and holds up nothing behind it; where the blob has another copy the repairer puts it right, elsewhere it is
 //! left.
 
@@ -11,18 +11,19 @@ use super::{BlobStore, fixed};
 use crate::catalog::{Commit, Durability, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
 use crate::pool::Zone;
-use crate::worker::{Progress, Worker};
+use crate::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Budget of a tick; one blob may exceed it.
-const BYTES_PER_TICK: u64 = 16 << 20;
+/// Budget between two pauses; one blob may exceed it.
+const BYTES_PER_PAUSE: u64 = 16 << 20;
 /// Rows of a page.
 const ROWS_PER_PAGE: usize = 64;
-/// Pause between ticks.
+/// The pause.
 const PACE: Duration = Duration::from_secs(1);
 /// Pause between rounds.
 const REST: Duration = Duration::from_hours(24);
@@ -30,69 +31,97 @@ const CURSOR_VERSION: u8 = 1;
 
 /// Worker `scrubber`; its unit is bytes read.
 pub struct Scrubber {
+    work: Scrub,
+    /// Loaded at the first tick.
+    tour: Option<Tour<Bytes>>,
+}
+
+/// What it does in a partition; a tour's cursor is a key of its blob rows.
+struct Scrub {
     store: Arc<BlobStore>,
-    /// The last blob that was read; loaded at the first tick.
-    cursor: Option<(PartitionId, Option<BlobId>)>,
+    /// The last blob that was read.
+    last: Option<(PartitionId, BlobId)>,
+    /// Bytes read since the last pause.
+    read: u64,
 }
 
 impl Scrubber {
     /// A scrubber of this store.
     pub fn new(store: Arc<BlobStore>) -> Self {
-        Self { store, cursor: None }
+        Self { work: Scrub { store, last: None, read: 0 }, tour: None }
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        let (home, blob) = match self.cursor {
-            Some(cursor) => cursor,
-            None => self.load().await?,
+        let tour = match &mut self.tour {
+            Some(tour) => tour,
+            none => none.insert(self.work.load().await?),
         };
-        let mut read = 0;
-        for home in
-            self.store.homes().into_iter().filter(|h| *h >= home).map(|h| (h, blob.filter(|_| h == home)))
-        {
-            let (partition, mut last) = home;
-            while let Some(next) = self.page(partition, last, &mut read).await? {
-                last = Some(next);
-                self.cursor = Some((partition, last));
-                if read >= BYTES_PER_TICK {
-                    self.save(partition, last).await?;
-                    return Ok(Progress::Idle { rest: PACE });
-                }
+        match tour.go(&mut self.work).await? {
+            Leg::On { done } if self.work.read < BYTES_PER_PAUSE => return Ok(Progress::More { done }),
+            Leg::On { .. } => {
+                self.work.save().await?;
+                self.work.read = 0;
+                return Ok(Progress::Idle { rest: PACE });
             }
+            Leg::Over { .. } => {}
         }
         // What could not be read when they were walked may be mended, or may have been a cable.
-        self.store.try_left_alone_again();
-        self.cursor = Some((PartitionId::ROOT, None));
-        self.save(PartitionId::ROOT, None).await?;
-        Ok(Progress::Idle { rest: REST })
+        self.work.store.try_left_alone_again();
+        (self.work.last, self.work.read) = (None, 0);
+        self.work.save().await?;
+        Ok(tour.rest(REST))
+    }
+}
+
+impl Visitor for Scrub {
+    type Cursor = Bytes;
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        self.store.next_home(from)
     }
 
-    /// Some blobs after `last`; the last one read, or `None` at the partition's end.
-    async fn page(&self, home: PartitionId, last: Option<BlobId>, read: &mut u64) -> Result<Option<BlobId>> {
+    /// Some blobs, until there is reason for a pause.
+    async fn visit(&mut self, stop: &mut Stop<Bytes>) -> Result<()> {
+        let home = stop.partition();
         let snapshot = self.store.catalog.snapshot(home).await?;
-        let start = last.map_or_else(Bytes::new, |blob| key_after(blob.as_bytes()));
-        let page = snapshot.scan(Scan { start, ..Scan::prefix(BLOBS, &[], ROWS_PER_PAGE) }).await?;
-        let mut reached = None;
-        for (key, value) in page.rows {
-            let blob = BlobId::from_bytes(fixed(&key, "blob row")?);
-            reached = Some(blob);
-            *read += self.look_at(home, blob, &value).await?;
-            if *read >= BYTES_PER_TICK {
+        let page = Scan { start: stop.cursor(), ..Scan::prefix(BLOBS, &[], ROWS_PER_PAGE) };
+        for (key, value) in snapshot.scan(page).await?.rows {
+            stop.go_on_at(key_after(&key));
+            let blob = match fixed(&key, "blob row") {
+                Ok(id) => BlobId::from_bytes(id),
+                Err(error) => {
+                    stop.set_aside(error);
+                    continue;
+                }
+            };
+            let bytes = self.look_at(home, blob, &value).await?;
+            stop.did(bytes);
+            self.read += bytes;
+            self.last = Some((home, blob));
+            if self.read >= BYTES_PER_PAUSE {
                 break;
             }
         }
-        Ok(reached)
+        Ok(())
     }
+}
 
+impl Scrub {
     /// Looks at one blob as its row, read before, has it; the bytes that were asked for. What is not as it should be is damage
     /// if the row is still so: one that was changed meanwhile names other places, and a blob that was collected may have none.
     async fn look_at(&self, home: PartitionId, blob: BlobId, value: &[u8]) -> Result<u64> {
         let mut bytes = 0;
-        let checked = match BlobRow::decode(blob, value) {
-            Ok(row) => self.check(home, blob, &row, &mut bytes).await?,
-            Err(error) if error.kind() == ErrorKind::Corrupt => Some(error),
+        let row = match BlobRow::decode(blob, value) {
+            Ok(row) => row,
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::error!(%home, %error, "scrub found a broken row");
+                self.store.found_row_broken(home, blob);
+                return Ok(0);
+            }
             Err(error) => return Err(error),
         };
+        self.store.found_row_sound(home, blob);
+        let checked = self.check(home, blob, &row, &mut bytes).await?;
         let Some(error) = checked else {
             // With several copies the repairer says it: a zone that is away was not read.
             if !self.store.zones.are_several() {
@@ -178,25 +207,24 @@ impl Scrubber {
         self.store.zones.get(copy.zone).is_none_or(Zone::is_there)
     }
 
-    async fn load(&self) -> Result<(PartitionId, Option<BlobId>)> {
+    /// The round that an earlier process was in.
+    async fn load(&self) -> Result<Tour<Bytes>> {
         let value =
             self.store.catalog.snapshot(PartitionId::ROOT).await?.get(SCRUB_CURSOR.key(Bytes::new())).await?;
-        let Some(value) = value else { return Ok((PartitionId::ROOT, None)) };
-        match value.split_first() {
+        match value.as_deref().and_then(<[u8]>::split_first) {
             // An unknown cursor only means to begin again.
             Some((&CURSOR_VERSION, rest)) if rest.len() == PartitionId::LEN + BlobId::LEN => {
                 let (home, blob) = rest.split_at(PartitionId::LEN);
-                let blob = BlobId::from_bytes(fixed(blob, "scrub cursor")?);
-                Ok((PartitionId::from_bytes(fixed(home, "scrub cursor")?), Some(blob)))
+                Ok(Tour::resume(PartitionId::from_bytes(fixed(home, "scrub cursor")?), key_after(blob)))
             }
-            _ => Ok((PartitionId::ROOT, None)),
+            _ => Ok(Tour::default()),
         }
     }
 
-    async fn save(&self, home: PartitionId, blob: Option<BlobId>) -> Result<()> {
+    async fn save(&self) -> Result<()> {
         let key = SCRUB_CURSOR.key(Bytes::new());
-        let write = match blob {
-            Some(blob) => {
+        let write = match self.last {
+            Some((home, blob)) => {
                 let mut value = vec![CURSOR_VERSION];
                 value.extend_from_slice(home.as_bytes());
                 value.extend_from_slice(blob.as_bytes());
@@ -218,6 +246,10 @@ impl Scrubber {
 impl Worker for Scrubber {
     fn name(&self) -> &'static str {
         "scrubber"
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.tour.as_ref().and_then(Tour::trouble)
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
@@ -244,9 +276,9 @@ mod tests {
         world.settle().await;
         let scrubber = Scrubber::new(world.store.clone());
         let decoded = BlobRow::decode(blob, &row).unwrap();
-        let found = scrubber.check(HOME, blob, &decoded, &mut 0).await.unwrap();
+        let found = scrubber.work.check(HOME, blob, &decoded, &mut 0).await.unwrap();
         assert!(found.is_some(), "its segment is gone");
-        scrubber.look_at(HOME, blob, &row).await.unwrap();
+        scrubber.work.look_at(HOME, blob, &row).await.unwrap();
         assert_eq!(world.store.usage().damaged_records, 0);
     }
 }

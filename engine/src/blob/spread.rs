@@ -10,6 +10,7 @@
 //! # Invariants
 //! - What [`settle`](Spread::settle) accepts is durable in every leg that is left.
 //! - Two legs never share a zone.
+//! - Blobs of one company share the lane of each zone, as long as it is in no trouble.
 //! - Where there is one leg, it is what it would be without zones: its error is the write's error, and nothing is copied.
 //!
 //! A crash leaves records that no row names.
@@ -18,17 +19,47 @@ use super::copies::{Fate, hopeful, look_in};
 use super::row::{BlobCopy, Copies};
 use super::{BlobStore, Short};
 use crate::id::{BlobId, PartitionId};
-use crate::pool::{Draft, Hold, Lane, Placed, Pool, RecordAt, Zone, ZoneId};
+use crate::pool::{Draft, Hold, Lane, Placed, Pool, RecordAt, Zone, ZoneId, again};
 use crate::{Error, Result};
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::oneshot;
+
+/// Blobs that one hand writes one after the other: they go to the same lanes, so that one sync makes several of them durable.
+#[derive(Clone, Default)]
+pub struct Company(Arc<Mutex<Vec<Seat>>>);
+
+/// Where the blobs of a company go in a zone.
+struct Seat {
+    zone: ZoneId,
+    pool: Arc<Pool>,
+    lane: Lane,
+}
+
+impl Company {
+    /// The first of them chooses, and whoever finds that place in trouble chooses anew.
+    fn leg(&self, zone: &Zone) -> Result<Leg> {
+        let mut seats = self.0.lock();
+        seats.retain(|seat| seat.zone != zone.id || !seat.pool.is_troubled());
+        let mut leg = Leg::new(zone)?;
+        if let Some(seat) = seats.iter().find(|seat| seat.zone == zone.id) {
+            (leg.pool, leg.large) = (Arc::clone(&seat.pool), Some(seat.lane.clone()));
+            return Ok(leg);
+        }
+        let lane = leg.pool.large_lane();
+        leg.large = Some(lane.clone());
+        seats.push(Seat { zone: zone.id, pool: Arc::clone(&leg.pool), lane });
+        Ok(leg)
+    }
+}
 
 /// The legs of a blob.
 pub(super) struct Spread {
     home: PartitionId,
     blob: BlobId,
     pub(super) wanted: Copies,
+    pub(super) company: Option<Company>,
     /// Chosen with the first record.
     legs: Vec<Leg>,
     /// Zones that failed on the way, and the first one's error.
@@ -82,24 +113,29 @@ impl Leg {
     /// Everything that was placed is durable when this returns without a failure.
     async fn sync(&mut self) {
         let Some(lane) = &self.large else { return };
-        let outcome = match lane.sync().await {
-            Ok(()) => match self.placed.iter().find(|placed| placed.hold.segment().has_failed()) {
-                None => return,
-                Some(lost) => {
-                    let source = std::io::Error::other("a sync failed before the blob was sealed");
-                    Error::io("write segment", &lost.hold.segment().path, source)
-                }
-            },
-            Err(error) => error,
+        let outcome = lane.sync().await;
+        self.synced(outcome);
+    }
+
+    /// Its lane was synced behind its last record.
+    fn synced(&mut self, outcome: Result<()>) {
+        let lost = self.placed.iter().find(|placed| placed.hold.segment().has_failed());
+        self.failed = match (outcome, lost) {
+            (Ok(()), None) => return,
+            (Ok(()), Some(lost)) => {
+                let source = std::io::Error::other("a sync failed before the blob was sealed");
+                Some(Error::io("write segment", &lost.hold.segment().path, source))
+            }
+            (Err(error), _) => Some(error),
         };
-        self.failed = Some(outcome);
     }
 }
 
 impl Spread {
     pub(super) fn new(home: PartitionId, blob: BlobId) -> Self {
         let (legs, lost) = (Vec::new(), Vec::new());
-        Self { home, blob, wanted: Copies::Configured, legs, lost, error: None, records: 0 }
+        let (wanted, company) = (Copies::Configured, None);
+        Self { home, blob, wanted, company, legs, lost, error: None, records: 0 }
     }
 
     /// Index of the next record.
@@ -122,7 +158,11 @@ impl Spread {
         if takers.is_empty() || (takers.len() < wanted && store.short == Short::Refuse) {
             return Err(Error::TooFewZones { wanted, there: takers.len() });
         }
-        self.legs = takers.into_iter().map(Leg::new).collect::<Result<_>>()?;
+        let leg = |zone: &Zone| match &self.company {
+            Some(company) => company.leg(zone),
+            None => Leg::new(zone),
+        };
+        self.legs = takers.into_iter().map(leg).collect::<Result<_>>()?;
         Ok(())
     }
 
@@ -191,6 +231,31 @@ impl Spread {
             join_all(self.legs.iter_mut().map(Leg::sync)).await;
         }
         self.drop_failed()
+    }
+
+    /// Makes everything sent of all of these durable, with one sync of each lane of large blobs.
+    pub(super) async fn sync_all(mut all: Vec<&mut Self>) -> Result<()> {
+        let mut lanes: Vec<Lane> = Vec::new();
+        for spread in &mut all {
+            spread.await_in_flight().await?;
+            for lane in spread.legs.iter().filter_map(|leg| leg.large.as_ref()) {
+                if !lanes.iter().any(|known| known.is(lane)) {
+                    lanes.push(lane.clone());
+                }
+            }
+        }
+        let outcomes = join_all(lanes.iter().map(Lane::sync)).await;
+        for spread in all {
+            for leg in &mut spread.legs {
+                let Some(own) = &leg.large else { continue };
+                let outcome = lanes.iter().zip(&outcomes).find(|(lane, _)| lane.is(own));
+                if let Some((_, outcome)) = outcome {
+                    leg.synced(outcome.as_ref().map_err(again).copied());
+                }
+            }
+            spread.drop_failed()?;
+        }
+        Ok(())
     }
 
     /// Makes up for zones that failed on the way, or says that they are missing.

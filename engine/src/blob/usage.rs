@@ -56,6 +56,8 @@ pub struct Usage {
     pub damaged_records: u64,
     /// Blobs with a damaged record, however it was found, that was neither mended nor dropped since; counted up to 4,096.
     pub damaged_blobs: u64,
+    /// Blobs whose row was found broken by any worker, and neither sound nor gone since; counted up to 4,096.
+    pub broken_rows: u64,
 }
 
 /// A zone at a moment.
@@ -100,6 +102,7 @@ impl BlobStore {
             scrubbed_bytes: ByteCount::new(load(&self.scrubbed_bytes)),
             damaged_records: load(&self.damaged_records),
             damaged_blobs: self.known_damage.lock().len() as u64,
+            broken_rows: self.broken_rows.lock().len() as u64,
             ..Usage::default()
         };
         let mut room = None;

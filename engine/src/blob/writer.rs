@@ -10,7 +10,7 @@ use super::homes::HomeHold;
 use super::reference::{Owner, share};
 use super::remote::Ring;
 use super::row::{BLOB_BYTES_MAX, BlobRow, Copies, PRESENT, blob_key, live_key, repair_key};
-use super::spread::Spread;
+use super::spread::{Company, Spread};
 use crate::catalog::Write;
 use crate::codec::DataKey;
 use crate::codec::chunk::{CHUNK_BYTES, ChunkCipher, sealed_len};
@@ -147,6 +147,13 @@ impl BlobWriter {
         self
     }
 
+    /// The same, written to the lanes that `company` writes to.
+    #[must_use]
+    pub fn in_company(mut self, company: &Company) -> Self {
+        self.spread.company = Some(company.clone());
+        self
+    }
+
     /// The blob's id.
     pub const fn id(&self) -> BlobId {
         self.blob
@@ -192,10 +199,7 @@ impl BlobWriter {
 
     /// Completes the blob. Its bytes are durable when this returns; nobody refers to them yet.
     pub async fn seal(mut self) -> Result<SealedBlob> {
-        let rest = std::mem::take(&mut self.partial);
-        if !rest.is_empty() {
-            self.seal_chunk(&rest).await?;
-        }
+        self.seal_rest().await?;
         if self.is_large || self.record.plain_len >= SMALL_BYTES {
             if self.record.plain_len > 0 {
                 self.send_record(Next::Nothing).await?;
@@ -205,6 +209,29 @@ impl BlobWriter {
             let draft = self.draft(Next::Nothing);
             self.spread.send_small(&self.store, draft).await?;
         }
+        Box::pin(self.complete()).await
+    }
+
+    /// Completes the blob but for its durability, however small it is; its bytes are in memory no more when this returns.
+    pub async fn write_out(mut self) -> Result<WrittenBlob> {
+        self.seal_rest().await?;
+        if self.record.plain_len > 0 {
+            self.send_record(Next::Nothing).await?;
+        }
+        self.spread.await_in_flight().await?;
+        Ok(WrittenBlob(self))
+    }
+
+    async fn seal_rest(&mut self) -> Result<()> {
+        let rest = std::mem::take(&mut self.partial);
+        if !rest.is_empty() {
+            self.seal_chunk(&rest).await?;
+        }
+        Ok(())
+    }
+
+    /// What is left to do once all records are durable.
+    async fn complete(self) -> Result<SealedBlob> {
         let home = self.store.hold_home(self.home).await?;
         let wanted = if self.length == 0 { Copies::Configured } else { self.spread.wanted };
         let landed = self.spread.settle(&self.store).await?;
@@ -267,6 +294,21 @@ impl BlobWriter {
     }
 }
 
+/// A blob that is written and not durable yet. Dropping it leaves garbage.
+pub struct WrittenBlob(BlobWriter);
+
+impl WrittenBlob {
+    /// Makes several durable, with one sync where they are of one company.
+    pub async fn seal_all(mut written: Vec<Self>) -> Result<Vec<SealedBlob>> {
+        Spread::sync_all(written.iter_mut().map(|blob| &mut blob.0.spread).collect()).await?;
+        let mut sealed = Vec::with_capacity(written.len());
+        for blob in written {
+            sealed.push(Box::pin(blob.0.complete()).await?);
+        }
+        Ok(sealed)
+    }
+}
+
 /// A blob whose bytes are durable and that waits for its row: put [`writes`](Self::writes) into a commit in its home
 /// partition and drop this after the commit has answered. Until then neither compaction nor recycling touches its records;
 /// dropped without a commit, it is garbage.
@@ -320,9 +362,10 @@ pub(super) fn live_adds<'a>(places: impl IntoIterator<Item = &'a RecordAt>, sign
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{HOME, World};
-    use super::{BLOB_BYTES_MAX, BlobWriter, Copies, Next};
+    use super::super::tests::{HOME, World, owned};
+    use super::{BLOB_BYTES_MAX, BlobWriter, Company, Copies, Next, WrittenBlob};
     use crate::Error;
+    use crate::fault::{Fault, Point};
     use crate::memory::MemoryHold;
     use crate::unit::ByteCount;
     use std::sync::Arc;
@@ -331,6 +374,59 @@ mod tests {
     fn held(writer: &BlobWriter) -> usize {
         let in_lane = if writer.is_large { writer.record.target } else { 0 };
         writer.record.bytes.capacity() + writer.partial.capacity() + in_lane
+    }
+
+    async fn in_company(world: &World, bodies: &[Vec<u8>]) -> Vec<WrittenBlob> {
+        let company = Company::default();
+        let mut written = Vec::new();
+        for body in bodies {
+            let mut writer = world.store.writer(HOME, None).in_company(&company);
+            writer.push(body.clone().into()).await.unwrap();
+            written.push(writer.write_out().await.unwrap());
+        }
+        written
+    }
+
+    #[tokio::test]
+    async fn blobs_of_one_company_are_made_durable_by_one_sync_in_each_zone() {
+        for zones in [1, 2] {
+            let mut world = World::with_zones(73, zones).await;
+            let bodies: Vec<_> = [100_000, 70_000, 0, 300_000, 10].map(|len| world.bytes(len)).to_vec();
+            let before = world.store.usage().syncs;
+            let written = in_company(&world, &bodies).await;
+            assert_eq!(world.store.usage().syncs, before);
+            let sealed = WrittenBlob::seal_all(written).await.unwrap();
+            assert_eq!(world.store.usage().syncs - before, u64::from(zones));
+            for sealed in &sealed {
+                world.commit(sealed.writes(&owned("owner"))).await.unwrap();
+            }
+            let kept: Vec<_> = sealed.into_iter().map(|sealed| (sealed.id, sealed.key.clone())).collect();
+            world.reopen().await.unwrap();
+            for ((blob, key), body) in kept.iter().zip(&bodies) {
+                assert!(world.read(*blob, key, 0..body.len() as u64).await.unwrap() == *body);
+                // An empty one is nowhere.
+                let copies = if body.is_empty() { 1 } else { usize::from(zones) };
+                assert_eq!(world.store.row(HOME, *blob).await.unwrap().copies.len(), copies);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_sync_that_fails_is_told_to_all_who_wait_for_it() {
+        let world = World::new(74).await;
+        let written = in_company(&world, &[world.bytes(100_000), world.bytes(100_000)]).await;
+        world.faults.arm(Point::SegmentSync, Fault::Io, 0, u64::MAX);
+        assert!(WrittenBlob::seal_all(written).await.is_err());
+        // Where there is another zone, all of them lie there.
+        let world = World::with_zones(75, 3).await;
+        let bodies = [world.bytes(100_000), world.bytes(100_000)];
+        let written = in_company(&world, &bodies).await;
+        world.zones[0].faults.arm(Point::SegmentSync, Fault::Io, 0, u64::MAX);
+        for (sealed, body) in WrittenBlob::seal_all(written).await.unwrap().iter().zip(&bodies) {
+            world.commit(sealed.writes(&owned("owner"))).await.unwrap();
+            assert!(world.read(sealed.id, &sealed.key, 0..100_000).await.unwrap() == *body);
+            assert_eq!(world.store.row(HOME, sealed.id).await.unwrap().copies.len(), 2);
+        }
     }
 
     #[tokio::test]

@@ -9,9 +9,10 @@
 use super::allocate::Allocator;
 use super::segment::Segment;
 use crate::fault::Point;
+use crate::file::write_zeros;
 use crate::id::SegmentId;
+use crate::reserve::Reserve;
 use crate::{Error, Result};
-use rustix::fs::FallocateFlags;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -21,8 +22,6 @@ use std::sync::atomic::Ordering;
 const FREE_MAX: usize = 8;
 /// Files that a disk which was full has to have room for before it counts as having any.
 const AGAIN_FILES: u64 = 3;
-/// Bytes of one write of zeros.
-const ZEROS: usize = 1 << 20;
 /// A file of zeros is made ahead only with room for this many more.
 const ZERO_HEADROOM_FILES: u64 = 8;
 
@@ -106,26 +105,16 @@ impl Allocator {
         Ok(())
     }
 
-    /// The catalog's room: there only as a file of that length.
+    /// The catalog's room.
     fn keep_room(&self) -> Result<()> {
         let keep = self.options.keep_free.get();
-        let reserve = self.options.dir.join("reserve");
-        let found = std::fs::metadata(&reserve).ok().map(|found| found.len());
+        let reserve = Reserve::new(&self.options.dir, keep);
         let available = self.available()?;
-        if found.is_some() && available < keep / 2 {
+        if reserve.is_held() && available < keep / 2 {
             tracing::warn!("the disk is full: the reserve for deletes is given up");
-            std::fs::remove_file(&reserve).map_err(|e| Error::io("remove", &reserve, e))?;
-        } else if found.is_none_or(|found| found < keep) && keep > 0 && available >= keep.saturating_mul(2) {
-            let made = self.options.faults.check(Point::ReserveAllocate).and_then(|()| {
-                let file = OpenOptions::new().write(true).create(true).truncate(false).open(&reserve)?;
-                rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, keep)?;
-                Ok(())
-            });
-            if let Err(source) = made {
-                // What has no room, or some, would be taken for one that has all of it by its name.
-                drop(std::fs::remove_file(&reserve));
-                return Err(Error::io("allocate", &reserve, source));
-            }
+            reserve.give_up()?;
+        } else if !reserve.is_whole() && available >= keep.saturating_mul(2) {
+            reserve.take(self.options.faults.check(Point::ReserveAllocate))?;
         }
         Ok(())
     }
@@ -207,18 +196,13 @@ impl Allocator {
     /// Writes up to `budget` more zeros; gives the file back until it is complete.
     pub(crate) fn fill_zero_file(&self, mut zero: ZeroFile, budget: u64) -> Result<(Option<ZeroFile>, u64)> {
         let capacity = self.options.segment_bytes.get();
-        let zeros = vec![0; ZEROS];
-        let mut done = 0;
-        while done < budget && zero.written < capacity {
-            let len = (capacity - zero.written).min(ZEROS as u64);
-            let piece = &zeros[..usize::try_from(len).unwrap_or(ZEROS)];
-            if let Err(source) = zero.file.write_all_at(piece, zero.written) {
-                drop(std::fs::remove_file(&zero.path));
-                return Err(Error::io("write zeros to", &zero.path, source));
-            }
-            zero.written += len;
-            done += len;
+        let end = capacity.min(zero.written + budget);
+        if let Err(source) = write_zeros(&zero.file, zero.written, end, || true) {
+            drop(std::fs::remove_file(&zero.path));
+            return Err(Error::io("write zeros to", &zero.path, source));
         }
+        let done = end - zero.written;
+        zero.written = end;
         self.counts.zeroed_bytes.fetch_add(done, Ordering::Relaxed);
         if let Err(source) = zero.file.sync_data() {
             drop(std::fs::remove_file(&zero.path));

@@ -142,6 +142,11 @@ impl Lane {
         Ok(answer)
     }
 
+    /// Both lead to one lane.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.jobs.same_channel(&other.jobs)
+    }
+
     /// Ends the lane after what waits in its queue; returns once its thread touches no file any more.
     pub(super) async fn stop(&self) {
         // A lane that ended before is what was asked for.
@@ -350,7 +355,7 @@ fn answer<T>(reply: oneshot::Sender<T>, outcome: T) {
 }
 
 /// The same error once more, for each one of a group.
-fn again(error: &Error) -> Error {
+pub(crate) fn again(error: &Error) -> Error {
     match error {
         Error::Full { place, wanted } => Error::Full { place: place.clone(), wanted: *wanted },
         Error::Io { op, path, source } => Error::Io {

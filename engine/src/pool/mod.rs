@@ -35,7 +35,7 @@ mod zone;
 pub(crate) use allocate::Allocator;
 pub(crate) use bells::Bells;
 pub(crate) use free::ZeroFile;
-pub(crate) use lane::{Draft, Lane, Placed};
+pub(crate) use lane::{Draft, Lane, Placed, again};
 pub(crate) use place::{RecordAt, describe};
 pub use replaced::mark_replaced;
 pub(crate) use segment::{Hold, ReadPin};

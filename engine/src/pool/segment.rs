@@ -31,7 +31,7 @@ pub(crate) struct Segment {
     readers: AtomicUsize,
     holds: AtomicUsize,
     /// Partitions that may have committed rows naming this segment since the pool was opened.
-    homes: Mutex<BTreeSet<PartitionId>>,
+    expected: Mutex<BTreeSet<PartitionId>>,
 }
 
 /// What a segment is made from.
@@ -56,7 +56,7 @@ impl Segment {
             failed: AtomicBool::new(false),
             readers: AtomicUsize::new(0),
             holds: AtomicUsize::new(0),
-            homes: Mutex::new(BTreeSet::new()),
+            expected: Mutex::new(BTreeSet::new()),
         })
     }
 
@@ -118,11 +118,12 @@ impl Segment {
 
     /// Rows of `home` may come to name this segment.
     pub(crate) fn expect_rows_of(&self, home: PartitionId) {
-        self.homes.lock().insert(home);
+        self.expected.lock().insert(home);
     }
 
-    pub(crate) fn homes(&self) -> Vec<PartitionId> {
-        self.homes.lock().iter().copied().collect()
+    /// Of which partitions that was said.
+    pub(crate) fn expects_rows_of(&self) -> Vec<PartitionId> {
+        self.expected.lock().iter().copied().collect()
     }
 }
 

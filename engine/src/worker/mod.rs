@@ -1,12 +1,16 @@
 //! Background work: one registry, one loop per worker, back-off, pause and status.
 //!
-//! A worker does a bounded batch per [`Worker::tick`]. Its cursor is in the catalog, or it begins its round again: what is done
-//! is gone from its queue. So a crash at any point leaves work to be done again, never half done. The registry owns the loops; the CLI and the admin API
-//! list them all from it.
+//! A worker does a bounded batch per [`Worker::tick`]. One that goes through partitions does so in a [`Tour`], which is in memory: after
+//! a restart its round begins again, for what is done is gone from its queue. Where nothing goes from what it looks at it saves its
+//! cursor in the catalog. So a crash at any point leaves work to be done again, never half done. The registry owns the loops; the CLI
+//! and the admin API list them all from it.
 
 mod registry;
+mod tour;
 
 pub use registry::{Activity, Registry, WorkerStatus};
+pub(crate) use tour::is_everybodys;
+pub use tour::{Leg, STOPS_PER_TICK, Stop, Tour, Visitor};
 
 use crate::{BoxFuture, Result};
 use std::sync::Arc;
@@ -35,6 +39,10 @@ pub trait Worker: Send {
     /// Ends a rest of this worker when it is rung; what a worker shares with those who make work for it.
     fn bell(&self) -> Arc<Notify> {
         Arc::default()
+    }
+    /// What it passes by, though its ticks go well: status has it as its last error.
+    fn trouble(&self) -> Option<String> {
+        None
     }
     /// One bounded batch. An error is logged once by the registry, counted, and the tick retried after a back-off of 1 s
     /// doubling to 5 min; [`Error::Full`](crate::Error::Full) every second, for space returns at any moment.

@@ -55,7 +55,7 @@ pub struct WorkerStatus {
     pub done: u64,
     /// Ticks that failed.
     pub errors: u64,
-    /// Why the newest failed tick did; kept until a tick succeeds.
+    /// Why the newest failed tick did, until one succeeds; and what those pass by that do ([`Worker::trouble`]).
     pub last_error: Option<String>,
 }
 
@@ -192,8 +192,8 @@ impl Runner {
         self.show(Activity::Stopped);
     }
 
-    /// One tick; a panic in it is an error like any other, so that one bad row doesn't end the work for ever. A worker keeps its
-    /// place in the catalog, and may be left off at any await anyhow.
+    /// One tick; a panic in it is an error like any other, so that one bad row doesn't end the work for ever. A worker may be left
+    /// off at any await anyhow.
     async fn tick(&mut self) -> Result<Progress> {
         AssertUnwindSafe(self.worker.tick()).catch_unwind().await.unwrap_or_else(|_| {
             Err(Error::Unknown { reason: "the worker panicked; its message is on standard error".to_owned() })
@@ -210,7 +210,7 @@ impl Runner {
 
     async fn after(&mut self, progress: Progress) {
         self.back_off = None;
-        self.status.lock().last_error = None;
+        self.status.lock().last_error = self.worker.trouble();
         match progress {
             Progress::More { done } => {
                 self.status.lock().done += done;
@@ -373,6 +373,33 @@ mod tests {
             assert!(status.last_error.is_some_and(|error| error.contains("panicked")));
             world.clock.advance(Duration::from_secs(1));
         }
+    }
+
+    /// Has something that it passes by.
+    struct Troubled;
+
+    impl Worker for Troubled {
+        fn name(&self) -> &'static str {
+            "troubled"
+        }
+        fn trouble(&self) -> Option<String> {
+            Some("read row 7".to_owned())
+        }
+        fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+            Box::pin(async { REST })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_passed_by_is_the_last_error_though_ticks_succeed() {
+        let registry = Registry::new();
+        registry.spawn(Box::new(Troubled), Arc::new(ManualClock::new(Timestamp::from_millis(0)))).unwrap();
+        for _ in 0..50 {
+            tokio::task::yield_now().await;
+        }
+        let status = registry.status().remove(0);
+        assert_eq!((status.errors, status.activity), (0, Activity::Resting));
+        assert_eq!(status.last_error.as_deref(), Some("read row 7"));
     }
 
     #[tokio::test]

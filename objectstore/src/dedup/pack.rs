@@ -11,7 +11,7 @@ use crate::store::{Bucket, View};
 use crate::transact::Attempt;
 use crate::{Error, ObjectStore, Result, tables};
 use bytes::Bytes;
-use engine::blob::{BlobWriter, Companion, SealedBlob, accompany, holder};
+use engine::blob::{BlobWriter, Companion, Company, SealedBlob, WrittenBlob, accompany, holder};
 use engine::catalog::record::Record;
 use engine::catalog::{Check, Write};
 use engine::id::BlobId;
@@ -40,20 +40,13 @@ struct Packed {
 }
 
 impl Pack {
-    pub(super) fn new(store: &ObjectStore, bucket: Bucket, held: MemoryHold) -> Self {
-        Self {
-            writer: store.blobs.writer(bucket.partition, None).charged_to(held),
-            length: 0,
-            chunks: Vec::new(),
-        }
+    pub(super) fn new(store: &ObjectStore, bucket: Bucket, company: &Company, held: MemoryHold) -> Self {
+        let writer = store.blobs.writer(bucket.partition, None).in_company(company).charged_to(held);
+        Self { writer, length: 0, chunks: Vec::new() }
     }
 
     pub(super) const fn id(&self) -> BlobId {
         self.writer.id()
-    }
-
-    pub(super) const fn length(&self) -> u32 {
-        self.length
     }
 
     /// Whether another chunk of `length` bytes has room.
@@ -72,23 +65,57 @@ impl Pack {
         Ok(At { pack: self.id(), offset: offset.into(), key: self.writer.key().clone() })
     }
 
-    /// Makes its bytes durable, then its rows visible: from there on others find its chunks.
-    pub(super) async fn seal(
-        self,
-        store: Arc<ObjectStore>,
-        bucket: Bucket,
-        secrets: Arc<Secrets>,
-        manifest: ManifestId,
-        _guard: Guard,
-    ) -> Result<()> {
+    /// Nothing is added to it any more.
+    pub(super) async fn write_out(self) -> Result<WrittenPack> {
+        Ok(WrittenPack { id: self.id(), blob: self.writer.write_out().await?, chunks: self.chunks })
+    }
+
+    /// Makes its bytes durable by itself, then its rows visible: from there on others find its chunks.
+    pub(super) async fn seal(self, making: Making) -> Result<()> {
         let sealed = self.writer.seal().await?;
+        making.known(&sealed, &self.chunks).await
+    }
+}
+
+/// A pack that is written, and not durable yet.
+pub(super) struct WrittenPack {
+    pub(super) id: BlobId,
+    blob: WrittenBlob,
+    chunks: Vec<Packed>,
+}
+
+impl WrittenPack {
+    /// Makes several durable with one sync, then their rows visible, one after the other.
+    pub(super) async fn seal_all(packs: Vec<Self>, making: Making) -> Result<()> {
+        let (blobs, chunks): (Vec<_>, Vec<_>) =
+            packs.into_iter().map(|pack| (pack.blob, pack.chunks)).unzip();
+        let sealed = WrittenBlob::seal_all(blobs).await?;
+        for (sealed, chunks) in sealed.into_iter().zip(&chunks) {
+            making.known(&sealed, chunks).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whose packs these are.
+pub(super) struct Making {
+    pub(super) store: Arc<ObjectStore>,
+    pub(super) bucket: Bucket,
+    pub(super) secrets: Arc<Secrets>,
+    pub(super) manifest: ManifestId,
+    pub(super) _guard: Guard,
+}
+
+impl Making {
+    async fn known(&self, sealed: &SealedBlob, chunks: &[Packed]) -> Result<()> {
+        let Self { store, bucket, secrets, manifest, .. } = self;
         let data = pack_data(bucket.partition, sealed.id);
         let row = PackRow { sealed: store.keys.seal(bucket.account, Some(&sealed.key), &data)? };
         store
             .transact(|| async {
-                let (view, []) = store.view_at(bucket, []).await?.ok_or(Error::NoSuchBucket)?;
-                let change = rows(&view, &secrets, (&sealed, &row), &self.chunks, manifest).await?;
-                Ok(Attempt::won(store.commit_step(&view, manifest, change).await?, ()))
+                let (view, []) = store.view_at(*bucket, []).await?.ok_or(Error::NoSuchBucket)?;
+                let change = rows(&view, secrets, (sealed, &row), chunks, *manifest).await?;
+                Ok(Attempt::won(store.commit_step(&view, *manifest, change).await?, ()))
             })
             .await
     }

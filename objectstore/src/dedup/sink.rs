@@ -4,13 +4,13 @@
 //!   push ─► waiting (1 MiB) ─► cut and named, on the blocking pool ─► looked up ─┬─► known: an extent
 //!                                                                                └─► new: into the pack, an extent of it
 //!   256 extents ─► a page of the manifest
-//!   a full pack ─► sealed and made known beside, two at a time
+//!   a full pack ─► written; eight of them ─► made durable by one sync, then known, while the next ones are written
 //!   land ─► the rest; what is left to be committed with the version
 //! ```
 
 use super::chunker::CHUNK_MAX;
 use super::index::{At, Known, Lookup};
-use super::pack::{PACK_BYTES, Pack};
+use super::pack::{Making, PACK_BYTES, Pack, WrittenPack};
 use super::{Chunk, Domain, Secrets, owner_of};
 use crate::change::Change;
 use crate::id::{ManifestId, OwnerId};
@@ -21,7 +21,7 @@ use crate::transact::Attempt;
 use crate::upload::Landed;
 use crate::{Error, ObjectStore, Result, tables};
 use bytes::Bytes;
-use engine::blob::{BlobStore, Copies};
+use engine::blob::{BlobStore, Company, Copies};
 use engine::catalog::record::Record;
 use engine::catalog::{Key, Write};
 use engine::codec::DataKey;
@@ -36,7 +36,9 @@ use tokio::task::JoinHandle;
 const BATCH: usize = (1 << 20) + CHUNK_MAX;
 /// Bodies below this are stored as they would be without deduplication: rows would cost more than they save.
 const SMALL: usize = 64 << 10;
-/// Packs that are made durable while the next one is written.
+/// Packs of one sync: others find their chunks that much later.
+const PACKS_PER_SYNC: usize = 8;
+/// Syncs under way while the next packs are written.
 const SEALING_MAX: usize = 2;
 
 /// Keeps the cleaner from a manifest that is being written, and calls it when that ends.
@@ -70,7 +72,10 @@ pub(crate) struct Sink {
     waiting: Vec<u8>,
     list: List,
     pack: Option<Pack>,
-    sealing: VecDeque<(BlobId, JoinHandle<Result<()>>)>,
+    company: Company,
+    /// Packs that are written, and wait for the others of their sync.
+    written: Vec<WrittenPack>,
+    sealing: VecDeque<(Vec<BlobId>, JoinHandle<Result<()>>)>,
     /// Chunks of the packs on their way.
     fresh: Known,
     held: HashMap<BlobId, DataKey>,
@@ -99,6 +104,8 @@ impl Sink {
             waiting: Vec::new(),
             list,
             pack: None,
+            company: Company::default(),
+            written: Vec::new(),
             sealing: VecDeque::new(),
             fresh: Known::new(),
             held: HashMap::new(),
@@ -107,16 +114,14 @@ impl Sink {
         })
     }
 
-    /// Most bytes that one holds of a body of at most so many bytes: what waits to be cut, what is cut, and a pack under way with
-    /// those that are sealed.
+    /// Most bytes that one holds of a body of at most so many bytes: what waits to be cut, what is cut, and a pack under way. Of those
+    /// that wait for their sync nothing is in memory.
     pub(crate) fn memory(blobs: &BlobStore, most: Option<ByteCount>) -> ByteCount {
         let batch = most.map_or(BATCH as u64, |most| most.get().min(BATCH as u64));
-        let packs = most.map_or(u64::MAX, |most| most.get().div_ceil(PACK_BYTES.into()));
-        let packs = packs.min(1 + SEALING_MAX as u64);
         // A pack is below the size from which records are large.
         let of_pack = most.map_or(u64::from(PACK_BYTES), |most| most.get().min(PACK_BYTES.into()));
         let of_pack = blobs.writer_memory(Some(ByteCount::new(of_pack)), Copies::Configured);
-        ByteCount::new(2 * batch + packs * of_pack.get())
+        ByteCount::new(2 * batch + of_pack.get())
     }
 
     /// Takes the next bytes.
@@ -140,7 +145,7 @@ impl Sink {
     /// Makes the rest durable. What names the bytes is left to be committed.
     pub(crate) async fn land(mut self, owner: OwnerId) -> Result<Landed> {
         self.cut(true).await?;
-        self.seal_pack().await?;
+        Box::pin(self.seal_last()).await?;
         while !self.sealing.is_empty() {
             self.settle().await?;
         }
@@ -208,36 +213,74 @@ impl Sink {
 
     async fn pack_chunk(&mut self, name: super::ChunkName, bytes: Bytes) -> Result<At> {
         if self.pack.as_ref().is_some_and(|pack| !pack.has_room(bytes.len())) {
-            self.seal_pack().await?;
+            self.write_pack().await?;
         }
         let (store, bucket, memory) = (&self.store, self.bucket, &self.memory);
-        let pack = self.pack.get_or_insert_with(|| Pack::new(store, bucket, memory.clone()));
+        let company = &self.company;
+        let pack = self.pack.get_or_insert_with(|| Pack::new(store, bucket, company, memory.clone()));
         let at = pack.push(name, bytes).await?;
         self.fresh.insert(name, at.clone());
         Ok(at)
     }
 
-    /// Has the pack under way made durable beside.
-    async fn seal_pack(&mut self) -> Result<()> {
-        let Some(pack) = self.pack.take().filter(|pack| pack.length() > 0) else { return Ok(()) };
-        while self.sealing.len() >= SEALING_MAX {
-            self.settle().await?;
+    /// Has the pack under way written, and enough of them made durable beside.
+    async fn write_pack(&mut self) -> Result<()> {
+        if let Some(pack) = self.pack.take() {
+            self.written.push(Box::pin(pack.write_out()).await?);
         }
-        let (id, manifest) = (pack.id(), self.list.manifest);
-        let guard = Guard::new(&self.store, self.bucket.partition, manifest);
-        let (store, secrets) = (Arc::clone(&self.store), Arc::clone(&self.secrets));
-        let task = tokio::spawn(pack.seal(store, self.bucket, secrets, manifest, guard));
-        self.sealing.push_back((id, task));
+        if self.written.len() >= PACKS_PER_SYNC { self.seal_written().await } else { Ok(()) }
+    }
+
+    async fn seal_written(&mut self) -> Result<()> {
+        self.await_turn().await?;
+        let packs = std::mem::take(&mut self.written);
+        let ids = packs.iter().map(|pack| pack.id).collect();
+        let task = tokio::spawn(WrittenPack::seal_all(packs, self.making()));
+        self.sealing.push_back((ids, task));
         Ok(())
     }
 
-    /// Waits for the pack that was sent first. From here on the index has its chunks.
+    /// Has all that is left made durable. A pack alone, if it is small, shares its sync with the small bodies of others.
+    async fn seal_last(&mut self) -> Result<()> {
+        if !self.written.is_empty() {
+            self.write_pack().await?;
+            return if self.written.is_empty() { Ok(()) } else { self.seal_written().await };
+        }
+        self.await_turn().await?;
+        if let Some(pack) = self.pack.take() {
+            let id = pack.id();
+            self.sealing.push_back((vec![id], tokio::spawn(pack.seal(self.making()))));
+        }
+        Ok(())
+    }
+
+    async fn await_turn(&mut self) -> Result<()> {
+        while self.sealing.len() >= SEALING_MAX {
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    fn making(&self) -> Making {
+        let manifest = self.list.manifest;
+        Making {
+            store: Arc::clone(&self.store),
+            bucket: self.bucket,
+            secrets: Arc::clone(&self.secrets),
+            manifest,
+            _guard: Guard::new(&self.store, self.bucket.partition, manifest),
+        }
+    }
+
+    /// Waits for the packs that were sent first. From here on the index has their chunks.
     async fn settle(&mut self) -> Result<()> {
-        let Some((id, task)) = self.sealing.pop_front() else { return Ok(()) };
+        let Some((ids, task)) = self.sealing.pop_front() else { return Ok(()) };
         task.await.map_err(|_| Error::Engine(engine::Error::Closed))??;
-        let key = self.fresh.values().find(|at| at.pack == id).map(|at| at.key.clone());
-        self.held.extend(key.map(|key| (id, key)));
-        self.settled.push(id);
+        for id in ids {
+            let key = self.fresh.values().find(|at| at.pack == id).map(|at| at.key.clone());
+            self.held.extend(key.map(|key| (id, key)));
+            self.settled.push(id);
+        }
         Ok(())
     }
 

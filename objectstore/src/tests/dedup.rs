@@ -103,6 +103,32 @@ async fn the_same_body_again_is_stored_once() {
 }
 
 #[tokio::test]
+async fn the_packs_of_a_body_share_their_syncs() {
+    let world = World::new(341).await;
+    let name = deduplicated(&world, "bkt").await;
+    let partition = world.partition(&name).await;
+    let syncs = async |at: &str, body: Bytes| {
+        let before = (world.blobs.usage().syncs, world.rows(partition, tables::PACKS).await);
+        world.put(&name, at, body.clone()).await;
+        assert!(world.get(&name, at).await.unwrap() == body);
+        let packs = world.rows(partition, tables::PACKS).await - before.1;
+        (world.blobs.usage().syncs - before.0, packs)
+    };
+    // Alone, below the size of large blobs or not.
+    for (n, size) in [100 << 10, 2 * MIB].into_iter().enumerate() {
+        assert_eq!(syncs(&format!("alone {n}"), bytes(n as u64, size)).await, (1, 1));
+    }
+    let (count, packs) = syncs("many", bytes(7, 70 * MIB)).await;
+    assert!(packs > 16, "{packs}");
+    // One more for each segment that is full.
+    let segments = world.blobs.usage().segments;
+    assert!(
+        count <= packs.div_ceil(8) as u64 + segments,
+        "{count} syncs for {packs} packs in {segments} segments"
+    );
+}
+
+#[tokio::test]
 async fn writers_of_other_accounts_share_nothing_with_the_owner_or_one_another() {
     let world = World::new(340).await;
     let name = deduplicated(&world, "bkt").await;

@@ -12,8 +12,8 @@ use engine::catalog::record::Record;
 use engine::catalog::{Scan, Table, Write};
 use engine::id::PartitionId;
 use engine::outbox::Outbox;
-use engine::worker::{Progress, Worker};
-use std::collections::BTreeSet;
+use engine::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
+use std::ops::Bound;
 use std::sync::Arc;
 
 /// Rows of the index of lifecycle rules that go at once: there may be very many.
@@ -22,98 +22,71 @@ const LOOKS: usize = 2_000;
 const COUNTERS: [Table; 5] =
     [tables::EPOCH, tables::VERSION_COUNT, tables::BYTE_COUNT, tables::DEDUP_WRITTEN, tables::DEDUP_STORED];
 
-/// Goes through both queues in rounds, a page of each in a tick; a round that did something is followed by another at once.
+/// Goes through both queues in rounds, a page in a tick; a round that did something is followed by another at once.
 pub(super) struct Finisher {
-    store: Arc<ObjectStore>,
-    /// Where the round goes on: what waits for something else is passed by, and holds up no other.
-    names: Place,
-    leftovers: Place,
-    /// Names and partitions that failed since the last rest: they hold up no other, and have their turn again after one.
-    failed: BTreeSet<(Queue, Bytes)>,
-    /// Why the first of them did. It is told once, at the end of the rounds.
-    why: Option<engine::Error>,
-    /// It was told: what comes next is a rest.
-    told: bool,
-    /// The round has got rid of something.
-    did: bool,
+    work: Unfinished,
+    tour: Tour<(Queue, Bytes)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Two queues of the root partition, the one place of its tour.
+struct Unfinished {
+    store: Arc<ObjectStore>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Queue {
+    #[default]
     Names,
     Leftovers,
 }
 
-/// Where a round is in a queue.
-#[derive(Clone, Debug)]
-enum Place {
-    At(Scan),
-    Ended,
-}
-
-impl Queue {
-    fn begin(self) -> Place {
-        let table = if self == Self::Names { tables::BUCKET_INTENTS } else { tables::DELETED };
-        Place::At(Scan { keys_only: true, ..Scan::prefix(table, b"", BATCH) })
-    }
-}
-
 impl Finisher {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        let (names, leftovers) = (Queue::Names.begin(), Queue::Leftovers.begin());
-        Self { store, names, leftovers, failed: BTreeSet::new(), why: None, told: false, did: false }
+        Self { work: Unfinished { store }, tour: Tour::default() }
     }
 
-    async fn run(&mut self) -> Result<Progress> {
-        if std::mem::take(&mut self.told) {
-            return Ok(Progress::Idle { rest: REST });
-        }
-        let done = self.page(Queue::Names).await? + self.page(Queue::Leftovers).await?;
-        self.did |= done > 0;
-        if let (Place::Ended, Place::Ended) = (&self.names, &self.leftovers) {
-            (self.names, self.leftovers) = (Queue::Names.begin(), Queue::Leftovers.begin());
-            if !std::mem::take(&mut self.did) {
-                self.failed.clear();
-                self.told = self.why.is_some();
-                return self.why.take().map_or(Ok(Progress::Idle { rest: REST }), |why| Err(why.into()));
-            }
-        }
-        Ok(Progress::More { done })
+    async fn run(&mut self) -> engine::Result<Progress> {
+        Ok(match self.tour.go(&mut self.work).await? {
+            Leg::On { done } => Progress::More { done },
+            Leg::Over { done: 0 } => self.tour.rest(REST),
+            Leg::Over { .. } => Progress::More { done: 0 },
+        })
+    }
+}
+
+impl Visitor for Unfinished {
+    type Cursor = (Queue, Bytes);
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        (from != Bound::Excluded(PartitionId::ROOT)).then_some(PartitionId::ROOT)
     }
 
-    /// The next page of a queue; rows that it got rid of.
-    async fn page(&mut self, queue: Queue) -> Result<u64> {
-        let place = if queue == Queue::Names { &mut self.names } else { &mut self.leftovers };
-        let Place::At(scan) = place.clone() else { return Ok(0) };
-        let page = self.store.catalog.snapshot(PartitionId::ROOT).await?.scan(scan.clone()).await?;
-        *place = scan.behind(&page).map_or(Place::Ended, Place::At);
-        let mut done = 0;
+    /// A page of a queue. What waits for something else is passed by, and holds up no other.
+    async fn visit(&mut self, stop: &mut Stop<(Queue, Bytes)>) -> engine::Result<()> {
+        let (queue, start) = stop.cursor();
+        let table = if queue == Queue::Names { tables::BUCKET_INTENTS } else { tables::DELETED };
+        let scan = Scan { start, keys_only: true, ..Scan::prefix(table, b"", BATCH) };
+        let page = self.store.catalog.snapshot(stop.partition()).await?.scan(scan.clone()).await?;
+        match (scan.behind(&page), queue) {
+            (Some(behind), _) => stop.go_on_at((queue, behind.start)),
+            (None, Queue::Names) => stop.go_on_at((Queue::Leftovers, Bytes::new())),
+            (None, Queue::Leftovers) => {}
+        }
         for (raw, _) in page.rows {
-            if self.failed.contains(&(queue, raw.clone())) {
-                continue;
-            }
             let outcome = match queue {
                 Queue::Names => self.name(&raw).await,
                 Queue::Leftovers => self.leftover(&raw).await,
             };
             match outcome {
-                Ok(rows) => done += rows,
-                Err(error) => self.put_aside(queue, raw, reported(error)),
+                Ok(rows) => stop.did(rows),
+                Err(error) => stop.set_aside(reported(error)),
             }
         }
-        Ok(done)
+        Ok(())
     }
+}
 
-    /// Only the first error is reported; the others are said here.
-    fn put_aside(&mut self, queue: Queue, raw: Bytes, error: engine::Error) {
-        if self.why.is_some() {
-            tracing::error!(%error, ?queue, "a bucket can't be finished now");
-        } else {
-            self.why = Some(error);
-        }
-        self.failed.insert((queue, raw));
-    }
-
+impl Unfinished {
     async fn name(&self, raw: &Bytes) -> Result<u64> {
         let name = BucketName::parse(&tables::text(raw.to_vec())?)?;
         Ok(u64::from(self.store.finish_bucket(&name).await?))
@@ -190,8 +163,12 @@ impl Worker for Finisher {
         "bucket-finisher"
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
-        Box::pin(async { self.run().await.map_err(reported) })
+        Box::pin(self.run())
     }
 }
 

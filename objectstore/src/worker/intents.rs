@@ -1,7 +1,7 @@
 //! Settles copies to other partitions that never said how they ended: confirmed if the destination's commit is there, else
 //! fenced off there first and only then undone here.
 
-use super::{BATCH, REST, older, reported};
+use super::{BATCH, REST, count, older, reported};
 use crate::change::Change;
 use crate::id::OwnerId;
 use crate::record::IntentRow;
@@ -13,8 +13,8 @@ use engine::catalog::Scan;
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
-use engine::worker::{Progress, Worker};
-use std::collections::BTreeSet;
+use engine::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,54 +22,70 @@ use std::time::Duration;
 const FENCE_KEPT: Duration = Duration::from_hours(1);
 
 pub(super) struct Intents {
+    work: Dirty,
+    tour: Tour<()>,
+}
+
+/// Partitions that may have intents or fences, each in its turn.
+struct Dirty {
     store: Arc<ObjectStore>,
-    /// Partitions that failed since the queue was last empty: they hold up no others, and have their turn again after a rest.
-    failed: BTreeSet<PartitionId>,
 }
 
 impl Intents {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        Self { store, failed: BTreeSet::new() }
+        Self { work: Dirty { store }, tour: Tour::default() }
     }
 
-    async fn run(&mut self) -> Result<Progress> {
-        let next = self.store.dirty_intents.lock().pop_first();
-        let Some(partition) = next else {
-            self.store.dirty_intents.lock().append(&mut self.failed);
-            return Ok(Progress::Idle { rest: REST });
-        };
-        // Fences go whatever becomes of the intents.
-        let (intents, fences) = (self.intents(partition).await, self.fences(partition).await);
-        let done = intents.and_then(|intents| Ok(intents + fences?));
-        match done {
-            Ok(0) => {}
-            Ok(_) => {
-                self.store.dirty_intents.lock().insert(partition);
-            }
-            Err(_) => {
-                self.failed.insert(partition);
-            }
+    async fn run(&mut self) -> engine::Result<Progress> {
+        Ok(match self.tour.go(&mut self.work).await? {
+            Leg::On { done } => Progress::More { done },
+            Leg::Over { done: 0 } => self.tour.rest(REST),
+            Leg::Over { .. } => Progress::More { done: 0 },
+        })
+    }
+}
+
+impl Visitor for Dirty {
+    type Cursor = ();
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        self.store.dirty_intents.lock().range((from, Bound::Unbounded)).next().copied()
+    }
+
+    /// Fences go whatever becomes of the intents.
+    async fn visit(&mut self, stop: &mut Stop<()>) -> engine::Result<()> {
+        let partition = stop.partition();
+        self.store.dirty_intents.lock().remove(&partition);
+        let outcomes = [self.intents(stop).await, self.fences(partition).await];
+        if count(outcomes, stop) {
+            self.store.dirty_intents.lock().insert(partition);
         }
-        done.map(|done| Progress::More { done })
+        Ok(())
     }
+}
 
-    async fn intents(&self, home: PartitionId) -> Result<u64> {
+impl Dirty {
+    async fn intents(&self, stop: &mut Stop<()>) -> Result<u64> {
+        let home = stop.partition();
         let snapshot = self.store.catalog.snapshot(home).await?;
         let page = snapshot.scan(Scan::prefix(tables::INTENTS, b"", BATCH)).await?;
-        let (mut done, mut damaged) = (0, None);
+        let mut done = 0;
         for (raw_owner, raw) in &page.rows {
-            let id = tables::read_id(raw_owner)?;
-            if self.store.is_active(id) {
-                continue;
+            let one = async {
+                let id = tables::read_id(raw_owner)?;
+                if self.store.is_active(id) {
+                    return Ok(0);
+                }
+                self.settle(home, OwnerId::from_bytes(id), IntentRow::from_bytes(raw)?).await?;
+                Ok::<u64, crate::Error>(1)
+            };
+            // One that can't be read or settled holds up none behind it.
+            match one.await {
+                Ok(settled) => done += settled,
+                Err(error) => stop.set_aside(reported(error)),
             }
-            // One that can't be read holds up none behind it.
-            match IntentRow::from_bytes(raw) {
-                Ok(intent) => self.settle(home, OwnerId::from_bytes(id), intent).await?,
-                Err(error) => damaged = Some(error),
-            }
-            done += 1;
         }
-        damaged.map_or(Ok(done), |error| Err(error.into()))
+        Ok(done)
     }
 
     async fn settle(&self, home: PartitionId, owner: OwnerId, intent: IntentRow) -> Result<()> {
@@ -129,7 +145,11 @@ impl Worker for Intents {
         "copy-intents"
     }
 
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
+    }
+
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
-        Box::pin(async { self.run().await.map_err(reported) })
+        Box::pin(self.run())
     }
 }

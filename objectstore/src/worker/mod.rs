@@ -25,12 +25,13 @@ use crate::inventory::Pace;
 use crate::record::BucketRow;
 use crate::store::BucketCounts;
 use crate::{ObjectStore, Result, tables};
+use bytes::Bytes;
 use engine::catalog::key::KeyReader;
 use engine::catalog::record::Record;
 use engine::catalog::{Scan, Snapshot, Table};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
-use engine::worker::Worker;
+use engine::worker::{Stop, Worker};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,28 +75,51 @@ impl ObjectStore {
 
     /// Every partition of a bucket, deleted ones included, and how many buckets that are there each account has.
     pub(crate) async fn partitions(&self) -> Result<(Vec<PartitionId>, BucketCounts)> {
-        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
         let (mut found, mut counts) = (Vec::new(), BucketCounts::new());
-        let mut next = Some(Scan::prefix(tables::BUCKETS, b"", 1_000));
-        while let Some(scan) = next {
-            let page = root.scan(scan.clone()).await?;
-            for (_, raw) in &page.rows {
-                let row = BucketRow::from_bytes(raw)?;
-                found.push(row.partition);
-                *counts.entry(row.account).or_default() += 1;
+        let mut next = Some(Buckets::default());
+        while let Some(at) = next {
+            let (page, behind) = self.partitions_page(at).await?;
+            for row in page {
+                let (partition, account) = row?;
+                found.push(partition);
+                if let Some(account) = account {
+                    *counts.entry(account).or_default() += 1;
+                }
             }
-            next = scan.behind(&page);
-        }
-        let mut next = Some(Scan::prefix(tables::DELETED, b"", 1_000));
-        while let Some(scan) = next {
-            let page = root.scan(scan.clone()).await?;
-            for (raw, _) in &page.rows {
-                found.push(read_partition(raw)?);
-            }
-            next = scan.behind(&page);
+            next = behind;
         }
         Ok((found, counts))
     }
+
+    /// Some of them, of buckets that are there with their account, and where the others are.
+    async fn partitions_page(&self, at: Buckets) -> Result<(Vec<Result<Located>>, Option<Buckets>)> {
+        let root = self.catalog.snapshot(PartitionId::ROOT).await?;
+        let table = if at.deleted { tables::DELETED } else { tables::BUCKETS };
+        let scan = Scan { start: at.start, ..Scan::prefix(table, b"", 1_000) };
+        let page = root.scan(scan.clone()).await?;
+        let read = |(key, value): &(Bytes, Bytes)| -> Result<Located> {
+            if at.deleted {
+                return Ok((read_partition(key)?, None));
+            }
+            let row = BucketRow::from_bytes(value)?;
+            Ok((row.partition, Some(row.account)))
+        };
+        let behind = match scan.behind(&page) {
+            Some(scan) => Some(Buckets { deleted: at.deleted, start: scan.start }),
+            None => (!at.deleted).then(|| Buckets { deleted: true, start: Bytes::new() }),
+        };
+        Ok((page.rows.iter().map(read).collect(), behind))
+    }
+}
+
+/// A partition, and whose bucket it is of.
+type Located = (PartitionId, Option<[u8; 8]>);
+
+/// A place among all buckets, behind which are the deleted ones.
+#[derive(Debug, Default)]
+struct Buckets {
+    deleted: bool,
+    start: Bytes,
 }
 
 fn read_partition(raw: &[u8]) -> engine::Result<PartitionId> {
@@ -113,6 +137,21 @@ async fn is_empty(snapshot: &dyn Snapshot, table: Table) -> engine::Result<bool>
 /// Whether `duration` has passed since `then`.
 fn older(then: Timestamp, now: Timestamp, duration: Duration) -> bool {
     now.since(then) >= duration
+}
+
+/// Counts what became of each of a partition's queues in a visit. `true`: unless nothing was left to do, its turn comes again.
+fn count<const N: usize>(outcomes: [Result<u64>; N], stop: &mut Stop<()>) -> bool {
+    let mut is_left = false;
+    for outcome in outcomes {
+        match outcome {
+            Ok(done) => {
+                is_left |= done > 0;
+                stop.did(done);
+            }
+            Err(error) => stop.set_aside(reported(error)),
+        }
+    }
+    is_left || stop.has_failed()
 }
 
 /// The store's error as a worker reports it.

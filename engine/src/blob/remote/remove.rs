@@ -26,10 +26,11 @@ use crate::catalog::record::Record;
 use crate::catalog::{Commit, Scan, Version, Write, key_after};
 use crate::id::{BlobId, CopyId, PartitionId};
 use crate::remote::Listed;
-use crate::worker::{Progress, Worker};
+use crate::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
 use crate::{BoxFuture, Error, Result};
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -41,8 +42,6 @@ const PAGE: usize = 128;
 const SEEN_MAX: usize = 100_000;
 /// Names of one list.
 const LIST: usize = 1000;
-/// Partitions with nothing to do that one tick passes.
-const HOMES_PER_TICK: usize = 64;
 /// Pause between two rounds.
 const REST: Duration = Duration::from_secs(10);
 /// Time between two rounds through all partitions.
@@ -54,14 +53,8 @@ const ORPHAN_AGE: Duration = Duration::from_hours(24);
 
 /// Worker `remote-remover`; its unit is objects.
 pub struct Remover {
-    store: Arc<BlobStore>,
-    pool: Arc<RemotePool>,
-    /// Doomed copies with a version at which they were so: that of the commit, or a later one.
-    pub(super) seen: BTreeMap<(PartitionId, BlobId, CopyId), Version>,
-    /// [`SEEN_MAX`].
-    pub(super) seen_max: usize,
-    /// Queues that the round has still to go through, from a key on.
-    round: VecDeque<(PartitionId, Queue, Bytes)>,
+    pub(super) work: Removal,
+    tour: Tour<Place>,
     /// Boot time of the next round through all partitions.
     next_all: Option<Duration>,
     /// Where the list of everything goes on, while there is one.
@@ -70,79 +63,106 @@ pub struct Remover {
     next_sweep: Option<Duration>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Queue {
+/// What it does in a partition, or with an object.
+pub(super) struct Removal {
+    store: Arc<BlobStore>,
+    pool: Arc<RemotePool>,
+    /// Doomed copies with a version at which they were so: that of the commit, or a later one.
+    pub(super) seen: BTreeMap<(PartitionId, BlobId, CopyId), Version>,
+    /// [`SEEN_MAX`].
+    pub(super) seen_max: usize,
+    /// What the round goes through.
+    round: Round,
+}
+
+enum Round {
+    All,
+    /// Where something was doomed.
+    These(BTreeSet<PartitionId>),
+}
+
+/// A queue of a partition, and a key in it.
+pub(super) type Place = (Queue, Bytes);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Queue {
+    #[default]
     Doomed,
     Parts,
 }
 
 impl Remover {
     pub(in crate::blob) fn new(store: Arc<BlobStore>, pool: Arc<RemotePool>) -> Self {
-        Self {
-            store,
-            pool,
-            seen: BTreeMap::new(),
-            seen_max: SEEN_MAX,
-            round: VecDeque::new(),
-            next_all: None,
-            sweep: None,
-            next_sweep: None,
-        }
+        let (seen, seen_max, round) = (BTreeMap::new(), SEEN_MAX, Round::All);
+        let work = Removal { store, pool, seen, seen_max, round };
+        Self { work, tour: Tour::default(), next_all: None, sweep: None, next_sweep: None }
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        if self.round.is_empty() {
-            self.begin_round();
+        let now = self.work.store.clock.boottime();
+        if self.tour.is_between_rounds() {
+            let these = std::mem::take(&mut *self.work.pool.doomed_in.lock());
+            let all = self.next_all.is_none_or(|next| now >= next);
+            self.work.round = if all { Round::All } else { Round::These(these) };
+            if all {
+                self.next_all = Some(now + ALL_EVERY);
+            }
         }
-        for _ in 0..HOMES_PER_TICK {
-            let Some((home, queue, start)) = self.round.front().cloned() else { break };
-            let snapshot = self.store.catalog.snapshot(home).await?;
-            let table = if queue == Queue::Doomed { DOOMED } else { PARTS };
-            // Each page has a snapshot of its own: the store is asked between two of them, which may take long.
-            let page = snapshot.scan(Scan { start, ..Scan::prefix(table, &[], PAGE) }).await?;
-            // Before the store is asked, so that what it refuses is behind.
-            self.round.pop_front();
-            let Some((last, _)) = page.rows.last() else { continue };
-            self.round.push_front((home, queue, key_after(last)));
-            let done = self.remove(home, queue, page.rows, snapshot.read_version()).await?;
+        if let Leg::On { done } = self.tour.go(&mut self.work).await? {
             return Ok(Progress::More { done });
         }
-        if !self.round.is_empty() {
-            return Ok(Progress::More { done: 0 });
-        }
-        let now = self.store.clock.boottime();
         let due = *self.next_sweep.get_or_insert(now);
         if self.sweep.is_none() && now >= due {
             self.next_sweep = Some(now + SWEEP_EVERY);
             self.sweep = Some(String::new());
         }
         if let Some(after) = self.sweep.clone() {
-            let done = self.list(&after).await?;
+            let done = self.work.list(&after, &mut self.sweep).await?;
             return Ok(Progress::More { done });
         }
-        Ok(Progress::Idle { rest: REST })
+        Ok(self.tour.rest(REST))
+    }
+}
+
+impl Visitor for Removal {
+    type Cursor = Place;
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        match &self.round {
+            Round::All => self.store.next_home(from),
+            Round::These(homes) => homes.range((from, Bound::Unbounded)).next().copied(),
+        }
     }
 
-    fn begin_round(&mut self) {
-        let now = self.store.clock.boottime();
-        let mut homes = std::mem::take(&mut *self.pool.doomed_in.lock());
-        if self.next_all.is_none_or(|next| now >= next) {
-            self.next_all = Some(now + ALL_EVERY);
-            homes.extend(self.store.homes());
-        }
-        for home in homes {
-            self.round.extend([(home, Queue::Doomed, Bytes::new()), (home, Queue::Parts, Bytes::new())]);
+    /// A page of a queue. Each has a snapshot of its own: the store is asked between two of them, which may take long.
+    async fn visit(&mut self, stop: &mut Stop<Place>) -> Result<()> {
+        let (mut queue, mut start) = stop.cursor();
+        let snapshot = self.store.catalog.snapshot(stop.partition()).await?;
+        loop {
+            let table = if queue == Queue::Doomed { DOOMED } else { PARTS };
+            let page = snapshot.scan(Scan { start, ..Scan::prefix(table, &[], PAGE) }).await?;
+            match (page.rows.last(), queue) {
+                (None, Queue::Doomed) => (queue, start) = (Queue::Parts, Bytes::new()),
+                (None, Queue::Parts) => return Ok(()),
+                (Some((last, _)), _) => {
+                    stop.go_on_at((queue, key_after(last)));
+                    return self.remove(stop, queue, page.rows, snapshot.read_version()).await;
+                }
+            }
         }
     }
+}
 
+impl Removal {
     /// Deletes what may go of a page, and the rows of what is gone; what is left of it is looked at again in the next round.
     async fn remove(
         &mut self,
-        home: PartitionId,
+        stop: &mut Stop<Place>,
         queue: Queue,
         rows: Vec<(Bytes, Bytes)>,
         version: Version,
-    ) -> Result<u64> {
+    ) -> Result<()> {
+        let home = stop.partition();
         let (mut gone, mut failed) = (Vec::new(), None);
         for (key, value) in rows {
             let outcome = match queue {
@@ -154,22 +174,20 @@ impl Remover {
                 Ok(false) => {}
                 Err(error) => {
                     self.pool.look_again(home);
-                    if let Some(front) = self.round.front_mut() {
-                        front.2 = key_after(&key);
-                    }
+                    stop.go_on_at((queue, key_after(&key)));
                     failed = Some(error);
                     break;
                 }
             }
         }
-        let done = gone.len() as u64;
+        stop.did(gone.len() as u64);
         if !gone.is_empty() {
             let read_version = self.store.catalog.snapshot(home).await?.read_version();
             let writes = gone.into_iter().map(Write::Delete).collect();
             let commit = Commit { writes, ..Commit::new(home, read_version).from_reserve() };
             self.store.catalog.commit(commit).await.inspect_err(|_| self.pool.look_again(home))?;
         }
-        failed.map_or(Ok(done), Err)
+        failed.map_or(Ok(()), Err)
     }
 
     /// The object of a doomed row, if it may go; whether it is gone.
@@ -217,21 +235,21 @@ impl Remover {
         Ok(true)
     }
 
-    /// One page of the list of everything: how many orphans went. It goes on behind one that the store does not delete.
-    async fn list(&mut self, after: &str) -> Result<u64> {
+    /// One page of the list of everything: how many orphans went. What is `next` is also behind one that the store does not delete.
+    async fn list(&self, after: &str, next: &mut Option<String>) -> Result<u64> {
         let listed = self.pool.store.list(BLOBS, after, LIST).await;
         let listed = self.pool.noted_delete(listed.and_then(|listed| self.in_order(after, listed)))?;
         let mut removed = 0;
         for object in &listed {
             if self.is_orphan(object).await? {
-                self.sweep = Some(object.name.clone());
+                *next = Some(object.name.clone());
                 tracing::info!(name = object.name, "an object that no row names is deleted");
                 self.pool.noted_delete(self.pool.store.delete(&object.name).await)?;
                 self.pool.orphans.fetch_add(1, Ordering::Relaxed);
                 removed += 1;
             }
         }
-        self.sweep = listed.last().filter(|_| listed.len() == LIST).map(|last| last.name.clone());
+        *next = listed.last().filter(|_| listed.len() == LIST).map(|last| last.name.clone());
         Ok(removed)
     }
 
@@ -275,11 +293,15 @@ impl Worker for Remover {
     }
 
     fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.pool.remover)
+        Arc::clone(&self.work.pool.remover)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
-        let pool = Arc::clone(&self.pool);
+        let pool = Arc::clone(&self.work.pool);
         Box::pin(async move {
             tokio::select! {
                 biased;

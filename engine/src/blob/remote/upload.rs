@@ -22,7 +22,6 @@ use super::queue::stored_len;
 use super::rows::{DoomedRow, PartsRow, UploadRow};
 use super::{RemotePool, object_name};
 use crate::blob::copies::Fate;
-use crate::blob::round::{HOMES_PER_TICK, Round};
 use crate::blob::row::{
     BlobRow, RemoteCopy, UPLOADS, blob_key, doomed_key, parts_key, remote_bytes_key, upload_key,
 };
@@ -33,10 +32,11 @@ use crate::catalog::{Check, Commit, Scan, Snapshot, Write, key_after};
 use crate::id::{BlobId, CopyId, PartitionId, SegmentId};
 use crate::pool::frame::{FRAME_BYTES, Frame, record_len};
 use crate::remote::probe;
-use crate::worker::{Progress, Worker};
+use crate::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures_util::future::join_all;
+use std::ops::Bound;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -57,9 +57,14 @@ const ATTEMPTS: usize = 16;
 
 /// Worker `uploader`; its unit is bytes uploaded.
 pub struct Uploader {
+    pub(super) work: Upload,
+    tour: Tour<Bytes>,
+}
+
+/// What it does with a queued blob; a tour's cursor is a key of the queue.
+pub(super) struct Upload {
     store: Arc<BlobStore>,
     pool: Arc<RemotePool>,
-    round: Round,
     round_did: RoundDid,
     /// Uploaded, and not named yet: the commit failed.
     unnamed: Vec<Unnamed>,
@@ -104,34 +109,46 @@ enum Sent {
 
 impl Uploader {
     pub(in crate::blob) fn new(store: Arc<BlobStore>, pool: Arc<RemotePool>) -> Self {
-        Self { store, pool, round: Round::default(), round_did: RoundDid::default(), unnamed: Vec::new() }
+        let work = Upload { store, pool, round_did: RoundDid::default(), unnamed: Vec::new() };
+        Self { work, tour: Tour::default() }
     }
 
     async fn step(&mut self) -> Result<Progress> {
-        self.name_uploaded().await?;
-        let rest = self.round.rest(&self.store);
-        for home in rest.iter().copied().take(HOMES_PER_TICK) {
-            let start = self.round.enter(home);
-            // Kept until the page is read: a tick that fails before begins again where it was.
-            self.round.stay(home, start.clone());
-            let snapshot = self.store.catalog.snapshot(home).await?;
-            let page = snapshot.scan(Scan { start, ..Scan::prefix(UPLOADS, &[], UPLOADS_MAX) }).await?;
-            let Some((last, _)) = page.rows.last() else {
-                self.round.restart();
-                continue;
-            };
-            // Also behind the last row of all: what stays in the queue is the next round's, after a rest.
-            self.round.stay(home, key_after(last));
-            let uploads = page.rows.iter().map(|(key, value)| self.one(home, key, value));
-            let outcomes = join_all(uploads).await;
-            return self.judge(outcomes).map(|done| Progress::More { done });
+        self.work.name_uploaded().await?;
+        if let Leg::On { done } = self.tour.go(&mut self.work).await? {
+            return Ok(Progress::More { done });
         }
-        if self.round.pass(&rest) {
-            return Ok(Progress::More { done: 0 });
-        }
-        self.rest().await
+        Ok(match self.work.end_round().await? {
+            None => Progress::More { done: 0 },
+            Some(rest) => self.tour.rest(rest),
+        })
+    }
+}
+
+impl Visitor for Upload {
+    type Cursor = Bytes;
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        self.store.next_home(from)
     }
 
+    /// Some queued blobs at once.
+    async fn visit(&mut self, stop: &mut Stop<Bytes>) -> Result<()> {
+        let home = stop.partition();
+        let snapshot = self.store.catalog.snapshot(home).await?;
+        let page = Scan { start: stop.cursor(), ..Scan::prefix(UPLOADS, &[], UPLOADS_MAX) };
+        let rows = snapshot.scan(page).await?.rows;
+        let Some((last, _)) = rows.last() else { return Ok(()) };
+        // What stays in the queue is the next round's.
+        stop.go_on_at(key_after(last));
+        let uploads = rows.iter().map(|(key, value)| self.one(home, key, value));
+        let outcomes = join_all(uploads).await;
+        stop.did(self.judge(outcomes)?);
+        Ok(())
+    }
+}
+
+impl Upload {
     /// Counts how the blobs of a page ended: the bytes uploaded, or the first error.
     fn judge(&mut self, outcomes: Vec<Result<Ended>>) -> Result<u64> {
         let (mut done, mut failed) = (0, None);
@@ -158,9 +175,9 @@ impl Uploader {
         failed.map_or(Ok(done), Err)
     }
 
-    /// The end of a round. The store is asked how it is where something failed, so that an outage goes on to be one and what one object
+    /// The end of a round: how long to rest, or that another one follows at once. The store is asked how it is where something failed, so that an outage goes on to be one and what one object
     /// suffers from does not become one; and where trouble is left and nothing is queued, for nobody else would notice its end.
-    async fn rest(&mut self) -> Result<Progress> {
+    async fn end_round(&mut self) -> Result<Option<Duration>> {
         let did = std::mem::take(&mut self.round_did);
         if self.pool.unreadable.swap(did.unreadable, Ordering::Relaxed) != did.unreadable
             && let Some(error) = did.why
@@ -176,9 +193,9 @@ impl Uploader {
             }
         }
         Ok(match (did.left, did.failed || did.unreadable > 0) {
-            (true, _) => Progress::More { done: 0 },
-            (false, true) => Progress::Idle { rest: STUCK_REST },
-            (false, false) => Progress::Idle { rest: REST },
+            (true, _) => None,
+            (false, true) => Some(STUCK_REST),
+            (false, false) => Some(REST),
         })
     }
 
@@ -198,16 +215,19 @@ impl Uploader {
     }
 
     async fn one(&self, home: PartitionId, key: &[u8], value: &[u8]) -> Result<Ended> {
-        let blob = BlobId::from_bytes(fixed(key, "upload row")?);
-        let queued = UploadRow::from_bytes(value)?;
-        match self.upload(home, blob, queued).await {
+        let read = || Ok((BlobId::from_bytes(fixed(key, "upload row")?), UploadRow::from_bytes(value)?));
+        let outcome = match read() {
+            Ok((blob, queued)) => self.upload(home, blob, queued).await,
+            Err(error) => Err(error),
+        };
+        match outcome {
             // Its row, or what was found of its copies.
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Ended::Unreadable(error)),
             outcome => outcome,
         }
         .inspect(|ended| {
             if let Ended::Unreadable(error) = ended {
-                tracing::debug!(%blob, %error, "a blob can't be uploaded now");
+                tracing::debug!(%home, %error, "a blob can't be uploaded now");
             }
         })
     }
@@ -498,11 +518,15 @@ impl Worker for Uploader {
     }
 
     fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.pool.uploader)
+        Arc::clone(&self.work.pool.uploader)
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.tour.trouble()
     }
 
     fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
-        let pool = Arc::clone(&self.pool);
+        let pool = Arc::clone(&self.work.pool);
         Box::pin(async move {
             tokio::select! {
                 biased;

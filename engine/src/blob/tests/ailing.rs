@@ -111,10 +111,39 @@ async fn a_broken_row_keeps_no_other_record_from_being_moved() {
     world.commit(vec![Write::Put(blob_key(kept[0].0), good.slice(..good.len() - 1))]).await.unwrap();
     run(&mut Collector::new(Arc::clone(&world.store))).await;
     run(&mut Compactor::new(Arc::clone(&world.store))).await;
+    assert_eq!(world.store.usage().broken_rows, 1, "it is told");
     world.commit(vec![Write::Put(blob_key(kept[0].0), good)]).await.unwrap();
     world.all_moved_but(&kept, &before, &[0]).await;
     let (blob, key, body) = &kept[0];
     assert!(world.read(*blob, key, 0..100_000).await.unwrap() == *body, "what it named was kept");
+    world.scrub().await;
+    assert_eq!(world.store.usage().broken_rows, 0);
+}
+
+#[tokio::test]
+async fn a_broken_row_is_told_by_whoever_comes_by_until_it_is_sound_or_gone() {
+    let world = World::with_zones(406, 2).await;
+    let (blob, _) = world.put(&world.bytes(20_000), "owner").await.unwrap();
+    let good = world.catalog.snapshot(HOME).await.unwrap().get(blob_key(blob)).await.unwrap().unwrap();
+    let broken = || Write::Put(blob_key(blob), good.slice(..good.len() - 1));
+    let told = || world.store.usage().broken_rows;
+    world.commit(vec![broken()]).await.unwrap();
+    run(&mut Repairer::new(Arc::clone(&world.store))).await;
+    assert_eq!(told(), 1, "by the repairer's walk");
+    world.commit(vec![Write::Put(blob_key(blob), good.clone())]).await.unwrap();
+    world.scrub().await;
+    assert_eq!(told(), 0);
+    world.commit(vec![broken()]).await.unwrap();
+    world.scrub().await;
+    // Repair can't make it anew: it is no damaged copy.
+    assert_eq!((told(), world.store.usage().damaged_blobs), (1, 0), "by the scrubber");
+    world.store.forget_damage(HOME, blob);
+    world.drop_reference(blob, "owner").await;
+    run(&mut Collector::new(Arc::clone(&world.store))).await;
+    assert_eq!(told(), 1, "by the collector");
+    world.commit(vec![Write::Put(blob_key(blob), good.clone())]).await.unwrap();
+    run(&mut Collector::new(Arc::clone(&world.store))).await;
+    assert_eq!((told(), world.store.usage().collected_blobs), (0, 1));
 }
 
 #[tokio::test]

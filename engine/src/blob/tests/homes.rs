@@ -1,7 +1,7 @@
 //! Partitions that had blobs: known as long as they may have some, and no longer.
 
-use super::super::Collector;
-use super::super::row::{GARBAGE, HOMES};
+use super::super::row::{BLOBS, GARBAGE, HOMES, REPAIR};
+use super::super::{Collector, Repairer, Scrubber};
 use super::outcomes::run_on;
 use super::workers::Tardy;
 use super::{HOME, World, owned, run};
@@ -10,6 +10,7 @@ use crate::blob::release;
 use crate::catalog::{Scan, Write};
 use crate::id::PartitionId;
 use crate::unit::ByteCount;
+use crate::worker::Worker;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use std::sync::Arc;
@@ -113,4 +114,51 @@ async fn what_is_damaged_in_one_partition_keeps_no_other_from_being_collected() 
     }
     assert_eq!(world.store.usage().collected_blobs, 1);
     assert_eq!(world.store.homes()[0], first);
+    // Nor what is behind it in its own.
+    let behind = world.put_in(first, 20_000).await;
+    world.commit_in(first, release(behind, &owned("owner"))).await.unwrap();
+    assert_eq!(run_on(&mut collector).await.len(), 1);
+    assert_eq!(world.store.usage().collected_blobs, 2);
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_one_partition_keeps_nothing_from_being_scrubbed() {
+    let world = World::new(424).await;
+    let first = nth(1);
+    world.commit_in(first, vec![Write::Put(BLOBS.key(vec![0; 3]), Bytes::new())]).await.unwrap();
+    world.put_in(first, 20_000).await;
+    let (blob, _) = world.put(&world.bytes(30_000), "owner").await.unwrap();
+    let place = world.store.locate(HOME, blob).await.unwrap().remove(0);
+    world.flip(&place, 1000);
+    let mut scrubber = Scrubber::new(Arc::clone(&world.store));
+    let errors = run_on(&mut scrubber).await;
+    assert!(matches!(&errors[..], [error] if error.kind() == ErrorKind::Corrupt), "{errors:?}");
+    assert!(scrubber.trouble().is_some_and(|text| text.contains("blob row")));
+    let usage = world.store.usage();
+    assert_eq!(usage.damaged_records, 1, "in another one");
+    assert!((20_000..30_000).contains(&usage.scrubbed_bytes.get()), "{usage:?}: nor behind it in its own");
+}
+
+#[tokio::test]
+async fn what_is_damaged_in_one_partition_keeps_nothing_from_being_repaired() {
+    let world = World::with_zones(425, 2).await;
+    let first = nth(1);
+    world.put_in(first, 20_000).await;
+    for table in [REPAIR, BLOBS] {
+        world.commit_in(first, vec![Write::Put(table.key(vec![0; 3]), Bytes::new())]).await.unwrap();
+    }
+    let (blob, _) = world.put(&world.bytes(30_000), "owner").await.unwrap();
+    let place = world.store.locate(HOME, blob).await.unwrap().remove(0);
+    world.flip(&place, 1000);
+    world.store.queue_damaged(HOME, &[blob]).await.unwrap();
+    let mut repairer = Repairer::new(Arc::clone(&world.store));
+    // Of the queue, and of the walk, which is over then.
+    for told in [2, 1] {
+        let errors = run_on(&mut repairer).await;
+        let are_corrupt = errors.iter().all(|error| error.kind() == ErrorKind::Corrupt);
+        assert!(errors.len() == told && are_corrupt, "{errors:?}");
+    }
+    let repair = world.store.repair();
+    assert_eq!((repair.mended_blobs, repair.queued_blobs), (1, 1));
+    assert_eq!((repair.walking, repair.lost_blobs), (false, 1));
 }

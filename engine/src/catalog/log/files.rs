@@ -13,6 +13,7 @@ use super::spare::{self, Spares};
 use crate::catalog::{Layout, Version};
 use crate::entropy::Entropy;
 use crate::fault::{Faults, Point};
+use crate::file::write_zeros;
 use crate::{Error, Result};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -306,7 +307,7 @@ fn first_part(dir: &Path, file_bytes: u64) -> Result<Started> {
         file.set_len(0).and_then(|()| file.set_len(file_bytes)).map_err(refused("truncate"))?;
         ready
     };
-    spare::zero(&file, 0, ready, || true).map_err(refused("write"))?;
+    write_zeros(&file, 0, ready, || true).map_err(refused("write"))?;
     Ok(Started { file, ready, end, zeroed: ready })
 }
 

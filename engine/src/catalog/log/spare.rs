@@ -19,20 +19,16 @@
 
 use crate::catalog::log::files::{SPARE, Shape};
 use crate::fault::{Faults, Point};
-use crate::file::sync_dir;
+use crate::file::{sync_dir, write_zeros};
 use crate::vital::Vital;
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-
-/// Zeros are written in pieces of this size; between them the thread looks whether it should stop.
-const PIECE: &[u8] = &[0; 1 << 20];
 
 /// How far the spare is.
 enum Spare {
@@ -213,7 +209,7 @@ impl Shared {
             return Err(Error::io("allocate", &spare, error));
         }
         let go_on = || !self.state.lock().stopping;
-        if !zero(&file, written, self.shape.file_bytes, go_on).map_err(failed("write"))? {
+        if !write_zeros(&file, written, self.shape.file_bytes, go_on).map_err(failed("write"))? {
             return Ok(None);
         }
         file.sync_all().map_err(failed("sync"))?;
@@ -258,19 +254,6 @@ pub(super) fn allocate(file: &File, file_bytes: u64) -> std::io::Result<()> {
         Err(rustix::io::Errno::OPNOTSUPP) => file.set_len(file_bytes),
         other => Ok(other?),
     }
-}
-
-/// Writes zeros from `at` up to `end`, while `go_on` says so; answers whether it got there.
-pub(super) fn zero(file: &File, mut at: u64, end: u64, go_on: impl Fn() -> bool) -> std::io::Result<bool> {
-    while at < end {
-        if !go_on() {
-            return Ok(false);
-        }
-        let piece = PIECE.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
-        file.write_all_at(&PIECE[..piece], at)?;
-        at += piece as u64;
-    }
-    Ok(true)
 }
 
 /// Removes a file, durably.

@@ -12,14 +12,13 @@
 //! - Only rows that exist are kept, none of counters.
 //!
 //! # Limits
-//! `bytes_max` in all, in shards of two generations each: rows that are read again move to the young one, and when that is
-//! full it becomes the old one, whose rows go.
+//! `bytes_max` in all, in shards of two generations each.
 
 use crate::catalog::{Family, Key, Version};
+use crate::generations::{Cost, Generations};
 use crate::id::PartitionId;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 const SHARDS: usize = 16;
@@ -33,11 +32,8 @@ pub(super) struct Hot {
     generation_bytes_max: usize,
 }
 
-#[derive(Default)]
 struct Shard {
-    young: HashMap<(PartitionId, Key), Kept>,
-    old: HashMap<(PartitionId, Key), Kept>,
-    young_bytes: usize,
+    rows: Generations<(PartitionId, Key), Kept>,
     /// The newest change of any row of this shard.
     changed: Version,
 }
@@ -48,14 +44,18 @@ struct Kept {
     since: Version,
 }
 
+impl Cost<(PartitionId, Key)> for Kept {
+    fn cost(&self, row: &(PartitionId, Key)) -> usize {
+        ENTRY_COST + row.1.bytes.len() + self.value.len()
+    }
+}
+
 impl Hot {
     /// An empty one.
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self {
-            shards: std::array::from_fn(|_| Mutex::default()),
-            hasher: RandomState::new(),
-            generation_bytes_max: bytes_max / SHARDS / 2,
-        }
+        let generation_bytes_max = bytes_max / SHARDS / 2;
+        let shard = |_| Mutex::new(Shard { rows: Generations::new(generation_bytes_max), changed: 0 });
+        Self { shards: std::array::from_fn(shard), hasher: RandomState::new(), generation_bytes_max }
     }
 
     fn shard(&self, row: &(PartitionId, Key)) -> &Mutex<Shard> {
@@ -66,13 +66,11 @@ impl Hot {
     /// The row at `version`, if it is known.
     pub(super) fn get(&self, row: &(PartitionId, Key), version: Version) -> Option<Bytes> {
         let mut shard = self.shard(row).lock();
-        if let Some(kept) = shard.young.get(row) {
-            return (kept.since <= version).then(|| kept.value.clone());
-        }
-        let (row, kept) = shard.old.remove_entry(row)?;
-        let found = (kept.since <= version).then(|| kept.value.clone());
-        shard.keep(row, kept, self.generation_bytes_max);
-        found
+        let found = shard.rows.read(row, |kept| (kept.since <= version).then(|| kept.value.clone()));
+        let gone = shard.rows.take_gone();
+        drop(shard);
+        drop(gone);
+        found.flatten()
     }
 
     /// Keeps a row as it was read at `version`.
@@ -82,44 +80,26 @@ impl Hot {
         }
         let mut shard = self.shard(&row).lock();
         if version >= shard.changed {
-            shard.keep(row, Kept { value: value.clone(), since: version }, self.generation_bytes_max);
+            shard.rows.keep(row, Kept { value: value.clone(), since: version });
         }
+        let gone = shard.rows.take_gone();
+        drop(shard);
+        drop(gone);
     }
 
     /// A row changes with `version`, which nobody can read at yet.
     pub(super) fn forget(&self, row: &(PartitionId, Key), version: Version) {
         let mut shard = self.shard(row).lock();
         shard.changed = shard.changed.max(version);
-        // Two readers that missed it at once may have brought it into both.
-        shard.old.remove(row);
-        if let Some(kept) = shard.young.remove(row) {
-            shard.young_bytes -= ENTRY_COST + row.1.bytes.len() + kept.value.len();
-        }
+        shard.rows.forget(row);
     }
 
     /// Any row may change with `version`.
     pub(super) fn forget_all(&self, version: Version) {
         for shard in &self.shards {
             let mut shard = shard.lock();
-            *shard = Shard { changed: shard.changed.max(version), ..Shard::default() };
-        }
-    }
-}
-
-impl Shard {
-    fn keep(&mut self, row: (PartitionId, Key), kept: Kept, bytes_max: usize) {
-        let own = ENTRY_COST + row.1.bytes.len();
-        let bytes = own + kept.value.len();
-        if bytes > bytes_max {
-            return;
-        }
-        if self.young_bytes + bytes > bytes_max {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-        }
-        self.young_bytes += bytes;
-        if let Some(before) = self.young.insert(row, kept) {
-            self.young_bytes -= own + before.value.len();
+            let rows = Generations::new(self.generation_bytes_max);
+            *shard = Shard { rows, changed: shard.changed.max(version) };
         }
     }
 }
@@ -155,12 +135,8 @@ mod tests {
         assert_eq!(hot.get(&row(1), 10), None, "read before the change, brought after it");
         hot.keep(row(1), 10, &value("b"));
         assert_eq!((hot.get(&row(1), 10), hot.get(&row(1), 9)), (Some(value("b")), None));
-        let shard = hot.shard(&row(1));
-        let rotated = std::mem::take(&mut shard.lock().young);
-        shard.lock().old = rotated;
-        hot.keep(row(1), 10, &value("b"));
         hot.forget(&row(1), 11);
-        assert_eq!(hot.get(&row(1), 11), None, "of neither generation");
+        assert_eq!(hot.get(&row(1), 11), None);
         hot.keep(row(1), 11, &value("c"));
         hot.forget_all(12);
         hot.keep(row(2), 11, &value("a"));
@@ -175,13 +151,9 @@ mod tests {
         for n in 0..10_000 {
             hot.keep(row(n), 1, &large);
             assert!(hot.get(&row(0), 1).is_some(), "after {n} others");
-            let kept = |shard: &super::Mutex<super::Shard>| {
-                let shard = shard.lock();
-                assert!(shard.young_bytes <= BYTES / super::SHARDS / 2);
-                shard.young.len() + shard.old.len()
-            };
             if n % 100 == 0 {
-                assert!(hot.shards.iter().map(kept).sum::<usize>() <= BYTES / 1000);
+                let kept = |shard: &super::Mutex<super::Shard>| shard.lock().rows.cost();
+                assert!(hot.shards.iter().map(kept).sum::<usize>() <= BYTES);
             }
         }
         hot.keep(row(0), 1, &Bytes::from(vec![1; BYTES]));
@@ -189,8 +161,7 @@ mod tests {
             hot.forget(&row(n), 2);
         }
         for shard in &hot.shards {
-            let shard = shard.lock();
-            assert_eq!((shard.young.len(), shard.old.len(), shard.young_bytes), (0, 0, 0));
+            assert_eq!(shard.lock().rows.cost(), 0);
         }
     }
 }

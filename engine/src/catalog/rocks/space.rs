@@ -11,9 +11,9 @@
 //! [`RESERVE_PUTS_MAX`]: a delete marker deletes no row.
 
 use crate::catalog::{Commit, Space, Write};
+use crate::reserve::Reserve;
 use crate::{Error, Result};
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
-use std::fs::File;
+use rustix::fs::statvfs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ pub(super) enum Room {
 /// Watches the free space.
 pub(super) struct Gauge {
     dir: PathBuf,
-    reserve: PathBuf,
+    reserve: Reserve,
     margin: u64,
     looked: Option<Duration>,
     /// Bytes asked for since then.
@@ -51,7 +51,7 @@ pub(super) struct Gauge {
 impl Gauge {
     /// Keeps `margin` bytes free in `dir`, and as many in a reserve file; 0 switches both off.
     pub(super) fn new(dir: &Path, margin: u64) -> Self {
-        let reserve = dir.join("reserve");
+        let reserve = Reserve::new(dir, margin);
         Self { dir: dir.to_path_buf(), reserve, margin, looked: None, asked: 0, room: Room::Plenty }
     }
 
@@ -69,15 +69,18 @@ impl Gauge {
 
     fn look(&self) -> Result<Room> {
         let mut free = self.free()?;
-        if free < self.margin && self.held() > 0 {
+        if free < self.margin && self.reserve.is_held() {
             tracing::warn!(
                 free,
                 "the disk is nearly full: giving up the catalog's reserve, only deletes go on"
             );
-            std::fs::remove_file(&self.reserve).map_err(|e| Error::io("remove", &self.reserve, e))?;
+            self.reserve.give_up()?;
             free = self.free()?.min(self.margin - 1);
-        } else if free >= 3 * self.margin && self.held() < self.margin {
-            self.hold()?;
+        } else if free >= 3 * self.margin && !self.reserve.is_whole() {
+            // One that can't be had is no error: there is room now, and the next look tries again.
+            if let Err(error) = self.reserve.take(Ok(())) {
+                tracing::warn!(%error, "the catalog's reserve can't be taken");
+            }
         }
         Ok(match free {
             _ if free >= self.margin => Room::Plenty,
@@ -89,20 +92,6 @@ impl Gauge {
     fn free(&self) -> Result<u64> {
         let stat = statvfs(&self.dir).map_err(|e| Error::io("look at", &self.dir, e.into()))?;
         Ok(stat.f_bavail * stat.f_frsize)
-    }
-
-    fn held(&self) -> u64 {
-        std::fs::metadata(&self.reserve).map_or(0, |metadata| metadata.len())
-    }
-
-    /// Takes the reserve. One that can't be had is no error: there is room now, and the next look tries again.
-    fn hold(&self) -> Result<()> {
-        let file = File::create(&self.reserve).map_err(|e| Error::io("create", &self.reserve, e))?;
-        if let Err(error) = fallocate(&file, FallocateFlags::empty(), 0, self.margin) {
-            tracing::warn!(%error, "the catalog's reserve can't be taken");
-            file.set_len(0).map_err(|e| Error::io("truncate", &self.reserve, e))?;
-        }
-        Ok(())
     }
 
     /// The answer to a commit that may not write.

@@ -6,6 +6,7 @@ use crate::report::finding::{Finding, space};
 use crate::text::{about, counted, quote_sh, show_duration};
 use crate::tls::{Secured, Source};
 use engine::backup::Status;
+use engine::blob::Usage;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use objectstore::HeldLocks;
@@ -38,32 +39,13 @@ impl Appliance {
                 findings.push(Finding::fault(worker.name, error, fix));
             }
         }
-        findings.extend(self.damage_finding());
+        findings.extend(damage(&self.blobs.usage(), self.blobs.zones().len() > 1));
         findings.extend(super::locks::finding(held, &self.home.dir));
         if let Some(day) = self.home.marker.debug_day {
             let text = format!("REHEARSAL: a calendar day lasts {} ms here", day.as_millis());
             findings.push(Finding::fine("debug-day", text));
         }
         findings
-    }
-
-    /// Damage that was found and is neither repaired nor gone.
-    fn damage_finding(&self) -> Option<Finding> {
-        let damaged = self.blobs.usage().damaged_blobs;
-        let bodies = counted(damaged, "body has", "bodies have");
-        match (damaged, self.blobs.zones().len() > 1) {
-            (0, _) => None,
-            (_, true) => Some(Finding::fault(
-                "pool",
-                format!("{bodies} a damaged copy, which repair makes anew from another zone"),
-                "look at the log for their places and at the kernel's log (dmesg) for the disk; repair goes on by itself",
-            )),
-            (_, false) => Some(Finding::fault(
-                "pool",
-                format!("{bodies} damaged records"),
-                "read the log for their ids; restore those objects from a copy (firn where tells where bytes lie)",
-            )),
-        }
     }
 
     fn obstacles(&self, readiness: &Readiness) -> Vec<Finding> {
@@ -156,6 +138,45 @@ impl Appliance {
         }
         findings
     }
+}
+
+/// Damage in the pool that was found and is neither repaired nor gone.
+fn damage(usage: &Usage, are_zones: bool) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut fault = |text: String, fix: &str| findings.push(Finding::fault("pool", text, fix));
+    let bodies = counted(usage.damaged_blobs, "body has", "bodies have");
+    match (usage.damaged_blobs, are_zones) {
+        (0, _) => {}
+        (_, true) => fault(
+            format!("{bodies} a damaged copy, which repair makes anew from another zone"),
+            "look at the log for their places and at the kernel's log (dmesg) for the disk; repair goes on by itself",
+        ),
+        (_, false) => fault(
+            format!("{bodies} damaged records"),
+            "read the log for their ids; restore those objects from a copy (firn where tells where bytes lie)",
+        ),
+    }
+    if usage.broken_rows > 0 {
+        fault(
+            format!(
+                "the catalog has {} that can't be read, and those bodies not without them",
+                counted(usage.broken_rows, "row of a body", "rows of bodies")
+            ),
+            "read the log for their ids (broken row); recover the catalog from the backup (firn recover --help), or restore those \
+             objects from a copy",
+        );
+    }
+    if usage.left_alone_segments > 0 {
+        fault(
+            format!(
+                "{} be emptied, and what is dead in there goes on taking room",
+                counted(usage.left_alone_segments, "segment can't", "segments can't")
+            ),
+            "read the log for their ids and why (left alone), and the kernel's log (dmesg) for the disk; they are tried again when all is \
+             scrubbed once more, or after a restart",
+        );
+    }
+    findings
 }
 
 /// Requests that found no memory for their bodies; nothing where none did.
@@ -252,10 +273,11 @@ fn device(dir: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{damage, judge};
     use crate::backup::{Destination, Plan};
     use crate::tls::{Secured, Source};
     use engine::backup::Status;
+    use engine::blob::Usage;
     use engine::clock::Timestamp;
     use std::time::Duration;
 
@@ -299,6 +321,34 @@ mod tests {
         }
         let young = judge(&Status { base_completed_at: None, ..fine }, &plan, "d", at(0), Duration::ZERO);
         assert!(young.ok, "{young:?}");
+    }
+
+    #[test]
+    fn what_is_damaged_in_the_pool_is_told_each_with_its_next_step() {
+        let well = Usage::default();
+        assert!(damage(&well, true).is_empty());
+        for (usage, are_zones, says, fix) in [
+            (
+                Usage { damaged_blobs: 1, ..well },
+                false,
+                "1 body has damaged records",
+                "restore those objects",
+            ),
+            (Usage { damaged_blobs: 2, ..well }, true, "2 bodies have a damaged copy", "repair goes on"),
+            (Usage { broken_rows: 2, ..well }, true, "2 rows of bodies that can't be read", "firn recover"),
+            (
+                Usage { left_alone_segments: 1, ..well },
+                false,
+                "1 segment can't be emptied",
+                "scrubbed once more",
+            ),
+        ] {
+            let found = damage(&usage, are_zones);
+            assert!(found.len() == 1 && !found[0].ok && found[0].detail.contains(says), "{found:?}");
+            assert!(found[0].fix.as_ref().is_some_and(|line| line.contains(fix)), "{found:?}");
+        }
+        let all = Usage { damaged_blobs: 1, broken_rows: 1, left_alone_segments: 1, ..well };
+        assert_eq!(damage(&all, false).len(), 3);
     }
 
     #[test]

@@ -73,6 +73,19 @@ fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
+fn damage(pool: &Value, lines: &mut Vec<String>) {
+    for (what, one, many, says) in [
+        ("damaged_blobs", "body has", "bodies have", "damaged records"),
+        ("broken_rows", "row of a body", "rows of bodies", "that can't be read"),
+        ("left_alone_segments", "segment can't", "segments can't", "be emptied"),
+    ] {
+        let found = number(&pool[what]);
+        if found > 0 {
+            lines.push(format!("{} {says}", counted(found, one, many)));
+        }
+    }
+}
+
 /// Everything that is not as it should be, the worst first.
 fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     let mut lines = Vec::new();
@@ -86,10 +99,7 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
         let bodies = counted(number(&repair["lost_blobs"]), "body", "bodies");
         lines.push(format!("{bodies} ({}) can't be read in any zone", bytes(&repair["lost"])));
     }
-    let damaged = number(&status["pool"]["damaged_blobs"]);
-    if damaged > 0 {
-        lines.push(format!("{} damaged records", counted(damaged, "body has", "bodies have")));
-    }
+    damage(&status["pool"], &mut lines);
     let zones = list(&status["zones"]);
     for zone in zones {
         if let Some(why) = zone["why_away"].as_str() {
@@ -428,7 +438,8 @@ mod tests {
             "disk": { "directory": "/srv/firn", "free_bytes": 84_825_604_096_u64, "total_bytes": 107_374_182_400_u64 },
             "pool_disk": null,
             "pool": {
-                "live": 1_048_576, "segments": 1, "segment_bytes": 16_777_216, "damaged_blobs": 0, "free_segments": 2,
+                "live": 1_048_576, "segments": 1, "segment_bytes": 16_777_216, "damaged_blobs": 0, "broken_rows": 0, "left_alone_segments": 0,
+                "free_segments": 2,
                 "free_segment_bytes": 33_554_432,
             },
             "compliance_clock": { "now": "2026-01-31T12:00:00.000Z", "lag_s": 0 },
@@ -450,7 +461,9 @@ mod tests {
         let mut status = well();
         status["ready"] = false.into();
         status["not_ready_because"] = json!([{ "reason": "too_few_zones", "detail": "store 2 copies: the zones that take writes are 1" }]);
-        status["pool"]["damaged_blobs"] = 1.into();
+        for what in ["damaged_blobs", "broken_rows", "left_alone_segments"] {
+            status["pool"][what] = 1.into();
+        }
         status["copies"] = 2.into();
         let zone = |name: &str| {
             json!({

@@ -246,10 +246,10 @@ async fn what_more_is_held_than_is_remembered_waits_its_turn() {
         far.world.store.set_hold(Some(0));
     }
     let mut remover = far.remover();
-    remover.seen_max = 2;
+    remover.work.seen_max = 2;
     for left in [3, 1, 0] {
         run(&mut remover).await;
-        assert!(remover.seen.len() <= 2);
+        assert!(remover.work.seen.len() <= 2);
         let shipped = far.world.commit(vec![]).await.unwrap();
         far.world.store.set_hold(Some(shipped));
         // What is seen from now on is newer.
@@ -257,7 +257,7 @@ async fn what_more_is_held_than_is_remembered_waits_its_turn() {
         run(&mut remover).await;
         assert_eq!(far.store.names().len(), left);
     }
-    assert!(remover.seen.is_empty());
+    assert!(remover.work.seen.is_empty());
 }
 
 #[tokio::test]
@@ -430,7 +430,7 @@ async fn a_body_that_is_compacted_between_two_parts_of_its_upload_is_read_where_
     let mut moved = 0;
     for (blob, row) in stale {
         moved += usize::from(far.world.store.row(HOME, blob).await.unwrap() != row);
-        uploader.record(HOME, blob, &row, (0, CopyId::from_bytes([3; 8]))).await.unwrap().unwrap();
+        uploader.work.record(HOME, blob, &row, (0, CopyId::from_bytes([3; 8]))).await.unwrap().unwrap();
     }
     assert!(moved > 0, "nothing was compacted");
 }
