@@ -16,11 +16,11 @@
 mod answer;
 mod context;
 mod error;
-mod form;
+pub(crate) mod form;
 mod marker;
 #[cfg(test)]
 pub(crate) mod page;
-mod read;
+pub(crate) mod read;
 pub(crate) mod shape;
 mod table;
 mod target;
