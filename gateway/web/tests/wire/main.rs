@@ -5,6 +5,7 @@ mod access_log;
 mod admin;
 mod bounds;
 mod budget;
+mod charged;
 mod conditions;
 mod cors;
 mod every_operation;
