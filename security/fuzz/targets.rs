@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use security::chunked::{ChunkError, Decoder, Event};
 use security::credentials::{File, SecretKey};
 use security::form::{self, Fields, FormError};
+use security::policy::{self as language, Asked, Caller, DOCUMENT_BYTES_MAX, GivenContext, Sources};
 use security::sign::{PayloadHash, Signer};
 use security::sigv4::{
     Authenticated, ChunkSeed, Policy, RequestHead, SigningKeys, authenticate, decode_path, query_pairs,
@@ -180,4 +181,45 @@ pub(crate) fn policy(data: &[u8]) {
     }
     let named = std::str::from_utf8(data).is_ok_and(|text| text.to_ascii_lowercase().contains("e7c1"));
     assert!(named || policy.check("bucket", &fields, NOW).is_err(), "a field that no condition names passed");
+}
+
+/// Byte 0: `0` for an identity's policy, `1` for a resource's, `2` for a role's trust; the rest: its JSON.
+pub(crate) fn document(data: &[u8]) {
+    let Some((kind, text)) = data.split_first() else { return };
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    let form = match kind % 3 {
+        0 => language::Form::Identity,
+        1 => language::Form::Resource,
+        _ => language::Form::Trust,
+    };
+    let read = |bytes_max| language::Policy::parse(text, form, bytes_max);
+    let Ok(policy) = read(DOCUMENT_BYTES_MAX) else { return };
+    assert!(read(text.len()).is_ok_and(|again| again == policy), "read as another one");
+    assert!(read(text.len() - 1).is_err(), "longer than it may be");
+
+    let Ok(account) = "111122223333".parse() else { return };
+    let caller = Caller::User { account, arn: "arn:aws:iam::111122223333:user/a/alice" };
+    let context = GivenContext::default()
+        .with("aws:username", ["alice"])
+        .with("aws:SourceIp", ["192.0.2.7"])
+        .with("aws:CurrentTime", ["2026-03-14T15:09:26Z"])
+        .with("s3:max-keys", ["7"])
+        .with("aws:TagKeys", ["team", "cost"]);
+    let deny_all = language::Policy::denying_all();
+    for (action, resource) in [
+        ("s3:GetObject", "arn:aws:s3:::bucket/home/alice/k"),
+        ("iam:CreateUser", "arn:aws:iam::111122223333:user/a/bob"),
+        ("sts:AssumeRole", "arn:aws:iam::111122223333:role/r"),
+    ] {
+        let asked = Asked { caller, action, resource, context: &context };
+        let (own, beside, alone) = ([&policy], [&policy, &deny_all], [&deny_all]);
+        let of =
+            |identity, resource| Sources { identity, resource, owner: Some(account), ..Sources::default() };
+        let sources = if form == language::Form::Identity { of(&own, None) } else { of(&[], Some(&policy)) };
+        let verdict = language::evaluate(&asked, &sources);
+        assert_eq!(verdict, language::evaluate(&asked, &sources), "another time another verdict");
+        let denied =
+            if form == language::Form::Identity { of(&beside, None) } else { of(&alone, Some(&policy)) };
+        assert!(!language::evaluate(&asked, &denied).is_allowed(), "a Deny that does not deny");
+    }
 }

@@ -11,6 +11,8 @@
 
 mod admin;
 mod budget;
+#[cfg(any(test, feature = "checks"))]
+pub mod checks;
 mod config;
 mod front;
 mod iam;

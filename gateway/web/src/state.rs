@@ -125,8 +125,7 @@ pub enum AdminError {
 }
 
 /// What keeps requests from being served. The names are for programs; they stand in docs/cli.md.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// Nothing is served: the catalog can't be read.
     CatalogUnreadable,
@@ -140,6 +139,26 @@ pub enum Obstacle {
     PoolFailing,
     /// Bodies are refused until as many zones take writes as they are to have copies; deletes go on.
     TooFewZones,
+}
+
+impl Obstacle {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CatalogUnreadable => "catalog_unreadable",
+            Self::CatalogFenced => "catalog_fenced",
+            Self::CatalogFull => "catalog_full",
+            Self::PoolFull => "pool_full",
+            Self::PoolFailing => "pool_failing",
+            Self::TooFewZones => "too_few_zones",
+        }
+    }
+}
+
+impl serde::Serialize for Obstacle {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
 }
 
 /// Whether requests can be served, and what keeps them from it.

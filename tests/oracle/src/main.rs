@@ -180,9 +180,8 @@ async fn soak(asked: &SoakArguments, ground: &Ground, power_cuts: bool) -> Resul
 
 /// Power cuts work over memory, so that a round costs no disk; the rest on the temporary directory.
 fn scratch_parent(command: &Command) -> PathBuf {
-    let memory = PathBuf::from("/dev/shm");
     match command {
-        Command::Powercut(_) if memory.is_dir() => memory,
+        Command::Powercut(_) => powercut::memory(),
         _ => std::env::temp_dir(),
     }
 }

@@ -4,6 +4,12 @@ use crate::{Discipline, PowerCut, available};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Where files lie in memory, if anywhere: `FIRN_MEMORY`, which CI sets so that it knows what is left there, or `/dev/shm`.
+pub fn memory() -> PathBuf {
+    let memory = std::env::var_os("FIRN_MEMORY").map_or_else(|| PathBuf::from("/dev/shm"), PathBuf::from);
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
+}
+
 /// An empty disk, gone when dropped.
 #[derive(Debug)]
 pub struct Disk {
@@ -24,9 +30,7 @@ impl Disk {
             let _unwritable = writeln!(std::io::stdout(), "SKIPPED {test}: cannot {missing}");
             return None;
         }
-        let memory = Path::new("/dev/shm");
-        let parent = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let parent = parent.unwrap();
+        let parent = tempfile::tempdir_in(memory()).unwrap();
         let (backing, mountpoint) = (parent.path().join("backing"), parent.path().join("mnt"));
         std::fs::create_dir(&backing).unwrap();
         std::fs::create_dir(&mountpoint).unwrap();

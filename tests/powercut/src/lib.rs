@@ -33,7 +33,7 @@ mod seeded;
 mod stats;
 mod steps;
 
-pub use disk::Disk;
+pub use disk::{Disk, memory};
 pub use seeded::Seeded;
 pub use stats::{CutReport, FileKind, Stats};
 pub use steps::{Cut, STEPS_MAX, at_every_step};

@@ -93,9 +93,7 @@ async fn acknowledged_commits_survive_power_cuts() {
     }
     let rounds = std::env::var("FIRN_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(25_u64);
     let seed = std::env::var("FIRN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1_u64);
-    let memory = Path::new("/dev/shm");
-    let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
-    let scratch = tempfile::tempdir_in(parent).unwrap();
+    let scratch = tempfile::tempdir_in(powercut::memory()).unwrap();
     let (backing, mountpoint) = (scratch.path().join("backing"), scratch.path().join("mnt"));
     std::fs::create_dir(&backing).unwrap();
     std::fs::create_dir(&mountpoint).unwrap();

@@ -1,7 +1,7 @@
 //! The full counts of what is random, area by area; CI runs the same with small ones.
 //!
 //! A failure prints the seed and the round, which run again by `FIRN_SEED=… FIRN_ROUNDS=… cargo xtask soak AREA`.
-//! `FIRN_BIN` names another binary than the release build. CI's stage `crash` runs the areas of the oracle by the same rounds.
+//! What passed ends with a line for docs/benchmarks.md. `FIRN_BIN` names another binary than the release build. CI's stage `crash` runs the areas of the oracle by the same rounds.
 
 use crate::compile::Profile;
 use crate::error::{Error, Result};
@@ -21,6 +21,8 @@ pub(crate) struct Area {
     pub(crate) rounds_in_ci: u64,
     /// Rounds of the soak.
     rounds: u64,
+    /// What a soak that passed has found.
+    found: &'static str,
     how: How,
 }
 
@@ -55,6 +57,7 @@ pub(crate) const AREAS: [Area; 6] = [
         promise: "nothing acknowledged is lost by kill -9, nothing torn, no space leaked, in one pool, in two zones and in a remote pool",
         rounds_in_ci: 20,
         rounds: 1000,
+        found: "nothing lost, torn or leaked",
         how: How::Oracle(true),
     },
     Area {
@@ -62,6 +65,7 @@ pub(crate) const AREAS: [Area; 6] = [
         promise: "nor by a power cut under all of that, the store of the remote pool included",
         rounds_in_ci: 15,
         rounds: 1000,
+        found: "nothing lost, torn or leaked",
         how: How::Oracle(true),
     },
     Area {
@@ -69,6 +73,7 @@ pub(crate) const AREAS: [Area; 6] = [
         promise: "exactly one of 64 conditional writers wins, for PUT and CompleteMultipartUpload",
         rounds_in_ci: 50,
         rounds: 10_000,
+        found: "exactly one winner of 64 in each, for PUT and completion",
         how: How::Oracle(false),
     },
     Area {
@@ -76,6 +81,7 @@ pub(crate) const AREAS: [Area; 6] = [
         promise: "a remote pool on MinIO and on Ceph: uploads, reads, deletes, an outage, what has to be refused",
         rounds_in_ci: 0,
         rounds: 1,
+        found: "nothing lost, nor taken where it has to be refused",
         how: How::Stores,
     },
     Area {
@@ -83,6 +89,7 @@ pub(crate) const AREAS: [Area; 6] = [
         promise: "the catalog equals its model under random commits, crashes and reopening",
         rounds_in_ci: 0,
         rounds: 1000,
+        found: "nothing lost, equal to its model",
         how: How::Tests("engine", "catalog"),
     },
     Area {
@@ -90,6 +97,7 @@ pub(crate) const AREAS: [Area; 6] = [
         promise: "the object store equals its oracle under random and dropped operations, and races have one winner",
         rounds_in_ci: 0,
         rounds: 1000,
+        found: "nothing lost, equal to its oracle",
         how: How::Tests("objectstore", "tests::"),
     },
 ];
@@ -121,8 +129,25 @@ pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
         How::Stores => stores::run(workspace, command)?,
         How::Oracle(_) | How::Tests(..) => process::run(&mut command())?,
     }
-    say::result(&format!("{name}: {} passed in {}\n", area.amount(rounds), say::duration(watch.elapsed())));
+    let time = say::duration(watch.elapsed());
+    say::result(&format!("{name}: {} passed in {time}\n", area.amount(rounds)));
+    say::result(&area.row(rounds, &seed, &subject(workspace)?, &time));
     Ok(())
+}
+
+/// What was soaked: the commit, with whatever else the tree has; of a binary from elsewhere its name.
+fn subject(workspace: &Workspace) -> Result<String> {
+    let git = |words: &[&str]| process::capture(Command::new("git").current_dir(&workspace.root).args(words));
+    let commit = git(&["rev-parse", "--short=7", "HEAD"])?;
+    let changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.trim().is_empty();
+    let binary = std::env::var("FIRN_BIN").ok();
+    Ok(subject_of(commit.trim(), changed, binary.as_deref()))
+}
+
+fn subject_of(commit: &str, changed: bool, binary: Option<&str>) -> String {
+    let changed = if changed { " with changes" } else { "" };
+    let binary = binary.map(|binary| format!(", of the binary {binary}")).unwrap_or_default();
+    format!("commit {commit}{changed}{binary}")
 }
 
 impl Area {
@@ -152,6 +177,16 @@ impl Area {
             (_, 1) => "1 round".into(),
             _ => format!("{rounds} rounds"),
         }
+    }
+
+    /// A row of docs/benchmarks.md's table of soaks.
+    fn row(&self, rounds: u64, seed: &str, subject: &str, time: &str) -> String {
+        let seed = match self.how {
+            How::Oracle(false) | How::Stores => String::new(),
+            How::Oracle(true) | How::Tests(..) => format!(", seed {seed}"),
+        };
+        let (name, amount, found) = (self.name, self.amount(rounds), self.found);
+        format!("| `cargo xtask soak {name}`, {subject}{seed} | {amount} in {time} | {found} |\n")
     }
 
     /// Whether CI runs it as a check of its own.
@@ -234,6 +269,20 @@ mod tests {
             (find("remote").amount(1), find("crash").amount(20)),
             ("one drill".into(), "20 rounds".into())
         );
+    }
+
+    #[test]
+    fn what_passed_is_a_row_of_the_table_of_soaks() {
+        let row = |name: &str, rounds| {
+            AREAS.iter().find(|area| area.name == name).unwrap().row(rounds, "7", "commit abc", "2 h 1 min")
+        };
+        assert_eq!(
+            row("crash", 1000),
+            "| `cargo xtask soak crash`, commit abc, seed 7 | 1000 rounds in 2 h 1 min | nothing lost, torn or leaked |\n"
+        );
+        assert!(!row("conditional", 1).contains("seed") && row("remote", 1).contains("| one drill in "));
+        assert_eq!(subject_of("abc", false, None), "commit abc");
+        assert_eq!(subject_of("abc", true, Some("/b")), "commit abc with changes, of the binary /b");
     }
 
     #[test]

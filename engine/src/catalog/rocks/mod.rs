@@ -229,6 +229,12 @@ impl RocksCatalog {
         &self.dir
     }
 
+    /// Reads a row or two at or behind the beginning of a partition, from the disk where they are not in its cache: whether rows can be read at
+    /// all. Blocks.
+    pub fn probe(&self, at: PartitionId) -> Result<()> {
+        self.shared.published.load_full().probe(at)
+    }
+
     /// Partitions that have rows, in order. Blocks.
     pub fn partitions(&self) -> Result<Vec<PartitionId>> {
         self.shared.published.load().partitions()

@@ -4,6 +4,7 @@ use super::open::Appliance;
 use crate::config::{EventsConfig, TopicConfig};
 use crate::exit::Failure;
 use crate::report::finding::Finding;
+use crate::report::status::Topic;
 use crate::report::time::json_time;
 use crate::text::show_duration;
 use client::Webhook;
@@ -16,7 +17,6 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,21 +47,19 @@ pub(super) fn outbox(
 
 impl Appliance {
     /// What `status` says of each topic.
-    pub(super) fn topics(&self) -> Vec<Value> {
-        let topic = |status: TopicStatus| {
-            json!({
-                "topic": status.topic.as_str(),
-                "arn": self.store.topic_arn(&status.topic).to_string(),
-                "url": status.address,
-                "configured": status.address.is_some(),
-                "waiting": status.waiting,
-                "oldest_waiting": json_time(status.oldest),
-                "delivered": status.delivered,
-                "failed_attempts": status.failed_attempts,
-                "failing_since": json_time(status.failing_since),
-                "last_error": status.last_error,
-                "lost": status.lost,
-            })
+    pub(super) fn topics(&self) -> Vec<Topic> {
+        let topic = |status: TopicStatus| Topic {
+            topic: Some(status.topic.as_str().to_owned()),
+            arn: Some(self.store.topic_arn(&status.topic).to_string()),
+            configured: Some(status.address.is_some()),
+            url: status.address,
+            waiting: Some(status.waiting),
+            oldest_waiting: json_time(status.oldest),
+            delivered: Some(status.delivered),
+            failed_attempts: Some(status.failed_attempts),
+            failing_since: json_time(status.failing_since),
+            last_error: status.last_error,
+            lost: Some(status.lost),
         };
         self.outbox.status().into_iter().map(topic).collect()
     }

@@ -57,9 +57,13 @@ impl Appliance {
         let are_zones = self.blobs.zones().len() > 1;
         let line = |(obstacle, detail): &(Obstacle, String)| {
             let (means, fix) = match obstacle {
-                Obstacle::CatalogUnreadable => {
-                    ("nothing is served", "restart the server; it recovers from its log".to_owned())
-                }
+                Obstacle::CatalogUnreadable => (
+                    "nothing is served",
+                    format!(
+                        "restart the server; if that does not mend it, look at the kernel's log (dmesg) for the disk of {dir}, and rebuild from \
+                         the backup: firn recover"
+                    ),
+                ),
                 Obstacle::CatalogFenced => (
                     "reads go on, writes are refused",
                     "restart the server; it recovers from its log".to_owned(),

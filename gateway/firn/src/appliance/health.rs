@@ -1,7 +1,7 @@
 //! Whether an appliance takes requests, and if not, why.
 //!
 //! ```text
-//!   catalog ── a snapshot? ── an empty commit? ── room? ─┐
+//!   catalog ── a row? ── an empty commit? ── room? ──────┐
 //!   pool ───── room for bodies? ── do writes succeed? ───┴─► Readiness ─► /readyz, status, doctor
 //! ```
 //!
@@ -9,9 +9,11 @@
 //! Reads go on in every state but one: a catalog that can't be read.
 
 use super::open::Appliance;
+use super::readable::anywhere_or_at_the_root;
 use engine::Error;
 use engine::catalog::{Catalog, Commit};
 use engine::id::PartitionId;
+use std::sync::Arc;
 use web::{Obstacle, Readiness};
 
 impl Appliance {
@@ -24,6 +26,11 @@ impl Appliance {
     }
 
     async fn ask_catalog(&self, readiness: &mut Readiness) {
+        let (catalog, entropy) = (Arc::clone(&self.catalog), Arc::clone(&self.entropy));
+        let read = move || anywhere_or_at_the_root(|at| catalog.probe(at), &*entropy);
+        if let Some(refused) = self.readable.refused(&*self.clock, read).await {
+            return readiness.add(Obstacle::CatalogUnreadable, refused);
+        }
         match ask(&*self.catalog).await {
             Ok(()) if self.catalog.has_room() => {}
             Ok(()) => {
@@ -68,6 +75,7 @@ async fn ask(catalog: &dyn Catalog) -> Result<(), (Obstacle, Error)> {
 #[cfg(test)]
 mod tests {
     use super::super::home::{Home, Wish};
+    use super::super::readable::FRESH;
     use super::{Appliance, ask};
     use crate::config::{self, Overrides};
     use engine::catalog::{Catalog, Commit, Limits, Snapshot, Version};
@@ -81,8 +89,12 @@ mod tests {
     use std::sync::Arc;
     use web::{Obstacle, Readiness};
 
-    async fn open(dir: &Path, faults: &Arc<Faults>) -> Appliance {
-        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_millis(1_769_860_800_000)));
+    fn clock() -> Arc<ManualClock> {
+        Arc::new(ManualClock::new(Timestamp::from_millis(1_769_860_800_000)))
+    }
+
+    async fn open(dir: &Path, clock: Arc<ManualClock>, faults: &Arc<Faults>) -> Appliance {
+        let clock: Arc<dyn Clock> = clock;
         let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
         let config = config::load(None, &Overrides::default()).unwrap();
         let home = Home::open(dir, &Wish::default(), &*clock, &entropy).unwrap();
@@ -104,7 +116,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_fenced_catalog_and_a_pool_that_fails_are_told_and_what_is_served_all_the_same() {
         let (dir, faults) = (tempfile::tempdir().unwrap(), Arc::new(Faults::default()));
-        let appliance = open(dir.path(), &faults).await;
+        let appliance = open(dir.path(), clock(), &faults).await;
         let ready = appliance.readiness().await;
         assert!(ready.is_ready(), "{ready:?}");
         assert_eq!(doctor(&appliance, &ready), ("reads and writes".to_owned(), String::new()));
@@ -136,11 +148,36 @@ mod tests {
         assert!(says.starts_with("reads go on, writes are refused: "), "{says}");
         assert!(fix.starts_with("restart the server"), "{fix}");
 
-        let mut unreadable = Readiness::default();
-        unreadable.add(Obstacle::CatalogUnreadable, "read it".to_owned());
+        appliance.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_catalog_whose_rows_are_damaged_on_the_disk_is_unreadable_and_is_told() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+        let appliance = open(dir.path(), clock.clone(), &Arc::default()).await;
+        let bucket = BucketName::parse("bucket").unwrap();
+        appliance.store.create_bucket(&bucket, &NewBucket::default()).await.unwrap();
+        // What was in memory is in files then.
+        appliance.catalog.checkpoint(&dir.path().join("copy")).unwrap();
+        assert!(appliance.readiness().await.is_ready());
+        let mut damaged = 0;
+        for entry in std::fs::read_dir(appliance.catalog.dir().join("rows")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|kind| kind == "sst") {
+                let mut file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+                let length = usize::try_from(file.metadata().unwrap().len()).unwrap();
+                std::io::Write::write_all(&mut file, &vec![0; length]).unwrap();
+                damaged += 1;
+            }
+        }
+        assert!(damaged > 0, "nothing is on the disk");
+        assert!(appliance.readiness().await.is_ready(), "it was looked a moment ago");
+        clock.advance(FRESH);
+        let unreadable = appliance.readiness().await;
+        assert_eq!((obstacles(&unreadable), unreadable.reads()), (vec![Obstacle::CatalogUnreadable], false));
         let (says, fix) = doctor(&appliance, &unreadable);
-        assert_eq!((says.as_str(), unreadable.reads()), ("nothing is served: read it", false));
-        assert!(fix.starts_with("restart the server"), "{fix}");
+        assert!(says.starts_with("nothing is served: read ") && says.contains("checksum"), "{says}");
+        assert!(fix.starts_with("restart the server") && fix.contains("firn recover"), "{fix}");
         appliance.close().await;
     }
 

@@ -1,28 +1,27 @@
 //! What `status` and `doctor` say of inventory reports that can't be made.
 
 use crate::report::finding::Finding;
+use crate::report::status::{FailingReport, Inventories};
 use crate::report::time::json_time;
 use crate::text::show_duration;
 use engine::clock::Timestamp;
 use objectstore::{InventoryFailure, Whose};
-use serde_json::{Value, json};
 use std::time::Duration;
 
 /// Failures that get a line of their own.
 const LINES_MAX: usize = 20;
 
 /// Those that fail; nothing where none does. What is not one report's alone has no id.
-pub(super) fn status(failing: &[InventoryFailure]) -> Option<Value> {
-    let shown = |failure: &InventoryFailure| {
-        json!({
-            "bucket": failure.bucket.as_str(),
-            "id": failure.id(),
-            "since": json_time(Some(failure.since)),
-            "error": failure.error,
-        })
+pub(super) fn status(failing: &[InventoryFailure]) -> Option<Inventories> {
+    let shown = |failure: &InventoryFailure| FailingReport {
+        bucket: Some(failure.bucket.as_str().to_owned()),
+        id: failure.id().map(ToString::to_string),
+        since: json_time(Some(failure.since)),
+        error: Some(failure.error.clone()),
     };
     let lines: Vec<_> = failing.iter().take(LINES_MAX).map(shown).collect();
-    (!failing.is_empty()).then(|| json!({ "failing_reports": failing.len(), "failing": lines }))
+    let failing_reports = Some(failing.len() as u64);
+    (!failing.is_empty()).then_some(Inventories { failing_reports, failing: Some(lines) })
 }
 
 /// A fault for each.
@@ -66,6 +65,7 @@ mod tests {
     use super::{findings, status};
     use engine::clock::Timestamp;
     use objectstore::{BucketName, InventoryFailure, Whose};
+    use serde_json::json;
     use std::time::Duration;
 
     #[test]
@@ -90,7 +90,7 @@ mod tests {
                 .unwrap()
                 .contains("get-bucket-inventory-configuration --bucket src --id daily")
         );
-        let shown = status(&vec![failing; 30]).unwrap();
+        let shown = json!(status(&vec![failing; 30]));
         assert_eq!((&shown["failing_reports"], shown["failing"].as_array().unwrap().len()), (&30.into(), 20));
         assert_eq!(shown["failing"][0]["id"], "daily");
     }
@@ -114,7 +114,7 @@ mod tests {
             ),
         ] {
             let failing = [InventoryFailure { bucket: bucket.clone(), whose, since, error: error.clone() }];
-            assert_eq!(status(&failing).unwrap()["failing"][0]["id"], serde_json::Value::Null);
+            assert_eq!(json!(status(&failing))["failing"][0]["id"], serde_json::Value::Null);
             let found = &findings(&failing, since)[0];
             assert!(!found.ok && found.detail.starts_with(text), "{}", found.detail);
             let told = found.fix.as_deref().unwrap();

@@ -2,6 +2,7 @@
 
 use super::status::admin_error;
 use crate::report::finding::Finding;
+use crate::report::status::{DamagedRules, Lifecycles};
 use crate::report::time::json_time;
 use engine::clock::Timestamp;
 use objectstore::{
@@ -19,16 +20,15 @@ const STEPS: usize = 20;
 const LINES_MAX: usize = 20;
 
 /// Those whose rules can't be read; nothing where all can.
-pub(super) fn status(damaged: &[LifecycleDamage]) -> Option<Value> {
-    let shown = |damage: &LifecycleDamage| {
-        json!({
-            "bucket": damage.bucket.as_str(),
-            "since": json_time(Some(damage.since)),
-            "error": damage.error,
-        })
+pub(super) fn status(damaged: &[LifecycleDamage]) -> Option<Lifecycles> {
+    let shown = |damage: &LifecycleDamage| DamagedRules {
+        bucket: Some(damage.bucket.as_str().to_owned()),
+        since: json_time(Some(damage.since)),
+        error: Some(damage.error.clone()),
     };
     let lines: Vec<_> = damaged.iter().take(LINES_MAX).map(shown).collect();
-    (!damaged.is_empty()).then(|| json!({ "damaged_buckets": damaged.len(), "damaged": lines }))
+    let damaged_buckets = Some(damaged.len() as u64);
+    (!damaged.is_empty()).then_some(Lifecycles { damaged_buckets, damaged: Some(lines) })
 }
 
 /// A fault for each.
@@ -206,7 +206,8 @@ mod tests {
         assert!(!found[0].ok && found[0].detail.contains("rules of src act on nothing: read the lifecycle"));
         assert!(found[0].fix.as_deref().unwrap().contains("firn lifecycle set s3://src FILE"));
         let shown = status(&vec![damage; 30]).unwrap();
-        assert_eq!((&shown["damaged_buckets"], shown["damaged"].as_array().unwrap().len()), (&30.into(), 20));
-        assert_eq!(shown["damaged"][0]["bucket"], "src");
+        let lines = shown.damaged.unwrap();
+        assert_eq!((shown.damaged_buckets, lines.len()), (Some(30), 20));
+        assert_eq!(lines[0].bucket.as_deref(), Some("src"));
     }
 }

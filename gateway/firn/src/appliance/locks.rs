@@ -2,6 +2,7 @@
 
 use super::open::Appliance;
 use crate::report::finding::Finding;
+use crate::report::status::HeldLock;
 use crate::text::{counted, quote_sh};
 use objectstore::{BucketName, HeldLocks};
 use serde::Deserialize;
@@ -58,8 +59,12 @@ impl Appliance {
 }
 
 /// A bucket's as the admin door says it.
-pub(super) fn shown(held: &HeldLocks) -> Value {
-    json!({ "bucket": held.bucket.as_str(), "versions": held.versions, "more": held.more })
+pub(super) fn shown(held: &HeldLocks) -> HeldLock {
+    HeldLock {
+        bucket: Some(held.bucket.as_str().to_owned()),
+        versions: Some(held.versions),
+        more: Some(held.more),
+    }
 }
 
 /// What `doctor` says of them.

@@ -21,6 +21,7 @@ mod log_lines;
 mod logging;
 mod open;
 mod quotas;
+mod readable;
 mod remote_findings;
 mod serve;
 mod shares;

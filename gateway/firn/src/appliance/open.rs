@@ -6,6 +6,7 @@
 use super::descriptors::Descriptors;
 use super::events;
 use super::home::Home;
+use super::readable::Readable;
 use super::shares::{self, Shares};
 use crate::backup::Plan;
 use crate::config::{Config, ZoneConfig};
@@ -35,6 +36,8 @@ const LOGS_PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Appliance {
     pub(crate) home: Home,
     pub(crate) catalog: Arc<RocksCatalog>,
+    /// Whether its rows can be read.
+    pub(super) readable: Readable,
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
@@ -160,6 +163,7 @@ impl Appliance {
         Ok(Self {
             home,
             catalog,
+            readable: Readable::default(),
             blobs,
             keys,
             store,

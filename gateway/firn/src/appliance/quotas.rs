@@ -2,6 +2,7 @@
 
 use super::status::admin_error;
 use crate::report::finding::Finding;
+use crate::report::status::{Asked, Quota, Quotas, UnreadQuotas};
 use crate::text::quote_sh;
 use engine::unit::ByteCount;
 use objectstore::{
@@ -52,26 +53,27 @@ const fn word(level: QuotaLevel) -> &'static str {
     }
 }
 
-fn facts(quota: &QuotaInfo) -> Value {
-    json!({
-        "bucket": quota.bucket.as_str(),
-        "prefix": quota.prefix,
-        "state": word(quota.level()),
-        "percent": quota.percent(),
-        "warn_percent": quota.limits.warn_percent,
-        "limit_bytes": quota.limits.bytes,
-        "used_bytes": quota.usage.map(|usage| usage.bytes),
-        "limit_objects": quota.limits.objects,
-        "used_objects": quota.usage.map(|usage| usage.versions),
-    })
+fn facts(quota: &QuotaInfo) -> Quota {
+    Quota {
+        bucket: Some(quota.bucket.as_str().to_owned()),
+        prefix: Some(quota.prefix.clone()),
+        state: Some(word(quota.level()).to_owned()),
+        percent: quota.percent(),
+        warn_percent: Some(quota.limits.warn_percent.into()),
+        limit_bytes: quota.limits.bytes,
+        used_bytes: quota.usage.map(|usage| usage.bytes),
+        limit_objects: quota.limits.objects,
+        used_objects: quota.usage.map(|usage| usage.versions),
+    }
 }
 
 /// Buckets whose quotas can't be read, and why.
-fn unread_facts(unread: &[(BucketName, objectstore::Error)]) -> Vec<Value> {
-    unread
-        .iter()
-        .map(|(bucket, error)| json!({ "bucket": bucket.as_str(), "error": error.to_string() }))
-        .collect()
+fn unread_facts(unread: &[(BucketName, objectstore::Error)]) -> Vec<UnreadQuotas> {
+    let facts = |(bucket, error): &(BucketName, objectstore::Error)| UnreadQuotas {
+        bucket: Some(bucket.as_str().to_owned()),
+        error: Some(error.to_string()),
+    };
+    unread.iter().map(facts).collect()
 }
 
 /// Quotas as they are now, of one bucket or of all.
@@ -96,7 +98,7 @@ pub(super) async fn change(store: &ObjectStore, request: QuotaRequest) -> Result
                 warn_percent: warn_percent.unwrap_or(QuotaLimits::WARN_PERCENT),
             };
             let set = store.set_quota(&parse(&bucket)?, &prefix, limits).await.map_err(admin_error)?;
-            Ok(facts(&set))
+            Ok(json!(facts(&set)))
         }
         QuotaRequest::Remove { bucket, prefix } => {
             store.remove_quota(&parse(&bucket)?, &prefix).await.map_err(admin_error)?;
@@ -106,33 +108,28 @@ pub(super) async fn change(store: &ObjectStore, request: QuotaRequest) -> Result
 }
 
 /// How many there are, and those that are not fine, the fullest first. What can't be read is said there, and hides nothing else.
-pub(super) async fn status(store: &ObjectStore) -> Option<Value> {
+pub(super) async fn status(store: &ObjectStore) -> Option<Asked<Quotas>> {
     summary(store.known_quotas().await)
 }
 
-fn summary(known: objectstore::Result<KnownQuotas>) -> Option<Value> {
+fn summary(known: objectstore::Result<KnownQuotas>) -> Option<Asked<Quotas>> {
     let KnownQuotas { mut quotas, mut unread } = match known {
         Ok(known) => known,
-        Err(error) => return Some(json!({ "error": error.to_string() })),
+        Err(error) => return Some(Asked::Failed { error: error.to_string() }),
     };
     if quotas.is_empty() && unread.is_empty() {
         return None;
     }
-    let set = quotas.len();
+    let set = Some(quotas.len() as u64);
     quotas.retain(|quota| quota.level() != QuotaLevel::Fine);
     quotas.sort_by_key(|quota| std::cmp::Reverse(quota.percent()));
-    let not_fine = quotas.len();
+    let not_fine = Some(quotas.len() as u64);
     quotas.truncate(LINES_MAX);
-    let worst = quotas.iter().map(facts).collect::<Vec<_>>();
-    let unread_count = unread.len();
+    let worst = Some(quotas.iter().map(facts).collect());
+    let unread_buckets = Some(unread.len() as u64);
     unread.truncate(LINES_MAX);
-    Some(json!({
-        "set": set,
-        "not_fine": not_fine,
-        "worst": worst,
-        "unread_buckets": unread_count,
-        "unread": unread_facts(&unread),
-    }))
+    let unread = Some(unread_facts(&unread));
+    Some(Asked::Known(Quotas { set, not_fine, worst, unread_buckets, unread }))
 }
 
 /// What `doctor` says: a fault where writes are refused, a note where they soon will be.
@@ -247,6 +244,7 @@ mod tests {
     use engine::unit::ByteCount;
     use objectstore::{BucketName, BucketUsage, Error, KnownQuotas, QuotaCounts, QuotaInfo, QuotaLimits};
     use prometheus_client::registry::Registry;
+    use serde_json::json;
 
     fn quota(used: Option<u64>) -> QuotaInfo {
         QuotaInfo {
@@ -291,13 +289,13 @@ mod tests {
             quotas: vec![quota(Some(1000))],
             unread: vec![(BucketName::parse("lost").unwrap(), lost())],
         };
-        let status = summary(Ok(some())).unwrap();
+        let status = json!(summary(Ok(some())));
         assert_eq!((&status["set"], &status["not_fine"]), (&1.into(), &1.into()));
         assert_eq!((&status["unread_buckets"], &status["unread"][0]["bucket"]), (&1.into(), &"lost".into()));
         assert_eq!(status["unread"][0]["error"], lost().to_string());
-        let only = summary(Ok(KnownQuotas { quotas: Vec::new(), ..some() })).unwrap();
+        let only = json!(summary(Ok(KnownQuotas { quotas: Vec::new(), ..some() })));
         assert_eq!((&only["set"], &only["unread_buckets"]), (&0.into(), &1.into()));
-        assert_eq!(summary(Err(lost())).unwrap()["error"], lost().to_string());
+        assert_eq!(json!(summary(Err(lost())))["error"], lost().to_string());
         assert!(summary(Ok(KnownQuotas::default())).is_none());
         let said =
             |known| diagnose(known).into_iter().map(|found| (found.ok, found.detail)).collect::<Vec<_>>();

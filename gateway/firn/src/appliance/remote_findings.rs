@@ -2,12 +2,10 @@
 
 use super::open::Appliance;
 use crate::report::finding::Finding;
-use crate::report::time::json_time;
 use crate::text::{quote_sh, show_duration};
 use engine::blob::RemoteUsage;
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
-use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A queue that is so old is a fault, if nothing else explains it.
@@ -40,22 +38,6 @@ impl Appliance {
         }
         findings
     }
-}
-
-/// The usage, with times as everywhere else.
-pub(super) fn facts(usage: &RemoteUsage) -> Value {
-    let mut facts = json!(usage);
-    if let Some(fields) = facts.as_object_mut() {
-        fields.remove("waiting_since_ms");
-    }
-    facts["waiting_since"] = json!(json_time(usage.waiting_since_ms));
-    facts["trouble"] = json!(
-        usage
-            .trouble
-            .as_ref()
-            .map(|trouble| { json!({ "since": json_time(Some(trouble.since_ms)), "why": trouble.why }) })
-    );
-    facts
 }
 
 fn judge(usage: &RemoteUsage, now: Timestamp, dir: &str) -> Finding {
@@ -104,7 +86,8 @@ fn judge(usage: &RemoteUsage, now: Timestamp, dir: &str) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::{facts, judge};
+    use super::judge;
+    use crate::report::status::Remote;
     use engine::blob::{RemoteTrouble, RemoteUsage};
     use engine::clock::Timestamp;
     use engine::unit::ByteCount;
@@ -165,8 +148,8 @@ mod tests {
                 fix.is_some()
             );
         }
-        let facts = facts(&waits(0));
-        assert_eq!(facts["waiting_since"], "2027-01-15T08:00:00.000Z");
-        assert!(facts["trouble"].is_null() && facts.get("waiting_since_ms").is_none());
+        let facts = Remote::from(&waits(0));
+        assert_eq!(facts.waiting_since.as_deref(), Some("2027-01-15T08:00:00.000Z"));
+        assert!(facts.trouble.is_none());
     }
 }

@@ -3,11 +3,16 @@
 use super::open::Appliance;
 use super::{dedup, lifecycle, quotas};
 use crate::doors::Door;
+use crate::report::status::{
+    self, Asked, Backup, Basics, Because, Disk, Doors, Events, Keys, OnOff, Pool, Remote, Repair, Status,
+    Tls, Zone,
+};
 use crate::report::time::json_time;
 use crate::tls::{Live, Name, Secured, Source};
 use engine::BoxFuture;
 use engine::blob::ZoneUsage;
-use objectstore::{BucketName, ErrorKind, GetRequest, HeldLocks, ObjectKey, VersionName, VersionSelector};
+use engine::unit::ByteCount;
+use objectstore::{BucketName, ErrorKind, GetRequest, ObjectKey, VersionName, VersionSelector};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -15,7 +20,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
-use web::{AdminCall, AdminError, Bodies, Readiness, State, StatusSource};
+use web::{AdminCall, AdminError, Bodies, Obstacle, Readiness, State, StatusSource};
 
 /// What `POST /v1/backup` takes.
 #[derive(Debug, Deserialize)]
@@ -79,118 +84,134 @@ impl Facts {
         self.doors.get()?.live.as_ref().map(|live| live.now())
     }
 
-    fn tls(&self) -> Value {
-        let Some(secured) = self.secured() else {
-            return json!({ "on": false, "how": "start with --tls" });
-        };
+    fn tls(&self) -> OnOff<Tls> {
+        let Some(secured) = self.secured() else { return OnOff::off("start with --tls") };
         let facts = &secured.facts;
         let (from, file) = match &secured.source {
             Source::Own { ca } => ("own_ca", ca),
             Source::Given { certificate } => ("given", certificate),
         };
-        let days = facts.left(self.appliance.clock.now()).as_secs() / 86_400;
-        json!({
-            "on": true,
-            "certificate": from,
-            "file": file.display().to_string(),
-            "expires": json_time(Some(facts.not_after)),
-            "days_left": days,
-            "names": facts.names.iter().map(Name::to_string).collect::<Vec<_>>().join(", "),
+        OnOff::On(Tls {
+            on: Some(true),
+            certificate: Some(from.to_owned()),
+            file: Some(file.display().to_string()),
+            expires: json_time(Some(facts.not_after)),
+            days_left: Some(facts.left(self.appliance.clock.now()).as_secs() / 86_400),
+            names: Some(facts.names.iter().map(Name::to_string).collect::<Vec<_>>().join(", ")),
         })
     }
 
-    fn status(&self, readiness: &Readiness, held: &[HeldLocks]) -> Value {
-        let appliance = &self.appliance;
-        let marker = &appliance.home.marker;
-        let counts = appliance.catalog.counts();
-        let uptime = appliance.clock.boottime().saturating_sub(appliance.started_boot);
-        let (key_count, custodian) = appliance.keys.describe();
+    fn doors(&self) -> Doors {
         let doors = self.doors.get();
         let on = |door: Option<&(SocketAddr, Door)>| {
-            let (addr, door) = door.map(|(addr, door)| (addr, door)).unzip();
-            let (url, elsewhere) = door.map(|door| (&door.url, &door.from_elsewhere)).unzip();
-            json!({ "on": addr.is_some(), "address": addr, "url": url, "from_elsewhere": elsewhere })
+            Some(OnOff::On(status::Door {
+                on: Some(door.is_some()),
+                address: door.map(|(addr, _)| addr.to_string()),
+                url: door.map(|(_, door)| door.url.clone()),
+                from_elsewhere: door.map(|(_, door)| door.from_elsewhere.clone()),
+            }))
         };
-        let because: Vec<Value> = readiness
-            .obstacles()
-            .iter()
-            .map(|(obstacle, detail)| json!({ "reason": obstacle, "detail": detail }))
-            .collect();
-        let zones = appliance.blobs.zones();
-        let later = json!({ "on": false, "how": "not in this version" });
-        let mut status = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "ready": readiness.is_ready(),
-            "reads": readiness.reads(),
-            "writes": readiness.is_ready(),
-            "not_ready_because": because,
-            "directory": appliance.home.dir.display().to_string(),
-            "pid": std::process::id(),
-            "region": marker.region,
-            "account_id": marker.account.to_string(),
-            "created": json_time(Some(marker.created)),
-            "started": json_time(Some(appliance.started)),
-            "uptime_s": uptime.as_secs(),
-            "debug_day_ms": marker.debug_day.map(|day| day.as_millis()),
-            "doors": {
-                "s3": on(doors.map(|doors| &doors.http)),
-                "admin": on(doors.map(|doors| &doors.admin)),
-                "nbd": later,
-                "iscsi": later,
-            },
-            "tls": self.tls(),
-            "disk": disk(&appliance.home.dir),
-            "pool_disk": appliance.pool_elsewhere().map(disk),
-            "pool": appliance.blobs.usage(),
-            "catalog": {
-                "commits": counts.commits,
-                "conflicts": counts.conflicts,
-                "groups": counts.groups,
-                "syncs": counts.syncs,
-                "log_bytes": counts.log_bytes,
-            },
-            "keys": { "count": key_count, "custodian": custodian },
-            "memory_resident_bytes": resident_bytes(),
-            "bodies": self.bodies(),
-            "compliance_clock": {
-                "now": json_time(Some(appliance.compliance.now())),
-                "lag_s": appliance.compliance.lag().as_secs(),
-            },
-            "backup": self.backup(),
-            "copies": appliance.blobs.copies(),
-            "zones": zones.iter().map(zone_facts).collect::<Vec<_>>(),
-        });
-        let topics = appliance.topics();
-        if !topics.is_empty() {
-            status["events"] = json!({
-                "waiting": appliance.outbox.waiting(),
-                "waiting_max": appliance.outbox.messages_max(),
-                "topics": topics,
-            });
-        }
-        if zones.len() > 1 {
-            status["repair"] = json!(appliance.blobs.repair());
-        }
-        if appliance.was_recovered {
-            status["held_locks"] = held.iter().map(super::locks::shown).collect();
-        }
-        status
+        let later = Some(OnOff::off("not in this version"));
+        let (s3, admin) = (on(doors.map(|doors| &doors.http)), on(doors.map(|doors| &doors.admin)));
+        Doors { s3, admin, nbd: later.clone(), iscsi: later }
     }
 
-    fn backup(&self) -> Value {
-        let Some(backup) = &self.appliance.backup else {
-            return json!({ "on": false, "how": self.appliance.how_to_back_up() });
+    /// What every server has to tell.
+    fn basics(&self, readiness: &Readiness) -> Basics {
+        let appliance = &self.appliance;
+        let marker = &appliance.home.marker;
+        let uptime = appliance.clock.boottime().saturating_sub(appliance.started_boot);
+        let because = |(obstacle, detail): &(Obstacle, String)| Because {
+            reason: Some(obstacle.as_str().to_owned()),
+            detail: Some(detail.clone()),
         };
+        let counts = appliance.catalog.counts();
+        let (key_count, custodian) = appliance.keys.describe();
+        Basics {
+            version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+            ready: Some(readiness.is_ready()),
+            reads: Some(readiness.reads()),
+            writes: Some(readiness.is_ready()),
+            not_ready_because: Some(readiness.obstacles().iter().map(because).collect()),
+            directory: Some(appliance.home.dir.display().to_string()),
+            pid: Some(std::process::id()),
+            region: Some(marker.region.clone()),
+            account_id: Some(marker.account.to_string()),
+            created: json_time(Some(marker.created)),
+            started: json_time(Some(appliance.started)),
+            uptime_s: Some(uptime.as_secs()),
+            debug_day_ms: marker.debug_day.and_then(|day| u64::try_from(day.as_millis()).ok()),
+            doors: Some(self.doors()),
+            tls: Some(self.tls()),
+            disk: Some(disk(&appliance.home.dir)),
+            pool_disk: appliance.pool_elsewhere().map(disk),
+            pool: Some(Pool::from(&appliance.blobs.usage())),
+            catalog: Some(status::Catalog {
+                commits: Some(counts.commits),
+                conflicts: Some(counts.conflicts),
+                groups: Some(counts.groups),
+                syncs: Some(counts.syncs),
+                log_bytes: Some(counts.log_bytes),
+            }),
+            keys: Some(Keys { count: Some(key_count as u64), custodian: Some(custodian) }),
+            memory_resident_bytes: resident_bytes(),
+            bodies: self.bodies().map(|bodies| status::Bodies {
+                max_bytes: Some(ByteCount::new(bodies.max_bytes)),
+                held_bytes: Some(ByteCount::new(bodies.held_bytes)),
+                refused: Some(bodies.refused),
+                ended: Some(bodies.ended),
+            }),
+            compliance_clock: Some(status::Clock {
+                now: json_time(Some(appliance.compliance.now())),
+                lag_s: Some(appliance.compliance.lag().as_secs()),
+            }),
+            backup: Some(self.backup()),
+            copies: Some(appliance.blobs.copies() as u64),
+            zones: Some(appliance.blobs.zones().iter().map(zone_facts).collect()),
+        }
+    }
+
+    async fn status(&self) -> Status {
+        let appliance = &self.appliance;
+        let held = appliance.held_locks().await;
+        let topics = appliance.topics();
+        let events = |topics| Events {
+            waiting: Some(appliance.outbox.waiting()),
+            waiting_max: Some(appliance.outbox.messages_max()),
+            topics: Some(topics),
+        };
+        let in_zones = appliance.blobs.zones().len() > 1;
+        let remote = match appliance.blobs.remote_usage().await {
+            Ok(usage) => usage.map(|usage| Asked::Known(Remote::from(&usage))),
+            // What else there is to say is wanted all the more.
+            Err(error) => Some(Asked::Failed { error: error.to_string() }),
+        };
+        Status {
+            basics: self.basics(&appliance.readiness().await),
+            events: (!topics.is_empty()).then(|| events(topics)),
+            repair: in_zones.then(|| Repair::from(&appliance.blobs.repair())),
+            held_locks: appliance.was_recovered.then(|| held.iter().map(super::locks::shown).collect()),
+            inventories: super::inventories::status(&appliance.store.failing_inventories()),
+            lifecycle: lifecycle::status(&appliance.store.damaged_lifecycles()),
+            access_logs: super::access_logs::status(&appliance.store.log_status()),
+            quotas: quotas::status(&appliance.store).await,
+            remote,
+            workers: None,
+        }
+    }
+
+    fn backup(&self) -> OnOff<Backup> {
+        let Some(backup) = &self.appliance.backup else { return OnOff::off(self.appliance.how_to_back_up()) };
         let status = backup.status();
-        json!({
-            "on": true,
-            "target": status.target,
-            "base_version": status.base_version,
-            "base_completed_at": json_time(status.base_completed_at),
-            "shipped_version": status.shipped_version,
-            "lag_commits": status.lag_commits,
-            "lag_ms": status.lag_ms,
-            "error": status.error,
+        OnOff::On(Backup {
+            on: Some(true),
+            target: Some(status.target),
+            base_version: status.base_version,
+            base_completed_at: json_time(status.base_completed_at),
+            shipped_version: Some(status.shipped_version),
+            lag_commits: Some(status.lag_commits),
+            lag_ms: Some(status.lag_ms),
+            error: status.error,
         })
     }
 
@@ -328,28 +349,32 @@ fn read<T: DeserializeOwned>(request: Value) -> Result<T, AdminError> {
 }
 
 /// A zone with the room that the disks of its directories have.
-fn zone_facts(zone: &ZoneUsage) -> Value {
-    let mut facts = json!(zone);
-    facts["disks"] = zone.directories.iter().map(|dir| disk(Path::new(dir))).collect();
-    facts
+fn zone_facts(zone: &ZoneUsage) -> Zone {
+    Zone {
+        disks: Some(zone.directories.iter().map(|dir| disk(Path::new(dir))).collect()),
+        ..Zone::from(zone)
+    }
 }
 
-fn disk(dir: &Path) -> Value {
+fn disk(dir: &Path) -> Disk {
+    let directory = Some(dir.display().to_string());
+    let bytes = |blocks: u64, size: u64| Some(ByteCount::new(blocks.saturating_mul(size)));
     match rustix::fs::statvfs(dir) {
-        Ok(stat) => json!({
-            "directory": dir.display().to_string(),
-            "free_bytes": stat.f_bavail.saturating_mul(stat.f_frsize),
-            "total_bytes": stat.f_blocks.saturating_mul(stat.f_frsize),
-        }),
-        Err(error) => json!({ "directory": dir.display().to_string(), "error": error.to_string() }),
+        Ok(stat) => Disk {
+            directory,
+            free_bytes: bytes(stat.f_bavail, stat.f_frsize),
+            total_bytes: bytes(stat.f_blocks, stat.f_frsize),
+            error: None,
+        },
+        Err(error) => Disk { directory, error: Some(error.to_string()), ..Disk::default() },
     }
 }
 
 /// Memory that the process holds, from the kernel; `None` where it does not say.
-fn resident_bytes() -> Option<u64> {
+fn resident_bytes() -> Option<ByteCount> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
-    Some(pages * rustix::param::page_size() as u64)
+    Some(ByteCount::new(pages * rustix::param::page_size() as u64))
 }
 
 impl StatusSource for Facts {
@@ -360,31 +385,8 @@ impl StatusSource for Facts {
     fn call(&self, call: AdminCall) -> BoxFuture<'_, Result<Value, AdminError>> {
         Box::pin(async move {
             match call {
-                AdminCall::Status => {
-                    let held = self.appliance.held_locks().await;
-                    let mut status = self.status(&self.appliance.readiness().await, &held);
-                    let failing = super::inventories::status(&self.appliance.store.failing_inventories());
-                    if let Some(failing) = failing {
-                        status["inventories"] = failing;
-                    }
-                    if let Some(damaged) = lifecycle::status(&self.appliance.store.damaged_lifecycles()) {
-                        status["lifecycle"] = damaged;
-                    }
-                    let logs = super::access_logs::status(&self.appliance.store.log_status());
-                    if let Some(logs) = logs {
-                        status["access_logs"] = logs;
-                    }
-                    if let Some(quotas) = quotas::status(&self.appliance.store).await {
-                        status["quotas"] = quotas;
-                    }
-                    match self.appliance.blobs.remote_usage().await {
-                        Ok(None) => {}
-                        Ok(Some(remote)) => status["remote"] = super::remote_findings::facts(&remote),
-                        // What else there is to say is wanted all the more.
-                        Err(error) => status["remote"] = json!({ "error": error.to_string() }),
-                    }
-                    Ok(status)
-                }
+                AdminCall::Status => serde_json::to_value(self.status().await)
+                    .map_err(|error| AdminError::Internal(error.to_string())),
                 AdminCall::Doctor => {
                     let held = self.appliance.held_locks().await;
                     let readiness = self.appliance.readiness().await;
@@ -422,7 +424,42 @@ impl StatusSource for Facts {
 
 #[cfg(test)]
 mod tests {
-    use super::whole_copies;
+    use super::super::home::{Home, Wish};
+    use super::{Appliance, Facts, whole_copies};
+    use crate::config::{self, Overrides};
+    use engine::clock::{Clock, ManualClock, Timestamp};
+    use engine::entropy::{Entropy, SeededEntropy};
+    use serde_json::Value;
+    use std::sync::Arc;
+    use web::{AdminCall, StatusSource as _};
+
+    /// The names in a document, whatever it says of them.
+    fn names(value: &Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), names(value))).collect()
+            }
+            Value::Array(items) if !items.is_empty() => items.iter().map(names).collect(),
+            _ => Value::Null,
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_status_has_the_names_that_scripts_know() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_millis(1_769_860_800_000)));
+        let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
+        let config = config::load(None, &Overrides::default()).unwrap();
+        let home = Home::open(dir.path(), &Wish::default(), &*clock, &entropy).unwrap();
+        let appliance = Appliance::open_on(home, &config, (clock, entropy, Arc::default())).await.unwrap();
+        let facts = Facts::new(Arc::new(appliance));
+        let status = facts.call(AdminCall::Status).await.unwrap();
+        let mut kept: Value = serde_json::from_str(include_str!("../report/kept/status.json")).unwrap();
+        // What the doors' own process has.
+        kept["bodies"] = Value::Null;
+        assert_eq!(names(&status), names(&kept));
+        facts.appliance.close().await;
+    }
 
     #[test]
     fn copies_are_whole_by_the_records_of_an_object_whichever_zone_each_is_in() {

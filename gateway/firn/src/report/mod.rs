@@ -5,6 +5,7 @@
 
 pub(crate) mod finding;
 pub(crate) mod rows;
+pub(crate) mod status;
 pub(crate) mod time;
 
 use crate::exit::Exit;

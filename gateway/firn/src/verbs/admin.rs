@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::report::Report;
 use crate::session::Session;
 use crate::text::{printable, quote_sh};
+use anyhow::Context;
 use engine::blob::LOCAL_ZONE;
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -66,9 +67,18 @@ pub(super) fn scalar(name: &str, value: &Value) -> String {
     }
 }
 
+/// What a server of a version that says a fact in another form answers can't be shown; the document itself can.
+fn read_status(document: Value) -> anyhow::Result<Status> {
+    Status::read(document).context("read the status that the server answered (--json shows it as it is)")
+}
+
 pub(super) async fn status(session: &Session, args: &AdminDir) -> anyhow::Result<Exit> {
     let admin = session.admin(args)?;
-    session.output.print(&Status(ask(&admin, "/v1/status", &[]).await?))
+    let document = ask(&admin, "/v1/status", &[]).await?;
+    if session.output.json {
+        return session.output.print(&Document(document));
+    }
+    session.output.print(&read_status(document)?)
 }
 
 pub(super) async fn where_is(session: &Session, args: &Where) -> anyhow::Result<Exit> {
@@ -149,7 +159,11 @@ pub(super) async fn top(session: &Session, args: &Top) -> anyhow::Result<Exit> {
             // Cursor home, clear to the end: no flicker.
             io::stdout().lock().write_all(b"\x1b[H\x1b[2J")?;
         }
-        session.output.item(&Status(document))?;
+        if session.output.json {
+            session.output.item(&Document(document))?;
+        } else {
+            session.output.item(&read_status(document)?)?;
+        }
         if args.once {
             return Ok(Exit::Ok);
         }

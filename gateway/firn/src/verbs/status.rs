@@ -1,10 +1,13 @@
 //! A status on a screen: what needs attention first, then room, doors, zones, backup; a line each, in units that people read.
 //!
-//! The admin door's document has more, and `--json` keeps all of it. What a server of another version leaves out is left out.
+//! The admin door's document has more, and `--json` keeps all of it. What a server of another version leaves out is `unknown` here, never nothing.
 
-use super::admin::scalar;
 use crate::report::Report;
 use crate::report::finding::is_low;
+use crate::report::status::{
+    self, AccessLogs, Asked, Backup, Basics, Because, Bodies, Clock, Disk, Door, Events, HeldLock,
+    Inventories, Lifecycles, OnOff, Pool, Quotas, Remote, Repair, Tls, Topic, Worker, Zone,
+};
 use crate::text::{about, counted, printable, quote_sh};
 use engine::unit::ByteCount;
 use serde::Serialize;
@@ -15,148 +18,153 @@ use std::time::Duration;
 /// A status; with workers, a line for each of them.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(super) struct Status(pub(super) Value);
+pub(super) struct Status {
+    /// As the server said it.
+    document: Value,
+    #[serde(skip)]
+    told: status::Status,
+}
+
+impl Status {
+    /// What a server answered.
+    pub(super) fn read(document: Value) -> Result<Self, serde_json::Error> {
+        let told = serde_json::from_value(document.clone())?;
+        Ok(Self { document, told })
+    }
+}
+
+/// What is said of a fact that a server does not tell.
+const UNKNOWN: &str = "unknown";
 
 impl Report for Status {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        let status = &self.0;
-        let state = if status["ready"] == true { "ready" } else { "NOT READY" };
-        let dir = text(&status["directory"]);
+        let status = &self.told;
+        let basics = &status.basics;
+        let state = match basics.ready {
+            Some(true) => "ready",
+            Some(false) => "NOT READY",
+            None => "it does not say whether it is ready",
+        };
+        let dir = text(basics.directory.as_ref());
         writeln!(
             out,
             "firn {} on {}: {state}, up {}",
-            text(&status["version"]),
+            text(basics.version.as_ref()),
             quote_sh(&dir),
-            since(&status["uptime_s"])
+            since(basics.uptime_s)
         )?;
         writeln!(
             out,
             "  account {}, region {}, {} in memory",
-            text(&status["account_id"]),
-            text(&status["region"]),
-            bytes(&status["memory_resident_bytes"])
+            text(basics.account_id.as_ref()),
+            text(basics.region.as_ref()),
+            bytes(basics.memory_resident_bytes)
         )?;
         attention(status, out)?;
-        bodies(&status["bodies"], out)?;
-        space(status, out)?;
-        doors(status, out)?;
-        if list(&status["zones"]).len() > 1 {
-            writeln!(out, "zones, {} kept", counted(number(&status["copies"]), "copy", "copies"))?;
-            zones(&status["zones"], out)?;
+        bodies(basics.bodies.as_ref(), out)?;
+        space(basics, out)?;
+        doors(basics, out)?;
+        let in_zones = basics.zones.as_deref().unwrap_or_default();
+        if in_zones.len() > 1 {
+            writeln!(out, "zones, {} kept", count(basics.copies, "copy", "copies"))?;
+            zones(in_zones, out)?;
         }
-        repair(&status["repair"], out)?;
-        remote(&status["remote"], out)?;
-        backup(&status["backup"], out)?;
-        events(&status["events"], out)?;
-        clock(&status["compliance_clock"], out)?;
-        workers(&status["workers"], out)
+        repair(status.repair.as_ref(), out)?;
+        remote(status.remote.as_ref(), out)?;
+        backup(basics.backup.as_ref(), out)?;
+        events(status.events.as_ref(), out)?;
+        clock(basics.compliance_clock.as_ref(), out)?;
+        workers(status.workers.as_deref().unwrap_or_default(), out)
     }
 }
 
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| "-".to_owned(), printable)
+fn text(text: Option<&String>) -> String {
+    text.map_or_else(|| UNKNOWN.to_owned(), |text| printable(text))
 }
 
-fn number(value: &Value) -> u64 {
-    value.as_u64().unwrap_or_default()
+/// The same where a text may be missing for a reason.
+fn text_or_none(text: Option<&String>) -> String {
+    text.map_or_else(|| "-".to_owned(), |text| printable(text))
 }
 
-fn bytes(value: &Value) -> String {
-    value.as_u64().map_or_else(|| "-".to_owned(), |n| ByteCount::new(n).to_string())
+fn number(number: Option<u64>) -> String {
+    number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string())
 }
 
-fn since(seconds: &Value) -> String {
-    seconds.as_u64().map_or_else(|| "-".to_owned(), |seconds| about(Duration::from_secs(seconds)))
+pub(super) fn count(number: Option<u64>, one: &str, many: &str) -> String {
+    number.map_or_else(|| format!("{UNKNOWN} {many}"), |number| counted(number, one, many))
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
+fn bytes(bytes: Option<ByteCount>) -> String {
+    bytes.map_or_else(|| UNKNOWN.to_owned(), |bytes| bytes.to_string())
 }
 
-fn damage(pool: &Value, lines: &mut Vec<String>) {
-    for (what, one, many, says) in [
-        ("damaged_blobs", "body has", "bodies have", "damaged records"),
-        ("broken_rows", "row of a body", "rows of bodies", "that can't be read"),
-        ("left_alone_segments", "segment can't", "segments can't", "be emptied"),
+fn since(seconds: Option<u64>) -> String {
+    seconds.map_or_else(|| UNKNOWN.to_owned(), |seconds| about(Duration::from_secs(seconds)))
+}
+
+/// Whether it is told, and more than none.
+fn is_some(number: Option<u64>) -> bool {
+    number.is_some_and(|number| number > 0)
+}
+
+/// What of a pool can't be read, or not be emptied.
+fn damage(pool: &Pool, lines: &mut Vec<String>) {
+    for (found, one, many, says) in [
+        (pool.damaged_blobs, "body has", "bodies have", "damaged records"),
+        (pool.broken_rows, "row of a body", "rows of bodies", "that can't be read"),
+        (pool.left_alone_segments, "segment can't", "segments can't", "be emptied"),
     ] {
-        let found = number(&pool[what]);
-        if found > 0 {
-            lines.push(format!("{} {says}", counted(found, one, many)));
+        if is_some(found) {
+            lines.push(format!("{} {says}", count(found, one, many)));
         }
     }
 }
 
 /// Everything that is not as it should be, the worst first.
-fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
+fn attention(status: &status::Status, out: &mut dyn Write) -> io::Result<()> {
     let mut lines = Vec::new();
-    for obstacle in list(&status["not_ready_because"]) {
-        let served = if status["reads"] == true { "writes are refused" } else { "nothing is served" };
-        lines.push(format!("{served}: {} ({})", text(&obstacle["detail"]), text(&obstacle["reason"])));
+    let basics = &status.basics;
+    for Because { reason, detail } in basics.not_ready_because.as_deref().unwrap_or_default() {
+        let served = if basics.reads == Some(true) { "writes are refused" } else { "nothing is served" };
+        lines.push(format!("{served}: {} ({})", text(detail.as_ref()), text(reason.as_ref())));
     }
-    little_room(status, &mut lines);
-    let repair = &status["repair"];
-    if number(&repair["lost_blobs"]) > 0 {
-        let bodies = counted(number(&repair["lost_blobs"]), "body", "bodies");
-        lines.push(format!("{bodies} ({}) can't be read in any zone", bytes(&repair["lost"])));
-    }
-    damage(&status["pool"], &mut lines);
-    let zones = list(&status["zones"]);
-    for zone in zones {
-        if let Some(why) = zone["why_away"].as_str() {
-            lines.push(format!("zone {}: {}", text(&zone["name"]), printable(why)));
-        }
-    }
-    for (what, says) in [("failing", "its last write or sync failed"), ("full", "it is full")] {
-        for zone in zones.iter().filter(|zone| zone[what] == true && zones.len() > 1) {
-            lines.push(format!("zone {}: {says}", text(&zone["name"])));
-        }
-    }
-    let at_risk = number(&repair["short_blobs"]).max(number(&repair["queued_blobs"]));
-    if at_risk > 0 {
-        let bodies = counted(at_risk, "body lacks copies or is", "bodies lack copies or are");
-        lines.push(format!("{bodies} damaged"));
-    }
-    if let Some(error) = status["backup"]["error"].as_str() {
+    little_room(basics, &mut lines);
+    bodies_at_risk(status, &mut lines);
+    if let Some(OnOff::On(Backup { error: Some(error), .. })) = &basics.backup {
         lines.push(format!("the backup fails: {}", printable(error)));
     }
-    if let Some(why) = status["remote"]["error"].as_str() {
-        lines.push(format!("the remote pool can't be judged: {}", printable(why)));
+    match &status.remote {
+        Some(Asked::Failed { error }) => {
+            lines.push(format!("the remote pool can't be judged: {}", printable(error)));
+        }
+        Some(Asked::Known(remote)) => {
+            if let Some(why) = remote.trouble.as_ref().and_then(|trouble| trouble.why.as_ref()) {
+                lines.push(format!("the remote pool {}: {}", text(remote.name.as_ref()), printable(why)));
+            }
+        }
+        None => {}
     }
-    if let Some(why) = status["remote"]["trouble"]["why"].as_str() {
-        lines.push(format!("the remote pool {}: {}", text(&status["remote"]["name"]), printable(why)));
-    }
-    for topic in list(&status["events"]["topics"]) {
-        if let Some(error) = topic["last_error"].as_str().filter(|_| topic["failing_since"].is_string()) {
-            lines.push(format!("topic {} fails: {}", text(&topic["topic"]), printable(error)));
+    let topics = status.events.as_ref().and_then(|events| events.topics.as_deref());
+    for topic in topics.unwrap_or_default() {
+        if let Some(error) = topic.last_error.as_ref().filter(|_| topic.failing_since.is_some()) {
+            lines.push(format!("topic {} fails: {}", text(topic.topic.as_ref()), printable(error)));
         }
     }
-    inventories(&status["inventories"], &mut lines);
-    for damage in list(&status["lifecycle"]["damaged"]) {
-        let (bucket, error) = (text(&damage["bucket"]), text(&damage["error"]));
-        lines.push(format!("the lifecycle rules of {bucket} act on nothing: {error}"));
+    inventories(status.inventories.as_ref(), &mut lines);
+    lifecycles(status.lifecycle.as_ref(), &mut lines);
+    access_logs(status.access_logs.as_ref(), &mut lines);
+    if let Some(OnOff::On(Tls { days_left: Some(days), .. })) = basics.tls
+        && days < CERTIFICATE_DAYS
+    {
+        lines.push(format!("the certificate holds for another {}", counted(days, "day", "days")));
     }
-    access_logs(&status["access_logs"], &mut lines);
-    if status["tls"]["days_left"].as_u64().is_some_and(|days| days < CERTIFICATE_DAYS) {
-        let days = counted(number(&status["tls"]["days_left"]), "day", "days");
-        lines.push(format!("the certificate holds for another {days}"));
-    }
-    quotas(&status["quotas"], &mut lines);
-    let locks = list(&status["held_locks"]);
-    let held: u64 = locks.iter().map(|bucket| number(&bucket["versions"])).sum();
-    if held > 0 {
-        let versions = if locks.iter().any(|bucket| bucket["more"] == true) {
-            format!("{held} versions or more are")
-        } else {
-            counted(held, "version is", "versions are")
-        };
-        lines.push(format!(
-            "{versions} held since a recovery: firn lock ls {}",
-            quote_sh(&text(&status["directory"]))
-        ));
-    }
-    if let Some(day) = status["debug_day_ms"].as_u64() {
+    quotas(status.quotas.as_ref(), &mut lines);
+    held_locks(status, &mut lines);
+    if let Some(day) = basics.debug_day_ms {
         lines.push(format!("a rehearsal: a calendar day lasts {day} ms"));
     }
+    not_told(basics, &mut lines);
     if lines.is_empty() {
         return Ok(());
     }
@@ -164,202 +172,290 @@ fn attention(status: &Value, out: &mut dyn Write) -> io::Result<()> {
     lines.iter().try_for_each(|line| writeln!(out, "  {line}"))
 }
 
+/// What might need attention, and nobody knows.
+fn not_told(basics: &Basics, lines: &mut Vec<String>) {
+    let pool = basics.pool.as_ref();
+    let facts = [
+        ("what keeps it from serving", basics.not_ready_because.is_none()),
+        ("the room that is left", basics.disk.is_none()),
+        ("damaged bodies", pool.is_none_or(|pool| pool.damaged_blobs.is_none())),
+        ("the backup", basics.backup.is_none()),
+    ];
+    let lacking: Vec<_> = facts.into_iter().filter_map(|(fact, lacks)| lacks.then_some(fact)).collect();
+    if !lacking.is_empty() {
+        lines.push(format!("not told by this server: {}", lacking.join(", ")));
+    }
+}
+
 /// Disks that `doctor` calls low.
-fn little_room(status: &Value, lines: &mut Vec<String>) {
-    for disk in [&status["disk"], &status["pool_disk"]] {
-        let (free, total) = (&disk["free_bytes"], &disk["total_bytes"]);
-        let known = free.as_u64().zip(total.as_u64()).map(|(f, t)| (ByteCount::new(f), ByteCount::new(t)));
+fn little_room(basics: &Basics, lines: &mut Vec<String>) {
+    for disk in [&basics.disk, &basics.pool_disk].into_iter().flatten() {
+        let known = disk.free_bytes.zip(disk.total_bytes);
         if known.is_some_and(|(free, total)| is_low(free, total)) {
             lines.push(format!("little room: {}", room(disk)));
         }
     }
 }
 
+/// What is lost, damaged, away, full, or has too few copies.
+fn bodies_at_risk(status: &status::Status, lines: &mut Vec<String>) {
+    type Fact = fn(&Zone) -> Option<bool>;
+    let repair = status.repair.clone().unwrap_or_default();
+    if is_some(repair.lost_blobs) {
+        let bodies = count(repair.lost_blobs, "body", "bodies");
+        lines.push(format!("{bodies} ({}) can't be read in any zone", bytes(repair.lost)));
+    }
+    if let Some(pool) = &status.basics.pool {
+        damage(pool, lines);
+    }
+    let zones = status.basics.zones.as_deref().unwrap_or_default();
+    for zone in zones {
+        if let Some(why) = &zone.why_away {
+            lines.push(format!("zone {}: {}", text(zone.name.as_ref()), printable(why)));
+        }
+    }
+    let facts: [(Fact, &str); 2] =
+        [(|zone| zone.failing, "its last write or sync failed"), (|zone| zone.full, "it is full")];
+    for (fact, says) in facts {
+        for zone in zones.iter().filter(|zone| fact(zone) == Some(true) && zones.len() > 1) {
+            lines.push(format!("zone {}: {says}", text(zone.name.as_ref())));
+        }
+    }
+    let at_risk = repair.short_blobs.max(repair.queued_blobs);
+    if is_some(at_risk) {
+        let bodies = count(at_risk, "body lacks copies or is", "bodies lack copies or are");
+        lines.push(format!("{bodies} damaged"));
+    }
+}
+
 /// Reports that can't be made.
-fn inventories(failing: &Value, lines: &mut Vec<String>) {
-    for report in list(&failing["failing"]) {
-        let (bucket, error) = (text(&report["bucket"]), text(&report["error"]));
-        lines.push(match report["id"].as_str() {
+fn inventories(failing: Option<&Inventories>, lines: &mut Vec<String>) {
+    for report in failing.and_then(|failing| failing.failing.as_deref()).unwrap_or_default() {
+        let (bucket, error) = (text(report.bucket.as_ref()), text(report.error.as_ref()));
+        lines.push(match &report.id {
             Some(id) => format!("the inventory report {id} of {bucket} is not made: {error}"),
             None => format!("inventory reports of {bucket} are not made: {error}"),
         });
     }
 }
 
-/// Logs that are not written, and records that were lost.
-fn access_logs(logs: &Value, lines: &mut Vec<String>) {
-    for log in list(&logs["failing"]) {
-        lines.push(format!(
-            "the access log of {} is not written: {}",
-            text(&log["bucket"]),
-            text(&log["error"])
-        ));
+/// Rules that nobody can read.
+fn lifecycles(damaged: Option<&Lifecycles>, lines: &mut Vec<String>) {
+    for rules in damaged.and_then(|rules| rules.damaged.as_deref()).unwrap_or_default() {
+        let (bucket, error) = (text(rules.bucket.as_ref()), text(rules.error.as_ref()));
+        lines.push(format!("the lifecycle rules of {bucket} act on nothing: {error}"));
     }
-    if number(&logs["dropped"]) > 0 {
-        let records = counted(number(&logs["dropped"]), "record", "records");
+}
+
+/// Logs that are not written, and records that were lost.
+fn access_logs(logs: Option<&AccessLogs>, lines: &mut Vec<String>) {
+    let Some(logs) = logs else { return };
+    for log in logs.failing.as_deref().unwrap_or_default() {
+        let (bucket, error) = (text(log.bucket.as_ref()), text(log.error.as_ref()));
+        lines.push(format!("the access log of {bucket} is not written: {error}"));
+    }
+    if is_some(logs.dropped) {
+        let records = count(logs.dropped, "record", "records");
         lines.push(format!("{records} of access logs lost since the start"));
     }
 }
 
 /// Those that are nearly full, or not known.
-fn quotas(quotas: &Value, lines: &mut Vec<String>) {
-    if let Some(error) = quotas["error"].as_str() {
-        lines.push(format!("quotas can't be read: {}", printable(error)));
-    }
-    for bucket in list(&quotas["unread"]) {
-        let (name, error) = (text(&bucket["bucket"]), text(&bucket["error"]));
+fn quotas(quotas: Option<&Asked<Quotas>>, lines: &mut Vec<String>) {
+    let quotas = match quotas {
+        None => return,
+        Some(Asked::Failed { error }) => {
+            return lines.push(format!("quotas can't be read: {}", printable(error)));
+        }
+        Some(Asked::Known(quotas)) => quotas,
+    };
+    for bucket in quotas.unread.as_deref().unwrap_or_default() {
+        let (name, error) = (text(bucket.bucket.as_ref()), text(bucket.error.as_ref()));
         lines.push(format!("the quotas of s3://{name} can't be read: {error}"));
     }
-    for quota in list(&quotas["worst"]) {
-        let place = format!("s3://{}/{}", text(&quota["bucket"]), text(&quota["prefix"]));
-        lines.push(match quota["percent"].as_u64() {
+    for quota in quotas.worst.as_deref().unwrap_or_default() {
+        let place = format!("s3://{}/{}", text(quota.bucket.as_ref()), text(quota.prefix.as_ref()));
+        lines.push(match quota.percent {
             Some(percent) => format!("the quota of {place} is {percent} % full"),
             None => format!("the quota of {place} is being counted, and not enforced yet"),
         });
     }
 }
 
+/// What a recovery holds.
+fn held_locks(status: &status::Status, lines: &mut Vec<String>) {
+    let locks = status.held_locks.as_deref().unwrap_or_default();
+    let held: u64 = locks.iter().filter_map(|bucket| bucket.versions).sum();
+    let is_more = |bucket: &HeldLock| bucket.more == Some(true) || bucket.versions.is_none();
+    let more = locks.iter().any(is_more);
+    if held == 0 && !more {
+        return;
+    }
+    let versions = if more {
+        format!("{held} versions or more are")
+    } else {
+        counted(held, "version is", "versions are")
+    };
+    let dir = quote_sh(&text(status.basics.directory.as_ref()));
+    lines.push(format!("{versions} held since a recovery: firn lock ls {dir}"));
+}
+
 /// A certificate with fewer days left is worth a line, as `doctor` notes it.
 const CERTIFICATE_DAYS: u64 = 30;
 
-fn space(status: &Value, out: &mut dyn Write) -> io::Result<()> {
+fn space(basics: &Basics, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "space")?;
-    for (name, disk) in [("data", &status["disk"]), ("pool", &status["pool_disk"])] {
-        if disk.is_object() {
+    for (name, disk) in [("data", &basics.disk), ("pool", &basics.pool_disk)] {
+        if let Some(disk) = disk {
             writeln!(out, "  {name:8} {}", room(disk))?;
         }
     }
-    let pool = &status["pool"];
+    let pool = basics.pool.clone().unwrap_or_default();
     writeln!(
         out,
         "  bodies   {} in {} of {} together",
-        bytes(&pool["live"]),
-        counted(number(&pool["segments"]), "segment file", "segment files"),
-        bytes(&pool["segment_bytes"])
+        bytes(pool.live),
+        count(pool.segments, "segment file", "segment files"),
+        bytes(pool.segment_bytes)
     )?;
-    match number(&pool["free_segments"]) {
-        0 => Ok(()),
-        free => {
-            let files = counted(free, "empty file is", "empty files are");
-            writeln!(out, "           {files} ready for more: {}", bytes(&pool["free_segment_bytes"]))
-        }
+    if !is_some(pool.free_segments) {
+        return Ok(());
     }
+    let files = count(pool.free_segments, "empty file is", "empty files are");
+    writeln!(out, "           {files} ready for more: {}", bytes(pool.free_segment_bytes))
 }
 
-fn room(disk: &Value) -> String {
-    let place = text(&disk["directory"]);
-    match disk["error"].as_str() {
+fn room(disk: &Disk) -> String {
+    let place = text(disk.directory.as_ref());
+    match &disk.error {
         Some(error) => format!("{place}: {}", printable(error)),
-        None => format!("{} free of {}  {place}", bytes(&disk["free_bytes"]), bytes(&disk["total_bytes"])),
+        None => format!("{} free of {}  {place}", bytes(disk.free_bytes), bytes(disk.total_bytes)),
     }
 }
 
-fn doors(status: &Value, out: &mut dyn Write) -> io::Result<()> {
+fn doors(basics: &Basics, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "doors")?;
-    for name in ["s3", "admin"] {
-        let door = &status["doors"][name];
-        writeln!(out, "  {name:8} {}", text(&door["url"]))?;
-        for url in list(&door["from_elsewhere"]) {
-            writeln!(out, "           {}  from other machines", text(url))?;
+    let doors = basics.doors.clone().unwrap_or_default();
+    for (name, door) in [("s3", doors.s3), ("admin", doors.admin)] {
+        let door = match door {
+            Some(OnOff::On(door)) => door,
+            Some(OnOff::Off { how, .. }) => {
+                writeln!(out, "  {name:8} off: {}", printable(&how))?;
+                continue;
+            }
+            None => Door::default(),
+        };
+        let url =
+            if door.on == Some(false) { text_or_none(door.url.as_ref()) } else { text(door.url.as_ref()) };
+        writeln!(out, "  {name:8} {url}")?;
+        for url in door.from_elsewhere.unwrap_or_default() {
+            writeln!(out, "           {}  from other machines", printable(&url))?;
         }
     }
-    let tls = &status["tls"];
-    if tls["on"] == true {
-        let days = counted(number(&tls["days_left"]), "day", "days");
-        let own = if tls["certificate"] == "own_ca" { "clients believe" } else { "given in" };
-        writeln!(out, "  tls      {own} {}, {days} left", text(&tls["file"]))?;
-        writeln!(out, "           for {}", text(&tls["names"]))?;
+    if let Some(OnOff::On(tls)) = &basics.tls
+        && tls.on == Some(true)
+    {
+        let days = count(tls.days_left, "day", "days");
+        let own = match tls.certificate.as_deref() {
+            Some("own_ca") => "clients believe",
+            Some(_) => "given in",
+            None => "by",
+        };
+        writeln!(out, "  tls      {own} {}, {days} left", text(tls.file.as_ref()))?;
+        writeln!(out, "           for {}", text(tls.names.as_ref()))?;
     }
     Ok(())
 }
 
 /// A line for each zone.
-pub(super) fn zones(zones: &Value, out: &mut dyn Write) -> io::Result<()> {
-    for zone in list(zones) {
-        let state = if zone["refilling"] == true { "refilling".to_owned() } else { text(&zone["state"]) };
-        let places: Vec<String> = list(&zone["directories"]).iter().map(text).collect();
-        let places = if places.is_empty() { "-".to_owned() } else { places.join(", ") };
+pub(super) fn zones(zones: &[Zone], out: &mut dyn Write) -> io::Result<()> {
+    for zone in zones {
+        let state =
+            if zone.refilling == Some(true) { "refilling".to_owned() } else { text(zone.state.as_ref()) };
+        let places = match &zone.directories {
+            None => UNKNOWN.to_owned(),
+            Some(none) if none.is_empty() => "-".to_owned(),
+            Some(places) => places.iter().map(|place| printable(place)).collect::<Vec<_>>().join(", "),
+        };
         writeln!(
             out,
             "  {:10} {state:10} {:>10} live  {:>10} free  {places}",
-            text(&zone["name"]),
-            bytes(&zone["live"]),
-            bytes(&zone["disk_available"]),
+            text(zone.name.as_ref()),
+            bytes(zone.live),
+            bytes(zone.disk_available),
         )?;
     }
     Ok(())
 }
 
-pub(super) fn repair(repair: &Value, out: &mut dyn Write) -> io::Result<()> {
-    if !repair.is_object() {
-        return Ok(());
-    }
-    let mended = counted(number(&repair["mended_blobs"]), "body", "bodies");
-    let done = format!("{mended} mended, {} copied since the start", bytes(&repair["copied"]));
-    if repair["walking"] == true {
-        let left = repair["eta_s"].as_u64().map(|_| format!(", about {} left", since(&repair["eta_s"])));
-        let (at, total) = (bytes(&repair["done"]), bytes(&repair["total"]));
-        writeln!(out, "repair     at {at} of {total}{}; {done}", left.unwrap_or_default())
-    } else {
-        writeln!(out, "repair     rests; {done}")
+pub(super) fn repair(repair: Option<&Repair>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(repair) = repair else { return Ok(()) };
+    let mended = count(repair.mended_blobs, "body", "bodies");
+    let done = format!("{mended} mended, {} copied since the start", bytes(repair.copied));
+    match repair.walking {
+        Some(true) => {
+            let left = repair.eta_s.map(|_| format!(", about {} left", since(repair.eta_s)));
+            let (at, total) = (bytes(repair.done), bytes(repair.total));
+            writeln!(out, "repair     at {at} of {total}{}; {done}", left.unwrap_or_default())
+        }
+        Some(false) => writeln!(out, "repair     rests; {done}"),
+        None => writeln!(out, "repair     {UNKNOWN} whether it rests; {done}"),
     }
 }
 
-fn backup(backup: &Value, out: &mut dyn Write) -> io::Result<()> {
-    if backup["on"] != true {
-        return writeln!(out, "backup     off: {}", text(&backup["how"]));
-    }
-    let base = backup["base_completed_at"]
-        .as_str()
+fn backup(backup: Option<&OnOff<Backup>>, out: &mut dyn Write) -> io::Result<()> {
+    let backup = match backup {
+        None => return writeln!(out, "backup     {UNKNOWN}"),
+        Some(OnOff::Off { how, .. }) => return writeln!(out, "backup     off: {}", printable(how)),
+        Some(OnOff::On(Backup { on: Some(false), .. })) => return writeln!(out, "backup     off"),
+        Some(OnOff::On(backup)) => backup,
+    };
+    let base = backup
+        .base_completed_at
+        .as_ref()
         .map_or_else(|| "no base since the start".to_owned(), |at| format!("base of {}", printable(at)));
-    let behind = counted(number(&backup["lag_commits"]), "commit", "commits");
-    writeln!(out, "backup     to {}: {base}, {behind} behind", text(&backup["target"]))
+    let behind = count(backup.lag_commits, "commit", "commits");
+    writeln!(out, "backup     to {}: {base}, {behind} behind", text(backup.target.as_ref()))
 }
 
 /// The pool on another S3: what lies there, what waits for it.
-fn remote(remote: &Value, out: &mut dyn Write) -> io::Result<()> {
-    if !remote.is_object() {
-        return Ok(());
-    }
-    let waiting = counted(number(&remote["waiting_blobs"]), "body waits", "bodies wait");
-    writeln!(out, "remote     {} in {}", bytes(&remote["live"]), text(&remote["place"]))?;
+fn remote(remote: Option<&Asked<Remote>>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(Asked::Known(remote)) = remote else { return Ok(()) };
+    let waiting = count(remote.waiting_blobs, "body waits", "bodies wait");
+    writeln!(out, "remote     {} in {}", bytes(remote.live), text(remote.place.as_ref()))?;
     writeln!(
         out,
         "           {waiting} ({}), since {}; cache {} of {}",
-        bytes(&remote["waiting"]),
-        text(&remote["waiting_since"]),
-        bytes(&remote["cache"]),
-        bytes(&remote["cache_max"])
+        bytes(remote.waiting),
+        text_or_none(remote.waiting_since.as_ref()),
+        bytes(remote.cache),
+        bytes(remote.cache_max)
     )
 }
 
 /// The memory of requests' bodies, and what it came to.
-fn bodies(bodies: &Value, out: &mut dyn Write) -> io::Result<()> {
-    if !bodies.is_object() {
-        return Ok(());
-    }
-    write!(out, "bodies     {} of {} of memory", bytes(&bodies["held_bytes"]), bytes(&bodies["max_bytes"]))?;
-    let (refused, ended) = (number(&bodies["refused"]), number(&bodies["ended"]));
-    if refused + ended > 0 {
+fn bodies(bodies: Option<&Bodies>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(bodies) = bodies else { return Ok(()) };
+    write!(out, "bodies     {} of {} of memory", bytes(bodies.held_bytes), bytes(bodies.max_bytes))?;
+    if is_some(bodies.refused) || is_some(bodies.ended) {
+        let (refused, ended) = (number(bodies.refused), number(bodies.ended));
         write!(out, "; since the start {refused} requests were told to slow down, {ended} bodies ended")?;
     }
     writeln!(out)
 }
 
 /// What waits for the receivers of topics.
-fn events(events: &Value, out: &mut dyn Write) -> io::Result<()> {
-    if !events.is_object() {
-        return Ok(());
-    }
-    writeln!(out, "events     {} of {} wait", number(&events["waiting"]), number(&events["waiting_max"]))?;
-    for topic in list(&events["topics"]) {
-        let (waiting, delivered) = (number(&topic["waiting"]), number(&topic["delivered"]));
-        let lost = Some(number(&topic["lost"])).filter(|lost| *lost > 0);
-        let lost = lost.map(|lost| format!(", {lost} LOST")).unwrap_or_default();
-        let url = text(&topic["url"]);
-        writeln!(out, "  {:10} {waiting} wait, {delivered} delivered{lost}  {url}", text(&topic["topic"]))?;
-        if topic["arn"].is_string() {
-            writeln!(out, "             {}", text(&topic["arn"]))?;
+fn events(events: Option<&Events>, out: &mut dyn Write) -> io::Result<()> {
+    let Some(events) = events else { return Ok(()) };
+    writeln!(out, "events     {} of {} wait", number(events.waiting), number(events.waiting_max))?;
+    for topic in events.topics.as_deref().unwrap_or_default() {
+        let Topic { waiting, delivered, lost, .. } = topic;
+        let lost = lost.filter(|lost| *lost > 0).map(|lost| format!(", {lost} LOST")).unwrap_or_default();
+        let (name, url) = (text(topic.topic.as_ref()), text_or_none(topic.url.as_ref()));
+        let (waiting, delivered) = (number(*waiting), number(*delivered));
+        writeln!(out, "  {name:10} {waiting} wait, {delivered} delivered{lost}  {url}")?;
+        if let Some(arn) = &topic.arn {
+            writeln!(out, "             {}", printable(arn))?;
         }
     }
     Ok(())
@@ -369,17 +465,15 @@ fn events(events: &Value, out: &mut dyn Write) -> io::Result<()> {
 const CLOCK_LAG_S: u64 = 300;
 
 /// The clock that retentions are judged by.
-fn clock(clock: &Value, out: &mut dyn Write) -> io::Result<()> {
-    if !clock.is_object() {
-        return Ok(());
-    }
-    if number(&clock["lag_s"]) < CLOCK_LAG_S {
+fn clock(clock: Option<&Clock>, out: &mut dyn Write) -> io::Result<()> {
+    let lag = clock.and_then(|clock| clock.lag_s).filter(|lag| *lag >= CLOCK_LAG_S);
+    if lag.is_none() {
         return Ok(());
     }
     writeln!(
         out,
         "clock      of retentions: {} behind, for time while firn did not run does not count",
-        since(&clock["lag_s"])
+        since(lag)
     )?;
     writeln!(
         out,
@@ -387,22 +481,20 @@ fn clock(clock: &Value, out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-fn workers(workers: &Value, out: &mut dyn Write) -> io::Result<()> {
-    let workers = list(workers);
+fn workers(workers: &[Worker], out: &mut dyn Write) -> io::Result<()> {
     if workers.is_empty() {
         return Ok(());
     }
     writeln!(out, "{:24} {:>10} {:>14} {:>7}  last error", "workers", "ticks", "done", "errors")?;
     for worker in workers {
-        let cell = |name: &str| scalar(name, &worker[name]);
         writeln!(
             out,
             "  {:22} {:>10} {:>14} {:>7}  {}",
-            cell("name"),
-            cell("ticks"),
-            cell("done"),
-            cell("errors"),
-            cell("last_error")
+            text(worker.name.as_ref()),
+            number(worker.ticks),
+            number(worker.done),
+            number(worker.errors),
+            text_or_none(worker.last_error.as_ref())
         )?;
     }
     Ok(())
@@ -416,7 +508,7 @@ mod tests {
 
     fn people(status: Value) -> String {
         let mut text = Vec::new();
-        render(&Status(status), false, &mut text).unwrap();
+        render(&Status::read(status).unwrap(), false, &mut text).unwrap();
         String::from_utf8(text).unwrap()
     }
 
@@ -511,5 +603,32 @@ mod tests {
         status["workers"] =
             json!([{ "name": "collector", "ticks": 3, "done": 2, "errors": 0, "last_error": null }]);
         insta::assert_snapshot!(people(status));
+    }
+
+    #[test]
+    fn what_another_version_does_not_say_is_unknown_and_never_nothing() {
+        let screen = people(json!({
+            "version": "9", "ready": false, "of_a_newer_one": { "a": 1 },
+            "backup": { "on": true, "target": "t" }, "repair": {}, "events": { "topics": [{ "topic": "t" }] },
+            "zones": [{ "name": "a" }, { "name": "b" }], "remote": { "name": "far" }, "pool": {}, "bodies": {},
+        }));
+        insta::assert_snapshot!(screen);
+        let nothing = people(json!({}));
+        assert!(
+            nothing.contains("does not say whether it is ready") && nothing.contains("backup     unknown"),
+            "{nothing}"
+        );
+        for text in [screen, nothing] {
+            let zero = text.split(|c: char| !c.is_ascii_digit()).any(|number| number == "0");
+            assert!(!zero, "a fact that nobody told: {text}");
+        }
+    }
+
+    #[test]
+    fn json_is_what_the_server_said_word_for_word() {
+        let document = json!({ "version": "9", "of_a_newer_one": { "a": [1, null] }, "ready": null });
+        let mut said = Vec::new();
+        render(&Status::read(document.clone()).unwrap(), true, &mut said).unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&said).unwrap(), document);
     }
 }

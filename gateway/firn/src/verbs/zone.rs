@@ -1,7 +1,7 @@
 //! `firn zone`: failure domains are listed, added to the configuration, taken out of use, back into it, or get new disks.
 
 use super::door;
-use super::status::zones;
+use super::status::{count, zones};
 use crate::cli::{AdminDir, Zone, ZoneAdd, ZoneName, ZoneReplace};
 use crate::config::{self, Overrides, ZoneConfig};
 use crate::directory::{
@@ -10,6 +10,7 @@ use crate::directory::{
 };
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
+use crate::report::status::{Basics, Status, Zone as ZoneFacts};
 use crate::session::Session;
 use crate::text::counted;
 use anyhow::Context;
@@ -36,15 +37,18 @@ struct Listed {
     copies: Value,
     zones: Value,
     repair: Value,
+    #[serde(skip)]
+    told: Status,
 }
 
 impl Report for Listed {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        let count = self.zones.as_array().map_or(0, Vec::len) as u64;
-        let copies = counted(self.copies.as_u64().unwrap_or_default(), "copy", "copies");
-        writeln!(out, "{}, {copies} of each body kept", counted(count, "zone", "zones"))?;
-        zones(&self.zones, out)?;
-        super::status::repair(&self.repair, out)
+        let Basics { zones: known, copies, .. } = &self.told.basics;
+        let known = known.as_deref().unwrap_or_default();
+        let copies = count(*copies, "copy", "copies");
+        writeln!(out, "{}, {copies} of each body kept", counted(known.len() as u64, "zone", "zones"))?;
+        zones(known, out)?;
+        super::status::repair(self.told.repair.as_ref(), out)
     }
 }
 
@@ -52,7 +56,9 @@ async fn list(session: &Session, dir: &AdminDir) -> anyhow::Result<Exit> {
     let mut status = door::ask(&session.admin(dir)?, "/v1/status", &[]).await?;
     let mut take = |name: &str| status[name].take();
     let (copies, zones, repair) = (take("copies"), take("zones"), take("repair"));
-    session.output.print(&Listed { copies, zones, repair })
+    let told = json!({ "copies": copies, "zones": zones, "repair": repair });
+    let told = serde_json::from_value(told).context("read the zones that the server answered")?;
+    session.output.print(&Listed { copies, zones, repair, told })
 }
 
 /// A zone after it was taken out of use, or back into it.
@@ -62,7 +68,8 @@ struct Changed(Value);
 
 impl Report for Changed {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        zones(&Value::Array(vec![self.0["zone"].clone()]), out)?;
+        let zone: ZoneFacts = serde_json::from_value(self.0["zone"].clone())?;
+        zones(&[zone], out)?;
         if self.0["zone"]["state"] == "draining" {
             writeln!(
                 out,

@@ -13,6 +13,8 @@
 //! - Who waits in a queue is served in the order of it, but whoever's sender holds more than half of it comes last. Small bodies have an
 //!   eighth for themselves, which large ones never take: what stalls or is large does not keep a document or a small object
 //!   waiting. What has no body asks for nothing, but for copies that are read through.
+//! - A body that is read before anybody knows who sent it ([`Budget::reserve_unproven`]) has room of its own, a sixteenth, of which one network
+//!   may hold a quarter: whoever knows a key's id and not its secret keeps nobody else waiting.
 //! - Only a body whose client is waited for is ended, and only while others wait for its room: what waits for a disk is not, nor is
 //!   a body that is whole, nor a slow client where there is room.
 //! - A share goes back when the last buffer is gone that was charged to it ([`MemoryHold`]), whatever becomes of the request.
@@ -49,6 +51,10 @@ const UNIT: u64 = 4 << 10;
 const SMALL: ByteCount = ByteCount::kib(512);
 /// The part of the budget that is theirs alone.
 const SMALL_PART: u64 = 8;
+/// The part of the budget for bodies of which nobody knows yet who sends them.
+const UNPROVEN_PART: u64 = 16;
+/// The part of that which one network may hold.
+const NETWORK_PART: u64 = 4;
 /// How long a request waits for room.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the log says that requests are refused.
@@ -60,6 +66,7 @@ pub(crate) struct Budget {
     clock: Arc<dyn Clock>,
     small: Arc<Queue>,
     large: Arc<Queue>,
+    unproven: Arc<Queue>,
     refused: Counter,
     ended: Counter,
     /// When a refusal was logged last, in milliseconds of boot time; 0 for never.
@@ -104,9 +111,29 @@ impl Budget {
         refused: Counter,
         ended: Counter,
     ) -> Arc<Self> {
-        let small = ByteCount::new(total.get() / SMALL_PART);
-        let (small, large) = (Queue::new(small), Queue::new(total - small));
-        Arc::new(Self { total, clock, small, large, refused, ended, told_ms: AtomicU64::new(0) })
+        let part = |part: u64| ByteCount::new(total.get() / part);
+        let (small, unproven) = (part(SMALL_PART), part(UNPROVEN_PART));
+        Self::of([small, unproven, total - small - unproven], clock, refused, ended)
+    }
+
+    /// One of these parts: for small bodies, for those of nobody known, for all others.
+    fn of(
+        [small, unproven, large]: [ByteCount; 3],
+        clock: Arc<dyn Clock>,
+        refused: Counter,
+        ended: Counter,
+    ) -> Arc<Self> {
+        let of_network = ByteCount::new(unproven.get() / NETWORK_PART);
+        Arc::new(Self {
+            total: small + unproven + large,
+            clock,
+            small: Queue::new(small),
+            large: Queue::new(large),
+            unproven: Queue::bounded(unproven, of_network),
+            refused,
+            ended,
+            told_ms: AtomicU64::new(0),
+        })
     }
 
     /// Bytes that may be held.
@@ -116,12 +143,12 @@ impl Budget {
 
     /// Bytes that are held now.
     pub(crate) fn held(&self) -> ByteCount {
-        self.small.held() + self.large.held()
+        self.small.held() + self.large.held() + self.unproven.held()
     }
 
     /// Room for a body that may hold so many bytes; waits for it, boundedly.
     pub(crate) async fn reserve(&self, sender: &Sender, bytes: ByteCount) -> Result<Share, Crowded> {
-        let bytes = ByteCount::new(bytes.get().max(1).div_ceil(UNIT).saturating_mul(UNIT));
+        let bytes = in_units(bytes);
         let room = if bytes > SMALL {
             self.large.take(bytes, sender)
         } else {
@@ -130,6 +157,15 @@ impl Budget {
         match room {
             Some(room) => Ok(self.share(room)),
             None => self.wait(if bytes > SMALL { &self.large } else { &self.small }, sender, bytes).await,
+        }
+    }
+
+    /// Room for one that has to be read before it is known who sends it: all that is known is from where.
+    pub(crate) async fn reserve_unproven(&self, from: &Sender, bytes: ByteCount) -> Result<Share, Crowded> {
+        let bytes = in_units(bytes);
+        match self.unproven.take(bytes, from) {
+            Some(room) => Ok(self.share(room)),
+            None => self.wait(&self.unproven, from, bytes).await,
         }
     }
 
@@ -223,6 +259,10 @@ impl std::fmt::Debug for Budget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Budget").field("held", &self.held()).finish_non_exhaustive()
     }
+}
+
+fn in_units(bytes: ByteCount) -> ByteCount {
+    ByteCount::new(bytes.get().max(1).div_ceil(UNIT).saturating_mul(UNIT))
 }
 
 fn millis(time: Duration) -> u64 {

@@ -2,6 +2,8 @@
 //!
 //! # Invariants
 //! - First come, first served; but a sender that holds more than half stands behind all others. There is at most one such.
+//! - Where there is a bound of what one sender may hold, who is at it waits for room of its own: it keeps nobody else waiting, and only its own
+//!   bodies are ended for it.
 //! - What is ended is what is asked for, less what is free and what ended bodies are about to give back.
 //! - Locks: the line's, then a client's; nothing is granted, woken or given back under the line's lock.
 
@@ -28,6 +30,8 @@ pub(super) struct Queue {
 
 struct Line {
     free: ByteCount,
+    /// What one sender may have, beyond its first; none for no bound.
+    each_max: Option<ByteCount>,
     /// What each sender has.
     held: HashMap<Sender, ByteCount>,
     /// Those who wait, in the order in which they came.
@@ -105,17 +109,28 @@ impl Line {
         Room { queue: Arc::clone(queue), bytes, sender, listed: OnceLock::new() }
     }
 
+    /// Whether a sender may have so much more.
+    fn may(&self, sender: &Sender, bytes: ByteCount) -> bool {
+        let Some(max) = self.each_max else { return true };
+        self.held.get(sender).is_none_or(|held| *held + bytes <= max)
+    }
+
     /// Whose turn it is.
     fn first(&self, of: ByteCount) -> Option<u64> {
-        let (eldest, _) = self.waiting.first_key_value()?;
         let heavy = self.heavy(of);
-        let light = self.waiting.iter().find(|(_, waiter)| Some(&waiter.sender) != heavy);
+        let mut may = self.waiting.iter().filter(|(_, waiter)| self.may(&waiter.sender, waiter.bytes));
+        let (eldest, waiter) = may.next()?;
+        if Some(&waiter.sender) != heavy {
+            return Some(*eldest);
+        }
+        let light = may.find(|(_, waiter)| Some(&waiter.sender) != heavy);
         Some(light.map_or(*eldest, |(id, _)| *id))
     }
 
     /// What those who wait lack, of whom some may be meant.
     fn lacking(&self, meant: impl Fn(&Waiter) -> bool) -> ByteCount {
-        let wanted: ByteCount = self.waiting.values().filter(|waiter| meant(waiter)).map(|w| w.bytes).sum();
+        let meant = |waiter: &&Waiter| meant(waiter) && self.may(&waiter.sender, waiter.bytes);
+        let wanted: ByteCount = self.waiting.values().filter(meant).map(|waiter| waiter.bytes).sum();
         let ended = self.asked.values().filter(|holder| holder.client.lock().is_ended());
         wanted.saturating_sub(self.free).saturating_sub(ended.map(|holder| holder.bytes).sum())
     }
@@ -143,12 +158,48 @@ impl Line {
         };
         [(stalled, self.lacking(|_| true)), (slow, self.lacking(|waiter| !is_heavy(&waiter.sender)))]
     }
+
+    /// The longest stalled body of who waits at its bound, if none of its is about to end.
+    fn in_its_own_way(&self, now: Duration) -> Vec<Arc<Holder>> {
+        let mut found: HashMap<&Sender, (Duration, &Arc<Holder>)> = HashMap::new();
+        let mut at_bound: HashMap<&Sender, bool> = HashMap::new();
+        for waiter in self.waiting.values().filter(|_| self.each_max.is_some()) {
+            let is_at_it = || !self.may(&waiter.sender, waiter.bytes);
+            at_bound.entry(&waiter.sender).or_insert_with(is_at_it);
+        }
+        at_bound.retain(|_, is_at_it| *is_at_it);
+        let clients = self.asked.values().map(|holder| (holder, *holder.client.lock()));
+        let clients: Vec<_> = clients.filter(|(holder, _)| at_bound.contains_key(&holder.sender)).collect();
+        for (holder, _) in clients.iter().filter(|(_, client)| client.is_ended()) {
+            at_bound.remove(&holder.sender);
+        }
+        for (holder, client) in &clients {
+            let Some(stalled) = client.stalled(now).filter(|_| at_bound.contains_key(&holder.sender)) else {
+                continue;
+            };
+            let longest = found.entry(&holder.sender).or_insert((stalled, holder));
+            if longest.0 < stalled {
+                *longest = (stalled, holder);
+            }
+        }
+        found.into_values().map(|(_, holder)| Arc::clone(holder)).collect()
+    }
 }
 
 impl Queue {
     pub(super) fn new(bytes: ByteCount) -> Arc<Self> {
+        Self::of(bytes, None)
+    }
+
+    /// One of which a sender may have so much and no more, but for one body that is larger.
+    pub(super) fn bounded(bytes: ByteCount, each_max: ByteCount) -> Arc<Self> {
+        Self::of(bytes, Some(each_max))
+    }
+
+    fn of(bytes: ByteCount, each_max: Option<ByteCount>) -> Arc<Self> {
         let line = Line {
             free: bytes,
+            each_max,
             held: HashMap::new(),
             waiting: BTreeMap::new(),
             asked: HashMap::new(),
@@ -165,7 +216,7 @@ impl Queue {
     /// Room that is there, if nobody waits for it.
     pub(super) fn take(self: &Arc<Self>, bytes: ByteCount, sender: &Sender) -> Option<Room> {
         let (mut line, bytes) = (self.line.lock(), bytes.min(self.bytes));
-        let is_there = line.waiting.is_empty() && line.free >= bytes;
+        let is_there = line.waiting.is_empty() && line.free >= bytes && line.may(sender, bytes);
         is_there.then(|| line.take(self, bytes, sender.clone()))
     }
 
@@ -205,13 +256,13 @@ impl Queue {
 
     /// Ends bodies for those who wait, no more than they need; one look for all of them. How many were ended.
     pub(super) fn end_for_those_who_wait(&self, now: Duration) -> u64 {
-        let in_the_way = {
+        let (in_the_way, in_its_own_way) = {
             let mut line = self.line.lock();
             if line.looked.is_some_and(|last| now.saturating_sub(last) < LOOK / 2) {
                 return 0;
             }
             line.looked = Some(now);
-            line.in_the_way(self.bytes, now)
+            (line.in_the_way(self.bytes, now), line.in_its_own_way(now))
         };
         let (mut count, mut coming) = (0, ByteCount::ZERO);
         for (holders, lacking) in in_the_way {
@@ -224,6 +275,9 @@ impl Queue {
                     count += 1;
                 }
             }
+        }
+        for holder in in_its_own_way {
+            count += u64::from(!holder.client.lock().is_ended() && holder.end(now));
         }
         count
     }

@@ -16,11 +16,11 @@ use std::time::Duration;
 
 const MIB: u64 = 1 << 20;
 
-/// Eight MiB, one of them for small bodies.
+/// Eight MiB, one of them for small bodies, and half of one more for bodies of which nobody knows who sends them.
 fn budget() -> (Arc<ManualClock>, Arc<Budget>) {
     let clock = Arc::new(ManualClock::new(Timestamp::from_millis(0)));
-    let total = ByteCount::mib(8);
-    (clock.clone(), Budget::new(total, clock, Counter::default(), Counter::default()))
+    let parts = [ByteCount::mib(1), ByteCount::kib(512), ByteCount::mib(7)];
+    (clock.clone(), Budget::of(parts, clock, Counter::default(), Counter::default()))
 }
 
 fn sender(host: u8) -> Sender {
@@ -319,4 +319,62 @@ async fn what_an_ended_body_left_on_its_way_is_still_coming() {
     assert!(!asks(&mut second).await, "what was ended is enough");
     drop(on_its_way);
     assert!(matches!(poll!(&mut waits), Poll::Ready(Ok(_))));
+}
+
+#[tokio::test]
+async fn who_is_known_by_its_address_alone_takes_nothing_from_the_others_and_a_quarter_of_its_own() {
+    let (clock, budget) = budget();
+    let of = |host, bytes| {
+        let budget = &budget;
+        Box::pin(async move { budget.reserve_unproven(&sender(host), ByteCount::new(bytes)).await })
+    };
+    let quarter = 128 << 10;
+    // One that is larger than the quarter, and as many as fit.
+    let mut first = of(1, 2 * quarter).await.unwrap();
+    let mut small: Vec<Share> = Vec::new();
+    for _ in 0..4 {
+        small.push(of(2, quarter / 4).await.unwrap());
+    }
+    let (mut second, mut fifth) = (of(1, 1), of(2, 1));
+    assert!(poll!(&mut second).is_pending() && poll!(&mut fifth).is_pending(), "both have theirs");
+    let all = share(&budget, 7 * MIB).await;
+    assert_eq!(budget.large.held(), ByteCount::mib(7), "and nobody else less");
+    drop(all);
+    // Who comes behind them and has nothing yet does not wait.
+    let third = of(3, quarter).await.unwrap();
+    // What stalls is ended for its own network's, and the longest of it alone.
+    asks(&mut first).await;
+    for holder in &mut small {
+        clock.advance(Duration::from_millis(1));
+        asks(holder).await;
+    }
+    clock.advance(STALLED_AFTER);
+    assert!(poll!(&mut second).is_pending() && poll!(&mut fifth).is_pending());
+    assert!(asks(&mut first).await && asks(&mut small[0]).await);
+    assert!(!asks(&mut small[1]).await && budget.ended.get() == 2);
+    clock.advance(LOOK);
+    assert!(poll!(&mut second).is_pending(), "it is on its way");
+    assert_eq!(budget.ended.get(), 2);
+    drop((first, small.remove(0)));
+    assert!(
+        matches!(poll!(&mut second), Poll::Ready(Ok(_))) && matches!(poll!(&mut fifth), Poll::Ready(Ok(_)))
+    );
+    drop((small, third, second, fifth));
+    assert_eq!(budget.held(), ByteCount::ZERO);
+}
+
+#[test]
+fn an_eighth_is_for_small_bodies_and_a_sixteenth_for_those_of_nobody_known() {
+    let (clock, counters) =
+        (Arc::new(ManualClock::new(Timestamp::from_millis(0))), [Counter::default(), Counter::default()]);
+    let [refused, ended] = counters;
+    let budget = Budget::new(ByteCount::mib(256), clock, refused, ended);
+    assert_eq!(budget.total(), ByteCount::mib(256));
+    assert!(budget.small.take(ByteCount::mib(32), &sender(1)).is_some());
+    assert!(budget.unproven.take(ByteCount::mib(4), &sender(1)).is_some());
+    assert!(budget.large.take(ByteCount::mib(208), &sender(1)).is_some());
+    assert!(
+        budget.unproven.take(ByteCount::mib(16), &sender(1)).is_some(),
+        "one that is larger than a quarter"
+    );
 }

@@ -2,20 +2,12 @@
 
 use super::Inflate;
 use super::archive::{Entry, Event, Kind, Scanner};
+use crate::checks;
 use bytes::Bytes;
 use engine::entropy::{Entropy as _, SeededEntropy};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::io::Write as _;
-
-/// What the checks are written against.
-mod ingest {
-    pub(super) use crate::ingest::archive::{ArchiveError, Entry, Event, Kind, Scanner};
-    pub(super) use crate::ingest::key_of;
-}
-
-#[path = "../../fuzz/checks/archive.rs"]
-mod check;
 
 /// An archive under construction.
 #[derive(Clone, Default)]
@@ -80,7 +72,7 @@ fn read(archive: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, &'static str> {
         }
     }
     scanner.finish().map_err(|error| error.what)?;
-    check::check(archive);
+    checks::archive(archive);
     Ok(entries)
 }
 
@@ -196,7 +188,7 @@ fn what_readers_would_understand_differently_is_refused() {
     ] {
         let found = names(&archive).unwrap_err();
         assert!(found.contains(why), "{found:?} for {why:?}");
-        check::check(&archive);
+        checks::archive(&archive);
     }
     let mut flipped = file().end();
     flipped[0] ^= 1;
@@ -338,7 +330,7 @@ fn the_kept_corpus_is_read_or_refused() {
     let corpus = corpus();
     assert!(corpus.len() >= 10, "where is the corpus?");
     for (name, archive) in corpus {
-        check::check(&archive);
+        checks::archive(&archive);
         // What others wrote is taken; what was made to deceive is named so.
         let outcome = read(&archive);
         assert_eq!(outcome.is_err(), name.starts_with("seed-bad"), "{name}: {outcome:?}");
@@ -384,7 +376,7 @@ fn mutations_of_the_corpus_are_read_or_refused() {
                 }
             }
         }
-        let outcome = std::panic::catch_unwind(|| check::check(&archive));
+        let outcome = std::panic::catch_unwind(|| checks::archive(&archive));
         assert!(outcome.is_ok(), "FIRN_SEED={seed}, round {round}: {archive:?}");
     }
 }

@@ -5,7 +5,8 @@
 //!                     known? good?                                                            ─► decide ─► function ─► XML
 //! ```
 //! SDKs send no digest of the body in the head of such a request: its SHA-256 is part of what is signed. So the body is read before the
-//! signature is verified, but only of who names a key that is there, in time; and 128 KiB of a form for STS that claims no signature at all.
+//! signature is verified, but only of who names a key that is there, in time; and 128 KiB of a form for STS that claims no signature at all. Both
+//! have memory of their own (`Budget::reserve_unproven`).
 //!
 //! Invariants: nothing is looked up by what an unverified request says, but its key; every operation is decided by its row before its
 //! function runs; what it has no row for is refused; every answer has its request id. `table.rs` has what a row is, `docs/iam-actions.md`
@@ -16,11 +17,11 @@
 mod answer;
 mod context;
 mod error;
-mod form;
+pub(crate) mod form;
 mod marker;
 #[cfg(test)]
 pub(crate) mod page;
-mod read;
+pub(crate) mod read;
 pub(crate) mod shape;
 mod table;
 mod target;
@@ -276,7 +277,7 @@ async fn verify(
     if !examine(&request, &*shared.credentials, &policy.of_service(service.name, None))? {
         return Err(unsigned(service, shared, body).await);
     }
-    let body = body.collect(BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
+    let body = body.collect_unproven(BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
     let mut hash = [0; 32];
     hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
     let policy = policy.of_service(service.name, Some(hash));
@@ -294,7 +295,7 @@ async fn unsigned(service: &'static Service, shared: &Shared, body: &mut Request
         return QueryError::unsigned();
     }
     let read = async {
-        let body = body.collect(OPEN_BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
+        let body = body.collect_unproven(OPEN_BODY_MAX, &shared.bodies).await.map_err(QueryError::from)?;
         route(service, &mut Form::of_body(&body)?)
     };
     match read.await {

@@ -267,14 +267,35 @@ impl RequestBody {
 
     /// All of a small body, and at most `max` bytes. Memory for it, and for what is made of it, is reserved until the request is answered.
     pub(crate) async fn collect(&mut self, max: ByteCount, budget: &Budget) -> Result<Bytes, S3Error> {
-        let too_large = || {
-            S3Error::new(Code::MaxMessageLengthExceeded).field("MaxMessageLengthBytes", max.get().to_string())
-        };
-        if self.length.is_some_and(|length| length > max) {
-            return Err(too_large());
-        }
-        let length = self.length.unwrap_or(max);
+        let length = self.length_of_document(max)?;
         self.reserve(budget, ByteCount::new(length.get() * TIMES_OF_DOCUMENT)).await?;
+        self.collect_reserved(max, length).await
+    }
+
+    /// The same of one that is part of what is signed: who sends it is known when it is here, and not before.
+    pub(crate) async fn collect_unproven(
+        &mut self,
+        max: ByteCount,
+        budget: &Budget,
+    ) -> Result<Bytes, S3Error> {
+        let length = self.length_of_document(max)?;
+        if !self.ended {
+            let memory = ByteCount::new(length.get() * TIMES_OF_DOCUMENT);
+            self.share = Some(budget.reserve_unproven(&self.sender, memory).await?);
+        }
+        self.collect_reserved(max, length).await
+    }
+
+    /// How long a document may be, by what the request says.
+    fn length_of_document(&self, max: ByteCount) -> Result<ByteCount, S3Error> {
+        match self.length {
+            Some(length) if length > max => Err(document_too_large(max)),
+            Some(length) => Ok(length),
+            None => Ok(max),
+        }
+    }
+
+    async fn collect_reserved(&mut self, max: ByteCount, length: ByteCount) -> Result<Bytes, S3Error> {
         let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
         let Some(second) = self.next().await? else { return Ok(first) };
         // In one piece from the start: growing would hold it twice.
@@ -284,7 +305,7 @@ impl RequestBody {
         let mut piece = Some(second);
         while let Some(data) = piece {
             if ByteCount::from(all.len() + data.len()) > max {
-                return Err(too_large());
+                return Err(document_too_large(max));
             }
             all.extend_from_slice(&data);
             piece = self.next().await?;
@@ -377,6 +398,10 @@ impl RequestBody {
             }
         }
     }
+}
+
+fn document_too_large(max: ByteCount) -> S3Error {
+    S3Error::new(Code::MaxMessageLengthExceeded).field("MaxMessageLengthBytes", max.get().to_string())
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {

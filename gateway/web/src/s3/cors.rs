@@ -8,10 +8,10 @@
 //! Invariants: an origin is named, and credentials are allowed, only where a rule of the bucket matched; a rule for any
 //! origin (`*`) never allows credentials; what depends on the origin says so in `Vary`. A preflight is never signed.
 
-pub(super) mod document;
+pub(crate) mod document;
 mod page;
 
-pub(super) use page::Page;
+pub(crate) use page::Page;
 
 use super::answer::{Answer, empty};
 use super::code::Code;

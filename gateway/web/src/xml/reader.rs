@@ -242,18 +242,6 @@ mod tests {
     }
 
     #[test]
-    fn the_kept_fuzz_corpus_is_read_or_refused() {
-        let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/xml");
-        let mut read = 0;
-        let mut refused = 0;
-        for entry in std::fs::read_dir(corpus).unwrap() {
-            let document = std::fs::read(entry.unwrap().path()).unwrap();
-            *if Element::parse(&document).is_ok() { &mut read } else { &mut refused } += 1;
-        }
-        assert!(read >= 5 && refused >= 5, "{read} read, {refused} refused");
-    }
-
-    #[test]
     fn refuses_what_no_client_needs() {
         let deep = format!("{}{}", "<a>".repeat(DEPTH_MAX + 1), "</a>".repeat(DEPTH_MAX + 1));
         let many = format!("<a>{}</a>", "<b/>".repeat(super::ELEMENTS_MAX));

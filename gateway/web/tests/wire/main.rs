@@ -6,6 +6,7 @@ mod admin;
 mod bounds;
 mod budget;
 mod carried;
+mod charged;
 mod conditions;
 mod cors;
 mod every_operation;

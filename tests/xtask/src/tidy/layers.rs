@@ -10,7 +10,7 @@
 //!   0  engine
 //! ```
 //!
-//! Crates under tests/ may use any of them; none of them uses a crate under tests/ except in its own tests.
+//! Crates under tests/, and fuzz targets, may use any of them; none of them uses a crate under tests/ except in its own tests.
 
 use super::Fault;
 use crate::workspace::{Metadata, Package};
@@ -39,7 +39,7 @@ const WIRE: [&str; 6] = ["hyper", "hyper-util", "http", "http-body", "http-body-
 /// What is wrong with the graph.
 pub(crate) fn check(metadata: &Metadata, root: &Path) -> Vec<Fault> {
     let ours: Vec<&Package> = metadata.ours().collect();
-    let shipped = ours.iter().filter(|package| !package.manifest_path.starts_with(root.join("tests")));
+    let shipped = ours.iter().filter(|package| is_shipped(package.directory(), root));
     let mut faults = Vec::new();
     for package in shipped {
         for dependency in &package.dependencies {
@@ -52,6 +52,11 @@ pub(crate) fn check(metadata: &Metadata, root: &Path) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// Whether a crate in there is one of the layers, and not for tests alone.
+fn is_shipped(directory: &Path, root: &Path) -> bool {
+    !directory.starts_with(root.join("tests")) && !directory.ends_with("fuzz")
 }
 
 fn level(name: &str) -> Option<u8> {
@@ -92,6 +97,15 @@ mod tests {
         assert!(judge("engine", "powercut", true).is_none());
         assert!(judge("engine", "powercut", false).is_some());
         assert!(judge("engine", "engine", true).is_none());
+    }
+
+    #[test]
+    fn fuzz_targets_are_tests_wherever_they_lie() {
+        let is_shipped = |place: &str| is_shipped(&Path::new("/r").join(place), Path::new("/r"));
+        assert!(is_shipped("engine") && is_shipped("gateway/web"));
+        assert!(
+            !is_shipped("tests/oracle") && !is_shipped("gateway/web/fuzz") && !is_shipped("security/fuzz")
+        );
     }
 
     #[test]

@@ -1,6 +1,4 @@
 //! A page of another origin, as its browser's request tells of it, and what the browser is told in turn.
-//!
-//! Nothing but headers and rules, so that the fuzz target `cors` runs the same.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,

@@ -1,6 +1,7 @@
-//! What must hold of any bytes that are read as an archive. The fuzz target and the tests run the same.
+//! What must hold of any bytes that are read as an archive.
 
-use super::ingest::{ArchiveError, Entry, Event, Kind, Scanner, key_of};
+use crate::ingest::archive::{ArchiveError, Entry, Event, Kind, Scanner};
+use crate::ingest::key_of;
 use bytes::Bytes;
 
 type Read = (Vec<(Entry, Vec<u8>)>, Result<(), ArchiveError>);
