@@ -1,7 +1,7 @@
 //! Getting archives back: jobs, tiers, and the order in which media are mounted and read.
 //!
 //! ```text
-//!   request ─► Policy, Units (may it?) ─► Scheduler::submit (when? a quote) ─► Job, a row: Queued
+//!   Ask ─► Desk: policy, capacity (may it?) ─► Scheduler::submit (when? a quote) ─► Job, a row: Queued
 //!                                              │ plan(now) ─► mount, read, unmount, bring ─► the runtime does it
 //!                                              ▲ on(event) ◄────────────────────────────────── and tells
 //!                                              └─► outcomes ─► Job::step ─► Queued · Staging · Waiting · Held · Ready · Expired · Failed
@@ -15,6 +15,7 @@
 
 mod capacity;
 mod cost;
+mod desk;
 mod job;
 mod media;
 mod policy;
@@ -24,6 +25,7 @@ mod tier;
 
 pub use capacity::{Admission, Capacity, JOBS_PER_UNIT, MAX_UNITS, UNIT_WINDOW, Unit, UnitId};
 pub use cost::{Ledger, MicroDollars, Price, Prices, TierTotal};
+pub use desk::{Ask, Desk, Terms};
 pub use job::{Effect, Failure, Illegal, Job, JobEvent, JobId, JobState, Subject, VaultId};
 pub use media::{Costs, DriveId, Label, Medium, MediumId, MediumKind, StationId};
 pub use policy::{BadPolicy, RetrievalPolicy, Usage};

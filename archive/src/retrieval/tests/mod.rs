@@ -1,6 +1,7 @@
 //! Jobs and who may have them. What is planned has its tests in `schedule`.
 
 mod admit;
+mod desk;
 mod job;
 mod record;
 
