@@ -21,8 +21,8 @@ fn play(seed: u64) -> (Day, fifo::Served) {
     (World::new(seed, DRIVES, MIDNIGHT).play(&requests), fifo::serve(seed, DRIVES, &requests))
 }
 
-fn say(seed: u64, day: &Day, served: fifo::Served) {
-    let all_ms = u64::from(DRIVES) * day.end.since(MIDNIGHT).as_secs() * 1000;
+fn say(seed: u64, drives: u16, day: &Day, served: fifo::Served) {
+    let all_ms = u64::from(drives) * day.end.since(MIDNIGHT).as_secs() * 1000;
     let text = format!(
         "seed {seed}: {} mounts, by first come, first served {} ({} late); {} late, {} refused; drives busy {} %\n{}",
         day.mounts,
@@ -40,7 +40,7 @@ fn say(seed: u64, day: &Day, served: fifo::Served) {
 fn a_petabyte_needs_an_eighth_of_the_mounts_misses_no_deadline_and_quotes_well() {
     for seed in seeds() {
         let (day, served) = play(seed);
-        say(seed, &day, served);
+        say(seed, DRIVES, &day, served);
         assert_eq!((day.fates.len(), day.refused), (REQUESTS, 0), "seed {seed}: none is refused");
         assert_eq!(report::late(&day), 0, "seed {seed}: deadlines");
         assert!(day.mounts * 8 <= served.mounts, "seed {seed}: mounts");
@@ -68,4 +68,20 @@ fn the_same_seed_gives_the_same_day() {
     assert_eq!(one, World::new(9, DRIVES, MIDNIGHT).play(&requests));
     assert_ne!(one, World::new(10, DRIVES, MIDNIGHT).play(&requests), "drives that take other times");
     assert!(one.fates.iter().any(|fate| fate.tier == Tier::Expedited));
+}
+
+/// One drive for what keeps two of them busy: most is late, each mount still serves many, and what came first is not left lying.
+#[test]
+fn with_too_much_to_do_nobody_starves_and_mounts_stay_few() {
+    let requests = day(&mut Dice::new(1), MIX, REQUESTS);
+    let (day, served) = (World::new(1, 1, MIDNIGHT).play(&requests), fifo::serve(1, 1, &requests));
+    say(1, 1, &day, served);
+    assert!(report::late(&day) > REQUESTS / 4, "that is too much to do");
+    assert!(day.mounts * 8 <= served.mounts, "{} mounts", day.mounts);
+    assert_eq!(day.fates.len() + day.refused, REQUESTS);
+    let expedited = day.fates.iter().filter(|fate| fate.tier == Tier::Expedited);
+    assert!(expedited.clone().count() > 40 && expedited.clone().all(|fate| fate.done <= fate.deadline));
+    // Two days of work for one drive: all is done in two and a half, and no job takes more than one and a half.
+    let longest = day.fates.iter().map(|fate| fate.done.since(fate.created).as_secs()).max();
+    assert!(day.end.since(MIDNIGHT).as_secs() < 60 * 3600 && longest < Some(36 * 3600), "{longest:?}");
 }

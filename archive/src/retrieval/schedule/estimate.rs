@@ -66,7 +66,7 @@ impl Scheduler {
             let full = ms(costs.seek_full);
             return match *drive {
                 Drive::Unmounting { until, .. } => until + ms(costs.mount) + full,
-                Drive::Empty { .. } => now + ms(costs.mount) + full,
+                Drive::Lost | Drive::Empty { .. } => now + ms(costs.mount) + full,
                 Drive::Mounting { until, .. } => until.max(now) + full,
                 Drive::Reading { until, at, .. } => {
                     let first = slot.pending.keys().next().map_or(at, |(first, _)| *first);
@@ -81,10 +81,11 @@ impl Scheduler {
         // Who comes before it takes the drive that is free before.
         let all = self.candidates(slot.medium.station, now);
         let before = all.iter().take_while(|other| other.medium != slot.medium.id).count();
-        let mut free: Vec<i64> =
-            station.drives.iter().map(|drive| self.free_for_expedited(drive, now)).collect();
+        let mut free: Vec<i64> = station.usable().map(|drive| self.free_for_expedited(drive, now)).collect();
         free.sort_unstable();
-        let at = free.get(before % free.len().max(1)).copied().unwrap_or(now);
+        // Without a drive it lasts as long as bringing one does.
+        let none = now + ms(self.policy.bring);
+        let at = free.get(before % free.len().max(1)).copied().unwrap_or(none);
         let own =
             slot.pending.iter().filter(|(_, piece)| piece.tier == Tier::Expedited).map(|((at, _), _)| *at);
         let way = slot.travel_ms(own.max().unwrap_or(0));
@@ -104,7 +105,7 @@ impl Scheduler {
             own.map_or(0, |slot| ms(slot.medium.costs.seek_full) + slot.summary.work)
         };
         match *drive {
-            Drive::Empty { next: None } => now,
+            Drive::Lost | Drive::Empty { next: None } => now,
             Drive::Empty { next: Some(medium) } | Drive::Loaded { medium, .. } => {
                 now + busy(medium) + unmount(medium)
             }
@@ -130,7 +131,7 @@ impl Scheduler {
         if let Some(sweep) = own.and_then(|drive| self.sweep_in(drive, target, now)) {
             return sweep;
         }
-        let mut free: Vec<i64> = station.drives.iter().map(|drive| self.free_at(drive, now)).collect();
+        let mut free: Vec<i64> = station.usable().map(|drive| self.free_at(drive, now)).collect();
         let mut waiting = self.candidates(id, now);
         // What is mounted for an expedited job, its own batch to come later, comes in again then.
         if !waiting.iter().any(|candidate| candidate.medium == target.medium.id) {
@@ -148,7 +149,7 @@ impl Scheduler {
             }
             free[first] = loaded + sweep_ms(slot, 0) + growth;
         }
-        Sweep { at: now, head: 0, growth: 0 }
+        Sweep { at: now + ms(self.policy.bring), head: 0, growth: 0 }
     }
 
     /// Where the medium is in a drive, or on its way into one, and its batch is read there.
@@ -188,7 +189,7 @@ impl Scheduler {
         let rest =
             |medium: MediumId, head: u64| self.media.get(&medium).map_or(0, |slot| sweep_ms(slot, head));
         match *drive {
-            Drive::Empty { next: None } => now,
+            Drive::Lost | Drive::Empty { next: None } => now,
             Drive::Empty { next: Some(next) } => now + self.mount_ms(next) + rest(next, 0),
             Drive::Mounting { medium, until } => until.max(now) + rest(medium, 0),
             Drive::Loaded { medium, head, visit, .. } => {

@@ -9,14 +9,14 @@
 //! The rules, in their order:
 //!
 //! 1. **Expedited pre-empts**: an idle drive is taken first, then one that is reading something else, when its present slice is done.
-//! 2. **A deadline that is near comes next**: the medium whose latest start has come, earliest deadline first; within a medium the piece
-//!    whose deadline the sweep would miss.
+//! 2. **A deadline that is near comes next**: the medium whose latest start has come, earliest deadline first, and a sweep is left for it that would
+//!    make it late; within a medium the piece whose deadline the sweep would miss.
 //! 3. **A mounted medium is swept**: all that is wanted of it, by position, upwards from the head, also what is asked for meanwhile.
 //! 4. **Media gather**: between two visits lies [`Policy::gather_percent`] of the shortest time that its jobs have (a medium where Standard
 //!    jobs come counts as theirs for twice as long, and Bulk goes along). So each mount serves many, and when it comes is known
 //!    beforehand, which is what quotes rest on. Where every wanted medium can have a drive to itself nothing is gained by waiting, and nothing waits.
 //! 5. **Nobody starves**: every piece has a deadline, and what is late is the most urgent but for expedited jobs, whose number
-//!    [`Capacity`](super::Capacity) bounds.
+//!    [`Capacity`](super::Capacity) bounds. With too much to do, sweeps go on to the top of their medium: leaving them would make more late.
 //!
 //! State is in memory and is made of the jobs that are not done; a crash loses none of it that matters. All maps are ordered, and nothing
 //! is random: the same calls give the same plan.
@@ -198,7 +198,7 @@ impl Scheduler {
                 (travel + costs.read(bytes.get())).as_millis().max(1)
             });
             let each = worst.max().map_or(0, |ms| window.as_millis() / ms);
-            u64::try_from(each).unwrap_or(u64::MAX).saturating_mul(station.drives.len() as u64)
+            u64::try_from(each).unwrap_or(u64::MAX).saturating_mul(station.usable().count() as u64)
         };
         self.stations.values().map(of_station).fold(0, u64::saturating_add)
     }
@@ -211,6 +211,8 @@ impl Scheduler {
             Event::ReadDone { drive } => self.read_done(drive, now),
             Event::ReadFailed { drive } => self.read_failed(drive, now),
             Event::MountFailed { drive } => self.mount_failed(drive),
+            Event::DriveLost { drive } => self.drive_lost(drive),
+            Event::DriveBack { drive } => self.drive_back(drive).map(|()| vec![]),
             Event::Arrived { medium } => self.arrived(medium),
             Event::Left { medium } => self.left(medium),
         }
@@ -345,6 +347,21 @@ impl Scheduler {
         self.left(medium)
     }
 
+    fn drive_lost(&mut self, id: DriveId) -> Result<Vec<Outcome>, Unexpected> {
+        let drive = std::mem::replace(self.drive(id)?, Drive::Lost);
+        if let Drive::Empty { next: Some(next) } | Drive::Unmounting { next: Some(next), .. } = drive {
+            self.put_down(next);
+        }
+        drive.medium().map_or(Ok(vec![]), |medium| self.left(medium))
+    }
+
+    fn drive_back(&mut self, id: DriveId) -> Result<(), Unexpected> {
+        let drive = self.drive(id)?;
+        let Drive::Lost = *drive else { return Err(Unexpected { drive: Some(id) }) };
+        *drive = Drive::Empty { next: None };
+        Ok(())
+    }
+
     fn arrived(&mut self, medium: MediumId) -> Result<Vec<Outcome>, Unexpected> {
         let slot = self.media.get_mut(&medium).ok_or(Unexpected { drive: None })?;
         let was_here = std::mem::replace(&mut slot.medium.here, true);
@@ -373,10 +390,13 @@ impl Scheduler {
         let jobs: BTreeSet<JobId> = slot.jobs();
         let station = slot.medium.station;
         for drive in self.stations.get_mut(&station).into_iter().flat_map(|station| &mut station.drives) {
-            if drive.medium() == Some(medium) {
-                *drive = Drive::Empty { next: None };
-            } else {
-                drive.forget_next(medium);
+            match *drive {
+                // What the drive was to be emptied for it can have now.
+                Drive::Unmounting { medium: old, next, .. } if old == medium => {
+                    *drive = Drive::Empty { next }
+                }
+                _ if drive.medium() == Some(medium) => *drive = Drive::Empty { next: None },
+                _ => drive.forget_next(medium),
             }
         }
         Ok(jobs.into_iter().map(|job| Outcome::Wants { job, label: label.clone() }).collect())

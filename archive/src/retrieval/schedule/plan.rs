@@ -2,7 +2,7 @@
 
 use super::Scheduler;
 use super::estimate::sweep_ms;
-use super::station::{Drive, Slot, Visit, Visited, ms};
+use super::station::{Drive, Piece, Slot, Visit, Visited, ms};
 use super::types::{Action, Extent, Plan};
 use crate::retrieval::Tier;
 use crate::retrieval::job::JobId;
@@ -50,7 +50,7 @@ impl Scheduler {
     pub(super) fn candidates(&self, station: StationId, now: i64) -> Vec<Candidate> {
         let Some(station) = self.stations.get(&station) else { return vec![] };
         let slots = station.media.iter().filter_map(|id| self.media.get(id));
-        let mut busy = station.drives.iter().filter(|drive| self.is_busy(drive, now)).count();
+        let mut busy = station.usable().filter(|drive| self.is_busy(drive, now)).count();
         let mut all: Vec<Candidate> = slots
             .filter(|slot| slot.medium.here && slot.drive.is_none())
             .filter_map(|slot| {
@@ -64,7 +64,7 @@ impl Scheduler {
             })
             .collect();
         busy += all.len();
-        if busy <= station.drives.len() {
+        if busy <= station.usable().count() {
             // Each has a drive to itself: nothing is gained by waiting.
             for candidate in &mut all {
                 candidate.due = candidate.due.min(now);
@@ -77,6 +77,7 @@ impl Scheduler {
     /// Whether a drive has something to do that was planned already.
     fn is_busy(&self, drive: &Drive, now: i64) -> bool {
         match drive {
+            Drive::Lost => false,
             Drive::Empty { next } => next.is_some(),
             Drive::Loaded { medium, visit, .. } => self.has_work(*medium, *visit, now),
             Drive::Mounting { .. } | Drive::Reading { .. } | Drive::Unmounting { .. } => true,
@@ -94,7 +95,9 @@ impl Scheduler {
     /// Whether a medium that is mounted for something else has its batch read along.
     pub(super) fn nearly_due(&self, slot: &Slot, now: i64) -> bool {
         let station = self.stations.get(&slot.medium.station);
-        station.is_some_and(|station| slot.nearly_due(&self.policy, station, now))
+        station
+            .and_then(|station| slot.along_from(&self.policy, station, now))
+            .is_some_and(|from| from <= now)
     }
 
     fn ask_for_media(&mut self, station: StationId, plan: &mut Plan) {
@@ -160,18 +163,29 @@ impl Scheduler {
         }
     }
 
-    /// A medium that can't wait for this drive to be done, where no other drive is free. One that can is next in turn: leaving a sweep
-    /// costs a mount more.
+    /// A medium that this drive leaves its sweep for, where no other drive is free: one that would be late for it and otherwise not. What
+    /// is late anyway waits for the sweep's end at the top of the medium: leaving costs a mount more, and with too much to do each
+    /// mount makes more late. But no second sweep begins before it.
     fn more_urgent(&self, station: StationId, mounted: MediumId, head: u64, now: i64) -> Option<MediumId> {
         let slot = self.media.get(&mounted)?;
         let own = slot.summary;
         if own.expedited.is_some() || self.least_loss(station, now, false).is_some() {
             return None;
         }
-        let done = now + sweep_ms(slot, head) - ms(self.policy.margin);
-        let first = self.candidates(station, now).into_iter().find(|other| other.latest_start <= now)?;
-        let must = first.latest_start < done && own.deadline.is_none_or(|deadline| first.deadline < deadline);
-        must.then_some(first.medium)
+        let all = self.candidates(station, now);
+        let mut urgent = all.into_iter().filter(|other| other.latest_start <= now);
+        if slot.pending.range((head, JobId::from_bytes([0; 16]))..).next().is_none() {
+            return urgent.next().map(|other| other.medium);
+        }
+        let margin = ms(self.policy.margin);
+        let done = now + sweep_ms(slot, head);
+        let saved = urgent.find(|other| {
+            let last_start = other.latest_start + margin;
+            now <= last_start && last_start < done
+        });
+        saved
+            .filter(|other| own.deadline.is_none_or(|deadline| other.deadline < deadline))
+            .map(|other| other.medium)
     }
 
     /// Rules 2 and 4: free drives go to what is due.
@@ -202,25 +216,25 @@ impl Scheduler {
         }
     }
 
-    /// Media that nothing is read of are put away when they have lingered.
+    /// Media that nothing is read of are put away when they have lingered. Those that are mounted early are looked at again when their batch
+    /// is due.
     fn put_away(&mut self, station: StationId, now: Timestamp, plan: &mut Plan) {
         let count = self.stations.get(&station).map_or(0, |station| station.drives.len());
         for number in 0..count {
             let Some(Drive::Loaded { medium, idle_since, .. }) = self.drive_at(station, number) else {
                 continue;
             };
-            let costs = self.media.get(&medium).map(|slot| slot.medium.costs);
-            let Some((linger, unmount)) = costs.and_then(|costs| Some((costs.linger?, costs.unmount))) else {
-                continue;
-            };
-            let end = Timestamp::from_millis(idle_since).plus(linger);
-            if now < end {
-                plan.wake = Some(plan.wake.map_or(end, |wake| wake.min(end)));
+            let Some((slot, of)) = self.media.get(&medium).zip(self.stations.get(&station)) else { continue };
+            let costs = slot.medium.costs;
+            let end = costs.linger.map(|linger| Timestamp::from_millis(idle_since).plus(linger));
+            if end.is_some_and(|end| end <= now) {
+                let until = now.plus(costs.unmount).as_millis();
+                self.set_drive(station, number, Drive::Unmounting { medium, next: None, until });
+                plan.actions.push(Action::Unmount { drive: drive_id(station, number), medium });
                 continue;
             }
-            let until = now.plus(unmount).as_millis();
-            self.set_drive(station, number, Drive::Unmounting { medium, next: None, until });
-            plan.actions.push(Action::Unmount { drive: drive_id(station, number), medium });
+            let due = slot.along_from(&self.policy, of, now.as_millis()).map(Timestamp::from_millis);
+            plan.wake = [plan.wake, end, due.filter(|due| *due > now)].into_iter().flatten().min();
         }
     }
 
@@ -297,19 +311,22 @@ fn drive_id(station: StationId, number: usize) -> DriveId {
     DriveId { station, number: u16::try_from(number).unwrap_or(u16::MAX) }
 }
 
-/// Expedited first; then what the sweep would be too late for; then the next one upwards from the head, and from the beginning again.
+/// Expedited first; then what the sweep would be too late for, and is not yet; then the next one upwards from the head, and from the
+/// beginning again.
 fn next_piece(slot: &Slot, head: u64, margin: i64, now: i64) -> Option<(u64, JobId, Tier, u64)> {
     let sum = &slot.summary;
     let sweep = sum.work + slot.travel_ms(slot.medium.capacity.get()) + margin;
-    let pressed = sum.deadline.is_some_and(|deadline| deadline.as_millis() - now < sweep);
+    let pressed = |deadline: Timestamp| (0..sweep).contains(&(deadline.as_millis() - now));
     let all = || slot.pending.iter();
-    let by_deadline =
-        || all().min_by_key(|((at, _), piece)| (piece.tier != Tier::Expedited, piece.deadline, *at));
-    let chosen = if sum.expedited.is_some() || pressed {
-        by_deadline()
+    let expedited = || all().filter(|(_, piece)| piece.tier == Tier::Expedited);
+    let near = || all().filter(|(_, piece)| pressed(piece.deadline));
+    let soonest = |((at, _), piece): &(&(u64, JobId), &Piece)| (piece.deadline, *at);
+    let from = JobId::from_bytes([0; 16]);
+    let swept = || slot.pending.range((head, from)..).next().or_else(|| all().next());
+    let chosen = if sum.expedited.is_some() {
+        expedited().min_by_key(soonest)
     } else {
-        let from = JobId::from_bytes([0; 16]);
-        slot.pending.range((head, from)..).next().or_else(|| all().next())
+        near().min_by_key(soonest).or_else(swept)
     };
     chosen.map(|((at, job), piece)| (*at, *job, piece.tier, piece.left))
 }

@@ -23,6 +23,8 @@ pub(super) enum Visit {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Drive {
+    /// It can't be used.
+    Lost,
     Empty {
         /// What it was emptied for.
         next: Option<MediumId>,
@@ -60,7 +62,7 @@ impl Drive {
     /// What is in it.
     pub(super) fn medium(&self) -> Option<MediumId> {
         match *self {
-            Self::Empty { .. } => None,
+            Self::Lost | Self::Empty { .. } => None,
             Self::Mounting { medium, .. }
             | Self::Loaded { medium, .. }
             | Self::Reading { medium, .. }
@@ -137,6 +139,11 @@ impl Station {
             standard: load,
             standard_gather: i64::MAX / 4,
         }
+    }
+
+    /// Drives that can be used.
+    pub(super) fn usable(&self) -> impl Iterator<Item = &Drive> {
+        self.drives.iter().filter(|drive| !matches!(drive, Drive::Lost))
     }
 
     /// A job came that costs so much reading here.
@@ -283,7 +290,7 @@ impl Slot {
         };
         let earlier = |a: Option<Timestamp>, b| Some(a.map_or(b, |a: Timestamp| a.min(b)));
         for piece in self.pending.values() {
-            sum.work = sum.work.saturating_add(self.piece_ms(piece.left));
+            sum.work = sum.work.saturating_add(self.piece_ms(piece.left)).min(i64::MAX / 4);
             sum.deadline = earlier(sum.deadline, piece.deadline);
             if piece.tier == Tier::Expedited {
                 sum.expedited = earlier(sum.expedited, piece.deadline);
@@ -310,9 +317,9 @@ impl Slot {
         Some(self.visited.plus(own.min(lately).min(usual)).min(self.summary.latest_start))
     }
 
-    /// Whether its batch is read along when it is mounted for something else.
-    pub(super) fn nearly_due(&self, policy: &Policy, station: &Station, now: i64) -> bool {
+    /// From when on its batch is read along when it is mounted for something else.
+    pub(super) fn along_from(&self, policy: &Policy, station: &Station, now: i64) -> Option<i64> {
         let early = self.summary.gather.unwrap_or(0) / 100 * i64::from(policy.early_percent);
-        self.gathers_until(station, now).is_some_and(|until| until.saturating_sub(early) <= now)
+        self.gathers_until(station, now).map(|until| until.saturating_sub(early))
     }
 }

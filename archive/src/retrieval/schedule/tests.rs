@@ -305,6 +305,35 @@ fn a_medium_on_the_shelf_is_asked_for_once_and_goes_on_when_it_is_there() {
 }
 
 #[test]
+fn a_drive_that_fails_is_planned_for_no_more_until_it_is_back() {
+    let mut scheduler = library(2, 3, COSTS);
+    submit(&mut scheduler, 1, Tier::Standard, &[(0, 0, 50)], 0);
+    scheduler.plan(at(0));
+    scheduler.on(Event::Mounted { drive: drive(0) }, at(60)).unwrap();
+    scheduler.plan(at(60));
+    let wants = Outcome::Wants { job: job(1), label: "P000".parse().unwrap() };
+    assert_eq!(scheduler.on(Event::DriveLost { drive: drive(0) }, at(61)).unwrap(), [wants]);
+    assert_eq!(scheduler.on(Event::DriveLost { drive: drive(0) }, at(61)).unwrap(), [], "again");
+    scheduler.on(Event::ReadDone { drive: drive(0) }, at(62)).unwrap_err();
+    submit(&mut scheduler, 2, Tier::Standard, &[(1, 0, 1)], 62);
+    assert_eq!(run(&mut scheduler, 62), ["bring P000 for 1", "mount 1 in 1", "read 2 at 0", "done 2"]);
+    assert_eq!(scheduler.expedited_in(Duration::from_mins(5), ByteCount::mib(1)), 2);
+    // The medium was got out of it, and goes into the other one.
+    scheduler.on(Event::Arrived { medium: medium(0) }, at(70)).unwrap();
+    assert_eq!(run(&mut scheduler, 70)[..2], ["unmount 1", "mount 0 in 1"]);
+    // Without a drive nothing is planned, and a quote says so.
+    scheduler.on(Event::DriveLost { drive: drive(1) }, at(80)).unwrap();
+    assert!(submit(&mut scheduler, 3, Tier::Standard, &[(2, 0, 1)], 80).eta >= at(80 + 4 * 3600));
+    let refused = scheduler.submit(&request(4, Tier::Expedited, &[(2, 0, 1)], at(80)), at(80));
+    assert_eq!(refused, Err(Refused::InsufficientCapacity));
+    assert_eq!(scheduler.plan(at(80)).actions, []);
+    scheduler.on(Event::DriveBack { drive: drive(0) }, at(90)).unwrap();
+    scheduler.on(Event::DriveBack { drive: drive(0) }, at(90)).unwrap_err();
+    assert_eq!(run(&mut scheduler, 90), ["mount 2 in 0", "read 3 at 0", "done 3"]);
+    assert_eq!(scheduler.expedited_in(Duration::from_mins(5), ByteCount::mib(1)), 2);
+}
+
+#[test]
 fn a_job_that_wants_two_media_waits_for_the_second_when_the_first_has_come() {
     let mut scheduler = library(1, 2, COSTS);
     for number in [0, 1] {

@@ -188,6 +188,16 @@ pub enum Event {
         /// By which drive.
         drive: DriveId,
     },
+    /// A drive can't be used. What was in it counts as not here.
+    DriveLost {
+        /// Which.
+        drive: DriveId,
+    },
+    /// It can be used again, and is empty.
+    DriveBack {
+        /// Which.
+        drive: DriveId,
+    },
     /// A medium was brought.
     Arrived {
         /// Which.
