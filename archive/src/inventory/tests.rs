@@ -103,6 +103,7 @@ fn limits_and_markers_page_through_a_vault_exactly_once() {
             let page: Vec<_> = text.lines().skip(1).map(|line| line[..10].to_owned()).collect();
             assert!(page.len() <= limit);
             seen.extend(page);
+            assert!(seen.len() <= all.len(), "limit {limit}: {seen:?}");
             match next {
                 Some(next) => marker = Some(next.to_string()),
                 None => break,

@@ -83,13 +83,12 @@ pub struct Parts {
     size: PartSize,
     tree: Tree,
     end: u64,
-    ended: bool,
 }
 
 impl Parts {
     /// Of an upload with parts of this size.
     pub fn new(size: PartSize) -> Self {
-        Self { size, tree: Tree::new(), end: 0, ended: false }
+        Self { size, tree: Tree::new(), end: 0 }
     }
 
     /// The next part and the root over its bytes.
@@ -98,10 +97,10 @@ impl Parts {
         if part.first() < self.end {
             return Err(PartsError::Overlap { at: part.first() });
         }
-        if part.first() > self.end || self.ended {
+        // Also behind a short part: the next one would begin at a multiple of the size.
+        if part.first() > self.end {
             return Err(PartsError::Gap { at: self.end });
         }
-        self.ended = part.byte_count() < self.size.0;
         self.end = part.last() + 1;
         self.tree.push(root);
         Ok(())

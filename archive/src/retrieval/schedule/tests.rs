@@ -334,6 +334,48 @@ fn a_drive_that_fails_is_planned_for_no_more_until_it_is_back() {
 }
 
 #[test]
+fn what_a_lost_drive_was_emptied_for_goes_into_another() {
+    for gone in [Event::DriveLost { drive: drive(0) }, Event::Left { medium: medium(0) }] {
+        let mut scheduler = library(1, 2, COSTS);
+        submit(&mut scheduler, 1, Tier::Standard, &[(0, 0, 1)], 0);
+        assert_eq!(run(&mut scheduler, 0).len(), 3);
+        submit(&mut scheduler, 2, Tier::Expedited, &[(1, 0, 1)], 10);
+        assert_eq!(scheduler.plan(at(10)).actions, [Action::Unmount { drive: drive(0), medium: medium(0) }]);
+        scheduler.on(gone, at(11)).unwrap();
+        // The drive is back, or was emptied by who took the medium.
+        let _ = scheduler.on(Event::DriveBack { drive: drive(0) }, at(12));
+        assert_eq!(run(&mut scheduler, 13), ["mount 1 in 0", "read 2 at 0", "done 2"], "{gone:?}");
+    }
+}
+
+#[test]
+fn a_sweep_that_was_interrupted_goes_on_before_what_still_gathers() {
+    let mut scheduler = library(1, 4, COSTS);
+    submit(&mut scheduler, 1, Tier::Standard, &[(0, 0, 40)], 0);
+    for number in [2, 3] {
+        submit(&mut scheduler, number, Tier::Standard, &[(number - 1, 0, 1)], 0);
+    }
+    scheduler.plan(at(0));
+    scheduler.on(Event::Mounted { drive: drive(0) }, at(60)).unwrap();
+    scheduler.plan(at(60));
+    submit(&mut scheduler, 4, Tier::Expedited, &[(3, 0, 1)], 70);
+    scheduler.on(Event::ReadDone { drive: drive(0) }, at(80)).unwrap();
+    assert_eq!(
+        run(&mut scheduler, 80),
+        [
+            "unmount 0",
+            "mount 3 in 0",
+            "read 4 at 0",
+            "done 4",
+            "unmount 3",
+            "mount 0 in 0",
+            "read 1 at 20",
+            "done 1"
+        ]
+    );
+}
+
+#[test]
 fn a_job_that_wants_two_media_waits_for_the_second_when_the_first_has_come() {
     let mut scheduler = library(1, 2, COSTS);
     for number in [0, 1] {
