@@ -1,0 +1,1 @@
+//! The code, its geometry, and sets of packs.
