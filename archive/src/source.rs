@@ -57,10 +57,13 @@ impl ReadAt for [u8] {
     }
 }
 
-impl WriteAt for [u8] {
+impl WriteAt for Vec<u8> {
+    /// Grows as a file does.
     fn write_at(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        let place = usize::try_from(at).ok().and_then(|at| self.get_mut(at..)?.get_mut(..bytes.len()));
-        place.ok_or(io::ErrorKind::UnexpectedEof)?.copy_from_slice(bytes);
+        let start = usize::try_from(at).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let end = start.checked_add(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        self.resize(self.len().max(end), 0);
+        self[start..end].copy_from_slice(bytes);
         Ok(())
     }
 

@@ -95,18 +95,26 @@ impl<'p> Deposit<'p> {
             Some(dedup) => Way::Chunked { dedup: dedup.clone(), runs: Vec::new() },
             None => Way::Own { frames: Frames::default(), sealer: None, habit: Habit::of_one() },
         };
+        pack.state.take_index(room::ENTRY + head.description.len());
         Ok(Self { pack, head, length: 0, buffer: Vec::new(), way })
     }
 
     /// Takes bytes, and says how many: fewer than there are when the pack is full ([`suspend`](Self::suspend) it then).
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        let taken = usize::try_from(self.room()).unwrap_or(usize::MAX).min(bytes.len());
-        let mut rest = &bytes[..taken];
-        while !rest.is_empty() {
-            rest = self.feed(rest)?;
+        let mut taken = 0;
+        loop {
+            // There is more room again where what was taken became less.
+            let room = usize::try_from(self.room()).unwrap_or(usize::MAX).min(bytes.len() - taken);
+            if room == 0 {
+                return Ok(taken);
+            }
+            let mut now = &bytes[taken..taken + room];
+            while !now.is_empty() {
+                now = self.feed(now)?;
+            }
+            taken += room;
+            self.length += room as u64;
         }
-        self.length += taken as u64;
-        Ok(taken)
     }
 
     /// Bytes that certainly find room, those that wait left out.
@@ -221,8 +229,8 @@ impl<'p> Deposit<'p> {
             Way::Chunked { runs, .. } => Place::Chunked(std::mem::take(runs)),
             Way::Outside { frames } => {
                 let cost = blobs.len().saturating_mul(room::OUTER);
-                if cost > self.pack.state.index_left() {
-                    let (size, limit) = (cost as u64, self.pack.state.index_left() as u64);
+                if cost > self.pack.state.index_room() {
+                    let (size, limit) = (cost as u64, self.pack.state.index_room() as u64);
                     return Err(Error::TooLarge { what: "a list of blobs", size, limit });
                 }
                 self.pack.state.take_index(cost);
@@ -234,7 +242,6 @@ impl<'p> Deposit<'p> {
 
     fn enter(self, place: Place, tree_hash: Option<[u8; 32]>) -> Result<()> {
         let Self { pack, head, length, .. } = self;
-        pack.state.take_index(room::ENTRY + head.description.len());
         pack.state.archives.insert(head.archive);
         pack.state.index.archives.push(Entry {
             archive: head.archive,

@@ -20,7 +20,7 @@
 //! | `squeeze` | a frame's bytes, smaller where that is worth it |
 //! | `body` | data as they go by: blocks, cells, parity |
 //! | `writer`, `deposit` | [`Pack<Open>`], and one archive on its way in |
-//! | `reader` | [`Reader`]: one archive, or a range of it |
+//! | `reader` | [`Reader`], [`Session`]: archives, or ranges of them |
 //! | `scrub`, `repair` | what is damaged, found without a key; and what it was |
 //!
 //! # Invariants
@@ -36,7 +36,7 @@
 //!
 //! # Limits
 //! 256 MiB of data a pack, 1 MiB a frame, 1 MiB of index, 1 KiB of description. An open pack takes some 40 MiB of memory, a
-//! reader its index and 3 MiB, a scrub 3 MiB, a repair at most 30 MiB.
+//! reader its index and 7 MiB, a scrub 3 MiB, a repair at most 30 MiB.
 
 mod body;
 mod cell;
@@ -58,7 +58,7 @@ pub use id::{ArchiveId, KeyId, PackId, VaultId};
 pub use index::{Codec, Entry, Frame, Index, NamedChunk, Outer, Place, Protection, Run};
 pub use keys::{KeyFor, Subkeys};
 pub use layout::Layout;
-pub use reader::{Packs, Reader};
+pub use reader::{Packs, Reader, Session};
 pub use repair::{Healed, Mending, plan};
 pub use scrub::{Scrubbed, scrub};
 pub use writer::{Dedup, Known, Open, Options, Pack, Sealed, sweep};

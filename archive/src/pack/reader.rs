@@ -65,9 +65,7 @@ impl Reader {
         &self.index
     }
 
-    /// Hands out a range of an entry's bytes in order, in pieces of at most 1 MiB. The range counts from the start of the entry; what
-    /// is beyond its end is refused. [`Error::NotFound`] when its subkey was erased; [`Error::Corrupt`] when anything does not match, of
-    /// which nothing is handed out.
+    /// Hands out a range of an entry's bytes: [`Session::read`] for a single one.
     pub fn read(
         &self,
         entry: &Entry,
@@ -76,61 +74,7 @@ impl Reader {
         others: &dyn Packs,
         out: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        if range.start > range.end || range.end > entry.length {
-            return Err(Error::Invalid(format!(
-                "read bytes {}..{} of {:?}: it has {}",
-                range.start, range.end, entry.archive, entry.length
-            )));
-        }
-        let mut work = Work { keys, unsqueeze: Unsqueeze::new()?, sealed: Vec::new(), plain: Vec::new(), held: None, cipher: None };
-        match &entry.place {
-            Place::Own { first, count } | Place::Outside { first, count, .. } => {
-                let mut start = 0_u64;
-                for number in *first..first.saturating_add(*count) {
-                    let length = u64::from(self.frame(number)?.plain);
-                    if let Some(part) = within(&range, start, length) {
-                        work.read(self, number, part, out)?;
-                    }
-                    start += length;
-                }
-                Ok(())
-            }
-            Place::Grouped { frame, at } => {
-                let at = u64::from(*at);
-                work.read(self, *frame, to_usize(at + range.start)..to_usize(at + range.end), out)
-            }
-            Place::Chunked(runs) => self.read_runs(runs, &range, others, &mut work, out),
-        }
-    }
-
-    fn read_runs(
-        &self,
-        runs: &[Run],
-        range: &Range<u64>,
-        others: &dyn Packs,
-        work: &mut Work<'_>,
-        out: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let mut start = 0_u64;
-        let mut other: Option<(u32, Arc<Self>)> = None;
-        for run in runs {
-            if let Some(part) = within(range, start, run.length.into()) {
-                let at = run.at as usize;
-                let part = at + part.start..at + part.end;
-                if run.pack == 0 {
-                    work.read(self, run.frame, part, out)?;
-                } else {
-                    let reader = match other.take().filter(|(pack, _)| *pack == run.pack) {
-                        Some((_, reader)) => reader,
-                        None => others.reader(self.other(run.pack)?)?,
-                    };
-                    work.read(&reader, run.frame, part, out)?;
-                    other = Some((run.pack, reader));
-                }
-            }
-            start += u64::from(run.length);
-        }
-        Ok(())
+        Session::new(keys, others)?.read(self, entry, range, out)
     }
 
     fn other(&self, pack: u32) -> Result<PackId> {
@@ -151,20 +95,106 @@ impl Reader {
     }
 }
 
-/// What a read keeps from frame to frame.
-struct Work<'a> {
+/// Frames that are kept for what is read next.
+const HELD: usize = 4;
+
+/// Reads of many archives, one after the other: what shares a frame is taken out of it once.
+pub struct Session<'a> {
     keys: &'a dyn Subkeys,
+    others: &'a dyn Packs,
     unsqueeze: Unsqueeze,
     sealed: Vec<u8>,
-    plain: Vec<u8>,
-    /// The frame that `plain` is of.
-    held: Option<(PackId, u32)>,
+    /// The frames that were read last, the newest one in front.
+    held: Vec<Held>,
     cipher: Option<(PackId, KeyId, ChunkCipher)>,
 }
 
-impl Work<'_> {
+struct Held {
+    pack: PackId,
+    frame: u32,
+    plain: Vec<u8>,
+}
+
+impl std::fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "session with {} frames", self.held.len())
+    }
+}
+
+impl<'a> Session<'a> {
+    /// With the vault's subkeys, and its other packs for what lies in several; `&()` where nothing does.
+    pub fn new(keys: &'a dyn Subkeys, others: &'a dyn Packs) -> Result<Self> {
+        let unsqueeze = Unsqueeze::new()?;
+        Ok(Self { keys, others, unsqueeze, sealed: Vec::new(), held: Vec::new(), cipher: None })
+    }
+
+    /// Hands out a range of an entry's bytes in order, in pieces of at most 1 MiB. The range counts from the start of the entry; what
+    /// is beyond its end is refused. [`Error::NotFound`] when its subkey was erased; [`Error::Corrupt`] when anything does not match, of
+    /// which nothing is handed out.
+    pub fn read(
+        &mut self,
+        pack: &Reader,
+        entry: &Entry,
+        range: Range<u64>,
+        out: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        if range.start > range.end || range.end > entry.length {
+            return Err(Error::Invalid(format!(
+                "read bytes {}..{} of {:?}: it has {}",
+                range.start, range.end, entry.archive, entry.length
+            )));
+        }
+        match &entry.place {
+            Place::Own { first, count } | Place::Outside { first, count, .. } => {
+                let mut start = 0_u64;
+                for number in *first..first.saturating_add(*count) {
+                    let length = u64::from(pack.frame(number)?.plain);
+                    if let Some(part) = within(&range, start, length) {
+                        self.read_frame(pack, number, part, out)?;
+                    }
+                    start += length;
+                }
+                Ok(())
+            }
+            Place::Grouped { frame, at } => {
+                let at = u64::from(*at);
+                self.read_frame(pack, *frame, to_usize(at + range.start)..to_usize(at + range.end), out)
+            }
+            Place::Chunked(runs) => self.read_runs(pack, runs, &range, out),
+        }
+    }
+
+    fn read_runs(
+        &mut self,
+        pack: &Reader,
+        runs: &[Run],
+        range: &Range<u64>,
+        out: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let mut start = 0_u64;
+        let mut other: Option<(u32, Arc<Reader>)> = None;
+        for run in runs {
+            if let Some(part) = within(range, start, run.length.into()) {
+                let at = run.at as usize;
+                let part = at + part.start..at + part.end;
+                if run.pack == 0 {
+                    self.read_frame(pack, run.frame, part, out)?;
+                } else {
+                    let reader = match other.take().filter(|(pack, _)| *pack == run.pack) {
+                        Some((_, reader)) => reader,
+                        None => self.others.reader(pack.other(run.pack)?)?,
+                    };
+                    self.read_frame(&reader, run.frame, part, out)?;
+                    other = Some((run.pack, reader));
+                }
+            }
+            start += u64::from(run.length);
+        }
+        Ok(())
+    }
+
     /// Hands out a part of a frame.
-    fn read(
+    fn read_frame(
         &mut self,
         pack: &Reader,
         number: u32,
@@ -186,14 +216,23 @@ impl Work<'_> {
             }
             (Protection::Key(_), Codec::Raw) => self.read_raw(pack, number, frame, part, out),
             (Protection::Key(_), _) => {
-                if self.held != Some((pack.layout.pack, number)) {
-                    self.held = None;
-                    self.restore(pack, number, frame)?;
-                    self.held = Some((pack.layout.pack, number));
-                }
-                out(&self.plain[part])
+                out(&self.hold(pack, number, frame)?[part])
             }
         }
+    }
+
+    /// All of a frame, which stays at hand.
+    fn hold(&mut self, pack: &Reader, number: u32, frame: Frame) -> Result<&[u8]> {
+        let id = pack.layout.pack;
+        if let Some(place) = self.held.iter().position(|held| (held.pack, held.frame) == (id, number)) {
+            self.held[..=place].rotate_right(1);
+        } else {
+            let oldest = if self.held.len() < HELD { None } else { self.held.pop() };
+            let mut plain = oldest.map(|held| held.plain).unwrap_or_default();
+            self.restore(pack, number, frame, &mut plain)?;
+            self.held.insert(0, Held { pack: id, frame: number, plain });
+        }
+        Ok(&self.held[0].plain)
     }
 
     /// Of a frame that was kept as it is, the chunks that are touched.
@@ -220,8 +259,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Brings all of a frame into `plain`.
-    fn restore(&mut self, pack: &Reader, number: u32, frame: Frame) -> Result<()> {
+    /// Brings all of a frame into `out`.
+    fn restore(&mut self, pack: &Reader, number: u32, frame: Frame, out: &mut Vec<u8>) -> Result<()> {
         self.load(pack, frame, 0..frame.stored as usize)?;
         self.expand(pack, frame)?;
         let mut sealed = std::mem::take(&mut self.sealed);
@@ -235,8 +274,7 @@ impl Work<'_> {
             sealed.copy_within(from..from + length, end);
             end += length;
         }
-        let (plain, codec) = (frame.plain as usize, frame.codec);
-        let restored = self.unsqueeze.restore(codec, &sealed[..end], plain, &mut self.plain);
+        let restored = self.unsqueeze.restore(frame.codec, &sealed[..end], frame.plain as usize, out);
         self.sealed = sealed;
         restored.map_err(|detail| pack.layout.corrupt(format!("frame {number}: {detail}")))
     }

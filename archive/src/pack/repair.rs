@@ -218,13 +218,18 @@ impl Mending {
         let mut next = at;
         for (start, bytes) in self.cells.range(at - at % cell..end) {
             let (from, to) = (next.max(*start), end.min(start + cell));
-            source.read_at(next, slice(out, at, next..from))?;
+            read_some(source, next, slice(out, at, next..from))?;
             let inside = slice_of(bytes, *start, from..to);
             slice(out, at, from..to).copy_from_slice(inside);
             next = to;
         }
-        source.read_at(next, slice(out, at, next..end))
+        read_some(source, next, slice(out, at, next..end))
     }
+}
+
+/// Nothing is read where nothing is wanted: the place may be one that can't be.
+fn read_some(source: &dyn ReadAt, at: u64, out: &mut [u8]) -> io::Result<()> {
+    if out.is_empty() { Ok(()) } else { source.read_at(at, out) }
 }
 
 /// A damaged pack, read as if it had been repaired.

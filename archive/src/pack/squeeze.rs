@@ -26,7 +26,7 @@ const FRAMES_A_TRIAL: u32 = 16;
 /// What is compressed to no less than this part of it, in 64ths, is kept as it is.
 const WORTH_IT: usize = 62;
 /// Planes are tried where a sample does not get below this part of it as it is, and taken where they save another 32nd.
-const PLANES_FROM: usize = 44;
+const PLANES_FROM: usize = 28;
 
 /// What the last trial of an archive's content said.
 #[derive(Clone, Copy, Debug)]

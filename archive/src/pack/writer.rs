@@ -193,8 +193,10 @@ impl Pack<Open> {
         }
         self.state.flush_group(self.id)?;
         self.state.resolve();
+        let charged = self.state.index_used;
         let mut index = self.state.index;
         index.sealed_at = now;
+        debug_assert!(index.to_bytes().len() <= charged, "{} of {charged}", index.to_bytes().len());
         let mut salt = [0; SALT_BYTES];
         entropy.fill(&mut salt);
         let sealed = seal_index(self.id, &index, vault, &salt)?;

@@ -217,7 +217,9 @@ pub fn restore(
         for (place, bytes) in stripe.solve().ok_or_else(beyond)? {
             let (member, target) = (&set.members[place as usize], &mut lost[place as usize]);
             let end = usize::try_from(member.bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(length);
-            if let Some(target) = target {
+            if let Some(target) = target
+                && end > 0
+            {
                 target.write_at(at, &bytes[..end]).map_err(failed)?;
             }
         }
@@ -266,7 +268,9 @@ fn each_slice(set: &Set, mut each: impl FnMut(u64, usize) -> Result<()>) -> Resu
 fn load(pack: &dyn ReadAt, bytes: u64, at: u64, length: usize) -> Result<Vec<u8>> {
     let mut out = vec![0; length];
     let there = usize::try_from(bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(length);
-    pack.read_at(at, &mut out[..there]).map_err(|error| Error::io("read", "pack", error))?;
+    if there > 0 {
+        pack.read_at(at, &mut out[..there]).map_err(|error| Error::io("read", "pack", error))?;
+    }
     Ok(out)
 }
 

@@ -16,20 +16,21 @@ const OUTSIDE: u8 = 3;
 /// The bit of an entry's kind that says that a tree hash follows.
 const LAST: u8 = 0x80;
 
-/// The bytes that a record of these parts can take at the most, so that a writer knows when its index is full.
+/// The bytes that a record of these parts can take at the most, so that a writer knows when its index is full. Numbers within a pack have
+/// at most 21 bits, so three bytes.
 pub(in crate::pack) mod room {
     /// What every index has.
     pub(in crate::pack) const FIXED: usize = 1 + 16 + 8 + 5 * 5;
     /// A key, or another pack.
     pub(in crate::pack) const ID: usize = 16;
     /// A frame.
-    pub(in crate::pack) const FRAME: usize = 5 + 5 + 1 + 5;
+    pub(in crate::pack) const FRAME: usize = 3 + 3 + 1 + 3;
     /// A chunk.
-    pub(in crate::pack) const CHUNK: usize = 32 + 5 + 5;
+    pub(in crate::pack) const CHUNK: usize = 32 + 3 + 3;
     /// An archive, description and runs apart.
-    pub(in crate::pack) const ENTRY: usize = 16 + 8 + 8 + 8 + 1 + 32 + 5 + 5 + 5 + 5;
+    pub(in crate::pack) const ENTRY: usize = 16 + 1 + 8 + 8 + 8 + 32 + 2 + 3 * 3;
     /// A run.
-    pub(in crate::pack) const RUN: usize = 4 * 5;
+    pub(in crate::pack) const RUN: usize = 4 * 3;
     /// A blob of ciphertext.
     pub(in crate::pack) const OUTER: usize = 16 + 8 + 8;
 }

@@ -1,0 +1,8 @@
+//! Packs: what goes in comes out, whatever happens to the bytes meanwhile.
+
+mod damage;
+mod deposits;
+mod format;
+mod hostile;
+mod sharing;
+mod world;
