@@ -6,10 +6,12 @@
 //! Each file below the PATHs is an archive; `--apart` deduplicates nothing. Packs go to SCRATCH, which must be an empty directory and is
 //! emptied again. Files are read once before anything is measured.
 
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
 use archive::chunk::{ChunkId, Cutter};
 use archive::pack::{
-    ArchiveId, Dedup, Entry, Head, KeyFor, KeyId, Known, Open, Options, Pack, PackId, Packs, Reader, Run, Sealed, Session,
-    Subkeys, VaultId, scrub,
+    ArchiveId, Dedup, Entry, Head, KeyFor, KeyId, Known, Open, Options, Pack, PackId, Packs, Reader, Run,
+    Sealed, Session, Subkeys, VaultId, scrub,
 };
 use archive::parity::{Encoder, Geometry};
 use engine::clock::Timestamp;
@@ -102,13 +104,11 @@ struct Bench {
 
 impl Bench {
     fn begin(&mut self) -> Outcome<Pack<Open>> {
-        match self.open.take() {
-            Some(pack) => Ok(pack),
-            None => {
-                let keys: Arc<dyn Subkeys> = Arc::clone(&self.memory) as _;
-                Ok(Pack::begin(&self.scratch, self.options.clone(), keys, &SystemEntropy)?)
-            }
+        if let Some(pack) = self.open.take() {
+            return Ok(pack);
         }
+        let keys: Arc<dyn Subkeys> = Arc::clone(&self.memory) as _;
+        Ok(Pack::begin(&self.scratch, self.options.clone(), keys, &SystemEntropy)?)
     }
 
     fn seal(&mut self, pack: Pack<Open>) -> Outcome<()> {
@@ -220,7 +220,10 @@ impl Bench {
             assert!(found.is_whole(), "a pack is damaged");
             scrubbed += found.bytes;
         }
-        say(&format!("scrub      {:.2} GB/s, page cache to verdict", scrubbed as f64 / 1e9 / (cpu() - start)));
+        say(&format!(
+            "scrub      {:.2} GB/s, page cache to verdict",
+            scrubbed as f64 / 1e9 / (cpu() - start)
+        ));
         parity()
     }
 
@@ -232,7 +235,10 @@ impl Bench {
             archives += reader.index().archives.len();
             locked(&self.memory.packs).insert(pack.id(), Arc::new(reader));
         }
-        say(&format!("index      {:.3} CPU-s to have {archives} archives from the packs again", cpu() - start));
+        say(&format!(
+            "index      {:.3} CPU-s to have {archives} archives from the packs again",
+            cpu() - start
+        ));
         Ok(())
     }
 
@@ -270,7 +276,10 @@ fn parity() -> Outcome<()> {
         bytes += cell.len();
         Ok::<_, Box<dyn Error>>(())
     })?;
-    say(&format!("parity     {:.2} GB/s of data, {bytes} bytes made", data.len() as f64 / 1e9 / (cpu() - start)));
+    say(&format!(
+        "parity     {:.2} GB/s of data, {bytes} bytes made",
+        data.len() as f64 / 1e9 / (cpu() - start)
+    ));
     Ok(())
 }
 

@@ -4,8 +4,8 @@
 //! of the parity of that. Both copies are the same, and a share is lost where it is damaged in both and the parity cells
 //! that are left are too few.
 
-use super::layout::{HASH_BYTES, Layout, cells};
 use super::PackId;
+use super::layout::{HASH_BYTES, Layout, cells};
 use crate::parity::{CELL_BYTES, Stripe, protect};
 use crate::source::ReadAt;
 use engine::{Error, Result};
@@ -96,7 +96,8 @@ pub(super) fn read(source: &dyn ReadAt, layout: Layout, all: bool) -> Result<Met
     let count = layout.copy_cells() as usize;
     let mut shares = Shares { layout, bytes: vec![0; count * PAYLOAD_BYTES], good: vec![false; count] };
     let bad_head = shares.take(source, 0);
-    let bad_foot = if all || !bad_head.is_empty() { shares.take(source, layout.foot_at()) } else { Vec::new() };
+    let bad_foot =
+        if all || !bad_head.is_empty() { shares.take(source, layout.foot_at()) } else { Vec::new() };
     let bytes = shares.solve().ok_or_else(|| {
         layout.corrupt(format!(
             "{} cells of its head and {} of its foot are damaged, more than their parity restores",

@@ -47,9 +47,18 @@ pub struct Deposit<'p> {
 
 enum Way {
     /// Frames of its own; the sealer comes with the first one.
-    Own { frames: Frames, sealer: Option<Sealer>, habit: Habit },
-    Chunked { dedup: Dedup, runs: Vec<Run> },
-    Outside { frames: Frames },
+    Own {
+        frames: Frames,
+        sealer: Option<Sealer>,
+        habit: Habit,
+    },
+    Chunked {
+        dedup: Dedup,
+        runs: Vec<Run>,
+    },
+    Outside {
+        frames: Frames,
+    },
 }
 
 impl std::fmt::Debug for Way {
@@ -122,7 +131,9 @@ impl<'p> Deposit<'p> {
         let state = &self.pack.state;
         let by_index = match &self.way {
             Way::Chunked { .. } => (state.index_room() / CHUNK_COST) as u64 * CHUNK_MIN as u64,
-            Way::Own { .. } | Way::Outside { .. } => (state.index_room() / room::FRAME) as u64 * FRAME_BYTES as u64,
+            Way::Own { .. } | Way::Outside { .. } => {
+                (state.index_room() / room::FRAME) as u64 * FRAME_BYTES as u64
+            }
         };
         state.room().min(by_index).saturating_sub(self.buffer.len() as u64)
     }
@@ -204,7 +215,8 @@ impl<'p> Deposit<'p> {
         let small = self.head.offset == 0 && self.length < OWN_FRAMES_FROM as u64;
         if small && self.length > 0 && matches!(self.way, Way::Own { .. }) {
             let run = self.pack.state.share(self.pack.id, &self.buffer)?;
-            return self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash));
+            self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash));
+            return Ok(());
         }
         self.end(Some(tree_hash), blobs)
     }
@@ -237,10 +249,11 @@ impl<'p> Deposit<'p> {
                 Place::Outside { first: frames.first, count: frames.count, blobs }
             }
         };
-        self.enter(place, tree_hash)
+        self.enter(place, tree_hash);
+        Ok(())
     }
 
-    fn enter(self, place: Place, tree_hash: Option<[u8; 32]>) -> Result<()> {
+    fn enter(self, place: Place, tree_hash: Option<[u8; 32]>) {
         let Self { pack, head, length, .. } = self;
         pack.state.archives.insert(head.archive);
         pack.state.index.archives.push(Entry {
@@ -252,7 +265,6 @@ impl<'p> Deposit<'p> {
             description: head.description,
             place,
         });
-        Ok(())
     }
 }
 

@@ -190,7 +190,9 @@ impl Index {
     }
 
     fn fault_of(&self, entry: &Entry) -> Option<&'static str> {
-        let Some(end) = entry.offset.checked_add(entry.length) else { return Some("its length is impossible") };
+        let Some(end) = entry.offset.checked_add(entry.length) else {
+            return Some("its length is impossible");
+        };
         let own = |first: u32, count: u32, outside: bool| {
             let range = first as usize..first.checked_add(count)? as usize;
             let frames = self.frames.get(range)?;
@@ -200,9 +202,7 @@ impl Index {
         };
         let there = match &entry.place {
             Place::Own { first, count } => own(*first, *count, false),
-            Place::Grouped { frame, at } => {
-                self.holds(*frame, (*at).into(), entry.length).then_some(())
-            }
+            Place::Grouped { frame, at } => self.holds(*frame, (*at).into(), entry.length).then_some(()),
             Place::Chunked(runs) => {
                 let known = |run: &Run| match run.pack {
                     0 => self.holds(run.frame, run.at.into(), run.length.into()),
@@ -240,8 +240,8 @@ impl Index {
             Place::Grouped { frame, .. } => frames.contains(frame),
             Place::Chunked(runs) => runs.iter().any(|run| run.pack == 0 && frames.contains(&run.frame)),
         };
-        let touched = self.archives.iter().filter(|entry| entry.length > 0 && touches(&entry.place));
-        touched.map(|entry| entry.archive).collect()
+        let found = self.archives.iter().filter(|entry| entry.length > 0 && touches(&entry.place));
+        found.map(|entry| entry.archive).collect()
     }
 }
 
@@ -257,7 +257,8 @@ impl Frame {
         if !known {
             return Some("its key is not there");
         }
-        let whole = if tags { engine::codec::chunk::sealed_len(self.plain.into()) } else { self.plain.into() };
+        let whole =
+            if tags { engine::codec::chunk::sealed_len(self.plain.into()) } else { self.plain.into() };
         match self.codec {
             Codec::Raw if u64::from(self.stored) == whole => None,
             Codec::Raw => Some("it is not as long as what it holds"),

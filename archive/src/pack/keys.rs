@@ -33,7 +33,8 @@ pub trait Subkeys {
 
 /// The subkey, or an error that says what its absence means.
 pub(super) fn found(keys: &dyn Subkeys, id: KeyId) -> Result<DataKey> {
-    keys.find(id)?.ok_or_else(|| Error::NotFound { what: "subkey", id: format!("{id}: what it sealed was erased") })
+    keys.find(id)?
+        .ok_or_else(|| Error::NotFound { what: "subkey", id: format!("{id}: what it sealed was erased") })
 }
 
 /// The cipher of all frames of a pack that are under one subkey.

@@ -136,7 +136,9 @@ impl Layout {
         }
         Err(newer.unwrap_or_else(|| Error::Corrupt {
             what: "pack".into(),
-            detail: format!("no cell of a head or foot in {len} bytes: this is no pack, or all of both is damaged"),
+            detail: format!(
+                "no cell of a head or foot in {len} bytes: this is no pack, or all of both is damaged"
+            ),
         }))
     }
 }

@@ -215,9 +215,7 @@ impl<'a> Session<'a> {
                 out(&self.sealed)
             }
             (Protection::Key(_), Codec::Raw) => self.read_raw(pack, number, frame, part, out),
-            (Protection::Key(_), _) => {
-                out(&self.hold(pack, number, frame)?[part])
-            }
+            (Protection::Key(_), _) => out(&self.hold(pack, number, frame)?[part]),
         }
     }
 
@@ -245,7 +243,8 @@ impl<'a> Session<'a> {
         out: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         let chunks = part.start / CHUNK_BYTES..part.end.div_ceil(CHUNK_BYTES);
-        let bytes = chunks.start * SEALED_CHUNK_BYTES..(chunks.end * SEALED_CHUNK_BYTES).min(frame.stored as usize);
+        let bytes =
+            chunks.start * SEALED_CHUNK_BYTES..(chunks.end * SEALED_CHUNK_BYTES).min(frame.stored as usize);
         self.load(pack, frame, bytes)?;
         self.expand(pack, frame)?;
         let mut sealed = std::mem::take(&mut self.sealed);
@@ -290,7 +289,7 @@ impl<'a> Session<'a> {
         let id = pack.index.keys.get(place as usize).copied();
         let id = id.ok_or_else(|| pack.layout.corrupt(format!("there is no key {place}")))?;
         let id_of_pack = pack.layout.pack;
-        if !self.cipher.as_ref().is_some_and(|(of, key, _)| (*of, *key) == (id_of_pack, id)) {
+        if self.cipher.as_ref().is_none_or(|(of, key, _)| (*of, *key) != (id_of_pack, id)) {
             let subkey = keys::found(self.keys, id)?;
             self.cipher = Some((id_of_pack, id, keys::frames(id_of_pack, &subkey)));
         }
@@ -299,7 +298,8 @@ impl<'a> Session<'a> {
 
     fn open(&self, pack: &Reader, frame: u32, chunk: usize, sealed: &mut [u8]) -> Result<usize> {
         let tampered = || {
-            let detail = format!("frame {frame}, chunk {chunk}: its tag does not match; scrub and repair the pack");
+            let detail =
+                format!("frame {frame}, chunk {chunk}: its tag does not match; scrub and repair the pack");
             pack.layout.corrupt(detail)
         };
         let (_, _, cipher) = self.cipher.as_ref().ok_or_else(tampered)?;
@@ -320,8 +320,9 @@ fn to_usize(value: u64) -> usize {
 }
 
 fn open_index(layout: Layout, mut sealed: Vec<u8>, vault: &DataKey) -> Result<Index> {
-    let (salt, chunks) =
-        sealed.split_first_chunk_mut::<SALT_BYTES>().ok_or_else(|| layout.corrupt("its index is too short"))?;
+    let (salt, chunks) = sealed
+        .split_first_chunk_mut::<SALT_BYTES>()
+        .ok_or_else(|| layout.corrupt("its index is too short"))?;
     let cipher = keys::index(layout.pack, vault, salt);
     let mut plain = Vec::with_capacity(chunks.len());
     for (number, chunk) in (0..).zip(chunks.chunks_mut(SEALED_CHUNK_BYTES)) {

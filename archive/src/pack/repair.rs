@@ -39,7 +39,7 @@ pub fn plan(source: &dyn ReadAt, found: &Scrubbed) -> Result<Mending> {
         let mut work = Mended { source, found, data: &data, parity: &parity, stripe };
         work.solve(&mut mending)?;
     }
-    mending.check_blocks(source, found)?;
+    mending.check_blocks(source, found);
     let (head, foot) = found.head_and_foot();
     if !head.is_empty() || !foot.is_empty() {
         let copy = found.meta.copy().ok_or_else(|| layout.corrupt("its head can't be made anew"))?;
@@ -69,7 +69,8 @@ impl Mended<'_> {
         let lost: Vec<u32> = (0..depth).map(cell_at).filter(|cell| self.data.contains(cell)).collect();
         let lost_parity: Vec<u32> =
             (0..parity_depth).map(cell_at).filter(|cell| self.parity.contains(cell)).collect();
-        let mut stripe = Stripe::of(layout.data, self.stripe).ok_or_else(|| layout.corrupt("a stripe of no depth"))?;
+        let mut stripe =
+            Stripe::of(layout.data, self.stripe).ok_or_else(|| layout.corrupt("a stripe of no depth"))?;
         let mut bytes = vec![0; CELL_BYTES];
         for place in (0..depth).filter(|place| !self.data.contains(&cell_at(*place))) {
             if self.load(layout.data_at() + cells(cell_at(place)), cell_at(place), &mut bytes) {
@@ -119,11 +120,14 @@ impl Mended<'_> {
             let mut cell = vec![0; CELL_BYTES];
             match mending.cells.get(&at) {
                 Some(restored) => cell.copy_from_slice(restored),
-                None => self.source.read_at(at, &mut cell).map_err(|error| Error::io("read", "pack", error))?,
+                None => {
+                    self.source.read_at(at, &mut cell).map_err(|error| Error::io("read", "pack", error))?;
+                }
             }
             data.push(cell);
         }
-        let parity = protect(data.iter().map(Vec::as_slice), PARITY_DEPTH_MAX, CELL_BYTES).unwrap_or_default();
+        let parity =
+            protect(data.iter().map(Vec::as_slice), PARITY_DEPTH_MAX, CELL_BYTES).unwrap_or_default();
         for cell in lost {
             let made = parity.get(layout.data.place_of(*cell).1 as usize);
             let crc = self.found.meta.cell_crc(layout.data.data_cells() + cell);
@@ -140,7 +144,7 @@ impl Mended<'_> {
 
 impl Mending {
     /// Takes back what is not what it was by the hash of its block.
-    fn check_blocks(&mut self, source: &dyn ReadAt, found: &Scrubbed) -> Result<()> {
+    fn check_blocks(&mut self, source: &dyn ReadAt, found: &Scrubbed) {
         let blocks: BTreeSet<u32> = found.data.iter().map(|cell| cell / BLOCK_CELLS).collect();
         for block in blocks {
             let first = block * BLOCK_CELLS;
@@ -152,7 +156,8 @@ impl Mending {
             let mut bytes = vec![0; (end - first) as usize * CELL_BYTES];
             let read = self.read_over(source, at, &mut bytes);
             if read.is_err() || blake3::hash(&bytes) != found.meta.block_hash(block) {
-                let wrong: Vec<u32> = found.data.iter().copied().filter(|cell| (first..end).contains(cell)).collect();
+                let wrong: Vec<u32> =
+                    found.data.iter().copied().filter(|cell| (first..end).contains(cell)).collect();
                 for cell in wrong {
                     self.cells.remove(&(self.layout.data_at() + cells(cell)));
                     self.lost.push(cell);
@@ -160,7 +165,6 @@ impl Mending {
             }
         }
         self.lost.sort_unstable();
-        Ok(())
     }
 
     /// Every byte of the pack is what it was once this is applied.

@@ -3,9 +3,9 @@
 //! Each block of data is compared with its BLAKE3; where that is wrong, the CRC32C of its cells say which of them are, so that a flipped
 //! bit costs a stripe one cell and not sixteen. What can't be read counts as damaged. Nothing is written.
 
+use super::PackId;
 use super::cell::{self, Meta};
 use super::layout::{BLOCK_BYTES, BLOCK_CELLS, Layout, cells};
-use super::PackId;
 use crate::parity::{CELL_BYTES, crc32c};
 use crate::source::ReadAt;
 use engine::Result;

@@ -8,13 +8,13 @@
 //! frame of an archive, and now and then again. What a sample says is incompressible is not tried in full.
 
 use super::{Codec, FRAME_BYTES};
-use engine::codec::chunk::sealed_len;
+use engine::codec::chunk::{CHUNK_BYTES, TAG_BYTES};
 use engine::{Error, Result};
 use std::io;
 use zstd::bulk::{Compressor, Decompressor};
 
 /// Bytes of a frame, of what it holds or in the pack, at the most.
-pub(super) const LENGTH_MAX: usize = sealed_len(FRAME_BYTES as u64) as usize;
+pub(super) const LENGTH_MAX: usize = FRAME_BYTES + FRAME_BYTES.div_ceil(CHUNK_BYTES) * TAG_BYTES;
 
 /// How hard zstd tries, by default: docs/benchmarks.md has what each level costs and gains.
 pub(super) const LEVEL: i32 = 3;

@@ -140,7 +140,8 @@ impl Pack<Open> {
         entropy.fill(&mut bytes);
         let id = PackId::from_bytes(bytes);
         let path = directory.join(format!("{id}.{EXTENSION}{}", file::PARTIAL));
-        let index_max = INDEX_PLAIN_MAX.min(usize::try_from(options.capacity / 128).unwrap_or(INDEX_PLAIN_MAX));
+        let index_max =
+            INDEX_PLAIN_MAX.min(usize::try_from(options.capacity / 128).unwrap_or(INDEX_PLAIN_MAX));
         let index_max = index_max.max(64 << 10);
         let index = Index {
             vault: options.vault,

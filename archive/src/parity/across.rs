@@ -58,7 +58,8 @@ pub struct Set {
 impl Set {
     fn check(&self) -> Result<()> {
         let lengths = self.members.iter().all(|member| (1..=BYTES_MAX).contains(&member.bytes));
-        let sizes = (1..=PACKS_MAX).contains(&self.members.len()) && (1..=PARITY_PACKS_MAX).contains(&self.parity);
+        let sizes =
+            (1..=PACKS_MAX).contains(&self.members.len()) && (1..=PARITY_PACKS_MAX).contains(&self.parity);
         if sizes && lengths {
             return Ok(());
         }

@@ -39,7 +39,13 @@ impl std::fmt::Debug for Encoder {
 impl Encoder {
     /// For that many stripes, which must be those of the geometry that it ends with.
     pub fn new(stripes: u32) -> Self {
-        Self { engine: DefaultEngine::new(), work: Vec::new(), sums: Vec::new(), stripes: stripes as usize, bands: 0 }
+        Self {
+            engine: DefaultEngine::new(),
+            work: Vec::new(),
+            sums: Vec::new(),
+            stripes: stripes as usize,
+            bands: 0,
+        }
     }
 
     /// Bytes of a band: 64 cells of each stripe.
@@ -73,7 +79,11 @@ impl Encoder {
     }
 
     /// Hands the parity cells out in their order.
-    pub fn finish<E>(mut self, geometry: Geometry, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+    pub fn finish<E>(
+        mut self,
+        geometry: Geometry,
+        mut each: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         debug_assert_eq!(self.stripes, geometry.stripes() as usize);
         let depth = geometry.parity_depth() as usize;
         for sum in self.sums.chunks_exact_mut(SUM) {
@@ -141,7 +151,8 @@ pub(crate) fn protect<'a>(
     cell_bytes: usize,
 ) -> Option<Vec<Vec<u8>>> {
     let engine = DefaultEngine::new();
-    let mut encoder = HighRateEncoder::new(cells.len(), code_parity as usize, cell_bytes, engine, None).ok()?;
+    let mut encoder =
+        HighRateEncoder::new(cells.len(), code_parity as usize, cell_bytes, engine, None).ok()?;
     for cell in cells {
         encoder.add_original_shard(cell).ok()?;
     }

@@ -59,7 +59,8 @@ fn parity_of_a_stream_is_that_of_the_crate_for_each_stripe() {
         let parity = parity_of(geometry, &data);
         assert_eq!(parity.len(), geometry.parity_cells() as usize * CELL_BYTES);
         for stripe in [0, geometry.stripes() / 2, geometry.stripes() - 1] {
-            let own = (0..geometry.depth_of(stripe)).map(|place| cell(&data, geometry.cell_at(stripe, place)));
+            let own =
+                (0..geometry.depth_of(stripe)).map(|place| cell(&data, geometry.cell_at(stripe, place)));
             let own: Vec<&[u8]> = own.collect();
             let expected = super::protect(own.into_iter(), 52, CELL_BYTES).unwrap();
             for place in 0..geometry.parity_depth() {
@@ -100,7 +101,7 @@ fn a_stripe_stands_the_loss_of_as_many_cells_as_it_has_of_parity_and_of_no_more(
             continue;
         }
         let solved = solved.unwrap();
-        assert_eq!(solved.len() as u32, lost - 1);
+        assert_eq!(solved.len(), lost as usize - 1);
         for (place, bytes) in solved {
             assert!(bytes == cell(&data, geometry.cell_at(2, place)));
         }
@@ -121,7 +122,13 @@ fn set_of(lengths: &[usize], parity: usize) -> (Set, Vec<Vec<u8>>, Vec<Vec<u8>>)
 }
 
 /// Restores the packs at these places from the others and from the parity packs at those.
-fn restored(set: &Set, packs: &[Vec<u8>], parity: &[Vec<u8>], lost: &[usize], used: &[usize]) -> engine::Result<()> {
+fn restored(
+    set: &Set,
+    packs: &[Vec<u8>],
+    parity: &[Vec<u8>],
+    lost: &[usize],
+    used: &[usize],
+) -> engine::Result<()> {
     let there = |place: usize| (!lost.contains(&place)).then_some(&packs[place] as &dyn ReadAt);
     let sources: Vec<Option<&dyn ReadAt>> = (0..packs.len()).map(there).collect();
     let kept = |place: usize| used.contains(&place).then_some(&parity[place] as &dyn ReadAt);

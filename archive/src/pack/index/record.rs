@@ -108,16 +108,16 @@ impl Entry {
         }
         out.bytes(&self.description);
         match &self.place {
-            Place::Own { first, count } => [*first, *count].into_iter().for_each(|value| number(out, value)),
-            Place::Grouped { frame, at } => [*frame, *at].into_iter().for_each(|value| number(out, value)),
+            Place::Own { first, count } => numbers(out, [*first, *count]),
+            Place::Grouped { frame, at } => numbers(out, [*frame, *at]),
             Place::Chunked(runs) => {
                 out.count(runs.len());
                 for run in runs {
-                    [run.pack, run.frame, run.at, run.length].into_iter().for_each(|value| number(out, value));
+                    numbers(out, [run.pack, run.frame, run.at, run.length]);
                 }
             }
             Place::Outside { first, count, blobs } => {
-                [*first, *count].into_iter().for_each(|value| number(out, value));
+                numbers(out, [*first, *count]);
                 out.count(blobs.len());
                 for blob in blobs {
                     out.fixed(blob.blob.as_bytes()).u64(blob.first_chunk).u64(blob.plain);
@@ -140,6 +140,12 @@ impl Place {
 
 fn number(out: &mut RecordWriter, value: u32) {
     out.count(value as usize);
+}
+
+fn numbers<const N: usize>(out: &mut RecordWriter, values: [u32; N]) {
+    for value in values {
+        number(out, value);
+    }
 }
 
 fn read_number(fields: &mut RecordReader<'_>) -> Result<u32> {

@@ -102,8 +102,10 @@ fn packs_of_full_size_stand_flips_and_holes() {
 #[test]
 fn of_500_packs_of_full_size_500_stand_1000_flips_a_gib_or_a_hole_of_8_mib() {
     let index_len = 600_000;
-    let layout = Layout::new(PackId::from_bytes([1; 16]), index_len, 400, crate::parity::DATA_CELLS_MAX).unwrap();
-    let (head, data, parity) = (u64::from(layout.head_cells), layout.data.data_cells(), layout.data.parity_cells());
+    let layout =
+        Layout::new(PackId::from_bytes([1; 16]), index_len, 400, crate::parity::DATA_CELLS_MAX).unwrap();
+    let (head, data, parity) =
+        (u64::from(layout.head_cells), layout.data.data_cells(), layout.data.parity_cells());
     let total = layout.total_bytes();
     let flips = (total * FLIPS_A_GIB).div_ceil(1 << 30);
     for seed in 0..1000 {
@@ -116,11 +118,17 @@ fn of_500_packs_of_full_size_500_stand_1000_flips_a_gib_or_a_hole_of_8_mib() {
             cells.extend(start / CELL_BYTES as u64..=(start + (8 << 20) - 1) / CELL_BYTES as u64);
         }
         let within = |from: u64, count: u32| -> Vec<u32> {
-            cells.range(from..from + u64::from(count)).map(|cell| u32::try_from(cell - from).unwrap()).collect()
+            cells
+                .range(from..from + u64::from(count))
+                .map(|cell| u32::try_from(cell - from).unwrap())
+                .collect()
         };
         let (bad_data, bad_parity) = (within(head, data), within(head + u64::from(data), parity));
         assert!(layout.data.beyond_repair(&bad_data, &bad_parity).is_empty(), "seed {seed}");
-        let (at_head, at_foot) = (within(0, layout.copy_cells()), within(layout.foot_at() / CELL_BYTES as u64, layout.copy_cells()));
+        let (at_head, at_foot) = (
+            within(0, layout.copy_cells()),
+            within(layout.foot_at() / CELL_BYTES as u64, layout.copy_cells()),
+        );
         let in_both = at_head.iter().filter(|cell| at_foot.contains(cell)).count();
         assert!(in_both <= layout.meta_parity() as usize, "seed {seed}");
     }
@@ -142,7 +150,8 @@ fn a_full_pack_stands_any_hole_of_8_mib_and_neighbouring_cells_spread() {
 #[test]
 fn what_is_beyond_repair_is_named_and_everything_else_comes_back() {
     let world = World::new(3);
-    let archives: Vec<Vec<u8>> = (0..40).map(|seed| noise(seed, 300_000 + 1000 * usize::try_from(seed).unwrap())).collect();
+    let archives: Vec<Vec<u8>> =
+        (0..40).map(|seed| noise(seed, 300_000 + 1000 * usize::try_from(seed).unwrap())).collect();
     let pack = world.pack_of(&archives);
     let mut bad = std::fs::read(pack.path()).unwrap();
     let (start, length) = (usize::try_from(pack.layout().data_at()).unwrap() + 5_000_123, 1_500_000);
@@ -189,7 +198,9 @@ fn sectors_that_cannot_be_read_and_a_missing_end_are_damage_like_any_other() {
     let pack = world.pack_of(&archives);
     let good = std::fs::read(pack.path()).unwrap();
     let data = pack.layout().data_at();
-    for (unreadable, missing) in [(data + 100_000..data + 109_000, 0), (0..4096, 0), (0..0, 300_000), (9..9, 4096)] {
+    for (unreadable, missing) in
+        [(data + 100_000..data + 109_000, 0), (0..4096, 0), (0..0, 300_000), (9..9, 4096)]
+    {
         let bytes = good[..good.len() - missing].to_vec();
         let ailing = Ailing { bytes, unreadable: unreadable.clone() };
         let found = scrub(&ailing).unwrap();
@@ -211,7 +222,8 @@ fn a_head_and_a_foot_that_are_both_damaged_give_one_whole_index() {
     let pack = world.pack_of(&(0..100).map(|seed| noise(seed, 65_536)).collect::<Vec<_>>());
     let good = std::fs::read(pack.path()).unwrap();
     let index: Index = pack.index().clone();
-    let (copy, foot) = (pack.layout().copy_cells() as usize, usize::try_from(pack.layout().foot_at()).unwrap());
+    let (copy, foot) =
+        (pack.layout().copy_cells() as usize, usize::try_from(pack.layout().foot_at()).unwrap());
     assert!(copy >= 10, "{copy}");
     let mut bad = good.clone();
     // Every other cell of the head, and the others of the foot: each share is in one of them. Some in neither: parity has those.

@@ -164,7 +164,8 @@ fn one_archive_is_read_with_at_most_2_mib_beyond_itself() {
     let mut world = World::new(7);
     world.options.capacity = 32 << 20;
     let mut pack = world.begin();
-    let small: Vec<Vec<u8>> = (0..240).map(|seed| text(seed, 20_000 + 97 * usize::try_from(seed).unwrap())).collect();
+    let small: Vec<Vec<u8>> =
+        (0..240).map(|seed| text(seed, 20_000 + 97 * usize::try_from(seed).unwrap())).collect();
     for (place, bytes) in (0..).zip(&small) {
         put(&mut pack, id(place), bytes);
     }
@@ -292,7 +293,8 @@ fn a_power_cut_leaves_a_pack_whole_or_without_its_name() {
         },
         |dir, cut| {
             let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
-            let sealed: Vec<_> = entries.filter(|path| path.extension().is_some_and(|name| name == "pack")).collect();
+            let sealed: Vec<_> =
+                entries.filter(|path| path.extension().is_some_and(|name| name == "pack")).collect();
             assert!(sealed.len() <= 1 && (!cut.ended || sealed.len() == 1), "{cut}");
             for path in sealed {
                 let bytes = std::fs::read(path).unwrap();

@@ -3,8 +3,8 @@
 use super::world::{NOW, VAULT, World, id, noise, open, put, text};
 use crate::chunk::ChunkId;
 use crate::pack::{
-    ArchiveId, Codec, Entry, Frame, Index, KeyId, NamedChunk, Outer, PackId, Place, Protection, Run, VaultId, cell,
-    plan, scrub,
+    ArchiveId, Codec, Entry, Frame, Index, KeyId, NamedChunk, Outer, PackId, Place, Protection, Run, VaultId,
+    cell, plan, scrub,
 };
 use crate::parity::{CELL_BYTES, crc32c};
 use engine::Error;
@@ -32,7 +32,8 @@ fn make_golden() {
     let pack = world.pack_of(&golden_archives());
     let bytes = std::fs::read(pack.path()).unwrap();
     let squeezed = zstd::bulk::compress(&bytes, 19).unwrap();
-    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pack/tests/golden-1.pack.zst"), squeezed).unwrap();
+    std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pack/tests/golden-1.pack.zst"), squeezed)
+        .unwrap();
 }
 
 #[test]
@@ -127,12 +128,14 @@ fn golden_index() {
     assert!(matches!(Index::from_bytes(&newer).unwrap_err(), Error::Newer { found: 2, .. }));
 }
 
+type Fault = fn(&mut Index);
+
 #[test]
 fn an_index_whose_sums_are_wrong_is_refused() {
     let good = sample();
     assert_eq!(good.fault(71), None);
     assert!(good.fault(70).unwrap().contains("71 bytes"));
-    let faults: [(&str, fn(&mut Index)); 12] = [
+    let faults: [(&str, Fault); 12] = [
         ("frame 1 does not begin", |index| index.frames[1].offset = 25),
         ("frame 0: it is not as long", |index| index.frames[0].plain = 11),
         ("frame 0: its key", |index| index.frames[0].protection = Protection::Key(1)),
@@ -219,5 +222,9 @@ fn the_first_cell_says_where_everything_is() {
     let found = cell::decode(&bytes[..CELL_BYTES]).unwrap();
     assert_eq!((found.layout, found.number), (pack.layout(), 0));
     let (copy, data, parity) = (found.layout.copy_cells(), 3, 4);
-    assert_eq!(bytes.len(), (2 * copy + data + parity) as usize * CELL_BYTES, "the head has what it takes and no more");
+    assert_eq!(
+        bytes.len(),
+        (2 * copy + data + parity) as usize * CELL_BYTES,
+        "the head has what it takes and no more"
+    );
 }

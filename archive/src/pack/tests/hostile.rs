@@ -3,7 +3,9 @@
 use super::world::{NOW, VAULT, World, below, id, noise, open, text};
 use crate::pack::body::Body;
 use crate::pack::squeeze::{LENGTH_MAX, Unsqueeze};
-use crate::pack::{Codec, Entry, Frame, Index, KeyId, Layout, PackId, Place, Protection, Subkeys, VaultId, keys, plan, scrub};
+use crate::pack::{
+    Codec, Entry, Frame, Index, KeyId, Layout, PackId, Place, Protection, Subkeys, VaultId, keys, plan, scrub,
+};
 use crate::parity::{CELL_BYTES, crc32c};
 use engine::ErrorKind;
 use engine::catalog::record::Record;
@@ -133,7 +135,8 @@ fn a_bomb_has_no_room() {
         }
     }
     // What would be larger than any frame is refused with the index.
-    let frame = Frame { offset: 0, stored, plain: 100 << 20, codec: Codec::Zstd, protection: Protection::Key(0) };
+    let frame =
+        Frame { offset: 0, stored, plain: 100 << 20, codec: Codec::Zstd, protection: Protection::Key(0) };
     let refused = open(forge(&world, &one_frame(&world, key, frame), &sealed)).unwrap_err();
     assert!(refused.to_string().contains("length is impossible"), "{refused}");
     let mut out = Vec::new();

@@ -44,7 +44,9 @@ fn chunks_are_under_the_key_of_their_pack_and_small_files_are_shared_too() {
     let index = pack.index();
     assert!(index.frames.iter().all(|frame| frame.protection == Protection::Key(0)));
     assert_eq!(index.chunks.len(), 4);
-    assert!(index.archives.iter().all(|entry| matches!(&entry.place, Place::Chunked(runs) if runs.len() == 1)));
+    assert!(
+        index.archives.iter().all(|entry| matches!(&entry.place, Place::Chunked(runs) if runs.len() == 1))
+    );
     let reader = world.packs.lock().unwrap()[&pack.id()].clone();
     for (place, bytes) in (0..).zip(&archives) {
         assert!(world.read(&reader, id(place)).unwrap() == *bytes, "archive {place}");

@@ -2,8 +2,8 @@
 
 use crate::chunk::{ChunkId, Cutter};
 use crate::pack::{
-    ArchiveId, Dedup, Entry, Head, KeyFor, KeyId, Known, Open, Options, Pack, PackId, Packs, Reader, Run, Sealed,
-    Subkeys, VaultId,
+    ArchiveId, Dedup, Entry, Head, KeyFor, KeyId, Known, Open, Options, Pack, PackId, Packs, Reader, Run,
+    Sealed, Subkeys, VaultId,
 };
 use crate::source::ReadAt;
 use engine::Result;
@@ -183,7 +183,8 @@ pub(super) fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 /// Bytes like those of source code: words from a short list.
 pub(super) fn text(seed: u64, length: usize) -> Vec<u8> {
-    const WORDS: [&str; 8] = ["frame ", "let mut ", "pack.", "archive ", "(self, ", ") -> Result<", "{\n    ", "}\n"];
+    const WORDS: [&str; 8] =
+        ["frame ", "let mut ", "pack.", "archive ", "(self, ", ") -> Result<", "{\n    ", "}\n"];
     let dice = noise(seed, length);
     let words = dice.iter().flat_map(|byte| WORDS[usize::from(byte % 8)].bytes());
     words.take(length).collect()
