@@ -145,11 +145,12 @@ impl Mended<'_> {
 impl Mending {
     /// Takes back what is not what it was by the hash of its block.
     fn check_blocks(&mut self, source: &dyn ReadAt, found: &Scrubbed) {
+        let lost: HashSet<u32> = self.lost.iter().copied().collect();
         let blocks: BTreeSet<u32> = found.data.iter().map(|cell| cell / BLOCK_CELLS).collect();
         for block in blocks {
             let first = block * BLOCK_CELLS;
             let end = (first + BLOCK_CELLS).min(self.layout.data.data_cells());
-            if (first..end).any(|cell| self.lost.contains(&cell)) {
+            if (first..end).any(|cell| lost.contains(&cell)) {
                 continue;
             }
             let at = self.layout.data_at() + cells(first);

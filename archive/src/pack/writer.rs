@@ -181,6 +181,11 @@ impl Pack<Open> {
         Deposit::begin(self, head).map(Some)
     }
 
+    /// Archives, and parts of them, that it holds so far: with none, it can't be sealed.
+    pub const fn archives(&self) -> usize {
+        self.state.index.archives.len()
+    }
+
     /// Bytes of data so far, with those that wait for their frame.
     pub const fn data_bytes(&self) -> u64 {
         self.state.used()

@@ -4,5 +4,6 @@ mod damage;
 mod deposits;
 mod format;
 mod hostile;
+mod model;
 mod sharing;
 mod world;
