@@ -97,13 +97,25 @@ impl Squeeze {
         let mut best = (Codec::Zstd, self.compress(Codec::Zstd, sample)?);
         if best.1 * 64 >= SAMPLE_BYTES * PLANES_FROM {
             for codec in [Codec::ZstdPlanes2, Codec::ZstdPlanes4] {
-                let length = self.compress(codec, sample)?;
+                let length = self.compress_planes(codec, sample)?;
                 if length + SAMPLE_BYTES / 32 <= best.1 {
                     best = (codec, length);
                 }
             }
         }
         Ok(if best.1 * 64 >= SAMPLE_BYTES * WORTH_IT { Codec::Raw } else { best.0 })
+    }
+
+    /// How long the planes become. Each by itself, as it is in a whole frame: zstd has one table of symbols for up to 128 KiB, and in a
+    /// sample all planes would share it.
+    fn compress_planes(&mut self, codec: Codec, sample: &[u8]) -> Result<usize> {
+        let mut planes = std::mem::take(&mut self.planes);
+        apart(sample, width(codec), &mut planes);
+        let lengths =
+            planes.chunks(sample.len() / width(codec)).map(|plane| self.compress(Codec::Zstd, plane));
+        let length = lengths.sum();
+        self.planes = planes;
+        length
     }
 
     /// Compresses into `self.out`, and says how long it became.
