@@ -140,28 +140,27 @@ impl<'p> Deposit<'p> {
 
     /// Takes some of the bytes, and gives back the rest.
     fn feed<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8]> {
-        let (wanted, chunked) = match self.way {
-            Way::Own { .. } => (FRAME_BYTES, false),
-            Way::Outside { .. } => (LENGTH_MAX, false),
-            Way::Chunked { .. } => (CHUNK_MAX, true),
+        // How much is gathered, and how much of that is enough for the next frame or chunk.
+        let (gathered, enough) = match self.way {
+            Way::Own { .. } => (FRAME_BYTES, FRAME_BYTES),
+            Way::Outside { .. } => (LENGTH_MAX, LENGTH_MAX),
+            Way::Chunked { .. } => (FRAME_BYTES, CHUNK_MAX),
         };
         // What needs no waiting is not copied.
-        if self.buffer.is_empty() && bytes.len() >= wanted {
-            let used = self.unit(&bytes[..wanted])?;
+        if self.buffer.is_empty() && bytes.len() >= enough {
+            let used = self.unit(&bytes[..enough])?;
             return Ok(&bytes[used..]);
         }
-        if self.buffer.capacity() == 0 {
-            self.buffer.reserve_exact(wanted.min(bytes.len().max(CHUNK_MAX)));
-        }
-        let (now, later) = bytes.split_at(bytes.len().min(wanted - self.buffer.len()));
+        let (now, later) = bytes.split_at(bytes.len().min(gathered - self.buffer.len()));
         self.buffer.extend_from_slice(now);
-        if self.buffer.len() == wanted {
-            let buffer = std::mem::take(&mut self.buffer);
-            let used = self.unit(&buffer);
+        if self.buffer.len() == gathered {
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let mut used = 0;
+            while buffer.len() - used >= enough {
+                used += self.unit(&buffer[used..used + enough])?;
+            }
+            buffer.drain(..used);
             self.buffer = buffer;
-            let used = used?;
-            debug_assert!(chunked || used == wanted);
-            self.buffer.drain(..used);
         }
         Ok(later)
     }
