@@ -177,8 +177,14 @@ impl Index {
                 return Some(format!("{:?} is not in frame {}", chunk.id, chunk.frame));
             }
         }
-        let mut seen = HashSet::new();
+        let (mut seen, mut taken) = (HashSet::new(), 0);
         for entry in &self.archives {
+            if let Place::Own { count, .. } | Place::Outside { count, .. } = entry.place {
+                taken += count as usize;
+            }
+            if taken > self.frames.len() {
+                return Some(format!("{:?}: more frames are taken than there are", entry.archive));
+            }
             if !seen.insert(entry.archive) {
                 return Some(format!("{:?} is there twice", entry.archive));
             }

@@ -135,7 +135,7 @@ fn an_index_whose_sums_are_wrong_is_refused() {
     let good = sample();
     assert_eq!(good.fault(71), None);
     assert!(good.fault(70).unwrap().contains("71 bytes"));
-    let faults: [(&str, Fault); 12] = [
+    let faults: [(&str, Fault); 13] = [
         ("frame 1 does not begin", |index| index.frames[1].offset = 25),
         ("frame 0: it is not as long", |index| index.frames[0].plain = 11),
         ("frame 0: its key", |index| index.frames[0].protection = Protection::Key(1)),
@@ -145,6 +145,7 @@ fn an_index_whose_sums_are_wrong_is_refused() {
         ("is not in frame", |index| index.chunks[1].length = 6),
         ("is there twice", |index| index.archives[1].archive = index.archives[0].archive),
         ("not where it says", |index| index.archives[0].length = 11),
+        ("more frames", |index| index.archives[0].place = Place::Own { first: 0, count: 4 }),
         ("not where it says", |index| index.archives[1].place = Place::Grouped { frame: 2, at: 0 }),
         ("not where it says", |index| index.archives[2].place = Place::Chunked(Vec::new())),
         ("impossible", |index| index.archives[3].offset = u64::MAX),
