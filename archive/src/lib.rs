@@ -6,6 +6,7 @@
 //!   pack        one append-only file of archives: frames, sealed chunks, index at head and foot, parity; scrub and repair
 //!   chunk       where content is cut, so that what is alike is kept once
 //!   parity      Reed-Solomon over cells of a pack, and over whole packs of several media
+//!   source      bytes at rest, read and written by their place
 //!   tree_hash   Glacier's SHA-256 tree of 1 MiB leaves
 //!   retrieval   jobs, tiers and the order in which media are mounted and read: plans, no clock of its own
 //!   lock        vault locks, legal holds and least ages, judged by the compliance clock
@@ -18,4 +19,5 @@ pub mod lock;
 pub mod pack;
 pub mod parity;
 pub mod retrieval;
+pub mod source;
 pub mod tree_hash;

@@ -1,1 +1,79 @@
-//! To be written.
+//! Packs: append-only files of archives, each readable, checkable and repairable by itself.
+//!
+//! ```text
+//!   ┌──────────┬───────────────────────────────────────┬──────────────┬──────────┐
+//!   │ head     │ data: frames, one behind the other,   │ parity       │ foot     │
+//!   │ = foot   │ in cells of 4 KiB, 16 cells a block   │ some 5 %     │ = head   │
+//!   └──────────┴───────────────────────────────────────┴──────────────┴──────────┘
+//!        └ index (sealed) · BLAKE3 of each block · CRC32C of each cell · parity of its own
+//!
+//!   archive ──► frame: up to 1 MiB, byte planes where floats gain by it, zstd or as it is ──► AES-256-GCM, 64 KiB a chunk
+//! ```
+//! The byte tables are in docs/formats/pack.md, the reasons in docs/adr/0027. A pack is made on a disk ([`Pack<Open>`]), gets
+//! its index and its name when it is sealed ([`Pack<Sealed>`]), and goes to its medium as a whole.
+//!
+//! | module | what |
+//! |---|---|
+//! | `id`, `keys` | names of packs, archives, vaults and subkeys; who hands subkeys out |
+//! | `cell`, `layout` | head and foot: cells that each say where everything is |
+//! | `index` | what is in the pack: keys, frames, chunks, archives |
+//! | `squeeze` | a frame's bytes, smaller where that is worth it |
+//! | `body` | data as they go by: blocks, cells, parity |
+//! | `writer`, `deposit` | [`Pack<Open>`], and one archive on its way in |
+//! | `reader` | [`Reader`], [`Session`]: archives, or ranges of them |
+//! | `scrub`, `repair` | what is damaged, found without a key; and what it was |
+//!
+//! # Invariants
+//! - A pack's id is drawn when it is begun and never used again. The key of a frame is derived from its subkey and the pack's id, its
+//!   nonces count frames and chunks: no (key, nonce) pair repeats, not when an archive moves to another pack under the
+//!   subkey that it has, nor when a deposit is tried again after a crash.
+//! - A frame has one key. An archive of 64 KiB or more has frames of its own under a subkey of its own, smaller ones share a frame and
+//!   its key, deduplicated chunks are under the pack's key, and what comes as ciphertext stays as it came.
+//! - What authenticates is the tag of a chunk and of the index, whose additional data are pack, frame and chunk. BLAKE3 and CRC32C
+//!   find what rots, without a key; they are no defence against who can write to the medium.
+//! - Nothing read is trusted: sizes and counts are bounded before anything is allocated for them.
+//! - A crash while a pack is open leaves a file without a pack's name, which holds nothing that anybody was promised.
+//!
+//! # Limits
+//! 256 MiB of data a pack, 1 MiB a frame, 1 MiB of index, 1 KiB of description. An open pack takes some 40 MiB of memory, a
+//! reader its index and 7 MiB, a scrub 3 MiB, a repair at most 30 MiB.
+
+mod body;
+mod cell;
+mod deposit;
+mod id;
+mod index;
+mod keys;
+mod layout;
+mod reader;
+mod repair;
+mod scrub;
+mod squeeze;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use deposit::{Deposit, Head};
+pub use id::{ArchiveId, KeyId, PackId, VaultId};
+pub use index::{Codec, Entry, Frame, Index, NamedChunk, Outer, Place, Protection, Run};
+pub use keys::{KeyFor, Subkeys};
+pub use layout::Layout;
+pub use reader::{Packs, Reader, Session};
+pub use repair::{Healed, Mending, plan};
+pub use scrub::{Scrubbed, scrub};
+pub use writer::{Dedup, Known, Open, Options, Pack, Sealed, sweep};
+
+/// Plaintext bytes of a frame that the pack seals, at the most.
+pub const FRAME_BYTES: usize = 1 << 20;
+
+/// Data of the largest pack.
+pub const CAPACITY_MAX: u64 = 256 << 20;
+
+/// Archives from this size on have frames and a subkey of their own.
+pub const OWN_FRAMES_FROM: usize = 64 << 10;
+
+/// Bytes of a description, at the most.
+pub const DESCRIPTION_MAX: usize = 1024;
+
+/// How the name of a sealed pack ends; what comes before is its id.
+pub const EXTENSION: &str = "pack";

@@ -1,0 +1,60 @@
+//! Keys come from outside: packs name subkeys by their ids and hold none, wrapped or not.
+//!
+//! ```text
+//!   subkey of an archive, group or pack ── with the pack's id ──► key of its frames there
+//!   index key of the vault ── with the pack's id and a salt ──► key of one index
+//! ```
+
+use super::{ArchiveId, KeyId, PackId};
+use engine::codec::DataKey;
+use engine::codec::chunk::ChunkCipher;
+use engine::id::BlobId;
+use engine::{Error, Result};
+
+/// What a subkey is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFor {
+    /// The frames of this archive in one pack.
+    Archive(ArchiveId),
+    /// A frame that small archives share.
+    Group,
+    /// The chunks that are first met in a pack.
+    Pack,
+}
+
+/// The vault's table of subkeys.
+pub trait Subkeys {
+    /// A new random subkey. It must be durable before the pack's index is what an archive is found by.
+    fn fresh(&self, purpose: KeyFor) -> Result<(KeyId, DataKey)>;
+
+    /// The subkey with this id; `None` once it was erased.
+    fn find(&self, id: KeyId) -> Result<Option<DataKey>>;
+}
+
+/// The subkey, or an error that says what its absence means.
+pub(super) fn found(keys: &dyn Subkeys, id: KeyId) -> Result<DataKey> {
+    keys.find(id)?
+        .ok_or_else(|| Error::NotFound { what: "subkey", id: format!("{id}: what it sealed was erased") })
+}
+
+/// The cipher of all frames of a pack that are under one subkey.
+pub(super) fn frames(pack: PackId, subkey: &DataKey) -> ChunkCipher {
+    cipher(pack, subkey, b"firn pack 1 frames", &[])
+}
+
+/// The cipher of a pack's index.
+pub(super) fn index(pack: PackId, vault: &DataKey, salt: &[u8; 16]) -> ChunkCipher {
+    cipher(pack, vault, b"firn pack 1 index.", salt)
+}
+
+/// The chunk's index below one key of a pack: frame and chunk, which additional data and nonce are made of.
+pub(super) const fn chunk_index(frame: u32, chunk: u32) -> u64 {
+    (frame as u64) << 32 | chunk as u64
+}
+
+fn cipher(pack: PackId, key: &DataKey, purpose: &[u8; 18], salt: &[u8]) -> ChunkCipher {
+    let mut derive = blake3::Hasher::new_keyed(key.as_bytes());
+    derive.update(purpose).update(pack.as_bytes()).update(salt);
+    let derived = DataKey::from_bytes(*derive.finalize().as_bytes());
+    ChunkCipher::new(BlobId::from_bytes(*pack.as_bytes()), &derived)
+}

@@ -1,0 +1,154 @@
+//! Where the parts of a pack lie: said by every cell of head and foot, so that one good cell is enough to find the rest.
+
+use super::cell::{self, PAYLOAD_BYTES};
+use super::{CAPACITY_MAX, PackId};
+use crate::parity::{CELL_BYTES, Geometry};
+use crate::source::ReadAt;
+use engine::codec::chunk::sealed_len;
+use engine::{Error, Result};
+
+/// Cells of a block, whose ciphertext has one BLAKE3.
+pub(super) const BLOCK_CELLS: u32 = 16;
+/// Bytes of a block.
+pub(super) const BLOCK_BYTES: usize = BLOCK_CELLS as usize * CELL_BYTES;
+/// Bytes of an index before it is sealed, at the most.
+pub(super) const INDEX_PLAIN_MAX: usize = 1 << 20;
+/// Bytes of the salt before the sealed index.
+pub(super) const SALT_BYTES: usize = 16;
+/// Bytes of salt and sealed index, at the most.
+const INDEX_MAX: u64 = SALT_BYTES as u64 + sealed_len(INDEX_PLAIN_MAX as u64);
+/// Bytes of the hash at the end of head and foot.
+pub(super) const HASH_BYTES: usize = 32;
+/// Cells that the head may be given.
+pub(super) const HEAD_CELLS_MAX: u32 = 1024;
+
+/// Where the parts of one pack lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub(super) pack: PackId,
+    /// Bytes of salt and sealed index.
+    pub(super) index_len: u32,
+    /// Cells before the data.
+    pub(super) head_cells: u32,
+    pub(super) data: Geometry,
+}
+
+impl Layout {
+    /// Refuses what no pack has.
+    pub(super) fn new(pack: PackId, index_len: u32, head_cells: u32, data_cells: u32) -> Option<Self> {
+        let layout = Self { pack, index_len, head_cells, data: Geometry::of(data_cells)? };
+        let index_fits = (SALT_BYTES as u64..=INDEX_MAX).contains(&u64::from(index_len));
+        let head_fits = index_fits && (layout.copy_cells()..=HEAD_CELLS_MAX).contains(&head_cells);
+        head_fits.then_some(layout)
+    }
+
+    /// Cells to keep before the data of a pack that will have up to `data_cells` of them, and an index of `index_plain` bytes.
+    pub(super) fn head_for(data_cells: u32, index_plain: usize) -> u32 {
+        let index_len = SALT_BYTES as u64 + sealed_len(index_plain as u64);
+        let data = Geometry::of(data_cells.max(1)).or_else(|| Geometry::of(crate::parity::DATA_CELLS_MAX));
+        let Some(data) = data else { return HEAD_CELLS_MAX };
+        let index_len = u32::try_from(index_len).unwrap_or(u32::MAX);
+        let whole = Self { pack: PackId::from_bytes([0; 16]), index_len, head_cells: 0, data };
+        whole.copy_cells().next_multiple_of(BLOCK_CELLS)
+    }
+
+    /// Whose parts these are.
+    pub const fn pack(self) -> PackId {
+        self.pack
+    }
+
+    /// Bytes of the whole pack.
+    pub const fn total_bytes(self) -> u64 {
+        self.foot_at() + cells(self.copy_cells())
+    }
+
+    /// Bytes of head and foot together with the room that the head left.
+    pub const fn overhead_bytes(self) -> u64 {
+        cells(self.head_cells) + cells(self.copy_cells())
+    }
+
+    pub(super) const fn blocks(self) -> u32 {
+        self.data.data_cells().div_ceil(BLOCK_CELLS)
+    }
+
+    /// Bytes that head and foot say, before they are cut into cells.
+    pub(super) const fn meta_len(self) -> usize {
+        let crcs = (self.data.data_cells() + self.data.parity_cells()) as usize * 4;
+        self.index_len as usize + self.blocks() as usize * HASH_BYTES + crcs + HASH_BYTES
+    }
+
+    /// Cells of that, their parity apart.
+    #[expect(clippy::cast_possible_truncation, reason = "at most a few hundred")]
+    pub(super) const fn meta_cells(self) -> u32 {
+        self.meta_len().div_ceil(PAYLOAD_BYTES) as u32
+    }
+
+    /// Parity cells of head and of foot.
+    pub(super) const fn meta_parity(self) -> u32 {
+        let share = self.meta_cells().div_ceil(16);
+        if share > 4 { share } else { 4 }
+    }
+
+    /// Cells of the head's copy, and of the foot's.
+    pub(super) const fn copy_cells(self) -> u32 {
+        self.meta_cells() + self.meta_parity()
+    }
+
+    pub(super) const fn data_at(self) -> u64 {
+        cells(self.head_cells)
+    }
+
+    /// Bytes of data, padded to whole cells.
+    pub(super) const fn data_bytes(self) -> u64 {
+        cells(self.data.data_cells())
+    }
+
+    pub(super) const fn parity_at(self) -> u64 {
+        self.data_at() + self.data_bytes()
+    }
+
+    pub(super) const fn foot_at(self) -> u64 {
+        self.parity_at() + cells(self.data.parity_cells())
+    }
+
+    pub(super) fn corrupt(self, detail: impl Into<String>) -> Error {
+        Error::Corrupt { what: format!("pack {}", self.pack), detail: detail.into() }
+    }
+
+    /// Finds it by the first good cell from the start, else from the end. Of what is whole that is the first read.
+    pub fn find(source: &dyn ReadAt) -> Result<Self> {
+        let len = source.byte_len().map_err(|error| Error::io("read", "pack", error))?;
+        let whole_cells = len / CELL_BYTES as u64;
+        let limit = whole_cells.min(u64::from(HEAD_CELLS_MAX));
+        let first = (0..limit).map(cells_64);
+        let last = (1..=limit).map(|back| len.saturating_sub(cells_64(back)));
+        let mut newer = None;
+        let mut bytes = vec![0; CELL_BYTES];
+        for at in first.chain(last) {
+            if source.read_at(at, &mut bytes).is_err() {
+                continue;
+            }
+            match cell::decode(&bytes) {
+                Ok(found) => return Ok(found.layout),
+                Err(error @ Error::Newer { .. }) => newer = Some(error),
+                Err(_) => {}
+            }
+        }
+        Err(newer.unwrap_or_else(|| Error::Corrupt {
+            what: "pack".into(),
+            detail: format!(
+                "no cell of a head or foot in {len} bytes: this is no pack, or all of both is damaged"
+            ),
+        }))
+    }
+}
+
+pub(super) const fn cells(count: u32) -> u64 {
+    cells_64(count as u64)
+}
+
+const fn cells_64(count: u64) -> u64 {
+    count * CELL_BYTES as u64
+}
+
+const _: () = assert!(CAPACITY_MAX == cells(crate::parity::DATA_CELLS_MAX));

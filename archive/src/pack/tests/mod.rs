@@ -1,0 +1,9 @@
+//! Packs: what goes in comes out, whatever happens to the bytes meanwhile.
+
+mod damage;
+mod deposits;
+mod format;
+mod hostile;
+mod model;
+mod sharing;
+mod world;

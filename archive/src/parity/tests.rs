@@ -1,0 +1,216 @@
+//! The code, its geometry, and sets of packs.
+
+use super::across::{Member, Set, identify, protect_packs, restore};
+use super::{CELL_BYTES, DATA_CELLS_MAX, Encoder, Geometry, Stripe};
+use crate::source::{ReadAt, WriteAt};
+use engine::{Error, ErrorKind};
+
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// The parity of data, made as a pack makes it.
+fn parity_of(geometry: Geometry, data: &[u8]) -> Vec<u8> {
+    let mut encoder = Encoder::new(geometry.stripes());
+    for band in data.chunks(encoder.band_bytes()) {
+        encoder.add(band);
+    }
+    let mut parity = Vec::new();
+    encoder
+        .finish(geometry, |cell| {
+            parity.extend_from_slice(cell);
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+    parity
+}
+
+fn cell(bytes: &[u8], number: u32) -> &[u8] {
+    &bytes[number as usize * CELL_BYTES..][..CELL_BYTES]
+}
+
+#[test]
+fn a_full_pack_has_64_stripes_of_1024_and_52() {
+    let full = Geometry::of(DATA_CELLS_MAX).unwrap();
+    assert_eq!((full.stripes(), full.depth(), full.parity_depth()), (64, 1024, 52));
+    assert_eq!(Geometry::of(0), None);
+    assert_eq!(Geometry::of(DATA_CELLS_MAX + 1), None);
+    for cells in [1, 2, 63, 64, 65, 4095, 4096, 4097, 50_000, DATA_CELLS_MAX] {
+        let geometry = Geometry::of(cells).unwrap();
+        let depths: u32 = (0..geometry.stripes()).map(|stripe| geometry.depth_of(stripe)).sum();
+        assert_eq!(depths, cells);
+        assert!(geometry.parity_cells() <= 4 + cells / 12, "{cells}: {}", geometry.parity_cells());
+        assert!(geometry.parity_depth() <= 52 && geometry.depth() <= 1024);
+        for number in [0, cells / 2, cells - 1] {
+            let (stripe, place) = geometry.place_of(number);
+            assert_eq!(geometry.cell_at(stripe, place), number);
+            assert!(place < geometry.depth_of(stripe));
+        }
+    }
+}
+
+#[test]
+fn parity_of_a_stream_is_that_of_the_crate_for_each_stripe() {
+    for cells in [1, 3, 64, 200, 4096, 4097, 9001] {
+        let geometry = Geometry::of(cells).unwrap();
+        let data = noise(cells.into(), cells as usize * CELL_BYTES);
+        let parity = parity_of(geometry, &data);
+        assert_eq!(parity.len(), geometry.parity_cells() as usize * CELL_BYTES);
+        for stripe in [0, geometry.stripes() / 2, geometry.stripes() - 1] {
+            let own =
+                (0..geometry.depth_of(stripe)).map(|place| cell(&data, geometry.cell_at(stripe, place)));
+            let own: Vec<&[u8]> = own.collect();
+            let expected = super::protect(own.into_iter(), 52, CELL_BYTES).unwrap();
+            for place in 0..geometry.parity_depth() {
+                let found = cell(&parity, geometry.cell_at(stripe, place));
+                assert!(found == expected[place as usize], "{cells} cells, stripe {stripe}, parity {place}");
+            }
+        }
+    }
+}
+
+const GOLDEN_PARITY: &str = "87e7979778acfbddb11dbb091edaafa417904c6a1406173ecedbf13485d092aa";
+
+#[test]
+fn golden_parity() {
+    let geometry = Geometry::of(5000).unwrap();
+    let parity = parity_of(geometry, &noise(1, 5000 * CELL_BYTES));
+    assert_eq!(blake3::hash(&parity).to_string(), GOLDEN_PARITY);
+}
+
+#[test]
+fn a_stripe_stands_the_loss_of_as_many_cells_as_it_has_of_parity_and_of_no_more() {
+    let geometry = Geometry::of(300).unwrap();
+    let data = noise(1, 300 * CELL_BYTES);
+    let parity = parity_of(geometry, &data);
+    let depth = geometry.depth_of(2);
+    for lost in [1, geometry.parity_depth(), geometry.parity_depth() + 1] {
+        let mut stripe = Stripe::of(geometry, 2).unwrap();
+        // One of the lost ones is of parity.
+        for place in lost - 1..depth {
+            stripe.add_data(place, cell(&data, geometry.cell_at(2, place)));
+        }
+        for place in 1..geometry.parity_depth() {
+            stripe.add_parity(place, cell(&parity, geometry.cell_at(2, place)));
+        }
+        let solved = stripe.solve();
+        if lost > geometry.parity_depth() {
+            assert!(solved.is_none());
+            continue;
+        }
+        let solved = solved.unwrap();
+        assert_eq!(solved.len(), lost as usize - 1);
+        for (place, bytes) in solved {
+            assert!(bytes == cell(&data, geometry.cell_at(2, place)));
+        }
+    }
+}
+
+/// Packs of different lengths, and their parity packs.
+fn set_of(lengths: &[usize], parity: usize) -> (Set, Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let packs: Vec<Vec<u8>> = (0..).zip(lengths).map(|(seed, length)| noise(seed, *length)).collect();
+    let member = |(place, pack): (u8, &Vec<u8>)| Member { id: [place; 16], bytes: pack.len() as u64 };
+    let set = Set { id: [9; 16], members: (0..).zip(&packs).map(member).collect(), parity };
+    let mut made = vec![Vec::new(); parity];
+    let sources: Vec<&dyn ReadAt> = packs.iter().map(|pack| pack as &dyn ReadAt).collect();
+    let mut targets: Vec<&mut dyn WriteAt> = made.iter_mut().map(|pack| pack as &mut dyn WriteAt).collect();
+    protect_packs(&set, &sources, &mut targets).unwrap();
+    assert!(made.iter().all(|pack| pack.len() as u64 == set.parity_bytes()));
+    (set, packs, made)
+}
+
+/// Restores the packs at these places from the others and from the parity packs at those.
+fn restored(
+    set: &Set,
+    packs: &[Vec<u8>],
+    parity: &[Vec<u8>],
+    lost: &[usize],
+    used: &[usize],
+) -> engine::Result<()> {
+    let there = |place: usize| (!lost.contains(&place)).then_some(&packs[place] as &dyn ReadAt);
+    let sources: Vec<Option<&dyn ReadAt>> = (0..packs.len()).map(there).collect();
+    let kept = |place: usize| used.contains(&place).then_some(&parity[place] as &dyn ReadAt);
+    let parity: Vec<Option<&dyn ReadAt>> = (0..parity.len()).map(kept).collect();
+    let mut found = vec![Vec::new(); packs.len()];
+    let targets = found.iter_mut().enumerate();
+    let mut targets: Vec<Option<&mut dyn WriteAt>> =
+        targets.map(|(place, pack)| lost.contains(&place).then_some(pack as &mut dyn WriteAt)).collect();
+    restore(set, &sources, &parity, &mut targets)?;
+    for place in lost {
+        assert!(found[*place] == packs[*place], "pack {place}");
+    }
+    Ok(())
+}
+
+#[test]
+fn any_k_of_k_and_m_packs_give_back_the_rest() {
+    let (set, packs, parity) = set_of(&[300_000, 131_072, 1, 70_001, 299_999], 2);
+    for (number, pack) in parity.iter().enumerate() {
+        assert_eq!(identify(pack).unwrap(), (set.clone(), number));
+    }
+    for first in 0..5 {
+        restored(&set, &packs, &parity, &[first], &[first % 2]).unwrap();
+        for second in first + 1..5 {
+            restored(&set, &packs, &parity, &[first, second], &[0, 1]).unwrap();
+        }
+    }
+    let refused = restored(&set, &packs, &parity, &[0, 1], &[1]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+}
+
+const GOLDEN_SET: [&str; 2] = [
+    "8a02522eedfba106d84fc6fa63e997385e4d51d40020939d0d4c17be032f9764",
+    "b28f2aced4406a65af794c400e70b4726faf023787d1e1ec042d9940b2299888",
+];
+
+#[test]
+fn golden_set() {
+    let (_, _, parity) = set_of(&[10_000, 9_999, 20_000], 2);
+    let hashes = parity.iter().map(|pack| blake3::hash(pack).to_string()).collect::<Vec<_>>();
+    assert_eq!(hashes, GOLDEN_SET);
+}
+
+#[test]
+fn damage_of_a_parity_pack_is_seen_and_the_other_one_helps() {
+    let (set, packs, parity) = set_of(&[300_000, 131_072, 200_000], 2);
+    let total = parity[0].len();
+    // Head, body, table of checksums, foot.
+    for at in [0, 12, 4095, 5000, 200_000, total - 5000, total - 1] {
+        let mut bad = parity.clone();
+        bad[0][at] ^= 0x10;
+        assert_eq!(identify(&bad[0]).unwrap(), (set.clone(), 0), "byte {at}");
+        restored(&set, &packs, &bad, &[1], &[0, 1]).unwrap();
+    }
+    // A hole at the head and one at the foot: nothing says what it is.
+    let mut bad = parity.clone();
+    bad[0][7] ^= 1;
+    bad[0][total - 1] ^= 1;
+    assert_eq!(identify(&bad[0]).unwrap_err().kind(), ErrorKind::Corrupt);
+    // Both damaged at one place: refused, and nothing wrong is handed out.
+    let mut bad = parity.clone();
+    bad[0][5000] ^= 1;
+    bad[1][5001] ^= 1;
+    let refused = restored(&set, &packs, &bad, &[1], &[0, 1]).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Corrupt, "{refused}");
+}
+
+#[test]
+fn a_newer_parity_pack_is_named_and_an_impossible_set_is_refused() {
+    let (set, _, parity) = set_of(&[10_000], 1);
+    let mut newer = parity[0].clone();
+    newer[8] = 2;
+    let checksum = super::crc32c(&newer[..4092]);
+    newer[4092..4096].copy_from_slice(&checksum.to_le_bytes());
+    assert!(matches!(identify(&newer).unwrap_err(), Error::Newer { found: 2, .. }));
+    for at in 0..4096 {
+        let mut flipped = parity[0][..4096].to_vec();
+        flipped[at] ^= 1;
+        identify(&flipped).unwrap_err();
+    }
+    for (packs, parity) in [(0, 1), (129, 1), (1, 0), (1, 33)] {
+        let set = Set { members: vec![set.members[0]; packs], parity, ..set.clone() };
+        assert_eq!(protect_packs(&set, &[], &mut []).unwrap_err().kind(), ErrorKind::Invalid);
+    }
+}
