@@ -6,7 +6,7 @@ use crate::workspace::Workspace;
 use crate::{compile, peers, process, say};
 
 /// All areas.
-const AREAS: [(&str, &str); 3] = [
+const AREAS: [(&str, &str); 4] = [
     ("engine", "durable transactions, syncs per group, ingest, pages, reopening of the catalog"),
     (
         "s3",
@@ -17,6 +17,11 @@ const AREAS: [(&str, &str); 3] = [
         "growth",
         "server CPU per request with ten times the keys in a bucket and the parts of an object; pages of keys where nine of \
          ten have a delete marker",
+    ),
+    (
+        "packs",
+        "CPU-seconds of a deposit with deduplication, encryption and parity, of a restore, a scrub and parity alone: \
+         `bench packs SCRATCH PATH…`, SCRATCH an empty directory",
     ),
 ];
 
@@ -34,8 +39,13 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     let library = compile::prepare(workspace)?;
     let mut cargo = compile::cargo(workspace, &library);
     cargo.args(["run", "--locked", "--quiet", "--release"]);
-    if area == "engine" {
-        cargo.args(["--package", "engine", "--example", "catalog_bench", "--"]).args(rest);
+    let example = match area.as_str() {
+        "engine" => Some(("engine", "catalog_bench")),
+        "packs" => Some(("archive", "pack_bench")),
+        _ => None,
+    };
+    if let Some((package, example)) = example {
+        cargo.args(["--package", package, "--example", example, "--"]).args(rest);
     } else {
         let firn = compile::subject(workspace, &library, Profile::Dist)?;
         let command = if area == "growth" { "growth" } else { "run" };

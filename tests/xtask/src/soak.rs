@@ -32,6 +32,8 @@ enum How {
     Oracle(bool),
     /// The tests of this package whose names contain the text.
     Tests(&'static str, &'static str),
+    /// Those that are ignored for the time that they take.
+    Ignored(&'static str, &'static str),
     /// The oracle's drill of a remote pool, on each store of others.
     Stores,
 }
@@ -51,7 +53,7 @@ pub(crate) enum Oracle {
 }
 
 /// All areas; those of the oracle are CI's stage `crash`, the others run inside the stage `unit`.
-pub(crate) const AREAS: [Area; 6] = [
+pub(crate) const AREAS: [Area; 8] = [
     Area {
         name: "crash",
         promise: "nothing acknowledged is lost by kill -9, nothing torn, no space leaked, in one pool, in two zones and in a remote pool",
@@ -100,6 +102,22 @@ pub(crate) const AREAS: [Area; 6] = [
         found: "nothing lost, equal to its oracle",
         how: How::Tests("objectstore", "tests::"),
     },
+    Area {
+        name: "packs",
+        promise: "packs of 256 MiB stand 1,000 flips a GiB or a hole of 8 MiB: every archive is whole, every byte mended",
+        rounds_in_ci: 0,
+        rounds: 500,
+        found: "every archive whole, every byte mended",
+        how: How::Ignored("archive", "packs_of_full_size"),
+    },
+    Area {
+        name: "retrievals",
+        promise: "random events over media, drives and jobs leave no job behind, no drive taken, no deadline forgotten",
+        rounds_in_ci: 0,
+        rounds: 10_000,
+        found: "no job left behind, no drive left taken",
+        how: How::Tests("sim", "whatever_happens"),
+    },
 ];
 
 /// Runs one area in full; lists them when none is named.
@@ -127,7 +145,7 @@ pub(crate) fn run(workspace: &Workspace, name: &str) -> Result<()> {
     };
     match area.how {
         How::Stores => stores::run(workspace, command)?,
-        How::Oracle(_) | How::Tests(..) => process::run(&mut command())?,
+        How::Oracle(_) | How::Tests(..) | How::Ignored(..) => process::run(&mut command())?,
     }
     let time = say::duration(watch.elapsed());
     say::result(&format!("{name}: {} passed in {time}\n", area.amount(rounds)));
@@ -183,7 +201,7 @@ impl Area {
     fn row(&self, rounds: u64, seed: &str, subject: &str, time: &str) -> String {
         let seed = match self.how {
             How::Oracle(false) | How::Stores => String::new(),
-            How::Oracle(true) | How::Tests(..) => format!(", seed {seed}"),
+            How::Oracle(true) | How::Tests(..) | How::Ignored(..) => format!(", seed {seed}"),
         };
         let (name, amount, found) = (self.name, self.amount(rounds), self.found);
         format!("| `cargo xtask soak {name}`, {subject}{seed} | {amount} in {time} | {found} |\n")
@@ -235,6 +253,10 @@ impl Area {
             How::Tests(package, filter) => {
                 cargo.env("FIRN_ROUNDS", rounds).env("FIRN_SEED", seed);
                 cargo.args(["test", "--locked", "--release", "--package", package, filter]);
+            }
+            How::Ignored(package, filter) => {
+                cargo.env("FIRN_ROUNDS", rounds).env("FIRN_SEED", seed);
+                cargo.args(["test", "--locked", "--release", "--package", package, filter, "--", "--ignored"]);
             }
         }
         cargo

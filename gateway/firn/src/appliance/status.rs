@@ -457,6 +457,8 @@ mod tests {
         let mut kept: Value = serde_json::from_str(include_str!("../report/kept/status.json")).unwrap();
         // What the doors' own process has.
         kept["bodies"] = Value::Null;
+        // Newer than the document.
+        kept["pool"]["broken_rows"] = Value::Null;
         assert_eq!(names(&status), names(&kept));
         facts.appliance.close().await;
     }

@@ -580,8 +580,10 @@ mod tests {
     #[test]
     fn what_servers_answered_before_there_was_this_type_is_read_whole_and_said_the_same() {
         for kept in [include_str!("kept/status.json"), include_str!("kept/status-of-zones.json")] {
-            let document: Value = serde_json::from_str(kept).unwrap();
+            let mut document: Value = serde_json::from_str(kept).unwrap();
             let status: Status = serde_json::from_value(document.clone()).unwrap();
+            // Newer than these documents, so nobody knows.
+            document["pool"]["broken_rows"] = Value::Null;
             assert_eq!(json!(status), document);
         }
     }
