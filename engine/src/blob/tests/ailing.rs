@@ -160,7 +160,10 @@ async fn another_broken_row_is_none_of_the_blobs_and_whoever_reads_a_row_says_th
     world.store.queue_damaged(HOME, &[blob]).await.unwrap();
     run(&mut Repairer::new(Arc::clone(&world.store))).await;
     assert_eq!(told(), 0, "by the repairer's queue");
-    world.commit(vec![Write::Put(companions_key(blob), bytes::Bytes::from_static(&[1, 0xff, 0xff]))]).await.unwrap();
+    world
+        .commit(vec![Write::Put(companions_key(blob), bytes::Bytes::from_static(&[1, 0xff, 0xff]))])
+        .await
+        .unwrap();
     world.drop_reference(blob, "owner").await;
     run(&mut Collector::new(Arc::clone(&world.store))).await;
     assert_eq!((told(), world.store.usage().collected_blobs), (0, 0), "the blob's own row is sound");

@@ -1,7 +1,7 @@
-//! A catalog that can't be read for a while where the repairer walks.
+//! A catalog that can't be read or written for a while where the repairer walks or the scrubber looks.
 
-use super::super::Repairer;
 use super::super::row::BLOBS;
+use super::super::{Repairer, Scrubber};
 use super::outcomes::run_on;
 use super::{HOME, World};
 use crate::catalog::{Catalog, Commit, Key, Limits, Page, Scan, Snapshot, Version};
@@ -45,6 +45,11 @@ impl Catalog for Mute {
         })
     }
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<u64>> {
+        if commit.partition == HOME
+            && let Err(error) = self.faults.check(Point::CatalogWrite)
+        {
+            return Box::pin(std::future::ready(Err(Error::Unknown { reason: error.to_string() })));
+        }
         self.rows.commit(commit)
     }
 }
@@ -137,4 +142,25 @@ async fn rows_that_are_damaged_keep_a_refill_from_being_over_and_are_no_lost_bod
     assert!(!world.store.zones.iter().any(|zone| zone.is_refilling()));
     world.settle().await;
     world.each_zone_has(&kept).await;
+}
+
+#[tokio::test]
+async fn damage_that_could_not_be_queued_is_found_and_queued_in_the_same_round() {
+    for (seed, times) in [(444, 1), (445, 2)] {
+        let (world, faults) = mute(seed, 2, Kind::Io).await;
+        let kept = world.keep(&[100_000, 100_000]).await;
+        run_on(&mut Repairer::new(Arc::clone(&world.store))).await;
+        let first = kept.iter().map(|kept| kept.blob).min().unwrap();
+        let last = kept.iter().map(|kept| kept.blob).max().unwrap();
+        for blob in [first, last] {
+            let place = world.store.locate(HOME, blob).await.unwrap().remove(0);
+            world.flip(&place, 1000);
+        }
+        faults.arm(Point::CatalogWrite, Fault::Io, 0, times);
+        let mut scrubber = Scrubber::new(Arc::clone(&world.store));
+        assert_eq!(run_on(&mut scrubber).await.len(), 1, "told once in a round");
+        assert!(run_on(&mut Repairer::new(Arc::clone(&world.store))).await.is_empty());
+        // One that fails twice is passed by; nothing waits behind it.
+        assert_eq!(world.store.repair().mended_blobs, 3 - times, "{times}");
+    }
 }
