@@ -135,11 +135,11 @@ async fn rows_that_are_damaged_keep_a_refill_from_being_over_and_are_no_lost_bod
         assert!(errors.iter().all(|error| error.kind() == ErrorKind::Corrupt), "{errors:?}");
         let repair = world.store.repair();
         assert_eq!((repair.lost_blobs, repair.short_blobs, repair.mended_blobs), (0, 1, 0), "{repair:?}");
-        assert!(world.store.zones.iter().any(|zone| zone.is_refilling()), "nothing was copied");
+        assert!(world.store.zones.iter().any(crate::pool::Zone::is_refilling), "nothing was copied");
     }
     faults.clear();
     assert!(run_on(&mut repairer).await.is_empty());
-    assert!(!world.store.zones.iter().any(|zone| zone.is_refilling()));
+    assert!(!world.store.zones.iter().any(crate::pool::Zone::is_refilling));
     world.settle().await;
     world.each_zone_has(&kept).await;
 }
