@@ -27,6 +27,8 @@ pub enum Point {
     SegmentName,
     /// Allocation of the room that a pool keeps for deletes.
     ReserveAllocate,
+    /// A scan of the catalog's rows.
+    CatalogRead,
     /// A batch written to the catalog's log, before it is synced.
     CatalogWrite,
     /// A sync of the catalog's log.

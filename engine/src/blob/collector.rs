@@ -134,12 +134,11 @@ impl Collection {
                     continue;
                 }
             };
-            match judge(&*snapshot, blob).await {
+            match self.judge(&*snapshot, home, blob).await {
                 Ok(verdict) => verdicts.push(verdict),
                 // A broken row stays, with its queue row, for whoever repairs it; the others are not kept waiting.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%home, %error, "garbage is left alone");
-                    self.store.found_row_broken(home, blob);
                 }
                 Err(error) => return Err(error),
             }
@@ -216,15 +215,24 @@ impl Collection {
     }
 }
 
-async fn judge(snapshot: &dyn Snapshot, blob: BlobId) -> Result<Verdict> {
-    if holder(snapshot, blob).await?.is_some() {
-        return Ok(Verdict { blob, dead: None, companions: Farewell::default() });
+impl Collection {
+    async fn judge(&self, snapshot: &dyn Snapshot, home: PartitionId, blob: BlobId) -> Result<Verdict> {
+        if holder(snapshot, blob).await?.is_some() {
+            return Ok(Verdict { blob, dead: None, companions: Farewell::default() });
+        }
+        let mut rows = snapshot.multi_get(vec![blob_key(blob), companions_key(blob)]).await?.into_iter();
+        let (row, companions) = (rows.next().flatten(), rows.next().flatten());
+        let dead = row.map(|bytes| BlobRow::decode(blob, &bytes)).transpose();
+        // Of another row that is broken nobody says that it is the blob's.
+        match &dead {
+            Ok(_) => self.store.found_row_sound(home, blob),
+            Err(error) if error.kind() == ErrorKind::Corrupt => self.store.found_row_broken(home, blob),
+            Err(_) => {}
+        }
+        let dead = dead?;
+        let companions = if dead.is_some() { companions } else { None };
+        Ok(Verdict { blob, dead, companions: farewell(snapshot, blob, companions).await? })
     }
-    let mut rows = snapshot.multi_get(vec![blob_key(blob), companions_key(blob)]).await?.into_iter();
-    let (row, companions) = (rows.next().flatten(), rows.next().flatten());
-    let dead = row.map(|bytes| BlobRow::decode(blob, &bytes)).transpose()?;
-    let companions = if dead.is_some() { companions } else { None };
-    Ok(Verdict { blob, dead, companions: farewell(snapshot, blob, companions).await? })
 }
 
 impl Worker for Collector {

@@ -232,7 +232,10 @@ impl Compactor {
         let mut rows = Rows::new();
         for (blob, value) in blobs.into_iter().zip(values) {
             match value.map(|bytes| BlobRow::decode(blob, &bytes)).transpose() {
-                Ok(row) => rows.extend(row.map(|row| (blob, row))),
+                Ok(row) => {
+                    self.store.found_row_sound(home, blob);
+                    rows.extend(row.map(|row| (blob, row)));
+                }
                 // It may name a record here. The others are not kept waiting.
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%home, %error, "compaction passes a broken row");

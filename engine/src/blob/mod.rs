@@ -315,6 +315,7 @@ impl BlobStore {
         remember(&self.broken_rows, (home, blob));
     }
 
+    /// Whoever came by could read it.
     fn found_row_sound(&self, home: PartitionId, blob: BlobId) {
         self.broken_rows.lock().remove(&(home, blob));
     }

@@ -9,6 +9,8 @@
 //!
 //! # Invariants
 //! - The queue goes first; a walk goes on where it was, after a restart too.
+//! - A walk ends behind every row that can be read. What can't be read now, it waits for; what it had to pass by counts as short, so
+//!   that it walks again, and no drain and no refill is over for it. Lost is only what is broken in a blob itself.
 //! - A blob that can't be mended now stays in the queue, or counted by the walk, and holds up no other: so does one whose sound
 //!   copy may be in a zone that is away. It leaves the queue unmended only when each of its copies was looked at in vain.
 //!
@@ -24,7 +26,7 @@ use crate::catalog::{Check, Commit, Scan, Write, key_after};
 use crate::id::{BlobId, PartitionId};
 use crate::pool::{RecordAt, Zone};
 use crate::unit::ByteCount;
-use crate::worker::{Leg, Progress, Stop, Tour, Visitor, Worker, is_everybodys};
+use crate::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
 use crate::{BoxFuture, Error, ErrorKind, Result};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -254,11 +256,20 @@ impl Repairer {
                 }
             }
             // It is in the queue again, or for the first time: in the next round.
-            Ok(Step::Again) if source == Source::Walk => self.store.queue_damaged(home, &[blob]).await?,
+            Ok(Step::Again) if source == Source::Walk => {
+                if let Err(error) = self.store.queue_damaged(home, &[blob]).await {
+                    self.count_passed(bytes, true);
+                    return Err(error);
+                }
+            }
             Ok(Step::Again) => {}
             Err(
                 error @ (Error::Closed | Error::Newer { .. } | Error::Fenced { .. } | Error::Unknown { .. }),
             ) => {
+                // It may not be mended: another walk has to see to it.
+                if source == Source::Walk {
+                    self.count_passed(bytes, true);
+                }
                 return Err(error);
             }
             Err(error) => {
@@ -340,6 +351,7 @@ impl Repairer {
             }
             Err(error) => return Err(error),
         };
+        self.store.found_row_sound(home, blob);
         let found = Found { home, blob, row, version, queued: true };
         match Mend::plan(&self.store, found, deep)? {
             Verdict::Sound => self.forget(home, blob).await?,
@@ -447,16 +459,22 @@ impl Repairer {
 
     /// The walk is past the blob that was under way.
     async fn passed(&mut self, bytes: u64, short: bool) -> Result<()> {
-        let Some(mut sweep) = self.sweep.take() else { return Ok(()) };
+        self.count_passed(bytes, short);
+        match &self.sweep {
+            Some(sweep) => self.store.save_sweep(sweep).await,
+            None => Ok(()),
+        }
+    }
+
+    fn count_passed(&mut self, bytes: u64, short: bool) {
+        let Some(mut sweep) = self.sweep.take() else { return };
         sweep.done += bytes;
         if short {
             sweep.short_blobs += 1;
             sweep.short_bytes += bytes;
         }
         self.publish(&sweep);
-        let saved = self.store.save_sweep(&sweep).await;
         self.sweep = Some(sweep);
-        saved
     }
 
     fn publish(&mut self, sweep: &SweepRow) {
@@ -496,10 +514,18 @@ impl Visitor for Walk<'_> {
         if self.sweep.home != *stop.partition().as_bytes() {
             (self.sweep.home, self.sweep.blob) = (*stop.partition().as_bytes(), None);
         }
-        let outcome = self.page(stop).await;
-        // What can't be looked at counts as a broken row does.
-        self.sweep.lost_blobs += u64::from(outcome.as_ref().is_err_and(|error| !is_everybodys(error)));
-        outcome
+        match self.page(stop).await {
+            // A place of the catalog is damaged, or it is a later release's: nobody knows what is behind it.
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid) => {
+                self.sweep.short_blobs += 1;
+                Err(error)
+            }
+            Err(error) => {
+                stop.hold_up(error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 }
 
@@ -516,25 +542,43 @@ impl Walk<'_> {
         }
         let sweep = &mut *self.sweep;
         for (key, value) in rows {
-            stop.go_on_at(key_after(&key));
-            let blob = BlobId::from_bytes(fixed(&key, "blob row")?);
-            sweep.blob = Some(blob);
+            let behind = key_after(&key);
+            let blob = match fixed(&key, "blob row") {
+                Ok(id) => BlobId::from_bytes(id),
+                Err(error) => {
+                    sweep.lost_blobs += 1;
+                    stop.set_aside(error);
+                    stop.go_on_at(behind);
+                    continue;
+                }
+            };
             let row = match BlobRow::decode(blob, &value) {
                 Ok(row) => row,
                 Err(error) if error.kind() == ErrorKind::Corrupt => {
                     tracing::error!(%home, %error, "repair passes a broken row");
                     self.store.found_row_broken(home, blob);
                     sweep.lost_blobs += 1;
+                    sweep.blob = Some(blob);
+                    stop.go_on_at(behind);
                     continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    sweep.blob = Some(blob);
+                    stop.go_on_at(behind);
+                    return Err(error);
+                }
             };
+            self.store.found_row_sound(home, blob);
             let bytes = row.places().map(RecordAt::stored_len).sum::<u64>();
             if self.store.wants_upload(&row) {
                 self.store.queue_late_upload(home, blob, &row, version).await?;
             }
             let found = Found { home, blob, row, version, queued: false };
-            match Mend::plan(self.store, found, false)? {
+            let verdict = Mend::plan(self.store, found, false)?;
+            // Not before: what fails up to here is tried again.
+            sweep.blob = Some(blob);
+            stop.go_on_at(behind);
+            match verdict {
                 Verdict::Sound => sweep.done += bytes,
                 Verdict::Short => {
                     sweep.done += bytes;

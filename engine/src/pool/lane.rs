@@ -363,6 +363,26 @@ pub(crate) fn again(error: &Error) -> Error {
             path: path.clone(),
             source: std::io::Error::new(source.kind(), source.to_string()),
         },
+        // Whoever asks what an error means asks the group's as well.
+        Error::NoDescriptors { op, place } => Error::NoDescriptors { op, place: place.clone() },
+        Error::Closed => Error::Closed,
         other => Error::Fenced { reason: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::again;
+    use crate::{Error, ErrorKind};
+
+    #[test]
+    fn an_error_of_a_group_means_the_same_to_each_of_it() {
+        let no_descriptors = Error::NoDescriptors { op: "open", place: "here".to_owned() };
+        for error in [Error::Closed, no_descriptors, Error::Full { place: "here".to_owned(), wanted: 7 }] {
+            let shared = again(&error);
+            assert_eq!(format!("{shared:?}"), format!("{error:?}"));
+            assert_eq!(shared.kind(), ErrorKind::Unavailable);
+        }
+        assert!(matches!(again(&Error::Invalid(String::new())), Error::Fenced { .. }));
     }
 }

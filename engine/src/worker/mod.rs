@@ -9,7 +9,6 @@ mod registry;
 mod tour;
 
 pub use registry::{Activity, Registry, WorkerStatus};
-pub(crate) use tour::is_everybodys;
 pub use tour::{Leg, STOPS_PER_TICK, Stop, Tour, Visitor};
 
 use crate::{BoxFuture, Result};

@@ -3,7 +3,7 @@
 //! ```text
 //!   round: the first ─► visit ─ goes on there ─► visit ─ leaves it ─► the next one behind it ─► … ─► none: over
 //!                         └ fails: told at the end of the round         └ the tick ends with what did something, or goes on
-//!                         └ fails, and so would everybody: told at once, goes on where it was
+//!                         └ fails, and so would everybody, or it is held up: told at once, goes on where it was
 //! ```
 //!
 //! # Invariants
@@ -11,8 +11,10 @@
 //!   this round or in the next.
 //! - What fails holds up nothing behind it: neither the other partitions, nor what is behind the place in its own at which the
 //!   visit had said that it goes on. So does a visit that panics.
-//! - The first error of a round is what the tick at its end returns, once between two rests; the others are logged. It is the tour's
-//!   [`trouble`](Tour::trouble) until a round is over in which nothing fails.
+//! - The first error of a round is what the tick at its end returns, once between two rests; the others are logged, the first
+//!   [`LOUD`] as errors. It is the tour's [`trouble`](Tour::trouble) until a round is over in which nothing fails.
+//! - Where [`VAIN_MAX`] visits on end fail because something is unavailable, a tick fails as well, so that there is a pause: the
+//!   tour is behind them all the same.
 //!
 //! # Limits
 //! [`STOPS_PER_TICK`] partitions a tick, and no more than one of those in which something is done. What is kept is one place,
@@ -21,13 +23,17 @@
 
 use super::Progress;
 use crate::id::PartitionId;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 use std::future::Future;
 use std::ops::Bound;
 use std::time::Duration;
 
 /// Partitions with nothing to do that one tick passes.
 pub const STOPS_PER_TICK: usize = 64;
+/// Visits on end that find something unavailable, until the tick is said to have failed.
+const VAIN_MAX: usize = 16;
+/// What a round passes by that is logged as an error each; the rest is for whoever looks closely.
+const LOUD: u64 = 8;
 
 /// What a worker does in its rounds.
 pub trait Visitor: Send {
@@ -49,11 +55,37 @@ pub struct Stop<C> {
     goes_on: bool,
     done: u64,
     aside: Option<Error>,
+    held: Option<Error>,
+    passed: Passed,
+}
+
+/// What was passed by in a round, for how it is logged.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    /// An error was told since the last rest.
+    told: bool,
+    logged: u64,
+}
+
+impl Passed {
+    fn log(&mut self, partition: PartitionId, error: &Error) {
+        if self.is_loud() {
+            tracing::error!(%partition, %error, "a worker passes something by in this round");
+        } else {
+            tracing::debug!(%partition, %error, "a worker passes something by in this round, too");
+        }
+        self.logged += 1;
+    }
+
+    const fn is_loud(&self) -> bool {
+        !self.told && self.logged < LOUD
+    }
 }
 
 impl<C: Clone> Stop<C> {
     const fn at(partition: PartitionId, cursor: C, goes_on: bool) -> Self {
-        Self { partition, cursor, goes_on, done: 0, aside: None }
+        let passed = Passed { told: false, logged: 0 };
+        Self { partition, cursor, goes_on, done: 0, aside: None, held: None, passed }
     }
 
     /// Where it is.
@@ -79,7 +111,12 @@ impl<C: Clone> Stop<C> {
 
     /// Something failed, and the visit goes on: as if it had ended with this error, but for what else it does.
     pub fn set_aside(&mut self, error: Error) {
-        keep_first(&mut self.aside, self.partition, error);
+        keep_first(&mut self.aside, &mut self.passed, self.partition, error);
+    }
+
+    /// The visit can't go on, and what is behind it must not be reached without it: told at once, and the next tick is here again.
+    pub fn hold_up(&mut self, error: Error) {
+        self.held = Some(error);
     }
 
     /// Something was set aside in this visit.
@@ -112,8 +149,9 @@ pub struct Tour<C> {
     done: u64,
     /// The first error of this round.
     aside: Option<Error>,
-    /// An error was told since the last rest.
-    told: bool,
+    passed: Passed,
+    /// Visits on end that found something unavailable.
+    vain: usize,
     /// The first error of the last round.
     trouble: Option<String>,
     /// What the next tick says: the round before it ended with an error.
@@ -122,7 +160,8 @@ pub struct Tour<C> {
 
 impl<C> Default for Tour<C> {
     fn default() -> Self {
-        Self { stop: None, done: 0, aside: None, told: false, trouble: None, over: None }
+        let passed = Passed { told: false, logged: 0 };
+        Self { stop: None, done: 0, aside: None, passed, vain: 0, trouble: None, over: None }
     }
 }
 
@@ -144,12 +183,12 @@ impl<C: Default + Clone + Send> Tour<C> {
 
     /// A rest between two rounds: errors are told anew after it.
     pub const fn rest(&mut self, rest: Duration) -> Progress {
-        self.told = false;
+        self.passed.told = false;
         Progress::Idle { rest }
     }
 
-    /// A bounded part of a round. An error is told before the end of the round only if everybody would meet it; the next tick goes on
-    /// all the same.
+    /// A bounded part of a round. An error is told before the end of the round only if everybody would meet it, or many on end did; the
+    /// next tick goes on all the same.
     pub async fn go<V: Visitor<Cursor = C>>(&mut self, visitor: &mut V) -> Result<Leg> {
         if let Some(over) = self.over.take() {
             return Ok(over);
@@ -165,20 +204,27 @@ impl<C: Default + Clone + Send> Tour<C> {
             let cursor = left.map_or_else(C::default, |stop| stop.cursor);
             // It lies here during the visit: after one that panics, the next tick goes on behind it.
             let stop = self.stop.insert(Stop::at(partition, cursor, false));
+            stop.passed = self.passed;
             let outcome = visitor.visit(stop).await;
             let done = std::mem::take(&mut stop.done);
             self.done += done;
             if let Err(error) = outcome {
                 stop.set_aside(error);
             }
-            let goes_on = stop.goes_on;
-            match stop.aside.take() {
-                Some(error) if is_everybodys(&error) => {
-                    stop.goes_on = true;
-                    return Err(error);
+            self.passed = stop.passed;
+            let (goes_on, aside) = (stop.goes_on, stop.aside.take());
+            let held = stop.held.take();
+            stop.goes_on |= held.is_some() || aside.as_ref().is_some_and(is_everybodys);
+            if let Some(error) = held {
+                if let Some(aside) = aside {
+                    keep_first(&mut self.aside, &mut self.passed, partition, aside);
                 }
-                Some(error) => self.put_aside(partition, error),
-                None => {}
+                return Err(error);
+            }
+            match aside {
+                Some(error) if is_everybodys(&error) => return Err(error),
+                Some(error) => self.put_aside(partition, error, done)?,
+                None => self.vain = 0,
             }
             if done > 0 || goes_on {
                 return Ok(Leg::On { done });
@@ -187,22 +233,33 @@ impl<C: Default + Clone + Send> Tour<C> {
         Ok(Leg::On { done: 0 })
     }
 
-    fn put_aside(&mut self, partition: PartitionId, error: Error) {
-        if self.told && self.aside.is_some() {
-            tracing::debug!(%partition, %error, "a worker still passes something by");
-        } else {
-            keep_first(&mut self.aside, partition, error);
+    /// An error of this partition alone. It is told as well if it is one of many on end.
+    fn put_aside(&mut self, partition: PartitionId, error: Error, done: u64) -> Result<()> {
+        let is_vain = done == 0 && error.kind() == ErrorKind::Unavailable;
+        self.vain = if is_vain { self.vain + 1 } else { 0 };
+        if self.vain < VAIN_MAX || self.aside.is_none() {
+            keep_first(&mut self.aside, &mut self.passed, partition, error);
+            return Ok(());
         }
+        self.vain = 0;
+        Err(error)
     }
 
     fn end(&mut self) -> Result<Leg> {
         self.stop = None;
         let over = Leg::Over { done: std::mem::take(&mut self.done) };
         let aside = self.aside.take();
+        if self.passed.logged > LOUD && !self.passed.told {
+            tracing::error!(
+                times = self.passed.logged,
+                "a worker passed more by in this round than was told"
+            );
+        }
+        self.passed.logged = 0;
         self.trouble = aside.as_ref().map(Error::to_string);
         match aside {
-            Some(error) if !self.told => {
-                (self.told, self.over) = (true, Some(over));
+            Some(error) if !self.passed.told => {
+                (self.passed.told, self.vain, self.over) = (true, 0, Some(over));
                 Err(error)
             }
             _ => Ok(over),
@@ -211,16 +268,16 @@ impl<C: Default + Clone + Send> Tour<C> {
 }
 
 /// Of two errors the first, unless the second is everybody's; the other one is logged.
-fn keep_first(first: &mut Option<Error>, partition: PartitionId, error: Error) {
+fn keep_first(first: &mut Option<Error>, passed: &mut Passed, partition: PartitionId, error: Error) {
     let is_kept = first.as_ref().is_none_or(|first| is_everybodys(&error) && !is_everybodys(first));
-    let passed = if is_kept { first.replace(error) } else { Some(error) };
-    if let Some(error) = passed {
-        tracing::error!(%partition, %error, "a worker passes something by in this round");
+    let other = if is_kept { first.replace(error) } else { Some(error) };
+    if let Some(error) = other {
+        passed.log(partition, &error);
     }
 }
 
 /// Whoever is visited next would meet it: the process stops or may not write, has no room or no descriptors, a store does not answer.
-pub(crate) const fn is_everybodys(error: &Error) -> bool {
+const fn is_everybodys(error: &Error) -> bool {
     matches!(
         error,
         Error::Closed

@@ -129,6 +129,10 @@ pub enum AdminError {
 pub enum Obstacle {
     /// Nothing is served: the catalog can't be read.
     CatalogUnreadable,
+    /// Nothing is served: the catalog's rows are not read in time.
+    CatalogSilent,
+    /// Reads go on, writes wait: the commit log does not answer in time.
+    CatalogStalled,
     /// Writes are refused until a restart: the commit log could not be written.
     CatalogFenced,
     /// Writes are refused until space returns on the catalog's disk; deletes go on.
@@ -146,6 +150,8 @@ impl Obstacle {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CatalogUnreadable => "catalog_unreadable",
+            Self::CatalogSilent => "catalog_silent",
+            Self::CatalogStalled => "catalog_stalled",
             Self::CatalogFenced => "catalog_fenced",
             Self::CatalogFull => "catalog_full",
             Self::PoolFull => "pool_full",
@@ -180,7 +186,8 @@ impl Readiness {
 
     /// Reads are served.
     pub fn reads(&self) -> bool {
-        !self.obstacles.iter().any(|(obstacle, _)| *obstacle == Obstacle::CatalogUnreadable)
+        let is_unread = |obstacle| matches!(obstacle, Obstacle::CatalogUnreadable | Obstacle::CatalogSilent);
+        !self.obstacles.iter().any(|(obstacle, _)| is_unread(*obstacle))
     }
 
     /// The reasons, with what was seen.

@@ -8,7 +8,7 @@
 //!   land ─► the rest; what is left to be committed with the version
 //! ```
 
-use super::chunker::CHUNK_MAX;
+use super::chunker::{CHUNK_MAX, CHUNK_MIN};
 use super::index::{At, Known, Lookup};
 use super::pack::{Making, PACK_BYTES, Pack, WrittenPack};
 use super::{Chunk, Domain, Secrets, owner_of};
@@ -40,6 +40,10 @@ const SMALL: usize = 64 << 10;
 const PACKS_PER_SYNC: usize = 8;
 /// Syncs under way while the next packs are written.
 const SEALING_MAX: usize = 2;
+/// Bytes of packs whose chunks are remembered until a sync: one under way, those that wait for one, and those whose syncs are under way.
+const UNSETTLED_MAX: u64 = (1 + PACKS_PER_SYNC * (1 + SEALING_MAX)) as u64 * PACK_BYTES as u64;
+/// What is remembered of such a chunk: its name, where it lies, and its row.
+const CHUNK_MEMORY: u64 = 192;
 
 /// Keeps the cleaner from a manifest that is being written, and calls it when that ends.
 pub(crate) struct Guard {
@@ -115,13 +119,15 @@ impl Sink {
     }
 
     /// Most bytes that one holds of a body of at most so many bytes: what waits to be cut, what is cut, and a pack under way. Of those
-    /// that wait for their sync nothing is in memory.
+    /// that wait for their sync nothing is in memory but what names their chunks.
     pub(crate) fn memory(blobs: &BlobStore, most: Option<ByteCount>) -> ByteCount {
         let batch = most.map_or(BATCH as u64, |most| most.get().min(BATCH as u64));
         // A pack is below the size from which records are large.
         let of_pack = most.map_or(u64::from(PACK_BYTES), |most| most.get().min(PACK_BYTES.into()));
         let of_pack = blobs.writer_memory(Some(ByteCount::new(of_pack)), Copies::Configured);
-        ByteCount::new(2 * batch + of_pack.get())
+        let chunks =
+            most.map_or(UNSETTLED_MAX, |most| most.get().min(UNSETTLED_MAX)).div_ceil(CHUNK_MIN as u64);
+        ByteCount::new(2 * batch + of_pack.get() + chunks * CHUNK_MEMORY)
     }
 
     /// Takes the next bytes.

@@ -182,17 +182,29 @@ impl ObjectStore {
     }
 
     /// One step of the ingests in a partition that nobody carries on: what was decided is finished, the rest is dropped. Answers
-    /// how many rows it saw to.
-    pub(crate) async fn finish_ingests(&self, partition: PartitionId) -> Result<u64> {
+    /// how many rows it saw to. One that fails goes to `aside`, and the next one is seen to.
+    pub(crate) async fn finish_ingests(
+        &self,
+        partition: PartitionId,
+        mut aside: impl FnMut(Error) + Send,
+    ) -> Result<u64> {
         let mut next = Some(Scan::prefix(tables::INGESTS, b"", PAGE));
         while let Some(scan) = next {
             let page = self.staged(partition, scan.clone()).await?;
             for (raw_id, raw) in &page.rows {
-                let id = tables::read_id(raw_id)?;
-                // Its request is still at it.
-                if !self.is_active(id) {
+                let one = async {
+                    let id = tables::read_id(raw_id)?;
+                    // Its request is still at it.
+                    if self.is_active(id) {
+                        return Ok(0);
+                    }
                     let row = IngestRow::from_bytes(raw)?;
-                    return self.finish_ingest(partition, IngestId::from_bytes(id), &row).await;
+                    self.finish_ingest(partition, IngestId::from_bytes(id), &row).await
+                };
+                match one.await {
+                    Ok(0) => {}
+                    Ok(done) => return Ok(done),
+                    Err(error) => aside(error),
                 }
             }
             next = scan.behind(&page);

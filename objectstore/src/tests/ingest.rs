@@ -308,3 +308,24 @@ async fn two_that_finish_one_ingest_name_each_entry_once() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_damaged_ingest_holds_up_none_behind_it() {
+    let world = World::new(1_770).await;
+    let bucket = world.create("bucket", Versioning::Off).await;
+    let partition = world.partition(&bucket).await;
+    let mut ingest = world.store.ingest(request(&bucket)).await.unwrap();
+    stage(&mut ingest, "left", content(2)).await.unwrap();
+    drop(ingest);
+    // A key that is none of an ingest's, and a row that is none; both in front of all others.
+    for (id, row) in [(vec![0; 3], Bytes::new()), (vec![0; 16], Bytes::from_static(&[1]))] {
+        let read_version = world.store.catalog.snapshot(partition).await.unwrap().read_version();
+        let writes = vec![engine::catalog::Write::Put(tables::INGESTS.key(id), row)];
+        world.store.catalog.commit(Commit { writes, ..Commit::new(partition, read_version) }).await.unwrap();
+    }
+    let mut damaged = 0;
+    while world.store.finish_ingests(partition, |_| damaged += 1).await.unwrap() > 0 {}
+    assert!(damaged >= 2, "{damaged}");
+    assert_eq!(world.rows(partition, tables::STAGED).await, 0, "what was staged is given up");
+    assert_eq!(world.rows(partition, tables::INGESTS).await, 2, "and the damaged ones stay");
+}

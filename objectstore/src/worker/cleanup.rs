@@ -53,7 +53,8 @@ impl Cleanup {
         if now.saturating_sub(swept) >= SWEEP {
             (self.swept, self.sweep) = (Some(now), Some(Buckets::default()));
         }
-        if let Some(at) = self.sweep.take() {
+        if let Some(at) = self.sweep.clone() {
+            // A page that can't be read is tried again.
             self.sweep = self.work.mark(at).await?;
             return Ok(Progress::More { done: 0 });
         }
@@ -81,7 +82,7 @@ impl Visitor for Dirty {
             self.manifests(stop).await,
             self.releases(stop).await,
             self.completions(stop).await,
-            self.store.finish_ingests(partition).await,
+            self.ingests(stop).await,
         ];
         if count(outcomes, stop) {
             self.store.dirty.lock().insert(partition);
@@ -216,19 +217,32 @@ impl Dirty {
                     if let Some(home) = home {
                         homes.entry(home).or_default().extend(writes);
                     }
-                    rows.push(Write::Delete(tables::of_owner(tables::RELEASES, owner)));
+                    rows.push((home, Write::Delete(tables::of_owner(tables::RELEASES, owner))));
                 }
                 Err(error) => stop.set_aside(reported(error)),
+            }
+        }
+        for (home, writes) in homes {
+            let released = async {
+                let there = self.snapshot(home).await?;
+                self.store.commit(Change::writes(writes).freeing().dirty().at(home, &*there)).await
+            };
+            // Its rows stay; those behind it are not kept waiting.
+            if let Err(error) = released.await {
+                stop.set_aside(reported(error));
+                rows.retain(|(of, _)| *of != Some(home));
             }
         }
         if rows.is_empty() {
             return Ok(0);
         }
-        for (home, writes) in homes {
-            let there = self.snapshot(home).await?;
-            self.store.commit(Change::writes(writes).freeing().dirty().at(home, &*there)).await?;
-        }
+        let rows: Vec<Write> = rows.into_iter().map(|(_, row)| row).collect();
         self.commit(Change::writes(rows).freeing().at(partition, &*snapshot)).await
+    }
+
+    /// What nobody carries on of an ingest.
+    async fn ingests(&self, stop: &mut Stop<()>) -> Result<u64> {
+        self.store.finish_ingests(stop.partition(), |error| stop.set_aside(reported(error))).await
     }
 
     async fn completions(&self, stop: &mut Stop<()>) -> Result<u64> {

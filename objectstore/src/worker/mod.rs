@@ -116,7 +116,7 @@ impl ObjectStore {
 type Located = (PartitionId, Option<[u8; 8]>);
 
 /// A place among all buckets, behind which are the deleted ones.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Buckets {
     deleted: bool,
     start: Bytes,

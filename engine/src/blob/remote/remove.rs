@@ -134,8 +134,40 @@ impl Visitor for Removal {
         }
     }
 
-    /// A page of a queue. Each has a snapshot of its own: the store is asked between two of them, which may take long.
+    /// A page of a queue. What can't be read is looked at again in the next round, as is what can't be deleted.
     async fn visit(&mut self, stop: &mut Stop<Place>) -> Result<()> {
+        let again = Again { pool: Arc::clone(&self.pool), home: stop.partition(), is_over: false };
+        let outcome = self.page(stop).await;
+        again.over(outcome.is_ok());
+        outcome
+    }
+}
+
+/// Has a partition looked at again in the next round, unless the visit to it went well.
+struct Again {
+    pool: Arc<RemotePool>,
+    home: PartitionId,
+    is_over: bool,
+}
+
+impl Again {
+    fn over(mut self, is_over: bool) {
+        self.is_over = is_over;
+    }
+}
+
+impl Drop for Again {
+    /// After a panic, too.
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.pool.look_again(self.home);
+        }
+    }
+}
+
+impl Removal {
+    /// Each page has a snapshot of its own: the store is asked between two of them, which may take long.
+    async fn page(&mut self, stop: &mut Stop<Place>) -> Result<()> {
         let (mut queue, mut start) = stop.cursor();
         let snapshot = self.store.catalog.snapshot(stop.partition()).await?;
         loop {
@@ -151,9 +183,7 @@ impl Visitor for Removal {
             }
         }
     }
-}
 
-impl Removal {
     /// Deletes what may go of a page, and the rows of what is gone; what is left of it is looked at again in the next round.
     async fn remove(
         &mut self,
@@ -173,7 +203,6 @@ impl Removal {
                 Ok(true) => gone.push(if queue == Queue::Doomed { DOOMED.key(key) } else { PARTS.key(key) }),
                 Ok(false) => {}
                 Err(error) => {
-                    self.pool.look_again(home);
                     stop.go_on_at((queue, key_after(&key)));
                     failed = Some(error);
                     break;
@@ -185,7 +214,7 @@ impl Removal {
             let read_version = self.store.catalog.snapshot(home).await?.read_version();
             let writes = gone.into_iter().map(Write::Delete).collect();
             let commit = Commit { writes, ..Commit::new(home, read_version).from_reserve() };
-            self.store.catalog.commit(commit).await.inspect_err(|_| self.pool.look_again(home))?;
+            self.store.catalog.commit(commit).await?;
         }
         failed.map_or(Ok(()), Err)
     }

@@ -1,6 +1,6 @@
 //! Sectors that can't be read, rows that are broken and copies whose zone is away: each costs what it holds, and nothing else.
 
-use super::super::row::blob_key;
+use super::super::row::{blob_key, companions_key};
 use super::super::{Collector, Compactor, Place, Repairer};
 use super::workers::sparse;
 use super::{HOME, World, run};
@@ -144,6 +144,29 @@ async fn a_broken_row_is_told_by_whoever_comes_by_until_it_is_sound_or_gone() {
     world.commit(vec![Write::Put(blob_key(blob), good.clone())]).await.unwrap();
     run(&mut Collector::new(Arc::clone(&world.store))).await;
     assert_eq!((told(), world.store.usage().collected_blobs), (0, 1));
+}
+
+#[tokio::test]
+async fn another_broken_row_is_none_of_the_blobs_and_whoever_reads_a_row_says_that_it_is_sound() {
+    let world = World::with_zones(407, 2).await;
+    let (blob, _) = world.put(&world.bytes(20_000), "owner").await.unwrap();
+    let good = world.catalog.snapshot(HOME).await.unwrap().get(blob_key(blob)).await.unwrap().unwrap();
+    let told = || world.store.usage().broken_rows;
+    let broken = good.slice(..good.len() - 1);
+    world.commit(vec![Write::Put(blob_key(blob), broken)]).await.unwrap();
+    run(&mut Repairer::new(Arc::clone(&world.store))).await;
+    assert_eq!(told(), 1);
+    world.commit(vec![Write::Put(blob_key(blob), good)]).await.unwrap();
+    world.store.queue_damaged(HOME, &[blob]).await.unwrap();
+    run(&mut Repairer::new(Arc::clone(&world.store))).await;
+    assert_eq!(told(), 0, "by the repairer's queue");
+    world
+        .commit(vec![Write::Put(companions_key(blob), bytes::Bytes::from_static(&[1, 0xff, 0xff]))])
+        .await
+        .unwrap();
+    world.drop_reference(blob, "owner").await;
+    run(&mut Collector::new(Arc::clone(&world.store))).await;
+    assert_eq!((told(), world.store.usage().collected_blobs), (0, 0), "the blob's own row is sound");
 }
 
 #[tokio::test]

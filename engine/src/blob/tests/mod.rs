@@ -6,6 +6,7 @@ mod between;
 mod faults;
 mod homes;
 mod model;
+mod mute;
 pub(crate) mod outcomes;
 mod workers;
 mod zones;

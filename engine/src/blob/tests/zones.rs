@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// Sizes of the small lane, of the large ones, and of several records.
 const SIZES: [usize; 4] = [1, 100_000, 300_000, 2_500_000];
 
-struct Kept {
-    blob: BlobId,
+pub(super) struct Kept {
+    pub(super) blob: BlobId,
     key: DataKey,
     body: Vec<u8>,
 }
@@ -34,7 +34,7 @@ impl World {
         file.write_all_at(&[byte[0] ^ 1], place.offset.get() + at).unwrap();
     }
 
-    async fn keep(&self, sizes: &[usize]) -> Vec<Kept> {
+    pub(super) async fn keep(&self, sizes: &[usize]) -> Vec<Kept> {
         let mut kept = Vec::new();
         for &size in sizes {
             let body = self.bytes(size);
@@ -53,7 +53,7 @@ impl World {
     }
 
     /// The zones of a blob's copies; every copy lies in one of them.
-    async fn zones_of(&self, blob: BlobId) -> Vec<String> {
+    pub(super) async fn zones_of(&self, blob: BlobId) -> Vec<String> {
         let places = self.store.locate(HOME, blob).await.unwrap();
         let copies: BTreeSet<_> = places.iter().map(|place| (place.copy, place.zone.clone())).collect();
         let mut zones: Vec<String> = copies.into_iter().map(|(_, zone)| zone).collect();
@@ -86,7 +86,7 @@ impl World {
     }
 
     /// The same, accepted by whoever put it there.
-    async fn replace_marked(&mut self, zone: usize) {
+    pub(super) async fn replace_marked(&mut self, zone: usize) {
         self.replace(zone).await;
         self.store.close().await;
         crate::pool::mark_replaced(&self.zones[zone].directories[0]).unwrap();
@@ -98,7 +98,7 @@ impl World {
     }
 
     /// Each zone alone serves what is there.
-    async fn each_zone_has(&mut self, kept: &[Kept]) {
+    pub(super) async fn each_zone_has(&mut self, kept: &[Kept]) {
         for away in 0..2 {
             self.pull(away, true).await;
             self.check(kept).await.unwrap();
@@ -106,7 +106,7 @@ impl World {
         }
     }
 
-    fn zone(&self, name: &str) -> ZoneUsage {
+    pub(super) fn zone(&self, name: &str) -> ZoneUsage {
         self.store.zones().into_iter().find(|zone| zone.name == name).unwrap()
     }
 }

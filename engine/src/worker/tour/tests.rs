@@ -1,6 +1,6 @@
 //! A tour through partitions that come, go and fail, against what its header promises.
 
-use super::{Leg, STOPS_PER_TICK, Stop, Tour, Visitor};
+use super::{LOUD, Leg, STOPS_PER_TICK, Stop, Tour, VAIN_MAX, Visitor};
 use crate::entropy::{Entropy, SeededEntropy};
 use crate::id::PartitionId;
 use crate::worker::Progress;
@@ -36,6 +36,12 @@ struct Land {
     visits: usize,
     /// What failed in this round and is this partition's matter, the first first.
     asides: Vec<String>,
+    /// What fails is of a kind that others may meet as well.
+    is_away: bool,
+    /// The next visit to this one is held up.
+    holds: Option<PartitionId>,
+    /// Visits whose failures are logged as errors.
+    loud: usize,
 }
 
 fn nth(n: u64) -> PartitionId {
@@ -51,7 +57,7 @@ impl Land {
     fn error(&mut self, partition: PartitionId, row: Option<usize>) -> Error {
         let text = format!("{partition} {row:?}");
         self.asides.push(text.clone());
-        Error::Invalid(text)
+        if self.is_away { Error::Unknown { reason: text } } else { Error::Invalid(text) }
     }
 }
 
@@ -65,6 +71,13 @@ impl Visitor for Land {
     async fn visit(&mut self, stop: &mut Stop<usize>) -> Result<()> {
         let (partition, at) = (stop.partition(), stop.cursor());
         self.visits += 1;
+        self.loud += usize::from(stop.passed.is_loud());
+        if self.holds == Some(partition) {
+            stop.set_aside(self.error(partition, None));
+            stop.hold_up(Error::Unknown { reason: "for now".to_owned() });
+            self.holds = None;
+            return Ok(());
+        }
         let Partition { rows, fails } = &self.there[&partition];
         let row = rows.get(at).copied().filter(|_| !fails);
         let fails = *fails;
@@ -219,4 +232,68 @@ async fn a_round_that_an_earlier_process_began_goes_on_where_it_was() {
         assert_eq!(land.visited[0], first, "of the one that is gone nothing is left");
         assert_eq!(land.visited.last(), Some(&(nth(3), None)));
     }
+}
+
+#[tokio::test]
+async fn where_all_find_something_unavailable_there_are_pauses_and_all_are_visited() {
+    let mut land = Land::empty(0..100);
+    land.is_away = true;
+    for there in land.there.values_mut() {
+        there.fails = true;
+    }
+    // One that is well is no reason to go on at once for ever.
+    land.there.get_mut(&nth(90)).unwrap().fails = false;
+    let (mut tour, mut pauses) = (Tour::default(), 0);
+    for told in [true, false] {
+        let mut failed = 0;
+        loop {
+            land.visits = 0;
+            match tour.go(&mut land).await {
+                Ok(Leg::Over { .. }) => break,
+                Ok(Leg::On { .. }) => {}
+                Err(_) => failed += 1,
+            }
+            assert!(land.visits <= 2 * VAIN_MAX, "no tick is one of many failures");
+        }
+        assert_eq!(failed, 90 / VAIN_MAX + usize::from(told), "the end of the round tells one as well");
+        pauses += failed;
+    }
+    assert!(pauses > 1);
+    let visited: BTreeSet<_> = land.visited.iter().map(|(partition, _)| *partition).collect();
+    assert_eq!((visited.len(), land.visited.len()), (100, 200), "each once in a round");
+    let first_round = usize::try_from(LOUD).unwrap() + 1;
+    assert_eq!(
+        land.loud, first_round,
+        "the first one is kept, and nothing is logged of a round that was told"
+    );
+}
+
+#[tokio::test]
+async fn what_is_set_aside_in_one_visit_is_logged_as_an_error_a_few_times_only() {
+    let mut stop = Stop::at(nth(1), 0_usize, false);
+    let mut loud = 0;
+    for _ in 0..200 {
+        loud += u64::from(stop.passed.is_loud() && stop.has_failed());
+        stop.set_aside(Error::Invalid(String::new()));
+    }
+    assert_eq!(loud, LOUD);
+    let mut told = Stop::at(nth(1), 0_usize, false);
+    told.passed.told = true;
+    assert!(!told.passed.is_loud());
+}
+
+#[tokio::test]
+async fn who_is_held_up_is_told_at_once_and_is_not_passed_by() {
+    let (mut land, mut tour) = (Land::empty(0..3), Tour::default());
+    land.holds = Some(nth(1));
+    let held = tour.go(&mut land).await.unwrap_err();
+    assert!(held.to_string().contains("for now"), "{held}");
+    assert!(tour.go(&mut land).await.is_err(), "what was put aside before it is told at the end");
+    assert_eq!(tour.go(&mut land).await.unwrap(), Leg::Over { done: 0 });
+    let visited: Vec<_> = land.visited.iter().map(|(partition, _)| *partition).collect();
+    assert_eq!(
+        visited,
+        [nth(0), nth(1), nth(2)],
+        "and this one twice, of which the first visit is not noted"
+    );
 }

@@ -64,6 +64,19 @@ impl Appliance {
                          the backup: firn recover"
                     ),
                 ),
+                Obstacle::CatalogSilent => (
+                    "nothing is served",
+                    format!(
+                        "the disk of {dir} hangs, or has too much to do: look at the kernel's log (dmesg) and at iostat; nothing needs to be rebuilt \
+                         for that"
+                    ),
+                ),
+                Obstacle::CatalogStalled => (
+                    "reads go on, writes wait",
+                    format!(
+                        "the disk of {dir} hangs, or has too much to do: look at the kernel's log (dmesg) and at iostat"
+                    ),
+                ),
                 Obstacle::CatalogFenced => (
                     "reads go on, writes are refused",
                     "restart the server; it recovers from its log".to_owned(),

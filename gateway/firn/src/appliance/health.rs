@@ -5,15 +5,18 @@
 //!   pool ───── room for bodies? ── do writes succeed? ───┴─► Readiness ─► /readyz, status, doctor
 //! ```
 //!
-//! An empty commit passes through the sequencer and answers as a write would, but changes nothing and costs no sync.
+//! An empty commit passes through the sequencer and answers as a write would, but changes nothing and costs no sync. No part is waited for
+//! longer than [`PATIENCE`].
 //! Reads go on in every state but one: a catalog that can't be read.
 
 use super::open::Appliance;
-use super::readable::anywhere_or_at_the_root;
+use super::readable::{FRESH, PATIENCE, Refused, anywhere_or_at_the_root, on_a_thread};
 use engine::Error;
 use engine::catalog::{Catalog, Commit};
 use engine::id::PartitionId;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
 use web::{Obstacle, Readiness};
 
 impl Appliance {
@@ -28,16 +31,29 @@ impl Appliance {
     async fn ask_catalog(&self, readiness: &mut Readiness) {
         let (catalog, entropy) = (Arc::clone(&self.catalog), Arc::clone(&self.entropy));
         let read = move || anywhere_or_at_the_root(|at| catalog.probe(at), &*entropy);
-        if let Some(refused) = self.readable.refused(&*self.clock, read).await {
-            return readiness.add(Obstacle::CatalogUnreadable, refused);
+        let patience = PATIENCE.as_secs();
+        match self.readable.refused(&*self.clock, FRESH, || on_a_thread(read)).await {
+            None => {}
+            Some(Refused::Silent) => {
+                let text = format!("no row was read within {patience} s");
+                return readiness.add(Obstacle::CatalogSilent, text);
+            }
+            Some(Refused::Unasked(error)) => return readiness.add(Obstacle::CatalogSilent, error),
+            Some(Refused::With(error)) => return readiness.add(Obstacle::CatalogUnreadable, error),
         }
-        match ask(&*self.catalog).await {
-            Ok(()) if self.catalog.has_room() => {}
-            Ok(()) => {
+        let catalog = Arc::clone(&self.catalog);
+        match self.writable.refused(&*self.clock, Duration::ZERO, || Ok(in_a_task(catalog))).await {
+            None if self.catalog.has_room() => {}
+            None => {
                 let place = self.catalog.dir().display();
                 readiness.add(Obstacle::CatalogFull, format!("the disk of {place} is nearly full"));
             }
-            Err((obstacle, error)) => readiness.add(obstacle, error.to_string()),
+            Some(Refused::Silent) => {
+                let text = format!("no commit was answered within {patience} s");
+                readiness.add(Obstacle::CatalogStalled, text);
+            }
+            Some(Refused::Unasked(error)) => readiness.add(Obstacle::CatalogStalled, error),
+            Some(Refused::With((obstacle, error))) => readiness.add(obstacle, error),
         }
     }
 
@@ -60,6 +76,17 @@ impl Appliance {
     }
 }
 
+/// Asks where it is not dropped with whoever wants to know.
+fn in_a_task(catalog: Arc<dyn Catalog>) -> oneshot::Receiver<Option<(Obstacle, String)>> {
+    let (answers, answer) = oneshot::channel();
+    tokio::spawn(async move {
+        let refused = ask(&*catalog).await.err().map(|(obstacle, error)| (obstacle, error.to_string()));
+        // Whoever asked may have gone.
+        drop(answers.send(refused));
+    });
+    answer
+}
+
 /// Asks a catalog as a write would: what does not answer, and what that keeps from being served.
 async fn ask(catalog: &dyn Catalog) -> Result<(), (Obstacle, Error)> {
     let snapshot = catalog.snapshot(PartitionId::ROOT).await;
@@ -75,8 +102,8 @@ async fn ask(catalog: &dyn Catalog) -> Result<(), (Obstacle, Error)> {
 #[cfg(test)]
 mod tests {
     use super::super::home::{Home, Wish};
-    use super::super::readable::FRESH;
-    use super::{Appliance, ask};
+    use super::super::readable::{FRESH, PATIENCE, Question, Refused};
+    use super::{Appliance, ask, in_a_task};
     use crate::config::{self, Overrides};
     use engine::catalog::{Catalog, Commit, Limits, Snapshot, Version};
     use engine::clock::{Clock, ManualClock, Timestamp};
@@ -87,6 +114,7 @@ mod tests {
     use objectstore::{BucketName, Expect, NewBucket, ObjectKey, PutRequest};
     use std::path::Path;
     use std::sync::Arc;
+    use std::time::Duration;
     use web::{Obstacle, Readiness};
 
     fn clock() -> Arc<ManualClock> {
@@ -196,6 +224,50 @@ mod tests {
         fn commit(&self, _: Commit) -> BoxFuture<'_, engine::Result<Version>> {
             Box::pin(std::future::ready(Err(Error::Closed)))
         }
+    }
+
+    /// A catalog whose log hangs: it reads, and answers no commit.
+    struct Stalled;
+
+    impl Catalog for Stalled {
+        fn limits(&self) -> Limits {
+            Limits::STANDARD
+        }
+
+        fn snapshot(&self, _: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn commit(&self, _: Commit) -> BoxFuture<'_, engine::Result<Version>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_that_is_not_answered_is_waited_for_no_longer_than_a_row() {
+        let (clock, question) = (clock(), Question::default());
+        let ask = || Ok(in_a_task(Arc::new(Stalled)));
+        let mut refused = Box::pin(question.refused(&*clock, Duration::ZERO, ask));
+        assert!(futures_util::poll!(&mut refused).is_pending());
+        clock.advance(PATIENCE);
+        assert_eq!(refused.await, Some(Refused::Silent));
+        let again = || panic!("a second commit behind one that hangs");
+        assert_eq!(question.refused(&*clock, Duration::ZERO, again).await, Some(Refused::Silent));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_disk_that_hangs_has_another_remedy_than_one_that_is_damaged() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+        let appliance = open(dir.path(), clock, &Arc::default()).await;
+        for obstacle in [Obstacle::CatalogSilent, Obstacle::CatalogStalled] {
+            let mut readiness = Readiness::default();
+            readiness.add(obstacle, "nothing came back within 5 s".to_owned());
+            let (says, fix) = doctor(&appliance, &readiness);
+            assert!(says.ends_with("nothing came back within 5 s"), "{says}");
+            assert!(fix.contains("dmesg") && !fix.contains("recover"), "{fix}");
+            assert_eq!(readiness.reads(), obstacle == Obstacle::CatalogStalled);
+        }
+        appliance.close().await;
     }
 
     #[tokio::test]

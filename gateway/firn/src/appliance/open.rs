@@ -6,7 +6,7 @@
 use super::descriptors::Descriptors;
 use super::events;
 use super::home::Home;
-use super::readable::Readable;
+use super::readable::Question;
 use super::shares::{self, Shares};
 use crate::backup::Plan;
 use crate::config::{Config, ZoneConfig};
@@ -37,7 +37,9 @@ pub(crate) struct Appliance {
     pub(crate) home: Home,
     pub(crate) catalog: Arc<RocksCatalog>,
     /// Whether its rows can be read.
-    pub(super) readable: Readable,
+    pub(super) readable: Question<String>,
+    /// Whether a commit comes back.
+    pub(super) writable: Question<(web::Obstacle, String)>,
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
@@ -163,7 +165,8 @@ impl Appliance {
         Ok(Self {
             home,
             catalog,
-            readable: Readable::default(),
+            readable: Question::default(),
+            writable: Question::default(),
             blobs,
             keys,
             store,

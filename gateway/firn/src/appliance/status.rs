@@ -173,7 +173,9 @@ impl Facts {
 
     async fn status(&self) -> Status {
         let appliance = &self.appliance;
-        let held = appliance.held_locks().await;
+        // Before all that reads rows: it waits for a disk that hangs no longer than it must.
+        let readiness = appliance.readiness().await;
+        let held = if readiness.reads() { appliance.held_locks().await } else { Vec::new() };
         let topics = appliance.topics();
         let events = |topics| Events {
             waiting: Some(appliance.outbox.waiting()),
@@ -181,20 +183,23 @@ impl Facts {
             topics: Some(topics),
         };
         let in_zones = appliance.blobs.zones().len() > 1;
-        let remote = match appliance.blobs.remote_usage().await {
+        // What counts rows would wait for a disk that hangs.
+        let answers = readiness.reads();
+        let remote = match if answers { appliance.blobs.remote_usage().await } else { Ok(None) } {
             Ok(usage) => usage.map(|usage| Asked::Known(Remote::from(&usage))),
             // What else there is to say is wanted all the more.
             Err(error) => Some(Asked::Failed { error: error.to_string() }),
         };
         Status {
-            basics: self.basics(&appliance.readiness().await),
+            basics: self.basics(&readiness),
             events: (!topics.is_empty()).then(|| events(topics)),
             repair: in_zones.then(|| Repair::from(&appliance.blobs.repair())),
-            held_locks: appliance.was_recovered.then(|| held.iter().map(super::locks::shown).collect()),
+            held_locks: (appliance.was_recovered && readiness.reads())
+                .then(|| held.iter().map(super::locks::shown).collect()),
             inventories: super::inventories::status(&appliance.store.failing_inventories()),
             lifecycle: lifecycle::status(&appliance.store.damaged_lifecycles()),
             access_logs: super::access_logs::status(&appliance.store.log_status()),
-            quotas: quotas::status(&appliance.store).await,
+            quotas: if answers { quotas::status(&appliance.store).await } else { None },
             remote,
             workers: None,
         }
@@ -388,13 +393,16 @@ impl StatusSource for Facts {
                 AdminCall::Status => serde_json::to_value(self.status().await)
                     .map_err(|error| AdminError::Internal(error.to_string())),
                 AdminCall::Doctor => {
-                    let held = self.appliance.held_locks().await;
                     let readiness = self.appliance.readiness().await;
+                    let held = if readiness.reads() { self.appliance.held_locks().await } else { Vec::new() };
                     let mut findings = self.appliance.findings(&readiness, &held);
                     let now = self.appliance.clock.now();
                     findings.extend(self.bodies().and_then(super::findings::bodies));
-                    findings.extend(quotas::findings(&self.appliance.store).await);
-                    findings.extend(self.appliance.remote_findings().await);
+                    // What counts rows would wait for a disk that hangs.
+                    if readiness.reads() {
+                        findings.extend(quotas::findings(&self.appliance.store).await);
+                        findings.extend(self.appliance.remote_findings().await);
+                    }
                     findings.extend(self.secured().map(|secured| super::findings::tls(&secured, now)));
                     Ok(json!({ "findings": findings }))
                 }

@@ -21,6 +21,8 @@ use std::time::Duration;
 struct Watched {
     rows: Arc<dyn Catalog>,
     is_full: AtomicBool,
+    /// Snapshots that fail from now on.
+    mute: AtomicU64,
     looks: AtomicU64,
 }
 
@@ -31,6 +33,11 @@ impl Catalog for Watched {
 
     fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, Result<Arc<dyn Snapshot>>> {
         self.looks.fetch_add(1, Ordering::Relaxed);
+        let is_mute =
+            self.mute.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if is_mute.is_ok() {
+            return Box::pin(async { Err(Error::Unknown { reason: "not now".to_owned() }) });
+        }
         self.rows.snapshot(partition)
     }
 
@@ -46,7 +53,12 @@ impl Far {
     async fn watched(seed: u64) -> (Self, Arc<Watched>) {
         let mut far = Self::new(seed).await;
         let rows = Arc::clone(&far.world.catalog);
-        let watched = Arc::new(Watched { rows, is_full: AtomicBool::new(false), looks: AtomicU64::new(0) });
+        let watched = Arc::new(Watched {
+            rows,
+            is_full: AtomicBool::new(false),
+            mute: AtomicU64::new(0),
+            looks: AtomicU64::new(0),
+        });
         far.world.catalog = watched.clone();
         far.world.reopen().await.unwrap();
         (far, watched)
@@ -279,6 +291,12 @@ async fn the_remover_looks_where_something_was_doomed_and_once_an_hour_everywher
     let before = looks(0);
     run(&mut remover).await;
     assert_eq!(looks(before), 0);
+    // What could not be read is looked at again.
+    let name = far.put_and_drop(5_000).await;
+    rows.mute.store(1, Ordering::Relaxed);
+    assert_eq!(run_through(&mut remover).await, 1);
+    run(&mut remover).await;
+    assert!(!far.store.names().contains(&name));
     // A commit whose answer nobody waited for.
     let (blob, copy) = (BlobId::from_bytes([1; 16]), CopyId::from_bytes([2; 8]));
     let row = DoomedRow { zone: far.world.store.remote.as_ref().unwrap().zone, bytes: 1 };
