@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::run::{Done, Shared};
 use super::taken::Taken;
 use crate::exit::{Exit, Failure};
-use client::{ObjectHead, ObjectRef, OpenUpload, PutOptions, PutResult};
+use client::{CopyProof, ObjectHead, ObjectRef, OpenUpload, PutOptions, PutResult};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 /// The most that one copy moves; S3's own limit.
@@ -39,7 +39,7 @@ pub(super) async fn object(
     };
     let copied = {
         let _permit = shared.permits.acquire().await?;
-        let if_match = shared.settings.move_source.then_some(&*etag);
+        let if_match = shared.settings.move_source.then_some(&*etag).filter(|etag| !etag.is_empty());
         shared.client.copy_object((from, if_match), bucket, key, &options).await
     };
     let put = match copied {
@@ -77,8 +77,11 @@ async fn prove(
     if !copy.etag.eq_ignore_ascii_case(&put.etag) {
         return Ok(false);
     }
-    let proven = source.prove_copy(&copy, &to)?;
-    Ok(proven || shared.settings.move_source)
+    Ok(match source.prove_copy(&copy, &to)? {
+        CopyProof::Proven => true,
+        CopyProof::Unproven => shared.settings.move_source,
+        CopyProof::OtherEtag => false,
+    })
 }
 
 async fn head(shared: &Shared, from: &ObjectRef<'_>) -> anyhow::Result<ObjectHead> {

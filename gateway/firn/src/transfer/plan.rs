@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Found};
 use super::{AHEAD, Stream, local, remote};
-use crate::directory::appliance_of;
+use crate::directory::{appliance_of, of_appliance};
 use crate::exit::{Exit, Failure};
 use crate::text::matches;
 use client::Client;
@@ -165,7 +165,7 @@ struct Join {
     /// More of it than is held.
     more_removals: u64,
     /// The directory that was last looked at, and whether it is an appliance's.
-    looked_at: Option<(PathBuf, bool)>,
+    looked_at: Option<(PathBuf, Option<&'static str>)>,
 }
 
 impl Join {
@@ -361,14 +361,14 @@ impl Join {
         let spot = self.plan.target.spot(name)?;
         let Spot::File(path) = &spot else { return Ok(spot) };
         let parent = path.parent().unwrap_or(path);
-        let is_home = match &self.looked_at {
+        let what = match &self.looked_at {
             // Names come in order, and so a directory's come together.
-            Some((last, is_home)) if last == parent => *is_home,
-            _ => appliance_of(parent).is_some(),
+            Some((last, what)) if last == parent => *what,
+            _ => appliance_of(parent).and_then(|home| of_appliance(&home)),
         };
-        self.looked_at = Some((parent.to_owned(), is_home));
-        if is_home {
-            let text = format!("write it: {}; --exclude leaves it out", local::IS_APPLIANCE);
+        self.looked_at = Some((parent.to_owned(), what));
+        if let Some(what) = what {
+            let text = format!("write it: {what}; --exclude leaves it out");
             return Err(Failure::new(Exit::Denied, text));
         }
         Ok(spot)
@@ -426,13 +426,14 @@ fn compare(how: Compare, ours: &Entry, theirs: &Entry) -> Verdict {
     match how {
         Compare::Size => Verdict::Same,
         Compare::Contents => match (&ours.etag, &theirs.etag) {
-            (Some(a), Some(b)) if a == b => Verdict::Same,
+            (Some(a), Some(b)) if a == b && !a.is_empty() => Verdict::Same,
             (Some(_), Some(_)) => Verdict::Differs,
             _ => Verdict::Contents,
         },
         _ => {
             if let (Some(a), Some(b)) = (&ours.etag, &theirs.etag)
                 && a == b
+                && !a.is_empty()
             {
                 return Verdict::Same;
             }

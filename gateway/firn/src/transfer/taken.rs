@@ -74,6 +74,9 @@ pub(super) async fn remove_file(path: &Path, taken: FileState) -> anyhow::Result
 
 /// Removes an object if it is still the one that was taken; one that has gone meanwhile is no error.
 pub(super) async fn remove_object(shared: &Shared, object: &ObjectRef<'_>, etag: &str) -> anyhow::Result<()> {
+    if etag.is_empty() {
+        return Err(nameless(object));
+    }
     let _permit = shared.permits.acquire().await?;
     match shared.client.delete_object(object, Some(etag)).await {
         Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
@@ -92,6 +95,14 @@ pub(super) fn led_to() -> anyhow::Error {
 pub(super) fn unproven(from: &dyn Display, to: &dyn Display) -> anyhow::Error {
     let text = format!(
         "remove {from}, which was copied: nothing proves that {to} has its bytes, neither a checksum nor an ETag: it stays"
+    );
+    Failure::new(Exit::Integrity, text).hint("compare the two, and remove the source yourself").into()
+}
+
+/// Why an object stays that was copied: it has nothing by which another in its place would be told from it.
+fn nameless(object: &ObjectRef<'_>) -> anyhow::Error {
+    let text = format!(
+        "remove {object}, which was copied: its endpoint gives it no ETag, so that it may be another by now: it stays"
     );
     Failure::new(Exit::Integrity, text).hint("compare the two, and remove the source yourself").into()
 }

@@ -126,7 +126,12 @@ fn attention(status: &status::Status, out: &mut dyn Write) -> io::Result<()> {
     let mut lines = Vec::new();
     let basics = &status.basics;
     for Because { reason, detail } in basics.not_ready_because.as_deref().unwrap_or_default() {
-        let served = if basics.reads == Some(true) { "writes are refused" } else { "nothing is served" };
+        let served = match basics.reads {
+            Some(true) => "writes are refused",
+            Some(false) => "nothing is served",
+            // A server from before that was said.
+            None => "not ready",
+        };
         lines.push(format!("{served}: {} ({})", text(detail.as_ref()), text(reason.as_ref())));
     }
     little_room(basics, &mut lines);

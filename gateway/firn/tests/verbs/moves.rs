@@ -152,7 +152,7 @@ fn endpoint_with_a_large_object(other_at: Option<u32>, asked: Arc<Mutex<Vec<Stri
                 },
             );
             let about = format!(
-                "etag: \"{etag}\"\r\ncache-control: no-store\r\nexpires: Thu, 01 Jan 2032 00:00:00 GMT\r\n\
+                "x-amz-request-id: R\r\netag: \"{etag}\"\r\ncache-control: no-store\r\nexpires: Thu, 01 Jan 2032 00:00:00 GMT\r\n\
                  x-amz-meta-from: here\r\nx-amz-tagging-count: 1\r\ncontent-type: text/css\r\n"
             );
             return format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{about}content-length: {size}\r\n\r\n")
