@@ -6,6 +6,7 @@ use crate::directory::{appliance_of, of_appliance};
 use crate::exit::{Exit, Failure};
 use crate::text::matches;
 use client::Client;
+use engine::clock::Timestamp;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 
@@ -70,7 +71,17 @@ impl std::fmt::Display for Spot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Job {
     Transfer { from: Spot, to: Spot, entry: Entry },
-    Remove(Spot),
+    Remove(Spot, Seen),
+}
+
+/// What is to be removed, as it was when it was looked at: long ago, where much is sent first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) size: u64,
+    /// Of a file.
+    pub(crate) modified: Option<Timestamp>,
+    /// Of an object.
+    pub(crate) etag: Option<String>,
 }
 
 impl std::fmt::Display for Job {
@@ -81,7 +92,7 @@ impl std::fmt::Display for Job {
                 (Spot::Object(..), Spot::File(_)) => write!(f, "download {from} to {to}"),
                 _ => write!(f, "copy {from} to {to}"),
             },
-            Self::Remove(spot) => write!(f, "remove {spot}"),
+            Self::Remove(spot, _) => write!(f, "remove {spot}"),
         }
     }
 }
@@ -161,7 +172,7 @@ struct Join {
     /// Whether anything of it has a counterpart in the target, which is then known not to be emptied.
     counts: bool,
     /// What is to be removed: held back until both lists have come to their ends, each page of them proven.
-    removals: Vec<Spot>,
+    removals: Vec<(Spot, Seen)>,
     /// More of it than is held.
     more_removals: u64,
     /// The directory that was last looked at, and whether it is an appliance's.
@@ -249,8 +260,8 @@ impl Join {
                 Err(()) => return Ok(()),
             };
         }
-        for spot in std::mem::take(&mut self.removals) {
-            self.sender.send(Planned::Job(Job::Remove(spot))).await?;
+        for (spot, seen) in std::mem::take(&mut self.removals) {
+            self.sender.send(Planned::Job(Job::Remove(spot, seen))).await?;
         }
         if self.more_removals > 0 {
             let text =
@@ -350,7 +361,10 @@ impl Join {
         }
         match self.plan.target.spot(&entry.name) {
             Ok(_) if self.removals.len() >= REMOVALS_MAX => self.more_removals += 1,
-            Ok(spot) => self.removals.push(spot),
+            Ok(spot) => {
+                let seen = Seen { size: entry.size, modified: entry.modified, etag: entry.etag };
+                self.removals.push((spot, seen));
+            }
             Err(failure) => self.sender.send(Planned::Refused(entry.name, failure.into())).await?,
         }
         Ok(())

@@ -630,6 +630,20 @@ mod tests {
     }
 
     #[test]
+    fn whether_reads_are_served_is_unknown_where_nobody_said_it() {
+        for (reads, said) in [
+            (json!(true), "writes are refused: a"),
+            (json!(false), "nothing is served: a"),
+            (json!(null), "not ready: a"),
+        ] {
+            let screen = people(json!({
+                "ready": false, "reads": reads, "not_ready_because": [{ "reason": "r", "detail": "a" }],
+            }));
+            assert!(screen.contains(said), "{screen}");
+        }
+    }
+
+    #[test]
     fn json_is_what_the_server_said_word_for_word() {
         let document = json!({ "version": "9", "of_a_newer_one": { "a": [1, null] }, "ready": null });
         let mut said = Vec::new();

@@ -75,7 +75,12 @@ impl Endpoint {
     }
 
     fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, &[])
+    }
+
+    fn run_with(&self, args: &[&str], vars: &[(&str, &str)]) -> Ran {
         let mut command = firn();
+        command.envs(vars.iter().copied());
         command.args(args).args(["--endpoint", &self.url]).env("AWS_MAX_ATTEMPTS", "1");
         command.env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
         command
@@ -277,6 +282,42 @@ fn etags_that_are_no_md5s_are_no_errors_and_are_counted() {
             assert_eq!(ran.code, 0, "{args:?} {shown}: {ran:?}");
             assert_eq!(ran.json()["unverified"], unverified, "{args:?} {shown}: {ran:?}");
         }
+    }
+}
+
+#[test]
+fn an_upload_that_was_begun_is_given_up_for_lost_only_where_it_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("a.bin");
+    fs::write(&file, vec![7; 11 << 20]).unwrap();
+    let (file, state) = (file.to_str().unwrap(), root.path().to_str().unwrap());
+    let said = Arc::new(Mutex::new(("503 Slow Down", "SlowDown")));
+    let answers = Arc::clone(&said);
+    let endpoint = Endpoint::that(move |method, _, _| match method {
+        "POST" => {
+            let begun =
+                "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+            answer("200 OK", "", begun)
+        }
+        // Every part breaks off, and the look at what is there is answered like this.
+        "GET" => {
+            let (status, code) = *answers.lock().unwrap();
+            answer(status, "", &format!("<Error><Code>{code}</Code><Message>m</Message></Error>"))
+        }
+        _ => answer("503 Slow Down", "", "<Error><Code>SlowDown</Code><Message>m</Message></Error>"),
+    });
+    let begun = || endpoint.asked.lock().unwrap().iter().filter(|line| line.starts_with("POST ")).count();
+    let args = ["cp", file, "s3://bkt/a", "--part-size", "5MiB"];
+    let run = || endpoint.run_with(&args, &[("XDG_STATE_HOME", state)]);
+    assert!(run().code != 0 && begun() == 1);
+    for (answer, begins) in [
+        (("503 Slow Down", "SlowDown"), 1),
+        (("403 Forbidden", "AccessDenied"), 1),
+        (("404 Not Found", "NoSuchUpload"), 2),
+    ] {
+        *said.lock().unwrap() = answer;
+        let ran = run();
+        assert!(ran.code != 0 && begun() == begins, "{answer:?}: {ran:?}");
     }
 }
 
