@@ -375,7 +375,11 @@ fn an_object_stays_whose_copy_is_another() {
                 "HEAD" => answer("200 OK", &from, "hello"),
                 _ => answer("204 No Content", "", ""),
             });
-            let ran = endpoint.run(&[verb, "s3://from/k", "s3://to/k"]);
+            let ran = endpoint.run(&[verb, "s3://from/k", "s3://to/k", "--json"]);
+            if verb == "cp" {
+                let differs = u64::from(*source.0 == md5 && *copy.0 == other);
+                assert_eq!(ran.json()["unverified"], differs, "{source:?} {copy:?}: {ran:?}");
+            }
             let removed = verb == "mv" && code == 0;
             assert_eq!(
                 (ran.code, endpoint.removes()),
