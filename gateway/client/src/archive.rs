@@ -5,7 +5,7 @@
 use crate::call::{Call, header_text};
 use crate::object::put_result;
 use crate::{Checksums, Client, Crc64, Error, Result};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -89,7 +89,7 @@ impl Client {
             call = call.header("x-amz-checksum-crc64nvme", &crc.to_header())?;
         }
         let call = call.file(Arc::clone(&archive.file), archive.size);
-        let headers = self.send_bare(&call, StatusCode::OK).await?;
+        let headers = self.send_bytes(&call).await?;
         extracted(operation, &headers)
     }
 }

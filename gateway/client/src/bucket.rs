@@ -118,7 +118,7 @@ impl Client {
     /// Deletes an empty bucket.
     pub async fn delete_bucket(&self, bucket: &str) -> Result<()> {
         let call = Call::new("DeleteBucket", Method::DELETE).bucket(bucket);
-        self.send_bare(&call, StatusCode::NO_CONTENT).await.map(drop)
+        self.send_bare(&call, &[StatusCode::NO_CONTENT]).await.map(drop)
     }
 
     /// Whether a bucket keeps old versions.

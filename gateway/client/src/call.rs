@@ -31,6 +31,8 @@ pub(crate) struct Call<'a> {
     file: Option<(Arc<File>, u64)>,
     /// The service that is asked, where it is not S3.
     service: Option<&'static str>,
+    /// What some endpoints name the answer's document.
+    also: Option<&'static str>,
 }
 
 impl<'a> Call<'a> {
@@ -45,7 +47,14 @@ impl<'a> Call<'a> {
             body: Bytes::new(),
             file: None,
             service: None,
+            also: None,
         }
+    }
+
+    /// Takes a document of this name, too.
+    pub(crate) const fn also(mut self, root: Option<&'static str>) -> Self {
+        self.also = root;
+        self
     }
 
     pub(crate) const fn bucket(mut self, bucket: &'a str) -> Self {
@@ -119,7 +128,7 @@ impl<'a> Call<'a> {
     /// Whether a document is named after the operation: some endpoints do that where S3 has another name.
     fn is_named_by(&self, root: &str) -> bool {
         let kind = root.strip_prefix(self.operation);
-        kind.is_some_and(|kind| matches!(kind, "Response" | "Result" | "Output"))
+        self.also == Some(root) || kind.is_some_and(|kind| matches!(kind, "Response" | "Result" | "Output"))
     }
 
     /// The error of an answer that is not what the call asked for, though it says that it is.
@@ -278,8 +287,8 @@ impl Client {
         }
     }
 
-    /// Sends a call that S3 answers with this status and without a document.
-    pub(crate) async fn send_bare(&self, call: &Call<'_>, status: StatusCode) -> Result<HeaderMap> {
+    /// Sends a call that S3 answers with the first of these statuses, some endpoints with another of them, and without a document.
+    pub(crate) async fn send_bare(&self, call: &Call<'_>, status: &[StatusCode]) -> Result<HeaderMap> {
         let mut tries = self.tries();
         loop {
             let error = match self.attempt_bare(call, status).await {
@@ -290,7 +299,7 @@ impl Client {
         }
     }
 
-    async fn attempt_bare(&self, call: &Call<'_>, wanted: StatusCode) -> Result<HeaderMap> {
+    async fn attempt_bare(&self, call: &Call<'_>, wanted: &[StatusCode]) -> Result<HeaderMap> {
         let mut answer = self.attempt(call).await?;
         let body = self.transport().collect(call.operation, answer.body_mut(), ERROR_BODY_MAX).await?;
         let status = answer.status();
@@ -305,8 +314,9 @@ impl Client {
                 Err(why) => return Err(call.is_not("answer", status, &why)),
             }
         }
-        if status != wanted {
-            return Err(call.is_not("answer", status, &format!("S3 answers {}", wanted.as_u16())));
+        if !wanted.contains(&status) {
+            let usual = wanted.first().map_or(0, StatusCode::as_u16);
+            return Err(call.is_not("answer", status, &format!("S3 answers {usual}")));
         }
         Ok(answer.into_parts().0.headers)
     }
@@ -314,7 +324,7 @@ impl Client {
     /// The same for a change of a bucket, whose answer has nothing in it that only S3 says: one without any of S3's headers is
     /// believed where the endpoint lists the bucket as S3 does.
     pub(crate) async fn send_bucket(&self, call: &Call<'_>) -> Result<HeaderMap> {
-        let headers = self.send_bare(call, StatusCode::OK).await?;
+        let headers = self.send_bare(call, &[StatusCode::OK]).await?;
         if !speaks_s3(&headers)
             && let Some(bucket) = call.bucket
         {
@@ -322,15 +332,44 @@ impl Client {
         }
         Ok(headers)
     }
+
+    /// Sends bytes to be kept.
+    pub(crate) async fn send_bytes(&self, call: &Call<'_>) -> Result<HeaderMap> {
+        let headers = self.send_bare(call, &STORED).await?;
+        self.prove_endpoint(call.bucket, &headers).await?;
+        Ok(headers)
+    }
+
+    /// Whether what answered about an object is an S3 endpoint: any web server gives a page an ETag, a length and a date. One that gives
+    /// none of S3's headers lists the bucket, once for all that is asked about it; S3's own refusal is an answer as well.
+    pub(crate) async fn prove_endpoint(&self, bucket: Option<&str>, headers: &HeaderMap) -> Result<()> {
+        let Some(bucket) = bucket.filter(|_| !speaks_s3(headers)) else { return Ok(()) };
+        // Held while it is asked, so that of many at once one asks.
+        let mut proven = self.inner.proven.lock().await;
+        if proven.contains(bucket) {
+            return Ok(());
+        }
+        match self.prove_bucket(bucket).await {
+            Err(Error::Service(refusal)) if refusal.is_document && refusal.status < 500 => {}
+            outcome => outcome?,
+        }
+        proven.insert(bucket.to_owned());
+        Ok(())
+    }
 }
+
+/// What endpoints answer with to bytes that they keep: S3 with 200, some with another as they are told to.
+const STORED: [StatusCode; 3] = [StatusCode::OK, StatusCode::CREATED, StatusCode::NO_CONTENT];
 
 fn is_blank(body: &[u8]) -> bool {
     body.iter().all(u8::is_ascii_whitespace)
 }
 
-/// Whether an answer has headers that only S3 gives.
+/// Whether an answer has headers that only S3 gives: other services put headers on pages that begin alike (`x-amz-cf-id`,
+/// `x-amz-apigw-id`).
 fn speaks_s3(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with("x-amz"))
+    const OF_S3: [&str; 4] = ["x-amz-request-id", "x-amz-id-2", "x-amz-bucket-region", "x-amz-version-id"];
+    OF_S3.iter().any(|name| headers.contains_key(*name))
 }
 
 fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
@@ -347,7 +386,10 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
             "it asks for a bearer token, as an appliance's admin door does and no S3 endpoint".to_owned();
         return Error::Protocol { operation, detail };
     }
-    let code = text("Code").unwrap_or_else(|| code_of_status(operation, status).to_owned());
+    let (is_document, code) = match text("Code") {
+        Some(code) => (true, code),
+        None => (false, code_of_status(operation, status).to_owned()),
+    };
     let message = text("Message")
         .filter(|message| !message.is_empty())
         .map_or_else(|| format!("the endpoint answered with status {status}"), bounded);
@@ -358,7 +400,7 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
         .map(str::to_owned)
         .or_else(|| text("RequestId"))
         .unwrap_or_default();
-    Error::Service(Box::new(ServiceError { operation, status, code, message, request_id }))
+    Error::Service(Box::new(ServiceError { operation, status, code, message, request_id, is_document }))
 }
 
 /// What an endpoint says of an error is read by people: the beginning of it is enough.
@@ -373,7 +415,8 @@ fn bounded(message: String) -> String {
 /// An error answer that is not S3's XML.
 pub(crate) fn service_error_of(operation: &'static str, status: u16, message: String) -> Error {
     let code = code_of_status(operation, status).to_owned();
-    Error::Service(Box::new(ServiceError { operation, status, code, message, request_id: String::new() }))
+    let (request_id, is_document) = (String::new(), false);
+    Error::Service(Box::new(ServiceError { operation, status, code, message, request_id, is_document }))
 }
 
 /// A header's text, when it is there and readable.

@@ -1,8 +1,9 @@
 //! A body that goes on where a broken connection left off, and is verified at its end.
 //!
 //! After a break the rest is asked for by range and `If-Match`, so that the bytes are all of one version or the download
-//! fails with a conflict. At the end of a whole object each checksum that the endpoint gives of it is compared, or, where it
-//! gives none, its MD5 with an ETag that has that form; [`Download::verified`] says whether there was anything to compare.
+//! fails with a conflict; without an ETag there is no going on. At the end of a whole object each checksum that the endpoint gives of it
+//! is compared, or, where it gives none, its MD5 with an ETag that has that form. A checksum that differs is an error; an ETag that
+//! differs may be the endpoint's own. [`Download::verified`] says whether anything proved the bytes.
 
 use crate::Client;
 use crate::call::{Call, header_text};
@@ -52,6 +53,7 @@ impl Client {
     ) -> Result<Download> {
         let answer = self.send(&get_call(object, range.clone(), if_match)?).await?;
         let (parts, body) = answer.into_parts();
+        self.prove_endpoint(Some(object.bucket), &parts.headers).await?;
         let (start, end, size) = extent(parts.status, &parts.headers)?;
         if range.is_some_and(|range| range.start != start) {
             return Err(protocol("it is another range than was asked for"));
@@ -90,7 +92,7 @@ impl Download {
         self.end - self.position
     }
 
-    /// Whether the bytes are checked at the end against something that the endpoint gave.
+    /// At the end: whether something that the endpoint gave proves the bytes.
     pub const fn verified(&self) -> bool {
         self.verified
     }
@@ -122,6 +124,8 @@ impl Download {
                     }
                     return Ok(Some(data));
                 }
+                // What has no ETag may be another object by now.
+                Err(error) if self.head.etag.is_empty() => return Err(error),
                 Err(error) => {
                     self.body = None;
                     self.client.back_off(OPERATION, &mut self.tries, error).await?;
@@ -158,18 +162,14 @@ impl Download {
     }
 
     fn finish(&mut self) -> Result<()> {
-        let what = || format!("s3://{}/{}", self.bucket, self.key);
         match std::mem::replace(&mut self.check, Check::Nothing) {
-            Check::Sums(sums) => sums.finish().map_err(|detail| Error::Integrity { what: what(), detail }),
+            Check::Sums(sums) => sums.finish().map_err(|detail| Error::Integrity {
+                what: format!("s3://{}/{}", self.bucket, self.key),
+                detail,
+            }),
             Check::Md5(md5) => {
-                let found = md5.etag();
-                if found.eq_ignore_ascii_case(&self.head.etag) {
-                    return Ok(());
-                }
-                Err(Error::Integrity {
-                    what: what(),
-                    detail: format!("MD5 is {found}, the endpoint's ETag is {}", self.head.etag),
-                })
+                self.verified = md5.etag().eq_ignore_ascii_case(&self.head.etag);
+                Ok(())
             }
             Check::Nothing => Ok(()),
         }

@@ -39,6 +39,8 @@ pub struct ServiceError {
     pub message: String,
     /// The endpoint's id of the request, for its log; empty when it gave none.
     pub request_id: String,
+    /// Whether it came in S3's form, and not as a status alone.
+    pub is_document: bool,
 }
 
 /// What is wrong with a connection.
@@ -200,6 +202,7 @@ mod tests {
             code: code.to_owned(),
             message: "the text".to_owned(),
             request_id: "R1".to_owned(),
+            is_document: true,
         }))
     }
 

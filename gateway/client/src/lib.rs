@@ -11,7 +11,8 @@
 //!
 //! Invariants: one canonicalisation for both sides of the wire (`security::sign`); every wait is bounded; a body that is
 //! handed up has passed the checksum that the endpoint gave for it, or says that there was none; an answer counts if it is S3's (`call`): a
-//! document by its root, a list by saying whether it ends, what has no document by its status, its ETag or a header of S3's.
+//! document by its root, a list by saying whether it ends, what has no document by its status and by a header of S3's, or else by a list of
+//! the bucket.
 //!
 //! Limits: an answer in XML is at most 16 MiB; a request's body is held in memory (parts of an upload are, so that an
 //! attempt can be repeated), never a whole large object. An archive is read from its file as it is sent (`archive`).
@@ -54,7 +55,8 @@ pub use list::{List, ObjectEntry, Page, Pages, VersionEntry};
 pub use lock::{BucketLock, ObjectLock};
 pub use multipart::{CompletedPart, OpenUpload, PartEntry, UploadEntry, UploadMarker};
 pub use object::{
-    DELETE_MANY_MAX, DeleteFailure, Deleted, KEPT_HEADERS, ObjectHead, ObjectRef, PutOptions, PutResult,
+    CopyProof, DELETE_MANY_MAX, DeleteFailure, Deleted, KEPT_HEADERS, ObjectHead, ObjectRef, PutOptions,
+    PutResult,
 };
 pub use retry::{Listener, Retries};
 pub use settings::{Checksums, Credentials, EndpointFrom, Environment, Overrides, Settings};
@@ -68,6 +70,7 @@ use http::HeaderMap;
 use retry::{Reach, Told};
 use security::credentials::{AccessKeyId, SecretKey};
 use security::sign::{PayloadHash, Signer};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use transport::Transport;
@@ -89,6 +92,8 @@ struct Inner {
     entropy: Arc<dyn Entropy>,
     reach: Reach,
     told: Told,
+    /// Buckets by which the endpoint was seen to be one of S3.
+    proven: tokio::sync::Mutex<HashSet<String>>,
 }
 
 impl Client {
@@ -105,6 +110,7 @@ impl Client {
                 entropy,
                 reach: Reach::default(),
                 told: Told::default(),
+                proven: tokio::sync::Mutex::default(),
             }),
         })
     }

@@ -84,7 +84,7 @@ impl Client {
     /// Takes a bucket's rules away.
     pub async fn remove_bucket_lifecycle(&self, bucket: &str) -> Result<()> {
         let call = Call::new("DeleteBucketLifecycle", Method::DELETE).bucket(bucket).query("lifecycle", "");
-        self.send_bare(&call, StatusCode::NO_CONTENT).await.map(drop)
+        self.send_bare(&call, &[StatusCode::NO_CONTENT]).await.map(drop)
     }
 }
 

@@ -69,6 +69,8 @@ type Cursor = Vec<(&'static str, String)>;
 struct Kind<T> {
     operation: &'static str,
     root: &'static str,
+    /// What some endpoints name it: the other list, without any of its entries.
+    also: Option<&'static str>,
     parameter: (&'static str, &'static str),
     entry: fn(&Element, &Element) -> Result<Option<T>, String>,
     key: fn(&T) -> &str,
@@ -136,6 +138,7 @@ impl<T> Pages<'_, T> {
         let operation = self.kind.operation;
         let (name, value) = self.kind.parameter;
         let mut call = Call::new(operation, Method::GET)
+            .also(self.kind.also)
             .bucket(self.list.bucket)
             .query(name, value)
             .query("encoding-type", "url")
@@ -148,6 +151,7 @@ impl<T> Pages<'_, T> {
         let (root, _) = self.client.send_xml(&call, self.kind.root).await?;
         let protocol = |detail| Error::Protocol { operation, detail };
         let (page, next) = self.kind.page(&root).map_err(protocol)?;
+        said_prefix(&root, self.list.prefix).map_err(protocol)?;
         let keys = page.entries.iter().map(self.kind.key);
         for name in keys.chain(page.prefixes.iter().map(String::as_str)) {
             check_prefix(operation, self.list.bucket, self.list.prefix, name)?;
@@ -175,14 +179,35 @@ impl<T> Kind<T> {
                 .collect::<Result<_, _>>()?,
             prefixes: prefixes.collect::<Result<_, _>>()?,
         };
+        if self.also.is_some_and(|also| also == root.name) && root.child("Contents").is_some() {
+            return Err("it lists objects, and versions were asked for".to_owned());
+        }
+        let on_it = (page.entries.len() + page.prefixes.len()) as u64;
+        // Some count no prefixes: that more is there than is said is no harm.
+        if let Some(said) = root.text_of("KeyCount").and_then(|text| text.parse::<u64>().ok())
+            && said > on_it
+        {
+            return Err(format!("a page counts {said} entries and has {on_it}: some are missing"));
+        }
         let more = root.is_truncated()?;
         Ok((page, more.then(|| (self.cursor)(root)).transpose()?))
+    }
+}
+
+/// What a page says that it lists is what was asked for; not every endpoint says it, or encodes it.
+fn said_prefix(root: &Element, asked: &str) -> Result<(), String> {
+    match root.text_of("Prefix") {
+        Some(said) if said != asked && key_text(root, said)? != asked => {
+            Err(format!("it says that it lists what begins with {said:?}, and {asked:?} was asked for"))
+        }
+        _ => Ok(()),
     }
 }
 
 const OBJECTS: Kind<ObjectEntry> = Kind {
     operation: "ListObjectsV2",
     root: "ListBucketResult",
+    also: None,
     key: |object| &object.key,
     parameter: ("list-type", "2"),
     entry: |root, child| {
@@ -194,6 +219,7 @@ const OBJECTS: Kind<ObjectEntry> = Kind {
 const VERSIONS: Kind<VersionEntry> = Kind {
     operation: "ListObjectVersions",
     root: "ListVersionsResult",
+    also: Some("ListBucketResult"),
     key: |version| &version.object.key,
     parameter: ("versions", ""),
     entry: |root, child| match child.name.as_str() {
@@ -255,12 +281,13 @@ pub(crate) fn quote(etag: &str) -> String {
 }
 
 pub(crate) fn unquote(etag: &str) -> String {
-    etag.trim_matches('"').to_owned()
+    // A weak one names what looks alike: nothing is pinned or proven by it.
+    if etag.starts_with("W/") { String::new() } else { etag.trim_matches('"').to_owned() }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{BARREN_MAX, Barren, OBJECTS, VERSIONS};
+    use super::{BARREN_MAX, Barren, OBJECTS, VERSIONS, said_prefix};
     use crate::xml::Element;
 
     #[test]
@@ -293,6 +320,46 @@ mod tests {
             let root = Element::parse(root.as_bytes()).unwrap();
             OBJECTS.page(&root).unwrap_err();
             VERSIONS.page(&root).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_page_that_counts_more_than_it_has_is_none() {
+        let page = |count: u32| {
+            let root = format!(
+                "<ListBucketResult><IsTruncated>false</IsTruncated><KeyCount>{count}</KeyCount>\
+                 <Contents><Key>k</Key><Size>5</Size></Contents></ListBucketResult>"
+            );
+            OBJECTS.page(&Element::parse(root.as_bytes()).unwrap()).map(|(page, _)| page.entries.len())
+        };
+        assert_eq!((page(0), page(1)), (Ok(1), Ok(1)));
+        page(2).unwrap_err();
+    }
+
+    #[test]
+    fn a_list_of_objects_is_none_of_versions_unless_it_has_no_objects() {
+        let list = |entry: &str| {
+            let root =
+                format!("<ListBucketResult><IsTruncated>false</IsTruncated>{entry}</ListBucketResult>");
+            VERSIONS.page(&Element::parse(root.as_bytes()).unwrap()).map(|(page, _)| page.entries.len())
+        };
+        assert_eq!(list(""), Ok(0));
+        assert_eq!(list("<Version><Key>k</Key><Size>5</Size></Version>"), Ok(1));
+        list("<Contents><Key>k</Key><Size>5</Size></Contents>").unwrap_err();
+    }
+
+    #[test]
+    fn a_list_of_another_prefix_is_told() {
+        for (said, fits) in [
+            ("", true),
+            ("<EncodingType>url</EncodingType><Prefix>p%2F</Prefix>", true),
+            ("<EncodingType>url</EncodingType><Prefix>p/</Prefix>", true),
+            ("<Prefix>p/</Prefix>", true),
+            ("<Prefix>p/q</Prefix>", false),
+            ("<Prefix/>", false),
+        ] {
+            let root = Element::parse(format!("<L>{said}</L>").as_bytes()).unwrap();
+            assert_eq!(said_prefix(&root, "p/").is_ok(), fits, "{said}");
         }
     }
 

@@ -42,6 +42,8 @@ pub struct CompletedPart {
     pub crc64: Option<Crc64>,
     /// Whether the endpoint is known to hold these very bytes.
     pub verified: bool,
+    /// Whether its ETag is known to be their MD5.
+    pub etag_is_md5: bool,
 }
 
 /// A part that the endpoint holds.
@@ -104,10 +106,11 @@ impl Client {
         let call = part_call(operation, upload, number)
             .header_some("x-amz-checksum-crc64nvme", crc64.map(Crc64::to_header).as_deref())?
             .body(body.clone());
-        let headers = self.send_bare(&call, StatusCode::OK).await?;
+        let headers = self.send_bytes(&call).await?;
         let what = format!("part {number} of s3://{}/{}", upload.bucket, upload.key);
-        let put = put_result(operation, &headers)?.proven_by(&headers, &body, (crc64, false), what).await?;
-        Ok(CompletedPart { number, etag: put.etag, crc64, verified: put.verified })
+        let put = put_result(operation, &headers)?.proven_by(&headers, &body, crc64, what).await?;
+        let (verified, etag_is_md5) = (put.verified, put.etag_is_md5);
+        Ok(CompletedPart { number, etag: put.etag, crc64, verified, etag_is_md5 })
     }
 
     /// Copies a range of an object into a part, without its bytes passing here: of the object with the ETag `if_match`, or none
@@ -122,14 +125,17 @@ impl Client {
         let operation = "UploadPartCopy";
         let call = part_call(operation, upload, number)
             .header("x-amz-copy-source", &encode_copy_source(from.bucket, from.key, from.version))?
-            .header("x-amz-copy-source-if-match", &quote(if_match))?
+            .header_some(
+                "x-amz-copy-source-if-match",
+                Some(if_match).filter(|etag| !etag.is_empty()).map(quote).as_deref(),
+            )?
             .header(
                 "x-amz-copy-source-range",
                 &format!("bytes={}-{}", range.start, range.end.saturating_sub(1)),
             )?;
         let (root, _) = self.send_xml(&call, "CopyPartResult").await?;
         let etag = root.require_some("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
-        Ok(CompletedPart { number, etag: unquote(etag), crc64: None, verified: false })
+        Ok(CompletedPart { number, etag: unquote(etag), crc64: None, verified: false, etag_is_md5: false })
     }
 
     /// The parts that the endpoint holds of an upload, by number.
@@ -210,7 +216,7 @@ impl Client {
     }
 
     /// Makes the object of its parts, which must be in order of their numbers. An object that the endpoint says it made of others is an
-    /// error: an ETag or a CRC64NVME that is not that of these parts.
+    /// error: a CRC64NVME that is not that of these parts, or an ETag that is not, where the parts' ETags are known to be MD5s.
     pub async fn complete_upload(
         &self,
         upload: &OpenUpload,
@@ -249,11 +255,13 @@ impl Client {
         let (root, headers) = self.send_xml(&call, "CompleteMultipartUploadResult").await?;
         let etag = root.require_some("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
         let version_id = crate::call::header_text(&headers, "x-amz-version-id").map(str::to_owned);
-        let said = Said { etag: unquote(etag), crc64: root.text_of("ChecksumCRC64NVME").map(str::to_owned) };
+        let over_parts = root.text_of("ChecksumType") == Some("COMPOSITE");
+        let crc64 = root.text_of("ChecksumCRC64NVME").filter(|_| !over_parts).map(str::to_owned);
+        let said = Said { etag: unquote(etag), crc64 };
         let verified = said.proves(parts, whole, etag_may_be_md5(&headers)).map_err(|detail| {
             Error::Integrity { what: format!("s3://{}/{}", upload.bucket, upload.key), detail }
         })?;
-        Ok(PutResult { etag: said.etag, version_id, verified })
+        Ok(PutResult { etag: said.etag, version_id, verified, etag_is_md5: false })
     }
 
     /// Gives an upload up; its parts are freed.
@@ -261,7 +269,9 @@ impl Client {
         let call = Call::new("AbortMultipartUpload", Method::DELETE)
             .key(&upload.bucket, &upload.key)
             .query("uploadId", upload.upload_id.as_str());
-        self.send_bare(&call, StatusCode::NO_CONTENT).await.map(drop)
+        // Some say 200, and nothing more: so does a portal.
+        let headers = self.send_bare(&call, &[StatusCode::NO_CONTENT, StatusCode::OK]).await?;
+        self.prove_endpoint(call.bucket, &headers).await
     }
 }
 
@@ -272,31 +282,31 @@ struct Said {
 }
 
 impl Said {
-    /// Whether that proves that it is made of these parts; the error says that it is not. An ETag of another form says nothing.
+    /// Whether that proves that it is made of these parts; the error says that it is not. A checksum of checksums says nothing, nor does
+    /// another ETag, unless those of the parts are MD5s: endpoints have such of their own.
     fn proves(
         &self,
         parts: &[CompletedPart],
         whole: Option<Crc64>,
         etag_may_be_md5: bool,
     ) -> Result<bool, String> {
-        let mut proven = false;
-        if let (Some(whole), Some(said)) = (whole, &self.crc64) {
+        let said = self.crc64.as_ref().filter(|text| Crc64::from_header(text, 0).is_some());
+        if let (Some(whole), Some(said)) = (whole, said) {
             if whole.to_header() != *said {
                 return Err(format!("its CRC64NVME is {said}, our parts make {}", whole.to_header()));
             }
-            proven = true;
+            return Ok(true);
         }
-        if let Some(expected) = multipart_etag(parts.iter().map(|part| part.etag.as_str()))
-            && etag_may_be_md5
-            && self.etag.len() == expected.len()
-            && self.etag.contains('-')
-        {
-            if !self.etag.eq_ignore_ascii_case(&expected) {
-                return Err(format!("its ETag is {}, our parts make {expected}", self.etag));
-            }
-            proven |= parts.iter().all(|part| part.verified);
+        let expected = multipart_etag(parts.iter().map(|part| part.etag.as_str()));
+        let Some(expected) = expected.filter(|_| etag_may_be_md5) else { return Ok(false) };
+        if self.etag.eq_ignore_ascii_case(&expected) {
+            return Ok(parts.iter().all(|part| part.verified));
         }
-        Ok(proven)
+        let has_its_form = self.etag.len() == expected.len() && self.etag.contains('-');
+        if has_its_form && parts.iter().all(|part| part.etag_is_md5) {
+            return Err(format!("its ETag is {}, our parts make {expected}", self.etag));
+        }
+        Ok(false)
     }
 }
 
@@ -322,7 +332,7 @@ mod tests {
     use crate::checksum::md5_etag;
 
     fn part(number: u32, etag: &str, crc64: Option<Crc64>) -> CompletedPart {
-        CompletedPart { number, etag: etag.to_owned(), crc64, verified: true }
+        CompletedPart { number, etag: etag.to_owned(), crc64, verified: true, etag_is_md5: true }
     }
 
     #[test]
@@ -351,7 +361,11 @@ mod tests {
         assert_eq!(proves(&parts, &whole, None, true), Ok(true));
         assert_eq!(proves(&parts, &whole.to_uppercase(), Some(&crc), true), Ok(true));
         proves(&parts, &other, None, true).unwrap_err();
-        proves(&parts, &other, Some(&crc), true).unwrap_err();
+        assert_eq!(proves(&parts, &other, Some(&crc), true), Ok(true));
+        assert_eq!(proves(&parts, &whole, Some("AAAAAAAAAAA=-2"), true), Ok(true));
+        let mut unknown = parts.clone();
+        unknown[1].etag_is_md5 = false;
+        assert_eq!(proves(&unknown, &other, None, true), Ok(false));
         proves(&parts, &whole, Some(&Crc64::of(b"ac").to_header()), true).unwrap_err();
         // One of another form, or of an encrypted object, says nothing about the bytes.
         assert_eq!(proves(&parts, "an-endpoint-of-its-own-mind", None, true), Ok(false));

@@ -20,6 +20,17 @@ use std::fmt::Write;
 /// The most keys that one call deletes.
 pub const DELETE_MANY_MAX: usize = 1000;
 
+/// What is known of a copy whose size is its source's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyProof {
+    /// It has the same bytes.
+    Proven,
+    /// Nothing of both can be compared.
+    Unproven,
+    /// It has another ETag, and both look as if they were of the bytes: not everywhere they are.
+    OtherEtag,
+}
+
 /// Headers that S3 keeps with an object and answers with, besides its content type.
 pub const KEPT_HEADERS: [&str; 5] =
     ["cache-control", "content-disposition", "content-encoding", "content-language", "expires"];
@@ -53,7 +64,7 @@ impl std::fmt::Display for ObjectRef<'_> {
 pub struct ObjectHead {
     /// The size of the whole object in bytes.
     pub size: u64,
-    /// Its ETag, without quotes.
+    /// Its ETag, without quotes; empty when the endpoint gives none, or a weak one.
     pub etag: String,
     /// When it was last written, when the endpoint says.
     pub last_modified: Option<Timestamp>,
@@ -89,9 +100,9 @@ impl ObjectHead {
         if self.composite { Expected::default() } else { Expected::of(&self.checksums) }
     }
 
-    /// Compares a copy of it: whether anything proves that both have the same bytes. An error where something says that they have
-    /// not.
-    pub fn prove_copy(&self, copy: &Self, what: &dyn std::fmt::Display) -> Result<bool> {
+    /// Compares a copy of it: whether anything proves that both have the same bytes. An error where a size or a checksum says that
+    /// they have not.
+    pub fn prove_copy(&self, copy: &Self, what: &dyn std::fmt::Display) -> Result<CopyProof> {
         let differs = |detail: String| Err(Error::Integrity { what: what.to_string(), detail });
         if self.size != copy.size {
             return differs(format!("its size is {}, its source's {}", copy.size, self.size));
@@ -107,14 +118,11 @@ impl ObjectHead {
             }
             proven = true;
         }
-        if proven || self.etag.eq_ignore_ascii_case(&copy.etag) {
-            return Ok(true);
+        if proven || (!self.etag.is_empty() && self.etag.eq_ignore_ascii_case(&copy.etag)) {
+            return Ok(CopyProof::Proven);
         }
         let is_md5 = |head: &Self| head.etag_may_be_md5 && is_md5_etag(&head.etag);
-        if is_md5(self) && is_md5(copy) {
-            return differs(format!("its ETag is {}, its source's {}", copy.etag, self.etag));
-        }
-        Ok(false)
+        Ok(if is_md5(self) && is_md5(copy) { CopyProof::OtherEtag } else { CopyProof::Unproven })
     }
 }
 
@@ -167,6 +175,8 @@ pub struct PutResult {
     pub version_id: Option<String>,
     /// Whether the answer proves that what was stored are the bytes that were sent.
     pub verified: bool,
+    /// Whether the ETag is known to be their MD5.
+    pub etag_is_md5: bool,
 }
 
 /// What a delete did.
@@ -198,7 +208,8 @@ impl Client {
             .key(object.bucket, object.key)
             .query_some("versionId", object.version)
             .header("x-amz-checksum-mode", "ENABLED")?;
-        let headers = self.send_bare(&call, StatusCode::OK).await?;
+        let headers = self.send_bare(&call, &[StatusCode::OK]).await?;
+        self.prove_endpoint(call.bucket, &headers).await?;
         let size = header_text(&headers, "content-length").and_then(|text| text.parse().ok());
         object_head("HeadObject", &headers, size)
     }
@@ -250,9 +261,9 @@ impl Client {
         call = options.condition(options.headers(call)?)?;
         let crc64 = (self.checksums() == Checksums::WhenSupported).then(|| Crc64::of(&body));
         call = call.header_some("x-amz-checksum-crc64nvme", crc64.map(Crc64::to_header).as_deref())?;
-        let headers = self.send_bare(&call.body(body.clone()), StatusCode::OK).await?;
+        let headers = self.send_bytes(&call.body(body.clone())).await?;
         let what = format!("s3://{bucket}/{key}");
-        put_result(operation, &headers)?.proven_by(&headers, &body, (crc64, true), what).await
+        put_result(operation, &headers)?.proven_by(&headers, &body, crc64, what).await
     }
 
     /// Copies an object within the endpoint; at most 5 GiB. Metadata, tags and content type come along, never those of the options. With
@@ -273,7 +284,12 @@ impl Client {
             .header_some("x-amz-storage-class", options.storage_class.as_deref())?;
         let (root, headers) = self.send_xml(&options.condition(call)?, "CopyObjectResult").await?;
         let etag = root.require_some("ETag").map_err(|detail| Error::Protocol { operation, detail })?;
-        Ok(PutResult { etag: unquote(etag), version_id: version_of(&headers), verified: false })
+        Ok(PutResult {
+            etag: unquote(etag),
+            version_id: version_of(&headers),
+            verified: false,
+            etag_is_md5: false,
+        })
     }
 
     /// Deletes an object, or one version for good. A key that is not there is no error, as in S3. With `if_match` it is that ETag's object
@@ -283,7 +299,7 @@ impl Client {
             .key(object.bucket, object.key)
             .query_some("versionId", object.version)
             .header_some("if-match", if_match.map(quote).as_deref())?;
-        let headers = self.send_bare(&call, StatusCode::NO_CONTENT).await?;
+        let headers = self.send_bare(&call, &[StatusCode::NO_CONTENT]).await?;
         Ok(Deleted {
             delete_marker: header_text(&headers, "x-amz-delete-marker") == Some("true"),
             version_id: version_of(&headers),
@@ -377,27 +393,28 @@ fn version_of(headers: &HeaderMap) -> Option<String> {
 }
 
 pub(crate) fn put_result(operation: &'static str, headers: &HeaderMap) -> Result<PutResult> {
-    let etag = etag_of(operation, headers)?;
-    Ok(PutResult { etag, version_id: version_of(headers), verified: false })
-}
-
-/// The ETag of an answer: S3 says it of whatever it has or takes, and a page of a portal's has none as a rule.
-fn etag_of(operation: &'static str, headers: &HeaderMap) -> Result<String> {
-    let etag = header_text(headers, "etag").map(unquote).filter(|etag| !etag.is_empty());
-    etag.ok_or_else(|| Error::Protocol {
+    let etag = Some(etag_of(headers)).filter(|etag| !etag.is_empty());
+    let etag = etag.ok_or_else(|| Error::Protocol {
         operation,
         detail: "it lacks an ETag: is that an S3 endpoint, or a proxy or a portal?".to_owned(),
-    })
+    })?;
+    Ok(PutResult { etag, version_id: version_of(headers), verified: false, etag_is_md5: false })
+}
+
+/// The ETag of an answer; empty where there is none, as of files that an endpoint did not put there itself, or a weak one.
+fn etag_of(headers: &HeaderMap) -> String {
+    header_text(headers, "etag").map(unquote).unwrap_or_default()
 }
 
 impl PutResult {
-    /// Compares what an answer says of what was stored with what was sent, whose CRC64NVME may be known. The ETag is compared where
-    /// that is wanted, or where there is no checksum.
+    /// Compares what an answer says of what was stored with what was sent, whose CRC64NVME may be known. A checksum that
+    /// differs is an error; where there is none, an ETag that is their MD5 proves it, and another says nothing: endpoints have such of
+    /// their own.
     pub(crate) async fn proven_by(
         mut self,
         headers: &HeaderMap,
         body: &Bytes,
-        (crc64, wants_etag): (Option<Crc64>, bool),
+        crc64: Option<Crc64>,
         what: String,
     ) -> Result<Self> {
         let mut said = ObjectHead { etag: self.etag.clone(), ..ObjectHead::default() };
@@ -418,16 +435,13 @@ impl PutResult {
             }
             self.verified = true;
         }
-        if (wants_etag || !self.verified) && said.etag_may_be_md5 && is_md5_etag(&said.etag) {
+        if !self.verified && said.etag_may_be_md5 && is_md5_etag(&said.etag) {
             let hashed = body.clone();
             // Bytes by the dozen of megabytes would hold up whoever waits for this thread.
             let md5 = tokio::task::spawn_blocking(move || md5_etag(&hashed)).await;
             let md5 = md5.unwrap_or_else(|_| md5_etag(body));
-            if !md5.eq_ignore_ascii_case(&said.etag) {
-                let detail = format!("MD5 is {md5}, the endpoint's ETag is {}", said.etag);
-                return Err(Error::Integrity { what, detail });
-            }
-            self.verified = true;
+            self.etag_is_md5 = md5.eq_ignore_ascii_case(&said.etag);
+            self.verified = self.etag_is_md5;
         }
         Ok(self)
     }
@@ -443,7 +457,7 @@ pub(crate) fn object_head(
     let size = size.ok_or_else(|| Error::Protocol { operation, detail: "it lacks a length".to_owned() })?;
     let mut head = ObjectHead {
         size,
-        etag: etag_of(operation, headers)?,
+        etag: etag_of(headers),
         last_modified: header_text(headers, "last-modified").and_then(from_http),
         version_id: version_of(headers),
         content_type: text("content-type"),
@@ -489,7 +503,7 @@ pub(crate) fn etag_may_be_md5(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Crc64, md5_header, object_head, push_delete};
+    use super::{CopyProof, Crc64, md5_header, object_head, push_delete, put_result};
     use http::{HeaderMap, HeaderName, HeaderValue};
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -526,7 +540,10 @@ mod tests {
         assert_eq!(composite.crc64, None);
         assert!(!composite.etag_may_be_md5);
         object_head("HeadObject", &headers(&[("etag", "\"e\"")]), None).unwrap_err();
-        object_head("HeadObject", &HeaderMap::new(), Some(9)).unwrap_err();
+        for none in [HeaderMap::new(), headers(&[("etag", "W/\"65a1b2c3-21\"")])] {
+            assert_eq!(object_head("HeadObject", &none, Some(9)).unwrap().etag, "");
+            put_result("PutObject", &none).unwrap_err();
+        }
     }
 
     #[test]
@@ -541,14 +558,15 @@ mod tests {
         let kms = ("x-amz-server-side-encryption", "aws:kms");
         let parts = format!("{a}-2");
         for (source, copy, proven) in [
-            (head(1, &a, &[]), head(1, &a, &[]), Some(true)),
+            (head(1, &a, &[]), head(1, &a, &[]), Some(CopyProof::Proven)),
+            (head(1, "", &[]), head(1, "", &[]), Some(CopyProof::Unproven)),
             (head(1, &a, &[]), head(2, &a, &[]), None),
-            (head(1, &a, &[]), head(1, &b, &[]), None),
-            (head(1, &a, &[kms]), head(1, &b, &[]), Some(false)),
-            (head(1, &a, &[kms, one]), head(1, &b, &[one]), Some(true)),
+            (head(1, &a, &[]), head(1, &b, &[]), Some(CopyProof::OtherEtag)),
+            (head(1, &a, &[kms]), head(1, &b, &[]), Some(CopyProof::Unproven)),
+            (head(1, &a, &[kms, one]), head(1, &b, &[one]), Some(CopyProof::Proven)),
             (head(1, &a, &[one]), head(1, &a, &[two]), None),
-            (head(1, &parts, &[]), head(1, &b, &[]), Some(false)),
-            (head(1, &parts, &[one]), head(1, &b, &[one]), Some(true)),
+            (head(1, &parts, &[]), head(1, &b, &[]), Some(CopyProof::Unproven)),
+            (head(1, &parts, &[one]), head(1, &b, &[one]), Some(CopyProof::Proven)),
         ] {
             assert_eq!(source.prove_copy(&copy, &"it").ok(), proven, "{source:?} {copy:?}");
         }

@@ -48,7 +48,13 @@ async fn scripted_at(answers: Vec<String>) -> (Settings, JoinHandle<Vec<String>>
     (settings, served)
 }
 
+/// An answer, with S3's id of the request where it is about an object.
 fn answer(status: &str, headers: &str, length: usize, body: &str) -> String {
+    let id = if headers.contains("etag: ") { S3 } else { "" };
+    bare(status, &format!("{id}{headers}"), length, body)
+}
+
+fn bare(status: &str, headers: &str, length: usize, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
 }
 
@@ -203,7 +209,9 @@ async fn bytes_that_do_not_match_their_checksum_are_an_error() {
 
     let etag = format!("etag: \"{}\"\r\n", client::md5_etag(b"hello"));
     let (client, _served) = scripted(vec![answer("200 OK", &etag, 5, "hellO")]).await;
-    assert_eq!(read(&client).await.unwrap_err().kind(), ErrorKind::Integrity);
+    let mut download = client.get_object(&OBJECT, None, None).await.unwrap();
+    while download.next().await.unwrap().is_some() {}
+    assert!(!download.verified(), "not every ETag of that form is an MD5");
 }
 
 #[tokio::test]
@@ -354,7 +362,7 @@ async fn calls_that_can_not_connect_share_their_attempts_and_one_answer_forgives
 /// without, with a body or none.
 fn pages() -> Vec<String> {
     let html = "<html><body>Sign in</body></html>";
-    let page = |headers: &str, body: &str| answer("200 OK", headers, body.len(), body);
+    let page = |headers: &str, body: &str| bare("200 OK", headers, body.len(), body);
     vec![
         page("content-type: text/html\r\n", html),
         page("content-type: text/html\r\netag: \"5f-1\"\r\n", html),
@@ -424,7 +432,6 @@ async fn a_page_of_a_portal_is_an_answer_to_nothing() {
             let (client, _served) = scripted(vec![page.clone(), page.clone()]).await;
             let (name, asked) = calls(&client).swap_remove(at);
             match asked.await {
-                // What has an ETag was stored, as far as S3 says it; that it has other bytes is not said by one of another form.
                 Ok(said) => panic!("{name} took {page:?} for {said}"),
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::Invalid, "{name}: {error}");
@@ -433,10 +440,14 @@ async fn a_page_of_a_portal_is_an_answer_to_nothing() {
             }
         }
     }
-    // HEAD and GET of an object have no document: S3 says an ETag of whatever it has.
-    let (client, _served) = scripted(vec![pages().swap_remove(0), pages().swap_remove(0)]).await;
-    assert_eq!(client.head_object(&OBJECT).await.unwrap_err().kind(), ErrorKind::Invalid);
-    assert_eq!(read(&client).await.unwrap_err().kind(), ErrorKind::Invalid);
+    // HEAD and GET of an object have no document, and a page has an ETag, too.
+    for page in pages() {
+        let (client, _served) = scripted(vec![page.clone(), page.clone()]).await;
+        assert_eq!(read(&client).await.unwrap_err().kind(), ErrorKind::Invalid, "{page}");
+        let head = page.split_inclusive("\r\n\r\n").next().unwrap().to_owned();
+        let (client, _served) = scripted(vec![head, page.clone()]).await;
+        assert_eq!(client.head_object(&OBJECT).await.unwrap_err().kind(), ErrorKind::Invalid, "{page}");
+    }
 }
 
 #[tokio::test]
@@ -455,6 +466,58 @@ async fn an_endpoint_that_answers_a_bucket_without_a_word_of_s3_is_asked_to_list
     let more = "<CreateBucketOutput><Location>/bucket</Location></CreateBucketOutput>";
     let (client, _served) = scripted(vec![answer("200 OK", S3, more.len(), more)]).await;
     client.create_bucket("bucket").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_that_answers_an_object_without_a_word_of_s3_lists_its_bucket_once() {
+    let object = bare("200 OK", "etag: \"e\"\r\n", 5, "hello");
+    let put = bare("201 Created", "etag: \"e\"\r\n", 0, "");
+    let listed = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    let refused = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+    // Who may not list gets S3's refusal, which is its answer, too.
+    for list in [bare("200 OK", "", listed.len(), listed), bare("403 Forbidden", "", refused.len(), refused)]
+    {
+        let (client, served) = scripted(vec![object.clone(), list, object.clone(), put.clone()]).await;
+        assert_eq!(read(&client).await.unwrap(), b"hello");
+        assert_eq!(read(&client).await.unwrap(), b"hello");
+        client.put_object("bucket", "key", "body".into(), &options()).await.unwrap();
+        assert!(served.await.unwrap()[1].contains("list-type=2"));
+    }
+    // A status alone is anybody's; what other services put on their pages is not S3's.
+    let cloud = bare("200 OK", "etag: \"e\"\r\nx-amz-cf-id: c\r\nx-amz-apigw-id: a\r\n", 5, "hello");
+    let (client, _served) = scripted(vec![cloud, bare("403 Forbidden", "", 0, "")]).await;
+    read(&client).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn an_object_without_an_etag_comes_and_is_not_gone_on_with() {
+    for etag in ["", "etag: \"\"\r\n", "etag: W/\"e\"\r\n"] {
+        let headers = format!("{S3}{etag}");
+        let (client, _served) = scripted(vec![bare("200 OK", &headers, 5, "hello")]).await;
+        let mut download = client.get_object(&OBJECT, None, None).await.unwrap();
+        while download.next().await.unwrap().is_some() {}
+        assert!(!download.verified() && download.head().etag.is_empty(), "{etag}");
+        let (client, served) = scripted(vec![bare("200 OK", &headers, 5, "hel")]).await;
+        read(&client).await.unwrap_err();
+        assert_eq!(served.await.unwrap().len(), 1, "{etag}");
+        let (client, _served) = scripted(vec![bare("200 OK", &headers, 0, "")]).await;
+        let put = client.put_object("bucket", "key", "body".into(), &options()).await;
+        assert_eq!(put.unwrap_err().kind(), ErrorKind::Invalid, "{etag}");
+    }
+}
+
+#[tokio::test]
+async fn an_upload_is_given_up_by_either_status() {
+    let upload = client::OpenUpload {
+        bucket: "bucket".to_owned(),
+        key: "key".to_owned(),
+        upload_id: "id".to_owned(),
+        with_crc64: true,
+    };
+    for status in ["204 No Content", "200 OK"] {
+        let (client, _served) = scripted(vec![bare(status, S3, 0, "")]).await;
+        client.abort_upload(&upload).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -479,7 +542,8 @@ async fn what_an_endpoint_says_that_it_stored_is_what_was_sent() {
     // Some(whether it is proven), or None: it is something else.
     for (headers, proven) in [
         (format!("etag: \"{md5}\"\r\n"), Some(true)),
-        (format!("etag: \"{other}\"\r\n"), None),
+        (format!("etag: \"{other}\"\r\n"), Some(false)),
+        (format!("etag: \"{other}\"\r\nx-amz-checksum-crc64nvme: {crc}\r\n"), Some(true)),
         (format!("etag: \"{other}\"\r\n{kms}"), Some(false)),
         (format!("etag: \"{other}\"\r\n{kms}x-amz-checksum-crc64nvme: {crc}\r\n"), Some(true)),
         (format!("etag: \"{other}\"\r\n{kms}x-amz-checksum-crc64nvme: {none}\r\n"), None),

@@ -148,6 +148,7 @@ mod tests {
             code: code.to_owned(),
             message: message.to_owned(),
             request_id: String::new(),
+            is_document: true,
         }));
         of(&error.into()).unwrap()
     }

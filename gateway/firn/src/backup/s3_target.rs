@@ -212,7 +212,7 @@ mod tests {
                         whole = end + 4 + length.map_or(0, |length| length.parse::<usize>().unwrap());
                     }
                 }
-                let headers = "connection: close\r\netag: \"e\"";
+                let headers = "connection: close\r\nx-amz-request-id: R\r\netag: \"e\"";
                 let length = body.len();
                 let answer =
                     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{headers}\r\n\r\n{body}");

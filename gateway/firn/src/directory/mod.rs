@@ -39,17 +39,56 @@ use crate::config::Config;
 use crate::layout::{CATALOG, MARKER, MASTER_KEY, POOL};
 use std::path::{Component, Path, PathBuf};
 
-/// Whether an appliance lies in a directory: its marker, beside what only an appliance has.
-pub(crate) fn is_appliance(dir: &Path) -> bool {
+/// What of an appliance's lies in a directory, if anything: itself, by its marker beside what only an appliance has; bodies, by the mark
+/// of a pool or a zone; a backup, by a life of it.
+pub(crate) fn of_appliance(dir: &Path) -> Option<&'static str> {
+    if is_home(dir) {
+        return Some("an appliance lies there, with its keys (firn.json)");
+    }
+    if pool_owner::is_marked(dir) {
+        return Some("an appliance's bodies lie there (owner.json)");
+    }
+    if zones::is_marked(dir) {
+        return Some("an appliance's bodies lie there (zone.json)");
+    }
+    has_life(dir).then_some("an appliance's backup lies there (lives)")
+}
+
+fn is_home(dir: &Path) -> bool {
     let has = |name: &str| dir.join(name).symlink_metadata().is_ok();
     has(MARKER) && (has(MASTER_KEY) || has(CATALOG))
 }
 
-/// The appliance that a place is or lies in, by whatever links, and also where it is not there yet: what is written there would be
+/// The same, without what it is.
+pub(crate) fn is_appliance(dir: &Path) -> bool {
+    of_appliance(dir).is_some()
+}
+
+/// Whether a life of a backup lies in a directory (docs/formats/backup.md).
+fn has_life(dir: &Path) -> bool {
+    // Somebody's directory of that name may be large.
+    const LOOKED_AT: usize = 1_000;
+    let Ok(entries) = std::fs::read_dir(dir.join("lives")) else { return false };
+    entries.take(LOOKED_AT).flatten().any(|entry| {
+        let name = entry.file_name();
+        let parts = name.to_str().and_then(|name| name.split_once('-'));
+        parts.is_some_and(|(time, random)| {
+            let of = |text: &str, length, is: fn(&u8) -> bool| {
+                text.len() == length && text.as_bytes().iter().all(is)
+            };
+            of(time, 15, u8::is_ascii_digit)
+                && of(random, 16, |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+                && entry.file_type().is_ok_and(|kind| kind.is_dir())
+        })
+    })
+}
+
+/// The directory of an appliance's that a place is or lies in, by whatever links, and also where it is not there yet: what is written there would be
 /// the appliance's, and what is read there is its keys.
 pub(crate) fn appliance_of(place: &Path) -> Option<PathBuf> {
     let place = real(&real(place)?)?;
-    place.ancestors().find(|dir| is_appliance(dir)).map(Path::to_owned)
+    let home = place.ancestors().find(|dir| is_home(dir));
+    home.or_else(|| place.ancestors().find(|dir| is_appliance(dir))).map(Path::to_owned)
 }
 
 /// Where a path leads to; of what is not there, where making it would put it.
@@ -94,6 +133,41 @@ mod tests {
     use super::appliance_of;
     use std::fs;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn bodies_and_backups_that_lie_elsewhere_are_an_appliances_by_their_marks() {
+        let root = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(root.path()).unwrap();
+        let life = format!("lives/{:015}-{:016x}", 1, 2);
+        for (place, name, text) in [
+            ("pool", "owner.json", "{\"format\":\"firn pool\",\"version\":1,"),
+            ("newer", "owner.json", "{\"format\":\"firn pool\",\"version\":9,"),
+            ("zone", "zone.json", "{\"format\":\"firn zone\",\"version\":1,"),
+            ("backup", &format!("{life}/base"), ""),
+        ] {
+            let (dir, file) = (root.join(place), root.join(place).join(name));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+            assert_eq!(appliance_of(&dir), Some(dir.clone()), "{place}");
+            assert_eq!(appliance_of(&dir.join("x/y")), Some(dir), "{place}");
+        }
+        for (place, name, text) in [
+            ("other", "owner.json", "{\"format\":\"firn\"}"),
+            ("others", "owner.json", "{\"owner\":\"me\"}"),
+            ("zones", "zone.json", "{\"format\":\"firn zones\","),
+            ("nine", "lives/of-cats/first", ""),
+            ("file", &life, ""),
+        ] {
+            let (dir, file) = (root.join(place), root.join(place).join(name));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+            assert_eq!(appliance_of(&dir), None, "{place}");
+        }
+        // What never answers is no mark.
+        fs::create_dir(root.join("fifo")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, root.join("fifo/owner.json"), rustix::fs::Mode::RUSR).unwrap();
+        assert_eq!(appliance_of(&root.join("fifo")), None);
+    }
 
     #[test]
     fn what_is_or_would_be_in_an_appliances_directory_is_known_by_any_name() {

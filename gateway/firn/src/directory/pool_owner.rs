@@ -49,6 +49,11 @@ const LINE: Line = Line {
     mend: "put it back as it was: owner.json of the pool and pool.json of its data directory are the same",
 };
 
+/// Whether a directory has the mark of a pool.
+pub(super) fn is_marked(dir: &Path) -> bool {
+    LINE.is_at(&dir.join(IN_POOL))
+}
+
 /// A pool's owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Owner {

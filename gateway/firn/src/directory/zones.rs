@@ -35,6 +35,11 @@ const OWNER: Line = Line {
     version: 1,
     mend: "give the zone an empty directory; its copies are made again",
 };
+/// Whether a directory has the mark of a zone.
+pub(super) fn is_marked(dir: &Path) -> bool {
+    OWNER.is_at(&dir.join(IN_ZONE))
+}
+
 const LIST: Line = Line {
     format: "firn zones",
     version: 1,

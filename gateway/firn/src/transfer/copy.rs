@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::run::{Done, Shared};
 use super::taken::Taken;
 use crate::exit::{Exit, Failure};
-use client::{ObjectHead, ObjectRef, OpenUpload, PutOptions, PutResult};
+use client::{CopyProof, ObjectHead, ObjectRef, OpenUpload, PutOptions, PutResult};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 /// The most that one copy moves; S3's own limit.
@@ -39,7 +39,7 @@ pub(super) async fn object(
     };
     let copied = {
         let _permit = shared.permits.acquire().await?;
-        let if_match = shared.settings.move_source.then_some(&*etag);
+        let if_match = shared.settings.move_source.then_some(&*etag).filter(|etag| !etag.is_empty());
         shared.client.copy_object((from, if_match), bucket, key, &options).await
     };
     let put = match copied {
@@ -47,9 +47,13 @@ pub(super) async fn object(
         Err(error) => return Err(explain(shared, from, &etag, error.into()).await),
     };
     shared.progress.moved(bytes);
-    let proven =
-        put.etag.eq_ignore_ascii_case(&etag) || prove(shared, (from, &etag), (bucket, key), &put).await?;
-    Ok((Done { bytes, unproven: !proven, ..Done::default() }, Taken::Object(etag)))
+    let proven = if put.etag.eq_ignore_ascii_case(&etag) {
+        CopyProof::Proven
+    } else {
+        prove(shared, (from, &etag), (bucket, key), &put).await?
+    };
+    let (unproven, unverified) = (proven != CopyProof::Proven, proven == CopyProof::OtherEtag);
+    Ok((Done { bytes, unproven, unverified, ..Done::default() }, Taken::Object(etag)))
 }
 
 /// Whether a copy that has another ETag than its source is one. What contradicts it is an error.
@@ -58,27 +62,30 @@ async fn prove(
     (from, etag): (&ObjectRef<'_>, &str),
     (bucket, key): (&str, &str),
     put: &PutResult,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<CopyProof> {
     // Nothing is removed, and one of two ETags of parts says nothing about the other.
     if !shared.settings.move_source && (etag.contains('-') || put.etag.contains('-')) {
-        return Ok(false);
+        return Ok(CopyProof::Unproven);
     }
     let to = ObjectRef { bucket, key, version: put.version_id.as_deref() };
     let (source, copy) = match (head(shared, from).await, head(shared, &to).await) {
         (Ok(source), Ok(copy)) => (source, copy),
         // Who may write and not read gets no copy compared.
         (Err(error), _) | (_, Err(error)) if shared.settings.move_source => return Err(error),
-        _ => return Ok(false),
+        _ => return Ok(CopyProof::Unproven),
     };
     if source.etag != etag {
         return Err(written_anew(from));
     }
     // Somebody else has written it by now.
     if !copy.etag.eq_ignore_ascii_case(&put.etag) {
-        return Ok(false);
+        return Ok(CopyProof::Unproven);
     }
-    let proven = source.prove_copy(&copy, &to)?;
-    Ok(proven || shared.settings.move_source)
+    Ok(match source.prove_copy(&copy, &to)? {
+        // Nothing contradicts it, and the sizes are the same.
+        CopyProof::Unproven if shared.settings.move_source => CopyProof::Proven,
+        proof => proof,
+    })
 }
 
 async fn head(shared: &Shared, from: &ObjectRef<'_>) -> anyhow::Result<ObjectHead> {
@@ -137,8 +144,8 @@ async fn in_parts(
         Err(error) => return Err(explain(shared, from, &head.etag, error).await),
     };
     shared.progress.moved(head.size);
-    let proven =
-        shared.settings.move_source && prove(shared, (from, &head.etag), (bucket, key), &put).await?;
+    let proven = shared.settings.move_source
+        && prove(shared, (from, &head.etag), (bucket, key), &put).await? == CopyProof::Proven;
     Ok((Done { bytes: head.size, unproven: !proven, ..Done::default() }, Taken::Object(head.etag)))
 }
 

@@ -154,8 +154,8 @@ async fn ranged(shared: &Shared, object: &ObjectRef<'_>, temporary: &Temporary) 
         let _permit = shared.permits.acquire().await?;
         shared.client.head_object(object).await?
     };
-    if head.crc64.is_none() {
-        // Only a checksum that combines can verify ranges; without one the MD5 needs the bytes in order.
+    if head.crc64.is_none() || head.etag.is_empty() {
+        // Only a checksum that combines can verify ranges, and only an ETag keeps them of one object; without one the MD5 needs the bytes in order.
         let _permit = shared.permits.acquire().await?;
         return whole(shared, object, temporary).await;
     }

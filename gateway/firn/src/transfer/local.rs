@@ -7,7 +7,7 @@ use super::entry::{Entry, Found};
 use super::taken::FileId;
 use super::temporary::{TEMPORARY, remove_stale};
 use super::{AHEAD, Stream};
-use crate::directory::is_appliance;
+use crate::directory::{is_appliance, of_appliance};
 use crate::exit::{Exit, Failure};
 use engine::clock::Timestamp;
 use std::cmp::Ordering;
@@ -110,13 +110,14 @@ pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
             {
                 tracing::warn!(path = %entry.path().display(), %error, "failed to remove a temporary file");
             }
-            let is_home = |entry: &DirEntry| entry.file_type().is_dir() && is_appliance(entry.path());
-            let found = match &entry {
-                Ok(entry) if is_home(entry) => {
+            let what = entry.as_ref().ok().filter(|entry| entry.file_type().is_dir());
+            let what = what.and_then(|entry| of_appliance(entry.path()));
+            let found = match (&entry, what) {
+                (Ok(entry), Some(what)) => {
                     walk.skip_current_dir();
                     let path = entry.path();
                     let name = path.strip_prefix(&root).unwrap_or(path).display().to_string();
-                    let text = format!("read it: {IS_APPLIANCE}; --exclude leaves it out");
+                    let text = format!("read it: {what}; --exclude leaves it out");
                     Some(Found::Refused(name, Failure::new(Exit::Denied, text).into()))
                 }
                 _ => found(&root, entry, behind_link),
@@ -129,9 +130,6 @@ pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
     });
     receiver
 }
-
-/// Why a directory is not sent.
-pub(crate) const IS_APPLIANCE: &str = "an appliance lies there, with its keys (firn.json)";
 
 /// How deep the link lies behind which a walk is.
 #[derive(Debug, Default)]

@@ -14,13 +14,15 @@
 use crate::directory::Line;
 use crate::session::variable;
 use engine::clock::Timestamp;
+use engine::entropy::{Entropy as _, SystemEntropy};
 use rustix::fs::{Mode, OFlags};
 use serde::Deserialize;
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 /// The most that are kept.
@@ -29,8 +31,10 @@ const NOTES_MAX: usize = 1_000;
 const KEPT_FOR: Duration = Duration::from_hours(30 * 24);
 /// More bytes than any note has.
 const NOTE_BYTES_MAX: u64 = 64 << 10;
-/// What writing one begins with.
+/// What writing one begins with; 32 random digits follow.
 const TEMPORARY: &str = ".new-";
+/// What every note begins with.
+const BEGINNING: &[u8] = b"{\"format\":\"firn upload\",";
 
 const LINE: Line = Line { format: "firn upload", version: 1, mend: "remove it: the upload then begins anew" };
 
@@ -97,8 +101,6 @@ pub(crate) struct Notes {
     directory: Result<PathBuf, String>,
     /// That there are none was said.
     told: AtomicBool,
-    /// Tells the files of this process apart.
-    count: AtomicU64,
 }
 
 /// An upload's note, locked while this lives.
@@ -132,7 +134,7 @@ impl Notes {
     /// In a directory for state, or not at all.
     pub(crate) fn of(state: Result<PathBuf, String>) -> Self {
         let directory = state.map(|state| state.join("firn").join("uploads"));
-        Self { directory, told: AtomicBool::default(), count: AtomicU64::default() }
+        Self { directory, told: AtomicBool::default() }
     }
 
     /// What to say of why none could be written, the first time.
@@ -144,8 +146,7 @@ impl Notes {
     /// The upload that was noted of a plan, if no other run is at it.
     pub(super) fn find(&self, plan: &Plan) -> Option<(Note, String)> {
         let path = self.directory.as_ref().ok()?.join(&plan.0);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = File::from(rustix::fs::open(&path, flags, Mode::empty()).ok()?);
+        let mut file = open(&path).ok()?;
         if !is_ours(&file) || file.try_lock().is_err() || !is_at(&file, &path) {
             return None;
         }
@@ -166,7 +167,10 @@ impl Notes {
         let about =
             |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", directory.display()));
         DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(about)?;
-        if !is_ours(&File::open(directory).map_err(about)?) {
+        // A link would lead to a directory of somebody's who keeps other things there.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(directory, flags, Mode::empty());
+        if !is_ours(&File::from(opened.map_err(|error| about(error.into()))?)) {
             return Err(about(io::Error::other("others may write there")));
         }
         sweep(directory, now).map_err(about)?;
@@ -175,10 +179,9 @@ impl Notes {
             return Ok(None);
         }
         let said = Said { noted: now, plan: plan.0.clone(), place, upload_id };
-        let count = self.count.fetch_add(1, Ordering::Relaxed);
-        let temporary = directory.join(format!("{TEMPORARY}{}-{count}", std::process::id()));
-        // What a process of the same id left there is nobody's any more.
-        let _left = std::fs::remove_file(&temporary);
+        let mut random = [0; 16];
+        SystemEntropy.fill(&mut random);
+        let temporary = directory.join(format!("{TEMPORARY}{:032x}", u128::from_be_bytes(random)));
         let mut file =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(about)?;
         let written = file
@@ -206,10 +209,38 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 fn is_under_way(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| file.try_lock().is_err())
+    open(path).is_ok_and(|file| file.try_lock().is_err())
 }
 
-/// Removes what is old, and the oldest of what is too many; never what a run is at.
+/// Opens a file itself, whatever lies there: no link is followed, no FIFO waited for.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(File::from(rustix::fs::open(path, flags, Mode::empty())?))
+}
+
+/// Whether a name is a note's, or one's that was being written.
+fn is_name(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let is_hex = |digits: &str, length| {
+        digits.len() == length && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    name.strip_prefix(TEMPORARY).map_or_else(|| is_hex(name, 64), |digits| is_hex(digits, 32))
+}
+
+/// Whether a file is a note that no run is at: all else there is somebody's.
+fn is_free_note(path: &Path) -> bool {
+    let Ok(mut file) = open(path) else { return false };
+    let mut beginning = Vec::new();
+    let is_file = file.metadata().is_ok_and(|found| found.is_file());
+    if !is_file || (&mut file).take(BEGINNING.len() as u64).read_to_end(&mut beginning).is_err() {
+        return false;
+    }
+    // One that was being written may be empty yet.
+    let is_begun = beginning.is_empty() && path.file_name().is_some_and(|name| name.len() < 64);
+    (is_begun || beginning == BEGINNING) && file.try_lock().is_ok()
+}
+
+/// Removes notes that are old, and the oldest of too many; never one that a run is at, and nothing that is no note.
 fn sweep(directory: &Path, now: Timestamp) -> io::Result<()> {
     let now = Duration::from_millis(u64::try_from(now.as_millis()).unwrap_or_default());
     let mut notes = Vec::new();
@@ -217,7 +248,7 @@ fn sweep(directory: &Path, now: Timestamp) -> io::Result<()> {
         let entry = entry?;
         let Ok(found) = entry.metadata() else { continue };
         let modified = found.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-        if found.is_file() {
+        if found.is_file() && is_name(&entry.file_name()) {
             notes.push((modified, entry.path()));
         }
     }
@@ -225,7 +256,7 @@ fn sweep(directory: &Path, now: Timestamp) -> io::Result<()> {
     let too_many = (notes.len() + 1).saturating_sub(NOTES_MAX);
     for (at, (modified, path)) in notes.iter().enumerate() {
         let is_old = now.saturating_sub(*modified) > KEPT_FOR;
-        if (is_old || at < too_many) && !is_under_way(path) {
+        if (is_old || at < too_many) && is_free_note(path) {
             let _gone_meanwhile = std::fs::remove_file(path);
         }
     }
@@ -338,6 +369,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_note_stays_however_old_and_no_link_is_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let (notes, plan) = (notes(root.path()), Plan::of(["a"]));
+        drop(begin(&notes, &plan, "one"));
+        let directory = root.path().join("firn/uploads");
+        let (named, fifo) = ("a".repeat(64), "f".repeat(64));
+        let foreign = ["photo.raw", ".new-7-0", &named, &format!(".new-{}", "b".repeat(32))];
+        let old = UNIX_EPOCH + Duration::from_secs(1);
+        let put = |name: &str, text: &str| {
+            fs::write(directory.join(name), text).unwrap();
+            let file = fs::File::options().write(true).open(directory.join(name)).unwrap();
+            file.set_modified(old).unwrap();
+        };
+        for name in foreign {
+            put(name, "somebody's");
+        }
+        let begun = [format!(".new-{}", "c".repeat(32)), format!(".new-{}", "d".repeat(32)), "e".repeat(64)];
+        put(&begun[0], "");
+        put(&begun[1], GOLDEN);
+        put(&begun[2], GOLDEN);
+        std::os::unix::fs::symlink("photo.raw", directory.join("0".repeat(64))).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, directory.join(&fifo), rustix::fs::Mode::RUSR).unwrap();
+        // Nobody writes into it, and nobody waits for that.
+        assert!(!super::is_under_way(&directory.join(&fifo)));
+        drop(begin(&notes, &Plan::of(["b"]), "two"));
+        let left = files(root.path());
+        for name in foreign.into_iter().chain([&*fifo, &*"0".repeat(64), &*plan.0]) {
+            assert!(left.iter().any(|left| left == name), "{name}: {left:?}");
+        }
+        assert!(begun.iter().all(|name| !left.contains(name)), "{left:?}");
+        // Nor does the directory lead elsewhere.
+        let elsewhere = root.path().join("photos");
+        fs::rename(&directory, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &directory).unwrap();
+        notes.begin(&Plan::of(["c"]), ("s3://b/k".to_owned(), "three".to_owned()), NOW).unwrap_err();
+        assert_eq!(fs::read_dir(elsewhere).unwrap().count(), left.len());
+    }
+
+    #[test]
     fn old_notes_and_too_many_are_removed_and_none_that_a_run_is_at() {
         let root = tempfile::tempdir().unwrap();
         let notes = notes(root.path());
@@ -360,7 +430,7 @@ mod tests {
         assert_eq!(left, wanted);
         for n in 3..NOTES_MAX + 20 {
             let path = root.path().join("firn/uploads").join(plan(n).0);
-            fs::write(&path, "x").unwrap();
+            fs::write(&path, GOLDEN).unwrap();
             fs::File::options().write(true).open(path).unwrap().set_modified(now).unwrap();
         }
         drop(begin(&notes, &plan(NOTES_MAX + 20), "the newest"));

@@ -67,6 +67,7 @@ mod tests {
             code: "AccessDenied".into(),
             message: String::new(),
             request_id: String::new(),
+            is_document: true,
         }));
         assert!(!outage.failed(&answered.into()), "the endpoint is there");
         for n in 1..=IN_A_ROW {

@@ -2,10 +2,11 @@
 
 use super::entry::{Entry, Found};
 use super::{AHEAD, Stream, local, remote};
-use crate::directory::appliance_of;
+use crate::directory::{appliance_of, of_appliance};
 use crate::exit::{Exit, Failure};
 use crate::text::matches;
 use client::Client;
+use engine::clock::Timestamp;
 use std::path::PathBuf;
 use tokio::sync::mpsc;
 
@@ -70,7 +71,17 @@ impl std::fmt::Display for Spot {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Job {
     Transfer { from: Spot, to: Spot, entry: Entry },
-    Remove(Spot),
+    Remove(Spot, Seen),
+}
+
+/// What is to be removed, as it was when it was looked at: long ago, where much is sent first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) size: u64,
+    /// Of a file.
+    pub(crate) modified: Option<Timestamp>,
+    /// Of an object.
+    pub(crate) etag: Option<String>,
 }
 
 impl std::fmt::Display for Job {
@@ -81,7 +92,7 @@ impl std::fmt::Display for Job {
                 (Spot::Object(..), Spot::File(_)) => write!(f, "download {from} to {to}"),
                 _ => write!(f, "copy {from} to {to}"),
             },
-            Self::Remove(spot) => write!(f, "remove {spot}"),
+            Self::Remove(spot, _) => write!(f, "remove {spot}"),
         }
     }
 }
@@ -161,11 +172,11 @@ struct Join {
     /// Whether anything of it has a counterpart in the target, which is then known not to be emptied.
     counts: bool,
     /// What is to be removed: held back until both lists have come to their ends, each page of them proven.
-    removals: Vec<Spot>,
+    removals: Vec<(Spot, Seen)>,
     /// More of it than is held.
     more_removals: u64,
     /// The directory that was last looked at, and whether it is an appliance's.
-    looked_at: Option<(PathBuf, bool)>,
+    looked_at: Option<(PathBuf, Option<&'static str>)>,
 }
 
 impl Join {
@@ -249,8 +260,8 @@ impl Join {
                 Err(()) => return Ok(()),
             };
         }
-        for spot in std::mem::take(&mut self.removals) {
-            self.sender.send(Planned::Job(Job::Remove(spot))).await?;
+        for (spot, seen) in std::mem::take(&mut self.removals) {
+            self.sender.send(Planned::Job(Job::Remove(spot, seen))).await?;
         }
         if self.more_removals > 0 {
             let text =
@@ -350,7 +361,10 @@ impl Join {
         }
         match self.plan.target.spot(&entry.name) {
             Ok(_) if self.removals.len() >= REMOVALS_MAX => self.more_removals += 1,
-            Ok(spot) => self.removals.push(spot),
+            Ok(spot) => {
+                let seen = Seen { size: entry.size, modified: entry.modified, etag: entry.etag };
+                self.removals.push((spot, seen));
+            }
             Err(failure) => self.sender.send(Planned::Refused(entry.name, failure.into())).await?,
         }
         Ok(())
@@ -361,14 +375,14 @@ impl Join {
         let spot = self.plan.target.spot(name)?;
         let Spot::File(path) = &spot else { return Ok(spot) };
         let parent = path.parent().unwrap_or(path);
-        let is_home = match &self.looked_at {
+        let what = match &self.looked_at {
             // Names come in order, and so a directory's come together.
-            Some((last, is_home)) if last == parent => *is_home,
-            _ => appliance_of(parent).is_some(),
+            Some((last, what)) if last == parent => *what,
+            _ => appliance_of(parent).and_then(|home| of_appliance(&home)),
         };
-        self.looked_at = Some((parent.to_owned(), is_home));
-        if is_home {
-            let text = format!("write it: {}; --exclude leaves it out", local::IS_APPLIANCE);
+        self.looked_at = Some((parent.to_owned(), what));
+        if let Some(what) = what {
+            let text = format!("write it: {what}; --exclude leaves it out");
             return Err(Failure::new(Exit::Denied, text));
         }
         Ok(spot)
@@ -426,13 +440,14 @@ fn compare(how: Compare, ours: &Entry, theirs: &Entry) -> Verdict {
     match how {
         Compare::Size => Verdict::Same,
         Compare::Contents => match (&ours.etag, &theirs.etag) {
-            (Some(a), Some(b)) if a == b => Verdict::Same,
+            (Some(a), Some(b)) if a == b && !a.is_empty() => Verdict::Same,
             (Some(_), Some(_)) => Verdict::Differs,
             _ => Verdict::Contents,
         },
         _ => {
             if let (Some(a), Some(b)) = (&ours.etag, &theirs.etag)
                 && a == b
+                && !a.is_empty()
             {
                 return Verdict::Same;
             }

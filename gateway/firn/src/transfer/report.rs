@@ -155,7 +155,11 @@ impl Report for TransferReport {
             writeln!(out, "{} {were} there from an interrupted run", self.parts_resumed)?;
         }
         if self.unverified > 0 {
-            writeln!(out, "{} downloads had no checksum to verify with", self.unverified)?;
+            writeln!(
+                out,
+                "{} had nothing to verify with: no checksum, and no ETag that is an MD5",
+                self.unverified
+            )?;
         }
         Ok(())
     }

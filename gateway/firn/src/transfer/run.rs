@@ -7,7 +7,7 @@ use super::entry::Entry;
 use super::local::LedTo;
 use super::noted::Notes;
 use super::outage::Outage;
-use super::plan::{Job, Planned, Spot};
+use super::plan::{Job, Planned, Seen, Spot};
 use super::progress::Progress;
 use super::report::{SHOWN_MAX, Stopped, TransferReport};
 use super::taken::{self, FileState, Taken};
@@ -330,7 +330,7 @@ impl Runner {
 
     fn count_dry(&mut self, job: &Job) {
         match job {
-            Job::Remove(_) => self.report.removed += 1,
+            Job::Remove(..) => self.report.removed += 1,
             Job::Transfer { from, to, entry } => {
                 self.report.bytes += ByteCount::new(entry.size);
                 self.report.left_behind_links += u64::from(self.report.moves && entry.behind_link);
@@ -404,8 +404,8 @@ impl Shared {
 
     async fn transfer(&self, job: Job, twin: Option<Entry>) -> anyhow::Result<(What, Done)> {
         let (from, to, entry) = match job {
-            Job::Remove(spot) => {
-                self.remove(&spot).await?;
+            Job::Remove(spot, seen) => {
+                self.remove(&spot, &seen).await?;
                 return Ok((What::Removed, Done::default()));
             }
             Job::Transfer { from, to, entry } => (from, to, entry),
@@ -459,15 +459,14 @@ impl Shared {
         }
     }
 
-    async fn remove(&self, spot: &Spot) -> anyhow::Result<()> {
+    /// Removes what the source lacks.
+    async fn remove(&self, spot: &Spot, seen: &Seen) -> anyhow::Result<()> {
         match spot {
-            Spot::File(path) => tokio::fs::remove_file(path).await?,
+            Spot::File(path) => taken::remove_seen_file(path, seen).await,
             Spot::Object(bucket, key) => {
-                let _permit = self.permits.acquire().await?;
-                self.client.delete_object(&ObjectRef::latest(bucket, key), None).await?;
+                taken::remove_seen_object(self, &ObjectRef::latest(bucket, key), seen).await
             }
         }
-        Ok(())
     }
 
     /// Whether a file's contents are those that an object's ETag was made of.

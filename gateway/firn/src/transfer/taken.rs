@@ -1,5 +1,6 @@
 //! What a transfer took: a move removes that, and nothing that came in its place.
 
+use super::plan::Seen;
 use super::run::Shared;
 use crate::exit::{Exit, Failure};
 use anyhow::Context;
@@ -74,12 +75,63 @@ pub(super) async fn remove_file(path: &Path, taken: FileState) -> anyhow::Result
 
 /// Removes an object if it is still the one that was taken; one that has gone meanwhile is no error.
 pub(super) async fn remove_object(shared: &Shared, object: &ObjectRef<'_>, etag: &str) -> anyhow::Result<()> {
+    if etag.is_empty() {
+        return Err(nameless(object));
+    }
     let _permit = shared.permits.acquire().await?;
     match shared.client.delete_object(object, Some(etag)).await {
         Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
         Err(error) if error.code() == Some("PreconditionFailed") => Err(changed(&object.to_string())),
         outcome => Ok(outcome.map(drop)?),
     }
+}
+
+/// Removes a file that the source lacks, if it is still as it was seen.
+pub(super) async fn remove_seen_file(path: &Path, seen: &Seen) -> anyhow::Result<()> {
+    let (path, seen) = (path.to_owned(), seen.clone());
+    tokio::task::spawn_blocking(move || {
+        let about = || format!("remove {}", path.display());
+        let found = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found.with_context(about)?,
+        };
+        if (found.len(), super::local::modified(&found)) != (seen.size, seen.modified) {
+            return Err(written_since(&path.display().to_string()));
+        }
+        std::fs::remove_file(&path).with_context(about)
+    })
+    .await?
+}
+
+/// Removes an object that the source lacks, if it is still as it was seen. Who may remove and not look has it compared by the endpoint.
+pub(super) async fn remove_seen_object(
+    shared: &Shared,
+    object: &ObjectRef<'_>,
+    seen: &Seen,
+) -> anyhow::Result<()> {
+    let _permit = shared.permits.acquire().await?;
+    let etag = seen.etag.as_deref().filter(|etag| !etag.is_empty());
+    let if_match = match shared.client.head_object(object).await {
+        Ok(now)
+            if now.size != seen.size || etag.is_some_and(|etag| !etag.eq_ignore_ascii_case(&now.etag)) =>
+        {
+            return Err(written_since(&object.to_string()));
+        }
+        Ok(_) => None,
+        Err(client::Error::Service(said)) if said.status == 404 => return Ok(()),
+        Err(client::Error::Service(said)) if said.status < 500 => etag,
+        Err(error) => return Err(error.into()),
+    };
+    match shared.client.delete_object(object, if_match).await {
+        Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
+        Err(error) if error.code() == Some("PreconditionFailed") => Err(written_since(&object.to_string())),
+        outcome => Ok(outcome.map(drop)?),
+    }
+}
+
+fn written_since(what: &str) -> anyhow::Error {
+    let text = format!("remove {what}: it was written since it was looked at: it stays");
+    Failure::new(Exit::Conflict, text).hint("run the same command again").into()
 }
 
 /// Why a file stays that was copied: a link to it is still to be read.
@@ -92,6 +144,14 @@ pub(super) fn led_to() -> anyhow::Error {
 pub(super) fn unproven(from: &dyn Display, to: &dyn Display) -> anyhow::Error {
     let text = format!(
         "remove {from}, which was copied: nothing proves that {to} has its bytes, neither a checksum nor an ETag: it stays"
+    );
+    Failure::new(Exit::Integrity, text).hint("compare the two, and remove the source yourself").into()
+}
+
+/// Why an object stays that was copied: it has nothing by which another in its place would be told from it.
+fn nameless(object: &ObjectRef<'_>) -> anyhow::Error {
+    let text = format!(
+        "remove {object}, which was copied: its endpoint gives it no ETag, so that it may be another by now: it stays"
     );
     Failure::new(Exit::Integrity, text).hint("compare the two, and remove the source yourself").into()
 }

@@ -50,7 +50,7 @@ pub(super) async fn file(
         shared.progress.moved(size);
         let proven = put.verified
             || (shared.settings.move_source && has_sum(shared, bucket, key, size, Crc64::of(&body)).await?);
-        return Ok((Done { bytes: size, unproven: !proven, ..Done::default() }, taken));
+        return Ok((Done { bytes: size, unverified: !proven, unproven: !proven, ..Done::default() }, taken));
     }
     Ok((in_parts(shared, &source, bucket, key, &options).await?, taken))
 }
@@ -182,7 +182,7 @@ async fn send(
         }
         _ => false,
     };
-    Ok(Done { bytes: size, parts_resumed, unproven: !proven, ..Done::default() })
+    Ok(Done { bytes: size, parts_resumed, unverified: !proven, unproven: !proven, ..Done::default() })
 }
 
 async fn one_part(
@@ -202,7 +202,7 @@ async fn one_part(
         if held.etag.eq_ignore_ascii_case(&etag) {
             shared.progress.moved(length);
             let crc64 = upload.with_crc64.then(|| Crc64::of(&body));
-            return Ok((CompletedPart { number, etag, crc64, verified: true }, true));
+            return Ok((CompletedPart { number, etag, crc64, verified: true, etag_is_md5: true }, true));
         }
     }
     let part = shared.client.upload_part(upload, number, body).await?;
@@ -210,8 +210,8 @@ async fn one_part(
     Ok((part, false))
 }
 
-/// The same upload, where this client began it and it is still open, with the parts that it holds. Not finding one, for whatever
-/// reason, is no failure: the upload then begins anew.
+/// The same upload, where this client began it and it is still open, with the parts that it holds. Where there is none any
+/// more, the upload begins anew.
 async fn go_on(
     shared: &Shared,
     plan: &Plan,
@@ -223,7 +223,12 @@ async fn go_on(
     let Some((note, upload_id)) = found else { return Ok(None) };
     let with_crc64 = shared.client.checksums() == client::Checksums::WhenSupported;
     let upload = OpenUpload { bucket: bucket.to_owned(), key: key.to_owned(), upload_id, with_crc64 };
-    let Ok(parts) = shared.client.list_parts(&upload).await else { return Ok(None) };
+    let parts = match shared.client.list_parts(&upload).await {
+        Ok(parts) => parts,
+        Err(error) if error.code() == Some("NoSuchUpload") => return Ok(None),
+        // It may be there: a note of another in its place would leave its parts there for good.
+        Err(error) => return Err(error.into()),
+    };
     Ok(Some((upload, parts.into_iter().map(|part| (part.number, part)).collect(), note)))
 }
 

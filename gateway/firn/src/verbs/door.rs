@@ -52,6 +52,7 @@ mod tests {
             code: code.to_owned(),
             message: message.to_owned(),
             request_id: String::new(),
+            is_document: true,
         })))
     }
 

@@ -126,7 +126,12 @@ fn attention(status: &status::Status, out: &mut dyn Write) -> io::Result<()> {
     let mut lines = Vec::new();
     let basics = &status.basics;
     for Because { reason, detail } in basics.not_ready_because.as_deref().unwrap_or_default() {
-        let served = if basics.reads == Some(true) { "writes are refused" } else { "nothing is served" };
+        let served = match basics.reads {
+            Some(true) => "writes are refused",
+            Some(false) => "nothing is served",
+            // A server from before that was said.
+            None => "not ready",
+        };
         lines.push(format!("{served}: {} ({})", text(detail.as_ref()), text(reason.as_ref())));
     }
     little_room(basics, &mut lines);
@@ -621,6 +626,20 @@ mod tests {
         for text in [screen, nothing] {
             let zero = text.split(|c: char| !c.is_ascii_digit()).any(|number| number == "0");
             assert!(!zero, "a fact that nobody told: {text}");
+        }
+    }
+
+    #[test]
+    fn whether_reads_are_served_is_unknown_where_nobody_said_it() {
+        for (reads, said) in [
+            (json!(true), "writes are refused: a"),
+            (json!(false), "nothing is served: a"),
+            (json!(null), "not ready: a"),
+        ] {
+            let screen = people(json!({
+                "ready": false, "reads": reads, "not_ready_because": [{ "reason": "r", "detail": "a" }],
+            }));
+            assert!(screen.contains(said), "{screen}");
         }
     }
 

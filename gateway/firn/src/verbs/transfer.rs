@@ -2,13 +2,13 @@
 
 use super::versions::{all_deleted, missing, missing_version};
 use crate::cli::{Cp, Location, Mv, S3Uri, Sync, TransferOptions};
-use crate::directory::{appliance_of, is_appliance};
+use crate::directory::{appliance_of, is_appliance, of_appliance};
 use crate::exit::{Exit, Failure};
 use crate::scope::Scope;
 use crate::session::Session;
 use crate::transfer::{
-    Compare, Entry, IS_APPLIANCE, Job, Outage, Place, Runner, Settings, Spot, SyncPlan, TransferReport,
-    into_special, is_special, led_to, one, stream_in, stream_out,
+    Compare, Entry, Job, Outage, Place, Runner, Settings, Spot, SyncPlan, TransferReport, into_special,
+    is_special, led_to, one, stream_in, stream_out,
 };
 use anyhow::Context;
 use client::{Client, ObjectRef};
@@ -313,7 +313,8 @@ pub(super) fn refuse_appliance(path: &Path, sends: bool) -> Result<(), Failure> 
     } else {
         ("write to", "name a place of your own")
     };
-    let text = format!("{verb} {}: {IS_APPLIANCE}: {}", path.display(), home.display());
+    let what = of_appliance(&home).unwrap_or("an appliance lies there");
+    let text = format!("{verb} {}: {what}: {}", path.display(), home.display());
     Err(Failure::usage(text).hint(hint))
 }
 

@@ -21,7 +21,7 @@ fn endpoint_that_stalls(size: usize) -> (String, Receiver<()>) {
             let mut reader = BufReader::new(stream.unwrap());
             let mut head = String::new();
             while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).unwrap() > 0 {}
-            let about = "etag: \"one\"\r\nx-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\n";
+            let about = "x-amz-request-id: R\r\netag: \"one\"\r\nx-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\n";
             if head.starts_with("HEAD") {
                 let answer =
                     format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {size}\r\n{about}\r\n");

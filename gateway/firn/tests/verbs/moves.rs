@@ -90,6 +90,46 @@ fn an_object_that_is_written_anew_while_it_is_moved_stays() {
 }
 
 #[test]
+fn a_sync_removes_nothing_that_was_written_since_it_looked() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://moves"]);
+    appliance.ok(&["mb", "s3://other"]);
+    let local = root.path().join("local");
+    fs::create_dir(&local).unwrap();
+    fs::write(local.join("zz"), "z").unwrap();
+    for key in ["gone", "kept"] {
+        putter(&appliance, root.path(), &format!("s3://moves/{key}"))("first");
+    }
+    let put = putter(&appliance, root.path(), "s3://moves/kept");
+    let here = local.to_str().unwrap();
+    let up = ["sync", "--delete", here, "s3://moves", "--jobs", "1"];
+    let ran = run_between(&appliance, &up, move |head| {
+        if head.starts_with("PUT ") {
+            put("second");
+        }
+    });
+    assert!(ran.code == 3 && ran.out.contains("it was written since it was looked at"), "{ran:?}");
+    assert_eq!(appliance.ok(&["cat", "s3://moves/kept"]).out, "second");
+    assert_eq!(appliance.run(&["stat", "s3://moves/gone"]).code, 4);
+    // And where files go.
+    appliance.ok(&["mv", "s3://moves/zz", "s3://other/zz"]);
+    fs::remove_file(local.join("zz")).unwrap();
+    for name in ["gone", "kept"] {
+        fs::write(local.join(name), "first").unwrap();
+    }
+    let changing = local.join("kept");
+    let ran =
+        run_between(&appliance, &["sync", "--delete", "s3://other", here, "--jobs", "1"], move |head| {
+            if head.starts_with("GET /other/zz") {
+                fs::write(&changing, "second, and longer").unwrap();
+            }
+        });
+    assert!(ran.code == 3 && ran.out.contains("it was written since it was looked at"), "{ran:?}");
+    assert_eq!(fs::read_to_string(local.join("kept")).unwrap(), "second, and longer");
+    assert!(!local.join("gone").exists() && local.join("zz").exists());
+}
+
+#[test]
 fn an_object_that_is_written_anew_before_it_is_copied_is_not_moved() {
     let (root, appliance) = start();
     appliance.ok(&["mb", "s3://moves"]);
@@ -152,7 +192,7 @@ fn endpoint_with_a_large_object(other_at: Option<u32>, asked: Arc<Mutex<Vec<Stri
                 },
             );
             let about = format!(
-                "etag: \"{etag}\"\r\ncache-control: no-store\r\nexpires: Thu, 01 Jan 2032 00:00:00 GMT\r\n\
+                "x-amz-request-id: R\r\netag: \"{etag}\"\r\ncache-control: no-store\r\nexpires: Thu, 01 Jan 2032 00:00:00 GMT\r\n\
                  x-amz-meta-from: here\r\nx-amz-tagging-count: 1\r\ncontent-type: text/css\r\n"
             );
             return format!("HTTP/1.1 200 OK\r\nconnection: close\r\n{about}content-length: {size}\r\n\r\n")

@@ -57,7 +57,10 @@ fn take_one(stream: &TcpStream, taken: &AtomicUsize, uploads: usize) -> bool {
     let mut body = vec![0; length.parse().unwrap()];
     let answered = reader.read_exact(&mut body).is_ok()
         && taken.fetch_add(1, Ordering::SeqCst) < uploads
-        && reader.get_mut().write_all(b"HTTP/1.1 200 OK\r\netag: \"e\"\r\ncontent-length: 0\r\n\r\n").is_ok();
+        && reader
+            .get_mut()
+            .write_all(b"HTTP/1.1 200 OK\r\nx-amz-request-id: R\r\netag: \"e\"\r\ncontent-length: 0\r\n\r\n")
+            .is_ok();
     if !answered {
         // Whoever waits on another connection is cut off as well.
         let _gone = stream.shutdown(std::net::Shutdown::Both);

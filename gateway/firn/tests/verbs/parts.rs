@@ -49,7 +49,7 @@ impl Endpoint {
         self.asked.lock().unwrap().push(lower);
         let length = document.len();
         let answer = format!(
-            "HTTP/1.1 {status}\r\nconnection: close\r\netag: \"{etag}\"\r\ncontent-length: {length}\r\n\r\n{document}"
+            "HTTP/1.1 {status}\r\nconnection: close\r\nx-amz-request-id: R\r\netag: \"{etag}\"\r\ncontent-length: {length}\r\n\r\n{document}"
         );
         // A verb that has seen enough closes early.
         let _closed = reader.get_mut().write_all(answer.as_bytes());

@@ -14,7 +14,7 @@ fn endpoint_with_wrong_bytes(asked: Arc<Mutex<Vec<String>>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let answer = move |head: &str| -> Vec<u8> {
-        let about = "etag: \"one\"\r\nconnection: close\r\nx-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\n\
+        let about = "x-amz-request-id: R\r\netag: \"one\"\r\nconnection: close\r\nx-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\n\
                      x-amz-checksum-type: FULL_OBJECT\r\n";
         let range = head.lines().find_map(|line| line.strip_prefix("range: bytes="));
         let Some((first, last)) = range.and_then(|range| range.split_once('-')) else {
@@ -23,7 +23,7 @@ fn endpoint_with_wrong_bytes(asked: Arc<Mutex<Vec<String>>>) -> String {
         let length = last.parse::<usize>().unwrap() + 1 - first.parse::<usize>().unwrap();
         let head = format!(
             "HTTP/1.1 206 Partial Content\r\ncontent-length: {length}\r\n\
-             content-range: bytes {first}-{last}/{SIZE}\r\netag: \"one\"\r\nconnection: close\r\n\r\n"
+             content-range: bytes {first}-{last}/{SIZE}\r\nx-amz-request-id: R\r\netag: \"one\"\r\nconnection: close\r\n\r\n"
         );
         [head.as_bytes(), &vec![0; length]].concat()
     };

@@ -184,6 +184,49 @@ fn an_appliance_is_no_place_to_write_to_and_nothing_in_it_is_one_to_read_from() 
 }
 
 #[test]
+fn bodies_and_a_backup_on_other_disks_are_an_appliances_too() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let mounted = root.path().join("mnt");
+    let life = format!("backup/lives/{:015}-{:016x}/base/1.age", 1, 2);
+    let pool = "{\"format\":\"firn pool\",\"version\":1}\n";
+    let zone = "{\"format\":\"firn zone\",\"version\":1}\n";
+    let files = [
+        ("pool/owner.json", pool),
+        ("pool/1.seg", "x"),
+        ("zone/zone.json", zone),
+        ("zone/1.seg", "x"),
+        (&life, "x"),
+    ];
+    for (name, text) in files {
+        let path = mounted.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let (before, here) = (state(&mounted), mounted.to_str().unwrap());
+    for args in [
+        &["sync", "--delete", "--allow-empty", "s3://trees/none", here][..],
+        &["sync", here, "s3://trees/x"],
+        &["mv", "-r", here, "s3://trees/x"],
+    ] {
+        let ran = appliance.run(args);
+        assert!(ran.code == 3 || args[1] == "--delete", "{args:?}: {ran:?}");
+    }
+    for name in ["pool", "pool/1.seg", "zone/new", "backup/lives"] {
+        let ran = appliance.run(&[
+            "sync",
+            "--delete",
+            "--allow-empty",
+            "s3://trees/none",
+            &format!("{here}/{name}"),
+        ]);
+        assert!(ran.code == 2 && ran.err.contains("an appliance's b"), "{name}: {ran:?}");
+    }
+    assert!(state(&mounted) == before);
+    assert!(keys(&appliance, "s3://trees").is_empty());
+}
+
+#[test]
 fn a_tree_that_comes_writes_over_no_appliance_below_its_target() {
     let (root, appliance) = start();
     appliance.ok(&["mb", "s3://trees"]);
