@@ -222,7 +222,11 @@ fn each_exit_code_of_the_table_is_seen() {
     let good = good.to_str().unwrap();
     let archived = "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
     let archived = endpoint_that_answers(answer("403 Forbidden", "", archived));
-    let flipped = answer("200 OK", "x-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\netag: \"a\"\r\n", "wrong");
+    let flipped = answer(
+        "200 OK",
+        "x-amz-request-id: R\r\nx-amz-checksum-crc64nvme: AAAAAAAAAAA=\r\netag: \"a\"\r\n",
+        "wrong",
+    );
     let flipped = endpoint_that_answers(flipped);
     let cases: [(i32, &[&str]); 9] = [
         (0, &["ls"]),

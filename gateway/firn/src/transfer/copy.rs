@@ -53,7 +53,7 @@ pub(super) async fn object(
         prove(shared, (from, &etag), (bucket, key), &put).await?
     };
     let (unproven, unverified) = (proven != CopyProof::Proven, proven == CopyProof::OtherEtag);
-    Ok((Done { bytes, unproven, unverified, ..Done::default() }, Taken::Object(etag)))
+    Ok((Done { bytes, unverified, unproven, ..Done::default() }, Taken::Object(etag)))
 }
 
 /// Whether a copy that has another ETag than its source is one. What contradicts it is an error.
