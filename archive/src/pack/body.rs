@@ -25,7 +25,7 @@ const WRITE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Body {
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
     /// Cells that are kept for the head once data are in the file.
     reserve: u32,
     pending: Vec<u8>,
@@ -63,7 +63,7 @@ impl Body {
         self.written + self.pending.len() as u64
     }
 
-    /// Has `append` put bytes at the end, [`LENGTH_MAX`] at the most.
+    /// Has `append` put bytes at the end, [`LENGTH_MAX`] at the most. After an error nothing more may be appended.
     pub(super) fn append(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         if self.pending.capacity() == 0 {
             self.pending.reserve_exact(self.encoder.band_bytes() + LENGTH_MAX);
@@ -74,9 +74,9 @@ impl Body {
         if self.pending.len() < band {
             return Ok(());
         }
-        self.encoder.add(&self.pending[..band]);
         let at = super::layout::cells(self.reserve) + self.written;
         self.file.write_at(at, &self.pending[..band]).map_err(|error| self.failed(error))?;
+        self.encoder.add(&self.pending[..band]);
         self.written += band as u64;
         self.pending.drain(..band);
         self.hashed -= band;
@@ -121,7 +121,9 @@ impl Body {
         };
         let layout = Layout::new(pack, index_len, head_cells, data_cells).ok_or_else(impossible)?;
         if !self.pending.is_empty() {
-            self.encoder.add(&self.pending);
+            for band in self.pending.chunks(self.encoder.band_bytes()) {
+                self.encoder.add(band);
+            }
             let at = layout.data_at() + self.written;
             self.file.write_at(at, &self.pending).map_err(|error| self.failed(error))?;
         }

@@ -109,7 +109,9 @@ impl<'p> Deposit<'p> {
     }
 
     /// Takes bytes, and says how many: fewer than there are when the pack is full ([`suspend`](Self::suspend) it then).
+    /// After an error the pack is good for nothing but to be discarded.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.pack.check()?;
         let mut taken = 0;
         loop {
             // There is more room again where what was taken became less.
@@ -121,6 +123,7 @@ impl<'p> Deposit<'p> {
             while !now.is_empty() {
                 now = self.feed(now)?;
             }
+
             taken += room;
             self.length += room as u64;
         }
@@ -167,14 +170,14 @@ impl<'p> Deposit<'p> {
 
     /// Makes a frame or a chunk of the start of `bytes`: how many it took.
     fn unit(&mut self, bytes: &[u8]) -> Result<usize> {
-        let (id, state) = (self.pack.id, &mut self.pack.state);
-        match &mut self.way {
+        let (id, archive, way) = (self.pack.id, self.head.archive, &mut self.way);
+        self.pack.step(|state| match way {
             Way::Own { frames, sealer, habit } => {
                 let sealer = match sealer {
                     Some(sealer) => sealer,
-                    None => sealer.insert(state.fresh(id, KeyFor::Archive(self.head.archive))?),
+                    None => sealer.insert(state.fresh(KeyFor::Archive(archive))?),
                 };
-                frames.push(state.seal_frame(sealer, bytes, habit)?);
+                frames.push(state.seal_frame(id, sealer, bytes, habit)?);
                 Ok(bytes.len())
             }
             Way::Outside { frames } => {
@@ -193,7 +196,7 @@ impl<'p> Deposit<'p> {
                 }
                 Ok(length)
             }
-        }
+        })
     }
 
     /// Ends the archive. `tree_hash` is that of all of it.
@@ -203,6 +206,7 @@ impl<'p> Deposit<'p> {
 
     /// Ends an archive of ciphertext: `blobs` says whose chunks these are, of the whole archive.
     pub fn finish_outside(self, tree_hash: [u8; 32], blobs: Vec<Outer>) -> Result<()> {
+        self.pack.check()?;
         let whole = self.head.offset.saturating_add(self.length);
         let sealed = blobs.iter().try_fold(0, |sum: u64, blob| sum.checked_add(blob.sealed()?));
         if self.head.outside && sealed != Some(whole) {
@@ -213,7 +217,8 @@ impl<'p> Deposit<'p> {
         }
         let small = self.head.offset == 0 && self.length < OWN_FRAMES_FROM as u64;
         if small && self.length > 0 && matches!(self.way, Way::Own { .. }) {
-            let run = self.pack.state.share(self.pack.id, &self.buffer)?;
+            let (id, buffer) = (self.pack.id, &self.buffer);
+            let run = self.pack.step(|state| state.share(id, buffer))?;
             self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash));
             return Ok(());
         }
@@ -222,6 +227,7 @@ impl<'p> Deposit<'p> {
 
     /// Ends this part of the archive; the next one begins at the offset that this answers.
     pub fn suspend(self) -> Result<u64> {
+        self.pack.check()?;
         let next = self.head.offset + self.length;
         if self.length > 0 {
             self.end(None, Vec::new())?;

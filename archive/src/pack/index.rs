@@ -68,6 +68,8 @@ pub struct Frame {
     pub codec: Codec,
     /// Under which key.
     pub protection: Protection,
+    /// What its key is derived with: random, drawn when it was sealed; zeros for ciphertext from outside.
+    pub salt: [u8; 16],
 }
 
 /// A chunk that others may refer to.

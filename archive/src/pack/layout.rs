@@ -6,6 +6,7 @@ use crate::parity::{CELL_BYTES, Geometry};
 use crate::source::ReadAt;
 use engine::codec::chunk::sealed_len;
 use engine::{Error, Result};
+use std::collections::HashMap;
 
 /// Cells of a block, whose ciphertext has one BLAKE3.
 pub(super) const BLOCK_CELLS: u32 = 16;
@@ -22,8 +23,13 @@ pub(super) const HASH_BYTES: usize = 32;
 /// Cells that the head may be given.
 pub(super) const HEAD_CELLS_MAX: u32 = 1024;
 
+/// Cells that are looked at with one read.
+const CELLS_A_READ: usize = 64;
+/// More cells than any pack has.
+const WHOLE_CELLS_MAX: u64 = 128 << 10;
+
 /// Where the parts of one pack lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     pub(super) pack: PackId,
     /// Bytes of salt and sealed index.
@@ -115,31 +121,93 @@ impl Layout {
         Error::Corrupt { what: format!("pack {}", self.pack), detail: detail.into() }
     }
 
-    /// Finds it by the first good cell from the start, else from the end. Of what is whole that is the first read.
-    pub fn find(source: &dyn ReadAt) -> Result<Self> {
+    /// Finds the pack that must be there, or whichever is. A cell counts where it lies at its own place, for a write may have gone astray
+    /// and a file may have been another pack before: its layout is what most cells say. Where the cell that comes first is of the
+    /// pack that must be there, nothing else is looked at. Of what is whole that is the first read.
+    pub fn find(source: &dyn ReadAt, expected: Option<PackId>) -> Result<Self> {
         let len = source.byte_len().map_err(|error| Error::io("read", "pack", error))?;
-        let whole_cells = len / CELL_BYTES as u64;
-        let limit = whole_cells.min(u64::from(HEAD_CELLS_MAX));
-        let first = (0..limit).map(cells_64);
-        let last = (1..=limit).map(|back| len.saturating_sub(cells_64(back)));
-        let mut newer = None;
-        let mut bytes = vec![0; CELL_BYTES];
-        for at in first.chain(last) {
-            if source.read_at(at, &mut bytes).is_err() {
-                continue;
-            }
-            match cell::decode(&bytes) {
-                Ok(found) => return Ok(found.layout),
-                Err(error @ Error::Newer { .. }) => newer = Some(error),
-                Err(_) => {}
-            }
+        let mut votes = Votes::default();
+        votes.count(source, 0..1);
+        if let Some(layout) = expected.and_then(|expected| votes.of(expected)) {
+            return Ok(layout);
         }
-        Err(newer.unwrap_or_else(|| Error::Corrupt {
-            what: "pack".into(),
-            detail: format!(
-                "no cell of a head or foot in {len} bytes: this is no pack, or all of both is damaged"
-            ),
-        }))
+        let end = len / CELL_BYTES as u64;
+        let head = end.min(u64::from(HEAD_CELLS_MAX));
+        let foot = end.saturating_sub(u64::from(HEAD_CELLS_MAX)).max(head);
+        votes.count(source, 1.min(end)..head);
+        votes.count(source, foot..end);
+        let mut found = expected.map_or_else(|| votes.most(), |expected| votes.of(expected));
+        if found.is_none() && expected.is_some() {
+            // Its foot may lie before the end: what was in the file before was longer.
+            votes.count(source, head..foot.min(head + WHOLE_CELLS_MAX));
+            found = expected.and_then(|expected| votes.of(expected));
+        }
+        if let Some(layout) = found {
+            return Ok(layout);
+        }
+        Err(match (votes.most(), expected, votes.newer) {
+            (_, _, Some(newer)) => newer,
+            (Some(other), Some(expected), None) => Error::Corrupt {
+                what: format!("pack {expected}"),
+                detail: format!("pack {} is there instead; look at which medium this is", other.pack),
+            },
+            _ => Error::Corrupt {
+                what: "pack".into(),
+                detail: format!(
+                    "no cell of a head or foot in {len} bytes: this is no pack, or all of both is damaged"
+                ),
+            },
+        })
+    }
+}
+
+/// What the cells of a file say, and how many of them say it, in the order in which they were found.
+#[derive(Default)]
+struct Votes {
+    counts: HashMap<Layout, (u64, u64)>,
+    newer: Option<Error>,
+}
+
+impl Votes {
+    /// Looks at cells, many at once where they can be read.
+    fn count(&mut self, source: &dyn ReadAt, range: std::ops::Range<u64>) {
+        let mut bytes = vec![0; CELLS_A_READ * CELL_BYTES];
+        let mut next = range.start;
+        while next < range.end {
+            let count = (range.end - next).min(CELLS_A_READ as u64);
+            let bytes = &mut bytes[..usize::try_from(cells_64(count)).unwrap_or(0)];
+            let read = source.read_at(cells_64(next), bytes).is_ok();
+            for (cell, bytes) in (next..).zip(bytes.chunks_exact_mut(CELL_BYTES)) {
+                if read || source.read_at(cells_64(cell), bytes).is_ok() {
+                    self.take(cell, bytes);
+                }
+            }
+            next += count;
+        }
+    }
+
+    fn take(&mut self, cell: u64, bytes: &[u8]) {
+        match cell::decode(bytes) {
+            Ok(found) => {
+                let (layout, number) = (found.layout, u64::from(found.number));
+                let at_foot = layout.foot_at() / CELL_BYTES as u64 + number;
+                if cell == number || cell == at_foot {
+                    let next = u64::MAX - self.counts.len() as u64;
+                    self.counts.entry(layout).or_insert((0, next)).0 += 1;
+                }
+            }
+            Err(error @ Error::Newer { .. }) => self.newer = Some(error),
+            Err(_) => {}
+        }
+    }
+
+    fn of(&self, pack: PackId) -> Option<Layout> {
+        let counts = self.counts.iter().filter(|(layout, _)| layout.pack == pack);
+        counts.max_by_key(|(_, count)| **count).map(|(layout, _)| *layout)
+    }
+
+    fn most(&self) -> Option<Layout> {
+        self.counts.iter().max_by_key(|(_, count)| **count).map(|(layout, _)| *layout)
     }
 }
 

@@ -7,12 +7,13 @@ use super::index::{Codec, Entry, Frame, Index, Place, Protection, Run};
 use super::keys::{self, Subkeys};
 use super::layout::{Layout, SALT_BYTES};
 use super::squeeze::Unsqueeze;
-use super::{KeyId, PackId, cell};
+use super::{ArchiveId, KeyId, PackId, VaultId, cell};
 use crate::source::ReadAt;
 use engine::catalog::record::Record;
 use engine::codec::DataKey;
 use engine::codec::chunk::{CHUNK_BYTES, ChunkCipher, SEALED_CHUNK_BYTES, TAG_BYTES};
 use engine::{Error, Result};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub struct Reader {
     source: Arc<dyn ReadAt + Send + Sync>,
     layout: Layout,
     index: Index,
+    /// Where an archive is in the index.
+    places: HashMap<ArchiveId, usize>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -43,16 +46,28 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Opens a pack: `vault` is the key that its vault's indexes are sealed under. Damage of head or foot is mended in memory.
-    pub fn open(source: Arc<dyn ReadAt + Send + Sync>, vault: &DataKey) -> Result<Self> {
-        let layout = Layout::find(&*source)?;
+    /// Opens the pack that must be there: `key` is what its vault's indexes are sealed under. Another pack, and one of another vault, is
+    /// refused. Damage of head or foot is mended in memory.
+    pub fn open(
+        source: Arc<dyn ReadAt + Send + Sync>,
+        pack: PackId,
+        vault: VaultId,
+        key: &DataKey,
+    ) -> Result<Self> {
+        let layout = Layout::find(&*source, Some(pack))?;
         let index_len = layout.index_len as usize;
         let sealed = match cell::read_start(&*source, layout, index_len) {
             Some(sealed) => sealed,
             None => cell::read(&*source, layout, false)?.index().to_vec(),
         };
-        let index = open_index(layout, sealed, vault)?;
-        Ok(Self { source, layout, index })
+        let index = open_index(layout, sealed, key)?;
+        if index.vault != vault {
+            let detail =
+                format!("it is of {:?}, not of {vault:?}; look at which medium this is", index.vault);
+            return Err(layout.corrupt(detail));
+        }
+        let places = index.archives.iter().enumerate().map(|(place, entry)| (entry.archive, place)).collect();
+        Ok(Self { source, layout, index, places })
     }
 
     /// Where its parts lie.
@@ -63,6 +78,11 @@ impl Reader {
     /// What is in it.
     pub const fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// The entry of an archive.
+    pub fn entry(&self, archive: ArchiveId) -> Option<&Entry> {
+        self.index.archives.get(*self.places.get(&archive)?)
     }
 
     /// Hands out a range of an entry's bytes: [`Session::read`] for a single one.
@@ -106,7 +126,9 @@ pub struct Session<'a> {
     sealed: Vec<u8>,
     /// The frames that were read last, the newest one in front.
     held: Vec<Held>,
-    cipher: Option<(PackId, KeyId, ChunkCipher)>,
+    subkey: Option<(KeyId, DataKey)>,
+    /// That of a frame of a pack.
+    cipher: Option<(PackId, u32, ChunkCipher)>,
 }
 
 struct Held {
@@ -125,11 +147,11 @@ impl<'a> Session<'a> {
     /// With the vault's subkeys, and its other packs for what lies in several; `&()` where nothing does.
     pub fn new(keys: &'a dyn Subkeys, others: &'a dyn Packs) -> Result<Self> {
         let unsqueeze = Unsqueeze::new()?;
-        Ok(Self { keys, others, unsqueeze, sealed: Vec::new(), held: Vec::new(), cipher: None })
+        Ok(Self { keys, others, unsqueeze, sealed: Vec::new(), held: Vec::new(), subkey: None, cipher: None })
     }
 
     /// Hands out a range of an entry's bytes in order, in pieces of at most 1 MiB. The range counts from the start of the entry; what
-    /// is beyond its end is refused. [`Error::NotFound`] when its subkey was erased; [`Error::Corrupt`] when anything does not match, of
+    /// is beyond its end is refused, and so is an entry of another pack. [`Error::NotFound`] when its subkey was erased; [`Error::Corrupt`] when anything does not match, of
     /// which nothing is handed out.
     pub fn read(
         &mut self,
@@ -143,6 +165,11 @@ impl<'a> Session<'a> {
                 "read bytes {}..{} of {:?}: it has {}",
                 range.start, range.end, entry.archive, entry.length
             )));
+        }
+        // By another pack's entry another archive's frames would be read, and all their tags be right.
+        if pack.entry(entry.archive) != Some(entry) {
+            let archive = entry.archive;
+            return Err(pack.layout.corrupt(format!("its index has no such entry of {archive:?}")));
         }
         match &entry.place {
             Place::Own { first, count } | Place::Outside { first, count, .. } => {
@@ -184,6 +211,19 @@ impl<'a> Session<'a> {
                         Some((_, reader)) => reader,
                         None => self.others.reader(pack.other(run.pack)?)?,
                     };
+                    let wanted = pack.other(run.pack)?;
+                    if reader.layout.pack != wanted {
+                        let found = reader.layout.pack;
+                        return Err(pack
+                            .layout
+                            .corrupt(format!("{found:?} was opened where {wanted:?} has chunks")));
+                    }
+                    if reader.frame(run.frame)?.protection == Protection::Outside {
+                        let frame = run.frame;
+                        return Err(pack
+                            .layout
+                            .corrupt(format!("frame {frame} of {wanted:?} holds no chunks")));
+                    }
                     self.read_frame(&reader, run.frame, part, out)?;
                     other = Some((run.pack, reader));
                 }
@@ -246,7 +286,7 @@ impl<'a> Session<'a> {
         let bytes =
             chunks.start * SEALED_CHUNK_BYTES..(chunks.end * SEALED_CHUNK_BYTES).min(frame.stored as usize);
         self.load(pack, frame, bytes)?;
-        self.expand(pack, frame)?;
+        self.expand(pack, number, frame)?;
         let mut sealed = std::mem::take(&mut self.sealed);
         for (chunk, bytes) in chunks.zip(sealed.chunks_mut(SEALED_CHUNK_BYTES)) {
             let length = self.open(pack, number, chunk, bytes)?;
@@ -261,7 +301,7 @@ impl<'a> Session<'a> {
     /// Brings all of a frame into `out`.
     fn restore(&mut self, pack: &Reader, number: u32, frame: Frame, out: &mut Vec<u8>) -> Result<()> {
         self.load(pack, frame, 0..frame.stored as usize)?;
-        self.expand(pack, frame)?;
+        self.expand(pack, number, frame)?;
         let mut sealed = std::mem::take(&mut self.sealed);
         // Plaintext is moved together at the start, where the tags were.
         let mut end = 0;
@@ -284,15 +324,20 @@ impl<'a> Session<'a> {
     }
 
     /// Has the frame's cipher at hand.
-    fn expand(&mut self, pack: &Reader, frame: Frame) -> Result<()> {
+    fn expand(&mut self, pack: &Reader, number: u32, frame: Frame) -> Result<()> {
         let Protection::Key(place) = frame.protection else { return Ok(()) };
         let id = pack.index.keys.get(place as usize).copied();
         let id = id.ok_or_else(|| pack.layout.corrupt(format!("there is no key {place}")))?;
-        let id_of_pack = pack.layout.pack;
-        if self.cipher.as_ref().is_none_or(|(of, key, _)| (*of, *key) != (id_of_pack, id)) {
-            let subkey = keys::found(self.keys, id)?;
-            self.cipher = Some((id_of_pack, id, keys::frames(id_of_pack, &subkey)));
+        let of = pack.layout.pack;
+        if self.cipher.as_ref().is_some_and(|(pack, frame, _)| (*pack, *frame) == (of, number)) {
+            return Ok(());
         }
+        let subkey = match self.subkey.take().filter(|(found, _)| *found == id) {
+            Some((_, subkey)) => subkey,
+            None => keys::found(self.keys, id)?,
+        };
+        self.cipher = Some((of, number, keys::frame(of, &subkey, &frame.salt)));
+        self.subkey = Some((id, subkey));
         Ok(())
     }
 
@@ -320,10 +365,11 @@ fn to_usize(value: u64) -> usize {
 }
 
 fn open_index(layout: Layout, mut sealed: Vec<u8>, vault: &DataKey) -> Result<Index> {
+    let length = layout.index_len;
     let (salt, chunks) = sealed
         .split_first_chunk_mut::<SALT_BYTES>()
         .ok_or_else(|| layout.corrupt("its index is too short"))?;
-    let cipher = keys::index(layout.pack, vault, salt);
+    let cipher = keys::index(layout.pack, vault, salt, length);
     let mut plain = Vec::with_capacity(chunks.len());
     for (number, chunk) in (0..).zip(chunks.chunks_mut(SEALED_CHUNK_BYTES)) {
         if chunk.len() < TAG_BYTES {

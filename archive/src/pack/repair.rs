@@ -40,6 +40,9 @@ pub fn plan(source: &dyn ReadAt, found: &Scrubbed) -> Result<Mending> {
         work.solve(&mut mending)?;
     }
     mending.check_blocks(source, found);
+    for number in &found.slack {
+        mending.cells.insert(cells(*number), vec![0; CELL_BYTES]);
+    }
     let (head, foot) = found.head_and_foot();
     if !head.is_empty() || !foot.is_empty() {
         let copy = found.meta.copy().ok_or_else(|| layout.corrupt("its head can't be made anew"))?;

@@ -256,7 +256,16 @@ impl Area {
             }
             How::Ignored(package, filter) => {
                 cargo.env("FIRN_ROUNDS", rounds).env("FIRN_SEED", seed);
-                cargo.args(["test", "--locked", "--release", "--package", package, filter, "--", "--ignored"]);
+                cargo.args([
+                    "test",
+                    "--locked",
+                    "--release",
+                    "--package",
+                    package,
+                    filter,
+                    "--",
+                    "--ignored",
+                ]);
             }
         }
         cargo

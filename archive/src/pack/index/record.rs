@@ -24,7 +24,7 @@ pub(in crate::pack) mod room {
     /// A key, or another pack.
     pub(in crate::pack) const ID: usize = 16;
     /// A frame.
-    pub(in crate::pack) const FRAME: usize = 3 + 3 + 1 + 3;
+    pub(in crate::pack) const FRAME: usize = 3 + 3 + 1 + 3 + 16;
     /// A chunk.
     pub(in crate::pack) const CHUNK: usize = 32 + 3 + 3;
     /// An archive, description and runs apart.
@@ -56,7 +56,10 @@ impl Record for Index {
             out.u8(frame.codec as u8);
             match frame.protection {
                 Protection::Outside => number(out, 0),
-                Protection::Key(key) => number(out, key + 1),
+                Protection::Key(key) => {
+                    number(out, key + 1);
+                    out.fixed(&frame.salt);
+                }
             }
         }
         self.encode_chunks(out);
@@ -175,11 +178,11 @@ fn frame(fields: &mut RecordReader<'_>, offset: u32) -> Result<Frame> {
         3 => Codec::ZstdPlanes4,
         other => return Err(fields.corrupt(format!("codec {other}"))),
     };
-    let protection = match read_number(fields)? {
-        0 => Protection::Outside,
-        key => Protection::Key(key - 1),
+    let (protection, salt) = match read_number(fields)? {
+        0 => (Protection::Outside, [0; 16]),
+        key => (Protection::Key(key - 1), fields.fixed()?),
     };
-    Ok(Frame { offset, stored, plain, codec, protection })
+    Ok(Frame { offset, stored, plain, codec, protection, salt })
 }
 
 fn chunks(fields: &mut RecordReader<'_>) -> Result<Vec<NamedChunk>> {

@@ -1,6 +1,6 @@
 //! Archives of all sizes and kinds, whole and in part.
 
-use super::world::{Counted, NOW, VAULT, World, below, head, id, noise, put, text};
+use super::world::{Counted, NOW, VAULT, WHOSE, World, below, head, id, noise, put, text};
 use crate::pack::{Codec, Head, KeyFor, Outer, Pack, Place, Protection, Reader, sweep};
 use engine::codec::DataKey;
 use engine::codec::chunk::ChunkCipher;
@@ -52,7 +52,7 @@ fn a_pack_of_many_bands_comes_back() {
     for (place, bytes) in (0..).zip(&archives) {
         assert!(world.read(&reader, id(place)).unwrap() == *bytes, "archive {place}");
     }
-    let found = crate::pack::scrub(&std::fs::read(pack.path()).unwrap()).unwrap();
+    let found = super::world::scrub(&std::fs::read(pack.path()).unwrap()).unwrap();
     assert!(found.is_whole(), "{found:?}");
 }
 
@@ -174,7 +174,7 @@ fn one_archive_is_read_with_at_most_2_mib_beyond_itself() {
     let counted = Counted::new(std::fs::read(pack.path()).unwrap());
     for place in [0, 17, 239, 250] {
         let before = counted.so_far();
-        let reader = Reader::open(counted.clone(), &VAULT).unwrap();
+        let reader = Reader::open(counted.clone(), pack.id(), WHOSE, &VAULT).unwrap();
         let entry = reader.index().entry(id(place)).unwrap().clone();
         let found = world.read_range(&reader, &entry, 0..entry.length).unwrap();
         let beyond = counted.so_far() - before - found.len().min(5_000_000) as u64;
@@ -191,7 +191,7 @@ fn an_index_is_made_again_by_reading_one_percent() {
     }
     let pack = world.seal(pack);
     let counted = Counted::new(std::fs::read(pack.path()).unwrap());
-    let reader = Reader::open(counted.clone(), &VAULT).unwrap();
+    let reader = Reader::open(counted.clone(), pack.id(), WHOSE, &VAULT).unwrap();
     assert_eq!(reader.index().archives.len(), 200);
     let (read, total) = (counted.so_far(), pack.layout().total_bytes());
     assert!(read * 100 <= total, "{read} of {total}");
@@ -240,12 +240,13 @@ fn no_key_and_nonce_come_twice_not_even_under_one_subkey_in_two_packs() {
     let mut seen = HashSet::new();
     for _ in 0..2 {
         let mut pack =
-            Pack::begin(world.dir.path(), world.options.clone(), Arc::new(One), &world.entropy).unwrap();
+            Pack::begin(world.dir.path(), world.options.clone(), Arc::new(One), Arc::clone(&world.entropy))
+                .unwrap();
         // Equal bytes throughout: equal key and nonce would give equal ciphertext.
         for place in 0..3 {
             put(&mut pack, id(place), &noise(5, 200_000).repeat(7)[..1_300_000]);
         }
-        let pack = pack.seal(&VAULT, NOW, &world.entropy).unwrap();
+        let pack = pack.seal(&VAULT, NOW).unwrap();
         let bytes = std::fs::read(pack.path()).unwrap();
         for frame in &pack.index().frames {
             let start = usize::try_from(pack.layout().data_at()).unwrap() + frame.offset as usize;
@@ -270,7 +271,7 @@ fn a_pack_that_was_not_sealed_is_none() {
     assert!(names().iter().all(|name| name.ends_with(".pack.new")) && names().len() == 1, "{:?}", names());
     assert_eq!(sweep(world.dir.path()).unwrap(), 1);
     let empty = world.begin();
-    let refused = empty.seal(&VAULT, NOW, &world.entropy).unwrap_err();
+    let refused = empty.seal(&VAULT, NOW).unwrap_err();
     assert!(refused.to_string().contains("holds no archive"), "{refused}");
     assert_eq!(sweep(world.dir.path()).unwrap(), 1);
     world.begin().discard().unwrap();
@@ -289,11 +290,14 @@ fn a_power_cut_leaves_a_pack_whole_or_without_its_name() {
         |_| {},
         |dir| {
             let keys: Arc<dyn crate::pack::Subkeys> = Arc::clone(&world.keys) as _;
-            let Ok(mut pack) = Pack::begin(dir, world.options.clone(), keys, &world.entropy) else { return };
+            let Ok(mut pack) = Pack::begin(dir, world.options.clone(), keys, Arc::clone(&world.entropy))
+            else {
+                return;
+            };
             for (place, bytes) in (0..).zip(&archives) {
                 put(&mut pack, id(place), bytes);
             }
-            drop(pack.seal(&VAULT, NOW, &world.entropy));
+            drop(pack.seal(&VAULT, NOW));
         },
         |dir, cut| {
             let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
@@ -302,7 +306,7 @@ fn a_power_cut_leaves_a_pack_whole_or_without_its_name() {
             assert!(sealed.len() <= 1 && (!cut.ended || sealed.len() == 1), "{cut}");
             for path in sealed {
                 let bytes = std::fs::read(path).unwrap();
-                assert!(crate::pack::scrub(&bytes).unwrap().is_whole(), "{cut}");
+                assert!(super::world::scrub(&bytes).unwrap().is_whole(), "{cut}");
                 let reader = super::world::open(bytes).unwrap();
                 for (place, bytes) in (0..).zip(&archives) {
                     assert!(world.read(&reader, id(place)).unwrap() == *bytes, "{cut}");

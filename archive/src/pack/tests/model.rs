@@ -2,8 +2,8 @@
 //!
 //! A failure names its seed: `FIRN_SEED=n FIRN_ROUNDS=1` runs that one alone.
 
-use super::world::{World, below, hash, head, noise, text};
-use crate::pack::{ArchiveId, Head, Open, Outer, Pack, Place, scrub};
+use super::world::{World, below, hash, head, noise, scrub, text};
+use crate::pack::{ArchiveId, Head, Open, Outer, Pack, Place};
 use engine::entropy::SeededEntropy;
 use engine::id::BlobId;
 use std::collections::BTreeMap;
