@@ -104,13 +104,19 @@ impl Body {
         }
     }
 
-    /// Writes what is left, parity, foot and head, and makes all of it durable. `index`: salt and sealed index.
-    pub(super) fn finish(mut self, pack: PackId, index: &[u8]) -> Result<Layout> {
+    /// Writes what is left, parity, foot and head, and makes all of it durable. `index` makes salt and sealed index, of the length that is
+    /// given, and is told what the tables are known by.
+    pub(super) fn finish(
+        mut self,
+        pack: PackId,
+        index_len: u64,
+        index: impl FnOnce([u8; HASH_BYTES]) -> Result<Vec<u8>>,
+    ) -> Result<Layout> {
         self.pad();
         let impossible = || Error::Invalid(format!("seal pack {pack}: it is larger than any pack may be"));
         let data_cells = u32::try_from(self.len() / CELL_BYTES as u64).map_err(|_| impossible())?;
         let geometry = Geometry::of(data_cells).ok_or_else(impossible)?;
-        let index_len = u32::try_from(index.len()).map_err(|_| impossible())?;
+        let index_len = u32::try_from(index_len).map_err(|_| impossible())?;
         let head_cells = if self.written > 0 {
             self.reserve
         } else {
@@ -129,7 +135,7 @@ impl Body {
         }
         self.write_parity(layout)?;
         let mut meta = Vec::with_capacity(layout.meta_len());
-        meta.extend_from_slice(index);
+        meta.extend_from_slice(&index(cell::tables(layout, &[&self.hashes, &self.crcs]))?);
         meta.append(&mut self.hashes);
         meta.append(&mut self.crcs);
         meta.resize(meta.len() + HASH_BYTES, 0);

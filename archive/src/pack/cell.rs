@@ -35,6 +35,17 @@ pub(super) struct Meta {
     pub(super) bad_foot: Vec<u32>,
 }
 
+/// What the tables of hashes and checksums are known by, in the sealed index.
+pub(super) fn tables(layout: Layout, parts: &[&[u8]]) -> [u8; HASH_BYTES] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"firn pack 1 tables").update(layout.pack.as_bytes());
+    hash.update(&layout.data.data_cells().to_le_bytes());
+    for part in parts {
+        hash.update(part);
+    }
+    *hash.finalize().as_bytes()
+}
+
 /// The cells of one copy; `meta` ends with room for its own hash, which is filled in.
 pub(super) fn encode(layout: Layout, mut meta: Vec<u8>) -> Option<Vec<u8>> {
     let hashed = meta.len().checked_sub(HASH_BYTES)?;
@@ -175,6 +186,12 @@ impl Meta {
     /// Salt and sealed index.
     pub(super) fn index(&self) -> &[u8] {
         &self.bytes[..self.layout.index_len as usize]
+    }
+
+    /// What its tables are known by.
+    pub(super) fn tables(&self) -> [u8; HASH_BYTES] {
+        let parts = self.layout.index_len as usize..self.bytes.len() - HASH_BYTES;
+        tables(self.layout, &[self.bytes.get(parts).unwrap_or_default()])
     }
 
     /// The BLAKE3 of a block of data.

@@ -16,6 +16,7 @@ use super::{ArchiveId, DESCRIPTION_MAX, FRAME_BYTES, OWN_FRAMES_FROM};
 use crate::chunk::{CHUNK_MAX, CHUNK_MIN};
 use engine::clock::Timestamp;
 use engine::{Error, Result};
+use std::sync::Arc;
 
 /// Index bytes that a chunk can cost: its name, a run, another pack.
 const CHUNK_COST: usize = room::CHUNK + room::RUN + room::ID;
@@ -218,8 +219,9 @@ impl<'p> Deposit<'p> {
         let small = self.head.offset == 0 && self.length < OWN_FRAMES_FROM as u64;
         if small && self.length > 0 && matches!(self.way, Way::Own { .. }) {
             let (id, buffer) = (self.pack.id, &self.buffer);
-            let run = self.pack.step(|state| state.share(id, buffer))?;
-            self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash));
+            let (run, sealer) =
+                self.pack.step(|state| Ok((state.share(id, buffer)?, state.shared_key()?)))?;
+            self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash), &sealer);
             return Ok(());
         }
         self.end(Some(tree_hash), blobs)
@@ -236,41 +238,63 @@ impl<'p> Deposit<'p> {
     }
 
     fn end(mut self, tree_hash: Option<[u8; 32]>, blobs: Vec<Outer>) -> Result<()> {
+        let cost = blobs.len().saturating_mul(room::OUTER);
+        // What waits is one frame more.
+        let limit = self.pack.state.index_room().saturating_sub(room::FRAME);
+        if cost > 0 && cost > limit {
+            return Err(Error::TooLarge { what: "a list of blobs", size: cost as u64, limit: limit as u64 });
+        }
+        self.pack.state.take_index(cost);
         let buffer = std::mem::take(&mut self.buffer);
         let mut rest = &buffer[..];
         while !rest.is_empty() {
             rest = &rest[self.unit(rest)?..];
         }
-        let place = match &mut self.way {
-            Way::Own { frames, .. } => Place::Own { first: frames.first, count: frames.count },
-            Way::Chunked { runs, .. } => Place::Chunked(std::mem::take(runs)),
-            Way::Outside { frames } => {
-                let cost = blobs.len().saturating_mul(room::OUTER);
-                if cost > self.pack.state.index_room() {
-                    let (size, limit) = (cost as u64, self.pack.state.index_room() as u64);
-                    return Err(Error::TooLarge { what: "a list of blobs", size, limit });
-                }
-                self.pack.state.take_index(cost);
-                Place::Outside { first: frames.first, count: frames.count, blobs }
-            }
-        };
-        self.enter(place, tree_hash);
+        let (archive, way) = (self.head.archive, &mut self.way);
+        let (place, sealer) = self.pack.step(|state| finish_way(state, way, archive, blobs))?;
+        self.enter(place, tree_hash, &sealer);
         Ok(())
     }
 
-    fn enter(self, place: Place, tree_hash: Option<[u8; 32]>) {
+    fn enter(self, place: Place, tree_hash: Option<[u8; 32]>, sealer: &Sealer) {
         let Self { pack, head, length, .. } = self;
+        let (key, private) =
+            pack.state.seal_about(pack.id, sealer, head.archive, tree_hash, &head.description);
         pack.state.archives.insert(head.archive);
         pack.state.index.archives.push(Entry {
             archive: head.archive,
             created: head.created,
             offset: head.offset,
             length,
-            tree_hash,
-            description: head.description,
+            last: tree_hash.is_some(),
+            key,
+            private,
             place,
         });
     }
+}
+
+/// Where the bytes went that came one way, and the key of what is said of them: that of the bytes, if they have one of the vault's.
+fn finish_way(
+    state: &mut Open,
+    way: &mut Way,
+    archive: ArchiveId,
+    blobs: Vec<Outer>,
+) -> Result<(Place, Arc<Sealer>)> {
+    Ok(match way {
+        Way::Own { frames, sealer, .. } => {
+            let sealer = match sealer.take() {
+                Some(sealer) => sealer,
+                None => state.fresh(KeyFor::Archive(archive))?,
+            };
+            (Place::Own { first: frames.first, count: frames.count }, Arc::new(sealer))
+        }
+        Way::Chunked { runs, .. } => (Place::Chunked(std::mem::take(runs)), state.shared_key()?),
+        Way::Outside { frames } => {
+            let sealer = state.fresh(KeyFor::Archive(archive))?;
+            (Place::Outside { first: frames.first, count: frames.count, blobs }, Arc::new(sealer))
+        }
+    })
 }
 
 /// Whether `next` continues `last` within its frame.

@@ -19,6 +19,8 @@ use std::collections::HashSet;
 pub struct Index {
     /// Whose archives they are.
     pub vault: VaultId,
+    /// What the tables of hashes and checksums in head and foot are for: with it, they are as authentic as this index is.
+    pub tables: [u8; 32],
     /// When the pack was sealed.
     pub sealed_at: Timestamp,
     /// The subkeys that frames are under.
@@ -96,12 +98,23 @@ pub struct Entry {
     pub offset: u64,
     /// Bytes of this part.
     pub length: u64,
+    /// This is its last part.
+    pub last: bool,
+    /// The subkey that `private` is under, by its place in [`Index::keys`]: where its content is under one, the same.
+    pub key: u32,
+    /// [`About`] it, sealed: gone with its subkey.
+    pub private: Vec<u8>,
+    /// Where its bytes are.
+    pub place: Place,
+}
+
+/// What ends with an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
     /// The SHA-256 tree hash of the whole, where this is the last part.
     pub tree_hash: Option<[u8; 32]>,
     /// What its owner wrote, or whatever the vault keeps there.
     pub description: Vec<u8>,
-    /// Where its bytes are.
-    pub place: Place,
 }
 
 /// Where the bytes of an entry are.
@@ -201,6 +214,9 @@ impl Index {
         let Some(end) = entry.offset.checked_add(entry.length) else {
             return Some("its length is impossible");
         };
+        if entry.key as usize >= self.keys.len() {
+            return Some("its key is not there");
+        }
         let own = |first: u32, count: u32, outside: bool| {
             let range = first as usize..first.checked_add(count)? as usize;
             let frames = self.frames.get(range)?;
@@ -221,7 +237,7 @@ impl Index {
             }
             Place::Outside { first, count, blobs } => own(*first, *count, true).filter(|()| {
                 let sealed = blobs.iter().try_fold(0, |sum: u64, blob| sum.checked_add(blob.sealed()?));
-                if entry.tree_hash.is_some() { sealed == Some(end) } else { blobs.is_empty() }
+                if entry.last { sealed == Some(end) } else { blobs.is_empty() }
             }),
         };
         if there.is_some() { None } else { Some("its bytes are not where it says") }

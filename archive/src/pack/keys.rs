@@ -2,8 +2,12 @@
 //!
 //! ```text
 //!   subkey of an archive, group or pack ── with the pack's id and a salt ──► key of one frame
+//!   the same subkey ── with the pack's id, the archive's and a salt ──► key of what the index says of one archive
 //!   index key of the vault ── with the pack's id, a salt and its length ──► key of one index
 //! ```
+//! The index key must live for as long as any pack that can't be written anew: on a shelf, on tape, elsewhere. It is not the key that subkeys
+//! are wrapped with, and renewing that one leaves it as it is. So what an owner wrote, and what is made of content, is not under
+//! the index key but under a subkey, which erasure ends.
 
 use super::{ArchiveId, KeyId, PackId};
 use engine::codec::DataKey;
@@ -14,7 +18,7 @@ use engine::{Error, Result};
 /// What a subkey is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyFor {
-    /// The frames of this archive in one pack.
+    /// The frames of this archive in one pack, and what is said of it. May be one for all packs that the archive has parts in.
     Archive(ArchiveId),
     /// A frame that small archives share.
     Group,
@@ -44,6 +48,11 @@ pub(super) type Salt = [u8; 16];
 /// under two keys.
 pub(super) fn frame(pack: PackId, subkey: &DataKey, salt: &Salt) -> ChunkCipher {
     cipher(pack, subkey, b"firn pack 1 frame.", &[salt])
+}
+
+/// The cipher of what an entry says of its archive; the salt is drawn for it.
+pub(super) fn entry(pack: PackId, subkey: &DataKey, archive: ArchiveId, salt: &Salt) -> ChunkCipher {
+    cipher(pack, subkey, b"firn pack 1 entry.", &[archive.as_bytes(), salt])
 }
 
 /// The cipher of a pack's index; `sealed` is how many bytes it has with its salt, so that one that was cut off is none.

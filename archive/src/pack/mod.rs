@@ -34,7 +34,8 @@
 //! - A frame has one key. An archive of 64 KiB or more has frames of its own under a subkey of its own, smaller ones share a frame and
 //!   its key, deduplicated chunks are under the pack's key, and what comes as ciphertext stays as it came.
 //! - What authenticates is the tag of a chunk and of the index, whose additional data are pack, frame and chunk. BLAKE3 and CRC32C
-//!   find what rots, without a key; they are no defence against who can write to the medium.
+//!   find what rots, without a key; the sealed index has a hash of them, by which ciphertext from outside is checked as it is read.
+//! - Description and tree hash of an archive are under its subkey, not under the key of the index: erasure ends them.
 //! - Nothing read is trusted: sizes and counts are bounded before anything is allocated for them.
 //! - A crash while a pack is open leaves a file without a pack's name, which holds nothing that anybody was promised.
 //!
@@ -59,7 +60,7 @@ mod writer;
 
 pub use deposit::{Deposit, Head};
 pub use id::{ArchiveId, KeyId, PackId, VaultId};
-pub use index::{Codec, Entry, Frame, Index, NamedChunk, Outer, Place, Protection, Run};
+pub use index::{About, Codec, Entry, Frame, Index, NamedChunk, Outer, Place, Protection, Run};
 pub use keys::{KeyFor, Subkeys};
 pub use layout::Layout;
 pub use reader::{Packs, Reader, Session};

@@ -3,9 +3,10 @@
 //! Reads the index, from the head alone where that is whole, then the frames that the range touches and nothing else: at most 1 MiB
 //! of index, and 1 MiB at either end of the range. What was kept as it is is read by its chunks of 64 KiB.
 
-use super::index::{Codec, Entry, Frame, Index, Place, Protection, Run};
+use super::cell::Meta;
+use super::index::{About, Codec, Entry, Frame, Index, Place, Protection, Run};
 use super::keys::{self, Subkeys};
-use super::layout::{Layout, SALT_BYTES};
+use super::layout::{BLOCK_BYTES, Layout, SALT_BYTES};
 use super::squeeze::Unsqueeze;
 use super::{ArchiveId, KeyId, PackId, VaultId, cell};
 use crate::source::ReadAt;
@@ -15,7 +16,7 @@ use engine::codec::chunk::{CHUNK_BYTES, ChunkCipher, SEALED_CHUNK_BYTES, TAG_BYT
 use engine::{Error, Result};
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The other packs that chunks of an archive lie in.
 pub trait Packs {
@@ -35,6 +36,8 @@ pub struct Reader {
     source: Arc<dyn ReadAt + Send + Sync>,
     layout: Layout,
     index: Index,
+    /// Head and foot, once their hashes were wanted and were the right ones.
+    meta: OnceLock<Meta>,
     /// Where an archive is in the index.
     places: HashMap<ArchiveId, usize>,
 }
@@ -67,7 +70,7 @@ impl Reader {
             return Err(layout.corrupt(detail));
         }
         let places = index.archives.iter().enumerate().map(|(place, entry)| (entry.archive, place)).collect();
-        Ok(Self { source, layout, index, places })
+        Ok(Self { source, layout, index, meta: OnceLock::new(), places })
     }
 
     /// Where its parts lie.
@@ -95,6 +98,40 @@ impl Reader {
         out: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         Session::new(keys, others)?.read(self, entry, range, out)
+    }
+
+    /// What is said of an archive. [`Error::NotFound`] when its subkey was erased.
+    pub fn about(&self, entry: &Entry, keys: &dyn Subkeys) -> Result<About> {
+        let wrong = || self.layout.corrupt(format!("what it says of {:?} does not open", entry.archive));
+        let id = self.index.keys.get(entry.key as usize).ok_or_else(wrong)?;
+        let subkey = keys::found(keys, *id)?;
+        let (salt, sealed) = entry.private.split_first_chunk().ok_or_else(wrong)?;
+        let mut plain = sealed.to_vec();
+        if plain.len() < TAG_BYTES {
+            return Err(wrong());
+        }
+        let cipher = keys::entry(self.layout.pack, &subkey, entry.archive, salt);
+        let length = cipher.open_in_place(0, &mut plain).map_err(|_| wrong())?;
+        plain.truncate(length);
+        if !entry.last {
+            return Ok(About { tree_hash: None, description: plain });
+        }
+        let (hash, description) = plain.split_first_chunk().ok_or_else(wrong)?;
+        Ok(About { tree_hash: Some(*hash), description: description.to_vec() })
+    }
+
+    /// The hashes of blocks, by the index: whoever has no key can't make others.
+    fn hashes(&self) -> Result<&Meta> {
+        if let Some(meta) = self.meta.get() {
+            return Ok(meta);
+        }
+        let meta = cell::read(&*self.source, self.layout, false)?;
+        if meta.tables() != self.index.tables {
+            return Err(self
+                .layout
+                .corrupt("its hashes are not those that were sealed: it was tampered with"));
+        }
+        Ok(self.meta.get_or_init(|| meta))
     }
 
     fn other(&self, pack: u32) -> Result<PackId> {
@@ -250,13 +287,38 @@ impl<'a> Session<'a> {
         }
         match (frame.protection, frame.codec) {
             (Protection::Outside, _) => {
-                self.sealed.resize(part.len(), 0);
-                pack.load(u64::from(frame.offset) + part.start as u64, &mut self.sealed)?;
-                out(&self.sealed)
+                let start = u64::from(frame.offset);
+                self.read_outside(pack, start + part.start as u64..start + part.end as u64, out)
             }
             (Protection::Key(_), Codec::Raw) => self.read_raw(pack, number, frame, part, out),
             (Protection::Key(_), _) => out(&self.hold(pack, number, frame)?[part]),
         }
+    }
+
+    /// Data that no tag of the vault covers: by the hashes of their blocks.
+    fn read_outside(
+        &mut self,
+        pack: &Reader,
+        part: Range<u64>,
+        out: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let hashes = pack.hashes()?;
+        let block_bytes = BLOCK_BYTES as u64;
+        for block in part.start / block_bytes..part.end.div_ceil(block_bytes) {
+            let start = block * block_bytes;
+            let length = pack.layout.data_bytes().saturating_sub(start).min(block_bytes);
+            self.sealed.resize(to_usize(length), 0);
+            pack.load(start, &mut self.sealed)?;
+            let number = u32::try_from(block).unwrap_or(u32::MAX);
+            if blake3::hash(&self.sealed) != hashes.block_hash(number) {
+                return Err(pack
+                    .layout
+                    .corrupt(format!("block {block} is damaged; scrub and repair the pack")));
+            }
+            let wanted = within(&part, start, length).unwrap_or_default();
+            out(self.sealed.get(wanted).unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// All of a frame, which stays at hand.

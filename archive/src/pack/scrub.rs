@@ -3,9 +3,9 @@
 //! Each block of data is compared with its BLAKE3; where that is wrong, the CRC32C of its cells say which of them are, so that a flipped
 //! bit costs a stripe one cell and not sixteen. What can't be read counts as damaged. Nothing is written.
 
-use super::PackId;
 use super::cell::{self, Meta};
 use super::layout::{BLOCK_BYTES, BLOCK_CELLS, Layout, cells};
+use super::{Index, PackId};
 use crate::parity::{CELL_BYTES, crc32c};
 use crate::source::ReadAt;
 use engine::Result;
@@ -43,6 +43,11 @@ impl Scrubbed {
     /// Damaged cells of the head, and of the foot.
     pub fn head_and_foot(&self) -> (&[u32], &[u32]) {
         (&self.meta.bad_head, &self.meta.bad_foot)
+    }
+
+    /// Whether what it was compared with is what this index was sealed with. Where not, somebody who has no key made other hashes.
+    pub fn is_sealed_by(&self, index: &Index) -> bool {
+        self.meta.tables() == index.tables
     }
 
     /// Nothing is damaged.

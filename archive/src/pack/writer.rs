@@ -149,6 +149,7 @@ impl Pack<Open> {
         let index_max = index_max.max(64 << 10);
         let index = Index {
             vault: options.vault,
+            tables: [0; 32],
             sealed_at: Timestamp::default(),
             keys: Vec::new(),
             packs: Vec::new(),
@@ -239,8 +240,11 @@ impl Pack<Open> {
         }
         let mut salt = [0; SALT_BYTES];
         self.state.entropy.fill(&mut salt);
-        let sealed = seal_index(self.id, &index, vault, &salt)?;
-        let layout = self.state.body.finish(self.id, &sealed)?;
+        let (id, length) = (self.id, SALT_BYTES as u64 + sealed_len(index.to_bytes().len() as u64));
+        let layout = self.state.body.finish(id, length, |tables| {
+            index.tables = tables;
+            seal_index(id, &index, vault, &salt)
+        })?;
         let path = self.path.with_extension("");
         std::fs::rename(&self.path, &path).map_err(|error| Error::io("rename", &self.path, error))?;
         file::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
@@ -306,6 +310,23 @@ impl Open {
         self.index.keys.push(id);
         self.take_index(room::ID);
         Ok(Sealer { key, subkey })
+    }
+
+    /// Seals what is said of an archive: its key's place, and the bytes.
+    pub(super) fn seal_about(
+        &self,
+        pack: PackId,
+        sealer: &Sealer,
+        archive: ArchiveId,
+        tree_hash: Option<[u8; 32]>,
+        description: &[u8],
+    ) -> (u32, Vec<u8>) {
+        let plain = [tree_hash.as_ref().map_or(&[][..], |hash| &hash[..]), description].concat();
+        let mut salt = Salt::default();
+        self.entropy.fill(&mut salt);
+        let mut sealed = salt.to_vec();
+        keys::entry(pack, &sealer.subkey, archive, &salt).seal_into(0, &plain, &mut sealed);
+        (sealer.key, sealed)
     }
 
     /// Seals a frame.

@@ -1,9 +1,13 @@
 //! Errors while a pack is open end it; what is read is the pack that was asked for; and no key seals twice.
 
 use super::world::{NOW, Table, VAULT, WHOSE, World, head, id, noise, open, open_from, put, scrub};
+use crate::pack::body::Body;
 use crate::pack::writer::fault;
-use crate::pack::{Frame, KeyFor, KeyId, Layout, Pack, Packs, Reader, Session, Subkeys, plan};
+use crate::pack::{
+    Frame, Head, Index, KeyFor, KeyId, Layout, Outer, Pack, Packs, Reader, Session, Subkeys, cell, plan,
+};
 use crate::parity::CELL_BYTES;
+use engine::catalog::record::Record as _;
 use engine::codec::DataKey;
 use engine::entropy::SeededEntropy;
 use engine::{Error, Result};
@@ -96,7 +100,6 @@ fn an_index_that_no_reader_takes_is_not_sealed() {
     assert_eq!(fault(pack.index(), data), None);
     assert!(fault(pack.index(), data + 1).unwrap().contains("its data"));
     let mut wrong = pack.index().clone();
-    wrong.frames[0].salt = [0; 16];
     wrong.archives[0].length += 1;
     assert!(fault(&wrong, data).unwrap().contains("not where it says"));
 }
@@ -214,4 +217,60 @@ fn the_room_behind_the_head_is_zeros_and_is_made_so() {
     plan(&bad, &found).unwrap().apply(&mut bad).unwrap();
     assert!(bad == good);
     assert!(open_from(Arc::new(bad)).is_ok());
+}
+
+#[test]
+fn ciphertext_that_rots_or_is_changed_is_not_handed_out() {
+    let world = World::new(9);
+    let bytes = noise(1, 300_000);
+    let plain = bytes.len() as u64 - 5 * 16;
+    let blob = Outer { blob: engine::id::BlobId::from_bytes([1; 16]), first_chunk: 0, plain };
+    let mut pack = world.begin();
+    put(&mut pack, id(2), &noise(2, 70_000));
+    let mut deposit = pack.deposit(Head { outside: true, ..head(id(1)) }).unwrap().unwrap();
+    assert_eq!(deposit.write(&bytes).unwrap(), bytes.len());
+    deposit.finish_outside([0; 32], vec![blob]).unwrap();
+    let pack = world.seal(pack);
+    let good = std::fs::read(pack.path()).unwrap();
+    let place = usize::try_from(pack.layout().data_at()).unwrap() + 200_000;
+    let mut bad = good.clone();
+    bad[place] ^= 1;
+    let reader = open(bad.clone()).unwrap();
+    let entry = reader.index().entry(id(1)).unwrap().clone();
+    let refused = world.read(&reader, id(1)).unwrap_err().to_string();
+    assert!(refused.contains("repair"), "{refused}");
+    // Blocks that are whole are read all the same.
+    assert!(world.read_range(&reader, &entry, 3..9).unwrap() == bytes[3..9]);
+    let found = scrub(&bad).unwrap();
+    let healed = plan(&bad, &found).unwrap().healed(Arc::new(bad.clone()));
+    assert!(world.read(&open_from(Arc::new(healed)).unwrap(), id(1)).unwrap() == bytes);
+    // Hashes, checksums and parity made anew over it, as moving it unlooked at would, or somebody without a key.
+    let meta = cell::read(&good, pack.layout(), true).unwrap();
+    let sealed = meta.index().to_vec();
+    let path = world.dir.path().join("forged");
+    let mut body = Body::create(path.clone(), 1 << 20, 1 << 16).unwrap();
+    let data: u64 = pack.index().frames.iter().map(|frame| u64::from(frame.stored)).sum();
+    let start = usize::try_from(pack.layout().data_at()).unwrap();
+    body.append(|out| out.extend_from_slice(&bad[start..start + usize::try_from(data).unwrap()])).unwrap();
+    body.finish(pack.id(), sealed.len() as u64, |_| Ok(sealed)).unwrap();
+    let forged = std::fs::read(path).unwrap();
+    let found = scrub(&forged).unwrap();
+    assert!(found.is_whole() && !found.is_sealed_by(pack.index()));
+    assert!(scrub(&good).unwrap().is_sealed_by(pack.index()));
+    let reader = open(forged).unwrap();
+    let refused = world.read(&reader, id(1)).unwrap_err().to_string();
+    assert!(refused.contains("tampered"), "{refused}");
+    assert!(world.read(&reader, id(2)).unwrap() == noise(2, 70_000), "what has tags needs no hashes");
+}
+
+#[test]
+fn a_section_that_is_not_known_is_passed_over_or_refused_by_its_kind() {
+    let world = World::new(10);
+    let pack = world.pack_of(&[noise(1, 100)]);
+    let mut bytes = pack.index().to_bytes().to_vec();
+    assert_eq!(bytes.pop(), Some(0));
+    let even = [&bytes[..], &[1, 8, 3], b"abc"].concat();
+    assert_eq!(&Index::from_bytes(&even).unwrap(), pack.index());
+    let odd = [&bytes[..], &[1, 9, 3], b"abc"].concat();
+    assert!(matches!(Index::from_bytes(&odd).unwrap_err(), Error::Newer { found: 9, .. }));
 }

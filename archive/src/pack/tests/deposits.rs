@@ -2,6 +2,7 @@
 
 use super::world::{Counted, NOW, VAULT, WHOSE, World, below, head, id, noise, put, text};
 use crate::pack::{Codec, Head, KeyFor, Outer, Pack, Place, Protection, Reader, sweep};
+use engine::catalog::record::Record as _;
 use engine::codec::DataKey;
 use engine::codec::chunk::ChunkCipher;
 use engine::entropy::SeededEntropy;
@@ -27,8 +28,9 @@ fn what_is_deposited_comes_back_whole_and_in_part() {
         for (place, bytes) in (0..).zip(&archives) {
             assert!(world.read(&reader, id(place)).unwrap() == *bytes, "archive {place}");
             let entry = reader.index().entry(id(place)).unwrap();
-            assert_eq!(entry.description, head(id(place)).description);
-            assert_eq!(entry.tree_hash, Some(super::world::hash(bytes)));
+            let about = reader.about(entry, &*world.keys).unwrap();
+            assert_eq!(about.description, head(id(place)).description);
+            assert_eq!(about.tree_hash, Some(super::world::hash(bytes)));
             for _ in 0..10 {
                 let start = below(&dice, entry.length + 1);
                 let end = start + below(&dice, entry.length - start + 1);
@@ -61,7 +63,7 @@ fn large_archives_have_a_subkey_of_their_own_and_small_ones_share() {
     let world = World::new(3);
     let pack = world.pack_of(&[noise(1, 100), noise(2, 70_000), noise(3, 2_500_000), noise(4, 200)]);
     let asked = world.keys.asked.lock().unwrap().clone();
-    assert_eq!(asked, [KeyFor::Archive(id(1)), KeyFor::Archive(id(2)), KeyFor::Group]);
+    assert_eq!(asked, [KeyFor::Group, KeyFor::Archive(id(1)), KeyFor::Archive(id(2))]);
     let index = pack.index();
     let key_of = |archive: u8| match index.entry(id(archive)).unwrap().place {
         Place::Own { first, count } => {
@@ -71,9 +73,9 @@ fn large_archives_have_a_subkey_of_their_own_and_small_ones_share() {
         Place::Grouped { frame, .. } => vec![index.frames[frame as usize].protection],
         ref other => panic!("{other:?}"),
     };
-    assert_eq!(key_of(1), [Protection::Key(0)]);
-    assert_eq!(key_of(2), [Protection::Key(1); 3]);
-    assert_eq!(key_of(0), [Protection::Key(2)]);
+    assert_eq!(key_of(1), [Protection::Key(1)]);
+    assert_eq!(key_of(2), [Protection::Key(2); 3]);
+    assert_eq!(key_of(0), [Protection::Key(0)]);
     assert_eq!(key_of(3), key_of(0));
 }
 
@@ -86,6 +88,16 @@ fn what_a_subkey_sealed_is_gone_with_it_and_nothing_else_is() {
     let refused = world.read(&reader, id(0)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused}");
     assert!(refused.to_string().contains("erased"), "{refused}");
+    // What its owner wrote, and the hash of what it held, went with it: whoever has the index has neither.
+    let entry = |archive| reader.index().entry(archive).unwrap();
+    assert_eq!(reader.about(entry(id(0)), &*world.keys).unwrap_err().kind(), ErrorKind::NotFound);
+    let index = reader.index().to_bytes();
+    for archive in [0, 1, 2].map(id) {
+        assert!(!index.windows(6).any(|bytes| bytes == b"about "), "a description in the clear");
+        let hash = reader.about(entry(archive), &*world.keys).ok().and_then(|about| about.tree_hash);
+        assert_eq!(hash.is_some(), archive != id(0));
+        assert!(hash.is_none_or(|hash| !index.windows(32).any(|bytes| bytes == hash)), "a hash in the clear");
+    }
     assert!(world.read(&reader, id(1)).unwrap() == noise(2, 70_000));
     assert!(world.read(&reader, id(2)).unwrap() == noise(3, 9));
 }
@@ -117,7 +129,7 @@ fn an_archive_that_does_not_fit_goes_on_in_the_next_pack_with_frames_of_its_own(
             let pack = world.seal(pack);
             let entry = pack.index().entry(id(9)).unwrap();
             assert_eq!(entry.offset, found.len() as u64);
-            assert_eq!(entry.tree_hash.is_some(), taken == rest.len());
+            assert_eq!(entry.last, taken == rest.len());
             assert!(!matches!(entry.place, Place::Grouped { .. }), "{entry:?}");
             let reader = world.packs.lock().unwrap()[&pack.id()].clone();
             found.extend(world.read(&reader, id(9)).unwrap());
@@ -148,7 +160,7 @@ fn ciphertext_from_outside_stays_as_it_is_and_needs_no_key_of_the_vault() {
     assert_eq!(deposit.write(&sealed).unwrap(), sealed.len());
     deposit.finish_outside([0; 32], blobs.clone()).unwrap();
     let pack = world.seal(pack);
-    assert!(pack.index().keys.is_empty() && pack.index().chunks.is_empty());
+    assert!(pack.index().keys.len() == 1 && pack.index().chunks.is_empty());
     let reader = world.packs.lock().unwrap()[&pack.id()].clone();
     let entry = reader.index().entry(id(1)).unwrap();
     assert!(matches!(&entry.place, Place::Outside { blobs: found, .. } if *found == blobs), "{entry:?}");

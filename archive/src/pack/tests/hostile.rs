@@ -25,7 +25,7 @@ fn forge(world: &World, index: &[u8], data: &[u8]) -> Vec<u8> {
     for (number, chunk) in (0..).zip(index.chunks(65_536)) {
         cipher.seal_into(number, chunk, &mut sealed);
     }
-    body.finish(PACK, &sealed).unwrap();
+    body.finish(PACK, sealed.len() as u64, |_| Ok(sealed)).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     bytes
@@ -44,6 +44,7 @@ fn walk(world: &World, bytes: Vec<u8>) -> Option<ErrorKind> {
             assert!(piece.len() <= LENGTH_MAX);
             Ok(())
         });
+        drop(reader.about(entry, &*world.keys));
         worst = read.err().map(|error| error.kind()).or(worst);
     }
     worst
@@ -79,6 +80,7 @@ fn counts_that_no_index_has_room_for_are_refused_before_anything_is_made_for_the
     let world = World::new(2);
     let empty = Index {
         vault: world.options.vault,
+        tables: [0; 32],
         sealed_at: NOW,
         keys: Vec::new(),
         packs: Vec::new(),
@@ -87,8 +89,8 @@ fn counts_that_no_index_has_room_for_are_refused_before_anything_is_made_for_the
         archives: Vec::new(),
     };
     let bytes = empty.to_bytes();
-    // Keys, packs, frames, chunks, archives: four thousand million of each in turn.
-    for at in bytes.len() - 5..bytes.len() {
+    // Keys, packs, frames, chunks, archives, sections: four thousand million of each in turn.
+    for at in bytes.len() - 6..bytes.len() {
         let mut forged = bytes[..at].to_vec();
         forged.extend_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]);
         forged.extend_from_slice(&bytes[at + 1..]);
@@ -104,12 +106,14 @@ fn one_frame(world: &World, key: KeyId, frame: Frame) -> Vec<u8> {
         created: NOW,
         offset: 0,
         length: frame.plain.into(),
-        tree_hash: Some([0; 32]),
-        description: Vec::new(),
+        last: true,
+        key: 0,
+        private: vec![0; 64],
         place,
     };
     let index = Index {
         vault: world.options.vault,
+        tables: [0; 32],
         sealed_at: NOW,
         keys: vec![key],
         packs: Vec::new(),

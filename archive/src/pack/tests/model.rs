@@ -101,7 +101,7 @@ impl Model {
             let parts = self.found.entry(entry.archive).or_default();
             assert_eq!(parts.len() as u64, entry.offset, "{:?}", entry.archive);
             parts.extend(bytes);
-            let whole = entry.tree_hash.is_some() && entry.offset == 0;
+            let whole = entry.last && entry.offset == 0;
             let grouped = matches!(entry.place, Place::Grouped { .. });
             assert!(!grouped || (whole && entry.length < 65_536), "{entry:?}");
         }
