@@ -180,7 +180,11 @@ fn what_is_beyond_repair_is_named_and_everything_else_comes_back() {
     let mending = plan(&bad, &found).unwrap();
     assert!(!mending.makes_whole());
     let lost = mending.lost_archives(pack.index());
+    let first = pack.layout().data_at() + u64::from(mending.lost()[0]) * CELL_BYTES as u64;
     let healed = mending.healed(Arc::new(bad));
+    let refused = healed.read_at(first + 1, &mut [0; 9]).unwrap_err();
+    assert!(refused.to_string().contains("nothing within the pack restores it"), "{refused}");
+    healed.read_at(first - 9, &mut [0; 9]).unwrap();
     let reader = open_from(Arc::new(healed)).unwrap();
     let unread: Vec<ArchiveId> =
         (0..40).map(id).filter(|archive| world.read(&reader, *archive).is_err()).collect();
