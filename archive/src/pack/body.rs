@@ -6,10 +6,10 @@
 //! A pack that ends within its first band has nothing in the file by then: its head can be as small as it needs to be, and
 //! its stripes as few.
 
-use super::PackId;
 use super::cell;
 use super::layout::{BLOCK_BYTES, HASH_BYTES, HEAD_CELLS_MAX, INDEX_PLAIN_MAX, Layout};
 use super::squeeze::LENGTH_MAX;
+use super::{PackId, VaultId};
 use crate::parity::{CELL_BYTES, DATA_CELLS_MAX, Encoder, Geometry, STRIPES_MAX, crc32c};
 use crate::source::WriteAt;
 use engine::{Error, Result};
@@ -109,6 +109,7 @@ impl Body {
     pub(super) fn finish(
         mut self,
         pack: PackId,
+        vault: VaultId,
         index_len: u64,
         index: impl FnOnce([u8; HASH_BYTES]) -> Result<Vec<u8>>,
     ) -> Result<Layout> {
@@ -122,10 +123,10 @@ impl Body {
         } else {
             self.encoder = Encoder::new(geometry.stripes());
             // Room for the widest head first, then what this one takes.
-            let widest = Layout::new(pack, index_len, HEAD_CELLS_MAX, data_cells);
+            let widest = Layout::new(pack, vault, index_len, HEAD_CELLS_MAX, data_cells);
             widest.ok_or_else(impossible)?.copy_cells()
         };
-        let layout = Layout::new(pack, index_len, head_cells, data_cells).ok_or_else(impossible)?;
+        let layout = Layout::new(pack, vault, index_len, head_cells, data_cells).ok_or_else(impossible)?;
         if !self.pending.is_empty() {
             for band in self.pending.chunks(self.encoder.band_bytes()) {
                 self.encoder.add(band);

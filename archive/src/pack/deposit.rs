@@ -97,9 +97,7 @@ impl<'p> Deposit<'p> {
                 limit: DESCRIPTION_MAX as u64,
             });
         }
-        if pack.state.archives.contains(&head.archive) {
-            return Err(Error::Invalid(format!("deposit {}: pack {} has it", head.archive, pack.id)));
-        }
+        free(pack, &head, 0)?;
         let way = match &pack.state.options.dedup {
             _ if head.outside => Way::Outside { frames: Frames::default() },
             Some(dedup) => Way::Chunked { dedup: dedup.clone(), runs: Vec::new() },
@@ -208,6 +206,7 @@ impl<'p> Deposit<'p> {
     /// Ends an archive of ciphertext: `blobs` says whose chunks these are, of the whole archive.
     pub fn finish_outside(self, tree_hash: [u8; 32], blobs: Vec<Outer>) -> Result<()> {
         self.pack.check()?;
+        free(self.pack, &self.head, self.length)?;
         let whole = self.head.offset.saturating_add(self.length);
         let sealed = blobs.iter().try_fold(0, |sum: u64, blob| sum.checked_add(blob.sealed()?));
         if self.head.outside && sealed != Some(whole) {
@@ -219,9 +218,8 @@ impl<'p> Deposit<'p> {
         let small = self.head.offset == 0 && self.length < OWN_FRAMES_FROM as u64;
         if small && self.length > 0 && matches!(self.way, Way::Own { .. }) {
             let (id, buffer) = (self.pack.id, &self.buffer);
-            let (run, sealer) =
-                self.pack.step(|state| Ok((state.share(id, buffer)?, state.shared_key()?)))?;
-            self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash), &sealer);
+            let (run, key) = self.pack.step(|state| Ok((state.share(id, buffer)?, state.shared_key()?)))?;
+            self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash), &key);
             return Ok(());
         }
         self.end(Some(tree_hash), blobs)
@@ -230,6 +228,7 @@ impl<'p> Deposit<'p> {
     /// Ends this part of the archive; the next one begins at the offset that this answers.
     pub fn suspend(self) -> Result<u64> {
         self.pack.check()?;
+        free(self.pack, &self.head, self.length)?;
         let next = self.head.offset + self.length;
         if self.length > 0 {
             self.end(None, Vec::new())?;
@@ -260,7 +259,8 @@ impl<'p> Deposit<'p> {
         let Self { pack, head, length, .. } = self;
         let (key, private) =
             pack.state.seal_about(pack.id, sealer, head.archive, tree_hash, &head.description);
-        pack.state.archives.insert(head.archive);
+        let end = head.offset.saturating_add(length);
+        pack.state.parts.entry(head.archive).or_default().push(head.offset..end);
         pack.state.index.archives.push(Entry {
             archive: head.archive,
             created: head.created,
@@ -272,6 +272,22 @@ impl<'p> Deposit<'p> {
             place,
         });
     }
+}
+
+/// Refuses a part of which the pack has bytes already.
+fn free(pack: &Pack<Open>, head: &Head, length: u64) -> Result<()> {
+    let (start, end) = (head.offset, head.offset.saturating_add(length));
+    let parts = pack.state.parts.get(&head.archive).map(Vec::as_slice).unwrap_or_default();
+    if parts
+        .iter()
+        .any(|part| part.start == start || (part.start.max(start) < part.end.min(end.max(start + 1))))
+    {
+        return Err(Error::Invalid(format!(
+            "deposit {} from byte {start} on: pack {} has it, or part of it",
+            head.archive, pack.id
+        )));
+    }
+    Ok(())
 }
 
 /// Where the bytes went that came one way, and the key of what is said of them: that of the bytes, if they have one of the vault's.

@@ -192,7 +192,7 @@ impl Index {
                 return Some(format!("{:?} is not in frame {}", chunk.id, chunk.frame));
             }
         }
-        let (mut seen, mut taken) = (HashSet::new(), 0);
+        let mut taken = 0;
         for entry in &self.archives {
             if let Place::Own { count, .. } | Place::Outside { count, .. } = entry.place {
                 taken += count as usize;
@@ -200,14 +200,22 @@ impl Index {
             if taken > self.frames.len() {
                 return Some(format!("{:?}: more frames are taken than there are", entry.archive));
             }
-            if !seen.insert(entry.archive) {
-                return Some(format!("{:?} is there twice", entry.archive));
-            }
             if let Some(fault) = self.fault_of(entry) {
                 return Some(format!("{:?}: {fault}", entry.archive));
             }
         }
-        None
+        self.twice().map(|archive| format!("{archive:?} is there twice, or a part of it"))
+    }
+
+    /// An archive of which the same bytes are there twice.
+    fn twice(&self) -> Option<ArchiveId> {
+        let part = |entry: &Entry| (entry.archive, entry.offset, entry.offset.saturating_add(entry.length));
+        let mut parts: Vec<_> = self.archives.iter().map(part).collect();
+        parts.sort_unstable();
+        let mut pairs = parts.windows(2);
+        let found =
+            pairs.find(|pair| pair[0].0 == pair[1].0 && (pair[0].1 == pair[1].1 || pair[1].1 < pair[0].2));
+        found.map(|pair| pair[0].0)
     }
 
     fn fault_of(&self, entry: &Entry) -> Option<&'static str> {
@@ -250,7 +258,7 @@ impl Index {
         })
     }
 
-    /// The entry of an archive.
+    /// The entry of an archive; where several parts of it are here, the first one of them that is listed.
     pub fn entry(&self, archive: ArchiveId) -> Option<&Entry> {
         self.archives.iter().find(|entry| entry.archive == archive)
     }
@@ -265,7 +273,8 @@ impl Index {
             Place::Chunked(runs) => runs.iter().any(|run| run.pack == 0 && frames.contains(&run.frame)),
         };
         let found = self.archives.iter().filter(|entry| entry.length > 0 && touches(&entry.place));
-        found.map(|entry| entry.archive).collect()
+        let mut seen = HashSet::new();
+        found.map(|entry| entry.archive).filter(|archive| seen.insert(*archive)).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the parts of a pack lie: said by every cell of head and foot, so that one good cell is enough to find the rest.
 
 use super::cell::{self, PAYLOAD_BYTES};
-use super::{CAPACITY_MAX, PackId};
+use super::{CAPACITY_MAX, PackId, VaultId};
 use crate::parity::{CELL_BYTES, Geometry};
 use crate::source::ReadAt;
 use engine::codec::chunk::sealed_len;
@@ -23,6 +23,10 @@ pub(super) const HASH_BYTES: usize = 32;
 /// Cells that the head may be given.
 pub(super) const HEAD_CELLS_MAX: u32 = 1024;
 
+/// AES-256-GCM, keys derived by BLAKE3.
+const SUITE: u8 = 1;
+/// Features that are known.
+const READ_FEATURES: u32 = 0;
 /// Cells that are looked at with one read.
 const CELLS_A_READ: usize = 64;
 /// More cells than any pack has.
@@ -32,6 +36,11 @@ const WHOLE_CELLS_MAX: u64 = 128 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     pub(super) pack: PackId,
+    pub(super) vault: VaultId,
+    /// How it is sealed.
+    pub(super) suite: u8,
+    /// What a reader of archives must know, and a scrub need not.
+    pub(super) read_features: u32,
     /// Bytes of salt and sealed index.
     pub(super) index_len: u32,
     /// Cells before the data.
@@ -41,8 +50,23 @@ pub struct Layout {
 
 impl Layout {
     /// Refuses what no pack has.
-    pub(super) fn new(pack: PackId, index_len: u32, head_cells: u32, data_cells: u32) -> Option<Self> {
-        let layout = Self { pack, index_len, head_cells, data: Geometry::of(data_cells)? };
+    pub(super) fn new(
+        pack: PackId,
+        vault: VaultId,
+        index_len: u32,
+        head_cells: u32,
+        data_cells: u32,
+    ) -> Option<Self> {
+        let (suite, read_features) = (SUITE, 0);
+        let layout = Self {
+            pack,
+            vault,
+            suite,
+            read_features,
+            index_len,
+            head_cells,
+            data: Geometry::of(data_cells)?,
+        };
         let index_fits = (SALT_BYTES as u64..=INDEX_MAX).contains(&u64::from(index_len));
         let head_fits = index_fits && (layout.copy_cells()..=HEAD_CELLS_MAX).contains(&head_cells);
         head_fits.then_some(layout)
@@ -54,13 +78,29 @@ impl Layout {
         let data = Geometry::of(data_cells.max(1)).or_else(|| Geometry::of(crate::parity::DATA_CELLS_MAX));
         let Some(data) = data else { return HEAD_CELLS_MAX };
         let index_len = u32::try_from(index_len).unwrap_or(u32::MAX);
-        let whole = Self { pack: PackId::from_bytes([0; 16]), index_len, head_cells: 0, data };
+        let (pack, vault) = (PackId::from_bytes([0; 16]), VaultId::from_bytes([0; 16]));
+        let whole = Self { pack, vault, suite: SUITE, read_features: 0, index_len, head_cells: 0, data };
         whole.copy_cells().next_multiple_of(BLOCK_CELLS)
     }
 
     /// Whose parts these are.
     pub const fn pack(self) -> PackId {
         self.pack
+    }
+
+    /// Whose pack it says that it is; the index has the last word.
+    pub const fn vault(self) -> VaultId {
+        self.vault
+    }
+
+    /// Refuses what only a newer firn can read.
+    pub(super) fn check_readable(self) -> Result<()> {
+        let newer = |what: &str, found, supported| Err(Error::Newer { what: what.into(), found, supported });
+        match (self.suite, self.read_features & !READ_FEATURES) {
+            (SUITE, 0) => Ok(()),
+            (SUITE, unknown) => newer("feature of packs", unknown, READ_FEATURES),
+            (suite, _) => newer("suite of ciphers of packs", suite.into(), SUITE.into()),
+        }
     }
 
     /// Bytes of the whole pack.

@@ -38,8 +38,8 @@ pub struct Reader {
     index: Index,
     /// Head and foot, once their hashes were wanted and were the right ones.
     meta: OnceLock<Meta>,
-    /// Where an archive is in the index.
-    places: HashMap<ArchiveId, usize>,
+    /// Where a part of an archive is in the index, by where it begins.
+    places: HashMap<(ArchiveId, u64), usize>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -58,6 +58,13 @@ impl Reader {
         key: &DataKey,
     ) -> Result<Self> {
         let layout = Layout::find(&*source, Some(pack))?;
+        layout.check_readable()?;
+        let whose = |found: VaultId| {
+            layout.corrupt(format!("it is of {found:?}, not of {vault:?}; look at which medium this is"))
+        };
+        if layout.vault != vault {
+            return Err(whose(layout.vault));
+        }
         let index_len = layout.index_len as usize;
         let sealed = match cell::read_start(&*source, layout, index_len) {
             Some(sealed) => sealed,
@@ -65,11 +72,14 @@ impl Reader {
         };
         let index = open_index(layout, sealed, key)?;
         if index.vault != vault {
-            let detail =
-                format!("it is of {:?}, not of {vault:?}; look at which medium this is", index.vault);
-            return Err(layout.corrupt(detail));
+            return Err(whose(index.vault));
         }
-        let places = index.archives.iter().enumerate().map(|(place, entry)| (entry.archive, place)).collect();
+        let places = index
+            .archives
+            .iter()
+            .enumerate()
+            .map(|(place, entry)| ((entry.archive, entry.offset), place))
+            .collect();
         Ok(Self { source, layout, index, meta: OnceLock::new(), places })
     }
 
@@ -83,9 +93,9 @@ impl Reader {
         &self.index
     }
 
-    /// The entry of an archive.
-    pub fn entry(&self, archive: ArchiveId) -> Option<&Entry> {
-        self.index.archives.get(*self.places.get(&archive)?)
+    /// The part of an archive that begins there.
+    pub fn part(&self, archive: ArchiveId, offset: u64) -> Option<&Entry> {
+        self.index.archives.get(*self.places.get(&(archive, offset))?)
     }
 
     /// Hands out a range of an entry's bytes: [`Session::read`] for a single one.
@@ -204,7 +214,7 @@ impl<'a> Session<'a> {
             )));
         }
         // By another pack's entry another archive's frames would be read, and all their tags be right.
-        if pack.entry(entry.archive) != Some(entry) {
+        if pack.part(entry.archive, entry.offset) != Some(entry) {
             let archive = entry.archive;
             return Err(pack.layout.corrupt(format!("its index has no such entry of {archive:?}")));
         }
@@ -439,7 +449,7 @@ fn open_index(layout: Layout, mut sealed: Vec<u8>, vault: &DataKey) -> Result<In
         }
         let opened = cipher.open_in_place(number, chunk);
         let length = opened.map_err(|_| {
-            layout.corrupt("its index does not open: another vault's pack, or it was tampered with")
+            layout.corrupt("its index does not open: the key is another vault's, or it was tampered with")
         })?;
         plain.extend_from_slice(&chunk[..length]);
     }

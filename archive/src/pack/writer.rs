@@ -18,7 +18,8 @@ use engine::codec::DataKey;
 use engine::codec::chunk::{CHUNK_BYTES, sealed_len};
 use engine::entropy::Entropy;
 use engine::{Error, Result, file};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -85,7 +86,8 @@ pub struct Open {
     squeeze: Squeeze,
     /// Runs, groups and chunks of this pack are counted by shared frames in it; sealing makes frames of them.
     pub(super) index: Index,
-    pub(super) archives: HashSet<ArchiveId>,
+    /// What it has of each archive.
+    pub(super) parts: HashMap<ArchiveId, Vec<Range<u64>>>,
     index_max: usize,
     index_used: usize,
     /// The shared frame that is being filled.
@@ -162,7 +164,7 @@ impl Pack<Open> {
             body: Body::create(path.clone(), options.capacity, index_max)?,
             squeeze: Squeeze::new(options.level)?,
             index,
-            archives: HashSet::new(),
+            parts: HashMap::new(),
             index_max,
             index_used: room::FIXED,
             group: Vec::new(),
@@ -241,7 +243,7 @@ impl Pack<Open> {
         let mut salt = [0; SALT_BYTES];
         self.state.entropy.fill(&mut salt);
         let (id, length) = (self.id, SALT_BYTES as u64 + sealed_len(index.to_bytes().len() as u64));
-        let layout = self.state.body.finish(id, length, |tables| {
+        let layout = self.state.body.finish(id, index.vault, length, |tables| {
             index.tables = tables;
             seal_index(id, &index, vault, &salt)
         })?;
@@ -324,9 +326,9 @@ impl Open {
         let plain = [tree_hash.as_ref().map_or(&[][..], |hash| &hash[..]), description].concat();
         let mut salt = Salt::default();
         self.entropy.fill(&mut salt);
-        let mut sealed = salt.to_vec();
-        keys::entry(pack, &sealer.subkey, archive, &salt).seal_into(0, &plain, &mut sealed);
-        (sealer.key, sealed)
+        let mut out = salt.to_vec();
+        keys::entry(pack, &sealer.subkey, archive, &salt).seal_into(0, &plain, &mut out);
+        (sealer.key, out)
     }
 
     /// Seals a frame.

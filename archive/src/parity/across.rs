@@ -219,7 +219,7 @@ pub fn restore(
             put(set, lost, at, &nothing)?;
             let end = at + CELL_BYTES as u64;
             match holes.last_mut() {
-                Some(last) if last.end == at => last.end = end,
+                Some(before) if before.end == at => before.end = end,
                 _ => holes.push(at..end),
             }
         }

@@ -207,7 +207,8 @@ fn damage_of_a_parity_pack_is_seen_and_the_other_one_helps() {
     let mut bad = parity.clone();
     bad[0][5000] ^= 1;
     bad[1][5001] ^= 1;
-    assert_eq!(restored(&set, &packs, &bad, &[1], &[0, 1]).unwrap(), [0..4096]);
+    let holes = restored(&set, &packs, &bad, &[1], &[0, 1]).unwrap();
+    assert!(holes.len() == 1 && holes[0] == (0..4096), "{holes:?}");
 }
 
 #[test]
@@ -245,7 +246,7 @@ impl ReadAt for Lost<'_> {
 fn a_survivor_that_has_lost_a_cell_costs_that_cell_or_nothing() {
     let (set, packs, parity) = set_of(&[300_000, 131_072, 200_000], 2);
     let ailing = Lost(&packs[0], 9000);
-    for (used, expected) in [(2, vec![]), (1, vec![8192..12_288])] {
+    for (used, expected) in [(2, None), (1, Some(8192..12_288))] {
         let kept = parity.iter().map(|pack| Some(pack as &dyn ReadAt));
         let kept: Vec<_> = kept.enumerate().map(|(place, pack)| pack.filter(|_| place < used)).collect();
         let mut found = Vec::new();
@@ -255,7 +256,7 @@ fn a_survivor_that_has_lost_a_cell_costs_that_cell_or_nothing() {
             &kept,
             &mut [None, Some(&mut found), None],
         );
-        assert_eq!(holes.unwrap(), expected);
+        assert_eq!(holes.unwrap(), Vec::from_iter(expected));
         assert!(found[..8192] == packs[1][..8192] && found[12_288..] == packs[1][12_288..]);
     }
 }

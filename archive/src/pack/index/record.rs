@@ -211,8 +211,8 @@ fn entry(fields: &mut RecordReader<'_>) -> Result<Entry> {
     let (offset, length) = (fields.u64()?, fields.u64()?);
     let last = kind & LAST != 0;
     let (key, private) = (read_number(fields)?, fields.bytes()?.to_vec());
-    let least = 16 + TAG_BYTES + if last { 32 } else { 0 };
-    if !(least..=least + DESCRIPTION_MAX).contains(&private.len()) {
+    let shortest = 16 + TAG_BYTES + if last { 32 } else { 0 };
+    if !(shortest..=shortest + DESCRIPTION_MAX).contains(&private.len()) {
         return Err(fields.corrupt("a description of impossible length"));
     }
     let place = match kind & !LAST {

@@ -113,7 +113,7 @@ fn a_machine_that_is_resumed_twice_seals_under_two_keys() {
         let mut pack = world.begin();
         pack.state.resume(Arc::new(SeededEntropy::new(1000 + seed as u64)));
         put(&mut pack, id(1), &vec![7; 70_000]);
-        put(&mut pack, id(2), &vec![8; 7]);
+        put(&mut pack, id(2), &[8; 7]);
         let pack = world.seal(pack);
         let bytes = std::fs::read(pack.path()).unwrap();
         let start = usize::try_from(pack.layout().data_at()).unwrap();
@@ -252,7 +252,7 @@ fn ciphertext_that_rots_or_is_changed_is_not_handed_out() {
     let data: u64 = pack.index().frames.iter().map(|frame| u64::from(frame.stored)).sum();
     let start = usize::try_from(pack.layout().data_at()).unwrap();
     body.append(|out| out.extend_from_slice(&bad[start..start + usize::try_from(data).unwrap()])).unwrap();
-    body.finish(pack.id(), sealed.len() as u64, |_| Ok(sealed)).unwrap();
+    body.finish(pack.id(), WHOSE, sealed.len() as u64, |_| Ok(sealed)).unwrap();
     let forged = std::fs::read(path).unwrap();
     let found = scrub(&forged).unwrap();
     assert!(found.is_whole() && !found.is_sealed_by(pack.index()));

@@ -102,8 +102,8 @@ fn packs_of_full_size_stand_flips_and_holes() {
 #[test]
 fn of_500_packs_of_full_size_500_stand_1000_flips_a_gib_or_a_hole_of_8_mib() {
     let index_len = 600_000;
-    let layout =
-        Layout::new(PackId::from_bytes([1; 16]), index_len, 400, crate::parity::DATA_CELLS_MAX).unwrap();
+    let (pack, vault) = (PackId::from_bytes([1; 16]), crate::pack::VaultId::from_bytes([2; 16]));
+    let layout = Layout::new(pack, vault, index_len, 400, crate::parity::DATA_CELLS_MAX).unwrap();
     let (head, data, parity) =
         (u64::from(layout.head_cells), layout.data.data_cells(), layout.data.parity_cells());
     let total = layout.total_bytes();

@@ -364,3 +364,35 @@ fn descriptions_are_bounded_and_fill_the_index_before_the_data() {
     let pack = world.seal(pack);
     assert_eq!(pack.index().archives.len(), usize::from(count));
 }
+
+#[test]
+fn several_parts_of_one_archive_lie_in_one_pack_and_no_byte_twice() {
+    let world = World::new(16);
+    let mut pack = world.begin();
+    let parts = [(200_000, 70_000), (0, 100), (500_000, 80_000)];
+    for (offset, length) in parts {
+        let mut deposit = pack.deposit(Head { offset, ..head(id(1)) }).unwrap().unwrap();
+        deposit.write(&noise(offset, length)).unwrap();
+        assert_eq!(deposit.suspend().unwrap(), offset + length as u64);
+    }
+    for offset in [0, 99, 200_000, 269_999] {
+        let refused = pack.deposit(Head { offset, ..head(id(1)) }).unwrap_err().to_string();
+        assert!(refused.contains("part of it"), "{refused}");
+    }
+    // One that begins before another and goes on into it.
+    let mut deposit = pack.deposit(Head { offset: 190_000, ..head(id(1)) }).unwrap().unwrap();
+    deposit.write(&noise(1, 10_001)).unwrap();
+    deposit.suspend().unwrap_err();
+    let mut deposit = pack.deposit(Head { offset: 190_000, ..head(id(1)) }).unwrap().unwrap();
+    deposit.write(&noise(1, 10_000)).unwrap();
+    deposit.finish([1; 32]).unwrap();
+    let pack = world.seal(pack);
+    let reader = world.packs.lock().unwrap()[&pack.id()].clone();
+    for (offset, length) in parts {
+        let entry = reader.part(id(1), offset).unwrap();
+        assert!(world.read_range(&reader, entry, 0..entry.length).unwrap() == noise(offset, length));
+    }
+    let mut twice = pack.index().clone();
+    twice.archives[1].offset = 199_999;
+    assert!(twice.fault(pack.layout().data_bytes()).unwrap().contains("there twice"));
+}

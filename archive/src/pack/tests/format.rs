@@ -52,7 +52,7 @@ fn the_golden_pack_is_read() {
     assert_eq!(reader.index().vault, VaultId::from_bytes([7; 16]));
 }
 
-const GOLDEN_NOISE: &str = "f027939c00b21a67502a1c2af58684a864592678fa7726cfe2df3def36b02b4f";
+const GOLDEN_NOISE: &str = "79f89ac1b39be1cca2449010110b956e5c7c240b6ab06c2cbace3aa66d63f1f9";
 
 #[test]
 fn a_pack_of_what_nothing_compresses_is_the_same_for_ever() {
@@ -186,7 +186,7 @@ fn every_flipped_byte_is_repaired_and_till_then_refused_or_without_effect() {
     let pack = world.pack_of(&archives);
     let good = std::fs::read(pack.path()).unwrap();
     // All of one header, and something of every cell.
-    for at in (0..64).chain((64..good.len()).step_by(1013)) {
+    for at in (0..128).chain((128..good.len()).step_by(1013)) {
         let mut bad = good.clone();
         bad[at] ^= 1 << (at % 8);
         let found = scrub(&bad).unwrap();
@@ -205,21 +205,46 @@ fn every_flipped_byte_is_repaired_and_till_then_refused_or_without_effect() {
     }
 }
 
+/// The pack with another byte in the header of each cell.
+fn with_byte(good: &[u8], at: usize, byte: u8) -> Vec<u8> {
+    let mut newer = good.to_vec();
+    let starts = (0..good.len()).step_by(CELL_BYTES);
+    for start in starts.filter(|start| good[*start..].starts_with(b"FIRNPACK")) {
+        newer[start + at] = byte;
+        let cell = [&newer[start..start + 60], &newer[start + 64..start + CELL_BYTES]].concat();
+        newer[start + 60..start + 64].copy_from_slice(&crc32c(&cell).to_le_bytes());
+    }
+    newer
+}
+
 #[test]
 fn a_newer_pack_is_named() {
     let world = World::new(0x63);
     let pack = world.pack_of(&[noise(1, 100)]);
     let good = std::fs::read(pack.path()).unwrap();
-    let mut newer = good.clone();
-    let starts = (0..good.len()).step_by(CELL_BYTES);
-    for start in starts.filter(|start| good[*start..].starts_with(b"FIRNPACK")) {
-        newer[start + 8] = 2;
-        let cell = [&newer[start..start + 60], &newer[start + 64..start + CELL_BYTES]].concat();
-        newer[start + 60..start + 64].copy_from_slice(&crc32c(&cell).to_le_bytes());
+    // The version, and a feature that a scrub must know.
+    for (at, byte) in [(8, 2), (53, 1)] {
+        let newer = with_byte(&good, at, byte);
+        let refused = open(newer.clone()).unwrap_err();
+        assert!(matches!(refused, Error::Newer { .. }), "{refused}");
+        assert!(matches!(scrub(&newer).unwrap_err(), Error::Newer { .. }));
     }
-    let refused = open(newer.clone()).unwrap_err();
-    assert!(matches!(refused, Error::Newer { found: 2, supported: 1, .. }), "{refused}");
-    assert!(matches!(scrub(&newer).unwrap_err(), Error::Newer { .. }));
+    // The suite, and a feature that a reader must know: scrubbed and repaired all the same, as they are.
+    for (at, byte) in [(44, 2), (48, 4)] {
+        let newer = with_byte(&good, at, byte);
+        let refused = open(newer.clone()).unwrap_err();
+        assert!(matches!(refused, Error::Newer { .. }), "{refused}");
+        assert!(scrub(&newer).unwrap().is_whole());
+        let mut bad = newer.clone();
+        bad[9 * CELL_BYTES + 5] ^= 1;
+        bad[70] ^= 1;
+        plan(&bad, &scrub(&bad).unwrap()).unwrap().apply(&mut bad).unwrap();
+        assert!(bad == newer);
+    }
+    // Another vault's, said before any key is tried.
+    let other = with_byte(&good, 64, 9);
+    let refused = open(other).unwrap_err().to_string();
+    assert!(refused.contains("not of vault"), "{refused}");
 }
 
 #[test]

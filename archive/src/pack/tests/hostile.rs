@@ -25,7 +25,7 @@ fn forge(world: &World, index: &[u8], data: &[u8]) -> Vec<u8> {
     for (number, chunk) in (0..).zip(index.chunks(65_536)) {
         cipher.seal_into(number, chunk, &mut sealed);
     }
-    body.finish(PACK, sealed.len() as u64, |_| Ok(sealed)).unwrap();
+    body.finish(PACK, world.options.vault, sealed.len() as u64, |_| Ok(sealed)).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     bytes
