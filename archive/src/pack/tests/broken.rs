@@ -182,13 +182,14 @@ fn cells_of_another_pack_decide_nothing() {
     let mending = plan(&bad, &found).unwrap();
     mending.apply(&mut bad).unwrap();
     assert!(bad == good);
-    // Somewhere else it is not even counted.
+    // Somewhere else it is not even counted: all of the head are of the other one, and of the foot two are left.
     let mut bad = good.clone();
-    let third = 3 * CELL_BYTES;
-    bad[..third].fill(0);
-    for start in (0..third).step_by(CELL_BYTES) {
-        bad[start..start + CELL_BYTES].copy_from_slice(&foreign[2 * CELL_BYTES..third]);
+    let foot = usize::try_from(one.layout().foot_at()).unwrap();
+    bad[foot + 2 * CELL_BYTES..].fill(0);
+    for start in (0..usize::try_from(one.layout().data_at()).unwrap()).step_by(CELL_BYTES) {
+        bad[start..start + CELL_BYTES].copy_from_slice(&foreign[2 * CELL_BYTES..3 * CELL_BYTES]);
     }
+    assert!(one.layout().data_at() >= 5 * CELL_BYTES as u64);
     assert_eq!(Layout::find(&bad, None).unwrap(), one.layout());
     // A longer pack was in the file before, and the head is gone.
     let mut bad = foreign.clone();
