@@ -108,11 +108,11 @@ impl Bench {
             return Ok(pack);
         }
         let keys: Arc<dyn Subkeys> = Arc::clone(&self.memory) as _;
-        Ok(Pack::begin(&self.scratch, self.options.clone(), keys, &SystemEntropy)?)
+        Ok(Pack::begin(&self.scratch, self.options.clone(), keys, Arc::new(SystemEntropy))?)
     }
 
     fn seal(&mut self, pack: Pack<Open>) -> Outcome<()> {
-        let sealed = pack.seal(&VAULT, Timestamp::from_millis(0), &SystemEntropy)?;
+        let sealed = pack.seal(&VAULT, Timestamp::from_millis(0))?;
         let mut known = locked(&self.memory.chunks);
         for chunk in &sealed.index().chunks {
             let run = Run { pack: 0, frame: chunk.frame, at: chunk.at, length: chunk.length };
@@ -216,7 +216,7 @@ impl Bench {
         self.compare(files)?;
         let (start, mut scrubbed) = (cpu(), 0);
         for pack in &self.sealed {
-            let found = scrub(&File::open(pack.path())?)?;
+            let found = scrub(&File::open(pack.path())?, Some(pack.id()))?;
             assert!(found.is_whole(), "a pack is damaged");
             scrubbed += found.bytes;
         }
@@ -231,7 +231,8 @@ impl Bench {
         let start = cpu();
         let mut archives = 0;
         for pack in &self.sealed {
-            let reader = Reader::open(Arc::new(File::open(pack.path())?), &VAULT)?;
+            let reader =
+                Reader::open(Arc::new(File::open(pack.path())?), pack.id(), self.options.vault, &VAULT)?;
             archives += reader.index().archives.len();
             locked(&self.memory.packs).insert(pack.id(), Arc::new(reader));
         }

@@ -6,10 +6,10 @@
 //! A pack that ends within its first band has nothing in the file by then: its head can be as small as it needs to be, and
 //! its stripes as few.
 
-use super::PackId;
 use super::cell;
 use super::layout::{BLOCK_BYTES, HASH_BYTES, HEAD_CELLS_MAX, INDEX_PLAIN_MAX, Layout};
 use super::squeeze::LENGTH_MAX;
+use super::{PackId, VaultId};
 use crate::parity::{CELL_BYTES, DATA_CELLS_MAX, Encoder, Geometry, STRIPES_MAX, crc32c};
 use crate::source::WriteAt;
 use engine::{Error, Result};
@@ -25,7 +25,7 @@ const WRITE_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Body {
     path: PathBuf,
-    file: File,
+    pub(super) file: File,
     /// Cells that are kept for the head once data are in the file.
     reserve: u32,
     pending: Vec<u8>,
@@ -63,7 +63,7 @@ impl Body {
         self.written + self.pending.len() as u64
     }
 
-    /// Has `append` put bytes at the end, [`LENGTH_MAX`] at the most.
+    /// Has `append` put bytes at the end, [`LENGTH_MAX`] at the most. After an error nothing more may be appended.
     pub(super) fn append(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
         if self.pending.capacity() == 0 {
             self.pending.reserve_exact(self.encoder.band_bytes() + LENGTH_MAX);
@@ -74,9 +74,9 @@ impl Body {
         if self.pending.len() < band {
             return Ok(());
         }
-        self.encoder.add(&self.pending[..band]);
         let at = super::layout::cells(self.reserve) + self.written;
         self.file.write_at(at, &self.pending[..band]).map_err(|error| self.failed(error))?;
+        self.encoder.add(&self.pending[..band]);
         self.written += band as u64;
         self.pending.drain(..band);
         self.hashed -= band;
@@ -104,30 +104,39 @@ impl Body {
         }
     }
 
-    /// Writes what is left, parity, foot and head, and makes all of it durable. `index`: salt and sealed index.
-    pub(super) fn finish(mut self, pack: PackId, index: &[u8]) -> Result<Layout> {
+    /// Writes what is left, parity, foot and head, and makes all of it durable. `index` makes salt and sealed index, of the length that is
+    /// given, and is told what the tables are known by.
+    pub(super) fn finish(
+        mut self,
+        pack: PackId,
+        vault: VaultId,
+        index_len: u64,
+        index: impl FnOnce([u8; HASH_BYTES]) -> Result<Vec<u8>>,
+    ) -> Result<Layout> {
         self.pad();
         let impossible = || Error::Invalid(format!("seal pack {pack}: it is larger than any pack may be"));
         let data_cells = u32::try_from(self.len() / CELL_BYTES as u64).map_err(|_| impossible())?;
         let geometry = Geometry::of(data_cells).ok_or_else(impossible)?;
-        let index_len = u32::try_from(index.len()).map_err(|_| impossible())?;
+        let index_len = u32::try_from(index_len).map_err(|_| impossible())?;
         let head_cells = if self.written > 0 {
             self.reserve
         } else {
             self.encoder = Encoder::new(geometry.stripes());
             // Room for the widest head first, then what this one takes.
-            let widest = Layout::new(pack, index_len, HEAD_CELLS_MAX, data_cells);
+            let widest = Layout::new(pack, vault, index_len, HEAD_CELLS_MAX, data_cells);
             widest.ok_or_else(impossible)?.copy_cells()
         };
-        let layout = Layout::new(pack, index_len, head_cells, data_cells).ok_or_else(impossible)?;
+        let layout = Layout::new(pack, vault, index_len, head_cells, data_cells).ok_or_else(impossible)?;
         if !self.pending.is_empty() {
-            self.encoder.add(&self.pending);
+            for band in self.pending.chunks(self.encoder.band_bytes()) {
+                self.encoder.add(band);
+            }
             let at = layout.data_at() + self.written;
             self.file.write_at(at, &self.pending).map_err(|error| self.failed(error))?;
         }
         self.write_parity(layout)?;
         let mut meta = Vec::with_capacity(layout.meta_len());
-        meta.extend_from_slice(index);
+        meta.extend_from_slice(&index(cell::tables(layout, &[&self.hashes, &self.crcs]))?);
         meta.append(&mut self.hashes);
         meta.append(&mut self.crcs);
         meta.resize(meta.len() + HASH_BYTES, 0);

@@ -4,17 +4,23 @@
 //! of the parity of that. Both copies are the same, and a share is lost where it is damaged in both and the parity cells
 //! that are left are too few.
 
-use super::PackId;
 use super::layout::{HASH_BYTES, Layout, cells};
+use super::{PackId, VaultId};
 use crate::parity::{CELL_BYTES, Stripe, protect};
 use crate::source::ReadAt;
 use engine::{Error, Result};
 
 const MAGIC: &[u8; 8] = b"FIRNPACK";
 const VERSION: u32 = 1;
-const HEADER_BYTES: usize = 64;
+const HEADER_BYTES: usize = 128;
+/// Features that say how the rest is to be scrubbed and mended: with an unknown one, nothing can be done with a pack.
+const SCRUB_FEATURES: u32 = 0;
 /// Where the checksum of a cell lies: it covers all before and behind it.
 const CRC_AT: usize = 60;
+/// Where what it covers goes on.
+const BEHIND_CRC: usize = CRC_AT + 4;
+/// Where the vault is.
+const VAULT_AT: usize = 64;
 /// Bytes of a share.
 pub(super) const PAYLOAD_BYTES: usize = CELL_BYTES - HEADER_BYTES;
 
@@ -33,6 +39,17 @@ pub(super) struct Meta {
     pub(super) bytes: Vec<u8>,
     pub(super) bad_head: Vec<u32>,
     pub(super) bad_foot: Vec<u32>,
+}
+
+/// What the tables of hashes and checksums are known by, in the sealed index.
+pub(super) fn tables(layout: Layout, parts: &[&[u8]]) -> [u8; HASH_BYTES] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(b"firn pack 1 tables").update(layout.pack.as_bytes());
+    hash.update(&layout.data.data_cells().to_le_bytes());
+    for part in parts {
+        hash.update(part);
+    }
+    *hash.finalize().as_bytes()
 }
 
 /// The cells of one copy; `meta` ends with room for its own hash, which is filled in.
@@ -60,10 +77,14 @@ fn cells_of(layout: Layout, mut meta: Vec<u8>) -> Option<Vec<u8>> {
         for field in [layout.index_len, layout.head_cells, layout.data.data_cells()] {
             out.extend_from_slice(&field.to_le_bytes());
         }
+        out.extend_from_slice(&u32::from(layout.suite).to_le_bytes());
+        out.extend_from_slice(&layout.read_features.to_le_bytes());
+        out.resize(start + VAULT_AT, 0);
+        out.extend_from_slice(layout.vault.as_bytes());
         out.resize(start + HEADER_BYTES, 0);
         out.extend_from_slice(share);
         let checksum = checksum(&out[start..]);
-        out[start + CRC_AT..start + HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        out[start + CRC_AT..start + BEHIND_CRC].copy_from_slice(&checksum.to_le_bytes());
     }
     Some(out)
 }
@@ -81,11 +102,26 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Found<'_>> {
     if version > VERSION {
         return Err(Error::Newer { what: "pack".into(), found: version, supported: VERSION });
     }
+    let unknown = word(bytes, 52) & !SCRUB_FEATURES;
+    if unknown != 0 {
+        return Err(Error::Newer {
+            what: "feature of packs".into(),
+            found: unknown,
+            supported: SCRUB_FEATURES,
+        });
+    }
     let pack = PackId::from_bytes(field(bytes, 16));
-    let layout = Layout::new(pack, word(bytes, 32), word(bytes, 36), word(bytes, 40));
-    let (Some(layout), 1..) = (layout, version) else { return Err(corrupt("impossible version or lengths")) };
+    let vault = VaultId::from_bytes(field(bytes, VAULT_AT));
+    let layout = Layout::new(pack, vault, word(bytes, 32), word(bytes, 36), word(bytes, 40));
+    let (Some(mut layout), 1..) = (layout, version) else {
+        return Err(corrupt("impossible version or lengths"));
+    };
     let number = word(bytes, 12);
-    if number >= layout.copy_cells() || bytes[44..CRC_AT].iter().any(|byte| *byte != 0) {
+    layout.suite = bytes[44];
+    layout.read_features = word(bytes, 48);
+    let zeros = [45..48, 56..CRC_AT, VAULT_AT + 16..HEADER_BYTES];
+    let filled = zeros.into_iter().any(|part| bytes[part].iter().any(|byte| *byte != 0));
+    if number >= layout.copy_cells() || filled {
         return Err(corrupt("impossible number or filling"));
     }
     Ok(Found { layout, number, payload: &bytes[HEADER_BYTES..] })
@@ -177,6 +213,12 @@ impl Meta {
         &self.bytes[..self.layout.index_len as usize]
     }
 
+    /// What its tables are known by.
+    pub(super) fn tables(&self) -> [u8; HASH_BYTES] {
+        let parts = self.layout.index_len as usize..self.bytes.len() - HASH_BYTES;
+        tables(self.layout, &[self.bytes.get(parts).unwrap_or_default()])
+    }
+
     /// The BLAKE3 of a block of data.
     pub(super) fn block_hash(&self, block: u32) -> [u8; HASH_BYTES] {
         field(&self.bytes, self.layout.index_len as usize + block as usize * HASH_BYTES)
@@ -197,7 +239,7 @@ impl Meta {
 fn checksum(cell: &[u8]) -> u32 {
     let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
     digest.update(&cell[..CRC_AT]);
-    digest.update(&cell[HEADER_BYTES..]);
+    digest.update(&cell[BEHIND_CRC..]);
     u32::try_from(digest.finalize()).unwrap_or(u32::MAX)
 }
 

@@ -16,6 +16,7 @@ use super::{ArchiveId, DESCRIPTION_MAX, FRAME_BYTES, OWN_FRAMES_FROM};
 use crate::chunk::{CHUNK_MAX, CHUNK_MIN};
 use engine::clock::Timestamp;
 use engine::{Error, Result};
+use std::sync::Arc;
 
 /// Index bytes that a chunk can cost: its name, a run, another pack.
 const CHUNK_COST: usize = room::CHUNK + room::RUN + room::ID;
@@ -96,9 +97,7 @@ impl<'p> Deposit<'p> {
                 limit: DESCRIPTION_MAX as u64,
             });
         }
-        if pack.state.archives.contains(&head.archive) {
-            return Err(Error::Invalid(format!("deposit {}: pack {} has it", head.archive, pack.id)));
-        }
+        free(pack, &head, 0)?;
         let way = match &pack.state.options.dedup {
             _ if head.outside => Way::Outside { frames: Frames::default() },
             Some(dedup) => Way::Chunked { dedup: dedup.clone(), runs: Vec::new() },
@@ -109,7 +108,9 @@ impl<'p> Deposit<'p> {
     }
 
     /// Takes bytes, and says how many: fewer than there are when the pack is full ([`suspend`](Self::suspend) it then).
+    /// After an error the pack is good for nothing but to be discarded.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.pack.check()?;
         let mut taken = 0;
         loop {
             // There is more room again where what was taken became less.
@@ -121,6 +122,7 @@ impl<'p> Deposit<'p> {
             while !now.is_empty() {
                 now = self.feed(now)?;
             }
+
             taken += room;
             self.length += room as u64;
         }
@@ -167,14 +169,14 @@ impl<'p> Deposit<'p> {
 
     /// Makes a frame or a chunk of the start of `bytes`: how many it took.
     fn unit(&mut self, bytes: &[u8]) -> Result<usize> {
-        let (id, state) = (self.pack.id, &mut self.pack.state);
-        match &mut self.way {
+        let (id, archive, way) = (self.pack.id, self.head.archive, &mut self.way);
+        self.pack.step(|state| match way {
             Way::Own { frames, sealer, habit } => {
                 let sealer = match sealer {
                     Some(sealer) => sealer,
-                    None => sealer.insert(state.fresh(id, KeyFor::Archive(self.head.archive))?),
+                    None => sealer.insert(state.fresh(KeyFor::Archive(archive))?),
                 };
-                frames.push(state.seal_frame(sealer, bytes, habit)?);
+                frames.push(state.seal_frame(id, sealer, bytes, habit)?);
                 Ok(bytes.len())
             }
             Way::Outside { frames } => {
@@ -193,7 +195,7 @@ impl<'p> Deposit<'p> {
                 }
                 Ok(length)
             }
-        }
+        })
     }
 
     /// Ends the archive. `tree_hash` is that of all of it.
@@ -203,6 +205,8 @@ impl<'p> Deposit<'p> {
 
     /// Ends an archive of ciphertext: `blobs` says whose chunks these are, of the whole archive.
     pub fn finish_outside(self, tree_hash: [u8; 32], blobs: Vec<Outer>) -> Result<()> {
+        self.pack.check()?;
+        free(self.pack, &self.head, self.length)?;
         let whole = self.head.offset.saturating_add(self.length);
         let sealed = blobs.iter().try_fold(0, |sum: u64, blob| sum.checked_add(blob.sealed()?));
         if self.head.outside && sealed != Some(whole) {
@@ -213,8 +217,9 @@ impl<'p> Deposit<'p> {
         }
         let small = self.head.offset == 0 && self.length < OWN_FRAMES_FROM as u64;
         if small && self.length > 0 && matches!(self.way, Way::Own { .. }) {
-            let run = self.pack.state.share(self.pack.id, &self.buffer)?;
-            self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash));
+            let (id, buffer) = (self.pack.id, &self.buffer);
+            let (run, key) = self.pack.step(|state| Ok((state.share(id, buffer)?, state.shared_key()?)))?;
+            self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash), &key);
             return Ok(());
         }
         self.end(Some(tree_hash), blobs)
@@ -222,6 +227,8 @@ impl<'p> Deposit<'p> {
 
     /// Ends this part of the archive; the next one begins at the offset that this answers.
     pub fn suspend(self) -> Result<u64> {
+        self.pack.check()?;
+        free(self.pack, &self.head, self.length)?;
         let next = self.head.offset + self.length;
         if self.length > 0 {
             self.end(None, Vec::new())?;
@@ -230,41 +237,80 @@ impl<'p> Deposit<'p> {
     }
 
     fn end(mut self, tree_hash: Option<[u8; 32]>, blobs: Vec<Outer>) -> Result<()> {
+        let cost = blobs.len().saturating_mul(room::OUTER);
+        // What waits is one frame more.
+        let limit = self.pack.state.index_room().saturating_sub(room::FRAME);
+        if cost > 0 && cost > limit {
+            return Err(Error::TooLarge { what: "a list of blobs", size: cost as u64, limit: limit as u64 });
+        }
+        self.pack.state.take_index(cost);
         let buffer = std::mem::take(&mut self.buffer);
         let mut rest = &buffer[..];
         while !rest.is_empty() {
             rest = &rest[self.unit(rest)?..];
         }
-        let place = match &mut self.way {
-            Way::Own { frames, .. } => Place::Own { first: frames.first, count: frames.count },
-            Way::Chunked { runs, .. } => Place::Chunked(std::mem::take(runs)),
-            Way::Outside { frames } => {
-                let cost = blobs.len().saturating_mul(room::OUTER);
-                if cost > self.pack.state.index_room() {
-                    let (size, limit) = (cost as u64, self.pack.state.index_room() as u64);
-                    return Err(Error::TooLarge { what: "a list of blobs", size, limit });
-                }
-                self.pack.state.take_index(cost);
-                Place::Outside { first: frames.first, count: frames.count, blobs }
-            }
-        };
-        self.enter(place, tree_hash);
+        let (archive, way) = (self.head.archive, &mut self.way);
+        let (place, sealer) = self.pack.step(|state| finish_way(state, way, archive, blobs))?;
+        self.enter(place, tree_hash, &sealer);
         Ok(())
     }
 
-    fn enter(self, place: Place, tree_hash: Option<[u8; 32]>) {
+    fn enter(self, place: Place, tree_hash: Option<[u8; 32]>, sealer: &Sealer) {
         let Self { pack, head, length, .. } = self;
-        pack.state.archives.insert(head.archive);
+        let (key, private) =
+            pack.state.seal_about(pack.id, sealer, head.archive, tree_hash, &head.description);
+        let end = head.offset.saturating_add(length);
+        pack.state.parts.entry(head.archive).or_default().push(head.offset..end);
         pack.state.index.archives.push(Entry {
             archive: head.archive,
             created: head.created,
             offset: head.offset,
             length,
-            tree_hash,
-            description: head.description,
+            last: tree_hash.is_some(),
+            key,
+            private,
             place,
         });
     }
+}
+
+/// Refuses a part of which the pack has bytes already.
+fn free(pack: &Pack<Open>, head: &Head, length: u64) -> Result<()> {
+    let (start, end) = (head.offset, head.offset.saturating_add(length));
+    let parts = pack.state.parts.get(&head.archive).map(Vec::as_slice).unwrap_or_default();
+    if parts
+        .iter()
+        .any(|part| part.start == start || (part.start.max(start) < part.end.min(end.max(start + 1))))
+    {
+        return Err(Error::Invalid(format!(
+            "deposit {} from byte {start} on: pack {} has it, or part of it",
+            head.archive, pack.id
+        )));
+    }
+    Ok(())
+}
+
+/// Where the bytes went that came one way, and the key of what is said of them: that of the bytes, if they have one of the vault's.
+fn finish_way(
+    state: &mut Open,
+    way: &mut Way,
+    archive: ArchiveId,
+    blobs: Vec<Outer>,
+) -> Result<(Place, Arc<Sealer>)> {
+    Ok(match way {
+        Way::Own { frames, sealer, .. } => {
+            let sealer = match sealer.take() {
+                Some(sealer) => sealer,
+                None => state.fresh(KeyFor::Archive(archive))?,
+            };
+            (Place::Own { first: frames.first, count: frames.count }, Arc::new(sealer))
+        }
+        Way::Chunked { runs, .. } => (Place::Chunked(std::mem::take(runs)), state.shared_key()?),
+        Way::Outside { frames } => {
+            let sealer = state.fresh(KeyFor::Archive(archive))?;
+            (Place::Outside { first: frames.first, count: frames.count, blobs }, Arc::new(sealer))
+        }
+    })
 }
 
 /// Whether `next` continues `last` within its frame.

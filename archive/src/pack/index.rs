@@ -19,6 +19,8 @@ use std::collections::HashSet;
 pub struct Index {
     /// Whose archives they are.
     pub vault: VaultId,
+    /// What the tables of hashes and checksums in head and foot are for: with it, they are as authentic as this index is.
+    pub tables: [u8; 32],
     /// When the pack was sealed.
     pub sealed_at: Timestamp,
     /// The subkeys that frames are under.
@@ -68,6 +70,8 @@ pub struct Frame {
     pub codec: Codec,
     /// Under which key.
     pub protection: Protection,
+    /// What its key is derived with: random, drawn when it was sealed; zeros for ciphertext from outside.
+    pub salt: [u8; 16],
 }
 
 /// A chunk that others may refer to.
@@ -94,12 +98,23 @@ pub struct Entry {
     pub offset: u64,
     /// Bytes of this part.
     pub length: u64,
+    /// This is its last part.
+    pub last: bool,
+    /// The subkey that `private` is under, by its place in [`Index::keys`]: where its content is under one, the same.
+    pub key: u32,
+    /// [`About`] it, sealed: gone with its subkey.
+    pub private: Vec<u8>,
+    /// Where its bytes are.
+    pub place: Place,
+}
+
+/// What ends with an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
     /// The SHA-256 tree hash of the whole, where this is the last part.
     pub tree_hash: Option<[u8; 32]>,
     /// What its owner wrote, or whatever the vault keeps there.
     pub description: Vec<u8>,
-    /// Where its bytes are.
-    pub place: Place,
 }
 
 /// Where the bytes of an entry are.
@@ -177,7 +192,7 @@ impl Index {
                 return Some(format!("{:?} is not in frame {}", chunk.id, chunk.frame));
             }
         }
-        let (mut seen, mut taken) = (HashSet::new(), 0);
+        let mut taken = 0;
         for entry in &self.archives {
             if let Place::Own { count, .. } | Place::Outside { count, .. } = entry.place {
                 taken += count as usize;
@@ -185,20 +200,31 @@ impl Index {
             if taken > self.frames.len() {
                 return Some(format!("{:?}: more frames are taken than there are", entry.archive));
             }
-            if !seen.insert(entry.archive) {
-                return Some(format!("{:?} is there twice", entry.archive));
-            }
             if let Some(fault) = self.fault_of(entry) {
                 return Some(format!("{:?}: {fault}", entry.archive));
             }
         }
-        None
+        self.twice().map(|archive| format!("{archive:?} is there twice, or a part of it"))
+    }
+
+    /// An archive of which the same bytes are there twice.
+    fn twice(&self) -> Option<ArchiveId> {
+        let part = |entry: &Entry| (entry.archive, entry.offset, entry.offset.saturating_add(entry.length));
+        let mut parts: Vec<_> = self.archives.iter().map(part).collect();
+        parts.sort_unstable();
+        let mut pairs = parts.windows(2);
+        let found =
+            pairs.find(|pair| pair[0].0 == pair[1].0 && (pair[0].1 == pair[1].1 || pair[1].1 < pair[0].2));
+        found.map(|pair| pair[0].0)
     }
 
     fn fault_of(&self, entry: &Entry) -> Option<&'static str> {
         let Some(end) = entry.offset.checked_add(entry.length) else {
             return Some("its length is impossible");
         };
+        if entry.key as usize >= self.keys.len() {
+            return Some("its key is not there");
+        }
         let own = |first: u32, count: u32, outside: bool| {
             let range = first as usize..first.checked_add(count)? as usize;
             let frames = self.frames.get(range)?;
@@ -219,7 +245,7 @@ impl Index {
             }
             Place::Outside { first, count, blobs } => own(*first, *count, true).filter(|()| {
                 let sealed = blobs.iter().try_fold(0, |sum: u64, blob| sum.checked_add(blob.sealed()?));
-                if entry.tree_hash.is_some() { sealed == Some(end) } else { blobs.is_empty() }
+                if entry.last { sealed == Some(end) } else { blobs.is_empty() }
             }),
         };
         if there.is_some() { None } else { Some("its bytes are not where it says") }
@@ -232,7 +258,7 @@ impl Index {
         })
     }
 
-    /// The entry of an archive.
+    /// The entry of an archive; where several parts of it are here, the first one of them that is listed.
     pub fn entry(&self, archive: ArchiveId) -> Option<&Entry> {
         self.archives.iter().find(|entry| entry.archive == archive)
     }
@@ -247,7 +273,8 @@ impl Index {
             Place::Chunked(runs) => runs.iter().any(|run| run.pack == 0 && frames.contains(&run.frame)),
         };
         let found = self.archives.iter().filter(|entry| entry.length > 0 && touches(&entry.place));
-        found.map(|entry| entry.archive).collect()
+        let mut seen = HashSet::new();
+        found.map(|entry| entry.archive).filter(|archive| seen.insert(*archive)).collect()
     }
 }
 

@@ -1,11 +1,12 @@
 //! Where the parts of a pack lie: said by every cell of head and foot, so that one good cell is enough to find the rest.
 
 use super::cell::{self, PAYLOAD_BYTES};
-use super::{CAPACITY_MAX, PackId};
+use super::{CAPACITY_MAX, PackId, VaultId};
 use crate::parity::{CELL_BYTES, Geometry};
 use crate::source::ReadAt;
 use engine::codec::chunk::sealed_len;
 use engine::{Error, Result};
+use std::collections::HashMap;
 
 /// Cells of a block, whose ciphertext has one BLAKE3.
 pub(super) const BLOCK_CELLS: u32 = 16;
@@ -22,10 +23,24 @@ pub(super) const HASH_BYTES: usize = 32;
 /// Cells that the head may be given.
 pub(super) const HEAD_CELLS_MAX: u32 = 1024;
 
+/// AES-256-GCM, keys derived by BLAKE3.
+const SUITE: u8 = 1;
+/// Features that are known.
+const READ_FEATURES: u32 = 0;
+/// Cells that are looked at with one read.
+const CELLS_A_READ: usize = 64;
+/// More cells than any pack has.
+const WHOLE_CELLS_MAX: u64 = 128 << 10;
+
 /// Where the parts of one pack lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
     pub(super) pack: PackId,
+    pub(super) vault: VaultId,
+    /// How it is sealed.
+    pub(super) suite: u8,
+    /// What a reader of archives must know, and a scrub need not.
+    pub(super) read_features: u32,
     /// Bytes of salt and sealed index.
     pub(super) index_len: u32,
     /// Cells before the data.
@@ -35,8 +50,23 @@ pub struct Layout {
 
 impl Layout {
     /// Refuses what no pack has.
-    pub(super) fn new(pack: PackId, index_len: u32, head_cells: u32, data_cells: u32) -> Option<Self> {
-        let layout = Self { pack, index_len, head_cells, data: Geometry::of(data_cells)? };
+    pub(super) fn new(
+        pack: PackId,
+        vault: VaultId,
+        index_len: u32,
+        head_cells: u32,
+        data_cells: u32,
+    ) -> Option<Self> {
+        let (suite, read_features) = (SUITE, 0);
+        let layout = Self {
+            pack,
+            vault,
+            suite,
+            read_features,
+            index_len,
+            head_cells,
+            data: Geometry::of(data_cells)?,
+        };
         let index_fits = (SALT_BYTES as u64..=INDEX_MAX).contains(&u64::from(index_len));
         let head_fits = index_fits && (layout.copy_cells()..=HEAD_CELLS_MAX).contains(&head_cells);
         head_fits.then_some(layout)
@@ -48,13 +78,29 @@ impl Layout {
         let data = Geometry::of(data_cells.max(1)).or_else(|| Geometry::of(crate::parity::DATA_CELLS_MAX));
         let Some(data) = data else { return HEAD_CELLS_MAX };
         let index_len = u32::try_from(index_len).unwrap_or(u32::MAX);
-        let whole = Self { pack: PackId::from_bytes([0; 16]), index_len, head_cells: 0, data };
+        let (pack, vault) = (PackId::from_bytes([0; 16]), VaultId::from_bytes([0; 16]));
+        let whole = Self { pack, vault, suite: SUITE, read_features: 0, index_len, head_cells: 0, data };
         whole.copy_cells().next_multiple_of(BLOCK_CELLS)
     }
 
     /// Whose parts these are.
     pub const fn pack(self) -> PackId {
         self.pack
+    }
+
+    /// Whose pack it says that it is; the index has the last word.
+    pub const fn vault(self) -> VaultId {
+        self.vault
+    }
+
+    /// Refuses what only a newer firn can read.
+    pub(super) fn check_readable(self) -> Result<()> {
+        let newer = |what: &str, found, supported| Err(Error::Newer { what: what.into(), found, supported });
+        match (self.suite, self.read_features & !READ_FEATURES) {
+            (SUITE, 0) => Ok(()),
+            (SUITE, unknown) => newer("feature of packs", unknown, READ_FEATURES),
+            (suite, _) => newer("suite of ciphers of packs", suite.into(), SUITE.into()),
+        }
     }
 
     /// Bytes of the whole pack.
@@ -115,31 +161,93 @@ impl Layout {
         Error::Corrupt { what: format!("pack {}", self.pack), detail: detail.into() }
     }
 
-    /// Finds it by the first good cell from the start, else from the end. Of what is whole that is the first read.
-    pub fn find(source: &dyn ReadAt) -> Result<Self> {
+    /// Finds the pack that must be there, or whichever is. A cell counts where it lies at its own place, for a write may have gone astray
+    /// and a file may have been another pack before: its layout is what most cells say. Where the cell that comes first is of the
+    /// pack that must be there, nothing else is looked at. Of what is whole that is the first read.
+    pub fn find(source: &dyn ReadAt, expected: Option<PackId>) -> Result<Self> {
         let len = source.byte_len().map_err(|error| Error::io("read", "pack", error))?;
-        let whole_cells = len / CELL_BYTES as u64;
-        let limit = whole_cells.min(u64::from(HEAD_CELLS_MAX));
-        let first = (0..limit).map(cells_64);
-        let last = (1..=limit).map(|back| len.saturating_sub(cells_64(back)));
-        let mut newer = None;
-        let mut bytes = vec![0; CELL_BYTES];
-        for at in first.chain(last) {
-            if source.read_at(at, &mut bytes).is_err() {
-                continue;
-            }
-            match cell::decode(&bytes) {
-                Ok(found) => return Ok(found.layout),
-                Err(error @ Error::Newer { .. }) => newer = Some(error),
-                Err(_) => {}
-            }
+        let mut votes = Votes::default();
+        votes.count(source, 0..1);
+        if let Some(layout) = expected.and_then(|expected| votes.of(expected)) {
+            return Ok(layout);
         }
-        Err(newer.unwrap_or_else(|| Error::Corrupt {
-            what: "pack".into(),
-            detail: format!(
-                "no cell of a head or foot in {len} bytes: this is no pack, or all of both is damaged"
-            ),
-        }))
+        let end = len / CELL_BYTES as u64;
+        let head = end.min(u64::from(HEAD_CELLS_MAX));
+        let foot = end.saturating_sub(u64::from(HEAD_CELLS_MAX)).max(head);
+        votes.count(source, 1.min(end)..head);
+        votes.count(source, foot..end);
+        let mut found = expected.map_or_else(|| votes.most(), |expected| votes.of(expected));
+        if found.is_none() && expected.is_some() {
+            // Its foot may lie before the end: what was in the file before was longer.
+            votes.count(source, head..foot.min(head + WHOLE_CELLS_MAX));
+            found = expected.and_then(|expected| votes.of(expected));
+        }
+        if let Some(layout) = found {
+            return Ok(layout);
+        }
+        Err(match (votes.most(), expected, votes.newer) {
+            (_, _, Some(newer)) => newer,
+            (Some(other), Some(expected), None) => Error::Corrupt {
+                what: format!("pack {expected}"),
+                detail: format!("pack {} is there instead; look at which medium this is", other.pack),
+            },
+            _ => Error::Corrupt {
+                what: "pack".into(),
+                detail: format!(
+                    "no cell of a head or foot in {len} bytes: this is no pack, or all of both is damaged"
+                ),
+            },
+        })
+    }
+}
+
+/// What the cells of a file say, and how many of them say it, in the order in which they were found.
+#[derive(Default)]
+struct Votes {
+    counts: HashMap<Layout, (u64, u64)>,
+    newer: Option<Error>,
+}
+
+impl Votes {
+    /// Looks at cells, many at once where they can be read.
+    fn count(&mut self, source: &dyn ReadAt, range: std::ops::Range<u64>) {
+        let mut bytes = vec![0; CELLS_A_READ * CELL_BYTES];
+        let mut next = range.start;
+        while next < range.end {
+            let count = (range.end - next).min(CELLS_A_READ as u64);
+            let bytes = &mut bytes[..usize::try_from(cells_64(count)).unwrap_or(0)];
+            let read = source.read_at(cells_64(next), bytes).is_ok();
+            for (cell, bytes) in (next..).zip(bytes.chunks_exact_mut(CELL_BYTES)) {
+                if read || source.read_at(cells_64(cell), bytes).is_ok() {
+                    self.take(cell, bytes);
+                }
+            }
+            next += count;
+        }
+    }
+
+    fn take(&mut self, cell: u64, bytes: &[u8]) {
+        match cell::decode(bytes) {
+            Ok(found) => {
+                let (layout, number) = (found.layout, u64::from(found.number));
+                let at_foot = layout.foot_at() / CELL_BYTES as u64 + number;
+                if cell == number || cell == at_foot {
+                    let next = u64::MAX - self.counts.len() as u64;
+                    self.counts.entry(layout).or_insert((0, next)).0 += 1;
+                }
+            }
+            Err(error @ Error::Newer { .. }) => self.newer = Some(error),
+            Err(_) => {}
+        }
+    }
+
+    fn of(&self, pack: PackId) -> Option<Layout> {
+        let counts = self.counts.iter().filter(|(layout, _)| layout.pack == pack);
+        counts.max_by_key(|(_, count)| **count).map(|(layout, _)| *layout)
+    }
+
+    fn most(&self) -> Option<Layout> {
+        self.counts.iter().max_by_key(|(_, count)| **count).map(|(layout, _)| *layout)
     }
 }
 

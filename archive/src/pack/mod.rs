@@ -24,13 +24,18 @@
 //! | `scrub`, `repair` | what is damaged, found without a key; and what it was |
 //!
 //! # Invariants
-//! - A pack's id is drawn when it is begun and never used again. The key of a frame is derived from its subkey and the pack's id, its
-//!   nonces count frames and chunks: no (key, nonce) pair repeats, not when an archive moves to another pack under the
-//!   subkey that it has, nor when a deposit is tried again after a crash.
+//! - A pack's id is drawn when it is begun and never used again. The key of a frame is derived from its subkey, the pack's id
+//!   and 16 bytes that are drawn when it is sealed, its nonces count frames and chunks: no (key, nonce) pair repeats, not when an
+//!   archive moves to another pack under the subkey that it has, nor when a deposit is tried again after a crash, nor when
+//!   a machine is resumed twice from one snapshot.
+//! - An error while a pack is open ends it: nothing more goes into it, it can't be sealed, and is discarded. An index is sealed once it was
+//!   read back and nothing in it is wrong.
+//! - Whoever opens a pack says which one: another one, or another pack's entry, is refused.
 //! - A frame has one key. An archive of 64 KiB or more has frames of its own under a subkey of its own, smaller ones share a frame and
 //!   its key, deduplicated chunks are under the pack's key, and what comes as ciphertext stays as it came.
 //! - What authenticates is the tag of a chunk and of the index, whose additional data are pack, frame and chunk. BLAKE3 and CRC32C
-//!   find what rots, without a key; they are no defence against who can write to the medium.
+//!   find what rots, without a key; the sealed index has a hash of them, by which ciphertext from outside is checked as it is read.
+//! - Description and tree hash of an archive are under its subkey, not under the key of the index: erasure ends them.
 //! - Nothing read is trusted: sizes and counts are bounded before anything is allocated for them.
 //! - A crash while a pack is open leaves a file without a pack's name, which holds nothing that anybody was promised.
 //!
@@ -55,7 +60,7 @@ mod writer;
 
 pub use deposit::{Deposit, Head};
 pub use id::{ArchiveId, KeyId, PackId, VaultId};
-pub use index::{Codec, Entry, Frame, Index, NamedChunk, Outer, Place, Protection, Run};
+pub use index::{About, Codec, Entry, Frame, Index, NamedChunk, Outer, Place, Protection, Run};
 pub use keys::{KeyFor, Subkeys};
 pub use layout::Layout;
 pub use reader::{Packs, Reader, Session};

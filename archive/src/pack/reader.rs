@@ -3,18 +3,20 @@
 //! Reads the index, from the head alone where that is whole, then the frames that the range touches and nothing else: at most 1 MiB
 //! of index, and 1 MiB at either end of the range. What was kept as it is is read by its chunks of 64 KiB.
 
-use super::index::{Codec, Entry, Frame, Index, Place, Protection, Run};
+use super::cell::Meta;
+use super::index::{About, Codec, Entry, Frame, Index, Place, Protection, Run};
 use super::keys::{self, Subkeys};
-use super::layout::{Layout, SALT_BYTES};
+use super::layout::{BLOCK_BYTES, Layout, SALT_BYTES};
 use super::squeeze::Unsqueeze;
-use super::{KeyId, PackId, cell};
+use super::{ArchiveId, KeyId, PackId, VaultId, cell};
 use crate::source::ReadAt;
 use engine::catalog::record::Record;
 use engine::codec::DataKey;
 use engine::codec::chunk::{CHUNK_BYTES, ChunkCipher, SEALED_CHUNK_BYTES, TAG_BYTES};
 use engine::{Error, Result};
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The other packs that chunks of an archive lie in.
 pub trait Packs {
@@ -34,6 +36,10 @@ pub struct Reader {
     source: Arc<dyn ReadAt + Send + Sync>,
     layout: Layout,
     index: Index,
+    /// Head and foot, once their hashes were wanted and were the right ones.
+    meta: OnceLock<Meta>,
+    /// Where a part of an archive is in the index, by where it begins.
+    places: HashMap<(ArchiveId, u64), usize>,
 }
 
 impl std::fmt::Debug for Reader {
@@ -43,16 +49,38 @@ impl std::fmt::Debug for Reader {
 }
 
 impl Reader {
-    /// Opens a pack: `vault` is the key that its vault's indexes are sealed under. Damage of head or foot is mended in memory.
-    pub fn open(source: Arc<dyn ReadAt + Send + Sync>, vault: &DataKey) -> Result<Self> {
-        let layout = Layout::find(&*source)?;
+    /// Opens the pack that must be there: `key` is what its vault's indexes are sealed under. Another pack, and one of another vault, is
+    /// refused. Damage of head or foot is mended in memory.
+    pub fn open(
+        source: Arc<dyn ReadAt + Send + Sync>,
+        pack: PackId,
+        vault: VaultId,
+        key: &DataKey,
+    ) -> Result<Self> {
+        let layout = Layout::find(&*source, Some(pack))?;
+        layout.check_readable()?;
+        let whose = |found: VaultId| {
+            layout.corrupt(format!("it is of {found:?}, not of {vault:?}; look at which medium this is"))
+        };
+        if layout.vault != vault {
+            return Err(whose(layout.vault));
+        }
         let index_len = layout.index_len as usize;
         let sealed = match cell::read_start(&*source, layout, index_len) {
             Some(sealed) => sealed,
             None => cell::read(&*source, layout, false)?.index().to_vec(),
         };
-        let index = open_index(layout, sealed, vault)?;
-        Ok(Self { source, layout, index })
+        let index = open_index(layout, sealed, key)?;
+        if index.vault != vault {
+            return Err(whose(index.vault));
+        }
+        let places = index
+            .archives
+            .iter()
+            .enumerate()
+            .map(|(place, entry)| ((entry.archive, entry.offset), place))
+            .collect();
+        Ok(Self { source, layout, index, meta: OnceLock::new(), places })
     }
 
     /// Where its parts lie.
@@ -65,6 +93,11 @@ impl Reader {
         &self.index
     }
 
+    /// The part of an archive that begins there.
+    pub fn part(&self, archive: ArchiveId, offset: u64) -> Option<&Entry> {
+        self.index.archives.get(*self.places.get(&(archive, offset))?)
+    }
+
     /// Hands out a range of an entry's bytes: [`Session::read`] for a single one.
     pub fn read(
         &self,
@@ -75,6 +108,40 @@ impl Reader {
         out: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
         Session::new(keys, others)?.read(self, entry, range, out)
+    }
+
+    /// What is said of an archive. [`Error::NotFound`] when its subkey was erased.
+    pub fn about(&self, entry: &Entry, keys: &dyn Subkeys) -> Result<About> {
+        let wrong = || self.layout.corrupt(format!("what it says of {:?} does not open", entry.archive));
+        let id = self.index.keys.get(entry.key as usize).ok_or_else(wrong)?;
+        let subkey = keys::found(keys, *id)?;
+        let (salt, sealed) = entry.private.split_first_chunk().ok_or_else(wrong)?;
+        let mut plain = sealed.to_vec();
+        if plain.len() < TAG_BYTES {
+            return Err(wrong());
+        }
+        let cipher = keys::entry(self.layout.pack, &subkey, entry.archive, salt);
+        let length = cipher.open_in_place(0, &mut plain).map_err(|_| wrong())?;
+        plain.truncate(length);
+        if !entry.last {
+            return Ok(About { tree_hash: None, description: plain });
+        }
+        let (hash, description) = plain.split_first_chunk().ok_or_else(wrong)?;
+        Ok(About { tree_hash: Some(*hash), description: description.to_vec() })
+    }
+
+    /// The hashes of blocks, by the index: whoever has no key can't make others.
+    fn hashes(&self) -> Result<&Meta> {
+        if let Some(meta) = self.meta.get() {
+            return Ok(meta);
+        }
+        let meta = cell::read(&*self.source, self.layout, false)?;
+        if meta.tables() != self.index.tables {
+            return Err(self
+                .layout
+                .corrupt("its hashes are not those that were sealed: it was tampered with"));
+        }
+        Ok(self.meta.get_or_init(|| meta))
     }
 
     fn other(&self, pack: u32) -> Result<PackId> {
@@ -106,7 +173,9 @@ pub struct Session<'a> {
     sealed: Vec<u8>,
     /// The frames that were read last, the newest one in front.
     held: Vec<Held>,
-    cipher: Option<(PackId, KeyId, ChunkCipher)>,
+    subkey: Option<(KeyId, DataKey)>,
+    /// That of a frame of a pack.
+    cipher: Option<(PackId, u32, ChunkCipher)>,
 }
 
 struct Held {
@@ -125,11 +194,11 @@ impl<'a> Session<'a> {
     /// With the vault's subkeys, and its other packs for what lies in several; `&()` where nothing does.
     pub fn new(keys: &'a dyn Subkeys, others: &'a dyn Packs) -> Result<Self> {
         let unsqueeze = Unsqueeze::new()?;
-        Ok(Self { keys, others, unsqueeze, sealed: Vec::new(), held: Vec::new(), cipher: None })
+        Ok(Self { keys, others, unsqueeze, sealed: Vec::new(), held: Vec::new(), subkey: None, cipher: None })
     }
 
     /// Hands out a range of an entry's bytes in order, in pieces of at most 1 MiB. The range counts from the start of the entry; what
-    /// is beyond its end is refused. [`Error::NotFound`] when its subkey was erased; [`Error::Corrupt`] when anything does not match, of
+    /// is beyond its end is refused, and so is an entry of another pack. [`Error::NotFound`] when its subkey was erased; [`Error::Corrupt`] when anything does not match, of
     /// which nothing is handed out.
     pub fn read(
         &mut self,
@@ -143,6 +212,11 @@ impl<'a> Session<'a> {
                 "read bytes {}..{} of {:?}: it has {}",
                 range.start, range.end, entry.archive, entry.length
             )));
+        }
+        // By another pack's entry another archive's frames would be read, and all their tags be right.
+        if pack.part(entry.archive, entry.offset) != Some(entry) {
+            let archive = entry.archive;
+            return Err(pack.layout.corrupt(format!("its index has no such entry of {archive:?}")));
         }
         match &entry.place {
             Place::Own { first, count } | Place::Outside { first, count, .. } => {
@@ -184,6 +258,19 @@ impl<'a> Session<'a> {
                         Some((_, reader)) => reader,
                         None => self.others.reader(pack.other(run.pack)?)?,
                     };
+                    let wanted = pack.other(run.pack)?;
+                    if reader.layout.pack != wanted {
+                        let found = reader.layout.pack;
+                        return Err(pack
+                            .layout
+                            .corrupt(format!("{found:?} was opened where {wanted:?} has chunks")));
+                    }
+                    if reader.frame(run.frame)?.protection == Protection::Outside {
+                        let frame = run.frame;
+                        return Err(pack
+                            .layout
+                            .corrupt(format!("frame {frame} of {wanted:?} holds no chunks")));
+                    }
                     self.read_frame(&reader, run.frame, part, out)?;
                     other = Some((run.pack, reader));
                 }
@@ -210,13 +297,38 @@ impl<'a> Session<'a> {
         }
         match (frame.protection, frame.codec) {
             (Protection::Outside, _) => {
-                self.sealed.resize(part.len(), 0);
-                pack.load(u64::from(frame.offset) + part.start as u64, &mut self.sealed)?;
-                out(&self.sealed)
+                let start = u64::from(frame.offset);
+                self.read_outside(pack, start + part.start as u64..start + part.end as u64, out)
             }
             (Protection::Key(_), Codec::Raw) => self.read_raw(pack, number, frame, part, out),
             (Protection::Key(_), _) => out(&self.hold(pack, number, frame)?[part]),
         }
+    }
+
+    /// Data that no tag of the vault covers: by the hashes of their blocks.
+    fn read_outside(
+        &mut self,
+        pack: &Reader,
+        part: Range<u64>,
+        out: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let hashes = pack.hashes()?;
+        let block_bytes = BLOCK_BYTES as u64;
+        for block in part.start / block_bytes..part.end.div_ceil(block_bytes) {
+            let start = block * block_bytes;
+            let length = pack.layout.data_bytes().saturating_sub(start).min(block_bytes);
+            self.sealed.resize(to_usize(length), 0);
+            pack.load(start, &mut self.sealed)?;
+            let number = u32::try_from(block).unwrap_or(u32::MAX);
+            if blake3::hash(&self.sealed) != hashes.block_hash(number) {
+                return Err(pack
+                    .layout
+                    .corrupt(format!("block {block} is damaged; scrub and repair the pack")));
+            }
+            let wanted = within(&part, start, length).unwrap_or_default();
+            out(self.sealed.get(wanted).unwrap_or_default())?;
+        }
+        Ok(())
     }
 
     /// All of a frame, which stays at hand.
@@ -246,7 +358,7 @@ impl<'a> Session<'a> {
         let bytes =
             chunks.start * SEALED_CHUNK_BYTES..(chunks.end * SEALED_CHUNK_BYTES).min(frame.stored as usize);
         self.load(pack, frame, bytes)?;
-        self.expand(pack, frame)?;
+        self.expand(pack, number, frame)?;
         let mut sealed = std::mem::take(&mut self.sealed);
         for (chunk, bytes) in chunks.zip(sealed.chunks_mut(SEALED_CHUNK_BYTES)) {
             let length = self.open(pack, number, chunk, bytes)?;
@@ -261,7 +373,7 @@ impl<'a> Session<'a> {
     /// Brings all of a frame into `out`.
     fn restore(&mut self, pack: &Reader, number: u32, frame: Frame, out: &mut Vec<u8>) -> Result<()> {
         self.load(pack, frame, 0..frame.stored as usize)?;
-        self.expand(pack, frame)?;
+        self.expand(pack, number, frame)?;
         let mut sealed = std::mem::take(&mut self.sealed);
         // Plaintext is moved together at the start, where the tags were.
         let mut end = 0;
@@ -284,15 +396,20 @@ impl<'a> Session<'a> {
     }
 
     /// Has the frame's cipher at hand.
-    fn expand(&mut self, pack: &Reader, frame: Frame) -> Result<()> {
+    fn expand(&mut self, pack: &Reader, number: u32, frame: Frame) -> Result<()> {
         let Protection::Key(place) = frame.protection else { return Ok(()) };
         let id = pack.index.keys.get(place as usize).copied();
         let id = id.ok_or_else(|| pack.layout.corrupt(format!("there is no key {place}")))?;
-        let id_of_pack = pack.layout.pack;
-        if self.cipher.as_ref().is_none_or(|(of, key, _)| (*of, *key) != (id_of_pack, id)) {
-            let subkey = keys::found(self.keys, id)?;
-            self.cipher = Some((id_of_pack, id, keys::frames(id_of_pack, &subkey)));
+        let of = pack.layout.pack;
+        if self.cipher.as_ref().is_some_and(|(pack, frame, _)| (*pack, *frame) == (of, number)) {
+            return Ok(());
         }
+        let subkey = match self.subkey.take().filter(|(found, _)| *found == id) {
+            Some((_, subkey)) => subkey,
+            None => keys::found(self.keys, id)?,
+        };
+        self.cipher = Some((of, number, keys::frame(of, &subkey, &frame.salt)));
+        self.subkey = Some((id, subkey));
         Ok(())
     }
 
@@ -320,10 +437,11 @@ fn to_usize(value: u64) -> usize {
 }
 
 fn open_index(layout: Layout, mut sealed: Vec<u8>, vault: &DataKey) -> Result<Index> {
+    let length = layout.index_len;
     let (salt, chunks) = sealed
         .split_first_chunk_mut::<SALT_BYTES>()
         .ok_or_else(|| layout.corrupt("its index is too short"))?;
-    let cipher = keys::index(layout.pack, vault, salt);
+    let cipher = keys::index(layout.pack, vault, salt, length);
     let mut plain = Vec::with_capacity(chunks.len());
     for (number, chunk) in (0..).zip(chunks.chunks_mut(SEALED_CHUNK_BYTES)) {
         if chunk.len() < TAG_BYTES {
@@ -331,7 +449,7 @@ fn open_index(layout: Layout, mut sealed: Vec<u8>, vault: &DataKey) -> Result<In
         }
         let opened = cipher.open_in_place(number, chunk);
         let length = opened.map_err(|_| {
-            layout.corrupt("its index does not open: another vault's pack, or it was tampered with")
+            layout.corrupt("its index does not open: the key is another vault's, or it was tampered with")
         })?;
         plain.extend_from_slice(&chunk[..length]);
     }

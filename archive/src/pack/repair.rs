@@ -25,13 +25,13 @@ pub struct Mending {
     /// Cells of data that nothing restores.
     lost: Vec<u32>,
     /// Cells of parity that can't be made anew, for their stripe has lost data.
-    lost_parity: u32,
+    lost_parity: Vec<u32>,
 }
 
 /// Works out what the damaged cells were. Reads the stripes that have lost any, cell by cell: give it a copy on a disk.
 pub fn plan(source: &dyn ReadAt, found: &Scrubbed) -> Result<Mending> {
     let layout = found.layout();
-    let mut mending = Mending { layout, cells: BTreeMap::new(), lost: Vec::new(), lost_parity: 0 };
+    let mut mending = Mending { layout, cells: BTreeMap::new(), lost: Vec::new(), lost_parity: Vec::new() };
     let (data, parity): (HashSet<u32>, HashSet<u32>) =
         (found.data.iter().copied().collect(), found.parity.iter().copied().collect());
     let touched = data.iter().chain(&parity).map(|cell| layout.data.place_of(*cell).0);
@@ -39,7 +39,11 @@ pub fn plan(source: &dyn ReadAt, found: &Scrubbed) -> Result<Mending> {
         let mut work = Mended { source, found, data: &data, parity: &parity, stripe };
         work.solve(&mut mending)?;
     }
+    mending.lost_parity.sort_unstable();
     mending.check_blocks(source, found);
+    for number in &found.slack {
+        mending.cells.insert(cells(*number), vec![0; CELL_BYTES]);
+    }
     let (head, foot) = found.head_and_foot();
     if !head.is_empty() || !foot.is_empty() {
         let copy = found.meta.copy().ok_or_else(|| layout.corrupt("its head can't be made anew"))?;
@@ -98,7 +102,7 @@ impl Mended<'_> {
         if still.is_empty() {
             self.renew_parity(mending, depth, &lost_parity)?;
         } else {
-            mending.lost_parity += u32::try_from(lost_parity.len()).unwrap_or(u32::MAX);
+            mending.lost_parity.extend(lost_parity);
             mending.lost.extend(still);
         }
         Ok(())
@@ -135,7 +139,7 @@ impl Mended<'_> {
                 Some(bytes) => {
                     mending.cells.insert(layout.parity_at() + cells(*cell), bytes.clone());
                 }
-                None => mending.lost_parity += 1,
+                None => mending.lost_parity.push(*cell),
             }
         }
         Ok(())
@@ -170,7 +174,7 @@ impl Mending {
 
     /// Every byte of the pack is what it was once this is applied.
     pub const fn makes_whole(&self) -> bool {
-        self.lost.is_empty() && self.lost_parity == 0
+        self.lost.is_empty() && self.lost_parity.is_empty()
     }
 
     /// Cells that it restores: of data, parity, head and foot.
@@ -237,7 +241,7 @@ fn read_some(source: &dyn ReadAt, at: u64, out: &mut [u8]) -> io::Result<()> {
     if out.is_empty() { Ok(()) } else { source.read_at(at, out) }
 }
 
-/// A damaged pack, read as if it had been repaired.
+/// A damaged pack, read as if it had been repaired. Cells that nothing restores are errors, not what is left of them.
 pub struct Healed {
     source: Arc<dyn ReadAt + Send + Sync>,
     mending: Mending,
@@ -255,6 +259,19 @@ impl ReadAt for Healed {
     }
 
     fn read_at(&self, at: u64, out: &mut [u8]) -> io::Result<()> {
+        let Mending { layout, lost, lost_parity, .. } = &self.mending;
+        let touched = |start: u64, lost: &[u32]| {
+            let cell = CELL_BYTES as u64;
+            let (at, end) = (at.saturating_sub(start), (at + out.len() as u64).saturating_sub(start));
+            let first = lost.partition_point(|lost| cells(*lost) + cell <= at);
+            lost.get(first).is_some_and(|lost| cells(*lost) < end)
+        };
+        if touched(layout.data_at(), lost) || touched(layout.parity_at(), lost_parity) {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "lost: nothing within the pack restores it",
+            ));
+        }
         self.mending.read_over(&*self.source, at, out)
     }
 }

@@ -3,9 +3,9 @@
 //! Each block of data is compared with its BLAKE3; where that is wrong, the CRC32C of its cells say which of them are, so that a flipped
 //! bit costs a stripe one cell and not sixteen. What can't be read counts as damaged. Nothing is written.
 
-use super::PackId;
 use super::cell::{self, Meta};
 use super::layout::{BLOCK_BYTES, BLOCK_CELLS, Layout, cells};
+use super::{Index, PackId};
 use crate::parity::{CELL_BYTES, crc32c};
 use crate::source::ReadAt;
 use engine::Result;
@@ -21,6 +21,8 @@ pub struct Scrubbed {
     pub data: Vec<u32>,
     /// Damaged cells of parity, counted from the first one.
     pub parity: Vec<u32>,
+    /// Cells of the room behind the head's own ones that are not zeros: they mean nothing, but parity over whole packs covers them.
+    pub slack: Vec<u32>,
     /// Stripes that have lost more than their parity restores.
     pub beyond_repair: Vec<u32>,
     /// Bytes that were read.
@@ -43,17 +45,22 @@ impl Scrubbed {
         (&self.meta.bad_head, &self.meta.bad_foot)
     }
 
+    /// Whether what it was compared with is what this index was sealed with. Where not, somebody who has no key made other hashes.
+    pub fn is_sealed_by(&self, index: &Index) -> bool {
+        self.meta.tables() == index.tables
+    }
+
     /// Nothing is damaged.
     pub fn is_whole(&self) -> bool {
-        let Self { meta, data, parity, .. } = self;
-        [data, parity, &meta.bad_head, &meta.bad_foot].into_iter().all(Vec::is_empty)
+        let Self { meta, data, parity, slack, .. } = self;
+        [data, parity, slack, &meta.bad_head, &meta.bad_foot].into_iter().all(Vec::is_empty)
     }
 }
 
-/// Looks at every byte of a pack that means anything. [`engine::Error::Corrupt`] where so much of head and foot is damaged that it can't be
+/// Looks at every byte of the pack that must be there, or of whichever is. [`engine::Error::Corrupt`] where so much of head and foot is damaged that it can't be
 /// told what the rest should be.
-pub fn scrub(source: &dyn ReadAt) -> Result<Scrubbed> {
-    let layout = Layout::find(source)?;
+pub fn scrub(source: &dyn ReadAt, expected: Option<PackId>) -> Result<Scrubbed> {
+    let layout = Layout::find(source, expected)?;
     let meta = cell::read(source, layout, true)?;
     let mut data = Vec::new();
     let mut buffer = vec![0; BLOCKS_A_READ * BLOCK_BYTES];
@@ -71,11 +78,12 @@ pub fn scrub(source: &dyn ReadAt) -> Result<Scrubbed> {
         }
         at += length;
     }
+    let slack = scrub_slack(source, layout);
     let parity = scrub_parity(source, &meta, &mut buffer);
     let beyond_repair = layout.data.beyond_repair(&data, &parity);
-    let copies = 2 * cells(layout.copy_cells());
+    let copies = cells(layout.head_cells) + cells(layout.copy_cells());
     let bytes = layout.data_bytes() + cells(layout.data.parity_cells()) + copies;
-    Ok(Scrubbed { meta, data, parity, beyond_repair, bytes })
+    Ok(Scrubbed { meta, data, parity, slack, beyond_repair, bytes })
 }
 
 /// Reads; `true` when that failed.
@@ -98,6 +106,13 @@ fn judge_block(source: &dyn ReadAt, meta: &Meta, block: u32, length: usize, bad:
     if bad.len() == before && blake3::hash(&whole) != meta.block_hash(block) {
         bad.extend(first..first + count);
     }
+}
+
+fn scrub_slack(source: &dyn ReadAt, layout: Layout) -> Vec<u32> {
+    let mut cell = [0; CELL_BYTES];
+    let room = layout.copy_cells()..layout.head_cells;
+    room.filter(|number| load(source, cells(*number), &mut cell) || cell.iter().any(|byte| *byte != 0))
+        .collect()
 }
 
 fn scrub_parity(source: &dyn ReadAt, meta: &Meta, buffer: &mut [u8]) -> Vec<u32> {

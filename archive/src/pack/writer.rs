@@ -7,7 +7,7 @@
 
 use super::body::Body;
 use super::index::{Codec, Frame, Index, Place, Protection, Run, room};
-use super::keys::{self, KeyFor, Subkeys};
+use super::keys::{self, KeyFor, Salt, Subkeys};
 use super::layout::{INDEX_PLAIN_MAX, Layout, SALT_BYTES};
 use super::squeeze::{self, Habit, Squeeze};
 use super::{ArchiveId, CAPACITY_MAX, Deposit, EXTENSION, FRAME_BYTES, Head, KeyId, PackId, VaultId};
@@ -15,10 +15,11 @@ use crate::chunk::{ChunkId, Cutter};
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
 use engine::codec::DataKey;
-use engine::codec::chunk::{CHUNK_BYTES, ChunkCipher, sealed_len};
+use engine::codec::chunk::{CHUNK_BYTES, sealed_len};
 use engine::entropy::Entropy;
 use engine::{Error, Result, file};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,26 +79,31 @@ pub struct Pack<State> {
 pub struct Open {
     pub(super) options: Options,
     pub(super) keys: Arc<dyn Subkeys>,
-    body: Body,
+    entropy: Arc<dyn Entropy>,
+    /// Something failed half way: what is in memory and what is in the file may differ, so that nothing may follow.
+    broken: bool,
+    pub(super) body: Body,
     squeeze: Squeeze,
     /// Runs, groups and chunks of this pack are counted by shared frames in it; sealing makes frames of them.
     pub(super) index: Index,
-    pub(super) archives: HashSet<ArchiveId>,
+    /// What it has of each archive.
+    pub(super) parts: HashMap<ArchiveId, Vec<Range<u64>>>,
     index_max: usize,
     index_used: usize,
     /// The shared frame that is being filled.
     group: Vec<u8>,
     /// The frames that became of the shared ones before it.
     shared: Vec<u32>,
-    pack_key: Option<Sealer>,
+    /// The key of that frame; of all of them where chunks are deduplicated.
+    shared_key: Option<Arc<Sealer>>,
     chunks: HashMap<ChunkId, Run>,
     others: HashMap<PackId, u32>,
 }
 
-/// A cipher, and the place of its key in the index.
+/// A subkey, and its place in the index.
 pub(super) struct Sealer {
     key: u32,
-    cipher: ChunkCipher,
+    subkey: DataKey,
 }
 
 /// Whole, durable, never written again.
@@ -127,7 +133,7 @@ impl Pack<Open> {
         directory: &Path,
         options: Options,
         keys: Arc<dyn Subkeys>,
-        entropy: &dyn Entropy,
+        entropy: Arc<dyn Entropy>,
     ) -> Result<Self> {
         if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&options.capacity) {
             let asked = options.capacity;
@@ -145,6 +151,7 @@ impl Pack<Open> {
         let index_max = index_max.max(64 << 10);
         let index = Index {
             vault: options.vault,
+            tables: [0; 32],
             sealed_at: Timestamp::default(),
             keys: Vec::new(),
             packs: Vec::new(),
@@ -157,14 +164,16 @@ impl Pack<Open> {
             body: Body::create(path.clone(), options.capacity, index_max)?,
             squeeze: Squeeze::new(options.level)?,
             index,
-            archives: HashSet::new(),
+            parts: HashMap::new(),
             index_max,
             index_used: room::FIXED,
             group: Vec::new(),
             shared: Vec::new(),
-            pack_key: None,
+            shared_key: None,
             chunks: HashMap::new(),
             others: HashMap::new(),
+            entropy,
+            broken: false,
             options,
         };
         Ok(Self { id, path, state })
@@ -173,12 +182,33 @@ impl Pack<Open> {
     /// Takes an archive, or the next part of one; `None` when the pack is full: seal it, or discard it where it has no archive,
     /// and go on in another one. A new pack has room.
     pub fn deposit(&mut self, head: Head) -> Result<Option<Deposit<'_>>> {
+        self.check()?;
         let needs = room::ENTRY + head.description.len() + SPARE_INDEX;
         let full = self.state.room() < ROOM_MIN || self.state.index_left() < needs;
         if full {
             return Ok(None);
         }
         Deposit::begin(self, head).map(Some)
+    }
+
+    /// Refuses to go on after an error.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.state.broken {
+            return Err(Error::Invalid(format!(
+                "go on with pack {}: an error ended it; discard it, and deposit its archives in another one",
+                self.id
+            )));
+        }
+        Ok(())
+    }
+
+    /// Does what may fail half way. After an error, or a panic, only [`discard`](Self::discard) is left.
+    pub(super) fn step<T>(&mut self, step: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+        self.check()?;
+        self.state.broken = true;
+        let done = step(&mut self.state)?;
+        self.state.broken = false;
+        Ok(done)
     }
 
     /// Archives, and parts of them, that it holds so far: with none, it can't be sealed.
@@ -193,20 +223,30 @@ impl Pack<Open> {
 
     /// Seals it: from now on it is whole, durable, has its name, and never changes. `vault` is the key that the vault's indexes are
     /// sealed under. After an error, the file has no pack's name, and nothing in it counts.
-    pub fn seal(mut self, vault: &DataKey, now: Timestamp, entropy: &dyn Entropy) -> Result<Pack<Sealed>> {
+    pub fn seal(mut self, vault: &DataKey, now: Timestamp) -> Result<Pack<Sealed>> {
+        self.check()?;
         if self.state.index.archives.is_empty() {
             return Err(Error::Invalid(format!("seal pack {}: it holds no archive; discard it", self.id)));
         }
         self.state.flush_group(self.id)?;
-        self.state.resolve();
+        self.state.resolve()?;
         let charged = self.state.index_used;
         let mut index = self.state.index;
         index.sealed_at = now;
         debug_assert!(index.to_bytes().len() <= charged, "{} of {charged}", index.to_bytes().len());
+        if let Some(fault) = fault(&index, self.state.body.len()) {
+            return Err(Error::Corrupt {
+                what: format!("pack {}, before it was sealed", self.id),
+                detail: fault,
+            });
+        }
         let mut salt = [0; SALT_BYTES];
-        entropy.fill(&mut salt);
-        let sealed = seal_index(self.id, &index, vault, &salt)?;
-        let layout = self.state.body.finish(self.id, &sealed)?;
+        self.state.entropy.fill(&mut salt);
+        let (id, length) = (self.id, SALT_BYTES as u64 + sealed_len(index.to_bytes().len() as u64));
+        let layout = self.state.body.finish(id, index.vault, length, |tables| {
+            index.tables = tables;
+            seal_index(id, &index, vault, &salt)
+        })?;
         let path = self.path.with_extension("");
         std::fs::rename(&self.path, &path).map_err(|error| Error::io("rename", &self.path, error))?;
         file::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
@@ -259,26 +299,58 @@ impl Open {
         self.index_used += bytes;
     }
 
-    /// A new subkey, and what seals under it.
-    pub(super) fn fresh(&mut self, pack: PackId, purpose: KeyFor) -> Result<Sealer> {
+    /// Goes on with other entropy, as a machine does that was resumed from a snapshot.
+    #[cfg(test)]
+    pub(super) fn resume(&mut self, entropy: Arc<dyn Entropy>) {
+        self.entropy = entropy;
+    }
+
+    /// A new subkey.
+    pub(super) fn fresh(&mut self, purpose: KeyFor) -> Result<Sealer> {
         let (id, subkey): (KeyId, DataKey) = self.keys.fresh(purpose)?;
         let key = place(self.index.keys.len())?;
         self.index.keys.push(id);
         self.take_index(room::ID);
-        Ok(Sealer { key, cipher: keys::frames(pack, &subkey) })
+        Ok(Sealer { key, subkey })
+    }
+
+    /// Seals what is said of an archive: its key's place, and the bytes.
+    pub(super) fn seal_about(
+        &self,
+        pack: PackId,
+        sealer: &Sealer,
+        archive: ArchiveId,
+        tree_hash: Option<[u8; 32]>,
+        description: &[u8],
+    ) -> (u32, Vec<u8>) {
+        let plain = [tree_hash.as_ref().map_or(&[][..], |hash| &hash[..]), description].concat();
+        let mut salt = Salt::default();
+        self.entropy.fill(&mut salt);
+        let mut out = salt.to_vec();
+        keys::entry(pack, &sealer.subkey, archive, &salt).seal_into(0, &plain, &mut out);
+        (sealer.key, out)
     }
 
     /// Seals a frame.
-    pub(super) fn seal_frame(&mut self, sealer: &Sealer, plain: &[u8], habit: &mut Habit) -> Result<u32> {
+    pub(super) fn seal_frame(
+        &mut self,
+        pack: PackId,
+        sealer: &Sealer,
+        plain: &[u8],
+        habit: &mut Habit,
+    ) -> Result<u32> {
         let number = place(self.index.frames.len())?;
         let (codec, squeezed) = self.squeeze.squeeze(plain, habit)?;
         let offset = self.body.len();
+        let mut salt = Salt::default();
+        self.entropy.fill(&mut salt);
+        let cipher = keys::frame(pack, &sealer.subkey, &salt);
         self.body.append(|out| {
             for (chunk, bytes) in (0..).zip(squeezed.chunks(CHUNK_BYTES)) {
-                sealer.cipher.seal_into(keys::chunk_index(number, chunk), bytes, out);
+                cipher.seal_into(keys::chunk_index(number, chunk), bytes, out);
             }
         })?;
-        self.note_frame(offset, plain.len(), codec, Protection::Key(sealer.key))?;
+        self.note_frame(offset, plain.len(), codec, Protection::Key(sealer.key), salt)?;
         Ok(number)
     }
 
@@ -287,14 +359,21 @@ impl Open {
         let number = place(self.index.frames.len())?;
         let offset = self.body.len();
         self.body.append(|out| out.extend_from_slice(bytes))?;
-        self.note_frame(offset, bytes.len(), Codec::Raw, Protection::Outside)?;
+        self.note_frame(offset, bytes.len(), Codec::Raw, Protection::Outside, Salt::default())?;
         Ok(number)
     }
 
-    fn note_frame(&mut self, offset: u64, plain: usize, codec: Codec, protection: Protection) -> Result<()> {
+    fn note_frame(
+        &mut self,
+        offset: u64,
+        plain: usize,
+        codec: Codec,
+        protection: Protection,
+        salt: Salt,
+    ) -> Result<()> {
         let stored = u32::try_from(self.body.len() - offset).map_err(|_| too_large())?;
         let offset = u32::try_from(offset).map_err(|_| too_large())?;
-        self.index.frames.push(Frame { offset, stored, plain: place(plain)?, codec, protection });
+        self.index.frames.push(Frame { offset, stored, plain: place(plain)?, codec, protection, salt });
         self.take_index(room::FRAME);
         Ok(())
     }
@@ -317,19 +396,28 @@ impl Open {
         Ok(run)
     }
 
+    /// The key of what is shared now.
+    pub(super) fn shared_key(&mut self) -> Result<Arc<Sealer>> {
+        if let Some(sealer) = &self.shared_key {
+            return Ok(Arc::clone(sealer));
+        }
+        let purpose = if self.options.dedup.is_some() { KeyFor::Pack } else { KeyFor::Group };
+        let sealer = Arc::new(self.fresh(purpose)?);
+        self.shared_key = Some(Arc::clone(&sealer));
+        Ok(sealer)
+    }
+
     fn flush_group(&mut self, pack: PackId) -> Result<()> {
         if self.group.is_empty() {
             return Ok(());
         }
+        let sealer = self.shared_key()?;
         let group = std::mem::take(&mut self.group);
-        let dedup = self.options.dedup.is_some();
-        let sealer = match self.pack_key.take() {
-            Some(sealer) => sealer,
-            None => self.fresh(pack, if dedup { KeyFor::Pack } else { KeyFor::Group })?,
-        };
-        let frame = self.seal_frame(&sealer, &group, &mut Habit::of_many())?;
+        let frame = self.seal_frame(pack, &sealer, &group, &mut Habit::of_many())?;
         self.shared.push(frame);
-        self.pack_key = dedup.then_some(sealer);
+        if self.options.dedup.is_none() {
+            self.shared_key = None;
+        }
         self.group = group;
         self.group.clear();
         Ok(())
@@ -366,22 +454,40 @@ impl Open {
     }
 
     /// Makes frames of what was counted by shared ones.
-    fn resolve(&mut self) {
-        let frame_of = |shared: u32| self.shared.get(shared as usize).copied().unwrap_or(u32::MAX);
+    fn resolve(&mut self) -> Result<()> {
+        let shared = &self.shared;
+        let frame_of = |number: u32| {
+            let lost = || Error::Invalid(format!("seal a pack: its shared frame {number} was never sealed"));
+            shared.get(number as usize).copied().ok_or_else(lost)
+        };
         for chunk in &mut self.index.chunks {
-            chunk.frame = frame_of(chunk.frame);
+            chunk.frame = frame_of(chunk.frame)?;
         }
         for entry in &mut self.index.archives {
             match &mut entry.place {
-                Place::Grouped { frame, .. } => *frame = frame_of(*frame),
+                Place::Grouped { frame, .. } => *frame = frame_of(*frame)?,
                 Place::Chunked(runs) => {
                     for run in runs.iter_mut().filter(|run| run.pack == 0) {
-                        run.frame = frame_of(run.frame);
+                        run.frame = frame_of(run.frame)?;
                     }
                 }
                 Place::Own { .. } | Place::Outside { .. } => {}
             }
         }
+        Ok(())
+    }
+}
+
+/// What would be wrong with an index if it were read: nothing is sealed that no reader takes.
+pub(super) fn fault(index: &Index, data_bytes: u64) -> Option<String> {
+    let stored: u64 = index.frames.iter().map(|frame| u64::from(frame.stored)).sum();
+    if stored != data_bytes {
+        return Some(format!("its frames have {stored} bytes, its data {data_bytes}"));
+    }
+    match Index::from_bytes(&index.to_bytes()) {
+        Ok(read) if read == *index => index.fault(data_bytes),
+        Ok(_) => Some("its index is not read as it was".into()),
+        Err(error) => Some(error.to_string()),
     }
 }
 
@@ -406,7 +512,8 @@ pub(super) fn seal_index(
             limit: INDEX_PLAIN_MAX as u64,
         });
     }
-    let cipher = keys::index(pack, vault, salt);
+    let length = SALT_BYTES as u64 + sealed_len(plain.len() as u64);
+    let cipher = keys::index(pack, vault, salt, u32::try_from(length).map_err(|_| too_large())?);
     let mut sealed = salt.to_vec();
     for (number, chunk) in (0..).zip(plain.chunks(CHUNK_BYTES)) {
         cipher.seal_into(number, chunk, &mut sealed);

@@ -7,10 +7,11 @@
 //!   parity 1 ▒▒▒┴▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒    bytes at one place of all packs make one stripe
 //! ```
 //! Packs stay as they are, so each medium is readable alone. A parity pack says whose packs it protects and how long they are, twice, and
-//! has a CRC32C for each of its cells. The byte table is in docs/formats/pack.md.
+//! has a CRC32C for each of its cells, twice as well. The byte table is in docs/formats/pack.md.
 //!
 //! # Invariants
-//! Packs that are given to [`restore`] are whole: scrub them first, and heal them. Parity packs are checked here, cell by cell.
+//! Packs that are given to [`restore`] are whole, or say by an error what they have lost: scrub them first, and heal them. Parity packs are
+//! checked here, cell by cell.
 //!
 //! # Limits
 //! [`PACKS_MAX`] packs, [`PARITY_PACKS_MAX`] of parity, 1 TiB each. Memory: some 4 slices of 64 KiB for each pack of the set.
@@ -18,6 +19,7 @@
 use super::{CELL_BYTES, Stripe, crc32c, protect};
 use crate::source::{ReadAt, WriteAt};
 use engine::{Error, Result};
+use std::ops::Range;
 
 /// Packs of a set, parity apart.
 pub const PACKS_MAX: usize = 128;
@@ -79,7 +81,12 @@ impl Set {
     /// Bytes of each parity pack.
     pub fn parity_bytes(&self) -> u64 {
         let body = self.body_cells();
-        (2 + body + body.div_ceil(CRCS_A_CELL as u64)) * CELL_BYTES as u64
+        (2 + body + 2 * self.table_cells()) * CELL_BYTES as u64
+    }
+
+    /// Cells of one of the two tables of checksums.
+    fn table_cells(&self) -> u64 {
+        self.body_cells().div_ceil(CRCS_A_CELL as u64)
     }
 
     fn encode(&self, number: usize) -> Vec<u8> {
@@ -167,7 +174,7 @@ pub fn protect_packs(set: &Set, packs: &[&dyn ReadAt], parity: &mut [&mut dyn Wr
     })?;
     for (number, (out, table)) in parity.iter_mut().zip(tables).enumerate() {
         let mut at = body_at(set.body_cells() * CELL_BYTES as u64);
-        for crcs in table.chunks(CRC_AT) {
+        for crcs in table.chunks(CRC_AT).chain(table.chunks(CRC_AT)) {
             let mut cell = crcs.to_vec();
             cell.resize(CRC_AT, 0);
             cell.extend_from_slice(&crc32c(&cell).to_le_bytes());
@@ -181,65 +188,177 @@ pub fn protect_packs(set: &Set, packs: &[&dyn ReadAt], parity: &mut [&mut dyn Wr
     Ok(())
 }
 
-/// Gives back packs that were lost: where `packs` has none, and `lost` has somewhere to write to, in the set's order. Damaged cells of
-/// parity packs are left out. Fails where, at some place, fewer than `k` of all packs are good.
+/// Gives back packs that were lost: where `packs` has none, and `lost` has somewhere to write to, in the set's order. What can't be read or
+/// is damaged is left out, cell by cell; where fewer than `k` of all are good zeros are written, and these places are what this answers:
+/// the packs' own parity may have them. Scrub what was restored, by its id. A parity pack of another set or place, and a pack of
+/// another length, is refused before anything is written.
 pub fn restore(
     set: &Set,
     packs: &[Option<&dyn ReadAt>],
     parity: &[Option<&dyn ReadAt>],
     lost: &mut [Option<&mut dyn WriteAt>],
-) -> Result<()> {
+) -> Result<Vec<Range<u64>>> {
     set.check()?;
     let count = set.members.len();
     if packs.len() != count || lost.len() != count || parity.len() != set.parity {
         return Err(Error::Invalid("restore packs: as many places must be given as the set has".into()));
     }
-    let tables = parity.iter().map(|pack| pack.map(|pack| Table::read(set, pack))).collect::<Vec<_>>();
-    let failed = |error| Error::io("write", "pack", error);
+    let given = Given::check(set, packs, parity)?;
+    let mut holes: Vec<Range<u64>> = Vec::new();
     each_slice(set, |at, length| {
-        let depth = u32::try_from(count).unwrap_or(u32::MAX);
-        let beyond = || Error::Corrupt {
-            what: "set of packs".into(),
-            detail: format!("at byte {at} fewer than {count} of its packs and parity packs are good"),
-        };
-        let mut stripe = Stripe::new(depth, code_parity(set), length).ok_or_else(beyond)?;
-        for (place, (pack, member)) in (0..).zip(packs.iter().zip(&set.members)) {
-            if let Some(pack) = pack {
-                stripe.add_data(place, &load(*pack, member.bytes, at, length)?);
-            }
+        if let Some(found) = given.solve(at, length) {
+            return put(set, lost, at, &found);
         }
-        for (place, (pack, table)) in (0..).zip(parity.iter().zip(&tables)) {
-            let (Some(pack), Some(table)) = (pack, table) else { continue };
-            let mut bytes = vec![0; length];
-            if pack.read_at(body_at(at), &mut bytes).is_ok() && table.agrees(at, &bytes) {
-                stripe.add_parity(place, &bytes);
+        // Not all of it: what is left of each cell.
+        for at in (at..at + length as u64).step_by(CELL_BYTES) {
+            if let Some(found) = given.solve(at, CELL_BYTES) {
+                put(set, lost, at, &found)?;
+                continue;
             }
-        }
-        for (place, bytes) in stripe.solve().ok_or_else(beyond)? {
-            let (member, target) = (&set.members[place as usize], &mut lost[place as usize]);
-            let end = usize::try_from(member.bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(length);
-            if let Some(target) = target
-                && end > 0
-            {
-                target.write_at(at, &bytes[..end]).map_err(failed)?;
+            let nothing: Vec<_> = (0_u32..).take(count).map(|place| (place, vec![0; CELL_BYTES])).collect();
+            put(set, lost, at, &nothing)?;
+            let end = at + CELL_BYTES as u64;
+            match holes.last_mut() {
+                Some(before) if before.end == at => before.end = end,
+                _ => holes.push(at..end),
             }
         }
         Ok(())
     })?;
-    lost.iter_mut().flatten().try_for_each(|target| target.sync().map_err(failed))
+    let failed = |error| Error::io("write", "pack", error);
+    lost.iter_mut().flatten().try_for_each(|target| target.sync().map_err(failed))?;
+    Ok(holes)
 }
 
-/// The checksums of a parity pack; none for cells whose part of the table is damaged.
+/// The cells of a parity pack's body that are not what they were, or have no checksum that says what. Parity packs rot as packs do:
+/// where there is any, make the set's parity anew.
+pub fn scrub_parity(set: &Set, number: usize, parity: &dyn ReadAt) -> Result<Vec<u64>> {
+    set.check()?;
+    let given = identify(parity)?;
+    if given != (set.clone(), number) {
+        return Err(wrong_set(number));
+    }
+    let table = Table::read(set, parity);
+    let mut bad = Vec::new();
+    let mut bytes = vec![0; CELL_BYTES];
+    for cell in 0..set.body_cells() {
+        let at = cell * CELL_BYTES as u64;
+        if parity.read_at(body_at(at), &mut bytes).is_err() || !table.agrees(at, &bytes) {
+            bad.push(cell);
+        }
+    }
+    Ok(bad)
+}
+
+fn wrong_set(number: usize) -> Error {
+    Error::Invalid(format!(
+        "use parity pack {number} of a set: what was given is of another set, or another one of it"
+    ))
+}
+
+/// What is left of a set.
+struct Given<'a> {
+    set: &'a Set,
+    packs: &'a [Option<&'a dyn ReadAt>],
+    parity: &'a [Option<&'a dyn ReadAt>],
+    tables: Vec<Option<Table>>,
+}
+
+impl<'a> Given<'a> {
+    /// Parity packs whose head and foot are lost are left out: nothing says what they are.
+    fn check(
+        set: &'a Set,
+        packs: &'a [Option<&'a dyn ReadAt>],
+        parity: &'a [Option<&'a dyn ReadAt>],
+    ) -> Result<Self> {
+        for (pack, member) in packs.iter().zip(&set.members) {
+            let length = pack.and_then(|pack| pack.byte_len().ok());
+            if let Some(length) = length.filter(|length| *length != member.bytes) {
+                let wanted = member.bytes;
+                return Err(Error::Invalid(format!(
+                    "restore by a pack of {length} bytes: the set has one of {wanted} bytes there"
+                )));
+            }
+        }
+        let mut tables = Vec::new();
+        for (number, pack) in parity.iter().enumerate() {
+            let Some(pack) = pack else {
+                tables.push(None);
+                continue;
+            };
+            match identify(*pack) {
+                Ok((found, place)) if (&found, place) == (set, number) => {
+                    tables.push(Some(Table::read(set, *pack)));
+                }
+                Ok(_) => return Err(wrong_set(number)),
+                Err(error @ Error::Newer { .. }) => return Err(error),
+                Err(_) => tables.push(None),
+            }
+        }
+        let (there, wanted) = (packs.iter().flatten().count() + tables.iter().flatten().count(), packs.len());
+        if there < wanted {
+            return Err(Error::Corrupt {
+                what: "set of packs".into(),
+                detail: format!("fewer than {wanted} of its packs and parity packs are there: {there}"),
+            });
+        }
+        Ok(Self { set, packs, parity, tables })
+    }
+
+    /// What packs have at a place that they are not there for.
+    fn solve(&self, at: u64, length: usize) -> Option<Vec<(u32, Vec<u8>)>> {
+        let depth = u32::try_from(self.set.members.len()).ok()?;
+        let mut stripe = Stripe::new(depth, code_parity(self.set), length)?;
+        for (place, (pack, member)) in (0..).zip(self.packs.iter().zip(&self.set.members)) {
+            if let Some(Ok(bytes)) = pack.map(|pack| load(pack, member.bytes, at, length)) {
+                stripe.add_data(place, &bytes);
+            }
+        }
+        let mut bytes = vec![0; length];
+        for (place, (pack, table)) in (0..).zip(self.parity.iter().zip(&self.tables)) {
+            let (Some(pack), Some(table)) = (pack, table) else { continue };
+            if pack.read_at(body_at(at), &mut bytes).is_ok() && table.agrees(at, &bytes) {
+                stripe.add_parity(place, &bytes);
+            }
+        }
+        stripe.solve()
+    }
+}
+
+/// Writes what was found into the packs that are wanted.
+fn put(set: &Set, lost: &mut [Option<&mut dyn WriteAt>], at: u64, found: &[(u32, Vec<u8>)]) -> Result<()> {
+    for (place, bytes) in found {
+        let (member, target) = (&set.members[*place as usize], &mut lost[*place as usize]);
+        let end = usize::try_from(member.bytes.saturating_sub(at)).unwrap_or(usize::MAX).min(bytes.len());
+        if let Some(target) = target
+            && end > 0
+        {
+            target.write_at(at, &bytes[..end]).map_err(|error| Error::io("write", "pack", error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The checksums of a parity pack; none for cells whose part of the table is damaged in both of its copies.
 struct Table(Vec<Option<u32>>);
 
 impl Table {
     fn read(set: &Set, parity: &dyn ReadAt) -> Self {
-        let body = set.body_cells();
+        let (body, cells) = (set.body_cells(), set.table_cells());
+        let length = parity.byte_len().unwrap_or(0);
         let mut found = Vec::new();
         let mut cell = vec![0; CELL_BYTES];
-        for number in 0..body.div_ceil(CRCS_A_CELL as u64) {
-            let read = parity.read_at(body_at((body + number) * CELL_BYTES as u64), &mut cell);
-            let good = read.is_ok() && crc32c(&cell[..CRC_AT]).to_le_bytes() == cell[CRC_AT..];
+        for number in 0..cells {
+            let at = body_at((body + number) * CELL_BYTES as u64);
+            if at >= length {
+                // Whatever the head says of its length: nothing is read, nor kept room for, behind the end.
+                break;
+            }
+            let mut good = |at: u64| {
+                parity.read_at(at, &mut cell).is_ok()
+                    && crc32c(&cell[..CRC_AT]).to_le_bytes() == cell[CRC_AT..]
+            };
+            let good = good(at) || good(at + cells * CELL_BYTES as u64);
             let (crcs, _) = cell[..CRC_AT].as_chunks::<4>();
             found.extend(crcs.iter().map(|crc| good.then_some(u32::from_le_bytes(*crc))));
         }

@@ -1,14 +1,19 @@
 //! Which cell belongs to which stripe.
 //!
-//! A pack below 16 MiB has fewer stripes of 64 cells each, so that its parity stays in proportion.
+//! A pack below 16 MiB is in memory as a whole until it is sealed, so it has fewer and deeper stripes: the deeper a stripe, the better it
+//! stands flips that fall where they like. From 16 MiB on stripes are 64, whatever comes.
 
 use super::{BAND_DEPTH, DATA_CELLS_MAX, DEPTH_MAX, PARITY_DEPTH_MAX, STRIPES_MAX};
 
 /// Parity cells of the shortest stripe.
-const PARITY_DEPTH_MIN: u32 = 4;
+const PARITY_DEPTH_MIN: u32 = 8;
+/// Data cells of a stripe, at the most, of a pack that ends within the first band.
+const SHORT_DEPTH: u32 = 256;
+/// Data cells of the first band.
+const BAND_CELLS: u32 = BAND_DEPTH * STRIPES_MAX;
 
 /// How the data cells of a pack are dealt to stripes. All of it follows from their number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
     data_cells: u32,
 }
@@ -24,10 +29,9 @@ impl Geometry {
         self.data_cells
     }
 
-    /// Stripes: 64, or one for each 64 cells where those are fewer.
+    /// Stripes: 64, or one for each 256 cells below 4,096.
     pub const fn stripes(self) -> u32 {
-        let stripes = self.data_cells.div_ceil(BAND_DEPTH);
-        if stripes < STRIPES_MAX { stripes } else { STRIPES_MAX }
+        if self.data_cells < BAND_CELLS { self.data_cells.div_ceil(SHORT_DEPTH) } else { STRIPES_MAX }
     }
 
     /// Data cells of the deepest stripe.
@@ -40,7 +44,7 @@ impl Geometry {
         (self.data_cells - stripe).div_ceil(self.stripes())
     }
 
-    /// Parity cells of each stripe: 52 for 1,024 of data, and never less than that part, nor than 4.
+    /// Parity cells of each stripe: 52 for 1,024 of data, and never less than that part, nor than 8.
     pub const fn parity_depth(self) -> u32 {
         let share = (self.depth() * PARITY_DEPTH_MAX).div_ceil(DEPTH_MAX);
         if share > PARITY_DEPTH_MIN { share } else { PARITY_DEPTH_MIN }

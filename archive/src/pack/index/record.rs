@@ -3,32 +3,33 @@
 use super::super::{ArchiveId, DESCRIPTION_MAX, KeyId, PackId, VaultId};
 use super::{Codec, Entry, Frame, Index, NamedChunk, Outer, Place, Protection, Run};
 use crate::chunk::ChunkId;
-use engine::Result;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::clock::Timestamp;
+use engine::codec::chunk::TAG_BYTES;
 use engine::id::BlobId;
+use engine::{Error, Result};
 
 const OWN: u8 = 0;
 const GROUPED: u8 = 1;
 const CHUNKED: u8 = 2;
 const OUTSIDE: u8 = 3;
 
-/// The bit of an entry's kind that says that a tree hash follows.
+/// The bit of an entry's kind that says that it is the last part.
 const LAST: u8 = 0x80;
 
 /// The bytes that a record of these parts can take at the most, so that a writer knows when its index is full. Numbers within a pack have
 /// at most 21 bits, so three bytes.
 pub(in crate::pack) mod room {
     /// What every index has.
-    pub(in crate::pack) const FIXED: usize = 1 + 16 + 8 + 5 * 5;
+    pub(in crate::pack) const FIXED: usize = 1 + 16 + 32 + 8 + 6 * 5;
     /// A key, or another pack.
     pub(in crate::pack) const ID: usize = 16;
     /// A frame.
-    pub(in crate::pack) const FRAME: usize = 3 + 3 + 1 + 3;
+    pub(in crate::pack) const FRAME: usize = 3 + 3 + 1 + 3 + 16;
     /// A chunk.
     pub(in crate::pack) const CHUNK: usize = 32 + 3 + 3;
     /// An archive, description and runs apart.
-    pub(in crate::pack) const ENTRY: usize = 16 + 1 + 8 + 8 + 8 + 32 + 2 + 3 * 3;
+    pub(in crate::pack) const ENTRY: usize = 16 + 1 + 8 + 8 + 8 + 3 + 2 + 16 + 32 + 16 + 3 * 3;
     /// A run.
     pub(in crate::pack) const RUN: usize = 4 * 3;
     /// A blob of ciphertext.
@@ -40,7 +41,7 @@ impl Record for Index {
     const VERSION: u8 = 1;
 
     fn encode(&self, out: &mut RecordWriter) {
-        out.fixed(self.vault.as_bytes()).i64(self.sealed_at.as_millis());
+        out.fixed(self.vault.as_bytes()).fixed(&self.tables).i64(self.sealed_at.as_millis());
         out.count(self.keys.len());
         for key in &self.keys {
             out.fixed(key.as_bytes());
@@ -56,7 +57,10 @@ impl Record for Index {
             out.u8(frame.codec as u8);
             match frame.protection {
                 Protection::Outside => number(out, 0),
-                Protection::Key(key) => number(out, key + 1),
+                Protection::Key(key) => {
+                    number(out, key + 1);
+                    out.fixed(&frame.salt);
+                }
             }
         }
         self.encode_chunks(out);
@@ -64,10 +68,13 @@ impl Record for Index {
         for entry in &self.archives {
             entry.encode(out);
         }
+        // Sections, of which there are none yet.
+        out.count(0);
     }
 
     fn decode(_: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
         let vault = VaultId::from_bytes(fields.fixed()?);
+        let tables = fields.fixed()?;
         let sealed_at = Timestamp::from_millis(fields.i64()?);
         let keys = list(fields, |fields| fields.fixed().map(KeyId::from_bytes))?;
         let packs = list(fields, |fields| fields.fixed().map(PackId::from_bytes))?;
@@ -80,7 +87,8 @@ impl Record for Index {
         })?;
         let chunks = chunks(fields)?;
         let archives = list(fields, entry)?;
-        Ok(Self { vault, sealed_at, keys, packs, frames, chunks, archives })
+        list(fields, section)?;
+        Ok(Self { vault, tables, sealed_at, keys, packs, frames, chunks, archives })
     }
 }
 
@@ -100,13 +108,11 @@ impl Index {
 
 impl Entry {
     fn encode(&self, out: &mut RecordWriter) {
-        let (kind, last) = (self.place.kind(), if self.tree_hash.is_some() { LAST } else { 0 });
+        let (kind, last) = (self.place.kind(), if self.last { LAST } else { 0 });
         out.fixed(self.archive.as_bytes()).u8(kind | last);
         out.i64(self.created.as_millis()).u64(self.offset).u64(self.length);
-        if let Some(hash) = &self.tree_hash {
-            out.fixed(hash);
-        }
-        out.bytes(&self.description);
+        number(out, self.key);
+        out.bytes(&self.private);
         match &self.place {
             Place::Own { first, count } => numbers(out, [*first, *count]),
             Place::Grouped { frame, at } => numbers(out, [*frame, *at]),
@@ -175,11 +181,11 @@ fn frame(fields: &mut RecordReader<'_>, offset: u32) -> Result<Frame> {
         3 => Codec::ZstdPlanes4,
         other => return Err(fields.corrupt(format!("codec {other}"))),
     };
-    let protection = match read_number(fields)? {
-        0 => Protection::Outside,
-        key => Protection::Key(key - 1),
+    let (protection, salt) = match read_number(fields)? {
+        0 => (Protection::Outside, [0; 16]),
+        key => (Protection::Key(key - 1), fields.fixed()?),
     };
-    Ok(Frame { offset, stored, plain, codec, protection })
+    Ok(Frame { offset, stored, plain, codec, protection, salt })
 }
 
 fn chunks(fields: &mut RecordReader<'_>) -> Result<Vec<NamedChunk>> {
@@ -203,10 +209,11 @@ fn entry(fields: &mut RecordReader<'_>) -> Result<Entry> {
     let kind = fields.u8()?;
     let created = Timestamp::from_millis(fields.i64()?);
     let (offset, length) = (fields.u64()?, fields.u64()?);
-    let tree_hash = if kind & LAST == 0 { None } else { Some(fields.fixed()?) };
-    let description = fields.bytes()?.to_vec();
-    if description.len() > DESCRIPTION_MAX {
-        return Err(fields.corrupt("a description that is too long"));
+    let last = kind & LAST != 0;
+    let (key, private) = (read_number(fields)?, fields.bytes()?.to_vec());
+    let shortest = 16 + TAG_BYTES + if last { 32 } else { 0 };
+    if !(shortest..=shortest + DESCRIPTION_MAX).contains(&private.len()) {
+        return Err(fields.corrupt("a description of impossible length"));
     }
     let place = match kind & !LAST {
         OWN => Place::Own { first: read_number(fields)?, count: read_number(fields)? },
@@ -222,7 +229,18 @@ fn entry(fields: &mut RecordReader<'_>) -> Result<Entry> {
         },
         other => return Err(fields.corrupt(format!("an archive of kind {other}"))),
     };
-    Ok(Entry { archive, created, offset, length, tree_hash, description, place })
+    Ok(Entry { archive, created, offset, length, last, key, private, place })
+}
+
+/// What is not known is passed over where its kind is even, and refused where it is odd.
+fn section(fields: &mut RecordReader<'_>) -> Result<()> {
+    let kind = read_number(fields)?;
+    fields.bytes()?;
+    if kind % 2 == 0 {
+        Ok(())
+    } else {
+        Err(Error::Newer { what: "index of a pack".into(), found: kind, supported: 0 })
+    }
 }
 
 fn run(fields: &mut RecordReader<'_>) -> Result<Run> {

@@ -1,7 +1,7 @@
 //! What damage packs stand, and what is said of what they don't.
 
-use super::world::{World, below, id, noise, open, text};
-use crate::pack::{ArchiveId, CAPACITY_MAX, Index, Layout, Pack, PackId, Reader, Sealed, plan, scrub};
+use super::world::{World, below, id, noise, open, open_from, scrub, text};
+use crate::pack::{ArchiveId, CAPACITY_MAX, Index, Layout, Pack, PackId, Sealed, plan};
 use crate::parity::{CELL_BYTES, Geometry};
 use crate::source::ReadAt;
 use engine::ErrorKind;
@@ -59,7 +59,7 @@ fn round(world: &World, pack: &Pack<Sealed>, good: &[u8], archives: &[Vec<u8>], 
     assert!(scrub(&mended).unwrap().is_whole());
     // And without a byte written, as from media that are never rewritten.
     let healed = plan(&bad, &found).unwrap().healed(Arc::new(bad));
-    let reader = Reader::open(Arc::new(healed), &super::world::VAULT).unwrap();
+    let reader = open_from(Arc::new(healed)).unwrap();
     for (place, bytes) in (0..).zip(archives) {
         assert!(world.read(&reader, id(place)).unwrap() == *bytes, "FIRN_SEED={seed}, archive {place}");
     }
@@ -102,8 +102,8 @@ fn packs_of_full_size_stand_flips_and_holes() {
 #[test]
 fn of_500_packs_of_full_size_500_stand_1000_flips_a_gib_or_a_hole_of_8_mib() {
     let index_len = 600_000;
-    let layout =
-        Layout::new(PackId::from_bytes([1; 16]), index_len, 400, crate::parity::DATA_CELLS_MAX).unwrap();
+    let (pack, vault) = (PackId::from_bytes([1; 16]), crate::pack::VaultId::from_bytes([2; 16]));
+    let layout = Layout::new(pack, vault, index_len, 400, crate::parity::DATA_CELLS_MAX).unwrap();
     let (head, data, parity) =
         (u64::from(layout.head_cells), layout.data.data_cells(), layout.data.parity_cells());
     let total = layout.total_bytes();
@@ -134,6 +134,25 @@ fn of_500_packs_of_full_size_500_stand_1000_flips_a_gib_or_a_hole_of_8_mib() {
     }
 }
 
+/// What the least packs stand, and those between: by which cells are hit, without the bytes.
+#[test]
+fn small_packs_stand_1000_flips_a_gib_as_large_ones_do() {
+    for mib in [1, 2, 4, 8, 15, 16, 20, 24, 32] {
+        let geometry = Geometry::of(mib << 8).unwrap();
+        let total = geometry.data_cells() + geometry.parity_cells();
+        let flips = (u64::from(total) * 4096 * FLIPS_A_GIB).div_ceil(1 << 30);
+        for seed in 0..4_000 {
+            let dice = SeededEntropy::new(seed << 8 | u64::from(mib));
+            let hit: BTreeSet<u32> =
+                (0..flips).map(|_| u32::try_from(below(&dice, total.into())).unwrap()).collect();
+            let (data, parity): (Vec<u32>, Vec<u32>) =
+                hit.into_iter().partition(|cell| *cell < geometry.data_cells());
+            let parity: Vec<u32> = parity.into_iter().map(|cell| cell - geometry.data_cells()).collect();
+            assert!(geometry.beyond_repair(&data, &parity).is_empty(), "{mib} MiB, seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn a_full_pack_stands_any_hole_of_8_mib_and_neighbouring_cells_spread() {
     let full = Geometry::of(crate::parity::DATA_CELLS_MAX).unwrap();
@@ -161,8 +180,12 @@ fn what_is_beyond_repair_is_named_and_everything_else_comes_back() {
     let mending = plan(&bad, &found).unwrap();
     assert!(!mending.makes_whole());
     let lost = mending.lost_archives(pack.index());
+    let first = pack.layout().data_at() + u64::from(mending.lost()[0]) * CELL_BYTES as u64;
     let healed = mending.healed(Arc::new(bad));
-    let reader = Reader::open(Arc::new(healed), &super::world::VAULT).unwrap();
+    let refused = healed.read_at(first + 1, &mut [0; 9]).unwrap_err();
+    assert!(refused.to_string().contains("nothing within the pack restores it"), "{refused}");
+    healed.read_at(first - 9, &mut [0; 9]).unwrap();
+    let reader = open_from(Arc::new(healed)).unwrap();
     let unread: Vec<ArchiveId> =
         (0..40).map(id).filter(|archive| world.read(&reader, *archive).is_err()).collect();
     assert_eq!(lost, unread, "exactly those");

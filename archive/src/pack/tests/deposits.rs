@@ -1,7 +1,8 @@
 //! Archives of all sizes and kinds, whole and in part.
 
-use super::world::{Counted, NOW, VAULT, World, below, head, id, noise, put, text};
+use super::world::{Counted, NOW, VAULT, WHOSE, World, below, head, id, noise, put, text};
 use crate::pack::{Codec, Head, KeyFor, Outer, Pack, Place, Protection, Reader, sweep};
+use engine::catalog::record::Record as _;
 use engine::codec::DataKey;
 use engine::codec::chunk::ChunkCipher;
 use engine::entropy::SeededEntropy;
@@ -27,8 +28,9 @@ fn what_is_deposited_comes_back_whole_and_in_part() {
         for (place, bytes) in (0..).zip(&archives) {
             assert!(world.read(&reader, id(place)).unwrap() == *bytes, "archive {place}");
             let entry = reader.index().entry(id(place)).unwrap();
-            assert_eq!(entry.description, head(id(place)).description);
-            assert_eq!(entry.tree_hash, Some(super::world::hash(bytes)));
+            let about = reader.about(entry, &*world.keys).unwrap();
+            assert_eq!(about.description, head(id(place)).description);
+            assert_eq!(about.tree_hash, Some(super::world::hash(bytes)));
             for _ in 0..10 {
                 let start = below(&dice, entry.length + 1);
                 let end = start + below(&dice, entry.length - start + 1);
@@ -52,7 +54,7 @@ fn a_pack_of_many_bands_comes_back() {
     for (place, bytes) in (0..).zip(&archives) {
         assert!(world.read(&reader, id(place)).unwrap() == *bytes, "archive {place}");
     }
-    let found = crate::pack::scrub(&std::fs::read(pack.path()).unwrap()).unwrap();
+    let found = super::world::scrub(&std::fs::read(pack.path()).unwrap()).unwrap();
     assert!(found.is_whole(), "{found:?}");
 }
 
@@ -61,7 +63,7 @@ fn large_archives_have_a_subkey_of_their_own_and_small_ones_share() {
     let world = World::new(3);
     let pack = world.pack_of(&[noise(1, 100), noise(2, 70_000), noise(3, 2_500_000), noise(4, 200)]);
     let asked = world.keys.asked.lock().unwrap().clone();
-    assert_eq!(asked, [KeyFor::Archive(id(1)), KeyFor::Archive(id(2)), KeyFor::Group]);
+    assert_eq!(asked, [KeyFor::Group, KeyFor::Archive(id(1)), KeyFor::Archive(id(2))]);
     let index = pack.index();
     let key_of = |archive: u8| match index.entry(id(archive)).unwrap().place {
         Place::Own { first, count } => {
@@ -71,9 +73,9 @@ fn large_archives_have_a_subkey_of_their_own_and_small_ones_share() {
         Place::Grouped { frame, .. } => vec![index.frames[frame as usize].protection],
         ref other => panic!("{other:?}"),
     };
-    assert_eq!(key_of(1), [Protection::Key(0)]);
-    assert_eq!(key_of(2), [Protection::Key(1); 3]);
-    assert_eq!(key_of(0), [Protection::Key(2)]);
+    assert_eq!(key_of(1), [Protection::Key(1)]);
+    assert_eq!(key_of(2), [Protection::Key(2); 3]);
+    assert_eq!(key_of(0), [Protection::Key(0)]);
     assert_eq!(key_of(3), key_of(0));
 }
 
@@ -86,6 +88,16 @@ fn what_a_subkey_sealed_is_gone_with_it_and_nothing_else_is() {
     let refused = world.read(&reader, id(0)).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::NotFound, "{refused}");
     assert!(refused.to_string().contains("erased"), "{refused}");
+    // What its owner wrote, and the hash of what it held, went with it: whoever has the index has neither.
+    let entry = |archive| reader.index().entry(archive).unwrap();
+    assert_eq!(reader.about(entry(id(0)), &*world.keys).unwrap_err().kind(), ErrorKind::NotFound);
+    let index = reader.index().to_bytes();
+    for archive in [0, 1, 2].map(id) {
+        assert!(!index.windows(6).any(|bytes| bytes == b"about "), "a description in the clear");
+        let hash = reader.about(entry(archive), &*world.keys).ok().and_then(|about| about.tree_hash);
+        assert_eq!(hash.is_some(), archive != id(0));
+        assert!(hash.is_none_or(|hash| !index.windows(32).any(|bytes| bytes == hash)), "a hash in the clear");
+    }
     assert!(world.read(&reader, id(1)).unwrap() == noise(2, 70_000));
     assert!(world.read(&reader, id(2)).unwrap() == noise(3, 9));
 }
@@ -117,7 +129,7 @@ fn an_archive_that_does_not_fit_goes_on_in_the_next_pack_with_frames_of_its_own(
             let pack = world.seal(pack);
             let entry = pack.index().entry(id(9)).unwrap();
             assert_eq!(entry.offset, found.len() as u64);
-            assert_eq!(entry.tree_hash.is_some(), taken == rest.len());
+            assert_eq!(entry.last, taken == rest.len());
             assert!(!matches!(entry.place, Place::Grouped { .. }), "{entry:?}");
             let reader = world.packs.lock().unwrap()[&pack.id()].clone();
             found.extend(world.read(&reader, id(9)).unwrap());
@@ -148,7 +160,7 @@ fn ciphertext_from_outside_stays_as_it_is_and_needs_no_key_of_the_vault() {
     assert_eq!(deposit.write(&sealed).unwrap(), sealed.len());
     deposit.finish_outside([0; 32], blobs.clone()).unwrap();
     let pack = world.seal(pack);
-    assert!(pack.index().keys.is_empty() && pack.index().chunks.is_empty());
+    assert!(pack.index().keys.len() == 1 && pack.index().chunks.is_empty());
     let reader = world.packs.lock().unwrap()[&pack.id()].clone();
     let entry = reader.index().entry(id(1)).unwrap();
     assert!(matches!(&entry.place, Place::Outside { blobs: found, .. } if *found == blobs), "{entry:?}");
@@ -174,7 +186,7 @@ fn one_archive_is_read_with_at_most_2_mib_beyond_itself() {
     let counted = Counted::new(std::fs::read(pack.path()).unwrap());
     for place in [0, 17, 239, 250] {
         let before = counted.so_far();
-        let reader = Reader::open(counted.clone(), &VAULT).unwrap();
+        let reader = Reader::open(counted.clone(), pack.id(), WHOSE, &VAULT).unwrap();
         let entry = reader.index().entry(id(place)).unwrap().clone();
         let found = world.read_range(&reader, &entry, 0..entry.length).unwrap();
         let beyond = counted.so_far() - before - found.len().min(5_000_000) as u64;
@@ -191,7 +203,7 @@ fn an_index_is_made_again_by_reading_one_percent() {
     }
     let pack = world.seal(pack);
     let counted = Counted::new(std::fs::read(pack.path()).unwrap());
-    let reader = Reader::open(counted.clone(), &VAULT).unwrap();
+    let reader = Reader::open(counted.clone(), pack.id(), WHOSE, &VAULT).unwrap();
     assert_eq!(reader.index().archives.len(), 200);
     let (read, total) = (counted.so_far(), pack.layout().total_bytes());
     assert!(read * 100 <= total, "{read} of {total}");
@@ -240,12 +252,13 @@ fn no_key_and_nonce_come_twice_not_even_under_one_subkey_in_two_packs() {
     let mut seen = HashSet::new();
     for _ in 0..2 {
         let mut pack =
-            Pack::begin(world.dir.path(), world.options.clone(), Arc::new(One), &world.entropy).unwrap();
+            Pack::begin(world.dir.path(), world.options.clone(), Arc::new(One), Arc::clone(&world.entropy))
+                .unwrap();
         // Equal bytes throughout: equal key and nonce would give equal ciphertext.
         for place in 0..3 {
             put(&mut pack, id(place), &noise(5, 200_000).repeat(7)[..1_300_000]);
         }
-        let pack = pack.seal(&VAULT, NOW, &world.entropy).unwrap();
+        let pack = pack.seal(&VAULT, NOW).unwrap();
         let bytes = std::fs::read(pack.path()).unwrap();
         for frame in &pack.index().frames {
             let start = usize::try_from(pack.layout().data_at()).unwrap() + frame.offset as usize;
@@ -270,7 +283,7 @@ fn a_pack_that_was_not_sealed_is_none() {
     assert!(names().iter().all(|name| name.ends_with(".pack.new")) && names().len() == 1, "{:?}", names());
     assert_eq!(sweep(world.dir.path()).unwrap(), 1);
     let empty = world.begin();
-    let refused = empty.seal(&VAULT, NOW, &world.entropy).unwrap_err();
+    let refused = empty.seal(&VAULT, NOW).unwrap_err();
     assert!(refused.to_string().contains("holds no archive"), "{refused}");
     assert_eq!(sweep(world.dir.path()).unwrap(), 1);
     world.begin().discard().unwrap();
@@ -289,11 +302,14 @@ fn a_power_cut_leaves_a_pack_whole_or_without_its_name() {
         |_| {},
         |dir| {
             let keys: Arc<dyn crate::pack::Subkeys> = Arc::clone(&world.keys) as _;
-            let Ok(mut pack) = Pack::begin(dir, world.options.clone(), keys, &world.entropy) else { return };
+            let Ok(mut pack) = Pack::begin(dir, world.options.clone(), keys, Arc::clone(&world.entropy))
+            else {
+                return;
+            };
             for (place, bytes) in (0..).zip(&archives) {
                 put(&mut pack, id(place), bytes);
             }
-            drop(pack.seal(&VAULT, NOW, &world.entropy));
+            drop(pack.seal(&VAULT, NOW));
         },
         |dir, cut| {
             let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
@@ -302,7 +318,7 @@ fn a_power_cut_leaves_a_pack_whole_or_without_its_name() {
             assert!(sealed.len() <= 1 && (!cut.ended || sealed.len() == 1), "{cut}");
             for path in sealed {
                 let bytes = std::fs::read(path).unwrap();
-                assert!(crate::pack::scrub(&bytes).unwrap().is_whole(), "{cut}");
+                assert!(super::world::scrub(&bytes).unwrap().is_whole(), "{cut}");
                 let reader = super::world::open(bytes).unwrap();
                 for (place, bytes) in (0..).zip(&archives) {
                     assert!(world.read(&reader, id(place)).unwrap() == *bytes, "{cut}");
@@ -347,4 +363,36 @@ fn descriptions_are_bounded_and_fill_the_index_before_the_data() {
     assert!(count > 50, "{count}");
     let pack = world.seal(pack);
     assert_eq!(pack.index().archives.len(), usize::from(count));
+}
+
+#[test]
+fn several_parts_of_one_archive_lie_in_one_pack_and_no_byte_twice() {
+    let world = World::new(16);
+    let mut pack = world.begin();
+    let parts = [(200_000, 70_000), (0, 100), (500_000, 80_000)];
+    for (offset, length) in parts {
+        let mut deposit = pack.deposit(Head { offset, ..head(id(1)) }).unwrap().unwrap();
+        deposit.write(&noise(offset, length)).unwrap();
+        assert_eq!(deposit.suspend().unwrap(), offset + length as u64);
+    }
+    for offset in [0, 99, 200_000, 269_999] {
+        let refused = pack.deposit(Head { offset, ..head(id(1)) }).unwrap_err().to_string();
+        assert!(refused.contains("part of it"), "{refused}");
+    }
+    // One that begins before another and goes on into it.
+    let mut deposit = pack.deposit(Head { offset: 190_000, ..head(id(1)) }).unwrap().unwrap();
+    deposit.write(&noise(1, 10_001)).unwrap();
+    deposit.suspend().unwrap_err();
+    let mut deposit = pack.deposit(Head { offset: 190_000, ..head(id(1)) }).unwrap().unwrap();
+    deposit.write(&noise(1, 10_000)).unwrap();
+    deposit.finish([1; 32]).unwrap();
+    let pack = world.seal(pack);
+    let reader = world.packs.lock().unwrap()[&pack.id()].clone();
+    for (offset, length) in parts {
+        let entry = reader.part(id(1), offset).unwrap();
+        assert!(world.read_range(&reader, entry, 0..entry.length).unwrap() == noise(offset, length));
+    }
+    let mut twice = pack.index().clone();
+    twice.archives[1].offset = 199_999;
+    assert!(twice.fault(pack.layout().data_bytes()).unwrap().contains("there twice"));
 }

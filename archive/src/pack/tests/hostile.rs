@@ -1,10 +1,10 @@
 //! Packs that somebody made up: refused, without a panic and without room for what they claim.
 
-use super::world::{NOW, VAULT, World, below, id, noise, open, text};
+use super::world::{NOW, VAULT, World, below, id, noise, open, scrub, text};
 use crate::pack::body::Body;
 use crate::pack::squeeze::{LENGTH_MAX, Unsqueeze};
 use crate::pack::{
-    Codec, Entry, Frame, Index, KeyId, Layout, PackId, Place, Protection, Subkeys, VaultId, keys, plan, scrub,
+    Codec, Entry, Frame, Index, KeyId, Layout, PackId, Place, Protection, Subkeys, keys, plan,
 };
 use crate::parity::{CELL_BYTES, crc32c};
 use engine::ErrorKind;
@@ -20,11 +20,12 @@ fn forge(world: &World, index: &[u8], data: &[u8]) -> Vec<u8> {
     let mut body = Body::create(path.clone(), 1 << 20, 1 << 16).unwrap();
     body.append(|out| out.extend_from_slice(data)).unwrap();
     let mut sealed = vec![5; 16];
-    let cipher = keys::index(PACK, &VAULT, &[5; 16]);
+    let length = 16 + engine::codec::chunk::sealed_len(index.len() as u64);
+    let cipher = keys::index(PACK, &VAULT, &[5; 16], u32::try_from(length).unwrap());
     for (number, chunk) in (0..).zip(index.chunks(65_536)) {
         cipher.seal_into(number, chunk, &mut sealed);
     }
-    body.finish(PACK, &sealed).unwrap();
+    body.finish(PACK, world.options.vault, sealed.len() as u64, |_| Ok(sealed)).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     bytes
@@ -43,6 +44,7 @@ fn walk(world: &World, bytes: Vec<u8>) -> Option<ErrorKind> {
             assert!(piece.len() <= LENGTH_MAX);
             Ok(())
         });
+        drop(reader.about(entry, &*world.keys));
         worst = read.err().map(|error| error.kind()).or(worst);
     }
     worst
@@ -77,7 +79,8 @@ fn an_index_of_any_bytes_is_refused_or_read_within_bounds() {
 fn counts_that_no_index_has_room_for_are_refused_before_anything_is_made_for_them() {
     let world = World::new(2);
     let empty = Index {
-        vault: VaultId::from_bytes([0; 16]),
+        vault: world.options.vault,
+        tables: [0; 32],
         sealed_at: NOW,
         keys: Vec::new(),
         packs: Vec::new(),
@@ -86,8 +89,8 @@ fn counts_that_no_index_has_room_for_are_refused_before_anything_is_made_for_the
         archives: Vec::new(),
     };
     let bytes = empty.to_bytes();
-    // Keys, packs, frames, chunks, archives: four thousand million of each in turn.
-    for at in bytes.len() - 5..bytes.len() {
+    // Keys, packs, frames, chunks, archives, sections: four thousand million of each in turn.
+    for at in bytes.len() - 6..bytes.len() {
         let mut forged = bytes[..at].to_vec();
         forged.extend_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]);
         forged.extend_from_slice(&bytes[at + 1..]);
@@ -103,12 +106,14 @@ fn one_frame(world: &World, key: KeyId, frame: Frame) -> Vec<u8> {
         created: NOW,
         offset: 0,
         length: frame.plain.into(),
-        tree_hash: Some([0; 32]),
-        description: Vec::new(),
+        last: true,
+        key: 0,
+        private: vec![0; 64],
         place,
     };
     let index = Index {
         vault: world.options.vault,
+        tables: [0; 32],
         sealed_at: NOW,
         keys: vec![key],
         packs: Vec::new(),
@@ -125,18 +130,25 @@ fn a_bomb_has_no_room() {
     let (key, subkey): (KeyId, DataKey) = world.keys.fresh(crate::pack::KeyFor::Pack).unwrap();
     let bomb = zstd::bulk::compress(&vec![0; 100 << 20], 3).unwrap();
     let mut sealed = Vec::new();
-    keys::frames(PACK, &subkey).seal_into(0, &bomb, &mut sealed);
+    keys::frame(PACK, &subkey, &[1; 16]).seal_into(0, &bomb, &mut sealed);
     let stored = u32::try_from(sealed.len()).unwrap();
     for plain in [1_000_000, stored, 1 << 20] {
         for codec in [Codec::Zstd, Codec::ZstdPlanes2, Codec::ZstdPlanes4] {
-            let frame = Frame { offset: 0, stored, plain, codec, protection: Protection::Key(0) };
+            let frame =
+                Frame { offset: 0, stored, plain, codec, protection: Protection::Key(0), salt: [1; 16] };
             let forged = forge(&world, &one_frame(&world, key, frame), &sealed);
             assert_eq!(walk(&world, forged), Some(ErrorKind::Corrupt));
         }
     }
     // What would be larger than any frame is refused with the index.
-    let frame =
-        Frame { offset: 0, stored, plain: 100 << 20, codec: Codec::Zstd, protection: Protection::Key(0) };
+    let frame = Frame {
+        offset: 0,
+        stored,
+        plain: 100 << 20,
+        codec: Codec::Zstd,
+        protection: Protection::Key(0),
+        salt: [1; 16],
+    };
     let refused = open(forge(&world, &one_frame(&world, key, frame), &sealed)).unwrap_err();
     assert!(refused.to_string().contains("length is impossible"), "{refused}");
     let mut out = Vec::new();
@@ -200,6 +212,6 @@ fn any_bytes_and_any_part_of_a_pack_are_refused_or_repaired() {
         walk(&world, forged);
     }
     for length in [0, 1, CELL_BYTES - 1, CELL_BYTES] {
-        assert_eq!(Layout::find(&vec![0; length]).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(Layout::find(&vec![0; length], None).unwrap_err().kind(), ErrorKind::Corrupt);
     }
 }

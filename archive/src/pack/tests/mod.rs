@@ -1,5 +1,6 @@
 //! Packs: what goes in comes out, whatever happens to the bytes meanwhile.
 
+mod broken;
 mod damage;
 mod deposits;
 mod format;

@@ -2,8 +2,8 @@
 //!
 //! A failure names its seed: `FIRN_SEED=n FIRN_ROUNDS=1` runs that one alone.
 
-use super::world::{World, below, hash, head, noise, text};
-use crate::pack::{ArchiveId, Head, Open, Outer, Pack, Place, scrub};
+use super::world::{World, below, hash, head, noise, scrub, text};
+use crate::pack::{ArchiveId, Head, Open, Outer, Pack, Place};
 use engine::entropy::SeededEntropy;
 use engine::id::BlobId;
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ impl Model {
             let parts = self.found.entry(entry.archive).or_default();
             assert_eq!(parts.len() as u64, entry.offset, "{:?}", entry.archive);
             parts.extend(bytes);
-            let whole = entry.tree_hash.is_some() && entry.offset == 0;
+            let whole = entry.last && entry.offset == 0;
             let grouped = matches!(entry.place, Place::Grouped { .. });
             assert!(!grouped || (whole && entry.length < 65_536), "{entry:?}");
         }

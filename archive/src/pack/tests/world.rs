@@ -2,8 +2,8 @@
 
 use crate::chunk::{ChunkId, Cutter};
 use crate::pack::{
-    ArchiveId, Dedup, Entry, Head, KeyFor, KeyId, Known, Open, Options, Pack, PackId, Packs, Reader, Run,
-    Sealed, Subkeys, VaultId,
+    ArchiveId, Dedup, Entry, Head, KeyFor, KeyId, Known, Layout, Open, Options, Pack, PackId, Packs, Reader,
+    Run, Scrubbed, Sealed, Subkeys, VaultId,
 };
 use crate::source::ReadAt;
 use engine::Result;
@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 pub(super) const VAULT: DataKey = DataKey::from_bytes([0x5A; 32]);
+pub(super) const WHOSE: VaultId = VaultId::from_bytes([7; 16]);
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
 /// A table of subkeys in memory.
@@ -57,7 +58,7 @@ impl Known for Chunks {
 
 /// A vault: its keys, its packs and where they lie.
 pub(super) struct World {
-    pub(super) entropy: SeededEntropy,
+    pub(super) entropy: Arc<dyn Entropy>,
     pub(super) keys: Arc<Table>,
     pub(super) chunks: Arc<Chunks>,
     pub(super) dir: tempfile::TempDir,
@@ -69,9 +70,9 @@ impl World {
     pub(super) fn new(seed: u64) -> Self {
         let keys =
             Table { entropy: SeededEntropy::new(!seed), rows: Mutex::default(), asked: Mutex::default() };
-        let options = Options { capacity: 32 << 20, ..Options::new(VaultId::from_bytes([7; 16])) };
+        let options = Options { capacity: 32 << 20, ..Options::new(WHOSE) };
         Self {
-            entropy: SeededEntropy::new(seed),
+            entropy: Arc::new(SeededEntropy::new(seed)),
             keys: Arc::new(keys),
             chunks: Arc::default(),
             dir: tempfile::tempdir().unwrap(),
@@ -89,12 +90,12 @@ impl World {
 
     pub(super) fn begin(&self) -> Pack<Open> {
         let keys: Arc<dyn Subkeys> = Arc::clone(&self.keys) as _;
-        Pack::begin(self.dir.path(), self.options.clone(), keys, &self.entropy).unwrap()
+        Pack::begin(self.dir.path(), self.options.clone(), keys, Arc::clone(&self.entropy)).unwrap()
     }
 
     /// Seals a pack, and knows its chunks from then on.
     pub(super) fn seal(&self, pack: Pack<Open>) -> Pack<Sealed> {
-        let sealed = pack.seal(&VAULT, NOW, &self.entropy).unwrap();
+        let sealed = pack.seal(&VAULT, NOW).unwrap();
         for chunk in &sealed.index().chunks {
             let run = Run { pack: 0, frame: chunk.frame, at: chunk.at, length: chunk.length };
             self.chunks.0.lock().unwrap().insert(chunk.id, (sealed.id(), run));
@@ -171,7 +172,18 @@ pub(super) fn hash(bytes: &[u8]) -> [u8; 32] {
 }
 
 pub(super) fn open(bytes: Vec<u8>) -> Result<Reader> {
-    Reader::open(Arc::new(bytes), &VAULT)
+    open_from(Arc::new(bytes))
+}
+
+/// Whichever pack is there.
+pub(super) fn open_from(source: Arc<dyn ReadAt + Send + Sync>) -> Result<Reader> {
+    let pack = Layout::find(&*source, None)?.pack();
+    Reader::open(source, pack, WHOSE, &VAULT)
+}
+
+/// Whichever pack is there.
+pub(super) fn scrub(source: &dyn ReadAt) -> Result<Scrubbed> {
+    crate::pack::scrub(source, None)
 }
 
 /// Bytes that nothing compresses.
