@@ -187,6 +187,19 @@ impl<C: Default + Clone + Send> Tour<C> {
         Progress::Idle { rest }
     }
 
+    /// A tick of a worker that does nothing else: it rests behind a round in which nothing was done.
+    pub async fn tick<V: Visitor<Cursor = C>>(
+        &mut self,
+        visitor: &mut V,
+        rest: Duration,
+    ) -> Result<Progress> {
+        Ok(match self.go(visitor).await? {
+            Leg::On { done } => Progress::More { done },
+            Leg::Over { done: 0 } => self.rest(rest),
+            Leg::Over { .. } => Progress::More { done: 0 },
+        })
+    }
+
     /// A bounded part of a round. An error is told before the end of the round only if everybody would meet it, or many on end did; the
     /// next tick goes on all the same.
     pub async fn go<V: Visitor<Cursor = C>>(&mut self, visitor: &mut V) -> Result<Leg> {

@@ -14,7 +14,7 @@ use engine::BoxFuture;
 use engine::catalog::record::Record;
 use engine::catalog::{Key, Scan, Snapshot, Write};
 use engine::id::PartitionId;
-use engine::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
+use engine::worker::{Progress, Stop, Tour, Visitor, Worker};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -58,11 +58,7 @@ impl Cleanup {
             self.sweep = self.work.mark(at).await?;
             return Ok(Progress::More { done: 0 });
         }
-        Ok(match self.tour.go(&mut self.work).await? {
-            Leg::On { done } => Progress::More { done },
-            Leg::Over { done: 0 } => self.tour.rest(REST),
-            Leg::Over { .. } => Progress::More { done: 0 },
-        })
+        Ok(self.tour.tick(&mut self.work, REST).await?)
     }
 }
 

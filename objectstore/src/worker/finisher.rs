@@ -12,7 +12,7 @@ use engine::catalog::record::Record;
 use engine::catalog::{Scan, Table, Write};
 use engine::id::PartitionId;
 use engine::outbox::Outbox;
-use engine::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
+use engine::worker::{Progress, Stop, Tour, Visitor, Worker};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -46,11 +46,7 @@ impl Finisher {
     }
 
     async fn run(&mut self) -> engine::Result<Progress> {
-        Ok(match self.tour.go(&mut self.work).await? {
-            Leg::On { done } => Progress::More { done },
-            Leg::Over { done: 0 } => self.tour.rest(REST),
-            Leg::Over { .. } => Progress::More { done: 0 },
-        })
+        self.tour.tick(&mut self.work, REST).await
     }
 }
 

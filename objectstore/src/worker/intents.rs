@@ -13,7 +13,7 @@ use engine::catalog::Scan;
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
-use engine::worker::{Leg, Progress, Stop, Tour, Visitor, Worker};
+use engine::worker::{Progress, Stop, Tour, Visitor, Worker};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +37,7 @@ impl Intents {
     }
 
     async fn run(&mut self) -> engine::Result<Progress> {
-        Ok(match self.tour.go(&mut self.work).await? {
-            Leg::On { done } => Progress::More { done },
-            Leg::Over { done: 0 } => self.tour.rest(REST),
-            Leg::Over { .. } => Progress::More { done: 0 },
-        })
+        self.tour.tick(&mut self.work, REST).await
     }
 }
 

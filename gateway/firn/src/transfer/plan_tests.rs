@@ -17,16 +17,25 @@ async fn stream(entries: Vec<Entry>) -> mpsc::Receiver<Found> {
     receiver
 }
 
-async fn plan(source: Vec<Entry>, target: Vec<Entry>, delete: bool, exclude: &[&str]) -> Vec<String> {
-    let plan = SyncPlan {
-        source: Place::Prefix("src".to_owned(), String::new()),
-        target: Place::Directory("/dst".into()),
+/// A plan that also removes.
+fn deleting(source: Place, target: Place) -> SyncPlan {
+    SyncPlan {
+        source,
+        target,
         compare: Compare::SizeAndTime,
-        delete,
-        exclude: exclude.iter().map(|pattern| (*pattern).to_owned()).collect(),
+        delete: true,
+        exclude: Vec::new(),
         own: None,
         may_empty: false,
         sweep: false,
+    }
+}
+
+async fn plan(source: Vec<Entry>, target: Vec<Entry>, delete: bool, exclude: &[&str]) -> Vec<String> {
+    let plan = SyncPlan {
+        delete,
+        exclude: exclude.iter().map(|pattern| (*pattern).to_owned()).collect(),
+        ..deleting(Place::Prefix("src".to_owned(), String::new()), Place::Directory("/dst".into()))
     };
     let (sender, mut receiver) = mpsc::channel(100);
     let target = Some(stream(target).await);
@@ -78,16 +87,10 @@ async fn a_broken_list_ends_the_plan_and_removes_nothing() {
     let (sender, source) = mpsc::channel(10);
     sender.send(Found::Broken(anyhow::anyhow!("list the source"))).await.unwrap();
     drop(sender);
-    let plan = SyncPlan {
-        source: Place::Prefix("src".to_owned(), String::new()),
-        target: Place::Prefix("dst".to_owned(), String::new()),
-        compare: Compare::SizeAndTime,
-        delete: true,
-        exclude: Vec::new(),
-        own: None,
-        may_empty: false,
-        sweep: false,
-    };
+    let plan = deleting(
+        Place::Prefix("src".to_owned(), String::new()),
+        Place::Prefix("dst".to_owned(), String::new()),
+    );
     let (sender, mut planned) = mpsc::channel(10);
     let target = stream(vec![entry("a", 1, 1)]).await;
     Join::new(plan, sender).run(source, Some(target)).await.unwrap();
@@ -106,16 +109,10 @@ async fn a_list_that_breaks_off_later_removes_nothing_either() {
     };
     let whole = || stream(vec![entry("a", 1, 1), entry("b", 1, 1), entry("c", 1, 1), entry("z", 1, 1)]);
     for (source, target) in [(halves().await, whole().await), (whole().await, halves().await)] {
-        let plan = SyncPlan {
-            source: Place::Prefix("src".to_owned(), String::new()),
-            target: Place::Prefix("dst".to_owned(), String::new()),
-            compare: Compare::SizeAndTime,
-            delete: true,
-            exclude: Vec::new(),
-            own: None,
-            may_empty: false,
-            sweep: false,
-        };
+        let plan = deleting(
+            Place::Prefix("src".to_owned(), String::new()),
+            Place::Prefix("dst".to_owned(), String::new()),
+        );
         let (sender, mut planned) = mpsc::channel(10);
         Join::new(plan, sender).run(source, Some(target)).await.unwrap();
         let (mut broke, mut removed) = (false, 0);
@@ -184,16 +181,7 @@ async fn nothing_is_removed_below_what_could_not_be_read() {
     sender.send(Found::Refused("b".to_owned(), anyhow::anyhow!("read the directory"))).await.unwrap();
     sender.send(Found::Entry(entry("c", 1, 1))).await.unwrap();
     drop(sender);
-    let plan = SyncPlan {
-        source: Place::Directory("/src".into()),
-        target: Place::Prefix("dst".to_owned(), String::new()),
-        compare: Compare::SizeAndTime,
-        delete: true,
-        exclude: Vec::new(),
-        own: None,
-        may_empty: false,
-        sweep: false,
-    };
+    let plan = deleting(Place::Directory("/src".into()), Place::Prefix("dst".to_owned(), String::new()));
     let (sender, mut planned) = mpsc::channel(10);
     let target = stream(vec![entry("a", 1, 1), entry("b/x", 1, 1), entry("b2", 1, 1)]).await;
     Join::new(plan, sender).run(source, Some(target)).await.unwrap();
