@@ -49,3 +49,27 @@ impl Reserve {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Reserve;
+
+    #[test]
+    fn what_could_not_be_had_is_not_there_and_what_is_too_small_is_not_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("reserve");
+        let whole = Reserve::new(dir.path(), 8192);
+        // More than any disk has: the file is there by then.
+        Reserve::new(dir.path(), 1 << 60).take(Ok(())).unwrap_err();
+        assert!(!path.exists() && !whole.is_held());
+        whole.take(Ok(())).unwrap();
+        assert!(whole.is_held() && whole.is_whole());
+        // Of what was kept before more was to be.
+        let more = Reserve::new(dir.path(), 16384);
+        assert!(more.is_held() && !more.is_whole());
+        more.take(Ok(())).unwrap();
+        assert!(more.is_whole());
+        more.give_up().unwrap();
+        assert!(!path.exists() && !more.is_held());
+    }
+}

@@ -162,3 +162,16 @@ async fn what_is_damaged_in_one_partition_keeps_nothing_from_being_repaired() {
     assert_eq!((repair.mended_blobs, repair.queued_blobs), (1, 1));
     assert_eq!((repair.walking, repair.lost_blobs), (false, 1));
 }
+
+#[tokio::test]
+async fn a_partition_that_one_collector_saw_full_and_empty_is_forgotten_by_it() {
+    let world = World::new(426).await;
+    // An empty body: what it leaves waits for no segment to go.
+    let blob = world.put_in(nth(1), 0).await;
+    let mut collector = Collector::new(Arc::clone(&world.store));
+    run(&mut collector).await;
+    assert_eq!(world.store.homes(), [nth(1)]);
+    world.commit_in(nth(1), release(blob, &owned("owner"))).await.unwrap();
+    run(&mut collector).await;
+    assert!(world.store.homes().is_empty() && world.home_rows().await == 0);
+}

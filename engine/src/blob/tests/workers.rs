@@ -302,3 +302,30 @@ async fn what_is_released_calls_the_collector_of_a_store_that_is_full() {
     world.store.freed_something();
     assert!(is_called());
 }
+
+#[tokio::test]
+async fn scrubbing_goes_on_after_a_restart_where_it_paused_and_begins_anew_after_a_round() {
+    let mut world = World::new(56).await;
+    for _ in 0..20 {
+        world.put(&world.bytes(1_000_000), "owner").await.unwrap();
+    }
+    // Live bytes are counted.
+    world.settle().await;
+    let mut scrubber = Scrubber::new(Arc::clone(&world.store));
+    let paused = loop {
+        match scrubber.tick().await.unwrap() {
+            Progress::Idle { rest } => break rest,
+            Progress::More { .. } => {}
+        }
+    };
+    assert_eq!(paused, Duration::from_secs(1), "there is more to read");
+    let (before, live) = (world.store.usage().scrubbed_bytes.get(), world.store.usage().live.get());
+    assert!(before < live);
+    drop(scrubber);
+    world.reopen().await.unwrap();
+    world.scrub().await;
+    assert_eq!(before + world.store.usage().scrubbed_bytes.get(), live, "each once");
+    world.reopen().await.unwrap();
+    world.scrub().await;
+    assert_eq!(world.store.usage().scrubbed_bytes.get(), live);
+}

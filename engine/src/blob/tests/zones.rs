@@ -700,3 +700,31 @@ async fn what_happens_while_a_blob_is_repaired_is_noticed() {
         }
     }
 }
+
+#[tokio::test]
+async fn repair_names_nothing_that_is_not_synced() {
+    // One of several segments, of which the others' syncs say nothing, or the only one.
+    for (seed, size, times) in [(103, 2_500_000, 1), (104, 300_000, u64::MAX)] {
+        let mut world = World::new(seed).await;
+        let kept = world.keep(&[size]).await;
+        world.name_zones(2);
+        world.reopen().await.unwrap();
+        let faults = Arc::clone(&world.zones[1].faults);
+        faults.arm(Point::SegmentSync, Fault::Io, 0, times);
+        let mut repairer = Repairer::new(Arc::clone(&world.store));
+        while world.store.repair().walking || world.store.repair().total == ByteCount::ZERO {
+            drop(repairer.tick().await);
+        }
+        assert_eq!(world.zones_of(kept[0].blob).await, ["a"]);
+        assert_eq!(world.store.repair().short_blobs, 1, "another walk has to see to it");
+        faults.clear();
+        world.reopen().await.unwrap();
+        // It walks again once it has rested.
+        let mut repairer = Repairer::new(Arc::clone(&world.store));
+        for _ in 0..2 {
+            run(&mut repairer).await;
+        }
+        assert_eq!(world.zones_of(kept[0].blob).await, ["a", "b"]);
+        world.each_zone_has(&kept).await;
+    }
+}

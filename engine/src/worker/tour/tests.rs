@@ -40,6 +40,8 @@ struct Land {
     is_away: bool,
     /// The next visit to this one is held up.
     holds: Option<PartitionId>,
+    /// The next visit to this one finds no room, before it says that it goes on.
+    has_no_room: Option<PartitionId>,
     /// Visits whose failures are logged as errors.
     loud: usize,
 }
@@ -77,6 +79,10 @@ impl Visitor for Land {
             stop.hold_up(Error::Unknown { reason: "for now".to_owned() });
             self.holds = None;
             return Ok(());
+        }
+        if self.has_no_room == Some(partition) {
+            self.has_no_room = None;
+            return Err(Error::Full { place: String::new(), wanted: 1 });
         }
         let Partition { rows, fails } = &self.there[&partition];
         let row = rows.get(at).copied().filter(|_| !fails);
@@ -296,4 +302,15 @@ async fn who_is_held_up_is_told_at_once_and_is_not_passed_by() {
         [nth(0), nth(1), nth(2)],
         "and this one twice, of which the first visit is not noted"
     );
+}
+
+#[tokio::test]
+async fn what_everybody_would_meet_passes_no_partition_by_wherever_its_visit_was() {
+    let (mut land, mut tour) = (Land::empty(0..3), Tour::default());
+    land.has_no_room = Some(nth(1));
+    assert!(matches!(tour.go(&mut land).await, Err(Error::Full { .. })));
+    assert_eq!(tour.go(&mut land).await.unwrap(), Leg::Over { done: 0 });
+    let visited: Vec<_> = land.visited.iter().map(|(partition, _)| *partition).collect();
+    assert_eq!(visited, [nth(0), nth(1), nth(2)]);
+    assert_eq!(tour.trouble(), None, "it is no trouble of a partition's");
 }

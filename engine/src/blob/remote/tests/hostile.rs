@@ -1,16 +1,20 @@
 //! What a store does wrong, on purpose or not, and what a full disk, a lost segment and a catalog that takes nothing do meanwhile.
 
-use super::{Far, HOME, LENGTHS};
+use super::{Far, HOME, LENGTHS, Repairer, object_name};
 use crate::blob::remote::cache::PUTS_MAX;
-use crate::blob::remote::rows::{DoomedRow, UploadRow};
-use crate::blob::row::{doomed_key, upload_key};
+use crate::blob::remote::rows::{DoomedRow, PartsRow, UploadRow};
+use crate::blob::row::{doomed_key, parts_key, upload_key};
 use crate::blob::tests::run;
 use crate::catalog::record::Record;
 use crate::catalog::{Catalog, Commit, Limits, Snapshot, Version, Write};
 use crate::clock::Clock;
 use crate::fault::{Fault, Point};
 use crate::id::{BlobId, CopyId, PartitionId};
+use crate::pool::ZoneId;
 use crate::remote::memory::Flaw;
+use crate::remote::{Schedule, Window};
+use crate::testing::Gate;
+use crate::unit::ByteCount;
 use crate::worker::{Progress, Worker};
 use crate::{BoxFuture, Error, Result};
 use std::sync::Arc;
@@ -451,4 +455,121 @@ async fn a_body_that_is_compacted_between_two_parts_of_its_upload_is_read_where_
         uploader.work.record(HOME, blob, &row, (0, CopyId::from_bytes([3; 8]))).await.unwrap().unwrap();
     }
     assert!(moved > 0, "nothing was compacted");
+}
+
+#[tokio::test]
+async fn what_a_store_could_not_give_is_copied_once_it_answers() {
+    let mut far = Far::new(236).await;
+    let blob = far.put(1_000_000).await;
+    far.upload().await;
+    far.change(|options| options.keeps_local = true).await;
+    far.store.set(Some(Flaw::Down));
+    let mut repairer = Repairer::new(Arc::clone(&far.world.store));
+    run(&mut repairer).await;
+    let repair = far.world.store.repair();
+    assert_eq!((far.local_copies(blob).await, repair.short_blobs, repair.lost_blobs), (0, 1, 0));
+    far.store.set(None);
+    // Nobody tells it so.
+    run(&mut repairer).await;
+    assert_eq!((far.local_copies(blob).await, far.world.store.repair().short_blobs), (1, 0));
+}
+
+#[tokio::test]
+async fn an_upload_that_is_under_way_is_not_taken_for_one_that_was_left() {
+    let mut far = Far::new(237).await;
+    far.change(|options| {
+        let bytes_per_second = ByteCount::kib(100);
+        options.schedule = Schedule(vec![Window { from_hour: 0, to_hour: 24, bytes_per_second }]);
+    })
+    .await;
+    far.put(20_000_000).await;
+    let mut uploader = far.uploader();
+    let mut tick = uploader.tick();
+    while far.store.parts_left() == 0 {
+        assert!(futures_util::poll!(&mut tick).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let mut remover = far.remover();
+    run(&mut remover).await;
+    assert!(far.store.parts_left() > 0, "it goes on");
+    while futures_util::poll!(&mut tick).is_pending() {
+        far.world.clock.advance(Duration::from_secs(10));
+        tokio::task::yield_now().await;
+    }
+    drop(tick);
+    run(&mut remover).await;
+    assert_eq!((far.store.names().len(), far.store.parts_left()), (1, 0));
+    far.check().await;
+}
+
+#[tokio::test]
+async fn what_lies_at_another_store_is_not_forgotten_by_this_ones_remover() {
+    let far = Far::new(238).await;
+    let (blob, copy) = (BlobId::from_bytes([1; 16]), CopyId::from_bytes([2; 8]));
+    let zone = ZoneId::from_bytes([0xFE, 0xFE]);
+    let doomed = Write::Put(doomed_key(blob, copy), DoomedRow { zone, bytes: 1 }.to_bytes());
+    let begun = PartsRow { zone, upload: "theirs".to_owned() };
+    let parts = Write::Put(parts_key(blob, copy), begun.to_bytes());
+    drop(far.world.seal(b"some bytes").await.unwrap());
+    far.world.commit(vec![doomed, parts]).await.unwrap();
+    run(&mut far.remover()).await;
+    let snapshot = far.world.catalog.snapshot(HOME).await.unwrap();
+    for key in [doomed_key(blob, copy), parts_key(blob, copy)] {
+        assert!(snapshot.get(key).await.unwrap().is_some());
+    }
+}
+
+#[tokio::test]
+async fn an_orphan_that_is_not_deleted_holds_up_none_behind_it() {
+    let far = Far::new(239).await;
+    let names: Vec<String> = (1..=3_u8)
+        .map(|n| object_name(HOME, BlobId::from_bytes([n; 16]), CopyId::from_bytes([n; 8])))
+        .collect();
+    for name in &names {
+        far.store.plant(name);
+    }
+    far.store.keep(&names[0]);
+    far.world.clock.advance(Duration::from_hours(25));
+    assert_eq!(run_through(&mut far.remover()).await, 1);
+    assert_eq!(far.store.names(), names[..1]);
+}
+
+#[tokio::test]
+async fn a_doomed_object_that_a_backup_holds_is_no_orphan() {
+    let mut far = Far::new(240).await;
+    far.world.store.set_hold(Some(0));
+    let name = far.put_and_drop(5_000).await;
+    far.world.store.set_hold(Some(0));
+    far.world.clock.advance(Duration::from_hours(50));
+    run(&mut far.remover()).await;
+    assert_eq!(far.store.names(), [name], "the newest backup names it, however old it is");
+}
+
+#[tokio::test]
+async fn damage_that_is_queued_while_a_blob_leaves_the_queue_is_not_forgotten() {
+    for gap in 0..40 {
+        let mut far = Far::beside(241).await;
+        let blob = far.put(5_000).await;
+        far.upload().await;
+        let gate = Gate::before(Arc::clone(&far.world.catalog));
+        far.world.catalog = gate.clone();
+        far.world.reopen().await.unwrap();
+        let queued = far.world.clock.now();
+        let row = move |again| Write::Put(upload_key(blob), UploadRow { queued, bytes: 1, again }.to_bytes());
+        far.world.commit(vec![row(false)]).await.unwrap();
+        let rows = Arc::clone(gate.rows());
+        gate.arm(gap, async move {
+            let read_version = rows.snapshot(HOME).await.unwrap().read_version();
+            let commit = Commit { writes: vec![row(true)], ..Commit::new(HOME, read_version) };
+            rows.commit(commit).await.unwrap();
+        });
+        let puts = far.store.puts();
+        far.upload().await;
+        if gate.disarm() {
+            assert!(gap > 3);
+            return;
+        }
+        assert_eq!(far.store.puts(), puts + 1, "gap {gap}");
+    }
+    panic!("it never leaves the queue");
 }
