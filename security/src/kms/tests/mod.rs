@@ -1,0 +1,1 @@
+//! Managed keys over a catalog in memory.
