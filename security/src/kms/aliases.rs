@@ -3,7 +3,7 @@
 use super::allow::{AccountContext, Wants, refused};
 use super::change::again;
 use super::error::{Code, KmsError, Result};
-use super::find::{Found, get, no_alias, no_marker, page};
+use super::find::{Found, get, no_alias, page};
 use super::id::{alias_arn, is_alias};
 use super::model::{Alias, Asks, Page, Paging};
 use super::row::{self, AliasRow, Count};
@@ -109,6 +109,7 @@ impl Kms {
             change.unchanged(to.row_key());
             change.unchanged(row::policy(account, to.id));
             change.unchanged(row::alias(account, name));
+            change.unchanged(row::policy(account, alias.key));
             change.put(row::alias(account, name), &AliasRow { key: to.id, updated: self.now(), ..alias });
             if alias.key != to.id {
                 change.delete(row::alias_of(account, alias.key, name));
@@ -134,6 +135,7 @@ impl Kms {
             }
             let mut change = self.change(account, &*snapshot);
             change.unchanged(row::alias(account, name));
+            change.unchanged(row::policy(account, alias.key));
             change.delete(row::alias(account, name));
             change.delete(row::alias_of(account, alias.key, name));
             change.add(Count::Aliases.of_key(account, alias.key), -1, None);
@@ -155,7 +157,8 @@ impl Kms {
             Some(key) => {
                 let found = self.find(asks, key, false).await?;
                 if found.account != account {
-                    return Err(no_marker());
+                    let message = "Aliases are listed of keys of one's own account.";
+                    return Err(KmsError::new(Code::InvalidArn, message));
                 }
                 Some(found.id)
             }

@@ -10,6 +10,8 @@ pub(super) const GRANTS: i64 = 50_000;
 pub(super) const GRANTED: i64 = 500;
 /// Bytes of a key's policy.
 pub const POLICY_BYTES_MAX: usize = 32 << 10;
+/// Bytes of it with whom it names.
+pub(super) const POLICY_ROW_BYTES: usize = 60 << 10;
 /// Tags of a key.
 pub(super) const TAGS: usize = 50;
 /// Bytes of all tags of a key together: they stand in its row, beside a description of 32 KiB at the most.

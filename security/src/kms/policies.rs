@@ -11,6 +11,7 @@ use super::{KeyId, Kms, limit};
 use crate::identity::Pins;
 use crate::policy::{Form, Place, Policy, Sources};
 use crate::{AccountId, Arn};
+use engine::catalog::record::Record as _;
 
 /// Condition keys of KMS that are answered here; `NAME` stands for any name. A policy that asks for another one is refused: its Deny would look
 /// like protection.
@@ -112,11 +113,16 @@ impl Kms {
         let pins = self.parts.identities.pins(&policy).map_err(|place| {
             malformed(&place, "Policy contains a statement with one or more invalid principals.")
         })?;
-        if !bypass && !self.could_set_another(asks, (account, id), (&policy, &pins)) {
+        let row = PolicyRow { text: text.into(), pins };
+        if row.to_bytes().len() > limit::POLICY_ROW_BYTES {
+            return Err(KmsError::new(Code::LimitExceeded, "A key policy names too many principals."));
+        }
+        let pins = &row.pins;
+        if !bypass && !self.could_set_another(asks, (account, id), (&policy, pins)) {
             let message = "The new key policy will not allow you to update the key policy in the future.";
             return Err(KmsError::new(Code::MalformedPolicyDocument, message));
         }
-        Ok(Checked { row: PolicyRow { text: text.into(), pins } })
+        Ok(Checked { row })
     }
 
     fn could_set_another(

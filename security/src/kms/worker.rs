@@ -21,8 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Rows of a tick.
+/// Rows that are read at once, and how often in a tick.
 const BATCH: usize = 100;
+const PAGES: usize = 10;
 /// Rows of one commit that goes.
 const ROWS_AT_ONCE: usize = 1_000;
 /// How long nothing is due at the most.
@@ -40,31 +41,37 @@ impl Kms {
     /// Does what is due, as far as a tick goes; when to come again.
     pub(super) async fn due(&self) -> engine::Result<Progress> {
         let now = self.now();
-        let snapshot = self.parts.catalog.snapshot(engine::id::PartitionId::ROOT).await?;
-        let found = snapshot.scan(Scan::prefix(row::DUE, b"", BATCH)).await?;
-        drop(snapshot);
-        let (mut done, mut trouble) = (0, None);
-        for (key, _) in &found.rows {
-            let outcome = match row::read_due(key) {
-                Err(error) => Err(error.into()),
-                Ok((at, ..)) if at > now => {
-                    let rest = at.since(now).min(REST);
-                    return trouble.map_or(Ok(Progress::Idle { rest }), Err);
-                }
-                Ok((at, account, id, task)) => self.act((at, task), account, id).await,
-            };
-            match outcome {
-                Ok(()) => done += 1,
-                Err(error) => {
-                    tracing::error!(%error, cause = ?error.cause, "failed to do what is due for a managed key");
-                    trouble = Some(engine::Error::Invalid(error.message));
+        let (mut done, mut trouble, mut rest) = (0, None, REST);
+        let mut next = Some(Scan::prefix(row::DUE, b"", BATCH));
+        // What fails stays in front: it is passed by.
+        for _ in 0..PAGES {
+            let Some(scan) = next.take() else { break };
+            let snapshot = self.parts.catalog.snapshot(engine::id::PartitionId::ROOT).await?;
+            let found = snapshot.scan(scan.clone()).await?;
+            drop(snapshot);
+            next = scan.behind(&found);
+            for (key, _) in &found.rows {
+                let outcome = match row::read_due(key) {
+                    Err(error) => Err(error.into()),
+                    Ok((at, ..)) if at > now => {
+                        (rest, next) = (at.since(now).min(REST), None);
+                        break;
+                    }
+                    Ok((at, account, id, task)) => self.act((at, task), account, id).await,
+                };
+                match outcome {
+                    Ok(()) => done += 1,
+                    Err(error) => {
+                        tracing::error!(%error, cause = ?error.cause, "failed to do what is due for a managed key");
+                        trouble = Some(engine::Error::Invalid(error.message));
+                    }
                 }
             }
         }
         match trouble {
             Some(error) => Err(error),
             None if done > 0 => Ok(Progress::More { done }),
-            None => Ok(Progress::Idle { rest: REST }),
+            None => Ok(Progress::Idle { rest }),
         }
     }
 
@@ -98,8 +105,14 @@ impl Kms {
         change.delete(found.row_key());
         change.delete(row::policy(account, id));
         let backing = all(&*found.snapshot, row::BACKING, &row::prefix(account, id), ROWS_AT_ONCE).await?;
-        for (key, _) in backing {
+        for (key, value) in backing {
             change.delete(row::BACKING.key(key));
+            if let Some(at) = BackingRow::from_bytes(&value)?.expires {
+                change.delete(row::due(at, account, id, Task::Expire));
+            }
+        }
+        if let Some(Rotation { next, .. }) = found.row.rotation {
+            change.delete(row::due(next, account, id, Task::Rotate));
         }
         change.add(Count::Keys.of_account(account), -1, None);
         change.mark(row::due(self.now(), account, id, Task::Sweep));
