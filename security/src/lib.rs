@@ -8,6 +8,7 @@
 //!   client  ◄─ sign::Signer · chunked::Encoder            the same canonicalisation, the other way round
 //!   documents ─► policy::Policy ─► policy::evaluate         IAM's language, in AWS's order
 //!   data keys ─► keys::KeyTable ─► sealed bytes in rows   its own keys wrapped by a custodian
+//!   data keys ─► kms::Kms ─► ciphertexts that name their key   managed keys, with policies and grants of their own
 //! ```
 //!
 //! It opens no socket and knows no HTTP server: all of the wire is plain functions over bytes and states.
@@ -22,6 +23,7 @@ mod error;
 pub mod form;
 pub mod identity;
 pub mod keys;
+pub mod kms;
 pub mod policy;
 mod principal;
 pub mod sign;

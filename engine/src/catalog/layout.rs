@@ -26,10 +26,13 @@ impl Layout {
     pub const IDENTITIES: Self = Self(4);
     /// Buckets with lifecycle rules: what a firn writes that doesn't know of them is in no index, and would never be due.
     pub const LIFECYCLES: Self = Self(5);
+    // 6 is taken by another part.
+    /// Rows of keys that are managed here (KMS): a firn that doesn't know of them would not know the keys that seal their material.
+    pub const KEYS: Self = Self(7);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::LIFECYCLES;
+    pub(in crate::catalog) const NEWEST: Self = Self::KEYS;
     /// All that this code knows.
-    const KNOWN: [Self; 4] = [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES];
+    const KNOWN: [Self; 5] = [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES, Self::KEYS];
 
     /// Its number on disk.
     pub(in crate::catalog) const fn number(self) -> u8 {

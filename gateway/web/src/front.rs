@@ -1,7 +1,8 @@
 //! Which service a request is for: that of the scope that it claims to be signed for, which its service then verifies.
 //!
 //! ```text
-//!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ iam, sts ─► query
+//!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ kms ───────► json
+//!                                                         ├─ iam, sts ─► query
 //!   unsigned form to the path / of no bucket's host ──────┘
 //!   everything else ─────────────────────────────────────────────────► s3
 //! ```
@@ -13,7 +14,7 @@ use crate::query::Service;
 use crate::s3::{Answer, names_bucket};
 use crate::server::Peer;
 use crate::state::State;
-use crate::{iam, query, s3, sts};
+use crate::{iam, json, kms, query, s3, sts};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use hyper::body::Incoming;
@@ -22,6 +23,12 @@ use std::sync::Arc;
 
 /// Services that speak the query protocol.
 static OF_QUERIES: [&Service; 2] = [&iam::SERVICE, &sts::SERVICE];
+
+/// The service that a request is for; `None`: S3.
+enum For {
+    Query(&'static Service),
+    Json(&'static json::Service),
+}
 
 /// Answers one request.
 pub(crate) async fn handle(
@@ -32,12 +39,13 @@ pub(crate) async fn handle(
 ) -> Answer {
     match service_of(&request, &config) {
         // Boxed, so that S3's requests are no larger for it.
-        Some(service) => Box::pin(query::handle(service, (config, state), peer, request)).await,
+        Some(For::Query(service)) => Box::pin(query::handle(service, (config, state), peer, request)).await,
+        Some(For::Json(service)) => Box::pin(json::handle(service, (config, state), peer, request)).await,
         None => s3::handle(config, state, peer, request).await,
     }
 }
 
-fn service_of<B>(request: &Request<B>, config: &Config) -> Option<&'static Service> {
+fn service_of<B>(request: &Request<B>, config: &Config) -> Option<For> {
     let head = RequestHead {
         method: request.method().as_str(),
         path: request.uri().path(),
@@ -45,7 +53,10 @@ fn service_of<B>(request: &Request<B>, config: &Config) -> Option<&'static Servi
         headers: request.headers(),
     };
     if let Some(claimed) = claimed_service(&head) {
-        return OF_QUERIES.into_iter().find(|service| service.name == claimed);
+        if claimed == kms::SERVICE.name {
+            return Some(For::Json(&kms::SERVICE));
+        }
+        return OF_QUERIES.into_iter().find(|service| service.name == claimed).map(For::Query);
     }
     // What SDKs send unsigned is AssumeRoleWithWebIdentity, and what others do is told that it is not signed.
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
@@ -53,12 +64,13 @@ fn service_of<B>(request: &Request<B>, config: &Config) -> Option<&'static Servi
         kind.get(..33).is_some_and(|kind| kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"));
     let unsigned = !request.headers().contains_key(AUTHORIZATION);
     let here = *request.method() == Method::POST && request.uri().path() == "/";
-    (unsigned && form && here && !names_bucket(request.headers(), config)).then_some(&sts::SERVICE)
+    (unsigned && form && here && !names_bucket(request.headers(), config))
+        .then_some(For::Query(&sts::SERVICE))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::service_of;
+    use super::{For, service_of};
     use crate::config::Config;
     use http::Request;
 
@@ -67,7 +79,10 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        service_of(&request.body(()).unwrap(), &Config::default()).map(|service| service.name)
+        service_of(&request.body(()).unwrap(), &Config::default()).map(|found| match found {
+            For::Query(service) => service.name,
+            For::Json(service) => service.name,
+        })
     }
 
     #[test]
@@ -77,9 +92,14 @@ mod tests {
                 "AWS4-HMAC-SHA256 Credential=AKIA/20261129/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
             )
         };
-        for (service, expected) in
-            [("iam", Some("iam")), ("sts", Some("sts")), ("s3", None), ("IAM", None), ("ec2", None)]
-        {
+        for (service, expected) in [
+            ("iam", Some("iam")),
+            ("sts", Some("sts")),
+            ("kms", Some("kms")),
+            ("s3", None),
+            ("IAM", None),
+            ("ec2", None),
+        ] {
             assert_eq!(of("POST", "/", &[("authorization", &signed(service))]), expected, "{service}");
         }
         let url =

@@ -1,8 +1,9 @@
-//! The HTTP doors: S3, IAM and STS on one port; probes, metrics and the admin API on another.
+//! The HTTP doors: S3, IAM, STS and KMS on one port; probes, metrics and the admin API on another.
 //!
 //! ```text
 //!   TCP [─ TLS] ─► server (hyper, bounds, timeouts) ─► front ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
 //!                                                │          └─► query ─ authenticate ─ table of iam, sts ─ decide ─► identities
+//!                                                │          └─► json ─ authenticate ─ table of kms ─► security::kms, which decides
 //!                                                └─► admin ─ /livez /readyz /metrics /v1/…
 //! ```
 //!
@@ -17,6 +18,8 @@ mod config;
 mod front;
 mod iam;
 mod ingest;
+mod json;
+mod kms;
 mod metrics;
 mod query;
 mod s3;

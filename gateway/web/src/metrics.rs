@@ -95,7 +95,7 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { operation, status: class(status) }).inc();
     }
 
-    /// A call of IAM or STS was answered.
+    /// A call of IAM, STS or KMS was answered.
     pub(crate) fn called(
         &self,
         service: &'static str,
@@ -135,12 +135,12 @@ impl Metrics {
         );
         registry.register(
             "firn_api_requests",
-            "Calls of IAM and STS answered, by service, operation and class of status",
+            "Calls of IAM, STS and KMS answered, by service, operation and class of status",
             m.calls.clone(),
         );
         registry.register_with_unit(
             "firn_api_request_latency",
-            "From the complete request head to the answer, of IAM and STS",
+            "From the complete request head to the answer, of IAM, STS and KMS",
             Unit::Seconds,
             m.call_latency.clone(),
         );

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use security::AccountId;
 use security::credentials::CredentialLookup;
 use security::identity::Identities;
+use security::kms::Kms;
 use security::sigv4::SigningKeys;
 use std::fmt;
 use std::sync::Arc;
@@ -224,6 +225,8 @@ pub struct Parts {
     pub credentials: Arc<dyn CredentialLookup>,
     /// Users, groups, roles and their policies.
     pub identities: Arc<Identities>,
+    /// Managed keys.
+    pub kms: Arc<Kms>,
     /// The appliance's account. Others may own buckets too.
     pub account: AccountId,
     /// The appliance's region, which every signature's scope must name.
@@ -247,6 +250,7 @@ pub struct State {
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) credentials: Arc<dyn CredentialLookup>,
     pub(crate) identities: Arc<Identities>,
+    pub(crate) kms: Arc<Kms>,
     /// Seals where pages of IAM's listings begin.
     pub(crate) markers: Markers,
     pub(crate) account: AccountId,
@@ -294,7 +298,7 @@ impl State {
     /// Registers the doors' metrics and wires the rest.
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, credentials, identities, account, region, clock, entropy, .. } = parts;
-        let Parts { admin_token, status, .. } = parts;
+        let Parts { admin_token, status, kms, .. } = parts;
         let mut registry = parts.registry;
         let metrics = Metrics::register(&mut registry);
         let (refused, ended) = (metrics.bodies_refused.clone(), metrics.bodies_ended.clone());
@@ -309,6 +313,7 @@ impl State {
             store,
             credentials,
             identities,
+            kms,
             markers,
             account,
             signing_keys: SigningKeys::default(),

@@ -12,12 +12,12 @@ const TEXT_BYTES_MAX: usize = 48 << 10;
 pub(crate) type Hash = [u8; 32];
 
 /// The hash of a text.
-pub(super) fn hash(text: &str) -> Hash {
+pub(crate) fn hash(text: &str) -> Hash {
     hash_of(text.as_bytes())
 }
 
 /// The hash of a row.
-pub(super) fn hash_of(bytes: &[u8]) -> Hash {
+pub(crate) fn hash_of(bytes: &[u8]) -> Hash {
     let mut hash = [0; 32];
     hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
     hash

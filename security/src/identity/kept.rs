@@ -12,7 +12,7 @@ use std::hash::Hash;
 const ENTRY_COST: usize = 160;
 
 /// Values by their keys, in two generations.
-pub(super) struct Kept<K, V> {
+pub(crate) struct Kept<K, V> {
     generation_max: usize,
     all: Mutex<Generations<K, V>>,
 }
@@ -25,12 +25,12 @@ struct Generations<K, V> {
 
 impl<K: Eq + Hash + Clone, V: Clone> Kept<K, V> {
     /// Holds values of this weight together at the most.
-    pub(super) fn new(weight_max: usize) -> Self {
+    pub(crate) fn new(weight_max: usize) -> Self {
         let all = Generations { young: HashMap::new(), old: HashMap::new(), young_weight: 0 };
         Self { generation_max: weight_max / 2, all: Mutex::new(all) }
     }
 
-    pub(super) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
     where
         K: std::borrow::Borrow<Q>,
     {
@@ -46,7 +46,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Kept<K, V> {
     }
 
     /// Keeps it, unless it alone weighs too much.
-    pub(super) fn put(&self, key: K, value: V, weight: usize) {
+    pub(crate) fn put(&self, key: K, value: V, weight: usize) {
         let mut all = self.all.lock();
         let gone = all.keep(key, (value, weight.saturating_add(ENTRY_COST)), self.generation_max);
         drop(all);

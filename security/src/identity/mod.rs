@@ -12,14 +12,14 @@ mod access_keys;
 mod account;
 mod attach;
 mod change;
-mod document;
+pub(crate) mod document;
 mod doubt;
 mod entity;
 mod error;
 mod groups;
 mod id;
 mod inline;
-mod kept;
+pub(crate) mod kept;
 mod limit;
 mod lookup;
 mod managed;
@@ -48,6 +48,7 @@ pub use model::{
     Tagged, Temporary, Usage, User,
 };
 pub use pins::Pins;
+pub(crate) use row::{put_tags, tags};
 pub use simulate::{Answer, PolicySource, Simulated, Simulation, SourceKind};
 pub use token::Token;
 

@@ -35,6 +35,12 @@ impl Pins {
         &NOBODY
     }
 
+    /// The first that it names: who that is, and of a session its name.
+    pub(crate) fn first(&self) -> Option<(EntityId, Option<&str>)> {
+        let (arn, id) = self.0.first()?;
+        Some((*id, session_of(arn).map(|(_, _, name)| name)))
+    }
+
     /// Whether it names nobody so.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

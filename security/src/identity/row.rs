@@ -209,14 +209,14 @@ fn optional(fields: &mut RecordReader<'_>) -> engine::Result<Option<Box<str>>> {
     }
 }
 
-pub(super) fn put_tags(out: &mut RecordWriter, tags: &[Tag]) {
+pub(crate) fn put_tags(out: &mut RecordWriter, tags: &[Tag]) {
     out.count(tags.len());
     for tag in tags {
         out.text(&tag.key).text(&tag.value);
     }
 }
 
-pub(super) fn tags(fields: &mut RecordReader<'_>) -> engine::Result<Vec<Tag>> {
+pub(crate) fn tags(fields: &mut RecordReader<'_>) -> engine::Result<Vec<Tag>> {
     let count = fields.count()?;
     let mut tags = Vec::with_capacity(count.min(64));
     for _ in 0..count {

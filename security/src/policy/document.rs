@@ -185,6 +185,20 @@ impl Policy {
         Self { id: None, statements: Box::new([statement]) }
     }
 
+    /// What allows everything to one: what a grant is to the evaluation.
+    pub(crate) fn allowing(arn: &str) -> Result<Self, PolicyError> {
+        let named = Tree::Object(vec![("AWS".to_owned(), Tree::Text(arn.to_owned()))]);
+        let statement = Statement {
+            sid: None,
+            effect: Effect::Allow,
+            parties: Some(Parties::parse(&named, false, &Spot::Document)?),
+            actions: Actions::new(true, Box::default()),
+            resources: Some(Resources { negated: false, list: Box::new([ArnPattern::Any]) }),
+            conditions: Box::default(),
+        };
+        Ok(Self { id: None, statements: Box::new([statement]) })
+    }
+
     /// Its Id.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()

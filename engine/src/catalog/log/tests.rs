@@ -74,6 +74,11 @@ const GOLDEN_OF_LIFECYCLES: &str = "66677270efac7abb0300000000000000070000000000
     47000000010500000102030405060708010909090909090909090909090909090903000000010209\
     030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
 
+/// The same group, of commits that a reader must know of managed keys for.
+const GOLDEN_OF_KEYS: &str = "66677270b7c084570300000000000000070000000000000008000000000000000600000000000000\
+    47000000010700000102030405060708010909090909090909090909090909090903000000010209\
+    030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
+
 #[test]
 fn golden_frames_encode_and_decode() {
     for (golden, layout) in [
@@ -81,6 +86,7 @@ fn golden_frames_encode_and_decode() {
         (GOLDEN_OF_POLICIES, Layout::POLICIES),
         (GOLDEN_OF_IDENTITIES, Layout::IDENTITIES),
         (GOLDEN_OF_LIFECYCLES, Layout::LIFECYCLES),
+        (GOLDEN_OF_KEYS, Layout::KEYS),
     ] {
         let bytes = sealed(&Frame { layout, ..FRAME });
         let hex = |byte: usize| u8::from_str_radix(&golden[2 * byte..2 * byte + 2], 16).unwrap();

@@ -110,6 +110,7 @@ mod tests {
             (Layout::POLICIES, *b"firncatl\x02\0\0\0\xac\xb8\xeb\x08"),
             (Layout::IDENTITIES, *b"firncatl\x04\0\0\0\xde\xaa\xae\xcc"),
             (Layout::LIFECYCLES, *b"firncatl\x05\0\0\0\x66\x00\xeb\x11"),
+            (Layout::KEYS, *b"firncatl\x07\0\0\0\xe7\x23\x8c\xae"),
         ] {
             assert_eq!(encode(layout.number().into()), golden);
             assert_eq!(decode(&golden, "catalog").unwrap(), layout);
@@ -120,7 +121,7 @@ mod tests {
                 decode(&golden[..at], "catalog").unwrap_err();
             }
         }
-        for (other, supported) in [(0, 5), (3, 5), (6, 5), (260, 5)] {
+        for (other, supported) in [(0, 7), (3, 7), (6, 7), (8, 7), (260, 7)] {
             let refused = decode(&encode(other), "catalog");
             assert!(
                 matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))

@@ -25,6 +25,7 @@ use engine::worker::Registry;
 use objectstore::{Components, ObjectStore};
 use security::identity::{self, Identities};
 use security::keys::KeyTable;
+use security::kms::{self, Kms};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,7 @@ pub(crate) struct Appliance {
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
     pub(crate) identities: Arc<Identities>,
+    pub(crate) kms: Arc<Kms>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) compliance: Arc<ComplianceClock>,
     /// Where segment files lie.
@@ -77,6 +79,23 @@ async fn identities(
         region: home.marker.region.clone(),
     };
     Identities::open(parts).await.context("read who there is")
+}
+
+/// Managed keys. Nothing is read where there are none but an empty queue.
+fn managed_keys(
+    home: &Home,
+    catalog: &Arc<RocksCatalog>,
+    (keys, identities): (&Arc<KeyTable>, &Arc<Identities>),
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> Arc<Kms> {
+    Kms::new(kms::Parts {
+        catalog: catalog.clone(),
+        keys: keys.clone(),
+        identities: identities.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        region: home.marker.region.clone(),
+    })
 }
 
 impl Appliance {
@@ -151,6 +170,7 @@ impl Appliance {
         .await
         .context("open the object store")?;
         let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
+        let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &entropy));
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
         let worker = Box::new(ComplianceWorker::new(compliance.clone()));
@@ -159,7 +179,8 @@ impl Appliance {
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()) {
+        let own = std::iter::once(kms.worker());
+        for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()).chain(own) {
             workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
         Ok(Self {
@@ -171,6 +192,7 @@ impl Appliance {
             keys,
             store,
             identities,
+            kms,
             outbox,
             compliance,
             pool_dir,

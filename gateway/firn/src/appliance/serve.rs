@@ -125,6 +125,7 @@ async fn serve(
         store: appliance.store.clone(),
         credentials: appliance.identities.clone(),
         identities: appliance.identities.clone(),
+        kms: appliance.kms.clone(),
         account: home.marker.account,
         region: home.marker.region.clone(),
         clock: appliance.clock.clone(),

@@ -21,6 +21,7 @@ mod iam_world;
 mod identities;
 mod ingest;
 mod inventory;
+mod kms;
 mod late;
 mod lifecycle;
 mod limits;

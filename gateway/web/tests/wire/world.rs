@@ -17,6 +17,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use security::AccountId;
 use security::credentials::File;
 use security::identity::{self, Identities};
+use security::kms::{self, Kms};
 use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -200,7 +201,7 @@ impl World {
         let roots = Arc::new(File::parse(&ini, account).unwrap());
         let identities = Identities::open(identity::Parts {
             catalog: gate.clone(),
-            keys,
+            keys: keys.clone(),
             clock: clock.clone(),
             entropy: entropy.clone(),
             roots,
@@ -208,10 +209,19 @@ impl World {
         })
         .await
         .unwrap();
+        let kms = Kms::new(kms::Parts {
+            catalog: gate.clone(),
+            keys,
+            identities: identities.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            region: "us-east-1".to_owned(),
+        });
         let state = State::new(Parts {
             store: store.clone(),
             credentials: identities.clone(),
             identities,
+            kms,
             account,
             region: "us-east-1".to_owned(),
             clock: clock.clone(),

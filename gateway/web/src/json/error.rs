@@ -1,0 +1,143 @@
+//! What a client of the JSON protocol is told when it does not get what it asked for.
+
+use crate::s3::S3Error;
+use http::StatusCode;
+use security::kms::{Code, KmsError};
+use security::sigv4::{AuthCode, AuthError};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A refusal on its way to the client.
+pub(crate) struct JsonError(Box<Inner>);
+
+struct Inner {
+    status: StatusCode,
+    code: &'static str,
+    message: Cow<'static, str>,
+    /// For the log alone: what the client is not told.
+    cause: Option<String>,
+}
+
+impl JsonError {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner { status, code, message: message.into(), cause: None }))
+    }
+
+    pub(crate) fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// The body is not what it has to be.
+    pub(crate) fn serialization(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::bad("SerializationException", message)
+    }
+
+    /// Values that the operation's model does not allow; `failures` as AWS words them.
+    pub(crate) fn validation(failures: &[String]) -> Self {
+        let (count, plural) = (failures.len(), if failures.len() == 1 { "" } else { "s" });
+        let message = format!("{count} validation error{plural} detected: {}", failures.join("; "));
+        Self::bad("ValidationException", message)
+    }
+
+    /// There is no such operation.
+    pub(crate) fn unknown_operation() -> Self {
+        Self::bad("UnknownOperationException", "")
+    }
+
+    /// The operation is in AWS's model, and not here.
+    pub(crate) fn unsupported(operation: &str, why: &str) -> Self {
+        Self::bad("UnsupportedOperationException", format!("{operation} is not there: {why}"))
+    }
+
+    /// Nobody signed.
+    pub(crate) fn unsigned() -> Self {
+        Self::bad("MissingAuthenticationTokenException", "Missing Authentication Token")
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+}
+
+impl fmt::Debug for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JsonError({} {}: {})", self.status().as_u16(), self.code(), self.message())
+    }
+}
+
+impl From<AuthError> for JsonError {
+    fn from(error: AuthError) -> Self {
+        let code = match error.kind() {
+            AuthCode::InvalidAccessKeyId | AuthCode::InvalidToken => {
+                let message = "The security token included in the request is invalid.";
+                return Self::bad("UnrecognizedClientException", message);
+            }
+            AuthCode::ExpiredToken => {
+                let message = "The security token included in the request is expired";
+                return Self::bad("ExpiredTokenException", message);
+            }
+            AuthCode::ServiceUnavailable => {
+                let message = error.message().to_owned();
+                return Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message);
+            }
+            AuthCode::SignatureDoesNotMatch | AuthCode::RequestTimeTooSkewed | AuthCode::AccessDenied => {
+                "InvalidSignatureException"
+            }
+            _ => "IncompleteSignatureException",
+        };
+        Self::bad(code, error.message().to_owned())
+    }
+}
+
+/// KMS gives all that is its client's doing 400.
+impl From<KmsError> for JsonError {
+    fn from(error: KmsError) -> Self {
+        let status = match error.code {
+            Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Code::DependencyTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Code::DryRun => StatusCode::PRECONDITION_FAILED,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let mut refused = Self::new(status, error.code.as_str(), error.message);
+        refused.0.cause = error.cause.map(|cause| cause.to_string());
+        refused
+    }
+}
+
+/// What reading a head or a body comes to: sizes, time, memory.
+impl From<S3Error> for JsonError {
+    fn from(error: S3Error) -> Self {
+        let (status, code) = match error.code() {
+            "MaxMessageLengthExceeded" => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
+            "SlowDown" => (error.status(), "ThrottlingException"),
+            "InternalError" => (error.status(), "InternalFailure"),
+            other => (error.status(), other),
+        };
+        let message = error.message().to_owned().into();
+        let cause = error.cause().map(str::to_owned);
+        Self(Box::new(Inner { status, code, message, cause }))
+    }
+}
+
+/// A marker that was not given.
+impl From<crate::query::QueryError> for JsonError {
+    fn from(error: crate::query::QueryError) -> Self {
+        if error.status().is_server_error() {
+            let message = error.message().to_owned();
+            return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "KMSInternalException", message);
+        }
+        Self::bad("InvalidMarkerException", error.message().to_owned())
+    }
+}

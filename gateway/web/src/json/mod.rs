@@ -1,0 +1,243 @@
+//! The door of services that speak AWS's JSON protocol (1.1): KMS. One request from its head to its answer.
+//!
+//! ```text
+//!   head ─► bounds ─► key, scope, time ─► body (≤ 256 KiB) ─► signature ─► X-Amz-Target ─► row ─► parameters ─► function ─► JSON
+//! ```
+//! As with the query protocol the body is read before the signature is verified, only of who names a key that is there, in time, and at
+//! the memory that is kept for that (`Budget::reserve_unproven`). Who may is the core's to decide: a key's policy stands beside the key.
+//!
+//! Limits: 256 KiB of body, 10 failures told at once.
+
+mod context;
+mod error;
+mod read;
+pub(crate) mod shape;
+mod table;
+mod tree;
+
+pub(crate) use error::JsonError;
+pub(crate) use read::Args;
+pub(crate) use table::{About, Row, Service, State, done, missing, row};
+
+use crate::budget::Sender;
+use crate::config::Config;
+use crate::s3::{
+    AccessLine, Answer, Pace, RequestBody, check_head, host, http_date, json, name_host, set_header,
+};
+use crate::server::Peer;
+use crate::state::State as Shared;
+use aws_lc_rs::digest;
+use context::RequestContext;
+use engine::entropy::Entropy;
+use engine::unit::ByteCount;
+use http::header::{CONNECTION, CONTENT_TYPE, DATE, HeaderName, SERVER};
+use http::{HeaderValue, Method, Request, StatusCode, Version, request};
+use hyper::body::Incoming;
+use security::Principal;
+use security::kms::{Asks, Paging};
+use security::policy::Purse;
+use security::sigv4::{Authenticated, Policy, RequestHead, Signed, authenticate, examine};
+use std::sync::Arc;
+
+/// Bytes of a request: a policy of 32 KiB, escaped, and then some.
+const BODY_MAX: ByteCount = ByteCount::kib(256);
+/// Items of a page where none are asked for.
+const ITEMS_DEFAULT: i64 = 100;
+/// What requests and answers are.
+const KIND: &str = "application/x-amz-json-1.1";
+
+/// A request that may go on: everything that an operation's function needs.
+pub(crate) struct Call {
+    pub(crate) shared: Arc<Shared>,
+    row: &'static Row,
+    pub(crate) args: Args,
+    context: RequestContext,
+    id: String,
+    tokens: Vec<String>,
+    after: Option<String>,
+}
+
+impl Call {
+    /// Who asks, and how.
+    pub(crate) fn asks(&self) -> Asks<'_> {
+        let dry_run = self.args.flag("DryRun").unwrap_or_default();
+        let asks = Asks::new(&self.context.principal, &self.context, &self.id);
+        Asks { grant_tokens: &self.tokens, dry_run, ..asks }
+    }
+
+    /// The key that is asked about.
+    pub(crate) fn key(&self) -> &str {
+        self.args.needed("KeyId")
+    }
+
+    /// Which page is asked for.
+    pub(crate) fn paging(&self) -> Paging<'_> {
+        let limit = self.args.number("Limit").unwrap_or(ITEMS_DEFAULT);
+        Paging { after: self.after.as_deref(), limit: usize::try_from(limit).unwrap_or_default() }
+    }
+
+    /// Says whether there is more, and where.
+    pub(crate) fn paged(&self, reply: &mut serde_json::Value, next: Option<&str>) -> Result<(), JsonError> {
+        reply["Truncated"] = next.is_some().into();
+        if let (Some(next), Some(account)) = (next, self.context.principal.account()) {
+            let scope = (account, self.row.name);
+            reply["NextMarker"] = self.shared.markers.seal(&*self.shared.entropy, scope, next)?.into();
+        }
+        Ok(())
+    }
+}
+
+/// What is known of a request however far it came.
+struct Trace {
+    operation: &'static str,
+    access_key_id: Option<String>,
+}
+
+/// A UUID, random.
+fn request_id(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 16];
+    entropy.fill_id(&mut bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let text = hex::encode(bytes);
+    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    service: &'static Service,
+    (config, shared): (Arc<Config>, Arc<Shared>),
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Answer {
+    let (mut head, incoming) = request.into_parts();
+    name_host(&mut head);
+    let (started, version) = (shared.clock.boottime(), head.version);
+    let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+    let id = request_id(&*shared.entropy);
+    let pace = Pace::new(shared.clock.clone(), &config.limits);
+    let counter = shared.metrics.bytes_in.clone();
+    let mut body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
+    let mut trace = Trace { operation: "Unknown", access_key_id: None };
+    let outcome = run(service, (&config, &shared), (head, peer, &id), &mut body, &mut trace).await;
+    let reusable = body.settle().await;
+    let (status, code, document) = match outcome {
+        // What answers nothing has an empty body.
+        Ok(reply) if reply.is_null() => (StatusCode::OK, "", String::new()),
+        Ok(reply) => (StatusCode::OK, "", reply.to_string()),
+        Err(error) => {
+            log_failure(&id, trace.operation, &error);
+            let document = serde_json::json!({ "__type": error.code(), "message": error.message() });
+            (error.status(), error.code(), document.to_string())
+        }
+    };
+    let sent = document.len() as u64;
+    let mut answer = json(status, document);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
+    set_header(headers, HeaderName::from_static("x-amzn-requestid"), &id);
+    set_header(headers, SERVER, "firn");
+    set_header(headers, DATE, &http_date(shared.clock.now()));
+    if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let took = shared.clock.boottime().saturating_sub(started);
+    shared.metrics.called(service.name, trace.operation, status, took);
+    let (method, path) = (Some(method.as_str()), Some(path.as_str()));
+    let (operation, access_key_id) = (trace.operation, trace.access_key_id.as_deref());
+    AccessLine { request_id: &id, operation, method, path, status, code, access_key_id, sent, took }.write();
+    answer
+}
+
+/// The appliance's own failures, once. The access log has each of the others.
+fn log_failure(id: &str, operation: &str, error: &JsonError) {
+    if error.status().is_server_error() && error.code() != "ThrottlingException" {
+        let cause = error.cause().unwrap_or("none given");
+        tracing::error!(request_id = id, operation, code = error.code(), cause, "failed to answer a request");
+    }
+}
+
+async fn run(
+    service: &'static Service,
+    (config, shared): (&Config, &Arc<Shared>),
+    (head, peer, id): (request::Parts, Peer, &str),
+    body: &mut RequestBody,
+    trace: &mut Trace,
+) -> Result<serde_json::Value, JsonError> {
+    check_head(&head, &config.limits)?;
+    host(&head)?;
+    if head.method != Method::POST || head.uri.path() != "/" || head.uri.query().is_some() {
+        return Err(JsonError::unknown_operation());
+    }
+    check_kind(&head)?;
+    let (who, region, body) = verify(service, shared, &head, body, trace).await?;
+    let row = route(service, &head)?;
+    trace.operation = row.name;
+    let function = match row.state {
+        State::Done(function) => function,
+        State::Missing(why) => return Err(JsonError::unsupported(row.name, why)),
+    };
+    let args = read::read(&body, row.parameters)?;
+    let principal: Principal = who.principal(&*shared.credentials).await?;
+    let account = principal.account().ok_or_else(JsonError::unsigned)?;
+    let after = match args.text("Marker") {
+        Some(marker) => Some(shared.markers.open((account, row.name), marker)?),
+        None => None,
+    };
+    let tokens = args.texts("GrantTokens").map(str::to_owned).collect();
+    let now = shared.clock.now();
+    let context = RequestContext { principal, head, peer, now, region, purse: Purse::default() };
+    let (shared, id) = (Arc::clone(shared), id.to_owned());
+    let call = Call { shared, row, args, context, id, tokens, after };
+    function(&call).await
+}
+
+fn check_kind(head: &request::Parts) -> Result<(), JsonError> {
+    let mut kinds = head.headers.get_all(CONTENT_TYPE).iter();
+    let kind = kinds.next().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if kinds.next().is_none() && kind.eq_ignore_ascii_case(KIND) {
+        return Ok(());
+    }
+    let message = "A request is of the type application/x-amz-json-1.1.";
+    Err(JsonError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message))
+}
+
+async fn verify(
+    service: &'static Service,
+    shared: &Shared,
+    head: &request::Parts,
+    body: &mut RequestBody,
+    trace: &mut Trace,
+) -> Result<(Authenticated, String, bytes::Bytes), JsonError> {
+    let request = RequestHead {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+    };
+    let policy = Policy::new(&shared.region, shared.clock.now(), &shared.signing_keys);
+    if !examine(&request, &*shared.credentials, &policy.of_service(service.name, None))? {
+        return Err(JsonError::unsigned());
+    }
+    let body = body.collect_unproven(BODY_MAX, &shared.bodies).await?;
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest::digest(&digest::SHA256, &body).as_ref());
+    let policy = policy.of_service(service.name, Some(hash));
+    let who = authenticate(&request, &*shared.credentials, &policy)?;
+    let Authenticated::Signed(signed) = &who else { return Err(JsonError::unsigned()) };
+    let Signed { access_key_id, scope, .. } = &**signed;
+    trace.access_key_id = Some(access_key_id.as_str().to_owned());
+    let region = scope.region.clone();
+    Ok((who, region, body))
+}
+
+/// The row of the operation that is asked for.
+fn route(service: &'static Service, head: &request::Parts) -> Result<&'static Row, JsonError> {
+    let mut targets = head.headers.get_all("x-amz-target").iter();
+    let target = targets.next().and_then(|target| target.to_str().ok()).unwrap_or_default();
+    let operation = target.strip_prefix(service.target).and_then(|rest| rest.strip_prefix('.'));
+    let row = operation.filter(|_| targets.next().is_none()).and_then(|name| service.find(name));
+    row.ok_or_else(JsonError::unknown_operation)
+}

@@ -1,0 +1,195 @@
+//! What is due for keys: they go, get another backing key, lose what was imported.
+//!
+//! Each is one commit that checks the key as it was read, and takes its row off the queue. What hangs on a key that went, aliases and grants,
+//! goes in batches behind it: by then its backing keys are gone, and nobody finds it.
+
+use super::change::Change;
+use super::error::Result;
+use super::find::{Found, all, get};
+use super::keys::days_after;
+use super::row::{self, AliasRow, BackingRow, Count, GrantRow, How, Rotation, Task};
+use super::spec::{KeySpec, KeyState};
+use super::{KeyId, Kms};
+use crate::AccountId;
+use engine::BoxFuture;
+use engine::catalog::record::Record as _;
+use engine::catalog::{Scan, Snapshot};
+use engine::clock::Timestamp;
+use engine::worker::{Progress, Worker};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Rows that are read at once, and how often in a tick.
+const BATCH: usize = 100;
+const PAGES: usize = 10;
+/// Rows of one commit that goes.
+const ROWS_AT_ONCE: usize = 1_000;
+/// How long nothing is due at the most.
+const REST: Duration = Duration::from_hours(1);
+
+/// Does what is due.
+struct KeysWorker(Arc<Kms>);
+
+impl Kms {
+    /// What does what is due. One, spawned once.
+    pub fn worker(self: &Arc<Self>) -> Box<dyn Worker> {
+        Box::new(KeysWorker(Arc::clone(self)))
+    }
+
+    /// Does what is due, as far as a tick goes; when to come again.
+    pub(super) async fn due(&self) -> engine::Result<Progress> {
+        let now = self.now();
+        let (mut done, mut trouble, mut rest) = (0, None, REST);
+        let mut next = Some(Scan::prefix(row::DUE, b"", BATCH));
+        // What fails stays in front: it is passed by.
+        for _ in 0..PAGES {
+            let Some(scan) = next.take() else { break };
+            let snapshot = self.parts.catalog.snapshot(engine::id::PartitionId::ROOT).await?;
+            let found = snapshot.scan(scan.clone()).await?;
+            drop(snapshot);
+            next = scan.behind(&found);
+            for (key, _) in &found.rows {
+                let outcome = match row::read_due(key) {
+                    Err(error) => Err(error.into()),
+                    Ok((at, ..)) if at > now => {
+                        (rest, next) = (at.since(now).min(REST), None);
+                        break;
+                    }
+                    Ok((at, account, id, task)) => self.act((at, task), account, id).await,
+                };
+                match outcome {
+                    Ok(()) => done += 1,
+                    Err(error) => {
+                        tracing::error!(%error, cause = ?error.cause, "failed to do what is due for a managed key");
+                        trouble = Some(engine::Error::Invalid(error.message));
+                    }
+                }
+            }
+        }
+        match trouble {
+            Some(error) => Err(error),
+            None if done > 0 => Ok(Progress::More { done }),
+            None => Ok(Progress::Idle { rest }),
+        }
+    }
+
+    async fn act(&self, (at, task): (Timestamp, Task), account: AccountId, id: KeyId) -> Result<()> {
+        let snapshot = self.snapshot().await?;
+        let found = self.at(Arc::clone(&snapshot), account, id).await?;
+        let mut change = self.change(account, &*snapshot);
+        match (task, &found) {
+            (Task::Sweep, _) => return self.sweep(&*snapshot, (account, id), at).await,
+            (Task::Delete, Some(found)) if found.row.deletion.is_some_and(|(_, due)| due == at) => {
+                self.remove(&mut change, found).await?;
+            }
+            (Task::Rotate, Some(found)) => self.rotate_by_itself(&mut change, found, at).await?,
+            (Task::Expire, Some(found)) => {
+                let backing: Option<BackingRow> = get(&*snapshot, row::backing(account, id, 1)).await?;
+                if let Some(backing) = backing.filter(|backing| backing.expires == Some(at)) {
+                    self.forget_material(&mut change, found, backing);
+                }
+            }
+            // It is no longer so.
+            (Task::Delete, _) | (Task::Rotate | Task::Expire, None) => {}
+        }
+        change.delete(row::due(at, account, id, task));
+        self.apply(change).await
+    }
+
+    /// A key and its backing keys go.
+    async fn remove(&self, change: &mut Change, found: &Found) -> Result<()> {
+        let (account, id) = (found.account, found.id);
+        change.unchanged(found.row_key());
+        change.delete(found.row_key());
+        change.delete(row::policy(account, id));
+        let backing = all(&*found.snapshot, row::BACKING, &row::prefix(account, id), ROWS_AT_ONCE).await?;
+        for (key, value) in backing {
+            change.delete(row::BACKING.key(key));
+            if let Some(at) = BackingRow::from_bytes(&value)?.expires {
+                change.delete(row::due(at, account, id, Task::Expire));
+            }
+        }
+        if let Some(Rotation { next, .. }) = found.row.rotation {
+            change.delete(row::due(next, account, id, Task::Rotate));
+        }
+        change.add(Count::Keys.of_account(account), -1, None);
+        change.mark(row::due(self.now(), account, id, Task::Sweep));
+        Ok(())
+    }
+
+    async fn rotate_by_itself(&self, change: &mut Change, found: &Found, at: Timestamp) -> Result<()> {
+        let Some(rotation) = found.row.rotation.filter(|rotation| rotation.next == at) else { return Ok(()) };
+        // Enabling it puts the row again.
+        if found.row.state != KeyState::Enabled || found.row.spec != KeySpec::Symmetric {
+            return Ok(());
+        }
+        let material = self.make(KeySpec::Symmetric).await?;
+        self.prepare(found.account).await?;
+        let mut row = found.row.clone();
+        // Of an appliance that was off for long, one rotation and not one for each time that was missed.
+        let next = days_after(at.max(self.now()), rotation.days);
+        row.rotation = Some(Rotation { next, ..rotation });
+        self.turn(change, (found, &mut row), (How::Automatic, &material))?;
+        change.unchanged(found.row_key());
+        change.put(found.row_key(), &row);
+        change.mark(row::due(next, found.account, found.id, Task::Rotate));
+        Ok(())
+    }
+
+    /// A batch of what hung on a key that went; the row of the queue goes with the last one.
+    async fn sweep(
+        &self,
+        snapshot: &dyn Snapshot,
+        (account, id): (AccountId, KeyId),
+        at: Timestamp,
+    ) -> Result<()> {
+        let mut change = self.change(account, snapshot);
+        let prefix = row::prefix(account, id);
+        for (key, _) in all(snapshot, row::BACKING, &prefix, ROWS_AT_ONCE).await? {
+            change.delete(row::BACKING.key(key));
+        }
+        for (key, _) in all(snapshot, row::ALIASES_OF, &prefix, ROWS_AT_ONCE).await? {
+            let name = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned();
+            let alias: Option<AliasRow> = get(snapshot, row::alias(account, &name)).await?;
+            if alias.is_some_and(|alias| alias.key == id) {
+                change.unchanged(row::alias(account, &name));
+                change.delete(row::alias(account, &name));
+            }
+            change.delete(row::ALIASES_OF.key(key));
+        }
+        let mut of_whom = HashMap::new();
+        for (key, value) in all(snapshot, row::GRANTS, &prefix, ROWS_AT_ONCE).await? {
+            let (_, grant) = row::read_grant(&key)?;
+            let row = GrantRow::from_bytes(&value)?;
+            Self::delete_grant(&mut change, (account, id), &grant, &row);
+            *of_whom.entry(row.grantee.who).or_insert(0) -= 1;
+        }
+        for (who, count) in of_whom {
+            change.add(Count::of_who(account, id, &who), count, None);
+        }
+        if change.len() == 0 {
+            let counters = all(snapshot, row::COUNTS, &prefix, ROWS_AT_ONCE).await?;
+            for (key, _) in counters {
+                change.delete(row::COUNTS.key(key));
+            }
+            change.delete(row::due(at, account, id, Task::Sweep));
+        }
+        self.apply(change).await
+    }
+}
+
+impl Worker for KeysWorker {
+    fn name(&self) -> &'static str {
+        "managed-keys"
+    }
+
+    fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.bell)
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
+        Box::pin(self.0.due())
+    }
+}
