@@ -8,6 +8,7 @@
 //!   client  ◄─ sign::Signer · chunked::Encoder            the same canonicalisation, the other way round
 //!   documents ─► policy::Policy ─► policy::evaluate         IAM's language, in AWS's order
 //!   data keys ─► keys::KeyTable ─► sealed bytes in rows   its own keys wrapped by a custodian
+//!   data keys ─► envelope::CustomerKey ─► wrapped keys      for whoever brings the same key again
 //! ```
 //!
 //! It opens no socket and knows no HTTP server: all of the wire is plain functions over bytes and states.
@@ -18,6 +19,7 @@ pub mod chunked;
 pub mod credentials;
 mod date;
 pub mod decide;
+pub mod envelope;
 mod error;
 pub mod form;
 pub mod identity;

@@ -26,10 +26,14 @@ impl Layout {
     pub const IDENTITIES: Self = Self(4);
     /// Buckets with lifecycle rules: what a firn writes that doesn't know of them is in no index, and would never be due.
     pub const LIFECYCLES: Self = Self(5);
+    // 6 and 7 are given out already, to zones and to keys of a KMS.
+    /// Objects whose keys are in an envelope: a firn that doesn't know of them would take what is in the row for the key.
+    pub const ENVELOPES: Self = Self(8);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::LIFECYCLES;
+    pub(in crate::catalog) const NEWEST: Self = Self::ENVELOPES;
     /// All that this code knows.
-    const KNOWN: [Self; 4] = [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES];
+    const KNOWN: [Self; 5] =
+        [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES, Self::ENVELOPES];
 
     /// Its number on disk.
     pub(in crate::catalog) const fn number(self) -> u8 {

@@ -74,6 +74,11 @@ const GOLDEN_OF_LIFECYCLES: &str = "66677270efac7abb0300000000000000070000000000
     47000000010500000102030405060708010909090909090909090909090909090903000000010209\
     030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
 
+/// The same group, of commits that a reader must know of envelopes for.
+const GOLDEN_OF_ENVELOPES: &str = "66677270f11ed8ac0300000000000000070000000000000008000000000000000600000000000000\
+    47000000010800000102030405060708010909090909090909090909090909090903000000010209\
+    030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
+
 #[test]
 fn golden_frames_encode_and_decode() {
     for (golden, layout) in [
@@ -81,6 +86,7 @@ fn golden_frames_encode_and_decode() {
         (GOLDEN_OF_POLICIES, Layout::POLICIES),
         (GOLDEN_OF_IDENTITIES, Layout::IDENTITIES),
         (GOLDEN_OF_LIFECYCLES, Layout::LIFECYCLES),
+        (GOLDEN_OF_ENVELOPES, Layout::ENVELOPES),
     ] {
         let bytes = sealed(&Frame { layout, ..FRAME });
         let hex = |byte: usize| u8::from_str_radix(&golden[2 * byte..2 * byte + 2], 16).unwrap();
@@ -110,8 +116,8 @@ fn every_flipped_byte_of_a_frame_is_refused() {
 
 #[test]
 fn newer_forms_are_refused_by_name() {
-    // 3 is reserved for what this code does not know.
-    for unknown in [3, Layout::NEWEST.number() + 1] {
+    // 3 is reserved for what this code does not know, 6 and 7 are given out.
+    for unknown in [3, 6, 7, Layout::NEWEST.number() + 1] {
         let mut newer = golden();
         newer[45] = unknown;
         let crc = frame::crc32c(&newer[8..]);
