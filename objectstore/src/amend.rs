@@ -4,6 +4,7 @@
 //! that nobody changed the key meanwhile. The version keeps its name, its place and its Last-Modified, as in S3.
 
 use crate::access::Rules;
+use crate::envelope::Material;
 use crate::event::{EventType, Occasion};
 use crate::lookup::named;
 use crate::record::ObjectRow;
@@ -82,10 +83,11 @@ impl ObjectStore {
                 return Ok(Attempt::Answer(shown));
             }
             let aad = row.additional_data(bucket.partition, &request.key);
-            let data_key = self.keys.unseal(&row.sealed, &aad)?;
+            // In whatever envelope: it goes along unopened.
+            let material = Material::read(row.envelope(), &self.keys.unseal_bytes(&row.sealed, &aad)?)?;
             let mut amended = ObjectRow { subresources, sealed: Bytes::new(), ..row };
             let aad = amended.additional_data(bucket.partition, &request.key);
-            amended.sealed = self.keys.seal(bucket.account, data_key.as_ref(), &aad)?;
+            amended.sealed = self.keys.seal_material(bucket.account, material.as_ref(), &aad)?;
             let mut replaced = stack.replace(&amended);
             if let Some(what) = what {
                 let occasion = Occasion { what, bucket: &request.bucket, origin: &request.origin };

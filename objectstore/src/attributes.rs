@@ -1,12 +1,12 @@
 //! `GetObjectAttributes`, and where an object's bytes lie.
 
+use crate::envelope::Keys;
 use crate::pages::Pages;
 use crate::record::{Content, Extent};
 use crate::{
-    AttributesOutcome, AttributesRequest, BucketName, ObjectKey, ObjectPart, ObjectStore, PAGE_MAX,
+    AttributesOutcome, AttributesRequest, BucketName, EncryptedBy, ObjectKey, ObjectPart, ObjectStore, PAGE_MAX,
     PartNumber, Place, Result, VersionSelector,
 };
-use engine::codec::DataKey;
 use engine::unit::ByteCount;
 
 /// Most places that are told.
@@ -21,6 +21,7 @@ impl ObjectStore {
             let beside = &found.info.subresources;
             self.rules(&found.view).await?.check_object(reads, (&request.bucket, &request.key), beside)?;
         }
+        let found = found.opened(request.customer_key.as_ref())?;
         request.conditions.check(found.info.etag, found.info.modified, found.info.version)?;
         let max = request.max_parts.min(PAGE_MAX);
         let mut outcome = AttributesOutcome { info: found.info.clone(), parts: Vec::new(), more: false };
@@ -28,7 +29,7 @@ impl ObjectStore {
             return Ok(outcome);
         }
         let wanted = request.after.map_or(0, PartNumber::get).saturating_add(1);
-        let mut pages = Pages::of(&found.extent, found.data_key.as_ref())?;
+        let mut pages = Pages::of(&found.extent, found.keys.as_ref())?;
         let known = (found.info.parts, found.extent.length);
         let mut next = pages.with_part(self, wanted, known).await?;
         while let Some(page) = next {
@@ -49,7 +50,8 @@ impl ObjectStore {
         Ok(outcome)
     }
 
-    /// Where a version's bytes lie: the records of each blob that it refers to, the first 10,000.
+    /// Where a version's bytes lie: the records of each blob that it refers to, the first 10,000. Of a list of extents that only
+    /// a customer's key opens nothing is known.
     pub async fn where_is(
         &self,
         bucket: &BucketName,
@@ -58,8 +60,13 @@ impl ObjectStore {
     ) -> Result<Vec<Place>> {
         let found = self.find(bucket, key, version).await?;
         let mut places = Vec::new();
-        let mut todo: Vec<(u64, Extent, Option<DataKey>)> = vec![(0, found.extent, found.data_key)];
-        while let Some((first, extent, data_key)) = todo.pop() {
+        let closed = found.info.encrypted_by != EncryptedBy::Appliance;
+        let keys = found.of_pages();
+        if found.extent.content.depth() > u8::from(keys.is_some()) && closed {
+            return Ok(places);
+        }
+        let mut todo: Vec<(u64, Extent, Option<Keys>)> = vec![(0, found.extent, keys)];
+        while let Some((first, extent, keys)) = todo.pop() {
             if places.len() >= PLACES_MAX {
                 break;
             }
@@ -88,9 +95,9 @@ impl ObjectStore {
                     }));
                 }
                 Content::Manifest { .. } => {
-                    let pieces = Pages::pieces(self, &extent, data_key.as_ref()).await?.into_iter();
+                    let pieces = Pages::pieces(self, &extent, keys.as_ref()).await?.into_iter();
                     let inner =
-                        pieces.map(|(at, piece, key)| (first + (at - extent.offset), piece, Some(key)));
+                        pieces.map(|(at, piece, key)| (first + (at - extent.offset), piece, Some(key.into())));
                     todo.extend(inner.rev());
                 }
             }

@@ -8,6 +8,7 @@
 //! One page of a manifest (256 extents) a level in memory; manifests refer to manifests at most
 //! [`MANIFEST_DEPTH_MAX`] deep.
 
+use crate::envelope::Keys;
 use crate::pages::Pages;
 use crate::read::Found;
 use crate::record::{Content, Extent};
@@ -31,12 +32,12 @@ impl ObjectStore {
     /// The bytes of an extent of a version that was found. What lies in a row is read at the version at which it was found,
     /// where nothing can have replaced it; of what lies elsewhere only the first bytes tell.
     pub(crate) async fn found_body(self: &Arc<Self>, found: &Found, extent: Extent) -> Result<BodyStream> {
-        match (extent.content, &found.data_key) {
-            (Content::Inline { .. }, Some(key)) => {
-                let bytes = inline_body(&*found.view.snapshot, &extent, key).await?;
+        match (extent.content, &found.keys) {
+            (Content::Inline { .. }, Some(keys)) => {
+                let bytes = inline_body(&*found.view.snapshot, &extent, &keys.data).await?;
                 Ok(stream::iter([Ok(bytes)]).boxed())
             }
-            _ => self.body(found.view.bucket.partition, extent, found.data_key.clone()).await,
+            _ => self.body(found.view.bucket.partition, extent, found.keys.clone()).await,
         }
     }
 
@@ -45,9 +46,9 @@ impl ObjectStore {
         self: &Arc<Self>,
         partition: PartitionId,
         extent: Extent,
-        key: Option<DataKey>,
+        keys: Option<Keys>,
     ) -> Result<BodyStream> {
-        let Some(key) = key else {
+        let Some(keys) = keys else {
             return match extent.content {
                 Content::Empty => Ok(stream::empty().boxed()),
                 _ => Err(corrupt("object row", "a body without a data key")),
@@ -59,13 +60,13 @@ impl ObjectStore {
                 let walk = Walk {
                     _active: self.activate(*manifest.as_bytes()),
                     store: Arc::clone(self),
-                    todo: vec![(partition, extent, key, 0)],
+                    todo: vec![(partition, extent, keys, 0)],
                     reading: None,
                 };
                 Ok(stream::try_unfold(walk, Walk::next).boxed())
             }
             // One blob or one row needs no machinery around it.
-            Content::Blob { .. } | Content::Inline { .. } => leaf(self, partition, extent, &key).await,
+            Content::Blob { .. } | Content::Inline { .. } => leaf(self, partition, extent, &keys.data).await,
         }
     }
 }
@@ -89,8 +90,8 @@ async fn inline_body(snapshot: &dyn Snapshot, extent: &Extent, key: &DataKey) ->
 /// Reads extents one after the other; manifests open into theirs, a page at a time.
 struct Walk {
     store: Arc<ObjectStore>,
-    /// The next one last: partition of its owner, extent, key, depth.
-    todo: Vec<(PartitionId, Extent, DataKey, usize)>,
+    /// The next one last: partition of its owner, extent, keys, depth.
+    todo: Vec<(PartitionId, Extent, Keys, usize)>,
     reading: Option<BodyStream>,
     /// Keeps the manifest's pages and extents from the cleaner while they are read.
     _active: Active,
@@ -106,24 +107,24 @@ impl Walk {
                     None => self.reading = None,
                 }
             }
-            let Some((partition, extent, key, depth)) = self.todo.pop() else { return Ok(None) };
+            let Some((partition, extent, keys, depth)) = self.todo.pop() else { return Ok(None) };
             if extent.length == 0 {
                 continue;
             }
             match extent.content {
-                Content::Manifest { home, .. } => self.open(home, extent, key, depth).await?,
+                Content::Manifest { home, .. } => self.open(home, extent, keys, depth).await?,
                 // Not a manifest: this does not come back here.
-                _ => self.reading = Some(leaf(&self.store, partition, extent, &key).await?),
+                _ => self.reading = Some(leaf(&self.store, partition, extent, &keys.data).await?),
             }
         }
     }
 
     /// Puts the extents of the page that holds the extent's first byte on the list, and the rest of it behind them.
-    async fn open(&mut self, home: PartitionId, extent: Extent, key: DataKey, depth: usize) -> Result<()> {
+    async fn open(&mut self, home: PartitionId, extent: Extent, keys: Keys, depth: usize) -> Result<()> {
         if depth >= usize::from(MANIFEST_DEPTH_MAX) {
             return Err(corrupt("manifest", "manifests too deep"));
         }
-        let (page, _) = Pages::from_first_byte(&self.store, &extent, Some(&key)).await?;
+        let (page, _) = Pages::from_first_byte(&self.store, &extent, Some(&keys)).await?;
         let (start, end) = (page.end(), extent.offset + extent.length);
         let pieces = page.pieces(&extent);
         if pieces.is_empty() {
@@ -131,9 +132,9 @@ impl Walk {
         }
         if start < end {
             let rest = Extent { offset: start, length: end - start, ..extent };
-            self.todo.push((home, rest, key, depth));
+            self.todo.push((home, rest, keys, depth));
         }
-        let pieces = pieces.into_iter().map(|(_, piece, key)| (home, piece, key, depth + 1));
+        let pieces = pieces.into_iter().map(|(_, piece, key)| (home, piece, key.into(), depth + 1));
         self.todo.extend(pieces.rev());
         Ok(())
     }

@@ -5,26 +5,30 @@
 //! | the source's checksum, full object | no | the source's, with its number of parts |
 //! | another algorithm, or the source's is composite | yes | MD5 of the bytes |
 //! | a part from an object | yes (its MD5 is the part's tag) | MD5 of the part |
+//! | to a customer's key | no; of shared chunks yes, and written anew | one that tells nothing |
+//! | from a customer's key to none | yes | MD5 of the bytes |
 
 use crate::access::Asks;
 use crate::body::MANIFEST_DEPTH_MAX;
 use crate::checksum::{Running, Sums};
+use crate::envelope::{Envelope, Material};
 use crate::event::{EventType, Occasion};
 use crate::multipart::PartTarget;
 use crate::publish::Draft;
 use crate::quota::OtherParts;
 use crate::read::{Found, resolve};
-use crate::record::{Extent, Stored};
+use crate::record::{Content, Extent, Stored};
+use crate::share::Share;
 use crate::store::{Bucket, View};
 use crate::transact::Attempt;
-use crate::upload::{BODY_BYTES_MAX, Landed};
+use crate::upload::{BODY_BYTES_MAX, Landed, Sealed, stored};
 use crate::{
-    ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag, Error,
-    ErrorKind, Expect, MetadataDirective, ObjectChecksum, ObjectStore, PartRequest, RangeSpec, Result,
-    StorageClass, Subresources, Upload, VersionSelector,
+    ChecksumAlgorithm, ChecksumType, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, ETag,
+    EncryptedBy, Error, ErrorKind, Expect, Metadata, MetadataDirective, ObjectChecksum, ObjectStore,
+    PartRequest, PutRequest, RangeSpec, Result, StorageClass, Subresources, Upload, VersionSelector,
 };
 use engine::blob::Copies;
-use engine::codec::inline;
+use engine::codec::{DataKey, inline};
 use engine::unit::ByteCount;
 use futures_util::StreamExt;
 use security::Action;
@@ -45,30 +49,30 @@ impl ObjectStore {
             self.check_tags_to_be(&view, &request, &source).await?;
             self.check_writer(&view, &request.writer).await?;
             self.check_lock(&view, &request.subresources, true).await?;
+            self.admit_key(&view, request.customer_key.as_ref()).await?;
             self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(source.extent.length))).await?;
             let bucket = view.bucket;
-            let stored = match self.copied(&request, &source).await {
+            let copied = match self.taken_over(&request, &source, bucket).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
                 outcome => outcome?,
             };
-            let from = source.view.bucket.partition;
-            match self.keep_for(&source, source.extent, request.class.unwrap_or_default()).await {
-                Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
-                    return Ok(Attempt::Again);
-                }
-                outcome => outcome?,
-            }
-            let Some(share) = self.share(from, source.extent, bucket).await? else {
+            let Some(Copied { stored, material, share, written }) = copied else {
                 return Ok(Attempt::Again);
             };
-            let stored = stored.with_extent(share.extent);
-            let (etag, checksum) = (stored.etag, stored.checksum);
-            let data_key = source.data_key.as_ref();
-            let mut draft = Draft::object(bucket, &request.key, stored, data_key, &request.conditions);
-            draft.writes.clone_from(&share.writes);
-            draft.expect.clone_from(&share.expect);
+            let (etag, checksum, envelope) = (stored.etag, stored.checksum, stored.envelope);
+            let mut draft =
+                Draft::object(bucket, &request.key, stored, material.as_ref(), &request.conditions);
+            if let Some(share) = &share {
+                draft.writes.clone_from(&share.writes);
+                draft.expect.clone_from(&share.expect);
+            }
+            if let Some(written) = &written {
+                draft.writes.clone_from(&written.writes);
+                draft.expect.clone_from(&written.expect);
+                draft.kept.clone_from(&written.kept);
+            }
             draft.subresources = beside(&request, &source);
             draft.writer = Some(&request.writer);
             let (what, origin) = (EventType::COPY, &request.origin);
@@ -79,8 +83,11 @@ impl ObjectStore {
             });
             // Stale: the source went away between reading it and the commit.
             let Some(published) = self.publish(&draft).await? else { return Ok(Attempt::Again) };
-            self.confirm(&share).await;
+            if let Some(share) = &share {
+                self.confirm(share).await;
+            }
             Ok(Attempt::Answer(CopyOutcome {
+                encrypted_by: envelope.by(),
                 etag,
                 modified: published.row.modified,
                 size: ByteCount::new(source.extent.length),
@@ -95,6 +102,7 @@ impl ObjectStore {
 
     async fn copy_source(&self, source: &CopySource) -> Result<Found> {
         let found = self.find_for(&source.bucket, &source.key, source.version, source.asks.as_ref()).await?;
+        let found = found.opened(source.customer_key.as_ref())?;
         source.conditions.check_copy(found.info.etag, found.info.modified)?;
         Ok(found)
     }
@@ -138,39 +146,96 @@ impl ObjectStore {
         self.is_replaced(&source.bucket, &source.key, source.version, found).await
     }
 
+    /// The source's bytes as the copy names them: shared, or written anew where they can't be in another envelope. `None`: the source
+    /// is gone.
+    async fn taken_over(
+        self: &Arc<Self>,
+        request: &CopyRequest,
+        source: &Found,
+        bucket: Bucket,
+    ) -> Result<Option<Copied>> {
+        let by = request.customer_key.as_ref();
+        if by.is_some() && !is_enclosed(source) && !self.has_own_keys(&source.extent.content).await? {
+            return self.written_anew(request, source).await.map(Some);
+        }
+        let stored = self.copied(request, source).await?;
+        self.keep_for(source, source.extent, request.class.unwrap_or_default()).await?;
+        let from = source.view.bucket.partition;
+        let Some(share) = self.share(from, source.extent, bucket).await? else { return Ok(None) };
+        let mut keys = source.keys.clone();
+        if by.is_some() {
+            // There is something to open where there are no bytes, too.
+            keys.get_or_insert_with(|| DataKey::random(&*self.entropy).into());
+        } else if source.extent.content == Content::Empty {
+            keys = None;
+        }
+        let (envelope, material) = match keys {
+            Some(keys) => {
+                let (envelope, material) = self.enclosed(keys, by)?;
+                (envelope, Some(material))
+            }
+            None => (Envelope::Appliance, None),
+        };
+        let stored = stored.with_extent(share.extent).enclosed(envelope);
+        Ok(Some(Copied { stored, material, share: Some(share), written: None }))
+    }
+
+    /// The source's bytes, sent as if by a client.
+    async fn written_anew(self: &Arc<Self>, request: &CopyRequest, source: &Found) -> Result<Copied> {
+        let wanted = request.checksum.or(source.info.checksum.map(|sum| sum.value.algorithm()));
+        let put = PutRequest {
+            length: Some(ByteCount::new(source.extent.length)),
+            class: request.class.unwrap_or_default(),
+            checksum: wanted,
+            customer_key: request.customer_key.clone(),
+            ..PutRequest::new(request.bucket.clone(), request.key.clone())
+        };
+        let mut upload = self.put(put).await?;
+        let mut body = self.found_body(source, source.extent).await?;
+        while let Some(bytes) = body.next().await {
+            upload.write(bytes?).await?;
+        }
+        let Sealed { sums, landed, .. } = upload.seal().await?.sealed;
+        let (envelope, material) = self.material(&landed, request.customer_key.as_ref())?;
+        let stored = stored(&sums, &landed, request.class.unwrap_or_default(), metadata(request, source));
+        Ok(Copied { stored: stored.enclosed(envelope), material, share: None, written: Some(landed) })
+    }
+
     /// What the copy stores: the source's, but for what the request changes.
     async fn copied(self: &Arc<Self>, request: &CopyRequest, source: &Found) -> Result<Stored> {
-        let metadata = match &request.metadata {
-            MetadataDirective::Copy => {
-                let mut metadata = source.info.metadata.clone();
-                metadata.system.website_redirect.clone_from(&request.website_redirect);
-                metadata
-            }
-            MetadataDirective::Replace(metadata) => metadata.clone(),
-        };
         let class = request.class.unwrap_or_default();
         let have = source.info.checksum;
         let wanted = request.checksum.or(have.map(|sum| sum.value.algorithm()));
-        let carried = match (wanted, have) {
-            (None, _) => true,
-            (Some(algorithm), Some(have)) => {
-                have.kind == ChecksumType::FullObject && have.value.algorithm() == algorithm
-            }
-            (Some(_), None) => false,
-        };
+        // The tag of what a key was brought for tells nothing of the bytes, and that of any other object is their MD5.
+        let same_tag = !is_enclosed(source) || request.customer_key.is_some();
+        let carried = same_tag
+            && match (wanted, have) {
+                (None, _) => true,
+                (Some(algorithm), Some(have)) => {
+                    have.kind == ChecksumType::FullObject && have.value.algorithm() == algorithm
+                }
+                (Some(_), None) => false,
+            };
+        let hidden = |parts| ETag::of_parts(self.random_md5(), parts);
         let stored = if carried {
-            Stored::new(source.extent, source.info.etag, class, have, source.info.parts)
+            let tag = source.info.etag;
+            let hides = request.customer_key.is_some() && !is_enclosed(source);
+            let tag = if hides { hidden(tag.parts()) } else { tag };
+            Stored::new(source.extent, tag, class, have, source.info.parts)
         } else {
             let sums = self.digest(source, source.extent, wanted).await?;
             let checksum = sums.checksum.map(ObjectChecksum::full);
-            Stored::new(source.extent, ETag::of_body(sums.md5), class, checksum, 0)
+            let tag = if request.customer_key.is_some() { hidden(0) } else { ETag::of_body(sums.md5) };
+            Stored::new(source.extent, tag, class, checksum, 0)
         };
-        Ok(stored.with_metadata(metadata))
+        Ok(stored.with_metadata(metadata(request, source)))
     }
 
-    /// Most bytes that a copy holds while its source is read for a checksum, beside what is read ahead.
-    pub fn copy_memory() -> ByteCount {
-        Running::memory(None)
+    /// Most bytes that a copy holds while its source is read for a checksum, or written anew in another envelope, beside what is read
+    /// ahead.
+    pub fn copy_memory(&self, encloses: bool) -> ByteCount {
+        let written = if encloses { self.blobs.writer_memory(None, Copies::Configured) } else { ByteCount::ZERO };
+        Running::memory(None) + written
     }
 
     /// The same of a part, which may have to be written anew.
@@ -204,7 +269,12 @@ impl ObjectStore {
         self.transact(|| async {
             let source = self.copy_source(&request.source).await?;
             let extent = part_extent(&request, &source)?;
-            if extent.length <= inline::INLINE_MAX as u64 || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
+            let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
+            let at = (&request.key, request.upload);
+            let secret = self.opened_secret(&view, at, &upload, request.customer_key.as_ref())?;
+            if extent.length <= inline::INLINE_MAX as u64
+                || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
+                || self.must_rewrite(&source, secret.is_some()).await?
             {
                 match self.rewrite_part(&request, &source, extent).await {
                     Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
@@ -213,23 +283,26 @@ impl ObjectStore {
                     outcome => return outcome.map(Attempt::Answer),
                 }
             }
-            let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
             let length = Some(ByteCount::new(extent.length));
             let part = (request.upload, request.part);
             let others = self.room_for_part(&view, &request.key, part, length, None).await?;
-            let sums = match self.digest(&source, extent, Some(upload.checksum)).await {
+            let mut sums = match self.digest(&source, extent, Some(upload.checksum)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
                 outcome => outcome?,
             };
+            if secret.is_some() {
+                sums.md5 = self.random_md5();
+            }
             match self.keep_for(&source, extent, upload.class).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
                 outcome => outcome?,
             }
-            let shared = self.share_part(&request, &source, extent, (view.bucket, others), &sums).await?;
+            let to = (view.bucket, others, secret);
+            let shared = self.share_part(&request, &source, extent, to, &sums).await?;
             Ok(shared.map_or(Attempt::Again, Attempt::Answer))
         })
         .await
@@ -241,7 +314,7 @@ impl ObjectStore {
         request: &CopyPartRequest,
         source: &Found,
         extent: Extent,
-        (bucket, others): (Bucket, Option<OtherParts>),
+        (bucket, others, secret): (Bucket, Option<OtherParts>, Option<DataKey>),
         sums: &Sums,
     ) -> Result<Option<CopyOutcome>> {
         let from = source.view.bucket.partition;
@@ -253,13 +326,16 @@ impl ObjectStore {
             number: request.part,
             expect: share.expect.clone(),
             others,
+            secret,
         };
-        let landed = Landed::shared(share.extent, source.data_key.clone(), share.writes.clone());
+        let data_key = source.keys.as_ref().map(|keys| keys.data.clone());
+        let landed = Landed::shared(share.extent, data_key, share.writes.clone());
         let Some((uploaded, row)) = self.try_commit_part(&target, sums, &landed).await? else {
             return Ok(None);
         };
         self.confirm(&share).await;
         Ok(Some(CopyOutcome {
+            encrypted_by: uploaded.encrypted_by,
             etag: uploaded.etag,
             modified: row.modified,
             size: uploaded.size,
@@ -270,7 +346,14 @@ impl ObjectStore {
         }))
     }
 
-    /// Few bytes, or bytes behind too many manifests, are sent as if by a client.
+    /// Whether a part's key would not be all that opens its bytes, or must not be: one that a customer's key opens is nobody else's.
+    async fn must_rewrite(&self, source: &Found, encloses: bool) -> Result<bool> {
+        let has_secret = source.keys.as_ref().is_some_and(|keys| keys.parts.is_some());
+        let own = is_enclosed(source) || !encloses || self.has_own_keys(&source.extent.content).await?;
+        Ok(has_secret || !own)
+    }
+
+    /// Few bytes, or bytes behind too many manifests, or in an envelope of another kind, are sent as if by a client.
     pub(crate) async fn rewrite_part(
         self: &Arc<Self>,
         request: &CopyPartRequest,
@@ -287,6 +370,7 @@ impl ObjectStore {
                 checksum: None,
                 proven: true,
                 writer: request.writer,
+                customer_key: request.customer_key.clone(),
             })
             .await?;
         let mut body = self.found_body(source, extent).await?;
@@ -295,6 +379,7 @@ impl ObjectStore {
         }
         let uploaded = upload.finish(Expect::default()).await?;
         Ok(CopyOutcome {
+            encrypted_by: uploaded.encrypted_by,
             etag: uploaded.etag,
             modified: self.clock.now(),
             size: uploaded.size,
@@ -303,6 +388,31 @@ impl ObjectStore {
             source_version: source.info.version,
             expires: None,
         })
+    }
+}
+
+/// The bytes of a copy, which are shared or written.
+struct Copied {
+    stored: Stored,
+    material: Option<Material>,
+    share: Option<Share>,
+    written: Option<Landed>,
+}
+
+/// Whether a key was brought for the source.
+fn is_enclosed(source: &Found) -> bool {
+    source.info.encrypted_by != EncryptedBy::Appliance
+}
+
+/// The copy's metadata.
+fn metadata(request: &CopyRequest, source: &Found) -> Metadata {
+    match &request.metadata {
+        MetadataDirective::Copy => {
+            let mut metadata = source.info.metadata.clone();
+            metadata.system.website_redirect.clone_from(&request.website_redirect);
+            metadata
+        }
+        MetadataDirective::Replace(metadata) => metadata.clone(),
     }
 }
 
@@ -322,7 +432,9 @@ fn refuse_idle(request: &CopyRequest, source: &Found) -> Result<()> {
         && request.source.version == VersionSelector::Latest;
     let changes = matches!(request.metadata, MetadataDirective::Replace(_))
         || request.class.unwrap_or(StorageClass::Standard) != source.info.class
-        || request.checksum.is_some();
+        || request.checksum.is_some()
+        || request.customer_key.is_some()
+        || is_enclosed(source);
     if onto_itself && !changes { Err(Error::CopyOntoItself) } else { Ok(()) }
 }
 

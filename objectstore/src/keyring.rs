@@ -1,11 +1,13 @@
 //! Data keys at rest: sealed by the key table, bound to the row that names them.
 
+use crate::envelope::Material;
 use crate::{Error, Result};
 use bytes::Bytes;
 use engine::codec::DataKey;
 use security::AccountId;
 use security::keys::{KeyScope, KeyTable};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// The object store's view of the key table.
 pub(crate) struct Keyring {
@@ -53,9 +55,26 @@ impl Keyring {
         self.table.seal(KeyScope::s3(account), plain, aad).map(Bytes::from).map_err(refused)
     }
 
+    /// The same of what a version's row holds.
+    pub(crate) fn seal_material(
+        &self,
+        account: AccountId,
+        material: Option<&Material>,
+        aad: &[u8],
+    ) -> Result<Bytes> {
+        let Some(material) = material else { return self.seal(account, None, aad) };
+        let sealed = material.with_bytes(|plain| self.table.seal(KeyScope::s3(account), plain, aad));
+        sealed.map(Bytes::from).map_err(refused)
+    }
+
+    /// Opens what [`seal_material`](Self::seal_material) made: what that is, the row's envelope says.
+    pub(crate) fn unseal_bytes(&self, sealed: &[u8], aad: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        self.table.unseal(sealed, aad).map_err(refused)
+    }
+
     /// Opens what [`seal`](Self::seal) made: corrupt when the row is not as it was.
     pub(crate) fn unseal(&self, sealed: &[u8], aad: &[u8]) -> Result<Option<DataKey>> {
-        let plain = self.table.unseal(sealed, aad).map_err(refused)?;
+        let plain = self.unseal_bytes(sealed, aad)?;
         if plain.is_empty() {
             return Ok(None);
         }

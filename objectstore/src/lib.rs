@@ -7,6 +7,7 @@
 //!   copy ─► a second reference to the same bytes ─► one commit                            copy · share
 //!   quotas ─► what a write adds is checked against them in its commit                     quota
 //!   bodies of buckets that ask for it ─► chunks, each stored once                       dedup
+//!   keys that clients bring along ─► the data key in their envelope                     envelope
 //!   parts ─► complete ─► manifest pages ─► one commit of bounded size                     multipart
 //!   archive ─► its entries staged ─► decided ─► each published as a put is                    ingest
 //!   any of it ─► S3's event, in the same commit ─► the outbox                                   event
@@ -40,6 +41,7 @@ mod copy;
 mod create;
 mod dedup;
 mod delete;
+mod envelope;
 mod error;
 mod etag;
 mod event;
@@ -96,6 +98,7 @@ pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
 pub use content_type::content_type_of;
 pub use create::{BUCKETS_MAX, NewBucket};
 pub use dedup::DedupInfo;
+pub use envelope::EncryptedBy;
 pub use error::{Error, ErrorKind, Result};
 pub use etag::{ETag, ETagMatch};
 pub use event::{EventType, Origin};

@@ -11,6 +11,7 @@
 //! One page (256 extents) in memory.
 
 use crate::body::corrupt;
+use crate::envelope::{Keys, under};
 use crate::id::ManifestId;
 use crate::record::{Content, Extent, ManifestEntry, ManifestPage};
 use crate::{ObjectStore, Result, tables};
@@ -23,7 +24,7 @@ use engine::id::PartitionId;
 pub(crate) struct Pages {
     home: PartitionId,
     manifest: ManifestId,
-    key: DataKey,
+    keys: Keys,
     /// Where [`next`](Self::next) goes on.
     next: Option<u64>,
 }
@@ -100,10 +101,10 @@ impl Span {
 
 impl Pages {
     /// Those of the manifest that an extent names, from the first.
-    pub(crate) fn of(extent: &Extent, key: Option<&DataKey>) -> Result<Self> {
-        match (extent.content, key) {
-            (Content::Manifest { home, manifest, .. }, Some(key)) => {
-                Ok(Self { home, manifest, key: key.clone(), next: Some(0) })
+    pub(crate) fn of(extent: &Extent, keys: Option<&Keys>) -> Result<Self> {
+        match (extent.content, keys) {
+            (Content::Manifest { home, manifest, .. }, Some(keys)) => {
+                Ok(Self { home, manifest, keys: keys.clone(), next: Some(0) })
             }
             _ => Err(corrupt("object row", "parts without a manifest")),
         }
@@ -113,9 +114,9 @@ impl Pages {
     pub(crate) async fn from_first_byte(
         store: &ObjectStore,
         extent: &Extent,
-        key: Option<&DataKey>,
+        keys: Option<&Keys>,
     ) -> Result<(Page, Self)> {
-        let mut pages = Self::of(extent, key)?;
+        let mut pages = Self::of(extent, keys)?;
         let snapshot = store.catalog.snapshot(pages.home).await?;
         let page = pages.at(&*snapshot, extent.offset).await?;
         pages.go_on_behind(&page);
@@ -126,9 +127,9 @@ impl Pages {
     pub(crate) async fn pieces(
         store: &ObjectStore,
         extent: &Extent,
-        key: Option<&DataKey>,
+        keys: Option<&Keys>,
     ) -> Result<Vec<(u64, Extent, DataKey)>> {
-        let (page, mut pages) = Self::from_first_byte(store, extent, key).await?;
+        let (page, mut pages) = Self::from_first_byte(store, extent, keys).await?;
         let (mut next, mut pieces) = (Some(page), Vec::new());
         while let Some(page) = next {
             let is_last = page.end() >= extent.offset + extent.length;
@@ -205,7 +206,12 @@ impl Pages {
     }
 
     fn open(&self, start: u64, raw: &[u8]) -> Result<Page> {
-        let entries = ManifestPage::from_bytes(raw)?.open(&self.key, self.manifest, start)?;
+        let mut entries = ManifestPage::from_bytes(raw)?.open(&self.keys.data, self.manifest, start)?;
+        if let Some(secret) = &self.keys.parts {
+            for (entry, key) in &mut entries {
+                *key = under(secret, &entry.extent.content, key);
+            }
+        }
         Ok(Page { start, entries })
     }
 }

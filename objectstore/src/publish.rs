@@ -2,6 +2,7 @@
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
 use crate::access::{Asked, Asks, Writer};
+use crate::envelope::Material;
 use crate::event::Occasion;
 use crate::lifecycle::Expiry;
 use crate::record::{ObjectRow, Stored};
@@ -12,9 +13,8 @@ use crate::{
     DeleteConditions, ObjectKey, ObjectStore, Result, Subresources, VersionId, VersionName, WriteConditions,
 };
 use bytes::Bytes;
-use engine::catalog::{Check, Key, Snapshot, Write};
+use engine::catalog::{Check, Key, Layout, Snapshot, Write};
 use engine::clock::Timestamp;
-use engine::codec::DataKey;
 
 /// A version that waits for its name.
 pub(crate) struct Draft<'a> {
@@ -25,7 +25,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) subresources: Subresources,
     /// Who writes it and which access list it asks for; decides about owner and list in `subresources`.
     pub(crate) writer: Option<&'a Writer>,
-    pub(crate) data_key: Option<&'a DataKey>,
+    /// What its seal is to hold, as its envelope has it.
+    pub(crate) material: Option<&'a Material>,
     pub(crate) conditions: Conditions<'a>,
     /// What is asked in front of the commit.
     pub(crate) asks: Option<Asks<'a>>,
@@ -78,10 +79,10 @@ impl<'a> Draft<'a> {
         bucket: Bucket,
         key: &'a ObjectKey,
         stored: Stored,
-        data_key: Option<&'a DataKey>,
+        material: Option<&'a Material>,
         conditions: &'a WriteConditions,
     ) -> Self {
-        Self { stored: Some(stored), data_key, ..Self::new(bucket, key, Conditions::Write(conditions)) }
+        Self { stored: Some(stored), material, ..Self::new(bucket, key, Conditions::Write(conditions)) }
     }
 
     /// A delete marker.
@@ -96,7 +97,7 @@ impl<'a> Draft<'a> {
             stored: None,
             subresources: Subresources::default(),
             writer: None,
-            data_key: None,
+            material: None,
             conditions,
             asks: None,
             expect: Vec::new(),
@@ -166,6 +167,9 @@ impl ObjectStore {
         if draft.stored.is_none() {
             change = change.freeing();
         }
+        if draft.material.is_some_and(Material::is_new) {
+            change = change.known_by(Layout::ENVELOPES);
+        }
         change.checks.extend(checks);
         change.writes.extend_from_slice(&draft.writes);
         change.kept.clone_from(&draft.kept);
@@ -211,7 +215,7 @@ impl ObjectStore {
             sealed: Bytes::new(),
         };
         let aad = row.additional_data(draft.bucket.partition, draft.key);
-        row.sealed = self.keys.seal(draft.bucket.account, draft.data_key, &aad)?;
+        row.sealed = self.keys.seal_material(draft.bucket.account, draft.material, &aad)?;
         Ok(row)
     }
 }

@@ -5,6 +5,7 @@
 //! ```
 
 use crate::body::corrupt;
+use crate::envelope::{Envelope, Keys, Material, not_applicable};
 use crate::lifecycle::unread;
 use crate::lookup::{by_id, newest, null_row};
 use crate::pages::{Page, Pages};
@@ -16,10 +17,10 @@ use crate::{
     ObjectStore, PartNumber, Range, RangeSpec, Result, VersionSelector, tables,
 };
 use engine::catalog::record::Record;
-use engine::codec::DataKey;
 use engine::unit::ByteCount;
 use futures_util::{StreamExt, stream};
 use security::Question;
+use security::envelope::CustomerKey;
 use std::sync::Arc;
 
 /// What of a body was asked for.
@@ -34,9 +35,30 @@ struct Selected {
 /// A version, found and authenticated.
 pub(crate) struct Found {
     pub(crate) view: View,
-    pub(crate) data_key: Option<DataKey>,
+    /// Of its bytes; `None` where there are none, or where they are still [closed](Self::closed).
+    pub(crate) keys: Option<Keys>,
+    /// What an envelope holds, until it is [`opened`](Self::opened).
+    pub(crate) closed: Option<(Envelope, Material)>,
     pub(crate) info: ObjectInfo,
     pub(crate) extent: Extent,
+}
+
+impl Found {
+    /// With its keys, for whoever brings what they are closed with, and nothing else than that.
+    pub(crate) fn opened(mut self, brought: Option<&CustomerKey>) -> Result<Self> {
+        match self.closed.take() {
+            Some((envelope, material)) => self.keys = Some(material.open(envelope, brought)?),
+            None if brought.is_some() => return Err(not_applicable()),
+            None => {}
+        }
+        Ok(self)
+    }
+
+    /// The keys of its manifest's pages, as far as they open by themselves.
+    pub(crate) fn of_pages(&self) -> Option<Keys> {
+        let closed = |(envelope, material): &(Envelope, Material)| material.of_pages(*envelope).map(Keys::from);
+        self.keys.clone().or_else(|| self.closed.as_ref().and_then(closed))
+    }
 }
 
 impl ObjectStore {
@@ -69,6 +91,12 @@ impl ObjectStore {
             }
         })
         .await
+    }
+
+    /// What is told of an object without its bytes, and what stands beside it: no key is needed for that.
+    pub async fn peek(&self, request: &GetRequest) -> Result<ObjectInfo> {
+        let GetRequest { bucket, key, version, asks, .. } = request;
+        Ok(self.find_for(bucket, key, *version, asks.as_ref()).await?.info)
     }
 
     /// Whether an error came from bytes that went because another version took their place.
@@ -124,7 +152,8 @@ impl ObjectStore {
     }
 
     async fn find_asked(&self, request: &GetRequest) -> Result<Found> {
-        self.find_for(&request.bucket, &request.key, request.version, request.asks.as_ref()).await
+        let GetRequest { bucket, key, version, asks, .. } = request;
+        self.find_for(bucket, key, *version, asks.as_ref()).await?.opened(request.customer_key.as_ref())
     }
 
     /// Finds a version and authenticates its row, for who may see everything.
@@ -151,7 +180,7 @@ impl ObjectStore {
             Err(absent) => return Err(self.told(&view, (bucket, key), asks, absent).await),
         };
         let aad = row.additional_data(view.bucket.partition, key);
-        let data_key = self.keys.unseal(&row.sealed, &aad)?;
+        let sealed = self.keys.unseal_bytes(&row.sealed, &aad)?;
         let Some(stored) = &row.stored else {
             let absent = match version {
                 VersionSelector::Latest => Error::NoSuchKey { marker: Some(row.name()) },
@@ -173,7 +202,13 @@ impl ObjectStore {
             // No object is unreadable for a header.
             info.expires = self.object_expiry(&view, key, &row).await.or_else(unread)?;
         }
-        Ok(Found { view, data_key, info, extent })
+        let envelope = stored.envelope;
+        let (keys, closed) = match Material::read(envelope, &sealed)? {
+            Some(Material::Bare(keys)) => (Some(keys), None),
+            Some(material) => (None, Some((envelope, material))),
+            None => (None, None),
+        };
+        Ok(Found { view, keys, closed, info, extent })
     }
 
     /// The row of a version, or why there is none.
@@ -220,7 +255,7 @@ impl ObjectStore {
             };
             return Ok(Selected { range, part_checksum: found.info.checksum.map(|checksum| checksum.value) });
         }
-        let pages = Pages::of(&found.extent, found.data_key.as_ref())?;
+        let pages = Pages::of(&found.extent, found.keys.as_ref())?;
         let page = pages.with_part(self, part.get(), (found.info.parts, whole)).await?;
         let mut entries = page.iter().flat_map(Page::entries);
         let (start, entry) = entries.find(|(_, entry)| entry.number == part.get()).ok_or(none)?;

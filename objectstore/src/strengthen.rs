@@ -4,12 +4,12 @@
 //! every blob below it gets the copies that the store keeps. A crash, or a copy that fails after it, leaves more copies than were asked
 //! for, never fewer.
 
+use crate::envelope::Keys;
 use crate::pages::Pages;
 use crate::read::Found;
 use crate::record::{Content, Extent};
 use crate::{ObjectStore, Result, StorageClass};
 use engine::blob::Copies;
-use engine::codec::DataKey;
 
 impl ObjectStore {
     /// Sees to it that an extent of a source has the copies of the class that is to refer to it. Nothing else of the source is looked at:
@@ -19,14 +19,14 @@ impl ObjectStore {
         if enough || !self.blobs.has_known_several_zones() {
             return Ok(());
         }
-        let mut todo: Vec<(Extent, Option<DataKey>)> = vec![(extent, source.data_key.clone())];
-        while let Some((extent, data_key)) = todo.pop() {
+        let mut todo: Vec<(Extent, Option<Keys>)> = vec![(extent, source.keys.clone())];
+        while let Some((extent, keys)) = todo.pop() {
             match extent.content {
                 Content::Empty | Content::Inline { .. } => {}
                 Content::Blob { home, blob } => self.blobs.keep_configured(home, blob).await?,
                 Content::Manifest { .. } => {
-                    let pieces = Pages::pieces(self, &extent, data_key.as_ref()).await?.into_iter();
-                    todo.extend(pieces.map(|(_, piece, key)| (piece, Some(key))));
+                    let pieces = Pages::pieces(self, &extent, keys.as_ref()).await?.into_iter();
+                    todo.extend(pieces.map(|(_, piece, key)| (piece, Some(key.into()))));
                 }
             }
         }

@@ -16,6 +16,7 @@
 use crate::access::Asks;
 use crate::checksum::{Running, Sums};
 use crate::dedup;
+use crate::envelope::{Envelope, Material};
 use crate::event::{EventType, Occasion};
 use crate::id::OwnerId;
 use crate::multipart::PartTarget;
@@ -36,6 +37,7 @@ use engine::codec::chunk::CHUNK_BYTES;
 use engine::codec::{DataKey, inline};
 use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
+use security::envelope::CustomerKey;
 use std::sync::Arc;
 
 /// Bytes of a blob's first record.
@@ -86,6 +88,14 @@ impl Target {
         match self {
             Self::Object(request) => request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme),
             Self::Part(_, body) => body.checksum,
+        }
+    }
+
+    /// Whether somebody brought a key for it.
+    fn is_enclosed(&self) -> bool {
+        match self {
+            Self::Object(request) => request.customer_key.is_some(),
+            Self::Part(target, _) => target.secret.is_some(),
         }
     }
 
@@ -243,10 +253,15 @@ impl Upload {
         if let Some(announced) = self.target.announced().filter(|announced| size != *announced) {
             return Err(Error::IncompleteBody { announced, got: size });
         }
-        let sums = self.digests.finish().await?;
+        let mut sums = self.digests.finish().await?;
         check(expect, &sums, self.target.algorithm())?;
         let owner = self.store.owner();
-        let landed = self.sink.land(&self.store, owner, (self.bucket, self.held)).await?;
+        let mut landed = self.sink.land(&self.store, owner, (self.bucket, self.held)).await?;
+        if self.target.is_enclosed() {
+            sums.md5 = self.store.random_md5();
+            // There is something to open where there are no bytes, too.
+            landed.data_key.get_or_insert_with(|| DataKey::random(&*self.store.entropy));
+        }
         Ok((self.target, Sealed { bucket: self.bucket, sums, landed, size }))
     }
 }
@@ -283,7 +298,8 @@ pub(crate) struct Arrival<'a> {
     pub(crate) name: &'a BucketName,
     pub(crate) key: &'a ObjectKey,
     pub(crate) stored: Stored,
-    pub(crate) data_key: Option<&'a DataKey>,
+    /// What its row is to seal.
+    pub(crate) material: Option<&'a Material>,
     pub(crate) subresources: Subresources,
     pub(crate) writer: &'a Writer,
     pub(crate) origin: &'a Origin,
@@ -393,21 +409,27 @@ impl ObjectStore {
         let view = self.view(&request.bucket).await?;
         self.check_writer(&view, &request.writer).await?;
         self.check_lock(&view, &request.subresources, request.proven).await?;
+        self.admit_key(&view, request.customer_key.as_ref()).await?;
         self.refuse_hopeless(&view, &request.key, request.length).await?;
-        let dedup = self.dedups(&view, request.writer.by).await?;
+        let dedup = match request.customer_key {
+            // Nobody else has what it is stored with.
+            Some(_) => None,
+            None => self.dedups(&view, request.writer.by).await?,
+        };
         Upload::for_object(Arc::clone(self), view.bucket, request, dedup)
     }
 
     async fn commit_object(&self, request: PutRequest, sealed: Sealed) -> Result<Uploaded> {
         let Sealed { bucket, sums, landed, size } = sealed;
-        let stored = stored(&sums, &landed, request.class, request.metadata);
+        let (envelope, material) = self.material(&landed, request.customer_key.as_ref())?;
+        let stored = stored(&sums, &landed, request.class, request.metadata).enclosed(envelope);
         let (etag, checksum) = (stored.etag, stored.checksum);
         let arrival = Arrival {
             bucket,
             name: &request.bucket,
             key: &request.key,
             stored,
-            data_key: landed.data_key.as_ref(),
+            material: material.as_ref(),
             subresources: request.subresources,
             writer: &request.writer,
             origin: &request.origin,
@@ -419,13 +441,24 @@ impl ObjectStore {
         };
         // A plain write expects nothing that anybody else changes, so there is nothing that can be stale.
         let published = self.publish_arrival(arrival).await?.ok_or_else(contended)?;
-        Ok(Uploaded { etag, checksum, version: published.shown, size, expires: published.expires })
+        let (version, expires) = (published.shown, published.expires);
+        Ok(Uploaded { etag, checksum, version, size, encrypted_by: envelope.by(), expires })
+    }
+
+    /// What the row of a landed object seals.
+    pub(crate) fn material(
+        &self,
+        landed: &Landed,
+        by: Option<&CustomerKey>,
+    ) -> Result<(Envelope, Option<Material>)> {
+        let Some(key) = &landed.data_key else { return Ok((Envelope::Appliance, None)) };
+        self.enclosed(key.clone().into(), by).map(|(envelope, material)| (envelope, Some(material)))
     }
 
     /// One commit names an object that has landed. `None` when what it expects does not hold.
     pub(crate) async fn publish_arrival(&self, arrival: Arrival<'_>) -> Result<Option<Published>> {
-        let Arrival { bucket, key, stored, data_key, conditions, origin, .. } = arrival;
-        let mut draft = Draft::object(bucket, key, stored, data_key, conditions);
+        let Arrival { bucket, key, stored, material, conditions, origin, .. } = arrival;
+        let mut draft = Draft::object(bucket, key, stored, material, conditions);
         draft.subresources = arrival.subresources;
         draft.writer = Some(arrival.writer);
         draft.asks = arrival.asks.map(|asks| Asks::new(arrival.name, asks));

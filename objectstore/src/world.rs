@@ -234,6 +234,7 @@ impl World {
             checksum: None,
             proven: true,
             writer: None,
+            customer_key: None,
         };
         let mut sink = self.store.upload_part(request).await?;
         sink.write(body.into()).await?;
@@ -261,6 +262,7 @@ impl World {
             conditions: WriteConditions::default(),
             origin: crate::Origin::default(),
             asks: None,
+            customer_key: None,
         };
         self.store.complete_upload(request).await
     }
@@ -331,6 +333,7 @@ pub(crate) fn copy_request(from: (&BucketName, &str), to: (&BucketName, &str)) -
         conditions: WriteConditions::default(),
         writer: crate::Writer::default(),
         origin: crate::Origin::default(),
+        customer_key: None,
     }
 }
 
@@ -341,5 +344,6 @@ pub(crate) fn copy_source(from: (&BucketName, &str)) -> CopySource {
         version: VersionSelector::Latest,
         conditions: ReadConditions::default(),
         asks: None,
+        customer_key: None,
     }
 }

@@ -120,6 +120,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         checksum: None,
         proven: true,
         writer: None,
+        customer_key: None,
     };
     let mut sink = appliance.store.upload_part(part).await.unwrap();
     sink.write(content).await.unwrap();
@@ -136,6 +137,7 @@ async fn multipart(appliance: &Appliance, bucket: &BucketName, content: Bytes) {
         conditions: WriteConditions::default(),
         origin: objectstore::Origin::default(),
         asks: None,
+        customer_key: None,
     };
     appliance.store.complete_upload(complete).await.unwrap();
 }
@@ -148,6 +150,7 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
             version: VersionSelector::Latest,
             conditions: ReadConditions::default(),
             asks: None,
+            customer_key: None,
         },
         bucket: to.0.clone(),
         key: key(to.1),
@@ -161,6 +164,7 @@ async fn copy(appliance: &Appliance, from: (&BucketName, &str), to: (&BucketName
         website_redirect: None,
         writer: objectstore::Writer::default(),
         origin: objectstore::Origin::default(),
+        customer_key: None,
     };
     appliance.store.copy(request).await.unwrap();
 }

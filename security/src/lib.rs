@@ -9,6 +9,7 @@
 //!   documents ─► policy::Policy ─► policy::evaluate         IAM's language, in AWS's order
 //!   data keys ─► keys::KeyTable ─► sealed bytes in rows   its own keys wrapped by a custodian
 //!   data keys ─► kms::Kms ─► ciphertexts that name their key   managed keys, with policies and grants of their own
+//!   data keys ─► envelope::CustomerKey ─► wrapped keys      for whoever brings the same key again
 //! ```
 //!
 //! It opens no socket and knows no HTTP server: all of the wire is plain functions over bytes and states.
@@ -19,6 +20,7 @@ pub mod chunked;
 pub mod credentials;
 mod date;
 pub mod decide;
+pub mod envelope;
 mod error;
 pub mod form;
 pub mod identity;

@@ -26,13 +26,16 @@ impl Layout {
     pub const IDENTITIES: Self = Self(4);
     /// Buckets with lifecycle rules: what a firn writes that doesn't know of them is in no index, and would never be due.
     pub const LIFECYCLES: Self = Self(5);
-    // 6 is taken by another part.
+    // 6 is given out, to zones.
     /// Rows of keys that are managed here (KMS): a firn that doesn't know of them would not know the keys that seal their material.
     pub const KEYS: Self = Self(7);
+    /// Objects whose keys are in an envelope: a firn that doesn't know of them would take what is in the row for the key.
+    pub const ENVELOPES: Self = Self(8);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::KEYS;
+    pub(in crate::catalog) const NEWEST: Self = Self::ENVELOPES;
     /// All that this code knows.
-    const KNOWN: [Self; 5] = [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES, Self::KEYS];
+    const KNOWN: [Self; 6] =
+        [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES, Self::KEYS, Self::ENVELOPES];
 
     /// Its number on disk.
     pub(in crate::catalog) const fn number(self) -> u8 {

@@ -8,6 +8,7 @@ use crate::{
 use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use security::CanonicalUser;
+use security::envelope::CustomerKey;
 
 /// Begins an upload.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct CreateUpload {
     pub subresources: Subresources,
     /// Who begins it, and the access list that the object will have.
     pub writer: Writer,
+    /// The key that each part comes with, and that the object is readable with.
+    pub customer_key: Option<CustomerKey>,
 }
 
 impl CreateUpload {
@@ -42,6 +45,7 @@ impl CreateUpload {
             checksum_type: None,
             subresources: Subresources::default(),
             writer: Writer::default(),
+            customer_key: None,
         }
     }
 }
@@ -80,6 +84,8 @@ pub struct PartRequest {
     pub proven: bool,
     /// Who sends it; `None` for the bucket's owner.
     pub writer: Option<CanonicalUser>,
+    /// The key that the upload was begun with, if it was.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// Makes a part from an object's bytes without moving them.
@@ -99,6 +105,8 @@ pub struct CopyPartRequest {
     pub part: PartNumber,
     /// Who copies; `None` for the bucket's owner.
     pub writer: Option<CanonicalUser>,
+    /// As [`PartRequest::customer_key`].
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// A part as the client names it in a completion.
@@ -137,6 +145,8 @@ pub struct CompleteRequest {
     pub origin: Origin,
     /// As [`PutRequest::asks`](crate::PutRequest::asks).
     pub asks: Option<WriteQuestions>,
+    /// The key that the upload was begun with, where the client says it. It is not needed.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// Lists an upload's parts.

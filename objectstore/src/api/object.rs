@@ -1,8 +1,8 @@
 //! About single objects.
 
 use crate::{
-    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, Expiry, IfRange, Metadata,
-    ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, Result, StorageClass, Subresources,
+    BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, EncryptedBy, Expiry, IfRange,
+    Metadata, ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, Result, StorageClass, Subresources,
     VersionName, VersionSelector, WriteConditions, Writer,
 };
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use engine::clock::Timestamp;
 use engine::unit::ByteCount;
 use futures_util::stream::BoxStream;
 use security::Question;
+use security::envelope::CustomerKey;
 
 /// What is asked before a write puts something in the place of what is there: at the version that its commit is checked against, so that
 /// what is denied meanwhile is denied. `None` in a request: of nobody.
@@ -44,6 +45,8 @@ pub struct PutRequest {
     pub writer: Writer,
     /// Where it comes from, for the bucket's events.
     pub origin: Origin,
+    /// The key that its bytes are readable with from then on, and not without.
+    pub customer_key: Option<CustomerKey>,
     /// Decided in the commit.
     pub conditions: WriteConditions,
     /// Who is asked, there too.
@@ -64,6 +67,7 @@ impl PutRequest {
             proven: true,
             writer: Writer::default(),
             origin: Origin::default(),
+            customer_key: None,
             conditions: WriteConditions::default(),
             asks: None,
         }
@@ -90,6 +94,8 @@ pub struct Uploaded {
     pub version: Option<VersionName>,
     /// Bytes received.
     pub size: ByteCount,
+    /// Whose key they are readable with.
+    pub encrypted_by: EncryptedBy,
     /// When a lifecycle rule acts on it.
     pub expires: Option<Expiry>,
 }
@@ -136,6 +142,8 @@ pub struct GetRequest {
     pub conditions: ReadConditions,
     /// Put to the row that is found, before anything is told of it; `None` for who may read everything.
     pub asks: Option<Question>,
+    /// The key that it was stored with, if it was.
+    pub customer_key: Option<CustomerKey>,
 }
 
 impl GetRequest {
@@ -150,6 +158,7 @@ impl GetRequest {
             part: None,
             conditions: ReadConditions::default(),
             asks: None,
+            customer_key: None,
         }
     }
 }
@@ -175,6 +184,8 @@ pub struct ObjectInfo {
     pub parts: u32,
     /// Tags and what else stands beside it.
     pub subresources: Subresources,
+    /// Whose key its bytes are readable with.
+    pub encrypted_by: EncryptedBy,
     /// When a lifecycle rule acts on it; of the latest version alone.
     pub expires: Option<Expiry>,
 }
@@ -250,6 +261,8 @@ pub struct CopySource {
     pub conditions: ReadConditions,
     /// As [`GetRequest::asks`].
     pub asks: Option<Question>,
+    /// As [`GetRequest::customer_key`].
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// Where a copy's metadata comes from.
@@ -287,6 +300,8 @@ pub struct CopyRequest {
     pub website_redirect: Option<String>,
     /// Who writes the copy, and the access list that it asks for.
     pub writer: Writer,
+    /// As [`PutRequest::customer_key`], of the copy.
+    pub customer_key: Option<CustomerKey>,
     /// Where it comes from, for the bucket's events.
     pub origin: Origin,
     /// On the destination, decided in the commit.
@@ -304,6 +319,8 @@ pub struct CopyOutcome {
     pub size: ByteCount,
     /// The stored checksum.
     pub checksum: Option<ObjectChecksum>,
+    /// Whose key it is readable with.
+    pub encrypted_by: EncryptedBy,
     /// The new version, in a bucket that has versions.
     pub version: Option<VersionName>,
     /// The source's version, in a bucket that has versions.
@@ -331,6 +348,8 @@ pub struct AttributesRequest {
     pub asks: Option<Question>,
     /// Put to the same row: whether it may be read, which its attributes tell something of.
     pub reads: Option<Question>,
+    /// As [`GetRequest::customer_key`].
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// One part of a stored object.

@@ -40,9 +40,10 @@ use crate::{
 use bytes::Bytes;
 use engine::blob::Copies;
 use engine::catalog::record::Record;
-use engine::catalog::{Check, Key, Write};
+use engine::catalog::{Check, Key, Layout, Write};
 use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
+use security::envelope::CustomerKey;
 use std::sync::Arc;
 
 /// Entries that are staged in one commit; few in tests, so that there are commits to crash between.
@@ -71,6 +72,8 @@ pub struct IngestRequest {
     pub writer: Writer,
     /// Where they come from, for the bucket's events.
     pub origin: Origin,
+    /// The key that each object is readable with from then on, and not without.
+    pub customer_key: Option<CustomerKey>,
 }
 
 /// An entry that becomes an object.
@@ -116,6 +119,7 @@ pub struct Ingest {
     received: u64,
     algorithm: ChecksumAlgorithm,
     digests: Option<Running>,
+    customer_key: Option<CustomerKey>,
     /// Bodies of this writer are deduplicated.
     dedups: bool,
     claims: Claims,
@@ -155,7 +159,8 @@ impl ObjectStore {
         if let Some(size) = request.length.filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
         }
-        let dedups = self.dedups(&view, request.writer.by).await?.is_some();
+        self.admit_key(&view, request.customer_key.as_ref()).await?;
+        let dedups = request.customer_key.is_none() && self.dedups(&view, request.writer.by).await?.is_some();
         let id = IngestId::random(&*self.entropy);
         let algorithm = request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme);
         let row = IngestRow {
@@ -179,6 +184,7 @@ impl ObjectStore {
             received: 0,
             algorithm,
             digests: Some(Running::new(&self.lanes, Some(algorithm))),
+            customer_key: request.customer_key,
             dedups,
             claims: Claims::default(),
             batch: Batch::default(),
@@ -237,6 +243,7 @@ impl Ingest {
             class,
             subresources: self.row.subresources.clone(),
             writer: self.row.writer.clone(),
+            customer_key: self.customer_key.clone(),
             ..PutRequest::new(self.name.clone(), key)
         };
         Ok(self.store.put(request).await?.charged_to(self.held.clone()))
@@ -245,11 +252,12 @@ impl Ingest {
     /// Keeps an entry whose body is whole, for its name.
     pub async fn stage(&mut self, object: SealedObject) -> Result<()> {
         let SealedObject { request, sealed } = object;
-        let PutRequest { key, class, metadata, .. } = *request;
-        let mut row =
-            StagedRow { stored: stored(&sealed.sums, &sealed.landed, class, metadata), sealed: Bytes::new() };
+        let PutRequest { key, class, metadata, customer_key, .. } = *request;
+        let stored = stored(&sealed.sums, &sealed.landed, class, metadata);
+        let (envelope, material) = self.store.material(&sealed.landed, customer_key.as_ref())?;
+        let mut row = StagedRow { stored: stored.enclosed(envelope), sealed: Bytes::new() };
         let aad = row.additional_data(self.bucket.partition, self.id, &key);
-        row.sealed = self.store.keys.seal(self.bucket.account, sealed.landed.data_key.as_ref(), &aad)?;
+        row.sealed = self.store.keys.seal_material(self.bucket.account, material.as_ref(), &aad)?;
         self.batch.push(tables::staged(self.id, &key), &row, sealed.landed);
         if self.batch.keys.len() < BATCH_ENTRIES && self.batch.bytes < BATCH_BYTES {
             return Ok(());
@@ -309,6 +317,9 @@ impl Ingest {
                 let mut change = Change::new(checks, batch.writes.clone()).unchanged(at.clone()).guarded();
                 if !begun {
                     change = change.put(at.clone(), own.clone());
+                }
+                if self.customer_key.is_some() {
+                    change = change.known_by(Layout::ENVELOPES);
                 }
                 Ok(Attempt::Commit(change.of(&view), ()))
             })

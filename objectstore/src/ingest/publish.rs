@@ -2,6 +2,7 @@
 
 use super::{PUBLISHED_AT_ONCE, conditions};
 use crate::change::Change;
+use crate::envelope::Material;
 use crate::id::IngestId;
 use crate::record::{IngestRow, IngestState, StagedRow};
 use crate::stack::release_content;
@@ -98,7 +99,8 @@ impl ObjectStore {
         let key = ObjectKey::parse(&tables::read_staged(raw_key)?)?;
         let staged = StagedRow::from_bytes(raw)?;
         let aad = staged.additional_data(bucket.partition, id, &key);
-        let data_key = self.keys.unseal(&staged.sealed, &aad)?;
+        let sealed = self.keys.unseal_bytes(&staged.sealed, &aad)?;
+        let material = Material::read(staged.stored.envelope, &sealed)?;
         let at = tables::staged(id, &key);
         let size = staged.stored.size();
         let arrival = Arrival {
@@ -106,7 +108,7 @@ impl ObjectStore {
             name,
             key: &key,
             stored: staged.stored.clone(),
-            data_key: data_key.as_ref(),
+            material: material.as_ref(),
             subresources: row.subresources.clone(),
             writer: &row.writer,
             origin: &row.origin,

@@ -5,7 +5,7 @@ use crate::access::Rules;
 use crate::civil::civil;
 use crate::record::ObjectRow;
 use crate::setting::{Inventory, InventoryField, InventoryVersions};
-use crate::{BucketName, VersionName};
+use crate::{BucketName, EncryptedBy, VersionName};
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -86,7 +86,11 @@ fn value(field: InventoryField, row: &ObjectRow, rules: &Rules) -> String {
         F::ETag => stored.etag.to_string(),
         F::StorageClass => stored.class.as_str().to_owned(),
         F::IsMultipartUploaded => flag(stored.parts > 0).to_owned(),
-        F::EncryptionStatus => "SSE-S3".to_owned(),
+        F::EncryptionStatus => match stored.envelope.by() {
+            EncryptedBy::Appliance => "SSE-S3",
+            EncryptedBy::Customer => "SSE-C",
+        }
+        .to_owned(),
         F::ObjectLockRetainUntilDate => beside.retention.map(|held| iso(held.until)).unwrap_or_default(),
         F::ObjectLockMode => beside.retention.map(|held| held.mode.as_str().to_owned()).unwrap_or_default(),
         F::ObjectLockLegalHoldStatus if beside.legal_hold == Some(true) => "ON".to_owned(),

@@ -386,7 +386,7 @@ impl ObjectStore {
     /// What decides is as it was written.
     fn authentic(&self, look: &Look<'_>, row: &ObjectRow) -> Result<()> {
         let aad = row.additional_data(look.bucket.partition, look.key);
-        self.keys.unseal(&row.sealed, &aad)?;
+        self.keys.unseal_bytes(&row.sealed, &aad)?;
         Ok(())
     }
 

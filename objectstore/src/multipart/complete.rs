@@ -4,6 +4,7 @@ use super::drop_upload;
 use crate::access::Asks;
 use crate::change::Change;
 use crate::checksum::of_parts;
+use crate::envelope::{Material, of_completion};
 use crate::event::{EventType, Occasion};
 use crate::id::ManifestId;
 use crate::publish::{Draft, Expected};
@@ -42,7 +43,7 @@ struct Plan {
     stored: Stored,
     subresources: Subresources,
     manifest: ManifestId,
-    manifest_key: DataKey,
+    material: Material,
     /// Start offset and page.
     pages: Vec<(u64, ManifestPage)>,
     completed: CompletedRow,
@@ -81,6 +82,7 @@ impl ObjectStore {
             checksum: row.checksum,
             version: row.version,
             size: ByteCount::new(row.size),
+            encrypted_by: row.encrypted_by,
             expires: None,
         })
     }
@@ -101,6 +103,11 @@ impl ObjectStore {
         upload: &UploadRow,
         parts: &Parts,
     ) -> Result<Plan> {
+        let at = (&request.key, request.upload);
+        let wrapped = self.wrapped_secret(view, at, upload)?;
+        if request.customer_key.is_some() {
+            self.opened_secret(view, at, upload, request.customer_key.as_ref())?;
+        }
         check_composite(&request.parts, upload)?;
         let chosen = choose(&request.parts, &parts.rows)?;
         let size: u64 = chosen.iter().map(|(_, row)| row.extent.length).sum();
@@ -131,8 +138,10 @@ impl ObjectStore {
         let content = Content::Manifest { home: view.bucket.partition, manifest, depth: depth + 1 };
         let extent = Extent { owner: self.owner(), content, offset: 0, length: size };
         let count = u32::try_from(chosen.len()).unwrap_or(u32::MAX);
-        let stored =
-            Stored::new(extent, etag, upload.class, checksum, count).with_metadata(upload.metadata.clone());
+        let (envelope, material) = of_completion(manifest_key, wrapped.as_ref());
+        let stored = Stored::new(extent, etag, upload.class, checksum, count)
+            .with_metadata(upload.metadata.clone())
+            .enclosed(envelope);
         let completed = CompletedRow {
             at: self.clock.now(),
             key: request.key.as_str().to_owned(),
@@ -141,9 +150,10 @@ impl ObjectStore {
             checksum,
             version: None,
             size,
+            encrypted_by: envelope.by(),
         };
         let subresources = upload.subresources.clone();
-        Ok(Plan { stored, subresources, manifest, manifest_key, pages, completed, garbage })
+        Ok(Plan { stored, subresources, manifest, material, pages, completed, garbage })
     }
 
     /// `None`: the upload or one of its parts changed meanwhile.
@@ -177,8 +187,8 @@ impl ObjectStore {
             vec![Write::Put(completed_key.clone(), row.to_bytes())]
         };
         let stored = plan.stored.clone();
-        let key = Some(&plan.manifest_key);
-        let mut draft = Draft::object(bucket, &request.key, stored, key, &request.conditions);
+        let material = Some(&plan.material);
+        let mut draft = Draft::object(bucket, &request.key, stored, material, &request.conditions);
         draft.subresources = plan.subresources.clone();
         draft.expect = expect;
         draft.writes = writes;
@@ -188,9 +198,9 @@ impl ObjectStore {
         draft.asks = request.asks.as_ref().map(|asks| Asks::new(&request.bucket, asks));
         let Some(published) = self.publish(&draft).await? else { return Ok(None) };
         self.mark_dirty(bucket.partition);
-        let CompletedRow { etag, checksum, size, .. } = plan.completed;
+        let CompletedRow { etag, checksum, size, encrypted_by, .. } = plan.completed;
         let (size, expires) = (ByteCount::new(size), published.expires);
-        Ok(Some(Uploaded { etag, checksum, version: published.shown, size, expires }))
+        Ok(Some(Uploaded { etag, checksum, version: published.shown, size, encrypted_by, expires }))
     }
 
     /// Writes the pages of a manifest that nobody refers to yet, and first the row by which the cleaner finds them.

@@ -24,18 +24,22 @@ pub use complete::PART_BYTES_MIN;
 pub(crate) use part::PartTarget;
 
 use crate::change::Change;
+use crate::envelope::{Envelope, Material};
 use crate::quota::Claims;
 use crate::record::UploadRow;
 use crate::store::View;
 use crate::transact::Attempt;
 use crate::{
-    BucketName, ChecksumAlgorithm, CreateUpload, Error, ObjectKey, ObjectStore, Result, StorageClass,
+    BucketName, ChecksumAlgorithm, CreateUpload, EncryptedBy, Error, ObjectKey, ObjectStore, Result, StorageClass,
     UploadId, UploadInfo, tables,
 };
-use engine::catalog::Write;
+use bytes::Bytes;
 use engine::catalog::record::Record;
+use engine::catalog::{Layout, Write};
+use engine::codec::DataKey;
 use engine::unit::ByteCount;
 use security::CanonicalUser;
+use security::envelope::CustomerKey;
 
 impl ObjectStore {
     /// Begins a multipart upload.
@@ -59,21 +63,76 @@ impl ObjectStore {
             metadata: request.metadata,
             subresources: request.subresources,
             initiator: None,
+            secret: None,
         };
         self.transact(|| async {
             let view = self.view(&request.bucket).await?;
+            self.admit_key(&view, request.customer_key.as_ref()).await?;
             let subresources = self.placed(&view, &request.writer, &begun.subresources).await?;
             let initiator = request.writer.by.filter(|by| *by != view.bucket.account.into());
-            let row = UploadRow { subresources, initiator, ..begun.clone() };
+            let secret = match &request.customer_key {
+                Some(by) => Some(self.secret_of_parts(&view, (&request.key, upload), by)?),
+                None => None,
+            };
+            let row = UploadRow { subresources, initiator, secret, ..begun.clone() };
             // No object is empty that comes in parts, as a rule: where not even a byte fits, no part will.
             self.room_for(&view, &request.key, Some(ByteCount::new(1)), &mut Claims::default()).await?;
             // An upload has no body of its own to prove.
             self.check_lock(&view, &row.subresources, true).await?;
             let (look, expires) = self.index_upload(&view, &request.key, now).await?;
-            let change = Change::writes(look).put(tables::upload(&request.key, upload), row.to_bytes());
+            let mut change = Change::writes(look).put(tables::upload(&request.key, upload), row.to_bytes());
+            if row.secret.is_some() {
+                change = change.known_by(Layout::ENVELOPES);
+            }
             Ok(Attempt::Commit(change.guarded().of(&view), row.info(upload, expires)))
         })
         .await
+    }
+
+    /// A new secret for the keys of an upload's parts, which its customer's key opens.
+    fn secret_of_parts(
+        &self,
+        view: &View,
+        (key, upload): (&ObjectKey, UploadId),
+        by: &CustomerKey,
+    ) -> Result<Bytes> {
+        let secret = DataKey::random(&*self.entropy);
+        let (_, wrapped) = self.enclosed(secret.into(), Some(by))?;
+        let aad = UploadRow::additional_data(view.bucket.partition, key, upload);
+        self.keys.seal_material(view.bucket.account, Some(&wrapped), &aad)
+    }
+
+    /// What an upload's beginning wrapped of the secret of its parts, if it did.
+    pub(crate) fn wrapped_secret(
+        &self,
+        view: &View,
+        (key, upload): (&ObjectKey, UploadId),
+        row: &UploadRow,
+    ) -> Result<Option<Material>> {
+        let Some(sealed) = &row.secret else { return Ok(None) };
+        let aad = UploadRow::additional_data(view.bucket.partition, key, upload);
+        Material::read(Envelope::Customer, &self.keys.unseal_bytes(sealed, &aad)?)
+    }
+
+    /// The secret that the keys of an upload's parts are under, for whoever brings the key that it was begun with.
+    pub(crate) fn opened_secret(
+        &self,
+        view: &View,
+        (key, upload): (&ObjectKey, UploadId),
+        row: &UploadRow,
+        brought: Option<&CustomerKey>,
+    ) -> Result<Option<DataKey>> {
+        match (self.wrapped_secret(view, (key, upload), row)?, brought) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(Error::InvalidRequest {
+                detail: "The multipart upload was begun without encryption parameters. Send its parts without them too.",
+            }),
+            (Some(_), None) => Err(Error::InvalidRequest {
+                detail: "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate \
+                         encryption parameters.",
+            }),
+            (Some(wrapped), Some(_)) => Ok(Some(wrapped.open(Envelope::Customer, brought)?.data)),
+        }
     }
 
     /// Aborts an upload: its parts go.
@@ -99,14 +158,16 @@ impl ObjectStore {
         Ok(row.initiator.unwrap_or(view.bucket.account.into()))
     }
 
-    /// The class that an upload was begun with.
+    /// The class that an upload was begun with, and whose key its object will be readable with.
     pub async fn upload_class(
         &self,
         bucket: &BucketName,
         key: &ObjectKey,
         upload: UploadId,
-    ) -> Result<StorageClass> {
-        Ok(self.upload_view(bucket, key, upload).await?.1.class)
+    ) -> Result<(StorageClass, EncryptedBy)> {
+        let row = self.upload_view(bucket, key, upload).await?.1;
+        let by = if row.secret.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
+        Ok((row.class, by))
     }
 
     /// An upload under way.

@@ -3,6 +3,7 @@
 use super::Error;
 use crate::change::Change;
 use crate::checksum::Sums;
+use crate::envelope::under;
 use crate::publish::{Expected, expected};
 use crate::quota::OtherParts;
 use crate::record::PartRow;
@@ -10,12 +11,13 @@ use crate::stack::release_content;
 use crate::transact::{Attempt, contended};
 use crate::upload::{Landed, PartBody};
 use crate::{
-    BucketName, ETag, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, PartRequest, Result, Upload,
+    BucketName, ETag, EncryptedBy, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, PartRequest, Result, Upload,
     UploadId, Uploaded, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::catalog::{Key, Write};
+use engine::codec::DataKey;
 use engine::unit::ByteCount;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -31,12 +33,16 @@ pub(crate) struct PartTarget {
     pub(crate) expect: Vec<(Key, Expected)>,
     /// What the upload's other parts held when this one was begun, where a quota is over them.
     pub(crate) others: Option<OtherParts>,
+    /// What its key is kept under, where a customer's key opens that.
+    pub(crate) secret: Option<DataKey>,
 }
 
 impl ObjectStore {
     /// Begins to send a part.
     pub async fn upload_part(self: &Arc<Self>, request: PartRequest) -> Result<Upload> {
         let (view, upload) = self.upload_view(&request.bucket, &request.key, request.upload).await?;
+        let at = (&request.key, request.upload);
+        let secret = self.opened_secret(&view, at, &upload, request.customer_key.as_ref())?;
         Self::check_part(&upload.subresources, request.proven)?;
         let part = (request.upload, request.part);
         let others = self.room_for_part(&view, &request.key, part, request.length, None).await?;
@@ -53,8 +59,10 @@ impl ObjectStore {
             number: request.part,
             expect: Vec::new(),
             others,
+            secret,
         };
-        let dedup = self.dedups(&view, request.writer).await?;
+        let dedup =
+            if target.secret.is_some() { None } else { self.dedups(&view, request.writer).await? };
         let body = PartBody { length: request.length, checksum: algorithm, class: upload.class };
         Upload::for_part(Arc::clone(self), view.bucket, (target, body), dedup)
     }
@@ -103,7 +111,12 @@ impl ObjectStore {
                 sealed: Bytes::new(),
             };
             let aad = row.additional_data(partition, target.upload, number);
-            row.sealed = self.keys.seal(view.bucket.account, landed.data_key.as_ref(), &aad)?;
+            let under = |key: &DataKey| match &target.secret {
+                Some(secret) => under(secret, &landed.extent.content, key),
+                None => key.clone(),
+            };
+            let data_key = landed.data_key.as_ref().map(under);
+            row.sealed = self.keys.seal(view.bucket.account, data_key.as_ref(), &aad)?;
             let mut change = Change::new(checks, landed.writes.clone())
                 .unchanged(tables::upload(&target.key, target.upload))
                 .unchanged(part_key.clone())
@@ -121,6 +134,10 @@ impl ObjectStore {
                 checksum: sums.checksum.map(ObjectChecksum::full),
                 version: None,
                 size: ByteCount::new(landed.extent.length),
+                encrypted_by: match target.secret {
+                    Some(_) => EncryptedBy::Customer,
+                    None => EncryptedBy::Appliance,
+                },
                 expires: None,
             };
             Ok(Attempt::Commit(change.of(&view), Some((uploaded, row))))

@@ -1,5 +1,6 @@
 //! Fields that several records share.
 
+use crate::envelope::Envelope;
 use crate::{
     ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, LockMode, Metadata, ObjectChecksum, StorageClass,
     VersionId, VersionName, Versioning,
@@ -136,6 +137,23 @@ pub(super) fn get_class(fields: &mut RecordReader<'_>) -> Result<StorageClass> {
     let tag = fields.u8()?;
     let known = StorageClass::ALL.get(usize::from(tag)).copied();
     known.ok_or_else(|| fields.corrupt(format!("storage class {tag}")))
+}
+
+/// How keys are kept, where that is not the key table's seal alone.
+pub(super) fn put_envelope(out: &mut RecordWriter, envelope: Envelope) {
+    out.u8(match envelope {
+        Envelope::Appliance => 0,
+        Envelope::Customer => 1,
+        Envelope::CustomerParts => 2,
+    });
+}
+
+pub(super) fn get_envelope(fields: &mut RecordReader<'_>) -> Result<Envelope> {
+    match fields.u8()? {
+        1 => Ok(Envelope::Customer),
+        2 => Ok(Envelope::CustomerParts),
+        other => Err(fields.corrupt(format!("envelope of kind {other}"))),
+    }
 }
 
 pub(super) fn put_versioning(out: &mut RecordWriter, versioning: Versioning) {

@@ -1,6 +1,6 @@
 //! An archive that is being taken apart: what its entries share, and each entry that waits for its name.
 
-use super::fields::{get_bool, put_bool};
+use super::fields::{get_bool, get_envelope, put_bool, put_envelope};
 use super::object::Stored;
 use super::subresources::{get_subresources, put_subresources};
 use super::{get_access_list, get_user, put_access_list, put_user};
@@ -164,15 +164,26 @@ impl StagedRow {
 
 impl Record for StagedRow {
     const NAME: &'static str = "staged row";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    /// Without an envelope it is what it was before there were any.
+    fn version(&self) -> u8 {
+        if self.stored.envelope.is_closed() { 2 } else { 1 }
+    }
 
     fn encode(&self, out: &mut RecordWriter) {
         self.stored.encode(out);
+        if self.stored.envelope.is_closed() {
+            put_envelope(out, self.stored.envelope);
+        }
         out.bytes(&self.sealed);
     }
 
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
-        let stored = Stored::decode(fields)?;
+    fn decode(version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+        let mut stored = Stored::decode(fields)?;
+        if version == 2 {
+            stored.envelope = get_envelope(fields)?;
+        }
         Ok(Self { stored, sealed: Bytes::copy_from_slice(fields.bytes()?) })
     }
 }

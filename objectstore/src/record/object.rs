@@ -5,10 +5,11 @@
 
 use super::content::Extent;
 use super::fields::{
-    get_bool, get_checksum, get_class, get_etag, get_metadata, get_version, put_bool, put_checksum,
-    put_class, put_etag, put_metadata, put_version,
+    get_bool, get_checksum, get_class, get_envelope, get_etag, get_metadata, get_version, put_bool,
+    put_checksum, put_class, put_envelope, put_etag, put_metadata, put_version,
 };
 use super::subresources::{get_subresources, put_subresources};
+use crate::envelope::Envelope;
 use crate::{
     ETag, ListEntry, Metadata, ObjectChecksum, ObjectInfo, ObjectKey, StorageClass, Subresources, VersionId,
     VersionName, Versioning,
@@ -30,6 +31,8 @@ pub(crate) struct Stored {
     pub(crate) checksum: Option<ObjectChecksum>,
     /// Number of parts; 0 for one that was not uploaded in parts.
     pub(crate) parts: u32,
+    /// How its keys are kept. Written by the row, where it is not the key table alone.
+    pub(crate) envelope: Envelope,
     /// Encoded; listings never look inside.
     metadata: Bytes,
 }
@@ -43,7 +46,13 @@ impl Stored {
         parts: u32,
     ) -> Self {
         let metadata = EncodedMetadata(Metadata::default()).to_bytes();
-        Self { extent, etag, class, checksum, parts, metadata }
+        Self { extent, etag, class, checksum, parts, envelope: Envelope::Appliance, metadata }
+    }
+
+    /// The same, whose keys are kept so.
+    pub(crate) fn enclosed(mut self, envelope: Envelope) -> Self {
+        self.envelope = envelope;
+        self
     }
 
     pub(crate) fn with_metadata(mut self, metadata: Metadata) -> Self {
@@ -80,7 +89,7 @@ impl Stored {
         let checksum = get_checksum(fields)?;
         let parts = fields.u32()?;
         let metadata = Bytes::copy_from_slice(fields.bytes()?);
-        Ok(Self { extent, etag, class, checksum, parts, metadata })
+        Ok(Self { extent, etag, class, checksum, parts, envelope: Envelope::Appliance, metadata })
     }
 
     pub(crate) fn entry(
@@ -142,6 +151,11 @@ impl ObjectRow {
         aad
     }
 
+    /// How the keys of its bytes are kept.
+    pub(crate) fn envelope(&self) -> Envelope {
+        self.stored.as_ref().map(|stored| stored.envelope).unwrap_or_default()
+    }
+
     pub(crate) fn name(&self) -> VersionName {
         if self.null { VersionName::Null } else { VersionName::Id(self.version) }
     }
@@ -169,6 +183,7 @@ impl ObjectRow {
             metadata: stored.metadata()?,
             parts: stored.parts,
             subresources: self.subresources.clone(),
+            encrypted_by: stored.envelope.by(),
             expires: None,
         }))
     }
@@ -202,18 +217,29 @@ fn encode_core(row: &ObjectRow, out: &mut RecordWriter) {
     if let Some(stored) = &row.stored {
         stored.encode(out);
     }
+    let envelope = row.envelope();
+    if envelope.is_closed() {
+        put_bool(out, !row.subresources.is_none());
+    }
     if !row.subresources.is_none() {
         put_subresources(out, &row.subresources);
+    }
+    if envelope.is_closed() {
+        put_envelope(out, envelope);
     }
 }
 
 impl Record for ObjectRow {
     const NAME: &'static str = "object row";
-    const VERSION: u8 = 2;
+    const VERSION: u8 = 3;
 
-    /// Without subresources it is what it was before there were any, seal included.
+    /// Without subresources and envelope it is what it was before there were any, seal included.
     fn version(&self) -> u8 {
-        if self.subresources.is_none() { 1 } else { 2 }
+        match (self.envelope().is_closed(), self.subresources.is_none()) {
+            (true, _) => 3,
+            (false, false) => 2,
+            (false, true) => 1,
+        }
     }
 
     fn encode(&self, out: &mut RecordWriter) {
@@ -229,8 +255,14 @@ impl Record for ObjectRow {
         let version = get_version(fields)?;
         let null = get_bool(fields)?;
         let modified = Timestamp::from_millis(fields.i64()?);
-        let stored = if get_bool(fields)? { Some(Stored::decode(fields)?) } else { None };
-        let subresources = if form == 1 { Subresources::default() } else { get_subresources(fields)? };
+        let mut stored = if get_bool(fields)? { Some(Stored::decode(fields)?) } else { None };
+        let beside = form == 2 || form == 3 && get_bool(fields)?;
+        let subresources = if beside { get_subresources(fields)? } else { Subresources::default() };
+        if form == 3 {
+            let envelope = get_envelope(fields)?;
+            let stored = stored.as_mut().ok_or_else(|| fields.corrupt("an envelope without an object"))?;
+            stored.envelope = envelope;
+        }
         let sealed = Bytes::copy_from_slice(fields.bytes()?);
         let noncurrent_since =
             if get_bool(fields)? { Some(Timestamp::from_millis(fields.i64()?)) } else { None };

@@ -2,7 +2,7 @@
 
 use super::content::Content;
 use super::fields::{get_bool, get_checksum, get_etag, get_name, put_bool, put_checksum, put_etag, put_name};
-use crate::{ETag, ObjectChecksum, PartNumber, VersionName};
+use crate::{ETag, EncryptedBy, ObjectChecksum, PartNumber, VersionName};
 use engine::Result;
 use engine::catalog::record::{Record, RecordReader, RecordWriter};
 use engine::clock::Timestamp;
@@ -125,11 +125,20 @@ pub(crate) struct CompletedRow {
     pub(crate) checksum: Option<ObjectChecksum>,
     pub(crate) version: Option<VersionName>,
     pub(crate) size: u64,
+    pub(crate) encrypted_by: EncryptedBy,
 }
 
 impl Record for CompletedRow {
     const NAME: &'static str = "completed upload";
-    const VERSION: u8 = 1;
+    const VERSION: u8 = 2;
+
+    /// The second is of what a customer's key encrypts.
+    fn version(&self) -> u8 {
+        match self.encrypted_by {
+            EncryptedBy::Appliance => 1,
+            EncryptedBy::Customer => 2,
+        }
+    }
 
     fn encode(&self, out: &mut RecordWriter) {
         out.i64(self.at.as_millis()).text(&self.key).fixed(&self.parts);
@@ -139,13 +148,14 @@ impl Record for CompletedRow {
         out.u64(self.size);
     }
 
-    fn decode(_version: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
+    fn decode(form: u8, fields: &mut RecordReader<'_>) -> Result<Self> {
         let at = Timestamp::from_millis(fields.i64()?);
         let key = fields.text()?.into();
         let parts = fields.fixed()?;
         let etag = get_etag(fields)?;
         let checksum = get_checksum(fields)?;
         let version = get_name(fields)?;
-        Ok(Self { at, key, parts, etag, checksum, version, size: fields.u64()? })
+        let encrypted_by = if form == 1 { EncryptedBy::Appliance } else { EncryptedBy::Customer };
+        Ok(Self { at, key, parts, etag, checksum, version, size: fields.u64()?, encrypted_by })
     }
 }

@@ -5,13 +5,14 @@ use super::{
     IngestRow, IngestState, IntentRow, ManifestEntry, ManifestGarbage, ManifestPage, ObjectRow, PackRow,
     PartRow, StagedRow, Stored, UploadGarbage, UploadRow, UsedParts,
 };
+use crate::envelope::Envelope;
 use crate::id::{ManifestId, OwnerId};
 use crate::inventory::{Run, Wrote};
 use crate::lifecycle::{Phase, Walk};
 use crate::setting::{BucketPolicy, Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
-    CorsMethod, CorsRule, DefaultRetention, ETag, Encryption, Inventory, InventoryField, InventoryFrequency,
+    CorsMethod, CorsRule, DefaultRetention, ETag, EncryptedBy, Encryption, Inventory, InventoryField, InventoryFrequency,
     InventoryVersions, KeyChange, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleForm,
     LifecycleRule, ListWish, LockMode, LogKeyFormat, Metadata, NoncurrentExpiration, Notification,
     NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, Origin, OwnershipControls, PartitionDate,
@@ -65,6 +66,11 @@ fn object() -> ObjectRow {
         subresources: Subresources::default(),
         sealed: Bytes::from_static(b"sealed"),
     }
+}
+
+fn enclosed(envelope: Envelope, subresources: Subresources) -> ObjectRow {
+    let row = object();
+    ObjectRow { stored: row.stored.clone().map(|stored| stored.enclosed(envelope)), subresources, ..row }
 }
 
 fn tagged() -> Subresources {
@@ -134,6 +140,7 @@ fn upload() -> UploadRow {
         metadata: metadata(),
         subresources: Subresources::default(),
         initiator: None,
+        secret: None,
     }
 }
 
@@ -146,6 +153,7 @@ fn completed() -> CompletedRow {
         checksum: Some(ObjectChecksum::full(sum())),
         version: Some(VersionName::Id(VersionId { order: 7, salt: 8 })),
         size: 10,
+        encrypted_by: EncryptedBy::Appliance,
     }
 }
 
@@ -326,6 +334,8 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("config-2", &ConfigRow { versioning: Versioning::Suspended, revision: 3 });
     check("object", &object());
     check("object-2", &ObjectRow { subresources: tagged(), ..object() });
+    check("object-3", &enclosed(Envelope::Customer, tagged()));
+    check("object-3-parts", &enclosed(Envelope::CustomerParts, Subresources::default()));
     check("marker", &marker());
     check("part", &part());
     check("upload", &upload());
@@ -337,6 +347,9 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("upload-3", &UploadRow { initiator: Some(owner().into()), ..upload() });
     let initiator = Some(CanonicalUser::Anonymous);
     check("upload-3-tags", &UploadRow { initiator, subresources: tagged(), ..upload() });
+    let secret = Some(Bytes::from_static(b"secret"));
+    check("upload-4", &UploadRow { secret: secret.clone(), ..upload() });
+    check("upload-4-all", &UploadRow { secret, initiator, subresources: tagged(), ..upload() });
     check("ownership", &OwnershipControls::Rule(ObjectOwnership::BucketOwnerPreferred));
     check("ownership-deleted", &OwnershipControls::Deleted);
     check("bucket-acl", &BucketAcl(owned().access_list.unwrap()));
@@ -375,6 +388,7 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     check("pack", &PackRow { sealed: Bytes::from_static(b"sealed") });
     check("page", &page());
     check("completed", &completed());
+    check("completed-2", &CompletedRow { encrypted_by: EncryptedBy::Customer, ..completed() });
     check("foreign", &ForeignRow { content: Content::Blob { home: HOME, blob: BLOB } });
     let content = Content::Manifest { home: HOME, manifest: MANIFEST, depth: 2 };
     check("intent", &IntentRow { content, destination: HOME, created: AT });
@@ -391,7 +405,9 @@ fn records_have_their_golden_bytes_and_refuse_newer_and_cut_ones() {
     let list = ListWish::Canned(CannedAcl::PublicRead);
     check("ingest-canned", &IngestRow { writer: Writer { by: None, list }, ..bare });
     let stored = object().stored.unwrap();
-    check("staged", &StagedRow { stored, sealed: Bytes::from_static(b"sealed") });
+    check("staged", &StagedRow { stored: stored.clone(), sealed: Bytes::from_static(b"sealed") });
+    let stored = stored.enclosed(Envelope::Customer);
+    check("staged-2", &StagedRow { stored, sealed: Bytes::from_static(b"sealed") });
     check("draft", &ManifestGarbage::Draft);
     check("dropped", &ManifestGarbage::Dropped);
     let mut used = UsedParts::default();

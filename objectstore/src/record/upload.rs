@@ -8,8 +8,8 @@ use super::fields::{
 use super::subresources::{get_subresources, put_subresources};
 use super::{get_user, put_user};
 use crate::{
-    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Expiry, Metadata, StorageClass, Subresources,
-    UploadId, UploadInfo,
+    ChecksumAlgorithm, ChecksumType, ChecksumValue, ETag, Expiry, Metadata, ObjectKey, StorageClass,
+    Subresources, UploadId, UploadInfo,
 };
 use bytes::Bytes;
 use engine::Result;
@@ -31,6 +31,8 @@ pub(crate) struct UploadRow {
     pub(crate) subresources: Subresources,
     /// Who began it, where that is not the bucket's owner.
     pub(crate) initiator: Option<CanonicalUser>,
+    /// The secret of its parts, wrapped by a customer's key and sealed by the key table: their keys are under it.
+    pub(crate) secret: Option<Bytes>,
 }
 
 impl UploadRow {
@@ -43,17 +45,27 @@ impl UploadRow {
             expires,
         }
     }
+
+    /// What the seal of the parts' secret is bound to.
+    pub(crate) fn additional_data(partition: PartitionId, key: &ObjectKey, upload: UploadId) -> Vec<u8> {
+        let mut aad = b"firn upload row\0".to_vec();
+        aad.extend_from_slice(partition.as_bytes());
+        aad.extend_from_slice(upload.as_bytes());
+        aad.extend_from_slice(key.as_bytes());
+        aad
+    }
 }
 
 impl Record for UploadRow {
     const NAME: &'static str = "upload row";
-    const VERSION: u8 = 3;
+    const VERSION: u8 = 4;
 
     fn version(&self) -> u8 {
-        match (self.initiator, self.subresources.is_none()) {
-            (Some(_), _) => 3,
-            (None, false) => 2,
-            (None, true) => 1,
+        match (&self.secret, self.initiator, self.subresources.is_none()) {
+            (Some(_), ..) => 4,
+            (None, Some(_), _) => 3,
+            (None, None, false) => 2,
+            (None, None, true) => 1,
         }
     }
 
@@ -64,12 +76,20 @@ impl Record for UploadRow {
         put_kind(out, self.checksum_type);
         put_bool(out, self.named);
         put_metadata(out, &self.metadata);
+        if self.secret.is_some() {
+            put_bool(out, self.initiator.is_some());
+        }
         if let Some(initiator) = self.initiator {
             put_user(out, initiator);
+        }
+        if self.secret.is_some() || self.initiator.is_some() {
             put_bool(out, !self.subresources.is_none());
         }
         if !self.subresources.is_none() {
             put_subresources(out, &self.subresources);
+        }
+        if let Some(secret) = &self.secret {
+            out.bytes(secret);
         }
     }
 
@@ -80,10 +100,22 @@ impl Record for UploadRow {
         let checksum_type = get_kind(fields)?;
         let named = get_bool(fields)?;
         let metadata = get_metadata(fields)?;
-        let initiator = if version == 3 { Some(get_user(fields)?) } else { None };
-        let beside = version == 2 || initiator.is_some() && get_bool(fields)?;
+        let others = version == 3 || version == 4 && get_bool(fields)?;
+        let initiator = if others { Some(get_user(fields)?) } else { None };
+        let beside = version == 2 || version > 2 && get_bool(fields)?;
         let subresources = if beside { get_subresources(fields)? } else { Subresources::default() };
-        Ok(Self { initiated, class, checksum, checksum_type, named, metadata, subresources, initiator })
+        let secret = if version == 4 { Some(Bytes::copy_from_slice(fields.bytes()?)) } else { None };
+        Ok(Self {
+            initiated,
+            class,
+            checksum,
+            checksum_type,
+            named,
+            metadata,
+            subresources,
+            initiator,
+            secret,
+        })
     }
 }
 

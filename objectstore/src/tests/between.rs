@@ -166,6 +166,7 @@ async fn a_write_that_comes_between_is_seen_by_a_conditional_delete_and_completi
                 },
                 origin: crate::Origin::default(),
                 asks: None,
+                customer_key: None,
             };
             let completed = pair.with_step_at(n, theirs(&at), pair.slow.store.complete_upload(request)).await;
             let Some(outcome) = completed else { return false };

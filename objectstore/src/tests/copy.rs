@@ -109,6 +109,7 @@ async fn copies_of_copies_of_parts_stay_readable() {
             upload,
             part: number,
             writer: None,
+            customer_key: None,
         };
         let copied = world.store.copy_part(request).await.unwrap();
         let part = CompletedPart { number, etag: copied.etag, checksum: None };
@@ -184,6 +185,7 @@ async fn parts_are_made_from_ranges_of_objects_in_other_buckets() {
                     upload,
                     part: number,
                     writer: None,
+                    customer_key: None,
                 };
                 let copied = Box::pin(world.store.copy_part(request)).await.unwrap();
                 parts.push(CompletedPart { number, etag: copied.etag, checksum: None });
@@ -209,6 +211,7 @@ async fn parts_are_made_from_ranges_of_objects_in_other_buckets() {
         upload: world.begin(&to, "x").await,
         part: PartNumber::new(1).unwrap(),
         writer: None,
+        customer_key: None,
     };
     assert!(matches!(world.store.copy_part(outside).await, Err(Error::InvalidRange { .. })));
     let copied = world.store.copy(copy_request((&to, "two"), (&from, "two"))).await.unwrap();
@@ -262,7 +265,8 @@ async fn an_intent_that_never_said_how_it_ended_is_fenced_and_undone() {
     // Were it still alive, its commit would come too late.
     let stored = Stored::new(begun.extent, found.info.etag, StorageClass::Standard, None, 0);
     let (at, conditions) = (key("late"), WriteConditions::default());
-    let mut draft = Draft::object(destination, &at, stored, found.data_key.as_ref(), &conditions);
+    let material = found.keys.clone().map(crate::envelope::Material::Bare);
+    let mut draft = Draft::object(destination, &at, stored, material.as_ref(), &conditions);
     draft.expect.clone_from(&begun.expect);
     draft.writes.clone_from(&begun.writes);
     assert!(world.store.publish(&draft).await.unwrap().is_none());
@@ -349,7 +353,8 @@ async fn a_copy_within_a_bucket_commits_only_while_its_source_holds_the_bytes() 
         assert_eq!(begun.expect.len(), 1, "the source's own hold");
         let stored = Stored::new(begun.extent, found.info.etag, StorageClass::Standard, None, 0);
         let (at, conditions) = (key("late"), WriteConditions::default());
-        let mut draft = Draft::object(here, &at, stored, found.data_key.as_ref(), &conditions);
+        let material = found.keys.clone().map(crate::envelope::Material::Bare);
+        let mut draft = Draft::object(here, &at, stored, material.as_ref(), &conditions);
         draft.expect.clone_from(&begun.expect);
         draft.writes.clone_from(&begun.writes);
         // The source goes between reading it and the commit that would share its bytes.
@@ -379,6 +384,7 @@ async fn a_part_is_rewritten_from_its_source_as_it_was_found_or_is_found_again()
             upload: world.begin(&name, "to").await,
             part: PartNumber::new(1).unwrap(),
             writer: None,
+            customer_key: None,
         };
         let found = world.store.find(&name, &key("source"), VersionSelector::Latest).await.unwrap();
         world.put(&name, "source", bytes(2, size)).await;

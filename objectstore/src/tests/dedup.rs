@@ -172,6 +172,7 @@ async fn writers_of_other_accounts_share_nothing_with_the_owner_or_one_another()
             checksum: None,
             proven: true,
             writer,
+            customer_key: None,
         };
         let (_, before) = figures(&world, &name).await;
         let mut part = world.store.upload_part(request).await.unwrap();
@@ -383,6 +384,7 @@ async fn a_part_that_is_copied_by_writing_it_again_is_deduplicated_for_its_write
             upload,
             part: PartNumber::new(number).unwrap(),
             writer,
+            customer_key: None,
         };
         let found = world.store.find(&name, &key("a"), VersionSelector::Latest).await.unwrap();
         let before = figures(&world, &name).await;

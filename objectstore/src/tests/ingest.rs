@@ -28,6 +28,7 @@ pub(super) fn request(bucket: &BucketName) -> IngestRequest {
         subresources: Subresources::default(),
         writer: Writer::default(),
         origin: Origin::default(),
+        customer_key: None,
     }
 }
 

@@ -51,7 +51,7 @@ async fn write_parts(
             sealed: Bytes::new(),
         };
         let aad = row.additional_data(bucket.partition, upload, number.get());
-        row.sealed = world.store.keys.seal(bucket.account, found.data_key.as_ref(), &aad).unwrap();
+        row.sealed = world.store.keys.seal(bucket.account, found.keys.as_ref().map(|keys| &keys.data), &aad).unwrap();
         writes.extend(share(blob, &crate::stack::blob_owner(owner).unwrap()));
         writes.push(Write::Put(tables::part(upload, number.get()), row.to_bytes()));
         named.push(CompletedPart { number, etag: ETag::of_body(row.md5), checksum: None });
@@ -188,6 +188,7 @@ async fn a_part_is_found_by_its_number_without_walking_the_pages() {
         conditions: ReadConditions::default(),
         asks: None,
         reads: None,
+        customer_key: None,
     };
     let attributes = world.store.attributes(attributes).await.unwrap();
     let numbers: Vec<_> = attributes.parts.iter().map(|part| part.number.get()).collect();
@@ -256,6 +257,7 @@ async fn a_part_costs_no_more_the_more_there_are() {
             upload,
             part: PartNumber::new(number + 1).unwrap(),
             writer: None,
+            customer_key: None,
         };
         world.store.copy_part(request).await.unwrap();
         let copied = tally.counts();

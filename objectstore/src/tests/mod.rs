@@ -11,6 +11,7 @@ mod crash;
 mod create;
 mod dedup;
 pub(crate) mod dice;
+mod envelopes;
 mod events;
 mod full;
 mod identities;

@@ -59,6 +59,7 @@ async fn parts_in_any_order_make_one_object() {
         conditions: ReadConditions::default(),
         asks: None,
         reads: None,
+        customer_key: None,
     };
     let attributes = world.store.attributes(attributes).await.unwrap();
     assert_eq!((attributes.parts.len(), attributes.more, attributes.info.parts), (1, true, 3));
@@ -182,6 +183,7 @@ async fn an_abort_ends_it_and_leaves_nothing() {
         checksum: None,
         proven: true,
         writer: None,
+        customer_key: None,
     };
     let mut late = world.store.upload_part(request).await.unwrap();
     late.write(bytes(2, 50_000)).await.unwrap();
@@ -267,6 +269,7 @@ async fn checksums_of_parts_make_that_of_the_object() {
             conditions: WriteConditions::default(),
             origin: crate::Origin::default(),
             asks: None,
+            customer_key: None,
         };
         let wrong = world.store.complete_upload(request.clone()).await;
         assert!(matches!(wrong, Err(Error::ChecksumMismatch { .. })), "{algorithm}");
@@ -330,11 +333,12 @@ pub(super) async fn parts_of_one_blob(
             upload,
             part,
             writer: None,
+            customer_key: None,
         };
         let found = world.store.find(name, &key("source"), VersionSelector::Latest).await.unwrap();
         let (extent, bucket) = (found.extent, found.view.bucket);
         let sums = Sums { md5: *put.etag.md5(), checksum: put.checksum.map(|sum| sum.value) };
-        world.store.share_part(&request, &found, extent, (bucket, None), &sums).await.unwrap().unwrap();
+        world.store.share_part(&request, &found, extent, (bucket, None, None), &sums).await.unwrap().unwrap();
         parts.push(CompletedPart { number: part, etag: put.etag, checksum: None });
     }
     parts
@@ -384,6 +388,7 @@ async fn many_parts_spill_into_pages_that_an_abandoned_draft_gives_back() {
         conditions: WriteConditions { if_none_match: Some(ETagMatch::Any), ..WriteConditions::default() },
         origin: crate::Origin::default(),
         asks: None,
+        customer_key: None,
     };
     let refused = world.store.complete_upload(refused).await;
     assert!(matches!(refused, Err(Error::PreconditionFailed { .. })));

@@ -282,6 +282,7 @@ async fn what_was_denied_before_a_write_commits_is_not_written() {
                             conditions: WriteConditions::default(),
                             origin: Origin::default(),
                             asks: Some(asked_again(PUT)),
+                            customer_key: None,
                         };
                         pair.slow.store.complete_upload(request).await.map(drop)
                     }

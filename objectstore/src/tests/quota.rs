@@ -206,6 +206,7 @@ async fn a_large_body_that_can_not_fit_is_refused_before_it_is_sent() {
         checksum: None,
         proven: true,
         writer: None,
+        customer_key: None,
     };
     refused(world.store.upload_part(part(2 * MIB)).await.map(|_| ()), "", QuotaUnit::Bytes);
     world.store.upload_part(part(MIB)).await.unwrap();
@@ -237,6 +238,7 @@ async fn a_part_that_does_not_fit_beside_the_others_of_its_upload_is_refused() {
         checksum: None,
         proven: true,
         writer: None,
+        customer_key: None,
     };
     let begun = async |request| world.store.upload_part(request).await.map(|_| ());
     let copied = async |upload, number, from, range| {
@@ -248,6 +250,7 @@ async fn a_part_that_does_not_fit_beside_the_others_of_its_upload_is_refused() {
             upload,
             part: crate::PartNumber::new(number).unwrap(),
             writer: None,
+            customer_key: None,
         };
         world.store.copy_part(request).await.map(|_| ())
     };
@@ -292,6 +295,7 @@ async fn the_parts_of_an_upload_are_read_once_for_a_part_and_again_only_when_one
         checksum: None,
         proven: true,
         writer: None,
+        customer_key: None,
     };
     let upload = world.begin(&name, "k").await;
     world.store.set_quota(&name, "", limits(Some(1_000), None)).await.unwrap();
@@ -336,6 +340,7 @@ async fn a_part_of_unsaid_length_that_does_not_fit_beside_the_others_is_refused_
             checksum: None,
             proven: true,
             writer: None,
+            customer_key: None,
         };
         let mut unsaid = world.store.upload_part(request).await.unwrap();
         unsaid.write(bytes(2, length)).await.unwrap();

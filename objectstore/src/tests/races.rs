@@ -89,6 +89,7 @@ async fn of_racing_swaps_deletes_and_completions_exactly_one_wins() {
                             conditions,
                             origin: crate::Origin::default(),
                             asks: None,
+                            customer_key: None,
                         };
                         world.store.complete_upload(request).await.map(|_| ())
                     }
@@ -203,6 +204,7 @@ async fn a_source_replaced_under_a_copy_is_copied_whole_or_found_again() {
                         upload,
                         part: PartNumber::new(1).unwrap(),
                         writer: None,
+                        customer_key: None,
                     };
                     // Lost races may be reported as such; damage never.
                     match world.store.copy_part(part).await {

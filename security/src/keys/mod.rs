@@ -27,16 +27,22 @@ const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 
 /// An AES-256-GCM key, prepared for use. The bytes it was made from are the caller's to wipe.
-struct Aead(LessSafeKey);
+pub(crate) struct Aead(LessSafeKey);
 
 impl Aead {
-    fn new(key: &[u8; 32]) -> Result<Self> {
+    pub(crate) fn new(key: &[u8; 32]) -> Result<Self> {
         let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| refused("key", "AES-256 refuses it"))?;
         Ok(Self(LessSafeKey::new(key)))
     }
 
     /// Encrypts what stands in `out` from `from` on and appends the tag.
-    fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], out: &mut Vec<u8>, from: usize) -> Result<()> {
+    pub(crate) fn seal(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        aad: &[u8],
+        out: &mut Vec<u8>,
+        from: usize,
+    ) -> Result<()> {
         let tag = self
             .0
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut out[from..])
@@ -46,7 +52,12 @@ impl Aead {
     }
 
     /// Decrypts ciphertext and tag in place; the plaintext is the front of `data`. `None`: not authentic.
-    fn open<'a>(&self, nonce: [u8; NONCE_LEN], aad: &[u8], data: &'a mut [u8]) -> Option<&'a [u8]> {
+    pub(crate) fn open<'a>(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        aad: &[u8],
+        data: &'a mut [u8],
+    ) -> Option<&'a [u8]> {
         let nonce = Nonce::assume_unique_for_key(nonce);
         self.0.open_in_place(nonce, Aad::from(aad), data).ok().map(|plain| &*plain)
     }

@@ -79,6 +79,11 @@ const GOLDEN_OF_KEYS: &str = "66677270b7c084570300000000000000070000000000000008
     47000000010700000102030405060708010909090909090909090909090909090903000000010209\
     030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
 
+/// The same group, of commits that a reader must know of envelopes for.
+const GOLDEN_OF_ENVELOPES: &str = "66677270f11ed8ac0300000000000000070000000000000008000000000000000600000000000000\
+    47000000010800000102030405060708010909090909090909090909090909090903000000010209\
+    030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
+
 #[test]
 fn golden_frames_encode_and_decode() {
     for (golden, layout) in [
@@ -87,6 +92,7 @@ fn golden_frames_encode_and_decode() {
         (GOLDEN_OF_IDENTITIES, Layout::IDENTITIES),
         (GOLDEN_OF_LIFECYCLES, Layout::LIFECYCLES),
         (GOLDEN_OF_KEYS, Layout::KEYS),
+        (GOLDEN_OF_ENVELOPES, Layout::ENVELOPES),
     ] {
         let bytes = sealed(&Frame { layout, ..FRAME });
         let hex = |byte: usize| u8::from_str_radix(&golden[2 * byte..2 * byte + 2], 16).unwrap();
@@ -116,8 +122,8 @@ fn every_flipped_byte_of_a_frame_is_refused() {
 
 #[test]
 fn newer_forms_are_refused_by_name() {
-    // 3 is reserved for what this code does not know.
-    for unknown in [3, Layout::NEWEST.number() + 1] {
+    // 3 is reserved for what this code does not know, 6 and 7 are given out.
+    for unknown in [3, 6, 7, Layout::NEWEST.number() + 1] {
         let mut newer = golden();
         newer[45] = unknown;
         let crc = frame::crc32c(&newer[8..]);

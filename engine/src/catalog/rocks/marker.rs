@@ -111,6 +111,7 @@ mod tests {
             (Layout::IDENTITIES, *b"firncatl\x04\0\0\0\xde\xaa\xae\xcc"),
             (Layout::LIFECYCLES, *b"firncatl\x05\0\0\0\x66\x00\xeb\x11"),
             (Layout::KEYS, *b"firncatl\x07\0\0\0\xe7\x23\x8c\xae"),
+            (Layout::ENVELOPES, *b"firncatl\x08\0\0\0\xcb\xf8\xc8\x41"),
         ] {
             assert_eq!(encode(layout.number().into()), golden);
             assert_eq!(decode(&golden, "catalog").unwrap(), layout);
@@ -121,7 +122,7 @@ mod tests {
                 decode(&golden[..at], "catalog").unwrap_err();
             }
         }
-        for (other, supported) in [(0, 7), (3, 7), (6, 7), (8, 7), (260, 7)] {
+        for (other, supported) in [(0, 8), (3, 8), (6, 8), (260, 8)] {
             let refused = decode(&encode(other), "catalog");
             assert!(
                 matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))

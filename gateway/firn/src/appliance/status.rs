@@ -283,7 +283,7 @@ impl Facts {
         let mut request = GetRequest::new(bucket_name.clone(), object_key.clone());
         request.version = selector;
         let store = &self.appliance.store;
-        let head = store.head(request).await.map_err(admin_error)?;
+        let info = store.peek(&request).await.map_err(admin_error)?;
         let places = store.where_is(&bucket_name, &object_key, selector).await.map_err(admin_error)?;
         let inline = places.iter().any(|place| place.pool == "catalog");
         let copies = places.iter().map(|place| place.copy + 1).max().unwrap_or(1);
@@ -313,12 +313,12 @@ impl Facts {
         Ok(json!({
             "bucket": bucket,
             "key": key,
-            "version_id": head.info.version.map(|version| version.to_string()),
-            "storage_class": head.info.class.to_string(),
-            "size_bytes": head.info.size,
+            "version_id": info.version.map(|version| version.to_string()),
+            "storage_class": info.class.to_string(),
+            "size_bytes": info.size,
             "copies": copies,
             "copies_whole": whole,
-            "why": format!("{why}; {}", self.why_so_many(inline, &head.info.class.to_string())),
+            "why": format!("{why}; {}", self.why_so_many(inline, &info.class.to_string())),
             "places": places,
         }))
     }

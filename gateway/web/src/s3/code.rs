@@ -48,6 +48,7 @@ codes! {
     InvalidArgument 400 "Invalid Argument";
     InvalidBucketName 400 "The specified bucket is not valid.";
     InvalidBucketState 409 "The request is not valid with the current state of the bucket.";
+    InvalidEncryptionAlgorithmError 400 "The encryption request you specified is not valid. The valid value is AES256.";
     InvalidDigest 400 "The Content-MD5 you specified was invalid.";
     InvalidPart 400 "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.";
     InvalidPartOrder 400 "The list of parts was not in ascending order. Parts must be ordered by part number.";
@@ -149,6 +150,7 @@ impl Code {
             | Self::InternalError
             | Self::InvalidArgument
             | Self::InvalidDigest
+            | Self::InvalidEncryptionAlgorithmError
             | Self::InvalidPart
             | Self::InvalidPartOrder
             | Self::InvalidRange

@@ -15,7 +15,7 @@ use crate::state::State;
 use engine::clock::Timestamp;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH, REFERER, USER_AGENT};
 use http::request;
-use objectstore::{BucketName, ObjectKey, StorageClass, UploadId};
+use objectstore::{BucketName, EncryptedBy, ObjectKey, StorageClass, UploadId};
 use security::policy::{Context, Purse};
 use security::sigv4::{Authenticated, Via, query_pairs};
 use security::{AmzDate, Principal};
@@ -89,9 +89,9 @@ pub(crate) struct RequestContext {
     pub(crate) query: Arc<Query>,
     pub(crate) peer: Peer,
     pub(crate) now: Timestamp,
-    /// The class of the upload that a part goes to, or that is completed: what its beginning said holds for all of it. Read when a policy
+    /// The class and encryption of the upload that a part goes to, or that is completed: what its beginning said holds for all of it. Read when a policy
     /// may ask for it.
-    pub(crate) upload_class: OnceLock<StorageClass>,
+    pub(crate) upload_class: OnceLock<(StorageClass, EncryptedBy)>,
     pub(crate) state: Arc<State>,
     /// From what its decisions are paid.
     pub(crate) paid: Paid,
@@ -203,9 +203,10 @@ impl RequestContext {
             "if-none-match" => self.listed(&IF_NONE_MATCH).filter(|tags| tags == "*")?,
             "objectcreationoperation" => self.operation.creates().to_string(),
             "x-amz-server-side-encryption" if self.operation.is_of_upload() => {
-                self.upload_class.get().map(|_| "AES256".to_owned())?
+                let (_, by) = self.upload_class.get()?;
+                (*by == EncryptedBy::Appliance).then(|| "AES256".to_owned())?
             }
-            "x-amz-storage-class" if self.operation.is_of_upload() => self.upload_class.get()?.to_string(),
+            "x-amz-storage-class" if self.operation.is_of_upload() => self.upload_class.get()?.0.to_string(),
             "x-amz-copy-source" => {
                 let (bucket, key, _) = ops::copied(&self.head.headers)?;
                 format!("{bucket}/{key}")

@@ -4,6 +4,7 @@
 //! known ones is refused by name, so that an SDK newer than this code is told the truth.
 
 use super::code::Code;
+use super::customer;
 use super::error::S3Error;
 use super::headers::text;
 use crate::config::Limits;
@@ -140,16 +141,16 @@ const OF_SIGNATURES: &[&str] = &["x-amz-content-sha256", "x-amz-date"];
 /// How an object is encrypted: said when it is written, and refused on reads, as S3 does.
 const SSE: &str = "x-amz-server-side-encryption";
 
-/// Headers whose function is not there, whatever the method.
-const REFUSED_PREFIXES: &[&str] =
-    &["x-amz-server-side-encryption-customer-", "x-amz-copy-source-server-side-encryption-customer-"];
-
 /// Refuses headers that would change what the request means.
 pub(crate) fn check_headers(head: &request::Parts, owner: AccountId) -> Result<(), S3Error> {
     let reads = matches!(head.method, Method::GET | Method::HEAD);
     let mut plain = true;
     for name in head.headers.keys().map(HeaderName::as_str).filter(|name| name.starts_with("x-amz-")) {
-        if REFUSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+        if customer::is_header(name) {
+            // Read by the operations that take a key.
+            continue;
+        }
+        if customer::is_like_one(name) {
             return Err(S3Error::unsupported_header(name));
         }
         if reads && name == SSE {
@@ -221,7 +222,8 @@ mod tests {
             (("x-amz-expected-bucket-owner", "111122223333"), ""),
             (("x-amz-server-side-encryption", "aws:kms"), "NotImplemented"),
             (("x-amz-server-side-encryption", "ROT13"), "InvalidArgument"),
-            (("x-amz-server-side-encryption-customer-key", "k"), "NotImplemented"),
+            (("x-amz-server-side-encryption-customer-key", "k"), ""),
+            (("x-amz-server-side-encryption-customer-hint", "k"), "NotImplemented"),
             (("x-amz-server-side-encryption-aws-kms-key-id", "k"), "NotImplemented"),
             (("x-amz-object-lock-mode", "COMPLIANCE"), ""),
             (("x-amz-object-lock-legal-hold", "ON"), ""),
@@ -241,7 +243,7 @@ mod tests {
         assert_eq!(refused("PUT", &[("x-amz-if-match-size", "1")]), "NotImplemented");
         assert_eq!(refused("GET", &[("x-amz-invented-tomorrow", "1")]), "");
         assert_eq!(refused("HEAD", &[("x-amz-server-side-encryption", "AES256")]), "InvalidArgument");
-        assert_eq!(refused("GET", &[("x-amz-server-side-encryption-customer-key", "1")]), "NotImplemented");
+        assert_eq!(refused("GET", &[("x-amz-server-side-encryption-customer-hint", "1")]), "NotImplemented");
     }
 
     #[test]

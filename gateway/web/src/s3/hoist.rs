@@ -4,6 +4,7 @@
 //! condition of a policy, finds one and the same value: a parameter that means something to the one and nothing to the other would be a way
 //! past policies. Not moved are the signature's own parameters and what is about the body's transfer.
 
+use super::customer;
 use super::error::S3Error;
 use super::query::Query;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -34,6 +35,10 @@ pub(crate) fn hoist(headers: &mut HeaderMap, query: &Query) -> Result<(), S3Erro
         let name = name.to_ascii_lowercase();
         if !is_header(&name) {
             continue;
+        }
+        if customer::is_like_one(&name) {
+            let what = "A customer's key goes in the headers of the request, never in its URL";
+            return Err(S3Error::argument(&name, "", what));
         }
         let refused = |what: &'static str| S3Error::argument(&name, value, what);
         let header = HeaderName::try_from(&name).map_err(|_| refused("The parameter names no header"))?;
@@ -72,6 +77,7 @@ mod tests {
             ("x-amz-acl=private", &[("x-amz-acl", "private")]),
             ("x-amz-acl=a%0Ab", &[]),
             ("x-amz-a%20b=c", &[]),
+            ("X-Amz-Server-Side-Encryption-Customer-Key=k", &[]),
         ] {
             assert_eq!(hoisted(query, headers).err(), Some("InvalidArgument"), "{query}");
         }

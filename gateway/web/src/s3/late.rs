@@ -10,13 +10,15 @@
 //!
 //! A client that goes away ends the work at its next await, as with every request; a completion can be repeated.
 
-use super::answer::{Answer, set_amz, xml_late};
+use super::answer::{Answer, xml_late};
+use super::customer;
 use super::error::S3Error;
 use super::{Call, log_failure};
 use crate::xml::DECLARATION;
 use bytes::Bytes;
 use engine::BoxFuture;
 use engine::clock::Clock;
+use objectstore::EncryptedBy;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -95,6 +97,8 @@ pub(super) async fn answer<T: Send + 'static, E: Into<S3Error> + Send + 'static>
     let clock = Arc::clone(&call.state.clock);
     let late = Late { document: Some(Box::pin(document)), begun: false, clock, nap: None };
     let mut answer = xml_late(late);
-    set_amz(answer.headers_mut(), "x-amz-server-side-encryption", "AES256");
+    let brought = customer::of(call).ok().flatten();
+    let by = if brought.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
+    customer::show(answer.headers_mut(), by, brought.as_ref().map(|brought| &brought.shown));
     Ok(answer)
 }

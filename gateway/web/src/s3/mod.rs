@@ -18,6 +18,7 @@ mod body;
 mod code;
 mod context;
 pub(crate) mod cors;
+mod customer;
 mod date;
 mod error;
 mod guard;

@@ -9,6 +9,7 @@ mod carried;
 mod charged;
 mod conditions;
 mod cors;
+mod customer_keys;
 mod every_operation;
 mod fidelity;
 mod floods;

@@ -49,7 +49,7 @@ pub(super) async fn set_object_acl(call: &Call, body: &mut RequestBody) -> Resul
     let mut reads = GetRequest::new(request.bucket.clone(), request.key.clone());
     reads.version = request.version;
     reads.asks = Some(call.asker.question.clone());
-    call.state.store.head(reads).await?;
+    call.state.store.peek(&reads).await?;
     let (wish, owner) = wish(call, body).await?;
     let asks = &call.asker.question;
     let version = call.state.store.set_object_acl(&request, asks, (&wish, owner)).await?;

@@ -1,11 +1,12 @@
 //! `CompleteMultipartUpload`.
 
 use super::put::upload_id;
-use super::{checksum_element, set_encryption, set_made_version, write_checksum};
+use super::{checksum_element, set_made_version, write_checksum};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
+use crate::s3::customer::{self, Brought, Shown};
 use crate::s3::error::S3Error;
 use crate::s3::{headers, late, lifecycle, percent};
 use crate::xml::{Element, XmlWriter};
@@ -36,6 +37,7 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         return Err(S3Error::new(Code::MalformedXML));
     }
     let conditions = headers::write_conditions(request_headers)?;
+    let (customer_key, shown) = customer::of(call)?.map(|Brought { key, shown }| (key, shown)).unzip();
     let request = CompleteRequest {
         parts: parse_parts(&Element::parse(&bytes)?)?,
         checksum,
@@ -45,6 +47,7 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         asks: Some(call.stores(&conditions)),
         conditions,
         origin: call.origin(),
+        customer_key,
         bucket,
         key,
         upload,
@@ -64,7 +67,7 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         context.read_upload_class(&request.bucket, &request.key, request.upload).await?;
         store.complete_upload(request).await.inspect(note)
     };
-    late::answer(call, work, move |uploaded| render(&named, &uploaded)).await
+    late::answer(call, work, move |uploaded| render(&named, &uploaded, shown.as_ref())).await
 }
 
 /// `x-amz-checksum-…`: base64, of a composite one with `-N` behind.
@@ -138,7 +141,7 @@ impl Named {
     }
 }
 
-fn render(named: &Named, uploaded: &Uploaded) -> Answer {
+fn render(named: &Named, uploaded: &Uploaded, shown: Option<&Shown>) -> Answer {
     let mut out = XmlWriter::document("CompleteMultipartUploadResult");
     out.text("Location", &named.location);
     out.text("Bucket", &named.bucket);
@@ -148,7 +151,7 @@ fn render(named: &Named, uploaded: &Uploaded) -> Answer {
     let mut answer = xml(StatusCode::OK, out.finish());
     set_made_version(answer.headers_mut(), uploaded.version);
     lifecycle::set_expiration(answer.headers_mut(), uploaded.expires.as_ref());
-    set_encryption(answer.headers_mut());
+    customer::show(answer.headers_mut(), uploaded.encrypted_by, shown);
     answer
 }
 

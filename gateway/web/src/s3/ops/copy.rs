@@ -2,11 +2,12 @@
 
 use super::object::part_number;
 use super::put::upload_id;
-use super::{lock, parse_version, set_encryption, set_made_version, tagging, write_checksum};
+use super::{lock, parse_version, set_made_version, tagging, write_checksum};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, set_amz, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
+use crate::s3::customer::{self, Brought, Shown};
 use crate::s3::error::S3Error;
 use crate::s3::logged::Notes;
 use crate::s3::{date, guard, headers, late, lifecycle};
@@ -39,6 +40,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let source = source(call).await?;
     let named = (source.bucket.clone(), source.key.clone());
     let conditions = headers::write_conditions(request_headers)?;
+    let (customer_key, shown) = customer::of(call)?.map(|Brought { key, shown }| (key, shown)).unzip();
     let request = CopyRequest {
         source,
         bucket: call.target.bucket()?,
@@ -52,11 +54,13 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
         website_redirect: headers::website_redirect(request_headers)?,
         subresources,
         writer: call.writer().await?,
+        customer_key,
         origin: call.origin(),
     };
+    let encloses = request.customer_key.is_some();
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
     // The source may have to be read for the checksum.
-    body.reserve_for_work(&call.state.bodies, ObjectStore::copy_memory()).await?;
+    body.reserve_for_work(&call.state.bodies, store.copy_memory(encloses)).await?;
     let share = body.take_share();
     let work = async move {
         let _share = share;
@@ -65,7 +69,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    Box::pin(late::answer(call, work, |outcome| render("CopyObjectResult", &outcome))).await
+    Box::pin(late::answer(call, work, move |outcome| render("CopyObjectResult", &outcome, shown.as_ref()))).await
 }
 
 /// What is to become of the source's annotations: no object has any, so that both answers come to the same.
@@ -81,6 +85,7 @@ fn check_annotations(of_request: &HeaderMap) -> Result<(), S3Error> {
 pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
     let source = source(call).await?;
     let named = (source.bucket.clone(), source.key.clone());
+    let (customer_key, shown) = customer::of(call)?.map(|Brought { key, shown }| (key, shown)).unzip();
     let request = CopyPartRequest {
         source,
         range: headers::copy_source_range(&call.head.headers)?,
@@ -89,6 +94,7 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         upload: upload_id(call)?,
         part: part_number(call.query.get("partNumber").unwrap_or_default())?,
         writer: Some(call.asker.principal.canonical_user()),
+        customer_key,
     };
     let (store, notes) = (Arc::clone(&call.state.store), call.notes.clone());
     body.reserve_for_work(&call.state.bodies, store.copy_part_memory(request.range)).await?;
@@ -100,7 +106,7 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    Box::pin(late::answer(call, work, |outcome| render("CopyPartResult", &outcome))).await
+    Box::pin(late::answer(call, work, move |outcome| render("CopyPartResult", &outcome, shown.as_ref()))).await
 }
 
 fn note(notes: Option<&Notes>, copied: &CopyOutcome) {
@@ -122,7 +128,8 @@ async fn source(call: &Call) -> Result<CopySource, S3Error> {
     }
     let named = text.rsplit_once("?versionId=").map(|(_, version)| version);
     let asks = Some(call.asker.reads_source(version, named));
-    Ok(CopySource { bucket, key, version, conditions, asks })
+    let customer_key = customer::of_source(call)?;
+    Ok(CopySource { bucket, key, version, conditions, asks, customer_key })
 }
 
 /// The error of a copy. What its source lacks is told of the source, as S3 does, not of the target.
@@ -176,7 +183,7 @@ fn parse_source(text: &str) -> Result<(BucketName, ObjectKey, VersionSelector), 
     Ok((bucket, ObjectKey::parse(key)?, version))
 }
 
-fn render(root: &'static str, outcome: &CopyOutcome) -> Answer {
+fn render(root: &'static str, outcome: &CopyOutcome, shown: Option<&Shown>) -> Answer {
     let mut out = XmlWriter::document(root);
     out.text("LastModified", &date::iso(outcome.modified));
     out.etag(outcome.etag);
@@ -188,7 +195,7 @@ fn render(root: &'static str, outcome: &CopyOutcome) -> Answer {
         set_amz(head, "x-amz-copy-source-version-id", &version.to_string());
     }
     lifecycle::set_expiration(head, outcome.expires.as_ref());
-    set_encryption(head);
+    customer::show(head, outcome.encrypted_by, shown);
     answer
 }
 

@@ -152,8 +152,8 @@ async fn locked_object(call: &Call) -> Result<ObjectInfo, S3Error> {
     let key = call.target.key()?;
     let mut request = GetRequest::new(bucket.clone(), key.clone());
     request.version = version(call)?;
-    let info = match call.state.store.head(request).await {
-        Ok(found) => found.info,
+    let info = match call.state.store.peek(&request).await {
+        Ok(info) => info,
         Err(absent) if absent.kind() == ErrorKind::NotFound => {
             let asks = &call.asker.question;
             return Err(call.state.store.tell_absent((&bucket, &key), asks, absent).await.into());

@@ -266,11 +266,6 @@ fn set_made_version(headers: &mut HeaderMap, version: Option<VersionName>) {
     set_version(headers, version.filter(|version| *version != VersionName::Null));
 }
 
-/// What every stored object is: encrypted at rest.
-fn set_encryption(headers: &mut HeaderMap) {
-    set_amz(headers, "x-amz-server-side-encryption", "AES256");
-}
-
 fn set_checksum(headers: &mut HeaderMap, checksum: Option<&ObjectChecksum>) {
     if let Some(checksum) = checksum {
         let name = headers::checksum_header(checksum.value.algorithm());

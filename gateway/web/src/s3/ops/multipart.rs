@@ -3,19 +3,20 @@
 use super::extract;
 use super::list_page::Encoding;
 use super::put::upload_id;
-use super::{beside, checksum_element, count, set_encryption, write_algorithm, write_owner};
+use super::{beside, checksum_element, count, write_algorithm, write_owner};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set_amz, xml};
 use crate::s3::error::S3Error;
-use crate::s3::{date, headers, lifecycle};
+use crate::s3::{customer, date, headers, lifecycle};
 use crate::xml::XmlWriter;
 use http::StatusCode;
-use objectstore::{CreateUpload, PAGE_MAX, PartPage, PartsRequest, UploadPage, UploadsRequest};
+use objectstore::{CreateUpload, EncryptedBy, PAGE_MAX, PartPage, PartsRequest, UploadPage, UploadsRequest};
 
 /// `CreateMultipartUpload`.
 pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
     let request_headers = &call.head.headers;
     extract::refuse(request_headers)?;
+    let brought = customer::of(call)?;
     let request = CreateUpload {
         bucket: call.target.bucket()?,
         key: call.target.key()?,
@@ -25,6 +26,7 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         checksum_type: headers::checksum_type(request_headers)?,
         subresources: beside(call).await?,
         writer: call.writer().await?,
+        customer_key: brought.as_ref().map(|brought| brought.key.clone()),
     };
     let info = call.state.store.create_upload(request).await?;
     let mut out = XmlWriter::document("InitiateMultipartUploadResult");
@@ -37,7 +39,8 @@ pub(super) async fn create(call: &Call) -> Result<Answer, S3Error> {
         set_amz(answer.headers_mut(), "x-amz-checksum-type", info.checksum_type.as_str());
     }
     lifecycle::set_abort(answer.headers_mut(), info.expires.as_ref());
-    set_encryption(answer.headers_mut());
+    let by = if brought.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
+    customer::show(answer.headers_mut(), by, brought.as_ref().map(|brought| &brought.shown));
     Ok(answer)
 }
 

@@ -1,11 +1,12 @@
 //! Objects on their way out: GET, HEAD and attributes.
 
 use super::{
-    checksum_element, lock, set_checksum, set_encryption, set_version, tagging, version, write_checksum,
+    checksum_element, lock, set_checksum, set_version, tagging, version, write_checksum,
 };
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set, set_amz, stream, xml};
 use crate::s3::code::Code;
+use crate::s3::customer::{self, Brought, Shown};
 use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
 use crate::s3::{date, headers, lifecycle, mime_word};
@@ -36,11 +37,11 @@ const OVERRIDES: [(&str, HeaderName); 6] = [
 
 /// `GetObject`.
 pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
-    let request = request(call)?;
+    let (request, brought) = request(call)?;
     let part = request.part;
     let outcome = call.state.store.get(request).await?;
     let shown = shown(call, &outcome.info).await?;
-    let (head, length) = (answer_head(call, &outcome, part, shown)?, outcome.length.get());
+    let (head, length) = (answer_head(call, &outcome, part, (shown, brought.as_ref()))?, outcome.length.get());
     let mut answer = stream(status(&outcome), outcome.body, length);
     *answer.headers_mut() = head;
     Ok(answer)
@@ -48,12 +49,12 @@ pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
 
 /// `HeadObject`.
 pub(super) async fn head(call: &Call) -> Result<Answer, S3Error> {
-    let request = request(call)?;
+    let (request, brought) = request(call)?;
     let part = request.part;
     let outcome = call.state.store.head(request).await?;
     let mut answer = empty(status(&outcome));
     let shown = shown(call, &outcome.info).await?;
-    *answer.headers_mut() = answer_head(call, &outcome, part, shown)?;
+    *answer.headers_mut() = answer_head(call, &outcome, part, (shown, brought.as_ref()))?;
     Ok(answer)
 }
 
@@ -61,7 +62,7 @@ fn status(outcome: &GetOutcome) -> StatusCode {
     if outcome.range.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK }
 }
 
-fn request(call: &Call) -> Result<GetRequest, S3Error> {
+fn request(call: &Call) -> Result<(GetRequest, Option<Shown>), S3Error> {
     refuse_overrides_of_anonymous(call)?;
     let mut request = GetRequest::new(call.target.bucket()?, call.target.key()?);
     request.version = version(call)?;
@@ -78,7 +79,9 @@ fn request(call: &Call) -> Result<GetRequest, S3Error> {
         }
         request.part = Some(part_number(text)?);
     }
-    Ok(request)
+    let (key, shown) = customer::of(call)?.map(|Brought { key, shown }| (key, shown)).unzip();
+    request.customer_key = key;
+    Ok((request, shown))
 }
 
 /// Headers are replaced for whoever signs for it: a link that anybody made up would have a public object say anything.
@@ -110,13 +113,14 @@ fn answer_head(
     call: &Call,
     outcome: &GetOutcome,
     part: Option<PartNumber>,
-    shown: HeaderMap,
+    (shown, brought): (HeaderMap, Option<&Shown>),
 ) -> Result<HeaderMap, S3Error> {
     let mut head = HeaderMap::with_capacity(20);
     let info = &outcome.info;
     head.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     head.insert(CONTENT_LENGTH, HeaderValue::from(outcome.length.get()));
     set_info(&mut head, info);
+    customer::show(&mut head, info.encrypted_by, brought);
     head.extend(shown);
     set_system(&mut head, &info.metadata.system);
     for (name, value) in &info.metadata.user {
@@ -165,7 +169,6 @@ fn set_info(head: &mut HeaderMap, info: &ObjectInfo) {
     set(head, LAST_MODIFIED, &date::http(info.modified));
     set_version(head, info.version);
     lifecycle::set_expiration(head, info.expires.as_ref());
-    set_encryption(head);
     if info.class != StorageClass::Standard {
         set_amz(head, "x-amz-storage-class", info.class.as_str());
     }
@@ -221,6 +224,7 @@ pub(super) async fn attributes(call: &Call) -> Result<Answer, S3Error> {
         conditions: headers::read_conditions(request_headers)?,
         asks: Some(call.asker.question.clone()),
         reads: Some(reads(call)),
+        customer_key: customer::key_of(call)?,
     };
     let after = request.after;
     let outcome = call.state.store.attributes(request).await?;

@@ -17,6 +17,7 @@ use crate::s3::answer::{Answer, empty, set, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
 use crate::s3::context::Signed;
+use crate::s3::customer::Shown;
 use crate::s3::error::S3Error;
 use crate::s3::operation::Operation;
 use crate::s3::query::Query;
@@ -150,7 +151,7 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     check_at_least(size, range)?;
     let uploaded = upload.finish(expect).await?;
     call.note(|notes| notes.size(uploaded.size));
-    let mut answer = answer(&inner, &fields, &uploaded);
+    let mut answer = answer(&inner, &fields, &uploaded, started.shown.as_ref());
     if charged {
         tell_charged(answer.headers_mut());
     }
@@ -252,14 +253,14 @@ fn tag_query(document: &str) -> Result<String, S3Error> {
     Ok(tags.iter().map(pair).collect::<Vec<_>>().join("&"))
 }
 
-fn answer(call: &Call, fields: &Fields, uploaded: &Uploaded) -> Answer {
+fn answer(call: &Call, fields: &Fields, uploaded: &Uploaded, shown: Option<&Shown>) -> Answer {
     let location = location(call);
     let (bucket, key) =
         (call.target.bucket.as_deref().unwrap_or_default(), call.target.key.as_deref().unwrap_or_default());
     let redirect = fields.get("success_action_redirect").or_else(|| fields.get("redirect"));
     if let Some(to) = redirect.and_then(|url| redirect_to(url, bucket, key, uploaded)) {
         let mut answer = empty(StatusCode::SEE_OTHER);
-        put::describe(answer.headers_mut(), uploaded);
+        put::describe(answer.headers_mut(), uploaded, shown);
         answer.headers_mut().insert(LOCATION, to);
         return answer;
     }
@@ -275,7 +276,7 @@ fn answer(call: &Call, fields: &Fields, uploaded: &Uploaded) -> Answer {
         }
         _ => empty(StatusCode::NO_CONTENT),
     };
-    put::describe(answer.headers_mut(), uploaded);
+    put::describe(answer.headers_mut(), uploaded, shown);
     set(answer.headers_mut(), LOCATION, &location);
     answer
 }

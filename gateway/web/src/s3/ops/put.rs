@@ -5,11 +5,12 @@
 
 use super::extract;
 use super::object::part_number;
-use super::{beside, set_checksum, set_encryption, set_made_version};
+use super::{beside, set_checksum, set_made_version};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
+use crate::s3::customer::{self, Brought, Shown};
 use crate::s3::error::S3Error;
 use crate::s3::headers::{self, Digests};
 use crate::s3::lifecycle;
@@ -17,6 +18,7 @@ use engine::unit::ByteCount;
 use http::header::{ETAG, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use objectstore::{PartRequest, PutRequest, Upload, UploadId, Uploaded};
+use security::envelope::CustomerKey;
 
 /// `PutObject`.
 pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer, S3Error> {
@@ -30,15 +32,18 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let started = begin(call, length).await?;
     let hold = body.reserve(&call.state.bodies, started.upload.memory(length)).await?;
     let started = Started { upload: started.upload.charged_to(hold), ..started };
+    let shown = started.shown.clone();
     let uploaded = receive(started, body).await?;
     call.note(|notes| notes.size(uploaded.size));
-    Ok(render(&uploaded))
+    Ok(render(&uploaded, shown.as_ref()))
 }
 
 /// An upload that waits for its bytes, and what they are compared with.
 pub(super) struct Started {
     pub(super) upload: Upload,
     pub(super) digests: Digests,
+    /// What the answer says of a key that was brought along.
+    pub(super) shown: Option<Shown>,
 }
 
 /// Asks the store for what the headers say.
@@ -46,6 +51,7 @@ pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Star
     let request_headers = &call.head.headers;
     let digests = Digests::of(request_headers)?;
     let conditions = headers::write_conditions(request_headers)?;
+    let (customer_key, shown) = apart(customer::of(call)?);
     let request = PutRequest {
         length,
         metadata: headers::metadata(request_headers)?,
@@ -57,10 +63,11 @@ pub(super) async fn begin(call: &Call, length: Option<ByteCount>) -> Result<Star
         subresources: beside(call).await?,
         writer: call.writer().await?,
         origin: call.origin(),
+        customer_key,
         ..PutRequest::new(call.target.bucket()?, call.target.key()?)
     };
     let upload = call.state.store.put(request).await?;
-    Ok(Started { upload, digests })
+    Ok(Started { upload, digests, shown })
 }
 
 /// `UploadPart`.
@@ -68,6 +75,7 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
     let request_headers = &call.head.headers;
     let digests = Digests::of(request_headers)?;
     let length = length(call, body)?;
+    let (customer_key, shown) = apart(customer::of(call)?);
     let request = PartRequest {
         bucket: call.target.bucket()?,
         key: call.target.key()?,
@@ -77,12 +85,14 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
         checksum: digests.algorithm,
         proven: digests.prove(),
         writer: Some(call.asker.principal.canonical_user()),
+        customer_key,
     };
     let upload = call.state.store.upload_part(request).await?;
     let hold = body.reserve(&call.state.bodies, upload.memory(length)).await?;
-    let uploaded = receive(Started { upload: upload.charged_to(hold), digests }, body).await?;
+    let started = Started { upload: upload.charged_to(hold), digests, shown: None };
+    let uploaded = receive(started, body).await?;
     call.note(|notes| notes.size(uploaded.size));
-    Ok(render(&uploaded))
+    Ok(render(&uploaded, shown.as_ref()))
 }
 
 /// `?uploadId=`; what cannot be one names no upload.
@@ -103,24 +113,29 @@ fn length(call: &Call, body: &RequestBody) -> Result<Option<ByteCount>, S3Error>
 }
 
 async fn receive(started: Started, body: &mut RequestBody) -> Result<Uploaded, S3Error> {
-    let Started { mut upload, digests } = started;
+    let Started { mut upload, digests, .. } = started;
     while let Some(bytes) = body.next().await? {
         upload.write(bytes).await?;
     }
     Ok(upload.finish(digests.expect(body.trailers())?).await?)
 }
 
-fn render(uploaded: &Uploaded) -> Answer {
+/// A key that was brought along, and what is shown of it.
+fn apart(brought: Option<Brought>) -> (Option<CustomerKey>, Option<Shown>) {
+    brought.map(|Brought { key, shown }| (key, shown)).unzip()
+}
+
+fn render(uploaded: &Uploaded, shown: Option<&Shown>) -> Answer {
     let mut answer = empty(StatusCode::OK);
-    describe(answer.headers_mut(), uploaded);
+    describe(answer.headers_mut(), uploaded, shown);
     answer
 }
 
 /// What is said of an object that was stored.
-pub(super) fn describe(head: &mut HeaderMap, uploaded: &Uploaded) {
+pub(super) fn describe(head: &mut HeaderMap, uploaded: &Uploaded, shown: Option<&Shown>) {
     set(head, ETAG, &format!("\"{}\"", uploaded.etag));
     set_checksum(head, uploaded.checksum.as_ref());
     set_made_version(head, uploaded.version);
     lifecycle::set_expiration(head, uploaded.expires.as_ref());
-    set_encryption(head);
+    customer::show(head, uploaded.encrypted_by, shown);
 }

@@ -45,7 +45,7 @@ pub(super) async fn remove_of_bucket(call: &Call) -> Result<Answer, S3Error> {
 
 /// `GetObjectTagging`.
 pub(super) async fn of_object(call: &Call) -> Result<Answer, S3Error> {
-    let info = call.state.store.head(asked(call, call.asker.question.clone())?).await?.info;
+    let info = call.state.store.peek(&asked(call, call.asker.question.clone())?).await?;
     let mut answer = xml(StatusCode::OK, render(&info.subresources.tags));
     super::set_version(answer.headers_mut(), info.version);
     Ok(answer)
@@ -56,7 +56,7 @@ pub(super) async fn set_of_object(call: &Call, body: &mut RequestBody) -> Result
     let root = required(document(call, body, Proof::Required).await?)?;
     let tags = Tags::of_object(tag_set(&root)?)?;
     let asks = call.asks_with(keys_of_tags(tags.iter()));
-    call.state.store.head(asked(call, asks.clone())?).await?;
+    call.state.store.peek(&asked(call, asks.clone())?).await?;
     let version = call.state.store.set_tags(&amend(call)?, Some(&asks), &tags).await?;
     let mut answer = empty(StatusCode::OK);
     super::set_version(answer.headers_mut(), version);
@@ -66,7 +66,7 @@ pub(super) async fn set_of_object(call: &Call, body: &mut RequestBody) -> Result
 /// `DeleteObjectTagging`.
 pub(super) async fn remove_of_object(call: &Call) -> Result<Answer, S3Error> {
     let asks = &call.asker.question;
-    call.state.store.head(asked(call, asks.clone())?).await?;
+    call.state.store.peek(&asked(call, asks.clone())?).await?;
     let version = call.state.store.remove_tags(&amend(call)?, Some(asks)).await?;
     let mut answer = empty(StatusCode::NO_CONTENT);
     super::set_version(answer.headers_mut(), version);

@@ -33,6 +33,7 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
+use crate::s3::customer::{self, Brought};
 use crate::s3::error::S3Error;
 use crate::s3::headers::{self, Digests};
 use crate::s3::operation::Operation;
@@ -40,7 +41,7 @@ use engine::unit::ByteCount;
 use http::header::{HeaderName, IF_MATCH};
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    ETagMatch, IngestOutcome, IngestRequest, ListWish, Metadata, StorageClass, Uploaded, UserMetadata,
+    ETagMatch, EncryptedBy, IngestOutcome, IngestRequest, ListWish, Metadata, StorageClass, Uploaded, UserMetadata,
 };
 use report::{Report, Told};
 use security::Action;
@@ -154,6 +155,8 @@ pub(super) async fn object(
     (metadata.system.content_type, metadata.system.content_encoding) = (None, None);
     let class = headers::storage_class(request_headers)?.unwrap_or_default();
     let report = Report::new(call, wish.report)?;
+    let (customer_key, shown) = customer::of(call)?.map(|Brought { key, shown }| (key, shown)).unzip();
+    let encrypted_by = if customer_key.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
     let request = IngestRequest {
         bucket: call.target.bucket()?,
         length,
@@ -163,6 +166,7 @@ pub(super) async fn object(
         subresources: super::beside(call).await?,
         writer: call.writer().await?,
         origin: call.origin(),
+        customer_key,
     };
     let common = Common { metadata, class, besides: besides(&request) };
     let if_absent = request.if_absent;
@@ -185,10 +189,11 @@ pub(super) async fn object(
         checksum: outcome.checksum,
         version: None,
         size: ByteCount::ZERO,
+        encrypted_by,
         expires: None,
     };
     let mut answer = empty(StatusCode::OK);
-    put::describe(answer.headers_mut(), &uploaded);
+    put::describe(answer.headers_mut(), &uploaded, shown.as_ref());
     tell(answer.headers_mut(), &report, &told);
     Ok(answer)
 }

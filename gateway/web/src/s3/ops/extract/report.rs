@@ -9,6 +9,7 @@
 
 use super::ReportWish;
 use crate::s3::Call;
+use crate::s3::customer;
 use crate::s3::error::S3Error;
 use engine::unit::ByteCount;
 use http::request;
@@ -209,6 +210,7 @@ impl Report {
             subresources: super::super::beside(call).await?,
             writer: call.writer().await?,
             origin: call.origin(),
+            customer_key: customer::key_of(call)?,
             conditions: WriteConditions { if_match, if_none_match },
             ..PutRequest::new(call.target.bucket()?, key.clone())
         };
