@@ -26,10 +26,14 @@ impl Layout {
     pub const IDENTITIES: Self = Self(4);
     /// Buckets with lifecycle rules: what a firn writes that doesn't know of them is in no index, and would never be due.
     pub const LIFECYCLES: Self = Self(5);
+    /// Vaults: a firn that doesn't know of them would know neither the keys that seal theirs nor whose their partitions are. 6, 7 and 8
+    /// are taken by what is built beside.
+    pub const VAULTS: Self = Self(9);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::LIFECYCLES;
+    pub(in crate::catalog) const NEWEST: Self = Self::VAULTS;
     /// All that this code knows.
-    const KNOWN: [Self; 4] = [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES];
+    const KNOWN: [Self; 5] =
+        [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES, Self::VAULTS];
 
     /// Its number on disk.
     pub(in crate::catalog) const fn number(self) -> u8 {
