@@ -85,7 +85,10 @@ impl Vaults {
             next = scan.behind(&page);
         }
         for (account, name, row) in half {
-            self.settle(account, &name, &row).await?;
+            // Who creates or deletes it next settles it first.
+            if let Err(error) = self.settle(account, &name, &row).await {
+                tracing::error!(vault = name.as_str(), %account, %error, "a vault stays half made");
+            }
         }
         let page = self.page(&*root, tables::DELETED, (b"", None), 10_000).await?;
         for (key, _) in &page.rows {

@@ -12,13 +12,15 @@ use super::rows::{ArchiveRow, Garbage, PieceRow};
 use super::secrets::Spot;
 use super::{Error, Result, Vault, VaultName, Vaults, settings, tables};
 use crate::inventory::Description;
+use crate::lock::age_in_days;
 use crate::pack::ArchiveId;
 use crate::tree_hash::{TreeHash, TreeHasher};
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use engine::blob::{BlobWriter, Owner, SealedBlob};
+use engine::blob::{BlobWriter, Copies, Owner, SealedBlob};
 use engine::catalog::record::Record;
 use engine::catalog::{Table, Write};
+use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use security::AccountId;
 use std::sync::Arc;
@@ -66,6 +68,10 @@ impl Intake {
     pub(super) fn new(vaults: &Vaults, vault: &Vault, expected: Option<u64>, limit: u64) -> Self {
         let writer = vaults.blobs.writer(vault.home, expected.map(ByteCount::new));
         Self { writer, tree: TreeHasher::new(), sha256: Context::new(&SHA256), length: 0, limit }
+    }
+
+    pub(super) fn charged_to(self, held: MemoryHold) -> Self {
+        Self { writer: self.writer.charged_to(held), ..self }
     }
 
     pub(super) async fn write(&mut self, bytes: Bytes) -> Result<()> {
@@ -139,6 +145,12 @@ impl std::fmt::Debug for Upload {
 }
 
 impl Upload {
+    /// The same, whose bytes in memory keep `held`.
+    #[must_use]
+    pub fn charged_to(self, held: MemoryHold) -> Self {
+        Self { intake: self.intake.charged_to(held), ..self }
+    }
+
     /// Takes bytes. After an error it is good for nothing.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.intake.write(bytes).await
@@ -190,6 +202,11 @@ pub(super) fn arrives(archive: ArchiveId, row: &ArchiveRow) -> Change {
 }
 
 impl Vaults {
+    /// Most bytes that an upload of at most so many holds in memory.
+    pub fn upload_memory(&self, most: Option<u64>) -> ByteCount {
+        self.blobs.writer_memory(most.map(ByteCount::new), Copies::Configured)
+    }
+
     /// Begins an upload. `length`: where it is known.
     pub fn upload(
         self: &Arc<Self>,
@@ -236,15 +253,16 @@ impl Vaults {
         Err(contended())
     }
 
-    /// When an archive was made by the compliance clock: what policies ask for.
-    pub async fn aged_from(
+    /// How old an archive is by the compliance clock: what policies ask for.
+    pub async fn age_in_days(
         &self,
         account: AccountId,
         name: &VaultName,
         archive: ArchiveId,
-    ) -> Result<Option<engine::clock::Timestamp>> {
+    ) -> Result<Option<u64>> {
         let vault = self.vault(account, name)?;
         let row = self.at(vault.home).await?.get(tables::of_archive(tables::ARCHIVES, archive)).await?;
-        Ok(row.map(|raw| ArchiveRow::from_bytes(&raw)).transpose()?.map(|row| row.aged_from))
+        let row = row.map(|raw| ArchiveRow::from_bytes(&raw)).transpose()?;
+        Ok(row.map(|row| age_in_days(row.aged_from, self.compliance.now(), self.day)))
     }
 }

@@ -20,6 +20,7 @@ use engine::blob::release;
 use engine::catalog::record::Record;
 use engine::catalog::{Key, Snapshot};
 use engine::clock::Timestamp;
+use engine::memory::MemoryHold;
 use security::AccountId;
 use std::sync::Arc;
 
@@ -101,6 +102,12 @@ fn info(upload: ArchiveId, row: UploadRow) -> UploadInfo {
 }
 
 impl Part {
+    /// The same, whose bytes in memory keep `held`.
+    #[must_use]
+    pub fn charged_to(self, held: MemoryHold) -> Self {
+        Self { intake: self.intake.charged_to(held), ..self }
+    }
+
     /// Takes bytes.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.intake.write(bytes).await

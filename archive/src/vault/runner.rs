@@ -36,6 +36,8 @@ use tokio::sync::Notify;
 const REST: Duration = Duration::from_secs(5);
 /// How soon a wait of the plan's is looked at, at the soonest.
 const REST_MIN: Duration = Duration::from_millis(100);
+/// After so long a job is begun again that failed for no reason of its own.
+const AGAIN: Duration = Duration::from_secs(30);
 /// Archives that an inventory reads together.
 const BATCH: usize = 500;
 
@@ -242,11 +244,10 @@ impl Vaults {
                 self.fail(job, Failure::Damaged).await
             }
             Err(error) => {
-                // A medium that left, a full disk: the job is planned again.
-                if let Err(second) = self.take_up(&vault, &found).await {
-                    tracing::warn!(%job, error = %second, "a job waits for the next start");
-                }
+                // A medium that left, a full disk: the job is planned again in a while.
                 tracing::warn!(%job, %error, "a retrieval begins again");
+                let at = self.clock.now().plus(AGAIN);
+                self.counter.lock().timers.insert((at, job));
                 Ok(())
             }
         }
@@ -459,6 +460,7 @@ impl Vaults {
         };
         match self.find_job(&vault, job).await {
             Ok((Job { state: JobState::Failed { .. }, .. }, _)) => self.forget_job(&vault, job).await,
+            Ok((found, _)) if found.state.is_pending() => self.take_up(&vault, &found).await,
             Ok(_) => self.apply(job, JobEvent::Tick).await,
             Err(Error::NotFound { .. }) => {
                 self.counter.lock().leave(job);

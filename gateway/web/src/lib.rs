@@ -1,8 +1,9 @@
-//! The HTTP doors: S3, IAM and STS on one port; probes, metrics and the admin API on another.
+//! The HTTP doors: S3, IAM, STS and Glacier on one port; probes, metrics and the admin API on another.
 //!
 //! ```text
 //!   TCP [─ TLS] ─► server (hyper, bounds, timeouts) ─► front ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
 //!                                                │          └─► query ─ authenticate ─ table of iam, sts ─ decide ─► identities
+//!                                                │          └─► glacier ─ authenticate ─ table ─ policies ─► archive::vault
 //!                                                └─► admin ─ /livez /readyz /metrics /v1/…
 //! ```
 //!
@@ -15,6 +16,7 @@ mod budget;
 pub mod checks;
 mod config;
 mod front;
+mod glacier;
 mod iam;
 mod ingest;
 mod metrics;
