@@ -4,16 +4,16 @@ use super::rows::{ChunkRow, PackRow, PackState};
 use super::{Result, Vault, Vaults, media, tables};
 use crate::chunk::{ChunkId, Cutter};
 use crate::pack::{
-    ArchiveId, Dedup, Head, Index, KeyFor, KeyId, Known, Options, Pack, PackId, Packs, Place, Reader, Run,
-    Session, Subkeys, scrub,
+    ArchiveId, Dedup, Head, Index, KeyFor, KeyId, Known, NamedChunk, Options, PART_BYTES, Pack, PackId, Packs,
+    Place, Reader, Run, Session, Subkeys, scrub,
 };
-use crate::tree_hash::TreeHash;
+use crate::tree_hash::{TreeHash, TreeHasher};
 use bytes::Bytes;
 use engine::catalog::record::Record;
 use engine::codec::DataKey;
 use engine::{Error, file};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -87,7 +87,7 @@ impl Keys {
 }
 
 impl Subkeys for Keys {
-    fn fresh(&self, _purpose: KeyFor) -> engine::Result<(KeyId, DataKey)> {
+    fn fresh(&self, _pack: PackId, _purpose: KeyFor) -> engine::Result<(KeyId, DataKey)> {
         let entropy = &*self.rows.vaults.entropy;
         let (id, key) = (KeyId::random(entropy), DataKey::random(entropy));
         self.fresh.lock().insert(id, key.clone());
@@ -100,6 +100,11 @@ impl Subkeys for Keys {
         }
         let row = self.rows.get(tables::of_key(id))?;
         row.map(|raw| self.rows.vault.secrets.open_subkey(id, &raw)).transpose()
+    }
+
+    /// New ones have no rows before their pack counts.
+    fn abandon(&self, _pack: PackId) -> engine::Result<()> {
+        Ok(())
     }
 }
 
@@ -166,7 +171,8 @@ pub(super) struct Part {
     pub(super) to: u64,
     /// It ends the archive.
     pub(super) last: bool,
-    hash: blake3::Hash,
+    /// Over its bytes.
+    hash: TreeHash,
 }
 
 /// A sealed pack, and what is in it.
@@ -176,6 +182,8 @@ pub(super) struct Built {
     pub(super) path: PathBuf,
     pub(super) bytes: u64,
     pub(super) index: Index,
+    tables: [u8; 32],
+    pub(super) chunks: Vec<NamedChunk>,
     pub(super) parts: Vec<Part>,
 }
 
@@ -183,7 +191,7 @@ impl Built {
     /// The key that a part has for itself.
     pub(super) fn own_key(&self, part: &Part) -> Option<KeyId> {
         let mut entries = self.index.archives.iter();
-        let entry = entries.find(|entry| (entry.archive, entry.offset) == (part.archive, part.from))?;
+        let entry = entries.find(|entry| (entry.archive, entry.offset()) == (part.archive, part.from))?;
         let is_own = matches!(entry.place, Place::Own { .. } | Place::Outside { .. });
         self.index.keys.get(entry.key as usize).copied().filter(|_| is_own)
     }
@@ -193,10 +201,14 @@ impl Built {
 pub(super) fn build(keys: &Arc<Keys>, deduplicates: bool, feed: Receiver<Feed>) -> Result<Option<Built>> {
     let (vaults, vault) = (&keys.rows.vaults, &keys.rows.vault);
     let known: Arc<dyn Known> = Arc::new(Chunks(keys.rows.clone()));
-    let dedup = deduplicates.then(|| Dedup { cutter: Cutter::new(&vault.secrets.group), known });
+    let dedup = deduplicates.then(|| Dedup {
+        group: vault.secrets.group,
+        cutter: Cutter::new(&vault.secrets.group_key),
+        known,
+    });
     let options = Options { capacity: vaults.packing.capacity, dedup, ..Options::new(vault.id) };
     let subkeys: Arc<dyn Subkeys> = Arc::clone(keys) as _;
-    crate::pack::sweep(&vaults.making)?;
+    crate::pack::sweep(&vaults.making, &HashSet::new(), &**keys)?;
     let mut pack = Pack::begin(&vaults.making, options, subkeys, Arc::clone(&vaults.entropy))?;
     let parts = match fill(&mut pack, feed) {
         Ok(parts) if !parts.is_empty() => parts,
@@ -208,7 +220,8 @@ pub(super) fn build(keys: &Arc<Keys>, deduplicates: bool, feed: Receiver<Feed>) 
     let sealed = pack.seal(&vault.secrets.index, vaults.clock.now())?;
     let bytes = sealed.layout().total_bytes();
     let (pack, path, index) = (sealed.id(), sealed.path().to_owned(), sealed.index().clone());
-    Ok(Some(Built { pack, path, bytes, index, parts }))
+    let (tables, chunks) = (*sealed.tables(), sealed.chunks().to_vec());
+    Ok(Some(Built { pack, path, bytes, index, tables, chunks, parts }))
 }
 
 fn fill(pack: &mut Pack<crate::pack::Open>, mut feed: Receiver<Feed>) -> Result<Vec<Part>> {
@@ -222,7 +235,7 @@ fn fill(pack: &mut Pack<crate::pack::Open>, mut feed: Receiver<Feed>) -> Result<
         };
         let (archive, from) = (head.archive, head.offset);
         let Some(mut deposit) = pack.deposit(head)? else { return Ok(parts) };
-        let (mut hash, mut to) = (blake3::Hasher::new(), from);
+        let (mut hash, mut to) = (PartHash::default(), from);
         let is_full = loop {
             match feed.blocking_recv() {
                 Some(Feed::Bytes(bytes)) => {
@@ -238,19 +251,61 @@ fn fill(pack: &mut Pack<crate::pack::Open>, mut feed: Receiver<Feed>) -> Result<
                 Some(Feed::Begin(..) | Feed::Finish) | None => return Err(Error::Closed.into()),
             }
         };
-        match is_full {
-            None => drop(deposit),
-            Some(true) => drop(deposit.suspend()?),
-            Some(false) => deposit.finish(*tree_hash.as_bytes())?,
-        }
-        if let Some(is_full) = is_full
-            && to > from
-        {
-            parts.push(Part { archive, from, to, last: !is_full, hash: hash.finalize() });
+        let hash = match is_full {
+            None => {
+                drop(deposit);
+                continue;
+            }
+            Some(true) => {
+                let hash = hash.at_cut();
+                to = deposit.suspend(*hash.as_bytes())?;
+                hash
+            }
+            Some(false) if from == 0 => {
+                deposit.finish(*tree_hash.as_bytes())?;
+                tree_hash
+            }
+            Some(false) => {
+                let hash = hash.whole();
+                deposit.finish_part(*hash.as_bytes(), *tree_hash.as_bytes())?;
+                hash
+            }
+        };
+        if to > from {
+            parts.push(Part { archive, from, to, last: is_full == Some(false), hash });
         }
         if is_full == Some(true) {
             return Ok(parts);
         }
+    }
+}
+
+/// The tree hash of a part, and of as much of it as is kept where the pack is full: whole MiB.
+#[derive(Default)]
+struct PartHash {
+    tree: TreeHasher,
+    cut: TreeHasher,
+}
+
+impl PartHash {
+    fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = usize::try_from(PART_BYTES - self.tree.bytes() % PART_BYTES).unwrap_or(usize::MAX);
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.tree.update(now);
+            if self.tree.bytes().is_multiple_of(PART_BYTES) {
+                self.cut = self.tree.clone();
+            }
+            bytes = later;
+        }
+    }
+
+    fn at_cut(self) -> TreeHash {
+        self.cut.finish()
+    }
+
+    fn whole(self) -> TreeHash {
+        self.tree.finish()
     }
 }
 
@@ -263,7 +318,7 @@ pub(super) fn read_back(keys: &Arc<Keys>, built: &Built, path: &Path) -> Result<
     };
     let opened = File::open(path).map_err(|error| Error::io("open", path, error))?;
     let found = scrub(&opened, Some(built.pack))?;
-    if !found.is_whole() || !found.is_sealed_by(&built.index) || *reader.index() != built.index {
+    if !found.is_whole() || !found.is_sealed_by(&built.tables) || *reader.index() != built.index {
         return Err(wrong("it is not what was written".to_owned()));
     }
     let others = Others::of(keys.rows.clone());
@@ -271,12 +326,13 @@ pub(super) fn read_back(keys: &Arc<Keys>, built: &Built, path: &Path) -> Result<
     for part in &built.parts {
         let entry = reader.part(part.archive, part.from);
         let entry = entry.ok_or_else(|| wrong(format!("{:?} is not in it", part.archive)))?;
-        let mut hash = blake3::Hasher::new();
-        session.read(&reader, entry, 0..entry.length, &mut |bytes| {
+        let mut hash = TreeHasher::new();
+        let length = session.about(&reader, entry)?.length;
+        session.read(&reader, entry, 0..length, &mut |bytes| {
             hash.update(bytes);
             Ok(())
         })?;
-        if entry.length != part.to - part.from || hash.finalize() != part.hash {
+        if length != part.to - part.from || hash.finish() != part.hash {
             return Err(wrong(format!("{:?} is not what it was", part.archive)));
         }
     }

@@ -193,9 +193,9 @@ pub(super) fn mend(rows: &Rows, pack: PackId) -> engine::Result<()> {
     }
     let mending = plan(&file, &found)?;
     tracing::warn!(%pack, restored = mending.restored(), lost = mending.lost().len(), "a damaged pack is mended");
-    let mut target = OpenOptions::new().write(true).open(&path).map_err(failed)?;
-    mending.apply(&mut target)?;
-    if mending.makes_whole() {
+    let mut target = OpenOptions::new().read(true).write(true).open(&path).map_err(failed)?;
+    let unwritten = mending.apply(&mut target)?;
+    if mending.makes_whole() && unwritten.is_empty() {
         return Ok(());
     }
     let (what, detail) = (format!("pack {pack}"), format!("{} cells of it are lost", mending.lost().len()));
@@ -213,5 +213,5 @@ fn rows_pack(rows: &Rows, pack: PackId) -> engine::Result<PackRow> {
 /// Whether what a scrub compared with is what the vault sealed.
 fn is_ours(rows: &Rows, path: &Path, pack: PackId, found: &crate::pack::Scrubbed) -> bool {
     let reader: engine::Result<Reader> = build::open_at(path, pack, &rows.vault);
-    reader.is_ok_and(|reader| found.is_sealed_by(reader.index()))
+    reader.is_ok_and(|reader| found.is_sealed_by(reader.tables()))
 }

@@ -371,7 +371,7 @@ mod tests {
         let mark = encode_mark(row);
         assert_eq!(
             hex::encode(mark),
-            "4649524e4d45444d0100000030313233343536373839616263646566020100000000000000000000"
+            "4649524e4d45444d0100000030313233343536373839616263646566020100000000000099f94a9c"
         );
         assert_eq!(decode_mark(&mark).unwrap(), row);
         for at in 0..mark.len() {

@@ -113,7 +113,7 @@ pub struct Components {
 /// How packs are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packing {
-    /// Data bytes of a pack: 1 to 256 MiB.
+    /// Data bytes of a pack: 2 to 256 MiB.
     pub capacity: u64,
     /// An archive waits so long for others that fill its pack.
     pub patience: Duration,

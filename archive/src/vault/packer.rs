@@ -209,8 +209,10 @@ impl Vaults {
                 archive,
                 created: row.created,
                 description: row.description.as_str().as_bytes().to_vec(),
+                note: Vec::new(),
                 offset: packed,
                 outside: false,
+                lead: 0,
             };
             if feed.send(Feed::Begin(head, row.tree_hash)).await.is_err() {
                 return;
@@ -380,7 +382,7 @@ impl Vaults {
 
     /// Where new chunks lie. What a crash leaves out is met again, and kept once more.
     async fn note_chunks(&self, vault: &Vault, built: &Built) -> Result<()> {
-        for chunks in built.index.chunks.chunks(CHUNKS_A_COMMIT) {
+        for chunks in built.chunks.chunks(CHUNKS_A_COMMIT) {
             let snapshot = self.at(vault.home).await?;
             let mut change = Change::default().unchanged(tables::of_pack(tables::PACKS, built.pack));
             for chunk in chunks {
@@ -416,10 +418,10 @@ impl Vaults {
     pub(super) fn clear_making(&self) -> Result<()> {
         let failed = |error| engine::Error::io("make ready", &self.making, error);
         std::fs::create_dir_all(&self.making).map_err(failed)?;
-        crate::pack::sweep(&self.making)?;
         for entry in std::fs::read_dir(&self.making).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            if path.extension().is_some_and(|extension| extension == crate::pack::EXTENSION) {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if name.contains(&format!(".{}", crate::pack::EXTENSION)) {
                 engine::file::remove(&path)?;
             }
         }

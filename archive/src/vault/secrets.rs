@@ -12,7 +12,7 @@
 
 use super::error::of_keys;
 use super::{Result, rows};
-use crate::pack::{KeyId, VaultId};
+use crate::pack::{GroupId, IndexKey, IndexKeyId, KeyId, VaultId};
 use bytes::Bytes;
 use engine::codec::DataKey;
 use engine::codec::chunk::ChunkCipher;
@@ -28,9 +28,11 @@ pub(super) struct Secrets {
     vault: VaultId,
     wrapping: DataKey,
     /// What the indexes of its packs are sealed under.
-    pub(super) index: DataKey,
-    /// Of its deduplication group.
-    pub(super) group: DataKey,
+    pub(super) index: IndexKey,
+    /// Its deduplication group.
+    pub(super) group: GroupId,
+    /// Of that group.
+    pub(super) group_key: DataKey,
 }
 
 /// Whose a blob's bytes are, and from where on.
@@ -44,15 +46,18 @@ pub(super) struct Spot {
 impl Secrets {
     pub(super) fn random(vault: VaultId, entropy: &dyn Entropy) -> Self {
         let key = || DataKey::random(entropy);
-        Self { vault, wrapping: key(), index: key(), group: key() }
+        let index = IndexKey { id: IndexKeyId::random(entropy), key: key() };
+        Self { vault, wrapping: key(), index, group: GroupId::random(entropy), group_key: key() }
     }
 
     /// The row's value.
     pub(super) fn seal(&self, table: &KeyTable, account: AccountId, home: PartitionId) -> Result<Bytes> {
-        let mut plain = Zeroizing::new(Vec::with_capacity(96));
-        for key in [&self.wrapping, &self.index, &self.group] {
+        let mut plain = Zeroizing::new(Vec::with_capacity(128));
+        for key in [&self.wrapping, &self.index.key, &self.group_key] {
             plain.extend_from_slice(key.as_bytes());
         }
+        plain.extend_from_slice(self.index.id.as_bytes());
+        plain.extend_from_slice(self.group.as_bytes());
         let sealed = table.seal(KeyScope::vaults(account), &plain, &bound(self.vault, home));
         sealed.map(Bytes::from).map_err(of_keys)
     }
@@ -61,10 +66,13 @@ impl Secrets {
         let plain = table.unseal(row, &bound(vault, home)).map_err(of_keys)?;
         let corrupt =
             || engine::Error::Corrupt { what: "keys of a vault".into(), detail: "not three of them".into() };
-        let (keys, rest) = plain.as_chunks::<32>();
-        let ([wrapping, index, group], []) = (keys, rest) else { return Err(corrupt().into()) };
+        let (keys, ids) = plain.split_at_checked(96).ok_or_else(corrupt)?;
+        let ([wrapping, index, group_key], []) = keys.as_chunks::<32>() else { return Err(corrupt().into()) };
+        let ([index_id, group], []) = ids.as_chunks::<16>() else { return Err(corrupt().into()) };
         let key = |bytes: &[u8; 32]| DataKey::from_bytes(*bytes);
-        Ok(Self { vault, wrapping: key(wrapping), index: key(index), group: key(group) })
+        let index = IndexKey { id: IndexKeyId::from_bytes(*index_id), key: key(index) };
+        let group = GroupId::from_bytes(*group);
+        Ok(Self { vault, wrapping: key(wrapping), index, group, group_key: key(group_key) })
     }
 
     fn cipher(&self, purpose: &[u8; 18], id: [u8; 16], place: &[&[u8]]) -> ChunkCipher {

@@ -33,7 +33,7 @@ async fn behind_each_step(mut case: impl AsyncFnMut(usize) -> bool) {
 
 #[tokio::test]
 async fn a_crash_while_archives_are_packed_or_deleted_loses_none_and_doubles_none() {
-    let sizes = [10, 70_000, 100, 1_300_000];
+    let sizes = [10, 70_000, 100, 2_300_000];
     behind_each_step(async |steps| {
         let mut world = World::new(7).await;
         let vault = world.create("v").await;
@@ -151,7 +151,7 @@ async fn a_crash_in_a_retrieval_begins_it_again() {
     behind_each_step(async |steps| {
         let mut world = World::new(10).await;
         let vault = world.create("v").await;
-        let (packed, staged) = (noise(1, 1_300_000), noise(2, 90_000));
+        let (packed, staged) = (noise(1, 2_300_000), noise(2, 90_000));
         let first = world.put(&vault, &packed).await;
         world.settle().await;
         let second = world.put(&vault, &staged).await;

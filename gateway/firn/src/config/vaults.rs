@@ -12,7 +12,7 @@ use std::time::Duration;
 /// Most media of an appliance.
 const MEDIA_MAX: usize = 256;
 /// The smallest pack.
-const PACK_MIN: ByteCount = ByteCount::mib(1);
+const PACK_MIN: ByteCount = ByteCount::mib(2);
 
 /// Vaults, where the Glacier door is open.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ pub(super) fn vaults(
     if let Some(text) = &raw.pack {
         let bytes = parse_size(text).map_err(|why| bad("vault.pack", why))?;
         if !(PACK_MIN.get()..=packing.capacity).contains(&bytes) {
-            return Err(bad("vault.pack", format!("{text} is not from 1MiB to 256MiB")));
+            return Err(bad("vault.pack", format!("{text} is not from 2MiB to 256MiB")));
         }
         packing.capacity = bytes;
     }
