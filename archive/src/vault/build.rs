@@ -4,8 +4,8 @@ use super::rows::{ChunkRow, PackRow, PackState};
 use super::{Result, Vault, Vaults, media, tables};
 use crate::chunk::{ChunkId, Cutter};
 use crate::pack::{
-    ArchiveId, Dedup, Head, Index, KeyFor, KeyId, Known, NamedChunk, Options, PART_BYTES, Pack, PackId, Packs,
-    Place, Reader, Run, Session, Subkeys, scrub,
+    ArchiveId, Dedup, Head, Index, KeyFor, KeyId, Known, NamedChunk, Options, PART_BYTES, Pack, PackId,
+    Packs, Place, Reader, Run, Session, Subkeys, scrub,
 };
 use crate::tree_hash::{TreeHash, TreeHasher};
 use bytes::Bytes;

@@ -197,10 +197,17 @@ impl Vaults {
 
     async fn is_unused(&self, snapshot: &dyn Snapshot, pack: PackId) -> Result<bool> {
         let live = snapshot.get(tables::of_pack(tables::LIVE, pack)).await?;
-        Ok(tables::stands_at(live.as_ref())? == 0 && is_empty(snapshot, tables::PACK_USES, pack.as_bytes()).await?)
+        Ok(tables::stands_at(live.as_ref())? == 0
+            && is_empty(snapshot, tables::PACK_USES, pack.as_bytes()).await?)
     }
 
-    async fn doom(&self, home: PartitionId, snapshot: &dyn Snapshot, pack: PackId, row: PackRow) -> Result<()> {
+    async fn doom(
+        &self,
+        home: PartitionId,
+        snapshot: &dyn Snapshot,
+        pack: PackId,
+        row: PackRow,
+    ) -> Result<()> {
         let key = tables::of_pack(tables::PACKS, pack);
         // The next version: this commit's is no smaller.
         let state = PackState::Doomed { version: snapshot.read_version() + 1 };

@@ -116,13 +116,7 @@ impl Vaults {
         Ok(self.remember(account, name, row, secrets))
     }
 
-    fn remember(
-        &self,
-        account: AccountId,
-        name: &VaultName,
-        row: &VaultRow,
-        secrets: Secrets,
-    ) -> Arc<Vault> {
+    fn remember(&self, account: AccountId, name: &VaultName, row: &VaultRow, secrets: Secrets) -> Arc<Vault> {
         let (home, id, created) = (row.partition, row.vault, row.created);
         let vault = Arc::new(Vault { home, id, account, name: name.clone(), created, secrets });
         let mut known = self.known.write();
@@ -269,12 +263,8 @@ impl Vaults {
     pub async fn delete(&self, account: AccountId, name: &VaultName) -> Result<()> {
         let _naming = self.naming.lock().await;
         let vault = self.vault(account, name)?;
-        let row = VaultRow {
-            partition: vault.home,
-            vault: vault.id,
-            state: State::Active,
-            created: vault.created,
-        };
+        let row =
+            VaultRow { partition: vault.home, vault: vault.id, state: State::Active, created: vault.created };
         self.check_locked(&vault).await?;
         if !self.is_empty(&vault).await?.0 {
             return Err(Error::NotEmpty);
@@ -367,10 +357,8 @@ impl Vaults {
         let first = VaultName::parse("-").ok();
         let from = first.map_or(Bound::Unbounded, |name| Bound::Included((account, name)));
         let range = known.names.range((from, Bound::Unbounded));
-        let found: Vec<Arc<Vault>> = range
-            .take_while(|((of, _), _)| *of == account)
-            .map(|(_, vault)| Arc::clone(vault))
-            .collect();
+        let found: Vec<Arc<Vault>> =
+            range.take_while(|((of, _), _)| *of == account).map(|(_, vault)| Arc::clone(vault)).collect();
         found.into_iter()
     }
 }

@@ -89,7 +89,9 @@ impl Intake {
 
     pub(super) async fn finish(self, expected: &Expected) -> Result<Taken> {
         if self.length == 0 {
-            return Err(Error::Invalid("take the bytes: there are none; an archive has 1 byte or more".into()));
+            return Err(Error::Invalid(
+                "take the bytes: there are none; an archive has 1 byte or more".into(),
+            ));
         }
         let tree_hash = self.tree.finish();
         let differs = |what, wanted: String, found: String| Err(Error::Mismatch { what, wanted, found });

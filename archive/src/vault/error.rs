@@ -24,7 +24,9 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// A vault with archives, or with uploads under way, can't be deleted.
-    #[error("delete the vault: it is not empty, or was written to just now; delete its archives and abort its uploads first")]
+    #[error(
+        "delete the vault: it is not empty, or was written to just now; delete its archives and abort its uploads first"
+    )]
     NotEmpty,
     /// The bytes are not those that were announced.
     #[error("take the bytes: {what} is {found}, {wanted} was announced")]

@@ -158,8 +158,8 @@ fn info(vaults: &Vaults, vault: &Vault, job: Job, facts: FactsRow) -> JobInfo {
 /// The archive that a subject names.
 fn archive_of(subject: &Subject) -> Result<Option<(ArchiveId, Option<ByteRange>)>> {
     let Subject::Archive { archive, range } = subject else { return Ok(None) };
-    let id = parse_archive(archive)
-        .ok_or_else(|| Error::NotFound { what: "archive", id: archive.clone() })?;
+    let id =
+        parse_archive(archive).ok_or_else(|| Error::NotFound { what: "archive", id: archive.clone() })?;
     Ok(Some((id, *range)))
 }
 

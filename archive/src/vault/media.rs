@@ -119,7 +119,12 @@ impl Media {
     /// New media get their rows, before there is a vault. Marks follow when they are looked at.
     pub(super) async fn register(&self) -> engine::Result<()> {
         loop {
-            let new = self.all.lock().iter().find(|known| known.new).map(|known| (known.options.label.clone(), known.row));
+            let new = self
+                .all
+                .lock()
+                .iter()
+                .find(|known| known.new)
+                .map(|known| (known.options.label.clone(), known.row));
             let Some((label, row)) = new else { return Ok(()) };
             let root = self.catalog.snapshot(PartitionId::ROOT).await?;
             let key = tables::of_medium(label.as_str());
@@ -213,7 +218,8 @@ impl Media {
                 }
             });
             let Some(known) = found else {
-                let none = || Error::Invalid("put a pack on a medium: there is none; configure one".to_owned());
+                let none =
+                    || Error::Invalid("put a pack on a medium: there is none; configure one".to_owned());
                 return Err(why.unwrap_or_else(none));
             };
             let marked = MediumRow { generation: known.row.generation + 1, ..known.row };
@@ -247,7 +253,9 @@ impl Known {
             return Err(self.refused("it is not here; bring it, and mount it there"));
         }
         match read_mark(path) {
-            Ok(mark) if mark.id != self.row.id => Err(self.refused("it is another medium; bring the one with this label")),
+            Ok(mark) if mark.id != self.row.id => {
+                Err(self.refused("it is another medium; bring the one with this label"))
+            }
             Ok(mark) if mark.generation < self.row.generation => {
                 Err(self.refused("it is a copy from before; bring the one that was written to since"))
             }
@@ -295,7 +303,9 @@ fn encode_mark(row: MediumRow) -> [u8; MARK_LEN] {
 }
 
 fn decode_mark(raw: &[u8]) -> io::Result<MediumRow> {
-    let bad = |detail: &str| io::Error::new(io::ErrorKind::InvalidData, format!("it is no mark of a medium: {detail}"));
+    let bad = |detail: &str| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("it is no mark of a medium: {detail}"))
+    };
     let raw: &[u8; MARK_LEN] = raw.try_into().map_err(|_| bad("another length"))?;
     if &raw[..8] != MAGIC {
         return Err(bad("another beginning"));

@@ -242,10 +242,7 @@ impl Vaults {
     /// Finds a vault.
     fn vault(&self, account: AccountId, name: &VaultName) -> Result<Arc<Vault>> {
         let found = self.known.read().names.get(&(account, name.clone())).cloned();
-        found.ok_or_else(|| Error::NotFound {
-            what: "vault",
-            id: name.arn(&self.region, account),
-        })
+        found.ok_or_else(|| Error::NotFound { what: "vault", id: name.arn(&self.region, account) })
     }
 
     fn at_home(&self, home: PartitionId) -> Option<Arc<Vault>> {

@@ -102,7 +102,8 @@ impl Vaults {
                         return Ok(None);
                     }
                     let found = self.vaults.output_from(&self.vault, job, self.next).await?;
-                    let (offset, row) = found.filter(|(offset, _)| *offset == self.next).ok_or_else(|| no_job(job))?;
+                    let (offset, row) =
+                        found.filter(|(offset, _)| *offset == self.next).ok_or_else(|| no_job(job))?;
                     self.next = offset.saturating_add(row.length.max(1));
                     let from = range.start.max(offset) - offset;
                     let to = range.end.min(self.next) - offset;

@@ -132,8 +132,7 @@ impl Vaults {
         let keys = Arc::new(Keys::of(Rows::of(self, vault)));
         let (feed, fed) = mpsc::channel(AHEAD);
         let making = Arc::clone(&keys);
-        let building =
-            tokio::task::spawn_blocking(move || build::build(&making, config.deduplicates, fed));
+        let building = tokio::task::spawn_blocking(move || build::build(&making, config.deduplicates, fed));
         self.feed(vault, waiting, &feed, stop).await;
         drop(feed);
         let built = building.await.map_err(|_ended| engine::Error::Closed)??;
@@ -285,13 +284,7 @@ impl Vaults {
     }
 
     /// The commit by which a pack counts. How many archives found a place in it; `None`: none of them is there any more.
-    async fn keep(
-        &self,
-        vault: &Vault,
-        keys: &Keys,
-        built: &Built,
-        row: PackRow,
-    ) -> Result<Option<u64>> {
+    async fn keep(&self, vault: &Vault, keys: &Keys, built: &Built, row: PackRow) -> Result<Option<u64>> {
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.at(vault.home).await?;
             let of = |part: &Part| tables::of_archive(tables::ARCHIVES, part.archive);
@@ -313,7 +306,12 @@ impl Vaults {
             for (part, archive) in &alive {
                 let own_key = built.own_key(part);
                 own.extend(own_key.map(|key| (key, part.archive)));
-                change = change.unchanged(of(part)).writes(place_writes(built.pack, part, own_key, archive.created));
+                change = change.unchanged(of(part)).writes(place_writes(
+                    built.pack,
+                    part,
+                    own_key,
+                    archive.created,
+                ));
                 change = self.drop_pieces(&*snapshot, part, &mut room, change).await?;
             }
             let dead: HashSet<_> = built

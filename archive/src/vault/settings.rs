@@ -51,7 +51,8 @@ impl Record for Notification {
 
     fn decode(_version: u8, fields: &mut RecordReader<'_>) -> engine::Result<Self> {
         let topic = fields.text()?.to_owned();
-        let events = (0..fields.count()?).map(|_| fields.text().map(str::to_owned)).collect::<engine::Result<_>>()?;
+        let events =
+            (0..fields.count()?).map(|_| fields.text().map(str::to_owned)).collect::<engine::Result<_>>()?;
         Ok(Self { topic, events })
     }
 }

@@ -93,8 +93,7 @@ pub(super) fn of_name(table: Table, account: AccountId, name: &VaultName) -> Key
 pub(super) fn read_name(raw: &[u8]) -> engine::Result<(AccountId, VaultName)> {
     let mut reader = KeyReader::new(raw);
     let corrupt = |detail: String| engine::Error::Corrupt { what: "vault row's key".into(), detail };
-    let account =
-        AccountId::from_bytes(reader.fixed()?).map_err(|error| corrupt(error.to_string()))?;
+    let account = AccountId::from_bytes(reader.fixed()?).map_err(|error| corrupt(error.to_string()))?;
     let name = std::str::from_utf8(reader.tail()).map_err(|error| corrupt(error.to_string()))?;
     Ok((account, VaultName::parse(name).map_err(|error| corrupt(error.to_string()))?))
 }
@@ -165,10 +164,8 @@ pub(super) fn read_id(raw: &[u8]) -> engine::Result<[u8; 16]> {
 /// What a counter stands at; one that is not there stands at 0, and so does one below it.
 pub(super) fn stands_at(row: Option<&Bytes>) -> engine::Result<u64> {
     let Some(raw) = row else { return Ok(0) };
-    let corrupt = |_| engine::Error::Corrupt {
-        what: "vault".into(),
-        detail: "a counter has the wrong length".into(),
-    };
+    let corrupt =
+        |_| engine::Error::Corrupt { what: "vault".into(), detail: "a counter has the wrong length".into() };
     let value = raw.as_ref().try_into().map(i64::from_le_bytes).map_err(corrupt)?;
     Ok(u64::try_from(value).unwrap_or(0))
 }

@@ -34,7 +34,8 @@ pub(crate) async fn handle(
     if let Some(vaults) = state.vaults()
         && claimed(&request).as_deref() == Some(glacier::SERVICE)
     {
-        return Box::pin(glacier::handle(Arc::clone(vaults), (config, Arc::clone(&state)), peer, request)).await;
+        return Box::pin(glacier::handle(Arc::clone(vaults), (config, Arc::clone(&state)), peer, request))
+            .await;
     }
     match service_of(&request, &config) {
         // Boxed, so that S3's requests are no larger for it.

@@ -17,8 +17,8 @@ use security::credentials::CredentialLookup;
 use security::identity::Identities;
 use security::sigv4::SigningKeys;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 /// The token that opens metrics and the admin API. Never shown, wiped when dropped.

@@ -101,7 +101,10 @@ async fn parts_come_in_any_order_and_again_and_make_an_archive_only_without_gaps
     part(&world, upload, 3 * MIB, &bytes.slice(3 * MIB..)).await.unwrap();
     part(&world, upload, MIB, &noise(9, MIB)).await.unwrap();
     part(&world, upload, 0, &bytes.slice(..MIB)).await.unwrap();
-    assert!(matches!(part(&world, upload, 1, &bytes.slice(..MIB)).await, Err(Error::Invalid(_))), "misplaced");
+    assert!(
+        matches!(part(&world, upload, 1, &bytes.slice(..MIB)).await, Err(Error::Invalid(_))),
+        "misplaced"
+    );
     assert!(matches!(complete(whole).await, Err(Error::Invalid(_))), "a gap");
     part(&world, upload, 2 * MIB, &bytes.slice(2 * MIB..3 * MIB)).await.unwrap();
     assert!(matches!(complete(whole).await, Err(Error::Mismatch { .. })), "a part of something else");
@@ -159,14 +162,19 @@ async fn holds_and_least_ages_keep_archives_and_a_lock_lasts() {
     let refused = world.vaults.delete_archive(account(), &vault, id).await;
     assert!(matches!(refused, Err(Error::Kept(_))));
     world.vaults.change_guard(account(), &vault, |guard, _| Ok(guard.release(&hold))).await.unwrap();
-    world.vaults.change_guard(account(), &vault, |guard, locked| guard.with_least_days(1, locked)).await.unwrap();
+    world
+        .vaults
+        .change_guard(account(), &vault, |guard, locked| guard.with_least_days(1, locked))
+        .await
+        .unwrap();
     assert!(matches!(world.vaults.delete_archive(account(), &vault, id).await, Err(Error::Kept(_))));
     let policy = LockPolicy::new("{}").unwrap();
     let lock = world.vaults.lock_id();
     let event = LockEvent::Initiate { id: lock, policy };
     world.vaults.change_lock(account(), &vault, event).await.unwrap();
     world.vaults.change_lock(account(), &vault, LockEvent::Complete { id: lock }).await.unwrap();
-    let lowered = world.vaults.change_guard(account(), &vault, |guard, locked| guard.with_least_days(0, locked));
+    let lowered =
+        world.vaults.change_guard(account(), &vault, |guard, locked| guard.with_least_days(0, locked));
     assert!(matches!(lowered.await, Err(Error::Kept(_))));
     let aborted = world.vaults.change_lock(account(), &vault, LockEvent::Abort).await;
     assert!(matches!(aborted, Err(Error::Lock(_))));
@@ -185,10 +193,8 @@ async fn a_row_that_is_put_elsewhere_opens_nothing() {
     let stolen = rows.iter().find(|(key, _)| *key == of(ids[0]).bytes).unwrap().1.clone();
     assert_eq!(PieceRow::from_bytes(&stolen).unwrap().length, 5_000);
     let snapshot = world.catalog.snapshot(home).await.unwrap();
-    let commit = Commit {
-        writes: vec![Write::Put(of(ids[1]), stolen)],
-        ..Commit::new(home, snapshot.read_version())
-    };
+    let commit =
+        Commit { writes: vec![Write::Put(of(ids[1]), stolen)], ..Commit::new(home, snapshot.read_version()) };
     world.catalog.commit(commit).await.unwrap();
     let read = world.vaults.piece_at(&world.vaults.vault(account(), &vault).unwrap(), ids[1], 0).await;
     assert!(matches!(read.map(drop), Err(Error::Engine(engine::Error::Corrupt { .. }))));

@@ -49,8 +49,7 @@ fn golden_rows_of_archives() {
     let tree_hash = TreeHash::from_bytes([4; 32]);
     let row =
         ArchiveRow { length: 5, tree_hash, created: AT, aged_from: AT, description: description.clone() };
-    let golden =
-        format!("01 0500000000000000 {} 0403020100000000 0403020100000000 0161", "04".repeat(32));
+    let golden = format!("01 0500000000000000 {} 0403020100000000 0403020100000000 0161", "04".repeat(32));
     check(&row, &golden);
     let row = PieceRow { blob: BlobId::from_bytes([5; 16]), length: 6, tree_hash, sealed: vec![7, 8] };
     check(&row, &format!("01 {} 0600000000000000 {} 020708", "05".repeat(16), "04".repeat(32)));

@@ -7,7 +7,9 @@ mod jobs;
 mod media;
 
 use super::rows::{PackRow, PackState};
-use super::{Components, Expected, JobInfo, MediumOptions, NewVault, Packing, VaultName, Vaults, Wanted, tables};
+use super::{
+    Components, Expected, JobInfo, MediumOptions, NewVault, Packing, VaultName, Vaults, Wanted, tables,
+};
 use crate::inventory::{Description, Format, Selection};
 use crate::pack::{ArchiveId, PackId};
 use crate::retrieval::{JobState, MediumKind, Prices, Subject, Tier};

@@ -126,13 +126,13 @@ pub(super) async fn uploads(call: &Call) -> Result<Answer, GlacierError> {
 pub(super) async fn parts(call: &Call) -> Result<Answer, GlacierError> {
     let upload = Vaults::archive_id("upload", call.segment(3))?;
     let from = match call.marker() {
-        Some(marker) => marker.parse().map_err(|_| GlacierError::invalid(format!("Invalid marker: {marker}")))?,
+        Some(marker) => {
+            marker.parse().map_err(|_| GlacierError::invalid(format!("Invalid marker: {marker}")))?
+        }
         None => 0,
     };
     let page = call.vaults.parts(call.account, &call.vault()?, upload, (from, call.limit(PAGE)?)).await?;
-    let part = |part: &archive::vault::PartInfo| {
-        json!({"RangeInBytes": part.range.to_string(), "SHA256TreeHash": part.tree_hash.to_string()})
-    };
+    let part = |part: &archive::vault::PartInfo| json!({"RangeInBytes": part.range.to_string(), "SHA256TreeHash": part.tree_hash.to_string()});
     let mut document = document(call, &page.upload)?;
     document["Parts"] = page.parts.iter().map(part).collect();
     document["Marker"] = page.next.map(|next| next.to_string()).into();

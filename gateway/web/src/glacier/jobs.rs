@@ -8,8 +8,8 @@ use archive::retrieval::{JobState, Subject, Tier};
 use archive::tree_hash::ByteRange;
 use archive::vault::{Error, JobInfo, Vaults, Wanted};
 use futures_util::StreamExt;
-use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, HeaderName};
 use http::StatusCode;
+use http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, HeaderName};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -51,11 +51,16 @@ fn subject(parameters: &Parameters) -> Result<Subject, GlacierError> {
             Ok(Subject::Archive { archive, range: range.transpose().map_err(invalid)? })
         }
         Some("inventory-retrieval") => {
-            let format = parameters.format.as_deref().map(str::parse::<Format>).transpose().map_err(invalid)?;
+            let format =
+                parameters.format.as_deref().map(str::parse::<Format>).transpose().map_err(invalid)?;
             let InventoryParameters { start_date, end_date, limit, marker } =
                 &parameters.inventory_retrieval_parameters;
-            let selection =
-                Selection::parse(start_date.as_deref(), end_date.as_deref(), limit.as_deref(), marker.as_deref());
+            let selection = Selection::parse(
+                start_date.as_deref(),
+                end_date.as_deref(),
+                limit.as_deref(),
+                marker.as_deref(),
+            );
             Ok(Subject::Inventory {
                 format: format.unwrap_or_default(),
                 selection: selection.map_err(invalid)?,
@@ -74,7 +79,8 @@ pub(super) async fn initiate(call: &Call) -> Result<Answer, GlacierError> {
     let wanted = Wanted {
         subject: subject(&parameters)?,
         tier: tier.unwrap_or(Tier::Standard),
-        description: Description::new(parameters.description.as_deref().unwrap_or_default()).map_err(invalid)?,
+        description: Description::new(parameters.description.as_deref().unwrap_or_default())
+            .map_err(invalid)?,
         topic: parameters.sns_topic.clone().unwrap_or_default(),
     };
     if wanted.topic.len() > 1024 {

@@ -37,9 +37,7 @@ use http::header::{CONNECTION, DATE, HeaderName, SERVER};
 use http::{HeaderValue, Request, StatusCode, Version, request};
 use hyper::body::Incoming;
 use security::policy::Purse;
-use security::sigv4::{
-    Authenticated, Policy, RequestHead, authenticate, decode_path, examine, query_pairs,
-};
+use security::sigv4::{Authenticated, Policy, RequestHead, authenticate, decode_path, examine, query_pairs};
 use security::{AccountId, Principal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,8 +98,9 @@ impl Call {
 
     /// The small body, as JSON.
     fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, GlacierError> {
-        serde_json::from_slice(&self.document)
-            .map_err(|error| GlacierError::invalid(format!("The body is not the JSON that is wanted: {error}")))
+        serde_json::from_slice(&self.document).map_err(|error| {
+            GlacierError::invalid(format!("The body is not the JSON that is wanted: {error}"))
+        })
     }
 }
 
@@ -134,7 +133,13 @@ pub(crate) async fn handle(
         Err(error) => {
             if let Some(cause) = &error.cause {
                 let operation = trace.operation;
-                tracing::error!(request_id = id, operation, code = error.code, cause, "failed to answer a request");
+                tracing::error!(
+                    request_id = id,
+                    operation,
+                    code = error.code,
+                    cause,
+                    "failed to answer a request"
+                );
             }
             (answer_json(error.status, error.document()), error.code)
         }
@@ -151,7 +156,8 @@ pub(crate) async fn handle(
     state.metrics.called(SERVICE, trace.operation, status, took);
     let (method, path) = (Some(method.as_str()), Some(path.as_str()));
     let (operation, access_key_id) = (trace.operation, trace.access_key_id.as_deref());
-    AccessLine { request_id: &id, operation, method, path, status, code, access_key_id, sent: 0, took }.write();
+    AccessLine { request_id: &id, operation, method, path, status, code, access_key_id, sent: 0, took }
+        .write();
     answer
 }
 
@@ -166,7 +172,8 @@ async fn run(
     let mut segments = segments_of(head.uri.path())?;
     let query: BTreeMap<String, String> =
         query_pairs(head.uri.query().unwrap_or_default())?.into_iter().collect();
-    let no_operation = || GlacierError::not_found("There is no such operation, or it is asked for otherwise.");
+    let no_operation =
+        || GlacierError::not_found("There is no such operation, or it is asked for otherwise.");
     if segments.is_empty() {
         return Err(no_operation());
     }
@@ -182,7 +189,8 @@ async fn run(
         text => text.parse().map_err(|_| GlacierError::invalid(format!("Invalid account ID: {text}")))?,
     };
     let Verified { region, document, sha256, .. } = verified;
-    let call = Call { state: Arc::clone(state), vaults, head, row, account, segments, query, document, sha256 };
+    let call =
+        Call { state: Arc::clone(state), vaults, head, row, account, segments, query, document, sha256 };
     may(&call, (&principal, region), peer).await?;
     Box::pin(dispatch(&call, body)).await
 }
@@ -197,11 +205,14 @@ fn segments_of(path: &str) -> Result<Vec<String>, GlacierError> {
 
 /// Asks the policies.
 async fn may(call: &Call, (principal, region): (&Principal, String), peer: Peer) -> Result<(), GlacierError> {
-    let vault = if call.segments.len() > 1 && call.segment(0) == "vaults" { Some(call.vault()?) } else { None };
+    let vault =
+        if call.segments.len() > 1 && call.segment(0) == "vaults" { Some(call.vault()?) } else { None };
     let own_region = call.vaults.region();
     let arn = match &vault {
         Some(vault) => vault.arn(own_region, call.account),
-        None if call.row.name == "ListVaults" => format!("arn:aws:glacier:{own_region}:{}:vaults/", call.account),
+        None if call.row.name == "ListVaults" => {
+            format!("arn:aws:glacier:{own_region}:{}:vaults/", call.account)
+        }
         None => format!("arn:aws:glacier:{own_region}:{}:", call.account),
     };
     let mut said = Vec::new();
@@ -252,8 +263,9 @@ async fn verify(
     let is_upload = matches!(row.name, "UploadArchive" | "UploadMultipartPart");
     let document = if is_upload {
         let declared = declared.ok_or_else(|| GlacierError::missing("x-amz-content-sha256"))?;
-        hex::decode_to_slice(declared, &mut hash)
-            .map_err(|_| GlacierError::invalid("Invalid x-amz-content-sha256: 64 hexadecimal digits are wanted."))?;
+        hex::decode_to_slice(declared, &mut hash).map_err(|_| {
+            GlacierError::invalid("Invalid x-amz-content-sha256: 64 hexadecimal digits are wanted.")
+        })?;
         Bytes::new()
     } else {
         let document = body.collect_unproven(DOCUMENT_MAX, &state.bodies).await?;

@@ -22,7 +22,8 @@ struct Document {
 /// The policy of a request, read and found good.
 fn read(call: &Call) -> Result<Bytes, GlacierError> {
     let document: Document = call.json()?;
-    let text = document.policy.filter(|text| !text.is_empty()).ok_or_else(|| GlacierError::missing("Policy"))?;
+    let text =
+        document.policy.filter(|text| !text.is_empty()).ok_or_else(|| GlacierError::missing("Policy"))?;
     Policy::parse(&text, Form::Resource, POLICY_BYTES_MAX)
         .map_err(|error| GlacierError::invalid(format!("Invalid policy: {error}")))?;
     Ok(text.into())
@@ -59,7 +60,9 @@ pub(super) async fn set_notification(call: &Call) -> Result<Answer, GlacierError
     let topic = wish.sns_topic.ok_or_else(|| GlacierError::missing("SNSTopic"))?;
     let events = wish.events.ok_or_else(|| GlacierError::missing("Events"))?;
     if topic.is_empty() || topic.len() > 1024 || events.is_empty() || events.len() > EVENTS.len() {
-        return Err(GlacierError::invalid("Invalid notification configuration: a topic and one or two events are wanted."));
+        return Err(GlacierError::invalid(
+            "Invalid notification configuration: a topic and one or two events are wanted.",
+        ));
     }
     if let Some(other) = events.iter().find(|event| !EVENTS.contains(&event.as_str())) {
         return Err(GlacierError::invalid(format!("Invalid event: {other}")));
@@ -71,7 +74,8 @@ pub(super) async fn set_notification(call: &Call) -> Result<Answer, GlacierError
 
 pub(super) async fn notification(call: &Call) -> Result<Answer, GlacierError> {
     let found = call.vaults.notification(call.account, &call.vault()?).await?;
-    let found = found.ok_or_else(|| GlacierError::not_found("The vault has no notification configuration."))?;
+    let found =
+        found.ok_or_else(|| GlacierError::not_found("The vault has no notification configuration."))?;
     Ok(json(StatusCode::OK, &json!({"SNSTopic": found.topic, "Events": found.events})))
 }
 
@@ -103,7 +107,9 @@ pub(super) async fn lock(call: &Call) -> Result<Answer, GlacierError> {
     let lock = call.vaults.lock(call.account, &call.vault()?).await?;
     let (policy, created) = match &lock {
         VaultLock::Open => return Err(GlacierError::not_found("The vault has no lock.")),
-        VaultLock::InProgress { policy, created, .. } | VaultLock::Locked { policy, created, .. } => (policy, *created),
+        VaultLock::InProgress { policy, created, .. } | VaultLock::Locked { policy, created, .. } => {
+            (policy, *created)
+        }
     };
     let document = json!({
         "Policy": String::from_utf8_lossy(policy.as_bytes()),

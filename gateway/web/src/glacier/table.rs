@@ -81,7 +81,9 @@ pub(super) fn find(method: &str, segments: &[String], query: Option<&str>) -> Op
             count += 1;
             segments.get(count - 1).is_some_and(|found| wanted == "*" || wanted == found)
         });
-        fits && count == segments.len() && row.method == method && row.query.is_none_or(|wanted| query == Some(wanted))
+        fits && count == segments.len()
+            && row.method == method
+            && row.query.is_none_or(|wanted| query == Some(wanted))
     };
     ROWS.iter().find(matches)
 }
