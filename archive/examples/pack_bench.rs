@@ -10,8 +10,8 @@
 
 use archive::chunk::{ChunkId, Cutter};
 use archive::pack::{
-    ArchiveId, Dedup, Entry, Head, KeyFor, KeyId, Known, Open, Options, Pack, PackId, Packs, Reader, Run,
-    Sealed, Session, Subkeys, VaultId, scrub,
+    ArchiveId, Dedup, Entry, GroupId, Head, IndexKey, IndexKeyId, KeyFor, KeyId, Known, Open, Options, Pack,
+    PackId, Packs, Reader, Run, Sealed, Session, Subkeys, VaultId, scrub,
 };
 use archive::parity::{Encoder, Geometry};
 use engine::clock::Timestamp;
@@ -20,13 +20,13 @@ use engine::entropy::SystemEntropy;
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-const VAULT: DataKey = DataKey::from_bytes([1; 32]);
+const VAULT: IndexKey = IndexKey { id: IndexKeyId::from_bytes([1; 16]), key: DataKey::from_bytes([1; 32]) };
 
 #[derive(Debug, Default)]
 struct Memory {
@@ -40,7 +40,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Subkeys for Memory {
-    fn fresh(&self, _: KeyFor) -> engine::Result<(KeyId, DataKey)> {
+    fn fresh(&self, _: PackId, _: KeyFor) -> engine::Result<(KeyId, DataKey)> {
         let (id, key) = (KeyId::random(&SystemEntropy), DataKey::random(&SystemEntropy));
         locked(&self.keys).insert(id, key.clone());
         Ok((id, key))
@@ -48,6 +48,10 @@ impl Subkeys for Memory {
 
     fn find(&self, id: KeyId) -> engine::Result<Option<DataKey>> {
         Ok(locked(&self.keys).get(&id).cloned())
+    }
+
+    fn abandon(&self, _: PackId) -> engine::Result<()> {
+        Ok(())
     }
 }
 
@@ -114,7 +118,7 @@ impl Bench {
     fn seal(&mut self, pack: Pack<Open>) -> Outcome<()> {
         let sealed = pack.seal(&VAULT, Timestamp::from_millis(0))?;
         let mut known = locked(&self.memory.chunks);
-        for chunk in &sealed.index().chunks {
+        for chunk in sealed.chunks() {
             let run = Run { pack: 0, frame: chunk.frame, at: chunk.at, length: chunk.length };
             known.insert(chunk.id, (sealed.id(), run));
         }
@@ -130,8 +134,10 @@ impl Bench {
             archive: archive_of(number),
             created: Timestamp::from_millis(0),
             description: Vec::new(),
+            note: Vec::new(),
             offset: 0,
             outside: false,
+            lead: 0,
         };
         let (mut filled, mut used) = (file.read(buffer)?, 0);
         loop {
@@ -145,7 +151,7 @@ impl Bench {
                     (filled, used) = (file.read(buffer)?, 0);
                 }
                 if filled == 0 {
-                    deposit.finish([0; 32])?;
+                    deposit.finish_part([0; 32], [0; 32])?;
                     self.open = Some(pack);
                     return Ok(());
                 }
@@ -155,8 +161,11 @@ impl Bench {
                     break;
                 }
             }
-            head.offset = deposit.suspend()?;
+            head.offset = deposit.suspend([0; 32])?;
             self.seal(pack)?;
+            // What was beyond the last whole MiB comes again.
+            file.seek(SeekFrom::Start(head.offset))?;
+            (filled, used) = (0, 0);
         }
     }
 
@@ -166,7 +175,8 @@ impl Bench {
         for pack in &self.sealed {
             let reader = self.memory.reader(pack.id())?;
             for entry in &reader.index().archives {
-                session.read(&reader, entry, 0..entry.length, &mut |piece| {
+                let length = session.about(&reader, entry)?.length;
+                session.read(&reader, entry, 0..length, &mut |piece| {
                     bytes += piece.len() as u64;
                     each(entry, piece)
                 })?;
@@ -290,7 +300,11 @@ fn main() -> Outcome<()> {
     let memory = Arc::new(Memory::default());
     let mut options = Options::new(VaultId::from_bytes([0; 16]));
     let known: Arc<dyn Known> = Arc::clone(&memory) as _;
-    options.dedup = Some(Dedup { cutter: Cutter::new(&DataKey::from_bytes([2; 32])), known });
+    options.dedup = Some(Dedup {
+        group: GroupId::from_bytes([3; 16]),
+        cutter: Cutter::new(&DataKey::from_bytes([2; 32])),
+        known,
+    });
     let mut files = Vec::new();
     while let Some(word) = words.next() {
         match word.as_str() {

@@ -11,6 +11,7 @@
 //!   retrieval   jobs, tiers and the order in which media are mounted and read: plans, no clock of its own
 //!   lock        vault locks, legal holds and least ages, judged by the compliance clock
 //!   inventory   what a vault holds, as CSV and JSON
+//!   vault       all of that joined: vaults, archives on their way in and out, their rows, media and workers
 //! ```
 
 pub mod chunk;
@@ -21,3 +22,4 @@ pub mod parity;
 pub mod retrieval;
 pub mod source;
 pub mod tree_hash;
+pub mod vault;

@@ -7,9 +7,8 @@
 //! its stripes as few.
 
 use super::cell;
-use super::layout::{BLOCK_BYTES, HASH_BYTES, HEAD_CELLS_MAX, INDEX_PLAIN_MAX, Layout};
+use super::layout::{BLOCK_BYTES, HASH_BYTES, HEAD_CELLS_MAX, INDEX_PLAIN_MAX, Layout, Names};
 use super::squeeze::LENGTH_MAX;
-use super::{PackId, VaultId};
 use crate::parity::{CELL_BYTES, DATA_CELLS_MAX, Encoder, Geometry, STRIPES_MAX, crc32c};
 use crate::source::WriteAt;
 use engine::{Error, Result};
@@ -108,13 +107,13 @@ impl Body {
     /// given, and is told what the tables are known by.
     pub(super) fn finish(
         mut self,
-        pack: PackId,
-        vault: VaultId,
+        names: Names,
         index_len: u64,
         index: impl FnOnce([u8; HASH_BYTES]) -> Result<Vec<u8>>,
     ) -> Result<Layout> {
         self.pad();
-        let impossible = || Error::Invalid(format!("seal pack {pack}: it is larger than any pack may be"));
+        let impossible =
+            || Error::Invalid(format!("seal pack {}: it is larger than any pack may be", names.pack));
         let data_cells = u32::try_from(self.len() / CELL_BYTES as u64).map_err(|_| impossible())?;
         let geometry = Geometry::of(data_cells).ok_or_else(impossible)?;
         let index_len = u32::try_from(index_len).map_err(|_| impossible())?;
@@ -123,10 +122,10 @@ impl Body {
         } else {
             self.encoder = Encoder::new(geometry.stripes());
             // Room for the widest head first, then what this one takes.
-            let widest = Layout::new(pack, vault, index_len, HEAD_CELLS_MAX, data_cells);
+            let widest = Layout::new(names, index_len, HEAD_CELLS_MAX, data_cells);
             widest.ok_or_else(impossible)?.copy_cells()
         };
-        let layout = Layout::new(pack, vault, index_len, head_cells, data_cells).ok_or_else(impossible)?;
+        let layout = Layout::new(names, index_len, head_cells, data_cells).ok_or_else(impossible)?;
         if !self.pending.is_empty() {
             for band in self.pending.chunks(self.encoder.band_bytes()) {
                 self.encoder.add(band);

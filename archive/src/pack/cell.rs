@@ -4,8 +4,8 @@
 //! of the parity of that. Both copies are the same, and a share is lost where it is damaged in both and the parity cells
 //! that are left are too few.
 
-use super::layout::{HASH_BYTES, Layout, cells};
-use super::{PackId, VaultId};
+use super::layout::{HASH_BYTES, Layout, Names, cells};
+use super::{IndexKeyId, PackId, VaultId};
 use crate::parity::{CELL_BYTES, Stripe, protect};
 use crate::source::ReadAt;
 use engine::{Error, Result};
@@ -21,6 +21,12 @@ const CRC_AT: usize = 60;
 const BEHIND_CRC: usize = CRC_AT + 4;
 /// Where the vault is.
 const VAULT_AT: usize = 64;
+/// Where the id of the key of the index is.
+const INDEX_KEY_AT: usize = 80;
+/// Where nothing is, up to the share.
+const REST_AT: usize = 96;
+/// Cells that are read at once.
+const CELLS_A_READ: u32 = 64;
 /// Bytes of a share.
 pub(super) const PAYLOAD_BYTES: usize = CELL_BYTES - HEADER_BYTES;
 
@@ -44,7 +50,7 @@ pub(super) struct Meta {
 /// What the tables of hashes and checksums are known by, in the sealed index.
 pub(super) fn tables(layout: Layout, parts: &[&[u8]]) -> [u8; HASH_BYTES] {
     let mut hash = blake3::Hasher::new();
-    hash.update(b"firn pack 1 tables").update(layout.pack.as_bytes());
+    hash.update(b"firn pack 1 tables").update(layout.names.pack.as_bytes());
     hash.update(&layout.data.data_cells().to_le_bytes());
     for part in parts {
         hash.update(part);
@@ -73,14 +79,15 @@ fn cells_of(layout: Layout, mut meta: Vec<u8>) -> Option<Vec<u8>> {
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
         out.extend_from_slice(&number.to_le_bytes());
-        out.extend_from_slice(layout.pack.as_bytes());
+        out.extend_from_slice(layout.names.pack.as_bytes());
         for field in [layout.index_len, layout.head_cells, layout.data.data_cells()] {
             out.extend_from_slice(&field.to_le_bytes());
         }
         out.extend_from_slice(&u32::from(layout.suite).to_le_bytes());
         out.extend_from_slice(&layout.read_features.to_le_bytes());
         out.resize(start + VAULT_AT, 0);
-        out.extend_from_slice(layout.vault.as_bytes());
+        out.extend_from_slice(layout.names.vault.as_bytes());
+        out.extend_from_slice(layout.names.index_key.as_bytes());
         out.resize(start + HEADER_BYTES, 0);
         out.extend_from_slice(share);
         let checksum = checksum(&out[start..]);
@@ -110,16 +117,19 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Found<'_>> {
             supported: SCRUB_FEATURES,
         });
     }
-    let pack = PackId::from_bytes(field(bytes, 16));
-    let vault = VaultId::from_bytes(field(bytes, VAULT_AT));
-    let layout = Layout::new(pack, vault, word(bytes, 32), word(bytes, 36), word(bytes, 40));
+    let names = Names {
+        pack: PackId::from_bytes(field(bytes, 16)),
+        vault: VaultId::from_bytes(field(bytes, VAULT_AT)),
+        index_key: IndexKeyId::from_bytes(field(bytes, INDEX_KEY_AT)),
+    };
+    let layout = Layout::new(names, word(bytes, 32), word(bytes, 36), word(bytes, 40));
     let (Some(mut layout), 1..) = (layout, version) else {
         return Err(corrupt("impossible version or lengths"));
     };
     let number = word(bytes, 12);
     layout.suite = bytes[44];
     layout.read_features = word(bytes, 48);
-    let zeros = [45..48, 56..CRC_AT, VAULT_AT + 16..HEADER_BYTES];
+    let zeros = [45..48, 56..CRC_AT, REST_AT..HEADER_BYTES];
     let filled = zeros.into_iter().any(|part| bytes[part].iter().any(|byte| *byte != 0));
     if number >= layout.copy_cells() || filled {
         return Err(corrupt("impossible number or filling"));
@@ -166,21 +176,28 @@ struct Shares {
 }
 
 impl Shares {
-    /// Takes the good cells of the copy at `at`, and says which are not.
+    /// Takes the good cells of the copy at `at`, many with one read where they can be read, and says which are not.
     fn take(&mut self, source: &dyn ReadAt, at: u64) -> Vec<u32> {
-        let mut cell = vec![0; CELL_BYTES];
+        let mut buffer = vec![0; CELLS_A_READ as usize * CELL_BYTES];
         let mut bad = Vec::new();
-        for number in 0..self.layout.copy_cells() {
-            let read = source.read_at(at + cells(number), &mut cell);
-            let found = read.ok().and_then(|()| decode(&cell).ok());
-            match found.filter(|found| found.layout == self.layout && found.number == number) {
-                Some(found) => {
-                    let place = number as usize;
-                    self.bytes[place * PAYLOAD_BYTES..][..PAYLOAD_BYTES].copy_from_slice(found.payload);
-                    self.good[place] = true;
+        let mut first = 0;
+        while first < self.layout.copy_cells() {
+            let count = (self.layout.copy_cells() - first).min(CELLS_A_READ);
+            let bytes = &mut buffer[..count as usize * CELL_BYTES];
+            let read = source.read_at(at + cells(first), bytes).is_ok();
+            for (number, cell) in (first..).zip(bytes.chunks_exact_mut(CELL_BYTES)) {
+                let read = read || source.read_at(at + cells(number), cell).is_ok();
+                let found = if read { decode(cell).ok() } else { None };
+                match found.filter(|found| found.layout == self.layout && found.number == number) {
+                    Some(found) => {
+                        let place = number as usize;
+                        self.bytes[place * PAYLOAD_BYTES..][..PAYLOAD_BYTES].copy_from_slice(found.payload);
+                        self.good[place] = true;
+                    }
+                    None => bad.push(number),
                 }
-                None => bad.push(number),
             }
+            first += count;
         }
         bad
     }

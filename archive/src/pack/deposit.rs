@@ -8,11 +8,11 @@
 //! ```
 //! A deposit that is dropped leaves no archive behind. Its frames stay, dead, as its chunks do, which others may refer to.
 
-use super::index::{Entry, Outer, Place, Run, room};
+use super::index::{About, Detail, Outer, Place, Run, room};
 use super::keys::KeyFor;
-use super::squeeze::{Habit, LENGTH_MAX};
-use super::writer::{Dedup, Open, Pack, Sealer};
-use super::{ArchiveId, DESCRIPTION_MAX, FRAME_BYTES, OWN_FRAMES_FROM};
+use super::squeeze::Habit;
+use super::writer::{Dedup, Open, Pack, Pending, Sealer};
+use super::{ArchiveId, FRAME_BYTES, NOTE_MAX, OWN_FRAMES_FROM, PART_BYTES};
 use crate::chunk::{CHUNK_MAX, CHUNK_MIN};
 use engine::clock::Timestamp;
 use engine::{Error, Result};
@@ -28,12 +28,16 @@ pub struct Head {
     pub archive: ArchiveId,
     /// When it was made.
     pub created: Timestamp,
-    /// At most 1 KiB that come back as they are.
+    /// What its owner wrote, at most [`NOTE_MAX`] bytes that come back as they are.
     pub description: Vec<u8>,
+    /// What the vault keeps beside that, at most as much.
+    pub note: Vec<u8>,
     /// Where these bytes begin in it: 0, or where the part before them ended.
     pub offset: u64,
     /// They are sealed chunks of blobs, which are kept as they are.
     pub outside: bool,
+    /// Of those, bytes at the start that belong to the last chunk that was [announced](Deposit::announce) in the part before.
+    pub lead: u32,
 }
 
 /// An archive, or a part of one, that is being deposited.
@@ -48,17 +52,18 @@ pub struct Deposit<'p> {
 
 enum Way {
     /// Frames of its own; the sealer comes with the first one.
-    Own {
-        frames: Frames,
-        sealer: Option<Sealer>,
-        habit: Habit,
-    },
+    Own { frames: Frames, sealer: Option<Sealer>, habit: Habit },
     Chunked {
         dedup: Dedup,
         runs: Vec<Run>,
+        /// Bytes of them.
+        length: u64,
     },
     Outside {
         frames: Frames,
+        blobs: Vec<Outer>,
+        /// Bytes that these have, and those that the part begins with.
+        announced: u64,
     },
 }
 
@@ -88,29 +93,63 @@ impl Frames {
     }
 }
 
+/// The hashes that a part ends with.
+#[derive(Clone, Copy)]
+struct Hashes {
+    part: [u8; 32],
+    whole: Option<[u8; 32]>,
+}
+
 impl<'p> Deposit<'p> {
     pub(super) fn begin(pack: &'p mut Pack<Open>, head: Head) -> Result<Self> {
-        if head.description.len() > DESCRIPTION_MAX {
-            return Err(Error::TooLarge {
-                what: "a description",
-                size: head.description.len() as u64,
-                limit: DESCRIPTION_MAX as u64,
-            });
-        }
         free(pack, &head, 0)?;
         let way = match &pack.state.options.dedup {
-            _ if head.outside => Way::Outside { frames: Frames::default() },
-            Some(dedup) => Way::Chunked { dedup: dedup.clone(), runs: Vec::new() },
+            _ if head.outside => {
+                Way::Outside { frames: Frames::default(), blobs: Vec::new(), announced: head.lead.into() }
+            }
+            Some(dedup) => Way::Chunked { dedup: dedup.clone(), runs: Vec::new(), length: 0 },
             None => Way::Own { frames: Frames::default(), sealer: None, habit: Habit::of_one() },
         };
-        pack.state.take_index(room::ENTRY + head.description.len());
+        pack.state.take_index(room::ENTRY + head.description.len() + head.note.len());
         Ok(Self { pack, head, length: 0, buffer: Vec::new(), way })
+    }
+
+    /// Of an archive of ciphertext: says whose chunks the bytes are that come next. `false` when the index has no room for it:
+    /// [`suspend`](Self::suspend) it then.
+    pub fn announce(&mut self, run: Outer) -> Result<bool> {
+        self.pack.check()?;
+        let wrong = |detail| Error::Invalid(format!("announce chunks of {:?}: {detail}", run.blob));
+        let room = self.pack.state.index_room().saturating_sub(room::FRAME);
+        let Way::Outside { blobs, announced, .. } = &mut self.way else {
+            return Err(wrong("the archive is none of ciphertext"));
+        };
+        let sealed = run.sealed().and_then(|sealed| announced.checked_add(sealed));
+        let sealed = sealed.ok_or_else(|| wrong("they are longer than anything"))?;
+        if let Some(last) = blobs.last_mut().filter(|last| last.goes_on(&run)) {
+            last.plain += run.plain;
+        } else if room < room::OUTER {
+            return Ok(false);
+        } else {
+            blobs.push(run);
+            self.pack.state.take_index(room::OUTER);
+        }
+        *announced = sealed;
+        Ok(true)
     }
 
     /// Takes bytes, and says how many: fewer than there are when the pack is full ([`suspend`](Self::suspend) it then).
     /// After an error the pack is good for nothing but to be discarded.
     pub fn write(&mut self, bytes: &[u8]) -> Result<usize> {
         self.pack.check()?;
+        if let Way::Outside { announced, .. } = self.way
+            && self.length.saturating_add(bytes.len() as u64) > announced
+        {
+            return Err(Error::Invalid(format!(
+                "deposit {}: {} bytes of sealed chunks, of which {announced} were announced",
+                self.head.archive,
+                self.length + bytes.len() as u64
+            )));
+        }
         let mut taken = 0;
         loop {
             // There is more room again where what was taken became less.
@@ -122,7 +161,6 @@ impl<'p> Deposit<'p> {
             while !now.is_empty() {
                 now = self.feed(now)?;
             }
-
             taken += room;
             self.length += room as u64;
         }
@@ -144,8 +182,7 @@ impl<'p> Deposit<'p> {
     fn feed<'b>(&mut self, bytes: &'b [u8]) -> Result<&'b [u8]> {
         // How much is gathered, and how much of that is enough for the next frame or chunk.
         let (gathered, enough) = match self.way {
-            Way::Own { .. } => (FRAME_BYTES, FRAME_BYTES),
-            Way::Outside { .. } => (LENGTH_MAX, LENGTH_MAX),
+            Way::Own { .. } | Way::Outside { .. } => (FRAME_BYTES, FRAME_BYTES),
             Way::Chunked { .. } => (FRAME_BYTES, CHUNK_MAX),
         };
         // What needs no waiting is not copied.
@@ -174,18 +211,18 @@ impl<'p> Deposit<'p> {
             Way::Own { frames, sealer, habit } => {
                 let sealer = match sealer {
                     Some(sealer) => sealer,
-                    None => sealer.insert(state.fresh(KeyFor::Archive(archive))?),
+                    None => sealer.insert(state.fresh(id, KeyFor::Archive(archive))?),
                 };
                 frames.push(state.seal_frame(id, sealer, bytes, habit)?);
                 Ok(bytes.len())
             }
-            Way::Outside { frames } => {
+            Way::Outside { frames, .. } => {
                 frames.push(state.keep_frame(bytes)?);
                 Ok(bytes.len())
             }
-            Way::Chunked { dedup, runs } => {
-                let length = dedup.cutter.cut(bytes);
-                let run = state.chunk(id, dedup, &bytes[..length])?;
+            Way::Chunked { dedup, runs, length } => {
+                let cut = dedup.cutter.cut(bytes);
+                let run = state.chunk(id, dedup, &bytes[..cut])?;
                 match runs.last_mut() {
                     Some(last) if follows(*last, run) => last.length += run.length,
                     _ => {
@@ -193,84 +230,214 @@ impl<'p> Deposit<'p> {
                         state.take_index(room::RUN);
                     }
                 }
-                Ok(length)
+                *length += u64::from(run.length);
+                Ok(cut)
             }
         })
     }
 
-    /// Ends the archive. `tree_hash` is that of all of it.
+    /// Ends an archive that is in this pack as a whole. `tree_hash` is its SHA-256 tree hash.
     pub fn finish(self, tree_hash: [u8; 32]) -> Result<()> {
-        self.finish_outside(tree_hash, Vec::new())
-    }
-
-    /// Ends an archive of ciphertext: `blobs` says whose chunks these are, of the whole archive.
-    pub fn finish_outside(self, tree_hash: [u8; 32], blobs: Vec<Outer>) -> Result<()> {
-        self.pack.check()?;
-        free(self.pack, &self.head, self.length)?;
-        let whole = self.head.offset.saturating_add(self.length);
-        let sealed = blobs.iter().try_fold(0, |sum: u64, blob| sum.checked_add(blob.sealed()?));
-        if self.head.outside && sealed != Some(whole) {
-            let archive = self.head.archive;
+        if self.head.offset > 0 {
             return Err(Error::Invalid(format!(
-                "deposit {archive}: the sealed chunks of its blobs are not the {whole} bytes that came"
+                "end {} by the hash of the whole alone: what is here begins at byte {}",
+                self.head.archive, self.head.offset
             )));
         }
+        self.finish_part(tree_hash, tree_hash)
+    }
+
+    /// Ends the last part of an archive: the tree hash of these bytes, and that of all of it.
+    pub fn finish_part(mut self, part_hash: [u8; 32], tree_hash: [u8; 32]) -> Result<()> {
+        self.pack.check()?;
+        free(self.pack, &self.head, self.length)?;
+        if let Way::Outside { announced, .. } = self.way
+            && announced != self.length
+        {
+            let (archive, length) = (self.head.archive, self.length);
+            return Err(Error::Invalid(format!(
+                "deposit {archive}: the sealed chunks of its blobs are {announced} bytes, and {length} came"
+            )));
+        }
+        let hashes = Hashes { part: part_hash, whole: Some(tree_hash) };
         let small = self.head.offset == 0 && self.length < OWN_FRAMES_FROM as u64;
         if small && self.length > 0 && matches!(self.way, Way::Own { .. }) {
             let (id, buffer) = (self.pack.id, &self.buffer);
-            let (run, key) = self.pack.step(|state| Ok((state.share(id, buffer)?, state.shared_key()?)))?;
-            self.enter(Place::Grouped { frame: run.frame, at: run.at }, Some(tree_hash), &key);
+            let (run, key) = self.pack.step(|state| Ok((state.share(id, buffer)?, state.shared_key(id)?)))?;
+            self.enter(Place::Grouped { frame: run.frame }, Detail::Grouped { at: run.at }, hashes, &key);
             return Ok(());
         }
-        self.end(Some(tree_hash), blobs)
+        self.flush()?;
+        self.end(hashes)
     }
 
-    /// Ends this part of the archive; the next one begins at the offset that this answers.
-    pub fn suspend(self) -> Result<u64> {
+    /// Where this part would end if it were [suspended](Self::suspend) now: parts end at multiples of [`PART_BYTES`].
+    pub const fn cut(&self) -> u64 {
+        self.head.offset + self.kept()
+    }
+
+    const fn kept(&self) -> u64 {
+        self.length - self.length % PART_BYTES
+    }
+
+    /// Ends this part of the archive at its [`cut`](Self::cut), and answers where that is: the next part begins there, so what was taken from
+    /// there on, less than [`PART_BYTES`], is to be given again. `part_hash` is the SHA-256 tree hash of this part, and of no account where
+    /// nothing of the archive is kept here. [`Error::TooLarge`] where nothing more would ever be: a list of blobs that fills the
+    /// index of an empty pack.
+    pub fn suspend(mut self, part_hash: [u8; 32]) -> Result<u64> {
         self.pack.check()?;
-        free(self.pack, &self.head, self.length)?;
-        let next = self.head.offset + self.length;
-        if self.length > 0 {
-            self.end(None, Vec::new())?;
+        let (kept, next) = (self.kept(), self.cut());
+        free(self.pack, &self.head, kept)?;
+        if kept == 0 {
+            let never = self.length > 0 && self.length + self.room() < PART_BYTES;
+            if never && self.pack.archives() == 0 {
+                let limit = self.pack.state.index_max as u64;
+                return Err(Error::TooLarge { what: "a list of blobs", size: limit, limit });
+            }
+            return Ok(next);
         }
+        let excess = self.length - kept;
+        self.length = kept;
+        match &mut self.way {
+            // What is beyond the last full frame waits, and is no more.
+            Way::Own { .. } | Way::Outside { .. } => {}
+            Way::Chunked { length, .. } => {
+                let cut = *length;
+                let waits = usize::try_from(kept.saturating_sub(cut)).unwrap_or(usize::MAX);
+                debug_assert!(self.buffer.len() as u64 + cut == kept + excess);
+                self.buffer.truncate(waits);
+                self.flush()?;
+            }
+        }
+        self.buffer.clear();
+        self.way.cut(kept);
+        self.end(Hashes { part: part_hash, whole: None })?;
         Ok(next)
     }
 
-    fn end(mut self, tree_hash: Option<[u8; 32]>, blobs: Vec<Outer>) -> Result<()> {
-        let cost = blobs.len().saturating_mul(room::OUTER);
-        // What waits is one frame more.
-        let limit = self.pack.state.index_room().saturating_sub(room::FRAME);
-        if cost > 0 && cost > limit {
-            return Err(Error::TooLarge { what: "a list of blobs", size: cost as u64, limit: limit as u64 });
-        }
-        self.pack.state.take_index(cost);
+    /// Makes frames or chunks of what waits.
+    fn flush(&mut self) -> Result<()> {
         let buffer = std::mem::take(&mut self.buffer);
         let mut rest = &buffer[..];
         while !rest.is_empty() {
             rest = &rest[self.unit(rest)?..];
         }
-        let (archive, way) = (self.head.archive, &mut self.way);
-        let (place, sealer) = self.pack.step(|state| finish_way(state, way, archive, blobs))?;
-        self.enter(place, tree_hash, &sealer);
         Ok(())
     }
 
-    fn enter(self, place: Place, tree_hash: Option<[u8; 32]>, sealer: &Sealer) {
+    fn end(mut self, hashes: Hashes) -> Result<()> {
+        let (id, archive, lead, way) = (self.pack.id, self.head.archive, self.head.lead, &mut self.way);
+        let (place, detail, sealer) = self.pack.step(|state| way.end(state, id, archive, lead))?;
+        self.enter(place, detail, hashes, &sealer);
+        Ok(())
+    }
+
+    fn enter(self, place: Place, detail: Detail, hashes: Hashes, sealer: &Arc<Sealer>) {
         let Self { pack, head, length, .. } = self;
-        let (key, private) =
-            pack.state.seal_about(pack.id, sealer, head.archive, tree_hash, &head.description);
         let end = head.offset.saturating_add(length);
         pack.state.parts.entry(head.archive).or_default().push(head.offset..end);
-        pack.state.index.archives.push(Entry {
+        pack.state.entries.push(Pending {
             archive: head.archive,
-            created: head.created,
-            offset: head.offset,
-            length,
-            last: tree_hash.is_some(),
-            key,
-            private,
+            part: u32::try_from(head.offset / PART_BYTES).unwrap_or(u32::MAX),
             place,
+            sealer: Arc::clone(sealer),
+            about: About {
+                created: head.created,
+                length,
+                part_hash: hashes.part,
+                tree_hash: hashes.whole,
+                description: head.description,
+                note: head.note,
+                detail,
+            },
         });
+    }
+}
+
+impl Head {
+    /// Refuses what no part has.
+    pub(super) fn check(&self) -> Result<()> {
+        for (what, bytes) in [("a description", &self.description), ("a note", &self.note)] {
+            if bytes.len() > NOTE_MAX {
+                let (size, limit) = (bytes.len() as u64, NOTE_MAX as u64);
+                return Err(Error::TooLarge { what, size, limit });
+            }
+        }
+        let part = self.offset.is_multiple_of(PART_BYTES) && u32::try_from(self.offset / PART_BYTES).is_ok();
+        let lead = self.lead == 0 || (self.outside && self.offset > 0);
+        if part && lead {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!(
+            "deposit {} from byte {} on: parts begin at multiples of 1 MiB, where the one before was cut",
+            self.archive, self.offset
+        )))
+    }
+}
+
+impl Way {
+    /// Leaves out what is beyond the end of the part.
+    fn cut(&mut self, kept: u64) {
+        match self {
+            Self::Own { .. } => {}
+            Self::Chunked { runs, length, .. } => {
+                while *length > kept {
+                    let Some(last) = runs.last_mut() else { return };
+                    let excess = u32::try_from(*length - kept).unwrap_or(u32::MAX).min(last.length);
+                    last.length -= excess;
+                    *length -= u64::from(excess);
+                    if last.length == 0 {
+                        runs.pop();
+                    }
+                }
+            }
+            Self::Outside { blobs, announced, .. } => {
+                while let Some(last) = blobs.last_mut() {
+                    let begins = announced.saturating_sub(last.sealed().unwrap_or(0));
+                    let (before, _, _) = last.cut(kept.saturating_sub(begins));
+                    match before.filter(|_| begins < kept) {
+                        Some(before) => {
+                            *announced = begins + before.sealed().unwrap_or(0);
+                            *last = before;
+                            return;
+                        }
+                        None => {
+                            *announced = begins;
+                            blobs.pop();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where the bytes went that came this way, and the key of what is said of them: that of the bytes, if they have one of the vault's.
+    fn end(
+        &mut self,
+        state: &mut Open,
+        pack: super::PackId,
+        archive: ArchiveId,
+        lead: u32,
+    ) -> Result<(Place, Detail, Arc<Sealer>)> {
+        Ok(match self {
+            Self::Own { frames, sealer, .. } => {
+                let sealer = match sealer.take() {
+                    Some(sealer) => sealer,
+                    None => state.fresh(pack, KeyFor::Archive(archive))?,
+                };
+                let Frames { first, count } = *frames;
+                (Place::Own { first, count }, Detail::Own, Arc::new(sealer))
+            }
+            Self::Chunked { runs, .. } => {
+                (Place::Chunked, Detail::Chunked(std::mem::take(runs)), state.shared_key(pack)?)
+            }
+            Self::Outside { frames, blobs, .. } => {
+                let sealer = state.fresh(pack, KeyFor::Archive(archive))?;
+                let Frames { first, count } = *frames;
+                let detail = Detail::Outside { lead, blobs: std::mem::take(blobs) };
+                (Place::Outside { first, count }, detail, Arc::new(sealer))
+            }
+        })
     }
 }
 
@@ -288,29 +455,6 @@ fn free(pack: &Pack<Open>, head: &Head, length: u64) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// Where the bytes went that came one way, and the key of what is said of them: that of the bytes, if they have one of the vault's.
-fn finish_way(
-    state: &mut Open,
-    way: &mut Way,
-    archive: ArchiveId,
-    blobs: Vec<Outer>,
-) -> Result<(Place, Arc<Sealer>)> {
-    Ok(match way {
-        Way::Own { frames, sealer, .. } => {
-            let sealer = match sealer.take() {
-                Some(sealer) => sealer,
-                None => state.fresh(KeyFor::Archive(archive))?,
-            };
-            (Place::Own { first: frames.first, count: frames.count }, Arc::new(sealer))
-        }
-        Way::Chunked { runs, .. } => (Place::Chunked(std::mem::take(runs)), state.shared_key()?),
-        Way::Outside { frames } => {
-            let sealer = state.fresh(KeyFor::Archive(archive))?;
-            (Place::Outside { first: frames.first, count: frames.count, blobs }, Arc::new(sealer))
-        }
-    })
 }
 
 /// Whether `next` continues `last` within its frame.

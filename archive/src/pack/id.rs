@@ -39,3 +39,13 @@ sixteen_bytes! {
     /// A row of the vault's table of subkeys.
     KeyId, "subkey"
 }
+
+sixteen_bytes! {
+    /// One of the keys that a vault's indexes are sealed under.
+    IndexKeyId, "index key"
+}
+
+sixteen_bytes! {
+    /// A deduplication group: what has its chunks under names made by one key.
+    GroupId, "deduplication group"
+}

@@ -1,38 +1,53 @@
-//! What is in a pack: subkeys by name, other packs, frames, chunks, archives.
+//! What is in a pack: subkeys by name, other packs, frames, archives.
 //!
+//! ```text
+//!   Index    under a key of the vault: which archives there are, which frames and subkeys each has, what the pack replaces
+//!     └ Entry ── private, under the archive's subkey ──► About    lengths, hashes, dates, what its owner wrote, places within frames
+//!     └ register ── under the pack's subkey ──► Register         names and lengths of chunks, and where those of older packs went
+//! ```
 //! It is a record (`engine::catalog::record`), sealed under a key of the vault, so that a vault's whole index can be made again from its
-//! packs. Whoever decodes one has it checked: every number leads to something, and every sum is right.
+//! packs and its subkeys. What is made of content is sealed once more within it, by the key of that content: it ends with it. Whoever decodes one
+//! has it checked: every number leads to something, and every sum is right.
 
+mod about;
+mod outer;
 mod record;
+mod register;
 
+pub use about::{About, Detail, Outer};
+pub(super) use outer::Wrapped;
 pub(super) use record::room;
+pub use register::{Moved, NamedChunk, Register};
 
-use super::squeeze::LENGTH_MAX;
-use super::{ArchiveId, KeyId, PackId, VaultId};
-use crate::chunk::ChunkId;
+use super::squeeze::{LENGTH_MAX, PADDED_TO};
+use super::{ArchiveId, FRAME_BYTES, GroupId, KeyId, PART_BYTES, PackId, VaultId};
 use engine::clock::Timestamp;
-use engine::id::BlobId;
+use engine::codec::chunk::{SEALED_CHUNK_BYTES, TAG_BYTES};
 use std::collections::HashSet;
 
-/// What a pack holds.
+/// What a pack holds, as far as it is told to whoever has a key of the vault's indexes and no subkey.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     /// Whose archives they are.
     pub vault: VaultId,
-    /// What the tables of hashes and checksums in head and foot are for: with it, they are as authentic as this index is.
-    pub tables: [u8; 32],
     /// When the pack was sealed.
     pub sealed_at: Timestamp,
+    /// Whose names its chunks have, if they are deduplicated.
+    pub group: Option<GroupId>,
     /// The subkeys that frames are under.
     pub keys: Vec<KeyId>,
     /// Other packs, that chunks of these archives lie in.
     pub packs: Vec<PackId>,
+    /// Packs that this one was written in the place of: whoever looks for a chunk in one of them finds it here, by the register.
+    pub replaces: Vec<PackId>,
     /// All frames, in their order.
     pub frames: Vec<Frame>,
-    /// The chunks that were first met here.
-    pub chunks: Vec<NamedChunk>,
+    /// The chunks, sealed: by its place in [`Index::keys`], the subkey that they are under, and a [`Register`].
+    pub register: Option<(u32, Vec<u8>)>,
     /// Archives, or parts of them.
     pub archives: Vec<Entry>,
+    /// Archives that are no more, and when they ended, whatever older packs say.
+    pub dropped: Vec<(ArchiveId, Timestamp)>,
 }
 
 /// How a frame's plaintext became what was sealed.
@@ -62,10 +77,8 @@ pub enum Protection {
 pub struct Frame {
     /// Where it begins, from the start of the data.
     pub offset: u32,
-    /// Bytes in the pack, tags included.
+    /// Bytes in the pack, tags and what it is padded with included.
     pub stored: u32,
-    /// Bytes of what it holds.
-    pub plain: u32,
     /// How they are kept.
     pub codec: Codec,
     /// Under which key.
@@ -74,53 +87,27 @@ pub struct Frame {
     pub salt: [u8; 16],
 }
 
-/// A chunk that others may refer to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NamedChunk {
-    /// Its name in the deduplication group.
-    pub id: ChunkId,
-    /// The frame that it is in.
-    pub frame: u32,
-    /// Where it begins there.
-    pub at: u32,
-    /// Its length.
-    pub length: u32,
-}
-
 /// An archive, or as much of it as is in this pack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Which one.
     pub archive: ArchiveId,
-    /// When it was made.
-    pub created: Timestamp,
-    /// Where this part begins in it; 0 in most.
-    pub offset: u64,
-    /// Bytes of this part.
-    pub length: u64,
+    /// Where this part begins in it, in MiB; 0 in most.
+    pub part: u32,
     /// This is its last part.
     pub last: bool,
     /// The subkey that `private` is under, by its place in [`Index::keys`]: where its content is under one, the same.
     pub key: u32,
     /// [`About`] it, sealed: gone with its subkey.
     pub private: Vec<u8>,
-    /// Where its bytes are.
+    /// Which frames its bytes are in.
     pub place: Place,
 }
 
-/// What ends with an archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// The SHA-256 tree hash of the whole, where this is the last part.
-    pub tree_hash: Option<[u8; 32]>,
-    /// What its owner wrote, or whatever the vault keeps there.
-    pub description: Vec<u8>,
-}
-
-/// Where the bytes of an entry are.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which frames the bytes of an entry are in. Where in them is a matter of [`Detail`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In frames that are its own, one behind the other.
+    /// In frames that are its own, one behind the other: all but the last hold [`FRAME_BYTES`].
     Own {
         /// The first one.
         first: u32,
@@ -131,19 +118,15 @@ pub enum Place {
     Grouped {
         /// Which one.
         frame: u32,
-        /// Where it begins there.
-        at: u32,
     },
     /// In chunks, here and in other packs.
-    Chunked(Vec<Run>),
-    /// In frames that are its own and hold ciphertext.
+    Chunked,
+    /// In frames that are its own and hold ciphertext: all but the last hold [`FRAME_BYTES`].
     Outside {
         /// The first one.
         first: u32,
         /// How many.
         count: u32,
-        /// The blobs whose sealed chunks these are, one behind the other, of the whole archive; with its last part.
-        blobs: Vec<Outer>,
     },
 }
 
@@ -160,15 +143,11 @@ pub struct Run {
     pub length: u32,
 }
 
-/// A run of sealed chunks of one blob (`engine::codec::chunk`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outer {
-    /// Whose they are: the additional data that they were sealed with.
-    pub blob: BlobId,
-    /// The first one's index in the blob.
-    pub first_chunk: u64,
-    /// Bytes of plaintext in them.
-    pub plain: u64,
+impl Entry {
+    /// Where this part begins in its archive.
+    pub const fn offset(&self) -> u64 {
+        self.part as u64 * PART_BYTES
+    }
 }
 
 impl Index {
@@ -187,10 +166,8 @@ impl Index {
         if offset > data_bytes {
             return Some(format!("its frames have {offset} bytes, its data {data_bytes}"));
         }
-        for chunk in &self.chunks {
-            if !self.holds(chunk.frame, chunk.at.into(), chunk.length.into()) {
-                return Some(format!("{:?} is not in frame {}", chunk.id, chunk.frame));
-            }
+        if self.register.as_ref().is_some_and(|(key, _)| *key as usize >= self.keys.len()) {
+            return Some("the key of its register is not there".into());
         }
         let mut taken = 0;
         for entry in &self.archives {
@@ -207,21 +184,15 @@ impl Index {
         self.twice().map(|archive| format!("{archive:?} is there twice, or a part of it"))
     }
 
-    /// An archive of which the same bytes are there twice.
+    /// An archive of which the same part is there twice.
     fn twice(&self) -> Option<ArchiveId> {
-        let part = |entry: &Entry| (entry.archive, entry.offset, entry.offset.saturating_add(entry.length));
-        let mut parts: Vec<_> = self.archives.iter().map(part).collect();
+        let mut parts: Vec<_> = self.archives.iter().map(|entry| (entry.archive, entry.part)).collect();
         parts.sort_unstable();
         let mut pairs = parts.windows(2);
-        let found =
-            pairs.find(|pair| pair[0].0 == pair[1].0 && (pair[0].1 == pair[1].1 || pair[1].1 < pair[0].2));
-        found.map(|pair| pair[0].0)
+        pairs.find(|pair| pair[0] == pair[1]).map(|pair| pair[0].0)
     }
 
     fn fault_of(&self, entry: &Entry) -> Option<&'static str> {
-        let Some(end) = entry.offset.checked_add(entry.length) else {
-            return Some("its length is impossible");
-        };
         if entry.key as usize >= self.keys.len() {
             return Some("its key is not there");
         }
@@ -229,32 +200,21 @@ impl Index {
             let range = first as usize..first.checked_add(count)? as usize;
             let frames = self.frames.get(range)?;
             let alike = frames.iter().all(|frame| (frame.protection == Protection::Outside) == outside);
-            let length = frames.iter().map(|frame| u64::from(frame.plain)).sum::<u64>();
-            (alike && length == entry.length).then_some(())
+            alike.then_some(())
         };
-        let there = match &entry.place {
-            Place::Own { first, count } => own(*first, *count, false),
-            Place::Grouped { frame, at } => self.holds(*frame, (*at).into(), entry.length).then_some(()),
-            Place::Chunked(runs) => {
-                let known = |run: &Run| match run.pack {
-                    0 => self.holds(run.frame, run.at.into(), run.length.into()),
-                    other => (other as usize) <= self.packs.len(),
-                };
-                let length = runs.iter().map(|run| u64::from(run.length)).sum::<u64>();
-                (runs.iter().all(known) && length == entry.length).then_some(())
-            }
-            Place::Outside { first, count, blobs } => own(*first, *count, true).filter(|()| {
-                let sealed = blobs.iter().try_fold(0, |sum: u64, blob| sum.checked_add(blob.sealed()?));
-                if entry.last { sealed == Some(end) } else { blobs.is_empty() }
-            }),
+        let there = match entry.place {
+            Place::Own { first, count } => own(first, count, false),
+            Place::Grouped { frame } => self.holds(frame, 0, 0).then_some(()),
+            Place::Chunked => Some(()),
+            Place::Outside { first, count } => own(first, count, true),
         };
         if there.is_some() { None } else { Some("its bytes are not where it says") }
     }
 
-    /// Whether a frame that the pack sealed has these bytes.
-    fn holds(&self, frame: u32, at: u64, length: u64) -> bool {
+    /// Whether a frame that the pack sealed may have these bytes: it says how many only once it is open.
+    pub(super) fn holds(&self, frame: u32, at: u64, length: u64) -> bool {
         self.frames.get(frame as usize).is_some_and(|frame| {
-            frame.protection != Protection::Outside && at.saturating_add(length) <= u64::from(frame.plain)
+            frame.protection != Protection::Outside && at.saturating_add(length) <= FRAME_BYTES as u64
         })
     }
 
@@ -263,49 +223,51 @@ impl Index {
         self.archives.iter().find(|entry| entry.archive == archive)
     }
 
-    /// The archives that have bytes in any of these frames.
+    /// The archives that have frames of their own, or a share of one, among these. Those in chunks are told by [`Detail::Chunked`].
     pub fn archives_in(&self, frames: &HashSet<u32>) -> Vec<ArchiveId> {
         let touches = |place: &Place| match place {
-            Place::Own { first, count } | Place::Outside { first, count, .. } => {
+            Place::Own { first, count } | Place::Outside { first, count } => {
                 (*first..first.saturating_add(*count)).any(|frame| frames.contains(&frame))
             }
-            Place::Grouped { frame, .. } => frames.contains(frame),
-            Place::Chunked(runs) => runs.iter().any(|run| run.pack == 0 && frames.contains(&run.frame)),
+            Place::Grouped { frame } => frames.contains(frame),
+            Place::Chunked => false,
         };
-        let found = self.archives.iter().filter(|entry| entry.length > 0 && touches(&entry.place));
+        let found = self.archives.iter().filter(|entry| touches(&entry.place));
         let mut seen = HashSet::new();
         found.map(|entry| entry.archive).filter(|archive| seen.insert(*archive)).collect()
     }
 }
 
 impl Frame {
+    /// Bytes of what was sealed, tags apart; `None` for a length that nothing has.
+    pub(super) const fn content(&self) -> Option<u32> {
+        let stored = self.stored as usize;
+        if stored == 0 || stored > LENGTH_MAX {
+            return None;
+        }
+        if matches!(self.protection, Protection::Outside) {
+            return if stored > FRAME_BYTES { None } else { Some(self.stored) };
+        }
+        let (whole, rest) = (stored / SEALED_CHUNK_BYTES, stored % SEALED_CHUNK_BYTES);
+        if rest > 0 && rest <= TAG_BYTES {
+            return None;
+        }
+        let tags = whole + if rest > 0 { 1 } else { 0 };
+        #[expect(clippy::cast_possible_truncation, reason = "below a pack's length")]
+        Some((stored - tags * TAG_BYTES) as u32)
+    }
+
     fn fault(&self, keys: usize) -> Option<&'static str> {
-        if self.plain == 0 || self.plain as usize > LENGTH_MAX || self.stored as usize > LENGTH_MAX {
+        let Some(content) = self.content() else {
             return Some("its length is impossible");
-        }
-        let (tags, known) = match self.protection {
-            Protection::Outside => (false, true),
-            Protection::Key(key) => (true, (key as usize) < keys),
         };
-        if !known {
-            return Some("its key is not there");
-        }
-        let whole =
-            if tags { engine::codec::chunk::sealed_len(self.plain.into()) } else { self.plain.into() };
-        match self.codec {
-            Codec::Raw if u64::from(self.stored) == whole => None,
-            Codec::Raw => Some("it is not as long as what it holds"),
-            _ if !tags => Some("ciphertext is not compressed"),
-            _ if u64::from(self.stored) > whole => Some("it is longer than what it holds"),
+        match self.protection {
+            Protection::Key(key) if key as usize >= keys => Some("its key is not there"),
+            Protection::Outside if self.codec != Codec::Raw => Some("ciphertext is not compressed"),
+            _ if content as usize > FRAME_BYTES || !(content as usize).is_multiple_of(PADDED_TO) => {
+                Some("its length is impossible")
+            }
             _ => None,
         }
-    }
-}
-
-impl Outer {
-    /// Bytes of its sealed chunks.
-    pub fn sealed(&self) -> Option<u64> {
-        let tags = self.plain.div_ceil(engine::codec::chunk::CHUNK_BYTES as u64);
-        self.plain.checked_add(tags.checked_mul(engine::codec::chunk::TAG_BYTES as u64)?)
     }
 }

@@ -1,7 +1,7 @@
 //! Where the parts of a pack lie: said by every cell of head and foot, so that one good cell is enough to find the rest.
 
 use super::cell::{self, PAYLOAD_BYTES};
-use super::{CAPACITY_MAX, PackId, VaultId};
+use super::{CAPACITY_MAX, IndexKeyId, PackId, VaultId};
 use crate::parity::{CELL_BYTES, Geometry};
 use crate::source::ReadAt;
 use engine::codec::chunk::sealed_len;
@@ -32,11 +32,18 @@ const CELLS_A_READ: usize = 64;
 /// More cells than any pack has.
 const WHOLE_CELLS_MAX: u64 = 128 << 10;
 
+/// Which pack it is, whose, and which key its index is under: all in the clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Names {
+    pub(super) pack: PackId,
+    pub(super) vault: VaultId,
+    pub(super) index_key: IndexKeyId,
+}
+
 /// Where the parts of one pack lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Layout {
-    pub(super) pack: PackId,
-    pub(super) vault: VaultId,
+    pub(super) names: Names,
     /// How it is sealed.
     pub(super) suite: u8,
     /// What a reader of archives must know, and a scrub need not.
@@ -50,23 +57,10 @@ pub struct Layout {
 
 impl Layout {
     /// Refuses what no pack has.
-    pub(super) fn new(
-        pack: PackId,
-        vault: VaultId,
-        index_len: u32,
-        head_cells: u32,
-        data_cells: u32,
-    ) -> Option<Self> {
+    pub(super) fn new(names: Names, index_len: u32, head_cells: u32, data_cells: u32) -> Option<Self> {
         let (suite, read_features) = (SUITE, 0);
-        let layout = Self {
-            pack,
-            vault,
-            suite,
-            read_features,
-            index_len,
-            head_cells,
-            data: Geometry::of(data_cells)?,
-        };
+        let layout =
+            Self { names, suite, read_features, index_len, head_cells, data: Geometry::of(data_cells)? };
         let index_fits = (SALT_BYTES as u64..=INDEX_MAX).contains(&u64::from(index_len));
         let head_fits = index_fits && (layout.copy_cells()..=HEAD_CELLS_MAX).contains(&head_cells);
         head_fits.then_some(layout)
@@ -78,19 +72,28 @@ impl Layout {
         let data = Geometry::of(data_cells.max(1)).or_else(|| Geometry::of(crate::parity::DATA_CELLS_MAX));
         let Some(data) = data else { return HEAD_CELLS_MAX };
         let index_len = u32::try_from(index_len).unwrap_or(u32::MAX);
-        let (pack, vault) = (PackId::from_bytes([0; 16]), VaultId::from_bytes([0; 16]));
-        let whole = Self { pack, vault, suite: SUITE, read_features: 0, index_len, head_cells: 0, data };
+        let names = Names {
+            pack: PackId::from_bytes([0; 16]),
+            vault: VaultId::from_bytes([0; 16]),
+            index_key: IndexKeyId::from_bytes([0; 16]),
+        };
+        let whole = Self { names, suite: SUITE, read_features: 0, index_len, head_cells: 0, data };
         whole.copy_cells().next_multiple_of(BLOCK_CELLS)
     }
 
     /// Whose parts these are.
     pub const fn pack(self) -> PackId {
-        self.pack
+        self.names.pack
     }
 
     /// Whose pack it says that it is; the index has the last word.
     pub const fn vault(self) -> VaultId {
-        self.vault
+        self.names.vault
+    }
+
+    /// Which of the vault's keys its index is sealed under.
+    pub const fn index_key(self) -> IndexKeyId {
+        self.names.index_key
     }
 
     /// Refuses what only a newer firn can read.
@@ -158,7 +161,7 @@ impl Layout {
     }
 
     pub(super) fn corrupt(self, detail: impl Into<String>) -> Error {
-        Error::Corrupt { what: format!("pack {}", self.pack), detail: detail.into() }
+        Error::Corrupt { what: format!("pack {}", self.names.pack), detail: detail.into() }
     }
 
     /// Finds the pack that must be there, or whichever is. A cell counts where it lies at its own place, for a write may have gone astray
@@ -189,7 +192,7 @@ impl Layout {
             (_, _, Some(newer)) => newer,
             (Some(other), Some(expected), None) => Error::Corrupt {
                 what: format!("pack {expected}"),
-                detail: format!("pack {} is there instead; look at which medium this is", other.pack),
+                detail: format!("pack {} is there instead; look at which medium this is", other.names.pack),
             },
             _ => Error::Corrupt {
                 what: "pack".into(),
@@ -242,7 +245,7 @@ impl Votes {
     }
 
     fn of(&self, pack: PackId) -> Option<Layout> {
-        let counts = self.counts.iter().filter(|(layout, _)| layout.pack == pack);
+        let counts = self.counts.iter().filter(|(layout, _)| layout.names.pack == pack);
         counts.max_by_key(|(_, count)| **count).map(|(layout, _)| *layout)
     }
 

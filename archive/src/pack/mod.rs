@@ -44,29 +44,38 @@
 //! reader its index and 7 MiB, a scrub 3 MiB, a repair at most 30 MiB.
 
 mod body;
+mod cache;
 mod cell;
 mod deposit;
 mod id;
 mod index;
 mod keys;
 mod layout;
+mod partial;
+mod patch;
 mod reader;
 mod repair;
 mod scrub;
 mod squeeze;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use cache::Readers;
 pub use deposit::{Deposit, Head};
-pub use id::{ArchiveId, KeyId, PackId, VaultId};
-pub use index::{About, Codec, Entry, Frame, Index, NamedChunk, Outer, Place, Protection, Run};
-pub use keys::{KeyFor, Subkeys};
+pub use id::{ArchiveId, GroupId, IndexKeyId, KeyId, PackId, VaultId};
+pub use index::{
+    About, Codec, Detail, Entry, Frame, Index, Moved, NamedChunk, Outer, Place, Protection, Register, Run,
+};
+pub use keys::{IndexKey, KeyFor, Subkeys};
 pub use layout::Layout;
+pub use partial::sweep;
+pub use patch::PATCH_EXTENSION;
 pub use reader::{Packs, Reader, Session};
 pub use repair::{Healed, Mending, plan};
 pub use scrub::{Scrubbed, scrub};
-pub use writer::{Dedup, Known, Open, Options, Pack, Sealed, sweep};
+pub use writer::{Dedup, Known, Open, Options, Pack, Sealed};
 
 /// Plaintext bytes of a frame that the pack seals, at the most.
 pub const FRAME_BYTES: usize = 1 << 20;
@@ -77,8 +86,11 @@ pub const CAPACITY_MAX: u64 = 256 << 20;
 /// Archives from this size on have frames and a subkey of their own.
 pub const OWN_FRAMES_FROM: usize = 64 << 10;
 
-/// Bytes of a description, at the most.
-pub const DESCRIPTION_MAX: usize = 1024;
+/// Archives are cut into parts at multiples of this.
+pub const PART_BYTES: u64 = crate::tree_hash::LEAF_BYTES;
+
+/// Bytes of a description, and of a note of the vault's, at the most.
+pub const NOTE_MAX: usize = 4096;
 
 /// How the name of a sealed pack ends; what comes before is its id.
 pub const EXTENSION: &str = "pack";

@@ -2,13 +2,19 @@
 //!
 //! ```text
 //!   scrub ──► Scrubbed ── plan ──► Mending ──► apply: write the cells where they were
-//!                                         └──► Healed: read as if they had been written (media that are never rewritten)
+//!                                         └──► Healed: read as if they had been written (media that are never rewritten),
+//!                                              by a patch that is kept elsewhere
 //! ```
-//! Every cell that was restored is compared with its checksum, and every block with its BLAKE3, before it counts.
+//! Every cell that was restored is compared with its CRC32C, as every cell was that it was made from, and every block that is whole again with its
+//! BLAKE3, before it counts. Of a block that has lost a cell for good, the others are by their CRC32C alone: wrong only where a cell that
+//! was taken for good was not, by 32 bits, and what came of it agrees, by 32 more.
+//!
+//! What fails on the way is counted among what is lost, and the rest goes on: a plan is made of all that can be read, and applied to
+//! all that can be written.
 
 use super::layout::{BLOCK_CELLS, Layout, cells};
 use super::scrub::Scrubbed;
-use super::{ArchiveId, Index};
+use super::{ArchiveId, Detail, Index, Place, Reader, Subkeys};
 use crate::parity::{CELL_BYTES, PARITY_DEPTH_MAX, Stripe, crc32c, protect};
 use crate::source::{ReadAt, WriteAt};
 use engine::{Error, Result};
@@ -19,28 +25,30 @@ use std::sync::Arc;
 /// What is to be written to make a pack whole, or as whole as it gets.
 #[derive(Debug)]
 pub struct Mending {
-    layout: Layout,
+    pub(super) layout: Layout,
     /// Cells, by where they begin.
-    cells: BTreeMap<u64, Vec<u8>>,
+    pub(super) cells: BTreeMap<u64, Vec<u8>>,
     /// Cells of data that nothing restores.
-    lost: Vec<u32>,
+    pub(super) lost: Vec<u32>,
     /// Cells of parity that can't be made anew, for their stripe has lost data.
-    lost_parity: Vec<u32>,
+    pub(super) lost_parity: Vec<u32>,
 }
 
-/// Works out what the damaged cells were. Reads the stripes that have lost any, cell by cell: give it a copy on a disk.
+/// Works out what the damaged cells were. Reads the stripes that have lost any, cell by cell: give it a copy on a disk. A cell that has gone
+/// bad since the scrub is restored, or lost, like any other.
 pub fn plan(source: &dyn ReadAt, found: &Scrubbed) -> Result<Mending> {
     let layout = found.layout();
     let mut mending = Mending { layout, cells: BTreeMap::new(), lost: Vec::new(), lost_parity: Vec::new() };
     let (data, parity): (HashSet<u32>, HashSet<u32>) =
         (found.data.iter().copied().collect(), found.parity.iter().copied().collect());
     let touched = data.iter().chain(&parity).map(|cell| layout.data.place_of(*cell).0);
+    let mut touched_blocks: BTreeSet<u32> = found.data.iter().map(|cell| cell / BLOCK_CELLS).collect();
     for stripe in touched.collect::<BTreeSet<u32>>() {
-        let mut work = Mended { source, found, data: &data, parity: &parity, stripe };
-        work.solve(&mut mending)?;
+        let work = Mended { source, found, data: &data, parity: &parity, stripe };
+        touched_blocks.extend(work.solve(&mut mending)?.into_iter().map(|cell| cell / BLOCK_CELLS));
     }
     mending.lost_parity.sort_unstable();
-    mending.check_blocks(source, found);
+    mending.check_blocks(source, found, &touched_blocks);
     for number in &found.slack {
         mending.cells.insert(cells(*number), vec![0; CELL_BYTES]);
     }
@@ -66,46 +74,50 @@ struct Mended<'a> {
 }
 
 impl Mended<'_> {
-    fn solve(&mut self, mending: &mut Mending) -> Result<()> {
+    /// Restores what it can; answers which cells of data were bad.
+    fn solve(&self, mending: &mut Mending) -> Result<Vec<u32>> {
         let layout = mending.layout;
         let (depth, parity_depth) = (layout.data.depth_of(self.stripe), layout.data.parity_depth());
         let cell_at = |place: u32| layout.data.cell_at(self.stripe, place);
-        let lost: Vec<u32> = (0..depth).map(cell_at).filter(|cell| self.data.contains(cell)).collect();
-        let lost_parity: Vec<u32> =
-            (0..parity_depth).map(cell_at).filter(|cell| self.parity.contains(cell)).collect();
         let mut stripe =
             Stripe::of(layout.data, self.stripe).ok_or_else(|| layout.corrupt("a stripe of no depth"))?;
+        let (mut lost, mut lost_parity) = (Vec::new(), Vec::new());
         let mut bytes = vec![0; CELL_BYTES];
-        for place in (0..depth).filter(|place| !self.data.contains(&cell_at(*place))) {
-            if self.load(layout.data_at() + cells(cell_at(place)), cell_at(place), &mut bytes) {
+        for place in 0..depth {
+            let cell = cell_at(place);
+            if !self.data.contains(&cell) && self.load(layout.data_at() + cells(cell), cell, &mut bytes) {
                 stripe.add_data(place, &bytes);
+            } else {
+                lost.push(cell);
+            }
+        }
+        let count = layout.data.data_cells();
+        for place in 0..parity_depth {
+            let cell = cell_at(place);
+            let at = layout.parity_at() + cells(cell);
+            if !self.parity.contains(&cell) && self.load(at, count + cell, &mut bytes) {
+                stripe.add_parity(place, &bytes);
+            } else {
+                lost_parity.push(cell);
             }
         }
         if !lost.is_empty() {
-            let count = layout.data.data_cells();
-            for place in (0..parity_depth).filter(|place| !self.parity.contains(&cell_at(*place))) {
-                let cell = cell_at(place);
-                if self.load(layout.parity_at() + cells(cell), count + cell, &mut bytes) {
-                    stripe.add_parity(place, &bytes);
-                }
-            }
-            let restored = stripe.solve().unwrap_or_default();
-            for (place, bytes) in restored {
+            for (place, bytes) in stripe.solve().unwrap_or_default() {
                 let cell = cell_at(place);
                 if crc32c(&bytes) == self.found.meta.cell_crc(cell) {
                     mending.cells.insert(layout.data_at() + cells(cell), bytes);
                 }
             }
         }
-        let missing = |cell: &u32| !mending.cells.contains_key(&(layout.data_at() + cells(*cell)));
-        let still: Vec<u32> = lost.into_iter().filter(missing).collect();
+        let missing = |cell: &&u32| !mending.cells.contains_key(&(layout.data_at() + cells(**cell)));
+        let still: Vec<u32> = lost.iter().filter(missing).copied().collect();
         if still.is_empty() {
-            self.renew_parity(mending, depth, &lost_parity)?;
+            self.renew_parity(mending, depth, &lost_parity);
         } else {
             mending.lost_parity.extend(lost_parity);
             mending.lost.extend(still);
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// Reads a cell that was good; `false` when it is no longer.
@@ -113,25 +125,12 @@ impl Mended<'_> {
         self.source.read_at(at, out).is_ok() && crc32c(out) == self.found.meta.cell_crc(number)
     }
 
-    fn renew_parity(&self, mending: &mut Mending, depth: u32, lost: &[u32]) -> Result<()> {
+    fn renew_parity(&self, mending: &mut Mending, depth: u32, lost: &[u32]) {
         if lost.is_empty() {
-            return Ok(());
+            return;
         }
+        let parity = self.parity(mending, depth).unwrap_or_default();
         let layout = mending.layout;
-        let mut data = Vec::with_capacity(depth as usize);
-        for place in 0..depth {
-            let at = layout.data_at() + cells(layout.data.cell_at(self.stripe, place));
-            let mut cell = vec![0; CELL_BYTES];
-            match mending.cells.get(&at) {
-                Some(restored) => cell.copy_from_slice(restored),
-                None => {
-                    self.source.read_at(at, &mut cell).map_err(|error| Error::io("read", "pack", error))?;
-                }
-            }
-            data.push(cell);
-        }
-        let parity =
-            protect(data.iter().map(Vec::as_slice), PARITY_DEPTH_MAX, CELL_BYTES).unwrap_or_default();
         for cell in lost {
             let made = parity.get(layout.data.place_of(*cell).1 as usize);
             let crc = self.found.meta.cell_crc(layout.data.data_cells() + cell);
@@ -142,16 +141,30 @@ impl Mended<'_> {
                 None => mending.lost_parity.push(*cell),
             }
         }
-        Ok(())
+    }
+
+    /// The parity of the stripe, as it is with what was restored; `None` when a cell has gone bad meanwhile.
+    fn parity(&self, mending: &Mending, depth: u32) -> Option<Vec<Vec<u8>>> {
+        let layout = mending.layout;
+        let mut data = Vec::with_capacity(depth as usize);
+        for place in 0..depth {
+            let at = layout.data_at() + cells(layout.data.cell_at(self.stripe, place));
+            let mut cell = vec![0; CELL_BYTES];
+            match mending.cells.get(&at) {
+                Some(restored) => cell.copy_from_slice(restored),
+                None => self.source.read_at(at, &mut cell).ok()?,
+            }
+            data.push(cell);
+        }
+        protect(data.iter().map(Vec::as_slice), PARITY_DEPTH_MAX, CELL_BYTES)
     }
 }
 
 impl Mending {
     /// Takes back what is not what it was by the hash of its block.
-    fn check_blocks(&mut self, source: &dyn ReadAt, found: &Scrubbed) {
+    fn check_blocks(&mut self, source: &dyn ReadAt, found: &Scrubbed, blocks: &BTreeSet<u32>) {
         let lost: HashSet<u32> = self.lost.iter().copied().collect();
-        let blocks: BTreeSet<u32> = found.data.iter().map(|cell| cell / BLOCK_CELLS).collect();
-        for block in blocks {
+        for block in blocks.iter().copied() {
             let first = block * BLOCK_CELLS;
             let end = (first + BLOCK_CELLS).min(self.layout.data.data_cells());
             if (first..end).any(|cell| lost.contains(&cell)) {
@@ -161,11 +174,10 @@ impl Mending {
             let mut bytes = vec![0; (end - first) as usize * CELL_BYTES];
             let read = self.read_over(source, at, &mut bytes);
             if read.is_err() || blake3::hash(&bytes) != found.meta.block_hash(block) {
-                let wrong: Vec<u32> =
-                    found.data.iter().copied().filter(|cell| (first..end).contains(cell)).collect();
-                for cell in wrong {
-                    self.cells.remove(&(self.layout.data_at() + cells(cell)));
-                    self.lost.push(cell);
+                for cell in first..end {
+                    if self.cells.remove(&(self.layout.data_at() + cells(cell))).is_some() {
+                        self.lost.push(cell);
+                    }
                 }
             }
         }
@@ -200,19 +212,41 @@ impl Mending {
         lost.map(|(number, _)| number).collect()
     }
 
-    /// The archives of this pack that have lost bytes. Archives of other packs that refer to chunks in
+    /// The archives of this pack that have lost bytes, but for those that were erased. Archives of other packs that refer to chunks in
     /// [`lost_frames`](Self::lost_frames) have, too.
-    pub fn lost_archives(&self, index: &Index) -> Vec<ArchiveId> {
-        index.archives_in(&self.lost_frames(index))
+    pub fn lost_archives(&self, pack: &Reader, keys: &dyn Subkeys) -> Result<Vec<ArchiveId>> {
+        let (index, frames) = (pack.index(), self.lost_frames(pack.index()));
+        let mut found = index.archives_in(&frames);
+        let mut seen: HashSet<ArchiveId> = found.iter().copied().collect();
+        for entry in index.archives.iter().filter(|entry| entry.place == Place::Chunked) {
+            let about = match pack.about(entry, keys) {
+                Err(Error::NotFound { .. }) => continue,
+                about => about?,
+            };
+            let Detail::Chunked(runs) = &about.detail else { continue };
+            let hit = runs.iter().any(|run| run.pack == 0 && frames.contains(&run.frame));
+            if hit && seen.insert(entry.archive) {
+                found.push(entry.archive);
+            }
+        }
+        Ok(found)
     }
 
-    /// Writes all of it; durable when this returns.
-    pub fn apply(&self, target: &mut dyn WriteAt) -> Result<()> {
-        let failed = |error| Error::io("repair", format!("pack {}", self.layout.pack), error);
-        for (at, bytes) in &self.cells {
-            target.write_at(*at, bytes).map_err(failed)?;
+    /// Writes all of it that can be written, into the pack and no other; durable when this returns. A sector that can't be written costs itself: the
+    /// answer says where. Write these places elsewhere ([`patch`](Self::patch)), or the pack to another medium.
+    pub fn apply<T: ReadAt + WriteAt>(&self, target: &mut T) -> Result<Vec<u64>> {
+        let failed = |error| Error::io("repair", format!("pack {}", self.layout.pack()), error);
+        if Layout::find(&*target, Some(self.layout.pack()))? != self.layout {
+            return Err(self.layout.corrupt("another copy of it is there than the one that was scrubbed"));
         }
-        target.sync().map_err(failed)
+        let mut unwritten = Vec::new();
+        for (at, bytes) in &self.cells {
+            if target.write_at(*at, bytes).is_err() {
+                unwritten.push(*at);
+            }
+        }
+        target.sync().map_err(failed)?;
+        Ok(unwritten)
     }
 
     /// The pack as if that had been done.
@@ -249,7 +283,7 @@ pub struct Healed {
 
 impl std::fmt::Debug for Healed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "pack {} healed", self.mending.layout.pack)
+        write!(f, "pack {} healed", self.mending.layout.pack())
     }
 }
 

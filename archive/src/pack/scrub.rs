@@ -3,9 +3,9 @@
 //! Each block of data is compared with its BLAKE3; where that is wrong, the CRC32C of its cells say which of them are, so that a flipped
 //! bit costs a stripe one cell and not sixteen. What can't be read counts as damaged. Nothing is written.
 
+use super::PackId;
 use super::cell::{self, Meta};
 use super::layout::{BLOCK_BYTES, BLOCK_CELLS, Layout, cells};
-use super::{Index, PackId};
 use crate::parity::{CELL_BYTES, crc32c};
 use crate::source::ReadAt;
 use engine::Result;
@@ -32,7 +32,7 @@ pub struct Scrubbed {
 impl Scrubbed {
     /// Which pack it is.
     pub const fn pack(&self) -> PackId {
-        self.meta.layout.pack
+        self.meta.layout.pack()
     }
 
     /// Where its parts lie.
@@ -45,9 +45,10 @@ impl Scrubbed {
         (&self.meta.bad_head, &self.meta.bad_foot)
     }
 
-    /// Whether what it was compared with is what this index was sealed with. Where not, somebody who has no key made other hashes.
-    pub fn is_sealed_by(&self, index: &Index) -> bool {
-        self.meta.tables() == index.tables
+    /// Whether what it was compared with is what the index was sealed with ([`Reader::tables`](super::Reader::tables)). Where not, somebody who has no
+    /// key made other hashes.
+    pub fn is_sealed_by(&self, tables: &[u8; 32]) -> bool {
+        self.meta.tables() == *tables
     }
 
     /// Nothing is damaged.

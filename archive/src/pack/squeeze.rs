@@ -12,9 +12,14 @@ use engine::codec::chunk::{CHUNK_BYTES, TAG_BYTES};
 use engine::{Error, Result};
 use std::io;
 use zstd::bulk::{Compressor, Decompressor};
+use zstd::zstd_safe::{find_frame_compressed_size, get_frame_content_size};
 
-/// Bytes of a frame, of what it holds or in the pack, at the most.
+/// Bytes of a frame in the pack, at the most.
 pub(super) const LENGTH_MAX: usize = FRAME_BYTES + FRAME_BYTES.div_ceil(CHUNK_BYTES) * TAG_BYTES;
+
+/// What is sealed of a frame is filled up with zeros to a multiple of this: so how long an archive was is not told by where its last
+/// frame ends, to the byte.
+pub(super) const PADDED_TO: usize = 256;
 
 /// How hard zstd tries, by default: docs/benchmarks.md has what each level costs and gains.
 pub(super) const LEVEL: i32 = 3;
@@ -68,7 +73,7 @@ impl Squeeze {
         Ok(Self { compressor, out: Vec::new(), planes: Vec::new() })
     }
 
-    /// What is to be sealed for `plain`, and how it was made.
+    /// What is to be sealed for `plain`, and how it was made: [`PADDED_TO`] that.
     pub(super) fn squeeze<'a>(&'a mut self, plain: &'a [u8], habit: &mut Habit) -> Result<(Codec, &'a [u8])> {
         if habit.frames.is_multiple_of(FRAMES_A_TRIAL) {
             habit.codec = match self.trial(plain)? {
@@ -78,13 +83,25 @@ impl Squeeze {
         }
         habit.frames = habit.frames.wrapping_add(1);
         if habit.codec == Codec::Raw {
-            return Ok((Codec::Raw, plain));
+            return Ok((Codec::Raw, self.padded(plain)));
         }
         self.compress(habit.codec, plain)?;
         if self.out.len() * 64 >= plain.len() * WORTH_IT {
-            return Ok((Codec::Raw, plain));
+            return Ok((Codec::Raw, self.padded(plain)));
         }
+        self.out.resize(self.out.len().next_multiple_of(PADDED_TO), 0);
         Ok((habit.codec, &self.out))
+    }
+
+    /// Filled up; what needs nothing is not copied.
+    pub(super) fn padded<'a>(&'a mut self, plain: &'a [u8]) -> &'a [u8] {
+        if plain.len().is_multiple_of(PADDED_TO) {
+            return plain;
+        }
+        self.out.clear();
+        self.out.extend_from_slice(plain);
+        self.out.resize(plain.len().next_multiple_of(PADDED_TO), 0);
+        &self.out
     }
 
     fn trial(&mut self, plain: &[u8]) -> Result<Codec> {
@@ -145,50 +162,40 @@ impl Unsqueeze {
         Ok(Self { decompressor, planes: Vec::new() })
     }
 
-    /// The plaintext of `squeezed`, in `out`: `plain` bytes of it, or what is wrong.
+    /// What a frame holds, in `out`, or what is wrong. What was kept as it is comes with what it was filled up with.
     pub(super) fn restore(
         &mut self,
         codec: Codec,
         squeezed: &[u8],
-        plain: usize,
         out: &mut Vec<u8>,
     ) -> Result<(), &'static str> {
         const WRONG: &str = "what it holds is not what its index says";
-        if plain > LENGTH_MAX {
-            return Err(WRONG);
-        }
         let width = width(codec);
         let target = if width == 1 { &mut *out } else { &mut self.planes };
         target.clear();
         if codec == Codec::Raw {
+            if squeezed.len() > FRAME_BYTES {
+                return Err(WRONG);
+            }
             target.extend_from_slice(squeezed);
         } else {
-            // Never more than was declared: a bomb has no room.
-            target.reserve_exact(plain);
-            let mut room = Bounded { bytes: target, limit: plain };
-            room.fill(&mut self.decompressor, squeezed).map_err(|_| WRONG)?;
-        }
-        if target.len() != plain {
-            return Err(WRONG);
+            // A frame says itself where it ends, and how much it holds: a bomb has no more room than any frame.
+            let end = find_frame_compressed_size(squeezed).map_err(|_| WRONG)?;
+            let (frame, padding) = squeezed.split_at_checked(end).ok_or(WRONG)?;
+            let plain = get_frame_content_size(frame).ok().flatten();
+            let plain = plain.and_then(|plain| usize::try_from(plain).ok()).ok_or(WRONG)?;
+            if plain > FRAME_BYTES || padding.len() >= PADDED_TO || padding.iter().any(|byte| *byte != 0) {
+                return Err(WRONG);
+            }
+            target.resize(plain, 0);
+            let length = self.decompressor.decompress_to_buffer(frame, target.as_mut_slice());
+            if length.ok() != Some(plain) {
+                return Err(WRONG);
+            }
         }
         if width > 1 {
             together(&self.planes, width, out);
         }
-        Ok(())
-    }
-}
-
-/// A buffer that takes no more than its limit, whatever room its vector has.
-struct Bounded<'a> {
-    bytes: &'a mut Vec<u8>,
-    limit: usize,
-}
-
-impl Bounded<'_> {
-    fn fill(&mut self, decompressor: &mut Decompressor<'static>, squeezed: &[u8]) -> io::Result<()> {
-        self.bytes.resize(self.limit, 0);
-        let length = decompressor.decompress_to_buffer(squeezed, self.bytes.as_mut_slice())?;
-        self.bytes.truncate(length);
         Ok(())
     }
 }

@@ -6,11 +6,17 @@
 //! What was deposited is in the pack once it is sealed, and not before.
 
 use super::body::Body;
-use super::index::{Codec, Frame, Index, Place, Protection, Run, room};
-use super::keys::{self, KeyFor, Salt, Subkeys};
-use super::layout::{INDEX_PLAIN_MAX, Layout, SALT_BYTES};
+use super::index::{
+    About, Codec, Detail, Entry, Frame, Index, Moved, Place, Protection, Register, Run, Wrapped, room,
+};
+use super::keys::{self, IndexKey, KeyFor, Salt, Subkeys};
+use super::layout::{INDEX_PLAIN_MAX, Layout, Names, SALT_BYTES};
+use super::partial::Partial;
 use super::squeeze::{self, Habit, Squeeze};
-use super::{ArchiveId, CAPACITY_MAX, Deposit, EXTENSION, FRAME_BYTES, Head, KeyId, PackId, VaultId};
+use super::{
+    ArchiveId, CAPACITY_MAX, Deposit, EXTENSION, FRAME_BYTES, GroupId, Head, KeyId, NamedChunk, PackId,
+    VaultId,
+};
 use crate::chunk::{ChunkId, Cutter};
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
@@ -23,8 +29,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The least that a pack can be told to hold.
-const CAPACITY_MIN: u64 = 1 << 20;
+/// The least that a pack can be told to hold: a part of 1 MiB, and more.
+const CAPACITY_MIN: u64 = 2 << 20;
 /// Data bytes that are kept free, for tags of frames that end early.
 const SPARE_BYTES: u64 = 8 << 10;
 /// Index bytes that are kept free, for what a last deposit still needs.
@@ -37,8 +43,11 @@ const ROOM_MIN: u64 = 128 << 10;
 pub struct Options {
     /// Whose they are.
     pub vault: VaultId,
-    /// Data bytes of one pack: 1 to 256 MiB.
+    /// Data bytes of one pack: 2 to 256 MiB.
     pub capacity: u64,
+    /// Bytes of index of one pack, 64 KiB to 1 MiB: room for it is kept before the data of all that outgrow 16 MiB, so that
+    /// whoever puts one archive into each pack wants less.
+    pub index_bytes: usize,
     /// How hard zstd tries.
     pub level: i32,
     /// Whether what is alike is kept once.
@@ -48,13 +57,21 @@ pub struct Options {
 impl Options {
     /// Packs of 256 MiB, nothing deduplicated.
     pub const fn new(vault: VaultId) -> Self {
-        Self { vault, capacity: CAPACITY_MAX, level: squeeze::LEVEL, dedup: None }
+        Self {
+            vault,
+            capacity: CAPACITY_MAX,
+            index_bytes: INDEX_PLAIN_MAX,
+            level: squeeze::LEVEL,
+            dedup: None,
+        }
     }
 }
 
 /// A deduplication group.
 #[derive(Clone, Debug)]
 pub struct Dedup {
+    /// Which one.
+    pub group: GroupId,
     /// By the group's key.
     pub cutter: Cutter,
     /// The chunks that other packs hold.
@@ -63,7 +80,8 @@ pub struct Dedup {
 
 /// The chunks of a deduplication group that lie in sealed packs.
 pub trait Known: Send + Sync + std::fmt::Debug {
-    /// Where a chunk is: its pack, and the run there, which must stay there for as long as what is being deposited does.
+    /// Where a chunk is: its pack, and the run there, which must stay there for as long as what is being deposited does. None that a scrub
+    /// found damaged, nor one on a medium that is not there: what refers to it would be born as ill.
     fn find(&self, id: &ChunkId) -> Result<Option<(PackId, Run)>>;
 }
 
@@ -83,12 +101,15 @@ pub struct Open {
     /// Something failed half way: what is in memory and what is in the file may differ, so that nothing may follow.
     broken: bool,
     pub(super) body: Body,
+    partial: Partial,
     squeeze: Squeeze,
-    /// Runs, groups and chunks of this pack are counted by shared frames in it; sealing makes frames of them.
+    /// What is in it, archives and register apart.
     pub(super) index: Index,
+    /// Archives, or parts of them. Their runs, and those of chunks, are counted by shared frames; sealing makes frames of them.
+    pub(super) entries: Vec<Pending>,
     /// What it has of each archive.
     pub(super) parts: HashMap<ArchiveId, Vec<Range<u64>>>,
-    index_max: usize,
+    pub(super) index_max: usize,
     index_used: usize,
     /// The shared frame that is being filled.
     group: Vec<u8>,
@@ -96,8 +117,23 @@ pub struct Open {
     shared: Vec<u32>,
     /// The key of that frame; of all of them where chunks are deduplicated.
     shared_key: Option<Arc<Sealer>>,
+    pub(super) register: Register,
     chunks: HashMap<ChunkId, Run>,
     others: HashMap<PackId, u32>,
+    /// What the packs that this one replaces had of those that they replaced.
+    pub(super) before: HashMap<PackId, Vec<Moved>>,
+    /// The directory can't be synced once the name is given.
+    #[cfg(test)]
+    pub(super) unsynced: bool,
+}
+
+/// An archive, or a part of one, of an open pack.
+pub(super) struct Pending {
+    pub(super) archive: ArchiveId,
+    pub(super) part: u32,
+    pub(super) place: Place,
+    pub(super) about: About,
+    pub(super) sealer: Arc<Sealer>,
 }
 
 /// A subkey, and its place in the index.
@@ -113,6 +149,12 @@ pub struct Sealed {
     pub layout: Layout,
     /// What is in it.
     pub index: Index,
+    /// What the hashes and checksums in its head and foot are known by.
+    pub tables: [u8; 32],
+    /// What is said of each archive, in the order of [`Index::archives`].
+    pub abouts: Vec<About>,
+    /// The chunks that others may refer to.
+    pub register: Register,
 }
 
 impl<State> Pack<State> {
@@ -146,35 +188,44 @@ impl Pack<Open> {
         entropy.fill(&mut bytes);
         let id = PackId::from_bytes(bytes);
         let path = directory.join(format!("{id}.{EXTENSION}{}", file::PARTIAL));
-        let index_max =
-            INDEX_PLAIN_MAX.min(usize::try_from(options.capacity / 128).unwrap_or(INDEX_PLAIN_MAX));
-        let index_max = index_max.max(64 << 10);
+        let wanted = INDEX_PLAIN_MAX.min(options.index_bytes);
+        let index_max = wanted.min(usize::try_from(options.capacity / 128).unwrap_or(wanted)).max(64 << 10);
         let index = Index {
             vault: options.vault,
-            tables: [0; 32],
             sealed_at: Timestamp::default(),
+            group: options.dedup.as_ref().map(|dedup| dedup.group),
             keys: Vec::new(),
             packs: Vec::new(),
+            replaces: Vec::new(),
             frames: Vec::new(),
-            chunks: Vec::new(),
+            register: None,
             archives: Vec::new(),
+            dropped: Vec::new(),
         };
+        let body = Body::create(path.clone(), options.capacity, index_max)?;
+        let partial = Partial::new(path.clone(), id, Arc::clone(&keys));
         let state = Open {
             keys,
-            body: Body::create(path.clone(), options.capacity, index_max)?,
+            body,
+            partial,
             squeeze: Squeeze::new(options.level)?,
             index,
+            entries: Vec::new(),
             parts: HashMap::new(),
             index_max,
             index_used: room::FIXED,
             group: Vec::new(),
             shared: Vec::new(),
             shared_key: None,
+            register: Register::default(),
             chunks: HashMap::new(),
             others: HashMap::new(),
+            before: HashMap::new(),
             entropy,
             broken: false,
             options,
+            #[cfg(test)]
+            unsynced: false,
         };
         Ok(Self { id, path, state })
     }
@@ -183,7 +234,8 @@ impl Pack<Open> {
     /// and go on in another one. A new pack has room.
     pub fn deposit(&mut self, head: Head) -> Result<Option<Deposit<'_>>> {
         self.check()?;
-        let needs = room::ENTRY + head.description.len() + SPARE_INDEX;
+        head.check()?;
+        let needs = room::ENTRY + head.description.len() + head.note.len() + SPARE_INDEX;
         let full = self.state.room() < ROOM_MIN || self.state.index_left() < needs;
         if full {
             return Ok(None);
@@ -213,7 +265,7 @@ impl Pack<Open> {
 
     /// Archives, and parts of them, that it holds so far: with none, it can't be sealed.
     pub const fn archives(&self) -> usize {
-        self.state.index.archives.len()
+        self.state.entries.len()
     }
 
     /// Bytes of data so far, with those that wait for their frame.
@@ -221,42 +273,60 @@ impl Pack<Open> {
         self.state.used()
     }
 
-    /// Seals it: from now on it is whole, durable, has its name, and never changes. `vault` is the key that the vault's indexes are
-    /// sealed under. After an error, the file has no pack's name, and nothing in it counts.
-    pub fn seal(mut self, vault: &DataKey, now: Timestamp) -> Result<Pack<Sealed>> {
+    /// Notes that an archive is no more, for whoever makes the vault's index anew from packs of which an older one still has it. `false` when the
+    /// index is full.
+    pub fn note_dropped(&mut self, archive: ArchiveId, at: Timestamp) -> Result<bool> {
         self.check()?;
-        if self.state.index.archives.is_empty() {
-            return Err(Error::Invalid(format!("seal pack {}: it holds no archive; discard it", self.id)));
+        if self.state.index_left() < room::DROPPED + SPARE_INDEX {
+            return Ok(false);
         }
-        self.state.flush_group(self.id)?;
-        self.state.resolve()?;
-        let charged = self.state.index_used;
-        let mut index = self.state.index;
-        index.sealed_at = now;
-        debug_assert!(index.to_bytes().len() <= charged, "{} of {charged}", index.to_bytes().len());
-        if let Some(fault) = fault(&index, self.state.body.len()) {
-            return Err(Error::Corrupt {
-                what: format!("pack {}, before it was sealed", self.id),
-                detail: fault,
-            });
-        }
-        let mut salt = [0; SALT_BYTES];
-        self.state.entropy.fill(&mut salt);
-        let (id, length) = (self.id, SALT_BYTES as u64 + sealed_len(index.to_bytes().len() as u64));
-        let layout = self.state.body.finish(id, index.vault, length, |tables| {
-            index.tables = tables;
-            seal_index(id, &index, vault, &salt)
-        })?;
-        let path = self.path.with_extension("");
-        std::fs::rename(&self.path, &path).map_err(|error| Error::io("rename", &self.path, error))?;
-        file::sync_dir(path.parent().unwrap_or(Path::new(".")))?;
-        Ok(Pack { id: self.id, path, state: Sealed { layout, index } })
+        self.state.take_index(room::DROPPED);
+        self.state.index.dropped.push((archive, at));
+        Ok(true)
     }
 
-    /// Gives it up, file and all.
+    /// Seals it: from now on it is whole, durable, has its name, and never changes. `vault` is the key that the vault's indexes are
+    /// sealed under. After an error nothing is left of it, but for [`Error::Unknown`]: then it has its name, of which it is not known whether it
+    /// outlives a power cut; look for it at the next start.
+    pub fn seal(mut self, vault: &IndexKey, now: Timestamp) -> Result<Pack<Sealed>> {
+        let id = self.id;
+        let what_for = !self.state.entries.is_empty()
+            || !self.state.index.dropped.is_empty()
+            || !self.state.index.replaces.is_empty();
+        if !what_for {
+            return Err(Error::Invalid(format!("seal pack {id}: it holds no archive; discard it")));
+        }
+        let (abouts, mut wrapped) = self.step(|state| state.close(id, now))?;
+        let Self { path: partial_path, state, .. } = self;
+        let Open { body, mut partial, index, register, entropy, .. } = state;
+        let salt = salt(&*entropy);
+        let length = SALT_BYTES as u64 + sealed_len(wrapped.len() as u64);
+        let names = Names { pack: id, vault: index.vault, index_key: vault.id };
+        let mut tables = [0; 32];
+        let layout = body.finish(names, length, |found| {
+            tables = found;
+            let cipher = |sealed| keys::index(id, &vault.key, &salt, sealed);
+            keys::seal(wrapped.with(found), &salt, cipher).ok_or_else(too_large)
+        })?;
+        let path = partial_path.with_extension("");
+        std::fs::rename(&partial_path, &path).map_err(|error| Error::io("rename", &partial_path, error))?;
+        partial.keep();
+        let synced = file::sync_dir(path.parent().unwrap_or(Path::new(".")));
+        #[cfg(test)]
+        let synced = if state.unsynced { Err(Error::Closed) } else { synced };
+        synced.map_err(|error| Error::Unknown {
+            reason: format!(
+                "pack {id} is whole and has its name, but failed to {error}; look for it at the next start"
+            ),
+        })?;
+        Ok(Pack { id, path, state: Sealed { layout, index, tables, abouts, register } })
+    }
+
+    /// Gives it up, file, subkeys and all. Dropping it does the same, and keeps quiet about what fails.
     pub fn discard(self) -> Result<()> {
-        drop(self.state);
-        file::remove(&self.path)
+        let Open { body, mut partial, .. } = self.state;
+        drop(body);
+        partial.give_up()
     }
 }
 
@@ -269,6 +339,21 @@ impl Pack<Sealed> {
     /// What is in it.
     pub const fn index(&self) -> &Index {
         &self.state.index
+    }
+
+    /// Its archives, and what is said of each.
+    pub fn archives(&self) -> impl Iterator<Item = (&Entry, &About)> {
+        self.state.index.archives.iter().zip(&self.state.abouts)
+    }
+
+    /// The chunks that others may refer to from now on.
+    pub fn chunks(&self) -> &[NamedChunk] {
+        &self.state.register.chunks
+    }
+
+    /// What the hashes in its head and foot are known by.
+    pub const fn tables(&self) -> &[u8; 32] {
+        &self.state.tables
     }
 }
 
@@ -306,29 +391,12 @@ impl Open {
     }
 
     /// A new subkey.
-    pub(super) fn fresh(&mut self, purpose: KeyFor) -> Result<Sealer> {
-        let (id, subkey): (KeyId, DataKey) = self.keys.fresh(purpose)?;
+    pub(super) fn fresh(&mut self, pack: PackId, purpose: KeyFor) -> Result<Sealer> {
+        let (id, subkey): (KeyId, DataKey) = self.keys.fresh(pack, purpose)?;
         let key = place(self.index.keys.len())?;
         self.index.keys.push(id);
         self.take_index(room::ID);
         Ok(Sealer { key, subkey })
-    }
-
-    /// Seals what is said of an archive: its key's place, and the bytes.
-    pub(super) fn seal_about(
-        &self,
-        pack: PackId,
-        sealer: &Sealer,
-        archive: ArchiveId,
-        tree_hash: Option<[u8; 32]>,
-        description: &[u8],
-    ) -> (u32, Vec<u8>) {
-        let plain = [tree_hash.as_ref().map_or(&[][..], |hash| &hash[..]), description].concat();
-        let mut salt = Salt::default();
-        self.entropy.fill(&mut salt);
-        let mut out = salt.to_vec();
-        keys::entry(pack, &sealer.subkey, archive, &salt).seal_into(0, &plain, &mut out);
-        (sealer.key, out)
     }
 
     /// Seals a frame.
@@ -342,15 +410,14 @@ impl Open {
         let number = place(self.index.frames.len())?;
         let (codec, squeezed) = self.squeeze.squeeze(plain, habit)?;
         let offset = self.body.len();
-        let mut salt = Salt::default();
-        self.entropy.fill(&mut salt);
+        let salt = salt(&*self.entropy);
         let cipher = keys::frame(pack, &sealer.subkey, &salt);
         self.body.append(|out| {
             for (chunk, bytes) in (0..).zip(squeezed.chunks(CHUNK_BYTES)) {
                 cipher.seal_into(keys::chunk_index(number, chunk), bytes, out);
             }
         })?;
-        self.note_frame(offset, plain.len(), codec, Protection::Key(sealer.key), salt)?;
+        self.note_frame(offset, codec, Protection::Key(sealer.key), salt)?;
         Ok(number)
     }
 
@@ -358,22 +425,16 @@ impl Open {
     pub(super) fn keep_frame(&mut self, bytes: &[u8]) -> Result<u32> {
         let number = place(self.index.frames.len())?;
         let offset = self.body.len();
+        let bytes = self.squeeze.padded(bytes);
         self.body.append(|out| out.extend_from_slice(bytes))?;
-        self.note_frame(offset, bytes.len(), Codec::Raw, Protection::Outside, Salt::default())?;
+        self.note_frame(offset, Codec::Raw, Protection::Outside, Salt::default())?;
         Ok(number)
     }
 
-    fn note_frame(
-        &mut self,
-        offset: u64,
-        plain: usize,
-        codec: Codec,
-        protection: Protection,
-        salt: Salt,
-    ) -> Result<()> {
+    fn note_frame(&mut self, offset: u64, codec: Codec, protection: Protection, salt: Salt) -> Result<()> {
         let stored = u32::try_from(self.body.len() - offset).map_err(|_| too_large())?;
         let offset = u32::try_from(offset).map_err(|_| too_large())?;
-        self.index.frames.push(Frame { offset, stored, plain: place(plain)?, codec, protection, salt });
+        self.index.frames.push(Frame { offset, stored, codec, protection, salt });
         self.take_index(room::FRAME);
         Ok(())
     }
@@ -397,12 +458,12 @@ impl Open {
     }
 
     /// The key of what is shared now.
-    pub(super) fn shared_key(&mut self) -> Result<Arc<Sealer>> {
+    pub(super) fn shared_key(&mut self, pack: PackId) -> Result<Arc<Sealer>> {
         if let Some(sealer) = &self.shared_key {
             return Ok(Arc::clone(sealer));
         }
         let purpose = if self.options.dedup.is_some() { KeyFor::Pack } else { KeyFor::Group };
-        let sealer = Arc::new(self.fresh(purpose)?);
+        let sealer = Arc::new(self.fresh(pack, purpose)?);
         self.shared_key = Some(Arc::clone(&sealer));
         Ok(sealer)
     }
@@ -411,7 +472,7 @@ impl Open {
         if self.group.is_empty() {
             return Ok(());
         }
-        let sealer = self.shared_key()?;
+        let sealer = self.shared_key(pack)?;
         let group = std::mem::take(&mut self.group);
         let frame = self.seal_frame(pack, &sealer, &group, &mut Habit::of_many())?;
         self.shared.push(frame);
@@ -429,15 +490,25 @@ impl Open {
         if let Some(run) = self.chunks.get(&id) {
             return Ok(*run);
         }
+        // What lies in a pack that this one replaces is not there for long.
         if let Some((other, run)) = dedup.known.find(&id)?
             && run.length as usize == bytes.len()
+            && !self.index.replaces.contains(&other)
         {
             return Ok(Run { pack: self.other(other)?, ..run });
+        }
+        self.chunk_here(pack, id, bytes)
+    }
+
+    /// Where a chunk is in this pack, where it comes to if it is not.
+    pub(super) fn chunk_here(&mut self, pack: PackId, id: ChunkId, bytes: &[u8]) -> Result<Run> {
+        if let Some(run) = self.chunks.get(&id) {
+            return Ok(*run);
         }
         let run = self.share(pack, bytes)?;
         self.chunks.insert(id, run);
         let (frame, at, length) = (run.frame, run.at, run.length);
-        self.index.chunks.push(super::NamedChunk { id, frame, at, length });
+        self.register.chunks.push(NamedChunk { id, frame, at, length });
         self.take_index(room::CHUNK);
         Ok(run)
     }
@@ -453,6 +524,40 @@ impl Open {
         Ok(place)
     }
 
+    /// Ends the last frame, and makes the index of what is there: what is said of each archive, and the index to be sealed.
+    fn close(&mut self, pack: PackId, now: Timestamp) -> Result<(Vec<About>, Wrapped)> {
+        self.flush_group(pack)?;
+        self.resolve()?;
+        self.register.moved.sort_unstable_by_key(Moved::place);
+        self.register.moved.dedup();
+        self.index.sealed_at = now;
+        if self.register != Register::default() {
+            let sealer = self.shared_key(pack)?;
+            let salt = salt(&*self.entropy);
+            let cipher = |sealed| keys::register(pack, &sealer.subkey, &salt, sealed);
+            let sealed = keys::seal(&self.register.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
+            self.index.register = Some((sealer.key, sealed));
+        }
+        let mut abouts = Vec::with_capacity(self.entries.len());
+        for pending in std::mem::take(&mut self.entries) {
+            let Pending { archive, part, place, about, sealer } = pending;
+            let salt = salt(&*self.entropy);
+            let cipher = |sealed| keys::entry(pack, &sealer.subkey, archive, part, &salt, sealed);
+            let private = keys::seal(&about.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
+            let last = about.tree_hash.is_some();
+            self.index.archives.push(Entry { archive, part, last, key: sealer.key, private, place });
+            abouts.push(about);
+        }
+        let record = self.index.to_bytes();
+        debug_assert!(record.len() <= self.index_used, "{} of {}", record.len(), self.index_used);
+        let fault =
+            fault(&self.index, self.body.len()).or_else(|| unlike(&self.index, &abouts, &self.register));
+        if let Some(detail) = fault {
+            return Err(Error::Corrupt { what: format!("pack {pack}, before it was sealed"), detail });
+        }
+        Ok((abouts, Wrapped::of(&record)?))
+    }
+
     /// Makes frames of what was counted by shared ones.
     fn resolve(&mut self) -> Result<()> {
         let shared = &self.shared;
@@ -460,22 +565,44 @@ impl Open {
             let lost = || Error::Invalid(format!("seal a pack: its shared frame {number} was never sealed"));
             shared.get(number as usize).copied().ok_or_else(lost)
         };
-        for chunk in &mut self.index.chunks {
+        for chunk in &mut self.register.chunks {
             chunk.frame = frame_of(chunk.frame)?;
         }
-        for entry in &mut self.index.archives {
-            match &mut entry.place {
-                Place::Grouped { frame, .. } => *frame = frame_of(*frame)?,
-                Place::Chunked(runs) => {
-                    for run in runs.iter_mut().filter(|run| run.pack == 0) {
-                        run.frame = frame_of(run.frame)?;
-                    }
+        for moved in &mut self.register.moved {
+            moved.new_frame = frame_of(moved.new_frame)?;
+        }
+        for Pending { place, about, .. } in &mut self.entries {
+            if let Place::Grouped { frame } = place {
+                *frame = frame_of(*frame)?;
+            }
+            if let Detail::Chunked(runs) = &mut about.detail {
+                for run in runs.iter_mut().filter(|run| run.pack == 0) {
+                    run.frame = frame_of(run.frame)?;
                 }
-                Place::Own { .. } | Place::Outside { .. } => {}
             }
         }
         Ok(())
     }
+}
+
+fn salt(entropy: &dyn Entropy) -> Salt {
+    let mut salt = Salt::default();
+    entropy.fill(&mut salt);
+    salt
+}
+
+/// What would be wrong with what is sealed within an index if it were read.
+fn unlike(index: &Index, abouts: &[About], register: &Register) -> Option<String> {
+    for (entry, about) in index.archives.iter().zip(abouts) {
+        let same = About::from_bytes(&about.to_bytes()).is_ok_and(|read| read == *about);
+        let fault = if same { about.fault(index, entry) } else { Some("it is not read as it was") };
+        if let Some(fault) = fault {
+            return Some(format!("{:?}: {fault}", entry.archive));
+        }
+    }
+    let same = Register::from_bytes(&register.to_bytes()).is_ok_and(|read| read == *register);
+    let fault = if same { register.fault(index) } else { Some("it is not read as it was") };
+    fault.map(|fault| format!("its register: {fault}"))
 }
 
 /// What would be wrong with an index if it were read: nothing is sealed that no reader takes.
@@ -493,32 +620,8 @@ pub(super) fn fault(index: &Index, data_bytes: u64) -> Option<String> {
 
 impl std::fmt::Debug for Open {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "open with {} archives", self.index.archives.len())
+        write!(f, "open with {} archives", self.entries.len())
     }
-}
-
-/// Salt and sealed index.
-pub(super) fn seal_index(
-    pack: PackId,
-    index: &Index,
-    vault: &DataKey,
-    salt: &[u8; SALT_BYTES],
-) -> Result<Vec<u8>> {
-    let plain = index.to_bytes();
-    if plain.len() > INDEX_PLAIN_MAX {
-        return Err(Error::TooLarge {
-            what: "the index of a pack",
-            size: plain.len() as u64,
-            limit: INDEX_PLAIN_MAX as u64,
-        });
-    }
-    let length = SALT_BYTES as u64 + sealed_len(plain.len() as u64);
-    let cipher = keys::index(pack, vault, salt, u32::try_from(length).map_err(|_| too_large())?);
-    let mut sealed = salt.to_vec();
-    for (number, chunk) in (0..).zip(plain.chunks(CHUNK_BYTES)) {
-        cipher.seal_into(number, chunk, &mut sealed);
-    }
-    Ok(sealed)
 }
 
 pub(super) fn place(value: usize) -> Result<u32> {
@@ -527,19 +630,4 @@ pub(super) fn place(value: usize) -> Result<u32> {
 
 fn too_large() -> Error {
     Error::Invalid("count in a pack beyond 32 bits".into())
-}
-
-/// Removes what packs that were never sealed left in a directory; for a start, when none is open. Answers how many there were.
-pub fn sweep(directory: &Path) -> Result<usize> {
-    let ending = format!(".{EXTENSION}{}", file::PARTIAL);
-    let failed = |error| Error::io("read", directory, error);
-    let mut swept = 0;
-    for entry in std::fs::read_dir(directory).map_err(failed)? {
-        let path = entry.map_err(failed)?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&ending)) {
-            file::remove(&path)?;
-            swept += 1;
-        }
-    }
-    Ok(swept)
 }

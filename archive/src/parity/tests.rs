@@ -80,6 +80,21 @@ fn golden_parity() {
     assert_eq!(blake3::hash(&parity).to_string(), GOLDEN_PARITY);
 }
 
+/// Those of docs/formats/pack.md, which tests/e2e/pack_reader.py computes from that page alone.
+#[test]
+fn the_parity_is_that_of_the_page() {
+    let shards: Vec<Vec<u8>> = [0, 64, 128].map(|first| (first..first + 64).collect()).to_vec();
+    let of =
+        |shards: &[Vec<u8>], parity| super::protect(shards.iter().map(Vec::as_slice), parity, 64).unwrap();
+    assert_eq!(of(&shards[..1], 1), shards[..1]);
+    let page = include_str!("../../../docs/formats/pack.md");
+    let found = of(&shards, 2);
+    assert!(found.iter().all(|parity| page.contains(&hex::encode(parity))), "{found:02x?}");
+    let many: Vec<Vec<u8>> = (0..130).map(|byte| vec![byte; 64]).collect();
+    let hash = blake3::hash(&of(&many, 52).concat()).to_string();
+    assert!(page.contains(&hash), "{hash}");
+}
+
 #[test]
 fn a_stripe_stands_the_loss_of_as_many_cells_as_it_has_of_parity_and_of_no_more() {
     let geometry = Geometry::of(600).unwrap();

@@ -354,9 +354,8 @@ impl BlobStore {
         *self.hold.lock() = version;
     }
 
-    /// The hold, as it was set last.
-    #[cfg(test)]
-    pub(crate) fn hold(&self) -> Option<Version> {
+    /// The hold, as it was set last. What else is freed by a commit, and is not in the catalog, goes by it, too.
+    pub fn hold(&self) -> Option<Version> {
         *self.hold.lock()
     }
 

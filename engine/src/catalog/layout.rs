@@ -31,11 +31,20 @@ impl Layout {
     pub const KEYS: Self = Self(7);
     /// Objects whose keys are in an envelope: a firn that doesn't know of them would take what is in the row for the key.
     pub const ENVELOPES: Self = Self(8);
+    /// Vaults: a firn that doesn't know of them would know neither the keys that seal theirs nor whose their partitions are.
+    pub const VAULTS: Self = Self(9);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::ENVELOPES;
+    pub(in crate::catalog) const NEWEST: Self = Self::VAULTS;
     /// All that this code knows.
-    const KNOWN: [Self; 6] =
-        [Self::FIRST, Self::POLICIES, Self::IDENTITIES, Self::LIFECYCLES, Self::KEYS, Self::ENVELOPES];
+    const KNOWN: [Self; 7] = [
+        Self::FIRST,
+        Self::POLICIES,
+        Self::IDENTITIES,
+        Self::LIFECYCLES,
+        Self::KEYS,
+        Self::ENVELOPES,
+        Self::VAULTS,
+    ];
 
     /// Its number on disk.
     pub(in crate::catalog) const fn number(self) -> u8 {

@@ -16,6 +16,10 @@ pub(crate) const RECIPIENT: &str = "recovery.pub";
 pub(crate) const CATALOG: &str = "catalog";
 /// The local pool, unless it has a disk of its own.
 pub(crate) const POOL: &str = "pools/local";
+/// Packs of vaults, unless media are named.
+pub(crate) const VAULT: &str = "vault";
+/// Where packs are made.
+pub(crate) const VAULT_MAKING: &str = "vault-making";
 /// Which directories of further zones the data directory took.
 pub(crate) const ZONES: &str = "zones.json";
 /// What was read from remote pools, one directory each; made anew by every start.

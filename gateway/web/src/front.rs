@@ -4,6 +4,7 @@
 //!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ kms ───────► json
 //!                                                         ├─ iam, sts ─► query
 //!   unsigned form to the path / of no bucket's host ──────┘
+//!                                              …/glacier/… ────────────────► glacier, where that door is open
 //!   everything else ─────────────────────────────────────────────────► s3
 //! ```
 //! A request is verified for the service that answers it and for no other: one that is signed for IAM never reaches S3, and the other way
@@ -14,7 +15,7 @@ use crate::query::Service;
 use crate::s3::{Answer, names_bucket};
 use crate::server::Peer;
 use crate::state::State;
-use crate::{iam, json, kms, query, s3, sts};
+use crate::{glacier, iam, json, kms, query, s3, sts};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use hyper::body::Incoming;
@@ -37,6 +38,12 @@ pub(crate) async fn handle(
     peer: Peer,
     request: Request<Incoming>,
 ) -> Answer {
+    if let Some(vaults) = state.vaults()
+        && claimed(&request).as_deref() == Some(glacier::SERVICE)
+    {
+        return Box::pin(glacier::handle(Arc::clone(vaults), (config, Arc::clone(&state)), peer, request))
+            .await;
+    }
     match service_of(&request, &config) {
         // Boxed, so that S3's requests are no larger for it.
         Some(For::Query(service)) => Box::pin(query::handle(service, (config, state), peer, request)).await,
@@ -45,14 +52,17 @@ pub(crate) async fn handle(
     }
 }
 
-fn service_of<B>(request: &Request<B>, config: &Config) -> Option<For> {
-    let head = RequestHead {
+fn claimed<B>(request: &Request<B>) -> Option<String> {
+    claimed_service(&RequestHead {
         method: request.method().as_str(),
         path: request.uri().path(),
         query: request.uri().query().unwrap_or_default(),
         headers: request.headers(),
-    };
-    if let Some(claimed) = claimed_service(&head) {
+    })
+}
+
+fn service_of<B>(request: &Request<B>, config: &Config) -> Option<For> {
+    if let Some(claimed) = claimed(request) {
         if claimed == kms::SERVICE.name {
             return Some(For::Json(&kms::SERVICE));
         }

@@ -1,9 +1,10 @@
-//! The HTTP doors: S3, IAM, STS and KMS on one port; probes, metrics and the admin API on another.
+//! The HTTP doors: S3, IAM, STS, KMS and Glacier on one port; probes, metrics and the admin API on another.
 //!
 //! ```text
 //!   TCP [─ TLS] ─► server (hyper, bounds, timeouts) ─► front ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
 //!                                                │          └─► query ─ authenticate ─ table of iam, sts ─ decide ─► identities
 //!                                                │          └─► json ─ authenticate ─ table of kms ─► security::kms, which decides
+//!                                                │          └─► glacier ─ authenticate ─ table ─ policies ─► archive::vault
 //!                                                └─► admin ─ /livez /readyz /metrics /v1/…
 //! ```
 //!
@@ -16,6 +17,7 @@ mod budget;
 pub mod checks;
 mod config;
 mod front;
+mod glacier;
 mod iam;
 mod ingest;
 mod json;

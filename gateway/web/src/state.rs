@@ -3,6 +3,7 @@
 use crate::budget::{Budget, Held};
 use crate::metrics::Metrics;
 use crate::query::Markers;
+use archive::vault::Vaults;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
@@ -17,8 +18,8 @@ use security::identity::Identities;
 use security::kms::Kms;
 use security::sigv4::SigningKeys;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 /// The token that opens metrics and the admin API. Never shown, wiped when dropped.
@@ -268,6 +269,8 @@ pub struct State {
     pub(crate) bodies: Arc<Budget>,
     /// When it was last logged that there is no room, in milliseconds since the epoch; 0 for never.
     pub(crate) full_logged_ms: AtomicI64,
+    /// What is behind the Glacier door, where it is open.
+    vaults: OnceLock<Arc<Vaults>>,
 }
 
 /// Memory for the bodies of requests, and what it came to since the start.
@@ -293,6 +296,16 @@ impl State {
             refused: self.metrics.bodies_refused.get(),
             ended: self.metrics.bodies_ended.get(),
         }
+    }
+
+    /// Opens the Glacier door in front of these vaults, once.
+    pub fn open_vaults(&self, vaults: Arc<Vaults>) {
+        // A second time there is nothing to do.
+        let _ = self.vaults.set(vaults);
+    }
+
+    pub(crate) fn vaults(&self) -> Option<&Arc<Vaults>> {
+        self.vaults.get()
     }
 
     /// Registers the doors' metrics and wires the rest.
@@ -327,6 +340,7 @@ impl State {
             metrics,
             bodies,
             full_logged_ms: AtomicI64::new(0),
+            vaults: OnceLock::new(),
         })
     }
 }

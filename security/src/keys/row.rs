@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | 0 | 1 | version | 1 |
 //! | 1 | 8 | account | whose key |
-//! | 9 | 1 | service | 1: S3, 2: secrets of identities, 3: tokens of sessions, 4: material of managed keys |
+//! | 9 | 1 | service | 1: S3, 2: secrets of identities, 3: tokens of sessions, 4: material of managed keys, 5: vaults |
 //! | 10 | 8 | created | milliseconds since the epoch |
 //! | 18 | 8 | reserved | wraps that may have been made with it, at most 2³² |
 //! | 26 | 2 | length | of the wrapped key |
@@ -60,6 +60,8 @@ pub enum Service {
     Sessions = 3,
     /// Material of managed keys.
     Kms = 4,
+    /// Keys of vaults.
+    Vaults = 5,
 }
 
 /// What one key of the table is for.
@@ -92,6 +94,11 @@ impl KeyScope {
         Self { account, service: Service::Kms }
     }
 
+    /// What seals the keys of an account's vaults.
+    pub const fn vaults(account: AccountId) -> Self {
+        Self { account, service: Service::Vaults }
+    }
+
     fn to_bytes(self) -> [u8; 9] {
         let mut out = [self.service as u8; 9];
         out[..8].copy_from_slice(&self.account.to_bytes());
@@ -105,6 +112,7 @@ impl KeyScope {
             2 => Service::Identities,
             3 => Service::Sessions,
             4 => Service::Kms,
+            5 => Service::Vaults,
             other => return Err(refused("key row", &format!("service {other} is unknown"))),
         };
         Ok(Self { account: AccountId::from_bytes(account)?, service })
@@ -122,6 +130,7 @@ impl fmt::Display for KeyScope {
             Service::Identities => write!(f, "identities of account {}", self.account),
             Service::Sessions => write!(f, "sessions of account {}", self.account),
             Service::Kms => write!(f, "managed keys of account {}", self.account),
+            Service::Vaults => write!(f, "vaults of account {}", self.account),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Archives of all sizes and kinds, whole and in part.
 
 use super::world::{Counted, NOW, VAULT, WHOSE, World, below, head, id, noise, put, text};
-use crate::pack::{Codec, Head, KeyFor, Outer, Pack, Place, Protection, Reader, sweep};
+use crate::pack::{Codec, Detail, Head, KeyFor, Outer, Pack, Place, Protection, Reader, sweep};
 use engine::catalog::record::Record as _;
 use engine::codec::DataKey;
 use engine::codec::chunk::ChunkCipher;
@@ -31,14 +31,16 @@ fn what_is_deposited_comes_back_whole_and_in_part() {
             let about = reader.about(entry, &*world.keys).unwrap();
             assert_eq!(about.description, head(id(place)).description);
             assert_eq!(about.tree_hash, Some(super::world::hash(bytes)));
+            assert_eq!((about.part_hash, &about.note[..]), (super::world::hash(bytes), &b"kept"[..]));
+            let length = about.length;
             for _ in 0..10 {
-                let start = below(&dice, entry.length + 1);
-                let end = start + below(&dice, entry.length - start + 1);
+                let start = below(&dice, length + 1);
+                let end = start + below(&dice, length - start + 1);
                 let found = world.read_range(&reader, entry, start..end).unwrap();
                 let range = usize::try_from(start).unwrap()..usize::try_from(end).unwrap();
                 assert!(found == bytes[range], "archive {place}, bytes {start}..{end}");
             }
-            world.read_range(&reader, entry, 0..entry.length + 1).unwrap_err();
+            world.read_range(&reader, entry, 0..length + 1).unwrap_err();
         }
     }
 }
@@ -70,7 +72,7 @@ fn large_archives_have_a_subkey_of_their_own_and_small_ones_share() {
             let frames = &index.frames[first as usize..(first + count) as usize];
             frames.iter().map(|frame| frame.protection).collect::<Vec<_>>()
         }
-        Place::Grouped { frame, .. } => vec![index.frames[frame as usize].protection],
+        Place::Grouped { frame } => vec![index.frames[frame as usize].protection],
         ref other => panic!("{other:?}"),
     };
     assert_eq!(key_of(1), [Protection::Key(1)]);
@@ -118,21 +120,24 @@ fn an_archive_that_does_not_fit_goes_on_in_the_next_pack_with_frames_of_its_own(
             let taken = deposit.write(rest).unwrap();
             assert!(taken > 0);
             if taken == rest.len() {
-                deposit.finish([9; 32]).unwrap();
+                deposit.finish_part(super::world::hash(rest), [9; 32]).unwrap();
             } else {
                 assert_eq!(deposit.write(b"x").unwrap(), 0, "full stays full");
-                offset = deposit.suspend().unwrap();
-                if offset < 6_000_000 {
-                    assert!(pack.deposit(head(id(2))).unwrap().is_none(), "and takes nothing else");
-                }
+                let (from, cut) = (offset, deposit.cut());
+                assert!(cut <= from + taken as u64 && cut.is_multiple_of(1 << 20));
+                let range = usize::try_from(from).unwrap()..usize::try_from(cut).unwrap();
+                offset = deposit.suspend(super::world::hash(&bytes[range])).unwrap();
+                assert_eq!(offset, cut);
             }
             let pack = world.seal(pack);
             let entry = pack.index().entry(id(9)).unwrap();
-            assert_eq!(entry.offset, found.len() as u64);
+            assert_eq!(entry.offset(), found.len() as u64);
             assert_eq!(entry.last, taken == rest.len());
             assert!(!matches!(entry.place, Place::Grouped { .. }), "{entry:?}");
             let reader = world.packs.lock().unwrap()[&pack.id()].clone();
-            found.extend(world.read(&reader, id(9)).unwrap());
+            let part = world.read(&reader, id(9)).unwrap();
+            assert_eq!(world.about(&reader, id(9)).part_hash, super::world::hash(&part));
+            found.extend(part);
             assert!(pack.layout().data_bytes() <= 4 << 20);
         }
         assert!(found == bytes);
@@ -153,17 +158,26 @@ fn ciphertext_from_outside_stays_as_it_is_and_needs_no_key_of_the_vault() {
     let mut pack = world.begin();
     let blobs = vec![Outer { blob, first_chunk: 0, plain: plain.len() as u64 }];
     let mut deposit = pack.deposit(Head { outside: true, ..head(id(1)) }).unwrap().unwrap();
+    let refused = deposit.write(&sealed).unwrap_err().to_string();
+    assert!(refused.contains("were announced"), "{refused}");
+    assert!(deposit.announce(blobs[0]).unwrap());
     deposit.write(&sealed[1..]).unwrap();
-    let refused = deposit.finish_outside([0; 32], blobs.clone()).unwrap_err();
+    let refused = deposit.finish([0; 32]).unwrap_err();
     assert!(refused.to_string().contains("sealed chunks"), "{refused}");
     let mut deposit = pack.deposit(Head { outside: true, ..head(id(1)) }).unwrap().unwrap();
+    // Chunk by chunk: they are one run all the same.
+    for number in 0..31 {
+        let plain = (2_000_000 - number * 65_536).min(65_536);
+        assert!(deposit.announce(Outer { blob, first_chunk: number, plain }).unwrap());
+    }
     assert_eq!(deposit.write(&sealed).unwrap(), sealed.len());
-    deposit.finish_outside([0; 32], blobs.clone()).unwrap();
+    deposit.finish([0; 32]).unwrap();
     let pack = world.seal(pack);
-    assert!(pack.index().keys.len() == 1 && pack.index().chunks.is_empty());
+    assert!(pack.index().keys.len() == 1 && pack.chunks().is_empty());
     let reader = world.packs.lock().unwrap()[&pack.id()].clone();
     let entry = reader.index().entry(id(1)).unwrap();
-    assert!(matches!(&entry.place, Place::Outside { blobs: found, .. } if *found == blobs), "{entry:?}");
+    let detail = world.about(&reader, id(1)).detail;
+    assert!(matches!(&detail, Detail::Outside { lead: 0, blobs: found } if *found == blobs), "{detail:?}");
     assert!(world.read(&reader, id(1)).unwrap() == sealed);
     let chunk = world.read_range(&reader, entry, 65_552..2 * 65_552).unwrap();
     let mut chunk = chunk;
@@ -188,9 +202,10 @@ fn one_archive_is_read_with_at_most_2_mib_beyond_itself() {
         let before = counted.so_far();
         let reader = Reader::open(counted.clone(), pack.id(), WHOSE, &VAULT).unwrap();
         let entry = reader.index().entry(id(place)).unwrap().clone();
-        let found = world.read_range(&reader, &entry, 0..entry.length).unwrap();
+        let length = world.about(&reader, id(place)).length;
+        let found = world.read_range(&reader, &entry, 0..length).unwrap();
         let beyond = counted.so_far() - before - found.len().min(5_000_000) as u64;
-        assert!(counted.so_far() - before <= entry.length + (2 << 20), "{beyond} beyond archive {place}");
+        assert!(counted.so_far() - before <= length + (2 << 20), "{beyond} beyond archive {place}");
     }
 }
 
@@ -241,11 +256,14 @@ fn no_key_and_nonce_come_twice_not_even_under_one_subkey_in_two_packs() {
     #[derive(Debug)]
     struct One;
     impl crate::pack::Subkeys for One {
-        fn fresh(&self, _: KeyFor) -> engine::Result<(crate::pack::KeyId, DataKey)> {
+        fn fresh(&self, _: crate::pack::PackId, _: KeyFor) -> engine::Result<(crate::pack::KeyId, DataKey)> {
             Ok((crate::pack::KeyId::from_bytes([1; 16]), DataKey::from_bytes([1; 32])))
         }
         fn find(&self, _: crate::pack::KeyId) -> engine::Result<Option<DataKey>> {
             Ok(Some(DataKey::from_bytes([1; 32])))
+        }
+        fn abandon(&self, _: crate::pack::PackId) -> engine::Result<()> {
+            Ok(())
         }
     }
     let world = World::new(10);
@@ -271,25 +289,49 @@ fn no_key_and_nonce_come_twice_not_even_under_one_subkey_in_two_packs() {
 }
 
 #[test]
-fn a_pack_that_was_not_sealed_is_none() {
+fn a_pack_that_was_not_sealed_leaves_nothing() {
     let world = World::new(12);
-    let mut pack = world.begin();
-    put(&mut pack, id(1), &noise(1, 5_000));
-    drop(pack);
     let names = || -> Vec<String> {
         let entries = std::fs::read_dir(world.dir.path()).unwrap();
         entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     };
-    assert!(names().iter().all(|name| name.ends_with(".pack.new")) && names().len() == 1, "{:?}", names());
-    assert_eq!(sweep(world.dir.path()).unwrap(), 1);
-    let empty = world.begin();
-    let refused = empty.seal(&VAULT, NOW).unwrap_err();
+    let mut pack = world.begin();
+    put(&mut pack, id(1), &noise(1, 70_000));
+    assert!(names().len() == 1 && world.keys.count() == 1);
+    drop(pack);
+    assert!(names().is_empty() && world.keys.count() == 0, "neither its file nor its subkeys");
+    let refused = world.begin().seal(&VAULT, NOW).unwrap_err();
     assert!(refused.to_string().contains("holds no archive"), "{refused}");
-    assert_eq!(sweep(world.dir.path()).unwrap(), 1);
     world.begin().discard().unwrap();
-    let sealed = world.pack_of(&[noise(1, 5_000)]);
-    assert_eq!(names(), [format!("{}.pack", sealed.id())]);
-    assert_eq!(sweep(world.dir.path()).unwrap(), 0);
+    assert_eq!(names(), [""; 0]);
+    // After a crash: that of an open pack stays, and what is none of ours.
+    let mut open = world.begin();
+    put(&mut open, id(1), &noise(1, 70_000));
+    let mut left = world.begin();
+    put(&mut left, id(2), &noise(2, 70_000));
+    let left_id = left.id();
+    std::mem::forget(left);
+    std::fs::write(world.dir.path().join("notes.pack.new"), "mine").unwrap();
+    assert_eq!((names().len(), world.keys.count()), (3, 2));
+    let swept = sweep(world.dir.path(), &HashSet::from([open.id()]), &*world.keys).unwrap();
+    assert_eq!(swept, [left_id]);
+    assert_eq!((names().len(), world.keys.count()), (2, 1));
+    let sealed = world.seal(open);
+    assert_eq!(sweep(world.dir.path(), &HashSet::new(), &*world.keys).unwrap(), []);
+    assert!(names().contains(&format!("{}.pack", sealed.id())) && world.keys.count() == 1);
+}
+
+#[test]
+fn a_name_that_may_not_last_is_said_to_be_so_and_nothing_is_taken_back() {
+    let world = World::new(17);
+    let mut pack = world.begin();
+    put(&mut pack, id(1), &noise(1, 70_000));
+    pack.state.unsynced = true;
+    let path = pack.path().with_extension("");
+    let unknown = pack.seal(&VAULT, NOW).unwrap_err();
+    assert!(matches!(unknown, Error::Unknown { .. }), "{unknown}");
+    let reader = super::world::open(std::fs::read(path).unwrap()).unwrap();
+    assert!(world.read(&reader, id(1)).unwrap() == noise(1, 70_000));
 }
 
 #[test]
@@ -346,53 +388,76 @@ fn a_deposit_that_is_dropped_leaves_no_archive() {
 }
 
 #[test]
-fn descriptions_are_bounded_and_fill_the_index_before_the_data() {
+fn descriptions_and_notes_are_bounded_and_fill_the_index_before_the_data() {
     let mut world = World::new(14);
-    world.options.capacity = 1 << 20;
+    world.options.capacity = 2 << 20;
     let mut pack = world.begin();
-    let long = Head { description: vec![1; 1025], ..head(id(1)) };
+    let long = Head { description: vec![1; 4097], ..head(id(1)) };
+    assert!(matches!(pack.deposit(long).unwrap_err(), Error::TooLarge { .. }));
+    let long = Head { note: vec![1; 4097], ..head(id(1)) };
     assert!(matches!(pack.deposit(long).unwrap_err(), Error::TooLarge { .. }));
     let mut count = 0_u8;
     loop {
-        let head = Head { description: vec![count; 1024], ..head(id(count)) };
+        let head = Head { description: vec![count; 4096], note: vec![!count; 4096], ..head(id(count)) };
         let Some(mut deposit) = pack.deposit(head).unwrap() else { break };
         deposit.write(b"x").unwrap();
         deposit.finish([0; 32]).unwrap();
         count += 1;
     }
-    assert!(count > 50, "{count}");
+    assert_eq!(count, 7);
     let pack = world.seal(pack);
-    assert_eq!(pack.index().archives.len(), usize::from(count));
+    let reader = world.reader_of(&pack);
+    for place in 0..count {
+        let about = world.about(&reader, id(place));
+        assert!(about.description == vec![place; 4096] && about.note == vec![!place; 4096]);
+    }
 }
 
 #[test]
 fn several_parts_of_one_archive_lie_in_one_pack_and_no_byte_twice() {
+    const MIB: u64 = 1 << 20;
     let world = World::new(16);
     let mut pack = world.begin();
-    let parts = [(200_000, 70_000), (0, 100), (500_000, 80_000)];
+    let parts = [(2, 1), (0, 1), (5, 2)].map(|(offset, length)| (offset * MIB, length << 20));
     for (offset, length) in parts {
         let mut deposit = pack.deposit(Head { offset, ..head(id(1)) }).unwrap().unwrap();
-        deposit.write(&noise(offset, length)).unwrap();
-        assert_eq!(deposit.suspend().unwrap(), offset + length as u64);
+        // What is beyond a whole MiB is for the next part.
+        assert_eq!(deposit.write(&noise(offset, length + 999)).unwrap(), length + 999);
+        let part = super::world::hash(&noise(offset, length + 999)[..length]);
+        assert_eq!(deposit.suspend(part).unwrap(), offset + length as u64);
     }
-    for offset in [0, 99, 200_000, 269_999] {
-        let refused = pack.deposit(Head { offset, ..head(id(1)) }).unwrap_err().to_string();
+    for offset in [0, 2, 5, 6] {
+        let refused = pack.deposit(Head { offset: offset * MIB, ..head(id(1)) }).unwrap_err().to_string();
         assert!(refused.contains("part of it"), "{refused}");
     }
+    let refused = pack.deposit(Head { offset: 3 * MIB + 1, ..head(id(1)) }).unwrap_err().to_string();
+    assert!(refused.contains("multiples of 1 MiB"), "{refused}");
     // One that begins before another and goes on into it.
-    let mut deposit = pack.deposit(Head { offset: 190_000, ..head(id(1)) }).unwrap().unwrap();
-    deposit.write(&noise(1, 10_001)).unwrap();
-    deposit.suspend().unwrap_err();
-    let mut deposit = pack.deposit(Head { offset: 190_000, ..head(id(1)) }).unwrap().unwrap();
-    deposit.write(&noise(1, 10_000)).unwrap();
-    deposit.finish([1; 32]).unwrap();
+    let mut deposit = pack.deposit(Head { offset: 3 * MIB, ..head(id(1)) }).unwrap().unwrap();
+    deposit.write(&noise(1, (2 << 20) + 1)).unwrap();
+    let refused = deposit.finish_part([1; 32], [1; 32]).unwrap_err().to_string();
+    assert!(refused.contains("part of it"), "{refused}");
+    let mut deposit = pack.deposit(Head { offset: 3 * MIB, ..head(id(1)) }).unwrap().unwrap();
+    deposit.write(&noise(1, 2 << 20)).unwrap();
+    let refused = deposit.finish([1; 32]).unwrap_err().to_string();
+    assert!(refused.contains("the whole alone"), "{refused}");
+    let mut deposit = pack.deposit(Head { offset: 3 * MIB, ..head(id(1)) }).unwrap().unwrap();
+    deposit.write(&noise(1, 2 << 20)).unwrap();
+    deposit.finish_part([2; 32], [1; 32]).unwrap();
     let pack = world.seal(pack);
-    let reader = world.packs.lock().unwrap()[&pack.id()].clone();
+    let reader = world.reader_of(&pack);
     for (offset, length) in parts {
         let entry = reader.part(id(1), offset).unwrap();
-        assert!(world.read_range(&reader, entry, 0..entry.length).unwrap() == noise(offset, length));
+        let about = reader.about(entry, &*world.keys).unwrap();
+        assert_eq!((about.length, about.tree_hash), (length as u64, None));
+        let found = world.read_range(&reader, entry, 0..about.length).unwrap();
+        assert!(
+            about.part_hash == super::world::hash(&found) && found == noise(offset, length + 999)[..length]
+        );
     }
+    let last = reader.about(reader.part(id(1), 3 * MIB).unwrap(), &*world.keys).unwrap();
+    assert_eq!((last.part_hash, last.tree_hash), ([2; 32], Some([1; 32])));
     let mut twice = pack.index().clone();
-    twice.archives[1].offset = 199_999;
+    twice.archives[1].part = twice.archives[0].part;
     assert!(twice.fault(pack.layout().data_bytes()).unwrap().contains("there twice"));
 }

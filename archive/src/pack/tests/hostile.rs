@@ -2,9 +2,10 @@
 
 use super::world::{NOW, VAULT, World, below, id, noise, open, scrub, text};
 use crate::pack::body::Body;
+use crate::pack::layout::Names;
 use crate::pack::squeeze::{LENGTH_MAX, Unsqueeze};
 use crate::pack::{
-    Codec, Entry, Frame, Index, KeyId, Layout, PackId, Place, Protection, Subkeys, keys, plan,
+    About, Codec, Detail, Entry, Frame, Index, KeyId, Layout, PackId, Place, Protection, Subkeys, keys, plan,
 };
 use crate::parity::{CELL_BYTES, crc32c};
 use engine::ErrorKind;
@@ -19,13 +20,12 @@ fn forge(world: &World, index: &[u8], data: &[u8]) -> Vec<u8> {
     let path = world.dir.path().join("forged");
     let mut body = Body::create(path.clone(), 1 << 20, 1 << 16).unwrap();
     body.append(|out| out.extend_from_slice(data)).unwrap();
-    let mut sealed = vec![5; 16];
-    let length = 16 + engine::codec::chunk::sealed_len(index.len() as u64);
-    let cipher = keys::index(PACK, &VAULT, &[5; 16], u32::try_from(length).unwrap());
-    for (number, chunk) in (0..).zip(index.chunks(65_536)) {
-        cipher.seal_into(number, chunk, &mut sealed);
-    }
-    body.finish(PACK, world.options.vault, sealed.len() as u64, |_| Ok(sealed)).unwrap();
+    let length = u32::try_from(index.len()).unwrap().to_le_bytes();
+    let plain = [&[0; 32][..], &[0], &length, index].concat();
+    let cipher = |sealed| keys::index(PACK, &VAULT.key, &[5; 16], sealed);
+    let sealed = keys::seal(&plain, &[5; 16], cipher).unwrap();
+    let names = Names { pack: PACK, vault: world.options.vault, index_key: VAULT.id };
+    body.finish(names, sealed.len() as u64, |_| Ok(sealed)).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     bytes
@@ -39,12 +39,12 @@ fn walk(world: &World, bytes: Vec<u8>) -> Option<ErrorKind> {
     };
     let mut worst = None;
     for entry in &reader.index().archives {
-        let end = entry.length.min(8 << 20);
+        let about = reader.about(entry, &*world.keys);
+        let end = about.map_or(0, |about| about.length.min(8 << 20));
         let read = reader.read(entry, 0..end, &*world.keys, world, &mut |piece| {
             assert!(piece.len() <= LENGTH_MAX);
             Ok(())
         });
-        drop(reader.about(entry, &*world.keys));
         worst = read.err().map(|error| error.kind()).or(worst);
     }
     worst
@@ -78,19 +78,10 @@ fn an_index_of_any_bytes_is_refused_or_read_within_bounds() {
 #[test]
 fn counts_that_no_index_has_room_for_are_refused_before_anything_is_made_for_them() {
     let world = World::new(2);
-    let empty = Index {
-        vault: world.options.vault,
-        tables: [0; 32],
-        sealed_at: NOW,
-        keys: Vec::new(),
-        packs: Vec::new(),
-        frames: Vec::new(),
-        chunks: Vec::new(),
-        archives: Vec::new(),
-    };
+    let empty = empty(&world);
     let bytes = empty.to_bytes();
-    // Keys, packs, frames, chunks, archives, sections: four thousand million of each in turn.
-    for at in bytes.len() - 6..bytes.len() {
+    // Keys, packs, replaced ones, frames, register, archives, dropped ones, sections: four thousand million of each in turn.
+    for at in bytes.len() - 8..bytes.len() {
         let mut forged = bytes[..at].to_vec();
         forged.extend_from_slice(&[0xFF, 0xFF, 0xFF, 0xFF, 0x0F]);
         forged.extend_from_slice(&bytes[at + 1..]);
@@ -98,67 +89,86 @@ fn counts_that_no_index_has_room_for_are_refused_before_anything_is_made_for_the
     }
 }
 
-/// An index with one archive in one frame of these bytes.
-fn one_frame(world: &World, key: KeyId, frame: Frame) -> Vec<u8> {
-    let place = Place::Own { first: 0, count: 1 };
-    let entry = Entry {
-        archive: id(1),
-        created: NOW,
-        offset: 0,
-        length: frame.plain.into(),
-        last: true,
-        key: 0,
-        private: vec![0; 64],
-        place,
-    };
-    let index = Index {
+fn empty(world: &World) -> Index {
+    Index {
         vault: world.options.vault,
-        tables: [0; 32],
         sealed_at: NOW,
-        keys: vec![key],
+        group: None,
+        keys: Vec::new(),
         packs: Vec::new(),
-        frames: vec![frame],
-        chunks: Vec::new(),
-        archives: vec![entry],
+        replaces: Vec::new(),
+        frames: Vec::new(),
+        register: None,
+        archives: Vec::new(),
+        dropped: Vec::new(),
+    }
+}
+
+/// An index with one archive in one frame, of so many bytes by what is said of it.
+fn one_frame(world: &World, (key, subkey): &(KeyId, DataKey), frame: Frame, length: u64) -> Vec<u8> {
+    let about = About {
+        created: NOW,
+        length,
+        part_hash: [0; 32],
+        tree_hash: Some([0; 32]),
+        description: Vec::new(),
+        note: Vec::new(),
+        detail: Detail::Own,
     };
+    let cipher = |sealed| keys::entry(PACK, subkey, id(1), 0, &[6; 16], sealed);
+    let private = keys::seal(&about.to_bytes(), &[6; 16], cipher).unwrap();
+    let place = Place::Own { first: 0, count: 1 };
+    let entry = Entry { archive: id(1), part: 0, last: true, key: 0, private, place };
+    let index = Index { keys: vec![*key], frames: vec![frame], archives: vec![entry], ..empty(world) };
     index.to_bytes().to_vec()
 }
 
 #[test]
 fn a_bomb_has_no_room() {
     let world = World::new(3);
-    let (key, subkey): (KeyId, DataKey) = world.keys.fresh(crate::pack::KeyFor::Pack).unwrap();
+    let key: (KeyId, DataKey) = world.keys.fresh(PACK, crate::pack::KeyFor::Pack).unwrap();
+    // What it says that it holds, and what it holds without a word of how much.
     let bomb = zstd::bulk::compress(&vec![0; 100 << 20], 3).unwrap();
-    let mut sealed = Vec::new();
-    keys::frame(PACK, &subkey, &[1; 16]).seal_into(0, &bomb, &mut sealed);
-    let stored = u32::try_from(sealed.len()).unwrap();
-    for plain in [1_000_000, stored, 1 << 20] {
-        for codec in [Codec::Zstd, Codec::ZstdPlanes2, Codec::ZstdPlanes4] {
-            let frame =
-                Frame { offset: 0, stored, plain, codec, protection: Protection::Key(0), salt: [1; 16] };
-            let forged = forge(&world, &one_frame(&world, key, frame), &sealed);
-            assert_eq!(walk(&world, forged), Some(ErrorKind::Corrupt));
+    let mut quiet = Vec::new();
+    let mut encoder = zstd::stream::write::Encoder::new(&mut quiet, 3).unwrap();
+    std::io::Write::write_all(&mut encoder, &vec![0; 100 << 20]).unwrap();
+    encoder.finish().unwrap();
+    for mut bomb in [bomb.clone(), quiet] {
+        bomb.resize(bomb.len().next_multiple_of(256), 0);
+        let mut sealed = Vec::new();
+        keys::frame(PACK, &key.1, &[1; 16]).seal_into(0, &bomb, &mut sealed);
+        let stored = u32::try_from(sealed.len()).unwrap();
+        for length in [1, 1_000_000, 1 << 20] {
+            for codec in [Codec::Zstd, Codec::ZstdPlanes2, Codec::ZstdPlanes4] {
+                let protection = Protection::Key(0);
+                let frame = Frame { offset: 0, stored, codec, protection, salt: [1; 16] };
+                let forged = forge(&world, &one_frame(&world, &key, frame, length), &sealed);
+                assert_eq!(walk(&world, forged), Some(ErrorKind::Corrupt));
+            }
         }
     }
-    // What would be larger than any frame is refused with the index.
-    let frame = Frame {
-        offset: 0,
-        stored,
-        plain: 100 << 20,
-        codec: Codec::Zstd,
-        protection: Protection::Key(0),
-        salt: [1; 16],
-    };
-    let refused = open(forge(&world, &one_frame(&world, key, frame), &sealed)).unwrap_err();
-    assert!(refused.to_string().contains("length is impossible"), "{refused}");
+    // What would be larger than any frame is refused with the index, and an archive that has more than its frames with what is said of it.
+    let frame =
+        |stored, codec| Frame { offset: 0, stored, codec, protection: Protection::Key(0), salt: [1; 16] };
+    for stored in [0, 1, 16, 17, 271, 273, 2 << 20] {
+        let refused = open(forge(&world, &one_frame(&world, &key, frame(stored, Codec::Raw), 9), &[0; 4096]));
+        assert!(refused.unwrap_err().to_string().contains("length is impossible"), "{stored}");
+    }
+    for length in [0, (1 << 20) + 1, u64::MAX] {
+        let forged = forge(&world, &one_frame(&world, &key, frame(272, Codec::Raw), length), &[0; 4096]);
+        assert_eq!(walk(&world, forged), Some(ErrorKind::Corrupt), "{length}");
+    }
     let mut out = Vec::new();
     let mut unsqueeze = Unsqueeze::new().unwrap();
-    for plain in [0, 1, 999, 100 << 20, usize::MAX] {
-        unsqueeze.restore(Codec::Zstd, &bomb, plain, &mut out).unwrap_err();
-        assert!(out.capacity() <= 2 * LENGTH_MAX, "{}", out.capacity());
+    unsqueeze.restore(Codec::Zstd, &bomb, &mut out).unwrap_err();
+    unsqueeze.restore(Codec::Zstd, &[], &mut out).unwrap_err();
+    unsqueeze.restore(Codec::Raw, &vec![0; (1 << 20) + 1], &mut out).unwrap_err();
+    let good = zstd::bulk::compress(b"abc", 3).unwrap();
+    let padded = |filling: &[u8]| [&good[..], filling].concat();
+    for (filling, taken) in [(&[0; 255][..], true), (&[0; 256], false), (&[0, 0, 1], false), (&good, false)] {
+        assert_eq!(unsqueeze.restore(Codec::Zstd, &padded(filling), &mut out).is_ok(), taken);
     }
-    unsqueeze.restore(Codec::Zstd, &[], 10, &mut out).unwrap_err();
-    unsqueeze.restore(Codec::Raw, b"abc", 4, &mut out).unwrap_err();
+    assert!(out.capacity() <= 2 * LENGTH_MAX, "{}", out.capacity());
 }
 
 #[test]

@@ -7,4 +7,5 @@ mod format;
 mod hostile;
 mod model;
 mod sharing;
+mod succession;
 mod world;

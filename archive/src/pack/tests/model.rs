@@ -51,11 +51,16 @@ impl Model {
         let bytes = if outside { [bytes, vec![1; tags]].concat() } else { bytes };
         let mut offset = 0;
         loop {
-            let head = Head { offset: offset as u64, outside, ..head(id) };
+            let lead = if outside { lead_at(offset) } else { 0 };
+            let head = Head { offset: offset as u64, outside, lead, ..head(id) };
             let Some(mut deposit) = pack.deposit(head).unwrap() else {
                 pack = self.turn(pack);
                 continue;
             };
+            let whole = Outer { blob: BlobId::from_bytes([1; 16]), first_chunk: 0, plain };
+            if outside && let (_, _, Some(run)) = whole.cut(offset as u64) {
+                assert!(deposit.announce(run).unwrap());
+            }
             let mut rest = &bytes[offset..];
             while !rest.is_empty() {
                 let piece = rest.len().min(usize::try_from(below(&self.dice, 900_000)).unwrap() + 1);
@@ -65,7 +70,6 @@ impl Model {
                     break;
                 }
             }
-            offset = bytes.len() - rest.len();
             if rest.is_empty() && below(&self.dice, 12) == 0 {
                 // Given up; if parts of it are in other packs, whoever deposits knows that they are none.
                 drop(deposit);
@@ -73,13 +77,15 @@ impl Model {
                 return pack;
             }
             if rest.is_empty() {
-                let blob = Outer { blob: BlobId::from_bytes([1; 16]), first_chunk: 0, plain };
-                let blobs = if outside { vec![blob] } else { Vec::new() };
-                deposit.finish_outside(hash(&bytes), blobs).unwrap();
+                deposit.finish_part(hash(&bytes[offset..]), hash(&bytes)).unwrap();
                 self.puts.insert(id, Put { bytes, outside });
                 return pack;
             }
-            assert_eq!(deposit.suspend().unwrap(), offset as u64);
+            let taken = bytes.len() - rest.len();
+            let cut = usize::try_from(deposit.cut()).unwrap();
+            assert!(cut <= taken && taken - cut < 1 << 20 && cut.is_multiple_of(1 << 20));
+            assert_eq!(deposit.suspend(hash(&bytes[offset..cut])).unwrap(), cut as u64);
+            offset = cut;
             pack = self.turn(pack);
         }
     }
@@ -96,17 +102,23 @@ impl Model {
         assert!(sealed.layout().data_bytes() <= capacity.next_multiple_of(4096));
         assert!(scrub(&std::fs::read(sealed.path()).unwrap()).unwrap().is_whole());
         let reader = self.world.packs.lock().unwrap()[&sealed.id()].clone();
-        for entry in &sealed.index().archives {
+        for (entry, about) in sealed.archives() {
             let bytes = self.world.read(&reader, entry.archive).unwrap();
+            assert_eq!(hash(&bytes), about.part_hash);
             let parts = self.found.entry(entry.archive).or_default();
-            assert_eq!(parts.len() as u64, entry.offset, "{:?}", entry.archive);
+            assert_eq!(parts.len() as u64, entry.offset(), "{:?}", entry.archive);
             parts.extend(bytes);
-            let whole = entry.last && entry.offset == 0;
+            let whole = entry.last && entry.part == 0;
             let grouped = matches!(entry.place, Place::Grouped { .. });
-            assert!(!grouped || (whole && entry.length < 65_536), "{entry:?}");
+            assert!(!grouped || (whole && about.length < 65_536), "{entry:?}");
         }
         self.world.begin()
     }
+}
+
+/// Bytes from there on that belong to a chunk which began before.
+fn lead_at(offset: usize) -> u32 {
+    u32::try_from((65_552 - offset % 65_552) % 65_552).unwrap()
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -116,7 +128,7 @@ fn number(name: &str) -> Option<u64> {
 fn round(seed: u64) {
     let dice = SeededEntropy::new(seed ^ 0xD1CE);
     let mut world = if seed.is_multiple_of(2) { World::new(seed) } else { World::with_dedup(seed) };
-    world.options.capacity = (1 << 20) + below(&dice, 3 << 20);
+    world.options.capacity = (2 << 20) + below(&dice, 3 << 20);
     let (puts, found) = (BTreeMap::new(), BTreeMap::new());
     let mut model = Model { world, dice, puts, found, next: 0 };
     let mut pack = model.world.begin();

@@ -1,7 +1,7 @@
 //! Deduplication within a pack and between packs.
 
 use super::world::{World, id, noise, put, text};
-use crate::pack::{KeyFor, Place, Protection};
+use crate::pack::{Detail, KeyFor, Place, Protection};
 
 #[test]
 fn a_family_of_checkpoints_costs_little_more_than_its_differences() {
@@ -43,10 +43,9 @@ fn chunks_are_under_the_key_of_their_pack_and_small_files_are_shared_too() {
     assert_eq!(*world.keys.asked.lock().unwrap(), [KeyFor::Pack]);
     let index = pack.index();
     assert!(index.frames.iter().all(|frame| frame.protection == Protection::Key(0)));
-    assert_eq!(index.chunks.len(), 4);
-    assert!(
-        index.archives.iter().all(|entry| matches!(&entry.place, Place::Chunked(runs) if runs.len() == 1))
-    );
+    assert_eq!(pack.chunks().len(), 4);
+    let one_run = |detail: &Detail| matches!(detail, Detail::Chunked(runs) if runs.len() == 1);
+    assert!(pack.archives().all(|(entry, about)| entry.place == Place::Chunked && one_run(&about.detail)));
     let reader = world.packs.lock().unwrap()[&pack.id()].clone();
     for (place, bytes) in (0..).zip(&archives) {
         assert!(world.read(&reader, id(place)).unwrap() == *bytes, "archive {place}");

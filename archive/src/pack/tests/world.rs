@@ -2,8 +2,8 @@
 
 use crate::chunk::{ChunkId, Cutter};
 use crate::pack::{
-    ArchiveId, Dedup, Entry, Head, KeyFor, KeyId, Known, Layout, Open, Options, Pack, PackId, Packs, Reader,
-    Run, Scrubbed, Sealed, Subkeys, VaultId,
+    About, ArchiveId, Dedup, Entry, GroupId, Head, IndexKey, IndexKeyId, KeyFor, KeyId, Known, Layout, Open,
+    Options, Pack, PackId, Packs, Reader, Run, Scrubbed, Sealed, Subkeys, VaultId,
 };
 use crate::source::ReadAt;
 use engine::Result;
@@ -15,7 +15,9 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-pub(super) const VAULT: DataKey = DataKey::from_bytes([0x5A; 32]);
+pub(super) const VAULT: IndexKey =
+    IndexKey { id: IndexKeyId::from_bytes([0x4B; 16]), key: DataKey::from_bytes([0x5A; 32]) };
+pub(super) const GROUP: GroupId = GroupId::from_bytes([0x6A; 16]);
 pub(super) const WHOSE: VaultId = VaultId::from_bytes([7; 16]);
 pub(super) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
@@ -23,26 +25,44 @@ pub(super) const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 #[derive(Debug)]
 pub(super) struct Table {
     entropy: SeededEntropy,
-    rows: Mutex<HashMap<KeyId, DataKey>>,
+    rows: Mutex<HashMap<KeyId, (PackId, DataKey)>>,
     pub(super) asked: Mutex<Vec<KeyFor>>,
 }
 
 impl Subkeys for Table {
-    fn fresh(&self, purpose: KeyFor) -> Result<(KeyId, DataKey)> {
+    fn fresh(&self, pack: PackId, purpose: KeyFor) -> Result<(KeyId, DataKey)> {
         let (id, key) = (KeyId::random(&self.entropy), DataKey::random(&self.entropy));
-        self.rows.lock().unwrap().insert(id, key.clone());
+        self.rows.lock().unwrap().insert(id, (pack, key.clone()));
         self.asked.lock().unwrap().push(purpose);
         Ok((id, key))
     }
 
     fn find(&self, id: KeyId) -> Result<Option<DataKey>> {
-        Ok(self.rows.lock().unwrap().get(&id).cloned())
+        Ok(self.rows.lock().unwrap().get(&id).map(|(_, key)| key.clone()))
+    }
+
+    fn abandon(&self, pack: PackId) -> Result<()> {
+        self.rows.lock().unwrap().retain(|_, (of, _)| *of != pack);
+        Ok(())
     }
 }
 
 impl Table {
     pub(super) fn erase(&self, id: KeyId) {
         self.rows.lock().unwrap().remove(&id);
+    }
+
+    /// The subkeys, in hex, by their ids.
+    pub(super) fn listed(&self) -> Vec<(String, String)> {
+        let rows = self.rows.lock().unwrap();
+        let mut listed: Vec<_> =
+            rows.iter().map(|(id, (_, key))| (id.to_string(), hex::encode(key.as_bytes()))).collect();
+        listed.sort();
+        listed
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.rows.lock().unwrap().len()
     }
 }
 
@@ -84,7 +104,8 @@ impl World {
     pub(super) fn with_dedup(seed: u64) -> Self {
         let mut world = Self::new(seed);
         let known: Arc<dyn Known> = Arc::clone(&world.chunks) as _;
-        world.options.dedup = Some(Dedup { cutter: Cutter::new(&DataKey::from_bytes([3; 32])), known });
+        world.options.dedup =
+            Some(Dedup { group: GROUP, cutter: Cutter::new(&DataKey::from_bytes([3; 32])), known });
         world
     }
 
@@ -96,13 +117,18 @@ impl World {
     /// Seals a pack, and knows its chunks from then on.
     pub(super) fn seal(&self, pack: Pack<Open>) -> Pack<Sealed> {
         let sealed = pack.seal(&VAULT, NOW).unwrap();
-        for chunk in &sealed.index().chunks {
+        for chunk in sealed.chunks() {
             let run = Run { pack: 0, frame: chunk.frame, at: chunk.at, length: chunk.length };
             self.chunks.0.lock().unwrap().insert(chunk.id, (sealed.id(), run));
         }
         let reader = Arc::new(open(std::fs::read(sealed.path()).unwrap()).unwrap());
         assert_eq!(reader.index(), sealed.index(), "what is read is what was written");
         assert_eq!(reader.layout(), sealed.layout());
+        assert_eq!(reader.tables(), sealed.tables());
+        assert_eq!(reader.register(&*self.keys).unwrap().chunks, sealed.chunks());
+        for (entry, about) in sealed.archives() {
+            assert_eq!(&reader.about(entry, &*self.keys).unwrap(), about);
+        }
         assert_eq!(std::fs::metadata(sealed.path()).unwrap().len(), sealed.layout().total_bytes());
         self.packs.lock().unwrap().insert(sealed.id(), reader);
         sealed
@@ -119,7 +145,17 @@ impl World {
 
     pub(super) fn read(&self, reader: &Reader, archive: ArchiveId) -> Result<Vec<u8>> {
         let entry = reader.index().entry(archive).unwrap().clone();
-        self.read_range(reader, &entry, 0..entry.length)
+        let about = reader.about(&entry, &*self.keys)?;
+        self.read_range(reader, &entry, 0..about.length)
+    }
+
+    pub(super) fn about(&self, reader: &Reader, archive: ArchiveId) -> About {
+        reader.about(reader.index().entry(archive).unwrap(), &*self.keys).unwrap()
+    }
+
+    /// What a sealed pack can be read by.
+    pub(super) fn reader_of(&self, pack: &Pack<Sealed>) -> Arc<Reader> {
+        Arc::clone(&self.packs.lock().unwrap()[&pack.id()])
     }
 
     pub(super) fn read_range(
@@ -150,7 +186,7 @@ pub(super) const fn id(place: u8) -> ArchiveId {
 
 pub(super) fn head(archive: ArchiveId) -> Head {
     let description = format!("about {archive}").into_bytes();
-    Head { archive, created: NOW, description, offset: 0, outside: false }
+    Head { archive, created: NOW, description, note: b"kept".to_vec(), offset: 0, outside: false, lead: 0 }
 }
 
 /// Deposits an archive whole.
@@ -166,9 +202,8 @@ pub(super) fn put(pack: &mut Pack<Open>, archive: ArchiveId, bytes: &[u8]) {
     deposit.finish(hash(bytes)).unwrap();
 }
 
-/// Stands for the tree hash: packs carry it, and don't ask what it is.
 pub(super) fn hash(bytes: &[u8]) -> [u8; 32] {
-    *blake3::hash(bytes).as_bytes()
+    *crate::tree_hash::TreeHash::of(bytes).as_bytes()
 }
 
 pub(super) fn open(bytes: Vec<u8>) -> Result<Reader> {

@@ -26,6 +26,7 @@ mod remote_findings;
 mod serve;
 mod shares;
 mod status;
+mod vaults;
 mod zone_findings;
 
 pub(crate) use serve::run as serve;

@@ -8,11 +8,13 @@ use super::events;
 use super::home::Home;
 use super::readable::Question;
 use super::shares::{self, Shares};
+use super::vaults;
 use crate::backup::Plan;
 use crate::config::{Config, ZoneConfig};
 use crate::directory::{self, Lock, pool_dir, recipient};
 use crate::layout::{ATTACHED, CATALOG};
 use anyhow::Context;
+use archive::vault::Vaults;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions, RemoteOptions, ZoneOptions};
 use engine::catalog::{Options, RocksCatalog};
@@ -44,6 +46,8 @@ pub(crate) struct Appliance {
     pub(crate) blobs: Arc<BlobStore>,
     pub(crate) keys: Arc<KeyTable>,
     pub(crate) store: Arc<ObjectStore>,
+    /// Where the Glacier door is open.
+    pub(crate) vaults: Option<Arc<Vaults>>,
     pub(crate) identities: Arc<Identities>,
     pub(crate) kms: Arc<Kms>,
     pub(crate) outbox: Arc<Outbox>,
@@ -171,6 +175,18 @@ impl Appliance {
         .context("open the object store")?;
         let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
         let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &entropy));
+        let below = vaults::Below {
+            catalog: catalog.clone(),
+            blobs: blobs.clone(),
+            keys: keys.clone(),
+            clock: clock.clone(),
+            compliance: compliance.clone(),
+            entropy: entropy.clone(),
+        };
+        let vaults = match &config.vaults {
+            Some(config) => Some(vaults::open(&home, config, below).await?),
+            None => None,
+        };
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
         let worker = Box::new(ComplianceWorker::new(compliance.clone()));
@@ -179,7 +195,7 @@ impl Appliance {
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        let own = std::iter::once(kms.worker());
+        let own = std::iter::once(kms.worker()).chain(vaults.iter().flat_map(Vaults::workers));
         for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()).chain(own) {
             workers.spawn(worker, clock.clone()).context("start a worker")?;
         }
@@ -191,6 +207,7 @@ impl Appliance {
             blobs,
             keys,
             store,
+            vaults,
             identities,
             kms,
             outbox,

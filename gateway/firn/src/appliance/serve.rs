@@ -135,6 +135,9 @@ async fn serve(
         bodies_max,
         registry,
     });
+    if let Some(vaults) = &appliance.vaults {
+        state.open_vaults(vaults.clone());
+    }
     let mut limits = Limits { drain_timeout: config.drain, bodies_max, ..Limits::default() };
     limits.connections_max = Descriptors::allowed().connections(
         config.connections_max,

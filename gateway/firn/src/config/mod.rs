@@ -8,11 +8,13 @@ mod raw;
 mod remote;
 mod tls;
 mod topics;
+mod vaults;
 mod zones;
 
 pub(crate) use memory::{of_bodies, of_machine};
 pub(crate) use remote::RemoteConfig;
 pub(crate) use topics::{EventsConfig, TopicConfig};
+pub(crate) use vaults::VaultConfig;
 pub(crate) use zones::{CopiesConfig, ZoneConfig, add as add_zone};
 
 use crate::backup::{Access, Destination, Plan};
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) access_logs: LogOptions,
     /// Where catalog and keys are backed up to, if anywhere.
     pub(crate) backup: Option<Plan>,
+    /// Vaults, where there are to be any.
+    pub(crate) vaults: Option<VaultConfig>,
     /// What is logged.
     pub(crate) log: Log,
 }
@@ -282,6 +286,7 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
             }
         })?,
         backup: backup(raw.backup, &bad)?,
+        vaults: vaults::vaults(&raw.vault, raw.medium, &bad)?,
         log: Log { filter: raw.log.level, format },
     })
 }

@@ -21,6 +21,25 @@ pub(super) struct Raw {
     pub(super) access_logs: AccessLogs,
     pub(super) backup: Backup,
     pub(super) log: Log,
+    pub(super) vault: Vault,
+    pub(super) medium: Vec<Medium>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub(super) struct Vault {
+    pub(super) enabled: bool,
+    pub(super) pack: Option<String>,
+    pub(super) pack_after: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Medium {
+    pub(super) name: String,
+    pub(super) kind: Option<String>,
+    pub(super) path: PathBuf,
+    pub(super) capacity: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

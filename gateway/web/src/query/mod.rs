@@ -110,7 +110,7 @@ struct Trace {
 }
 
 /// The id of a request as these services have it: a UUID, random.
-fn request_id(entropy: &dyn Entropy) -> String {
+pub(crate) fn request_id(entropy: &dyn Entropy) -> String {
     let mut bytes = [0; 16];
     entropy.fill_id(&mut bytes);
     bytes[6] = (bytes[6] & 0x0f) | 0x40;

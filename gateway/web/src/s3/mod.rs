@@ -41,7 +41,9 @@ mod website;
 
 pub use access_line::ACCESS_LINES;
 pub(crate) use access_line::AccessLine;
-pub(crate) use answer::{Answer, json, set as set_header, text_xml};
+pub(crate) use answer::{
+    Answer, empty as answer_empty, json as answer_json, set as set_header, stream as answer_stream, text_xml,
+};
 pub(crate) use body::{Pace, RequestBody};
 pub(crate) use date::{http as http_date, iso};
 pub(crate) use error::S3Error;

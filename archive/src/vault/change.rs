@@ -1,0 +1,155 @@
+//! How rows are changed: read at one version, decide, commit if it still holds; again if somebody was faster.
+
+use super::{Error, Result, Vaults};
+use bytes::Bytes;
+use engine::ErrorKind;
+use engine::catalog::{Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Version, Write};
+use engine::id::{IdempotencyId, PartitionId};
+use std::sync::Arc;
+
+/// How often an operation decides again before it gives up.
+pub(super) const ATTEMPTS_MAX: u32 = 128;
+
+/// How often a commit of unknown outcome is repeated under its id.
+const UNKNOWN_RETRIES: u32 = 3;
+
+/// Checks and writes of one commit.
+#[derive(Debug, Default)]
+pub(super) struct Change {
+    pub(super) checks: Vec<Check>,
+    pub(super) writes: Vec<Write>,
+    pub(super) space: Space,
+    layout: Option<Layout>,
+}
+
+impl Change {
+    #[must_use]
+    pub(super) fn unchanged(mut self, key: Key) -> Self {
+        self.checks.push(Check::Unchanged(key));
+        self
+    }
+
+    #[must_use]
+    pub(super) fn absent(mut self, key: Key) -> Self {
+        self.checks.push(Check::Absent(key));
+        self
+    }
+
+    #[must_use]
+    pub(super) fn put(mut self, key: Key, value: impl Into<Bytes>) -> Self {
+        self.writes.push(Write::Put(key, value.into()));
+        self
+    }
+
+    #[must_use]
+    pub(super) fn delete(mut self, key: Key) -> Self {
+        self.writes.push(Write::Delete(key));
+        self
+    }
+
+    #[must_use]
+    pub(super) fn add(mut self, key: Key, by: i64) -> Self {
+        self.writes.push(Write::Add(key, by));
+        self
+    }
+
+    #[must_use]
+    pub(super) fn writes(mut self, writes: impl IntoIterator<Item = Write>) -> Self {
+        self.writes.extend(writes);
+        self
+    }
+
+    /// It leads to free space.
+    #[must_use]
+    pub(super) const fn freeing(mut self) -> Self {
+        self.space = Space::Reserve;
+        self
+    }
+
+    /// Whoever reads it must know of vaults.
+    #[must_use]
+    pub(super) const fn of_vaults(mut self) -> Self {
+        self.layout = Some(Layout::VAULTS);
+        self
+    }
+}
+
+impl Vaults {
+    pub(super) async fn at(&self, home: PartitionId) -> Result<Arc<dyn Snapshot>> {
+        Ok(self.catalog.snapshot(home).await?)
+    }
+
+    /// Commits once. `false`: somebody was faster.
+    pub(super) async fn try_commit(
+        &self,
+        home: PartitionId,
+        snapshot: &dyn Snapshot,
+        change: Change,
+    ) -> Result<bool> {
+        let Change { checks, writes, space, layout } = change;
+        let layout = layout.unwrap_or(Layout::FIRST);
+        let commit = Commit { checks, writes, space, layout, ..Commit::new(home, snapshot.read_version()) };
+        match self.until_known(commit).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks again for as long as the outcome is open, at the most so often. What may have passed is never said to be refused.
+    async fn until_known(&self, commit: Commit) -> engine::Result<Version> {
+        let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
+        let frees = commit.space == Space::Reserve;
+        let mut commit = Commit { idempotency: Some(id), id_is_fresh: true, ..commit };
+        let mut open: Option<String> = None;
+        for _ in 0..UNKNOWN_RETRIES {
+            match (self.catalog.commit(commit.clone()).await, open.take()) {
+                (Err(engine::Error::Unknown { reason }), _) => {
+                    commit.id_is_fresh = false;
+                    open = Some(reason);
+                }
+                (Err(error), Some(reason)) if error.kind() != ErrorKind::Conflict => {
+                    let reason = format!("{reason}; asked again: {error}");
+                    return Err(engine::Error::Unknown { reason });
+                }
+                (outcome, _) => {
+                    if frees && outcome.is_ok() {
+                        self.blobs.freed_something();
+                    }
+                    return outcome;
+                }
+            }
+        }
+        Err(engine::Error::Unknown { reason: open.unwrap_or_default() })
+    }
+
+    /// A page of a table, from `start` on, of what begins with `prefix`.
+    pub(super) async fn page(
+        &self,
+        snapshot: &dyn Snapshot,
+        table: Table,
+        (prefix, start): (&[u8], Option<&[u8]>),
+        limit: usize,
+    ) -> Result<Page> {
+        let mut scan = Scan::prefix(table, prefix, limit);
+        if let Some(start) = start {
+            scan.start = Bytes::copy_from_slice(start);
+        }
+        let mut page = snapshot.scan(scan.clone()).await?;
+        while let Some(behind) = scan.clone().behind(&page) {
+            let left = limit.saturating_sub(page.rows.len());
+            if left == 0 {
+                break;
+            }
+            scan = Scan { limit: left, ..behind };
+            let more = snapshot.scan(scan.clone()).await?;
+            page.more = more.more;
+            page.rows.extend(more.rows);
+        }
+        Ok(page)
+    }
+}
+
+pub(super) const fn contended() -> Error {
+    Error::Contended { attempts: ATTEMPTS_MAX }
+}

@@ -1,0 +1,89 @@
+//! `[vault]` and `[[medium]]`: whether there are vaults, and where their packs lie.
+
+use super::raw;
+use crate::exit::Failure;
+use crate::text::{parse_duration, parse_size};
+use archive::retrieval::MediumKind;
+use archive::vault::{MediumOptions, Packing};
+use engine::unit::ByteCount;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Most media of an appliance.
+const MEDIA_MAX: usize = 256;
+/// The smallest pack.
+const PACK_MIN: ByteCount = ByteCount::mib(2);
+
+/// Vaults, where the Glacier door is open.
+#[derive(Clone, Debug)]
+pub(crate) struct VaultConfig {
+    pub(crate) packing: Packing,
+    /// None: `DIR/vault` is the only one.
+    pub(crate) media: Vec<MediumOptions>,
+}
+
+type Bad<'a> = &'a dyn Fn(&str, String) -> Failure;
+
+pub(super) fn vaults(
+    raw: &raw::Vault,
+    media: Vec<raw::Medium>,
+    bad: Bad<'_>,
+) -> Result<Option<VaultConfig>, Failure> {
+    if !raw.enabled {
+        let orphan = [
+            ("medium", !media.is_empty()),
+            ("vault.pack", raw.pack.is_some()),
+            ("vault.pack-after", raw.pack_after.is_some()),
+        ];
+        return match orphan.into_iter().find(|(_, there)| *there) {
+            Some((key, _)) => Err(bad(key, "there is no vault.enabled = true".to_owned())),
+            None => Ok(None),
+        };
+    }
+    let mut packing = Packing::default();
+    if let Some(text) = &raw.pack {
+        let bytes = parse_size(text).map_err(|why| bad("vault.pack", why))?;
+        if !(PACK_MIN.get()..=packing.capacity).contains(&bytes) {
+            return Err(bad("vault.pack", format!("{text} is not from 2MiB to 256MiB")));
+        }
+        packing.capacity = bytes;
+    }
+    if let Some(text) = &raw.pack_after {
+        packing.patience = parse_duration(text).map_err(|why| bad("vault.pack-after", why))?;
+        if packing.patience > Duration::from_hours(7 * 24) {
+            return Err(bad("vault.pack-after", format!("{text} is not in 0s..=7d")));
+        }
+    }
+    if media.len() > MEDIA_MAX {
+        return Err(bad("medium", format!("{} are not in 0..={MEDIA_MAX}", media.len())));
+    }
+    let mut all: Vec<MediumOptions> = Vec::new();
+    for raw in media {
+        let medium = medium(raw, bad)?;
+        if all.iter().any(|other| other.label == medium.label || other.path == medium.path) {
+            return Err(bad("medium", format!("{} or its path stands twice", medium.label)));
+        }
+        all.push(medium);
+    }
+    Ok(Some(VaultConfig { packing, media: all }))
+}
+
+fn medium(raw: raw::Medium, bad: Bad<'_>) -> Result<MediumOptions, Failure> {
+    let label = raw.name.parse().map_err(|error| bad("medium.name", format!("{error}")))?;
+    let kind = match raw.kind.as_deref() {
+        None | Some("disk") => MediumKind::Disk,
+        Some("spun-down") => MediumKind::SpunDown,
+        Some("shelf") => MediumKind::Shelf,
+        Some(other) => {
+            let allowed = "\"disk\", \"spun-down\", \"shelf\"";
+            return Err(bad("medium.kind", format!("{other:?} is none of {allowed}")));
+        }
+    };
+    let path: PathBuf = raw.path;
+    if !path.is_absolute() {
+        return Err(bad("medium.path", format!("{} is not an absolute path", path.display())));
+    }
+    let capacity = raw.capacity.map(|text| parse_size(&text).map_err(|why| bad("medium.capacity", why)));
+    let capacity = capacity.transpose()?.map(ByteCount::new);
+    Ok(MediumOptions { label, kind, path, capacity })
+}

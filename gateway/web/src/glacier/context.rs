@@ -1,0 +1,117 @@
+//! Who may: what the request says to conditions, and the policies that it comes under.
+
+use super::error::GlacierError;
+use super::table::Row;
+use crate::server::Peer;
+use archive::vault::{VaultName, Vaults};
+use engine::clock::Timestamp;
+use http::header::{HeaderName, REFERER, USER_AGENT};
+use http::request;
+use security::identity::Pins;
+use security::policy::{Context, Form, Policy, Purse, Sources, Verdict};
+use security::{AccountId, AmzDate, Principal, PrincipalContext};
+
+/// Bytes of a policy of a vault.
+pub(super) const POLICY_BYTES_MAX: usize = 20 << 10;
+
+/// A request, as policies see it.
+#[derive(Debug)]
+pub(super) struct RequestContext<'a> {
+    pub(super) head: &'a request::Parts,
+    pub(super) peer: Peer,
+    pub(super) now: Timestamp,
+    /// Of the verified scope.
+    pub(super) region: String,
+    /// Whose is what is asked about.
+    pub(super) account: AccountId,
+    /// Further keys, in lower case, with their values.
+    pub(super) said: Vec<(String, String)>,
+    pub(super) purse: Purse,
+}
+
+impl RequestContext<'_> {
+    fn first(&self, name: HeaderName) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
+    }
+
+    fn of_connection(&self, key: &str) -> Option<String> {
+        Some(match key {
+            "aws:currenttime" => AmzDate::from_timestamp(self.now).extended(),
+            "aws:epochtime" => self.now.as_secs().to_string(),
+            "aws:securetransport" => self.peer.tls.is_some().to_string(),
+            "aws:sourceip" => self.peer.ip.to_canonical().to_string(),
+            "aws:useragent" => self.first(USER_AGENT)?.to_owned(),
+            "aws:referer" => self.first(REFERER)?.to_owned(),
+            "aws:requestedregion" => self.region.clone(),
+            "aws:resourceaccount" => self.account.to_string(),
+            "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
+impl Context for RequestContext<'_> {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        if let Some(value) = self.of_connection(key) {
+            return each(&value);
+        }
+        self.said.iter().filter(|(known, _)| known == key).for_each(|(_, value)| each(value));
+    }
+
+    fn spend(&self, steps: usize) -> bool {
+        self.purse.spend(steps)
+    }
+}
+
+/// What no access policy takes from the root of the account, so that nobody is locked out for good.
+const ALWAYS_ROOTS: [&str; 3] =
+    ["glacier:SetVaultAccessPolicy", "glacier:GetVaultAccessPolicy", "glacier:DeleteVaultAccessPolicy"];
+
+/// Refuses what the policies don't allow: those of who asks, the vault's access policy, and its lock's.
+pub(super) async fn admit(
+    vaults: &Vaults,
+    (principal, row): (&Principal, &'static Row),
+    (arn, vault): (&str, Option<&VaultName>),
+    context: &RequestContext<'_>,
+) -> Result<(), GlacierError> {
+    let owner = context.account;
+    let mut policies = vec![None];
+    if let Some(vault) = vault {
+        let spared = ALWAYS_ROOTS.contains(&row.action) && principal.is_root_of(owner);
+        let access = if spared { None } else { there(vaults.access_policy(owner, vault).await)?.flatten() };
+        let lock = there(vaults.lock_policy(owner, vault).await)?.flatten();
+        policies.extend(access.iter().map(|text| Some(read(text))));
+        policies.extend(lock.iter().map(|lock| Some(read(lock.as_bytes()))));
+    }
+    let asked = PrincipalContext::new(principal, context.now, context);
+    let verdicts = policies.iter().map(|policy| {
+        let sources = Sources { resource: policy.as_ref(), owner: Some(owner), ..Sources::default() };
+        principal.verdict(row.action, arn, &asked, (&sources, Pins::nobody()))
+    });
+    let verdicts: Vec<Verdict> = verdicts.collect();
+    let denied = verdicts.iter().any(|verdict| verdict.is_denied());
+    if !denied && verdicts.iter().any(|verdict| verdict.is_allowed()) {
+        return Ok(());
+    }
+    let who = principal.arn().unwrap_or_else(|| "anonymous".to_owned());
+    let because = if denied { "with an explicit deny" } else { "because no policy allows it" };
+    Err(GlacierError::denied(format!(
+        "User: {who} is not authorized to perform: {} on resource: {arn} {because}",
+        row.action
+    )))
+}
+
+/// A vault that is not there has no policy: that it is not is said to whom may ask.
+fn there<T>(outcome: archive::vault::Result<T>) -> Result<Option<T>, GlacierError> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(archive::vault::Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A policy that was found good once; one that is so no more denies all.
+fn read(text: &[u8]) -> Policy {
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    Policy::parse(text, Form::Resource, POLICY_BYTES_MAX).unwrap_or_else(|_| Policy::denying_all())
+}

@@ -1,0 +1,132 @@
+//! Errors as Glacier has them: `{"code": …, "message": …, "type": "Client"}`.
+
+use crate::s3::S3Error;
+use archive::lock::{LockError, LockErrorCode};
+use archive::retrieval::Refused;
+use archive::vault;
+use engine::ErrorKind;
+use http::StatusCode;
+use security::sigv4::{AuthCode, AuthError};
+use std::fmt;
+
+/// An error on its way to the client.
+#[derive(Debug)]
+pub(crate) struct GlacierError {
+    pub(super) status: StatusCode,
+    pub(super) code: &'static str,
+    pub(super) message: String,
+    /// For the log alone.
+    pub(super) cause: Option<String>,
+}
+
+impl GlacierError {
+    pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), cause: None }
+    }
+
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message)
+    }
+
+    pub(super) fn missing(name: &str) -> Self {
+        let message = format!("Required parameter missing: {name}");
+        Self::new(StatusCode::BAD_REQUEST, "MissingParameterValueException", message)
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
+    }
+
+    pub(super) fn denied(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
+    }
+
+    pub(super) fn unavailable(cause: &dyn fmt::Display) -> Self {
+        let message = "The service is unavailable now. Try again later.";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailableException", message);
+        Self { cause: Some(cause.to_string()), ..error }
+    }
+
+    fn internal(cause: &dyn fmt::Display) -> Self {
+        let message = "The request could not be answered for an internal reason.";
+        let error = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", message);
+        Self { cause: Some(cause.to_string()), ..error }
+    }
+
+    pub(super) fn document(&self) -> String {
+        let kind = if self.status.is_server_error() { "Server" } else { "Client" };
+        serde_json::json!({"code": self.code, "message": self.message, "type": kind}).to_string()
+    }
+}
+
+/// What reading a head or a body comes to.
+impl From<S3Error> for GlacierError {
+    fn from(error: S3Error) -> Self {
+        let (status, message) = (error.status(), error.message().to_owned());
+        match error.code() {
+            "RequestTimeout" => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", message),
+            "SlowDown" => Self::unavailable(&message),
+            "XAmzContentSHA256Mismatch" => Self::invalid(message),
+            _ if status.is_server_error() => Self::internal(&error.cause().unwrap_or(&message)),
+            _ => Self::new(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message),
+        }
+    }
+}
+
+impl From<AuthError> for GlacierError {
+    fn from(error: AuthError) -> Self {
+        let code = match error.kind() {
+            AuthCode::InvalidAccessKeyId | AuthCode::InvalidToken => "UnrecognizedClientException",
+            AuthCode::ExpiredToken => "ExpiredTokenException",
+            AuthCode::SignatureDoesNotMatch => "InvalidSignatureException",
+            AuthCode::ServiceUnavailable => return Self::unavailable(&error.message()),
+            _ => "AccessDeniedException",
+        };
+        Self::new(StatusCode::FORBIDDEN, code, error.message())
+    }
+}
+
+impl From<vault::Error> for GlacierError {
+    fn from(error: vault::Error) -> Self {
+        use vault::Error;
+        let text = error.to_string();
+        match error {
+            Error::NotFound { what, id } => {
+                let what = if what == "vault" { "Vault" } else { what };
+                Self::not_found(format!("{what} not found for ID: {id}"))
+            }
+            Error::Invalid(_) | Error::Mismatch { .. } | Error::NotEmpty | Error::NotReady { .. } => {
+                Self::invalid(text)
+            }
+            Error::TooMany { .. } => Self::new(StatusCode::BAD_REQUEST, "LimitExceededException", text),
+            Error::Kept(_) => Self::denied(text),
+            Error::Lock(error) => of_lock(&error, text),
+            Error::Refused(refused) => of_refused(&refused, text),
+            Error::Contended { .. } => Self::unavailable(&text),
+            Error::Engine(error) if error.kind() == ErrorKind::Unavailable => Self::unavailable(&error),
+            Error::Engine(error) => Self::internal(&error),
+        }
+    }
+}
+
+fn of_lock(error: &LockError, text: String) -> GlacierError {
+    match error.code() {
+        LockErrorCode::AccessDenied => GlacierError::denied(text),
+        LockErrorCode::InvalidParameterValue => GlacierError::invalid(text),
+        LockErrorCode::MissingParameterValue => {
+            GlacierError::new(StatusCode::BAD_REQUEST, "MissingParameterValueException", text)
+        }
+        LockErrorCode::ResourceNotFound => GlacierError::not_found(text),
+    }
+}
+
+fn of_refused(refused: &Refused, text: String) -> GlacierError {
+    let (status, code) = match refused {
+        Refused::InsufficientCapacity => (StatusCode::SERVICE_UNAVAILABLE, "InsufficientCapacityException"),
+        Refused::PolicyEnforced { .. } => (StatusCode::BAD_REQUEST, "PolicyEnforcedException"),
+        Refused::Invalid(_) => (StatusCode::BAD_REQUEST, "InvalidParameterValueException"),
+        Refused::LimitExceeded { .. } => (StatusCode::BAD_REQUEST, "LimitExceededException"),
+        Refused::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
+    };
+    GlacierError::new(status, code, text)
+}

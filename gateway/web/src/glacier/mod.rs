@@ -1,0 +1,338 @@
+//! The Glacier door: rest-json, one request from its head to its answer.
+//!
+//! ```text
+//!   head ─► bounds ─► operation ─► signature (over the digest that the head says, or over a small body) ─► may? ─► operation ─► JSON
+//! ```
+//! Requests come here by the scope that they claim to be signed for (`front`), and are verified for it. Uploads are signed over the SHA-256 that
+//! their head says: their bytes are compared with it before they count. Everything else has a body of at most 1 MiB, which is read
+//! before the signature is verified, of who names a key that is there.
+//!
+//! Invariants: nothing is looked up by what an unverified request says, but its key; each operation is decided by its row before anything
+//! is done; every answer has its request id.
+
+mod archives;
+mod context;
+mod error;
+mod jobs;
+mod settings;
+mod table;
+mod vaults;
+
+use crate::budget::Sender;
+use crate::config::Config;
+use crate::query::request_id;
+use crate::s3::{
+    AccessLine, Answer, Pace, RequestBody, answer_empty, answer_json, check_head, host, http_date, name_host,
+    set_header,
+};
+use crate::server::Peer;
+use crate::state::State;
+use archive::vault::{VaultName, Vaults};
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use context::RequestContext;
+use engine::unit::ByteCount;
+use error::GlacierError;
+use http::header::{CONNECTION, DATE, HeaderName, SERVER};
+use http::{HeaderValue, Request, StatusCode, Version, request};
+use hyper::body::Incoming;
+use security::policy::Purse;
+use security::sigv4::{Authenticated, Policy, RequestHead, authenticate, decode_path, examine, query_pairs};
+use security::{AccountId, Principal};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use table::Row;
+
+/// The service, as scopes name it.
+pub(crate) const SERVICE: &str = "glacier";
+
+/// The body of anything but an upload.
+const DOCUMENT_MAX: ByteCount = ByteCount::mib(1);
+
+/// A request that may go on.
+struct Call {
+    state: Arc<State>,
+    vaults: Arc<Vaults>,
+    head: request::Parts,
+    row: &'static Row,
+    /// Whose vaults are asked about.
+    account: AccountId,
+    /// Segments of the path behind the account.
+    segments: Vec<String>,
+    query: BTreeMap<String, String>,
+    /// All of a small body.
+    document: Bytes,
+    /// What the head says is the body's SHA-256, and the signature with it.
+    sha256: Option<[u8; 32]>,
+}
+
+impl Call {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| value.to_str().ok()).filter(|value| !value.is_empty())
+    }
+
+    fn needed(&self, name: &str) -> Result<&str, GlacierError> {
+        self.header(name).ok_or_else(|| GlacierError::missing(name))
+    }
+
+    fn vault(&self) -> Result<VaultName, GlacierError> {
+        let name = self.segments.get(1).map(String::as_str).unwrap_or_default();
+        Ok(VaultName::parse(name)?)
+    }
+
+    /// The segment of that place.
+    fn segment(&self, place: usize) -> &str {
+        self.segments.get(place).map(String::as_str).unwrap_or_default()
+    }
+
+    /// How many a page has.
+    fn limit(&self, most: usize) -> Result<usize, GlacierError> {
+        let Some(text) = self.query.get("limit") else { return Ok(most) };
+        let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+        limit.ok_or_else(|| GlacierError::invalid(format!("Invalid limit: {text}. It is 1 to {most}.")))
+    }
+
+    fn marker(&self) -> Option<&str> {
+        self.query.get("marker").map(String::as_str).filter(|marker| !marker.is_empty())
+    }
+
+    /// The small body, as JSON.
+    fn json<T: serde::de::DeserializeOwned>(&self) -> Result<T, GlacierError> {
+        serde_json::from_slice(&self.document).map_err(|error| {
+            GlacierError::invalid(format!("The body is not the JSON that is wanted: {error}"))
+        })
+    }
+}
+
+/// What is known of a request however far it came.
+struct Trace {
+    operation: &'static str,
+    access_key_id: Option<String>,
+}
+
+/// Answers one request.
+pub(crate) async fn handle(
+    vaults: Arc<Vaults>,
+    (config, state): (Arc<Config>, Arc<State>),
+    peer: Peer,
+    request: Request<Incoming>,
+) -> Answer {
+    let (mut head, incoming) = request.into_parts();
+    name_host(&mut head);
+    let (started, version) = (state.clock.boottime(), head.version);
+    let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+    let id = request_id(&*state.entropy);
+    let pace = Pace::new(state.clock.clone(), &config.limits);
+    let counter = state.metrics.bytes_in.clone();
+    let mut body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
+    let mut trace = Trace { operation: "Unknown", access_key_id: None };
+    let outcome = run((vaults, &config, &state), (head, peer), &mut body, &mut trace).await;
+    let reusable = body.settle().await;
+    let (mut answer, code) = match outcome {
+        Ok(answer) => (answer, ""),
+        Err(error) => {
+            if let Some(cause) = &error.cause {
+                let operation = trace.operation;
+                tracing::error!(
+                    request_id = id,
+                    operation,
+                    code = error.code,
+                    cause,
+                    "failed to answer a request"
+                );
+            }
+            (answer_json(error.status, error.document()), error.code)
+        }
+    };
+    let status = answer.status();
+    let headers = answer.headers_mut();
+    set_header(headers, HeaderName::from_static("x-amzn-requestid"), &id);
+    set_header(headers, SERVER, "firn");
+    set_header(headers, DATE, &http_date(state.clock.now()));
+    if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let took = state.clock.boottime().saturating_sub(started);
+    state.metrics.called(SERVICE, trace.operation, status, took);
+    let (method, path) = (Some(method.as_str()), Some(path.as_str()));
+    let (operation, access_key_id) = (trace.operation, trace.access_key_id.as_deref());
+    AccessLine { request_id: &id, operation, method, path, status, code, access_key_id, sent: 0, took }
+        .write();
+    answer
+}
+
+async fn run(
+    (vaults, config, state): (Arc<Vaults>, &Config, &Arc<State>),
+    (head, peer): (request::Parts, Peer),
+    body: &mut RequestBody,
+    trace: &mut Trace,
+) -> Result<Answer, GlacierError> {
+    check_head(&head, &config.limits)?;
+    host(&head)?;
+    let mut segments = segments_of(head.uri.path())?;
+    let query: BTreeMap<String, String> =
+        query_pairs(head.uri.query().unwrap_or_default())?.into_iter().collect();
+    let no_operation =
+        || GlacierError::not_found("There is no such operation, or it is asked for otherwise.");
+    if segments.is_empty() {
+        return Err(no_operation());
+    }
+    let whose = segments.remove(0);
+    let operation = query.get("operation").map(String::as_str);
+    let row = table::find(head.method.as_str(), &segments, operation).ok_or_else(no_operation)?;
+    trace.operation = row.name;
+    let verified = verify(state, &head, row, body, trace).await?;
+    let principal = verified.who.principal(&*state.credentials).await?;
+    let own = principal.account().ok_or_else(|| GlacierError::denied("The request is not signed."))?;
+    let account = match whose.as_str() {
+        "-" => own,
+        text => text.parse().map_err(|_| GlacierError::invalid(format!("Invalid account ID: {text}")))?,
+    };
+    let Verified { region, document, sha256, .. } = verified;
+    let call =
+        Call { state: Arc::clone(state), vaults, head, row, account, segments, query, document, sha256 };
+    may(&call, (&principal, region), peer).await?;
+    Box::pin(dispatch(&call, body)).await
+}
+
+/// What lies between slashes, decoded.
+fn segments_of(path: &str) -> Result<Vec<String>, GlacierError> {
+    let decode = |segment: &str| -> Result<String, GlacierError> {
+        String::from_utf8(decode_path(segment)?).map_err(|_| GlacierError::invalid("The path is not UTF-8."))
+    };
+    path.split('/').skip(1).map(decode).collect()
+}
+
+/// Asks the policies.
+async fn may(call: &Call, (principal, region): (&Principal, String), peer: Peer) -> Result<(), GlacierError> {
+    let vault =
+        if call.segments.len() > 1 && call.segment(0) == "vaults" { Some(call.vault()?) } else { None };
+    let own_region = call.vaults.region();
+    let arn = match &vault {
+        Some(vault) => vault.arn(own_region, call.account),
+        None if call.row.name == "ListVaults" => {
+            format!("arn:aws:glacier:{own_region}:{}:vaults/", call.account)
+        }
+        None => format!("arn:aws:glacier:{own_region}:{}:", call.account),
+    };
+    let mut said = Vec::new();
+    if let Some(vault) = &vault {
+        if let Ok(tags) = call.vaults.tags(call.account, vault).await {
+            let key = |name: &String| format!("glacier:resourcetag/{}", name.to_lowercase());
+            said.extend(tags.0.iter().map(|(name, value)| (key(name), value.clone())));
+        }
+        if call.row.name == "DeleteArchive"
+            && let Ok(archive) = Vaults::archive_id("archive", call.segment(3))
+            && let Ok(Some(days)) = call.vaults.age_in_days(call.account, vault, archive).await
+        {
+            said.push(("glacier:archiveageindays".to_owned(), days.to_string()));
+        }
+    }
+    let (head, account, now) = (&call.head, call.account, call.state.clock.now());
+    let context = RequestContext { head, peer, now, region, account, said, purse: Purse::default() };
+    context::admit(&call.vaults, (principal, call.row), (&arn, vault.as_ref()), &context).await
+}
+
+/// Who asks, and what they have signed.
+struct Verified {
+    who: Authenticated,
+    region: String,
+    document: Bytes,
+    sha256: Option<[u8; 32]>,
+}
+
+async fn verify(
+    state: &State,
+    head: &request::Parts,
+    row: &Row,
+    body: &mut RequestBody,
+    trace: &mut Trace,
+) -> Result<Verified, GlacierError> {
+    let request = RequestHead {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers: &head.headers,
+    };
+    let policy = Policy::new(&state.region, state.clock.now(), &state.signing_keys);
+    if !examine(&request, &*state.credentials, &policy.of_service(SERVICE, None))? {
+        return Err(GlacierError::denied("The request is not signed."));
+    }
+    let declared = head.headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes);
+    let mut hash = [0; 32];
+    let is_upload = matches!(row.name, "UploadArchive" | "UploadMultipartPart");
+    let document = if is_upload {
+        let declared = declared.ok_or_else(|| GlacierError::missing("x-amz-content-sha256"))?;
+        hex::decode_to_slice(declared, &mut hash).map_err(|_| {
+            GlacierError::invalid("Invalid x-amz-content-sha256: 64 hexadecimal digits are wanted.")
+        })?;
+        Bytes::new()
+    } else {
+        let document = body.collect_unproven(DOCUMENT_MAX, &state.bodies).await?;
+        hash.copy_from_slice(digest::digest(&digest::SHA256, &document).as_ref());
+        document
+    };
+    let who = authenticate(&request, &*state.credentials, &policy.of_service(SERVICE, Some(hash)))?;
+    let Authenticated::Signed(signed) = &who else {
+        return Err(GlacierError::denied("The request is not signed."));
+    };
+    trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
+    body.signed_by(Sender::Key(signed.access_key_id.clone()));
+    let region = signed.scope.region.clone();
+    Ok(Verified { who, region, document, sha256: is_upload.then_some(hash) })
+}
+
+async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answer, GlacierError> {
+    match call.row.name {
+        "ListVaults" => vaults::list(call).await,
+        "CreateVault" => vaults::create(call).await,
+        "DescribeVault" => vaults::describe(call).await,
+        "DeleteVault" => vaults::delete(call).await,
+        "UploadArchive" => archives::upload(call, body).await,
+        "DeleteArchive" => archives::delete(call).await,
+        "InitiateMultipartUpload" => archives::begin(call).await,
+        "UploadMultipartPart" => archives::part(call, body).await,
+        "CompleteMultipartUpload" => archives::complete(call).await,
+        "AbortMultipartUpload" => archives::abort(call).await,
+        "ListParts" => archives::parts(call).await,
+        "ListMultipartUploads" => archives::uploads(call).await,
+        "InitiateJob" => jobs::initiate(call).await,
+        "DescribeJob" => jobs::describe(call).await,
+        "ListJobs" => jobs::list(call).await,
+        "GetJobOutput" => jobs::output(call).await,
+        "SetVaultAccessPolicy" => settings::set_policy(call).await,
+        "GetVaultAccessPolicy" => settings::policy(call).await,
+        "DeleteVaultAccessPolicy" => settings::delete_policy(call).await,
+        "SetVaultNotifications" => settings::set_notification(call).await,
+        "GetVaultNotifications" => settings::notification(call).await,
+        "DeleteVaultNotifications" => settings::delete_notification(call).await,
+        "InitiateVaultLock" => settings::initiate_lock(call).await,
+        "GetVaultLock" => settings::lock(call).await,
+        "AbortVaultLock" => settings::abort_lock(call).await,
+        "CompleteVaultLock" => settings::complete_lock(call).await,
+        "AddTagsToVault" => settings::add_tags(call).await,
+        "RemoveTagsFromVault" => settings::remove_tags(call).await,
+        "ListTagsForVault" => settings::tags(call).await,
+        name => {
+            let message = format!("{name} is not there yet in this version of firn.");
+            Err(GlacierError::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message))
+        }
+    }
+}
+
+fn json(status: StatusCode, document: &serde_json::Value) -> Answer {
+    answer_json(status, document.to_string())
+}
+
+fn nothing() -> Answer {
+    answer_empty(StatusCode::NO_CONTENT)
+}
+
+/// An answer without a body, with these headers.
+fn told(status: StatusCode, headers: &[(&'static str, &str)]) -> Answer {
+    let mut answer = answer_empty(status);
+    for (name, value) in headers {
+        set_header(answer.headers_mut(), HeaderName::from_static(name), value);
+    }
+    answer
+}
