@@ -3,6 +3,9 @@
 use crate::exit::Failure;
 use client::{Admin, Error, ErrorKind, Trouble};
 
+/// Where nobody listens: what `firn env` leads to when it fails.
+pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
+
 /// What to do about an error: the first cause that has a hint gives it.
 pub(crate) fn of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
@@ -56,6 +59,9 @@ fn of_transport(endpoint: &str, trouble: Trouble) -> String {
         }
         Trouble::NoTls => format!("the server there speaks no TLS: name it http://{host}"),
         Trouble::NoHttp => format!("the server there may speak TLS alone: name it https://{host}"),
+        Trouble::Unreachable if endpoint == NOWHERE => {
+            "firn env failed in this shell: once the server runs, again eval \"$(firn env DIR)\"".to_owned()
+        }
         Trouble::Unreachable | Trouble::Broken if endpoint.ends_with(".amazonaws.com") => {
             "name the appliance's endpoint, if AWS is not what you mean: eval \"$(firn env DIR)\", or --endpoint".to_owned()
         }

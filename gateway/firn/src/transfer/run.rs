@@ -144,7 +144,7 @@ impl Runner {
         clock: Arc<dyn Clock>,
         pending: Pending,
     ) -> Self {
-        let progress = Progress::new(output.draws_progress() && !settings.dry_run);
+        let progress = Progress::new(output.draws_progress() && !settings.dry_run, Arc::clone(&clock));
         let permits = Semaphore::new(settings.jobs);
         let (dry_run, moves) = (settings.dry_run, settings.move_source);
         let report = TransferReport { dry_run, moves, ..TransferReport::default() };

@@ -426,7 +426,7 @@ mod tests {
                 move_source: false,
                 led_to: Arc::default(),
             },
-            progress: Progress::new(false),
+            progress: Progress::new(false, Arc::new(clock)),
             pending: crate::settle::pair().0,
             permits: tokio::sync::Semaphore::new(1),
             last: std::sync::Mutex::default(),

@@ -33,6 +33,9 @@ fn a_path_that_is_no_appliance_gets_no_advice_that_does_harm() {
 #[test]
 fn a_variable_that_is_empty_names_no_directory() {
     let root = tempfile::tempdir().unwrap();
+    // Something is there, so that no server is about to make it.
+    fs::create_dir(root.path().join("data")).unwrap();
+    fs::write(root.path().join("data/mine"), "x").unwrap();
     for verb in [&["doctor"][..], &["status"], &["env"], &["quota", "ls"]] {
         let ran: Ran =
             firn().args(verb).current_dir(root.path()).env("FIRN_DIR", "").output().unwrap().into();
