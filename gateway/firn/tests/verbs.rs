@@ -152,6 +152,7 @@ fn sync_transfers_what_differs_and_only_that() {
     fs::remove_file(src.join("deep/er/7.txt")).unwrap();
     let dry = appliance.ok(&["sync", src_text, "s3://tree/t", "--delete", "--dry-run", "--json"]).json();
     assert_eq!((&dry["removed"], &dry["dry_run"]), (&1.into(), &true.into()));
+    assert_eq!(dry["would_remove"], serde_json::json!(["s3://tree/t/deep/er/7.txt"]));
     appliance.ok(&["stat", "s3://tree/t/deep/er/7.txt"]);
     let real = appliance.ok(&["sync", src_text, "s3://tree/t", "--delete", "--json"]).json();
     assert_eq!(real["removed"], 1);

@@ -214,6 +214,13 @@ fn found(root: &Path, entry: walkdir::Result<DirEntry>, behind_link: bool) -> Op
                 let text = "read it: it is a link to nothing; --exclude leaves it out";
                 return Some(Found::Refused(name, Failure::new(Exit::NotFound, text).into()));
             }
+            if let Some(above) = error.loop_ancestor() {
+                let text = format!(
+                    "read it: it is a link back to {}, which it lies in; --exclude leaves it out",
+                    above.display()
+                );
+                return Some(Found::Refused(name, Failure::new(Exit::Error, text).into()));
+            }
             return Some(Found::Refused(name, anyhow::Error::from(error).context("read the directory")));
         }
     };

@@ -5,7 +5,7 @@
 //! can't be listed it begins anew. Nobody else's upload of the key goes on here, whatever it holds. A file that changes while it is read fails, and nothing is made of it.
 
 use super::noted::{Note, Plan};
-use super::run::{Done, Shared};
+use super::run::{Done, Settings, Shared};
 use super::taken::{FileState, Taken};
 use anyhow::Context;
 use bytes::Bytes;
@@ -27,6 +27,11 @@ pub(super) fn part_size(asked: u64, size: u64) -> u64 {
     asked.max(size.div_ceil(PARTS_MAX).next_multiple_of(MIB))
 }
 
+/// Up to two parts go in one request.
+pub(super) const fn goes_in_parts(settings: &Settings, size: u64) -> bool {
+    size > settings.part_size * 2
+}
+
 /// Uploads one file.
 pub(super) async fn file(
     shared: &Shared,
@@ -42,7 +47,7 @@ pub(super) async fn file(
         ..PutOptions::default()
     };
     let (size, taken) = (source.state.size(), Taken::File(source.state));
-    if size <= shared.settings.part_size * 2 {
+    if !goes_in_parts(&shared.settings, size) {
         let _permit = shared.permits.acquire().await?;
         let body = source.read(0, size).await?;
         source.still_the_same().await?;
@@ -349,9 +354,8 @@ pub(super) fn content_type(path: &Path) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MIB, Shared, Source, has_etag, part_size};
+    use super::{MIB, Settings, Shared, Source, has_etag, part_size};
     use crate::transfer::progress::Progress;
-    use crate::transfer::run::Settings;
     use client::{md5_etag, multipart_etag};
     use std::io::Write;
     use std::sync::Arc;

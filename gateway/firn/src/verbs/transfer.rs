@@ -162,6 +162,9 @@ async fn single(
     settings: Settings,
     version: Option<String>,
 ) -> anyhow::Result<Exit> {
+    if !matches!((source, target), (Location::S3(_), _) | (_, Location::S3(_))) {
+        return Err(local_only().into());
+    }
     let client = session.client()?;
     match (source, target) {
         (Location::Stream, Location::S3(uri)) => {
@@ -382,9 +385,8 @@ fn end(session: &Session, report: TransferReport, goes_on: &str) -> anyhow::Resu
         let failure = if done == 0 {
             Failure::new(exit, format!("begin: {left}"))
         } else {
-            let what = if Outage::is_without_bucket(&stopped.cause) { "bucket" } else { "endpoint" };
-            let hint = format!("when it is back: {goes_on}");
-            Failure::new(exit, format!("finish: {left}, and the {what} is gone")).hint(hint)
+            let [what, when] = Outage::why(&stopped.cause);
+            Failure::new(exit, format!("finish: {left}, and {what}")).hint(format!("{when}: {goes_on}"))
         };
         return Err(failure.caused_by(stopped.cause).into());
     }

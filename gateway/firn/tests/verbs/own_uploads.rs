@@ -79,6 +79,7 @@ impl<'a> Way<'a> {
     fn interrupted(&self, file: &Path, to: &str) {
         let ran = self.run(true, &["cp", file.to_str().unwrap(), to]);
         assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.err.contains("the same command goes on, with the parts that are there"), "{ran:?}");
     }
 
     fn resumed(&self, args: &[&str]) -> u64 {

@@ -362,12 +362,25 @@ fn what_can_have_no_key_says_how_it_is_left_out() {
     fs::write(tree.join("a"), "a").unwrap();
     fs::write(tree.join(std::ffi::OsStr::from_bytes(b"bad\xff")), "b").unwrap();
     std::os::unix::net::UnixListener::bind(tree.join("sock")).unwrap();
+    symlink(".", tree.join("loop")).unwrap();
     let tree = tree.to_str().unwrap();
     let sent = appliance.run(&["sync", tree, "s3://trees"]);
     assert_eq!(sent.code, 3, "{sent:?}");
     assert!(sent.out.contains("sock: read it: it is no regular file; --exclude leaves it out"), "{sent:?}");
+    assert!(sent.out.contains("loop: read it: it is a link back to "), "{sent:?}");
+    assert!(sent.out.contains("which it lies in; --exclude leaves it out"), "{sent:?}");
     assert!(sent.out.contains("it is not UTF-8; rename it, or --exclude with a *"), "{sent:?}");
-    appliance.ok(&["sync", tree, "s3://trees", "--exclude", "sock", "--exclude", "bad*"]);
+    appliance.ok(&[
+        "sync",
+        tree,
+        "s3://trees",
+        "--exclude",
+        "sock",
+        "--exclude",
+        "bad*",
+        "--exclude",
+        "loop",
+    ]);
 }
 
 #[test]
