@@ -294,6 +294,7 @@ def test_firn_env_sets_up_aws_cli(appliance, binary, aws):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     # What a shell may have been left with points elsewhere, and would go before what is set.
     environment.update(AWS_SESSION_TOKEN="stale", AWS_PROFILE="gone", AWS_ENDPOINT_URL_S3="http://127.0.0.1:1")
+    environment.update(AWS_DEFAULT_PROFILE="gone", AWS_IGNORE_CONFIGURED_ENDPOINT_URLS="true")
     done = subprocess.run(
         ["sh", "-c", script, "sh", binary, str(appliance.directory), aws],
         env=environment,

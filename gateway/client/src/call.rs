@@ -254,7 +254,17 @@ impl Client {
             .collect(call.operation, answer.body_mut(), ERROR_BODY_MAX)
             .await
             .unwrap_or_default();
-        Err(service_error(call.operation, answer.status().as_u16(), answer.headers(), &body))
+        Err(self.refusal(call, answer.status(), answer.headers(), &body))
+    }
+
+    /// The endpoint's error, with what was asked about and as whom.
+    fn refusal(&self, call: &Call<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Error {
+        let mut error = service_error(call.operation, status.as_u16(), headers, body);
+        if let Error::Service(said) = &mut error {
+            said.bucket = call.bucket.map(str::to_owned);
+            said.signed_by = self.access_key_id().map(str::to_owned);
+        }
+        error
     }
 
     /// Sends a call whose answer is XML with this root: what a proxy or a portal answers in S3's place has another. S3 may answer 200
@@ -278,9 +288,7 @@ impl Client {
             Ok(root) if root.name == wanted || call.is_named_by(&root.name) => {
                 Ok((root, answer.into_parts().0.headers))
             }
-            Ok(root) if root.name == "Error" => {
-                Err(service_error(call.operation, status.as_u16(), answer.headers(), &body))
-            }
+            Ok(root) if root.name == "Error" => Err(self.refusal(call, status, answer.headers(), &body)),
             Ok(root) => Err(call.is_not(wanted, status, &root.name)),
             Err(_) if is_blank(&body) => Err(call.is_not(wanted, status, "it is empty")),
             Err(why) => Err(call.is_not(wanted, status, &why)),
@@ -307,7 +315,7 @@ impl Client {
             // Some endpoints say more than S3 does; no page of HTML does it in XML that is none of HTML's.
             match Element::parse(&body) {
                 Ok(root) if root.name == "Error" => {
-                    return Err(service_error(call.operation, status.as_u16(), answer.headers(), &body));
+                    return Err(self.refusal(call, status, answer.headers(), &body));
                 }
                 Ok(root) if !root.name.eq_ignore_ascii_case("html") => {}
                 Ok(root) => return Err(call.is_not("answer", status, &root.name)),
@@ -400,7 +408,9 @@ fn service_error(operation: &'static str, status: u16, headers: &HeaderMap, body
         .map(str::to_owned)
         .or_else(|| text("RequestId"))
         .unwrap_or_default();
-    Error::Service(Box::new(ServiceError { operation, status, code, message, request_id, is_document }))
+    let said =
+        ServiceError { operation, status, code, message, request_id, is_document, ..ServiceError::default() };
+    Error::Service(Box::new(said))
 }
 
 /// What an endpoint says of an error is read by people: the beginning of it is enough.
@@ -415,8 +425,7 @@ fn bounded(message: String) -> String {
 /// An error answer that is not S3's XML.
 pub(crate) fn service_error_of(operation: &'static str, status: u16, message: String) -> Error {
     let code = code_of_status(operation, status).to_owned();
-    let (request_id, is_document) = (String::new(), false);
-    Error::Service(Box::new(ServiceError { operation, status, code, message, request_id, is_document }))
+    Error::Service(Box::new(ServiceError { operation, status, code, message, ..ServiceError::default() }))
 }
 
 /// A header's text, when it is there and readable.

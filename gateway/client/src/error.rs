@@ -27,7 +27,7 @@ pub enum ErrorKind {
 }
 
 /// An error answer of the endpoint.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceError {
     /// What was asked, in the API's word: `GetObject`.
     pub operation: &'static str,
@@ -41,6 +41,10 @@ pub struct ServiceError {
     pub request_id: String,
     /// Whether it came in S3's form, and not as a status alone.
     pub is_document: bool,
+    /// The bucket that was asked about, if one was.
+    pub bucket: Option<String>,
+    /// The id of the access key that signed; none where nobody did.
+    pub signed_by: Option<String>,
 }
 
 /// What is wrong with a connection.
@@ -203,6 +207,7 @@ mod tests {
             message: "the text".to_owned(),
             request_id: "R1".to_owned(),
             is_document: true,
+            ..ServiceError::default()
         }))
     }
 

@@ -213,8 +213,15 @@ impl Files {
         let credentials_path = path("AWS_SHARED_CREDENTIALS_FILE", "credentials");
         let config_path = path("AWS_CONFIG_FILE", "config");
         let in_config = if profile == "default" { profile.clone() } else { format!("profile {profile}") };
-        let credentials = section(credentials_path.as_deref(), &profile)?;
-        let config = section(config_path.as_deref(), &in_config)?;
+        // Where the variables say who signs, files that can't be read are none.
+        let has_keys =
+            !asked_for && env("AWS_ACCESS_KEY_ID").is_some() && env("AWS_SECRET_ACCESS_KEY").is_some();
+        let read = |path: Option<&Path>, wanted: &str| match section(path, wanted) {
+            Err(_) if has_keys => Ok(BTreeMap::new()),
+            outcome => outcome,
+        };
+        let credentials = read(credentials_path.as_deref(), &profile)?;
+        let config = read(config_path.as_deref(), &in_config)?;
         Ok(Self { profile, asked_for, credentials_path, credentials, config })
     }
 
@@ -236,8 +243,9 @@ impl Files {
             _ if !self.asked_for => Ok(None),
             _ => {
                 let place = self.credentials_path.as_deref().unwrap_or(Path::new("~/.aws/credentials"));
+                let there = if place.exists() { "" } else { ", which is not there" };
                 Err(Error::Invalid(format!(
-                    "sign requests: profile {:?} has no keys in {}",
+                    "sign requests: profile {:?} has no keys in {}{there}",
                     self.profile,
                     place.display()
                 )))
@@ -252,7 +260,12 @@ fn section(path: Option<&Path>, wanted: &str) -> Result<BTreeMap<String, String>
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(Error::Invalid(format!("read {}: {error}", path.display()))),
+        Err(error) => {
+            return Err(Error::Invalid(format!(
+                "read {}: {error}; HOME, AWS_SHARED_CREDENTIALS_FILE and AWS_CONFIG_FILE say where it lies",
+                path.display()
+            )));
+        }
     };
     Ok(parse_section(&text, wanted))
 }
@@ -337,6 +350,21 @@ mod tests {
         let anonymous = resolve(&Overrides::default(), &[gone]).unwrap();
         assert!(anonymous.credentials.is_none());
         assert_eq!(anonymous.checksums, Checksums::WhenSupported);
+    }
+
+    #[test]
+    fn files_that_can_not_be_read_are_none_where_the_variables_have_the_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        // A directory is no file, whoever asks: root may read what has no mode.
+        let unreadable = ("AWS_SHARED_CREDENTIALS_FILE", dir.path().to_str().unwrap());
+        let config = ("AWS_CONFIG_FILE", dir.path().to_str().unwrap());
+        let keys = [("AWS_ACCESS_KEY_ID", "ENV"), ("AWS_SECRET_ACCESS_KEY", "e")];
+        let settings = resolve(&Overrides::default(), &[unreadable, config, keys[0], keys[1]]).unwrap();
+        assert_eq!(settings.credentials.unwrap().access_key_id, "ENV");
+        let refused = resolve(&Overrides::default(), &[unreadable]).unwrap_err().to_string();
+        assert!(refused.contains("AWS_SHARED_CREDENTIALS_FILE"), "{refused}");
+        let named = Overrides { profile: Some("p".to_owned()), ..Overrides::default() };
+        resolve(&named, &[unreadable, config, keys[0], keys[1]]).unwrap_err();
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use crate::exit::Failure;
 use client::{Admin, Error, ErrorKind, Trouble};
 
+/// Where nobody listens: what `firn env` leads to when it fails.
+pub(crate) const NOWHERE: &str = "http://127.0.0.1:9";
+
 /// What to do about an error: the first cause that has a hint gives it.
 pub(crate) fn of(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
@@ -22,7 +25,27 @@ fn of_io(error: &std::io::Error) -> Option<&'static str> {
         std::io::ErrorKind::ReadOnlyFilesystem => Some(
             "mount that file system writable; where it became read-only by itself, the kernel's log (dmesg) says why",
         ),
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            Some("make room on that disk (df -h says how full it is), or name a place on another one")
+        }
+        std::io::ErrorKind::PermissionDenied => Some(
+            "ls -ld of it and of the directories above it says whose they are: run this as that one, or name a place of your own",
+        ),
         _ => None,
+    }
+}
+
+/// The next step of whoever may not do what they asked for.
+pub(crate) fn of_denied(said: &client::ServiceError) -> String {
+    match &said.signed_by {
+        // An answer without a document says no more than that.
+        Some(id) if !said.is_document => format!(
+            "are these keys ({id}) that endpoint's? eval \"$(firn env DIR)\" sets an appliance's; if they are, a policy lets them do it: firn policy attach, by who administers it"
+        ),
+        Some(id) => format!(
+            "no policy lets these keys ({id}) do it: who administers the endpoint gives one, on an appliance by firn policy attach"
+        ),
+        None => "set the credentials: eval \"$(firn env DIR)\"".to_owned(),
     }
 }
 
@@ -40,7 +63,26 @@ fn of_s3(error: &Error) -> Option<String> {
         }
         // An answer of another protocol's server: none of S3's own words are in it.
         Error::Service(error) if error.code == "BadRequest" && !error.message.starts_with(WORDLESS) => return None,
+        Error::Service(error) if error.code == "AccessDenied" => of_denied(error),
+        Error::Service(error) if let Some(bucket) = &error.bucket => of_bucket(&error.code, bucket)?,
         error => of_code(error.code()?)?.to_owned(),
+    })
+}
+
+/// The same step where the bucket is known.
+fn of_bucket(code: &str, bucket: &str) -> Option<String> {
+    let bucket = crate::text::printable(bucket);
+    let place = crate::text::quote_sh(&format!("s3://{bucket}"));
+    Some(match code {
+        "NoSuchBucket" => format!("{place} is not there; see which are: firn ls; make it: firn mb {place}"),
+        "NoSuchKey" => format!("see what is there: firn ls -r {place}"),
+        "BucketNotEmpty" => {
+            format!(
+                "see what is in it: firn ls --versions {place}; remove all of it: firn rb --force {place}"
+            )
+        }
+        "InvalidBucketName" => format!("{bucket:?} is no bucket's name: {}", of_code(code)?),
+        _ => of_code(code)?.to_owned(),
     })
 }
 
@@ -56,6 +98,9 @@ fn of_transport(endpoint: &str, trouble: Trouble) -> String {
         }
         Trouble::NoTls => format!("the server there speaks no TLS: name it http://{host}"),
         Trouble::NoHttp => format!("the server there may speak TLS alone: name it https://{host}"),
+        Trouble::Unreachable if endpoint == NOWHERE => {
+            "firn env failed in this shell: once the server runs, again eval \"$(firn env DIR)\"".to_owned()
+        }
         Trouble::Unreachable | Trouble::Broken if endpoint.ends_with(".amazonaws.com") => {
             "name the appliance's endpoint, if AWS is not what you mean: eval \"$(firn env DIR)\", or --endpoint".to_owned()
         }
@@ -149,6 +194,7 @@ mod tests {
             message: message.to_owned(),
             request_id: String::new(),
             is_document: true,
+            ..ServiceError::default()
         }));
         of(&error.into()).unwrap()
     }
@@ -163,6 +209,36 @@ mod tests {
         assert!(refused("AccessDenied", "Access Denied").starts_with("set the credentials"));
         let locked = refused("AccessDenied", "Access Denied because object protected by object lock.");
         assert!(locked.contains("firn stat --version-id"), "{locked}");
+    }
+
+    #[test]
+    fn who_lacks_a_right_is_not_sent_to_other_keys() {
+        let denied = |signed_by: Option<&str>, is_document| {
+            of(&Error::Service(Box::new(ServiceError {
+                code: "AccessDenied".to_owned(),
+                signed_by: signed_by.map(str::to_owned),
+                is_document,
+                ..ServiceError::default()
+            }))
+            .into())
+            .unwrap()
+        };
+        let lacks = denied(Some("AKIAANN"), true);
+        assert!(lacks.contains("AKIAANN") && lacks.contains("firn policy attach"), "{lacks}");
+        assert!(!lacks.contains("firn env"), "{lacks}");
+        // HEAD has no document: the keys may be another endpoint's.
+        let unsaid = denied(Some("AKIAANN"), false);
+        assert!(unsaid.contains("firn policy attach") && unsaid.contains("firn env"), "{unsaid}");
+        assert!(denied(None, true).starts_with("set the credentials"));
+        assert!(refused("SignatureDoesNotMatch", "").starts_with("set the credentials"));
+    }
+
+    #[test]
+    fn a_disk_that_is_full_and_a_place_of_anothers_have_their_step() {
+        let step =
+            |kind: std::io::ErrorKind| of(&anyhow::Error::from(std::io::Error::from(kind)).context("write"));
+        assert!(step(std::io::ErrorKind::StorageFull).unwrap().contains("make room"));
+        assert!(step(std::io::ErrorKind::PermissionDenied).unwrap().contains("ls -ld"));
     }
 
     #[test]

@@ -67,6 +67,15 @@ impl Scope {
         &self.bucket
     }
 
+    /// A key in it, for a command to show: its own where it has one alone, else this word.
+    pub(crate) fn key_or(&self, word: &str) -> String {
+        let key = match &*self.parts {
+            [Part::Key(key), ..] => key,
+            _ => word,
+        };
+        quote_sh(&format!("s3://{}/{key}", self.bucket))
+    }
+
     /// A part of it: a prefix to list by, and the only key that counts where it is one key.
     pub(crate) fn part(&self, at: usize) -> Option<(&str, Option<&str>)> {
         self.parts.get(at).map(|part| match part {

@@ -16,6 +16,7 @@
 mod line;
 mod lock;
 mod marker;
+mod own_files;
 mod pool_owner;
 mod recipient;
 mod remote_mark;
@@ -27,6 +28,7 @@ mod zones;
 pub(crate) use line::Line;
 pub(crate) use lock::Lock;
 pub(crate) use marker::{Marker, VERSION as MARKER_VERSION, is_no_appliance, read_marker};
+pub(crate) use own_files::OwnFiles;
 pub(crate) use pool_owner::{claim as claim_pool, claim_none as claim_no_pool, is_missed as is_pool_missed};
 pub(crate) use recipient::{recipient, store_recipient};
 pub(crate) use remote_mark::RemoteMark;

@@ -4,13 +4,15 @@
 //! the target's name ([`Temporary`]). Large objects come in ranges, several at once, all pinned to one ETag. An interruption
 //! or an error removes the temporary file.
 //!
-//! A target that is a link is replaced where it leads to, as cp(1) writes through it: the link stays. A device or a FIFO is
+//! A target that is a link is replaced where it leads to, as cp(1) writes through it: the link stays. One that leads into an appliance's
+//! directory is refused. A device or a FIFO is
 //! never replaced: one object that is copied to it is written into it ([`into_special`]), anything else is refused.
 
 use super::entry::Entry;
 use super::run::{Done, Shared};
 use super::taken::Taken;
 use super::temporary::Temporary;
+use crate::directory::{appliance_of, of_appliance};
 use crate::exit::{Exit, Failure};
 use anyhow::Context;
 use client::{Client, Crc64, ObjectHead, ObjectRef};
@@ -87,15 +89,20 @@ async fn has_parts_of(
     Ok(tokio::task::spawn_blocking(has).await??)
 }
 
-/// Where a path leads to that may be a link. One that leads nowhere is refused.
+/// Where a path leads to that may be a link. One that leads nowhere, or to what is an appliance's, is refused.
 fn through_links(path: &Path) -> anyhow::Result<PathBuf> {
     if !std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
         return Ok(path.to_owned());
     }
-    std::fs::canonicalize(path).map_err(|error| {
+    let leads = std::fs::canonicalize(path).map_err(|error| {
         let text = format!("write {}: it is a link that can't be followed: {error}", path.display());
-        Failure::new(Exit::Conflict, text).hint("remove the link, or make what it leads to").into()
-    })
+        Failure::new(Exit::Conflict, text).hint("remove the link, or make what it leads to")
+    })?;
+    if let Some(what) = appliance_of(&leads).and_then(|home| of_appliance(&home)) {
+        let text = format!("write {}: it is a link to {}: {what}", path.display(), leads.display());
+        return Err(Failure::new(Exit::Denied, text).hint("remove the link").into());
+    }
+    Ok(leads)
 }
 
 /// Whether a target is there that takes bytes and can't be replaced: a device or a FIFO.

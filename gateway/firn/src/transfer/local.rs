@@ -5,14 +5,14 @@
 
 use super::entry::{Entry, Found};
 use super::taken::FileId;
-use super::temporary::{TEMPORARY, remove_stale};
+use super::temporary::{is_temporary, remove_stale};
 use super::{AHEAD, Stream};
-use crate::directory::{is_appliance, of_appliance};
+use crate::directory::{OwnFiles, appliance_of, is_appliance, of_appliance};
 use crate::exit::{Exit, Failure};
+use crate::session::{default_dir, variable};
 use engine::clock::Timestamp;
 use std::cmp::Ordering;
 use std::collections::HashSet;
-use std::ffi::OsStr;
 use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -94,14 +94,14 @@ pub(super) fn modified(metadata: &Metadata) -> Option<Timestamp> {
 }
 
 /// All files below a directory, in the order of their names' bytes. Links are followed, loops refused; what is neither
-/// file nor directory is refused, and so is an appliance's directory: its keys belong nowhere else, and its pool grows by what is
-/// sent. With `sweep`, temporary files of downloads that were killed are removed on the way, but
+/// file nor directory is refused, and so is an appliance's directory, and what links lead to in one: its keys belong nowhere else, and its pool
+/// grows by what is sent. With `sweep`, temporary files of downloads that were killed are removed on the way, but
 /// none behind a link to a directory: that is another tree.
 pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
     let (sender, receiver) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         let mut walk = walk_of(&root);
-        let mut linked = Linked::default();
+        let (mut linked, mut own) = (Linked::default(), Own::of(&root));
         while let Some(entry) = walk.next() {
             let behind_link = entry.as_ref().is_ok_and(|entry| linked.is_before(entry));
             if let (true, false, Ok(entry)) = (sweep, behind_link, &entry)
@@ -110,11 +110,12 @@ pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
             {
                 tracing::warn!(path = %entry.path().display(), %error, "failed to remove a temporary file");
             }
-            let what = entry.as_ref().ok().filter(|entry| entry.file_type().is_dir());
-            let what = what.and_then(|entry| of_appliance(entry.path()));
+            let what = entry.as_ref().ok().and_then(|entry| own.what(entry));
             let found = match (&entry, what) {
                 (Ok(entry), Some(what)) => {
-                    walk.skip_current_dir();
+                    if entry.file_type().is_dir() {
+                        walk.skip_current_dir();
+                    }
                     let path = entry.path();
                     let name = path.strip_prefix(&root).unwrap_or(path).display().to_string();
                     let text = format!("read it: {what}; --exclude leaves it out");
@@ -129,6 +130,47 @@ pub(crate) fn walk(root: PathBuf, sweep: bool) -> Stream<Found> {
         }
     });
     receiver
+}
+
+/// What of a tree belongs to an appliance.
+struct Own<'a> {
+    root: &'a Path,
+    /// The files of appliances nearby, once a file has another name somewhere.
+    files: Option<OwnFiles>,
+}
+
+impl<'a> Own<'a> {
+    const fn of(root: &'a Path) -> Self {
+        Self { root, files: None }
+    }
+
+    /// What an entry is of an appliance's, if anything: by itself, by where a link leads, by another name of the same file.
+    fn what(&mut self, entry: &DirEntry) -> Option<&'static str> {
+        if entry.path_is_symlink() {
+            return appliance_of(entry.path()).and_then(|home| of_appliance(&home));
+        }
+        if entry.file_type().is_dir() {
+            return of_appliance(entry.path());
+        }
+        let metadata = entry.file_type().is_file().then(|| entry.metadata().ok()).flatten()?;
+        if metadata.nlink() < 2 || is_temporary(entry.file_name()) {
+            return None;
+        }
+        let root = self.root;
+        self.files.get_or_insert_with(|| own_files(root)).what(&metadata)
+    }
+}
+
+/// The files of the appliances that are named, and of those around a place.
+fn own_files(place: &Path) -> OwnFiles {
+    OwnFiles::of(place, variable("FIRN_DIR").map(PathBuf::from).into_iter().chain([default_dir()]))
+}
+
+/// What a file is of an appliance's that has another name there: a hard link. By itself it does not say so.
+pub(crate) fn other_name_of_an_appliances(path: &Path) -> Option<&'static str> {
+    let metadata = std::fs::metadata(path).ok().filter(|found| found.is_file() && found.nlink() > 1)?;
+    let path = std::fs::canonicalize(path).ok()?;
+    own_files(path.parent()?).what(&metadata)
 }
 
 /// How deep the link lies behind which a walk is.
@@ -172,6 +214,13 @@ fn found(root: &Path, entry: walkdir::Result<DirEntry>, behind_link: bool) -> Op
                 let text = "read it: it is a link to nothing; --exclude leaves it out";
                 return Some(Found::Refused(name, Failure::new(Exit::NotFound, text).into()));
             }
+            if let Some(above) = error.loop_ancestor() {
+                let text = format!(
+                    "read it: it is a link back to {}, which it lies in; --exclude leaves it out",
+                    above.display()
+                );
+                return Some(Found::Refused(name, Failure::new(Exit::Error, text).into()));
+            }
             return Some(Found::Refused(name, anyhow::Error::from(error).context("read the directory")));
         }
     };
@@ -208,21 +257,15 @@ fn found(root: &Path, entry: walkdir::Result<DirEntry>, behind_link: bool) -> Op
     })
 }
 
-fn is_temporary(name: &OsStr) -> bool {
-    name.as_bytes().starts_with(TEMPORARY.as_bytes())
-}
-
-/// Whether it is a temporary file of ours: the beginning, and hexadecimal digits.
+/// Whether it is a temporary file of ours.
 fn is_download(entry: &DirEntry) -> bool {
-    let name = entry.file_name().as_bytes();
-    let digits = name.strip_prefix(TEMPORARY.as_bytes()).unwrap_or_default();
-    let ours = matches!(digits.len(), 16 | 32) && digits.iter().all(u8::is_ascii_hexdigit);
-    ours && entry.file_type().is_file() && !entry.path_is_symlink()
+    is_temporary(entry.file_name()) && entry.file_type().is_file() && !entry.path_is_symlink()
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Found, path_of, walk};
+    use std::os::unix::ffi::OsStringExt;
     use std::path::Path;
 
     #[test]
@@ -263,19 +306,28 @@ mod tests {
                 Found::Broken(error) => panic!("{error:#}"),
             }
         }
-        assert_eq!(names, ["a", "b-y", "b.txt", "b/x", "c/d/e", "d.txt", "d/d/e"]);
+        assert_eq!(names, [".firn-partial-1", "a", "b-y", "b.txt", "b/x", "c/d/e", "d.txt", "d/d/e"]);
         assert_eq!(linked, ["d/d/e"]);
         assert!(names.is_sorted());
         assert_eq!(refused, 2);
-        let stale = root.join(".firn-partial-0123456789abcdef");
-        std::fs::write(&stale, "half").unwrap();
+        let digits = ".firn-partial-0123456789abcdef0123456789abcdef";
+        let ours = std::ffi::OsString::from_vec([digits.as_bytes(), &[0xff]].concat());
+        let (stale, object) = (root.join(&ours), root.join(digits));
         let elsewhere = tempfile::tempdir().unwrap();
-        let others = elsewhere.path().join(".firn-partial-0123456789abcdef");
-        std::fs::write(&others, "half").unwrap();
+        let others = elsewhere.path().join(&ours);
+        for path in [&stale, &object, &others] {
+            std::fs::write(path, "half").unwrap();
+        }
         std::os::unix::fs::symlink(elsewhere.path(), root.join("link")).unwrap();
         let mut swept = walk(root.to_owned(), true);
-        while swept.recv().await.is_some() {}
+        let mut listed = Vec::new();
+        while let Some(found) = swept.recv().await {
+            if let Found::Entry(entry) = found {
+                listed.push(entry.name);
+            }
+        }
         assert!(others.exists(), "behind a link");
-        assert!(!stale.exists() && root.join(".firn-partial-1").exists(), "only what a download made");
+        assert!(!stale.exists() && object.exists(), "only what a download made");
+        assert_eq!(listed.iter().filter(|name| name.contains("partial")).count(), 2, "{listed:?}");
     }
 }

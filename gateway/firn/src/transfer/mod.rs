@@ -34,7 +34,7 @@ mod upload;
 
 pub(crate) use download::{into_special, is_special};
 pub(crate) use entry::Entry;
-pub(crate) use local::led_to;
+pub(crate) use local::{led_to, other_name_of_an_appliances};
 pub(crate) use outage::Outage;
 pub(crate) use plan::{Compare, Job, Place, Spot, SyncPlan};
 pub(crate) use report::{SHOWN_MAX, TransferReport, show_first};

@@ -370,7 +370,8 @@ impl Join {
         Ok(())
     }
 
-    /// Where a name goes in the target: never into an appliance's directory, by whatever way it lies there.
+    /// Where a name goes in the target: never into an appliance's directory, by whatever way it lies there, and never through a link to a
+    /// file in one.
     fn goal(&mut self, name: &str) -> Result<Spot, Failure> {
         let spot = self.plan.target.spot(name)?;
         let Spot::File(path) = &spot else { return Ok(spot) };
@@ -381,7 +382,9 @@ impl Join {
             _ => appliance_of(parent).and_then(|home| of_appliance(&home)),
         };
         self.looked_at = Some((parent.to_owned(), what));
-        if let Some(what) = what {
+        let leads =
+            || path.is_symlink().then(|| appliance_of(path)).flatten().and_then(|home| of_appliance(&home));
+        if let Some(what) = what.or_else(leads) {
             let text = format!("write it: {what}; --exclude leaves it out");
             return Err(Failure::new(Exit::Denied, text));
         }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 /// Failures that are kept for the report; more are counted.
-const LISTED_MAX: usize = 100_000;
+pub(super) const LISTED_MAX: usize = 100_000;
 /// Of them, those that people get to see, of removals too.
 pub(crate) const SHOWN_MAX: usize = 10;
 
@@ -41,6 +41,8 @@ pub(crate) struct TransferReport {
     pub(crate) downloaded: u64,
     pub(crate) copied: u64,
     pub(crate) removed: u64,
+    /// Of a move: of what was uploaded, downloaded or copied, that whose source is gone.
+    pub(crate) moved: u64,
     /// The same on both sides already.
     pub(crate) skipped: u64,
     pub(crate) bytes: ByteCount,
@@ -49,6 +51,9 @@ pub(crate) struct TransferReport {
     /// Downloads that the endpoint gave nothing to verify with.
     pub(crate) unverified: u64,
     pub(crate) duration_ms: u64,
+    /// What a dry run would remove: the first hundred thousand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) would_remove: Vec<String>,
     pub(crate) failed_count: u64,
     /// The first hundred thousand.
     pub(crate) failed: Vec<Failed>,
@@ -78,7 +83,12 @@ impl TransferReport {
 
     /// Files and objects that were dealt with by this run.
     pub(crate) const fn done(&self) -> u64 {
-        self.moved() + self.removed
+        self.transferred() + self.removed
+    }
+
+    /// Counts of a move what its sources are gone of.
+    pub(crate) const fn count_moved(&mut self) {
+        self.moved = if self.moves { self.transferred().saturating_sub(self.left_behind_links) } else { 0 };
     }
 
     /// Whether there is nothing to tell: nothing was done, and nothing failed.
@@ -86,7 +96,7 @@ impl TransferReport {
         self.done() == 0 && self.failed_count == 0
     }
 
-    pub(crate) const fn moved(&self) -> u64 {
+    pub(crate) const fn transferred(&self) -> u64 {
         self.uploaded + self.downloaded + self.copied
     }
 }
@@ -140,7 +150,7 @@ impl Report for TransferReport {
         }
         let would = if self.dry_run { "dry run, nothing changed: " } else { "" };
         write!(out, "{would}{}", words.join(", "))?;
-        if self.moved() > 0 {
+        if self.transferred() > 0 {
             write!(out, "; {}", self.bytes)?;
             if !self.dry_run {
                 let duration = Duration::from_millis(self.duration_ms.max(1));

@@ -9,7 +9,7 @@ use super::noted::Notes;
 use super::outage::Outage;
 use super::plan::{Job, Planned, Seen, Spot};
 use super::progress::Progress;
-use super::report::{SHOWN_MAX, Stopped, TransferReport};
+use super::report::{LISTED_MAX, SHOWN_MAX, Stopped, TransferReport};
 use super::taken::{self, FileState, Taken};
 use super::{Stream, copy, download, upload};
 use crate::exit::{Exit, Failure};
@@ -66,9 +66,7 @@ impl Settings {
         if !self.if_absent || said.and_then(client::Error::code) != Some("PreconditionFailed") {
             return error;
         }
-        Failure::new(Exit::Conflict, "write it: it is there, and stays (--no-clobber)")
-            .caused_by(error)
-            .into()
+        Failure::new(Exit::Conflict, "write it: it is there, and stays (--no-clobber)").into()
     }
 }
 
@@ -144,7 +142,7 @@ impl Runner {
         clock: Arc<dyn Clock>,
         pending: Pending,
     ) -> Self {
-        let progress = Progress::new(output.draws_progress() && !settings.dry_run);
+        let progress = Progress::new(output.draws_progress() && !settings.dry_run, Arc::clone(&clock));
         let permits = Semaphore::new(settings.jobs);
         let (dry_run, moves) = (settings.dry_run, settings.move_source);
         let report = TransferReport { dry_run, moves, ..TransferReport::default() };
@@ -154,6 +152,11 @@ impl Runner {
             Shared { client, settings, progress, pending, permits, last, notes, clock: shared_clock, output };
         let shared = Arc::new(shared);
         Self { shared, output, clock, report, outage: Outage::default() }
+    }
+
+    /// Whether a file of this size goes in parts, and so goes on when the same is asked for again.
+    pub(super) fn sends_in_parts(&self, size: u64) -> bool {
+        upload::goes_in_parts(&self.shared.settings, size)
     }
 
     /// What the runner is made of, for what is no plan.
@@ -183,6 +186,7 @@ impl Runner {
         }
         self.remove_last().await;
         self.shared.progress.finish();
+        self.report.count_moved();
         let elapsed = self.clock.boottime().saturating_sub(started);
         self.report.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         Ok(self.report)
@@ -330,7 +334,12 @@ impl Runner {
 
     fn count_dry(&mut self, job: &Job) {
         match job {
-            Job::Remove(..) => self.report.removed += 1,
+            Job::Remove(spot, _) => {
+                self.report.removed += 1;
+                if self.report.would_remove.len() < LISTED_MAX {
+                    self.report.would_remove.push(spot.to_string());
+                }
+            }
             Job::Transfer { from, to, entry } => {
                 self.report.bytes += ByteCount::new(entry.size);
                 self.report.left_behind_links += u64::from(self.report.moves && entry.behind_link);

@@ -1,8 +1,9 @@
 //! One thing: a file, an object, or a stream of unknown length.
 
-use super::plan::{Job, Planned};
+use super::plan::{Job, Planned, Spot};
 use super::report::TransferReport;
 use super::run::{Runner, Shared};
+use crate::exit::{Failure, hint};
 use crate::report::to_stdout;
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
@@ -19,16 +20,33 @@ const PARTS_MAX: u32 = 10_000;
 /// Does one job.
 pub(crate) async fn one(runner: Runner, job: Job) -> anyhow::Result<TransferReport> {
     let name = crate::text::printable(&job.to_string());
+    let goes_on = match &job {
+        Job::Transfer { from: Spot::File(_), to: Spot::Object(..), entry } => {
+            runner.sends_in_parts(entry.size)
+        }
+        _ => false,
+    };
     let (sender, plan) = mpsc::channel(1);
     sender.send(Planned::Job(job)).await?;
     drop(sender);
     let report = runner.run(plan).await?;
     // Of one thing the error is all there is to say.
     match (report.stopped, report.first_error) {
-        (Some(stopped), _) => Err(stopped.cause.context(name)),
-        (_, Some(error)) => Err(error.context(name)),
+        (Some(stopped), _) => Err(told(stopped.cause, name, goes_on)),
+        (_, Some(error)) => Err(told(error, name, goes_on)),
         _ => Ok(TransferReport { stopped: None, first_error: None, ..report }),
     }
+}
+
+/// An error of one thing. Of a file in parts whose endpoint is gone, what was sent is not lost.
+fn told(error: anyhow::Error, name: String, goes_on: bool) -> anyhow::Error {
+    let said = error.chain().find_map(|cause| cause.downcast_ref::<client::Error>());
+    if !goes_on || !said.is_some_and(|said| said.is_unreachable() || said.is_unanswered()) {
+        return error.context(name);
+    }
+    let first = hint(&error).map(|hint| format!("{hint}; ")).unwrap_or_default();
+    let goes_on = format!("{first}then the same command goes on, with the parts that are there");
+    Failure::new(crate::exit::of(&error), name).hint(goes_on).caused_by(error).into()
 }
 
 /// Uploads stdin.

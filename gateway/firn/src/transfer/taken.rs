@@ -103,7 +103,8 @@ pub(super) async fn remove_seen_file(path: &Path, seen: &Seen) -> anyhow::Result
     .await?
 }
 
-/// Removes an object that the source lacks, if it is still as it was seen. Who may remove and not look has it compared by the endpoint.
+/// Removes an object that the source lacks, if it is still as it was seen: the endpoint compares it once more. Who may remove and not look
+/// has it compared by the endpoint alone.
 pub(super) async fn remove_seen_object(
     shared: &Shared,
     object: &ObjectRef<'_>,
@@ -117,12 +118,12 @@ pub(super) async fn remove_seen_object(
         {
             return Err(written_since(&object.to_string()));
         }
-        Ok(_) => None,
+        Ok(now) => Some(now.etag).filter(|etag| !etag.is_empty()),
         Err(client::Error::Service(said)) if said.status == 404 => return Ok(()),
-        Err(client::Error::Service(said)) if said.status < 500 => etag,
+        Err(client::Error::Service(said)) if said.status < 500 => etag.map(str::to_owned),
         Err(error) => return Err(error.into()),
     };
-    match shared.client.delete_object(object, if_match).await {
+    match shared.client.delete_object(object, if_match.as_deref()).await {
         Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
         Err(error) if error.code() == Some("PreconditionFailed") => Err(written_since(&object.to_string())),
         outcome => Ok(outcome.map(drop)?),

@@ -1,8 +1,12 @@
 //! The file that a download writes to, beside its target, until it may take the target's name.
 //!
 //! Its name is made of the target's, so that the next download to that target finds what a process that was killed left
-//! behind, and removes it. It is locked (flock) while it is written to: what another run is at stays. On a file system
+//! behind, and removes it. It ends with a byte that is in no text: every key is text, and so no object ever comes to such a
+//! name. It is locked (flock) while it is written to: what another run is at stays. On a file system
 //! without locks two downloads to one target at once are not told apart.
+//!
+//! Where a file system has names of text alone (some over the network, exFAT), the name has none but its digits. An object may
+//! be called so, too: what lies there stays, and the next one is taken.
 //!
 //! It is removed when it is dropped unpublished: after an error and after an interruption ([`Pending`]). Only what ends the
 //! process at once (SIGKILL, a power cut) leaves it, until the next download to that target, or the next `sync` to its
@@ -12,16 +16,20 @@ use crate::exit::{Exit, Failure};
 use crate::settle::Pending;
 use anyhow::Context;
 use engine::clock::Timestamp;
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What names of temporary files begin with; they are never uploaded.
-pub(super) const TEMPORARY: &str = ".firn-partial-";
+/// What names of temporary files begin with; 32 hexadecimal digits follow.
+const BEGINNING: &str = ".firn-partial-";
+/// What they end with: UTF-8 has no such byte.
+const END: u8 = 0xff;
 /// How often the name is tried to be taken while others give it up at the same moment.
 const ATTEMPTS: usize = 10;
 
@@ -70,11 +78,34 @@ impl Temporary {
                         break;
                     }
                 }
+                Err(error) if refuses_the_name(&error) => return Self::with_a_text_for_name(target, pending),
                 Err(error) => return Err(error).with_context(|| format!("create {}", path.display())),
             }
         }
-        let text = format!("write {}: another download to it is under way", target.display());
-        Err(Failure::new(Exit::Conflict, text).into())
+        Err(under_way(target))
+    }
+
+    /// The same where names are text: whatever lies there already stays.
+    fn with_a_text_for_name(target: &Path, pending: Pending) -> anyhow::Result<Self> {
+        for attempt in 0..ATTEMPTS {
+            let path = text_path_for(target, attempt);
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => {
+                    lock(&file);
+                    return Ok(Self { file: Arc::new(file), path, published: false, _pending: pending });
+                }
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    if is_locked(&path) {
+                        return Err(under_way(target));
+                    }
+                }
+                Err(error) => return Err(error).with_context(|| format!("create {}", path.display())),
+            }
+        }
+        let text = format!("write {}: files of interrupted downloads lie beside it", target.display());
+        Err(Failure::new(Exit::Conflict, text)
+            .hint(format!("look at them, and remove them: {BEGINNING}*"))
+            .into())
     }
 
     /// Where its bytes lie by now.
@@ -151,8 +182,42 @@ fn sync_directories(target: &Path) -> anyhow::Result<()> {
 
 /// The name is of one length, however long the target's is.
 fn path_for(target: &Path) -> PathBuf {
-    let name = target.file_name().unwrap_or_default();
-    target.with_file_name(format!("{TEMPORARY}{}", client::md5_etag(name.as_bytes())))
+    let mut name = text_name(target.file_name().unwrap_or_default().as_bytes()).into_bytes();
+    name.push(END);
+    target.with_file_name(OsString::from_vec(name))
+}
+
+fn text_path_for(target: &Path, attempt: usize) -> PathBuf {
+    let mut of = target.file_name().unwrap_or_default().as_bytes().to_vec();
+    // No name has a slash.
+    of.extend_from_slice(format!("/{attempt}").as_bytes());
+    target.with_file_name(text_name(&of))
+}
+
+fn text_name(of: &[u8]) -> String {
+    format!("{BEGINNING}{}", client::md5_etag(of))
+}
+
+/// Whether a name is one of ours, which nothing that came from an endpoint can have.
+pub(super) fn is_temporary(name: &OsStr) -> bool {
+    let digits =
+        name.as_bytes().strip_prefix(BEGINNING.as_bytes()).and_then(|rest| rest.strip_suffix(&[END]));
+    digits.is_some_and(|digits| digits.len() == 32 && digits.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// How file systems answer that have no names but text.
+fn refuses_the_name(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::INVAL | Errno::ILSEQ))
+}
+
+fn under_way(target: &Path) -> anyhow::Error {
+    let text = format!("write {}: another download to it is under way", target.display());
+    Failure::new(Exit::Conflict, text).into()
+}
+
+fn is_locked(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file())
+        && open_to_lock(path).is_ok_and(|file| !lock(&file))
 }
 
 /// Takes the lock; true also where the file system has none.
@@ -212,7 +277,7 @@ fn clash(path: &Path, error: io::Error) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{Temporary, path_for, remove_stale};
+    use super::{Temporary, is_temporary, path_for, refuses_the_name, remove_stale, text_path_for};
     use crate::exit::{self, Exit};
     use crate::settle::pair;
     use std::fs;
@@ -258,6 +323,36 @@ mod tests {
         assert_eq!(exit::of(&refused), Exit::Conflict, "{refused}");
         assert!(!target.exists());
         assert_eq!(fs::read_to_string(path_for(&target)).unwrap(), "another's");
+    }
+
+    #[test]
+    fn a_temporary_file_has_a_name_that_no_key_makes() {
+        let ours = path_for(Path::new("d/target"));
+        let name = ours.file_name().unwrap();
+        assert!(is_temporary(name) && name.to_str().is_none(), "{name:?}");
+        for theirs in [".firn-partial-1", ".firn-partial-0123456789abcdef0123456789abcdef", "target"] {
+            assert!(!is_temporary(theirs.as_ref()), "{theirs}");
+        }
+    }
+
+    #[tokio::test]
+    async fn where_names_are_text_nothing_that_lies_there_is_taken_for_a_temporary_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("target");
+        let (pending, _settled) = pair();
+        for errno in [rustix::io::Errno::INVAL, rustix::io::Errno::ILSEQ] {
+            assert!(refuses_the_name(&errno.into()));
+        }
+        let theirs = text_path_for(&target, 0);
+        fs::write(&theirs, "an object's").unwrap();
+        let ours = Temporary::with_a_text_for_name(&target, pending.clone()).unwrap();
+        ours.write(0, "new".into()).await.unwrap();
+        let refused = Temporary::with_a_text_for_name(&target, pending).err().unwrap();
+        assert!(refused.to_string().contains("under way"), "{refused}");
+        ours.publish(&target, None, false).await.unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "new");
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "an object's");
+        assert_eq!(left(dir.path()), 2);
     }
 
     #[tokio::test]

@@ -1,11 +1,11 @@
 //! Files to objects.
 //!
 //! Up to two parts a file goes in one request; a larger one in parts, several at once. Before it begins, the same upload is looked for
-//! among those that this client noted (`noted`): parts that the endpoint holds, with the size and MD5 of the file's, are kept. Nobody
-//! else's upload of the key goes on here, whatever it holds. A file that changes while it is read fails, and nothing is made of it.
+//! among those that this client noted (`noted`): parts that the endpoint holds, with the size and MD5 of the file's, are kept. Where they
+//! can't be listed it begins anew. Nobody else's upload of the key goes on here, whatever it holds. A file that changes while it is read fails, and nothing is made of it.
 
 use super::noted::{Note, Plan};
-use super::run::{Done, Shared};
+use super::run::{Done, Settings, Shared};
 use super::taken::{FileState, Taken};
 use anyhow::Context;
 use bytes::Bytes;
@@ -27,6 +27,11 @@ pub(super) fn part_size(asked: u64, size: u64) -> u64 {
     asked.max(size.div_ceil(PARTS_MAX).next_multiple_of(MIB))
 }
 
+/// Up to two parts go in one request.
+pub(super) const fn goes_in_parts(settings: &Settings, size: u64) -> bool {
+    size > settings.part_size * 2
+}
+
 /// Uploads one file.
 pub(super) async fn file(
     shared: &Shared,
@@ -42,7 +47,7 @@ pub(super) async fn file(
         ..PutOptions::default()
     };
     let (size, taken) = (source.state.size(), Taken::File(source.state));
-    if size <= shared.settings.part_size * 2 {
+    if !goes_in_parts(&shared.settings, size) {
         let _permit = shared.permits.acquire().await?;
         let body = source.read(0, size).await?;
         source.still_the_same().await?;
@@ -64,12 +69,16 @@ async fn in_parts(
 ) -> anyhow::Result<Done> {
     let part_size = part_size(shared.settings.part_size, source.state.size());
     let plan = plan_of(shared, source, (bucket, key), options, part_size);
-    let (upload, held, note) = if let Some((upload, held, note)) = go_on(shared, &plan, bucket, key).await? {
-        (upload, held, Some(note))
-    } else {
-        let upload = shared.client.create_upload(bucket, key, options).await?;
-        let note = begin(shared, plan, &upload).await?;
-        (upload, HashMap::new(), note)
+    let (upload, held, note) = match look_for(shared, &plan, bucket, key).await? {
+        Begun::There(upload, held, note) => (upload, held, Some(note)),
+        begun => {
+            let upload = shared.client.create_upload(bucket, key, options).await?;
+            if let Begun::Hidden(former, note, why) = begun {
+                give_up(shared, &former, note, &why).await?;
+            }
+            let note = begin(shared, plan, &upload).await?;
+            (upload, HashMap::new(), note)
+        }
     };
     let sent = send(shared, source, &upload, &held, part_size, options).await;
     // Of a file that changed no part may be what it is then.
@@ -210,26 +219,56 @@ async fn one_part(
     Ok((part, false))
 }
 
-/// The same upload, where this client began it and it is still open, with the parts that it holds. Where there is none any
-/// more, the upload begins anew.
-async fn go_on(
-    shared: &Shared,
-    plan: &Plan,
-    bucket: &str,
-    key: &str,
-) -> anyhow::Result<Option<(OpenUpload, HashMap<u32, PartEntry>, Note)>> {
+/// What there is of an upload that this client noted.
+enum Begun {
+    /// Nothing, or nothing any more: it begins anew.
+    Not,
+    /// It is open, with these parts.
+    There(OpenUpload, HashMap<u32, PartEntry>, Note),
+    /// Its parts can't be asked for, and why: it begins anew.
+    Hidden(OpenUpload, Note, String),
+}
+
+/// Looks for the same upload, where this client began it.
+async fn look_for(shared: &Shared, plan: &Plan, bucket: &str, key: &str) -> anyhow::Result<Begun> {
     let (notes, plan) = (Arc::clone(&shared.notes), plan.clone());
     let found = tokio::task::spawn_blocking(move || notes.find(&plan)).await?;
-    let Some((note, upload_id)) = found else { return Ok(None) };
+    let Some((note, upload_id)) = found else { return Ok(Begun::Not) };
     let with_crc64 = shared.client.checksums() == client::Checksums::WhenSupported;
     let upload = OpenUpload { bucket: bucket.to_owned(), key: key.to_owned(), upload_id, with_crc64 };
     let parts = match shared.client.list_parts(&upload).await {
         Ok(parts) => parts,
-        Err(error) if error.code() == Some("NoSuchUpload") => return Ok(None),
+        Err(error) if error.code() == Some("NoSuchUpload") => return Ok(Begun::Not),
+        Err(client::Error::Service(said)) if is_hidden(&said) => {
+            return Ok(Begun::Hidden(upload, note, said.code));
+        }
         // It may be there: a note of another in its place would leave its parts there for good.
         Err(error) => return Err(error.into()),
     };
-    Ok(Some((upload, parts.into_iter().map(|part| (part.number, part)).collect(), note)))
+    Ok(Begun::There(upload, parts.into_iter().map(|part| (part.number, part)).collect(), note))
+}
+
+/// Whether parts can't be listed, now or later: a right of its own lets one, which who only writes lacks, and not every endpoint can.
+fn is_hidden(said: &client::ServiceError) -> bool {
+    matches!(said.code.as_str(), "AccessDenied" | "NotImplemented" | "MethodNotAllowed")
+        || matches!(said.status, 405 | 501)
+}
+
+/// Gives an upload up whose parts can't be asked for, once another has begun in its place.
+async fn give_up(shared: &Shared, former: &OpenUpload, note: Note, why: &str) -> anyhow::Result<()> {
+    // Who may not list parts may not be allowed this either.
+    let stay = match shared.client.abort_upload(former).await {
+        Ok(()) => String::new(),
+        Err(_) => {
+            let place = crate::text::quote_sh(&format!("s3://{}/{}", former.bucket, former.key));
+            format!("; they stay there until somebody removes them: firn rm --uploads {place}")
+        }
+    };
+    shared.say(&crate::text::printable(&format!(
+        "firn: s3://{}/{} begins anew: the parts that an interrupted run sent can't be listed ({why}){stay}",
+        former.bucket, former.key
+    )));
+    Ok(tokio::task::spawn_blocking(move || note.remove()).await?)
 }
 
 /// Whether a file, uploaded in one piece or in parts of this size, would get this ETag.
@@ -315,9 +354,8 @@ pub(super) fn content_type(path: &Path) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MIB, Shared, Source, has_etag, part_size};
+    use super::{MIB, Settings, Shared, Source, has_etag, part_size};
     use crate::transfer::progress::Progress;
-    use crate::transfer::run::Settings;
     use client::{md5_etag, multipart_etag};
     use std::io::Write;
     use std::sync::Arc;
@@ -392,7 +430,7 @@ mod tests {
                 move_source: false,
                 led_to: Arc::default(),
             },
-            progress: Progress::new(false),
+            progress: Progress::new(false, Arc::new(clock)),
             pending: crate::settle::pair().0,
             permits: tokio::sync::Semaphore::new(1),
             last: std::sync::Mutex::default(),

@@ -53,6 +53,7 @@ mod tests {
             message: message.to_owned(),
             request_id: String::new(),
             is_document: true,
+            ..client::ServiceError::default()
         })))
     }
 

@@ -173,14 +173,16 @@ async fn versions(
         }
     }
     if old {
-        session.output.note(
-            "an old version becomes the latest: firn cp --version-id ID s3://BUCKET/KEY s3://BUCKET/KEY",
-        );
-    }
-    if deleted {
+        let key = scope.key_or("KEY");
         session
             .output
-            .note("a deleted key comes back when its marker goes: firn rm --version-id ID s3://BUCKET/KEY");
+            .note(&format!("an old version becomes the latest: firn cp --version-id ID {key} {key}"));
+    }
+    if deleted {
+        let key = scope.key_or("KEY");
+        session
+            .output
+            .note(&format!("a deleted key comes back when its marker goes: firn rm --version-id ID {key}"));
     }
     found(pages.found(), scope)
 }

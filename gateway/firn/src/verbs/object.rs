@@ -5,13 +5,13 @@ use super::names::named_bucket;
 use super::uploads::{self, Unfinished};
 use super::versions::{missing, missing_version};
 use super::{json_time, show_time};
-use crate::cli::{Cat, Share, Stat};
+use crate::cli::{Cat, S3Uri, Share, Stat};
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::scope::Scope;
 use crate::session::{Session, variable};
-use crate::text::{printable, show_duration};
+use crate::text::{printable, quote_sh, show_duration};
 use crate::transfer::stream_out;
 use client::{BucketHead, BucketLock, Client, ObjectLock, ObjectRef, Versioning};
 use engine::clock::Timestamp;
@@ -142,7 +142,10 @@ impl Report for ObjectStat {
 }
 
 /// Where a name was mistyped.
-const LOOK: &str = "see what is there: firn ls s3://BUCKET/PREFIX/";
+fn look(uri: &S3Uri) -> String {
+    let above = uri.key.rsplit_once('/').map(|(above, _)| format!("{above}/")).unwrap_or_default();
+    format!("see what is there: firn ls {}", quote_sh(&format!("s3://{}/{above}", uri.bucket)))
+}
 
 pub(super) async fn stat(session: &Session, args: &Stat) -> anyhow::Result<Exit> {
     let client = session.client()?;
@@ -153,7 +156,7 @@ pub(super) async fn stat(session: &Session, args: &Stat) -> anyhow::Result<Exit>
     let object = ObjectRef { bucket, key, version: args.version_id.as_deref() };
     let head = match (client.head_object(&object).await, &args.version_id) {
         (Ok(head), _) => head,
-        (Err(error), None) => return Err(missing(&client, &args.target, error, LOOK).await),
+        (Err(error), None) => return Err(missing(&client, &args.target, error, &look(&args.target)).await),
         (Err(error), Some(id)) => return Err(missing_version(&client, &args.target, id, error).await),
     };
     session.output.print(&ObjectStat {
@@ -194,15 +197,16 @@ async fn bucket_stat(session: &Session, client: &Client, bucket: &str) -> anyhow
 }
 
 pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {
-    let client = session.client()?;
     let object = args.object.object()?;
+    let client = session.client()?;
     let range = match args.range {
         None => None,
         Some(asked) => {
             let size = match client.head_object(&object).await {
                 Ok(head) => head.size,
                 Err(error) if object.version.is_none() => {
-                    return Err(missing(&client, &args.object.target, error, LOOK).await);
+                    let look = look(&args.object.target);
+                    return Err(missing(&client, &args.object.target, error, &look).await);
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -217,7 +221,7 @@ pub(super) async fn cat(session: &Session, args: &Cat) -> anyhow::Result<Exit> {
     match stream_out(&client, &object, range).await.map_err(anyhow::Error::downcast::<client::Error>) {
         Ok(()) => Ok(Exit::Ok),
         Err(Ok(error)) if object.version.is_none() => {
-            Err(missing(&client, &args.object.target, error, LOOK).await)
+            Err(missing(&client, &args.object.target, error, &look(&args.object.target)).await)
         }
         Err(Ok(error)) => Err(error.into()),
         Err(Err(error)) => Err(error),
@@ -239,8 +243,8 @@ impl Report for Link {
 }
 
 pub(super) fn share(session: &Session, args: &Share) -> anyhow::Result<Exit> {
-    let client = session.client()?;
     let object = args.object.object()?;
+    let client = session.client()?;
     let url = client.presign_get(&object, args.expires)?;
     let expires = json_time(Some(session.clock.now().plus(args.expires)));
     session.output.note(&format!(

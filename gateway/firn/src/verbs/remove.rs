@@ -53,6 +53,9 @@ pub(crate) struct Removed {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) would_remove: Vec<WouldRemove>,
     pub(crate) failed_count: u64,
+    /// Of them, those that a policy would have to allow.
+    #[serde(skip)]
+    pub(crate) denied: u64,
     /// The first hundred thousand.
     pub(crate) failed: Vec<NotRemoved>,
 }
@@ -74,6 +77,7 @@ impl Removed {
 
     fn fail(&mut self, failure: DeleteFailure) {
         self.failed_count += 1;
+        self.denied += u64::from(failure.code == "AccessDenied" && !failure.message.contains("object lock"));
         if self.failed.len() < LISTED_MAX {
             self.failed.push(NotRemoved {
                 key: failure.key,
@@ -118,24 +122,33 @@ impl Report for Removed {
 }
 
 pub(super) async fn run(session: &Session, args: &Rm) -> anyhow::Result<Exit> {
-    let client = session.client()?;
     let uri = &args.target;
+    if !args.uploads && !args.recursive {
+        uri.require_key().map_err(|refused| {
+            let place = quote_sh(&format!("s3://{}", uri.bucket));
+            refused.hint(format!("all that is in it: firn rm -r {place}; the bucket itself: firn rb {place}"))
+        })?;
+    }
+    let client = session.client()?;
     if args.uploads {
         let scope = Scope::of(uri, args.prefix);
         return uploads::abort(session, &client, &scope, uri, args.dry_run).await;
     }
     if args.recursive || args.versions {
         let scope = if args.recursive { Scope::of(uri, args.prefix) } else { Scope::key(uri) };
-        if !args.recursive {
-            uri.require_key()?;
-        }
         let removal = Removal::new(session, &client, &uri.bucket, args.dry_run);
         let removed =
             if args.versions { removal.versions(&scope).await? } else { removal.objects(&scope).await? };
         if !args.versions && removed.count > 0 && !args.dry_run {
             tell_kept(session, &client, uri, args.prefix).await;
         }
-        return session.output.print(&removed);
+        let exit = session.output.print(&removed)?;
+        if removed.denied > 0 && removed.denied == removed.failed_count {
+            let (signed_by, is_document) = (client.access_key_id().map(str::to_owned), true);
+            let said = client::ServiceError { signed_by, is_document, ..client::ServiceError::default() };
+            session.output.note(&format!("  {}", crate::hint::of_denied(&said)));
+        }
+        return Ok(exit);
     }
     let key = uri.require_key()?;
     let object = ObjectRef { bucket: &uri.bucket, key, version: args.version_id.as_deref() };

@@ -8,7 +8,7 @@ use crate::scope::Scope;
 use crate::session::Session;
 use crate::transfer::{
     Compare, Entry, Job, Outage, Place, Runner, Settings, Spot, SyncPlan, TransferReport, into_special,
-    is_special, led_to, one, stream_in, stream_out,
+    is_special, led_to, one, other_name_of_an_appliances, stream_in, stream_out,
 };
 use anyhow::Context;
 use client::{Client, ObjectRef};
@@ -162,6 +162,9 @@ async fn single(
     settings: Settings,
     version: Option<String>,
 ) -> anyhow::Result<Exit> {
+    if !matches!((source, target), (Location::S3(_), _) | (_, Location::S3(_))) {
+        return Err(local_only().into());
+    }
     let client = session.client()?;
     match (source, target) {
         (Location::Stream, Location::S3(uri)) => {
@@ -209,6 +212,9 @@ async fn upload_job(path: &Path, uri: &S3Uri) -> anyhow::Result<Job> {
         return Err(Failure::usage(format!("copy the directory {}: add -r", path.display())).into());
     }
     refuse_appliance(path, true)?;
+    if let Some(what) = other_name_of_an_appliances(path) {
+        return Err(Failure::usage(format!("send {}: {what}", path.display())).hint(SEALED).into());
+    }
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
         Failure::usage(format!("make a key of {}: it has no name in UTF-8", path.display()))
     })?;
@@ -302,17 +308,14 @@ fn place(location: &Location, must_exist: bool) -> anyhow::Result<Place> {
     }
 }
 
+/// What to do instead of sending an appliance's files.
+const SEALED: &str =
+    "its catalog and keys are kept, sealed, by a backup: backup.target; or name a place of your own";
+
 /// An appliance's directory is neither sent nor written to, nor is what lies in it.
 pub(super) fn refuse_appliance(path: &Path, sends: bool) -> Result<(), Failure> {
     let Some(home) = appliance_of(path) else { return Ok(()) };
-    let (verb, hint) = if sends {
-        (
-            "send",
-            "its catalog and keys are kept, sealed, by a backup: backup.target; or name a place of your own",
-        )
-    } else {
-        ("write to", "name a place of your own")
-    };
+    let (verb, hint) = if sends { ("send", SEALED) } else { ("write to", "name a place of your own") };
     let what = of_appliance(&home).unwrap_or("an appliance lies there");
     let text = format!("{verb} {}: {what}: {}", path.display(), home.display());
     Err(Failure::usage(text).hint(hint))
@@ -382,9 +385,8 @@ fn end(session: &Session, report: TransferReport, goes_on: &str) -> anyhow::Resu
         let failure = if done == 0 {
             Failure::new(exit, format!("begin: {left}"))
         } else {
-            let what = if Outage::is_without_bucket(&stopped.cause) { "bucket" } else { "endpoint" };
-            let hint = format!("when it is back: {goes_on}");
-            Failure::new(exit, format!("finish: {left}, and the {what} is gone")).hint(hint)
+            let [what, when] = Outage::why(&stopped.cause);
+            Failure::new(exit, format!("finish: {left}, and {what}")).hint(format!("{when}: {goes_on}"))
         };
         return Err(failure.caused_by(stopped.cause).into());
     }

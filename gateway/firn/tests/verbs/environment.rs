@@ -4,7 +4,7 @@
 
 use crate::port::Port;
 use crate::start;
-use crate::support::{Appliance, firn};
+use crate::support::{Appliance, Ran, firn};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -38,7 +38,59 @@ fn env_has_every_variable_that_a_tool_asks_for_and_takes_back_what_would_lead_el
     for (name, value) in &appliance.vars {
         assert!(shell.contains(&format!("export {name}=")) && shell.contains(value), "{name}: {shell}");
     }
-    assert!(shell.contains("unset AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL_S3"), "{shell}");
+    let unset = shell.lines().find_map(|line| line.strip_prefix("unset ")).unwrap_or_default();
+    let unset: Vec<_> = unset.trim_end_matches(';').split(' ').collect();
+    assert_eq!(unset, ELSEWHERE);
+}
+
+/// What tools read, and what would lead them past what is set.
+const ELSEWHERE: [&str; 7] = [
+    "AWS_SESSION_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+];
+
+#[test]
+fn env_waits_for_a_server_that_has_not_made_its_directory_yet() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    let mut asked =
+        firn().arg("env").arg(&dir).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = [0; 5];
+    asked.stderr.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"firn:", "it waits");
+    let appliance = Appliance::start(&dir, &[]);
+    let printed: Ran = asked.wait_with_output().unwrap().into();
+    assert!(
+        printed.code == 0 && printed.out.contains("export AWS_ENDPOINT_URL=http://127.0.0.1:"),
+        "{printed:?}"
+    );
+    assert_eq!(appliance.terminate(), 0);
+}
+
+#[test]
+fn what_follows_an_env_that_failed_goes_neither_to_aws_nor_where_an_earlier_one_led() {
+    let (root, appliance) = start();
+    let other = root.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("mine"), "x").unwrap();
+    // Without `set -e`, as most scripts and all people are.
+    let script = "eval \"$(\"$1\" env \"$2\")\"; echo $?; env | grep -E '^(AWS_END|AWS_IG|FIRN_)'; \"$1\" ls; echo $?; \"$1\" status";
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", script, "sh", env!("CARGO_BIN_EXE_firn"), other.to_str().unwrap()]);
+    shell.envs(appliance.vars.iter().map(|(name, value)| (name, value)));
+    shell.env("AWS_ENDPOINT_URL_S3", "http://192.0.2.1").env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+    let ran: Ran = shell.env("AWS_MAX_ATTEMPTS", "1").output().unwrap().into();
+    let mut lines: Vec<_> = ran.out.lines().collect();
+    lines[1..].sort_unstable();
+    let dir = format!("FIRN_DIR={}", other.display());
+    assert_eq!(lines, ["1", "1", "AWS_ENDPOINT_URL=http://127.0.0.1:9", &dir], "{ran:?}");
+    assert!(ran.err.contains("firn env failed in this shell"), "{ran:?}");
+    assert!(ran.code == 4 && ran.err.contains("there is no firn.json"), "{ran:?}");
 }
 
 /// The status of a GET of a link.

@@ -60,7 +60,7 @@ fn signal(child: &Child, name: &str) {
 
 fn names(dir: &Path) -> Vec<String> {
     let entries = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
-    entries.map(|name| name.into_string().unwrap()).collect()
+    entries.map(|name| name.to_string_lossy().into_owned()).collect()
 }
 
 #[test]

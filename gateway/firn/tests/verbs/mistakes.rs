@@ -33,6 +33,9 @@ fn a_path_that_is_no_appliance_gets_no_advice_that_does_harm() {
 #[test]
 fn a_variable_that_is_empty_names_no_directory() {
     let root = tempfile::tempdir().unwrap();
+    // Something is there, so that no server is about to make it.
+    fs::create_dir(root.path().join("data")).unwrap();
+    fs::write(root.path().join("data/mine"), "x").unwrap();
     for verb in [&["doctor"][..], &["status"], &["env"], &["quota", "ls"]] {
         let ran: Ran =
             firn().args(verb).current_dir(root.path()).env("FIRN_DIR", "").output().unwrap().into();
@@ -81,6 +84,56 @@ fn a_bucket_that_is_mistyped_is_not_called_a_key_that_is_not_there() {
 }
 
 #[test]
+fn who_lacks_a_right_is_told_so_and_a_tree_of_refusals_ends_early() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://theirs"]);
+    let tree = root.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    for n in 0..300 {
+        fs::write(tree.join(n.to_string()), "x").unwrap();
+    }
+    let tree = tree.to_str().unwrap();
+    appliance.ok(&["cp", "-r", tree, "s3://theirs/t"]);
+    appliance.ok(&["user", "create", "ann"]);
+    appliance.ok(&["policy", "attach", "AmazonS3ReadOnlyAccess", "--user", "ann"]);
+    let key = appliance.ok(&["key", "create", "--user", "ann", "--json"]).json();
+    let text = |name: &str| key[name].as_str().unwrap().to_owned();
+    let (id, secret) = (text("access_key_id"), text("secret_access_key"));
+    let as_ann = |args: &[&str]| -> Ran {
+        let mut command = appliance.command(args);
+        command.env("AWS_ACCESS_KEY_ID", &id).env("AWS_SECRET_ACCESS_KEY", &secret);
+        command.output().unwrap().into()
+    };
+    let file = format!("{tree}/1");
+    for args in [
+        &["cp", &file, "s3://theirs/ann"][..],
+        &["rm", "s3://theirs/t/1"],
+        &["mb", "s3://anns"],
+        &["user", "ls"],
+    ] {
+        says(&as_ann(args), 5, &[id.as_str(), "firn policy attach"], &["set the credentials"]);
+    }
+    let all = as_ann(&["cp", "-r", tree, "s3://theirs/u"]);
+    says(
+        &all,
+        5,
+        &["failed to begin: 0 done, ", " left", "firn policy attach", "failed: and "],
+        &["300 failed"],
+    );
+    let report = as_ann(&["cp", "-r", tree, "s3://theirs/u", "--json"]).json();
+    let failed = report["failed_count"].as_u64().unwrap();
+    assert!((99..120).contains(&failed), "{failed}");
+    says(&as_ann(&["rm", "-r", "s3://theirs/t"]), 3, &["firn policy attach"], &[]);
+    says(&appliance.run(&["rm", "s3://theirs"]), 2, &["firn rm -r s3://theirs", "firn rb s3://theirs"], &[]);
+    let wrong = appliance.run(&["cp", "-r", tree, "s3://mm/"]);
+    says(&wrong, 2, &["\"mm\" is no bucket's name", "3 to 63 of a-z"], &["300 failed"]);
+    says(&appliance.run(&["cat", "s3://theirs/t/none"]), 4, &["firn ls s3://theirs/t/"], &["BUCKET"]);
+    says(&appliance.run(&["ls", "s3://nosuch"]), 4, &["firn mb s3://nosuch"], &["NAME"]);
+    let none: Ran = firn().args(["cp", "a", "b"]).output().unwrap().into();
+    says(&none, 2, &["between two local places"], &["goes to AWS"]);
+}
+
+#[test]
 fn a_trial_names_what_would_go_and_says_each_thing_once() {
     let (root, appliance) = start();
     let file = root.path().join("f");
@@ -112,6 +165,9 @@ fn what_was_done_is_said_in_the_words_of_what_was_asked() {
     appliance.ok(&["cp", file, "s3://words/a"]);
     says(&appliance.run(&["cp", "--no-clobber", file, "s3://words/a"]), 8, &["it is there"], &[]);
     says(&appliance.ok(&["mv", "s3://words/a", "s3://words/b"]), 0, &["1 moved"], &["copied"]);
+    let counted = appliance.ok(&["mv", "--json", "s3://words/b", "s3://words/a"]).json();
+    assert_eq!((&counted["copied"], &counted["moved"]), (&1.into(), &1.into()));
+    assert_eq!(appliance.ok(&["cp", "--json", "s3://words/a", "s3://words/b"]).json()["moved"], 0);
     let removed = appliance.ok(&["rm", "s3://words/b"]);
     let marker = removed.err.split_whitespace().skip_while(|word| *word != "--version-id").nth(1).unwrap();
     let back = appliance.ok(&["rm", "s3://words/b", "--version-id", marker]);

@@ -130,6 +130,27 @@ fn a_sync_removes_nothing_that_was_written_since_it_looked() {
 }
 
 #[test]
+fn a_sync_removes_nothing_that_is_written_between_its_look_and_its_removal() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://moves"]);
+    let local = root.path().join("local");
+    fs::create_dir(&local).unwrap();
+    let here = local.to_str().unwrap();
+    let put = putter(&appliance, root.path(), "s3://moves/kept");
+    put("first");
+    let sync = ["sync", "--delete", "--allow-empty", here, "s3://moves"];
+    let ran = run_between(&appliance, &sync, move |head| {
+        if head.starts_with("DELETE ") {
+            put("second");
+        }
+    });
+    assert!(ran.code == 8 && ran.out.contains("it was written since it was looked at"), "{ran:?}");
+    assert_eq!(appliance.ok(&["cat", "s3://moves/kept"]).out, "second");
+    appliance.ok(&sync);
+    assert_eq!(appliance.run(&["stat", "s3://moves/kept"]).code, 4, "undisturbed it goes");
+}
+
+#[test]
 fn an_object_that_is_written_anew_before_it_is_copied_is_not_moved() {
     let (root, appliance) = start();
     appliance.ok(&["mb", "s3://moves"]);

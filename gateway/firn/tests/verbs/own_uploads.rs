@@ -25,11 +25,13 @@ fn client(appliance: &Appliance) -> Client {
     Client::new(settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).unwrap()
 }
 
-/// A way to the appliance on which the third part of an upload gets lost while it is broken.
+/// A way to the appliance on which the third part of an upload gets lost while it is broken, and on which parts may not be listed
+/// while that is denied.
 struct Way<'a> {
     appliance: &'a Appliance,
     url: String,
     broken: Arc<AtomicBool>,
+    denied: Arc<AtomicBool>,
     state: PathBuf,
 }
 
@@ -40,8 +42,17 @@ impl<'a> Way<'a> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let broken = Arc::new(AtomicBool::new(true));
-        let is_broken = Arc::clone(&broken);
+        let denied = Arc::new(AtomicBool::new(false));
+        let (is_broken, is_denied) = (Arc::clone(&broken), Arc::clone(&denied));
         serve(listener, move |head, body| {
+            if is_denied.load(Ordering::SeqCst) && head.starts_with("GET ") && head.contains("uploadId=") {
+                let said = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>";
+                let length = said.len();
+                return format!(
+                    "HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{said}"
+                )
+                .into_bytes();
+            }
             if is_broken.load(Ordering::SeqCst) && head.contains("partNumber=3&") {
                 return Vec::new();
             }
@@ -53,7 +64,7 @@ impl<'a> Way<'a> {
             stream.read_to_end(&mut answer).unwrap();
             answer
         });
-        Self { appliance, url, broken, state: root.join("state") }
+        Self { appliance, url, broken, denied, state: root.join("state") }
     }
 
     /// A verb on this way, while it is broken or not.
@@ -68,6 +79,7 @@ impl<'a> Way<'a> {
     fn interrupted(&self, file: &Path, to: &str) {
         let ran = self.run(true, &["cp", file.to_str().unwrap(), to]);
         assert_eq!(ran.code, 1, "{ran:?}");
+        assert!(ran.err.contains("the same command goes on, with the parts that are there"), "{ran:?}");
     }
 
     fn resumed(&self, args: &[&str]) -> u64 {
@@ -185,6 +197,27 @@ async fn an_upload_with_another_class_or_of_another_file_begins_anew() {
     changed.set_modified(before).unwrap();
     assert_eq!(way.resumed(&["cp", file, "s3://own/k"]), 2, "what was begun first is still there");
     assert!(way.notes().is_empty());
+}
+
+#[tokio::test]
+async fn who_may_not_list_parts_begins_anew_and_leaves_none_behind() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://own"]);
+    let file = root.path().join("k");
+    fs::write(&file, bytes()).unwrap();
+    let (way, client) = (Way::to(&appliance, root.path()), client(&appliance));
+    way.interrupted(&file, "s3://own/k");
+    let first = open(&client).await;
+    way.denied.store(true, Ordering::SeqCst);
+    // Broken off once more, it is noted once more.
+    let again = way.run(true, &["cp", file.to_str().unwrap(), "s3://own/k"]);
+    assert!(again.code == 1 && again.err.contains("s3://own/k begins anew"), "{again:?}");
+    let second = open(&client).await;
+    assert_eq!((first.len(), second.len(), way.notes().len()), (1, 1, 1));
+    assert_ne!(first[0].upload_id, second[0].upload_id);
+    assert_eq!(way.resumed(&["cp", file.to_str().unwrap(), "s3://own/k"]), 0);
+    assert!(appliance.command(&["cat", "s3://own/k"]).output().unwrap().stdout == bytes());
+    assert!(way.notes().is_empty() && open(&client).await.is_empty());
 }
 
 #[test]

@@ -312,8 +312,11 @@ fn an_upload_that_was_begun_is_given_up_for_lost_only_where_it_is_gone() {
     assert!(run().code != 0 && begun() == 1);
     for (answer, begins) in [
         (("503 Slow Down", "SlowDown"), 1),
-        (("403 Forbidden", "AccessDenied"), 1),
-        (("404 Not Found", "NoSuchUpload"), 2),
+        (("403 Forbidden", "SignatureDoesNotMatch"), 1),
+        // Nobody here will ever see its parts.
+        (("403 Forbidden", "AccessDenied"), 2),
+        (("501 Not Implemented", "NotImplemented"), 3),
+        (("404 Not Found", "NoSuchUpload"), 4),
     ] {
         *said.lock().unwrap() = answer;
         let ran = run();

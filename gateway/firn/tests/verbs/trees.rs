@@ -271,6 +271,87 @@ fn a_tree_that_comes_writes_over_no_appliance_below_its_target() {
     assert!(home.join("empty").exists() && state(&home) == before);
 }
 
+/// A link to a file, a link to a directory in one, and a hard link are ways into an appliance, too.
+#[test]
+fn no_link_to_what_is_an_appliances_is_written_through_or_read() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let (project, home) = (root.path(), appliance.dir().to_owned());
+    let file = project.join("a.txt");
+    fs::write(&file, "EVIL").unwrap();
+    for key in ["a.txt", "credentials", "hard", "master.key"] {
+        appliance.ok(&["cp", file.to_str().unwrap(), &format!("s3://trees/x/{key}")]);
+    }
+    let tree = project.join("some/tree");
+    fs::create_dir_all(&tree).unwrap();
+    for name in ["credentials", "master.key"] {
+        symlink(home.join(name), tree.join(name)).unwrap();
+    }
+    symlink(home.join("catalog"), tree.join("rows")).unwrap();
+    fs::hard_link(home.join("credentials"), tree.join("hard")).unwrap();
+    fs::write(tree.join("twice"), "mine").unwrap();
+    fs::hard_link(tree.join("twice"), tree.join("twice2")).unwrap();
+    let here = tree.to_str().unwrap();
+    // Neither the environment nor the working directory says where the appliance is.
+    let run = |args: &[&str]| -> crate::support::Ran {
+        appliance.command(args).env_remove("FIRN_DIR").output().unwrap().into()
+    };
+    let names = |report: &serde_json::Value| -> Vec<String> {
+        let failed = report["failed"].as_array().unwrap().iter();
+        failed.map(|failed| failed["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = state(&home);
+    for verb in [&["cp", "-r"][..], &["sync"], &["sync", "--delete"], &["mv", "-r"]] {
+        let sent = run(&[verb, &[here, "s3://trees/up", "--json"]].concat());
+        assert_eq!(sent.code, 3, "{sent:?}");
+        assert_eq!(names(&sent.json()), ["credentials", "hard", "master.key", "rows"], "{verb:?}");
+        assert_eq!(keys(&appliance, "s3://trees/up"), ["up/twice", "up/twice2"]);
+    }
+    for name in ["credentials", "hard", "master.key"] {
+        let sent = run(&["cp", tree.join(name).to_str().unwrap(), "s3://trees/one"]);
+        assert!(sent.code == 2 && sent.err.contains("appliance"), "{name}: {sent:?}");
+    }
+    fs::remove_file(tree.join("hard")).unwrap();
+    for verb in [&["cp", "-r"][..], &["sync"], &["sync", "--dry-run"]] {
+        let came = run(&[verb, &["s3://trees/x", here, "--json"]].concat());
+        assert_eq!(came.code, 3, "{came:?}");
+        assert_eq!(names(&came.json()), ["credentials", "master.key"], "{verb:?}");
+        assert!(state(&home) == before, "{verb:?}");
+    }
+    let moved = run(&["mv", "-r", "s3://trees/x", here]);
+    assert!(moved.code == 3 && state(&home) == before, "{moved:?}");
+    assert_eq!(keys(&appliance, "s3://trees/x"), ["x/credentials", "x/master.key"], "their sources stay");
+}
+
+/// Whoever writes to a bucket chooses names, firn's own for its temporary files among them.
+#[test]
+fn an_object_that_is_called_like_a_temporary_file_comes_stays_and_goes_like_others() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://trees"]);
+    let (file, tree) = (root.path().join("f"), root.path().join("tree"));
+    fs::write(&file, "precious").unwrap();
+    let name = format!(".firn-partial-{}", "0".repeat(32));
+    appliance.ok(&["cp", file.to_str().unwrap(), &format!("s3://trees/x/{name}")]);
+    let here = tree.to_str().unwrap();
+    assert!(appliance.ok(&["mv", "-r", "s3://trees/x", here]).out.starts_with("1 moved"));
+    let kept = || fs::read_to_string(tree.join(&name)).unwrap_or_default() == "precious";
+    assert!(kept());
+    appliance.ok(&["cp", file.to_str().unwrap(), "s3://trees/y/a"]);
+    appliance.ok(&["sync", "s3://trees/y", here]);
+    assert!(kept(), "it is no stale download");
+    assert!(appliance.ok(&["cp", "-r", here, "s3://trees/z"]).out.starts_with("2 uploaded"));
+    appliance.ok(&["sync", "--delete", here, "s3://trees/z"]);
+    assert_eq!(keys(&appliance, "s3://trees/z"), [format!("z/{name}"), "z/a".to_owned()]);
+    // One that it would be called, of the object that comes.
+    let digest = client::md5_etag(b"b");
+    for part in [format!(".firn-partial-{digest}"), "b".to_owned()] {
+        appliance.ok(&["cp", file.to_str().unwrap(), &format!("s3://trees/w/{part}")]);
+    }
+    let to = root.path().join("to");
+    appliance.ok(&["sync", "s3://trees/w", to.to_str().unwrap()]);
+    assert_eq!(fs::read_dir(to).unwrap().count(), 2);
+}
+
 #[test]
 fn what_can_have_no_key_says_how_it_is_left_out() {
     use std::os::unix::ffi::OsStrExt;
@@ -281,12 +362,25 @@ fn what_can_have_no_key_says_how_it_is_left_out() {
     fs::write(tree.join("a"), "a").unwrap();
     fs::write(tree.join(std::ffi::OsStr::from_bytes(b"bad\xff")), "b").unwrap();
     std::os::unix::net::UnixListener::bind(tree.join("sock")).unwrap();
+    symlink(".", tree.join("loop")).unwrap();
     let tree = tree.to_str().unwrap();
     let sent = appliance.run(&["sync", tree, "s3://trees"]);
     assert_eq!(sent.code, 3, "{sent:?}");
     assert!(sent.out.contains("sock: read it: it is no regular file; --exclude leaves it out"), "{sent:?}");
+    assert!(sent.out.contains("loop: read it: it is a link back to "), "{sent:?}");
+    assert!(sent.out.contains("which it lies in; --exclude leaves it out"), "{sent:?}");
     assert!(sent.out.contains("it is not UTF-8; rename it, or --exclude with a *"), "{sent:?}");
-    appliance.ok(&["sync", tree, "s3://trees", "--exclude", "sock", "--exclude", "bad*"]);
+    appliance.ok(&[
+        "sync",
+        tree,
+        "s3://trees",
+        "--exclude",
+        "sock",
+        "--exclude",
+        "bad*",
+        "--exclude",
+        "loop",
+    ]);
 }
 
 #[test]
