@@ -22,7 +22,7 @@ pub(crate) use table::{About, Row, Service, State, done, missing, row};
 use crate::budget::Sender;
 use crate::config::Config;
 use crate::s3::{
-    AccessLine, Answer, Pace, RequestBody, check_head, host, http_date, json, name_host, set_header,
+    AccessLine, Answer, Pace, RequestBody, check_head, answer_json, host, http_date, name_host, set_header,
 };
 use crate::server::Peer;
 use crate::state::State as Shared;
@@ -133,7 +133,7 @@ pub(crate) async fn handle(
         }
     };
     let sent = document.len() as u64;
-    let mut answer = json(status, document);
+    let mut answer = answer_json(status, document);
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
     set_header(headers, HeaderName::from_static("x-amzn-requestid"), &id);
