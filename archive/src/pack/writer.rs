@@ -24,7 +24,7 @@ use engine::codec::DataKey;
 use engine::codec::chunk::{CHUNK_BYTES, sealed_len};
 use engine::entropy::Entropy;
 use engine::{Error, Result, file};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,6 +122,8 @@ pub struct Open {
     others: HashMap<PackId, u32>,
     /// What the packs that this one replaces had of those that they replaced.
     pub(super) before: HashMap<PackId, Vec<Moved>>,
+    /// The chunks of those that are here now.
+    pub(super) carried: HashSet<(PackId, u32, u32)>,
     /// The directory can't be synced once the name is given.
     #[cfg(test)]
     pub(super) unsynced: bool,
@@ -221,6 +223,7 @@ impl Pack<Open> {
             chunks: HashMap::new(),
             others: HashMap::new(),
             before: HashMap::new(),
+            carried: HashSet::new(),
             entropy,
             broken: false,
             options,
@@ -529,7 +532,6 @@ impl Open {
         self.flush_group(pack)?;
         self.resolve()?;
         self.register.moved.sort_unstable_by_key(Moved::place);
-        self.register.moved.dedup();
         self.index.sealed_at = now;
         if self.register != Register::default() {
             let sealer = self.shared_key(pack)?;

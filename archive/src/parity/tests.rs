@@ -227,6 +227,22 @@ fn damage_of_a_parity_pack_is_seen_and_the_other_one_helps() {
 }
 
 #[test]
+fn parity_without_a_checksum_is_used_where_nothing_else_is_left() {
+    let (set, packs, parity) = set_of(&[300_000, 131_072, 200_000], 2);
+    let total = parity[0].len();
+    let mut bad = parity.clone();
+    // Both copies of the table: nothing says whether the parity is right, and it is.
+    for at in [total - 9000, total - 5000] {
+        bad[0][at] ^= 0x10;
+    }
+    assert_eq!(restored(&set, &packs, &bad, &[1], &[0]).unwrap(), []);
+    assert_eq!(scrub_parity(&set, 0, &bad[0]).unwrap().len(), 300_000_usize.div_ceil(CELL_BYTES));
+    // Where the other one is sure, it decides.
+    bad[0][5000] ^= 1;
+    assert_eq!(restored(&set, &packs, &bad, &[1], &[0, 1]).unwrap(), []);
+}
+
+#[test]
 fn parity_of_another_set_or_in_another_order_is_refused_and_nothing_is_written() {
     let (set, packs, parity) = set_of(&[30_000, 13_107], 2);
     let swapped = vec![parity[1].clone(), parity[0].clone()];
