@@ -1,4 +1,4 @@
-"""docs/formats/pack.md says all that a reader needs: one that was written from that page opens, checks and mends the golden packs."""
+"""docs/formats/pack.md says all that a reader needs: one that goes by that page alone opens, checks and mends the golden packs."""
 
 import json
 import pathlib

@@ -402,17 +402,13 @@ impl Way {
                 while let Some(last) = blobs.last_mut() {
                     let begins = announced.saturating_sub(last.sealed().unwrap_or(0));
                     let (before, _, _) = last.cut(kept.saturating_sub(begins));
-                    match before.filter(|_| begins < kept) {
-                        Some(before) => {
-                            *announced = begins + before.sealed().unwrap_or(0);
-                            *last = before;
-                            return;
-                        }
-                        None => {
-                            *announced = begins;
-                            blobs.pop();
-                        }
+                    if let Some(before) = before.filter(|_| begins < kept) {
+                        *announced = begins + before.sealed().unwrap_or(0);
+                        *last = before;
+                        return;
                     }
+                    *announced = begins;
+                    blobs.pop();
                 }
             }
         }

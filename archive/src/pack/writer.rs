@@ -537,18 +537,18 @@ impl Open {
             let sealer = self.shared_key(pack)?;
             let salt = salt(&*self.entropy);
             let cipher = |sealed| keys::register(pack, &sealer.subkey, &salt, sealed);
-            let sealed = keys::seal(&self.register.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
-            self.index.register = Some((sealer.key, sealed));
+            let register = keys::seal(&self.register.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
+            self.index.register = Some((sealer.key, register));
         }
         let mut abouts = Vec::with_capacity(self.entries.len());
         for pending in std::mem::take(&mut self.entries) {
-            let Pending { archive, part, place, about, sealer } = pending;
+            let Pending { archive, part, place, about: said, sealer } = pending;
             let salt = salt(&*self.entropy);
             let cipher = |sealed| keys::entry(pack, &sealer.subkey, archive, part, &salt, sealed);
-            let private = keys::seal(&about.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
-            let last = about.tree_hash.is_some();
+            let private = keys::seal(&said.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
+            let last = said.tree_hash.is_some();
             self.index.archives.push(Entry { archive, part, last, key: sealer.key, private, place });
-            abouts.push(about);
+            abouts.push(said);
         }
         let record = self.index.to_bytes();
         debug_assert!(record.len() <= self.index_used, "{} of {}", record.len(), self.index_used);

@@ -80,7 +80,7 @@ fn golden_parity() {
     assert_eq!(blake3::hash(&parity).to_string(), GOLDEN_PARITY);
 }
 
-/// Those of docs/formats/pack.md, which tests/e2e/pack_reader.py computes from that page alone.
+/// Those of docs/formats/pack.md, which `tests/e2e/pack_reader.py` computes from that page alone.
 #[test]
 fn the_parity_is_that_of_the_page() {
     let shards: Vec<Vec<u8>> = [0, 64, 128].map(|first| (first..first + 64).collect()).to_vec();

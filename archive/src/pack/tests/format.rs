@@ -13,7 +13,7 @@ use engine::clock::Timestamp;
 use engine::id::BlobId;
 use std::sync::Arc;
 
-/// Made once by [`make_golden`], compressed with zstd: never made again. tests/e2e/test_pack_format.py reads them by docs/formats/pack.md, with
+/// Made once by [`make_golden`], compressed with zstd: never made again. `tests/e2e/test_pack_format.py` reads them by docs/formats/pack.md, with
 /// the keys of `golden.json`.
 fn golden(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/src/pack/tests/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
