@@ -1,4 +1,4 @@
-"""Reads, checks and mends packs, written from docs/formats/pack.md and from nothing else: the proof that the page says all.
+"""Reads, checks and mends packs by docs/formats/pack.md and nothing else: the proof that the page says all.
 
 Slow, whole packs in memory, for tests. BLAKE3, CRC32C, AES-256-GCM and the parity's field are here; SHA-256 is Python's, zstd is pyarrow's."""
 

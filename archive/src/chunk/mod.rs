@@ -12,12 +12,12 @@
 //! - A cut depends on the bytes since the cut before it alone, so that an insertion moves the cuts beside it and no others.
 //!
 //! # Limits
-//! [`CHUNK_MIN`] to [`CHUNK_MAX`] bytes, the last chunk of an archive from one byte on.
+//! [`CHUNK_MIN`] to [`CHUNK_MAX`] bytes, the last chunk of an archive, or of a part of one, from one byte on.
 
 use engine::codec::DataKey;
 use std::fmt;
 
-/// No chunk is shorter, but for an archive's last one.
+/// No chunk is shorter, but for the last one of an archive or a part.
 pub const CHUNK_MIN: usize = 16 << 10;
 /// From this length on a chunk ends more easily.
 pub const CHUNK_NORMAL: usize = 64 << 10;

@@ -64,6 +64,8 @@ enum Way {
         blobs: Vec<Outer>,
         /// Bytes that these have, and those that the part begins with.
         announced: u64,
+        /// There was no room for another one.
+        full: bool,
     },
 }
 
@@ -104,9 +106,12 @@ impl<'p> Deposit<'p> {
     pub(super) fn begin(pack: &'p mut Pack<Open>, head: Head) -> Result<Self> {
         free(pack, &head, 0)?;
         let way = match &pack.state.options.dedup {
-            _ if head.outside => {
-                Way::Outside { frames: Frames::default(), blobs: Vec::new(), announced: head.lead.into() }
-            }
+            _ if head.outside => Way::Outside {
+                frames: Frames::default(),
+                blobs: Vec::new(),
+                announced: head.lead.into(),
+                full: false,
+            },
             Some(dedup) => Way::Chunked { dedup: dedup.clone(), runs: Vec::new(), length: 0 },
             None => Way::Own { frames: Frames::default(), sealer: None, habit: Habit::of_one() },
         };
@@ -120,7 +125,7 @@ impl<'p> Deposit<'p> {
         self.pack.check()?;
         let wrong = |detail| Error::Invalid(format!("announce chunks of {:?}: {detail}", run.blob));
         let room = self.pack.state.index_room().saturating_sub(room::FRAME);
-        let Way::Outside { blobs, announced, .. } = &mut self.way else {
+        let Way::Outside { blobs, announced, full, .. } = &mut self.way else {
             return Err(wrong("the archive is none of ciphertext"));
         };
         let sealed = run.sealed().and_then(|sealed| announced.checked_add(sealed));
@@ -128,6 +133,7 @@ impl<'p> Deposit<'p> {
         if let Some(last) = blobs.last_mut().filter(|last| last.goes_on(&run)) {
             last.plain += run.plain;
         } else if room < room::OUTER {
+            *full = true;
             return Ok(false);
         } else {
             blobs.push(run);
@@ -289,7 +295,8 @@ impl<'p> Deposit<'p> {
         let (kept, next) = (self.kept(), self.cut());
         free(self.pack, &self.head, kept)?;
         if kept == 0 {
-            let never = self.length > 0 && self.length + self.room() < PART_BYTES;
+            let full = matches!(self.way, Way::Outside { full: true, .. });
+            let never = full || (self.length > 0 && self.length + self.room() < PART_BYTES);
             if never && self.pack.archives() == 0 {
                 let limit = self.pack.state.index_max as u64;
                 return Err(Error::TooLarge { what: "a list of blobs", size: limit, limit });
@@ -395,17 +402,13 @@ impl Way {
                 while let Some(last) = blobs.last_mut() {
                     let begins = announced.saturating_sub(last.sealed().unwrap_or(0));
                     let (before, _, _) = last.cut(kept.saturating_sub(begins));
-                    match before.filter(|_| begins < kept) {
-                        Some(before) => {
-                            *announced = begins + before.sealed().unwrap_or(0);
-                            *last = before;
-                            return;
-                        }
-                        None => {
-                            *announced = begins;
-                            blobs.pop();
-                        }
+                    if let Some(before) = before.filter(|_| begins < kept) {
+                        *announced = begins + before.sealed().unwrap_or(0);
+                        *last = before;
+                        return;
                     }
+                    *announced = begins;
+                    blobs.pop();
                 }
             }
         }

@@ -16,12 +16,15 @@
 //! |---|---|
 //! | `id`, `keys` | names of packs, archives, vaults and subkeys; who hands subkeys out |
 //! | `cell`, `layout` | head and foot: cells that each say where everything is |
-//! | `index` | what is in the pack: keys, frames, chunks, archives |
+//! | `index` | what is in the pack: keys, frames, archives; sealed within it, what is said of each archive, and the register of chunks |
 //! | `squeeze` | a frame's bytes, smaller where that is worth it |
 //! | `body` | data as they go by: blocks, cells, parity |
 //! | `writer`, `deposit` | [`Pack<Open>`], and one archive on its way in |
-//! | `reader` | [`Reader`], [`Session`]: archives, or ranges of them |
-//! | `scrub`, `repair` | what is damaged, found without a key; and what it was |
+//! | `partial` | files and subkeys of packs that are not sealed: how they go |
+//! | `succession` | a pack in the place of older ones |
+//! | `reader`, `cache` | [`Reader`], [`Session`]: archives, or ranges of them; [`Readers`] that are kept |
+//! | `scrub`, `repair`, `patch` | what is damaged, found without a key; what it was; and that in a file, for media that are never rewritten |
+//! | `checked` | packs as parity over whole packs wants them |
 //!
 //! # Invariants
 //! - A pack's id is drawn when it is begun and never used again. The key of a frame is derived from its subkey, the pack's id
@@ -35,17 +38,22 @@
 //!   its key, deduplicated chunks are under the pack's key, and what comes as ciphertext stays as it came.
 //! - What authenticates is the tag of a chunk and of the index, whose additional data are pack, frame and chunk. BLAKE3 and CRC32C
 //!   find what rots, without a key; the sealed index has a hash of them, by which ciphertext from outside is checked as it is read.
-//! - Description and tree hash of an archive are under its subkey, not under the key of the index: erasure ends them.
+//! - What is made of an archive (lengths, hashes, dates, description, places within frames) is under its subkey, and what is made of chunks under their
+//!   pack's, not under the key of the index: erasure ends them.
+//! - Parts of an archive begin at multiples of 1 MiB, and have a tree hash each.
+//! - A pack can be written anew without those that refer to it: the new one says what went where.
 //! - Nothing read is trusted: sizes and counts are bounded before anything is allocated for them.
-//! - A crash while a pack is open leaves a file without a pack's name, which holds nothing that anybody was promised.
+//! - A crash while a pack is open leaves a file without a pack's name, which holds nothing that anybody was promised, and subkeys, which go with it
+//!   at the next [`sweep`]. An error leaves nothing.
 //!
 //! # Limits
-//! 256 MiB of data a pack, 1 MiB a frame, 1 MiB of index, 1 KiB of description. An open pack takes some 40 MiB of memory, a
-//! reader its index and 7 MiB, a scrub 3 MiB, a repair at most 30 MiB.
+//! 256 MiB of data a pack, 1 MiB a frame, 1 MiB of index, 4 KiB of description and as much of the vault's own. An open pack takes some 40 MiB of memory, a
+//! reader its index and 7 MiB, a scrub 3 MiB, a repair some 40 MiB and what it restores.
 
 mod body;
 mod cache;
 mod cell;
+mod checked;
 mod deposit;
 mod id;
 mod index;
@@ -63,6 +71,7 @@ mod tests;
 mod writer;
 
 pub use cache::Readers;
+pub use checked::{Checked, protect, restore};
 pub use deposit::{Deposit, Head};
 pub use id::{ArchiveId, GroupId, IndexKeyId, KeyId, PackId, VaultId};
 pub use index::{

@@ -3,6 +3,7 @@
 use super::{EXTENSION, PackId, Subkeys};
 use engine::{Error, Result, file};
 use std::collections::HashSet;
+use std::hash::BuildHasher;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,7 +43,11 @@ impl Drop for Partial {
 }
 
 /// Removes what packs that were never sealed left in a directory, those of `open` apart: their files and their subkeys. Answers which they were.
-pub fn sweep(directory: &Path, open: &HashSet<PackId>, keys: &dyn Subkeys) -> Result<Vec<PackId>> {
+pub fn sweep<S: BuildHasher>(
+    directory: &Path,
+    open: &HashSet<PackId, S>,
+    keys: &dyn Subkeys,
+) -> Result<Vec<PackId>> {
     let ending = format!(".{EXTENSION}{}", file::PARTIAL);
     let failed = |error| Error::io("read", directory, error);
     let mut swept = Vec::new();

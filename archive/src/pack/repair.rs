@@ -34,18 +34,27 @@ pub struct Mending {
     pub(super) lost_parity: Vec<u32>,
 }
 
-/// Works out what the damaged cells were. Reads the stripes that have lost any, cell by cell: give it a copy on a disk. A cell that has gone
-/// bad since the scrub is restored, or lost, like any other.
+/// Stripes that are worked on at once: what they have at one place is read at once.
+const STRIPES_AT_ONCE: usize = 4;
+/// Cells that are read at once: of neighbouring stripes.
+const CELLS_A_READ: u32 = 4;
+
+/// Works out what the damaged cells were. Goes through the pack once for each four stripes that have lost any: give it a copy on a disk. A cell that
+/// has gone bad since the scrub is restored, or lost, like any other.
 pub fn plan(source: &dyn ReadAt, found: &Scrubbed) -> Result<Mending> {
     let layout = found.layout();
     let mut mending = Mending { layout, cells: BTreeMap::new(), lost: Vec::new(), lost_parity: Vec::new() };
     let (data, parity): (HashSet<u32>, HashSet<u32>) =
         (found.data.iter().copied().collect(), found.parity.iter().copied().collect());
-    let touched = data.iter().chain(&parity).map(|cell| layout.data.place_of(*cell).0);
+    let touched: BTreeSet<u32> =
+        data.iter().chain(&parity).map(|cell| layout.data.place_of(*cell).0).collect();
     let mut touched_blocks: BTreeSet<u32> = found.data.iter().map(|cell| cell / BLOCK_CELLS).collect();
-    for stripe in touched.collect::<BTreeSet<u32>>() {
-        let work = Mended { source, found, data: &data, parity: &parity, stripe };
-        touched_blocks.extend(work.solve(&mut mending)?.into_iter().map(|cell| cell / BLOCK_CELLS));
+    let work = Work { source, found, data: &data, parity: &parity };
+    for stripes in Vec::from_iter(touched).chunks(STRIPES_AT_ONCE) {
+        for mut stripe in work.load(stripes)? {
+            stripe.solve(&work, &mut mending);
+            touched_blocks.extend(stripe.lost.iter().map(|cell| cell / BLOCK_CELLS));
+        }
     }
     mending.lost_parity.sort_unstable();
     mending.check_blocks(source, found, &touched_blocks);
@@ -64,91 +73,69 @@ pub fn plan(source: &dyn ReadAt, found: &Scrubbed) -> Result<Mending> {
     Ok(mending)
 }
 
-/// One stripe that has lost cells.
-struct Mended<'a> {
+/// What there is to go by.
+struct Work<'a> {
     source: &'a dyn ReadAt,
     found: &'a Scrubbed,
     data: &'a HashSet<u32>,
     parity: &'a HashSet<u32>,
-    stripe: u32,
 }
 
-impl Mended<'_> {
-    /// Restores what it can; answers which cells of data were bad.
-    fn solve(&self, mending: &mut Mending) -> Result<Vec<u32>> {
-        let layout = mending.layout;
-        let (depth, parity_depth) = (layout.data.depth_of(self.stripe), layout.data.parity_depth());
-        let cell_at = |place: u32| layout.data.cell_at(self.stripe, place);
-        let mut stripe =
-            Stripe::of(layout.data, self.stripe).ok_or_else(|| layout.corrupt("a stripe of no depth"))?;
-        let (mut lost, mut lost_parity) = (Vec::new(), Vec::new());
-        let mut bytes = vec![0; CELL_BYTES];
-        for place in 0..depth {
-            let cell = cell_at(place);
-            if !self.data.contains(&cell) && self.load(layout.data_at() + cells(cell), cell, &mut bytes) {
-                stripe.add_data(place, &bytes);
-            } else {
-                lost.push(cell);
-            }
-        }
-        let count = layout.data.data_cells();
-        for place in 0..parity_depth {
-            let cell = cell_at(place);
-            let at = layout.parity_at() + cells(cell);
-            if !self.parity.contains(&cell) && self.load(at, count + cell, &mut bytes) {
-                stripe.add_parity(place, &bytes);
-            } else {
-                lost_parity.push(cell);
-            }
-        }
-        if !lost.is_empty() {
-            for (place, bytes) in stripe.solve().unwrap_or_default() {
-                let cell = cell_at(place);
-                if crc32c(&bytes) == self.found.meta.cell_crc(cell) {
-                    mending.cells.insert(layout.data_at() + cells(cell), bytes);
+/// One stripe that has lost cells: what is left of it, and what is not.
+struct Ailing {
+    number: u32,
+    stripe: Stripe,
+    lost: Vec<u32>,
+    lost_parity: Vec<u32>,
+}
+
+impl Work<'_> {
+    /// What is left of some stripes, each cell compared with its checksum.
+    fn load(&self, stripes: &[u32]) -> Result<Vec<Ailing>> {
+        let layout = self.found.layout();
+        let none = || layout.corrupt("a stripe of no depth");
+        let ailing = |number: &u32| {
+            let stripe = Stripe::of(layout.data, *number).ok_or_else(none)?;
+            Ok(Ailing { number: *number, stripe, lost: Vec::new(), lost_parity: Vec::new() })
+        };
+        let mut ailing = stripes.iter().map(ailing).collect::<Result<Vec<_>>>()?;
+        let (count, mut row) = (layout.data.data_cells(), Row::default());
+        for place in 0..layout.data.depth() {
+            let there = |stripe: &&mut Ailing| place < layout.data.depth_of(stripe.number);
+            for stripe in ailing.iter_mut().filter(there) {
+                let cell = layout.data.cell_at(stripe.number, place);
+                let known = !self.data.contains(&cell);
+                match row.cell(self.source, layout.data_at(), cell, count).filter(|_| known) {
+                    Some(bytes) if crc32c(bytes) == self.found.meta.cell_crc(cell) => {
+                        stripe.stripe.add_data(place, bytes);
+                    }
+                    _ => stripe.lost.push(cell),
                 }
             }
         }
-        let missing = |cell: &&u32| !mending.cells.contains_key(&(layout.data_at() + cells(**cell)));
-        let still: Vec<u32> = lost.iter().filter(missing).copied().collect();
-        if still.is_empty() {
-            self.renew_parity(mending, depth, &lost_parity);
-        } else {
-            mending.lost_parity.extend(lost_parity);
-            mending.lost.extend(still);
-        }
-        Ok(lost)
-    }
-
-    /// Reads a cell that was good; `false` when it is no longer.
-    fn load(&self, at: u64, number: u32, out: &mut [u8]) -> bool {
-        self.source.read_at(at, out).is_ok() && crc32c(out) == self.found.meta.cell_crc(number)
-    }
-
-    fn renew_parity(&self, mending: &mut Mending, depth: u32, lost: &[u32]) {
-        if lost.is_empty() {
-            return;
-        }
-        let parity = self.parity(mending, depth).unwrap_or_default();
-        let layout = mending.layout;
-        for cell in lost {
-            let made = parity.get(layout.data.place_of(*cell).1 as usize);
-            let crc = self.found.meta.cell_crc(layout.data.data_cells() + cell);
-            match made.filter(|bytes| crc32c(bytes) == crc) {
-                Some(bytes) => {
-                    mending.cells.insert(layout.parity_at() + cells(*cell), bytes.clone());
+        row = Row::default();
+        for place in 0..layout.data.parity_depth() {
+            for stripe in &mut ailing {
+                let cell = layout.data.cell_at(stripe.number, place);
+                let known = !self.parity.contains(&cell);
+                let parity_cells = layout.data.parity_cells();
+                match row.cell(self.source, layout.parity_at(), cell, parity_cells).filter(|_| known) {
+                    Some(bytes) if crc32c(bytes) == self.found.meta.cell_crc(count + cell) => {
+                        stripe.stripe.add_parity(place, bytes);
+                    }
+                    _ => stripe.lost_parity.push(cell),
                 }
-                None => mending.lost_parity.push(*cell),
             }
         }
+        Ok(ailing)
     }
 
-    /// The parity of the stripe, as it is with what was restored; `None` when a cell has gone bad meanwhile.
-    fn parity(&self, mending: &Mending, depth: u32) -> Option<Vec<Vec<u8>>> {
+    /// The parity of a stripe, as it is with what was restored; `None` when a cell has gone bad meanwhile.
+    fn parity_of(&self, mending: &Mending, stripe: u32) -> Option<Vec<Vec<u8>>> {
         let layout = mending.layout;
-        let mut data = Vec::with_capacity(depth as usize);
-        for place in 0..depth {
-            let at = layout.data_at() + cells(layout.data.cell_at(self.stripe, place));
+        let mut data = Vec::new();
+        for place in 0..layout.data.depth_of(stripe) {
+            let at = layout.data_at() + cells(layout.data.cell_at(stripe, place));
             let mut cell = vec![0; CELL_BYTES];
             match mending.cells.get(&at) {
                 Some(restored) => cell.copy_from_slice(restored),
@@ -157,6 +144,69 @@ impl Mended<'_> {
             data.push(cell);
         }
         protect(data.iter().map(Vec::as_slice), PARITY_DEPTH_MAX, CELL_BYTES)
+    }
+}
+
+/// Neighbouring cells that were read at once.
+#[derive(Default)]
+struct Row {
+    first: u32,
+    bytes: Vec<u8>,
+    one: Vec<u8>,
+}
+
+impl Row {
+    /// A cell, of `count` that begin at `start`; `None` when it can't be read.
+    fn cell(&mut self, source: &dyn ReadAt, start: u64, cell: u32, count: u32) -> Option<&[u8]> {
+        let held = |row: &Self| {
+            let at = (cell.checked_sub(row.first)?) as usize * CELL_BYTES;
+            (at + CELL_BYTES <= row.bytes.len()).then_some(at)
+        };
+        if held(self).is_none() {
+            let wanted = CELLS_A_READ.min(count - cell);
+            self.first = cell;
+            self.bytes.resize(wanted as usize * CELL_BYTES, 0);
+            if source.read_at(start + cells(cell), &mut self.bytes).is_err() {
+                self.bytes.clear();
+                self.one.resize(CELL_BYTES, 0);
+                return source.read_at(start + cells(cell), &mut self.one).ok().map(|()| &self.one[..]);
+            }
+        }
+        let at = held(self)?;
+        self.bytes.get(at..at + CELL_BYTES)
+    }
+}
+
+impl Ailing {
+    /// Restores what it can.
+    fn solve(&mut self, work: &Work<'_>, mending: &mut Mending) {
+        let layout = mending.layout;
+        if !self.lost.is_empty() {
+            for (place, bytes) in self.stripe.solve().unwrap_or_default() {
+                let cell = layout.data.cell_at(self.number, place);
+                if crc32c(&bytes) == work.found.meta.cell_crc(cell) {
+                    mending.cells.insert(layout.data_at() + cells(cell), bytes);
+                }
+            }
+        }
+        let missing = |cell: &&u32| !mending.cells.contains_key(&(layout.data_at() + cells(**cell)));
+        let still: Vec<u32> = self.lost.iter().filter(missing).copied().collect();
+        if !still.is_empty() {
+            mending.lost_parity.extend(&self.lost_parity);
+            mending.lost.extend(still);
+        } else if !self.lost_parity.is_empty() {
+            let parity = work.parity_of(mending, self.number).unwrap_or_default();
+            for cell in &self.lost_parity {
+                let made = parity.get(layout.data.place_of(*cell).1 as usize);
+                let crc = work.found.meta.cell_crc(layout.data.data_cells() + cell);
+                match made.filter(|bytes| crc32c(bytes) == crc) {
+                    Some(bytes) => {
+                        mending.cells.insert(layout.parity_at() + cells(*cell), bytes.clone());
+                    }
+                    None => mending.lost_parity.push(*cell),
+                }
+            }
+        }
     }
 }
 

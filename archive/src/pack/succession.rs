@@ -14,7 +14,8 @@ use engine::{Error, Result};
 
 impl Pack<Open> {
     /// Begins to take the place of a sealed pack: what is to be kept of its chunks is [carried](Self::carry) over then, its archives are deposited
-    /// anew, with their ids. `false` where there may be no room for all of it.
+    /// anew, with their ids. All of that must come to this one pack: where `carry`, or a deposit, says that it is full, discard it, and begin
+    /// with less. `false` where not even the names have room. Of a pack without chunks `register` is empty.
     pub fn replace(&mut self, old: &Reader, register: &Register) -> Result<bool> {
         self.check()?;
         if self.state.options.dedup.as_ref().map(|dedup| dedup.group) != old.index().group {
@@ -25,10 +26,7 @@ impl Pack<Open> {
             )));
         }
         let packs = 1 + old.index().replaces.len();
-        let chunks = register.chunks.len() + register.moved.len();
-        let needs = packs * room::ID + chunks * (room::MOVED + room::CHUNK);
-        let room = self.state.room() >= old.layout().data_bytes() && self.state.index_room() >= needs;
-        if !room {
+        if self.state.index_room() < packs * room::ID {
             return Ok(false);
         }
         let (state, pack) = (&mut self.state, old.layout().pack());
@@ -61,6 +59,10 @@ impl Pack<Open> {
         let wrong = || Error::Invalid(format!("carry a chunk of pack {old} over: nothing replaces it"));
         let place = self.state.index.replaces.iter().position(|pack| *pack == old).ok_or_else(wrong)?;
         let before = self.state.before.get(&old).ok_or_else(wrong)?;
+        let from = (old, chunk.frame, chunk.at);
+        if self.state.carried.contains(&from) {
+            return Ok(true);
+        }
         let earlier = overlaps(before, chunk);
         let needs = room::CHUNK + (1 + earlier.len()) * room::MOVED;
         if self.state.room() < bytes.len() as u64 || self.state.index_room() < needs {
@@ -69,6 +71,7 @@ impl Pack<Open> {
         let (id, place) = (self.id, super::writer::place(place)?);
         self.step(|state| {
             let run = state.chunk_here(id, chunk.id, bytes)?;
+            state.carried.insert(from);
             let all = Moved {
                 pack: place,
                 frame: chunk.frame,
@@ -86,11 +89,23 @@ impl Pack<Open> {
 }
 
 impl Open {
-    /// Notes that bytes of an older pack, which lie within a chunk that was `chunk`, are in `run` now.
+    /// Notes that bytes of an older pack, which lie within a chunk that was `chunk`, are in `run` now. Neighbours that stayed neighbours
+    /// are one.
     fn move_here(&mut self, moved: Moved, chunk: &NamedChunk, run: Run) {
-        let new_at = run.at + (moved.new_at - chunk.at);
-        self.register.moved.push(Moved { new_at, ..moved });
-        self.take_index(room::MOVED);
+        let moved = Moved { new_at: run.at + (moved.new_at - chunk.at), ..moved };
+        let follows = |last: &&mut Moved| {
+            (last.pack, last.frame, last.new_frame) == (moved.pack, moved.frame, moved.new_frame)
+                && last.at + last.length == moved.at
+                && last.new_at + last.length == moved.new_at
+        };
+        // The last one of each older pack is among these.
+        let lately = self.index.replaces.len();
+        if let Some(last) = self.register.moved.iter_mut().rev().take(lately).find(follows) {
+            last.length += moved.length;
+        } else {
+            self.register.moved.push(moved);
+            self.take_index(room::MOVED);
+        }
     }
 }
 

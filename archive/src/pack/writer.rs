@@ -24,7 +24,7 @@ use engine::codec::DataKey;
 use engine::codec::chunk::{CHUNK_BYTES, sealed_len};
 use engine::entropy::Entropy;
 use engine::{Error, Result, file};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,6 +122,8 @@ pub struct Open {
     others: HashMap<PackId, u32>,
     /// What the packs that this one replaces had of those that they replaced.
     pub(super) before: HashMap<PackId, Vec<Moved>>,
+    /// The chunks of those that are here now.
+    pub(super) carried: HashSet<(PackId, u32, u32)>,
     /// The directory can't be synced once the name is given.
     #[cfg(test)]
     pub(super) unsynced: bool,
@@ -221,6 +223,7 @@ impl Pack<Open> {
             chunks: HashMap::new(),
             others: HashMap::new(),
             before: HashMap::new(),
+            carried: HashSet::new(),
             entropy,
             broken: false,
             options,
@@ -529,24 +532,23 @@ impl Open {
         self.flush_group(pack)?;
         self.resolve()?;
         self.register.moved.sort_unstable_by_key(Moved::place);
-        self.register.moved.dedup();
         self.index.sealed_at = now;
         if self.register != Register::default() {
             let sealer = self.shared_key(pack)?;
             let salt = salt(&*self.entropy);
             let cipher = |sealed| keys::register(pack, &sealer.subkey, &salt, sealed);
-            let sealed = keys::seal(&self.register.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
-            self.index.register = Some((sealer.key, sealed));
+            let register = keys::seal(&self.register.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
+            self.index.register = Some((sealer.key, register));
         }
         let mut abouts = Vec::with_capacity(self.entries.len());
         for pending in std::mem::take(&mut self.entries) {
-            let Pending { archive, part, place, about, sealer } = pending;
+            let Pending { archive, part, place, about: said, sealer } = pending;
             let salt = salt(&*self.entropy);
             let cipher = |sealed| keys::entry(pack, &sealer.subkey, archive, part, &salt, sealed);
-            let private = keys::seal(&about.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
-            let last = about.tree_hash.is_some();
+            let private = keys::seal(&said.to_bytes(), &salt, cipher).ok_or_else(too_large)?;
+            let last = said.tree_hash.is_some();
             self.index.archives.push(Entry { archive, part, last, key: sealer.key, private, place });
-            abouts.push(about);
+            abouts.push(said);
         }
         let record = self.index.to_bytes();
         debug_assert!(record.len() <= self.index_used, "{} of {}", record.len(), self.index_used);

@@ -10,8 +10,8 @@
 //! has a CRC32C for each of its cells, twice as well. The byte table is in docs/formats/pack.md.
 //!
 //! # Invariants
-//! Packs that are given to [`restore`] are whole, or say by an error what they have lost: scrub them first, and heal them. Parity packs are
-//! checked here, cell by cell.
+//! Packs that are given to [`protect_packs`] and [`restore`] are whole, or say by an error what they have lost: `pack::Checked` does, and knows which pack it
+//! is. Parity packs are checked here, cell by cell.
 //!
 //! # Limits
 //! [`PACKS_MAX`] packs, [`PARITY_PACKS_MAX`] of parity, 1 TiB each. Memory: some 4 slices of 64 KiB for each pack of the set.
@@ -206,12 +206,13 @@ pub fn restore(
     let given = Given::check(set, packs, parity)?;
     let mut holes: Vec<Range<u64>> = Vec::new();
     each_slice(set, |at, length| {
-        if let Some(found) = given.solve(at, length) {
+        if let Some(found) = given.solve(at, length, false) {
             return put(set, lost, at, &found);
         }
         // Not all of it: what is left of each cell.
         for at in (at..at + length as u64).step_by(CELL_BYTES) {
-            if let Some(found) = given.solve(at, CELL_BYTES) {
+            let found = given.solve(at, CELL_BYTES, false).or_else(|| given.solve(at, CELL_BYTES, true));
+            if let Some(found) = found {
                 put(set, lost, at, &found)?;
                 continue;
             }
@@ -243,7 +244,7 @@ pub fn scrub_parity(set: &Set, number: usize, parity: &dyn ReadAt) -> Result<Vec
     let mut bytes = vec![0; CELL_BYTES];
     for cell in 0..set.body_cells() {
         let at = cell * CELL_BYTES as u64;
-        if parity.read_at(body_at(at), &mut bytes).is_err() || !table.agrees(at, &bytes) {
+        if parity.read_at(body_at(at), &mut bytes).is_err() || table.agrees(at, &bytes) != Some(true) {
             bad.push(cell);
         }
     }
@@ -306,7 +307,9 @@ impl<'a> Given<'a> {
     }
 
     /// What packs have at a place that they are not there for.
-    fn solve(&self, at: u64, length: usize) -> Option<Vec<(u32, Vec<u8>)>> {
+    /// Parity that no checksum speaks for, its table being damaged twice, is taken where `unsure` says so: whether it was right
+    /// is for the packs' own checksums to say.
+    fn solve(&self, at: u64, length: usize, unsure: bool) -> Option<Vec<(u32, Vec<u8>)>> {
         let depth = u32::try_from(self.set.members.len()).ok()?;
         let mut stripe = Stripe::new(depth, code_parity(self.set), length)?;
         for (place, (pack, member)) in (0..).zip(self.packs.iter().zip(&self.set.members)) {
@@ -317,7 +320,8 @@ impl<'a> Given<'a> {
         let mut bytes = vec![0; length];
         for (place, (pack, table)) in (0..).zip(self.parity.iter().zip(&self.tables)) {
             let (Some(pack), Some(table)) = (pack, table) else { continue };
-            if pack.read_at(body_at(at), &mut bytes).is_ok() && table.agrees(at, &bytes) {
+            let read = pack.read_at(body_at(at), &mut bytes).is_ok();
+            if read && table.agrees(at, &bytes).unwrap_or(unsure) {
                 stripe.add_parity(place, &bytes);
             }
         }
@@ -365,11 +369,18 @@ impl Table {
         Self(found)
     }
 
-    fn agrees(&self, at: u64, bytes: &[u8]) -> bool {
+    /// Whether these cells are what they were; `None` where no checksum says so of one of them, and none says otherwise.
+    fn agrees(&self, at: u64, bytes: &[u8]) -> Option<bool> {
         let first = usize::try_from(at / CELL_BYTES as u64).unwrap_or(usize::MAX);
-        let crcs = self.0.get(first..).unwrap_or_default();
-        let mut cells = bytes.chunks_exact(CELL_BYTES).zip(crcs);
-        cells.len() == bytes.len() / CELL_BYTES && cells.all(|(cell, crc)| Some(crc32c(cell)) == *crc)
+        let mut sure = true;
+        for (place, cell) in bytes.chunks_exact(CELL_BYTES).enumerate() {
+            match self.0.get(first.saturating_add(place)) {
+                Some(Some(crc)) if *crc != crc32c(cell) => return Some(false),
+                Some(Some(_)) => {}
+                Some(None) | None => sure = false,
+            }
+        }
+        sure.then_some(true)
     }
 }
 

@@ -80,7 +80,7 @@ fn golden_parity() {
     assert_eq!(blake3::hash(&parity).to_string(), GOLDEN_PARITY);
 }
 
-/// Those of docs/formats/pack.md, which tests/e2e/pack_reader.py computes from that page alone.
+/// Those of docs/formats/pack.md, which `tests/e2e/pack_reader.py` computes from that page alone.
 #[test]
 fn the_parity_is_that_of_the_page() {
     let shards: Vec<Vec<u8>> = [0, 64, 128].map(|first| (first..first + 64).collect()).to_vec();
@@ -224,6 +224,22 @@ fn damage_of_a_parity_pack_is_seen_and_the_other_one_helps() {
     bad[1][5001] ^= 1;
     let holes = restored(&set, &packs, &bad, &[1], &[0, 1]).unwrap();
     assert!(holes.len() == 1 && holes[0] == (0..4096), "{holes:?}");
+}
+
+#[test]
+fn parity_without_a_checksum_is_used_where_nothing_else_is_left() {
+    let (set, packs, parity) = set_of(&[300_000, 131_072, 200_000], 2);
+    let total = parity[0].len();
+    let mut bad = parity.clone();
+    // Both copies of the table: nothing says whether the parity is right, and it is.
+    for at in [total - 9000, total - 5000] {
+        bad[0][at] ^= 0x10;
+    }
+    assert_eq!(restored(&set, &packs, &bad, &[1], &[0]).unwrap(), []);
+    assert_eq!(scrub_parity(&set, 0, &bad[0]).unwrap().len(), 300_000_usize.div_ceil(CELL_BYTES));
+    // Where the other one is sure, it decides.
+    bad[0][5000] ^= 1;
+    assert_eq!(restored(&set, &packs, &bad, &[1], &[0, 1]).unwrap(), []);
 }
 
 #[test]

@@ -183,9 +183,9 @@ impl Record for About {
             Detail::Chunked(runs) => {
                 out.count(runs.len());
                 for run in runs {
-                    [run.pack, run.frame, run.at, run.length]
-                        .into_iter()
-                        .for_each(|field| number(out, field));
+                    for field in [run.pack, run.frame, run.at, run.length] {
+                        number(out, field);
+                    }
                 }
             }
             Detail::Outside { lead, blobs } => {

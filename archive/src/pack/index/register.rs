@@ -116,7 +116,9 @@ impl Record for Register {
         out.count(self.moved.len());
         for moved in &self.moved {
             let Moved { pack, frame, at, length, new_frame, new_at } = *moved;
-            [pack, frame, at, length, new_frame, new_at].into_iter().for_each(|field| number(out, field));
+            for field in [pack, frame, at, length, new_frame, new_at] {
+                number(out, field);
+            }
         }
     }
 

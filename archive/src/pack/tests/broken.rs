@@ -105,7 +105,7 @@ fn an_index_that_no_reader_takes_is_not_sealed() {
     assert_eq!(fault(pack.index(), data), None);
     assert!(fault(pack.index(), data + 1).unwrap().contains("its data"));
     let mut wrong = pack.index().clone();
-    wrong.archives[0].place = Place::Own { first: 0, count: 2 };
+    wrong.archives[0].place = Place::Own { first: 1, count: 1 };
     assert!(fault(&wrong, data).unwrap().contains("not where it says"));
 }
 

@@ -51,14 +51,15 @@ impl Model {
         let bytes = if outside { [bytes, vec![1; tags]].concat() } else { bytes };
         let mut offset = 0;
         loop {
-            let lead = if outside { lead_at(offset) } else { 0 };
+            let whole = Outer { blob: BlobId::from_bytes([1; 16]), first_chunk: 0, plain };
+            let (_, lead, run) = whole.cut(offset as u64);
+            let lead = if outside { lead } else { 0 };
             let head = Head { offset: offset as u64, outside, lead, ..head(id) };
             let Some(mut deposit) = pack.deposit(head).unwrap() else {
                 pack = self.turn(pack);
                 continue;
             };
-            let whole = Outer { blob: BlobId::from_bytes([1; 16]), first_chunk: 0, plain };
-            if outside && let (_, _, Some(run)) = whole.cut(offset as u64) {
+            if let Some(run) = run.filter(|_| outside) {
                 assert!(deposit.announce(run).unwrap());
             }
             let mut rest = &bytes[offset..];
@@ -114,11 +115,6 @@ impl Model {
         }
         self.world.begin()
     }
-}
-
-/// Bytes from there on that belong to a chunk which began before.
-fn lead_at(offset: usize) -> u32 {
-    u32::try_from((65_552 - offset % 65_552) % 65_552).unwrap()
 }
 
 fn number(name: &str) -> Option<u64> {

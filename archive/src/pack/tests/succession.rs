@@ -58,7 +58,7 @@ fn a_pack_is_written_anew_without_those_that_refer_to_it_and_so_is_the_new_one()
     let of_the_kept: Vec<ChunkId> = {
         // Its own chunks, by those that a pack of it alone has.
         let other = World::with_dedup(21);
-        other.pack_of(&[kept.clone()]).chunks().iter().map(|chunk| chunk.id).collect()
+        other.pack_of(std::slice::from_ref(&kept)).chunks().iter().map(|chunk| chunk.id).collect()
     };
     let wanted = |chunk: &NamedChunk| of_the_kept.contains(&chunk.id);
     let before: u64 = first.index().frames.iter().map(|frame| u64::from(frame.stored)).sum();
@@ -78,6 +78,9 @@ fn a_pack_is_written_anew_without_those_that_refer_to_it_and_so_is_the_new_one()
         latest = anew(&world, &latest, &wanted, &[1]);
     }
     assert_eq!(latest.index().replaces.len(), 3);
+    // Neighbours that stayed neighbours are one.
+    let (chunks, moved) = (latest.chunks().len(), latest.state.register.moved.len());
+    assert!(moved <= 3 * 4 && chunks > 10, "{moved} of {chunks}");
     // What was not carried over is missing, by name.
     let none = anew(&world, &latest, &|_| false, &[]);
     let refused = world.read(&world.reader_of(&second), id(1)).unwrap_err().to_string();
@@ -103,12 +106,24 @@ fn what_is_carried_over_is_what_its_name_says() {
     assert!(refused.contains("not what its name says"), "{refused}");
     let refused = pack.replace(&reader, register).unwrap_err().to_string();
     assert!(refused.contains("does already"), "{refused}");
-    // A pack that has no room for all of the other one takes none of it.
-    let mut small = World::with_dedup(23);
+    // Chunks of another group have other names.
+    let mut other = World::with_dedup(23);
+    if let Some(dedup) = &mut other.options.dedup {
+        dedup.group = crate::pack::GroupId::from_bytes([1; 16]);
+    }
+    let refused = other.begin().replace(&reader, register).unwrap_err().to_string();
+    assert!(refused.contains("two groups"), "{refused}");
+    // What does not come to one pack is said to be too much.
+    let mut small = World::with_dedup(24);
     small.options = Options { capacity: 2 << 20, ..world.options.clone() };
     let large = world.pack_of(&[noise(5, 2_500_000)]);
-    let reader = world.reader_of(&large);
-    assert!(!small.begin().replace(&reader, reader.register(&*world.keys).unwrap()).unwrap());
+    let (reader, mut pack) = (world.reader_of(&large), small.begin());
+    let register = reader.register(&*world.keys).unwrap();
+    assert!(pack.replace(&reader, register).unwrap());
+    let carried = register.chunks.iter().take_while(|chunk| {
+        pack.carry(large.id(), chunk, &reader.chunk(chunk, &*world.keys).unwrap()).unwrap()
+    });
+    assert!((10..register.chunks.len()).contains(&carried.count()));
 }
 
 #[test]
@@ -152,11 +167,11 @@ impl Packs for Asked<'_> {
 fn other_packs_are_asked_for_once_and_not_by_turns() {
     let world = World::with_dedup(26);
     let (one, other) = (noise(1, 900_000), noise(2, 900_000));
-    world.pack_of(&[one.clone()]);
-    world.pack_of(&[other.clone()]);
+    world.pack_of(std::slice::from_ref(&one));
+    world.pack_of(std::slice::from_ref(&other));
     let woven: Vec<u8> =
         [&one[..300_000], &other[..300_000], &one[300_000..600_000], &other[300_000..]].concat();
-    let pack = world.pack_of(&[woven.clone()]);
+    let pack = world.pack_of(std::slice::from_ref(&woven));
     assert_eq!(pack.index().packs.len(), 2);
     let (reader, asked) = (world.reader_of(&pack), Asked(&world, AtomicU32::new(0)));
     let mut session = Session::new(&*world.keys, &asked).unwrap();
@@ -197,8 +212,7 @@ fn readers_are_kept_within_their_bound_and_opened_once() {
 
 #[test]
 fn ciphertext_of_many_blobs_is_deposited_as_a_stream_over_many_packs() {
-    let mut world = World::new(28);
-    world.options.capacity = 3 << 20;
+    let world = World::new(28);
     // 40,000 blobs of some 200 bytes: more than any index has room for.
     let blob = |number: u64| Outer {
         blob: BlobId::from_bytes([(number % 251) as u8; 16]),
@@ -253,6 +267,24 @@ fn ciphertext_of_many_blobs_is_deposited_as_a_stream_over_many_packs() {
     assert!(packs.len() > 3, "{packs:?}");
     assert_eq!(packs.iter().map(|(_, length)| length).sum::<u64>(), total);
     assert!(listed == runs, "the lists of all parts are the list of the whole");
+}
+
+#[test]
+fn a_list_of_blobs_that_no_pack_has_room_for_is_refused_and_not_tried_for_ever() {
+    let mut world = World::new(35);
+    world.options.capacity = 2 << 20;
+    let mut pack = world.begin();
+    let mut deposit = pack.deposit(Head { outside: true, ..head(id(1)) }).unwrap().unwrap();
+    let run = |number: u16| Outer {
+        blob: BlobId::from_bytes([u8::try_from(number % 251).unwrap(); 16]),
+        first_chunk: 0,
+        plain: 84,
+    };
+    let taken = (0..9999).take_while(|number| {
+        deposit.announce(run(*number)).unwrap() && deposit.write(&[1; 100]).unwrap() == 100
+    });
+    assert!((1_000..5_000).contains(&taken.count()));
+    assert!(matches!(deposit.suspend([0; 32]).unwrap_err(), Error::TooLarge { .. }));
 }
 
 #[test]
@@ -445,4 +477,55 @@ fn an_index_is_kept_smaller_where_it_gains_and_a_bomb_has_no_room() {
     assert!(matches!(wrap(0, 9, &record).unwrap_err(), Error::Corrupt { .. }));
     assert!(matches!(wrap(2, 9, &record).unwrap_err(), Error::Newer { found: 2, .. }));
     assert!(wrap(0, u32::try_from(record.len()).unwrap(), &record).is_ok());
+}
+
+#[test]
+fn parity_over_packs_is_made_of_what_is_right_and_of_the_packs_that_were_meant() {
+    use crate::pack::{protect, restore};
+    let world = World::new(34);
+    let lengths = [300_000, 1_000_000, 20_000];
+    let packs: Vec<Pack<Sealed>> =
+        (0..).zip(lengths).map(|(seed, length)| world.pack_of(&[noise(seed, length)])).collect();
+    let good: Vec<Vec<u8>> = packs.iter().map(|pack| std::fs::read(pack.path()).unwrap()).collect();
+    let named = |bytes: &'static [Vec<u8>]| -> Vec<(PackId, &'static dyn ReadAt)> {
+        packs.iter().zip(bytes).map(|(pack, bytes)| (pack.id(), bytes as &dyn ReadAt)).collect()
+    };
+    let leak = |bytes: Vec<Vec<u8>>| -> &'static [Vec<u8>] { Vec::leak(bytes) };
+    let mut parity = [Vec::new()];
+    let mut targets: Vec<&mut dyn WriteAt> = parity.iter_mut().map(|pack| pack as &mut dyn WriteAt).collect();
+    let set = protect([7; 16], &named(leak(good.clone())), &mut targets).unwrap();
+    // A flip in what is protected would be in the parity for ever; and so would another pack.
+    for at in [5, 4 * CELL_BYTES, good[1].len() / 2, good[1].len() - 9] {
+        let mut bad = good.clone();
+        bad[1][at] ^= 1;
+        let mut thrown = Vec::new();
+        let refused = protect([7; 16], &named(leak(bad)), &mut [&mut thrown]).unwrap_err().to_string();
+        assert!(refused.contains("repair"), "byte {at}: {refused}");
+    }
+    let swapped = leak(vec![good[1].clone(), good[0].clone(), good[2].clone()]);
+    let mut thrown = Vec::new();
+    let refused = protect([7; 16], &named(swapped), &mut [&mut thrown]).unwrap_err().to_string();
+    assert!(refused.contains("is there instead"), "{refused}");
+    // One is lost, and another one has a damaged cell: that costs the cell.
+    let mut bad = good.clone();
+    let hit = usize::try_from(packs[1].layout().data_at()).unwrap() + CELL_BYTES;
+    bad[1][hit] ^= 1;
+    let hole = hit as u64..(hit + CELL_BYTES) as u64;
+    for (survivor, hole) in [(&good[1], None), (&bad[1], Some(hole))] {
+        let mut found = Vec::new();
+        let given: [Option<&dyn ReadAt>; 3] = [None, Some(survivor), Some(&good[2])];
+        let left: [Option<&dyn ReadAt>; 1] = [Some(&parity[0])];
+        let answer = restore(&set, &given, &left, &mut [Some(&mut found), None, None]).unwrap();
+        assert_eq!(answer, Vec::from_iter(hole));
+        // Its own parity has what the set's has not.
+        let mended = plan(&found, &crate::pack::scrub(&found, Some(packs[0].id())).unwrap()).unwrap();
+        assert!(mended.makes_whole());
+        mended.apply(&mut found).unwrap();
+        assert!(found == good[0]);
+    }
+    let given: [Option<&dyn ReadAt>; 3] = [None, Some(&good[2]), Some(&good[1])];
+    let mut found = Vec::new();
+    let refused =
+        restore(&set, &given, &[Some(&parity[0])], &mut [Some(&mut found), None, None]).unwrap_err();
+    assert!(refused.to_string().contains("is there instead") && found.is_empty(), "{refused}");
 }
