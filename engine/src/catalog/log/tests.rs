@@ -84,6 +84,11 @@ const GOLDEN_OF_ENVELOPES: &str = "66677270f11ed8ac03000000000000000700000000000
     47000000010800000102030405060708010909090909090909090909090909090903000000010209\
     030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
 
+/// The same group, of commits that a reader must know of vaults for.
+const GOLDEN_OF_VAULTS: &str = "66677270dd28a7da0300000000000000070000000000000008000000000000000600000000000000\
+    47000000010900000102030405060708010909090909090909090909090909090903000000010209\
+    030000006b65790500000076616c756502020900000000030502010000006efeffffffffffffff00";
+
 #[test]
 fn golden_frames_encode_and_decode() {
     for (golden, layout) in [
@@ -93,6 +98,7 @@ fn golden_frames_encode_and_decode() {
         (GOLDEN_OF_LIFECYCLES, Layout::LIFECYCLES),
         (GOLDEN_OF_KEYS, Layout::KEYS),
         (GOLDEN_OF_ENVELOPES, Layout::ENVELOPES),
+        (GOLDEN_OF_VAULTS, Layout::VAULTS),
     ] {
         let bytes = sealed(&Frame { layout, ..FRAME });
         let hex = |byte: usize| u8::from_str_radix(&golden[2 * byte..2 * byte + 2], 16).unwrap();

@@ -112,6 +112,7 @@ mod tests {
             (Layout::LIFECYCLES, *b"firncatl\x05\0\0\0\x66\x00\xeb\x11"),
             (Layout::KEYS, *b"firncatl\x07\0\0\0\xe7\x23\x8c\xae"),
             (Layout::ENVELOPES, *b"firncatl\x08\0\0\0\xcb\xf8\xc8\x41"),
+            (Layout::VAULTS, *b"firncatl\x09\0\0\0\x73\x52\x8d\x9c"),
         ] {
             assert_eq!(encode(layout.number().into()), golden);
             assert_eq!(decode(&golden, "catalog").unwrap(), layout);
@@ -122,7 +123,7 @@ mod tests {
                 decode(&golden[..at], "catalog").unwrap_err();
             }
         }
-        for (other, supported) in [(0, 8), (3, 8), (6, 8), (260, 8)] {
+        for (other, supported) in [(0, 9), (3, 9), (6, 9), (10, 9), (260, 9)] {
             let refused = decode(&encode(other), "catalog");
             assert!(
                 matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))
