@@ -110,6 +110,7 @@ mod tests {
             (Layout::POLICIES, *b"firncatl\x02\0\0\0\xac\xb8\xeb\x08"),
             (Layout::IDENTITIES, *b"firncatl\x04\0\0\0\xde\xaa\xae\xcc"),
             (Layout::LIFECYCLES, *b"firncatl\x05\0\0\0\x66\x00\xeb\x11"),
+            (Layout::COPIES, *b"firncatl\x06\0\0\0\x5f\x89\xc9\x73"),
         ] {
             assert_eq!(encode(layout.number().into()), golden);
             assert_eq!(decode(&golden, "catalog").unwrap(), layout);
@@ -120,7 +121,7 @@ mod tests {
                 decode(&golden[..at], "catalog").unwrap_err();
             }
         }
-        for (other, supported) in [(0, 5), (3, 5), (6, 5), (260, 5)] {
+        for (other, supported) in [(0, 6), (3, 6), (7, 6), (260, 6)] {
             let refused = decode(&encode(other), "catalog");
             assert!(
                 matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))
@@ -159,7 +160,7 @@ mod tests {
         let mut ours = Marker { layout: Layout::FIRST, ..ours };
         std::fs::write(&file, encode(3)).unwrap();
         let refused = ours.raise(Layout::POLICIES);
-        assert!(matches!(refused, Err(Error::Newer { found: 3, supported: 5, .. })), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Newer { found: 3, supported: 6, .. })), "{refused:?}");
         assert_eq!(std::fs::read(&file).unwrap(), encode(3));
         std::fs::write(&file, b"nonsense").unwrap();
         assert!(matches!(ours.raise(Layout::POLICIES), Err(Error::Corrupt { .. })));
