@@ -107,6 +107,17 @@ pub enum Error {
         /// Its name.
         zone: String,
     },
+    /// A zone's copy of the catalog has a history that the data directory does not know.
+    #[error(
+        "open the catalog: zone {zone} has a copy that knows more than this directory: {why}; start the directory that went on, or make \
+         it anew from that zone"
+    )]
+    Forked {
+        /// The zone.
+        zone: String,
+        /// How its history differs.
+        why: String,
+    },
     /// A remote store does not answer, or refuses.
     #[error("{op} {place}: {reason}")]
     Remote {
@@ -169,7 +180,9 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::Conflict { .. } | Self::OverLimit { .. } | Self::TooOld { .. } => ErrorKind::Conflict,
+            Self::Conflict { .. } | Self::OverLimit { .. } | Self::TooOld { .. } | Self::Forked { .. } => {
+                ErrorKind::Conflict
+            }
             Self::TooLarge { .. } | Self::Invalid(_) | Self::Newer { .. } => ErrorKind::Invalid,
             Self::Corrupt { .. } => ErrorKind::Corrupt,
             Self::Fenced { .. }

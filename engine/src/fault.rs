@@ -37,6 +37,8 @@ pub enum Point {
     CatalogAllocate,
     /// A group applied to the catalog's rows, which its log holds by now.
     CatalogApply,
+    /// A step of making the catalog's copy in a zone: a file, a name, a record of the membership here or there.
+    CatalogCopy,
     /// A write to a backup target.
     BackupWrite,
 }

@@ -69,6 +69,7 @@ const fn hope(error: &Error) -> Option<Hope> {
         | Error::Newer { .. }
         | Error::InUse { .. }
         | Error::Invalid(_)
+        | Error::Forked { .. }
         | Error::Closed => None,
     }
 }

@@ -20,23 +20,23 @@ impl Layout {
     pub const FIRST: Self = Self(1);
     /// Rows that deny what others would allow: a firn that doesn't know of them would show what they deny.
     pub const POLICIES: Self = Self(2);
-    // 3 is the catalog's that may have a copy in a zone: whoever writes to it must see to the copy. docs/formats/catalog.md has it. A
-    // number stands for all smaller ones, so whoever builds that once 5 has been given out takes a number of its own above it.
+    // 3 was meant for what 6 says, and was never given out: a number stands for all smaller ones, and 4 and 5 were there first.
     /// Rows of users, roles and their keys: a firn that doesn't know of them would not know the keys that seal their secrets.
     pub const IDENTITIES: Self = Self(4);
     /// Buckets with lifecycle rules: what a firn writes that doesn't know of them is in no index, and would never be due.
     pub const LIFECYCLES: Self = Self(5);
-    // 6 is given out, to zones.
     /// Rows of keys that are managed here (KMS): a firn that doesn't know of them would not know the keys that seal their material.
     pub const KEYS: Self = Self(7);
     /// Objects whose keys are in an envelope: a firn that doesn't know of them would take what is in the row for the key.
     pub const ENVELOPES: Self = Self(8);
     /// Vaults: a firn that doesn't know of them would know neither the keys that seal theirs nor whose their partitions are.
     pub const VAULTS: Self = Self(9);
+    /// A catalog that may have a copy in a zone: whoever writes to it must see to the copy.
+    pub(in crate::catalog) const COPIES: Self = Self(10);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::VAULTS;
+    pub(in crate::catalog) const NEWEST: Self = Self::COPIES;
     /// All that this code knows.
-    const KNOWN: [Self; 7] = [
+    const KNOWN: [Self; 8] = [
         Self::FIRST,
         Self::POLICIES,
         Self::IDENTITIES,
@@ -44,6 +44,7 @@ impl Layout {
         Self::KEYS,
         Self::ENVELOPES,
         Self::VAULTS,
+        Self::COPIES,
     ];
 
     /// Its number on disk.

@@ -20,6 +20,7 @@
 mod admit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+pub mod copy;
 pub mod key;
 mod layout;
 mod log;

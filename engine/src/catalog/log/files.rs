@@ -218,6 +218,13 @@ impl LogWriter {
         self.spares.retire(surplus(&mut self.files.list.lock(), flushed, self.shape.retained));
     }
 
+    /// Takes a log that holds nothing on to a version: what comes before it is in a base.
+    pub(in crate::catalog) fn begin_at(&mut self, version: Version) {
+        if self.written < version {
+            (self.written, self.synced, self.told) = (version, version, version);
+        }
+    }
+
     /// Writes a group's frame; `bytes` holds its payload from [`HEADER`] on. Room has been made, and readers must know of `layout`.
     pub(in crate::catalog) fn append(
         &mut self,

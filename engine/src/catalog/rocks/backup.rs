@@ -36,7 +36,25 @@ pub(super) fn became_a_catalog(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Says that rows without a log are right here; durable when this returns.
+fn mark_checkpoint(dir: &Path) -> Result<()> {
+    let path = dir.join(CHECKPOINT);
+    File::create(&path).and_then(|file| file.sync_all()).map_err(|e| Error::io("create", &path, e))?;
+    sync_dir(dir)
+}
+
 impl RocksCatalog {
+    /// Closes it, with all that its log holds in the rows, and takes the log away: what opens it next may have files of another
+    /// length. Blocks.
+    pub(in crate::catalog) fn become_a_checkpoint(&self) -> Result<()> {
+        self.close();
+        self.shared.rows.flush(true)?;
+        mark_checkpoint(&self.dir)?;
+        let log = self.dir.join("log");
+        std::fs::remove_dir_all(&log).map_err(|e| Error::io("remove", &log, e))?;
+        sync_dir(&self.dir)
+    }
+
     /// Writes a consistent copy to `dir`, which must not exist, by hard links where it is on the same file system. Answers
     /// its version: everything committed before the call is in it. Blocks; commits go on meanwhile.
     pub fn checkpoint(&self, dir: &Path) -> Result<Version> {
@@ -46,8 +64,7 @@ impl RocksCatalog {
         let checkpoint = Checkpoint::new(self.shared.rows.db()).map_err(place)?;
         checkpoint.create_checkpoint_with_log_size(&rows, 0).map_err(place)?;
         let version = Rows::open_read_only(&rows, &self.options)?.applied()?;
-        let path = dir.join(CHECKPOINT);
-        File::create(&path).and_then(|file| file.sync_all()).map_err(|e| Error::io("create", &path, e))?;
+        mark_checkpoint(dir)?;
         // After the rows: what they need has been said by then.
         marker::copy(&self.dir, dir)?;
         Ok(version)
@@ -71,6 +88,7 @@ impl RocksCatalog {
     /// that it has are passed over; a gap or a byte that does not verify is refused. Answers the version reached, durably.
     pub async fn apply_log(&self, frames: Bytes) -> Result<Version> {
         let bytes = frames.len();
+        self.writable()?;
         self.shared.queue.submit(Job::Apply(frames), bytes).await
     }
 }

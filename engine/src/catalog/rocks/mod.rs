@@ -22,6 +22,7 @@
 //! under its temporary name. See [`super::log`] for what counts as damage instead.
 
 mod backup;
+mod copied;
 mod group;
 mod holder;
 mod hot;
@@ -36,6 +37,7 @@ mod view;
 
 pub use queue::Counts;
 
+use super::copy::{CopyOptions, Keeper, Standing, Told};
 use super::log::files::{Files, LogWriter, Shape};
 use super::log::{payload, recover};
 use super::window::{ROWS_MAX, Window};
@@ -87,6 +89,8 @@ pub struct Options {
     pub background_jobs: i32,
     /// Table files that RocksDB holds open.
     pub open_files_max: i32,
+    /// The catalog's second place.
+    pub copy: CopyOptions,
 }
 
 impl Options {
@@ -104,6 +108,7 @@ impl Options {
             reserve_bytes: 64 << 20,
             background_jobs: 2,
             open_files_max: 512,
+            copy: CopyOptions::default(),
         }
     }
 }
@@ -117,6 +122,9 @@ pub struct RocksCatalog {
     files: Arc<Files>,
     dir: PathBuf,
     options: Options,
+    told: Arc<Told>,
+    /// Why no commit is taken.
+    read_only: Option<String>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -138,6 +146,7 @@ impl RocksCatalog {
         let log_dir = dir.join("log");
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         let mut marker = Marker::check_or_create(&dir)?;
+        let standing = Standing::read(&dir, &options.copy)?;
         std::fs::create_dir_all(&log_dir).map_err(|e| Error::io("create", &log_dir, e))?;
         // Somebody else may have filled the disk meanwhile: opening needs room too, and the reserve is there for that.
         let mut space = Gauge::new(&dir, options.reserve_bytes);
@@ -178,9 +187,12 @@ impl RocksCatalog {
         });
         let files = log.files();
         shared.counting.zeroed_bytes.store(log.zeroed(), Ordering::Relaxed);
-        let sequencer = Sequencer {
+        let keeper = Keeper::new(&dir, &options, shape);
+        let told = keeper.told();
+        let mut sequencer = Sequencer {
             shared: Arc::clone(&shared),
             log,
+            keeper,
             marker,
             window: Window::new(&*options.entropy, version, ROWS_MAX),
             totals: RefCell::default(),
@@ -193,6 +205,7 @@ impl RocksCatalog {
             parked: None,
             spare: Vec::new(),
         };
+        sequencer.stand(standing, (&files, options.copy.patience))?;
         let thread = std::thread::Builder::new()
             .name("catalog-sequencer".into())
             .spawn(move || {
@@ -200,7 +213,9 @@ impl RocksCatalog {
                 sequencer.run();
             })
             .map_err(|e| Error::io("start the sequencer of", &dir, e))?;
-        Ok(Arc::new(Self { shared, files, dir, options, thread: Mutex::new(Some(thread)) }))
+        let read_only = told.read_only();
+        let thread = Mutex::new(Some(thread));
+        Ok(Arc::new(Self { shared, files, dir, options, told, read_only, thread }))
     }
 
     /// Finishes what waits and stops; later commits answer [`Error::Closed`]. Blocks. What is in memory goes to disk when
@@ -278,6 +293,7 @@ impl Catalog for RocksCatalog {
 
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Version>> {
         Box::pin(async move {
+            self.writable()?;
             let bytes = admit::admit(&commit, &Limits::STANDARD)?;
             self.shared.queue.submit(Job::Commit(commit), bytes).await
         })

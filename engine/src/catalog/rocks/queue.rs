@@ -1,5 +1,6 @@
 //! The bounded way from callers to the sequencer, and what it counts.
 
+use crate::catalog::copy::Task;
 use crate::catalog::{Commit, Version};
 use crate::{Error, Result};
 use parking_lot::{Condvar, Mutex};
@@ -24,6 +25,8 @@ pub(super) enum Job {
     Commit(Commit),
     /// Frames of another catalog's log.
     Apply(bytes::Bytes),
+    /// Something about the catalog's copy.
+    Copy(Task),
 }
 
 /// Work, and where its answer goes.
@@ -154,7 +157,7 @@ impl Queue {
         }
         let (mut group, mut bytes) = (Vec::new(), 0);
         while let Some(request) = state.requests.front() {
-            let alone = matches!(request.job, Job::Apply(_));
+            let alone = !matches!(request.job, Job::Commit(_));
             let full = group.len() == GROUP_COMMITS_MAX || bytes + request.bytes > GROUP_BYTES_MAX || alone;
             if full && !group.is_empty() {
                 break;
@@ -186,6 +189,6 @@ impl Request {
 fn rows(job: &Job) -> usize {
     match job {
         Job::Commit(commit) => commit.writes.len() + commit.checks.len(),
-        Job::Apply(_) => 0,
+        Job::Apply(_) | Job::Copy(_) => 0,
     }
 }

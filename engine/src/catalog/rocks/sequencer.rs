@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   queue ─► judge each ─► log: write, one sync ─► rows in memory ─► publish a moment ─► answer
+//!                          its copy, if there is one: the same, meanwhile ([`crate::catalog::copy`])
 //! ```
 //!
 //! # Invariants
@@ -23,6 +24,7 @@ use super::rows::Rows;
 use super::space::{Gauge, Room, may_draw_on_reserve};
 use super::view::Moment;
 use crate::catalog::IDEMPOTENCY_KEPT;
+use crate::catalog::copy::Keeper;
 use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::{self, ALIGN, Kind};
 use crate::catalog::log::payload;
@@ -68,6 +70,8 @@ pub(super) struct Shared {
 pub(super) struct Sequencer {
     pub(super) shared: Arc<Shared>,
     pub(super) log: LogWriter,
+    /// The log's copy in a zone, if there is one.
+    pub(super) keeper: Keeper,
     pub(super) marker: Marker,
     pub(super) window: Window,
     pub(super) totals: RefCell<Totals>,
@@ -124,7 +128,7 @@ impl Sequencer {
             }
         }
         if self.fenced.is_none() {
-            let closed = self.log.sync().and_then(|()| self.log.seal_when_idle());
+            let closed = self.sync_both().and_then(|()| self.log.seal_when_idle());
             if let Err(error) = closed {
                 tracing::error!(%error, "the commit log's last sync failed");
             }
@@ -145,9 +149,11 @@ impl Sequencer {
             }
             return;
         }
-        if matches!(requests.first(), Some(Request { job: Job::Apply(_), .. })) && requests.len() == 1 {
-            if let Some(request) = requests.pop() {
-                self.apply_frames(request);
+        if requests.len() == 1 && !matches!(requests.first(), Some(Request { job: Job::Commit(_), .. })) {
+            match requests.pop() {
+                Some(request) if matches!(request.job, Job::Copy(_)) => self.copy(request),
+                Some(request) => self.apply_frames(request),
+                None => {}
             }
             return;
         }
@@ -228,8 +234,9 @@ impl Sequencer {
         }
     }
 
-    /// Into the log. What [`changes_nothing`] is refused; every other error fences.
+    /// Into the log, and its copy while the log is synced. What [`changes_nothing`] is refused; every other error fences.
     fn write(&mut self, group: &mut Group) -> Result<()> {
+        let bytes = if group.is_empty() { 0 } else { group.frame.len() };
         if !group.is_empty() {
             let len = group.frame.len().next_multiple_of(ALIGN);
             let written = self.append(&mut group.frame, len, (group.last, group.layout));
@@ -240,7 +247,9 @@ impl Sequencer {
                 return Err(error);
             }
         }
-        if group.synced { self.sync() } else { Ok(()) }
+        self.keeper.begin(&group.frame[..bytes], (group.last, group.layout), group.synced);
+        let synced = if group.synced { self.sync() } else { Ok(()) };
+        self.wait_for_copy().and(synced)
     }
 
     fn append(&mut self, frame: &mut Vec<u8>, len: usize, (last, layout): (Version, Layout)) -> Result<()> {
@@ -255,7 +264,7 @@ impl Sequencer {
         Ok(())
     }
 
-    fn sync(&mut self) -> Result<()> {
+    pub(super) fn sync(&mut self) -> Result<()> {
         match self.log.sync() {
             Ok(()) => {
                 self.shared.counting.syncs.store(self.log.syncs(), Ordering::Relaxed);
@@ -336,7 +345,7 @@ impl Sequencer {
         self.faults.check(Point::CatalogApply).map_err(|error| Error::io("write", place, error))
     }
 
-    fn fence(&mut self, error: &Error) {
+    pub(super) fn fence(&mut self, error: &Error) {
         tracing::error!(%error, "the commit log can't be trusted any more: refusing commits until firn is restarted");
         self.fenced = Some(format!("the commit log failed ({error}); restart firn to recover from it"));
     }
@@ -397,7 +406,7 @@ impl Sequencer {
         request.answer(outcome);
     }
 
-    fn take_over(&mut self, frames: &Bytes) -> Result<Version> {
+    pub(super) fn take_over(&mut self, frames: &Bytes) -> Result<Version> {
         let refused =
             |detail: &str| Error::Corrupt { what: "shipped commit log".into(), detail: detail.into() };
         let mut offset = 0;

@@ -1,0 +1,256 @@
+//! Worker `catalog-copy`: makes a copy of the catalog in the zone that is to have it, keeps its base and small files fresh, and
+//! takes it away from one that is to have it no longer. Its unit is bases.
+//!
+//! ```text
+//!   alone ─► claim, read ─► prepare: the epoch is recorded ─► an empty copy, small files, log ─► tow: the log is written there too
+//!         ─► checkpoint, copied ─► join: both
+//!   both ──► the log has grown ─► checkpoint, what changed is copied ─► the log is cut
+//! ```
+//!
+//! # What a crash leaves
+//! Before the join a copy that the zone's membership does not name, and a checkpoint here: both are removed by the next try.
+
+use super::hand::{Follower, Hand};
+use super::keeper::{Copying, begin_log, claim, reached};
+use super::membership::Membership;
+use super::place::{self, CopyDir};
+use super::{CopyState, CopyStatus, LOG_FILES_MAX, Place, START_PATIENCE, Task};
+use crate::blocking::blocking;
+use crate::catalog::{Catalog, Commit, RocksCatalog, Version};
+use crate::id::PartitionId;
+use crate::worker::{Progress, Worker};
+use crate::{BoxFuture, Error, Result};
+use parking_lot::Mutex;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often it looks.
+const REST: Duration = Duration::from_secs(2);
+/// After each parting twice as long as before, up to this: a copy costs the disk as much as the catalog is large.
+const REST_MAX: Duration = Duration::from_mins(5);
+/// Where a checkpoint lies while it is copied.
+const CHECKPOINT: &str = "copy.checkpoint";
+/// Log files that a new copy wants room for: the one that is written, the next one, and what is written meanwhile.
+const LOG_FILES_WANTED: u64 = 4;
+
+/// Tells where the copy is to be, if anywhere, now; the argument is the zone that has it.
+pub type Wanted = Arc<dyn Fn(Option<&str>) -> Option<Place> + Send + Sync>;
+
+/// Makes and keeps the copy.
+pub struct CopyWorker {
+    catalog: Arc<RocksCatalog>,
+    /// The data directory, and its small files that a copy is worth nothing without.
+    root: PathBuf,
+    attached: Vec<String>,
+    wanted: Wanted,
+    /// The partings that it has waited after.
+    heeded: u32,
+    not_before: Duration,
+    /// A place that is to have no copy any more, and may still.
+    pub(super) unclear: Option<Place>,
+}
+
+impl CopyWorker {
+    /// For one catalog. `attached` are names below `root`.
+    pub fn new(catalog: Arc<RocksCatalog>, root: PathBuf, attached: Vec<String>, wanted: Wanted) -> Self {
+        Self { catalog, root, attached, wanted, heeded: 0, not_before: Duration::ZERO, unclear: None }
+    }
+
+    async fn step(&mut self) -> Result<Progress> {
+        let status = self.catalog.copy_status();
+        if status.state == CopyState::ReadOnly {
+            return Ok(Progress::Idle { rest: REST });
+        }
+        let had = status.zone.clone().filter(|_| status.state == CopyState::Both);
+        let wanted = (self.wanted)(had.as_deref());
+        match (had, wanted) {
+            (Some(zone), Some(place)) if zone == place.zone => self.keep(place, status).await,
+            (Some(zone), _) => self.leave(&zone).await,
+            (None, Some(place)) => {
+                if let Some(rest) = self.rest(&status) {
+                    return Ok(Progress::Idle { rest });
+                }
+                self.make(place).await
+            }
+            (None, None) => self.clear().await,
+        }
+    }
+
+    /// What is left of the rest after a parting.
+    fn rest(&mut self, status: &CopyStatus) -> Option<Duration> {
+        let (_, _, clock) = self.catalog.log_parts();
+        let now = clock.boottime();
+        if status.parted > self.heeded {
+            self.heeded = status.parted;
+            let rest = REST.saturating_mul(1 << status.parted.min(16)).min(REST_MAX);
+            self.not_before = now + rest;
+        }
+        Some(self.not_before.saturating_sub(now)).filter(|rest| !rest.is_zero())
+    }
+
+    pub(super) async fn make(&self, place: Place) -> Result<Progress> {
+        let (follower, theirs) = self.look(&place).await?;
+        let follower = Arc::new(Mutex::new(Some(follower)));
+        let number = self.catalog.copy_task(Task::Prepare(place.clone(), theirs)).await?;
+        let made = self.fill(&Copying { place: place.clone(), number }, &follower).await;
+        let copy = CopyDir::numbered(&place.dir, number);
+        if let Err(error) = made {
+            self.catalog.copy_task(Task::Leave(error.to_string())).await?;
+            // Nothing of it counts, and its disk may be full.
+            let cleared = blocking(move || {
+                drop(follower.lock().take());
+                copy.remove()
+            });
+            if let Err(error) = cleared.await {
+                tracing::warn!(%error, "what a copy of the catalog left can't be removed now");
+            }
+            return Err(error);
+        }
+        tracing::info!(zone = place.zone, epoch = number, "the catalog has a copy in a second place");
+        blocking(move || copy.remove_others(&place.dir)).await?;
+        Ok(Progress::More { done: 1 })
+    }
+
+    /// Takes the place for this process, and reads what it says. On a thread that may hang.
+    async fn look(&self, place: &Place) -> Result<(Follower, Option<(Membership, Option<Version>)>)> {
+        let (told, options) = (Arc::clone(self.catalog.told()), self.catalog.copy_options());
+        let (patience, keep_free, dir) = (options.patience, options.keep_free, place.dir.clone());
+        let (_, _, clock) = self.catalog.log_parts();
+        blocking(move || {
+            let mut follower = Follower::start(&dir, told, (patience, clock))?;
+            let theirs = follower.run(patience * START_PATIENCE, move |hand| {
+                place::make(&dir)?;
+                claim(&dir, hand)?;
+                hand.keep_free = keep_free;
+                // One that nobody can read says nothing.
+                let theirs =
+                    Membership::read(&dir).inspect_err(|error| tracing::warn!(%error, "a stale copy")).ok();
+                Ok(theirs.flatten().map(|theirs| {
+                    let version = reached(&CopyDir::of(&dir, &theirs)).map(|found| found.version).ok();
+                    (theirs, version)
+                }))
+            })?;
+            Ok((follower, theirs))
+        })
+        .await
+    }
+
+    /// Makes the copy, and a member of it.
+    async fn fill(&self, copying: &Copying, follower: &Arc<Mutex<Option<Follower>>>) -> Result<()> {
+        let copy = self.begin(copying, follower).await?;
+        self.catalog.copy_task(Task::Tow(copying.clone(), Arc::clone(follower))).await?;
+        self.put_base(&copy).await?;
+        self.catalog.copy_task(Task::Join).await.map(drop)
+    }
+
+    /// An empty copy, its small files, and a log to write to.
+    async fn begin(&self, copying: &Copying, follower: &Arc<Mutex<Option<Follower>>>) -> Result<CopyDir> {
+        let (shape, entropy, _) = self.catalog.log_parts();
+        let options = self.catalog.copy_options().clone();
+        let (faults, follower) = (Arc::clone(&options.faults), Arc::clone(follower));
+        let (dir, number) = (copying.place.dir.clone(), copying.number);
+        let (root, names) = (self.root.clone(), self.attached.clone());
+        let (rows, version) = (self.catalog.dir().join("rows"), self.catalog.synced());
+        blocking(move || {
+            let log = LOG_FILES_WANTED.saturating_mul(shape.file_bytes).saturating_add(options.keep_free);
+            let wanted = place::bytes_below(&rows)?.saturating_add(log);
+            let copy = CopyDir::fresh(&dir, number, wanted)?;
+            copy.attach(&root, &names, &faults)?;
+            if let Some(follower) = &mut *follower.lock() {
+                let begun = copy.clone();
+                follower.run(options.patience * START_PATIENCE, move |hand| {
+                    hand.log = Some(begin_log(&begun, shape, (entropy, faults), version)?);
+                    Ok(())
+                })?;
+            }
+            Ok(copy)
+        })
+        .await
+    }
+
+    async fn put_base(&self, copy: &CopyDir) -> Result<()> {
+        let (catalog, into) = (Arc::clone(&self.catalog), copy.clone());
+        let faults = Arc::clone(&self.catalog.copy_options().faults);
+        let version = blocking(move || {
+            let checkpoint = catalog.dir().join(CHECKPOINT);
+            place::remove_tree(&checkpoint)?;
+            let copied = catalog.checkpoint(&checkpoint).and_then(|version| {
+                into.put_base(&checkpoint, &faults)?;
+                Ok(version)
+            });
+            place::remove_tree(&checkpoint)?;
+            copied
+        });
+        let version = version.await?;
+        // What the base has of relaxed commits must not be ahead of the logs.
+        self.catalog.commit(Commit::new(PartitionId::ROOT, 0)).await?;
+        let (named, faults) = (copy.clone(), Arc::clone(&self.catalog.copy_options().faults));
+        blocking(move || named.name_base(version, &faults)).await?;
+        let told = self.catalog.told();
+        told.base.store(version, Ordering::Release);
+        told.status.lock().base_version = Some(version);
+        let copy = copy.clone();
+        blocking(move || copy.drop_old_bases()).await
+    }
+
+    async fn keep(&self, place: Place, status: CopyStatus) -> Result<Progress> {
+        let copy = CopyDir::numbered(&place.dir, status.copy);
+        let (into, root, names) = (copy.clone(), self.root.clone(), self.attached.clone());
+        let (faults, dir) = (Arc::clone(&self.catalog.copy_options().faults), place.dir.clone());
+        let is_there = blocking(move || {
+            // Files that are open hide that their disk is no longer where it was, and that somebody else has taken it.
+            let is_there = Membership::read(&dir)?.is_some_and(|theirs| theirs.epoch == status.epoch);
+            if is_there {
+                into.attach(&root, &names, &faults)?;
+            }
+            Ok(is_there)
+        });
+        if !is_there.await? {
+            let why = format!("the copy of the catalog is no longer in {}", place.dir.display());
+            self.catalog.copy_task(Task::Leave(why)).await?;
+            return Ok(Progress::More { done: 0 });
+        }
+        if self.catalog.told().files.load(Ordering::Acquire) < LOG_FILES_MAX {
+            return Ok(Progress::Idle { rest: REST });
+        }
+        self.put_base(&copy).await?;
+        Ok(Progress::More { done: 1 })
+    }
+
+    async fn leave(&mut self, zone: &str) -> Result<Progress> {
+        let why = format!("zone {zone} is not to have it any more");
+        self.unclear = self.catalog.copy_place(zone);
+        self.catalog.copy_task(Task::Leave(why)).await?;
+        Ok(Progress::More { done: 0 })
+    }
+
+    /// Takes what a zone had away, keys included, once nobody writes there any more.
+    async fn clear(&mut self) -> Result<Progress> {
+        let Some(place) = self.unclear.clone() else { return Ok(Progress::Idle { rest: REST }) };
+        let cleared = blocking(move || {
+            let mut hand = Hand::default();
+            claim(&place.dir, &mut hand)?;
+            place::remove(&place.dir)
+        });
+        match cleared.await {
+            Err(Error::InUse { .. }) => Ok(Progress::Idle { rest: REST }),
+            cleared => {
+                cleared?;
+                self.unclear = None;
+                Ok(Progress::Idle { rest: REST })
+            }
+        }
+    }
+}
+
+impl Worker for CopyWorker {
+    fn name(&self) -> &'static str {
+        "catalog-copy"
+    }
+
+    fn tick(&mut self) -> BoxFuture<'_, Result<Progress>> {
+        Box::pin(self.step())
+    }
+}
