@@ -20,7 +20,7 @@ impl Layout {
     pub const FIRST: Self = Self(1);
     /// Rows that deny what others would allow: a firn that doesn't know of them would show what they deny.
     pub const POLICIES: Self = Self(2);
-    // 3 was meant for what 6 says, and was never given out: a number stands for all smaller ones, and 4 and 5 were there first.
+    // 3 and 6 were meant for what 10 says, and were never given out: a number stands for all smaller ones, and others were there first.
     /// Rows of users, roles and their keys: a firn that doesn't know of them would not know the keys that seal their secrets.
     pub const IDENTITIES: Self = Self(4);
     /// Buckets with lifecycle rules: what a firn writes that doesn't know of them is in no index, and would never be due.

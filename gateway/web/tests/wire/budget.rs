@@ -10,7 +10,7 @@ use engine::clock::Clock as _;
 use engine::unit::ByteCount;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use objectstore::{BucketName, ObjectKey, ObjectStore, PutRequest};
+use objectstore::{BucketName, ObjectKey, PutRequest};
 use security::sign::PayloadHash;
 use std::time::Duration;
 use web::Limits;
