@@ -23,7 +23,7 @@ use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::fault::Faults;
 use engine::outbox::Outbox;
-use engine::worker::Registry;
+use engine::worker::{Registry, Worker};
 use objectstore::{Components, ObjectStore};
 use security::identity::{self, Identities};
 use security::keys::KeyTable;
@@ -189,16 +189,14 @@ impl Appliance {
         };
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
-        let worker = Box::new(ComplianceWorker::new(compliance.clone()));
-        workers.spawn(worker, clock.clone()).context("start a worker")?;
+        workers.spawn(Box::new(ComplianceWorker::new(compliance.clone())), clock.clone())?;
         let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        let own = std::iter::once(kms.worker()).chain(vaults.iter().flat_map(Vaults::workers));
-        for worker in blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()).chain(own) {
-            workers.spawn(worker, clock.clone()).context("start a worker")?;
-        }
+        let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
+        let own = [blobs.workers(), store.workers(), outbox.workers(), vec![kms.worker()], of_vaults];
+        start(&workers, own, &clock).context("start a worker")?;
         Ok(Self {
             home,
             catalog,
@@ -255,6 +253,15 @@ fn catalog_options(
     options.reserve_bytes = shares.reserve.get();
     options.open_files_max = Descriptors::allowed().tables();
     Ok(options)
+}
+
+/// Workers, in this order.
+fn start<const N: usize>(
+    workers: &Registry,
+    all: [Vec<Box<dyn Worker>>; N],
+    clock: &Arc<dyn Clock>,
+) -> engine::Result<()> {
+    all.into_iter().flatten().try_for_each(|worker| workers.spawn(worker, clock.clone()))
 }
 
 /// Before the pool's workers: until the target has answered, nothing may be recycled.

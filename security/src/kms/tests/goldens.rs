@@ -1,4 +1,4 @@
-//! Rows as docs/formats/kms.md has them, by bytes that another program made from its tables.
+//! Rows as docs/formats/kms.md has them, by bytes that were written by hand from its tables.
 
 use super::super::id::KeyId;
 use super::super::row::{
