@@ -234,7 +234,8 @@ impl ObjectStore {
     /// Most bytes that a copy holds while its source is read for a checksum, or written anew in another envelope, beside what is read
     /// ahead.
     pub fn copy_memory(&self, encloses: bool) -> ByteCount {
-        let written = if encloses { self.blobs.writer_memory(None, Copies::Configured) } else { ByteCount::ZERO };
+        let written =
+            if encloses { self.blobs.writer_memory(None, Copies::Configured) } else { ByteCount::ZERO };
         Running::memory(None) + written
     }
 

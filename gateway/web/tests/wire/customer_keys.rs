@@ -64,7 +64,12 @@ async fn an_object_is_written_and_read_with_a_key_that_is_never_shown() {
     // What stands beside it is read and changed without.
     let tags = b"<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>";
     assert_eq!(call(&world, &mut client, ("PUT", "/bucket/small?tagging"), &[], tags).await.status, 200);
-    assert!(call(&world, &mut client, ("GET", "/bucket/small?tagging"), &[], b"").await.text().contains("<Key>a<"));
+    assert!(
+        call(&world, &mut client, ("GET", "/bucket/small?tagging"), &[], b"")
+            .await
+            .text()
+            .contains("<Key>a<")
+    );
     assert_eq!(call(&world, &mut client, ("GET", "/bucket/small?acl"), &[], b"").await.status, 200);
     opens_with_mine_alone(&world, &mut client, "/bucket/small", "secret").await;
     assert!(call(&world, &mut client, ("GET", "/bucket"), &[], b"").await.text().contains("<Key>small<"));
