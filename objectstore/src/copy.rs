@@ -156,7 +156,8 @@ impl ObjectStore {
     ) -> Result<Option<Copied>> {
         let by = request.customer_key.as_ref();
         if by.is_some() && !is_enclosed(source) && !self.has_own_keys(&source.extent.content).await? {
-            return self.written_anew(request, source).await.map(Some);
+            // Boxed: seldom, and as large as all else of a copy.
+            return Box::pin(self.written_anew(request, source)).await.map(Some);
         }
         let stored = self.copied(request, source).await?;
         self.keep_for(source, source.extent, request.class.unwrap_or_default()).await?;
