@@ -4,8 +4,8 @@ use crate::envelope::Keys;
 use crate::pages::Pages;
 use crate::record::{Content, Extent};
 use crate::{
-    AttributesOutcome, AttributesRequest, BucketName, EncryptedBy, ObjectKey, ObjectPart, ObjectStore, PAGE_MAX,
-    PartNumber, Place, Result, VersionSelector,
+    AttributesOutcome, AttributesRequest, BucketName, EncryptedBy, ObjectKey, ObjectPart, ObjectStore,
+    PAGE_MAX, PartNumber, Place, Result, VersionSelector,
 };
 use engine::unit::ByteCount;
 
@@ -96,8 +96,8 @@ impl ObjectStore {
                 }
                 Content::Manifest { .. } => {
                     let pieces = Pages::pieces(self, &extent, keys.as_ref()).await?.into_iter();
-                    let inner =
-                        pieces.map(|(at, piece, key)| (first + (at - extent.offset), piece, Some(key.into())));
+                    let inner = pieces
+                        .map(|(at, piece, key)| (first + (at - extent.offset), piece, Some(key.into())));
                     todo.extend(inner.rev());
                 }
             }

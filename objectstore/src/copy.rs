@@ -156,7 +156,8 @@ impl ObjectStore {
     ) -> Result<Option<Copied>> {
         let by = request.customer_key.as_ref();
         if by.is_some() && !is_enclosed(source) && !self.has_own_keys(&source.extent.content).await? {
-            return self.written_anew(request, source).await.map(Some);
+            // Boxed: seldom, and as large as all else of a copy.
+            return Box::pin(self.written_anew(request, source)).await.map(Some);
         }
         let stored = self.copied(request, source).await?;
         self.keep_for(source, source.extent, request.class.unwrap_or_default()).await?;
@@ -234,7 +235,8 @@ impl ObjectStore {
     /// Most bytes that a copy holds while its source is read for a checksum, or written anew in another envelope, beside what is read
     /// ahead.
     pub fn copy_memory(&self, encloses: bool) -> ByteCount {
-        let written = if encloses { self.blobs.writer_memory(None, Copies::Configured) } else { ByteCount::ZERO };
+        let written =
+            if encloses { self.blobs.writer_memory(None, Copies::Configured) } else { ByteCount::ZERO };
         Running::memory(None) + written
     }
 

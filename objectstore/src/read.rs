@@ -56,7 +56,8 @@ impl Found {
 
     /// The keys of its manifest's pages, as far as they open by themselves.
     pub(crate) fn of_pages(&self) -> Option<Keys> {
-        let closed = |(envelope, material): &(Envelope, Material)| material.of_pages(*envelope).map(Keys::from);
+        let closed =
+            |(envelope, material): &(Envelope, Material)| material.of_pages(*envelope).map(Keys::from);
         self.keys.clone().or_else(|| self.closed.as_ref().and_then(closed))
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     BucketName, ChecksumAlgorithm, ChecksumValue, DeleteConditions, ETag, EncryptedBy, Expiry, IfRange,
-    Metadata, ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, Result, StorageClass, Subresources,
-    VersionName, VersionSelector, WriteConditions, Writer,
+    Metadata, ObjectChecksum, ObjectKey, Origin, PartNumber, ReadConditions, Result, StorageClass,
+    Subresources, VersionName, VersionSelector, WriteConditions, Writer,
 };
 use bytes::Bytes;
 use engine::clock::Timestamp;

@@ -30,8 +30,8 @@ use crate::record::UploadRow;
 use crate::store::View;
 use crate::transact::Attempt;
 use crate::{
-    BucketName, ChecksumAlgorithm, CreateUpload, EncryptedBy, Error, ObjectKey, ObjectStore, Result, StorageClass,
-    UploadId, UploadInfo, tables,
+    BucketName, ChecksumAlgorithm, CreateUpload, EncryptedBy, Error, ObjectKey, ObjectStore, Result,
+    StorageClass, UploadId, UploadInfo, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;

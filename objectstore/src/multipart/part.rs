@@ -11,8 +11,8 @@ use crate::stack::release_content;
 use crate::transact::{Attempt, contended};
 use crate::upload::{Landed, PartBody};
 use crate::{
-    BucketName, ETag, EncryptedBy, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, PartRequest, Result, Upload,
-    UploadId, Uploaded, tables,
+    BucketName, ETag, EncryptedBy, ObjectChecksum, ObjectKey, ObjectStore, PartNumber, PartRequest, Result,
+    Upload, UploadId, Uploaded, tables,
 };
 use bytes::Bytes;
 use engine::catalog::record::Record;
@@ -61,8 +61,7 @@ impl ObjectStore {
             others,
             secret,
         };
-        let dedup =
-            if target.secret.is_some() { None } else { self.dedups(&view, request.writer).await? };
+        let dedup = if target.secret.is_some() { None } else { self.dedups(&view, request.writer).await? };
         let body = PartBody { length: request.length, checksum: algorithm, class: upload.class };
         Upload::for_part(Arc::clone(self), view.bucket, (target, body), dedup)
     }

@@ -12,13 +12,13 @@ use crate::lifecycle::{Phase, Walk};
 use crate::setting::{BucketPolicy, Counting, Deduplication, Quota, Quotas};
 use crate::{
     BucketAcl, BucketLogging, BucketName, BucketTags, ChecksumAlgorithm, ChecksumType, ChecksumValue, Cors,
-    CorsMethod, CorsRule, DefaultRetention, ETag, EncryptedBy, Encryption, Inventory, InventoryField, InventoryFrequency,
-    InventoryVersions, KeyChange, Lifecycle, LifecycleExpiration, LifecycleFilter, LifecycleForm,
-    LifecycleRule, ListWish, LockMode, LogKeyFormat, Metadata, NoncurrentExpiration, Notification,
-    NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, Origin, OwnershipControls, PartitionDate,
-    Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention, RoutingCondition, RoutingRedirect,
-    RoutingRule, StorageClass, Subresources, Tags, TransitionMinimum, VersionId, VersionName, Versioning,
-    WebProtocol, Website, Writer,
+    CorsMethod, CorsRule, DefaultRetention, ETag, EncryptedBy, Encryption, Inventory, InventoryField,
+    InventoryFrequency, InventoryVersions, KeyChange, Lifecycle, LifecycleExpiration, LifecycleFilter,
+    LifecycleForm, LifecycleRule, ListWish, LockMode, LogKeyFormat, Metadata, NoncurrentExpiration,
+    Notification, NotificationRule, ObjectChecksum, ObjectLock, ObjectOwnership, Origin, OwnershipControls,
+    PartitionDate, Period, PublicAccessBlock, QuotaLimits, RequestPayment, Retention, RoutingCondition,
+    RoutingRedirect, RoutingRule, StorageClass, Subresources, Tags, TransitionMinimum, VersionId,
+    VersionName, Versioning, WebProtocol, Website, Writer,
 };
 use bytes::Bytes;
 use engine::Error;

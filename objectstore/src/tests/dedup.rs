@@ -37,7 +37,7 @@ async fn figures(world: &World, name: &BucketName) -> (usize, usize) {
 }
 
 /// Runs the cleaner and the blob store's collector until both have nothing to do.
-async fn settle(world: &World) {
+pub(super) async fn settle(world: &World) {
     world.settle().await;
     let mut collector = Collector::new(world.blobs.clone());
     while let Progress::More { .. } = collector.tick().await.unwrap() {}

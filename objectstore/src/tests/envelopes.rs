@@ -205,7 +205,7 @@ async fn parts_come_with_the_key_that_their_upload_was_begun_with_and_its_comple
 async fn copies_go_from_every_envelope_to_every_other() {
     let world = World::new(3).await;
     let (name, other) =
-        (world.create("from", Versioning::Off).await, world.create("to", Versioning::Off).await);
+        (world.create("from", Versioning::Off).await, world.create("target", Versioning::Off).await);
     let mut sources: Vec<(String, Option<u8>, Bytes)> = Vec::new();
     for by in [None, Some(1)] {
         for size in [0, 100, 50_000] {
@@ -306,7 +306,11 @@ async fn parts_are_copied_between_envelopes() {
             refused(world.store.copy_part(wrong).await);
             let copied = world.store.copy_part(request).await.unwrap();
             let checksum = copied.checksum.map(|sum| sum.value);
-            named.push(CompletedPart { number: PartNumber::new(number).unwrap(), etag: copied.etag, checksum });
+            named.push(CompletedPart {
+                number: PartNumber::new(number).unwrap(),
+                etag: copied.etag,
+                checksum,
+            });
             expected.extend_from_slice(&body[10..=PART + 500]);
         }
         world.store.complete_upload(complete((&name, &at, upload), named, None)).await.unwrap();
@@ -333,7 +337,7 @@ async fn bodies_with_a_key_share_nothing_and_shared_ones_are_written_anew_for_on
     assert_eq!(world.rows(partition, crate::tables::PACKS).await, packs);
     assert_eq!(world.rows(partition, crate::tables::HOLDS).await, holds);
     world.delete(&name, "shared").await;
-    world.settle().await;
+    super::dedup::settle(&world).await;
     assert_eq!(world.rows(partition, crate::tables::PACKS).await, 0, "none of them holds a pack");
     for at in ["own", "copied", "parts"] {
         opens_with_alone(&world, (&name, at), Some(1), &body).await;
@@ -403,7 +407,8 @@ async fn a_bucket_that_blocks_them_takes_no_keys() {
     let denied = |outcome: Result<()>| assert!(matches!(outcome, Err(Error::AccessDenied)), "{outcome:?}");
     denied(world.put_with(put(&name, "k", Some(1)), "x").await.map(drop));
     denied(world.store.copy(copy((&name, "before", Some(1)), (&name, "k", Some(1)))).await.map(drop));
-    let create = CreateUpload { customer_key: Some(customer(1)), ..CreateUpload::new(name.clone(), key("k")) };
+    let create =
+        CreateUpload { customer_key: Some(customer(1)), ..CreateUpload::new(name.clone(), key("k")) };
     denied(world.store.create_upload(create).await.map(drop));
     let archive = IngestRequest { customer_key: Some(customer(1)), ..ingest_request(&name) };
     denied(world.store.ingest(archive).await.map(drop));
@@ -449,7 +454,10 @@ async fn no_key_no_body_and_no_digest_of_one_lies_in_the_rows() {
 async fn any_order_of_writes_and_copies_leaves_what_was_written_under_its_key() {
     for seed in seeds(8) {
         let world = World::new(100 + seed).await;
-        let names = [world.create("a-bucket", Versioning::Enabled).await, world.create("b-bucket", Versioning::Off).await];
+        let names = [
+            world.create("a-bucket", Versioning::Enabled).await,
+            world.create("b-bucket", Versioning::Off).await,
+        ];
         let dice = Dice::new(seed);
         let mut model: BTreeMap<(usize, u64), (Option<u8>, Bytes)> = BTreeMap::new();
         let keys = [None, Some(1), Some(2), Some(3)];

@@ -51,7 +51,8 @@ async fn write_parts(
             sealed: Bytes::new(),
         };
         let aad = row.additional_data(bucket.partition, upload, number.get());
-        row.sealed = world.store.keys.seal(bucket.account, found.keys.as_ref().map(|keys| &keys.data), &aad).unwrap();
+        row.sealed =
+            world.store.keys.seal(bucket.account, found.keys.as_ref().map(|keys| &keys.data), &aad).unwrap();
         writes.extend(share(blob, &crate::stack::blob_owner(owner).unwrap()));
         writes.push(Write::Put(tables::part(upload, number.get()), row.to_bytes()));
         named.push(CompletedPart { number, etag: ETag::of_body(row.md5), checksum: None });

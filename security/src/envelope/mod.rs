@@ -11,8 +11,10 @@
 //! |---|---|---|---|
 //! | 0 | 1 | version | 1 |
 //! | 1 | 32 | salt | random |
-//! | 33 | n | ciphertext | AES-256-GCM of the secrets under HMAC-SHA256(customer's key, `firn customer key, 1` NUL ‖ salt), nonce of zeros; additional data: bytes 0 to 32 |
+//! | 33 | n | ciphertext | AES-256-GCM of the secrets, nonce of zeros; additional data: bytes 0 to 32 |
 //! | 33 + n | 16 | tag | |
+//!
+//! The key that wraps is HMAC-SHA256(customer's key, `firn customer key, 1` NUL ‖ salt).
 //!
 //! # Invariants
 //! - A key that wraps is derived for one wrapping: its salt is random, so that the nonce need not be.
@@ -159,7 +161,8 @@ mod tests {
     }
 
     /// Made by Python's `cryptography` and `hmac` from the table above, with a salt of 32 times 5.
-    const GOLDEN: &str = "01050505050505050505050505050505050505050505050505050505050505050520b3fa7dcbf2a3b572dfb4c1e7435cb6f4bbe8b0431144677ac0128d45ebf8440285785d35798105f38c25cb05777723";
+    const GOLDEN: &str = "01050505050505050505050505050505050505050505050505050505050505050520b3fa7dcbf2a3\
+        b572dfb4c1e7435cb6f4bbe8b0431144677ac0128d45ebf8440285785d35798105f38c25cb05777723";
     const GOLDEN_MASK: &str = "e8729cf49f51b1c2b4b1c85562dc9a9b74eb1aef52092eea0091615446608b47";
 
     #[test]

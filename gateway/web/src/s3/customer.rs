@@ -82,8 +82,7 @@ fn read(headers: &HeaderMap, peer: &Peer, names: [&'static str; 3]) -> Result<Op
         return Err(S3Error::with(Code::InvalidRequest, message));
     }
     if text(headers, "x-amz-server-side-encryption")?.is_some() && names[0] == ALGORITHM {
-        let message =
-            "Server Side Encryption with Customer provided key is incompatible with the encryption method specified";
+        let message = "Server Side Encryption with Customer provided key is incompatible with the encryption method specified";
         return Err(S3Error::argument("x-amz-server-side-encryption", "", message));
     }
     let [algorithm, key, digest] = names;

@@ -383,7 +383,8 @@ async fn copies_and_completions_hold_their_memory_until_their_commit() {
     };
     let of_completion = held_to_the_end(&world, completion).await;
     // Three times the document, in whole units.
-    let known = [world.store.copy_memory(false).get(), world.store.copy_part_memory(None).get(), 1].map(whole);
+    let known =
+        [world.store.copy_memory(false).get(), world.store.copy_part_memory(None).get(), 1].map(whole);
     assert_eq!([of_copy, of_part, of_completion], known);
 }
 

@@ -69,7 +69,8 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    Box::pin(late::answer(call, work, move |outcome| render("CopyObjectResult", &outcome, shown.as_ref()))).await
+    Box::pin(late::answer(call, work, move |outcome| render("CopyObjectResult", &outcome, shown.as_ref())))
+        .await
 }
 
 /// What is to become of the source's annotations: no object has any, so that both answers come to the same.
@@ -106,7 +107,8 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    Box::pin(late::answer(call, work, move |outcome| render("CopyPartResult", &outcome, shown.as_ref()))).await
+    Box::pin(late::answer(call, work, move |outcome| render("CopyPartResult", &outcome, shown.as_ref())))
+        .await
 }
 
 fn note(notes: Option<&Notes>, copied: &CopyOutcome) {

@@ -1,8 +1,6 @@
 //! Objects on their way out: GET, HEAD and attributes.
 
-use super::{
-    checksum_element, lock, set_checksum, set_version, tagging, version, write_checksum,
-};
+use super::{checksum_element, lock, set_checksum, set_version, tagging, version, write_checksum};
 use crate::s3::Call;
 use crate::s3::answer::{Answer, empty, set, set_amz, stream, xml};
 use crate::s3::code::Code;
@@ -41,7 +39,8 @@ pub(super) async fn get(call: &Call) -> Result<Answer, S3Error> {
     let part = request.part;
     let outcome = call.state.store.get(request).await?;
     let shown = shown(call, &outcome.info).await?;
-    let (head, length) = (answer_head(call, &outcome, part, (shown, brought.as_ref()))?, outcome.length.get());
+    let (head, length) =
+        (answer_head(call, &outcome, part, (shown, brought.as_ref()))?, outcome.length.get());
     let mut answer = stream(status(&outcome), outcome.body, length);
     *answer.headers_mut() = head;
     Ok(answer)

@@ -41,7 +41,8 @@ use engine::unit::ByteCount;
 use http::header::{HeaderName, IF_MATCH};
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    ETagMatch, EncryptedBy, IngestOutcome, IngestRequest, ListWish, Metadata, StorageClass, Uploaded, UserMetadata,
+    ETagMatch, EncryptedBy, IngestOutcome, IngestRequest, ListWish, Metadata, StorageClass, Uploaded,
+    UserMetadata,
 };
 use report::{Report, Told};
 use security::Action;
