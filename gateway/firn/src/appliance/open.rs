@@ -23,7 +23,7 @@ use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
 use engine::fault::Faults;
 use engine::outbox::Outbox;
-use engine::worker::Registry;
+use engine::worker::{Registry, Worker};
 use objectstore::{Components, ObjectStore};
 use security::identity::{self, Identities};
 use security::keys::KeyTable;
@@ -155,31 +155,20 @@ impl Appliance {
         .await
         .context("open the object store")?;
         let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
-        let below = vaults::Below {
-            catalog: catalog.clone(),
-            blobs: blobs.clone(),
-            keys: keys.clone(),
-            clock: clock.clone(),
-            compliance: compliance.clone(),
-            entropy: entropy.clone(),
-        };
-        let vaults = match &config.vaults {
-            Some(config) => Some(vaults::open(&home, config, below).await?),
-            None => None,
-        };
+        let below = (catalog.clone(), &blobs, &keys, &compliance);
+        let vaults = open_vaults(&home, config, below, (&clock, &entropy)).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
-        let worker = Box::new(ComplianceWorker::new(compliance.clone()));
-        workers.spawn(worker, clock.clone()).context("start a worker")?;
         let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        let of_vaults = vaults.iter().flat_map(Vaults::workers);
-        let all = blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()).chain(of_vaults);
-        for worker in all {
-            workers.spawn(worker, clock.clone()).context("start a worker")?;
-        }
+        let mut all: Vec<Box<dyn Worker>> = vec![Box::new(ComplianceWorker::new(compliance.clone()))];
+        all.extend(blobs.workers().into_iter().chain(store.workers()).chain(outbox.workers()));
+        all.extend(vaults.iter().flat_map(Vaults::workers));
+        all.into_iter()
+            .try_for_each(|worker| workers.spawn(worker, clock.clone()))
+            .context("start a worker")?;
         Ok(Self {
             home,
             catalog,
@@ -235,6 +224,30 @@ fn catalog_options(
     options.reserve_bytes = shares.reserve.get();
     options.open_files_max = Descriptors::allowed().tables();
     Ok(options)
+}
+
+/// Vaults, where the configuration wants any.
+async fn open_vaults(
+    home: &Home,
+    config: &Config,
+    (catalog, blobs, keys, compliance): (
+        Arc<RocksCatalog>,
+        &Arc<BlobStore>,
+        &Arc<KeyTable>,
+        &Arc<ComplianceClock>,
+    ),
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> anyhow::Result<Option<Arc<Vaults>>> {
+    let Some(config) = &config.vaults else { return Ok(None) };
+    let below = vaults::Below {
+        catalog,
+        blobs: blobs.clone(),
+        keys: keys.clone(),
+        clock: clock.clone(),
+        compliance: compliance.clone(),
+        entropy: entropy.clone(),
+    };
+    vaults::open(home, config, below).await.map(Some)
 }
 
 /// Before the pool's workers: until the target has answered, nothing may be recycled.
