@@ -145,7 +145,7 @@ impl Vaults {
                 Outcome::Brought { job } => self.apply(job, JobEvent::Brought).await?,
                 // Where else it lies that could not be read, or why not, is found out at its end.
                 Outcome::Done { job } | Outcome::Failed { job, .. } => {
-                    self.counter.lock().direct.push_back(job)
+                    self.counter.lock().direct.push_back(job);
                 }
             }
         }
