@@ -172,13 +172,12 @@ impl Vaults {
                 let pack = PackId::from_bytes(tables::read_id(key)?);
                 let row = PackRow::from_bytes(raw)?;
                 match row.state {
-                    // The packer's.
-                    PackState::Coming => {}
                     PackState::Kept if self.is_unused(&*snapshot, pack).await? => {
                         self.doom(home, &*snapshot, pack, row).await?;
                         return Ok(Left::More(1));
                     }
-                    PackState::Kept => {}
+                    // Those that are coming are the packer's.
+                    PackState::Kept | PackState::Coming => {}
                     PackState::Doomed { version } => {
                         if self.may_go(row, version) && self.remove_pack(home, pack, row).await? {
                             return Ok(Left::More(1));

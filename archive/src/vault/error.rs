@@ -78,14 +78,14 @@ impl Error {
     /// What the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound { .. } => ErrorKind::NotFound,
             Self::NotEmpty | Self::Kept(_) | Self::Lock(_) => ErrorKind::Conflict,
-            Self::Invalid(_) | Self::Mismatch { .. } | Self::TooMany { .. } | Self::NotReady { .. } => {
-                ErrorKind::Invalid
-            }
-            Self::Refused(Refused::NotFound { .. }) => ErrorKind::NotFound,
+            Self::NotFound { .. } | Self::Refused(Refused::NotFound { .. }) => ErrorKind::NotFound,
             Self::Refused(Refused::InsufficientCapacity) | Self::Contended { .. } => ErrorKind::Unavailable,
-            Self::Refused(_) => ErrorKind::Invalid,
+            Self::Invalid(_)
+            | Self::Mismatch { .. }
+            | Self::TooMany { .. }
+            | Self::NotReady { .. }
+            | Self::Refused(_) => ErrorKind::Invalid,
             Self::Engine(error) => error.kind(),
         }
     }

@@ -14,7 +14,7 @@ use super::secrets::Spot;
 use super::{Error, Expected, Result, Uploaded, Vault, VaultName, Vaults, tables};
 use crate::inventory::Description;
 use crate::pack::ArchiveId;
-use crate::tree_hash::{ByteRange, MAX_PARTS, PartSize, Parts, TreeHash};
+use crate::tree_hash::{ByteRange, PartSize, Parts, TreeHash};
 use bytes::Bytes;
 use engine::blob::release;
 use engine::catalog::record::Record;
@@ -24,6 +24,8 @@ use engine::memory::MemoryHold;
 use security::AccountId;
 use std::sync::Arc;
 
+/// Parts that a completion reads: one more than there may be.
+const PARTS_READ: usize = 10_001;
 /// Most uploads under way in a vault.
 const UPLOADS_MAX: usize = 10_000;
 
@@ -217,7 +219,7 @@ impl Vaults {
             };
             let row = UploadRow::from_bytes(&raw)?;
             let mut parts = Parts::new(row.part_size);
-            for part in self.parts_of(&*snapshot, upload, 0, MAX_PARTS as usize + 1).await?.0 {
+            for part in self.parts_of(&*snapshot, upload, 0, PARTS_READ).await?.0 {
                 parts.push(part.range, part.tree_hash)?;
             }
             let found = parts.finish(length)?;

@@ -130,9 +130,10 @@ impl Vaults {
         let room = bytes.min(capacity) / 8 * 9 + (4 << 20);
         let chosen = self.media.choose(room).await?;
         let keys = Arc::new(Keys::of(Rows::of(self, vault)));
-        let (feed, fed) = mpsc::channel(AHEAD);
+        let (feed, incoming) = mpsc::channel(AHEAD);
         let making = Arc::clone(&keys);
-        let building = tokio::task::spawn_blocking(move || build::build(&making, config.deduplicates, fed));
+        let building =
+            tokio::task::spawn_blocking(move || build::build(&making, config.deduplicates, incoming));
         self.feed(vault, waiting, &feed, stop).await;
         drop(feed);
         let built = building.await.map_err(|_ended| engine::Error::Closed)??;
@@ -184,7 +185,7 @@ impl Vaults {
         let mut keys = Vec::new();
         for (key, value) in &page.rows {
             let (_, archive) = tables::read_time(key)?;
-            let packed = value.as_ref().try_into().map(u64::from_le_bytes).unwrap_or(0);
+            let packed = value.as_ref().try_into().map_or(0, u64::from_le_bytes);
             keys.push((archive, packed));
         }
         let rows = keys.iter().map(|(archive, _)| tables::of_archive(tables::ARCHIVES, *archive)).collect();

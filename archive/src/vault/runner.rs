@@ -143,9 +143,10 @@ impl Vaults {
                 Outcome::Progress { job, bytes } => self.apply(job, JobEvent::Progress(bytes)).await?,
                 Outcome::Wants { job, label } => self.apply(job, JobEvent::Wants(label)).await?,
                 Outcome::Brought { job } => self.apply(job, JobEvent::Brought).await?,
-                Outcome::Done { job } => self.counter.lock().direct.push_back(job),
-                // Where else it lies by now, or why not, is found out at its end.
-                Outcome::Failed { job, .. } => self.counter.lock().direct.push_back(job),
+                // Where else it lies that could not be read, or why not, is found out at its end.
+                Outcome::Done { job } | Outcome::Failed { job, .. } => {
+                    self.counter.lock().direct.push_back(job);
+                }
             }
         }
         Ok(())
@@ -389,7 +390,8 @@ impl Vaults {
                 }
             };
             if new == old && facts.is_none() {
-                return self.follow(&vault, &new, effects).await;
+                self.follow(&vault, &new, effects);
+                return Ok(());
             }
             let is_gone = matches!(new.state, JobState::Expired { .. });
             let mut change = Change::default().unchanged(key.clone()).freeing();
@@ -408,13 +410,14 @@ impl Vaults {
                 if is_gone {
                     self.counter.lock().leave(job);
                 }
-                return self.follow(&vault, &new, effects).await;
+                self.follow(&vault, &new, effects);
+                return Ok(());
             }
         }
         Err(contended())
     }
 
-    async fn follow(self: &Arc<Self>, vault: &Arc<Vault>, job: &Job, effects: Vec<Effect>) -> Result<()> {
+    fn follow(&self, vault: &Vault, job: &Job, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::WakeAt(at) => {
@@ -437,7 +440,6 @@ impl Vaults {
         if let JobState::Failed { since, .. } = job.state {
             self.counter.lock().timers.insert((since.plus(job.keep), job.id));
         }
-        Ok(())
     }
 
     /// Jobs whose time has come.

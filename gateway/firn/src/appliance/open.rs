@@ -175,28 +175,25 @@ impl Appliance {
         .context("open the object store")?;
         let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
         let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &entropy));
-        let below = vaults::Below {
-            catalog: catalog.clone(),
-            blobs: blobs.clone(),
-            keys: keys.clone(),
-            clock: clock.clone(),
-            compliance: compliance.clone(),
-            entropy: entropy.clone(),
-        };
-        let vaults = match &config.vaults {
-            Some(config) => Some(vaults::open(&home, config, below).await?),
-            None => None,
-        };
+        let below = (catalog.clone(), &blobs, &keys, &compliance);
+        let vaults = open_vaults(&home, config, below, (&clock, &entropy)).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
         let workers = Registry::new();
-        workers.spawn(Box::new(ComplianceWorker::new(compliance.clone())), clock.clone())?;
         let backup = backup(&home, config, &catalog, (&clock, &entropy, &faults)).await?;
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
+        let of_compliance: Box<dyn Worker> = Box::new(ComplianceWorker::new(compliance.clone()));
         let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
-        let own = [blobs.workers(), store.workers(), outbox.workers(), vec![kms.worker()], of_vaults];
-        start(&workers, own, &clock).context("start a worker")?;
+        let all = [
+            vec![of_compliance],
+            blobs.workers(),
+            store.workers(),
+            outbox.workers(),
+            vec![kms.worker()],
+            of_vaults,
+        ];
+        start(&workers, all, &clock).context("start a worker")?;
         Ok(Self {
             home,
             catalog,
@@ -262,6 +259,30 @@ fn start<const N: usize>(
     clock: &Arc<dyn Clock>,
 ) -> engine::Result<()> {
     all.into_iter().flatten().try_for_each(|worker| workers.spawn(worker, clock.clone()))
+}
+
+/// Vaults, where the configuration wants any.
+async fn open_vaults(
+    home: &Home,
+    config: &Config,
+    (catalog, blobs, keys, compliance): (
+        Arc<RocksCatalog>,
+        &Arc<BlobStore>,
+        &Arc<KeyTable>,
+        &Arc<ComplianceClock>,
+    ),
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> anyhow::Result<Option<Arc<Vaults>>> {
+    let Some(config) = &config.vaults else { return Ok(None) };
+    let below = vaults::Below {
+        catalog,
+        blobs: blobs.clone(),
+        keys: keys.clone(),
+        clock: clock.clone(),
+        compliance: compliance.clone(),
+        entropy: entropy.clone(),
+    };
+    vaults::open(home, config, below).await.map(Some)
 }
 
 /// Before the pool's workers: until the target has answered, nothing may be recycled.
