@@ -22,7 +22,7 @@ pub(crate) use table::{About, Row, Service, State, done, missing, row};
 use crate::budget::Sender;
 use crate::config::Config;
 use crate::s3::{
-    AccessLine, Answer, Pace, RequestBody, check_head, answer_json, host, http_date, name_host, set_header,
+    AccessLine, Answer, Pace, RequestBody, answer_json, check_head, host, http_date, name_host, set_header,
 };
 use crate::server::Peer;
 use crate::state::State as Shared;
