@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from botocore.exceptions import ClientError
@@ -267,3 +268,22 @@ def test_aws_cli_speaks_iam_and_sts(account, aws):
     assert "user/alice" in run("sts", "get-caller-identity")
     assert "AccessDenied" in run("iam", "list-users", succeeds=False)
     run("s3api", "create-bucket", "--bucket", "of-alice")
+
+
+def test_sessions_and_clocks_of_a_rehearsal_are_real_ones(fresh):
+    # Scaled by such a day, the quarter of an hour of the session, and of the skew that is allowed, would be a millisecond.
+    fresh.start("--debug-day", "100ms")
+    iam = service(fresh, "iam")
+    keys = new_user(iam, "alice", allow("sts:AssumeRole"))
+    arn = iam.create_role(RoleName="job", AssumeRolePolicyDocument=trust("*"))["Role"]["Arn"]
+    iam.put_role_policy(RoleName="job", PolicyName="p", PolicyDocument=policy(allow("s3:*")))
+    sts = service(fresh, "sts", keys)
+    got = sts.assume_role(RoleArn=arn, RoleSessionName="one", DurationSeconds=900)["Credentials"]
+    left = got["Expiration"] - datetime.now(timezone.utc)
+    assert timedelta(minutes=10) < left <= timedelta(minutes=16), left
+    s3 = session(fresh, "s3", got)
+    s3.create_bucket(Bucket="bucket")
+    put = s3.put_object(Bucket="bucket", Key="k", Body=b"x")["ResponseMetadata"]["HTTPHeaders"]
+    assert put["x-firn-debug-day"] == "100ms"
+    modified = s3.head_object(Bucket="bucket", Key="k")["LastModified"]
+    assert abs(modified - datetime.now(timezone.utc)) < timedelta(minutes=5), "what is shown is real"

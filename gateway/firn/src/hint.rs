@@ -158,11 +158,14 @@ fn of_code(code: &str) -> Option<&'static str> {
         }
         "InvalidBucketName" => "3 to 63 of a-z, 0-9, - and ., beginning and ending with a letter or digit",
         "BadRequest" => "if the server speaks TLS, the endpoint begins with https://",
+        "MalformedXML" => {
+            "rules in JSON, as aws-cli takes them, are looked through field by field: firn lifecycle set s3://BUCKET FILE"
+        }
         "QuotaExceeded" => {
             "see what is left: firn quota ls; parts of unfinished uploads don't count, but hold room: firn ls --uploads s3://BUCKET"
         }
         "StorageFull" => {
-            "delete something (firn rm); unfinished uploads hold room, too: firn ls --uploads s3://BUCKET, and firn rm --uploads"
+            "delete something (firn rm), and try again: what was deleted just now is free within seconds; unfinished uploads hold room, too: firn ls --uploads s3://BUCKET, and firn rm --uploads"
         }
         "ServiceUnavailable" => {
             "the server takes no such request now: firn doctor DIR, on its machine, says why"
@@ -203,6 +206,8 @@ mod tests {
     fn a_full_quota_names_the_list_of_quotas_and_a_lock_is_no_matter_of_credentials() {
         assert!(refused("QuotaExceeded", "").starts_with("see what is left: firn quota ls"));
         assert!(refused("StorageFull", "").contains("firn rm --uploads"));
+        assert!(refused("StorageFull", "").contains("free within seconds"));
+        assert!(refused("MalformedXML", "").contains("firn lifecycle set"));
         assert!(refused("ServiceUnavailable", "").contains("firn doctor DIR"));
         assert!(refused("SlowDown", "").contains("--jobs"));
         assert!(refused("BadRequest", "the endpoint answered with status 400").contains("TLS"));

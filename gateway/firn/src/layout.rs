@@ -36,6 +36,8 @@ pub(crate) const TLS_CA_KEY: &str = "tls/ca.key";
 pub(crate) const TLS_SERVER: &str = "tls/server.pem";
 /// The URLs of the doors while they are open.
 pub(crate) const DOORS: &str = "run/doors.json";
+/// The configuration file of the last start, where it had one.
+pub(crate) const STARTED_WITH: &str = "run/config";
 /// The address of the S3 door while it is open.
 pub(crate) const HTTP_ADDR: &str = "run/http.addr";
 /// The address of the admin door while it is open.

@@ -4,7 +4,7 @@ use crate::cli::{AdminDir, Connection, Remote};
 use crate::directory::read_marker;
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
-use crate::layout::ADMIN_TOKEN;
+use crate::layout::{ADMIN_TOKEN, STARTED_WITH};
 use crate::report::Output;
 use crate::settle::Pending;
 use client::{Admin, Client, EndpointFrom, Listener, Settings};
@@ -164,12 +164,21 @@ pub(crate) fn lost_to_another_key(dir: &Path) -> Option<(u64, u64)> {
 
 /// The next step where an appliance does not run. One that a former recovery key brought back is not to be started.
 pub(crate) fn how_to_start(dir: &Path) -> String {
-    let shown = crate::text::quote_sh(&dir.display().to_string());
     if lost_to_another_key(dir).is_some() {
         return "do not start it: it was recovered with a former key; recover again with the newer one"
             .to_owned();
     }
-    format!("start it: firn server {shown}")
+    format!("start it: {}", start_line(dir))
+}
+
+/// The command that starts the appliance in a directory, with the configuration file of its last start: without, its pool may
+/// be elsewhere.
+pub(crate) fn start_line(dir: &Path) -> String {
+    let line = format!("firn server {}", crate::text::quote_sh(&dir.display().to_string()));
+    match read_text(&dir.join(STARTED_WITH)) {
+        Ok(file) if !file.is_empty() => format!("{line} --config {}", crate::text::quote_sh(&file)),
+        _ => line,
+    }
 }
 
 /// The next step for whoever may not look into a directory.

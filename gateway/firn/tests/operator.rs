@@ -34,9 +34,21 @@ fn findings(dir: &str, check: &str) -> Vec<Value> {
 /// A directory on another disk than `here`, if there is one.
 fn another_disk(here: &Path) -> Option<tempfile::TempDir> {
     let memory = std::env::var_os("FIRN_MEMORY").unwrap_or_else(|| "/dev/shm".into());
-    let there = tempfile::tempdir_in(memory).ok()?;
+    let Ok(there) = tempfile::tempdir_in(&memory) else {
+        let memory = memory.display();
+        let _unwritable =
+            writeln!(std::io::stdout(), "SKIPPED a disk of the pool's own: {memory} takes no directory");
+        return None;
+    };
     let device = |path: &Path| fs::metadata(path).unwrap().dev();
-    (device(there.path()) != device(here)).then_some(there)
+    let differs = device(there.path()) != device(here);
+    if !differs {
+        let _unwritable = writeln!(
+            std::io::stdout(),
+            "SKIPPED a disk of the pool's own: FIRN_MEMORY, or /dev/shm, lies on the same"
+        );
+    }
+    differs.then_some(there)
 }
 
 #[test]

@@ -72,6 +72,8 @@ fn a_file_goes_in_and_comes_back_and_every_verb_answers() {
     let place = appliance.ok(&["where", "s3://first/hello.txt", "--json"]).json();
     assert_eq!((&place["storage_class"], &place["copies"]), (&"STANDARD".into(), &1.into()));
     assert!(place["why"].as_str().unwrap().contains("STANDARD"));
+    let places = &place["places"];
+    assert!(places[0]["zone"].is_null() && places[0]["segment"].is_null(), "it is beside its row: {place}");
     let status = appliance.ok(&["status", "--json"]).json();
     assert_eq!((&status["ready"], &status["doors"]["s3"]["on"]), (&true.into(), &true.into()));
     appliance.ok(&["top", "--once"]);

@@ -11,6 +11,7 @@ use engine::clock::Clock;
 use engine::entropy::Entropy;
 use engine::unit::ByteCount;
 use objectstore::ObjectStore;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use security::AccountId;
 use security::credentials::CredentialLookup;
@@ -18,8 +19,9 @@ use security::identity::Identities;
 use security::kms::Kms;
 use security::sigv4::SigningKeys;
 use std::fmt;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The token that opens metrics and the admin API. Never shown, wiped when dropped.
@@ -240,6 +242,8 @@ pub struct Parts {
     pub admin_token: AdminToken,
     /// What the admin door reports.
     pub status: Arc<dyn StatusSource>,
+    /// How long a calendar day lasts in a rehearsal; every answer of the S3 door says it.
+    pub debug_day: Option<Duration>,
     /// Memory that the bodies of all requests together may hold: [`Limits::bodies_max`](crate::Limits::bodies_max).
     pub bodies_max: ByteCount,
     /// Metrics of the other parts; the doors register their own in it.
@@ -265,6 +269,8 @@ pub struct State {
     pub(crate) status: Arc<dyn StatusSource>,
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
+    /// `x-firn-debug-day` of every answer, in a rehearsal.
+    pub(crate) debug_day: Option<String>,
     /// Memory for the bodies of requests.
     pub(crate) bodies: Arc<Budget>,
     /// When it was last logged that there is no room, in milliseconds since the epoch; 0 for never.
@@ -314,6 +320,15 @@ impl State {
         let Parts { admin_token, status, kms, .. } = parts;
         let mut registry = parts.registry;
         let metrics = Metrics::register(&mut registry);
+        if let Some(day) = parts.debug_day {
+            let seconds = Gauge::<f64, AtomicU64>::default();
+            seconds.set(day.as_secs_f64());
+            registry.register(
+                "firn_debug_day_seconds",
+                "Length of a calendar day in this rehearsal",
+                seconds,
+            );
+        }
         let (refused, ended) = (metrics.bodies_refused.clone(), metrics.bodies_ended.clone());
         let bodies = Budget::new(parts.bodies_max, Arc::clone(&clock), refused, ended);
         registry.register_collector(Box::new(Held(Arc::clone(&bodies))));
@@ -338,6 +353,7 @@ impl State {
             status,
             registry,
             metrics,
+            debug_day: parts.debug_day.map(|day| format!("{}ms", day.as_millis())),
             bodies,
             full_logged_ms: AtomicI64::new(0),
             vaults: OnceLock::new(),

@@ -10,10 +10,12 @@
 //!
 //! A crash at any point of the first start leaves a directory that the next start finishes making.
 
-use crate::directory::{Lock, Marker, read_marker, store_recipient};
+use crate::directory::{Lock, Marker, read_marker, secrets, store_recipient};
 use crate::doors::Doors;
 use crate::exit::{Exit, Failure};
-use crate::layout::{ADMIN_TOKEN, CATALOG, CREDENTIALS, DOORS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN};
+use crate::layout::{
+    ADMIN_TOKEN, CATALOG, CREDENTIALS, DOORS, LOCK, MARKER, MASTER_KEY, RECIPIENT, RUN, STARTED_WITH,
+};
 use crate::text::{quote_sh, show_duration};
 use anyhow::Context;
 use engine::backup::{self, Recipient, RecoveryKey};
@@ -24,6 +26,7 @@ use security::AccountId;
 use security::credentials::File as Credentials;
 use security::keys::FileCustodian;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -121,18 +124,28 @@ impl Home {
         Ok(durable::replace(&self.dir.join(DOORS), &serde_json::to_vec(doors)?)?)
     }
 
+    /// Leaves the configuration file of this start for those who tell how to start it again.
+    pub(crate) fn remember_config(&self, file: Option<&Path>) -> anyhow::Result<()> {
+        let Some(file) = file else {
+            self.retract(STARTED_WITH);
+            return Ok(());
+        };
+        let file = std::path::absolute(file)?;
+        Ok(durable::replace(&self.dir.join(STARTED_WITH), file.as_os_str().as_bytes())?)
+    }
+
     /// Keeps the public half of the recovery key.
     pub(crate) fn store_recipient(&self, recipient: &Recipient) -> anyhow::Result<()> {
         store_recipient(&self.dir, recipient)
     }
 
-    /// Takes an address away.
+    /// Takes away what was left for clients.
     pub(crate) fn retract(&self, file: &str) {
         let path = self.dir.join(file);
         if let Err(error) = fs::remove_file(&path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %path.display(), %error, "failed to remove an address");
+            tracing::warn!(path = %path.display(), %error, "failed to remove what clients on this machine were told");
         }
     }
 }
@@ -178,6 +191,10 @@ fn agree(dir: &Path, marker: Marker, wish: &Wish) -> Result<Marker, Failure> {
         return Err(Failure::usage(format!(
             "start {} in region {region}: it was made in {}, which stands in every ARN",
             dir.display(),
+            marker.region
+        ))
+        .hint(format!(
+            "leave the region out, and it keeps its own: region in the --config file, and FIRN_REGION; or name {}",
             marker.region
         )));
     }
@@ -266,8 +283,7 @@ fn custodian(dir: &Path, entropy: &Arc<dyn Entropy>) -> anyhow::Result<FileCusto
     let path = dir.join(MASTER_KEY);
     let has_data = dir.join(CATALOG).try_exists()?;
     if path.try_exists()? {
-        return FileCustodian::load(&path, entropy.clone())
-            .with_context(|| format!("load the master key {}", path.display()));
+        return secrets::master_key(dir, entropy);
     }
     if has_data {
         return Err(Failure::new(
@@ -283,20 +299,7 @@ fn custodian(dir: &Path, entropy: &Arc<dyn Entropy>) -> anyhow::Result<FileCusto
 /// A missing credentials file is made anew, with a new key: whoever can start the server may have one.
 fn credentials(dir: &Path, marker: &Marker, entropy: &dyn Entropy) -> anyhow::Result<(Credentials, bool)> {
     let path = dir.join(CREDENTIALS);
-    if path.try_exists()? {
-        let file = Credentials::load(&path, marker.account)
-            .with_context(|| format!("load the credentials {}", path.display()))?;
-        if file.profiles().is_empty() {
-            let shown = path.display().to_string();
-            let text =
-                format!("use the credentials {shown}: no profile is in them, so that nobody could sign in");
-            return Err(Failure::usage(text)
-                .hint(format!(
-                    "put them back, or remove them, and the next start makes new ones: rm {}",
-                    quote_sh(&shown)
-                ))
-                .into());
-        }
+    if let Some(file) = secrets::credentials(dir, marker.account)? {
         return Ok((file, false));
     }
     if dir.join(CATALOG).try_exists()? {
@@ -321,39 +324,14 @@ fn recovery_key(dir: &Path, wanted: bool) -> anyhow::Result<Option<RecoveryKey>>
 }
 
 fn admin_token(dir: &Path, entropy: &dyn Entropy) -> anyhow::Result<String> {
-    let path = dir.join(ADMIN_TOKEN);
-    match fs::metadata(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let mut random = [0; 32];
-            entropy.fill(&mut random);
-            let token = hex::encode(random);
-            durable::replace(&path, format!("{token}\n").as_bytes())?;
-            Ok(token)
-        }
-        Err(error) => Err(anyhow::Error::from(error).context(format!("look at {}", path.display()))),
-        Ok(metadata) => {
-            let mode = metadata.permissions().mode() & 0o777;
-            let shown = path.display().to_string();
-            if mode & 0o077 != 0 {
-                return Err(Failure::new(
-                    Exit::Denied,
-                    format!("use the admin token {shown}: its mode is {mode:04o}, so others can read it"),
-                )
-                .hint(format!("chmod 600 {}", quote_sh(&shown)))
-                .into());
-            }
-            let token = durable::read_regular(&path).with_context(|| format!("read {shown}"))?;
-            let token = String::from_utf8(token).with_context(|| format!("read {shown}"))?.trim().to_owned();
-            if token.len() < 32 {
-                return Err(Failure::usage(format!(
-                    "use the admin token {shown}: it is shorter than 32 bytes"
-                ))
-                .hint(format!("remove it, and the next start makes one: rm {}", quote_sh(&shown)))
-                .into());
-            }
-            Ok(token)
-        }
+    if let Some(token) = secrets::admin_token(dir)? {
+        return Ok(token);
     }
+    let mut random = [0; 32];
+    entropy.fill(&mut random);
+    let token = hex::encode(random);
+    durable::replace(&dir.join(ADMIN_TOKEN), format!("{token}\n").as_bytes())?;
+    Ok(token)
 }
 
 #[cfg(test)]

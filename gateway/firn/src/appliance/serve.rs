@@ -58,6 +58,7 @@ pub(crate) async fn run(args: &Args, quiet: bool) -> anyhow::Result<Exit> {
     refuse_bodies_of_another(&args.dir, &config)?;
     let places = take_places(&config)?;
     let home = Home::open(&args.dir, &wish, &*clock, &entropy)?;
+    home.remember_config(args.config.as_deref())?;
     if home.is_new {
         say_new(&home, &config, &logging);
     }
@@ -132,6 +133,7 @@ async fn serve(
         entropy: appliance.entropy.clone(),
         admin_token: AdminToken::new(&home.admin_token),
         status: facts.clone(),
+        debug_day: home.marker.debug_day,
         bodies_max,
         registry,
     });

@@ -287,16 +287,18 @@ impl Facts {
         let places = store.where_is(&bucket_name, &object_key, selector).await.map_err(admin_error)?;
         let inline = places.iter().any(|place| place.pool == "catalog");
         let copies = places.iter().map(|place| place.copy + 1).max().unwrap_or(1);
+        // Small objects lie in no zone and no segment.
+        let said = |name: &str| (!name.is_empty()).then(|| name.to_owned());
         let whole = whole_copies(places.iter().map(|place| (place.first, place.copy, place.missing)));
         let places: Vec<_> = places
             .iter()
             .map(|place| {
                 json!({
                     "pool": place.pool,
-                    "zone": place.zone,
+                    "zone": said(&place.zone),
                     "copy": place.copy,
                     "missing": place.missing,
-                    "segment": place.segment,
+                    "segment": said(&place.segment),
                     "offset": place.offset,
                     "object_offset": place.first,
                     "stored_bytes": place.stored,

@@ -90,6 +90,10 @@ pub(crate) const SERVER_VARIABLES: [&str; 8] = [
     REGION,
 ];
 
+/// The variables that verbs read besides.
+pub(crate) const OTHER_VARIABLES: [&str; 5] =
+    ["FIRN_DIR", "FIRN_CONFIG", "FIRN_ADMIN_URL", "FIRN_ADMIN_TOKEN_FILE", "FIRN_ADDRESSING_STYLE"];
+
 /// `firn top`.
 #[derive(Debug, Args)]
 pub(crate) struct Top {

@@ -20,9 +20,9 @@ mod options;
 mod uri;
 
 pub(crate) use appliance::{
-    Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, Quota, QuotaAdmin,
-    QuotaList, QuotaRemove, QuotaSet, Recover, SERVER_VARIABLES, Server, Top, Zone, ZoneAdd, ZoneName,
-    ZoneReplace,
+    Backup, Completions, Config, Dedup, DedupBucket, DedupList, Lock, LockRelease, Man, OTHER_VARIABLES,
+    Quota, QuotaAdmin, QuotaList, QuotaRemove, QuotaSet, Recover, SERVER_VARIABLES, Server, Top, Zone,
+    ZoneAdd, ZoneName, ZoneReplace,
 };
 pub(crate) use identity::{
     Attachment, Below, Creation, Group, Holder, Key, KeyId, KeyOf, KeyRemoval, Membership, Policy,
@@ -54,7 +54,7 @@ pub(crate) struct Cli {
 /// Options that every verb takes.
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct Global {
-    /// Print the result as JSON: one document, or one a line where there is a list.
+    /// Print the result as JSON: one document; of ls and top, one a line.
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Say nothing on stderr but errors.
@@ -147,7 +147,7 @@ pub(crate) enum ClientVerb {
     Key(Key),
     /// Rebuild a lost data directory from its backup.
     Recover(Recover),
-    /// Check or show the configuration.
+    /// Check a configuration file.
     #[command(subcommand)]
     Config(Config),
     /// Say which firn this is.
@@ -231,6 +231,28 @@ mod tests {
         assert!(says(&["firn", "cp", "-r", "d", "s3://b"]).contains("firn sync SOURCE TARGET"));
         assert!(says(&["firn", "rm", "-r", "s3://b/d"]).contains("what is removed is gone"));
         assert_eq!(says(&["firn", "top"]), "");
+    }
+
+    #[test]
+    fn the_readmes_command_lines_are_understood() {
+        let page = include_str!("../../../../README.md");
+        // Blocks as they are typed, those that nothing runs among them, and whole lines within sentences.
+        let blocks = page.split("\n```").skip(1).step_by(2).flat_map(str::lines);
+        let spans = page.split('`').skip(1).step_by(2).filter(|span| span.contains(" --"));
+        let mut seen = 0;
+        for line in blocks.chain(spans) {
+            let Some(at) = line.find("firn ").filter(|at| *at == 0 || line.starts_with("eval ")) else {
+                continue;
+            };
+            let line = line[at..].split([')', '|', '#', '>']).next().unwrap();
+            let words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+            seen += 1;
+            match Cli::try_parse_from(words) {
+                Err(error) if error.use_stderr() => panic!("{line}: {error}"),
+                _ => {}
+            }
+        }
+        assert!(seen > 15, "{seen}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub(crate) use zones::{CopiesConfig, ZoneConfig, add as add_zone};
 
 use crate::backup::{Access, Destination, Plan};
 use crate::exit::Failure;
-use crate::text::{parse_duration, parse_size};
+use crate::text::{parse_address, parse_duration, parse_size};
 use crate::tls::Wish;
 use engine::unit::ByteCount;
 use objectstore::{LogOptions, ObjectOwnership};
@@ -32,7 +32,7 @@ use std::time::Duration;
 /// What `firn server` runs with.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// The region of a new appliance; an old one keeps its own.
+    /// The region of a new appliance; one that is there starts in its own alone.
     pub(crate) region: Option<String>,
     /// Who owns the objects of a bucket whose creation does not say it.
     pub(crate) new_bucket_ownership: ObjectOwnership,
@@ -255,8 +255,8 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         zones,
         region: raw.region,
         new_bucket_ownership: ownership(raw.new_bucket_ownership.as_deref(), &bad)?,
-        http: raw.http.listen.unwrap_or(base.http),
-        admin: raw.admin.listen.unwrap_or(base.admin),
+        http: address(("http.listen", raw.http.listen), base.http, &bad)?,
+        admin: address(("admin.listen", raw.admin.listen), base.admin, &bad)?,
         insecure_http: raw.http.insecure,
         tls: Wish::Off,
         base_domains: domains.unwrap_or(base.base_domains),
@@ -289,6 +289,15 @@ fn validate(raw: Raw, file: &Path) -> Result<Config, Failure> {
         vaults: vaults::vaults(&raw.vault, raw.medium, &bad)?,
         log: Log { filter: raw.log.level, format },
     })
+}
+
+fn address(
+    (key, text): (&str, Option<String>),
+    default: SocketAddr,
+    bad: &dyn Fn(&str, String) -> Failure,
+) -> Result<SocketAddr, Failure> {
+    let read = |text: String| parse_address(&text).map_err(|why| bad(key, format!("{text:?}: {why}")));
+    text.map_or(Ok(default), read)
 }
 
 fn log_format(name: Option<&str>, bad: &dyn Fn(&str, String) -> Failure) -> Result<LogFormat, Failure> {

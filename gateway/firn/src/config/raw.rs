@@ -1,7 +1,6 @@
 //! The file as it is written, before anything in it is believed.
 
 use serde::Deserialize;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 #[derive(Debug, Default, Deserialize)]
@@ -45,7 +44,7 @@ pub(super) struct Medium {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Http {
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<String>,
     pub(super) insecure: bool,
     pub(super) base_domains: Option<Vec<String>>,
     pub(super) website_domains: Option<Vec<String>>,
@@ -67,7 +66,7 @@ pub(super) struct Tls {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub(super) struct Admin {
-    pub(super) listen: Option<SocketAddr>,
+    pub(super) listen: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

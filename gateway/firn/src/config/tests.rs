@@ -102,11 +102,53 @@ fn errors_name_file_key_and_range() {
         ),
         ("region = \"EU\"", "use region in firn.toml: \"EU\" is not 1..=32 of a-z, 0-9 and -"),
         ("[http]\nlisten_on = 1", "line 2: unknown field `listen_on`, expected one of `listen`"),
-        ("\n[http]\nlisten = \"here\"", "line 3: invalid socket address syntax"),
+        (
+            "\n[http]\nlisten = \"here\"",
+            "use http.listen in firn.toml: \"here\": it is no IP address with a port, like 127.0.0.1:9000",
+        ),
+        ("[admin]\nlisten = \"9001\"", "use admin.listen in firn.toml: \"9001\": it is no IP address"),
         ("[log]\nlevel = \"web=loud\"", "read the log level"),
     ] {
         let error = load_text(text, &Overrides::default()).unwrap_err();
         assert!(error.contains(wanted), "{text:?} gave {error:?}");
+    }
+}
+
+#[test]
+fn the_documentations_files_are_read() {
+    let readme = include_str!("../../../../README.md");
+    let files: Vec<_> =
+        readme.split("<<'END'\n").skip(1).filter_map(|rest| rest.split_once("\nEND\n")).collect();
+    assert!(!files.is_empty(), "README has a configuration to copy");
+    for (text, _) in files {
+        let config = load_text(text, &Overrides::default()).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert!(config.pool_dir.is_some() && config.backup.is_some(), "{text}");
+    }
+    // Of alternatives it has both, so it is not valid as it is: its keys and their types are.
+    let page = include_str!("../../../../docs/cli.md");
+    let whole = page.split("```toml\n").nth(1).and_then(|rest| rest.split_once("```")).unwrap().0;
+    let raw: super::raw::Raw = toml::from_str(whole).unwrap_or_else(|error| panic!("{error}"));
+    let said = format!("{raw:?}");
+    // The other kinds of TLS and of a topic's secret are alternatives of what stands there.
+    for unsaid in said.match_indices(": None").map(|(at, _)| said[..at].rsplit([' ', '{']).next().unwrap()) {
+        let alternatives = [
+            "certificate",
+            "key",
+            "kind",
+            "directory",
+            "profile",
+            "credentials_file",
+            "ca_bundle",
+            "region",
+            "bucket",
+            "prefix",
+            "endpoint",
+            "keep_local",
+            "scrub",
+            "cache",
+            "cache_directory",
+        ];
+        assert!(alternatives.contains(&unsaid), "docs/cli.md has no {unsaid}");
     }
 }
 

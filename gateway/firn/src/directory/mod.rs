@@ -6,6 +6,7 @@
 //!   pool          pool_owner (owner.json) ──────────────────────────────────────────┤
 //!   further zones zones (zone.json in each, zones.json in DIR) ─────────────────────┘
 //!   remote zone   remote_mark (owner.json below its prefix, zones.json in DIR)
+//!   secrets       credentials · admin-token · master.key, as a start reads them
 //!   zone_disks    which of them share a disk      line  the form of all these files
 //! ```
 //!
@@ -20,6 +21,7 @@ mod own_files;
 mod pool_owner;
 mod recipient;
 mod remote_mark;
+pub(crate) mod secrets;
 #[cfg(test)]
 mod world;
 mod zone_disks;

@@ -1,7 +1,7 @@
 //! What commands return, and the one renderer that prints it: for people, or as JSON.
 //!
-//! Results go to stdout; narration goes to stderr and is not part of them. JSON is `snake_case`, one document, or one a line
-//! where there is a list.
+//! Results go to stdout; narration goes to stderr and is not part of them. JSON is `snake_case`: one document; of `ls` and `top`, one
+//! a line.
 
 pub(crate) mod finding;
 pub(crate) mod rows;

@@ -1,36 +1,40 @@
 //! Verbs that say what firn is: version, completions, manual pages, the configuration.
 
-use crate::cli::{Cli, Completions, Config, Man, SERVER_VARIABLES, Verb};
-use crate::config::{self, TopicConfig, ZoneConfig};
+use crate::cli::{Cli, Completions, Config, Man, OTHER_VARIABLES, SERVER_VARIABLES, Verb};
+use crate::config::{self, LogFormat, TopicConfig, ZoneConfig};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::session::Session;
-use crate::text::show_duration;
+use crate::text::{printable, show_duration};
 use crate::tls::Wish;
 use clap::{CommandFactory, Parser};
+use clap_complete::Shell;
 use engine::blob::Short;
 use engine::unit::ByteCount;
+use objectstore::ObjectOwnership;
+use security::form::LegacyForms;
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 #[derive(Debug, Serialize)]
 struct VersionReport {
     version: &'static str,
-    marker_format: u32,
+    directory_format: u32,
 }
 
 impl Report for VersionReport {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "firn {} (directory format {})", self.version, self.marker_format)
+        writeln!(out, "firn {} (directory format {})", self.version, self.directory_format)
     }
 }
 
 pub(super) fn version(session: &Session) -> anyhow::Result<Exit> {
     session.output.print(&VersionReport {
         version: env!("CARGO_PKG_VERSION"),
-        marker_format: crate::directory::MARKER_VERSION,
+        directory_format: crate::directory::MARKER_VERSION,
     })
 }
 
@@ -49,18 +53,27 @@ impl Report for Text {
 }
 
 pub(super) fn completions(session: &Session, args: &Completions) -> anyhow::Result<Exit> {
+    session.output.print(&script(args.shell)?)
+}
+
+fn script(shell: Shell) -> anyhow::Result<Text> {
     // Rendered first: clap_complete panics on a closed pipe.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "firn", &mut script);
-    session.output.print(&Text { name: args.shell.to_string(), text: String::from_utf8(script)? })
+    clap_complete::generate(shell, &mut Cli::command(), "firn", &mut script);
+    Ok(Text { name: shell.to_string(), text: String::from_utf8(script)? })
 }
 
 pub(super) fn man(session: &Session, args: &Man) -> anyhow::Result<Exit> {
+    session.output.print(&page(&args.verb)?)
+}
+
+/// The manual page of a verb.
+fn page(verb: &[String]) -> anyhow::Result<Text> {
     let mut command = Cli::command();
     command.build();
     let (mut found, mut name) = (&command, "firn".to_owned());
     // `firn man quota set` and `firn man "quota set"` are the same.
-    for verb in args.verb.iter().flat_map(|words| words.split_whitespace()) {
+    for verb in verb.iter().flat_map(|words| words.split_whitespace()) {
         found = found.find_subcommand(verb).ok_or_else(|| {
             let among = name.replace('-', " ");
             Failure::usage(format!("show the manual of {verb:?}: there is no such verb"))
@@ -72,7 +85,7 @@ pub(super) fn man(session: &Session, args: &Man) -> anyhow::Result<Exit> {
     let page = clap_mangen::Man::new(found.clone()).title(name.clone()).source(version);
     let mut out = Vec::new();
     page.render(&mut out)?;
-    session.output.print(&Text { name, text: String::from_utf8(out)? })
+    Ok(Text { name, text: String::from_utf8(out)? })
 }
 
 #[derive(Debug, Serialize)]
@@ -92,16 +105,21 @@ struct ConfigReport {
     file: String,
     /// What of the environment wins over the file.
     variables: Vec<&'static str>,
+    /// What of it looks as if it were one of these, and is read by nothing.
+    unknown_variables: Vec<String>,
     /// Directories for bodies that are not there.
     missing: Vec<String>,
     /// Of the machine, or of the control group.
     memory_bytes: Option<u64>,
     region: Option<String>,
+    new_bucket_ownership: &'static str,
     http: String,
     admin: String,
     insecure_http: bool,
     tls: String,
     base_domains: Vec<String>,
+    website_domains: Vec<String>,
+    legacy_form_signatures: bool,
     connections_max: usize,
     bodies_bytes: Option<u64>,
     drain_ms: u64,
@@ -114,9 +132,12 @@ struct ConfigReport {
     copies: Option<usize>,
     accepts_fewer_copies: bool,
     topics: Vec<TopicReport>,
+    events_waiting_max: u64,
+    access_logs_every_ms: u64,
     backup: Option<String>,
     backup_every_ms: Option<u64>,
     log_level: String,
+    log_format: &'static str,
 }
 
 impl Report for ConfigReport {
@@ -125,16 +146,62 @@ impl Report for ConfigReport {
             none if none.is_empty() => none,
             some => format!(", with {some}"),
         };
-        writeln!(out, "{} is fine{variables}. The server would run with:", self.file)?;
+        let fine = if self.missing.is_empty() {
+            "is fine"
+        } else {
+            "can be read, but not all that it names is there (see the end)"
+        };
+        writeln!(out, "{} {fine}{variables}. The server would run with:", self.file)?;
+        self.doors(out)?;
+        self.bodies(out)?;
+        match (&self.backup, self.backup_every_ms) {
+            (Some(target), Some(every)) => {
+                let every = show_duration(Duration::from_millis(every));
+                writeln!(out, "  backup        to {target}, a base every {every}")?;
+            }
+            _ => writeln!(out, "  backup        none")?,
+        }
+        for topic in &self.topics {
+            writeln!(out, "  topic         {} to {}", topic.name, topic.address)?;
+        }
+        writeln!(out, "  events        at most {} wait", self.events_waiting_max)?;
+        let every = show_duration(Duration::from_millis(self.access_logs_every_ms));
+        writeln!(out, "  access logs   written every {every}")?;
+        writeln!(out, "  log           {}, format {}", self.log_level, self.log_format)?;
+        for missing in &self.missing {
+            writeln!(out, "not there: {missing}")?;
+        }
+        for unknown in &self.unknown_variables {
+            writeln!(out, "not known, and passed over: {}", printable(unknown))?;
+        }
         writeln!(
             out,
-            "  region        {}",
-            self.region.as_deref().unwrap_or("us-east-1 (for a new appliance)")
-        )?;
+            "not looked at: ports, certificates, and whether the pool, the backup's target and receivers are the right ones"
+        )
+    }
+
+    fn exit(&self) -> Exit {
+        if self.missing.is_empty() { Exit::Ok } else { Exit::NotFound }
+    }
+}
+
+impl ConfigReport {
+    /// Where it listens, and to whom.
+    fn doors(&self, out: &mut dyn Write) -> io::Result<()> {
+        let region = self.region.as_deref().unwrap_or("us-east-1 (for a new appliance)");
+        writeln!(out, "  region        {region}")?;
+        writeln!(out, "  new buckets   {}", self.new_bucket_ownership)?;
         writeln!(out, "  http          {} (insecure: {})", self.http, self.insecure_http)?;
         writeln!(out, "  admin         {}", self.admin)?;
         writeln!(out, "  tls           {}", self.tls)?;
-        writeln!(out, "  base domains  {}", self.base_domains.join(", "))?;
+        let list = |domains: &[String]| match domains.join(", ") {
+            none if none.is_empty() => "none".to_owned(),
+            some => some,
+        };
+        writeln!(out, "  base domains  {}", list(&self.base_domains))?;
+        writeln!(out, "  websites      {}", list(&self.website_domains))?;
+        let legacy = if self.legacy_form_signatures { "taken" } else { "refused" };
+        writeln!(out, "  legacy forms  {legacy}")?;
         writeln!(out, "  connections   {}", self.connections_max)?;
         match self.bodies_bytes {
             Some(bytes) => {
@@ -154,7 +221,11 @@ impl Report for ConfigReport {
                 config::of_bodies()
             )?,
         }
-        writeln!(out, "  drain         {}", show_duration(Duration::from_millis(self.drain_ms)))?;
+        writeln!(out, "  drain         {}", show_duration(Duration::from_millis(self.drain_ms)))
+    }
+
+    /// Where bodies lie.
+    fn bodies(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "  cache         {}", ByteCount::new(self.cache_bytes))?;
         match self.segment_bytes {
             Some(bytes) => writeln!(out, "  segment       {}", ByteCount::new(bytes))?,
@@ -175,24 +246,39 @@ impl Report for ConfigReport {
             let short = if self.accepts_fewer_copies { "accepted" } else { "refused" };
             writeln!(out, "  copies        {copies}; bodies that find fewer zones are {short}")?;
         }
-        match (&self.backup, self.backup_every_ms) {
-            (Some(target), Some(every)) => {
-                let every = show_duration(Duration::from_millis(every));
-                writeln!(out, "  backup        to {target}, a base every {every}")?;
-            }
-            _ => writeln!(out, "  backup        none")?,
-        }
-        for topic in &self.topics {
-            writeln!(out, "  topic         {} to {}", topic.name, topic.address)?;
-        }
-        writeln!(out, "  log level     {}", self.log_level)?;
-        for missing in &self.missing {
-            writeln!(out, "not there: {missing}")?;
-        }
-        writeln!(
-            out,
-            "not looked at: ports, certificates, and whether the pool, the backup's target and receivers are the right ones"
-        )
+        Ok(())
+    }
+}
+
+/// What looks like a variable of firn's and is none.
+fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known = |name: &str| SERVER_VARIABLES.contains(&name) || OTHER_VARIABLES.contains(&name);
+    let mut unknown: Vec<_> = names.filter(|name| name.starts_with("FIRN_") && !known(name)).collect();
+    unknown.sort();
+    unknown
+}
+
+/// Directories for bodies that a start would not find. It makes a pool's where its parent is there.
+fn missing(config: &config::Config) -> Vec<String> {
+    let zones = config.zones.iter().flat_map(|zone| &zone.directories).filter(|dir| !dir.is_dir());
+    let there = |dir: &Path| dir.is_dir() || dir.parent().is_some_and(Path::is_dir);
+    let pool = config.pool_dir.iter().filter(|dir| !there(dir));
+    zones.chain(pool).map(|dir| dir.display().to_string()).collect()
+}
+
+const fn ownership(ownership: ObjectOwnership) -> &'static str {
+    match ownership {
+        ObjectOwnership::BucketOwnerEnforced => "bucket-owner-enforced",
+        ObjectOwnership::BucketOwnerPreferred => "bucket-owner-preferred",
+        ObjectOwnership::ObjectWriter => "object-writer",
+    }
+}
+
+const fn format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Auto => "auto",
+        LogFormat::Json => "json",
+        LogFormat::People => "people",
     }
 }
 
@@ -230,34 +316,41 @@ fn overrides(file: &std::path::Path) -> Result<config::Overrides, Failure> {
     }
 }
 
+fn tls(wish: &Wish) -> String {
+    match wish {
+        Wish::Off => "off".to_owned(),
+        Wish::Own { names } if names.is_empty() => "a certificate of its own".to_owned(),
+        Wish::Own { names } => {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            format!("a certificate of its own, also for {}", names.join(", "))
+        }
+        Wish::Given { certificate, key } => {
+            format!("{} with {}", certificate.display(), key.display())
+        }
+    }
+}
+
 pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
     let Config::Check { file } = args;
     let variables: Vec<&str> =
         SERVER_VARIABLES.into_iter().filter(|name| std::env::var_os(name).is_some()).collect();
     let config = config::load(Some(file), &overrides(file)?)?;
-    let missing = config.zones.iter().flat_map(|zone| &zone.directories).chain(&config.pool_dir);
-    let missing = missing.filter(|dir| !dir.is_dir()).map(|dir| dir.display().to_string()).collect();
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     session.output.print(&ConfigReport {
         file: file.display().to_string(),
         variables,
-        missing,
+        unknown_variables: unknown_variables(names),
+        missing: missing(&config),
         memory_bytes: config::of_machine().map(ByteCount::get),
         region: config.region,
+        new_bucket_ownership: ownership(config.new_bucket_ownership),
         http: config.http.to_string(),
         admin: config.admin.to_string(),
         insecure_http: config.insecure_http,
-        tls: match &config.tls {
-            Wish::Off => "off".to_owned(),
-            Wish::Own { names } if names.is_empty() => "a certificate of its own".to_owned(),
-            Wish::Own { names } => {
-                let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-                format!("a certificate of its own, also for {}", names.join(", "))
-            }
-            Wish::Given { certificate, key } => {
-                format!("{} with {}", certificate.display(), key.display())
-            }
-        },
+        tls: tls(&config.tls),
         base_domains: config.base_domains,
+        website_domains: config.website_domains,
+        legacy_form_signatures: config.legacy_forms == LegacyForms::Taken,
         connections_max: config.connections_max,
         bodies_bytes: config.bodies_max.map(ByteCount::get),
         drain_ms: millis(config.drain),
@@ -272,8 +365,59 @@ pub(super) fn config(session: &Session, args: &Config) -> anyhow::Result<Exit> {
         }),
         zones: config.zones.into_iter().map(zone_report).collect(),
         topics: config.events.topics.iter().map(topic_report).collect(),
+        events_waiting_max: config.events.waiting_max,
+        access_logs_every_ms: millis(config.access_logs.every),
         backup_every_ms: config.backup.as_ref().map(|plan| millis(plan.every)),
         backup: config.backup.map(|plan| plan.destination.to_string()),
         log_level: config.log.filter_on(false),
+        log_format: format(config.log.format),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{page, script, unknown_variables};
+    use crate::cli::Cli;
+    use clap::{Command, CommandFactory, ValueEnum};
+    use clap_complete::Shell;
+
+    /// The verbs below a command, in words.
+    fn verbs(command: &Command, above: &[String], found: &mut Vec<Vec<String>>) {
+        for verb in command.get_subcommands() {
+            let words = [above, &[verb.get_name().to_owned()]].concat();
+            verbs(verb, &words, found);
+            found.push(words);
+        }
+    }
+
+    #[test]
+    fn every_verb_has_its_page_and_every_shell_completes_every_verb() {
+        let mut found = vec![Vec::new()];
+        verbs(&Cli::command(), &[], &mut found);
+        assert!(found.len() > 60, "{found:?}");
+        for words in &found {
+            let page = page(words).unwrap();
+            let name = [&["firn".to_owned()], &words[..]].concat().join("-");
+            assert_eq!(page.name, name);
+            assert!(page.text.contains(&format!(".TH {name} 1")), "{}", page.text);
+            assert!(page.text.contains(".SH SYNOPSIS"), "{name}");
+        }
+        for shell in Shell::value_variants() {
+            let script = script(*shell).unwrap();
+            assert_eq!(script.name, shell.to_string());
+            for verb in found.iter().flatten() {
+                assert!(script.text.contains(verb.as_str()), "{shell} does not know {verb}");
+            }
+        }
+        let zsh = script(Shell::Zsh).unwrap().text;
+        assert!(zsh.starts_with("#compdef firn") && zsh.contains("--version-id"), "{zsh}");
+        let fish = script(Shell::Fish).unwrap().text;
+        assert!(fish.contains("complete -c firn") && fish.contains("-l version-id"), "{fish}");
+    }
+
+    #[test]
+    fn a_variable_that_nothing_reads_is_named() {
+        let names = ["FIRN_HTP", "FIRN_HTTP", "FIRN_DIR", "HOME", "FIRN_ADDRESSING_STYLE", "FIRN_A"];
+        assert_eq!(unknown_variables(names.into_iter().map(str::to_owned)), ["FIRN_A", "FIRN_HTP"]);
+    }
 }

@@ -2,18 +2,21 @@
 
 use super::door::ask;
 use crate::cli::AdminDir;
-use crate::directory::{Lock, is_no_appliance, read_marker};
-use crate::exit::Exit;
-use crate::layout::{MASTER_KEY, SECRETS};
+use crate::directory::{Lock, is_no_appliance, read_marker, secrets};
+use crate::exit::{self, Exit};
+use crate::layout::{ADMIN_TOKEN, CREDENTIALS, MASTER_KEY, SECRETS};
 use crate::report::Report;
 use crate::report::finding::{Finding, space};
-use crate::session::{Session, default_dir, lost_to_another_key, variable};
+use crate::session::{Session, default_dir, lost_to_another_key, start_line, variable};
 use crate::text::{chain, printable, quote_sh};
+use engine::entropy::Entropy;
 use rustix::fs::StatVfsMountFlags;
+use security::AccountId;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
 /// No clock of a working machine shows an earlier time: 2025-01-01.
 const EARLIEST_SANE_MS: i64 = 1_735_689_600_000;
@@ -59,7 +62,7 @@ pub(super) async fn run(session: &Session, args: &AdminDir) -> anyhow::Result<Ex
             // Whatever would be said of it, and done about it, is about somebody else's directory.
             read_marker(&dir)?;
         }
-        directory(&dir, &mut findings);
+        directory(&dir, &session.entropy, &mut findings);
         findings.push(clock(session.clock.now().as_millis()));
     }
     let answers = server(session, args, &mut findings).await;
@@ -77,7 +80,7 @@ pub(super) async fn run(session: &Session, args: &AdminDir) -> anyhow::Result<Ex
 /// What the server says; whether it answered.
 async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>) -> bool {
     let dir = args.named().cloned().unwrap_or_else(default_dir);
-    let mut start = format!("firn server {}", quote_sh(&dir.display().to_string()));
+    let mut start = start_line(&dir);
     if let Some((first, last)) = lost_to_another_key(&dir) {
         "recover again first, with the newer key".clone_into(&mut start);
         findings.push(Finding::fault(
@@ -115,7 +118,7 @@ async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>)
 }
 
 /// What can be seen of a directory from outside.
-fn directory(dir: &Path, findings: &mut Vec<Finding>) {
+fn directory(dir: &Path, entropy: &Arc<dyn Entropy>, findings: &mut Vec<Finding>) {
     let shown = quote_sh(&dir.display().to_string());
     match std::fs::metadata(dir) {
         Err(error) => {
@@ -141,7 +144,9 @@ fn directory(dir: &Path, findings: &mut Vec<Finding>) {
             }
         }
     }
-    match read_marker(dir) {
+    let marker = read_marker(dir);
+    let account = marker.as_ref().ok().map(|marker| marker.account);
+    match marker {
         Ok(marker) => findings
             .push(Finding::fine("marker", format!("account {}, region {}", marker.account, marker.region))),
         Err(failure) => {
@@ -149,25 +154,44 @@ fn directory(dir: &Path, findings: &mut Vec<Finding>) {
             findings.push(Finding::fault("marker", failure.to_string(), fix));
         }
     }
-    for name in SECRETS {
-        let path = dir.join(name);
-        findings.push(match std::fs::metadata(&path) {
-            Ok(metadata) => mode(name, &path, metadata.mode(), 0o600),
-            Err(error) => {
-                let fix = if name == MASTER_KEY {
-                    "put it back from where you keep a copy; without it the data can't be read".to_owned()
-                } else {
-                    format!("firn server {shown}   # makes a new one")
-                };
-                Finding::fault(name, format!("look at {}: {error}", path.display()), fix)
-            }
-        });
-    }
+    findings.extend(SECRETS.map(|name| secret(dir, name, account, entropy)));
     findings.push(match Lock::holder(dir) {
         Ok(Some(pid)) => Finding::fine("lock", format!("held by process {pid}")),
         Ok(None) => Finding::fine("lock", "free"),
         Err(error) => Finding::fault("lock", error.to_string(), format!("chmod u+rw {shown}/lock")),
     });
+}
+
+/// One of the secrets: who can reach it, and whether a start would take it.
+fn secret(dir: &Path, name: &'static str, account: Option<AccountId>, entropy: &Arc<dyn Entropy>) -> Finding {
+    const MISSED: &str = "put it back from where you keep a copy; without it the data can't be read";
+    let path = dir.join(name);
+    let seen = match std::fs::metadata(&path) {
+        Ok(metadata) => mode(name, &path, metadata.mode(), 0o600),
+        Err(error) => {
+            let fix = if name == MASTER_KEY {
+                MISSED.to_owned()
+            } else {
+                format!("{}   # makes a new one", start_line(dir))
+            };
+            return Finding::fault(name, format!("look at {}: {error}", path.display()), fix);
+        }
+    };
+    if !seen.ok {
+        return seen;
+    }
+    let read = match (name, account) {
+        (ADMIN_TOKEN, _) => secrets::admin_token(dir).map(drop),
+        (CREDENTIALS, Some(account)) => secrets::credentials(dir, account).map(drop),
+        (MASTER_KEY, _) => secrets::master_key(dir, entropy).map(drop),
+        _ => Ok(()),
+    };
+    match read {
+        Ok(()) => seen,
+        Err(error) => {
+            Finding::fault(name, chain(&error), exit::hint(&error).unwrap_or_else(|| MISSED.to_owned()))
+        }
+    }
 }
 
 /// Whether a directory lies on a file system that takes no writes.
@@ -204,14 +228,44 @@ mod tests {
     use super::{Findings, clock, directory, mode};
     use crate::exit::Exit;
     use crate::report::{Report, render};
+    use engine::entropy::{Entropy, SeededEntropy};
+    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
+    use std::sync::Arc;
+
+    fn entropy() -> Arc<dyn Entropy> {
+        Arc::new(SeededEntropy::new(1))
+    }
+
+    #[test]
+    fn secrets_that_keep_a_server_from_starting_are_faults() {
+        let dir = tempfile::tempdir().unwrap();
+        let account = Some("123456789012".parse().unwrap());
+        let write = |name: &'static str, text: &str| {
+            std::fs::write(dir.path().join(name), text).unwrap();
+            let private = std::fs::Permissions::from_mode(0o600);
+            std::fs::set_permissions(dir.path().join(name), private).unwrap();
+            super::secret(dir.path(), name, account, &entropy())
+        };
+        for (name, text, fix) in [
+            ("admin-token", "", "the next start makes one: rm "),
+            ("admin-token", "short\n", "the next start makes one: rm "),
+            ("credentials", "# nobody\n", "the next start makes new ones: rm "),
+            ("credentials", "[default]\nnonsense\n", "the next start makes new ones: rm "),
+            ("master.key", "half", "put it back"),
+        ] {
+            let finding = write(name, text);
+            assert!(!finding.ok && finding.fix.as_deref().unwrap().contains(fix), "{finding:?}");
+        }
+        assert!(write("admin-token", &"a".repeat(64)).ok);
+    }
 
     #[test]
     fn every_fault_comes_with_a_fix() {
         let dir = tempfile::tempdir().unwrap();
         let mut findings = Vec::new();
-        directory(dir.path(), &mut findings);
-        directory(Path::new("/nonexistent/appliance"), &mut findings);
+        directory(dir.path(), &entropy(), &mut findings);
+        directory(Path::new("/nonexistent/appliance"), &entropy(), &mut findings);
         findings.push(clock(0));
         assert!(findings.iter().filter(|finding| !finding.ok).count() >= 5, "{findings:?}");
         for finding in &findings {

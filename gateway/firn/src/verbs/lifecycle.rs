@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::report::Report;
 use crate::report::rows::{Row, Rows};
 use crate::session::Session;
-use crate::text::{counted, printable};
+use crate::text::{counted, printable, quote_sh};
 use anyhow::Context;
 use client::LifecycleRule;
 use engine::unit::ByteCount;
@@ -72,7 +72,7 @@ struct Rule {
 struct Action {
     action: String,
     #[serde(flatten)]
-    parameters: BTreeMap<String, String>,
+    parameters: BTreeMap<String, Value>,
 }
 
 /// `NoncurrentDays` is `noncurrent_days`.
@@ -87,11 +87,21 @@ fn snake(name: &str) -> String {
     out
 }
 
+/// A number or a truth where it is one.
+fn value(text: String) -> Value {
+    match (text.parse::<u64>(), text.as_str()) {
+        (Ok(number), _) if number.to_string() == text => number.into(),
+        (_, "true") => true.into(),
+        (_, "false") => false.into(),
+        _ => text.into(),
+    }
+}
+
 impl From<LifecycleRule> for Rule {
     fn from(rule: LifecycleRule) -> Self {
         let actions = rule.actions.into_iter().map(|(action, parameters)| Action {
             action: snake(&action),
-            parameters: parameters.into_iter().map(|(name, value)| (snake(&name), value)).collect(),
+            parameters: parameters.into_iter().map(|(name, text)| (snake(&name), value(text))).collect(),
         });
         Self {
             id: rule.id,
@@ -119,8 +129,9 @@ impl Row for Rule {
         for action in &self.actions {
             write!(out, " {}", action.action.replace('_', " "))?;
             let said = action.parameters.iter();
+            let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let said: Vec<_> =
-                said.map(|(name, value)| format!("{} {value}", name.replace('_', " "))).collect();
+                said.map(|(name, value)| format!("{} {}", name.replace('_', " "), plain(value))).collect();
             write!(out, " ({})", printable(&said.join(", ")))?;
         }
         Ok(())
@@ -267,8 +278,38 @@ impl Report for Preview {
     }
 }
 
-/// What to do where a bucket, or its rules, are not found.
-const SEE: &str = "see what is set: firn lifecycle show s3://BUCKET";
+/// What the admin door says is not there, by its name, and what to do about it.
+fn not_found(error: anyhow::Error, bucket: &str, key: Option<&str>) -> anyhow::Error {
+    let failure = match error.downcast::<Failure>() {
+        Ok(failure) if failure.exit == Exit::NotFound && failure.hint.is_none() => failure,
+        Ok(failure) => return failure.into(),
+        Err(error) => return error,
+    };
+    let place = format!("s3://{bucket}");
+    let (what, hint) = match key {
+        _ if failure.text.starts_with("find lifecycle rules") => (
+            format!("find lifecycle rules of {place}: it has none"),
+            format!("set some: firn lifecycle set {} FILE", quote_sh(&place)),
+        ),
+        Some(key) if failure.text.starts_with("find the key") => {
+            let parent = key.rfind('/').map_or("", |at| &key[..=at]);
+            let parent = quote_sh(&format!("{place}/{parent}"));
+            (format!("find {place}/{key}"), format!("see what is there: firn ls --versions {parent}"))
+        }
+        _ => (format!("find the bucket {place}"), "see which there are: firn ls".to_owned()),
+    };
+    Failure::new(Exit::NotFound, what).hint(hint).into()
+}
+
+/// A document that the admin door does not take, in its own words.
+fn refused_rules(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast_ref::<client::Error>() {
+        Some(client::Error::Service(said)) if said.status == 400 => {
+            Failure::usage(format!("use the rules: {}", said.message)).into()
+        }
+        _ => error,
+    }
+}
 
 async fn preview(session: &Session, args: &LifecyclePreview) -> anyhow::Result<Exit> {
     let bucket = args.bucket.name()?;
@@ -287,7 +328,10 @@ async fn preview(session: &Session, args: &LifecyclePreview) -> anyhow::Result<E
             "after": after,
         });
         let answer = door::post(&admin, PATH, &request).await;
-        let mut page = answer.map_err(|error| door::or_else_see(error, SEE))?;
+        let mut page = answer.map_err(|error| {
+            let error = not_found(error, bucket, None);
+            if rules.is_some() { refused_rules(error) } else { error }
+        })?;
         let understood = "understand the admin door";
         preview.add(serde_json::from_value(page["rows"].take()).context(understood)?);
         let left_out: Vec<String> = serde_json::from_value(page["left_out"].take()).context(understood)?;
@@ -369,7 +413,8 @@ async fn explain(session: &Session, args: &LifecycleExplain) -> anyhow::Result<E
     let key = args.object.require_key()?;
     let request = json!({ "action": "explain", "bucket": args.object.bucket, "key": key });
     let answer = door::post(&session.admin(&args.admin.dir())?, PATH, &request).await;
-    session.output.print(&Explained(answer.map_err(|error| door::or_else_see(error, SEE))?))
+    let answer = answer.map_err(|error| not_found(error, &args.object.bucket, Some(key)))?;
+    session.output.print(&Explained(answer))
 }
 
 /// What was done.
@@ -404,8 +449,7 @@ async fn run_now(session: &Session, args: &LifecycleRun) -> anyhow::Result<Exit>
     let mut all = Done { bucket: bucket.to_owned(), ..Done::default() };
     loop {
         let answer = door::post(&admin, PATH, &request).await;
-        let answer =
-            answer.map_err(|error| door::or_else_see(error, "see which buckets there are: firn ls"))?;
+        let answer = answer.map_err(|error| not_found(error, bucket, None))?;
         let number = |name: &str| answer["done"][name].as_u64().unwrap_or_default();
         all.expired += number("expired");
         all.noncurrent += number("noncurrent");
@@ -456,7 +500,9 @@ mod tests {
             ]
         );
         let json = serde_json::to_value(&rules).unwrap();
-        assert_eq!(json[0]["actions"][0]["noncurrent_days"], "3");
+        assert_eq!(json[0]["actions"][0]["noncurrent_days"], 3);
+        let texts = ["007", "true", "2030-01-01T00:00:00Z"].map(|text| super::value(text.to_owned()));
+        assert_eq!(texts, [json!("007"), json!(true), json!("2030-01-01T00:00:00Z")]);
         assert_eq!(lines(&Rows::<Rule>(Vec::new())), ["no lifecycle rules"]);
     }
 

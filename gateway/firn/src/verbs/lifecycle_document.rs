@@ -3,17 +3,25 @@
 use serde_json::Value;
 use std::fmt::Write as _;
 
-/// Objects within objects.
-const DEPTH_MAX: usize = 8;
-
-/// The document of `{"Rules": […]}`.
+/// The document of `{"Rules": […]}`. What is wrong is told with its place: of XML, S3 says no more than that something is.
 pub(super) fn to_xml(json: &Value) -> Result<String, String> {
     let rules = json.get("Rules").and_then(Value::as_array);
     let only = json.as_object().is_some_and(|fields| fields.len() == 1);
     let rules = rules.filter(|_| only).ok_or("it is not {\"Rules\": […]}, as aws-cli takes it")?;
+    if rules.is_empty() {
+        return Err("there is no rule in it; firn lifecycle rm takes all away".to_owned());
+    }
     let mut out = String::from("<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-    for rule in rules {
-        element(&mut out, "Rule", rule, 0)?;
+    for (at, rule) in rules.iter().enumerate() {
+        let place = format!("Rules[{at}]");
+        element(&mut out, ("Rule", &place), rule)?;
+        match rule["Status"].as_str() {
+            Some("Enabled" | "Disabled") => {}
+            Some(other) => {
+                return Err(format!("{place}.Status: {other:?} is neither \"Enabled\" nor \"Disabled\""));
+            }
+            None => return Err(format!("{place}: it has no Status, \"Enabled\" or \"Disabled\"")),
+        }
     }
     out.push_str("</LifecycleConfiguration>");
     Ok(out)
@@ -29,29 +37,54 @@ fn one_of(list: &str) -> Option<&'static str> {
     }
 }
 
-fn element(out: &mut String, name: &str, value: &Value, depth: usize) -> Result<(), String> {
-    if depth == DEPTH_MAX {
-        return Err("it is nested too deep".to_owned());
-    }
+/// The fields of an element; none of one that holds text.
+fn fields_of(element: &str) -> Option<&'static [&'static str]> {
+    Some(match element {
+        "Rule" => &[
+            "ID",
+            "Prefix",
+            "Filter",
+            "Status",
+            "Expiration",
+            "NoncurrentVersionExpiration",
+            "AbortIncompleteMultipartUpload",
+            "Transitions",
+            "NoncurrentVersionTransitions",
+        ],
+        "Filter" => &["Prefix", "Tag", "ObjectSizeGreaterThan", "ObjectSizeLessThan", "And"],
+        "And" => &["Prefix", "Tags", "ObjectSizeGreaterThan", "ObjectSizeLessThan"],
+        "Tag" => &["Key", "Value"],
+        "Expiration" => &["Days", "Date", "ExpiredObjectDeleteMarker"],
+        "NoncurrentVersionExpiration" => &["NoncurrentDays", "NewerNoncurrentVersions"],
+        "AbortIncompleteMultipartUpload" => &["DaysAfterInitiation"],
+        "Transition" => &["Days", "Date", "StorageClass"],
+        "NoncurrentVersionTransition" => &["NoncurrentDays", "NewerNoncurrentVersions", "StorageClass"],
+        _ => return None,
+    })
+}
+
+/// Writes what has a name, and a place for whoever mends it. Fields have at most four levels, so this ends.
+fn element(out: &mut String, (name, place): (&str, &str), value: &Value) -> Result<(), String> {
     // Writing to a string cannot fail.
-    match value {
-        Value::Array(items) => {
-            let one = one_of(name).ok_or_else(|| format!("{name} is a list"))?;
-            for item in items {
-                element(out, one, item, depth + 1)?;
+    match (value, one_of(name), fields_of(name)) {
+        (Value::Array(items), Some(one), _) => {
+            for (at, item) in items.iter().enumerate() {
+                element(out, (one, &format!("{place}[{at}]")), item)?;
             }
             return Ok(());
         }
-        Value::Object(fields) => {
+        (_, Some(_), _) => return Err(format!("{place} is no list")),
+        (Value::Object(fields), None, Some(known)) => {
             let _infallible = write!(out, "<{name}>");
             for (field, value) in fields {
-                if field.is_empty() || !field.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-                    return Err(format!("{field:?} is no field"));
+                if !known.contains(&field.as_str()) {
+                    return Err(format!("{place}: {field:?} is none of its fields: {}", known.join(", ")));
                 }
-                element(out, field, value, depth + 1)?;
+                element(out, (field, &format!("{place}.{field}")), value)?;
             }
         }
-        Value::String(text) => {
+        (_, None, Some(known)) => return Err(format!("{place} is no object with {}", known.join(", "))),
+        (Value::String(text), None, None) => {
             let _infallible = write!(out, "<{name}>");
             for c in text.chars() {
                 match c {
@@ -62,10 +95,13 @@ fn element(out: &mut String, name: &str, value: &Value, depth: usize) -> Result<
                 }
             }
         }
-        Value::Number(_) | Value::Bool(_) => {
+        (Value::Number(_) | Value::Bool(_), None, None) => {
             let _infallible = write!(out, "<{name}>{value}");
         }
-        Value::Null => return Err(format!("{name} is null")),
+        (Value::Null, None, None) => return Err(format!("{place} is null")),
+        (Value::Array(_) | Value::Object(_), None, None) => {
+            return Err(format!("{place} is neither text nor a number"));
+        }
     }
     let _infallible = write!(out, "</{name}>");
     Ok(())
@@ -90,8 +126,31 @@ mod tests {
             <Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration><Prefix></Prefix>\
             <Status>Disabled</Status></Rule></LifecycleConfiguration>";
         assert_eq!(to_xml(&rules).unwrap(), expected);
+        for (rule, told) in [
+            (
+                json!({ "Expiration": { "Dayz": 3 } }),
+                "Rules[0].Expiration: \"Dayz\" is none of its fields: Days, Date",
+            ),
+            (json!({ "Status": "enabled" }), "Rules[0].Status: \"enabled\" is neither \"Enabled\""),
+            (json!({ "ID": "x" }), "Rules[0]: it has no Status"),
+            (json!({ "Filter": "p/" }), "Rules[0].Filter is no object with Prefix, Tag"),
+            (
+                json!({ "Filter": { "And": { "Tags": [{ "Kee": 1 }] } } }),
+                "Rules[0].Filter.And.Tags[0]: \"Kee\"",
+            ),
+            (json!({ "Transitions": { "Days": 1 } }), "Rules[0].Transitions is no list"),
+            (
+                json!({ "Expiration": { "Days": [3] } }),
+                "Rules[0].Expiration.Days is neither text nor a number",
+            ),
+            (json!({ "ID": null }), "Rules[0].ID is null"),
+        ] {
+            let refused = to_xml(&json!({ "Rules": [rule] })).unwrap_err();
+            assert!(refused.starts_with(told), "{refused}");
+        }
         for bad in [
             json!([]),
+            json!({ "Rules": [] }),
             json!({ "Rules": {} }),
             json!({ "Rules": [], "Other": 1 }),
             json!({ "Rules": [{ "a<b": 1 }] }),

@@ -259,7 +259,7 @@ pub(super) fn share(session: &Session, args: &Share) -> anyhow::Result<Exit> {
         let elsewhere = doors.and_then(|doors| doors.s3.from_elsewhere.into_iter().next());
         session.output.note(&match elsewhere {
             Some(url) => format!("it works on this machine alone; for others: firn share --endpoint {url}"),
-            None => "it works on this machine alone: for others the server has to listen beyond loopback (firn server --tls --http \
+            None => "it works on this machine alone: for others the server has to listen beyond loopback (firn server DIR --tls --http \
                      0.0.0.0:9000), and --endpoint names the URL by which they reach it"
                 .to_owned(),
         });

@@ -3,6 +3,8 @@
 use crate::support::{Appliance, Ran, firn, run};
 use crate::{findings, port};
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 
 #[test]
 fn a_start_that_made_an_appliance_says_so_and_a_later_one_does_not() {
@@ -34,8 +36,12 @@ fn a_pool_goes_where_its_disk_is_mounted_and_nowhere_else() {
     assert!(refused.err.contains("mount its disk"), "{refused:?}");
     assert!(!pool.exists() && !dir.exists(), "nothing is made");
     let checked = run(&["config", "check", config]);
-    assert!(checked.code == 0 && checked.out.contains("not there"), "{checked:?}");
+    let said = checked.out.lines().next().unwrap_or_default();
+    assert!(checked.code == 4 && said.contains("not all that it names is there"), "{checked:?}");
+    assert!(checked.out.contains(&format!("not there: {}", pool.display())), "{checked:?}");
     fs::create_dir(root.path().join("unmounted")).unwrap();
+    let checked = run(&["config", "check", config]);
+    assert!(checked.code == 0 && checked.out.contains("is fine"), "the start makes it: {checked:?}");
     let appliance = Appliance::start(&dir, &["--config", config]);
     assert_eq!(appliance.terminate(), 0);
     fs::rename(root.path().join("unmounted"), root.path().join("gone")).unwrap();
@@ -64,8 +70,122 @@ fn config_check_shows_what_the_server_would_run_with_and_what_it_did_not_look_at
     assert!(http.out.contains("with FIRN_HTTP"), "{http:?}");
     let region = check("FIRN_REGION", "eu-here-1");
     assert!(region.code == 0 && region.out.contains("eu-here-1"), "{region:?}");
+    let unknown = check("FIRN_HTP", "127.0.0.1:7777");
+    assert!(unknown.out.contains("not known, and passed over: FIRN_HTP\n"), "{unknown:?}");
     let bogus = check("FIRN_HTTP", "bogus");
     assert!(bogus.code == 2 && bogus.err.contains("FIRN_HTTP"), "{bogus:?}");
+}
+
+#[test]
+fn config_check_shows_every_key() {
+    let root = tempfile::tempdir().unwrap();
+    let config = root.path().join("firn.toml");
+    let text = "new-bucket-ownership = \"object-writer\"\n[http]\nwebsite-domains = [\"web.test\"]\n\
+        legacy-form-signatures = true\n[events]\nwaiting = 2000\n[access-logs]\nevery = \"7s\"\n[log]\nformat = \"json\"\n";
+    fs::write(&config, text).unwrap();
+    let config = config.to_str().unwrap();
+    let people = run(&["config", "check", config]);
+    for said in
+        ["object-writer", "web.test", "legacy forms  taken", "at most 2000", "every 7s", "format json"]
+    {
+        assert!(people.out.contains(said), "{said}: {people:?}");
+    }
+    let json = run(&["config", "check", config, "--json"]).json();
+    assert_eq!(json["new_bucket_ownership"], "object-writer");
+    assert_eq!(json["website_domains"], serde_json::json!(["web.test"]));
+    assert_eq!(json["legacy_form_signatures"], true);
+    assert_eq!((&json["events_waiting_max"], &json["access_logs_every_ms"]), (&2000.into(), &7000.into()));
+    assert_eq!(json["log_format"], "json");
+}
+
+#[test]
+fn what_is_said_to_start_it_again_names_the_configuration_of_its_last_start() {
+    let root = tempfile::tempdir().unwrap();
+    let (dir, config) = (root.path().join("data"), root.path().join("my firn.toml"));
+    fs::write(&config, format!("[pool]\ndirectory = {:?}\n", root.path().join("pool"))).unwrap();
+    let (dir_text, config) = (dir.to_str().unwrap(), config.to_str().unwrap());
+    Appliance::start(&dir, &["--config", config]).kill();
+    let line = format!("firn server {dir_text} --config '{config}'");
+    let says = |verb: &str| {
+        let ran = run(&[verb, dir_text]);
+        assert!(format!("{}{}", ran.out, ran.err).contains(&line), "{verb}: {ran:?}");
+    };
+    says("doctor");
+    says("env");
+    // One that ended in order has no doors that could be asked.
+    assert_eq!(Appliance::start(&dir, &["--config", config]).terminate(), 0);
+    says("status");
+    // Of the last start: one without says nothing of it.
+    let plain = root.path().join("plain");
+    let empty = root.path().join("empty.toml");
+    fs::write(&empty, "").unwrap();
+    Appliance::start(&plain, &["--config", empty.to_str().unwrap()]).kill();
+    Appliance::start(&plain, &[]).kill();
+    let ran = run(&["env", plain.to_str().unwrap()]);
+    assert!(ran.err.contains("start it: firn server") && !ran.err.contains("--config"), "{ran:?}");
+}
+
+#[test]
+fn doctor_finds_what_keeps_a_start_from_it() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("data");
+    Appliance::start(&dir, &[]).kill();
+    fs::write(dir.join("admin-token"), "").unwrap();
+    let found = findings(dir.to_str().unwrap(), "admin-token");
+    assert!(found.len() == 1 && found[0]["ok"] == false, "{found:?}");
+    assert!(found[0]["fix"].as_str().unwrap().contains("rm "), "{found:?}");
+    let start = ["server", dir.to_str().unwrap(), "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let refused = run(&start);
+    let detail = found[0]["detail"].as_str().unwrap();
+    assert!(refused.code == 2 && refused.err.contains(detail), "{detail}: {refused:?}");
+    fs::remove_file(dir.join("admin-token")).unwrap();
+    let elsewhere = firn().args(start).env("FIRN_REGION", "eu-west-1").output().unwrap();
+    let elsewhere: Ran = elsewhere.into();
+    assert!(elsewhere.code == 2 && elsewhere.err.contains("it was made in us-east-1"), "{elsewhere:?}");
+    assert!(elsewhere.err.contains("leave the region out"), "{elsewhere:?}");
+}
+
+/// A GET of a URL, as it is answered.
+fn get(url: &str, headers: &str) -> String {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut connection = TcpStream::connect(host).unwrap();
+    write!(connection, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{headers}\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_rehearsal_says_so_at_both_doors_and_its_signatures_last_as_long_as_real_ones() {
+    let root = tempfile::tempdir().unwrap();
+    let asked = |appliance: &Appliance| {
+        let token = fs::read_to_string(appliance.dir().join("admin-token")).unwrap();
+        let bearer = format!("authorization: Bearer {}\r\n", token.trim());
+        let door = |name: &str| appliance.vars.iter().find(|(known, _)| known == name).unwrap().1.clone();
+        let s3 = get(&format!("{}/", door("AWS_ENDPOINT_URL")), "");
+        (s3.to_lowercase(), get(&format!("{}/metrics", door("FIRN_ADMIN_URL")), &bearer))
+    };
+    let real = Appliance::start(&root.path().join("real"), &[]);
+    let (s3, metrics) = asked(&real);
+    assert!(!s3.contains("x-firn-debug-day") && !metrics.contains("firn_debug_day"), "{s3}");
+
+    // Scaled by such a day, a link for an hour would live for 4 ms, and clocks might differ by 1 ms.
+    let rehearsal = Appliance::start(&root.path().join("rehearsal"), &["--debug-day", "100ms"]);
+    let (s3, metrics) = asked(&rehearsal);
+    assert!(s3.contains("\r\nx-firn-debug-day: 100ms\r\n"), "{s3}");
+    assert!(metrics.contains("firn_debug_day_seconds 0.1\n"), "{metrics}");
+    rehearsal.ok(&["mb", "s3://bucket"]);
+    let file = root.path().join("file");
+    fs::write(&file, "rehearsed").unwrap();
+    rehearsal.ok(&["cp", file.to_str().unwrap(), "s3://bucket/k"]);
+    let link = rehearsal.ok(&["share", "s3://bucket/k", "--expires", "1h", "--json"]).json();
+    let url = link["url"].as_str().unwrap().to_owned();
+    assert!(url.contains("X-Amz-Expires=3600"), "{link}");
+    for _ in 0..2 {
+        let answer = get(&url, "");
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("rehearsed"), "{answer}");
+        rehearsal.ok(&["ls", "s3://bucket"]);
+    }
 }
 
 #[test]

@@ -46,10 +46,15 @@ fn a_user_is_let_in_and_put_out_by_verbs_alone() {
     assert_eq!(run_as(&appliance, &key, &["ls"]).code, 0);
 
     appliance.ok(&["group", "create", "readers"]);
-    appliance.ok(&["group", "add", "readers", "ann"]);
+    let added = appliance.ok(&["group", "add", "readers", "ann", "--json"]).json();
+    assert_eq!(added, serde_json::json!({ "user": "ann", "group": "readers" }));
     assert!(appliance.ok(&["group", "members", "readers"]).out.contains("ann"));
     let held = appliance.run(&["user", "rm", "ann"]);
     assert_eq!(held.code, 8, "{held:?}");
+    assert!(
+        held.err.contains("remove the user ann") && held.err.contains("firn user rm -r ann --dry-run"),
+        "{held:?}"
+    );
     let told = appliance.ok(&["user", "rm", "ann", "-r", "--dry-run"]);
     let wanted = format!(
         "would remove the access key {id} of ann\nwould remove ann from the group readers\n\
@@ -59,6 +64,11 @@ fn a_user_is_let_in_and_put_out_by_verbs_alone() {
     assert!(appliance.ok(&["user", "ls"]).out.contains("ann"), "it was only told");
     let removed = appliance.ok(&["user", "rm", "ann", "-r", "--json"]).json();
     assert_eq!((removed["removed"].as_array().unwrap().len(), &removed["dry_run"]), (4, &false.into()));
+    assert_eq!(
+        removed["removed"][0],
+        serde_json::json!({ "kind": "access_key", "user": "ann", "access_key_id": id })
+    );
+    assert_eq!(removed["removed"][3], serde_json::json!({ "kind": "user", "user": "ann" }));
     assert_eq!(run_as(&appliance, &key, &["ls"]).code, 5);
     assert_eq!(appliance.ok(&["user", "ls"]).out, "none\n");
     appliance.ok(&["policy", "rm", "reads"]);
@@ -67,11 +77,30 @@ fn a_user_is_let_in_and_put_out_by_verbs_alone() {
 
 #[test]
 fn what_is_not_there_and_what_is_there_already_end_as_documented() {
-    let (_root, appliance) = start();
-    assert_eq!(appliance.run(&["user", "rm", "nobody"]).code, 4);
+    let (root, appliance) = start();
+    let says = |args: &[&str], code, said: &str| {
+        let ran = appliance.run(args);
+        assert!(ran.code == code && ran.err.contains(said), "{args:?}: {ran:?}");
+    };
+    says(&["user", "rm", "nobody"], 4, "firn user ls");
     assert_eq!(appliance.run(&["policy", "show", "none"]).code, 4);
     appliance.ok(&["group", "create", "team"]);
-    assert_eq!(appliance.run(&["group", "create", "TEAM"]).code, 8);
+    says(&["group", "create", "TEAM"], 8, "firn group ls");
+    says(&["group", "add", "team", "nobody"], 4, "firn user ls");
+    says(&["policy", "attach", "AmazonS3ReadOnlyAccess", "--user", "nobody"], 4, "firn user ls");
+    says(&["key", "disable", "AKIAIOSFODNN7EXAMPLE"], 4, "--user NAME");
+    says(&["key", "rm", "AKIAIOSFODNN7EXAMPLE"], 4, "--user NAME");
+    says(&["key", "disable", "AKIAIOSFODNN7EXAMPLE", "--user", "nobody"], 4, "firn key ls --user nobody");
+    let document = root.path().join("policy.json");
+    let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*"}}"#;
+    fs::write(&document, text).unwrap();
+    let document = document.to_str().unwrap();
+    let made = appliance.ok(&["policy", "create", "all", document, "--json"]).json();
+    assert_eq!((&made["kind"], &made["name"]), (&"policy".into(), &"all".into()));
+    says(&["policy", "create", "all", document], 8, "firn policy show all");
+    appliance.ok(&["user", "create", "jon"]);
+    let attached = appliance.ok(&["policy", "attach", "all", "--user", "jon", "--json"]).json();
+    assert_eq!(attached, serde_json::json!({ "user": "jon", "policy_arn": made["arn"] }));
     assert_eq!(appliance.run(&["user", "create", "a b"]).code, 2);
     assert_eq!(appliance.run(&["policy", "attach", "p"]).code, 2, "to nobody");
     let role = appliance.ok(&["role", "create", "job", "--trust", "*", "--json"]).json();

@@ -134,6 +134,38 @@ fn who_lacks_a_right_is_told_so_and_a_tree_of_refusals_ends_early() {
 }
 
 #[test]
+fn what_lifecycle_does_not_find_or_take_is_named_with_its_next_step() {
+    let (root, appliance) = start();
+    appliance.ok(&["mb", "s3://rules"]);
+    let file = root.path().join("rules.json");
+    let file = file.to_str().unwrap();
+    let never = ["lifecycle show"];
+    let preview = ["lifecycle", "preview", "s3://nobuckt", "--as-of", "2099-01-01"];
+    says(&appliance.run(&preview), 4, &["find the bucket s3://nobuckt", "firn ls"], &never);
+    let preview = ["lifecycle", "preview", "s3://rules", "--as-of", "2099-01-01"];
+    let none = ["find lifecycle rules of s3://rules", "firn lifecycle set s3://rules FILE"];
+    says(&appliance.run(&preview), 4, &none, &never);
+    says(&appliance.run(&["lifecycle", "run", "s3://nobuckt"]), 4, &["s3://nobuckt", "firn ls"], &never);
+
+    let typo = r#"{"Rules":[{"ID":"x","Status":"Enabled","Filter":{"Prefix":""},"Expiration":{"Dayz":3}}]}"#;
+    fs::write(file, typo).unwrap();
+    let told = ["Rules[0].Expiration: \"Dayz\" is none of its fields: Days, Date"];
+    says(&appliance.run(&["lifecycle", "set", "s3://rules", file]), 2, &told, &["XML"]);
+    let preview = ["lifecycle", "preview", "s3://rules", "--as-of", "2099-01-01", "--rules", file];
+    says(&appliance.run(&preview), 2, &told, &["XML", "admin door"]);
+    fs::write(file, "<LifecycleConfiguration><Rule/></LifecycleConfiguration>").unwrap();
+    let set = appliance.run(&["lifecycle", "set", "s3://rules", file]);
+    says(&set, 2, &["MalformedXML", "rules in JSON"], &[]);
+    says(&appliance.run(&preview), 2, &["use the rules: "], &["ask the admin door"]);
+
+    fs::write(file, typo.replace("Dayz", "Days")).unwrap();
+    let set = appliance.ok(&["lifecycle", "set", "s3://rules", file, "--json"]).json();
+    assert_eq!(set[0]["actions"][0]["days"], 3, "{set}");
+    let explained = appliance.run(&["lifecycle", "explain", "s3://rules/a/none"]);
+    says(&explained, 4, &["find s3://rules/a/none", "firn ls --versions s3://rules/a/"], &never);
+}
+
+#[test]
 fn a_trial_names_what_would_go_and_says_each_thing_once() {
     let (root, appliance) = start();
     let file = root.path().join("f");

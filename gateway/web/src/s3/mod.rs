@@ -421,6 +421,9 @@ fn finish_head(state: &State, trace: &Trace, answer: &mut Answer, reusable: bool
     set_amz(headers, "x-amz-request-id", trace.id.as_str());
     set_amz(headers, "x-amz-id-2", &state.host_id);
     set(headers, SERVER, "firn");
+    if let Some(day) = &state.debug_day {
+        set_amz(headers, "x-firn-debug-day", day);
+    }
     // On HTTP/2 a stream ends by itself, and with it what was not read of the body.
     if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -228,6 +228,7 @@ impl World {
             entropy,
             admin_token: AdminToken::new("the-token"),
             status: facts.clone(),
+            debug_day: None,
             bodies_max: config.limits.bodies_max,
             registry: prometheus_client::registry::Registry::default(),
         });

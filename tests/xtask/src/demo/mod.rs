@@ -50,13 +50,14 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// The same with the binary that is there, on an appliance of its own, which ends with it: for CI.
+/// The same with the binary that is there, on an appliance of its own, which ends with it, and what is printed at the end is typed: for CI.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let clients = python::ensure(workspace)?;
     let data = workspace.target.join("demo/checked");
     empty_directory(&data)?;
     let (watch, appliance) = begin(workspace, &data, Stays::WithUs)?;
     let shown = show(workspace, &clients, &appliance, watch);
+    let shown = shown.and_then(|()| try_next_steps(workspace, &appliance));
     shown.and(appliance.stop())?;
     std::fs::remove_dir_all(&data).map_err(|source| Error::at("remove", &data, source))
 }
@@ -215,16 +216,43 @@ fn verify(appliance: &Appliance, name: &str, sent: &Path, tree: &Tree, back: &Pa
     empty_directory(back)
 }
 
+/// What to try next, each with what it is for: lines for sh.
+fn next_steps(firn: &str, data: &str) -> [(String, &'static str); 6] {
+    [
+        (format!("eval \"$({firn} env {data})\""), "points aws, boto3, rclone and firn at it"),
+        (format!("{firn} ls s3://demo/large/"), ""),
+        (format!("{firn} quota ls ; {firn} dedup ls"), "of the last steps"),
+        (format!("{firn} share s3://demo/hello.txt"), "a link for a browser"),
+        (format!("{firn} doctor {data} ; {firn} status {data}"), ""),
+        (
+            format!("kill $(cat {data}/lock)"),
+            "stop it; `firn server` with the same directory starts it again",
+        ),
+    ]
+}
+
+fn shown<'a>(workspace: &Workspace, path: &'a Path) -> std::path::Display<'a> {
+    path.strip_prefix(&workspace.root).unwrap_or(path).display()
+}
+
 fn farewell(workspace: &Workspace, appliance: &Appliance) {
-    let binary = &appliance.binary;
-    let firn = binary.strip_prefix(&workspace.root).unwrap_or(binary).display();
     say::line("next:");
-    say::line(format!(
-        "  eval \"$({firn} env ./data)\"             # points aws, boto3, rclone and firn at it"
-    ));
-    say::line(format!("  {firn} ls s3://demo/large/"));
-    say::line(format!("  {firn} quota ls ; {firn} dedup ls          # of the last steps"));
-    say::line(format!("  {firn} share s3://demo/hello.txt        # a link for a browser"));
-    say::line(format!("  {firn} status ./data ; {firn} doctor ./data"));
-    say::line("  kill $(cat ./data/lock)                 # stop it; `firn server ./data` starts it again");
+    for (line, purpose) in next_steps(&shown(workspace, &appliance.binary).to_string(), "./data") {
+        let purpose = if purpose.is_empty() { String::new() } else { format!("# {purpose}") };
+        say::line(format!("  {line:44}{purpose}").trim_end());
+    }
+}
+
+/// Types what is printed at the end: all but the last line, which the caller does itself.
+fn try_next_steps(workspace: &Workspace, appliance: &Appliance) -> Result<()> {
+    let (binary, data) = (shown(workspace, &appliance.binary), shown(workspace, &appliance.directory));
+    let steps = next_steps(&binary.to_string(), &data.to_string());
+    let [(env, _), rest @ .., _] = &steps;
+    for (line, _) in rest {
+        let mut typed = Command::new("sh");
+        // In front of it, as in the shell of whoever types them one after the other.
+        typed.args(["-c", &format!("{env} && {{ {line} ; }}")]).current_dir(&workspace.root);
+        process::run(&mut typed)?;
+    }
+    Ok(())
 }

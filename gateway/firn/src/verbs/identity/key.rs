@@ -1,14 +1,15 @@
 //! `firn key`: access keys. A new one's secret is printed this once, and kept nowhere.
 
 use super::plan::Plan;
-use super::{Changed, at, with};
+use super::{Changed, at, refused, with};
 use crate::cli::{Connected, Key, KeyId, KeyOf, KeyRemoval};
 use crate::exit::Exit;
 use crate::report::Report;
 use crate::report::rows::{Row, Rows};
 use crate::session::Session;
-use crate::text::printable;
+use crate::text::{printable, quote_sh};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 pub(in crate::verbs) async fn run(session: &Session, args: &Key) -> anyhow::Result<Exit> {
@@ -106,8 +107,23 @@ async fn update(
 ) -> anyhow::Result<Exit> {
     let (session, args) = at(session, verb);
     let parameters = with(vec![("AccessKeyId", args.id.as_str()), ("Status", status)], of(&args.of));
-    session.client()?.iam("UpdateAccessKey", &parameters).await?;
-    session.output.print(&Changed { did, name: args.id.clone(), arn: None, next: None })
+    session.client()?.iam("UpdateAccessKey", &parameters).await.map_err(|error| {
+        refused(error, format!("change the access key {}", args.id), |code| {
+            (code == "NoSuchEntity").then(|| how_to_find(args.of.user.as_deref()))
+        })
+    })?;
+    let about = BTreeMap::from([("access_key_id", args.id.clone()), ("status", status.to_lowercase())]);
+    session.output.print(&Changed { did, said: args.id.clone(), about, next: None })
+}
+
+/// The next step where an access key is not found: a user's is found by its user alone.
+pub(super) fn how_to_find(user: Option<&str>) -> String {
+    match user {
+        Some(user) => format!("see which there are: firn key ls --user {}", quote_sh(user)),
+        None => {
+            "a user's key is named with its user: --user NAME (firn user ls says which there are)".to_owned()
+        }
+    }
 }
 
 async fn remove(session: &Session, args: &KeyRemoval) -> anyhow::Result<Exit> {

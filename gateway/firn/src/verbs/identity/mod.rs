@@ -5,16 +5,17 @@ mod plan;
 mod policy;
 
 use crate::cli::{Below, Connected, Creation, Group, Membership, Role, RoleCreation, User};
-use crate::exit::Exit;
+use crate::exit::{self, Exit, Failure};
 use crate::report::Report;
 use crate::report::rows::{Row, Rows};
 use crate::session::Session;
-use crate::text::printable;
+use crate::text::{printable, quote_sh};
 use anyhow::Context as _;
 use client::Described;
 use plan::Plan;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 pub(super) use key::run as key;
@@ -60,8 +61,12 @@ struct Changed {
     /// `created the user`, without its name.
     #[serde(skip)]
     did: &'static str,
-    name: String,
-    arn: Option<String>,
+    /// Its name, for people.
+    #[serde(skip)]
+    said: String,
+    /// What it is about: `user`, `group`, `policy` and the like, and their names.
+    #[serde(flatten)]
+    about: BTreeMap<&'static str, String>,
     /// What comes next, for people.
     #[serde(skip)]
     next: Option<String>,
@@ -69,12 +74,19 @@ struct Changed {
 
 impl Report for Changed {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
-        let arn = self.arn.as_deref().map(|arn| format!(" ({})", printable(arn))).unwrap_or_default();
-        writeln!(out, "{} {}{arn}", self.did, printable(&self.name))?;
+        writeln!(out, "{} {}", self.did, printable(&self.said))?;
         match &self.next {
             Some(next) => writeln!(out, "next: {}", printable(next)),
             None => Ok(()),
         }
+    }
+}
+
+/// A refusal of IAM's, with what was tried and the next step for its code, where there is one.
+fn refused(error: client::Error, tried: String, step: impl FnOnce(&str) -> Option<String>) -> anyhow::Error {
+    match error.code().and_then(step) {
+        Some(hint) => Failure::new(exit::of_client(error.kind()), tried).hint(hint).caused_by(error).into(),
+        None => error.into(),
     }
 }
 
@@ -111,9 +123,22 @@ async fn create(
 ) -> anyhow::Result<Exit> {
     let name = format!("{kind}Name");
     let parameters = with(vec![(&name, &new.named.name)], [("Path", new.path.as_deref())]);
-    let made = session.client()?.iam(operation, &[&parameters, more].concat()).await?;
+    let made = session.client()?.iam(operation, &[&parameters, more].concat()).await;
+    let kind_of = kind.to_lowercase();
+    let made = made.map_err(|error| {
+        refused(error, format!("make the {kind_of} {}", new.named.name), |code| {
+            let one = if kind == "Policy" {
+                format!(" show {}", quote_sh(&new.named.name))
+            } else {
+                " ls".to_owned()
+            };
+            (code == "EntityAlreadyExists").then(|| format!("see what is there: firn {kind_of}{one}"))
+        })
+    })?;
     let made = Thing::of(kind, &made.require_child(kind)?)?;
-    session.output.print(&Changed { did, name: made.name, arn: Some(made.arn), next })
+    let said = format!("{} ({})", made.name, made.arn);
+    let about = BTreeMap::from([("kind", kind_of), ("name", made.name), ("arn", made.arn)]);
+    session.output.print(&Changed { did, said, about, next })
 }
 
 pub(super) async fn user(session: &Session, args: &User) -> anyhow::Result<Exit> {
@@ -142,9 +167,14 @@ async fn membership(
 ) -> anyhow::Result<Exit> {
     let (session, args) = at(session, verb);
     let parameters = [("GroupName", args.group.as_str()), ("UserName", args.user.as_str())];
-    session.client()?.iam(operation, &parameters).await?;
-    let name = format!("{} ({})", args.user, args.group);
-    session.output.print(&Changed { did, name, arn: None, next: None })
+    session.client()?.iam(operation, &parameters).await.map_err(|error| {
+        refused(error, format!("change the group {} for the user {}", args.group, args.user), |code| {
+            (code == "NoSuchEntity").then(|| "see which there are: firn group ls, firn user ls".to_owned())
+        })
+    })?;
+    let said = format!("{} ({})", args.user, args.group);
+    let about = BTreeMap::from([("user", args.user.clone()), ("group", args.group.clone())]);
+    session.output.print(&Changed { did, said, about, next: None })
 }
 
 pub(super) async fn group(session: &Session, args: &Group) -> anyhow::Result<Exit> {

@@ -4,9 +4,9 @@ use crate::cli::Removal;
 use crate::exit::Exit;
 use crate::report::Report;
 use crate::session::Session;
-use crate::text::printable;
+use crate::text::{printable, quote_sh};
 use client::{Client, Described};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::io::{self, Write};
 
 /// One call.
@@ -18,6 +18,57 @@ struct Step {
     what: String,
 }
 
+impl Serialize for Step {
+    /// Its kind, and the names that make it: `{"kind": "membership", "user": "ann", "group": "readers"}`.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let kind = match self.operation {
+            "DeleteAccessKey" => "access_key",
+            "RemoveUserFromGroup" => "membership",
+            "DeleteUser" => "user",
+            "DeleteGroup" => "group",
+            "DeleteRole" => "role",
+            "DeletePolicy" => "policy",
+            "DeletePolicyVersion" => "policy_version",
+            operation if operation.starts_with("Detach") => "attached_policy",
+            _ => "inline_policy",
+        };
+        let name = |parameter: &str| match parameter {
+            "UserName" => "user",
+            "GroupName" => "group",
+            "RoleName" => "role",
+            "PolicyName" => "policy",
+            "PolicyArn" => "policy_arn",
+            "AccessKeyId" => "access_key_id",
+            _ => "version_id",
+        };
+        let names = self.parameters.iter().map(|(parameter, value)| (name(parameter), value.as_str()));
+        to.collect_map(std::iter::once(("kind", kind)).chain(names))
+    }
+}
+
+/// The next step after a refusal.
+fn next(operation: &str, parameters: &[(&str, &str)], code: &str) -> Option<String> {
+    let (verb, parameter) = match operation {
+        "DeleteUser" => ("user", "UserName"),
+        "DeleteGroup" => ("group", "GroupName"),
+        "DeleteRole" => ("role", "RoleName"),
+        "DeletePolicy" => ("policy", "PolicyArn"),
+        "DeleteAccessKey" if code == "NoSuchEntity" => {
+            let user = parameters.iter().find(|(name, _)| *name == "UserName");
+            return Some(super::key::how_to_find(user.map(|(_, user)| *user)));
+        }
+        _ => return None,
+    };
+    let name = parameters.iter().find(|(name, _)| *name == parameter).map(|(_, name)| quote_sh(name))?;
+    match code {
+        "NoSuchEntity" => Some(format!("see which there are: firn {verb} ls")),
+        "DeleteConflict" => Some(format!(
+            "see what hangs on it: firn {verb} rm -r {name} --dry-run; without --dry-run that goes, too"
+        )),
+        _ => None,
+    }
+}
+
 /// What is to be removed, in order; the thing itself last.
 #[derive(Debug, Default)]
 pub(super) struct Plan(Vec<Step>);
@@ -25,15 +76,15 @@ pub(super) struct Plan(Vec<Step>);
 /// What was removed, or would be.
 #[derive(Debug, Serialize)]
 struct Removed {
-    removed: Vec<String>,
+    removed: Vec<Step>,
     dry_run: bool,
 }
 
 impl Report for Removed {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         let did = if self.dry_run { "would remove" } else { "removed" };
-        for what in &self.removed {
-            writeln!(out, "{did} {}", printable(what))?;
+        for step in &self.removed {
+            writeln!(out, "{did} {}", printable(&step.what))?;
         }
         Ok(())
     }
@@ -181,9 +232,12 @@ impl Plan {
             if !dry_run {
                 let parameters: Vec<(&str, &str)> =
                     parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
-                client.iam(operation, &parameters).await?;
+                let asked = client.iam(operation, &parameters).await;
+                asked.map_err(|error| {
+                    super::refused(error, format!("remove {what}"), |code| next(operation, &parameters, code))
+                })?;
             }
-            removed.push(what);
+            removed.push(Step { operation, parameters, what });
         }
         session.output.print(&Removed { removed, dry_run })
     }

@@ -1,7 +1,7 @@
 //! `firn policy`.
 
 use super::plan::Plan;
-use super::{Changed, at, create, list};
+use super::{Changed, at, create, list, refused};
 use crate::cli::{Attachment, Connected, Holder, Policy, PolicyCreation};
 use crate::exit::{Exit, Failure};
 use crate::report::Report;
@@ -9,6 +9,7 @@ use crate::session::Session;
 use anyhow::Context as _;
 use client::Client;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
 
 /// The longest document that is read: more than IAM takes.
@@ -117,7 +118,20 @@ async fn attach(session: &Session, verb: &Connected<Attachment>, attaches: bool)
     let client = session.client()?;
     let arn = arn(&client, &args.policy).await?;
     let (operation, parameter, name) = about(&args.holder, attaches);
-    client.iam(operation, &[(parameter, name), ("PolicyArn", &arn)]).await?;
+    let holder = match parameter {
+        "UserName" => "user",
+        "GroupName" => "group",
+        _ => "role",
+    };
+    client.iam(operation, &[(parameter, name), ("PolicyArn", &arn)]).await.map_err(|error| {
+        let did = if attaches { "attach the policy to" } else { "detach the policy from" };
+        refused(error, format!("{did} the {holder} {name}"), |code| {
+            let step = || format!("see which there are: firn {holder} ls, firn policy ls");
+            (code == "NoSuchEntity").then(step)
+        })
+    })?;
     let did = if attaches { "attached the policy to" } else { "detached the policy from" };
-    session.output.print(&Changed { did, name: name.to_owned(), arn: Some(arn), next: None })
+    let said = format!("{name} ({arn})");
+    let about = BTreeMap::from([(holder, name.to_owned()), ("policy_arn", arn)]);
+    session.output.print(&Changed { did, said, about, next: None })
 }
