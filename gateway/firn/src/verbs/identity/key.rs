@@ -107,7 +107,13 @@ async fn update(
     let (session, args) = at(session, verb);
     let parameters = with(vec![("AccessKeyId", args.id.as_str()), ("Status", status)], of(&args.of));
     session.client()?.iam("UpdateAccessKey", &parameters).await?;
-    session.output.print(&Changed { did, name: args.id.clone(), arn: None, next: None })
+    session.output.print(&Changed {
+        did,
+        name: args.id.clone(),
+        arn: None,
+        joins: std::collections::BTreeMap::new(),
+        next: None,
+    })
 }
 
 async fn remove(session: &Session, args: &KeyRemoval) -> anyhow::Result<Exit> {

@@ -15,6 +15,7 @@ use client::Described;
 use plan::Plan;
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 pub(super) use key::run as key;
@@ -62,6 +63,9 @@ struct Changed {
     did: &'static str,
     name: String,
     arn: Option<String>,
+    /// Both sides of what joins two, by their kinds: `group` and `user`, `policy` and whose it is.
+    #[serde(flatten)]
+    joins: BTreeMap<&'static str, String>,
     /// What comes next, for people.
     #[serde(skip)]
     next: Option<String>,
@@ -70,7 +74,9 @@ struct Changed {
 impl Report for Changed {
     fn people(&self, out: &mut dyn Write) -> io::Result<()> {
         let arn = self.arn.as_deref().map(|arn| format!(" ({})", printable(arn))).unwrap_or_default();
-        writeln!(out, "{} {}{arn}", self.did, printable(&self.name))?;
+        let group = self.joins.get("group").filter(|_| self.arn.is_none());
+        let group = group.map(|group| format!(" ({})", printable(group))).unwrap_or_default();
+        writeln!(out, "{} {}{arn}{group}", self.did, printable(&self.name))?;
         match &self.next {
             Some(next) => writeln!(out, "next: {}", printable(next)),
             None => Ok(()),
@@ -113,7 +119,8 @@ async fn create(
     let parameters = with(vec![(&name, &new.named.name)], [("Path", new.path.as_deref())]);
     let made = session.client()?.iam(operation, &[&parameters, more].concat()).await?;
     let made = Thing::of(kind, &made.require_child(kind)?)?;
-    session.output.print(&Changed { did, name: made.name, arn: Some(made.arn), next })
+    let joins = BTreeMap::new();
+    session.output.print(&Changed { did, name: made.name, arn: Some(made.arn), joins, next })
 }
 
 pub(super) async fn user(session: &Session, args: &User) -> anyhow::Result<Exit> {
@@ -143,8 +150,8 @@ async fn membership(
     let (session, args) = at(session, verb);
     let parameters = [("GroupName", args.group.as_str()), ("UserName", args.user.as_str())];
     session.client()?.iam(operation, &parameters).await?;
-    let name = format!("{} ({})", args.user, args.group);
-    session.output.print(&Changed { did, name, arn: None, next: None })
+    let joins = BTreeMap::from([("group", args.group.clone()), ("user", args.user.clone())]);
+    session.output.print(&Changed { did, name: args.user.clone(), arn: None, joins, next: None })
 }
 
 pub(super) async fn group(session: &Session, args: &Group) -> anyhow::Result<Exit> {

@@ -119,5 +119,11 @@ async fn attach(session: &Session, verb: &Connected<Attachment>, attaches: bool)
     let (operation, parameter, name) = about(&args.holder, attaches);
     client.iam(operation, &[(parameter, name), ("PolicyArn", &arn)]).await?;
     let did = if attaches { "attached the policy to" } else { "detached the policy from" };
-    session.output.print(&Changed { did, name: name.to_owned(), arn: Some(arn), next: None })
+    let kind = match parameter {
+        "UserName" => "user",
+        "GroupName" => "group",
+        _ => "role",
+    };
+    let joins = std::collections::BTreeMap::from([("policy", arn.clone()), (kind, name.to_owned())]);
+    session.output.print(&Changed { did, name: name.to_owned(), arn: Some(arn), joins, next: None })
 }
