@@ -7,6 +7,7 @@
 //!   further zones zones (zone.json in each, zones.json in DIR) ─────────────────────┘
 //!   remote zone   remote_mark (owner.json below its prefix, zones.json in DIR)
 //!   zone_disks    which of them share a disk      line  the form of all these files
+//!   own_files     which files elsewhere are an appliance's by another name
 //! ```
 //!
 //! # Invariants
