@@ -196,10 +196,14 @@ impl Client {
             Error::Invalid("share an object: there are no credentials to sign with".to_owned())
         })?;
         if expires > PRESIGN_MAX || expires.as_secs() == 0 {
-            return Err(Error::Invalid(format!(
-                "share an object for {} s: 1s to 7d are allowed",
-                expires.as_secs()
-            )));
+            let seconds = expires.as_secs();
+            let units = [(86_400, "d"), (3_600, "h"), (60, "m")];
+            let (unit, name) = units
+                .into_iter()
+                .find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit))
+                .unwrap_or((1, "s"));
+            let asked = seconds / unit;
+            return Err(Error::Invalid(format!("share an object for {asked}{name}: 1s to 7d are allowed")));
         }
         let version = object.version.map(|version| ("versionId", version));
         let uri =

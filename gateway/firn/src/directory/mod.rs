@@ -8,6 +8,7 @@
 //!   remote zone   remote_mark (owner.json below its prefix, zones.json in DIR)
 //!   secrets       credentials · admin-token · master.key, as a start reads them
 //!   zone_disks    which of them share a disk      line  the form of all these files
+//!   own_files     which files elsewhere are an appliance's by another name
 //! ```
 //!
 //! # Invariants

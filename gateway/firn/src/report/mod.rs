@@ -106,6 +106,9 @@ impl ErrorReport {
         let text = refused.render().to_string();
         let text = text.trim().strip_prefix("error: ").unwrap_or_else(|| text.trim());
         let (error, hint) = text.split_once("\n\n").unwrap_or((text, ""));
+        // Where a verb lacks, what is rendered is the help, which begins with what it is for.
+        let lacks = refused.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+        let (error, hint) = if lacks { ("know what to do: no verb is named", text) } else { (error, hint) };
         let hint = (!hint.is_empty()).then(|| hint.to_owned());
         Self { error: error.to_owned(), exit: Exit::Usage as u8, hint, endpoint: None }
     }

@@ -257,12 +257,11 @@ fn is_hidden(said: &client::ServiceError) -> bool {
 /// Gives an upload up whose parts can't be asked for, once another has begun in its place.
 async fn give_up(shared: &Shared, former: &OpenUpload, note: Note, why: &str) -> anyhow::Result<()> {
     // Who may not list parts may not be allowed this either.
-    let stay = match shared.client.abort_upload(former).await {
-        Ok(()) => String::new(),
-        Err(_) => {
-            let place = crate::text::quote_sh(&format!("s3://{}/{}", former.bucket, former.key));
-            format!("; they stay there until somebody removes them: firn rm --uploads {place}")
-        }
+    let stay = if shared.client.abort_upload(former).await.is_ok() {
+        String::new()
+    } else {
+        let place = crate::text::quote_sh(&format!("s3://{}/{}", former.bucket, former.key));
+        format!("; they stay there until somebody removes them: firn rm --uploads {place}")
     };
     shared.say(&crate::text::printable(&format!(
         "firn: s3://{}/{} begins anew: the parts that an interrupted run sent can't be listed ({why}){stay}",

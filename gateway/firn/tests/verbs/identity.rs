@@ -46,8 +46,12 @@ fn a_user_is_let_in_and_put_out_by_verbs_alone() {
     assert_eq!(run_as(&appliance, &key, &["ls"]).code, 0);
 
     appliance.ok(&["group", "create", "readers"]);
+    let added = appliance.ok(&["group", "add", "readers", "ann"]);
+    assert_eq!(added.out, "added to the group: ann (readers)\n");
     let added = appliance.ok(&["group", "add", "readers", "ann", "--json"]).json();
     assert_eq!(added, serde_json::json!({ "user": "ann", "group": "readers" }));
+    let attached = appliance.ok(&["policy", "attach", "reads", "--user", "ann", "--json"]).json();
+    assert_eq!((&attached["user"], attached["policy_arn"].as_str().is_some()), (&"ann".into(), true));
     assert!(appliance.ok(&["group", "members", "readers"]).out.contains("ann"));
     let held = appliance.run(&["user", "rm", "ann"]);
     assert_eq!(held.code, 8, "{held:?}");

@@ -166,6 +166,14 @@ fn what_lifecycle_does_not_find_or_take_is_named_with_its_next_step() {
 }
 
 #[test]
+fn a_verb_that_lacks_is_told_in_json_too() {
+    let ran = run(&["--json", "config"]);
+    let error: serde_json::Value = serde_json::from_str(&ran.err).unwrap();
+    assert_eq!((ran.code, &error["error"]), (2, &"know what to do: no verb is named".into()), "{error}");
+    assert!(error["hint"].as_str().unwrap().contains("check"), "{error}");
+}
+
+#[test]
 fn a_trial_names_what_would_go_and_says_each_thing_once() {
     let (root, appliance) = start();
     let file = root.path().join("f");
