@@ -38,6 +38,7 @@ pub use queue::Counts;
 
 use super::log::files::{Files, LogWriter, Shape};
 use super::log::{payload, recover};
+use super::seen::{Seen, Witness};
 use super::window::{ROWS_MAX, Window};
 use super::{Catalog, Commit, Limits, Snapshot, Version, admit};
 use crate::clock::Clock;
@@ -87,6 +88,8 @@ pub struct Options {
     pub background_jobs: i32,
     /// Table files that RocksDB holds open.
     pub open_files_max: i32,
+    /// Where it is written down how far the catalog is, and asked when it is opened; nowhere, where nothing says whose it is.
+    pub seen: Option<Seen>,
 }
 
 impl Options {
@@ -104,6 +107,7 @@ impl Options {
             reserve_bytes: 64 << 20,
             background_jobs: 2,
             open_files_max: 512,
+            seen: None,
         }
     }
 }
@@ -118,6 +122,9 @@ pub struct RocksCatalog {
     dir: PathBuf,
     options: Options,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// What it reached when it was opened.
+    opened_at: Version,
+    went_back: bool,
 }
 
 impl std::fmt::Debug for RocksCatalog {
@@ -136,6 +143,9 @@ impl RocksCatalog {
             )));
         }
         let log_dir = dir.join("log");
+        // Before anything is made or changed.
+        let mut witness = Witness::ask(options.seen.clone())?;
+        witness.check_there(&dir)?;
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         let mut marker = Marker::check_or_create(&dir)?;
         std::fs::create_dir_all(&log_dir).map_err(|e| Error::io("create", &log_dir, e))?;
@@ -149,11 +159,14 @@ impl RocksCatalog {
             let detail = format!("the commit log is gone, the rows stand at version {applied}");
             return Err(Error::Corrupt { what: format!("catalog {}", dir.display()), detail });
         }
+        witness.check_files(&dir, &found)?;
         let epoch = rows.epoch()?;
         let version = recover::replay(&found, options.log_file_bytes, applied, |frame, body| {
             marker.raise(frame.layout)?;
             replay(&rows, (frame.prior, frame.last), body, epoch)
         })?;
+        witness.check_version(&dir, version)?;
+        let went_back = witness.went_back;
         let shape = Shape { file_bytes: options.log_file_bytes, retained: options.log_files_retained };
         if found.len() > NEEDED_FILES_MAX
             && let Err(error) = rows.flush(true)
@@ -166,6 +179,7 @@ impl RocksCatalog {
             LogWriter::start(&log_dir, shape, parts, found, stand)?
         };
         backup::became_a_catalog(&dir)?;
+        let notes = witness.begin(log.mark())?;
         let hot = Arc::new(Hot::new(options.hot_bytes));
         let shared = Arc::new(Shared {
             published: ArcSwap::from_pointee(Moment::now(&rows, &hot, version)),
@@ -181,6 +195,7 @@ impl RocksCatalog {
         let sequencer = Sequencer {
             shared: Arc::clone(&shared),
             log,
+            notes,
             marker,
             window: Window::new(&*options.entropy, version, ROWS_MAX),
             totals: RefCell::default(),
@@ -200,7 +215,8 @@ impl RocksCatalog {
                 sequencer.run();
             })
             .map_err(|e| Error::io("start the sequencer of", &dir, e))?;
-        Ok(Arc::new(Self { shared, files, dir, options, thread: Mutex::new(Some(thread)) }))
+        let thread = Mutex::new(Some(thread));
+        Ok(Arc::new(Self { shared, files, dir, options, thread, opened_at: version, went_back }))
     }
 
     /// Finishes what waits and stops; later commits answer [`Error::Closed`]. Blocks. What is in memory goes to disk when
@@ -222,6 +238,16 @@ impl RocksCatalog {
     /// Whether the newest commit found room for more than deletes; a commit without writes finds out and costs nothing.
     pub fn has_room(&self) -> bool {
         self.shared.roomy.load(Ordering::Acquire)
+    }
+
+    /// The version that it had when it was opened.
+    pub const fn opened_at(&self) -> Version {
+        self.opened_at
+    }
+
+    /// It was opened though it is older than one that was seen before ([`Seen`]): what that one committed later is given up.
+    pub const fn went_back(&self) -> bool {
+        self.went_back
     }
 
     /// Where it lies.

@@ -26,6 +26,7 @@ use crate::catalog::IDEMPOTENCY_KEPT;
 use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::{self, ALIGN, Kind};
 use crate::catalog::log::payload;
+use crate::catalog::seen::Notes;
 use crate::catalog::totals::Totals;
 use crate::catalog::window::Window;
 use crate::catalog::{Layout, Version};
@@ -68,6 +69,7 @@ pub(super) struct Shared {
 pub(super) struct Sequencer {
     pub(super) shared: Arc<Shared>,
     pub(super) log: LogWriter,
+    pub(super) notes: Notes,
     pub(super) marker: Marker,
     pub(super) window: Window,
     pub(super) totals: RefCell<Totals>,
@@ -125,8 +127,9 @@ impl Sequencer {
         }
         if self.fenced.is_none() {
             let closed = self.log.sync().and_then(|()| self.log.seal_when_idle());
-            if let Err(error) = closed {
-                tracing::error!(%error, "the commit log's last sync failed");
+            match closed {
+                Ok(()) => self.notes.note(self.log.mark(), self.clock.boottime()),
+                Err(error) => tracing::error!(%error, "the commit log's last sync failed"),
             }
         }
     }
@@ -157,6 +160,9 @@ impl Sequencer {
             self.judge(&mut group, request);
         }
         self.finish(group);
+        if self.fenced.is_none() {
+            self.notes.note_when_due(self.log.mark(), self.clock.boottime());
+        }
         if self.shared.queue.is_empty()
             && self.fenced.is_none()
             && let Err(error) = self.log.seal_when_idle()
@@ -247,6 +253,7 @@ impl Sequencer {
         if self.log.make_room(len)? {
             self.shared.counting.log_waits.store(self.log.waits(), Ordering::Relaxed);
             self.shared.counting.zeroed_bytes.store(self.log.zeroed(), Ordering::Relaxed);
+            self.notes.note(self.log.mark(), self.clock.boottime());
             self.flush_if_needed();
         }
         self.log.append(frame, last, layout)?;
@@ -370,6 +377,7 @@ impl Sequencer {
         if self.fenced.is_some() || self.unpark().is_err() {
             return;
         }
+        self.notes.note_when_due(self.log.mark(), self.clock.boottime());
         self.window.prune(self.clock.boottime(), self.version);
         self.flush_if_needed();
     }

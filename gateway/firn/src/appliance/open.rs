@@ -15,7 +15,7 @@ use crate::layout::{ATTACHED, CATALOG};
 use anyhow::Context;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions, RemoteOptions, ZoneOptions};
-use engine::catalog::{Options, RocksCatalog};
+use engine::catalog::{Options, RocksCatalog, Seen};
 use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
@@ -110,11 +110,12 @@ impl Appliance {
         config: &Config,
         (clock, entropy, faults): (Arc<dyn Clock>, Arc<dyn Entropy>, Arc<Faults>),
     ) -> anyhow::Result<Self> {
-        let options = catalog_options(&home, config, (&clock, &entropy, &faults))?;
+        let mut options = catalog_options(&home, config, (&clock, &entropy, &faults))?;
         let catalog_dir = home.dir.join(CATALOG);
         let pool_dir = pool_dir(&home.dir, config);
         warn_of_small_disks(&home.dir, &pool_dir, config);
         let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
+        options.seen = seen(&home, &pool_dir, &zones)?;
         let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
             .await?
             .context("open the catalog")?;
@@ -216,6 +217,17 @@ fn catalog_options(
     options.reserve_bytes = shares.reserve.get();
     options.open_files_max = Descriptors::allowed().tables();
     Ok(options)
+}
+
+/// Where it is written down how far the catalog is: beside it, and in every directory of bodies that is there.
+fn seen(home: &Home, pool_dir: &Path, zones: &ZonesFound) -> anyhow::Result<Option<Seen>> {
+    let Some(owner) = directory::incarnation(&home.dir)? else { return Ok(None) };
+    let mut places = vec![home.dir.clone()];
+    places.extend(zones.iter().flat_map(|(zone, _)| zone.directories.iter().cloned()));
+    if zones.is_empty() {
+        places.push(pool_dir.to_owned());
+    }
+    Ok(Some(Seen { owner, places, accepts_less: home.accepts_loss }))
 }
 
 /// Before the pool's workers: until the target has answered, nothing may be recycled.
