@@ -318,6 +318,9 @@ pub(crate) struct Recover {
     /// The version of the base to begin with, where the newest one is damaged: the refusal names the one before it.
     #[arg(long, value_name = "VERSION")]
     pub(crate) base: Option<u64>,
+    /// The life of the backup to take, where the newest one is not the appliance's own: a refusal and what a recovery says name them.
+    #[arg(long, value_name = "LIFE")]
+    pub(crate) life: Option<String>,
     /// An AWS credentials file for an S3 target [default: as for every other verb].
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials_file: Option<PathBuf>,
