@@ -261,6 +261,11 @@ impl RocksCatalog {
         self.shared.published.load_full().probe(at)
     }
 
+    /// Whether the files of inline bodies are all there. Blocks.
+    pub fn check_body_files(&self) -> Result<()> {
+        self.shared.rows.check_body_files()
+    }
+
     /// Partitions that have rows, in order. Blocks.
     pub fn partitions(&self) -> Result<Vec<PartitionId>> {
         self.shared.published.load().partitions()

@@ -38,6 +38,8 @@ pub(crate) struct Appliance {
     pub(crate) catalog: Arc<RocksCatalog>,
     /// Whether its rows can be read.
     pub(super) readable: Question<String>,
+    /// Whether the files of inline bodies are there.
+    pub(super) bodies_there: Question<String>,
     /// Whether a commit comes back.
     pub(super) writable: Question<(web::Obstacle, String)>,
     pub(crate) blobs: Arc<BlobStore>,
@@ -167,6 +169,7 @@ impl Appliance {
             home,
             catalog,
             readable: Question::default(),
+            bodies_there: Question::default(),
             writable: Question::default(),
             blobs,
             keys,
