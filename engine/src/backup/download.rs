@@ -258,13 +258,12 @@ impl<'a> Download<'a> {
                     reached = applied.as_ref().map_or(reached, |applied| *applied);
                     applied.map(|applied| applied == chunk.last)
                 }
-                Ok(Found::Ours(..) | Found::Foreign) => Ok(false),
                 Ok(Found::OtherKey) if contiguous(reached, others.clone()).is_empty() => {
                     unopened = Some(name);
                     line.push_front(chunk);
                     break;
                 }
-                Ok(Found::OtherKey) => Ok(false),
+                Ok(_) => Ok(false),
                 Err(error) => Err(error),
             };
             match applied {

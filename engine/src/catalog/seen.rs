@@ -308,9 +308,12 @@ impl Notes {
     }
 }
 
+/// What is to be written, and whether that is all.
+type Told = (Option<Mark>, bool);
+
 /// The thread that writes into the pools.
 struct Further {
-    shared: Arc<(Mutex<(Option<Mark>, bool)>, Condvar)>,
+    shared: Arc<(Mutex<Told>, Condvar)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -328,7 +331,9 @@ impl Further {
                 }
                 let Some(mark) = told.0.take() else { return };
                 drop(told);
-                places.iter().for_each(|place| write_or_warn(place, owner, mark));
+                for place in &places {
+                    write_or_warn(place, owner, mark);
+                }
             }
         });
         let thread = thread.map_err(|e| Error::io("start the thread that writes", SEEN, e))?;

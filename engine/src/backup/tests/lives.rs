@@ -40,6 +40,7 @@ fn copy(from: &Path, to: &Path) {
 
 fn close(appliance: Appliance) {
     appliance.catalog.close();
+    drop(appliance);
 }
 
 /// An appliance with a base and two chunks, lost. The last version.
@@ -96,7 +97,7 @@ async fn a_catalog_that_went_back_begins_a_new_life_and_the_two_are_not_mixed() 
     world.lose(appliance);
 
     let recovered = world.recover_life(None).await.unwrap();
-    assert_eq!(recovered.other_lives, [first.clone()]);
+    assert_eq!(recovered.other_lives, std::slice::from_ref(&first));
     let appliance = world.start().await;
     assert!(appliance.has("newest of all").await && !appliance.has("b").await);
     world.lose(appliance);

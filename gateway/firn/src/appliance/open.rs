@@ -112,12 +112,10 @@ impl Appliance {
         config: &Config,
         (clock, entropy, faults): (Arc<dyn Clock>, Arc<dyn Entropy>, Arc<Faults>),
     ) -> anyhow::Result<Self> {
-        let mut options = catalog_options(&home, config, (&clock, &entropy, &faults))?;
         let catalog_dir = home.dir.join(CATALOG);
         let pool_dir = pool_dir(&home.dir, config);
-        warn_of_small_disks(&home.dir, &pool_dir, config);
         let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
-        options.seen = seen(&home, &pool_dir, &zones)?;
+        let options = catalog_options(&home, config, (&clock, &entropy, &faults), (&pool_dir, &zones))?;
         let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
             .await?
             .context("open the catalog")?;
@@ -209,6 +207,7 @@ fn catalog_options(
     home: &Home,
     config: &Config,
     (clock, entropy, faults): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<Faults>),
+    (pool_dir, zones): (&Path, &ZonesFound),
 ) -> anyhow::Result<Options> {
     let mut options = Options::new(clock.clone(), entropy.clone(), faults.clone());
     let cache_bytes = usize::try_from(config.cache.get())?;
@@ -219,6 +218,7 @@ fn catalog_options(
     options.log_file_bytes = shares.log_file.get();
     options.reserve_bytes = shares.reserve.get();
     options.open_files_max = Descriptors::allowed().tables();
+    options.seen = seen(home, pool_dir, zones)?;
     Ok(options)
 }
 
@@ -300,6 +300,7 @@ fn claim_pools(
     pool_dir: &Path,
     entropy: &dyn Entropy,
 ) -> anyhow::Result<(ZonesFound, Vec<Lock>)> {
+    warn_of_small_disks(&home.dir, pool_dir, config);
     let mut locks = Vec::new();
     let has_pools_mark =
         config.zones.is_empty() || directory::first_has_a_pools_mark(&home.dir, &config.zones)?;

@@ -32,9 +32,9 @@ fn a_start_without_its_catalog_or_its_newest_log_file_frees_nothing() {
     let appliance = Appliance::start(&dir, &[]);
     put(&appliance, "b");
     appliance.kill();
-    let bodies = names(&pool, "seg");
-    assert!(!bodies.is_empty());
     let refused = |code: i32, says: &str, more: &[&str]| {
+        let bodies = names(&pool, "seg");
+        assert!(!bodies.is_empty());
         let ran = start(&dir, more);
         assert!(ran.code == code && ran.err.contains(says) && ran.err.contains("firn recover"), "{ran:?}");
         assert_eq!(names(&pool, "seg"), bodies, "nothing was freed");

@@ -111,7 +111,7 @@ async fn a_catalog_that_is_gone_is_not_made_anew_though_the_loss_were_accepted()
     assert_eq!(std::fs::read_dir(world.catalog()).unwrap().count(), 1, "nothing was made");
     std::fs::remove_dir_all(world.catalog()).unwrap();
     std::fs::rename(world.path("aside"), world.catalog()).unwrap();
-    assert!(get(&*world.open().unwrap(), "a").await.unwrap().is_some());
+    assert!(get(&world.open().unwrap(), "a").await.unwrap().is_some());
 }
 
 #[tokio::test]
