@@ -65,6 +65,12 @@ pub fn open_regular(path: &Path) -> std::io::Result<fs::File> {
     refuse_others(fs::OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)?)
 }
 
+/// The same; a link is not followed either.
+pub fn open_itself(path: &Path) -> std::io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    refuse_link(options.read(true).custom_flags(flags(OFlags::NONBLOCK | OFlags::NOFOLLOW)).open(path))
+}
+
 /// The bytes of what should be a regular file.
 pub fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -77,7 +83,11 @@ pub fn read_regular(path: &Path) -> std::io::Result<Vec<u8>> {
 pub fn open_or_make(path: &Path) -> std::io::Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    match options.custom_flags(flags(OFlags::NONBLOCK | OFlags::NOFOLLOW)).open(path) {
+    refuse_link(options.custom_flags(flags(OFlags::NONBLOCK | OFlags::NOFOLLOW)).open(path))
+}
+
+fn refuse_link(opened: std::io::Result<fs::File>) -> std::io::Result<fs::File> {
+    match opened {
         Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
             Err(std::io::Error::other("it is a symbolic link, which is not followed; remove it"))
         }

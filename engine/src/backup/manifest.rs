@@ -10,6 +10,8 @@ use std::path::Path;
 
 /// The newest manifest format that this binary reads and the one that it writes.
 const FORMAT: u32 = 1;
+/// The latest beginning of a life that its name has room for.
+const LIFE_MS_MAX: i64 = 999_999_999_999_999;
 
 /// One span of an appliance's existence between creation or recovery and the loss of its disk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,8 +23,11 @@ impl Life {
     pub(super) fn new(now: Timestamp, newest: Option<&Self>, entropy: &dyn Entropy) -> Self {
         let mut random = [0; 8];
         entropy.fill(&mut random);
-        let after =
-            newest.and_then(|life| life.0.split_once('-')?.0.parse::<i64>().ok()).map_or(0, |ms| ms + 1);
+        let after = newest
+            .and_then(|life| life.0.split_once('-')?.0.parse::<i64>().ok())
+            // Nothing sorts behind the last one that can be written: somebody put it there.
+            .filter(|ms| *ms < LIFE_MS_MAX)
+            .map_or(0, |ms| ms + 1);
         Self(format!("{:015}-{:016x}", now.as_millis().max(after), u64::from_be_bytes(random)))
     }
 
@@ -33,6 +38,21 @@ impl Life {
             None => None,
         });
         lives.max()
+    }
+
+    /// The last version that any of these names says is there; 0 where none does.
+    pub(super) fn last_version(names: &[String]) -> Version {
+        let versions = names.iter().filter_map(|name| match Name::parse(name) {
+            Some(Name::Base(_, version)) => Some(version),
+            Some(Name::Log(_, chunk)) => Some(chunk.last),
+            None => None,
+        });
+        versions.max().unwrap_or(0)
+    }
+
+    /// As it is written in names.
+    pub(super) fn name(&self) -> &str {
+        &self.0
     }
 
     /// The life that the file at `path` names, if there is one: none in a new or a recovered appliance.
@@ -254,6 +274,9 @@ mod tests {
         assert_eq!(Name::parse(&early.log_name(&chunk)), Some(Name::Log(early.clone(), chunk)));
         assert_eq!(Name::parse(&late.base_name(12)), Some(Name::Base(late.clone(), 12)));
         assert!(late.base_name(9) < late.base_name(10));
+        assert_eq!(Life::last_version(&[late.base_name(3), late.log_name(&chunk), "x".to_owned()]), 10);
+        let last = Life("999999999999999-0000000000000000".to_owned());
+        assert_eq!(Life::new(Timestamp::from_millis(9), Some(&last), &entropy).0.len(), last.0.len());
         for foreign in [
             "lives/a/base/x.age",
             "lives/a/log/2-1.age",

@@ -21,6 +21,7 @@
 //! staging files, removed then too.
 
 mod base;
+mod download;
 mod manifest;
 mod progress;
 mod recover;
@@ -53,6 +54,20 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fs, io};
 use tokio::sync::OnceCell;
+
+/// Which life of the target this directory writes.
+const LIFE: &str = "life";
+/// The one that it wrote before its catalog went back.
+const FORMER_LIFE: &str = "former-life";
+
+/// The catalog is not the one that wrote the life: the next base begins another.
+fn end_life(dir: &Path) -> Result<()> {
+    if let Some(life) = Life::load(&dir.join(LIFE))? {
+        life.store(&dir.join(FORMER_LIFE))?;
+        crate::file::remove(&dir.join(LIFE))?;
+    }
+    Ok(())
+}
 
 /// What a recovery leaves in the data directory.
 const RECOVERED: &str = "recovered.json";
@@ -103,6 +118,9 @@ impl Backup {
         let dir = parts.root.join("backup");
         fs::create_dir_all(&dir).map_err(|error| Error::io("create", &dir, error))?;
         staging::sweep(&dir)?;
+        if parts.catalog.went_back() {
+            end_life(&dir)?;
+        }
         Ok(Arc::new(Self {
             root: parts.root,
             dir,
@@ -132,9 +150,17 @@ impl Backup {
     async fn life(&self) -> Result<&Life> {
         self.life
             .get_or_try_init(|| async {
-                let file = self.dir.join("life");
+                let (file, former) = (self.dir.join(LIFE), self.dir.join(FORMER_LIFE));
                 let from = file.clone();
-                let life = if let Some(life) = blocking(move || Life::load(&from)).await? {
+                let mut loaded = blocking(move || Life::load(&from)).await?;
+                if let Some(life) = &loaded
+                    && self.is_of_another_history(life).await?
+                {
+                    let dir = self.dir.clone();
+                    blocking(move || end_life(&dir)).await?;
+                    loaded = None;
+                }
+                let life = if let Some(life) = loaded {
                     // Nothing is put before this has answered.
                     if let Err(error) = self.target.tidy(&life.prefix()).await {
                         let target = self.target.describe();
@@ -143,7 +169,7 @@ impl Backup {
                     life
                 } else {
                     let newest = Life::newest(&self.target.list("lives/").await?);
-                    if newest.is_some() && !self.root.join(RECOVERED).exists() {
+                    if newest.is_some() && !self.root.join(RECOVERED).exists() && !former.exists() {
                         return Err(Error::Invalid(format!(
                             "back up to {}: it holds the backup of another appliance; recover that one before this \
                              is started, or name a target of its own",
@@ -157,6 +183,23 @@ impl Backup {
                 Ok(life)
             })
             .await
+    }
+
+    /// Whether the target has versions of a life that the catalog had not when it was opened: it is an older one, or another.
+    /// What it commits next has the numbers of what lies there, and never lies beside it.
+    async fn is_of_another_history(&self, life: &Life) -> Result<bool> {
+        let (target, here) = (self.target.describe(), self.catalog.opened_at());
+        let there = Life::last_version(&self.target.list(&life.prefix()).await?);
+        if there <= here {
+            return Ok(false);
+        }
+        tracing::warn!(
+            there,
+            here,
+            target,
+            "the backup holds versions that this catalog does not have: they stay there, and a new life of the backup begins"
+        );
+        Ok(true)
     }
 
     /// How far the backup is behind, for `status`.
@@ -178,7 +221,8 @@ impl Backup {
     ) -> Result<()> {
         let sealed = staging::File::new(&self.dir);
         let to = sealed.path().to_owned();
-        blocking(move || seal::seal_to(open()?, &to, &recipient)).await?;
+        let named = name.to_owned();
+        blocking(move || seal::seal_to(open()?, (&named, &to), &recipient)).await?;
         self.put(name, sealed.path()).await?;
         blocking(move || {
             drop(sealed);

@@ -2,6 +2,16 @@
 //!
 //! A sealed file is an ordinary [age v1](https://age-encryption.org/v1) file whose plaintext is one zstd frame, so that
 //! `age -d -i recovery.key FILE | zstd -d` opens it without firn.
+//!
+//! In front of the zstd frame stands a skippable one with the file's name at the target, which decoders pass over: whoever copies a file
+//! to another name at the target, with no key, is found out. Files from before names have none.
+//!
+//! | offset | length | field | meaning |
+//! |---|---|---|---|
+//! | 0 | 4 | magic | 0x184D2A5F, little-endian: a skippable frame |
+//! | 4 | 4 | length | of what follows, little-endian |
+//! | 8 | 10 | kind | `firn name ` |
+//! | 18 | … | name | UTF-8 |
 
 use crate::{Error, Result};
 use age::secrecy::ExposeSecret;
@@ -12,6 +22,10 @@ use std::str::FromStr;
 
 /// zstd level of sealed files: row data shrinks three- to fivefold at 1, more effort buys a tenth more.
 const LEVEL: i32 = 1;
+const SKIPPABLE: u32 = 0x184D_2A5F;
+const KIND: &[u8] = b"firn name ";
+/// Longer ones are none of ours.
+const NAMED_MAX: u32 = 1024;
 
 /// The secret half of the recovery key. It is shown once, kept by people, and never stored by firn.
 pub struct RecoveryKey(age::x25519::Identity);
@@ -39,7 +53,7 @@ impl RecoveryKey {
     /// Opens a sealed stream. The reader fails on the first byte that is not what was sealed, and at the end unless the
     /// whole of it was there.
     pub fn open<R: Read + 'static>(&self, name: &str, sealed: R) -> Result<impl Read + use<R>> {
-        self.open_own(name, sealed)?.ok_or_else(|| sealed_to_another(name))
+        Ok(self.open_own(name, sealed)?.ok_or_else(|| sealed_to_another(name))?.plain)
     }
 
     /// The same; `None` where it is sealed to another key.
@@ -47,16 +61,42 @@ impl RecoveryKey {
         &self,
         name: &str,
         sealed: R,
-    ) -> Result<Option<impl Read + use<R>>> {
+    ) -> Result<Option<Opened<impl Read + use<R>>>> {
         let corrupt = |detail: String| Error::Corrupt { what: format!("backup file {name}"), detail };
         let decryptor = age::Decryptor::new(sealed).map_err(|error| corrupt(error.to_string()))?;
         let identity: &dyn age::Identity = &self.0;
-        let plain = match decryptor.decrypt(std::iter::once(identity)) {
+        let mut plain = match decryptor.decrypt(std::iter::once(identity)) {
             Err(age::DecryptError::NoMatchingKeys) => return Ok(None),
             opened => opened.map_err(|error| corrupt(error.to_string()))?,
         };
-        zstd::Decoder::new(plain).map(Some).map_err(|error| corrupt(error.to_string()))
+        let (head, named) = read_name(&mut plain).map_err(|error| corrupt(error.to_string()))?;
+        let decoder = zstd::Decoder::new(io::Cursor::new(head).chain(plain));
+        decoder.map(|plain| Some(Opened { plain, named })).map_err(|error| corrupt(error.to_string()))
     }
+}
+
+/// A sealed file that a key opens.
+pub(super) struct Opened<R> {
+    pub(super) plain: R,
+    /// The name that it was sealed for; `None` in files from before names.
+    pub(super) named: Option<String>,
+}
+
+/// A skippable frame with a file's name.
+fn name_frame(name: &str) -> Vec<u8> {
+    let len = u32::try_from(KIND.len() + name.len()).unwrap_or(u32::MAX);
+    [&SKIPPABLE.to_le_bytes(), &len.to_le_bytes(), KIND, name.as_bytes()].concat()
+}
+
+/// The name in front, if there is one, and all that was read to know.
+fn read_name(plain: &mut impl Read) -> io::Result<(Vec<u8>, Option<String>)> {
+    let mut head = Vec::new();
+    plain.by_ref().take(8).read_to_end(&mut head)?;
+    let number = |at: usize| head.get(at..).and_then(<[u8]>::first_chunk).copied().map(u32::from_le_bytes);
+    let (Some(SKIPPABLE), Some(len @ ..=NAMED_MAX)) = (number(0), number(4)) else { return Ok((head, None)) };
+    plain.by_ref().take(len.into()).read_to_end(&mut head)?;
+    let name = head.get(8..).and_then(|text| text.strip_prefix(KIND)).map(<[u8]>::to_vec);
+    Ok((head, name.and_then(|name| String::from_utf8(name).ok())))
 }
 
 pub(super) fn sealed_to_another(name: &str) -> Error {
@@ -88,10 +128,16 @@ impl Recipient {
 
     /// A writer that seals what is written to it into `output`; `finish` completes it.
     pub fn seal<W: Write>(&self, output: W) -> io::Result<SealedWriter<W>> {
+        self.seal_behind(&[], output)
+    }
+
+    fn seal_behind<W: Write>(&self, head: &[u8], output: W) -> io::Result<SealedWriter<W>> {
         let recipient: &dyn age::Recipient = &self.0;
         let encryptor =
             age::Encryptor::with_recipients(std::iter::once(recipient)).map_err(io::Error::other)?;
-        Ok(SealedWriter(zstd::Encoder::new(encryptor.wrap_output(output)?, LEVEL)?))
+        let mut plain = encryptor.wrap_output(output)?;
+        plain.write_all(head)?;
+        Ok(SealedWriter(zstd::Encoder::new(plain, LEVEL)?))
     }
 }
 
@@ -117,11 +163,11 @@ impl FromStr for Recipient {
     }
 }
 
-/// Seals what `source` gives into a new file at `to`.
-pub(super) fn seal_to(mut source: impl Read, to: &Path, recipient: &Recipient) -> Result<()> {
+/// Seals what `source` gives, under a name at the target, into a new file at `to`.
+pub(super) fn seal_to(mut source: impl Read, (name, to): (&str, &Path), recipient: &Recipient) -> Result<()> {
     let file = fs::File::create(to).map_err(|error| Error::io("create", to, error))?;
     let seal = || -> io::Result<()> {
-        let mut writer = recipient.seal(io::BufWriter::new(file))?;
+        let mut writer = recipient.seal_behind(&name_frame(name), io::BufWriter::new(file))?;
         io::copy(&mut source, &mut writer)?;
         writer.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         Ok(())
@@ -151,7 +197,7 @@ impl<W: Write> Write for SealedWriter<W> {
 
 #[cfg(test)]
 mod tests {
-    use super::RecoveryKey;
+    use super::{RecoveryKey, name_frame, read_name};
     use std::io::{Cursor, Read, Write};
 
     fn sealed(key: &RecoveryKey, plain: &[u8]) -> Vec<u8> {
@@ -167,6 +213,25 @@ mod tests {
             .read_to_end(&mut plain)
             .map_err(|error| error.to_string())?;
         Ok(plain)
+    }
+
+    #[test]
+    fn golden_name_in_front_which_decoders_pass_over() {
+        let frame = name_frame("lives/a");
+        assert_eq!(frame, b"\x5f\x2a\x4d\x18\x11\0\0\0firn name lives/a");
+        let key = RecoveryKey::generate();
+        let mut writer = key.recipient().seal_behind(&frame, Vec::new()).unwrap();
+        writer.write_all(b"rows").unwrap();
+        let file = writer.finish().unwrap();
+        assert_eq!(opened(&key, file.clone()).unwrap(), b"rows");
+        assert_eq!(key.open_own("x", Cursor::new(file)).unwrap().unwrap().named.unwrap(), "lives/a");
+        assert_eq!(key.open_own("x", Cursor::new(sealed(&key, b"rows"))).unwrap().unwrap().named, None);
+        // As those find it who know of no names.
+        let whole = [&frame[..], &zstd::encode_all(&b"rows"[..], 1).unwrap()].concat();
+        assert_eq!(zstd::decode_all(&whole[..]).unwrap(), b"rows");
+        for cut in 0..frame.len() {
+            assert_eq!(read_name(&mut &frame[..cut]).unwrap().0, frame[..cut], "{cut}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where a backup goes: a directory (another disk, a network mount) here, an S3 endpoint in the gateway.
 
 use crate::blocking::blocking;
-use crate::file::sync_dir;
+use crate::file::{self, sync_dir};
 use crate::{BoxFuture, Error, Result};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
@@ -143,7 +143,10 @@ impl Target for DirectoryTarget {
     fn get<'a>(&'a self, name: &'a str, to: &'a Path) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let (from, to, id) = (self.path(name)?, to.to_owned(), name.to_owned());
-            blocking(move || match fs::copy(&from, &to) {
+            // Anybody may have put it there: a FIFO is waited for by nobody, and no link is followed.
+            let copy =
+                |from: &Path, to: &Path| io::copy(&mut file::open_itself(from)?, &mut fs::File::create(to)?);
+            blocking(move || match copy(&from, &to) {
                 Ok(_) => Ok(()),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && !from.exists() => {
                     Err(Error::NotFound { what: "backup file", id })
@@ -260,6 +263,22 @@ mod tests {
         target.tidy("").await.unwrap();
         assert_eq!((below("file"), below("log")), (3, 1));
         assert_eq!(target.list("").await.unwrap(), ["file/b.age", "file/c.age", "log/d.age"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_file_is_refused_and_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = DirectoryTarget::open(dir.path().join("target")).unwrap();
+        let place = |name: &str| dir.path().join("target").join(name);
+        fs::write(dir.path().join("elsewhere"), b"bytes").unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, place("fifo.age"), rustix::fs::Mode::RUSR).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", place("zero.age")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), place("link.age")).unwrap();
+        fs::create_dir(place("dir.age")).unwrap();
+        for name in ["fifo.age", "zero.age", "link.age", "dir.age"] {
+            let refused = target.get(name, &dir.path().join("to")).await.unwrap_err();
+            assert!(refused.to_string().contains("it is "), "{name}: {refused}");
+        }
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ mod memory;
 pub mod record;
 mod retry;
 mod rocks;
+mod seen;
 mod totals;
 mod window;
 
@@ -36,6 +37,7 @@ pub use log::since::LogPlace;
 pub use memory::MemoryCatalog;
 pub use retry::{RETRY_ATTEMPTS_MAX, retry};
 pub use rocks::{Counts, Options, RocksCatalog};
+pub use seen::{Seen, is_unused};
 
 use crate::id::{IdempotencyId, PartitionId};
 use crate::{BoxFuture, Result};

@@ -336,7 +336,7 @@ fn a_former_recovery_key_brings_back_what_it_opens_and_says_that_the_newer_one_o
     // Of the life that began with the recovery the former key opens nothing.
     let none = recover(&[]);
     assert!(none.code == 2 && none.err.contains("sealed to another recovery key"), "{none:?}");
-    assert!(none.err.contains("that was in use then: its life began 2"), "{none:?}");
+    assert!(none.err.contains("newest recovery key of that life, which began 2"), "{none:?}");
     assert!(!system.exists(), "nothing is left behind");
     let wrong = disks.recover(root.path().to_str().unwrap(), &[]);
     assert!(wrong.code == 4 && wrong.err.contains("--from is what backup.target names"), "{wrong:?}");

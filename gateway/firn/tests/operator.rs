@@ -4,6 +4,8 @@
 
 #[path = "operator/first_words.rs"]
 mod first_words;
+#[path = "operator/lost_catalog.rs"]
+mod lost_catalog;
 #[path = "support/port.rs"]
 mod port;
 #[path = "operator/process.rs"]

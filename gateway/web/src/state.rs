@@ -133,6 +133,8 @@ pub enum AdminError {
 pub enum Obstacle {
     /// Nothing is served: the catalog can't be read.
     CatalogUnreadable,
+    /// Reads and writes go on, and some bodies that lie in the catalog can't be read.
+    BodiesUnreadable,
     /// Nothing is served: the catalog's rows are not read in time.
     CatalogSilent,
     /// Reads go on, writes wait: the commit log does not answer in time.
@@ -154,6 +156,7 @@ impl Obstacle {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::CatalogUnreadable => "catalog_unreadable",
+            Self::BodiesUnreadable => "bodies_unreadable",
             Self::CatalogSilent => "catalog_silent",
             Self::CatalogStalled => "catalog_stalled",
             Self::CatalogFenced => "catalog_fenced",

@@ -10,6 +10,7 @@
 
 use super::frame::{self, FILE_HEAD, FileHeader, Frame, HEADER, Kind, Stamp};
 use super::spare::{self, Spares};
+use crate::catalog::seen::Mark;
 use crate::catalog::{Layout, Version};
 use crate::entropy::Entropy;
 use crate::fault::{Faults, Point};
@@ -151,6 +152,11 @@ impl LogWriter {
     /// The files, for readers.
     pub(in crate::catalog) fn files(&self) -> Arc<Files> {
         Arc::clone(&self.files)
+    }
+
+    /// How far it is: its newest file, and what is durable.
+    pub(in crate::catalog) const fn mark(&self) -> Mark {
+        Mark { log: self.log, stamp: self.stamp, version: self.synced }
     }
 
     /// Durable through here.

@@ -39,6 +39,14 @@ impl Stamp {
         Self(u64::from_le_bytes(bytes) ^ log)
     }
 
+    pub(in crate::catalog) const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(u64::from_le_bytes(bytes))
+    }
+
+    pub(in crate::catalog) const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_le_bytes()
+    }
+
     /// That of a file of the first form.
     pub(in crate::catalog) const fn of_number(log: u64) -> Self {
         Self(log)

@@ -40,6 +40,7 @@ pub use queue::Counts;
 use super::copy::{CopyOptions, Keeper, Standing, Told};
 use super::log::files::{Files, LogWriter, Shape};
 use super::log::{payload, recover};
+use super::seen::{Seen, Witness};
 use super::window::{ROWS_MAX, Window};
 use super::{Catalog, Commit, Limits, Snapshot, Version, admit};
 use crate::clock::Clock;
@@ -91,6 +92,8 @@ pub struct Options {
     pub open_files_max: i32,
     /// The catalog's second place.
     pub copy: CopyOptions,
+    /// Where it is written down how far the catalog is, and asked when it is opened; nowhere, where nothing says whose it is.
+    pub seen: Option<Seen>,
 }
 
 impl Options {
@@ -109,6 +112,7 @@ impl Options {
             background_jobs: 2,
             open_files_max: 512,
             copy: CopyOptions::default(),
+            seen: None,
         }
     }
 }
@@ -126,6 +130,9 @@ pub struct RocksCatalog {
     /// Why no commit is taken.
     read_only: Option<String>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    /// What it reached when it was opened.
+    opened_at: Version,
+    went_back: bool,
 }
 
 impl std::fmt::Debug for RocksCatalog {
@@ -144,6 +151,9 @@ impl RocksCatalog {
             )));
         }
         let log_dir = dir.join("log");
+        // Before anything is made or changed.
+        let mut witness = Witness::ask(options.seen.clone())?;
+        witness.check_there(&dir)?;
         std::fs::create_dir_all(&dir).map_err(|e| Error::io("create", &dir, e))?;
         let mut marker = Marker::check_or_create(&dir)?;
         let standing = Standing::read(&dir, &options.copy)?;
@@ -158,11 +168,14 @@ impl RocksCatalog {
             let detail = format!("the commit log is gone, the rows stand at version {applied}");
             return Err(Error::Corrupt { what: format!("catalog {}", dir.display()), detail });
         }
+        witness.check_files(&dir, &found)?;
         let epoch = rows.epoch()?;
         let version = recover::replay(&found, options.log_file_bytes, applied, |frame, body| {
             marker.raise(frame.layout)?;
             replay(&rows, (frame.prior, frame.last), body, epoch)
         })?;
+        witness.check_version(&dir, version)?;
+        let went_back = witness.went_back;
         let shape = Shape { file_bytes: options.log_file_bytes, retained: options.log_files_retained };
         if found.len() > NEEDED_FILES_MAX
             && let Err(error) = rows.flush(true)
@@ -175,6 +188,7 @@ impl RocksCatalog {
             LogWriter::start(&log_dir, shape, parts, found, stand)?
         };
         backup::became_a_catalog(&dir)?;
+        let notes = witness.begin(log.mark())?;
         let hot = Arc::new(Hot::new(options.hot_bytes));
         let shared = Arc::new(Shared {
             published: ArcSwap::from_pointee(Moment::now(&rows, &hot, version)),
@@ -193,6 +207,7 @@ impl RocksCatalog {
             shared: Arc::clone(&shared),
             log,
             keeper,
+            notes,
             marker,
             window: Window::new(&*options.entropy, version, ROWS_MAX),
             totals: RefCell::default(),
@@ -215,7 +230,17 @@ impl RocksCatalog {
             .map_err(|e| Error::io("start the sequencer of", &dir, e))?;
         let read_only = told.read_only();
         let thread = Mutex::new(Some(thread));
-        Ok(Arc::new(Self { shared, files, dir, options, told, read_only, thread }))
+        Ok(Arc::new(Self {
+            shared,
+            files,
+            dir,
+            options,
+            told,
+            read_only,
+            thread,
+            opened_at: version,
+            went_back,
+        }))
     }
 
     /// Finishes what waits and stops; later commits answer [`Error::Closed`]. Blocks. What is in memory goes to disk when
@@ -239,6 +264,16 @@ impl RocksCatalog {
         self.shared.roomy.load(Ordering::Acquire)
     }
 
+    /// The version that it had when it was opened.
+    pub const fn opened_at(&self) -> Version {
+        self.opened_at
+    }
+
+    /// It was opened though it is older than one that was seen before ([`Seen`]): what that one committed later is given up.
+    pub const fn went_back(&self) -> bool {
+        self.went_back
+    }
+
     /// Where it lies.
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -248,6 +283,11 @@ impl RocksCatalog {
     /// all. Blocks.
     pub fn probe(&self, at: PartitionId) -> Result<()> {
         self.shared.published.load_full().probe(at)
+    }
+
+    /// Whether the files of inline bodies are all there. Blocks.
+    pub fn check_body_files(&self) -> Result<()> {
+        self.shared.rows.check_body_files()
     }
 
     /// Partitions that have rows, in order. Blocks.

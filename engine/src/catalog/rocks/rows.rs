@@ -30,6 +30,8 @@ const FAMILIES: [(Family, &str); 5] = [
 
 const APPLIED: &[u8] = b"applied";
 const EPOCH: &[u8] = b"epoch";
+/// Bytes of the blob files that the newest state of a family names.
+const LIVE_BLOB_FILE_SIZE: &std::ffi::CStr = c"rocksdb.live-blob-file-size";
 /// Idempotency rows: prefix, epoch (u32, big-endian), partition, id → version (u64, little-endian).
 const ANSWERED: u8 = b'i';
 
@@ -310,6 +312,30 @@ impl Rows {
             let found = self.db().property_int_value_cf(self.handle(family), NUM_DELETES_ACTIVE_MEM_TABLE);
             let found = found.map_err(|e| failed("look at", self.db().path(), e))?;
             Ok(sum + found.unwrap_or_default())
+        })
+    }
+
+    /// Whether the files that hold bodies are there, with all their bytes. They are opened when one is read, and no sooner.
+    pub(super) fn check_body_files(&self) -> Result<()> {
+        let place = self.db().path();
+        let known = self.db().property_int_value_cf(self.handle(Family::Body), LIVE_BLOB_FILE_SIZE);
+        let known = known.map_err(|e| failed("look at", place, e))?.unwrap_or_default();
+        let mut there = 0;
+        for entry in std::fs::read_dir(place).map_err(|e| Error::io("list", place, e))? {
+            let entry = entry.map_err(|e| Error::io("list", place, e))?;
+            if entry.path().extension().is_some_and(|kind| kind == "blob") {
+                // One that goes meanwhile is none that rows need.
+                there += entry.metadata().map_or(0, |metadata| metadata.len());
+            }
+        }
+        if there >= known {
+            return Ok(());
+        }
+        Err(Error::Corrupt {
+            what: format!("bodies in {}", place.display()),
+            detail: format!(
+                "its .blob files have {there} bytes, and rows name {known}: one is missing or cut"
+            ),
         })
     }
 

@@ -28,6 +28,7 @@ use crate::catalog::copy::Keeper;
 use crate::catalog::log::files::LogWriter;
 use crate::catalog::log::frame::{self, ALIGN, Kind};
 use crate::catalog::log::payload;
+use crate::catalog::seen::Notes;
 use crate::catalog::totals::Totals;
 use crate::catalog::window::Window;
 use crate::catalog::{Layout, Version};
@@ -72,6 +73,7 @@ pub(super) struct Sequencer {
     pub(super) log: LogWriter,
     /// The log's copy in a zone, if there is one.
     pub(super) keeper: Keeper,
+    pub(super) notes: Notes,
     pub(super) marker: Marker,
     pub(super) window: Window,
     pub(super) totals: RefCell<Totals>,
@@ -129,8 +131,9 @@ impl Sequencer {
         }
         if self.fenced.is_none() {
             let closed = self.sync_both().and_then(|()| self.log.seal_when_idle());
-            if let Err(error) = closed {
-                tracing::error!(%error, "the commit log's last sync failed");
+            match closed {
+                Ok(()) => self.notes.note(self.log.mark(), self.clock.boottime()),
+                Err(error) => tracing::error!(%error, "the commit log's last sync failed"),
             }
         }
     }
@@ -163,6 +166,9 @@ impl Sequencer {
             self.judge(&mut group, request);
         }
         self.finish(group);
+        if self.fenced.is_none() {
+            self.notes.note_when_due(self.log.mark(), self.clock.boottime());
+        }
         if self.shared.queue.is_empty()
             && self.fenced.is_none()
             && let Err(error) = self.log.seal_when_idle()
@@ -256,6 +262,7 @@ impl Sequencer {
         if self.log.make_room(len)? {
             self.shared.counting.log_waits.store(self.log.waits(), Ordering::Relaxed);
             self.shared.counting.zeroed_bytes.store(self.log.zeroed(), Ordering::Relaxed);
+            self.notes.note(self.log.mark(), self.clock.boottime());
             self.flush_if_needed();
         }
         self.log.append(frame, last, layout)?;
@@ -379,6 +386,7 @@ impl Sequencer {
         if self.fenced.is_some() || self.unpark().is_err() {
             return;
         }
+        self.notes.note_when_due(self.log.mark(), self.clock.boottime());
         self.window.prune(self.clock.boottime(), self.version);
         self.flush_if_needed();
     }

@@ -5,6 +5,7 @@ mod files;
 mod forms;
 mod layout;
 mod model;
+mod seen;
 mod shipped;
 
 use super::{Options, RocksCatalog};

@@ -64,6 +64,12 @@ impl Appliance {
                          the backup: firn recover"
                     ),
                 ),
+                Obstacle::BodiesUnreadable => (
+                    "reads and writes go on, but some objects of up to 4 KiB can't be read",
+                    format!(
+                        "look at the kernel's log (dmesg) for the disk of {dir}; put the file back, or rebuild from the backup: firn recover"
+                    ),
+                ),
                 Obstacle::CatalogSilent => (
                     "nothing is served",
                     format!(

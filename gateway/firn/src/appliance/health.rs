@@ -42,6 +42,13 @@ impl Appliance {
             Some(Refused::With(error)) => return readiness.add(Obstacle::CatalogUnreadable, error),
         }
         let catalog = Arc::clone(&self.catalog);
+        let bodies = move || catalog.check_body_files();
+        match self.bodies_there.refused(&*self.clock, FRESH, || on_a_thread(bodies)).await {
+            Some(Refused::With(error)) => readiness.add(Obstacle::BodiesUnreadable, error),
+            // What hangs or has no thread is told by the rows.
+            None | Some(Refused::Silent | Refused::Unasked(_)) => {}
+        }
+        let catalog = Arc::clone(&self.catalog);
         match self.writable.refused(&*self.clock, Duration::ZERO, || Ok(in_a_task(catalog))).await {
             None if self.catalog.has_room() => {}
             None => {
@@ -206,6 +213,36 @@ mod tests {
         let (says, fix) = doctor(&appliance, &unreadable);
         assert!(says.starts_with("nothing is served: read ") && says.contains("checksum"), "{says}");
         assert!(fix.starts_with("restart the server") && fix.contains("firn recover"), "{fix}");
+        appliance.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn inline_bodies_whose_file_is_gone_or_cut_are_told() {
+        let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+        let appliance = open(dir.path(), clock.clone(), &Arc::default()).await;
+        let bucket = BucketName::parse("bucket").unwrap();
+        appliance.store.create_bucket(&bucket, &NewBucket::default()).await.unwrap();
+        let request = PutRequest::new(bucket, ObjectKey::parse("k").unwrap());
+        let mut upload = appliance.store.put(request).await.unwrap();
+        upload.write(vec![7; 2_000].into()).await.unwrap();
+        upload.finish(Expect::default()).await.unwrap();
+        appliance.catalog.checkpoint(&dir.path().join("copy")).unwrap();
+        assert!(appliance.readiness().await.is_ready());
+        let rows = std::fs::read_dir(appliance.catalog.dir().join("rows")).unwrap();
+        let blob = rows
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|kind| kind == "blob"))
+            .unwrap();
+        let cut = std::fs::OpenOptions::new().write(true).open(&blob).unwrap();
+        cut.set_len(cut.metadata().unwrap().len() - 1).unwrap();
+        for _ in 0..2 {
+            clock.advance(FRESH);
+            let told = appliance.readiness().await;
+            assert_eq!((obstacles(&told), told.reads()), (vec![Obstacle::BodiesUnreadable], true));
+            let (says, fix) = doctor(&appliance, &told);
+            assert!(says.contains("missing or cut") && fix.contains("firn recover"), "{says} {fix}");
+            let _gone = std::fs::remove_file(&blob);
+        }
         appliance.close().await;
     }
 

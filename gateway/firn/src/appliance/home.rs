@@ -53,6 +53,8 @@ pub(crate) struct Home {
     pub(crate) key_is_new: bool,
     /// The recovery key's secret half, made by this start because somebody is there to write it down. Kept nowhere.
     pub(crate) new_recovery_key: Option<RecoveryKey>,
+    /// What is missing may be given up.
+    pub(crate) accepts_loss: bool,
     _lock: Lock,
 }
 
@@ -63,7 +65,7 @@ pub(crate) struct Wish {
     pub(crate) debug_day: Option<Duration>,
     /// Somebody watches a terminal, so secrets that are shown once can be made now.
     pub(crate) shows_secrets: bool,
-    /// Commits that are sealed to another recovery key may be given up.
+    /// Commits that are sealed to another recovery key, or that a newer catalog had, may be given up.
     pub(crate) accept_loss: bool,
 }
 
@@ -110,6 +112,7 @@ impl Home {
             is_new,
             key_is_new,
             new_recovery_key,
+            accepts_loss: wish.accept_loss,
             _lock: lock,
         })
     }

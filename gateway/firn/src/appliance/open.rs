@@ -17,7 +17,7 @@ use anyhow::Context;
 use archive::vault::Vaults;
 use engine::backup::{self, Backup, BaseWorker, LogWorker};
 use engine::blob::{BlobStore, OpenOptions, RemoteOptions, ZoneOptions};
-use engine::catalog::{Options, RocksCatalog};
+use engine::catalog::{Options, RocksCatalog, Seen};
 use engine::clock::compliance::{ComplianceClock, ComplianceWorker};
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
@@ -41,6 +41,8 @@ pub(crate) struct Appliance {
     pub(crate) catalog: Arc<RocksCatalog>,
     /// Whether its rows can be read.
     pub(super) readable: Question<String>,
+    /// Whether the files of inline bodies are there.
+    pub(super) bodies_there: Question<String>,
     /// Whether a commit comes back.
     pub(super) writable: Question<(web::Obstacle, String)>,
     pub(crate) blobs: Arc<BlobStore>,
@@ -133,11 +135,10 @@ impl Appliance {
         config: &Config,
         (clock, entropy, faults): (Arc<dyn Clock>, Arc<dyn Entropy>, Arc<Faults>),
     ) -> anyhow::Result<Self> {
-        let options = catalog_options(&home, config, (&clock, &entropy, &faults))?;
         let catalog_dir = home.dir.join(CATALOG);
         let pool_dir = pool_dir(&home.dir, config);
-        warn_of_small_disks(&home.dir, &pool_dir, config);
         let (zones, pool_locks) = claim_pools(&home, config, &pool_dir, &*entropy)?;
+        let options = catalog_options(&home, config, (&clock, &entropy, &faults), (&pool_dir, &zones))?;
         let catalog = tokio::task::spawn_blocking(move || RocksCatalog::open(catalog_dir, options))
             .await?
             .context("open the catalog")?;
@@ -198,6 +199,7 @@ impl Appliance {
             home,
             catalog,
             readable: Question::default(),
+            bodies_there: Question::default(),
             writable: Question::default(),
             blobs,
             keys,
@@ -239,6 +241,7 @@ fn catalog_options(
     home: &Home,
     config: &Config,
     (clock, entropy, faults): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<Faults>),
+    (pool_dir, zones): (&Path, &ZonesFound),
 ) -> anyhow::Result<Options> {
     let mut options = Options::new(clock.clone(), entropy.clone(), faults.clone());
     let cache_bytes = usize::try_from(config.cache.get())?;
@@ -249,6 +252,7 @@ fn catalog_options(
     options.log_file_bytes = shares.log_file.get();
     options.reserve_bytes = shares.reserve.get();
     options.open_files_max = Descriptors::allowed().tables();
+    options.seen = seen(home, pool_dir, zones)?;
     Ok(options)
 }
 
@@ -283,6 +287,17 @@ async fn open_vaults(
         entropy: entropy.clone(),
     };
     vaults::open(home, config, below).await.map(Some)
+}
+
+/// Where it is written down how far the catalog is: beside it, and in every directory of bodies that is there.
+fn seen(home: &Home, pool_dir: &Path, zones: &ZonesFound) -> anyhow::Result<Option<Seen>> {
+    let Some(owner) = directory::incarnation(&home.dir)? else { return Ok(None) };
+    let mut places = vec![home.dir.clone()];
+    places.extend(zones.iter().flat_map(|(zone, _)| zone.directories.iter().cloned()));
+    if zones.is_empty() {
+        places.push(pool_dir.to_owned());
+    }
+    Ok(Some(Seen { owner, places, accepts_less: home.accepts_loss }))
 }
 
 /// Before the pool's workers: until the target has answered, nothing may be recycled.
@@ -352,6 +367,7 @@ fn claim_pools(
     pool_dir: &Path,
     entropy: &dyn Entropy,
 ) -> anyhow::Result<(ZonesFound, Vec<Lock>)> {
+    warn_of_small_disks(&home.dir, pool_dir, config);
     let mut locks = Vec::new();
     let has_pools_mark =
         config.zones.is_empty() || directory::first_has_a_pools_mark(&home.dir, &config.zones)?;

@@ -47,7 +47,8 @@ pub(crate) struct Server {
     /// Allow addresses other than loopback without TLS: what is sent can then be read on the way.
     #[arg(long, env = "FIRN_INSECURE_HTTP", hide_env_values = true)]
     pub(crate) insecure_http: bool,
-    /// Start what was recovered with a former recovery key, and give up for good what is sealed to another; said once.
+    /// Give up for good what a start was refused for: commits sealed to another recovery key than it was recovered with, or those of a
+    /// newer catalog than the one that is there; said once.
     #[arg(long)]
     pub(crate) accept_loss: bool,
     /// What is logged: error, warn, info, debug, trace, or a filter like info,web=debug [default: info, on a terminal without a line
@@ -321,6 +322,9 @@ pub(crate) struct Recover {
     /// The version of the base to begin with, where the newest one is damaged: the refusal names the one before it.
     #[arg(long, value_name = "VERSION")]
     pub(crate) base: Option<u64>,
+    /// The life of the backup to take, where the newest one is not the appliance's own: a refusal and what a recovery says name them.
+    #[arg(long, value_name = "LIFE")]
+    pub(crate) life: Option<String>,
     /// An AWS credentials file for an S3 target [default: as for every other verb].
     #[arg(long, value_name = "FILE")]
     pub(crate) credentials_file: Option<PathBuf>,

@@ -9,6 +9,7 @@
 //!   secrets       credentials · admin-token · master.key, as a start reads them
 //!   zone_disks    which of them share a disk      line  the form of all these files
 //!   own_files     which files elsewhere are an appliance's by another name
+//!   used          what says that a directory had a catalog that is not there
 //! ```
 //!
 //! # Invariants
@@ -23,6 +24,7 @@ mod pool_owner;
 mod recipient;
 mod remote_mark;
 pub(crate) mod secrets;
+mod used;
 #[cfg(test)]
 mod world;
 mod zone_disks;
@@ -32,7 +34,9 @@ pub(crate) use line::Line;
 pub(crate) use lock::Lock;
 pub(crate) use marker::{Marker, VERSION as MARKER_VERSION, is_no_appliance, read_marker};
 pub(crate) use own_files::OwnFiles;
-pub(crate) use pool_owner::{claim as claim_pool, claim_none as claim_no_pool, is_missed as is_pool_missed};
+pub(crate) use pool_owner::{
+    claim as claim_pool, claim_none as claim_no_pool, incarnation, is_missed as is_pool_missed,
+};
 pub(crate) use recipient::{recipient, store_recipient};
 pub(crate) use remote_mark::RemoteMark;
 pub(crate) use zone_disks::shared as zones_on_one_disk;
@@ -127,10 +131,11 @@ pub(crate) fn pool_dir(dir: &Path, config: &Config) -> PathBuf {
 pub(crate) fn refuse_bodies_of_another(dir: &Path, config: &Config) -> anyhow::Result<()> {
     if config.zones.is_empty() {
         pool_owner::refuse_pool_of_another(dir, &pool_dir(dir, config))?;
-        Ok(config.pool_dir.as_deref().map_or(Ok(()), pool_owner::refuse_unmounted)?)
+        config.pool_dir.as_deref().map_or(Ok(()), pool_owner::refuse_unmounted)?;
     } else {
-        zones::refuse(dir, &config.zones)
+        zones::refuse(dir, &config.zones)?;
     }
+    used::refuse_without_catalog(dir, config)
 }
 
 #[cfg(test)]

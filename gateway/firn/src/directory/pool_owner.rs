@@ -201,6 +201,11 @@ pub(super) fn own(dir: &Path) -> anyhow::Result<Option<Owner>> {
     Owner::load(&dir.join(IN_DIR))
 }
 
+/// Which data directory the one in `dir` is, by the mark that it has since it took a pool.
+pub(crate) fn incarnation(dir: &Path) -> anyhow::Result<Option<u128>> {
+    Ok(own(dir)?.map(|owner| owner.incarnation()))
+}
+
 /// Whether the pool of the data directory in `dir` is missed: the directory took one, and `pool` has no mark.
 pub(crate) fn is_missed(dir: &Path, pool: &Path) -> anyhow::Result<bool> {
     Ok(own(dir)?.is_some() && Owner::load(&pool.join(IN_POOL))?.is_none())

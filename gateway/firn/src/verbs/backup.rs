@@ -10,7 +10,7 @@ use crate::layout::{LOCK, MARKER};
 use crate::report::Report;
 use crate::report::time::json_time;
 use crate::session::Session;
-use crate::text::printable;
+use crate::text::{counted, printable};
 use anyhow::Context;
 use engine::backup::RecoveryKey;
 use engine::catalog::Options;
@@ -86,6 +86,37 @@ struct RecoverReport {
     other_key: Option<(u64, u64)>,
     /// The newest base, where it is newer than what was brought back and sealed to another recovery key.
     newer_base: Option<u64>,
+    /// The life of the backup that was taken.
+    life: Option<String>,
+    /// Other lives that are there, newest first.
+    other_lives: Vec<String>,
+    /// Files at the target that do not belong where they are.
+    foreign: Vec<String>,
+}
+
+/// Lives, and files, that are named to people.
+const NAMED: usize = 5;
+
+impl RecoverReport {
+    fn lives(&self, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(life) = &self.life {
+            writeln!(out, "  life      {}", printable(life))?;
+        }
+        if !self.other_lives.is_empty() {
+            let others = self.other_lives[..self.other_lives.len().min(NAMED)].join(", ");
+            writeln!(out, "  others    {} (--life takes one of them)", printable(&others))?;
+        }
+        if !self.foreign.is_empty() {
+            let some = self.foreign[..self.foreign.len().min(NAMED)].join(", ");
+            let count = counted(self.foreign.len() as u64, "file", "files");
+            writeln!(
+                out,
+                "  IGNORED   {count} at the target that the appliance did not put there under that name: {}",
+                printable(&some)
+            )?;
+        }
+        Ok(())
+    }
 }
 
 impl Report for RecoverReport {
@@ -94,6 +125,7 @@ impl Report for RecoverReport {
         writeln!(out, "{} is rebuilt.", self.directory)?;
         writeln!(out, "  base      version {} of {taken}", self.base_version)?;
         writeln!(out, "  log       through version {}", self.version)?;
+        self.lives(out)?;
         let lost = if self.other_key.or(self.missing).is_some() {
             ", though later ones were shipped:"
         } else {
@@ -185,9 +217,9 @@ fn explain(error: engine::Error, from: &str) -> anyhow::Error {
     let text = error.to_string();
     let hint = match &error {
         engine::Error::Invalid(_) if text.contains("sealed to another recovery key") => format!(
-            "it wants the recovery key that was in use then{}; a recovery begins a new life of the backup, and what lies in older \
+            "it wants the newest recovery key of that life{}: what follows firn backup key is sealed to the new key alone. A recovery begins a new life of the backup, and what lies in older \
              ones, sealed to keys from before, is not taken any more. --key can be given for each key that you have",
-            life_began(&text).map(|at| format!(": its life began {at}")).unwrap_or_default()
+            life_began(&text).map(|at| format!(", which began {at}")).unwrap_or_default()
         ),
         engine::Error::NotFound { what, .. } if what.contains("complete backup") => {
             format!("--from is what backup.target names, and holds lives/: is {} that?", printable(from))
@@ -218,7 +250,7 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
     let lock = lock_new(&args.dir)?;
     let recovered = match engine::backup::recover(
         target.as_ref(),
-        (&keys, args.base),
+        (&keys, args.base, args.life.as_deref()),
         &args.dir,
         MARKER,
         options,
@@ -243,6 +275,9 @@ pub(super) async fn recover(session: &Session, args: Recover) -> anyhow::Result<
         missing: recovered.missing,
         other_key: recovered.other_key,
         newer_base: recovered.newer_base,
+        life: recovered.life,
+        other_lives: recovered.other_lives,
+        foreign: recovered.foreign,
     };
     session.output.print(&report)
 }

@@ -98,7 +98,8 @@ async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>)
     };
     match answer {
         Err(error) => {
-            findings.push(Finding::fault("server", format!("no answer: {}", chain(&error)), start));
+            let fix = if let Ok(Some(_)) = Lock::holder(&dir) { of_one_that_runs(&dir) } else { start };
+            findings.push(Finding::fault("server", format!("no answer: {}", chain(&error)), fix));
             false
         }
         Ok(document) => {
@@ -115,6 +116,15 @@ async fn server(session: &Session, args: &AdminDir, findings: &mut Vec<Finding>)
             true
         }
     }
+}
+
+/// A server has the directory: another one would be refused, and what is asked is read from a disk that may be what fails.
+fn of_one_that_runs(dir: &Path) -> String {
+    let shown = quote_sh(&dir.display().to_string());
+    format!(
+        "a server has {shown} open, so start no other: look at its log, and at the kernel's log (dmesg) for the disk of {shown}; where that \
+         is well, restart the server"
+    )
 }
 
 /// What can be seen of a directory from outside.
@@ -156,7 +166,13 @@ fn directory(dir: &Path, entropy: &Arc<dyn Entropy>, findings: &mut Vec<Finding>
     }
     findings.extend(SECRETS.map(|name| secret(dir, name, account, entropy)));
     findings.push(match Lock::holder(dir) {
-        Ok(Some(pid)) => Finding::fine("lock", format!("held by process {pid}")),
+        Ok(Some(pid)) if pid.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Finding::fine("lock", format!("held by process {pid}"))
+        }
+        Ok(Some(_)) => {
+            let fix = format!("look at the kernel's log (dmesg) for the disk of {shown}");
+            Finding::fault("lock", "held by a process whose number in it can't be read", fix)
+        }
         Ok(None) => Finding::fine("lock", "free"),
         Err(error) => Finding::fault("lock", error.to_string(), format!("chmod u+rw {shown}/lock")),
     });
@@ -226,6 +242,7 @@ fn clock(now_ms: i64) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::{Findings, clock, directory, mode};
+    use crate::directory::Lock;
     use crate::exit::Exit;
     use crate::report::{Report, render};
     use engine::entropy::{Entropy, SeededEntropy};
@@ -271,6 +288,18 @@ mod tests {
         for finding in &findings {
             assert_eq!(finding.ok, finding.fix.is_none(), "{finding:?}");
         }
+    }
+
+    #[test]
+    fn a_lock_that_is_held_and_not_read_is_a_fault_of_the_disk_and_nobodys() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("lock"), "\u{0}\u{0}").unwrap();
+        let _held = Lock::hold(&dir.path().join("lock")).unwrap();
+        let mut findings = Vec::new();
+        directory(dir.path(), &mut findings);
+        let lock = findings.iter().find(|finding| finding.check == "lock").unwrap();
+        assert!(!lock.ok && !lock.detail.contains("unknown"), "{lock:?}");
+        assert!(lock.fix.as_ref().unwrap().contains("dmesg"), "{lock:?}");
     }
 
     #[test]

@@ -67,7 +67,8 @@ pub(crate) fn name_host(head: &mut request::Parts) {
     }
 }
 
-/// The host that was asked for: exactly one, as HTTP/1.1 demands; an absolute request target's goes before it.
+/// The host that was asked for: exactly one, as HTTP/1.1 demands. It is the one that was signed; what an absolute request target names
+/// beside it, as a proxy is sent it, is not looked at.
 pub(crate) fn host(head: &request::Parts) -> Result<&str, S3Error> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let refused = |text| Err(S3Error::with(Code::InvalidRequest, text));
