@@ -296,7 +296,7 @@ mod tests {
         std::fs::write(dir.path().join("lock"), "\u{0}\u{0}").unwrap();
         let _held = Lock::hold(&dir.path().join("lock")).unwrap();
         let mut findings = Vec::new();
-        directory(dir.path(), &mut findings);
+        directory(dir.path(), &entropy(), &mut findings);
         let lock = findings.iter().find(|finding| finding.check == "lock").unwrap();
         assert!(!lock.ok && !lock.detail.contains("unknown"), "{lock:?}");
         assert!(lock.fix.as_ref().unwrap().contains("dmesg"), "{lock:?}");
