@@ -38,7 +38,7 @@ mod view;
 pub use queue::Counts;
 
 use super::copy::{CopyOptions, Keeper, Standing, Told};
-use super::log::files::{Files, LogWriter, Shape};
+use super::log::files::{Files, LogFile, LogWriter, Shape};
 use super::log::{payload, recover};
 use super::seen::{Seen, Witness};
 use super::window::{ROWS_MAX, Window};
@@ -59,6 +59,7 @@ use rows::Rows;
 use sequencer::{Epoch, NEEDED_FILES_MAX, Sequencer, Shared};
 use space::Gauge;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -97,6 +98,13 @@ pub struct Options {
 }
 
 impl Options {
+    fn check(&self) -> Result<()> {
+        if self.log_file_bytes >= LOG_FILE_BYTES_MIN {
+            return Ok(());
+        }
+        Err(Error::Invalid(format!("open a catalog with log files below {LOG_FILE_BYTES_MIN} bytes")))
+    }
+
     /// The defaults of an appliance.
     pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, faults: Arc<Faults>) -> Self {
         Self {
@@ -141,15 +149,39 @@ impl std::fmt::Debug for RocksCatalog {
     }
 }
 
+/// The log's files, which no catalog lacks but one that was made as a copy.
+fn log_files(dir: &Path, log_dir: &Path, applied: Version) -> Result<VecDeque<LogFile>> {
+    let found = recover::find(log_dir)?;
+    if found.is_empty() && applied > 0 && !backup::is_checkpoint(dir) {
+        let detail = format!("the commit log is gone, the rows stand at version {applied}");
+        return Err(Error::Corrupt { what: format!("catalog {}", dir.display()), detail });
+    }
+    Ok(found)
+}
+
+/// Lets the log's files go, if there is room for what they say among the rows.
+fn flush(rows: &Rows) {
+    if let Err(error) = rows.flush(true) {
+        tracing::warn!(%error, "the rows can't be flushed now: the commit log keeps its files");
+    }
+}
+
+/// The sequencer at work, on a thread of its own.
+fn spawn(sequencer: Sequencer, dir: &Path) -> Result<JoinHandle<()>> {
+    std::thread::Builder::new()
+        .name("catalog-sequencer".into())
+        .spawn(move || {
+            let _vital = Vital::guard();
+            sequencer.run();
+        })
+        .map_err(|e| Error::io("start the sequencer of", dir, e))
+}
+
 impl RocksCatalog {
     /// Opens the catalog in `dir`, or makes one there. Blocks: the log is replayed.
     pub fn open(dir: impl Into<PathBuf>, options: Options) -> Result<Arc<Self>> {
         let dir = dir.into();
-        if options.log_file_bytes < LOG_FILE_BYTES_MIN {
-            return Err(Error::Invalid(format!(
-                "open a catalog with log files below {LOG_FILE_BYTES_MIN} bytes"
-            )));
-        }
+        options.check()?;
         let log_dir = dir.join("log");
         // Before anything is made or changed.
         let mut witness = Witness::ask(options.seen.clone())?;
@@ -163,11 +195,7 @@ impl RocksCatalog {
         space.room(options.clock.boottime(), 0)?;
         let rows = Arc::new(Rows::open(&dir.join("rows"), &options)?);
         let applied = rows.applied()?;
-        let found = recover::find(&log_dir)?;
-        if found.is_empty() && applied > 0 && !backup::is_checkpoint(&dir) {
-            let detail = format!("the commit log is gone, the rows stand at version {applied}");
-            return Err(Error::Corrupt { what: format!("catalog {}", dir.display()), detail });
-        }
+        let found = log_files(&dir, &log_dir, applied)?;
         witness.check_files(&dir, &found)?;
         let epoch = rows.epoch()?;
         let version = recover::replay(&found, options.log_file_bytes, applied, |frame, body| {
@@ -177,10 +205,8 @@ impl RocksCatalog {
         witness.check_version(&dir, version)?;
         let went_back = witness.went_back;
         let shape = Shape { file_bytes: options.log_file_bytes, retained: options.log_files_retained };
-        if found.len() > NEEDED_FILES_MAX
-            && let Err(error) = rows.flush(true)
-        {
-            tracing::warn!(%error, "the rows can't be flushed now: the commit log keeps its files");
+        if found.len() > NEEDED_FILES_MAX {
+            flush(&rows);
         }
         let stand = (version, rows.flushed()?);
         let log = {
@@ -221,15 +247,8 @@ impl RocksCatalog {
             spare: Vec::new(),
         };
         sequencer.stand(standing, (&files, options.copy.patience))?;
-        let thread = std::thread::Builder::new()
-            .name("catalog-sequencer".into())
-            .spawn(move || {
-                let _vital = Vital::guard();
-                sequencer.run();
-            })
-            .map_err(|e| Error::io("start the sequencer of", &dir, e))?;
+        let thread = Mutex::new(Some(spawn(sequencer, &dir)?));
         let read_only = told.read_only();
-        let thread = Mutex::new(Some(thread));
         Ok(Arc::new(Self {
             shared,
             files,
