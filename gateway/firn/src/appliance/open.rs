@@ -145,16 +145,7 @@ impl Appliance {
         let keys = KeyTable::open(catalog.clone(), home.custodian.clone(), entropy.clone(), clock.clone())
             .await
             .context("open the key table")?;
-        let mut options = OpenOptions::new(
-            pool_dir.clone(),
-            catalog.clone(),
-            clock.clone(),
-            entropy.clone(),
-            faults.clone(),
-        );
-        configure_pools(&mut options, config, &pool_dir, zones);
-        options.remote = remote(&home, config, (&clock, &entropy)).await?;
-        let blobs = BlobStore::open(options).await.context("open the local pool")?;
+        let blobs = bodies(&home, config, &catalog, (&clock, &entropy, &faults), (&pool_dir, zones)).await?;
         let compliance = ComplianceClock::open(catalog.clone(), clock.clone())
             .await
             .context("open the compliance clock")?;
@@ -184,16 +175,10 @@ impl Appliance {
         if let Some(backup) = &backup {
             start_backup(&workers, backup, &blobs, &clock).context("start a worker")?;
         }
-        let of_compliance: Box<dyn Worker> = Box::new(ComplianceWorker::new(compliance.clone()));
+        let single: Vec<Box<dyn Worker>> =
+            vec![Box::new(ComplianceWorker::new(compliance.clone())), kms.worker()];
         let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
-        let all = [
-            vec![of_compliance],
-            blobs.workers(),
-            store.workers(),
-            outbox.workers(),
-            vec![kms.worker()],
-            of_vaults,
-        ];
+        let all = [single, blobs.workers(), store.workers(), outbox.workers(), of_vaults];
         start(&workers, all, &clock).context("start a worker")?;
         Ok(Self {
             home,
@@ -234,6 +219,23 @@ impl Appliance {
             tracing::error!(%error, "failed to close the catalog");
         }
     }
+}
+
+/// Where bodies lie: the pool or the zones, and what is beyond them.
+async fn bodies(
+    home: &Home,
+    config: &Config,
+    catalog: &Arc<RocksCatalog>,
+    (clock, entropy, faults): (&Arc<dyn Clock>, &Arc<dyn Entropy>, &Arc<Faults>),
+    (pool_dir, zones): (&Path, ZonesFound),
+) -> anyhow::Result<Arc<BlobStore>> {
+    let (clock, entropy) = (clock.clone(), entropy.clone());
+    let remote = remote(home, config, (&clock, &entropy)).await?;
+    let mut options =
+        OpenOptions::new(pool_dir.to_owned(), catalog.clone(), clock, entropy, Arc::clone(faults));
+    configure_pools(&mut options, config, pool_dir, zones);
+    options.remote = remote;
+    BlobStore::open(options).await.context("open the local pool")
 }
 
 /// What the catalog is opened with: memory as configured, sizes as suit its disk.
