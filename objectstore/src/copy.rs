@@ -5,13 +5,14 @@
 //! | the source's checksum, full object | no | the source's, with its number of parts |
 //! | another algorithm, or the source's is composite | yes | MD5 of the bytes |
 //! | a part from an object | yes (its MD5 is the part's tag) | MD5 of the part |
-//! | to a customer's key | no; of shared chunks yes, and written anew | one that tells nothing |
+//! | to a customer's key | no; of a manifest without one yes, and written anew | one that tells nothing |
+//! | a part from an object with a key | yes, and written anew | MD5 of the part, or one that tells nothing |
 //! | from a customer's key to none | yes | MD5 of the bytes |
 
 use crate::access::Asks;
 use crate::body::MANIFEST_DEPTH_MAX;
 use crate::checksum::{Running, Sums};
-use crate::envelope::{Envelope, Material};
+use crate::envelope::{Envelope, Material, can_be_enclosed};
 use crate::event::{EventType, Occasion};
 use crate::multipart::PartTarget;
 use crate::publish::Draft;
@@ -58,10 +59,10 @@ impl ObjectStore {
                 }
                 outcome => outcome?,
             };
-            let Some(Copied { stored, material, share, written }) = copied else {
+            let Some(Copied { stored, checksum, material, share, written }) = copied else {
                 return Ok(Attempt::Again);
             };
-            let (etag, checksum, envelope) = (stored.etag, stored.checksum, stored.envelope);
+            let (etag, envelope) = (stored.etag, stored.envelope);
             let mut draft =
                 Draft::object(bucket, &request.key, stored, material.as_ref(), &request.conditions);
             if let Some(share) = &share {
@@ -155,7 +156,7 @@ impl ObjectStore {
         bucket: Bucket,
     ) -> Result<Option<Copied>> {
         let by = request.customer_key.as_ref();
-        if by.is_some() && !is_enclosed(source) && !self.has_own_keys(&source.extent.content).await? {
+        if by.is_some() && !is_enclosed(source) && !can_be_enclosed(&source.extent.content) {
             // Boxed: seldom, and as large as all else of a copy.
             return Box::pin(self.written_anew(request, source)).await.map(Some);
         }
@@ -177,17 +178,17 @@ impl ObjectStore {
             }
             None => (Envelope::Appliance, None),
         };
+        let checksum = stored.checksum.filter(|_| by.is_none() || request.checksum.is_some());
         let stored = stored.with_extent(share.extent).enclosed(envelope);
-        Ok(Some(Copied { stored, material, share: Some(share), written: None }))
+        Ok(Some(Copied { stored, checksum, material, share: Some(share), written: None }))
     }
 
-    /// The source's bytes, sent as if by a client.
+    /// The source's bytes, sent as if by a client with a key.
     async fn written_anew(self: &Arc<Self>, request: &CopyRequest, source: &Found) -> Result<Copied> {
-        let wanted = request.checksum.or(source.info.checksum.map(|sum| sum.value.algorithm()));
         let put = PutRequest {
             length: Some(ByteCount::new(source.extent.length)),
             class: request.class.unwrap_or_default(),
-            checksum: wanted,
+            checksum: request.checksum,
             customer_key: request.customer_key.clone(),
             ..PutRequest::new(request.bucket.clone(), request.key.clone())
         };
@@ -199,14 +200,26 @@ impl ObjectStore {
         let Sealed { sums, landed, .. } = upload.seal().await?.sealed;
         let (envelope, material) = self.material(&landed, request.customer_key.as_ref())?;
         let stored = stored(&sums, &landed, request.class.unwrap_or_default(), metadata(request, source));
-        Ok(Copied { stored: stored.enclosed(envelope), material, share: None, written: Some(landed) })
+        let checksum = stored.checksum;
+        Ok(Copied {
+            stored: stored.enclosed(envelope),
+            checksum,
+            material,
+            share: None,
+            written: Some(landed),
+        })
     }
 
     /// What the copy stores: the source's, but for what the request changes.
     async fn copied(self: &Arc<Self>, request: &CopyRequest, source: &Found) -> Result<Stored> {
         let class = request.class.unwrap_or_default();
         let have = source.info.checksum;
-        let wanted = request.checksum.or(have.map(|sum| sum.value.algorithm()));
+        let wanted = request.checksum.or_else(|| match &request.customer_key {
+            Some(_) => None,
+            // What is read for its MD5 gets what any object has.
+            None if is_enclosed(source) => Some(ChecksumAlgorithm::Crc64Nvme),
+            None => have.map(|sum| sum.value.algorithm()),
+        });
         // The tag of what a key was brought for tells nothing of the bytes, and that of any other object is their MD5.
         let same_tag = !is_enclosed(source) || request.customer_key.is_some();
         let carried = same_tag
@@ -276,7 +289,7 @@ impl ObjectStore {
             let secret = self.opened_secret(&view, at, &upload, request.customer_key.as_ref())?;
             if extent.length <= inline::INLINE_MAX as u64
                 || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
-                || self.must_rewrite(&source, secret.is_some()).await?
+                || must_rewrite(&source, secret.is_some())
             {
                 match self.rewrite_part(&request, &source, extent).await {
                     Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
@@ -288,7 +301,8 @@ impl ObjectStore {
             let length = Some(ByteCount::new(extent.length));
             let part = (request.upload, request.part);
             let others = self.room_for_part(&view, &request.key, part, length, None).await?;
-            let mut sums = match self.digest(&source, extent, Some(upload.checksum)).await {
+            let algorithm = (secret.is_none() || upload.named).then_some(upload.checksum);
+            let mut sums = match self.digest(&source, extent, algorithm).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
@@ -348,13 +362,6 @@ impl ObjectStore {
         }))
     }
 
-    /// Whether a part's key would not be all that opens its bytes, or must not be: one that a customer's key opens is nobody else's.
-    async fn must_rewrite(&self, source: &Found, encloses: bool) -> Result<bool> {
-        let has_secret = source.keys.as_ref().is_some_and(|keys| keys.parts.is_some());
-        let own = is_enclosed(source) || !encloses || self.has_own_keys(&source.extent.content).await?;
-        Ok(has_secret || !own)
-    }
-
     /// Few bytes, or bytes behind too many manifests, or in an envelope of another kind, are sent as if by a client.
     pub(crate) async fn rewrite_part(
         self: &Arc<Self>,
@@ -396,6 +403,8 @@ impl ObjectStore {
 /// The bytes of a copy, which are shared or written.
 struct Copied {
     stored: Stored,
+    /// What is told of it, which an envelope does not keep.
+    checksum: Option<ObjectChecksum>,
     material: Option<Material>,
     share: Option<Share>,
     written: Option<Landed>,
@@ -404,6 +413,13 @@ struct Copied {
 /// Whether a key was brought for the source.
 fn is_enclosed(source: &Found) -> bool {
     source.info.encrypted_by != EncryptedBy::Appliance
+}
+
+/// Whether a part must not name the source's bytes. The key of an enclosed blob opens all of it, and what is copied may be a range: it
+/// is given neither to the appliance nor to another key. Of a manifest with a secret, one key opens nothing.
+fn must_rewrite(source: &Found, encloses: bool) -> bool {
+    let has_secret = source.keys.as_ref().is_some_and(|keys| keys.parts.is_some());
+    is_enclosed(source) || has_secret || encloses && !can_be_enclosed(&source.extent.content)
 }
 
 /// The copy's metadata.

@@ -64,7 +64,7 @@ pub struct Upload {
 #[derive(Clone, Copy)]
 pub(crate) struct PartBody {
     pub(crate) length: Option<ByteCount>,
-    pub(crate) checksum: ChecksumAlgorithm,
+    pub(crate) checksum: Option<ChecksumAlgorithm>,
     pub(crate) class: StorageClass,
 }
 
@@ -83,10 +83,11 @@ impl Target {
         }
     }
 
-    /// What is computed of it besides its MD5.
-    fn algorithm(&self) -> ChecksumAlgorithm {
+    /// What is computed of it besides its MD5: S3's default where nobody asks for another, but nothing unasked where a key came.
+    fn algorithm(&self) -> Option<ChecksumAlgorithm> {
         match self {
-            Self::Object(request) => request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme),
+            Self::Object(request) if request.customer_key.is_some() => request.checksum,
+            Self::Object(request) => Some(request.checksum.unwrap_or(ChecksumAlgorithm::Crc64Nvme)),
             Self::Part(_, body) => body.checksum,
         }
     }
@@ -154,7 +155,7 @@ impl Upload {
         if let Some(size) = target.announced().filter(|size| *size > BODY_BYTES_MAX) {
             return Err(Error::EntityTooLarge { size, limit: BODY_BYTES_MAX });
         }
-        let digests = Running::new(&store.lanes, Some(target.algorithm()));
+        let digests = Running::new(&store.lanes, target.algorithm());
         // What is kept in fewer copies must not be shared with what is kept in all.
         let dedup = dedup.filter(|_| target.copies() == Copies::Configured);
         Ok(Self {
@@ -324,15 +325,17 @@ pub(crate) fn check_so_far(announced: Option<ByteCount>, got: ByteCount) -> Resu
     Ok(())
 }
 
-pub(crate) fn check(expect: &Expect, sums: &Sums, algorithm: ChecksumAlgorithm) -> Result<()> {
+pub(crate) fn check(expect: &Expect, sums: &Sums, algorithm: Option<ChecksumAlgorithm>) -> Result<()> {
     if expect.content_md5.is_some_and(|md5| md5 != sums.md5) {
         return Err(Error::BadDigest);
     }
     match expect.checksum {
-        Some(wanted) if wanted.algorithm() != algorithm => Err(Error::InvalidRequest {
+        Some(wanted) if Some(wanted.algorithm()) != algorithm => Err(Error::InvalidRequest {
             detail: "the checksum that came is not of the algorithm that was named",
         }),
-        Some(wanted) if Some(wanted) != sums.checksum => Err(Error::ChecksumMismatch { algorithm }),
+        Some(wanted) if Some(wanted) != sums.checksum => {
+            Err(Error::ChecksumMismatch { algorithm: wanted.algorithm() })
+        }
         _ => Ok(()),
     }
 }
@@ -423,7 +426,8 @@ impl ObjectStore {
         let Sealed { bucket, sums, landed, size } = sealed;
         let (envelope, material) = self.material(&landed, request.customer_key.as_ref())?;
         let stored = stored(&sums, &landed, request.class, request.metadata).enclosed(envelope);
-        let (etag, checksum) = (stored.etag, stored.checksum);
+        // Whoever asked for a checksum is told it, kept or not.
+        let (etag, checksum) = (stored.etag, sums.checksum.map(ObjectChecksum::full));
         let arrival = Arrival {
             bucket,
             name: &request.bucket,

@@ -35,7 +35,7 @@ pub struct PutRequest {
     pub metadata: Metadata,
     /// The class.
     pub class: StorageClass,
-    /// The additional checksum to compute and store; `None` for S3's default, CRC64NVME.
+    /// The additional checksum to compute and store; `None` for S3's default, CRC64NVME. With a key it is told and not kept, and `None` is none.
     pub checksum: Option<ChecksumAlgorithm>,
     /// Tags and what else stands beside it; its owner and access list follow from `writer`.
     pub subresources: Subresources,

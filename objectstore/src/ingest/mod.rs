@@ -273,7 +273,7 @@ impl Ingest {
             return Err(Error::IncompleteBody { announced, got });
         }
         let sums = self.digests.take().ok_or(Error::Engine(engine::Error::Closed))?.finish().await?;
-        check(&expect, &sums, self.algorithm)?;
+        check(&expect, &sums, Some(self.algorithm))?;
         self.flush().await?;
         let mut outcome = IngestOutcome {
             etag: ETag::of_body(sums.md5),

@@ -109,7 +109,7 @@ impl ObjectStore {
             self.opened_secret(view, at, upload, request.customer_key.as_ref())?;
         }
         check_composite(&request.parts, upload)?;
-        let chosen = choose(&request.parts, &parts.rows)?;
+        let chosen = choose(&request.parts, &parts.rows, wrapped.is_some())?;
         let size: u64 = chosen.iter().map(|(_, row)| row.extent.length).sum();
         if request.size.is_some_and(|said| said.get() != size) {
             return Err(Error::InvalidRequest { detail: "the object's size is not the one that was sent" });
@@ -239,13 +239,18 @@ fn check_composite(named: &[CompletedPart], upload: &UploadRow) -> Result<()> {
     if consecutive { Ok(()) } else { Err(Error::InvalidPartOrder) }
 }
 
-/// The rows of the parts named; all there, as named, and large enough.
-fn choose<'a>(named: &[CompletedPart], rows: &'a BTreeMap<u16, PartRow>) -> Result<Vec<(u16, &'a PartRow)>> {
+/// The rows of the parts named; all there, as named, and large enough. Checksums of closed ones are not kept, so there is nothing to
+/// compare; their random tags name one sent part each.
+fn choose<'a>(
+    named: &[CompletedPart],
+    rows: &'a BTreeMap<u16, PartRow>,
+    closed: bool,
+) -> Result<Vec<(u16, &'a PartRow)>> {
     let mut chosen = Vec::with_capacity(named.len());
     for part in named {
         let wrong = Error::InvalidPart { part: part.number };
         let Some(row) = rows.get(&part.number.get()) else { return Err(wrong) };
-        let other_sum = part.checksum.is_some_and(|sum| Some(sum) != row.checksum);
+        let other_sum = !closed && part.checksum.is_some_and(|sum| Some(sum) != row.checksum);
         if row.etag() != part.etag || other_sum {
             return Err(wrong);
         }
@@ -279,6 +284,15 @@ fn checksum(
         return Err(Error::InvalidRequest {
             detail: "the checksum type is not the one that the upload was begun with",
         });
+    }
+    if upload.secret.is_some() {
+        return match request.checksum {
+            None => Ok(None),
+            Some(_) => Err(Error::InvalidRequest {
+                detail: "The checksum of an object that is encrypted with a customer's key can't be compared when its upload completes. \
+                         Complete it without one; send one with each part.",
+            }),
+        };
     }
     let sums = chosen.iter().map(|(_, row)| (row.checksum, row.extent.length));
     let checksum = of_parts(upload.checksum, upload.checksum_type, sums);

@@ -1,15 +1,17 @@
 //! Keys that clients bring along: what they open, what they don't, and what is left of them.
 
 use super::ingest::request as ingest_request;
+use crate::record::PartRow;
 use crate::tests::dice::{Dice, seeds};
 use crate::world::{World, bytes, copy_request, copy_source, key};
 use crate::{
-    AmendRequest, BucketName, CompleteRequest, CompletedPart, CopyPartRequest, CopyRequest, CopySource,
-    CreateUpload, EncryptedBy, Encryption, Error, Expect, GetRequest, IngestEntry, IngestRequest, Metadata,
-    Origin, PART_BYTES_MIN, PartNumber, PartRequest, PutRequest, RangeSpec, Result, StorageClass, Tags,
-    UploadId, Versioning, WriteConditions,
+    AmendRequest, BucketName, ChecksumAlgorithm, ChecksumValue, CompleteRequest, CompletedPart,
+    CopyPartRequest, CopyRequest, CopySource, CreateUpload, EncryptedBy, Encryption, Error, Expect,
+    GetRequest, IngestEntry, IngestRequest, Metadata, Origin, PART_BYTES_MIN, PartNumber, PartRequest,
+    PartsRequest, PutRequest, RangeSpec, Result, StorageClass, Tags, UploadId, Versioning, WriteConditions,
 };
 use bytes::Bytes;
+use engine::catalog::record::Record;
 use engine::catalog::{Catalog, Family, Scan, Table};
 use engine::unit::ByteCount;
 use md5::{Digest as _, Md5};
@@ -130,6 +132,7 @@ async fn send(
     let mut part = world.store.upload_part(request).await?;
     part.write(body).await?;
     let uploaded = part.finish(Expect::default()).await?;
+    assert!(uploaded.checksum.is_none() || by.is_none(), "nobody asked for one");
     let checksum = uploaded.checksum.map(|sum| sum.value);
     Ok(CompletedPart { number: PartNumber::new(number)?, etag: uploaded.etag, checksum })
 }
@@ -251,7 +254,7 @@ async fn a_copy_between_keys_moves_no_bytes_where_they_are_nobody_elses() {
     let world = World::new(4).await;
     let name = world.create("keys", Versioning::Off).await;
     world.put(&name, "plain", bytes(1, 50_000)).await;
-    let whole = in_parts(&world, &name, "parts", None).await;
+    let whole = in_parts(&world, &name, "parts-1", Some(1)).await;
     let partition = world.partition(&name).await;
     let blobs = Table { family: Family::Record, tag: 0xB0 };
     let before = world.rows(partition, blobs).await;
@@ -259,7 +262,6 @@ async fn a_copy_between_keys_moves_no_bytes_where_they_are_nobody_elses() {
         (None, Some(1), "plain"),
         (Some(1), Some(2), "plain"),
         (Some(2), None, "plain"),
-        (None, Some(1), "parts"),
         (Some(1), Some(2), "parts"),
     ] {
         let named = |by: Option<u8>| by.map_or(at.to_owned(), |by| format!("{at}-{by}"));
@@ -447,6 +449,152 @@ async fn no_key_no_body_and_no_digest_of_one_lies_in_the_rows() {
     assert!(has(b"k"), "the look itself finds what is there");
     assert!(!has(&[0xAB; 8]) && !has(b"canary") && !has(&Md5::digest(&body)));
     assert!(!has(&Md5::digest([0xAB; 32])));
+}
+
+fn has(rows: &[u8], needle: &[u8]) -> bool {
+    rows.windows(needle.len()).any(|window| window == needle)
+}
+
+/// A CRC of eight bytes can be turned back into them, and the last part of an object may be as short as that.
+#[tokio::test]
+async fn no_checksum_is_kept_of_what_a_key_was_brought_for() {
+    let world = World::new(11).await;
+    let name = world.create("keys", Versioning::Off).await;
+    let body: Bytes = "hunter2!".into();
+    let sums = ChecksumAlgorithm::ALL.map(|algorithm| ChecksumValue::compute(algorithm, &body));
+    let asked = PutRequest { checksum: Some(ChecksumAlgorithm::Sha256), ..put(&name, "asked", Some(1)) };
+    let mut upload = world.store.put(asked).await.unwrap();
+    upload.write(body.clone()).await.unwrap();
+    let expected = Some(ChecksumValue::compute(ChecksumAlgorithm::Sha256, &body));
+    let stored = upload.finish(Expect { checksum: expected, ..Expect::default() }).await.unwrap();
+    assert_eq!(stored.checksum.map(|sum| sum.value), expected, "who asks is told");
+    let unasked = world.put_with(put(&name, "unasked", Some(1)), body.clone()).await.unwrap();
+    assert_eq!(unasked.checksum, None);
+    world.store.copy(copy((&name, "asked", Some(1)), (&name, "copied", Some(2)))).await.unwrap();
+    let asked = CopyRequest {
+        checksum: Some(ChecksumAlgorithm::Sha256),
+        ..copy((&name, "asked", Some(1)), (&name, "copied-asked", Some(2)))
+    };
+    let copied = world.store.copy(asked).await.unwrap();
+    assert_eq!(copied.checksum.map(|sum| sum.value), expected);
+    for (named, at) in [(None, "p"), (Some(ChecksumAlgorithm::Crc32), "q")] {
+        let create = CreateUpload {
+            checksum: named,
+            customer_key: Some(customer(1)),
+            ..CreateUpload::new(name.clone(), key(at))
+        };
+        let upload = (&name, at, world.store.create_upload(create).await.unwrap().upload);
+        for number in [2, 1] {
+            let request = PartRequest {
+                bucket: name.clone(),
+                key: key(at),
+                upload: upload.2,
+                part: PartNumber::new(number).unwrap(),
+                length: None,
+                checksum: None,
+                proven: true,
+                writer: None,
+                customer_key: Some(customer(1)),
+            };
+            let mut part = world.store.upload_part(request).await.unwrap();
+            part.write(body.clone()).await.unwrap();
+            let sent = part.finish(Expect::default()).await.unwrap();
+            assert_eq!(sent.checksum.map(|sum| sum.value.algorithm()), named);
+            if number == 2 {
+                continue;
+            }
+            let checksum = named.map(|algorithm| ChecksumValue::compute(algorithm, &body));
+            let part = CompletedPart { number: PartNumber::new(1).unwrap(), etag: sent.etag, checksum };
+            let listed = PartsRequest {
+                bucket: name.clone(),
+                key: key(at),
+                upload: upload.2,
+                after: 0,
+                max_parts: 10,
+            };
+            let listed = world.store.list_parts(listed).await.unwrap();
+            assert!(listed.parts.len() == 2 && listed.parts.iter().all(|part| part.checksum.is_none()));
+            let of_parts = CompleteRequest {
+                checksum: Some(ChecksumValue::compute(ChecksumAlgorithm::Crc64Nvme, &body)),
+                ..complete(upload, vec![part], None)
+            };
+            let refusal = refused(world.store.complete_upload(of_parts).await);
+            assert!(refusal.contains("Complete it without one"), "{refusal}");
+            let done = world.store.complete_upload(complete(upload, vec![part], None)).await.unwrap();
+            assert_eq!(done.checksum, None);
+        }
+    }
+    // A manifest's pages have the checksums of its parts, the last of which may be short.
+    let plain = world.create("elsewhere", Versioning::Off).await;
+    let upload = (&plain, "m", begin(&world, &plain, "m", None).await);
+    let large = send(&world, upload, 1, None, bytes(1, PART)).await.unwrap();
+    let short = send(&world, upload, 2, None, body.clone()).await.unwrap();
+    world.store.complete_upload(complete(upload, vec![large, short], None)).await.unwrap();
+    world.store.copy(copy((&plain, "m", None), (&plain, "enclosed", Some(1)))).await.unwrap();
+    let into = begin(&world, &plain, "gathered", Some(1)).await;
+    let request = CopyPartRequest {
+        source: copy_source((&plain, "m")),
+        range: None,
+        bucket: plain.clone(),
+        key: key("gathered"),
+        upload: into,
+        part: PartNumber::new(1).unwrap(),
+        writer: None,
+        customer_key: Some(customer(1)),
+    };
+    world.store.copy_part(request).await.unwrap();
+    assert!(has(&values(&world, &plain).await, sums[2].as_bytes()), "the look finds one that is there");
+    world.delete(&plain, "m").await;
+    world.settle().await;
+    for bucket in [&name, &plain] {
+        let rows = values(&world, bucket).await;
+        for sum in &sums {
+            assert!(!has(&rows, sum.as_bytes()), "{sum:?} lies in a row of {bucket}");
+            assert!(!has(&rows, &sum.as_bytes().iter().rev().copied().collect::<Vec<_>>()), "{sum:?}");
+        }
+    }
+    let body = [bytes(1, PART), body].concat().into();
+    opens_with_alone(&world, (&plain, "enclosed"), Some(1), &body).await;
+    // Who has it without a key again, has the checksum that any object has.
+    world.store.copy(copy((&name, "asked", Some(1)), (&name, "open", None))).await.unwrap();
+    let open = world.store.head(get(&name, "open", None)).await.unwrap().info;
+    assert_eq!(open.checksum.map(|sum| sum.value), Some(sums[2]));
+}
+
+/// The key of a blob opens all of it; a part that was copied from a range of it must not come with that key.
+#[tokio::test]
+async fn a_range_of_an_object_with_a_key_gives_away_the_range_alone() {
+    let world = World::new(12).await;
+    let name = world.create("keys", Versioning::Off).await;
+    let whole = bytes(7, PART + (1 << 20));
+    world.put_with(put(&name, "whole", Some(1)), whole.clone()).await.unwrap();
+    let mut seen = Vec::new();
+    for to in [None, Some(1), Some(2)] {
+        let at = format!("to-{to:?}");
+        let upload = begin(&world, &name, &at, to).await;
+        for (number, range) in [
+            (1, Some(RangeSpec::From { first: 0, last: Some(PART as u64 - 1) })),
+            (2, Some(RangeSpec::From { first: 5, last: Some(9_000) })),
+        ] {
+            let request = CopyPartRequest {
+                source: CopySource { customer_key: Some(customer(1)), ..copy_source((&name, "whole")) },
+                range,
+                bucket: name.clone(),
+                key: key(&at),
+                upload,
+                part: PartNumber::new(number).unwrap(),
+                writer: None,
+                customer_key: to.map(customer),
+            };
+            let length = world.store.copy_part(request).await.unwrap().size.get();
+            let snapshot = world.catalog.snapshot(world.partition(&name).await).await.unwrap();
+            let row = crate::tables::part(upload, u16::try_from(number).unwrap());
+            let row = PartRow::from_bytes(&snapshot.get(row).await.unwrap().unwrap()).unwrap();
+            assert_eq!((row.extent.offset, length), (0, row.extent.length), "{at}: bytes of its own");
+            assert!(!seen.contains(&row.extent.content), "{at}: and no one else's");
+            seen.push(row.extent.content);
+        }
+    }
 }
 
 /// Random writes and copies under three keys and none, against what was written.

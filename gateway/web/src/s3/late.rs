@@ -11,7 +11,7 @@
 //! A client that goes away ends the work at its next await, as with every request; a completion can be repeated.
 
 use super::answer::{Answer, xml_late};
-use super::customer;
+use super::customer::{self, Shown};
 use super::error::S3Error;
 use super::{Call, log_failure};
 use crate::xml::DECLARATION;
@@ -69,9 +69,11 @@ impl Late {
     }
 }
 
-/// Answers with what `work` comes to, as `render` says it.
+/// Answers with what `work` comes to, as `render` says it. What is known of the object's key when the client is told to wait, is said by
+/// `key`.
 pub(super) async fn answer<T: Send + 'static, E: Into<S3Error> + Send + 'static>(
     call: &Call,
+    key: impl FnOnce() -> Option<(EncryptedBy, Option<Shown>)>,
     work: impl Future<Output = Result<T, E>> + Send + 'static,
     render: impl FnOnce(T) -> Answer + Send + 'static,
 ) -> Result<Answer, S3Error> {
@@ -97,8 +99,8 @@ pub(super) async fn answer<T: Send + 'static, E: Into<S3Error> + Send + 'static>
     let clock = Arc::clone(&call.state.clock);
     let late = Late { document: Some(Box::pin(document)), begun: false, clock, nap: None };
     let mut answer = xml_late(late);
-    let brought = customer::of(call).ok().flatten();
-    let by = if brought.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
-    customer::show(answer.headers_mut(), by, brought.as_ref().map(|brought| &brought.shown));
+    if let Some((by, shown)) = key() {
+        customer::show(answer.headers_mut(), by, shown.as_ref());
+    }
     Ok(answer)
 }

@@ -136,8 +136,18 @@ async fn uploads_in_parts_forms_and_links_carry_keys() {
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
     );
     let path = format!("/bucket/parts?uploadId={upload}");
-    let done = call(&world, &mut client, ("POST", &path), &[], list.as_bytes()).await;
-    assert!(done.status == 200 && done.header(SSE).is_none() && done.header(ALGORITHM) == Some("AES256"));
+    let listed = call(&world, &mut client, ("GET", &path), &[], b"").await;
+    assert!(
+        listed.text().contains("<PartNumber>1<") && !listed.text().contains("Checksum"),
+        "{}",
+        listed.text()
+    );
+    // Again with a key that is not the upload's: nothing says that it was compared, for it was not.
+    for brought in [&[][..], &THEIRS] {
+        let done = call(&world, &mut client, ("POST", &path), brought, list.as_bytes()).await;
+        assert!(done.status == 200 && done.header(SSE).is_none() && done.header(ALGORITHM) == Some("AES256"));
+        assert!(done.header(CUSTOMER_MD5).is_none() && !done.text().contains("Checksum"), "{}", done.text());
+    }
     opens_with_mine_alone(&world, &mut client, "/bucket/parts", "part").await;
 
     let conditions = r#",["starts-with","$key",""],["starts-with","$x-amz-server-side-encryption-customer-algorithm",""],
@@ -159,6 +169,24 @@ async fn uploads_in_parts_forms_and_links_carry_keys() {
     client.send(&world.presigned((Who::Root, 1), ("GET", "/bucket/form"), &MINE)).await;
     let linked = client.answer().await;
     assert!(linked.is_some_and(|answer| answer.status == 200 && answer.text() == "by a form"));
+}
+
+/// A completion needs no key, and what it says before it is done is said of the upload.
+#[tokio::test]
+async fn a_long_completion_says_whose_key_it_is() {
+    let world = World::new().await;
+    let mut client = world.with_bucket().await;
+    let (path, document) = crate::late::one_part_of(&world, &mut client, &MINE).await;
+    world.gate.set_commits_open(false);
+    client.send(&world.signed("POST", &path, &[], document.as_bytes())).await;
+    let answer = crate::while_time_passes(&world, client.head()).await;
+    world.gate.set_commits_open(true);
+    assert!(answer.is_some_and(|answer| {
+        answer.header("transfer-encoding") == Some("chunked")
+            && answer.header(ALGORITHM) == Some("AES256")
+            && answer.header(SSE).is_none()
+    }));
+    while !client.chunk().await.is_empty() {}
 }
 
 #[tokio::test]

@@ -13,10 +13,20 @@ pub(crate) async fn one_part<S: AsyncRead + AsyncWrite + Unpin>(
     world: &World,
     client: &mut Client<S>,
 ) -> (String, String) {
-    let begun = call(world, client, ("POST", "/bucket/k?uploads="), &[], b"").await;
+    one_part_of(world, client, &[]).await
+}
+
+/// The same, of an upload that has such headers.
+pub(crate) async fn one_part_of<S: AsyncRead + AsyncWrite + Unpin>(
+    world: &World,
+    client: &mut Client<S>,
+    headers: &[(&str, &str)],
+) -> (String, String) {
+    let begun = call(world, client, ("POST", "/bucket/k?uploads="), headers, b"").await;
     let id = begun.text().split("<UploadId>").nth(1).unwrap().split('<').next().unwrap().to_owned();
     let path = format!("/bucket/k?partNumber=1&uploadId={id}");
-    let etag = call(world, client, ("PUT", &path), &[], b"hello").await.header("etag").unwrap().to_owned();
+    let etag =
+        call(world, client, ("PUT", &path), headers, b"hello").await.header("etag").unwrap().to_owned();
     let document = format!(
         "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
     );

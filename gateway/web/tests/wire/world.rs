@@ -87,11 +87,17 @@ impl StatusSource for Facts {
 pub(crate) struct Gate {
     pub(crate) gaps: Arc<engine::testing::Gate>,
     open: watch::Sender<bool>,
+    commits: watch::Sender<bool>,
 }
 
 impl Gate {
     pub(crate) fn set_open(&self, open: bool) {
         self.open.send_replace(open);
+    }
+
+    /// Reads go on, and writes wait.
+    pub(crate) fn set_commits_open(&self, open: bool) {
+        self.commits.send_replace(open);
     }
 
     async fn pass(&self) {
@@ -114,6 +120,7 @@ impl Catalog for Gate {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, engine::Result<Version>> {
         Box::pin(async move {
             self.pass().await;
+            self.commits.subscribe().wait_for(|open| *open).await.unwrap();
             self.gaps.commit(commit).await
         })
     }
@@ -180,7 +187,7 @@ impl World {
     async fn configured(config: Config) -> Self {
         let foundation = Foundation::new(11);
         let gaps = engine::testing::Gate::before(foundation.catalog.clone());
-        let gate = Arc::new(Gate { gaps, open: watch::Sender::new(true) });
+        let gate = Arc::new(Gate { gaps, open: watch::Sender::new(true), commits: watch::Sender::new(true) });
         let account: AccountId = ACCOUNT.parse().unwrap();
         let mut components = foundation.components(gate.clone(), account).await;
         let receiver = Arc::new(Receiver::default());

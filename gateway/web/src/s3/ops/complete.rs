@@ -6,7 +6,7 @@ use crate::s3::Call;
 use crate::s3::answer::{Answer, xml};
 use crate::s3::body::RequestBody;
 use crate::s3::code::Code;
-use crate::s3::customer::{self, Brought, Shown};
+use crate::s3::customer;
 use crate::s3::error::S3Error;
 use crate::s3::{headers, late, lifecycle, percent};
 use crate::xml::{Element, XmlWriter};
@@ -37,7 +37,7 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
         return Err(S3Error::new(Code::MalformedXML));
     }
     let conditions = headers::write_conditions(request_headers)?;
-    let (customer_key, shown) = customer::of(call)?.map(|Brought { key, shown }| (key, shown)).unzip();
+    let customer_key = customer::key_of(call)?;
     let request = CompleteRequest {
         parts: parse_parts(&Element::parse(&bytes)?)?,
         checksum,
@@ -61,13 +61,16 @@ pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer
     // The list of parts is there until the end, whatever the client was told meanwhile.
     let share = body.take_share();
     let context = Arc::clone(call.asker.request());
+    let begun = Arc::clone(&context);
     let work = async move {
         let _share = share;
         // A policy that comes before the commit may ask what the upload's beginning said.
         context.read_upload_class(&request.bucket, &request.key, request.upload).await?;
         store.complete_upload(request).await.inspect(note)
     };
-    late::answer(call, work, move |uploaded| render(&named, &uploaded, shown.as_ref())).await
+    // Whose key it is, the upload's beginning said, not this request.
+    let key = move || begun.upload_class.get().map(|(_, by)| (*by, None));
+    late::answer(call, key, work, move |uploaded| render(&named, &uploaded)).await
 }
 
 /// `x-amz-checksum-…`: base64, of a composite one with `-N` behind.
@@ -141,7 +144,7 @@ impl Named {
     }
 }
 
-fn render(named: &Named, uploaded: &Uploaded, shown: Option<&Shown>) -> Answer {
+fn render(named: &Named, uploaded: &Uploaded) -> Answer {
     let mut out = XmlWriter::document("CompleteMultipartUploadResult");
     out.text("Location", &named.location);
     out.text("Bucket", &named.bucket);
@@ -151,7 +154,8 @@ fn render(named: &Named, uploaded: &Uploaded, shown: Option<&Shown>) -> Answer {
     let mut answer = xml(StatusCode::OK, out.finish());
     set_made_version(answer.headers_mut(), uploaded.version);
     lifecycle::set_expiration(answer.headers_mut(), uploaded.expires.as_ref());
-    customer::show(answer.headers_mut(), uploaded.encrypted_by, shown);
+    // No digest of a key, as S3 shows none here: a repeated completion compares none.
+    customer::show(answer.headers_mut(), uploaded.encrypted_by, None);
     answer
 }
 

@@ -14,8 +14,8 @@ use crate::s3::{date, guard, headers, late, lifecycle};
 use crate::xml::XmlWriter;
 use http::{HeaderMap, StatusCode};
 use objectstore::{
-    BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, MetadataDirective, ObjectKey,
-    ObjectStore, Subresources, VersionSelector,
+    BucketName, CopyOutcome, CopyPartRequest, CopyRequest, CopySource, EncryptedBy, MetadataDirective,
+    ObjectKey, ObjectStore, Subresources, VersionSelector,
 };
 use security::sigv4::decode_path;
 use std::sync::Arc;
@@ -69,8 +69,15 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    Box::pin(late::answer(call, work, move |outcome| render("CopyObjectResult", &outcome, shown.as_ref())))
-        .await
+    let key = told(shown.clone());
+    let render = move |outcome: CopyOutcome| render("CopyObjectResult", &outcome, shown.as_ref());
+    Box::pin(late::answer(call, key, work, render)).await
+}
+
+/// What a copy that takes long says of its key: the one that came is what it is stored with.
+fn told(shown: Option<Shown>) -> impl FnOnce() -> Option<(EncryptedBy, Option<Shown>)> {
+    let by = if shown.is_some() { EncryptedBy::Customer } else { EncryptedBy::Appliance };
+    move || Some((by, shown))
 }
 
 /// What is to become of the source's annotations: no object has any, so that both answers come to the same.
@@ -107,8 +114,9 @@ pub(super) async fn part(call: &Call, body: &mut RequestBody) -> Result<Answer, 
             Err(error) => Err(of_source(&store, &named, error).await),
         }
     };
-    Box::pin(late::answer(call, work, move |outcome| render("CopyPartResult", &outcome, shown.as_ref())))
-        .await
+    let key = told(shown.clone());
+    let render = move |outcome: CopyOutcome| render("CopyPartResult", &outcome, shown.as_ref());
+    Box::pin(late::answer(call, key, work, render)).await
 }
 
 fn note(notes: Option<&Notes>, copied: &CopyOutcome) {
