@@ -248,9 +248,11 @@ async fn verify(
     body: &mut RequestBody,
     trace: &mut Trace,
 ) -> Result<Verified, GlacierError> {
+    // Every service but S3 signs the path encoded once more.
+    let path = head.uri.path().replace('%', "%25");
     let request = RequestHead {
         method: head.method.as_str(),
-        path: head.uri.path(),
+        path: &path,
         query: head.uri.query().unwrap_or_default(),
         headers: &head.headers,
     };
