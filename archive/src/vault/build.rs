@@ -57,7 +57,7 @@ impl Rows {
     /// Opens a pack where it is to be. Blocks.
     pub(super) fn open(&self, pack: PackId) -> engine::Result<(PathBuf, Reader)> {
         let row = self.pack(pack)?.ok_or_else(|| no_pack(pack))?;
-        let path = media::file_of(&self.vaults.media.look(row.medium).0?, pack);
+        let path = media::file_of(&self.vaults.media.look_now(row.medium)?, pack);
         let reader = open_at(&path, pack, &self.vault)?;
         Ok((path, reader))
     }

@@ -179,7 +179,7 @@ impl Vaults {
                     // Those that are coming are the packer's.
                     PackState::Kept | PackState::Coming => {}
                     PackState::Doomed { version } => {
-                        if self.may_go(row, version) && self.remove_pack(home, pack, row).await? {
+                        if self.may_go(row, version).await && self.remove_pack(home, pack, row).await? {
                             return Ok(Left::More(1));
                         }
                         left = Left::Later;
@@ -219,15 +219,15 @@ impl Vaults {
     }
 
     /// Whether a backup has the commit by which nothing refers to the pack, and its medium is here.
-    fn may_go(&self, row: PackRow, version: u64) -> bool {
-        self.blobs.hold().is_none_or(|hold| version <= hold) && self.media.look(row.medium).0.is_ok()
+    async fn may_go(&self, row: PackRow, version: u64) -> bool {
+        self.blobs.hold().is_none_or(|hold| version <= hold) && self.media.look(row.medium).await.is_ok()
     }
 
     /// First its file, then its rows.
     async fn remove_pack(&self, home: PartitionId, pack: PackId, row: PackRow) -> Result<bool> {
-        let Ok(path) = self.media.look(row.medium).0 else { return Ok(false) };
+        let Ok(path) = self.media.look(row.medium).await else { return Ok(false) };
         let path = media::file_of(&path, pack);
-        let removing = tokio::task::spawn_blocking(move || engine::file::remove(&path));
+        let removing = tokio::task::spawn_blocking(move || media::remove(&path));
         removing.await.map_err(|_ended| engine::Error::Closed)??;
         let snapshot = self.at(home).await?;
         let key = tables::of_pack(tables::PACKS, pack);
@@ -275,7 +275,7 @@ impl Vaults {
             let pack = PackId::from_bytes(tables::read_id(key)?);
             let row = PackRow::from_bytes(raw)?;
             if let PackState::Doomed { version } = row.state {
-                if self.may_go(row, version) && self.remove_pack(home, pack, row).await? {
+                if self.may_go(row, version).await && self.remove_pack(home, pack, row).await? {
                     return Ok(Left::More(1));
                 }
             } else {

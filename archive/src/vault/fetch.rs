@@ -180,7 +180,7 @@ fn read(
 /// Repairs a pack where it lies, by its own parity. An error where that does not make it whole.
 pub(super) fn mend(rows: &Rows, pack: PackId) -> engine::Result<()> {
     let row = rows_pack(rows, pack)?;
-    let path = super::media::file_of(&rows.vaults.media.look(row.medium).0?, pack);
+    let path = super::media::file_of(&rows.vaults.media.look_now(row.medium)?, pack);
     let failed = |error| Error::io("open", &path, error);
     let file = File::open(&path).map_err(failed)?;
     let found = scrub(&file as &dyn ReadAt, Some(pack))?;

@@ -6,6 +6,7 @@ use super::change::{ATTEMPTS_MAX, Change, contended};
 use super::fetch::Placed;
 use super::output::no_job;
 use super::rows::{ArchiveRow, ConfigRow, FactsRow};
+use super::runner::AGAIN;
 use super::{Error, Output, Result, Vault, VaultName, Vaults, tables};
 use crate::inventory::Description;
 use crate::pack::ArchiveId;
@@ -446,7 +447,11 @@ impl Vaults {
                 let job = Job::from_bytes(raw)?;
                 lately.push((job.created, vault.account, job.tier, job.bytes));
                 self.counter.lock().enter(job.id, vault.home);
-                self.take_up(&vault, &job).await?;
+                if let Err(error) = self.take_up(&vault, &job).await {
+                    // As where its medium is not configured any more: nobody else is to wait for that.
+                    tracing::error!(job = %job.id, %error, "a retrieval can't be taken up; it is tried again");
+                    self.counter.lock().timers.insert((now.plus(AGAIN), job.id));
+                }
             }
         }
         lately.sort_unstable_by_key(|(created, ..)| *created);

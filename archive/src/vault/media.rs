@@ -57,6 +57,7 @@ pub struct MediumStatus {
     pub away: Option<String>,
 }
 
+#[derive(Clone)]
 struct Known {
     options: MediumOptions,
     row: MediumRow,
@@ -66,14 +67,17 @@ struct Known {
     used: u64,
     /// The next pack's position.
     next: u64,
-    /// Whether it was here when it was last looked for.
+    /// Whether it was here when the plan was told last.
     here: bool,
+    /// Held by who writes its mark.
+    marking: Arc<Mutex<()>>,
 }
 
 /// All media.
 pub(super) struct Media {
     catalog: Arc<dyn Catalog>,
-    all: Mutex<Vec<Known>>,
+    /// Never held while a file system is asked: one that hangs would hold up whoever counts.
+    all: Arc<Mutex<Vec<Known>>>,
 }
 
 /// A medium that takes a pack.
@@ -103,7 +107,8 @@ impl Media {
             let new = row.is_none();
             let drawn = || MediumRow { id: MediumId::from_bytes(random_bytes(&*entropy)), generation: 0 };
             let row = row.unwrap_or_else(drawn);
-            let mut known = Known { options, row, new, used: 0, next: 0, here: false };
+            let mut known =
+                Known { options, row, new, used: 0, next: 0, here: false, marking: Arc::default() };
             known.here = match known.look() {
                 Ok(()) => true,
                 Err(error) => {
@@ -113,7 +118,7 @@ impl Media {
             };
             all.push(known);
         }
-        Ok(Self { catalog, all: Mutex::new(all) })
+        Ok(Self { catalog, all: Arc::new(Mutex::new(all)) })
     }
 
     /// New media get their rows, before there is a vault. Marks follow when they are looked at.
@@ -179,16 +184,24 @@ impl Media {
         planned
     }
 
-    /// Looks whether a medium is here. A change is told: the medium came, or left.
-    pub(super) fn look(&self, medium: MediumId) -> (engine::Result<PathBuf>, Option<bool>) {
+    /// Where a medium is, or why it is not here. Blocks, for as long as its file system does.
+    pub(super) fn look_now(&self, medium: MediumId) -> engine::Result<PathBuf> {
+        look(&self.all, medium)
+    }
+
+    /// The same, in a thread of its own.
+    pub(super) async fn look(&self, medium: MediumId) -> engine::Result<PathBuf> {
+        let all = Arc::clone(&self.all);
+        let looking = tokio::task::spawn_blocking(move || look(&all, medium));
+        looking.await.map_err(|_ended| Error::Closed)?
+    }
+
+    /// Whether a medium came or left since the plan was told last. For the plan alone: who else looks takes no news from it.
+    pub(super) async fn news(&self, medium: MediumId) -> Option<bool> {
+        let here = self.look(medium).await.is_ok();
         let mut all = self.all.lock();
-        let Some(known) = all.iter_mut().find(|known| known.row.id == medium) else {
-            return (Err(Error::NotFound { what: "medium", id: medium.to_string() }), None);
-        };
-        let found = known.look();
-        let changed = (known.here != found.is_ok()).then_some(found.is_ok());
-        known.here = found.is_ok();
-        (found.map(|()| known.options.path.clone()), changed)
+        let known = all.iter_mut().find(|known| known.row.id == medium)?;
+        (std::mem::replace(&mut known.here, here) != here).then_some(here)
     }
 
     /// Which ones there are.
@@ -202,34 +215,24 @@ impl Media {
             let away = known.look().err().map(|error| error.to_string());
             MediumStatus { label: known.options.label.to_string(), bytes: known.used, away }
         };
-        self.all.lock().iter_mut().map(status).collect()
+        let mut all = self.all.lock().clone();
+        all.iter_mut().map(status).collect()
     }
 
     /// Where a pack of so many bytes goes: the first medium that is here and has room. It has its generation when this returns.
     pub(super) async fn choose(&self, bytes: u64) -> engine::Result<Chosen> {
-        let (label, chosen, row) = {
+        let all = self.all.lock().clone();
+        let choosing = tokio::task::spawn_blocking(move || choose_of(all, bytes));
+        let (label, path, row) = choosing.await.map_err(|_ended| Error::Closed)??;
+        let position = {
             let mut all = self.all.lock();
-            let mut why = None;
-            let found = all.iter_mut().find_map(|known| match known.room(bytes) {
-                Ok(()) => Some(known),
-                Err(error) => {
-                    why = why.take().or(Some(error));
-                    None
-                }
-            });
-            let Some(known) = found else {
-                let none =
-                    || Error::Invalid("put a pack on a medium: there is none; configure one".to_owned());
-                return Err(why.unwrap_or_else(none));
-            };
-            let marked = MediumRow { generation: known.row.generation + 1, ..known.row };
-            write_mark(&known.options.path, marked)?;
-            known.row = marked;
-            let (id, position) = (known.row.id, known.next);
-            let path = known.options.path.clone();
+            let known = all.iter_mut().find(|known| known.row.id == row.id);
+            let known = known.ok_or_else(|| Error::NotFound { what: "medium", id: row.id.to_string() })?;
+            known.row.generation = known.row.generation.max(row.generation);
             known.next += 1;
-            (known.options.label.clone(), Chosen { id, position, path }, known.row)
+            known.next - 1
         };
+        let chosen = Chosen { id: row.id, position, path };
         let root = self.catalog.snapshot(PartitionId::ROOT).await?;
         let commit = Commit {
             writes: vec![Write::Put(tables::of_medium(label.as_str()), row.to_bytes())],
@@ -238,6 +241,33 @@ impl Media {
         self.catalog.commit(commit).await?;
         Ok(chosen)
     }
+}
+
+fn look(all: &Mutex<Vec<Known>>, medium: MediumId) -> engine::Result<PathBuf> {
+    let known = all.lock().iter().find(|known| known.row.id == medium).cloned();
+    let known = known.ok_or_else(|| Error::NotFound { what: "medium", id: medium.to_string() })?;
+    known.look()?;
+    Ok(known.options.path)
+}
+
+/// The first of them that is here and has room, marked for one pack more. Blocks.
+fn choose_of(all: Vec<Known>, bytes: u64) -> engine::Result<(Label, PathBuf, MediumRow)> {
+    let mut why = None;
+    for known in all {
+        match known.room(bytes) {
+            Ok(()) => {
+                let marked = MediumRow { generation: known.row.generation + 1, ..known.row };
+                {
+                    let _marking = known.marking.lock();
+                    write_mark(&known.options.path, marked)?;
+                }
+                return Ok((known.options.label, known.options.path, marked));
+            }
+            Err(error) => why = why.or(Some(error)),
+        }
+    }
+    let none = || Error::Invalid("put a pack on a medium: there is none; configure one".to_owned());
+    Err(why.unwrap_or_else(none))
 }
 
 impl Known {
@@ -262,7 +292,14 @@ impl Known {
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.new => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.row.generation == 0 => {
-                write_mark(path, self.row)
+                let _marking = self.marking.lock();
+                // Whoever chose it meanwhile has marked it, with a generation of its own.
+                match read_mark(path) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => write_mark(path, self.row),
+                    Err(error) => Err(Error::io("read", path.join(MARK), error)),
+                    Ok(mark) if mark.id == self.row.id => Ok(()),
+                    Ok(_) => Err(self.refused("it is another medium; bring the one with this label")),
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(self.refused("it has no mark, so it is not the medium; mount it there"))
@@ -336,15 +373,26 @@ pub(super) fn file_of(path: &Path, pack: PackId) -> PathBuf {
     path.join(format!("{pack}.{EXTENSION}"))
 }
 
+/// What a pack is called there until all of it is there.
+fn partial_of(path: &Path) -> PathBuf {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(file::PARTIAL);
+    partial.into()
+}
+
+/// Removes what there is of a pack from its medium: all of it, or what a copy left that came to nothing. Blocks.
+pub(super) fn remove(path: &Path) -> engine::Result<()> {
+    file::remove(&partial_of(path))?;
+    file::remove(path)
+}
+
 /// Puts a sealed pack's file on its medium; whole and durable there when this returns. Blocks.
 pub(super) fn carry(from: &Path, to: &Path) -> engine::Result<()> {
     let directory = to.parent().unwrap_or(Path::new("."));
     match fs::rename(from, to) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            let mut partial = to.as_os_str().to_owned();
-            partial.push(file::PARTIAL);
-            let partial = PathBuf::from(partial);
+            let partial = partial_of(to);
             let failed = |error| Error::io("write", &partial, error);
             fs::copy(from, &partial).map_err(failed)?;
             fs::File::open(&partial).and_then(|file| file.sync_all()).map_err(failed)?;
@@ -371,7 +419,7 @@ impl Vaults {
 
 #[cfg(test)]
 mod tests {
-    use super::{decode_mark, encode_mark};
+    use super::{decode_mark, encode_mark, remove};
     use crate::retrieval::MediumId;
     use crate::vault::rows::MediumRow;
 
@@ -390,5 +438,18 @@ mod tests {
             decode_mark(&bad).unwrap_err();
             decode_mark(&mark[..at]).unwrap_err();
         }
+    }
+
+    #[test]
+    fn what_is_removed_of_a_pack_is_half_a_copy_of_it_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one.pack");
+        for name in ["one.pack", "one.pack.new", "two.pack.new"] {
+            std::fs::write(dir.path().join(name), "bytes").unwrap();
+        }
+        remove(&path).unwrap();
+        let left: Vec<_> =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["two.pack.new"]);
     }
 }

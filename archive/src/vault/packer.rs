@@ -289,13 +289,9 @@ impl Vaults {
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.at(vault.home).await?;
             let of = |part: &Part| tables::of_archive(tables::ARCHIVES, part.archive);
-            let rows = snapshot.multi_get(built.parts.iter().map(of).collect()).await?;
-            let mut alive = Vec::new();
-            for (part, raw) in built.parts.iter().zip(rows) {
-                if let Some(raw) = raw {
-                    alive.push((*part, ArchiveRow::from_bytes(&raw)?));
-                }
-            }
+            let staged =
+                |part: &Part, row: &ArchiveRow| tables::by_time(tables::STAGED, row.created, part.archive);
+            let alive = self.still_waiting(&*snapshot, built).await?;
             if alive.is_empty() {
                 return Ok(None);
             }
@@ -307,7 +303,7 @@ impl Vaults {
             for (part, archive) in &alive {
                 let own_key = built.own_key(part);
                 own.extend(own_key.map(|key| (key, part.archive)));
-                change = change.unchanged(of(part)).writes(place_writes(
+                change = change.unchanged(of(part)).unchanged(staged(part, archive)).writes(place_writes(
                     built.pack,
                     part,
                     own_key,
@@ -349,6 +345,27 @@ impl Vaults {
             }
         }
         Err(contended())
+    }
+
+    /// Of the parts of a pack, those whose archives are there, and wait from where the part begins: what another pack has meanwhile is not
+    /// to be placed a second time, for its pieces are gone.
+    async fn still_waiting(&self, snapshot: &dyn Snapshot, built: &Built) -> Result<Vec<(Part, ArchiveRow)>> {
+        let of = |part: &Part| tables::of_archive(tables::ARCHIVES, part.archive);
+        let rows = snapshot.multi_get(built.parts.iter().map(of).collect()).await?;
+        let mut there = Vec::new();
+        for (part, raw) in built.parts.iter().zip(rows) {
+            if let Some(raw) = raw {
+                there.push((*part, ArchiveRow::from_bytes(&raw)?));
+            }
+        }
+        let key =
+            |(part, row): &(Part, ArchiveRow)| tables::by_time(tables::STAGED, row.created, part.archive);
+        let staged = snapshot.multi_get(there.iter().map(key).collect()).await?;
+        let waits = |part: &Part, raw: Option<bytes::Bytes>| {
+            raw.is_some_and(|raw| raw.as_ref().try_into().map_or(0, u64::from_le_bytes) == part.from)
+        };
+        let both = there.into_iter().zip(staged);
+        Ok(both.filter_map(|(one, raw)| waits(&one.0, raw).then_some(one)).collect())
     }
 
     /// Releases the pieces that end where the part does, or before; what there is no room for is the cleaner's.
@@ -396,8 +413,15 @@ impl Vaults {
 
     /// Gives up a pack that nothing refers to: first its file, then its row.
     async fn take_back(&self, vault: &Vault, pack: PackId, row: PackRow, path: &Path) -> Result<()> {
-        engine::file::remove(path)?;
         let key = tables::of_pack(tables::PACKS, pack);
+        let there = self.at(vault.home).await?.get(key.clone()).await?;
+        let state = there.map(|raw| PackRow::from_bytes(&raw)).transpose()?.map(|row| row.state);
+        if state.is_some_and(|state| state != PackState::Coming) {
+            return Ok(());
+        }
+        let file = path.to_owned();
+        let removing = tokio::task::spawn_blocking(move || media::remove(&file));
+        removing.await.map_err(|_ended| engine::Error::Closed)??;
         for _ in 0..ATTEMPTS_MAX {
             let snapshot = self.at(vault.home).await?;
             let Some(raw) = snapshot.get(key.clone()).await? else { break };
@@ -455,8 +479,15 @@ impl Vaults {
     }
 
     async fn forget_coming(&self, vault: &Vault, pack: PackId, row: PackRow) -> Result<()> {
-        match self.media.look(row.medium).0 {
-            Ok(path) => self.take_back(vault, pack, row, &media::file_of(&path, pack)).await,
+        match self.media.look(row.medium).await {
+            Ok(path) => match self.take_back(vault, pack, row, &media::file_of(&path, pack)).await {
+                // A medium that can't be written to keeps nobody from starting.
+                Err(error @ Error::Engine(engine::Error::Io { .. })) => {
+                    tracing::warn!(%pack, %error, "a pack that a crash left stays until the next start");
+                    Ok(())
+                }
+                outcome => outcome,
+            },
             Err(error) => {
                 tracing::warn!(%pack, %error, "a pack that a crash left stays until its medium is here");
                 Ok(())

@@ -37,7 +37,7 @@ const REST: Duration = Duration::from_secs(5);
 /// How soon a wait of the plan's is looked at, at the soonest.
 const REST_MIN: Duration = Duration::from_millis(100);
 /// After so long a job is begun again that failed for no reason of its own.
-const AGAIN: Duration = Duration::from_secs(30);
+pub(super) const AGAIN: Duration = Duration::from_secs(30);
 /// Archives that an inventory reads together.
 const BATCH: usize = 500;
 
@@ -63,13 +63,17 @@ impl Runner {
             counter.scheduler.plan(vaults.clock.now())
         };
         let Plan { actions, wake } = plan;
+        // What fails of one does not keep the others: drives that are told nothing would wait for ever.
+        let mut failed = None;
         for action in actions {
             done += 1;
-            // What fails of one does not keep the others: its job is taken up again.
             if let Err(error) = vaults.act(action).await {
-                self.trouble = Some(error.to_string());
-                return Err(error.reported());
+                failed = failed.or(Some(error));
             }
+        }
+        if let Some(error) = failed {
+            self.trouble = Some(error.to_string());
+            return Err(error.reported());
         }
         if done > 0 {
             self.trouble = None;
@@ -88,8 +92,8 @@ impl Runner {
             let Some(job) = next else { return Ok(done) };
             if let Err(error) = self.vaults.finish(job).await {
                 self.trouble = Some(error.to_string());
-                self.vaults.counter.lock().direct.push_back(job);
-                return Err(error.reported());
+                tracing::warn!(%job, %error, "a retrieval can't be ended; it is tried again");
+                self.vaults.again(job);
             }
             done += 1;
         }
@@ -120,12 +124,17 @@ impl Vaults {
         self.at_home(home)
     }
 
+    /// The job is looked at again in a while.
+    fn again(&self, job: JobId) {
+        let at = self.clock.now().plus(AGAIN);
+        self.counter.lock().timers.insert((at, job));
+    }
+
     /// Media that came or left since.
     async fn look_at_media(self: &Arc<Self>) -> Result<u64> {
         let mut done = 0;
         for medium in self.media.ids() {
-            let (_, changed) = self.media.look(medium);
-            let Some(here) = changed else { continue };
+            let Some(here) = self.media.news(medium).await else { continue };
             done += 1;
             let event = if here { Event::Arrived { medium } } else { Event::Left { medium } };
             self.tell(event).await?;
@@ -138,23 +147,29 @@ impl Vaults {
         let now = self.clock.now();
         let told = self.counter.lock().scheduler.on(event, now);
         let outcomes = told.map_err(|error| engine::Error::Invalid(error.to_string()))?;
+        // The plan has told all of it, and tells it once.
+        let mut failed = None;
         for outcome in outcomes {
-            match outcome {
-                Outcome::Progress { job, bytes } => self.apply(job, JobEvent::Progress(bytes)).await?,
-                Outcome::Wants { job, label } => self.apply(job, JobEvent::Wants(label)).await?,
-                Outcome::Brought { job } => self.apply(job, JobEvent::Brought).await?,
+            let (job, event) = match outcome {
+                Outcome::Progress { job, bytes } => (job, JobEvent::Progress(bytes)),
+                Outcome::Wants { job, label } => (job, JobEvent::Wants(label)),
+                Outcome::Brought { job } => (job, JobEvent::Brought),
                 // Where else it lies that could not be read, or why not, is found out at its end.
                 Outcome::Done { job } | Outcome::Failed { job, .. } => {
                     self.counter.lock().direct.push_back(job);
+                    continue;
                 }
+            };
+            if let Err(error) = self.apply(job, event).await {
+                failed = failed.or(Some(error));
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn act(self: &Arc<Self>, action: Action) -> Result<()> {
         match action {
-            Action::Mount { drive, medium } => match self.media.look(medium).0 {
+            Action::Mount { drive, medium } => match self.media.look(medium).await {
                 Ok(_) => self.tell(Event::Mounted { drive }).await,
                 Err(error) => {
                     tracing::warn!(%medium, %error, "a medium can't be used");
@@ -247,8 +262,7 @@ impl Vaults {
             Err(error) => {
                 // A medium that left, a full disk: the job is planned again in a while.
                 tracing::warn!(%job, %error, "a retrieval begins again");
-                let at = self.clock.now().plus(AGAIN);
-                self.counter.lock().timers.insert((at, job));
+                self.again(job);
                 Ok(())
             }
         }
@@ -449,8 +463,12 @@ impl Vaults {
             let now = self.clock.now();
             let due = self.counter.lock().timers.first().copied().filter(|(at, _)| *at <= now);
             let Some((at, job)) = due else { return Ok(done) };
-            self.wake(job).await?;
             self.counter.lock().timers.remove(&(at, job));
+            if let Err(error) = self.wake(job).await {
+                // The others' time has come, too.
+                tracing::warn!(%job, %error, "a retrieval can't be taken up; it is tried again");
+                self.again(job);
+            }
             done += 1;
         }
     }

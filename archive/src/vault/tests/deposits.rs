@@ -82,10 +82,13 @@ async fn what_is_not_what_was_announced_is_not_taken() {
 
 async fn part(world: &World, upload: ArchiveId, first: usize, bytes: &Bytes) -> Result<(), Error> {
     let range = ByteRange::new(first as u64, (first + bytes.len() - 1) as u64).unwrap();
-    let mut part = world.vaults.part(account(), &name("v"), upload, range).await?;
-    part.write(bytes.clone()).await?;
-    let expected = Expected { tree_hash: Some(TreeHash::of(bytes)), sha256: None };
-    part.finish(&expected).await.map(drop)
+    Box::pin(async {
+        let mut part = world.vaults.part(account(), &name("v"), upload, range).await?;
+        part.write(bytes.clone()).await?;
+        let expected = Expected { tree_hash: Some(TreeHash::of(bytes)), sha256: None };
+        part.finish(&expected).await.map(drop)
+    })
+    .await
 }
 
 #[tokio::test]

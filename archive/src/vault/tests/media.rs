@@ -66,6 +66,10 @@ async fn a_job_says_which_medium_to_bring_and_goes_on_when_it_comes() {
     assert!(world.vaults.media()[0].away.as_ref().unwrap().contains("another medium"));
     fs::remove_dir_all(world.path("vault")).unwrap();
     fs::rename(world.path("shelf"), world.path("vault")).unwrap();
+    // Whoever else sees it first does not keep that from the plan.
+    for medium in world.vaults.media.ids() {
+        assert!(world.vaults.media.look(medium).await.is_ok());
+    }
     world.wait(&vault, &job).await;
     assert!(world.output(&vault, &job).await == bytes);
     // A copy from before is not it either.
@@ -74,6 +78,28 @@ async fn a_job_says_which_medium_to_bring_and_goes_on_when_it_comes() {
     fs::write(world.path("vault").join("firn-medium"), &mark).unwrap();
     let away = world.vaults.media()[0].away.clone();
     assert!(away.is_some_and(|away| away.contains("copy from before")));
+}
+
+#[tokio::test]
+async fn a_medium_that_is_configured_no_more_keeps_nobody_from_starting() {
+    let mut world = World::new(34).await;
+    let vault = world.create("v").await;
+    let bytes = noise(1, 100_000);
+    let id = world.put(&vault, &bytes).await;
+    world.settle().await;
+    let job = world.ask_for(&vault, id, None).await;
+    let disk = world.parts.media.remove(0);
+    fs::create_dir(world.path("other")).unwrap();
+    world.parts.media.push(medium("other", MediumKind::Disk, world.path("other")));
+    world.reopen().await;
+    let other = world.put(&vault, &noise(2, 1_000)).await;
+    assert!(world.get(&vault, other).await == noise(2, 1_000));
+    let state = world.state(&vault, &job).await;
+    assert!(state.is_pending(), "{state:?}");
+    world.parts.media.push(disk);
+    world.reopen().await;
+    world.wait(&vault, &job).await;
+    assert!(world.output(&vault, &job).await == bytes);
 }
 
 #[tokio::test]

@@ -33,9 +33,7 @@ pub(super) async fn open(home: &Home, config: &VaultConfig, below: Below) -> any
         let label = VAULT.parse().context("name the default medium")?;
         media.push(MediumOptions { label, kind: MediumKind::Disk, path, capacity: None });
     }
-    tracing::warn!(
-        "vaults are a preview: the format of their packs may change, and what is in them be lost to a newer firn"
-    );
+    tracing::warn!("vaults are a preview: their door is young; keep another copy of what is in them");
     let Below { catalog, blobs, keys, clock, compliance, entropy } = below;
     Vaults::open(Components {
         catalog,

@@ -33,7 +33,7 @@ fn created(call: &Call, uploaded: &Uploaded) -> Answer {
 
 pub(super) async fn upload(call: &Call, body: &mut RequestBody) -> Result<Answer, GlacierError> {
     let (expected, description) = (expected(call)?, description(call)?);
-    let length = body.length().map(|length| length.get());
+    let length = body.length().map(engine::unit::ByteCount::get);
     if length.is_some_and(|length| length > ARCHIVE_BYTES_MAX) {
         return Err(GlacierError::invalid("An archive of more than 4 GiB comes in parts."));
     }

@@ -26,8 +26,8 @@ struct Parameters {
     sns_topic: Option<String>,
     retrieval_byte_range: Option<String>,
     tier: Option<String>,
-    #[serde(default)]
-    inventory_retrieval_parameters: InventoryParameters,
+    #[serde(default, rename = "InventoryRetrievalParameters")]
+    inventory: InventoryParameters,
 }
 
 #[derive(Default, Deserialize)]
@@ -53,8 +53,7 @@ fn subject(parameters: &Parameters) -> Result<Subject, GlacierError> {
         Some("inventory-retrieval") => {
             let format =
                 parameters.format.as_deref().map(str::parse::<Format>).transpose().map_err(invalid)?;
-            let InventoryParameters { start_date, end_date, limit, marker } =
-                &parameters.inventory_retrieval_parameters;
+            let InventoryParameters { start_date, end_date, limit, marker } = &parameters.inventory;
             let selection = Selection::parse(
                 start_date.as_deref(),
                 end_date.as_deref(),

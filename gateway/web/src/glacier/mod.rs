@@ -248,9 +248,11 @@ async fn verify(
     body: &mut RequestBody,
     trace: &mut Trace,
 ) -> Result<Verified, GlacierError> {
+    // Every service but S3 signs the path encoded once more.
+    let path = head.uri.path().replace('%', "%25");
     let request = RequestHead {
         method: head.method.as_str(),
-        path: head.uri.path(),
+        path: &path,
         query: head.uri.query().unwrap_or_default(),
         headers: &head.headers,
     };
@@ -288,10 +290,10 @@ async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answer, Glacier
         "CreateVault" => vaults::create(call).await,
         "DescribeVault" => vaults::describe(call).await,
         "DeleteVault" => vaults::delete(call).await,
-        "UploadArchive" => archives::upload(call, body).await,
+        "UploadArchive" => Box::pin(archives::upload(call, body)).await,
         "DeleteArchive" => archives::delete(call).await,
         "InitiateMultipartUpload" => archives::begin(call).await,
-        "UploadMultipartPart" => archives::part(call, body).await,
+        "UploadMultipartPart" => Box::pin(archives::part(call, body)).await,
         "CompleteMultipartUpload" => archives::complete(call).await,
         "AbortMultipartUpload" => archives::abort(call).await,
         "ListParts" => archives::parts(call).await,

@@ -14,6 +14,7 @@ mod every_operation;
 mod fidelity;
 mod floods;
 mod forms;
+mod glacier_walk;
 mod http2;
 mod iam_protocol;
 mod iam_sessions;

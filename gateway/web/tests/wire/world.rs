@@ -33,8 +33,8 @@ use web::{
 pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(crate) const SECRET_KEY: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 /// The root of another account.
-const OTHER_ACCESS_KEY: &str = "AKIAI44QH8DHBEXAMPLE";
-const OTHER_SECRET_KEY: &str = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY";
+pub(crate) const OTHER_ACCESS_KEY: &str = "AKIAI44QH8DHBEXAMPLE";
+pub(crate) const OTHER_SECRET_KEY: &str = "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY";
 /// The appliance's account.
 pub(crate) const ACCOUNT: &str = "111122223333";
 /// The other one.
@@ -159,6 +159,9 @@ pub(crate) struct World {
     stop: Option<oneshot::Sender<()>>,
     serving: tokio::task::JoinHandle<()>,
     pub(crate) foundation: Foundation,
+    state: Arc<State>,
+    /// What vaults would stand on, but for their directories.
+    below: archive::vault::Components,
 }
 
 impl World {
@@ -197,6 +200,20 @@ impl World {
         let outbox = foundation.outbox(gate.clone(), vec![subscriber]);
         components.outbox = outbox.clone();
         let keys = components.keys.clone();
+        let below = archive::vault::Components {
+            catalog: gate.clone(),
+            blobs: components.blobs.clone(),
+            keys: keys.clone(),
+            clock: foundation.clock.clone(),
+            compliance: components.compliance.clone(),
+            day: components.day,
+            entropy: foundation.entropy.clone(),
+            region: "us-east-1".to_owned(),
+            making: std::path::PathBuf::new(),
+            media: Vec::new(),
+            packing: archive::vault::Packing::default(),
+            prices: archive::retrieval::Prices::default(),
+        };
         let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
         let ini = format!(
@@ -242,7 +259,7 @@ impl World {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = Config { http: any, admin: any, ..config };
         let places = Places::take(any, any).unwrap();
-        let server = Server::open(config, state, places).unwrap();
+        let server = Server::open(config, state.clone(), places).unwrap();
         let (http, admin) = (server.http_addr().unwrap(), server.admin_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(async move {
@@ -262,7 +279,15 @@ impl World {
             stop: Some(stop),
             serving,
             foundation,
+            state,
+            below,
         }
+    }
+
+    /// Opens the Glacier door. Its packs are made in that directory.
+    pub(crate) async fn open_vaults(&self, making: &std::path::Path) {
+        let parts = archive::vault::Components { making: making.to_owned(), ..self.below.clone() };
+        self.state.open_vaults(archive::vault::Vaults::open(parts).await.unwrap());
     }
 
     /// The events that were told since the last call.

@@ -1,0 +1,160 @@
+//! Every operation of the Glacier door, walked by its own table: denied by default, by a Deny of its action in the caller's policy and in the
+//! vault's, and to another account; and let pass by an Allow of its action alone.
+
+#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
+
+use crate::iam_world::{Key, Post, give, says, signed, user};
+use crate::world::{ACCOUNT, Answer, Client, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, World};
+
+/// An operation, as the door's table has it.
+struct Row {
+    action: &'static str,
+    method: &'static str,
+    path: &'static str,
+    query: Option<&'static str>,
+}
+
+impl Row {
+    fn is_of_a_vault(&self) -> bool {
+        self.path.starts_with("vaults/*")
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let table = include_str!("../../src/glacier/table.rs");
+    let row = |line: &'static str| {
+        let cells: Vec<&str> =
+            line.trim().strip_prefix("row(\"glacier:").and(line.split_once('('))?.1.split(", ").collect();
+        let [action, method, path, query] = cells[..] else { panic!("{line}") };
+        let query = query.strip_prefix("Some(\"").and_then(|rest| rest.split('"').next());
+        Some(Row {
+            action: action.trim_matches('"'),
+            method: method.trim_matches('"'),
+            path: path.trim_matches('"'),
+            query,
+        })
+    };
+    table.lines().filter_map(row).collect()
+}
+
+/// What no policy of a vault takes from the root of its account.
+const ROOTS: [&str; 3] =
+    ["glacier:SetVaultAccessPolicy", "glacier:GetVaultAccessPolicy", "glacier:DeleteVaultAccessPolicy"];
+/// Operations that are not there yet.
+const MISSING: [&str; 4] = [
+    "glacier:GetDataRetrievalPolicy",
+    "glacier:SetDataRetrievalPolicy",
+    "glacier:ListProvisionedCapacity",
+    "glacier:PurchaseProvisionedCapacity",
+];
+
+/// A world with a vault, and somebody who asks.
+struct Scene {
+    world: World,
+    client: Client,
+    asker: Key,
+    _making: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let world = World::new().await;
+        let making = tempfile::tempdir().unwrap();
+        world.open_vaults(making.path()).await;
+        let mut client = world.connect().await;
+        let asker = user(&world, &mut client, "asker").await;
+        let mut scene = Self { world, client, asker, _making: making };
+        let made = scene.send(&Key::root(), "PUT", "/-/vaults/v", b"").await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        scene
+    }
+
+    async fn send(&mut self, key: &Key, method: &str, path: &str, body: &[u8]) -> Answer {
+        let post = Post { service: "glacier", method, path, content_type: "", ..Post::default() };
+        self.client.send(&signed(&self.world, key, post, body)).await;
+        self.client.answer().await.unwrap()
+    }
+
+    /// Asks for the operation of a row, of that account.
+    async fn asks(&mut self, key: &Key, row: &Row, account: &str) -> Answer {
+        let id = "00112233445566778899aabbccddeeff";
+        let path = row.path.replacen('*', "v", 1).replace('*', id);
+        let query = row.query.map(|query| format!("?operation={query}")).unwrap_or_default();
+        self.send(key, row.method, &format!("/{account}/{path}{query}"), b"").await
+    }
+
+    async fn give(&mut self, statements: &str) {
+        give(&self.world, &mut self.client, "asker", statements).await;
+    }
+
+    /// The policy of the vault.
+    async fn set(&mut self, policy: &str) {
+        let body = serde_json::json!({ "Policy": policy }).to_string();
+        let set = self.send(&Key::root(), "PUT", "/-/vaults/v/access-policy", body.as_bytes()).await;
+        assert_eq!(set.status, 204, "{}", set.text());
+    }
+}
+
+fn is_refused(answer: &Answer) -> bool {
+    answer.text().contains("AccessDeniedException") && answer.text().contains("is not authorized to perform")
+}
+
+fn refused(answer: &Answer, row: &Row, how: &str) {
+    assert_eq!(answer.status, 403, "{} {how}: {}", row.action, answer.text());
+    assert!(is_refused(answer) && answer.text().contains(row.action), "{how}: {}", answer.text());
+}
+
+#[tokio::test]
+async fn every_operation_of_vaults_is_denied_by_default_and_by_its_deny_and_let_pass_by_its_allow() {
+    let rows = rows();
+    assert_eq!(rows.len(), 33);
+    let mut scene = Scene::new().await;
+    let asker = scene.asker.clone();
+    for row in &rows {
+        scene.give(&says("Allow", "\"s3:*\"")).await;
+        refused(&scene.asks(&asker, row, "-").await, row, "by default");
+        scene
+            .give(&format!("{},{}", says("Allow", "\"*\""), says("Deny", &format!("\"{}\"", row.action))))
+            .await;
+        let answer = scene.asks(&asker, row, ACCOUNT).await;
+        refused(&answer, row, "by a Deny");
+        assert!(answer.text().contains("explicit deny"), "{}", answer.text());
+        scene.give(&format!(r#"{{"Effect":"Allow","NotAction":"{}","Resource":"*"}}"#, row.action)).await;
+        refused(&scene.asks(&asker, row, "-").await, row, "by an Allow of everything else");
+    }
+    for row in &rows {
+        // What it does may take away what the next one is about.
+        let mut scene = Scene::new().await;
+        let asker = scene.asker.clone();
+        scene.give(&says("Allow", &format!("\"{}\"", row.action))).await;
+        let answer = scene.asks(&asker, row, "-").await;
+        let wanted = MISSING.contains(&row.action);
+        assert!(!is_refused(&answer), "{}: {}", row.action, answer.text());
+        assert_eq!(answer.status >= 500, wanted, "{}: {} {}", row.action, answer.status, answer.text());
+    }
+}
+
+#[tokio::test]
+async fn every_operation_of_a_vault_is_denied_by_its_policy_and_to_another_account() {
+    let mut scene = Scene::new().await;
+    let (asker, root) = (scene.asker.clone(), Key::root());
+    let other = Key { id: OTHER_ACCESS_KEY.to_owned(), secret: OTHER_SECRET_KEY.to_owned(), token: None };
+    scene.give(&says("Allow", "\"*\"")).await;
+    let arn = format!("arn:aws:glacier:us-east-1:{ACCOUNT}:vaults/v");
+    for row in rows() {
+        refused(&scene.asks(&other, &row, ACCOUNT).await, &row, "to another account");
+        if !row.is_of_a_vault() {
+            continue;
+        }
+        scene
+            .set(&format!(
+                r#"{{"Version":"2012-10-17","Statement":[{{"Sid":"s","Effect":"Deny","Principal":"*","Action":"{}","Resource":"{arn}"}}]}}"#,
+                row.action
+            ))
+            .await;
+        refused(&scene.asks(&asker, &row, "-").await, &row, "by the vault's policy");
+        if !ROOTS.contains(&row.action) {
+            refused(&scene.asks(&root, &row, "-").await, &row, "to root by the vault's policy");
+        }
+    }
+}
