@@ -189,7 +189,7 @@ impl World {
         let subscriber = Subscriber { topic: "told".parse().unwrap(), courier, kept };
         let outbox = foundation.outbox(gate.clone(), vec![subscriber]);
         components.outbox = outbox.clone();
-        let keys = components.keys.clone();
+        let (keys, compliance) = (components.keys.clone(), components.compliance.clone());
         let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
         let ini = format!(
@@ -214,6 +214,7 @@ impl World {
             keys,
             identities: identities.clone(),
             clock: clock.clone(),
+            compliance,
             entropy: entropy.clone(),
             region: "us-east-1".to_owned(),
         });
