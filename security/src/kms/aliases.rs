@@ -1,10 +1,10 @@
 //! Aliases: names that can be turned from one key to another.
 
-use super::allow::{AccountContext, Wants, refused};
+use super::allow::{AccountContext, Wants, aliases_of, refused};
 use super::change::again;
 use super::error::{Code, KmsError, Result};
 use super::find::{Found, get, no_alias, page};
-use super::id::{alias_arn, is_alias};
+use super::id::{Wanted, alias_arn, is_alias};
 use super::model::{Alias, Asks, Page, Paging};
 use super::row::{self, AliasRow, Count};
 use super::{Kms, limit};
@@ -152,25 +152,28 @@ impl Kms {
         paging: Paging<'_>,
     ) -> Result<Page<Alias>> {
         let account = self.allow_account(asks, "kms:ListAliases")?;
-        let of = match key {
-            None => None,
-            Some(key) => {
-                let found = self.find(asks, key, false).await?;
-                if found.account != account {
-                    let message = "Aliases are listed of keys of one's own account.";
-                    return Err(KmsError::new(Code::InvalidArn, message));
-                }
-                Some(found.id)
+        if let Some(key) = key {
+            // Whether another account's key is there is not looked at.
+            if Wanted::parse(key, Some(account), self.region(), false)?.account != account {
+                let message = "Aliases are listed of keys of one's own account.";
+                return Err(KmsError::new(Code::InvalidArn, message));
             }
-        };
+            let found = self.find(asks, key, false).await?;
+            let mut aliases = aliases_of(&*found.snapshot, account, found.id).await?;
+            aliases.retain(|(name, _)| paging.after.is_none_or(|after| name.as_str() > after));
+            let limit = paging.limit.clamp(1, limit::PAGE);
+            let more = aliases.len() > limit;
+            aliases.truncate(limit);
+            let items = aliases.iter().map(|(name, row)| self.alias_shown(account, name, row)).collect();
+            return Ok(Page::of((items, more), |alias: &Alias| alias.name.clone()));
+        }
         let snapshot = self.snapshot().await?;
         let prefix = account.to_bytes();
         let after = paging.after.map(|after| after.as_bytes().to_vec());
         let take = |key: &[u8], value: &[u8]| {
             let alias = AliasRow::from_bytes(value)?;
             let name = String::from_utf8_lossy(key);
-            let wanted = of.is_none_or(|id| alias.key == id);
-            Ok(wanted.then(|| self.alias_shown(account, &name, &alias)))
+            Ok(Some(self.alias_shown(account, &name, &alias)))
         };
         let found = page(&*snapshot, (row::ALIASES, &prefix), after, paging.limit, take).await?;
         Ok(Page::of(found, |alias| alias.name.clone()))

@@ -9,15 +9,17 @@
 //! key policy would be that names its grantee.
 
 use super::error::{Code, KmsError, Result};
-use super::find::{Found, all, get};
+use super::find::{Found, all, get, not_allowed};
+use super::id::key_arn;
 use super::model::Asks;
-use super::row::{self, AliasRow, Constraint, GrantId, GrantRow, Who};
+use super::row::{self, AliasRow, Constraint, GrantId, GrantRow, KeyRow, Who};
 use super::spec::{GrantOperation, GrantOperations};
-use super::{EncryptionContext, Kms, limit};
-use crate::identity::document;
+use super::{EncryptionContext, KeyId, Kms, limit};
+use crate::identity::{Pins, document};
 use crate::policy::{Context, Layer, Missing, Policy, Sources, Verdict};
 use crate::principal::Who as IdentityWho;
-use crate::{Arn, Principal};
+use crate::{AccountId, Arn, Principal};
+use engine::catalog::Snapshot;
 use engine::catalog::record::Record as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -53,10 +55,28 @@ pub(super) enum By {
     Grant(GrantId),
 }
 
+/// A key, as it is or is to be.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) account: AccountId,
+    pub(super) id: KeyId,
+    pub(super) row: &'a KeyRow,
+    /// The alias that it was asked for by.
+    pub(super) alias: Option<&'a str>,
+    pub(super) snapshot: &'a dyn Snapshot,
+}
+
+impl<'a> From<&'a Found> for Of<'a> {
+    fn from(found: &'a Found) -> Self {
+        let Found { account, id, row, alias, snapshot, .. } = found;
+        Self { account: *account, id: *id, row, alias: alias.as_deref(), snapshot: &**snapshot }
+    }
+}
+
 /// A request, as the policies of a key see it.
 struct KmsContext<'a> {
     asks: &'a Asks<'a>,
-    found: &'a Found,
+    of: Of<'a>,
     wants: &'a Wants<'a>,
     tags: &'a [(String, String)],
     /// Those of the key, once they were read.
@@ -67,7 +87,7 @@ struct KmsContext<'a> {
 impl KmsContext<'_> {
     /// Keys of KMS are none of the request's to say.
     fn own(&self, key: &str, each: &mut dyn FnMut(&str)) {
-        let row = &self.found.row;
+        let row = self.of.row;
         let context = self.wants.context;
         match key {
             "kms:calleraccount" => {
@@ -83,7 +103,7 @@ impl KmsContext<'_> {
             "kms:keyspec" | "kms:customermasterkeyspec" => each(row.spec.as_str()),
             "kms:keyusage" | "kms:customermasterkeyusage" => each(row.usage.as_str()),
             "kms:multiregion" => each("false"),
-            "kms:requestalias" => self.found.alias.as_deref().into_iter().for_each(each),
+            "kms:requestalias" => self.of.alias.into_iter().for_each(each),
             "kms:resourcealiases" => {
                 self.asked_for_aliases.store(true, Ordering::Relaxed);
                 self.aliases.unwrap_or_default().iter().for_each(|alias| each(alias));
@@ -111,7 +131,7 @@ impl Context for KmsContext<'_> {
             return self.own(key, each);
         }
         match key {
-            "aws:resourceaccount" => each(&self.found.account.to_string()),
+            "aws:resourceaccount" => each(&self.of.account.to_string()),
             "aws:viaawsservice" => each(if self.asks.via.is_some() { "true" } else { "false" }),
             "aws:tagkeys" => {
                 self.tags.iter().for_each(|(name, _)| each(name));
@@ -120,7 +140,7 @@ impl Context for KmsContext<'_> {
             }
             _ => {
                 if let Some(wanted) = key.strip_prefix("aws:resourcetag/") {
-                    let tags = self.found.row.tags.iter();
+                    let tags = self.of.row.tags.iter();
                     tags.filter(|tag| tag.key.to_lowercase() == wanted).for_each(|tag| each(&tag.value));
                 } else if let Some(wanted) = key.strip_prefix("aws:requesttag/") {
                     let tags = self.tags.iter().filter(|(name, _)| name.to_lowercase() == wanted);
@@ -204,6 +224,33 @@ pub(super) fn refused(verdict: Verdict, principal: &Principal, action: &str, res
     KmsError::new(Code::AccessDenied, message)
 }
 
+/// A refusal about a key. To another account it is as if there were none.
+pub(super) fn told(verdict: Verdict, asks: &Asks<'_>, action: &str, found: &Found) -> KmsError {
+    if asks.principal.account() == Some(found.account) {
+        refused(verdict, asks.principal, action, &found.arn)
+    } else {
+        not_allowed()
+    }
+}
+
+/// A key's aliases, by their names.
+pub(super) async fn aliases_of(
+    snapshot: &dyn Snapshot,
+    account: AccountId,
+    id: KeyId,
+) -> Result<Vec<(String, AliasRow)>> {
+    let prefix = row::prefix(account, id);
+    let max = usize::try_from(limit::ALIASES).unwrap_or_default();
+    let rows = all(snapshot, row::ALIASES_OF, &prefix, max).await?;
+    let mut aliases = Vec::with_capacity(rows.len());
+    for (key, _) in rows {
+        let name = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned();
+        let stands: Option<AliasRow> = get(snapshot, row::alias(account, &name)).await?;
+        aliases.extend(stands.filter(|alias| alias.key == id).map(|alias| (name, alias)));
+    }
+    Ok(aliases)
+}
+
 /// Half of a hash of what names somebody.
 fn who(kind: &[u8], name: &[u8], session: Option<&str>) -> Who {
     let session = session.unwrap_or_default().as_bytes();
@@ -264,14 +311,14 @@ impl Kms {
             return Ok(By::Policy);
         }
         if let Some(operation) = wants.operation.filter(|_| !verdict.is_denied()) {
-            let aliases = aliases.as_deref();
+            let (of, aliases) = (Of::from(found), aliases.as_deref());
             let context =
-                KmsContext { asks, found, wants, tags, aliases, asked_for_aliases: AtomicBool::default() };
+                KmsContext { asks, of, wants, tags, aliases, asked_for_aliases: AtomicBool::default() };
             if let Some(grant) = self.granted(asks, found, (operation, wants), &context).await? {
                 return Ok(By::Grant(grant));
             }
         }
-        Err(refused(verdict, asks.principal, wants.action, &found.arn))
+        Err(told(verdict, asks, wants.action, found))
     }
 
     /// What policies say, and the key's aliases if they asked for them.
@@ -285,43 +332,39 @@ impl Kms {
         let own = asks.principal.account() == Some(found.account);
         if !own && !wants.crosses {
             let missing = Verdict::NotAllowed(Missing::Resource);
-            return Err(refused(missing, asks.principal, wants.action, &found.arn));
+            return Err(told(missing, asks, wants.action, found));
         }
+        self.judge_by((asks, wants, tags), Of::from(found), (&found.policy, &found.pins)).await
+    }
+
+    /// What a policy says of a key, were it that key's, and what policies of whoever asks do.
+    pub(super) async fn judge_by(
+        &self,
+        (asks, wants, tags): (&Asks<'_>, &Wants<'_>, &[(String, String)]),
+        of: Of<'_>,
+        (policy, pins): (&Policy, &Pins),
+    ) -> Result<(Verdict, Option<Vec<String>>)> {
+        let sources = Sources {
+            resource: Some(policy),
+            owner: Some(of.account),
+            resource_decides: true,
+            ..Sources::default()
+        };
+        let arn = key_arn(self.region(), of.account, of.id);
+        let judge =
+            |context: &dyn Context| asks.principal.verdict(wants.action, &arn, context, (&sources, pins));
         let context =
-            KmsContext { asks, found, wants, tags, aliases: None, asked_for_aliases: AtomicBool::default() };
-        let verdict = self.verdict(asks, found, wants.action, &context);
+            KmsContext { asks, of, wants, tags, aliases: None, asked_for_aliases: AtomicBool::default() };
+        let verdict = judge(&context);
         if !context.asked_for_aliases.load(Ordering::Relaxed) {
             return Ok((verdict, None));
         }
         // Aliases are read for those alone who are asked about them.
-        let aliases = self.aliases_at(found).await?;
+        let aliases = aliases_of(of.snapshot, of.account, of.id).await?;
+        let aliases: Vec<_> = aliases.into_iter().map(|(name, _)| name).collect();
         let context = KmsContext { aliases: Some(&aliases), ..context };
-        let verdict = self.verdict(asks, found, wants.action, &context);
+        let verdict = judge(&context);
         Ok((verdict, Some(aliases)))
-    }
-
-    fn verdict(&self, asks: &Asks<'_>, found: &Found, action: &str, context: &dyn Context) -> Verdict {
-        let sources = Sources {
-            resource: Some(&found.policy),
-            owner: Some(found.account),
-            resource_decides: true,
-            ..Sources::default()
-        };
-        asks.principal.verdict(action, &found.arn, context, (&sources, &found.pins))
-    }
-
-    /// The names of a key's aliases.
-    async fn aliases_at(&self, found: &Found) -> Result<Vec<String>> {
-        let prefix = row::prefix(found.account, found.id);
-        let max = usize::try_from(limit::ALIASES).unwrap_or_default();
-        let rows = all(&*found.snapshot, row::ALIASES_OF, &prefix, max).await?;
-        let mut names = Vec::with_capacity(rows.len());
-        for (key, _) in rows {
-            let name = String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned();
-            let stands: Option<AliasRow> = get(&*found.snapshot, row::alias(found.account, &name)).await?;
-            names.extend(stands.filter(|alias| alias.key == found.id).map(|_| name));
-        }
-        Ok(names)
     }
 
     /// A grant that gives the operation to whoever asks.
@@ -332,10 +375,6 @@ impl Kms {
         (operation, wants): (GrantOperation, &Wants<'_>),
         context: &dyn Context,
     ) -> Result<Option<GrantId>> {
-        // Tokens of grants are read for their form: grants count at once, with them and without.
-        for token in asks.grant_tokens {
-            self.open_grant_token(token)?;
-        }
         let none = EncryptionContext::NONE;
         let said = wants.context.unwrap_or(&none);
         let max = usize::try_from(limit::GRANTED).unwrap_or_default();

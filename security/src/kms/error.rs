@@ -59,6 +59,8 @@ pub enum Code {
     NotFound,
     /// A tag is not of its form.
     Tag,
+    /// Too many requests of the account wait already.
+    Throttling,
     /// It is not built, or the key can't.
     Unsupported,
     /// A value is not of its form.
@@ -94,6 +96,7 @@ impl Code {
             Self::NotAuthorized => "NotAuthorizedException",
             Self::NotFound => "NotFoundException",
             Self::Tag => "TagException",
+            Self::Throttling => "ThrottlingException",
             Self::Unsupported => "UnsupportedOperationException",
             Self::Validation => "ValidationException",
         }
@@ -110,6 +113,7 @@ impl Code {
             Self::InvalidCiphertext | Self::IncorrectKey => "KMS.InvalidCiphertextException",
             Self::LimitExceeded => "KMS.LimitExceededException",
             Self::Validation => "InvalidArgument",
+            Self::Throttling => "SlowDown",
             _ => return None,
         })
     }

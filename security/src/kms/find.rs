@@ -24,6 +24,8 @@ pub(super) struct Found {
     pub(super) id: KeyId,
     pub(super) arn: String,
     pub(super) row: KeyRow,
+    /// What counts of its state: one that imports waits for its material wherever that is not there.
+    pub(super) state: KeyState,
     pub(super) policy: Arc<Policy>,
     pub(super) policy_text: Box<str>,
     pub(super) pins: Pins,
@@ -112,6 +114,7 @@ impl Paging<'_> {
 impl Kms {
     /// The key of a name. That of another account is told to be there to those alone who may use it.
     pub(super) async fn find(&self, asks: &Asks<'_>, name: &str, aliases: bool) -> Result<Found> {
+        self.read_grant_tokens(asks.grant_tokens)?;
         let own = asks.principal.account();
         let wanted = Wanted::parse(name, own, self.region(), aliases)?;
         let mut snapshot = self.snapshot().await?;
@@ -120,7 +123,7 @@ impl Kms {
             Named::Id(id) => (id, None),
             Named::Alias(alias) => {
                 let mut found: Option<AliasRow> = get(&*snapshot, row::alias(wanted.account, &alias)).await?;
-                if found.is_none() && self.makes(asks, wanted.account, &alias) {
+                if found.is_none() && Self::makes(asks, wanted.account, &alias) {
                     self.make_service_key(wanted.account, &alias).await?;
                     snapshot = self.snapshot().await?;
                     found = get(&*snapshot, row::alias(wanted.account, &alias)).await?;
@@ -150,7 +153,28 @@ impl Kms {
         let PolicyRow { text, pins } = PolicyRow::from_bytes(&policy)?;
         let arn = key_arn(self.region(), account, id);
         let policy = self.compiled(&text);
-        Ok(Some(Found { account, id, arn, row, policy, policy_text: text, pins, alias: None, snapshot }))
+        let state = self.state(&*snapshot, (account, id), &row).await?;
+        Ok(Some(Found { account, id, arn, row, state, policy, policy_text: text, pins, alias: None, snapshot }))
+    }
+
+    /// Material that went by itself may still stand in its row, and its key's row not know it.
+    async fn state(
+        &self,
+        snapshot: &dyn Snapshot,
+        (account, id): (AccountId, KeyId),
+        row: &KeyRow,
+    ) -> Result<KeyState> {
+        if row.origin != Origin::External || row.state == KeyState::PendingDeletion {
+            return Ok(row.state);
+        }
+        let backing: Option<BackingRow> = get(snapshot, row::backing(account, id, row.current)).await?;
+        let is_there = backing.is_some_and(|backing| self.is_there(&backing));
+        Ok(if is_there { row.state } else { KeyState::PendingImport })
+    }
+
+    /// Whether material was not taken away, and did not go.
+    fn is_there(&self, backing: &BackingRow) -> bool {
+        backing.sealed.is_some() && backing.expires.is_none_or(|at| self.now() < at)
     }
 
     /// A policy that was kept. What can't be read any more denies all.
@@ -193,18 +217,8 @@ impl Kms {
     pub(super) async fn shown(&self, found: &Found) -> Result<Key> {
         let row = &found.row;
         let backing = self.backing(found, row.current).await?;
-        let is_there = |backing: &&BackingRow| {
-            backing.sealed.is_some() && backing.expires.is_none_or(|at| self.now() < at)
-        };
-        let there = backing.as_ref().filter(is_there);
+        let there = backing.as_ref().filter(|backing| self.is_there(backing));
         let is_external = row.origin == Origin::External;
-        // Material that went by itself may still stand in its row.
-        let state = match row.state {
-            KeyState::Enabled | KeyState::Disabled if is_external && there.is_none() => {
-                KeyState::PendingImport
-            }
-            other => other,
-        };
         let is_symmetric = row.spec == super::KeySpec::Symmetric;
         Ok(Key {
             account: found.account,
@@ -214,7 +228,7 @@ impl Kms {
             usage: row.usage,
             origin: row.origin,
             manager: row.manager,
-            state,
+            state: found.state,
             created: row.created,
             description: row.description.to_string(),
             deletion: row.deletion.map(|(_, at)| at),
@@ -246,7 +260,7 @@ impl Found {
 
     /// It can be used now.
     pub(super) fn usable(&self) -> Result<()> {
-        match self.row.state {
+        match self.state {
             KeyState::Enabled => Ok(()),
             KeyState::Disabled => Err(KmsError::new(Code::Disabled, format!("{} is disabled.", self.arn))),
             KeyState::PendingDeletion => Err(self.wrong_state("is pending deletion")),
@@ -258,6 +272,14 @@ impl Found {
     pub(super) fn stays(&self) -> Result<()> {
         match self.row.state {
             KeyState::PendingDeletion => Err(self.wrong_state("is pending deletion")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Its material is there, if it is imported.
+    pub(super) fn has_material(&self) -> Result<()> {
+        match self.state {
+            KeyState::PendingImport => Err(self.wrong_state("is pending import")),
             _ => Ok(()),
         }
     }

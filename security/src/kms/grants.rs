@@ -1,9 +1,9 @@
 //! Grants: what somebody may do with a key until it is retired or revoked. Effective at once, with their token and without.
 
-use super::allow::{By, Wants, names, refused, who_is};
+use super::allow::{By, Wants, names, told, who_is};
 use super::change::{Change, again};
 use super::error::{Code, KmsError, Result};
-use super::find::{Found, all, get, no_key, page};
+use super::find::{Found, all, get, no_key, not_allowed, page};
 use super::id::key_arn;
 use super::model::{Asks, Grant, NewGrant, Page, Paging, Retire};
 use super::row::{self, Constraint, Count, GrantId, GrantRow, Party, Who};
@@ -203,21 +203,24 @@ impl Kms {
                     (found.ok_or_else(|| no_key(self.region(), account, key))?, grant, gone())
                 }
                 Retire::Of { key, grant } => {
-                    (self.find(asks, key, false).await?, grant_id(grant)?, invalid_id())
+                    let grant = grant_id(grant)?;
+                    (self.find(asks, key, false).await?, grant, invalid_id())
                 }
             };
             let row: Option<GrantRow> =
                 get(&*found.snapshot, row::grant(found.account, found.id, &grant)).await?;
-            let row = row.ok_or(absent)?;
             let wants = Wants { crosses: true, ..Wants::control("kms:RetireGrant") };
             let (verdict, _) = self.judge(asks, &found, &wants, &[]).await?;
+            let own = asks.principal.account() == Some(found.account);
+            let hides = !own && !verdict.is_allowed() && matches!(which, Retire::Of { .. });
+            let row = row.ok_or_else(|| if hides { not_allowed() } else { absent })?;
             let named = |party: &Party| names(asks, party, &found, (wants.action, asks.context));
             let may = verdict.is_allowed()
                 || (!verdict.is_denied()
                     && (row.retiring.as_ref().is_some_and(named)
                         || (row.operations.has(GrantOperation::RetireGrant) && named(&row.grantee))));
             if !may {
-                return Err(refused(verdict, asks.principal, wants.action, &found.arn));
+                return Err(told(verdict, asks, wants.action, &found));
             }
             asks.go_on()?;
             self.end_grant(&found, &grant, &row).await
@@ -257,13 +260,45 @@ impl Kms {
         let take = |key: &[u8], value: &[u8]| {
             let id: GrantId = key.try_into().map_err(|_| KmsError::internal("the key of a grant's row"))?;
             let row = GrantRow::from_bytes(value)?;
-            let wanted =
-                one.is_none_or(|one| one == id) && grantee.is_none_or(|arn| *row.grantee.arn == *arn);
-            Ok(wanted.then(|| self.grant_shown(found.account, (found.id, &id), &row)))
+            Ok(Some(self.grant_shown(found.account, (found.id, &id), &row)))
         };
         let after = paging.after_hex::<32>()?;
+        if one.is_some() || grantee.is_some() {
+            return self.grants_of(&found, (one, grantee), (after, paging.limit)).await;
+        }
         let rows = page(&*found.snapshot, (row::GRANTS, &prefix), after, paging.limit, take).await?;
         Ok(Page::of(rows, |grant| grant.id.clone()))
+    }
+
+    /// One of a key's grants, or those of somebody, who is known by who they are and not by the name that they had.
+    async fn grants_of(
+        &self,
+        found: &Found,
+        (one, grantee): (Option<GrantId>, Option<&str>),
+        (after, limit): (Option<Vec<u8>>, usize),
+    ) -> Result<Page<Grant>> {
+        let who = grantee.map(|arn| self.party(arn)).transpose()?.map(|party| party.who);
+        let (ids, more) = match (one, &who) {
+            (Some(one), _) => (vec![one], false),
+            (None, Some(who)) => {
+                let prefix = row::granted_to(found.account, found.id, who);
+                let take = |key: &[u8], _: &[u8]| {
+                    let id = key.try_into();
+                    id.map(Some).map_err(|_| KmsError::internal("the key of a grantee's row"))
+                };
+                page(&*found.snapshot, (row::GRANTED, &prefix), after, limit, take).await?
+            }
+            (None, None) => (Vec::new(), false),
+        };
+        let next = ids.last().filter(|_| more).map(hex::encode);
+        let mut items = Vec::with_capacity(ids.len());
+        for id in ids {
+            let row: Option<GrantRow> =
+                get(&*found.snapshot, row::grant(found.account, found.id, &id)).await?;
+            let row = row.filter(|row| who.is_none_or(|who| row.grantee.who == who));
+            items.extend(row.map(|row| self.grant_shown(found.account, (found.id, &id), &row)));
+        }
+        Ok(Page { items, next })
     }
 
     /// The grants of an account's keys that somebody may retire.

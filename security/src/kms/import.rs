@@ -75,8 +75,8 @@ impl Kms {
         let spec = spec.ok_or_else(|| {
             KmsError::unsupported("Material is wrapped with RSA_2048, RSA_3072 or RSA_4096.")
         })?;
-        let _turn = self.making.acquire().await.map_err(|_| KmsError::from(engine::Error::Closed))?;
-        let (public, private) = self.aside(move || asymmetric::wrapping(spec)).await?;
+        let (public, private) =
+            self.making.run(found.account, move || asymmetric::wrapping(spec)).await?;
         let expires = days_after(self.now(), 1);
         self.prepare(found.account).await?;
         let token = ImportToken { account: found.account, key: found.id, spec, wrapping, expires, private };
@@ -93,7 +93,7 @@ impl Kms {
         }
         let (private, ciphertext) = (token.private, wanted.material.to_vec());
         let algorithm = token.wrapping.algorithm();
-        let material = self.aside(move || asymmetric::decrypt(&private, algorithm, &ciphertext)).await?;
+        let material = self.aside(found.account, move || asymmetric::decrypt(&private, algorithm, &ciphertext)).await?;
         if Some(material.len()) != found.row.spec.bytes() {
             let message = format!("The material of {} is not of the length that its spec has.", found.arn);
             return Err(KmsError::new(Code::IncorrectKeyMaterial, message));
@@ -150,7 +150,10 @@ impl Kms {
                 change.mark(row::due(at, found.account, found.id, Task::Expire));
             }
             let mut row = found.row.clone();
-            row.state = KeyState::Enabled;
+            // A key that somebody disabled is for who may enable it.
+            if row.state == KeyState::PendingImport {
+                row.state = KeyState::Enabled;
+            }
             change.put(found.row_key(), &row);
             self.apply(change).await?;
             self.bell.notify_one();
@@ -160,15 +163,16 @@ impl Kms {
     }
 
     /// Takes a key's imported material away: its key waits for the same again.
-    pub(super) fn forget_material(&self, change: &mut Change, found: &Found, before: BackingRow) {
+    pub(super) fn forget_material(change: &mut Change, found: &Found, before: &BackingRow) {
         if let Some(at) = before.expires {
             change.delete(row::due(at, found.account, found.id, Task::Expire));
         }
-        let row = BackingRow { sealed: None, expires: None, ..before };
+        let row = BackingRow { sealed: None, expires: None, ..before.clone() };
         change.unchanged(row::backing(found.account, found.id, NUMBER));
         change.put(row::backing(found.account, found.id, NUMBER), &row);
         let mut row = found.row.clone();
-        if row.state != KeyState::PendingDeletion {
+        // What was disabled stays it: nobody has enabled it.
+        if row.state == KeyState::Enabled {
             row.state = KeyState::PendingImport;
         }
         change.unchanged(found.row_key());
@@ -194,7 +198,7 @@ impl Kms {
             if let Some(before) = before.filter(|before| before.sealed.is_some()) {
                 let mut change = self.change(found.account, &*found.snapshot);
                 change.unchanged(row::policy(found.account, found.id));
-                self.forget_material(&mut change, &found, before);
+                Self::forget_material(&mut change, &found, &before);
                 self.apply(change).await?;
             }
             Ok((found.arn, id))

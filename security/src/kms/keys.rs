@@ -1,6 +1,6 @@
 //! Keys: made, shown, enabled, disabled, and gone after a time of waiting.
 
-use super::allow::{AccountContext, Wants, refused};
+use super::allow::{AccountContext, Of, Wants, refused};
 use super::change::{Change, again};
 use super::error::{Code, KmsError, Result};
 use super::find::{Found, no_marker, page};
@@ -93,16 +93,14 @@ impl Kms {
         if verdict.is_allowed() { Ok(account) } else { Err(refused(verdict, asks.principal, action, "*")) }
     }
 
-    /// Random material of a spec.
-    pub(super) async fn make(&self, spec: KeySpec) -> Result<Zeroizing<Vec<u8>>> {
+    /// Random material of a spec, for an account.
+    pub(super) async fn make(&self, account: AccountId, spec: KeySpec) -> Result<Zeroizing<Vec<u8>>> {
         if let Some(length) = spec.bytes() {
             let mut bytes = Zeroizing::new(vec![0; length]);
             self.parts.entropy.fill(&mut bytes);
             return Ok(bytes);
         }
-        let _turn = self.making.acquire().await.map_err(|_| KmsError::from(engine::Error::Closed))?;
-        let made = tokio::task::spawn_blocking(move || asymmetric::generate(spec)).await;
-        made.map_err(|_| KmsError::internal("a pair of keys could not be made"))?
+        self.making.run(account, move || asymmetric::generate(spec)).await
     }
 
     /// Puts a backing key.
@@ -147,7 +145,7 @@ impl Kms {
             self.allow_account_saying(asks, "kms:TagResource", Vec::new(), &pairs)?;
         }
         let material = match draft.origin {
-            Origin::Own => Some(self.make(draft.spec).await?),
+            Origin::Own => Some(self.make(account, draft.spec).await?),
             Origin::External => None,
         };
         self.prepare(account).await?;
@@ -155,9 +153,6 @@ impl Kms {
             let snapshot = self.snapshot().await?;
             let id = KeyId::random(&*self.parts.entropy);
             let text = new.policy.map_or_else(|| default_policy(account), str::to_owned);
-            let bypass = new.bypass_lockout_check || new.policy.is_none();
-            let checked = self.check_policy(asks, (account, id), &text, bypass)?;
-            let mut change = self.change(account, &*snapshot);
             let state = if material.is_some() { KeyState::Enabled } else { KeyState::PendingImport };
             let row = KeyRow {
                 spec: draft.spec,
@@ -173,7 +168,11 @@ impl Kms {
                 description: new.description.into(),
                 tags: new.tags.to_vec(),
             };
-            self.put_key(&mut change, (account, id), &row, &checked.row)?;
+            let bypass = new.bypass_lockout_check || new.policy.is_none();
+            let of = Of { account, id, row: &row, alias: None, snapshot: &*snapshot };
+            let policy = self.check_policy(asks, &of, &text, bypass).await?;
+            let mut change = self.change(account, &*snapshot);
+            Self::put_key(&mut change, (account, id), &row, &policy);
             if let Some(material) = &material {
                 self.put_backing(&mut change, (account, id, 1), How::First, material, None)?;
             }
@@ -184,17 +183,15 @@ impl Kms {
     }
 
     fn put_key(
-        &self,
         change: &mut Change,
         (account, id): (AccountId, KeyId),
         row: &KeyRow,
         policy: &PolicyRow,
-    ) -> Result<()> {
+    ) {
         change.absent(row::key(account, id));
         change.put(row::key(account, id), row);
         change.put(row::policy(account, id), policy);
         change.add(Count::Keys.of_account(account), 1, Some(("keys in this account", limit::KEYS)));
-        Ok(())
     }
 
     pub(super) async fn shown_again(&self, account: AccountId, id: KeyId) -> Result<Key> {
@@ -204,7 +201,7 @@ impl Kms {
     }
 
     /// Whether a service's own key is made when it is asked for: by the service, for somebody of the account.
-    pub(super) fn makes(&self, asks: &Asks<'_>, account: AccountId, alias: &str) -> bool {
+    pub(super) fn makes(asks: &Asks<'_>, account: AccountId, alias: &str) -> bool {
         let service = alias.strip_prefix("alias/aws/").unwrap_or_default();
         let by = asks.via.and_then(|via| via.split_once('.')).map(|(by, _)| by);
         !service.is_empty() && by == Some(service) && asks.principal.account() == Some(account)
@@ -213,7 +210,7 @@ impl Kms {
     /// Makes a service's own key of an account, with its alias.
     pub(super) async fn make_service_key(&self, account: AccountId, alias: &str) -> Result<()> {
         let service = alias.strip_prefix("alias/aws/").unwrap_or_default();
-        let material = self.make(KeySpec::Symmetric).await?;
+        let material = self.make(account, KeySpec::Symmetric).await?;
         self.prepare(account).await?;
         let snapshot = self.snapshot().await?;
         let (id, now) = (KeyId::random(&*self.parts.entropy), self.now());
@@ -239,7 +236,7 @@ impl Kms {
         let policy =
             PolicyRow { text: service_policy(account, self.region(), service).into(), pins: Pins::NONE };
         let mut change = self.change(account, &*snapshot);
-        self.put_key(&mut change, (account, id), &row, &policy)?;
+        Self::put_key(&mut change, (account, id), &row, &policy);
         self.put_backing(&mut change, (account, id, 1), How::First, &material, None)?;
         change.absent(row::alias(account, alias));
         change.put(row::alias(account, alias), &AliasRow { key: id, created: now, updated: now });
@@ -312,18 +309,16 @@ impl Kms {
     pub async fn enable_key(&self, asks: &Asks<'_>, key: &str) -> Result<()> {
         let edit = |found: &Found, row: &mut KeyRow, change: &mut Change| {
             found.stays()?;
-            if row.state == KeyState::PendingImport {
-                return Err(found.wrong_state("is pending import"));
-            }
+            found.has_material()?;
             row.state = KeyState::Enabled;
-            self.wait_for_rotation(found, row, change);
+            Self::wait_for_rotation(found, row, change);
             Ok(())
         };
         self.alter(asks, key, &Wants::control("kms:EnableKey"), edit).await.map(drop)
     }
 
     /// What was due while a key was not in use is due now.
-    fn wait_for_rotation(&self, found: &Found, row: &KeyRow, change: &mut Change) {
+    fn wait_for_rotation(found: &Found, row: &KeyRow, change: &mut Change) {
         if let Some(Rotation { next, .. }) = row.rotation {
             change.mark(row::due(next, found.account, found.id, Task::Rotate));
         }
@@ -333,9 +328,7 @@ impl Kms {
     pub async fn disable_key(&self, asks: &Asks<'_>, key: &str) -> Result<()> {
         let edit = |found: &Found, row: &mut KeyRow, _: &mut Change| {
             found.stays()?;
-            if row.state == KeyState::PendingImport {
-                return Err(found.wrong_state("is pending import"));
-            }
+            found.has_material()?;
             row.state = KeyState::Disabled;
             Ok(())
         };
@@ -353,7 +346,8 @@ impl Kms {
         if !(7..=30).contains(&days) {
             return Err(KmsError::invalid("PendingWindowInDays must be 7 to 30."));
         }
-        let at = days_after(self.now(), days);
+        // Somebody may have set the wall clock back.
+        let at = days_after(self.now().max(self.parts.compliance.now()), days);
         let said = vec![("kms:schedulekeydeletionpendingwindowindays", days.to_string())];
         let wants = Wants { said, ..Wants::control("kms:ScheduleKeyDeletion") };
         let edit = |found: &Found, row: &mut KeyRow, change: &mut Change| {

@@ -26,5 +26,7 @@ pub(super) const PLAINTEXT: usize = 4_096;
 pub(super) const DATA_KEY: usize = 1_024;
 /// How often another backing key may be asked for.
 pub(super) const ON_DEMAND: u32 = 25;
+/// Requests of an account that wait for a processor, and are at it.
+pub(super) const WAITING: usize = 256;
 /// Items of a page.
 pub(super) const PAGE: usize = 1_000;

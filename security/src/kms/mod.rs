@@ -15,7 +15,8 @@
 //!
 //! # Limits
 //! 100,000 keys of an account, 50 aliases of a key, 50,000 grants of a key and 500 of somebody on a key, 32 KiB of policy
-//! ([`POLICY_BYTES_MAX`]), 4,096 bytes to encrypt.
+//! ([`POLICY_BYTES_MAX`]), 4,096 bytes to encrypt. Pairs of keys are used on half the processors, made two at a time, and 256 requests of an account
+//! wait for either.
 
 mod aliases;
 mod allow;
@@ -40,6 +41,7 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod token;
+mod turns;
 mod uses;
 mod worker;
 
@@ -65,15 +67,22 @@ use crate::keys::KeyTable;
 use crate::policy::Policy;
 use engine::catalog::Catalog;
 use engine::clock::Clock;
+use engine::clock::compliance::ComplianceClock;
 use engine::entropy::Entropy;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
+use turns::Turns;
 
 /// Compiled policies in memory, in bytes.
 const COMPILED_BYTES_MAX: usize = 16 << 20;
 /// How many pairs of keys are made at once: one of RSA takes a processor for up to seconds.
 const MADE_AT_ONCE: usize = 2;
+
+/// How many pairs of keys are used at once: half the processors stay with what else there is to do.
+fn used_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |all| (all.get() / 2).max(1))
+}
 
 /// What managed keys stand on.
 pub struct Parts {
@@ -85,6 +94,8 @@ pub struct Parts {
     pub identities: Arc<Identities>,
     /// Tells when.
     pub clock: Arc<dyn Clock>,
+    /// What a key's end waits for beside it.
+    pub compliance: Arc<ComplianceClock>,
     /// Ids, material and salts.
     pub entropy: Arc<dyn Entropy>,
     /// Where keys are.
@@ -98,7 +109,9 @@ pub struct Kms {
     /// Changes of this process that may have taken something from somebody.
     epoch: AtomicU64,
     /// Pairs of keys being made.
-    making: Semaphore,
+    making: Arc<Turns>,
+    /// Pairs of keys in use.
+    working: Arc<Turns>,
     /// Something is due earlier than the worker knows.
     bell: Arc<Notify>,
     itself: Weak<Self>,
@@ -117,7 +130,8 @@ impl Kms {
             parts,
             compiled: Kept::new(COMPILED_BYTES_MAX),
             epoch: AtomicU64::new(0),
-            making: Semaphore::new(MADE_AT_ONCE),
+            making: Turns::new(MADE_AT_ONCE),
+            working: Turns::new(used_at_once()),
             bell: Arc::default(),
             itself: Weak::clone(itself),
         })

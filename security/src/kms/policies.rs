@@ -1,15 +1,14 @@
 //! Key policies: read strictly, and such that whoever sets one can set another.
 
-use super::allow::{AccountContext, Wants};
+use super::allow::{Of, Wants};
 use super::change::again;
 use super::error::{Code, KmsError, Result};
 use super::find::Found;
-use super::id::key_arn;
 use super::model::Asks;
 use super::row::{self, PolicyRow};
-use super::{KeyId, Kms, limit};
+use super::{Kms, limit};
 use crate::identity::Pins;
-use crate::policy::{Form, Place, Policy, Sources};
+use crate::policy::{Form, Place, Policy};
 use crate::{AccountId, Arn};
 use engine::catalog::record::Record as _;
 
@@ -77,9 +76,12 @@ pub(super) fn service_policy(account: AccountId, region: &str, service: &str) ->
     )
 }
 
-/// A policy that may be set.
-pub(super) struct Checked {
-    pub(super) row: PolicyRow,
+fn puts_policy(bypass: bool) -> Wants<'static> {
+    let said = vec![
+        ("kms:bypasspolicylockoutsafetycheck", bypass.to_string()),
+        ("kms:policyname", "default".to_owned()),
+    ];
+    Wants { said, ..Wants::control("kms:PutKeyPolicy") }
 }
 
 fn malformed(place: &Place, what: &str) -> KmsError {
@@ -88,13 +90,13 @@ fn malformed(place: &Place, what: &str) -> KmsError {
 
 impl Kms {
     /// Reads a policy that is to be a key's: `who` goes on to be able to set another one, unless they say that they know.
-    pub(super) fn check_policy(
+    pub(super) async fn check_policy(
         &self,
         asks: &Asks<'_>,
-        (account, id): (AccountId, KeyId),
+        of: &Of<'_>,
         text: &str,
         bypass: bool,
-    ) -> Result<Checked> {
+    ) -> Result<PolicyRow> {
         let taken = |c: char| matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{ff}');
         if let Some(other) = text.chars().find(|c| !taken(*c)) {
             let message = format!(
@@ -117,46 +119,35 @@ impl Kms {
         if row.to_bytes().len() > limit::POLICY_ROW_BYTES {
             return Err(KmsError::new(Code::LimitExceeded, "A key policy names too many principals."));
         }
-        let pins = &row.pins;
-        if !bypass && !self.could_set_another(asks, (account, id), (&policy, pins)) {
+        if !bypass && !self.could_set_another(asks, of, (&policy, &row.pins)).await? {
             let message = "The new key policy will not allow you to update the key policy in the future.";
             return Err(KmsError::new(Code::MalformedPolicyDocument, message));
         }
-        Ok(Checked { row })
+        Ok(row)
     }
 
-    fn could_set_another(
+    /// Judged as the request will be that sets another one.
+    async fn could_set_another(
         &self,
         asks: &Asks<'_>,
-        (account, id): (AccountId, KeyId),
-        (policy, pins): (&Policy, &Pins),
-    ) -> bool {
-        let sources = Sources {
-            resource: Some(policy),
-            owner: Some(account),
-            resource_decides: true,
-            ..Sources::default()
-        };
-        let context = AccountContext { asks, said: Vec::new(), tags: &[] };
-        let arn = key_arn(self.region(), account, id);
-        asks.principal.verdict("kms:PutKeyPolicy", &arn, &context, (&sources, pins)).is_allowed()
+        of: &Of<'_>,
+        policy: (&Policy, &Pins),
+    ) -> Result<bool> {
+        let (verdict, _) = self.judge_by((asks, &puts_policy(false), &[]), *of, policy).await?;
+        Ok(verdict.is_allowed())
     }
 
     /// Replaces a key's policy.
     pub async fn put_key_policy(&self, asks: &Asks<'_>, key: &str, text: &str, bypass: bool) -> Result<()> {
         again(|| async {
             let found = self.find(asks, key, false).await?;
-            let said = vec![
-                ("kms:bypasspolicylockoutsafetycheck", bypass.to_string()),
-                ("kms:policyname", "default".to_owned()),
-            ];
-            self.allow(asks, &found, &Wants { said, ..Wants::control("kms:PutKeyPolicy") }).await?;
-            let checked = self.check_policy(asks, (found.account, found.id), text, bypass)?;
+            self.allow(asks, &found, &puts_policy(bypass)).await?;
+            let policy = self.check_policy(asks, &Of::from(&found), text, bypass).await?;
             found.stays()?;
             let mut change = self.change(found.account, &*found.snapshot);
             change.unchanged(found.row_key());
             change.unchanged(row::policy(found.account, found.id));
-            change.put(row::policy(found.account, found.id), &checked.row);
+            change.put(row::policy(found.account, found.id), &policy);
             self.apply(change).await
         })
         .await

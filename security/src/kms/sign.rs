@@ -67,7 +67,7 @@ impl Kms {
         let digest = asymmetric::digest_of(algorithm, wanted.message, wanted.kind == MessageKind::Digest)?;
         asks.go_on()?;
         let material = self.material(&found, found.row.current).await?.bytes;
-        let signature = self.aside(move || asymmetric::sign(spec, &material, algorithm, &digest)).await?;
+        let signature = self.aside(found.account, move || asymmetric::sign(spec, &material, algorithm, &digest)).await?;
         Ok((signature, found.arn))
     }
 
@@ -79,7 +79,7 @@ impl Kms {
         asks.go_on()?;
         let (material, signature) =
             (self.material(&found, found.row.current).await?.bytes, signature.to_vec());
-        self.aside(move || asymmetric::verify(spec, &material, algorithm, (&digest, &signature))).await?;
+        self.aside(found.account, move || asymmetric::verify(spec, &material, algorithm, (&digest, &signature))).await?;
         Ok(found.arn)
     }
 

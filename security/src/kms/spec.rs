@@ -22,14 +22,22 @@ macro_rules! words {
             pub fn of_word(word: &str) -> Option<Self> {
                 Self::ALL.iter().copied().find(|known| known.as_str() == word)
             }
-
-            #[allow(dead_code, reason = "some are never stored")]
-            pub(super) fn of_number(number: u8) -> Option<Self> {
-                Self::ALL.iter().copied().find(|known| *known as u8 == number)
-            }
         }
     };
 }
+
+/// Words that rows have, by their numbers.
+macro_rules! stored {
+    ($($name:ident)*) => {
+        $(impl $name {
+            pub(super) fn of_number(number: u8) -> Option<Self> {
+                Self::ALL.iter().copied().find(|known| *known as u8 == number)
+            }
+        })*
+    };
+}
+
+stored! { KeySpec KeyUsage Origin Manager KeyState }
 
 words! {
     /// What a key is made of.

@@ -89,6 +89,11 @@ impl Kms {
         Ok(STANDARD.encode(sealed))
     }
 
+    /// Tokens of grants are read for their form, before anything is looked for: grants count at once, with them and without.
+    pub(super) fn read_grant_tokens(&self, tokens: &[String]) -> Result<()> {
+        tokens.iter().try_for_each(|token| self.open_grant_token(token).map(drop))
+    }
+
     pub(super) fn open_grant_token(&self, token: &str) -> Result<GrantToken> {
         let refused = || KmsError::new(Code::InvalidGrantToken, "The grant token is not valid.");
         let sealed = STANDARD.decode(token).map_err(|_| refused())?;

@@ -7,6 +7,7 @@ use super::find::{Found, not_allowed};
 use super::model::{Asks, DataKey, Decrypt, Encrypt, KeyPair, Opened, ReEncrypt, Sealed};
 use super::spec::{EncryptionAlgorithm, GrantOperation, KeySpec, KeyUsage};
 use super::{EncryptionContext, Kms, asymmetric, limit};
+use crate::AccountId;
 use zeroize::Zeroizing;
 
 impl Asks<'_> {
@@ -101,18 +102,17 @@ impl Kms {
             return self.seal_under(found, &material, (context, plaintext));
         }
         let (bytes, plain) = (material.bytes, Zeroizing::new(plaintext.to_vec()));
-        let ciphertext = self.aside(move || asymmetric::encrypt(&bytes, algorithm, &plain)).await?;
+        let ciphertext = self.aside(found.account, move || asymmetric::encrypt(&bytes, algorithm, &plain)).await?;
         Ok(Sealed { ciphertext, key_arn: found.arn.clone(), material_id: material.id, algorithm })
     }
 
-    /// What takes a processor for longer than others should wait.
+    /// What takes a processor for longer than others should wait, with a key of this account.
     pub(super) async fn aside<T: Send + 'static>(
         &self,
+        account: AccountId,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        tokio::task::spawn_blocking(work)
-            .await
-            .map_err(|_| KmsError::internal("work on another thread was given up"))?
+        self.working.run(account, work).await
     }
 
     /// Encrypts at most 4,096 bytes.
@@ -159,6 +159,7 @@ impl Kms {
             };
         }
         let names = names?;
+        self.read_grant_tokens(asks.grant_tokens)?;
         let found = self.at(self.snapshot().await?, names.account, names.key).await?;
         Ok((found.ok_or_else(not_allowed)?, names.backing))
     }
@@ -174,7 +175,7 @@ impl Kms {
             cipher::open(&material.bytes, wanted.context, wanted.ciphertext)?
         } else {
             let (bytes, ciphertext) = (material.bytes, wanted.ciphertext.to_vec());
-            self.aside(move || asymmetric::decrypt(&bytes, algorithm, &ciphertext)).await?
+            self.aside(found.account, move || asymmetric::decrypt(&bytes, algorithm, &ciphertext)).await?
         };
         Ok((plain, material.id))
     }
@@ -264,7 +265,7 @@ impl Kms {
         let used = Use { said, ..Use::new(action, operation, (context, None)) };
         self.use_key(asks, &found, used).await?;
         asks.go_on()?;
-        let private = self.make(spec).await?;
+        let private = self.make(found.account, spec).await?;
         let public = asymmetric::public(spec, &private)?;
         let sealed = self.encrypt_under(&found, (context, &private), EncryptionAlgorithm::Symmetric).await?;
         Ok(KeyPair { private, sealed, public })

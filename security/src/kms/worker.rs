@@ -3,7 +3,7 @@
 //! Each is one commit that checks the key as it was read, and takes its row off the queue. What hangs on a key that went, aliases and grants,
 //! goes in batches behind it: by then its backing keys are gone, and nobody finds it.
 
-use super::change::Change;
+use super::change::{Change, again};
 use super::error::Result;
 use super::find::{Found, all, get};
 use super::keys::days_after;
@@ -41,6 +41,8 @@ impl Kms {
     /// Does what is due, as far as a tick goes; when to come again.
     pub(super) async fn due(&self) -> engine::Result<Progress> {
         let now = self.now();
+        // A key goes once both clocks are past its time: the wall clock may have been set ahead.
+        let sure = now.min(self.parts.compliance.settle().await?);
         let (mut done, mut trouble, mut rest) = (0, None, REST);
         let mut next = Some(Scan::prefix(row::DUE, b"", BATCH));
         // What fails stays in front: it is passed by.
@@ -54,10 +56,14 @@ impl Kms {
                 let outcome = match row::read_due(key) {
                     Err(error) => Err(error.into()),
                     Ok((at, ..)) if at > now => {
-                        (rest, next) = (at.since(now).min(REST), None);
+                        (rest, next) = (at.since(now).min(rest), None);
                         break;
                     }
-                    Ok((at, account, id, task)) => self.act((at, task), account, id).await,
+                    Ok((at, _, _, Task::Delete)) if at > sure => {
+                        rest = rest.min(at.since(sure));
+                        continue;
+                    }
+                    Ok((at, account, id, task)) => again(|| self.act((at, task), account, id)).await,
                 };
                 match outcome {
                     Ok(()) => done += 1,
@@ -76,11 +82,29 @@ impl Kms {
     }
 
     async fn act(&self, (at, task): (Timestamp, Task), account: AccountId, id: KeyId) -> Result<()> {
+        let change = self.what_is_due((at, task), account, id).await?;
+        self.apply(change).await
+    }
+
+    /// What a row of the queue comes to. It rests on the key as it was read, whatever that is: a row that somebody puts again meanwhile, with
+    /// what it is about, is not taken off.
+    pub(super) async fn what_is_due(
+        &self,
+        (at, task): (Timestamp, Task),
+        account: AccountId,
+        id: KeyId,
+    ) -> Result<Change> {
         let snapshot = self.snapshot().await?;
+        if task == Task::Sweep {
+            return self.sweep(&*snapshot, (account, id), at).await;
+        }
         let found = self.at(Arc::clone(&snapshot), account, id).await?;
         let mut change = self.change(account, &*snapshot);
+        match found {
+            Some(_) => change.unchanged(row::key(account, id)),
+            None => change.absent(row::key(account, id)),
+        }
         match (task, &found) {
-            (Task::Sweep, _) => return self.sweep(&*snapshot, (account, id), at).await,
             (Task::Delete, Some(found)) if found.row.deletion.is_some_and(|(_, due)| due == at) => {
                 self.remove(&mut change, found).await?;
             }
@@ -88,20 +112,19 @@ impl Kms {
             (Task::Expire, Some(found)) => {
                 let backing: Option<BackingRow> = get(&*snapshot, row::backing(account, id, 1)).await?;
                 if let Some(backing) = backing.filter(|backing| backing.expires == Some(at)) {
-                    self.forget_material(&mut change, found, backing);
+                    Self::forget_material(&mut change, found, &backing);
                 }
             }
             // It is no longer so.
-            (Task::Delete, _) | (Task::Rotate | Task::Expire, None) => {}
+            (Task::Delete | Task::Sweep, _) | (Task::Rotate | Task::Expire, None) => {}
         }
         change.delete(row::due(at, account, id, task));
-        self.apply(change).await
+        Ok(change)
     }
 
     /// A key and its backing keys go.
     async fn remove(&self, change: &mut Change, found: &Found) -> Result<()> {
         let (account, id) = (found.account, found.id);
-        change.unchanged(found.row_key());
         change.delete(found.row_key());
         change.delete(row::policy(account, id));
         let backing = all(&*found.snapshot, row::BACKING, &row::prefix(account, id), ROWS_AT_ONCE).await?;
@@ -125,14 +148,13 @@ impl Kms {
         if found.row.state != KeyState::Enabled || found.row.spec != KeySpec::Symmetric {
             return Ok(());
         }
-        let material = self.make(KeySpec::Symmetric).await?;
+        let material = self.make(found.account, KeySpec::Symmetric).await?;
         self.prepare(found.account).await?;
         let mut row = found.row.clone();
         // Of an appliance that was off for long, one rotation and not one for each time that was missed.
         let next = days_after(at.max(self.now()), rotation.days);
         row.rotation = Some(Rotation { next, ..rotation });
         self.turn(change, (found, &mut row), (How::Automatic, &material))?;
-        change.unchanged(found.row_key());
         change.put(found.row_key(), &row);
         change.mark(row::due(next, found.account, found.id, Task::Rotate));
         Ok(())
@@ -144,7 +166,7 @@ impl Kms {
         snapshot: &dyn Snapshot,
         (account, id): (AccountId, KeyId),
         at: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Change> {
         let mut change = self.change(account, snapshot);
         let prefix = row::prefix(account, id);
         for (key, _) in all(snapshot, row::BACKING, &prefix, ROWS_AT_ONCE).await? {
@@ -176,7 +198,7 @@ impl Kms {
             }
             change.delete(row::due(at, account, id, Task::Sweep));
         }
-        self.apply(change).await
+        Ok(change)
     }
 }
 

@@ -92,13 +92,15 @@ fn managed_keys(
     home: &Home,
     catalog: &Arc<RocksCatalog>,
     (keys, identities): (&Arc<KeyTable>, &Arc<Identities>),
-    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+    (clock, compliance): (&Arc<dyn Clock>, &Arc<ComplianceClock>),
+    entropy: &Arc<dyn Entropy>,
 ) -> Arc<Kms> {
     Kms::new(kms::Parts {
         catalog: catalog.clone(),
         keys: keys.clone(),
         identities: identities.clone(),
         clock: clock.clone(),
+        compliance: compliance.clone(),
         entropy: entropy.clone(),
         region: home.marker.region.clone(),
     })
@@ -166,7 +168,7 @@ impl Appliance {
         .await
         .context("open the object store")?;
         let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
-        let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &entropy));
+        let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &compliance), &entropy);
         let below = (catalog.clone(), &blobs, &keys, &compliance);
         let vaults = open_vaults(&home, config, below, (&clock, &entropy)).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;

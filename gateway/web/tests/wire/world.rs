@@ -199,13 +199,13 @@ impl World {
         let subscriber = Subscriber { topic: "told".parse().unwrap(), courier, kept };
         let outbox = foundation.outbox(gate.clone(), vec![subscriber]);
         components.outbox = outbox.clone();
-        let keys = components.keys.clone();
+        let (keys, compliance) = (components.keys.clone(), components.compliance.clone());
         let below = archive::vault::Components {
             catalog: gate.clone(),
             blobs: components.blobs.clone(),
             keys: keys.clone(),
             clock: foundation.clock.clone(),
-            compliance: components.compliance.clone(),
+            compliance: compliance.clone(),
             day: components.day,
             entropy: foundation.entropy.clone(),
             region: "us-east-1".to_owned(),
@@ -238,6 +238,7 @@ impl World {
             keys,
             identities: identities.clone(),
             clock: clock.clone(),
+            compliance,
             entropy: entropy.clone(),
             region: "us-east-1".to_owned(),
         });

@@ -6,6 +6,7 @@ use crate::credentials::File;
 use crate::identity::{self, Identities};
 use crate::keys::{FileCustodian, KeyTable};
 use engine::catalog::{Catalog as _, Options, RocksCatalog, Scan};
+use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, ManualClock, SystemClock, Timestamp};
 use engine::entropy::{Entropy, SystemEntropy};
 use engine::fault::Faults;
@@ -44,7 +45,16 @@ async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Kms>, Arc<RocksCatal
         region: region.clone(),
     };
     let identities = Identities::open(parts).await.unwrap();
-    let parts = Parts { catalog: catalog.clone(), keys, identities, clock: clock.clone(), entropy, region };
+    let compliance = ComplianceClock::open(catalog.clone(), clock.clone()).await.unwrap();
+    let parts = Parts {
+        catalog: catalog.clone(),
+        keys,
+        identities,
+        clock: clock.clone(),
+        compliance,
+        entropy,
+        region,
+    };
     (Kms::new(parts), catalog)
 }
 

@@ -42,6 +42,9 @@ async fn a_grant_counts_at_once_with_its_token_and_without_until_it_is_retired_o
     let made_up = ["bm8=".to_owned()];
     let with_none = Asks { grant_tokens: &made_up, ..asks(&bob) };
     assert_eq!(code(bench.decrypt(&with_none, &sealed).await), "InvalidGrantTokenException");
+    let with_none = Asks { grant_tokens: &made_up, ..root() };
+    assert_eq!(code(bench.decrypt(&with_none, &sealed).await), "InvalidGrantTokenException");
+    assert_eq!(code(bench.kms.describe_key(&with_none, &key).await), "InvalidGrantTokenException");
     let listed =
         bench.kms.retirable_grants(&root(), &retiring, Paging { after: None, limit: 10 }).await.unwrap();
     assert_eq!(listed.items.iter().map(|grant| grant.id.as_str()).collect::<Vec<_>>(), [id.as_str()]);
@@ -131,9 +134,15 @@ async fn a_grant_names_who_somebody_was_and_everybody_never() {
     }
     // Who gets the name later has nothing of it.
     bench.ids.update_user(super::own(), "alice", Some("alys"), None).await.unwrap();
+    let listed = async |arn: &str| {
+        let paging = Paging { after: None, limit: 10 };
+        bench.kms.grants(&root(), &key, (None, Some(arn)), paging).await.unwrap().items.len()
+    };
+    assert_eq!(listed(&super::arn("alys")).await, 1);
     let later = bench.user("alice", "").await;
     let later = bench.who(&later).await;
     assert_eq!(code(bench.encrypt(&asks(&later), &key).await), "AccessDeniedException");
+    assert_eq!(listed(&super::arn("alice")).await, 0);
 }
 
 #[tokio::test]

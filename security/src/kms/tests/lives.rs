@@ -57,7 +57,7 @@ async fn a_key_goes_after_its_time_of_waiting_with_all_that_it_had() {
     bench.work().await;
     assert_eq!(bench.kms.describe_key(&root(), &key).await.unwrap().state, KeyState::Disabled);
     bench.kms.schedule_key_deletion(&root(), &key, Some(7)).await.unwrap();
-    bench.clock.advance(7 * DAY - Duration::from_secs(1));
+    bench.clock.advance((7 * DAY).saturating_sub(Duration::from_secs(1)));
     bench.work().await;
     bench.kms.describe_key(&root(), &key).await.unwrap();
     bench.clock.advance(Duration::from_secs(1));
@@ -168,4 +168,63 @@ async fn an_appliance_without_keys_has_no_row_and_a_service_key_is_made_when_it_
     assert_eq!(bench.kms.describe_key(&root(), &data.key_arn).await.unwrap().manager.as_str(), "AWS");
     let new = NewKey { policy: Some("{"), ..NewKey::default() };
     assert_eq!(code(bench.kms.create_key(&root(), &new).await), "MalformedPolicyDocumentException");
+}
+
+#[tokio::test]
+async fn a_key_that_is_enabled_while_its_rotation_is_looked_at_rotates() {
+    let bench = Bench::new().await;
+    let key = bench.kms.create_key(&root(), &NewKey::default()).await.unwrap();
+    bench.kms.enable_key_rotation(&root(), &key.arn, Some(90)).await.unwrap();
+    bench.kms.disable_key(&root(), &key.arn).await.unwrap();
+    let due = bench.kms.now().plus(90 * DAY);
+    bench.clock.advance(91 * DAY);
+    let seen = bench.kms.what_is_due((due, row::Task::Rotate), key.account, key.id).await.unwrap();
+    bench.kms.enable_key(&root(), &key.arn).await.unwrap();
+    assert_eq!(code(bench.kms.apply(seen).await), "DependencyTimeoutException", "what it saw is no longer so");
+    bench.work().await;
+    let paging = Paging { after: None, limit: 10 };
+    let (_, rotations) = bench.kms.key_rotations(&root(), (&key.arn, false), paging).await.unwrap();
+    assert_eq!(rotations.items.len(), 1);
+    assert_eq!(bench.rows(row::DUE).await, 1);
+}
+
+#[tokio::test]
+async fn a_wall_clock_that_is_set_ends_no_key_before_its_time() {
+    let bench = Bench::new().await;
+    let (ahead, back) = (bench.key(None).await, bench.key(None).await);
+    let now = bench.kms.now();
+    bench.kms.schedule_key_deletion(&root(), &ahead, Some(7)).await.unwrap();
+    bench.clock.set_wall(now.plus(30 * DAY));
+    bench.work().await;
+    bench.kms.describe_key(&root(), &ahead).await.unwrap();
+    // A time of waiting does not begin in the past.
+    bench.clock.set_wall(engine::clock::Timestamp::from_millis(0));
+    let (_, at, _) = bench.kms.schedule_key_deletion(&root(), &back, Some(7)).await.unwrap();
+    assert!(at >= now.plus(7 * DAY));
+    bench.clock.set_wall(now.plus(30 * DAY));
+    bench.work().await;
+    bench.kms.describe_key(&root(), &back).await.unwrap();
+    bench.clock.advance(8 * DAY);
+    bench.work().await;
+    for key in [&ahead, &back] {
+        assert_eq!(code(bench.kms.describe_key(&root(), key).await), "NotFoundException");
+    }
+}
+
+#[tokio::test]
+async fn the_aliases_of_a_key_are_listed_without_those_of_others() {
+    let bench = Bench::new().await;
+    let (few, many) = (bench.key(None).await, bench.key(None).await);
+    for name in ["alias/b", "alias/d"] {
+        bench.kms.create_alias(&root(), name, &few).await.unwrap();
+    }
+    for name in ["alias/a", "alias/c", "alias/e"] {
+        bench.kms.create_alias(&root(), name, &many).await.unwrap();
+    }
+    let page = async |after: Option<&str>| {
+        let page = bench.kms.aliases(&root(), Some(&few), Paging { after, limit: 1 }).await.unwrap();
+        (page.items.into_iter().map(|alias| alias.name).collect::<Vec<_>>(), page.next)
+    };
+    assert_eq!(page(None).await, (vec!["alias/b".to_owned()], Some("alias/b".to_owned())));
+    assert_eq!(page(Some("alias/b")).await, (vec!["alias/d".to_owned()], None));
 }

@@ -16,6 +16,7 @@ use crate::keys::{FileCustodian, KeyTable};
 use crate::policy::NoContext;
 use crate::{AccountId, Principal};
 use engine::catalog::{Catalog, MemoryCatalog, Scan, Table};
+use engine::clock::compliance::ComplianceClock;
 use engine::clock::{ManualClock, Timestamp};
 use engine::entropy::SeededEntropy;
 use engine::id::PartitionId;
@@ -62,8 +63,16 @@ impl Bench {
             region: region.clone(),
         };
         let ids = Identities::open(parts).await.unwrap();
-        let (identities, clock_of) = (ids.clone(), clock.clone());
-        let parts = Parts { catalog: catalog.clone(), keys, identities, clock: clock_of, entropy, region };
+        let compliance = ComplianceClock::open(catalog.clone(), clock.clone()).await.unwrap();
+        let parts = Parts {
+            catalog: catalog.clone(),
+            keys,
+            identities: ids.clone(),
+            clock: clock.clone(),
+            compliance,
+            entropy,
+            region,
+        };
         Self { catalog, clock, ids, kms: Kms::new(parts), _dir: dir }
     }
 

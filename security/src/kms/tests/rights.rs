@@ -1,7 +1,7 @@
 //! Who may, by the key's policy and by conditions.
 
-use super::super::{KmsError, NewKey};
-use super::{Bench, arn, asks, code, context, document, own, root, says, tells};
+use super::super::{Asks, KmsError, NewKey, Paging, Retire};
+use super::{Bench, arn, asks, code, context, delegates, document, own, root, says, tells};
 
 #[tokio::test]
 async fn a_policy_that_is_not_of_the_grammar_is_refused_with_its_place() {
@@ -118,6 +118,68 @@ async fn keys_of_another_account_tell_nothing() {
         assert_eq!(code(bench.kms.disable_key(&asks(&theirs), key).await), "AccessDeniedException");
     }
     assert_eq!(code(bench.decrypt(&asks(&theirs), &sealed).await), "AccessDeniedException");
+    // Not by words either, where those are of one who may all that another account can give.
+    bench.kms.create_alias(&root(), "alias/payroll", &key).await.unwrap();
+    let eve = bench.user_of(super::other(), "eve", &says("Allow", "\"kms:*\"", "*")).await;
+    let eve = bench.who(&eve).await;
+    let alias = |name: &str| format!("arn:aws:kms:us-east-1:{}:alias/{name}", own());
+    let (is, is_not) = (alias("payroll"), alias("nobody"));
+    let told = async |key: &str, alias: &str| {
+        let eve = asks(&eve);
+        let garbage = ["bm8=".to_owned()];
+        let tokens = Asks { grant_tokens: &garbage, ..eve };
+        let paging = Paging { after: None, limit: 10 };
+        let retires = |grant| Retire::Of { key, grant };
+        let hex = "00".repeat(32);
+        [
+            bench.encrypt(&eve, alias).await.map(drop),
+            bench.encrypt(&eve, key).await.map(drop),
+            bench.encrypt(&tokens, key).await.map(drop),
+            bench.kms.describe_key(&eve, alias).await.map(drop),
+            bench.kms.disable_key(&eve, key).await,
+            bench.kms.aliases(&eve, Some(key), paging).await.map(drop),
+            bench.kms.retire_grant(&eve, retires(&hex)).await,
+            bench.kms.retire_grant(&eve, retires("x")).await,
+        ]
+        .map(|outcome| outcome.unwrap_err().to_string())
+    };
+    assert_eq!(told(&key, &is).await, told(&absent, &is_not).await);
     let nobody = crate::Principal::Anonymous;
     assert_eq!(code(bench.encrypt(&asks(&nobody), &key).await), "AccessDeniedException");
+}
+
+#[tokio::test]
+async fn the_check_of_lock_outs_sees_what_the_next_request_will_say() {
+    let bench = Bench::new().await;
+    let tags = [crate::identity::Tag { key: "team".into(), value: "a".into() }];
+    let own = format!("arn:aws:iam::{}:root", own());
+    let key = bench.key(None).await;
+    for (name, value) in [
+        ("kms:KeySpec", "SYMMETRIC_DEFAULT"),
+        ("kms:KeyUsage", "ENCRYPT_DECRYPT"),
+        ("kms:PolicyName", "default"),
+        ("kms:BypassPolicyLockoutSafetyCheck", "false"),
+        ("aws:ResourceAccount", "111122223333"),
+    ] {
+        let denies = format!(
+            r#"{},{{"Effect":"Deny","Principal":"*","Action":"kms:*","Resource":"*","Condition":{{"StringEquals":{{"{name}":"{value}"}}}}}}"#,
+            delegates()
+        );
+        let put = bench.kms.put_key_policy(&root(), &key, &document(&denies), false).await;
+        assert_eq!(code(put), "MalformedPolicyDocumentException", "{name}");
+        let new = NewKey { policy: Some(&document(&denies)), ..NewKey::default() };
+        assert_eq!(code(bench.kms.create_key(&root(), &new).await), "MalformedPolicyDocumentException", "{name}");
+    }
+    bench.kms.create_alias(&root(), "alias/a", &key).await.unwrap();
+    let allows = |name: &str| {
+        document(&format!(
+            r#"{{"Effect":"Allow","Principal":{{"AWS":"{own}"}},"Action":"kms:*","Resource":"*","Condition":{{"ForAnyValue:StringEquals":{{"{name}":["a","alias/a"]}}}}}}"#
+        ))
+    };
+    let tagged = allows("aws:ResourceTag/team");
+    let put = bench.kms.put_key_policy(&root(), &key, &tagged, false).await;
+    assert_eq!(code(put), "MalformedPolicyDocumentException");
+    let new = NewKey { policy: Some(&tagged), tags: &tags, ..NewKey::default() };
+    bench.kms.create_key(&root(), &new).await.unwrap();
+    bench.kms.put_key_policy(&root(), &key, &allows("kms:ResourceAliases"), false).await.unwrap();
 }
