@@ -252,7 +252,7 @@ async fn a_part_that_does_not_fit_beside_the_others_of_its_upload_is_refused() {
             writer: None,
             customer_key: None,
         };
-        world.store.copy_part(request).await.map(|_| ())
+        Box::pin(world.store.copy_part(request)).await.map(|_| ())
     };
     let first = |last| Some(crate::RangeSpec::From { first: 0, last: Some(last) });
     let upload = world.begin(&name, "up/a").await;

@@ -63,7 +63,8 @@ impl Turns {
         let new = || Account { own: Arc::new(Semaphore::new(self.at_once)), requests: 0 };
         let of = accounts.entry(account).or_insert_with(new);
         if of.requests >= limit::WAITING {
-            let message = "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.";
+            let message =
+                "You have exceeded the rate at which you may call KMS. Reduce the frequency of your calls.";
             return Err(KmsError::new(Code::Throttling, message));
         }
         of.requests += 1;
