@@ -96,8 +96,8 @@ fn every_operation_of_the_model_has_one_row() {
     assert_eq!(SERVICE.rows().filter(|row| matches!(row.state, State::Done(_))).count(), 45);
     for row in SERVICE.rows() {
         assert!(row.actions.iter().all(|action| action.starts_with("kms:")), "{}", row.name);
-        let named = |name: &str| row.parameters.iter().any(|param| param.name == name);
-        let is_of_key = ["KeyId", "CiphertextBlob", "GrantToken"].into_iter().any(named);
+        let takes = |name: &str| row.parameters.iter().any(|param| param.name == name);
+        let is_of_key = ["KeyId", "CiphertextBlob", "GrantToken"].into_iter().any(takes);
         let done = matches!(row.state, State::Done(_));
         assert!(!done || !matches!(row.about, About::Key | About::AnyKey) || is_of_key, "{}", row.name);
     }

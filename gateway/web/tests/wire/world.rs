@@ -12,11 +12,12 @@ use engine::outbox::{Courier, Letter, Outbox, Subscriber};
 use engine::worker::Progress;
 use md5::{Digest as _, Md5};
 use objectstore::testing::Foundation;
-use objectstore::{ObjectOwnership, ObjectStore};
+use objectstore::{Components, ObjectOwnership, ObjectStore};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use security::AccountId;
 use security::credentials::File;
 use security::identity::{self, Identities};
+use security::keys::KeyTable;
 use security::kms::{self, Kms};
 use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
@@ -164,6 +165,51 @@ pub(crate) struct World {
     below: archive::vault::Components,
 }
 
+/// What vaults stand on. Where packs are made, who opens them says.
+fn below_vaults(
+    foundation: &Foundation,
+    components: &Components,
+    catalog: Arc<Gate>,
+) -> archive::vault::Components {
+    archive::vault::Components {
+        catalog,
+        blobs: components.blobs.clone(),
+        keys: components.keys.clone(),
+        clock: foundation.clock.clone(),
+        compliance: components.compliance.clone(),
+        day: components.day,
+        entropy: foundation.entropy.clone(),
+        region: "us-east-1".to_owned(),
+        making: std::path::PathBuf::new(),
+        media: Vec::new(),
+        packing: archive::vault::Packing::default(),
+        prices: archive::retrieval::Prices::default(),
+    }
+}
+
+/// Two roots, and whoever their accounts make.
+async fn identities(
+    foundation: &Foundation,
+    catalog: Arc<Gate>,
+    keys: Arc<KeyTable>,
+    account: AccountId,
+) -> Arc<Identities> {
+    let ini = format!(
+        "[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n\
+         [other]\naws_access_key_id = {OTHER_ACCESS_KEY}\naws_secret_access_key = {OTHER_SECRET_KEY}\n\
+         aws_account_id = {OTHER_ACCOUNT}\n"
+    );
+    let parts = identity::Parts {
+        catalog,
+        keys,
+        clock: foundation.clock.clone(),
+        entropy: foundation.entropy.clone(),
+        roots: Arc::new(File::parse(&ini, account).unwrap()),
+        region: "us-east-1".to_owned(),
+    };
+    Identities::open(parts).await.unwrap()
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(Limits::default()).await
@@ -200,39 +246,11 @@ impl World {
         let outbox = foundation.outbox(gate.clone(), vec![subscriber]);
         components.outbox = outbox.clone();
         let (keys, compliance) = (components.keys.clone(), components.compliance.clone());
-        let below = archive::vault::Components {
-            catalog: gate.clone(),
-            blobs: components.blobs.clone(),
-            keys: keys.clone(),
-            clock: foundation.clock.clone(),
-            compliance: compliance.clone(),
-            day: components.day,
-            entropy: foundation.entropy.clone(),
-            region: "us-east-1".to_owned(),
-            making: std::path::PathBuf::new(),
-            media: Vec::new(),
-            packing: archive::vault::Packing::default(),
-            prices: archive::retrieval::Prices::default(),
-        };
+        let below = below_vaults(&foundation, &components, gate.clone());
         let store = ObjectStore::open(components).await.unwrap();
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
-        let ini = format!(
-            "[default]\naws_access_key_id = {ACCESS_KEY}\naws_secret_access_key = {SECRET_KEY}\n\
-             [other]\naws_access_key_id = {OTHER_ACCESS_KEY}\naws_secret_access_key = {OTHER_SECRET_KEY}\n\
-             aws_account_id = {OTHER_ACCOUNT}\n"
-        );
         let facts = Arc::new(Facts::default());
-        let roots = Arc::new(File::parse(&ini, account).unwrap());
-        let identities = Identities::open(identity::Parts {
-            catalog: gate.clone(),
-            keys: keys.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            roots,
-            region: "us-east-1".to_owned(),
-        })
-        .await
-        .unwrap();
+        let identities = identities(&foundation, gate.clone(), keys.clone(), account).await;
         let kms = Kms::new(kms::Parts {
             catalog: gate.clone(),
             keys,
