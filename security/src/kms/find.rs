@@ -154,7 +154,18 @@ impl Kms {
         let arn = key_arn(self.region(), account, id);
         let policy = self.compiled(&text);
         let state = self.state(&*snapshot, (account, id), &row).await?;
-        Ok(Some(Found { account, id, arn, row, state, policy, policy_text: text, pins, alias: None, snapshot }))
+        Ok(Some(Found {
+            account,
+            id,
+            arn,
+            row,
+            state,
+            policy,
+            policy_text: text,
+            pins,
+            alias: None,
+            snapshot,
+        }))
     }
 
     /// Material that went by itself may still stand in its row, and its key's row not know it.

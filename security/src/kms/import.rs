@@ -75,8 +75,7 @@ impl Kms {
         let spec = spec.ok_or_else(|| {
             KmsError::unsupported("Material is wrapped with RSA_2048, RSA_3072 or RSA_4096.")
         })?;
-        let (public, private) =
-            self.making.run(found.account, move || asymmetric::wrapping(spec)).await?;
+        let (public, private) = self.making.run(found.account, move || asymmetric::wrapping(spec)).await?;
         let expires = days_after(self.now(), 1);
         self.prepare(found.account).await?;
         let token = ImportToken { account: found.account, key: found.id, spec, wrapping, expires, private };
@@ -93,7 +92,8 @@ impl Kms {
         }
         let (private, ciphertext) = (token.private, wanted.material.to_vec());
         let algorithm = token.wrapping.algorithm();
-        let material = self.aside(found.account, move || asymmetric::decrypt(&private, algorithm, &ciphertext)).await?;
+        let material =
+            self.aside(found.account, move || asymmetric::decrypt(&private, algorithm, &ciphertext)).await?;
         if Some(material.len()) != found.row.spec.bytes() {
             let message = format!("The material of {} is not of the length that its spec has.", found.arn);
             return Err(KmsError::new(Code::IncorrectKeyMaterial, message));

@@ -182,12 +182,7 @@ impl Kms {
         .await
     }
 
-    fn put_key(
-        change: &mut Change,
-        (account, id): (AccountId, KeyId),
-        row: &KeyRow,
-        policy: &PolicyRow,
-    ) {
+    fn put_key(change: &mut Change, (account, id): (AccountId, KeyId), row: &KeyRow, policy: &PolicyRow) {
         change.absent(row::key(account, id));
         change.put(row::key(account, id), row);
         change.put(row::policy(account, id), policy);

@@ -67,7 +67,8 @@ impl Kms {
         let digest = asymmetric::digest_of(algorithm, wanted.message, wanted.kind == MessageKind::Digest)?;
         asks.go_on()?;
         let material = self.material(&found, found.row.current).await?.bytes;
-        let signature = self.aside(found.account, move || asymmetric::sign(spec, &material, algorithm, &digest)).await?;
+        let signature =
+            self.aside(found.account, move || asymmetric::sign(spec, &material, algorithm, &digest)).await?;
         Ok((signature, found.arn))
     }
 
@@ -79,7 +80,10 @@ impl Kms {
         asks.go_on()?;
         let (material, signature) =
             (self.material(&found, found.row.current).await?.bytes, signature.to_vec());
-        self.aside(found.account, move || asymmetric::verify(spec, &material, algorithm, (&digest, &signature))).await?;
+        self.aside(found.account, move || {
+            asymmetric::verify(spec, &material, algorithm, (&digest, &signature))
+        })
+        .await?;
         Ok(found.arn)
     }
 

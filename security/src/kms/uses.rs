@@ -102,7 +102,8 @@ impl Kms {
             return self.seal_under(found, &material, (context, plaintext));
         }
         let (bytes, plain) = (material.bytes, Zeroizing::new(plaintext.to_vec()));
-        let ciphertext = self.aside(found.account, move || asymmetric::encrypt(&bytes, algorithm, &plain)).await?;
+        let ciphertext =
+            self.aside(found.account, move || asymmetric::encrypt(&bytes, algorithm, &plain)).await?;
         Ok(Sealed { ciphertext, key_arn: found.arn.clone(), material_id: material.id, algorithm })
     }
 

@@ -180,7 +180,11 @@ async fn a_key_that_is_enabled_while_its_rotation_is_looked_at_rotates() {
     bench.clock.advance(91 * DAY);
     let seen = bench.kms.what_is_due((due, row::Task::Rotate), key.account, key.id).await.unwrap();
     bench.kms.enable_key(&root(), &key.arn).await.unwrap();
-    assert_eq!(code(bench.kms.apply(seen).await), "DependencyTimeoutException", "what it saw is no longer so");
+    assert_eq!(
+        code(bench.kms.apply(seen).await),
+        "DependencyTimeoutException",
+        "what it saw is no longer so"
+    );
     bench.work().await;
     let paging = Paging { after: None, limit: 10 };
     let (_, rotations) = bench.kms.key_rotations(&root(), (&key.arn, false), paging).await.unwrap();

@@ -168,7 +168,11 @@ async fn the_check_of_lock_outs_sees_what_the_next_request_will_say() {
         let put = bench.kms.put_key_policy(&root(), &key, &document(&denies), false).await;
         assert_eq!(code(put), "MalformedPolicyDocumentException", "{name}");
         let new = NewKey { policy: Some(&document(&denies)), ..NewKey::default() };
-        assert_eq!(code(bench.kms.create_key(&root(), &new).await), "MalformedPolicyDocumentException", "{name}");
+        assert_eq!(
+            code(bench.kms.create_key(&root(), &new).await),
+            "MalformedPolicyDocumentException",
+            "{name}"
+        );
     }
     bench.kms.create_alias(&root(), "alias/a", &key).await.unwrap();
     let allows = |name: &str| {
