@@ -114,10 +114,15 @@ mod tests {
             })
         };
         let many: Vec<_> = (1..limit::WAITING).map(|_| ask(own())).collect();
-        tokio::task::yield_now().await;
+        let asking = |account| turns.accounts.lock().get(&account).map_or(0, |of| of.requests);
+        while asking(own()) < limit::WAITING {
+            tokio::task::yield_now().await;
+        }
         assert_eq!(code(turns.take(own()).await), "ThrottlingException");
         let theirs = ask(other());
-        tokio::task::yield_now().await;
+        while asking(other()) == 0 {
+            tokio::task::yield_now().await;
+        }
         drop(first);
         theirs.await.unwrap().unwrap();
         assert_eq!(order.lock().first(), Some(&other()));
