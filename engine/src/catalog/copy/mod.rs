@@ -19,7 +19,7 @@
 //! - The sequencer waits for a zone's disk through the copy's own thread alone, and never longer than patience allows.
 //!
 //! # Limits
-//! One copy. A base is renewed when the copy's log has [`LOG_FILES_MAX`] files that it needs; only what changed is copied.
+//! One copy. A base is renewed when the copy's log has `LOG_FILES_MAX` files that it needs; only what changed is copied.
 //!
 //! # What a crash leaves
 //! Logs of which one is longer: the next start goes on from that. A copy that was being made: it is made again.
