@@ -16,6 +16,7 @@ mod budget;
 #[cfg(any(test, feature = "checks"))]
 pub mod checks;
 mod config;
+mod exchange;
 mod front;
 mod glacier;
 mod iam;

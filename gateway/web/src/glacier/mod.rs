@@ -20,11 +20,8 @@ mod vaults;
 
 use crate::budget::Sender;
 use crate::config::Config;
-use crate::query::request_id;
-use crate::s3::{
-    AccessLine, Answer, Pace, RequestBody, answer_empty, answer_json, check_head, host, http_date, name_host,
-    set_header,
-};
+use crate::exchange::{Exchange, Trace};
+use crate::s3::{Answer, RequestBody, answer_empty, answer_json, check_head, host, set_header};
 use crate::server::Peer;
 use crate::state::State;
 use archive::vault::{VaultName, Vaults};
@@ -33,8 +30,7 @@ use bytes::Bytes;
 use context::RequestContext;
 use engine::unit::ByteCount;
 use error::GlacierError;
-use http::header::{CONNECTION, DATE, HeaderName, SERVER};
-use http::{HeaderValue, Request, StatusCode, Version, request};
+use http::{HeaderName, HeaderValue, Request, StatusCode, request};
 use hyper::body::Incoming;
 use security::policy::Purse;
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate, decode_path, examine, query_pairs};
@@ -104,12 +100,6 @@ impl Call {
     }
 }
 
-/// What is known of a request however far it came.
-struct Trace {
-    operation: &'static str,
-    access_key_id: Option<String>,
-}
-
 /// Answers one request.
 pub(crate) async fn handle(
     vaults: Arc<Vaults>,
@@ -117,48 +107,20 @@ pub(crate) async fn handle(
     peer: Peer,
     request: Request<Incoming>,
 ) -> Answer {
-    let (mut head, incoming) = request.into_parts();
-    name_host(&mut head);
-    let (started, version) = (state.clock.boottime(), head.version);
-    let (method, path) = (head.method.clone(), head.uri.path().to_owned());
-    let id = request_id(&*state.entropy);
-    let pace = Pace::new(state.clock.clone(), &config.limits);
-    let counter = state.metrics.bytes_in.clone();
-    let mut body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
-    let mut trace = Trace { operation: "Unknown", access_key_id: None };
-    let outcome = run((vaults, &config, &state), (head, peer), &mut body, &mut trace).await;
+    let (mut exchange, head, mut body) = Exchange::begin(SERVICE, (&config, &state), &peer, request);
+    let outcome = run((vaults, &config, &state), (head, peer), &mut body, &mut exchange.trace).await;
     let reusable = body.settle().await;
-    let (mut answer, code) = match outcome {
+    let (answer, code) = match outcome {
         Ok(answer) => (answer, ""),
         Err(error) => {
             if let Some(cause) = &error.cause {
-                let operation = trace.operation;
-                tracing::error!(
-                    request_id = id,
-                    operation,
-                    code = error.code,
-                    cause,
-                    "failed to answer a request"
-                );
+                let (request_id, operation, code) = (&exchange.id, exchange.trace.operation, error.code);
+                tracing::error!(request_id, operation, code, cause, "failed to answer a request");
             }
             (answer_json(error.status, error.document()), error.code)
         }
     };
-    let status = answer.status();
-    let headers = answer.headers_mut();
-    set_header(headers, HeaderName::from_static("x-amzn-requestid"), &id);
-    set_header(headers, SERVER, "firn");
-    set_header(headers, DATE, &http_date(state.clock.now()));
-    if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    let took = state.clock.boottime().saturating_sub(started);
-    state.metrics.called(SERVICE, trace.operation, status, took);
-    let (method, path) = (Some(method.as_str()), Some(path.as_str()));
-    let (operation, access_key_id) = (trace.operation, trace.access_key_id.as_deref());
-    AccessLine { request_id: &id, operation, method, path, status, code, access_key_id, sent: 0, took }
-        .write();
-    answer
+    exchange.end(answer, reusable, (code, 0))
 }
 
 async fn run(

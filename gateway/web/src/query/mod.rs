@@ -33,20 +33,17 @@ pub(crate) use read::Args;
 pub(crate) use table::{About, Row, Service, State, done, missing, row};
 pub(crate) use target::{Whom, whom};
 
-use crate::budget::Sender;
 use crate::config::Config;
-use crate::s3::{
-    AccessLine, Answer, Pace, RequestBody, check_head, host, http_date, name_host, set_header, text_xml,
-};
+use crate::exchange::{Exchange, Trace};
+use crate::s3::{Answer, RequestBody, check_head, host, text_xml};
 use crate::server::Peer;
 use crate::state::State as Shared;
 use aws_lc_rs::digest;
 use context::RequestContext;
-use engine::entropy::Entropy;
 use engine::unit::ByteCount;
 use form::{BODY_MAX, Form};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, SERVER, TRANSFER_ENCODING};
-use http::{HeaderValue, Method, Request, StatusCode, Version, request};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::{Method, Request, StatusCode, request};
 use hyper::body::Incoming;
 use security::identity::Paging;
 use security::sigv4::{Authenticated, Policy, RequestHead, Signed, authenticate, examine};
@@ -103,23 +100,6 @@ const OPEN_BODY_MAX: ByteCount = ByteCount::kib(128);
 /// Items of a page where none are asked for.
 const ITEMS_DEFAULT: usize = 100;
 
-/// What is known of a request however far it came.
-struct Trace {
-    operation: &'static str,
-    access_key_id: Option<String>,
-}
-
-/// The id of a request as these services have it: a UUID, random.
-pub(crate) fn request_id(entropy: &dyn Entropy) -> String {
-    let mut bytes = [0; 16];
-    entropy.fill_id(&mut bytes);
-    bytes[6] = (bytes[6] & 0x0f) | 0x40;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let text = hex::encode(bytes);
-    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
-    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
-}
-
 /// Answers one request.
 pub(crate) async fn handle(
     service: &'static Service,
@@ -127,39 +107,18 @@ pub(crate) async fn handle(
     peer: Peer,
     request: Request<Incoming>,
 ) -> Answer {
-    let (mut head, incoming) = request.into_parts();
-    name_host(&mut head);
-    let (started, version) = (shared.clock.boottime(), head.version);
-    let (method, path) = (head.method.clone(), head.uri.path().to_owned());
-    let id = request_id(&*shared.entropy);
-    let pace = Pace::new(shared.clock.clone(), &config.limits);
-    let counter = shared.metrics.bytes_in.clone();
-    let mut body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
-    let mut trace = Trace { operation: "Unknown", access_key_id: None };
-    let outcome = run(service, (&config, &shared), (head, peer), &mut body, &mut trace).await;
+    let (mut exchange, head, mut body) = Exchange::begin(service.name, (&config, &shared), &peer, request);
+    let outcome = run(service, (&config, &shared), (head, peer), &mut body, &mut exchange.trace).await;
     let reusable = body.settle().await;
     let (status, code, document) = match outcome {
-        Ok(reply) => (StatusCode::OK, "", reply.finish(&id)),
+        Ok(reply) => (StatusCode::OK, "", reply.finish(&exchange.id)),
         Err(error) => {
-            log_failure(&id, trace.operation, &error);
-            (error.status(), error.code(), answer::error(service, &error, &id))
+            log_failure(&exchange.id, exchange.trace.operation, &error);
+            (error.status(), error.code(), answer::error(service, &error, &exchange.id))
         }
     };
     let sent = document.len() as u64;
-    let mut answer = text_xml(status, document);
-    let headers = answer.headers_mut();
-    set_header(headers, HeaderName::from_static("x-amzn-requestid"), &id);
-    set_header(headers, SERVER, "firn");
-    set_header(headers, DATE, &http_date(shared.clock.now()));
-    if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    let took = shared.clock.boottime().saturating_sub(started);
-    shared.metrics.called(service.name, trace.operation, status, took);
-    let (method, path) = (Some(method.as_str()), Some(path.as_str()));
-    let (operation, access_key_id) = (trace.operation, trace.access_key_id.as_deref());
-    AccessLine { request_id: &id, operation, method, path, status, code, access_key_id, sent, took }.write();
-    answer
+    exchange.end(text_xml(status, document), reusable, (code, sent))
 }
 
 /// The appliance's own failures, once. The access log has each of the others.

@@ -1,0 +1,91 @@
+//! A request of a service other than S3 and its answer, as far as all these services do the same: what is noted when it comes, and
+//! what its answer, the metrics and the access log say of it.
+
+use crate::budget::Sender;
+use crate::config::Config;
+use crate::s3::{AccessLine, Answer, Pace, RequestBody, http_date, name_host, set_header};
+use crate::server::Peer;
+use crate::state::State;
+use engine::entropy::Entropy;
+use http::header::{CONNECTION, DATE, HeaderName, SERVER};
+use http::{HeaderValue, Method, Request, Version, request};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is known of a request however far it came.
+pub(crate) struct Trace {
+    pub(crate) operation: &'static str,
+    pub(crate) access_key_id: Option<String>,
+}
+
+/// A request that is under way.
+pub(crate) struct Exchange {
+    service: &'static str,
+    shared: Arc<State>,
+    started: Duration,
+    version: Version,
+    method: Method,
+    path: String,
+    /// Names it in its answer and in the logs.
+    pub(crate) id: String,
+    pub(crate) trace: Trace,
+}
+
+impl Exchange {
+    /// Begins with a request, and gives its head and its body.
+    pub(crate) fn begin(
+        service: &'static str,
+        (config, shared): (&Config, &Arc<State>),
+        peer: &Peer,
+        request: Request<Incoming>,
+    ) -> (Self, request::Parts, RequestBody) {
+        let (mut head, incoming) = request.into_parts();
+        name_host(&mut head);
+        let begun = Self {
+            service,
+            shared: Arc::clone(shared),
+            started: shared.clock.boottime(),
+            version: head.version,
+            method: head.method.clone(),
+            path: head.uri.path().to_owned(),
+            id: request_id(&*shared.entropy),
+            trace: Trace { operation: "Unknown", access_key_id: None },
+        };
+        let pace = Pace::new(shared.clock.clone(), &config.limits);
+        let counter = shared.metrics.bytes_in.clone();
+        let body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
+        (begun, head, body)
+    }
+
+    /// Ends with an answer: of how many bytes, as far as that is known, and with the code of an error or none. A connection whose
+    /// body was not read to its end is closed.
+    pub(crate) fn end(self, mut answer: Answer, reusable: bool, (code, sent): (&'static str, u64)) -> Answer {
+        let headers = answer.headers_mut();
+        set_header(headers, HeaderName::from_static("x-amzn-requestid"), &self.id);
+        set_header(headers, SERVER, "firn");
+        set_header(headers, DATE, &http_date(self.shared.clock.now()));
+        if self.version == Version::HTTP_10 || (!reusable && self.version == Version::HTTP_11) {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let (status, operation) = (answer.status(), self.trace.operation);
+        let took = self.shared.clock.boottime().saturating_sub(self.started);
+        self.shared.metrics.called(self.service, operation, status, took);
+        let (method, path) = (Some(self.method.as_str()), Some(self.path.as_str()));
+        let access_key_id = self.trace.access_key_id.as_deref();
+        AccessLine { request_id: &self.id, operation, method, path, status, code, access_key_id, sent, took }
+            .write();
+        answer
+    }
+}
+
+/// The id of a request as these services have it: a UUID, random.
+fn request_id(entropy: &dyn Entropy) -> String {
+    let mut bytes = [0; 16];
+    entropy.fill_id(&mut bytes);
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let text = hex::encode(bytes);
+    let part = |range: std::ops::Range<usize>| text.get(range).unwrap_or_default();
+    [part(0..8), part(8..12), part(12..16), part(16..20), part(20..32)].join("-")
+}
