@@ -74,6 +74,7 @@ mod subresources;
 mod tables;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod trails;
 mod transact;
 mod upload;
 mod worker;
@@ -130,4 +131,5 @@ pub use setting::{
 };
 pub use store::{Components, ObjectStore};
 pub use subresources::{BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Subresources, Tags};
+pub use trails::TrailSink;
 pub use upload::{BODY_BYTES_MAX, SealedObject, Upload};

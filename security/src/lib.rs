@@ -10,12 +10,14 @@
 //!   data keys ─► keys::KeyTable ─► sealed bytes in rows   its own keys wrapped by a custodian
 //!   data keys ─► kms::Kms ─► ciphertexts that name their key   managed keys, with policies and grants of their own
 //!   data keys ─► envelope::CustomerKey ─► wrapped keys      for whoever brings the same key again
+//!   calls ─► audit::Audit ─► records, the history of them, trails: files and signed digests, which a Sink writes
 //! ```
 //!
 //! It opens no socket and knows no HTTP server: all of the wire is plain functions over bytes and states.
 
 mod account;
 mod acl;
+pub mod audit;
 pub mod chunked;
 pub mod credentials;
 mod date;

@@ -33,10 +33,12 @@ impl Layout {
     pub const VAULTS: Self = Self(9);
     /// A catalog that may have a copy in a zone: whoever writes to it must see to the copy.
     pub(in crate::catalog) const COPIES: Self = Self(10);
+    /// Trails: a firn that doesn't know of them would record nothing for who was promised records, nor know the keys that sign them.
+    pub const TRAILS: Self = Self(12);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::COPIES;
+    pub(in crate::catalog) const NEWEST: Self = Self::TRAILS;
     /// All that this code knows.
-    const KNOWN: [Self; 8] = [
+    const KNOWN: [Self; 9] = [
         Self::FIRST,
         Self::POLICIES,
         Self::IDENTITIES,
@@ -45,6 +47,7 @@ impl Layout {
         Self::ENVELOPES,
         Self::VAULTS,
         Self::COPIES,
+        Self::TRAILS,
     ];
 
     /// Its number on disk.

@@ -1,6 +1,7 @@
 //! A request of a service other than S3 and its answer, as far as all these services do the same: what is noted when it comes, and
 //! what its answer, the metrics and the access log say of it.
 
+use crate::audit::{self, Said, Seen, Told};
 use crate::budget::Sender;
 use crate::config::Config;
 use crate::s3::{AccessLine, Answer, Pace, RequestBody, http_date, name_host, set_header};
@@ -17,6 +18,8 @@ use std::time::Duration;
 pub(crate) struct Trace {
     pub(crate) operation: &'static str,
     pub(crate) access_key_id: Option<String>,
+    /// What the audit trail has of it.
+    pub(crate) said: Said,
 }
 
 /// A request that is under way.
@@ -27,6 +30,7 @@ pub(crate) struct Exchange {
     version: Version,
     method: Method,
     path: String,
+    seen: Seen,
     /// Names it in its answer and in the logs.
     pub(crate) id: String,
     pub(crate) trace: Trace,
@@ -49,13 +53,28 @@ impl Exchange {
             version: head.version,
             method: head.method.clone(),
             path: head.uri.path().to_owned(),
+            seen: Seen::of(&head.headers, *peer),
             id: request_id(&*shared.entropy),
-            trace: Trace { operation: "Unknown", access_key_id: None },
+            trace: Trace { operation: "Unknown", access_key_id: None, said: Said::default() },
         };
         let pace = Pace::new(shared.clock.clone(), &config.limits);
         let counter = shared.metrics.bytes_in.clone();
         let body = RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, counter);
         (begun, head, body)
+    }
+
+    /// Keeps the call's record. False: there is none, and the call must not be answered as it ended.
+    pub(crate) async fn keep(&mut self, told: Told<'_>) -> bool {
+        let operation = self.trace.operation;
+        let Trace { access_key_id, said, .. } = &mut self.trace;
+        let call = audit::Call {
+            service: self.service,
+            operation,
+            request_id: &self.id,
+            seen: &self.seen,
+            access_key_id: access_key_id.as_deref(),
+        };
+        audit::keep(&self.shared, call, said, told).await
     }
 
     /// Ends with an answer: of how many bytes, as far as that is known, and with the code of an error or none. A connection whose

@@ -1,7 +1,7 @@
 //! Which service a request is for: that of the scope that it claims to be signed for, which its service then verifies.
 //!
 //! ```text
-//!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ kms ───────► json
+//!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ kms, cloudtrail ─► json
 //!                                                         ├─ iam, sts ─► query
 //!   unsigned form to the path / of no bucket's host ──────┘
 //!                                              …/glacier/… ────────────────► glacier, where that door is open
@@ -15,7 +15,7 @@ use crate::query::Service;
 use crate::s3::{Answer, names_bucket};
 use crate::server::Peer;
 use crate::state::State;
-use crate::{glacier, iam, json, kms, query, s3, sts};
+use crate::{cloudtrail, glacier, iam, json, kms, query, s3, sts};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request};
 use hyper::body::Incoming;
@@ -24,6 +24,9 @@ use std::sync::Arc;
 
 /// Services that speak the query protocol.
 static OF_QUERIES: [&Service; 2] = [&iam::SERVICE, &sts::SERVICE];
+
+/// Services that speak the JSON protocol.
+static OF_JSON: [&json::Service; 2] = [&kms::SERVICE, &cloudtrail::SERVICE];
 
 /// The service that a request is for; `None`: S3.
 enum For {
@@ -63,8 +66,8 @@ fn claimed<B>(request: &Request<B>) -> Option<String> {
 
 fn service_of<B>(request: &Request<B>, config: &Config) -> Option<For> {
     if let Some(claimed) = claimed(request) {
-        if claimed == kms::SERVICE.name {
-            return Some(For::Json(&kms::SERVICE));
+        if let Some(service) = OF_JSON.into_iter().find(|service| service.name == claimed) {
+            return Some(For::Json(service));
         }
         return OF_QUERIES.into_iter().find(|service| service.name == claimed).map(For::Query);
     }
@@ -106,6 +109,7 @@ mod tests {
             ("iam", Some("iam")),
             ("sts", Some("sts")),
             ("kms", Some("kms")),
+            ("cloudtrail", Some("cloudtrail")),
             ("s3", None),
             ("IAM", None),
             ("ec2", None),

@@ -3,7 +3,7 @@
 //! ```text
 //!   TCP [─ TLS] ─► server (hyper, bounds, timeouts) ─► front ─► s3 ─ address ─ route ─ authenticate ─ decide ─► objectstore
 //!                                                │          └─► query ─ authenticate ─ table of iam, sts ─ decide ─► identities
-//!                                                │          └─► json ─ authenticate ─ table of kms ─► security::kms, which decides
+//!                                                │          └─► json ─ authenticate ─ table of kms, cloudtrail ─► security::kms, security::audit
 //!                                                │          └─► glacier ─ authenticate ─ table ─ policies ─► archive::vault
 //!                                                └─► admin ─ /livez /readyz /metrics /v1/…
 //! ```
@@ -12,9 +12,11 @@
 //! and XML are bounded in size, depth and time before they are looked at.
 
 mod admin;
+mod audit;
 mod budget;
 #[cfg(any(test, feature = "checks"))]
 pub mod checks;
+mod cloudtrail;
 mod config;
 mod exchange;
 mod front;

@@ -14,6 +14,7 @@ use objectstore::ObjectStore;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use security::AccountId;
+use security::audit::Audit;
 use security::credentials::CredentialLookup;
 use security::identity::Identities;
 use security::kms::Kms;
@@ -233,6 +234,8 @@ pub struct Parts {
     pub identities: Arc<Identities>,
     /// Managed keys.
     pub kms: Arc<Kms>,
+    /// The audit trail.
+    pub audit: Arc<Audit>,
     /// The appliance's account. Others may own buckets too.
     pub account: AccountId,
     /// The appliance's region, which every signature's scope must name.
@@ -259,6 +262,7 @@ pub struct State {
     pub(crate) credentials: Arc<dyn CredentialLookup>,
     pub(crate) identities: Arc<Identities>,
     pub(crate) kms: Arc<Kms>,
+    pub(crate) audit: Arc<Audit>,
     /// Seals where pages of IAM's listings begin.
     pub(crate) markers: Markers,
     pub(crate) account: AccountId,
@@ -320,7 +324,7 @@ impl State {
     /// Registers the doors' metrics and wires the rest.
     pub fn new(parts: Parts) -> Arc<Self> {
         let Parts { store, credentials, identities, account, region, clock, entropy, .. } = parts;
-        let Parts { admin_token, status, kms, .. } = parts;
+        let Parts { admin_token, status, kms, audit, .. } = parts;
         let mut registry = parts.registry;
         let metrics = Metrics::register(&mut registry);
         if let Some(day) = parts.debug_day {
@@ -345,6 +349,7 @@ impl State {
             credentials,
             identities,
             kms,
+            audit,
             markers,
             account,
             signing_keys: SigningKeys::default(),

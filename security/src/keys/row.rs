@@ -6,7 +6,7 @@
 //! |---|---|---|---|
 //! | 0 | 1 | version | 1 |
 //! | 1 | 8 | account | whose key |
-//! | 9 | 1 | service | 1: S3, 2: secrets of identities, 3: tokens of sessions, 4: material of managed keys, 5: vaults |
+//! | 9 | 1 | service | 1: S3, 2: secrets of identities, 3: tokens of sessions, 4: material of managed keys, 5: vaults, 6: what signs trails |
 //! | 10 | 8 | created | milliseconds since the epoch |
 //! | 18 | 8 | reserved | wraps that may have been made with it, at most 2³² |
 //! | 26 | 2 | length | of the wrapped key |
@@ -62,6 +62,8 @@ pub enum Service {
     Kms = 4,
     /// Keys of vaults.
     Vaults = 5,
+    /// What signs the digests of trails.
+    Trails = 6,
 }
 
 /// What one key of the table is for.
@@ -99,6 +101,11 @@ impl KeyScope {
         Self { account, service: Service::Vaults }
     }
 
+    /// What seals the keys that sign an account's digests.
+    pub(crate) const fn trails(account: AccountId) -> Self {
+        Self { account, service: Service::Trails }
+    }
+
     fn to_bytes(self) -> [u8; 9] {
         let mut out = [self.service as u8; 9];
         out[..8].copy_from_slice(&self.account.to_bytes());
@@ -113,6 +120,7 @@ impl KeyScope {
             3 => Service::Sessions,
             4 => Service::Kms,
             5 => Service::Vaults,
+            6 => Service::Trails,
             other => return Err(refused("key row", &format!("service {other} is unknown"))),
         };
         Ok(Self { account: AccountId::from_bytes(account)?, service })
@@ -131,6 +139,7 @@ impl fmt::Display for KeyScope {
             Service::Sessions => write!(f, "sessions of account {}", self.account),
             Service::Kms => write!(f, "managed keys of account {}", self.account),
             Service::Vaults => write!(f, "vaults of account {}", self.account),
+            Service::Trails => write!(f, "trails of account {}", self.account),
         }
     }
 }

@@ -114,6 +114,7 @@ mod tests {
             (Layout::ENVELOPES, *b"firncatl\x08\0\0\0\xcb\xf8\xc8\x41"),
             (Layout::VAULTS, *b"firncatl\x09\0\0\0\x73\x52\x8d\x9c"),
             (Layout::COPIES, *b"firncatl\x0a\0\0\0\x4a\xdb\xaf\xfe"),
+            (Layout::TRAILS, *b"firncatl\x0c\0\0\0\x38\xc9\xea\x3a"),
         ] {
             assert_eq!(encode(layout.number().into()), golden);
             assert_eq!(decode(&golden, "catalog").unwrap(), layout);
@@ -124,7 +125,7 @@ mod tests {
                 decode(&golden[..at], "catalog").unwrap_err();
             }
         }
-        for (other, supported) in [(0, 10), (3, 10), (6, 10), (11, 10), (260, 10)] {
+        for (other, supported) in [(0, 12), (3, 12), (6, 12), (11, 12), (13, 12), (260, 12)] {
             let refused = decode(&encode(other), "catalog");
             assert!(
                 matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))
@@ -163,7 +164,7 @@ mod tests {
         let mut ours = Marker { layout: Layout::FIRST, ..ours };
         std::fs::write(&file, encode(3)).unwrap();
         let refused = ours.raise(Layout::POLICIES);
-        assert!(matches!(refused, Err(Error::Newer { found: 3, supported: 10, .. })), "{refused:?}");
+        assert!(matches!(refused, Err(Error::Newer { found: 3, supported: 12, .. })), "{refused:?}");
         assert_eq!(std::fs::read(&file).unwrap(), encode(3));
         std::fs::write(&file, b"nonsense").unwrap();
         assert!(matches!(ours.raise(Layout::POLICIES), Err(Error::Corrupt { .. })));

@@ -24,7 +24,8 @@ use engine::entropy::Entropy;
 use engine::fault::Faults;
 use engine::outbox::Outbox;
 use engine::worker::{Registry, Worker};
-use objectstore::{Components, ObjectStore};
+use objectstore::{Components, ObjectStore, TrailSink};
+use security::audit::{self, Audit};
 use security::identity::{self, Identities};
 use security::keys::KeyTable;
 use security::kms::{self, Kms};
@@ -52,6 +53,7 @@ pub(crate) struct Appliance {
     pub(crate) vaults: Option<Arc<Vaults>>,
     pub(crate) identities: Arc<Identities>,
     pub(crate) kms: Arc<Kms>,
+    pub(crate) audit: Arc<Audit>,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) compliance: Arc<ComplianceClock>,
     /// Where segment files lie.
@@ -104,6 +106,25 @@ fn managed_keys(
         entropy: entropy.clone(),
         region: home.marker.region.clone(),
     })
+}
+
+/// The audit trail, whose files go into buckets of the store.
+async fn audit_trail(
+    home: &Home,
+    catalog: &Arc<RocksCatalog>,
+    (keys, store): (&Arc<KeyTable>, &Arc<ObjectStore>),
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> anyhow::Result<Arc<Audit>> {
+    let parts = audit::Parts {
+        catalog: catalog.clone(),
+        keys: keys.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        region: home.marker.region.clone(),
+        day: home.marker.debug_day.unwrap_or(objectstore::DAY),
+        sink: Arc::new(TrailSink::new(store.clone())),
+    };
+    Audit::open(parts).await.context("open the audit trail")
 }
 
 impl Appliance {
@@ -169,6 +190,7 @@ impl Appliance {
         .context("open the object store")?;
         let identities = identities(&home, &catalog, &keys, (&clock, &entropy)).await?;
         let kms = managed_keys(&home, &catalog, (&keys, &identities), (&clock, &compliance), &entropy);
+        let audit = audit_trail(&home, &catalog, (&keys, &store), (&clock, &entropy)).await?;
         let below = (catalog.clone(), &blobs, &keys, &compliance);
         let vaults = open_vaults(&home, config, below, (&clock, &entropy)).await?;
         let was_recovered = look_after_recovery(&home, &store, &identities).await?;
@@ -180,7 +202,7 @@ impl Appliance {
         let single: Vec<Box<dyn Worker>> =
             vec![Box::new(ComplianceWorker::new(compliance.clone())), kms.worker()];
         let of_vaults = vaults.iter().flat_map(Vaults::workers).collect();
-        let all = [single, blobs.workers(), store.workers(), outbox.workers(), of_vaults];
+        let all = [single, blobs.workers(), store.workers(), outbox.workers(), of_vaults, audit.workers()];
         start(&workers, all, &clock).context("start a worker")?;
         Ok(Self {
             home,
@@ -194,6 +216,7 @@ impl Appliance {
             vaults,
             identities,
             kms,
+            audit,
             outbox,
             compliance,
             pool_dir,
@@ -216,6 +239,7 @@ impl Appliance {
         self.workers.drain().await;
         // The doors are closed: whatever is to be written is known.
         self.store.drain_logs(LOGS_PATIENCE).await;
+        self.audit.drain().await;
         let catalog = self.catalog.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || catalog.close()).await {
             tracing::error!(%error, "failed to close the catalog");

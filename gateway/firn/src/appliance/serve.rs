@@ -127,6 +127,7 @@ async fn serve(
         credentials: appliance.identities.clone(),
         identities: appliance.identities.clone(),
         kms: appliance.kms.clone(),
+        audit: appliance.audit.clone(),
         account: home.marker.account,
         region: home.marker.region.clone(),
         clock: appliance.clock.clone(),

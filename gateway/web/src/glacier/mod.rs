@@ -18,10 +18,13 @@ mod settings;
 mod table;
 mod vaults;
 
+use crate::audit::{Told, allow};
 use crate::budget::Sender;
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{Answer, RequestBody, answer_empty, answer_json, check_head, host, set_header};
+use crate::s3::{
+    Answer, RequestBody, UNRECORDED, answer_elements, answer_empty, answer_json, check_head, host, set_header,
+};
 use crate::server::Peer;
 use crate::state::State;
 use archive::vault::{VaultName, Vaults};
@@ -108,8 +111,21 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Answer {
     let (mut exchange, head, mut body) = Exchange::begin(SERVICE, (&config, &state), &peer, request);
-    let outcome = run((vaults, &config, &state), (head, peer), &mut body, &mut exchange.trace).await;
+    let mut outcome = run((vaults, &config, &state), (head, peer), &mut body, &mut exchange.trace).await;
     let reusable = body.settle().await;
+    let told = match &outcome {
+        Ok(answer) => {
+            if !crate::audit::reads(exchange.trace.operation) {
+                exchange.trace.said.answered = answer_elements(answer.headers()).into();
+            }
+            Told::WELL
+        }
+        Err(error) => Told { status: error.status, code: error.code, message: &error.message },
+    };
+    if !exchange.keep(told).await {
+        let code = "ServiceUnavailableException";
+        outcome = Err(GlacierError::new(StatusCode::SERVICE_UNAVAILABLE, code, UNRECORDED));
+    }
     let (answer, code) = match outcome {
         Ok(answer) => (answer, ""),
         Err(error) => {
@@ -143,18 +159,55 @@ async fn run(
     let operation = query.get("operation").map(String::as_str);
     let row = table::find(head.method.as_str(), &segments, operation).ok_or_else(no_operation)?;
     trace.operation = row.name;
+    trace.said.parameters = shown(&whose, &segments, (&head, &query));
     let verified = verify(state, &head, row, body, trace).await?;
     let principal = verified.who.principal(&*state.credentials).await?;
+    trace.said.principal = Some(principal.clone());
     let own = principal.account().ok_or_else(|| GlacierError::denied("The request is not signed."))?;
     let account = match whose.as_str() {
         "-" => own,
         text => text.parse().map_err(|_| GlacierError::invalid(format!("Invalid account ID: {text}")))?,
     };
+    trace.said.owner = Some(account);
     let Verified { region, document, sha256, .. } = verified;
     let call =
         Call { state: Arc::clone(state), vaults, head, row, account, segments, query, document, sha256 };
     may(&call, (&principal, region), peer).await?;
     Box::pin(dispatch(&call, body)).await
+}
+
+/// What a record has of a request.
+fn shown(
+    whose: &str,
+    segments: &[String],
+    (head, query): (&request::Parts, &BTreeMap<String, String>),
+) -> serde_json::Value {
+    let mut shown = serde_json::Map::from_iter([("accountId".to_owned(), whose.into())]);
+    let mut put = |name: &str, value: &str| {
+        shown.insert(name.to_owned(), security::audit::bounded(value).into());
+    };
+    for pair in segments.chunks_exact(2) {
+        let name = match pair[0].as_str() {
+            "vaults" => "vaultName",
+            "archives" => "archiveId",
+            "multipart-uploads" => "uploadId",
+            "jobs" => "jobId",
+            "lock-policy" => "lockId",
+            _ => continue,
+        };
+        put(name, &pair[1]);
+    }
+    for name in ["completed", "limit", "operation", "statuscode"] {
+        if let Some(value) = query.get(name) {
+            put(name, value);
+        }
+    }
+    for name in allow::HEADERS {
+        if let Some(value) = head.headers.get(*name).and_then(|value| value.to_str().ok()) {
+            put(name, value);
+        }
+    }
+    serde_json::Value::Object(shown)
 }
 
 /// What lies between slashes, decoded.

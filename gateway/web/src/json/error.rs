@@ -2,6 +2,7 @@
 
 use crate::s3::S3Error;
 use http::StatusCode;
+use security::audit::{self, AuditError};
 use security::kms::{Code, KmsError};
 use security::sigv4::{AuthCode, AuthError};
 use std::borrow::Cow;
@@ -108,6 +109,19 @@ impl From<KmsError> for JsonError {
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Code::DependencyTimeout => StatusCode::SERVICE_UNAVAILABLE,
             Code::DryRun => StatusCode::PRECONDITION_FAILED,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let mut refused = Self::new(status, error.code.as_str(), error.message);
+        refused.0.cause = error.cause.map(|cause| cause.to_string());
+        refused
+    }
+}
+
+/// `CloudTrail` gives its client's doing 400, too.
+impl From<AuditError> for JsonError {
+    fn from(error: AuditError) -> Self {
+        let status = match error.code {
+            audit::Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_REQUEST,
         };
         let mut refused = Self::new(status, error.code.as_str(), error.message);

@@ -1,4 +1,4 @@
-//! The door of services that speak AWS's JSON protocol (1.1): KMS. One request from its head to its answer.
+//! The door of services that speak AWS's JSON protocol (1.1): KMS and `CloudTrail`. One request from its head to its answer.
 //!
 //! ```text
 //!   head ─► bounds ─► key, scope, time ─► body (≤ 256 KiB) ─► signature ─► X-Amz-Target ─► row ─► parameters ─► function ─► JSON
@@ -10,6 +10,8 @@
 
 mod context;
 mod error;
+#[cfg(test)]
+pub(crate) mod page;
 mod read;
 pub(crate) mod shape;
 mod table;
@@ -19,9 +21,10 @@ pub(crate) use error::JsonError;
 pub(crate) use read::Args;
 pub(crate) use table::{About, Row, Service, State, done, missing, row};
 
+use crate::audit::{Told, allow};
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{Answer, RequestBody, answer_json, check_head, host};
+use crate::s3::{Answer, RequestBody, UNRECORDED, answer_json, check_head, host};
 use crate::server::Peer;
 use crate::state::State as Shared;
 use aws_lc_rs::digest;
@@ -30,10 +33,10 @@ use engine::unit::ByteCount;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, StatusCode, request};
 use hyper::body::Incoming;
-use security::Principal;
 use security::kms::{Asks, Paging};
 use security::policy::Purse;
 use security::sigv4::{Authenticated, Policy, RequestHead, Signed, authenticate, examine};
+use security::{AccountId, Principal, PrincipalContext};
 use std::sync::Arc;
 
 /// Bytes of a request: a policy of 32 KiB, escaped, and then some.
@@ -60,6 +63,43 @@ impl Call {
         let dry_run = self.args.flag("DryRun").unwrap_or_default();
         let asks = Asks::new(&self.context.principal, &self.context, &self.id);
         Asks { grant_tokens: &self.tokens, dry_run, ..asks }
+    }
+
+    /// Who asks.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.context.principal
+    }
+
+    /// When.
+    pub(crate) fn now(&self) -> engine::clock::Timestamp {
+        self.context.now
+    }
+
+    /// Refuses who may not do this, by their own policies alone.
+    pub(crate) fn require(&self, account: AccountId, action: &str, arn: &str) -> Result<(), JsonError> {
+        let asked = PrincipalContext::new(self.principal(), self.context.now, &self.context);
+        if self.principal().may(action, arn, account, &asked).is_allowed() {
+            return Ok(());
+        }
+        let who = self.principal().arn().unwrap_or_default();
+        let message = format!("User: {who} is not authorized to perform: {action} on resource: {arn}");
+        Err(JsonError::bad("AccessDeniedException", message))
+    }
+
+    /// What the token of a page stands for.
+    pub(crate) fn opened(&self, account: AccountId, token: &str) -> Result<String, JsonError> {
+        self.shared.markers.open((account, self.row.name), token).map_err(|error| {
+            let refused = JsonError::from(error);
+            if refused.status().is_server_error() {
+                return refused;
+            }
+            JsonError::bad("InvalidNextTokenException", "The token of a page is none that was given.")
+        })
+    }
+
+    /// A token for where the next page begins.
+    pub(crate) fn sealed(&self, account: AccountId, next: &str) -> Result<String, JsonError> {
+        Ok(self.shared.markers.seal(&*self.shared.entropy, (account, self.row.name), next)?)
     }
 
     /// The key that is asked about.
@@ -93,8 +133,21 @@ pub(crate) async fn handle(
 ) -> Answer {
     let (mut exchange, head, mut body) = Exchange::begin(service.name, (&config, &shared), &peer, request);
     let of_request = (head, peer, exchange.id.as_str());
-    let outcome = run(service, (&config, &shared), of_request, &mut body, &mut exchange.trace).await;
+    let mut outcome = run(service, (&config, &shared), of_request, &mut body, &mut exchange.trace).await;
     let reusable = body.settle().await;
+    let told = match &outcome {
+        Ok(reply) => {
+            if !crate::audit::reads(exchange.trace.operation) {
+                exchange.trace.said.answered = allow::of_json(reply);
+            }
+            Told::WELL
+        }
+        Err(error) => Told { status: error.status(), code: error.code(), message: error.message() },
+    };
+    if !exchange.keep(told).await {
+        let unavailable = "ServiceUnavailableException";
+        outcome = Err(JsonError::new(StatusCode::SERVICE_UNAVAILABLE, unavailable, UNRECORDED));
+    }
     let (status, code, document) = match outcome {
         // What answers nothing has an empty body.
         Ok(reply) if reply.is_null() => (StatusCode::OK, "", String::new()),
@@ -135,12 +188,16 @@ async fn run(
     let (who, region, body) = verify(service, shared, &head, body, trace).await?;
     let row = route(service, &head)?;
     trace.operation = row.name;
+    // Who asks is known to the record whatever they ask for.
+    let principal: Principal = who.principal(&*shared.credentials).await?;
+    trace.said.principal = Some(principal.clone());
     let function = match row.state {
         State::Done(function) => function,
         State::Missing(why) => return Err(JsonError::unsupported(row.name, why)),
     };
     let args = read::read(&body, row.parameters)?;
-    let principal: Principal = who.principal(&*shared.credentials).await?;
+    trace.said.parameters = args.shown(allow::parameter);
+    trace.said.resources = (service.resources)(&args, &principal);
     let account = principal.account().ok_or_else(JsonError::unsigned)?;
     let after = match args.text("Marker") {
         Some(marker) => Some(shared.markers.open((account, row.name), marker)?),
@@ -198,7 +255,8 @@ async fn verify(
 fn route(service: &'static Service, head: &request::Parts) -> Result<&'static Row, JsonError> {
     let mut targets = head.headers.get_all("x-amz-target").iter();
     let target = targets.next().and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let operation = target.strip_prefix(service.target).and_then(|rest| rest.strip_prefix('.'));
+    let mut prefixes = service.targets.iter();
+    let operation = prefixes.find_map(|prefix| target.strip_prefix(prefix)?.strip_prefix('.'));
     let row = operation.filter(|_| targets.next().is_none()).and_then(|name| service.find(name));
     row.ok_or_else(JsonError::unknown_operation)
 }

@@ -3,16 +3,21 @@
 
 use super::Call;
 use super::error::JsonError;
+use super::read::Args;
 use super::shape::Param;
 use engine::BoxFuture;
+use security::Principal;
+use security::audit::Resource;
 
 /// A service.
 #[derive(Debug)]
 pub(crate) struct Service {
     /// As scopes and actions name it: `kms`.
     pub(crate) name: &'static str,
-    /// What `X-Amz-Target` begins with.
-    pub(crate) target: &'static str,
+    /// What `X-Amz-Target` begins with: any of these.
+    pub(crate) targets: &'static [&'static str],
+    /// What a request is about, as records name it.
+    pub(crate) resources: fn(&Args, &Principal) -> Vec<Resource>,
     /// Its rows, in groups.
     pub(crate) groups: &'static [&'static [Row]],
 }
@@ -40,6 +45,8 @@ pub(crate) enum About {
     AnyKey,
     /// An alias, by the policies of who asks, and the keys that it stands for, by theirs.
     Alias,
+    /// A trail of one's own account.
+    Trail,
 }
 
 /// What becomes of an operation.

@@ -18,12 +18,15 @@ mod show;
 mod sign;
 mod uses;
 
-use crate::json::Service;
+use crate::json::{Args, Service};
+use security::Principal;
+use security::audit::Resource;
 
 /// The service.
 pub(crate) static SERVICE: Service = Service {
     name: "kms",
-    target: "TrentService",
+    targets: &["TrentService"],
+    resources,
     groups: &[
         keys::ROWS,
         uses::ROWS,
@@ -38,3 +41,14 @@ pub(crate) static SERVICE: Service = Service {
         elsewhere::USAGE,
     ],
 };
+
+/// A key that is named by its ARN.
+fn resources(args: &Args, _: &Principal) -> Vec<Resource> {
+    let arn = args.text("KeyId").filter(|named| named.starts_with("arn:") && named.contains(":key/"));
+    let of = |arn: &str| Resource {
+        kind: "AWS::KMS::Key",
+        arn: arn.to_owned(),
+        account: arn.split(':').nth(4).and_then(|account| account.parse().ok()),
+    };
+    arn.map(of).into_iter().collect()
+}

@@ -1,36 +1,10 @@
 //! The page that people read, docs/kms-actions.md, made of the table; and what has to hold of every row.
 
 use super::SERVICE;
-use crate::json::shape::{Param, Shape};
+use crate::json::page::parameters;
 use crate::json::{About, State};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-fn shape(shape: &'static Shape) -> String {
-    match shape {
-        Shape::Text(text) if text.pattern.is_empty() => format!("{} to {} characters", text.min, text.max),
-        Shape::Text(text) => {
-            let pattern = text.pattern.replace('|', "\\|");
-            format!("{} to {} characters, <code>{pattern}</code>", text.min, text.max)
-        }
-        Shape::Number { min, max } => format!("{min} to {max}"),
-        Shape::Flag => "true or false".to_owned(),
-        Shape::Time => "a time".to_owned(),
-        Shape::Choice(words) => format!("one of {} words", words.len()),
-        Shape::Blob { min, max } => format!("{min} to {max} bytes"),
-        Shape::List { of, min, max } => format!("{min} to {max} of ({})", self::shape(of)),
-        Shape::Map => "names and texts".to_owned(),
-        Shape::Structure(members) => parameters(members),
-    }
-}
-
-fn parameters(all: &'static [Param]) -> String {
-    let one = |param: &'static Param| {
-        let optional = if param.required { "" } else { "?" };
-        format!("`{}`{optional} {}", param.name, shape(param.shape))
-    };
-    all.iter().map(one).collect::<Vec<_>>().join(", ")
-}
 
 fn page() -> String {
     let mut out = String::from(
@@ -58,6 +32,7 @@ fn page() -> String {
             About::Key => "key",
             About::AnyKey => "any key",
             About::Alias => "alias, and key",
+            About::Trail => unreachable!("of another service"),
         };
         let actions: Vec<String> = row.actions.iter().map(|action| format!("`{action}`")).collect();
         let grant = if row.granted { "yes" } else { "" };

@@ -33,9 +33,10 @@ pub(crate) use read::Args;
 pub(crate) use table::{About, Row, Service, State, done, missing, row};
 pub(crate) use target::{Whom, whom};
 
+use crate::audit::{Told, allow};
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{Answer, RequestBody, check_head, host, text_xml};
+use crate::s3::{Answer, RequestBody, UNRECORDED, check_head, host, text_xml};
 use crate::server::Peer;
 use crate::state::State as Shared;
 use aws_lc_rs::digest;
@@ -110,8 +111,20 @@ pub(crate) async fn handle(
     let (mut exchange, head, mut body) = Exchange::begin(service.name, (&config, &shared), &peer, request);
     let outcome = run(service, (&config, &shared), (head, peer), &mut body, &mut exchange.trace).await;
     let reusable = body.settle().await;
+    let mut outcome = outcome.map(|reply| reply.finish(&exchange.id));
+    let told = match &outcome {
+        Ok(document) => {
+            exchange.trace.said.answered = answered(exchange.trace.operation, document);
+            Told::WELL
+        }
+        Err(error) => Told { status: error.status(), code: error.code(), message: error.message() },
+    };
+    if !exchange.keep(told).await {
+        let code = "ServiceUnavailable";
+        outcome = Err(QueryError::new(StatusCode::SERVICE_UNAVAILABLE, code, UNRECORDED));
+    }
     let (status, code, document) = match outcome {
-        Ok(reply) => (StatusCode::OK, "", reply.finish(&exchange.id)),
+        Ok(document) => (StatusCode::OK, "", document),
         Err(error) => {
             log_failure(&exchange.id, exchange.trace.operation, &error);
             (error.status(), error.code(), answer::error(service, &error, &exchange.id))
@@ -119,6 +132,17 @@ pub(crate) async fn handle(
     };
     let sent = document.len() as u64;
     exchange.end(text_xml(status, document), reusable, (code, sent))
+}
+
+/// What a record has of an answer: what was made, without its secrets.
+fn answered(operation: &str, document: &str) -> serde_json::Value {
+    if crate::audit::reads(operation) {
+        return serde_json::Value::Null;
+    }
+    let root = crate::xml::Element::parse(document.as_bytes()).ok();
+    let result =
+        root.as_ref().and_then(|root| root.children().iter().find(|child| child.name().ends_with("Result")));
+    result.map_or(serde_json::Value::Null, allow::of_xml)
 }
 
 /// The appliance's own failures, once. The access log has each of the others.
@@ -154,12 +178,15 @@ async fn run(
     };
     let row = route(service, &mut form)?;
     trace.operation = row.name;
+    // Who asks is known to the record whatever they ask for.
+    let principal = signed.who.principal(&*shared.credentials).await?;
+    trace.said.principal = Some(principal.clone());
     let State::Done(function) = row.state else {
         let State::Missing(why) = row.state else { return Err(QueryError::missing_action()) };
         return Err(QueryError::not_implemented(row.name, why));
     };
     let args = read::read(form, row.name, row.parameters)?;
-    let principal = signed.who.principal(&*shared.credentials).await?;
+    trace.said.parameters = args.shown(allow::parameter);
     let account = principal.account().ok_or_else(QueryError::unsigned)?;
     let identities = &shared.identities;
     let target = target::resolve(identities, (&principal, account), (row, &args)).await?;

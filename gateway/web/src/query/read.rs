@@ -92,6 +92,25 @@ impl Args {
             _ => None,
         })
     }
+
+    /// As a record has it: what is called so.
+    pub(crate) fn shown(&self, allowed: fn(&str) -> bool) -> serde_json::Value {
+        let kept = self.0.iter().filter(|(name, _)| allowed(name));
+        let shown = kept.map(|(name, value)| (crate::audit::allow::lower(name), value.shown(allowed)));
+        serde_json::Value::Object(shown.collect())
+    }
+}
+
+impl Value {
+    fn shown(&self, allowed: fn(&str) -> bool) -> serde_json::Value {
+        match self {
+            Value::Text(text) => text.as_str().into(),
+            Value::Number(number) => (*number).into(),
+            Value::Flag(flag) => (*flag).into(),
+            Value::List(values) => values.iter().map(|value| value.shown(allowed)).collect(),
+            Value::Structure(members) => members.shown(allowed),
+        }
+    }
 }
 
 /// Reads an operation's parameters, and refuses what it has none of.

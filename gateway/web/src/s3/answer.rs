@@ -4,6 +4,7 @@
 //! of a body cuts the connection, so that a client never takes half an object for a whole one.
 
 use super::access_line::AccessLine;
+use super::audited::Audited;
 use super::late::Late;
 use super::logged::Logged;
 use super::operation::Operation;
@@ -197,6 +198,8 @@ pub(crate) struct Record {
     pub(crate) logged: Option<Box<Logged>>,
     /// The host is a website's.
     pub(crate) website: bool,
+    /// Where a trail takes data events: what its record has of it so far.
+    pub(crate) audited: Option<Box<Audited>>,
 }
 
 impl Record {
@@ -231,6 +234,9 @@ impl Drop for Record {
         .write();
         if let Some(logged) = self.logged.take() {
             logged.keep(self, took);
+        }
+        if let Some(audited) = self.audited.take() {
+            audited.note(self);
         }
     }
 }

@@ -14,6 +14,7 @@ mod access;
 mod access_line;
 mod acl;
 mod answer;
+mod audited;
 mod body;
 mod code;
 mod context;
@@ -44,6 +45,7 @@ pub(crate) use access_line::AccessLine;
 pub(crate) use answer::{
     Answer, empty as answer_empty, json as answer_json, set as set_header, stream as answer_stream, text_xml,
 };
+pub(crate) use audited::elements as answer_elements;
 pub(crate) use body::{Pace, RequestBody};
 pub(crate) use date::{http as http_date, iso};
 pub(crate) use error::S3Error;
@@ -57,6 +59,7 @@ use crate::state::State;
 use crate::xml::Element;
 use access::{Asker, Asking};
 use answer::{Record, set, set_amz};
+use audited::Noted;
 use bytes::Bytes;
 use context::Signed;
 use cors::Page;
@@ -68,6 +71,7 @@ use objectstore::{ListWish, Origin, Writer};
 use operation::Operation;
 use query::Query;
 use request_id::RequestId;
+use security::Principal;
 use security::credentials::AccessKeyId;
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
 use std::sync::atomic::Ordering;
@@ -101,6 +105,8 @@ pub(crate) struct Call {
     owner_id: OnceLock<String>,
     /// Whose key signed a form; known once its fields are read.
     form_key: OnceLock<AccessKeyId>,
+    /// Who that is, and the key that they name.
+    form_asker: OnceLock<(Principal, String)>,
     host: String,
     /// Who sends it, as far as the connection knows.
     peer: Peer,
@@ -158,6 +164,8 @@ struct Trace {
     website: bool,
     /// Where the bucket is logged: what its record has of it so far.
     logged: Option<Box<Logged>>,
+    /// What the audit trail may want to know.
+    noted: Noted,
 }
 
 impl Trace {
@@ -165,6 +173,9 @@ impl Trace {
         self.logged.as_ref().map(|logged| logged.notes.clone())
     }
 }
+
+/// What is told where a record can't be kept.
+pub(crate) const UNRECORDED: &str = "The audit trail could not keep a record of the request. Look before you try again: what was asked for may be done.";
 
 /// Answers one request.
 pub(crate) async fn handle(
@@ -185,13 +196,19 @@ pub(crate) async fn handle(
         started: state.clock.boottime(),
         website: false,
         logged: None,
+        noted: Noted::of(peer),
     };
     let (version, visitor) = (head.version, Page::of(&head.method, &head.headers));
     let pace = Pace::new(state.clock.clone(), &config.limits);
     let mut body =
         RequestBody::new(incoming, &head.headers, Sender::at(peer.ip), pace, state.metrics.bytes_in.clone());
-    let outcome = run(config, state.clone(), (head, peer), &mut body, &mut trace).await;
+    let mut outcome = run(config, state.clone(), (head, peer), &mut body, &mut trace).await;
     let reusable = body.settle().await;
+    if let Some(kept) = audited::kept(&state, &trace, &outcome)
+        && !Box::pin(audited::keep(&state, &trace, kept)).await
+    {
+        outcome = Err(S3Error::with(code::Code::ServiceUnavailable, UNRECORDED));
+    }
     let (mut answer, code) = match outcome {
         Ok(answer) => (answer, ""),
         Err(error) => render(&state, &trace, error),
@@ -204,7 +221,9 @@ pub(crate) async fn handle(
         let (received, now) = (body.last_at().unwrap_or(trace.started), state.clock.boottime());
         logged.answered(trace.operation, &answer, received, now);
     }
+    let audited = audited::of_data(&state, &trace, &answer, code);
     let record = Record {
+        audited,
         request_id: trace.id.to_string(),
         operation: trace.operation,
         method: trace.method,
@@ -222,6 +241,45 @@ pub(crate) async fn handle(
     answer
 }
 
+/// What a request is, before anything is asked about it.
+enum Begun {
+    /// Of a website.
+    Visit { host: String },
+    /// Of a browser, for another request.
+    Preflight,
+    /// Of S3.
+    Call { host: String, query: Arc<Query>, who: Authenticated },
+}
+
+/// Bounds, target, signature.
+fn begin(
+    (config, state): (&Config, &Arc<State>),
+    (head, peer): (&mut request::Parts, Peer),
+    body: &mut RequestBody,
+    trace: &mut Trace,
+) -> Result<Begun, S3Error> {
+    guard::check_head(head, &config.limits)?;
+    let host = guard::host(head)?.to_owned();
+    if let Some(bucket) = target::website_bucket(&host, &config.website_domains) {
+        trace.website = true;
+        trace.target = Target::of_website(bucket, head.uri.path())?;
+        trace.logged = Logged::of(state, head, &trace.target, peer);
+        return Ok(Begun::Visit { host });
+    }
+    trace.target = Target::parse(&host, head.uri.path(), &config.base_domains)?;
+    trace.logged = Logged::of(state, head, &trace.target, peer);
+    if trace.logged.is_some() {
+        body.keep_time(trace.started);
+    }
+    let query = Arc::new(Query::parse(head.uri.query().unwrap_or_default())?);
+    if head.method == Method::OPTIONS {
+        trace.operation = Some(Operation::CorsPreflight);
+        return Ok(Begun::Preflight);
+    }
+    let who = verify(state, head, &query)?;
+    Ok(Begun::Call { host, query, who })
+}
+
 async fn run(
     config: Arc<Config>,
     state: Arc<State>,
@@ -229,28 +287,19 @@ async fn run(
     body: &mut RequestBody,
     trace: &mut Trace,
 ) -> Result<Answer, S3Error> {
-    guard::check_head(&head, &config.limits)?;
-    let host = guard::host(&head)?.to_owned();
-    if let Some(bucket) = target::website_bucket(&host, &config.website_domains) {
-        trace.website = true;
-        trace.target = Target::of_website(bucket, head.uri.path())?;
-        trace.logged = Logged::of(&state, &head, &trace.target, peer);
-        let (target, id, notes) = (trace.target.clone(), trace.id, trace.notes());
-        let head = Arc::new(head);
-        let visit = website::Visit { config, state, head, target, host, peer, notes, id };
-        return Box::pin(visit.answer()).await;
-    }
-    trace.target = Target::parse(&host, head.uri.path(), &config.base_domains)?;
-    trace.logged = Logged::of(&state, &head, &trace.target, peer);
-    if trace.logged.is_some() {
-        body.keep_time(trace.started);
-    }
-    let query = Arc::new(Query::parse(head.uri.query().unwrap_or_default())?);
-    if head.method == Method::OPTIONS {
-        trace.operation = Some(Operation::CorsPreflight);
-        return cors::preflight(&state, &trace.target, &head.headers).await;
-    }
-    let who = verify(&state, &mut head, &query)?;
+    let begun = begin((&config, &state), (&mut head, peer), body, trace);
+    let head = Arc::new(head);
+    trace.noted.head = Some(Arc::clone(&head));
+    let (host, query, who) = match begun? {
+        Begun::Visit { host } => {
+            let (target, id, notes) = (trace.target.clone(), trace.id, trace.notes());
+            let visit = website::Visit { config, state, head, target, host, peer, notes, id };
+            return Box::pin(visit.answer()).await;
+        }
+        Begun::Preflight => return cors::preflight(&state, &trace.target, &head.headers).await,
+        Begun::Call { host, query, who } => (host, query, who),
+    };
+    trace.noted.query = Some(Arc::clone(&query));
     if let Authenticated::Signed(signed) = &who {
         trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
     }
@@ -262,10 +311,12 @@ async fn run(
         return Err(S3Error::with(code::Code::AccessDenied, message));
     }
     let principal = who.principal(&*state.credentials).await?;
+    trace.noted.principal = Some(principal.clone());
     let notes = trace.notes().inspect(|notes| notes.principal(principal.clone()));
-    let (head, signed, target, part_of) = (Arc::new(head), Signed::of(&who), &mut trace.target, None);
+    let (signed, target, part_of) = (Signed::of(&who), &mut trace.target, None);
     let asking = Asking { principal, operation, target, query: &query, head: &head, signed, peer, part_of };
     let asker = access::admit(&state, asking).await?;
+    trace.noted.owner = Some(asker.owner);
     if let Some(notes) = &notes {
         asker.note(&state, operation, &trace.target, notes).await;
     }
@@ -275,6 +326,7 @@ async fn run(
         Authenticated::Anonymous => body.expect_unsigned(&head.headers)?,
     }
     let (target, owner_id, form_key, id) = (trace.target.clone(), OnceLock::new(), OnceLock::new(), trace.id);
+    let form_asker = OnceLock::new();
     let call = Call {
         config,
         state,
@@ -286,6 +338,7 @@ async fn run(
         signed,
         owner_id,
         form_key,
+        form_asker,
         host,
         peer,
         id,
@@ -296,6 +349,9 @@ async fn run(
     let outcome = ops::dispatch(&call, body).await;
     if let Some(key) = call.form_key.get() {
         trace.access_key_id = Some(key.as_str().to_owned());
+    }
+    if let Some((principal, key)) = call.form_asker.into_inner() {
+        (trace.noted.principal, trace.noted.key) = (Some(principal), Some(key));
     }
     let mut answer = outcome?;
     if charged {

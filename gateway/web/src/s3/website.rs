@@ -123,6 +123,7 @@ impl Visit {
             signed: Signed::Not,
             owner_id: OnceLock::new(),
             form_key: OnceLock::new(),
+            form_asker: OnceLock::new(),
             host: self.host.clone(),
             peer: self.peer,
             notes: self.notes.clone(),

@@ -3,6 +3,7 @@
 mod access;
 mod access_log;
 mod admin;
+mod audit;
 mod bounds;
 mod budget;
 mod carried;

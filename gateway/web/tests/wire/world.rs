@@ -15,6 +15,7 @@ use objectstore::testing::Foundation;
 use objectstore::{Components, ObjectOwnership, ObjectStore};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use security::AccountId;
+use security::audit::{self, Audit};
 use security::credentials::File;
 use security::identity::{self, Identities};
 use security::keys::KeyTable;
@@ -149,6 +150,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) facts: Arc<Facts>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) audit: Arc<Audit>,
     /// Who takes the events of topic `told`, and what brings them.
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) store: Arc<ObjectStore>,
@@ -210,6 +212,25 @@ async fn identities(
     Identities::open(parts).await.unwrap()
 }
 
+/// The audit trail, whose files go into buckets of the store.
+async fn audit_trail(
+    foundation: &Foundation,
+    catalog: Arc<Gate>,
+    keys: Arc<KeyTable>,
+    store: &Arc<ObjectStore>,
+) -> Arc<Audit> {
+    let parts = audit::Parts {
+        catalog,
+        keys,
+        clock: foundation.clock.clone(),
+        entropy: foundation.entropy.clone(),
+        region: "us-east-1".to_owned(),
+        day: objectstore::DAY,
+        sink: Arc::new(objectstore::TrailSink::new(store.clone())),
+    };
+    Audit::open(parts).await.unwrap()
+}
+
 impl World {
     pub(crate) async fn new() -> Self {
         Self::with(Limits::default()).await
@@ -251,6 +272,7 @@ impl World {
         let (clock, entropy) = (foundation.clock.clone(), foundation.entropy.clone());
         let facts = Arc::new(Facts::default());
         let identities = identities(&foundation, gate.clone(), keys.clone(), account).await;
+        let audit = audit_trail(&foundation, gate.clone(), keys.clone(), &store).await;
         let kms = Kms::new(kms::Parts {
             catalog: gate.clone(),
             keys,
@@ -265,6 +287,7 @@ impl World {
             credentials: identities.clone(),
             identities,
             kms,
+            audit: audit.clone(),
             account,
             region: "us-east-1".to_owned(),
             clock: clock.clone(),
@@ -290,6 +313,7 @@ impl World {
             clock,
             facts,
             gate,
+            audit,
             receiver,
             store,
             outbox,

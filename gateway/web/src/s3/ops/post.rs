@@ -106,6 +106,8 @@ pub(super) async fn object(call: &Call, body: &mut RequestBody) -> Result<Answer
     let (operation, peer) = (Operation::PutObject, call.peer);
     let part_of = Some(Arc::clone(call.asker.request()));
     call.note(|notes| notes.principal(principal.clone()));
+    let named = fields.get("key").unwrap_or_default().to_owned();
+    let _set_once = call.form_asker.set((principal.clone(), named));
     let asking = Asking {
         principal,
         operation,

@@ -1,0 +1,113 @@
+//! Files of audit trails, as objects: `CloudTrail`'s way into a bucket.
+//!
+//! The bucket's policy says whether the service may, and is asked before each file: `s3:GetBucketAcl` of the bucket and `s3:PutObject` of the key, by
+//! `cloudtrail.amazonaws.com`. Nobody else is asked: whoever may set the policy lets trails in. Source: "Amazon S3 bucket policy for `CloudTrail`" of
+//! the user guide.
+
+use crate::setting::BucketPolicy;
+use crate::store::Bucket;
+use crate::{BucketName, Error, Expect, ObjectKey, ObjectStore, PutRequest, Result};
+use bytes::Bytes;
+use engine::BoxFuture;
+use engine::unit::ByteCount;
+use flate2::{Compression, GzBuilder};
+use security::Arn;
+use security::audit::{Destination, File, Sink, SinkError};
+use security::policy::{Asked, Caller, Context, Sources, evaluate};
+use std::io::Write as _;
+use std::sync::Arc;
+
+/// Who writes files, as policies name it.
+const SERVICE: &str = "cloudtrail.amazonaws.com";
+
+/// A store, as trails see it.
+pub struct TrailSink(Arc<ObjectStore>);
+
+/// What the service's request says of itself.
+struct Delivery<'a>(&'a Destination<'a>);
+
+impl Context for Delivery<'_> {
+    fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
+        match key {
+            "aws:sourcearn" => each(self.0.trail),
+            "aws:sourceaccount" => each(&self.0.account.to_string()),
+            "aws:principalservicename" => each(SERVICE),
+            "aws:principalisawsservice" | "aws:securetransport" => each("true"),
+            "s3:x-amz-acl" => each("bucket-owner-full-control"),
+            _ => {}
+        }
+    }
+}
+
+impl TrailSink {
+    /// Writes into buckets of this store.
+    pub const fn new(store: Arc<ObjectStore>) -> Self {
+        Self(store)
+    }
+
+    /// The bucket of this name, if its policy lets the service write there.
+    async fn admit(&self, to: &Destination<'_>) -> Result<Bucket, SinkError> {
+        let name = BucketName::parse(to.bucket).map_err(|_| SinkError::NoBucket)?;
+        let view = self.0.view(&name).await.map_err(refused)?;
+        let policy = self.0.setting_at::<BucketPolicy>(&view).await.map_err(refused)?;
+        for (action, resource) in [
+            ("s3:GetBucketAcl", Arn::bucket(to.bucket).to_string()),
+            ("s3:PutObject", Arn::object(to.bucket, to.key).to_string()),
+        ] {
+            let asked = Asked {
+                caller: Caller::Service(SERVICE),
+                action,
+                resource: &resource,
+                context: &Delivery(to),
+            };
+            // Nobody's account: the bucket's policy alone decides.
+            let sources =
+                Sources { resource: policy.as_ref().map(|policy| policy.policy()), ..Sources::default() };
+            if !evaluate(&asked, &sources).is_allowed() {
+                return Err(SinkError::NotAllowed(format!("{action} of {resource} to {SERVICE}")));
+            }
+        }
+        Ok(view.bucket)
+    }
+
+    async fn put(&self, bucket: Bucket, to: &Destination<'_>, file: File) -> Result<()> {
+        let name = BucketName::parse(to.bucket)?.bound_to(bucket);
+        let body = compressed(&file.body)?;
+        let mut request = PutRequest::new(name, ObjectKey::parse(to.key)?);
+        request.length = Some(ByteCount::from(body.len()));
+        request.metadata.system.content_type = Some("application/json".to_owned());
+        request.metadata.system.content_encoding = Some("gzip".to_owned());
+        let user = file.metadata.into_iter().map(|(name, value)| (name.to_owned(), value));
+        request.metadata.user = user.collect();
+        let mut upload = self.0.put(request).await?;
+        upload.write(body).await?;
+        upload.finish(Expect::default()).await.map(drop)
+    }
+}
+
+/// The same bytes for the same ones: a file that is written again is the same.
+fn compressed(body: &[u8]) -> Result<Bytes> {
+    let mut out = GzBuilder::new().mtime(0).write(Vec::new(), Compression::default());
+    let done = out.write_all(body).and_then(|()| out.finish());
+    Ok(done.map_err(|error| engine::Error::Invalid(error.to_string()))?.into())
+}
+
+fn refused(error: Error) -> SinkError {
+    match error {
+        Error::NoSuchBucket => SinkError::NoBucket,
+        error => SinkError::Later(error.to_string()),
+    }
+}
+
+impl Sink for TrailSink {
+    fn check<'a>(&'a self, to: &'a Destination<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async { self.admit(to).await.map(drop) })
+    }
+
+    fn write<'a>(&'a self, to: &'a Destination<'a>, file: File) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            let bucket = self.admit(to).await?;
+            self.put(bucket, to, file).await.map_err(refused)
+        })
+    }
+}
