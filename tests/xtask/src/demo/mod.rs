@@ -239,7 +239,7 @@ fn farewell(workspace: &Workspace, appliance: &Appliance) {
     say::line("next:");
     for (line, purpose) in next_steps(&shown(workspace, &appliance.binary).to_string(), "./data") {
         let purpose = if purpose.is_empty() { String::new() } else { format!("# {purpose}") };
-        say::line(format!("  {line:44}{purpose}").trim_end());
+        say::line(format!("  {line:44} {purpose}").trim_end());
     }
 }
 
