@@ -37,7 +37,7 @@ use security::sigv4::{Authenticated, Policy, RequestHead, authenticate, decode_p
 use security::{AccountId, Principal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use table::Row;
+use table::{About, Row, Run};
 
 /// The service, as scopes name it.
 pub(crate) const SERVICE: &str = "glacier";
@@ -154,7 +154,11 @@ async fn run(
     let call =
         Call { state: Arc::clone(state), vaults, head, row, account, segments, query, document, sha256 };
     may(&call, (&principal, region), peer).await?;
-    Box::pin(dispatch(&call, body)).await
+    match row.run {
+        Run::Done(function) => function(&call).await,
+        Run::Upload(function) => function(&call, body).await,
+        Run::Missing(why) => Err(GlacierError::not_implemented(row.name, why)),
+    }
 }
 
 /// What lies between slashes, decoded.
@@ -167,15 +171,16 @@ fn segments_of(path: &str) -> Result<Vec<String>, GlacierError> {
 
 /// Asks the policies.
 async fn may(call: &Call, (principal, region): (&Principal, String), peer: Peer) -> Result<(), GlacierError> {
-    let vault =
-        if call.segments.len() > 1 && call.segment(0) == "vaults" { Some(call.vault()?) } else { None };
-    let own_region = call.vaults.region();
-    let arn = match &vault {
-        Some(vault) => vault.arn(own_region, call.account),
-        None if call.row.name == "ListVaults" => {
-            format!("arn:aws:glacier:{own_region}:{}:vaults/", call.account)
+    let about = call.row.about();
+    let own = format!("arn:aws:glacier:{}:{}:", call.vaults.region(), call.account);
+    let (vault, arn) = match about {
+        About::Account => (None, own),
+        About::Vaults => (None, format!("{own}vaults/")),
+        About::Vault | About::Archive => {
+            let vault = call.vault()?;
+            let arn = vault.arn(call.vaults.region(), call.account);
+            (Some(vault), arn)
         }
-        None => format!("arn:aws:glacier:{own_region}:{}:", call.account),
     };
     let mut said = Vec::new();
     if let Some(vault) = &vault {
@@ -183,7 +188,7 @@ async fn may(call: &Call, (principal, region): (&Principal, String), peer: Peer)
             let key = |name: &String| format!("glacier:resourcetag/{}", name.to_lowercase());
             said.extend(tags.0.iter().map(|(name, value)| (key(name), value.clone())));
         }
-        if call.row.name == "DeleteArchive"
+        if about == About::Archive
             && let Ok(archive) = Vaults::archive_id("archive", call.segment(3))
             && let Ok(Some(days)) = call.vaults.age_in_days(call.account, vault, archive).await
         {
@@ -224,7 +229,7 @@ async fn verify(
     }
     let declared = head.headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes);
     let mut hash = [0; 32];
-    let is_upload = matches!(row.name, "UploadArchive" | "UploadMultipartPart");
+    let is_upload = matches!(row.run, Run::Upload(_));
     let document = if is_upload {
         let declared = declared.ok_or_else(|| GlacierError::missing("x-amz-content-sha256"))?;
         hex::decode_to_slice(declared, &mut hash).map_err(|_| {
@@ -244,44 +249,6 @@ async fn verify(
     body.signed_by(Sender::Key(signed.access_key_id.clone()));
     let region = signed.scope.region.clone();
     Ok(Verified { who, region, document, sha256: is_upload.then_some(hash) })
-}
-
-async fn dispatch(call: &Call, body: &mut RequestBody) -> Result<Answer, GlacierError> {
-    match call.row.name {
-        "ListVaults" => vaults::list(call).await,
-        "CreateVault" => vaults::create(call).await,
-        "DescribeVault" => vaults::describe(call).await,
-        "DeleteVault" => vaults::delete(call).await,
-        "UploadArchive" => Box::pin(archives::upload(call, body)).await,
-        "DeleteArchive" => archives::delete(call).await,
-        "InitiateMultipartUpload" => archives::begin(call).await,
-        "UploadMultipartPart" => Box::pin(archives::part(call, body)).await,
-        "CompleteMultipartUpload" => archives::complete(call).await,
-        "AbortMultipartUpload" => archives::abort(call).await,
-        "ListParts" => archives::parts(call).await,
-        "ListMultipartUploads" => archives::uploads(call).await,
-        "InitiateJob" => jobs::initiate(call).await,
-        "DescribeJob" => jobs::describe(call).await,
-        "ListJobs" => jobs::list(call).await,
-        "GetJobOutput" => jobs::output(call).await,
-        "SetVaultAccessPolicy" => settings::set_policy(call).await,
-        "GetVaultAccessPolicy" => settings::policy(call).await,
-        "DeleteVaultAccessPolicy" => settings::delete_policy(call).await,
-        "SetVaultNotifications" => settings::set_notification(call).await,
-        "GetVaultNotifications" => settings::notification(call).await,
-        "DeleteVaultNotifications" => settings::delete_notification(call).await,
-        "InitiateVaultLock" => settings::initiate_lock(call).await,
-        "GetVaultLock" => settings::lock(call).await,
-        "AbortVaultLock" => settings::abort_lock(call).await,
-        "CompleteVaultLock" => settings::complete_lock(call).await,
-        "AddTagsToVault" => settings::add_tags(call).await,
-        "RemoveTagsFromVault" => settings::remove_tags(call).await,
-        "ListTagsForVault" => settings::tags(call).await,
-        name => {
-            let message = format!("{name} is not there yet in this version of firn.");
-            Err(GlacierError::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", message))
-        }
-    }
 }
 
 fn json(status: StatusCode, document: &serde_json::Value) -> Answer {
