@@ -3,7 +3,7 @@
 use super::error::GlacierError;
 use super::table::Row;
 use crate::server::Peer;
-use archive::vault::{VaultName, Vaults};
+use archive::vault::Rules;
 use engine::clock::Timestamp;
 use http::header::{HeaderName, REFERER, USER_AGENT};
 use http::request;
@@ -68,21 +68,18 @@ const ALWAYS_ROOTS: [&str; 3] =
     ["glacier:SetVaultAccessPolicy", "glacier:GetVaultAccessPolicy", "glacier:DeleteVaultAccessPolicy"];
 
 /// Refuses what the policies don't allow: those of who asks, the vault's access policy, and its lock's.
-pub(super) async fn admit(
-    vaults: &Vaults,
+pub(super) fn admit(
     (principal, row): (&Principal, &'static Row),
-    (arn, vault): (&str, Option<&VaultName>),
+    arn: &str,
+    rules: &Rules,
     context: &RequestContext<'_>,
 ) -> Result<(), GlacierError> {
     let owner = context.account;
-    let mut policies = vec![None];
-    if let Some(vault) = vault {
-        let spared = ALWAYS_ROOTS.contains(&row.action) && principal.is_root_of(owner);
-        let access = if spared { None } else { there(vaults.access_policy(owner, vault).await)?.flatten() };
-        let lock = there(vaults.lock_policy(owner, vault).await)?.flatten();
-        policies.extend(access.iter().map(|text| Some(read(text))));
-        policies.extend(lock.iter().map(|lock| Some(read(lock.as_bytes()))));
-    }
+    let spared = ALWAYS_ROOTS.contains(&row.action) && principal.is_root_of(owner);
+    let access = rules.access_policy.as_ref().filter(|_| !spared).map(|text| read(text));
+    let lock = rules.lock_policy.as_ref().map(|lock| read(lock.as_bytes()));
+    let policies: Vec<Option<Policy>> =
+        [None].into_iter().chain(access.map(Some)).chain(lock.map(Some)).collect();
     let asked = PrincipalContext::new(principal, context.now, context);
     let verdicts = policies.iter().map(|policy| {
         let sources = Sources { resource: policy.as_ref(), owner: Some(owner), ..Sources::default() };
@@ -101,8 +98,9 @@ pub(super) async fn admit(
     )))
 }
 
-/// A vault that is not there has no policy: that it is not is said to whom may ask.
-fn there<T>(outcome: archive::vault::Result<T>) -> Result<Option<T>, GlacierError> {
+/// What is not there has no policy, no tags and no age: that it is not is said to whom may ask. What can't be read is another thing: a
+/// Deny may hang on it.
+pub(super) fn there<T>(outcome: archive::vault::Result<T>) -> Result<Option<T>, GlacierError> {
     match outcome {
         Ok(found) => Ok(Some(found)),
         Err(archive::vault::Error::NotFound { .. }) => Ok(None),

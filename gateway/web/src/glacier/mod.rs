@@ -182,22 +182,19 @@ async fn may(call: &Call, (principal, region): (&Principal, String), peer: Peer)
             (Some(vault), arn)
         }
     };
-    let mut said = Vec::new();
-    if let Some(vault) = &vault {
-        if let Ok(tags) = call.vaults.tags(call.account, vault).await {
-            let key = |name: &String| format!("glacier:resourcetag/{}", name.to_lowercase());
-            said.extend(tags.0.iter().map(|(name, value)| (key(name), value.clone())));
-        }
-        if about == About::Archive
-            && let Ok(archive) = Vaults::archive_id("archive", call.segment(3))
-            && let Ok(Some(days)) = call.vaults.age_in_days(call.account, vault, archive).await
-        {
-            said.push(("glacier:archiveageindays".to_owned(), days.to_string()));
-        }
-    }
+    let archive = match about {
+        About::Archive => context::there(Vaults::archive_id("archive", call.segment(3)))?,
+        About::Account | About::Vaults | About::Vault => None,
+    };
+    let rules = match &vault {
+        Some(vault) => context::there(call.vaults.rules(call.account, vault, archive).await)?,
+        None => None,
+    };
+    let rules = rules.unwrap_or_default();
+    let said = rules.facts.condition_keys().collect();
     let (head, account, now) = (&call.head, call.account, call.state.clock.now());
     let context = RequestContext { head, peer, now, region, account, said, purse: Purse::default() };
-    context::admit(&call.vaults, (principal, call.row), (&arn, vault.as_ref()), &context).await
+    context::admit((principal, call.row), &arn, &rules, &context)
 }
 
 /// Who asks, and what they have signed.

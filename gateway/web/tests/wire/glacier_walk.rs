@@ -49,15 +49,15 @@ const MISSING: [&str; 4] = [
 ];
 
 /// A world with a vault, and somebody who asks.
-struct Scene {
-    world: World,
+pub(crate) struct Scene {
+    pub(crate) world: World,
     client: Client,
     asker: Key,
     _making: tempfile::TempDir,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let making = tempfile::tempdir().unwrap();
         world.open_vaults(making.path()).await;
@@ -69,10 +69,30 @@ impl Scene {
         scene
     }
 
-    async fn send(&mut self, key: &Key, method: &str, path: &str, body: &[u8]) -> Answer {
-        let post = Post { service: "glacier", method, path, content_type: "", ..Post::default() };
+    pub(crate) async fn send(&mut self, key: &Key, method: &str, path: &str, body: &[u8]) -> Answer {
+        self.send_with(key, (method, path), None, body).await
+    }
+
+    /// The same with one more header.
+    pub(crate) async fn send_with(
+        &mut self,
+        key: &Key,
+        (method, path): (&str, &str),
+        header: Option<(&str, &str)>,
+        body: &[u8],
+    ) -> Answer {
+        let post = Post { service: "glacier", method, path, content_type: "", header, ..Post::default() };
         self.client.send(&signed(&self.world, key, post, body)).await;
         self.client.answer().await.unwrap()
+    }
+
+    /// The id of a new archive.
+    pub(crate) async fn archive(&mut self, bytes: &[u8]) -> String {
+        let hash = hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes));
+        let header = Some(("x-amz-sha256-tree-hash", hash.as_str()));
+        let made = self.send_with(&Key::root(), ("POST", "/-/vaults/v/archives"), header, bytes).await;
+        assert_eq!(made.status, 201, "{}", made.text());
+        made.header("x-amz-archive-id").unwrap().to_owned()
     }
 
     /// Asks for the operation of a row, of that account.
@@ -88,7 +108,7 @@ impl Scene {
     }
 
     /// The policy of the vault.
-    async fn set(&mut self, policy: &str) {
+    pub(crate) async fn set(&mut self, policy: &str) {
         let body = serde_json::json!({ "Policy": policy }).to_string();
         let set = self.send(&Key::root(), "PUT", "/-/vaults/v/access-policy", body.as_bytes()).await;
         assert_eq!(set.status, 204, "{}", set.text());

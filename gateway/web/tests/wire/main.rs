@@ -14,6 +14,7 @@ mod every_operation;
 mod fidelity;
 mod floods;
 mod forms;
+mod glacier_rules;
 mod glacier_walk;
 mod http2;
 mod iam_protocol;
@@ -39,6 +40,7 @@ mod refusal;
 mod secured;
 mod settings;
 mod tagging;
+mod torn;
 mod website;
 mod world;
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
+use crate::torn::Torn;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
@@ -89,6 +90,7 @@ pub(crate) struct Gate {
     pub(crate) gaps: Arc<engine::testing::Gate>,
     open: watch::Sender<bool>,
     commits: watch::Sender<bool>,
+    pub(crate) torn: Torn,
 }
 
 impl Gate {
@@ -114,7 +116,7 @@ impl Catalog for Gate {
     fn snapshot(&self, partition: PartitionId) -> BoxFuture<'_, engine::Result<Arc<dyn Snapshot>>> {
         Box::pin(async move {
             self.pass().await;
-            self.gaps.snapshot(partition).await
+            Ok(self.torn.over(self.gaps.snapshot(partition).await?))
         })
     }
 
@@ -236,7 +238,8 @@ impl World {
     async fn configured(config: Config) -> Self {
         let foundation = Foundation::new(11);
         let gaps = engine::testing::Gate::before(foundation.catalog.clone());
-        let gate = Arc::new(Gate { gaps, open: watch::Sender::new(true), commits: watch::Sender::new(true) });
+        let (open, commits) = (watch::Sender::new(true), watch::Sender::new(true));
+        let gate = Arc::new(Gate { gaps, open, commits, torn: Torn::default() });
         let account: AccountId = ACCOUNT.parse().unwrap();
         let mut components = foundation.components(gate.clone(), account).await;
         let receiver = Arc::new(Receiver::default());
