@@ -78,23 +78,23 @@ pub(super) fn admit(
     let spared = ALWAYS_ROOTS.contains(&row.action) && principal.is_root_of(owner);
     let access = rules.access_policy.as_ref().filter(|_| !spared).map(|text| read(text));
     let lock = rules.lock_policy.as_ref().map(|lock| read(lock.as_bytes()));
-    let policies: Vec<Option<Policy>> =
-        [None].into_iter().chain(access.map(Some)).chain(lock.map(Some)).collect();
     let asked = PrincipalContext::new(principal, context.now, context);
-    let verdicts = policies.iter().map(|policy| {
-        let sources = Sources { resource: policy.as_ref(), owner: Some(owner), ..Sources::default() };
+    let ask = |policy: Option<&Policy>| {
+        let sources = Sources { resource: policy, owner: Some(owner), ..Sources::default() };
         principal.verdict(row.action, arn, &asked, (&sources, Pins::nobody()))
-    });
-    let verdicts: Vec<Verdict> = verdicts.collect();
-    let denied = verdicts.iter().any(|verdict| verdict.is_denied());
-    if !denied && verdicts.iter().any(|verdict| verdict.is_allowed()) {
+    };
+    // A Deny of any goes before an Allow of another. Where none says anything, those of who asks are missing one.
+    let rank = |verdict: Verdict| (verdict.is_denied(), verdict.is_allowed());
+    let of_vault = [access, lock].into_iter().flatten().map(|policy| ask(Some(&policy)));
+    let verdict =
+        of_vault.fold(ask(None), |decides, next| if rank(next) > rank(decides) { next } else { decides });
+    if verdict.is_allowed() {
         return Ok(());
     }
-    let who = principal.arn().unwrap_or_else(|| "anonymous".to_owned());
-    let because = if denied { "with an explicit deny" } else { "because no policy allows it" };
+    let (who, action) = (principal.arn().unwrap_or_else(|| "anonymous".to_owned()), row.action);
+    let because = verdict.because(action);
     Err(GlacierError::denied(format!(
-        "User: {who} is not authorized to perform: {} on resource: {arn} {because}",
-        row.action
+        "User: {who} is not authorized to perform: {action} on resource: {arn} {because}"
     )))
 }
 

@@ -132,13 +132,17 @@ async fn every_operation_of_vaults_is_denied_by_default_and_by_its_deny_and_let_
     let asker = scene.asker.clone();
     for row in &rows {
         scene.give(&says("Allow", "\"s3:*\"")).await;
-        refused(&scene.asks(&asker, row, "-").await, row, "by default");
+        let answer = scene.asks(&asker, row, "-").await;
+        refused(&answer, row, "by default");
+        let because = format!("because no identity-based policy allows the {} action", row.action);
+        assert!(answer.text().contains(&because), "{}", answer.text());
         scene
             .give(&format!("{},{}", says("Allow", "\"*\""), says("Deny", &format!("\"{}\"", row.action))))
             .await;
         let answer = scene.asks(&asker, row, ACCOUNT).await;
         refused(&answer, row, "by a Deny");
-        assert!(answer.text().contains("explicit deny"), "{}", answer.text());
+        let because = "with an explicit deny in an identity-based policy";
+        assert!(answer.text().contains(because), "{}", answer.text());
         scene.give(&format!(r#"{{"Effect":"Allow","NotAction":"{}","Resource":"*"}}"#, row.action)).await;
         refused(&scene.asks(&asker, row, "-").await, row, "by an Allow of everything else");
     }
@@ -172,7 +176,10 @@ async fn every_operation_of_a_vault_is_denied_by_its_policy_and_to_another_accou
                 row.action
             ))
             .await;
-        refused(&scene.asks(&asker, &row, "-").await, &row, "by the vault's policy");
+        let answer = scene.asks(&asker, &row, "-").await;
+        refused(&answer, &row, "by the vault's policy");
+        let because = "with an explicit deny in a resource-based policy";
+        assert!(answer.text().contains(because), "{}", answer.text());
         if !ROOTS.contains(&row.action.as_str()) {
             refused(&scene.asks(&root, &row, "-").await, &row, "to root by the vault's policy");
         }
