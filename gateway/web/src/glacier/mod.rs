@@ -120,7 +120,7 @@ pub(crate) async fn handle(
             (answer_json(error.status, error.document()), error.code)
         }
     };
-    exchange.end(answer, reusable, (code, 0))
+    exchange.end(answer, reusable, code)
 }
 
 async fn run(

@@ -105,10 +105,9 @@ pub(crate) async fn handle(
             (error.status(), error.code(), document.to_string())
         }
     };
-    let sent = document.len() as u64;
     let mut answer = answer_json(status, document);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
-    exchange.end(answer, reusable, (code, sent))
+    exchange.end(answer, reusable, code)
 }
 
 /// The appliance's own failures, once. The access log has each of the others.

@@ -117,8 +117,7 @@ pub(crate) async fn handle(
             (error.status(), error.code(), answer::error(service, &error, &exchange.id))
         }
     };
-    let sent = document.len() as u64;
-    exchange.end(text_xml(status, document), reusable, (code, sent))
+    exchange.end(text_xml(status, document), reusable, code)
 }
 
 /// The appliance's own failures, once. The access log has each of the others.

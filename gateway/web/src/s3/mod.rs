@@ -42,7 +42,8 @@ mod website;
 pub use access_line::ACCESS_LINES;
 pub(crate) use access_line::AccessLine;
 pub(crate) use answer::{
-    Answer, empty as answer_empty, json as answer_json, set as set_header, stream as answer_stream, text_xml,
+    Answer, Record, empty as answer_empty, json as answer_json, set as set_header, stream as answer_stream,
+    text_xml,
 };
 pub(crate) use body::{Pace, RequestBody};
 pub(crate) use date::{http as http_date, iso};
@@ -56,7 +57,7 @@ use crate::server::{Peer, Refused};
 use crate::state::State;
 use crate::xml::Element;
 use access::{Asker, Asking};
-use answer::{Record, set, set_amz};
+use answer::{set, set_amz};
 use bytes::Bytes;
 use context::Signed;
 use cors::Page;
@@ -202,11 +203,12 @@ pub(crate) async fn handle(
     finish_head(&state, &trace, &mut answer, reusable, version);
     if let Some(logged) = &mut trace.logged {
         let (received, now) = (body.last_at().unwrap_or(trace.started), state.clock.boottime());
-        logged.answered(trace.operation, &answer, received, now);
+        logged.answered((trace.operation, trace.website), &answer, received, now);
     }
     let record = Record {
+        service: None,
         request_id: trace.id.to_string(),
-        operation: trace.operation,
+        operation: trace.operation.map_or("Unknown", Operation::name),
         method: trace.method,
         path: trace.path,
         status: answer.status(),
@@ -215,7 +217,6 @@ pub(crate) async fn handle(
         started: trace.started,
         sent: 0,
         logged: trace.logged,
-        website: trace.website,
         state,
     };
     answer.body_mut().record(record);

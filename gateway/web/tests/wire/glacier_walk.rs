@@ -5,6 +5,9 @@
 
 use crate::iam_world::{Key, Post, give, says, signed, user};
 use crate::world::{ACCOUNT, Answer, Client, OTHER_ACCESS_KEY, OTHER_SECRET_KEY, World};
+use archive::vault::Vaults;
+use engine::worker::Progress;
+use std::sync::Arc;
 
 /// An operation, as the door's table has it.
 struct Row {
@@ -51,8 +54,9 @@ const MISSING: [&str; 4] = [
 /// A world with a vault, and somebody who asks.
 pub(crate) struct Scene {
     pub(crate) world: World,
-    client: Client,
+    pub(crate) client: Client,
     asker: Key,
+    vaults: Arc<Vaults>,
     _making: tempfile::TempDir,
 }
 
@@ -60,10 +64,10 @@ impl Scene {
     pub(crate) async fn new() -> Self {
         let world = World::new().await;
         let making = tempfile::tempdir().unwrap();
-        world.open_vaults(making.path()).await;
+        let vaults = world.open_vaults(making.path()).await;
         let mut client = world.connect().await;
         let asker = user(&world, &mut client, "asker").await;
-        let mut scene = Self { world, client, asker, _making: making };
+        let mut scene = Self { world, client, asker, vaults, _making: making };
         let made = scene.send(&Key::root(), "PUT", "/-/vaults/v", b"").await;
         assert_eq!(made.status, 201, "{}", made.text());
         scene
@@ -84,6 +88,13 @@ impl Scene {
         let post = Post { service: "glacier", method, path, content_type: "", header, ..Post::default() };
         self.client.send(&signed(&self.world, key, post, body)).await;
         self.client.answer().await.unwrap()
+    }
+
+    /// Runs the vaults' workers until none has anything to do.
+    pub(crate) async fn settle(&self) {
+        for mut worker in self.vaults.workers() {
+            while let Progress::More { .. } = worker.tick().await.unwrap() {}
+        }
     }
 
     /// The id of a new archive.

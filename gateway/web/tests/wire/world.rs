@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
 
 use crate::torn::Torn;
+use archive::vault::Vaults;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
@@ -307,9 +308,11 @@ impl World {
     }
 
     /// Opens the Glacier door. Its packs are made in that directory.
-    pub(crate) async fn open_vaults(&self, making: &std::path::Path) {
+    pub(crate) async fn open_vaults(&self, making: &std::path::Path) -> Arc<Vaults> {
         let parts = archive::vault::Components { making: making.to_owned(), ..self.below.clone() };
-        self.state.open_vaults(archive::vault::Vaults::open(parts).await.unwrap());
+        let vaults = Vaults::open(parts).await.unwrap();
+        self.state.open_vaults(vaults.clone());
+        vaults
     }
 
     /// The events that were told since the last call.
@@ -591,6 +594,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) async fn closed(&mut self) -> bool {
         while self.fill().await {}
         self.buffer.is_empty()
+    }
+
+    /// What else comes until the server closes.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        while self.fill().await {}
+        std::mem::take(&mut self.buffer)
     }
 
     async fn fill(&mut self) -> bool {
