@@ -17,6 +17,7 @@ mod budget;
 pub mod checks;
 mod config;
 mod exchange;
+mod failure;
 mod front;
 mod glacier;
 mod iam;

@@ -1,5 +1,6 @@
 //! Errors as Glacier has them: `{"code": …, "message": …, "type": "Client"}`.
 
+use crate::failure::{Failed, Trouble};
 use crate::s3::S3Error;
 use archive::lock::{LockError, LockErrorCode};
 use archive::retrieval::Refused;
@@ -16,12 +17,13 @@ pub(crate) struct GlacierError {
     pub(super) code: &'static str,
     pub(super) message: String,
     /// For the log alone.
-    pub(super) cause: Option<String>,
+    cause: Option<String>,
+    trouble: Trouble,
 }
 
 impl GlacierError {
     pub(super) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), cause: None }
+        Self { status, code, message: message.into(), cause: None, trouble: Trouble::Own }
     }
 
     pub(super) fn invalid(message: impl Into<String>) -> Self {
@@ -59,6 +61,15 @@ impl GlacierError {
         Self { cause: Some(cause.to_string()), ..error }
     }
 
+    fn troubled(self, trouble: Trouble) -> Self {
+        Self { trouble, ..self }
+    }
+
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        Failed { status: self.status, code: self.code, cause: self.cause.as_deref(), trouble: self.trouble }
+    }
+
     pub(super) fn document(&self) -> String {
         let kind = if self.status.is_server_error() { "Server" } else { "Client" };
         serde_json::json!({"code": self.code, "message": self.message, "type": kind}).to_string()
@@ -71,7 +82,7 @@ impl From<S3Error> for GlacierError {
         let (status, message) = (error.status(), error.message().to_owned());
         match error.code() {
             "RequestTimeout" => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", message),
-            "SlowDown" => Self::unavailable(&message),
+            "SlowDown" => Self::unavailable(&message).troubled(Trouble::Crowded),
             "XAmzContentSHA256Mismatch" => Self::invalid(message),
             _ if status.is_server_error() => Self::internal(&error.cause().unwrap_or(&message)),
             _ => Self::new(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message),
@@ -108,9 +119,12 @@ impl From<vault::Error> for GlacierError {
             Error::Kept(_) => Self::denied(text),
             Error::Lock(error) => of_lock(&error, text),
             Error::Refused(refused) => of_refused(&refused, text),
-            Error::Contended { .. } => Self::unavailable(&text),
-            Error::Engine(error) if error.kind() == ErrorKind::Unavailable => Self::unavailable(&error),
-            Error::Engine(error) => Self::internal(&error),
+            Error::Contended { .. } => Self::unavailable(&text).troubled(Trouble::Crowded),
+            Error::Engine(error) => {
+                let unavailable = error.kind() == ErrorKind::Unavailable;
+                let told = if unavailable { Self::unavailable(&error) } else { Self::internal(&error) };
+                told.troubled(Trouble::of(&error))
+            }
         }
     }
 }
@@ -134,5 +148,6 @@ fn of_refused(refused: &Refused, text: String) -> GlacierError {
         Refused::LimitExceeded { .. } => (StatusCode::BAD_REQUEST, "LimitExceededException"),
         Refused::NotFound { .. } => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
     };
-    GlacierError::new(status, code, text)
+    // Whoever finds no capacity for an expedited job is told so for what others do.
+    GlacierError::new(status, code, text).troubled(Trouble::Crowded)
 }

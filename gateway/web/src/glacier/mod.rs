@@ -29,7 +29,7 @@ use aws_lc_rs::digest;
 use bytes::Bytes;
 use context::RequestContext;
 use engine::unit::ByteCount;
-use error::GlacierError;
+pub(crate) use error::GlacierError;
 use http::{HeaderName, HeaderValue, Request, StatusCode, request};
 use hyper::body::Incoming;
 use security::policy::Purse;
@@ -113,10 +113,7 @@ pub(crate) async fn handle(
     let (answer, code) = match outcome {
         Ok(answer) => (answer, ""),
         Err(error) => {
-            if let Some(cause) = &error.cause {
-                let (request_id, operation, code) = (&exchange.id, exchange.trace.operation, error.code);
-                tracing::error!(request_id, operation, code, cause, "failed to answer a request");
-            }
+            error.failed().log(&state, &exchange.id, exchange.trace.operation);
             (answer_json(error.status, error.document()), error.code)
         }
     };

@@ -1,5 +1,6 @@
 //! What a client of the JSON protocol is told when it does not get what it asked for.
 
+use crate::failure::{Failed, Trouble};
 use crate::s3::S3Error;
 use http::StatusCode;
 use security::kms::{Code, KmsError};
@@ -16,11 +17,12 @@ struct Inner {
     message: Cow<'static, str>,
     /// For the log alone: what the client is not told.
     cause: Option<String>,
+    trouble: Trouble,
 }
 
 impl JsonError {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { status, code, message: message.into(), cause: None }))
+        Self(Box::new(Inner { status, code, message: message.into(), cause: None, trouble: Trouble::Own }))
     }
 
     pub(crate) fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -66,8 +68,10 @@ impl JsonError {
         &self.0.message
     }
 
-    pub(crate) fn cause(&self) -> Option<&str> {
-        self.0.cause.as_deref()
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        let Inner { status, code, ref cause, trouble, .. } = *self.0;
+        Failed { status, code, cause: cause.as_deref(), trouble }
     }
 }
 
@@ -111,6 +115,7 @@ impl From<KmsError> for JsonError {
             _ => StatusCode::BAD_REQUEST,
         };
         let mut refused = Self::new(status, error.code.as_str(), error.message);
+        refused.0.trouble = Trouble::of_cause(error.cause.as_ref());
         refused.0.cause = error.cause.map(|cause| cause.to_string());
         refused
     }
@@ -126,8 +131,8 @@ impl From<S3Error> for JsonError {
             other => (error.status(), other),
         };
         let message = error.message().to_owned().into();
-        let cause = error.cause().map(str::to_owned);
-        Self(Box::new(Inner { status, code, message, cause }))
+        let Failed { cause, trouble, .. } = error.failed();
+        Self(Box::new(Inner { status, code, message, cause: cause.map(str::to_owned), trouble }))
     }
 }
 

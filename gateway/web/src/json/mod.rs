@@ -100,7 +100,7 @@ pub(crate) async fn handle(
         Ok(reply) if reply.is_null() => (StatusCode::OK, "", String::new()),
         Ok(reply) => (StatusCode::OK, "", reply.to_string()),
         Err(error) => {
-            log_failure(&exchange.id, exchange.trace.operation, &error);
+            error.failed().log(&shared, &exchange.id, exchange.trace.operation);
             let document = serde_json::json!({ "__type": error.code(), "message": error.message() });
             (error.status(), error.code(), document.to_string())
         }
@@ -108,14 +108,6 @@ pub(crate) async fn handle(
     let mut answer = answer_json(status, document);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
     exchange.end(answer, reusable, code)
-}
-
-/// The appliance's own failures, once. The access log has each of the others.
-fn log_failure(id: &str, operation: &str, error: &JsonError) {
-    if error.status().is_server_error() && error.code() != "ThrottlingException" {
-        let cause = error.cause().unwrap_or("none given");
-        tracing::error!(request_id = id, operation, code = error.code(), cause, "failed to answer a request");
-    }
 }
 
 async fn run(

@@ -1,6 +1,7 @@
 //! What a client of the query protocol is told when it does not get what it asked for: the one place where errors of the core, of
 //! signatures and of bodies become the protocol's.
 
+use crate::failure::{Failed, Trouble};
 use crate::s3::S3Error;
 use engine::unit::ByteCount;
 use http::StatusCode;
@@ -18,12 +19,13 @@ struct Inner {
     message: Cow<'static, str>,
     /// For the log alone: what the client is not told.
     cause: Option<String>,
+    trouble: Trouble,
 }
 
 impl QueryError {
     /// A code with its status.
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { status, code, message: message.into(), cause: None }))
+        Self(Box::new(Inner { status, code, message: message.into(), cause: None, trouble: Trouble::Own }))
     }
 
     fn bad(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
@@ -138,8 +140,10 @@ impl QueryError {
         &self.0.message
     }
 
-    pub(crate) fn cause(&self) -> Option<&str> {
-        self.0.cause.as_deref()
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        let Inner { status, code, ref cause, trouble, .. } = *self.0;
+        Failed { status, code, cause: cause.as_deref(), trouble }
     }
 
     /// Whose fault it is, as the document has it.
@@ -185,7 +189,7 @@ impl From<AuthError> for QueryError {
             AuthCode::ExpiredToken => "The security token included in the request is expired".into(),
             _ => error.message().to_owned().into(),
         };
-        Self(Box::new(Inner { status, code, message, cause: None }))
+        Self(Box::new(Inner { status, code, message, cause: None, trouble: Trouble::Own }))
     }
 }
 
@@ -206,11 +210,10 @@ impl From<IdentityError> for QueryError {
             | Code::ValidationError => StatusCode::BAD_REQUEST,
             Code::ServiceFailure => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let refused = Self::new(status, error.code.as_str(), error.message);
-        match error.cause {
-            Some(cause) => refused.caused_by(&cause),
-            None => refused,
-        }
+        let mut refused = Self::new(status, error.code.as_str(), error.message);
+        refused.0.trouble = Trouble::of_cause(error.cause.as_ref());
+        refused.0.cause = error.cause.map(|cause| cause.to_string());
+        refused
     }
 }
 
@@ -228,8 +231,8 @@ impl From<S3Error> for QueryError {
             other => other,
         };
         let message = error.message().to_owned().into();
-        let cause = error.cause().map(str::to_owned);
-        Self(Box::new(Inner { status, code, message, cause }))
+        let Failed { cause, trouble, .. } = error.failed();
+        Self(Box::new(Inner { status, code, message, cause: cause.map(str::to_owned), trouble }))
     }
 }
 
@@ -244,7 +247,7 @@ mod tests {
         assert_eq!(QueryError::not_implemented("x", "y").fault(), "Sender");
         assert_eq!(QueryError::internal(&"the disk is gone").fault(), "Receiver");
         let error = QueryError::internal(&"the disk is gone");
-        assert!(!error.message().contains("disk") && error.cause() == Some("the disk is gone"));
+        assert!(!error.message().contains("disk") && error.failed().cause == Some("the disk is gone"));
         assert_eq!(QueryError::malformed("").status(), StatusCode::NOT_FOUND);
     }
 }

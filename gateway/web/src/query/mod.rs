@@ -113,20 +113,11 @@ pub(crate) async fn handle(
     let (status, code, document) = match outcome {
         Ok(reply) => (StatusCode::OK, "", reply.finish(&exchange.id)),
         Err(error) => {
-            log_failure(&exchange.id, exchange.trace.operation, &error);
+            error.failed().log(&shared, &exchange.id, exchange.trace.operation);
             (error.status(), error.code(), answer::error(service, &error, &exchange.id))
         }
     };
     exchange.end(text_xml(status, document), reusable, code)
-}
-
-/// The appliance's own failures, once. The access log has each of the others.
-fn log_failure(id: &str, operation: &str, error: &QueryError) {
-    let own = error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED;
-    if own && error.code() != "Throttling" {
-        let cause = error.cause().unwrap_or("none given");
-        tracing::error!(request_id = id, operation, code = error.code(), cause, "failed to answer a request");
-    }
 }
 
 async fn run(

@@ -5,6 +5,7 @@ use super::code::{Code, Names};
 use super::cors::document::DocumentError;
 use super::date;
 use crate::budget::Crowded;
+use crate::failure::{Failed, Trouble};
 use crate::xml::{Malformed, XmlWriter};
 use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
@@ -124,6 +125,18 @@ impl S3Error {
 
     pub(crate) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
+    }
+
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        let trouble = if self.is(Code::SlowDown) {
+            Trouble::Crowded
+        } else if self.is(Code::StorageFull) {
+            Trouble::Full
+        } else {
+            Trouble::Own
+        };
+        Failed { status: self.status(), code: self.code(), cause: self.cause(), trouble }
     }
 
     fn has_field(&self, name: &str) -> bool {

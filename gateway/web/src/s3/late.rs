@@ -10,10 +10,10 @@
 //!
 //! A client that goes away ends the work at its next await, as with every request; a completion can be repeated.
 
+use super::Call;
 use super::answer::{Answer, xml_late};
 use super::customer::{self, Shown};
 use super::error::S3Error;
-use super::{Call, log_failure};
 use crate::xml::DECLARATION;
 use bytes::Bytes;
 use engine::BoxFuture;
@@ -91,7 +91,7 @@ pub(super) async fn answer<T: Send + 'static, E: Into<S3Error> + Send + 'static>
             Err(error) => {
                 let error: S3Error = error.into();
                 let error = error.about(target.bucket.as_deref(), target.key.as_deref(), &state.region);
-                log_failure(&state, id, Some(operation), &error);
+                error.failed().log(&state, id.as_str(), operation.name());
                 (error.document(&target.resource(), id.as_str(), &state.host_id).into(), error.code())
             }
         }

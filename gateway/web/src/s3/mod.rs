@@ -71,7 +71,6 @@ use query::Query;
 use request_id::RequestId;
 use security::credentials::AccessKeyId;
 use security::sigv4::{Authenticated, Policy, RequestHead, authenticate};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use target::Target;
@@ -319,43 +318,11 @@ fn verify(state: &State, head: &mut request::Parts, of_url: &Query) -> Result<Au
     Ok(who)
 }
 
-/// How long a storage that is full is not logged again: each request that it refuses would say the same.
-const FULL_AGAIN: Duration = Duration::from_mins(1);
-
-/// Whether that there is no room was logged just now.
-fn full_is_known(state: &State) -> bool {
-    let (now, last) = (state.clock.now().as_millis(), state.full_logged_ms.load(Ordering::Relaxed));
-    let again = i64::try_from(FULL_AGAIN.as_millis()).unwrap_or(i64::MAX);
-    if last != 0 && (last..last.saturating_add(again)).contains(&now) {
-        return true;
-    }
-    // Of two at once both may say it.
-    state.full_logged_ms.store(now, Ordering::Relaxed);
-    false
-}
-
-/// The appliance's own failures, once; that it is full once a minute. The access log has each of them. Who is told to slow down is told
-/// for what others do, and the budget says so.
-fn log_failure(state: &State, id: RequestId, operation: Option<Operation>, error: &S3Error) {
-    if error.is(code::Code::SlowDown) || (error.is(code::Code::StorageFull) && full_is_known(state)) {
-        return;
-    }
-    if error.status().is_server_error() && error.status() != StatusCode::NOT_IMPLEMENTED {
-        tracing::error!(
-            request_id = %id,
-            operation = operation.map_or("Unknown", Operation::name),
-            code = error.code(),
-            cause = error.cause().unwrap_or("none given"),
-            "failed to answer a request"
-        );
-    }
-}
-
 /// The error as its document; HEAD and 304 have none.
 fn render(state: &State, trace: &Trace, error: S3Error) -> (Answer, &'static str) {
     let Target { bucket, key, .. } = &trace.target;
     let error = error.about(bucket.as_deref(), key.as_deref(), &state.region);
-    log_failure(state, trace.id, trace.operation, &error);
+    error.failed().log(state, trace.id.as_str(), trace.operation.map_or("Unknown", Operation::name));
     let bare = trace.method == Method::HEAD || error.status() == StatusCode::NOT_MODIFIED;
     let mut answer = if bare {
         answer::empty(error.status())

@@ -11,6 +11,7 @@ mod conditions;
 mod cors;
 mod customer_keys;
 mod every_operation;
+mod failures;
 mod fidelity;
 mod floods;
 mod forms;

@@ -92,6 +92,8 @@ pub(crate) struct Gate {
     open: watch::Sender<bool>,
     commits: watch::Sender<bool>,
     pub(crate) torn: Torn,
+    /// There is no room for a commit.
+    pub(crate) full: AtomicBool,
 }
 
 impl Gate {
@@ -125,6 +127,9 @@ impl Catalog for Gate {
         Box::pin(async move {
             self.pass().await;
             self.commits.subscribe().wait_for(|open| *open).await.unwrap();
+            if self.full.load(Ordering::SeqCst) {
+                return Err(engine::Error::Full { place: "/secret/place".to_owned(), wanted: 1 });
+            }
             self.gaps.commit(commit).await
         })
     }
@@ -240,7 +245,8 @@ impl World {
         let foundation = Foundation::new(11);
         let gaps = engine::testing::Gate::before(foundation.catalog.clone());
         let (open, commits) = (watch::Sender::new(true), watch::Sender::new(true));
-        let gate = Arc::new(Gate { gaps, open, commits, torn: Torn::default() });
+        let (torn, full) = (Torn::default(), AtomicBool::new(false));
+        let gate = Arc::new(Gate { gaps, open, commits, torn, full });
         let account: AccountId = ACCOUNT.parse().unwrap();
         let mut components = foundation.components(gate.clone(), account).await;
         let receiver = Arc::new(Receiver::default());
