@@ -16,6 +16,7 @@ mod budget;
 #[cfg(any(test, feature = "checks"))]
 pub mod checks;
 mod config;
+mod connection;
 mod exchange;
 mod failure;
 mod front;
@@ -30,6 +31,7 @@ mod s3;
 mod server;
 mod state;
 mod sts;
+mod verify;
 mod xml;
 
 pub use config::{Config, Limits};

@@ -2,14 +2,14 @@
 
 use super::error::GlacierError;
 use super::table::Row;
+use crate::connection::Facts;
 use crate::server::Peer;
 use archive::vault::Rules;
 use engine::clock::Timestamp;
-use http::header::{HeaderName, REFERER, USER_AGENT};
 use http::request;
 use security::identity::Pins;
 use security::policy::{Context, Form, Policy, Purse, Sources, Verdict};
-use security::{AccountId, AmzDate, Principal, PrincipalContext};
+use security::{AccountId, Principal, PrincipalContext};
 
 /// Bytes of a policy of a vault.
 pub(super) const POLICY_BYTES_MAX: usize = 20 << 10;
@@ -29,30 +29,10 @@ pub(super) struct RequestContext<'a> {
     pub(super) purse: Purse,
 }
 
-impl RequestContext<'_> {
-    fn first(&self, name: HeaderName) -> Option<&str> {
-        self.head.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok())
-    }
-
-    fn of_connection(&self, key: &str) -> Option<String> {
-        Some(match key {
-            "aws:currenttime" => AmzDate::from_timestamp(self.now).extended(),
-            "aws:epochtime" => self.now.as_secs().to_string(),
-            "aws:securetransport" => self.peer.tls.is_some().to_string(),
-            "aws:sourceip" => self.peer.ip.to_canonical().to_string(),
-            "aws:useragent" => self.first(USER_AGENT)?.to_owned(),
-            "aws:referer" => self.first(REFERER)?.to_owned(),
-            "aws:requestedregion" => self.region.clone(),
-            "aws:resourceaccount" => self.account.to_string(),
-            "aws:viaawsservice" | "aws:principalisawsservice" => "false".to_owned(),
-            _ => return None,
-        })
-    }
-}
-
 impl Context for RequestContext<'_> {
     fn visit(&self, key: &str, each: &mut dyn FnMut(&str)) {
-        if let Some(value) = self.of_connection(key) {
+        let Self { head, peer, now, ref region, account, .. } = *self;
+        if let Some(value) = (Facts { head, peer, now, region, account: Some(account) }).of(key) {
             return each(&value);
         }
         self.said.iter().filter(|(known, _)| known == key).for_each(|(_, value)| each(value));

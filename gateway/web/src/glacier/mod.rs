@@ -18,22 +18,21 @@ mod settings;
 mod table;
 mod vaults;
 
-use crate::budget::Sender;
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
 use crate::s3::{Answer, RequestBody, answer_empty, answer_json, check_head, host, set_header};
 use crate::server::Peer;
 use crate::state::State;
+use crate::verify::{Covers, Verified, verify};
 use archive::vault::{VaultName, Vaults};
-use aws_lc_rs::digest;
 use bytes::Bytes;
 use context::RequestContext;
 use engine::unit::ByteCount;
 pub(crate) use error::GlacierError;
-use http::{HeaderName, HeaderValue, Request, StatusCode, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, request};
 use hyper::body::Incoming;
 use security::policy::Purse;
-use security::sigv4::{Authenticated, Policy, RequestHead, authenticate, decode_path, examine, query_pairs};
+use security::sigv4::{decode_path, query_pairs};
 use security::{AccountId, Principal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -140,14 +139,16 @@ async fn run(
     let operation = query.get("operation").map(String::as_str);
     let row = table::find(head.method.as_str(), &segments, operation).ok_or_else(no_operation)?;
     trace.operation = row.name;
-    let verified = verify(state, &head, row, body, trace).await?;
-    let principal = verified.who.principal(&*state.credentials).await?;
-    let own = principal.account().ok_or_else(|| GlacierError::denied("The request is not signed."))?;
+    let unsigned = || GlacierError::denied("The request is not signed.");
+    let (covers, sha256) = covers(row, &head.headers)?;
+    let verified: Result<_, GlacierError> = verify(SERVICE, (state, &head), (body, covers), trace).await;
+    let Verified { who, region, document } = verified?.ok_or_else(unsigned)?;
+    let principal = who.principal(&*state.credentials).await?;
+    let own = principal.account().ok_or_else(unsigned)?;
     let account = match whose.as_str() {
         "-" => own,
         text => text.parse().map_err(|_| GlacierError::invalid(format!("Invalid account ID: {text}")))?,
     };
-    let Verified { region, document, sha256, .. } = verified;
     let call =
         Call { state: Arc::clone(state), vaults, head, row, account, segments, query, document, sha256 };
     may(&call, (&principal, region), peer).await?;
@@ -194,55 +195,16 @@ async fn may(call: &Call, (principal, region): (&Principal, String), peer: Peer)
     context::admit((principal, call.row), &arn, &rules, &context)
 }
 
-/// Who asks, and what they have signed.
-struct Verified {
-    who: Authenticated,
-    region: String,
-    document: Bytes,
-    sha256: Option<[u8; 32]>,
-}
-
-async fn verify(
-    state: &State,
-    head: &request::Parts,
-    row: &Row,
-    body: &mut RequestBody,
-    trace: &mut Trace,
-) -> Result<Verified, GlacierError> {
-    // Every service but S3 signs the path encoded once more.
-    let path = head.uri.path().replace('%', "%25");
-    let request = RequestHead {
-        method: head.method.as_str(),
-        path: &path,
-        query: head.uri.query().unwrap_or_default(),
-        headers: &head.headers,
-    };
-    let policy = Policy::new(&state.region, state.clock.now(), &state.signing_keys);
-    if !examine(&request, &*state.credentials, &policy.of_service(SERVICE, None))? {
-        return Err(GlacierError::denied("The request is not signed."));
-    }
-    let declared = head.headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes);
+/// What the signature covers of the body, and what the head says is its SHA-256.
+fn covers(row: &Row, headers: &HeaderMap) -> Result<(Covers, Option<[u8; 32]>), GlacierError> {
+    let Run::Upload(_) = row.run else { return Ok((Covers::Document { max: DOCUMENT_MAX }, None)) };
+    let declared = headers.get("x-amz-content-sha256").map(HeaderValue::as_bytes);
+    let declared = declared.ok_or_else(|| GlacierError::missing("x-amz-content-sha256"))?;
     let mut hash = [0; 32];
-    let is_upload = matches!(row.run, Run::Upload(_));
-    let document = if is_upload {
-        let declared = declared.ok_or_else(|| GlacierError::missing("x-amz-content-sha256"))?;
-        hex::decode_to_slice(declared, &mut hash).map_err(|_| {
-            GlacierError::invalid("Invalid x-amz-content-sha256: 64 hexadecimal digits are wanted.")
-        })?;
-        Bytes::new()
-    } else {
-        let document = body.collect_unproven(DOCUMENT_MAX, &state.bodies).await?;
-        hash.copy_from_slice(digest::digest(&digest::SHA256, &document).as_ref());
-        document
-    };
-    let who = authenticate(&request, &*state.credentials, &policy.of_service(SERVICE, Some(hash)))?;
-    let Authenticated::Signed(signed) = &who else {
-        return Err(GlacierError::denied("The request is not signed."));
-    };
-    trace.access_key_id = Some(signed.access_key_id.as_str().to_owned());
-    body.signed_by(Sender::Key(signed.access_key_id.clone()));
-    let region = signed.scope.region.clone();
-    Ok(Verified { who, region, document, sha256: is_upload.then_some(hash) })
+    hex::decode_to_slice(declared, &mut hash).map_err(|_| {
+        GlacierError::invalid("Invalid x-amz-content-sha256: 64 hexadecimal digits are wanted.")
+    })?;
+    Ok((Covers::Digest(hash), Some(hash)))
 }
 
 fn json(status: StatusCode, document: &serde_json::Value) -> Answer {
