@@ -64,6 +64,7 @@ impl Exchange {
         set_header(headers, HeaderName::from_static("x-amzn-requestid"), &self.id);
         set_header(headers, SERVER, "firn");
         set_header(headers, DATE, &http_date(self.shared.clock.now()));
+        self.shared.tell_debug_day(headers);
         if self.version == Version::HTTP_10 || (!reusable && self.version == Version::HTTP_11) {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -10,6 +10,7 @@ use engine::BoxFuture;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
 use engine::unit::ByteCount;
+use http::{HeaderMap, HeaderValue};
 use objectstore::ObjectStore;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -245,7 +246,7 @@ pub struct Parts {
     pub admin_token: AdminToken,
     /// What the admin door reports.
     pub status: Arc<dyn StatusSource>,
-    /// How long a calendar day lasts in a rehearsal; every answer of the S3 door says it.
+    /// How long a calendar day lasts in a rehearsal; every answer of the HTTP port says it.
     pub debug_day: Option<Duration>,
     /// Memory that the bodies of all requests together may hold: [`Limits::bodies_max`](crate::Limits::bodies_max).
     pub bodies_max: ByteCount,
@@ -273,7 +274,7 @@ pub struct State {
     pub(crate) registry: Registry,
     pub(crate) metrics: Metrics,
     /// `x-firn-debug-day` of every answer, in a rehearsal.
-    pub(crate) debug_day: Option<String>,
+    debug_day: Option<String>,
     /// Memory for the bodies of requests.
     pub(crate) bodies: Arc<Budget>,
     /// When it was last logged that there is no room, in milliseconds since the epoch; 0 for never.
@@ -311,6 +312,14 @@ impl State {
     pub fn open_vaults(&self, vaults: Arc<Vaults>) {
         // A second time there is nothing to do.
         let _ = self.vaults.set(vaults);
+    }
+
+    /// Says in an answer that this is a rehearsal, where it is one.
+    pub(crate) fn tell_debug_day(&self, headers: &mut HeaderMap) {
+        // It is digits and `ms`.
+        if let Some(day) = self.debug_day.as_ref().and_then(|day| HeaderValue::from_str(day).ok()) {
+            headers.insert("x-firn-debug-day", day);
+        }
     }
 
     pub(crate) fn vaults(&self) -> Option<&Arc<Vaults>> {

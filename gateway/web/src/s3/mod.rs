@@ -368,6 +368,7 @@ pub(crate) fn refuse(state: &State, refused: Refused) -> Response<Bytes> {
     set_amz(headers, "x-amz-id-2", &state.host_id);
     set(headers, SERVER, "firn");
     set(headers, DATE, &date::http(state.clock.now()));
+    state.tell_debug_day(headers);
     state.metrics.answered("Unknown", error.status());
     AccessLine {
         request_id: id.as_str(),
@@ -389,9 +390,7 @@ fn finish_head(state: &State, trace: &Trace, answer: &mut Answer, reusable: bool
     set_amz(headers, "x-amz-request-id", trace.id.as_str());
     set_amz(headers, "x-amz-id-2", &state.host_id);
     set(headers, SERVER, "firn");
-    if let Some(day) = &state.debug_day {
-        set_amz(headers, "x-firn-debug-day", day);
-    }
+    state.tell_debug_day(headers);
     // On HTTP/2 a stream ends by itself, and with it what was not read of the body.
     if version == Version::HTTP_10 || (!reusable && version == Version::HTTP_11) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));

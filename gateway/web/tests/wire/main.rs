@@ -40,6 +40,7 @@ mod policy_agrees;
 mod policy_edges;
 mod proofs;
 mod refusal;
+mod rehearsal;
 mod secured;
 mod settings;
 mod tagging;

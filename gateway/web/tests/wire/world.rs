@@ -25,6 +25,7 @@ use security::sign::{PayloadHash, Signer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
@@ -241,7 +242,16 @@ impl World {
         world
     }
 
+    /// A server whose calendar days last so long.
+    pub(crate) async fn rehearsing(day: Duration) -> Self {
+        Self::built(Config::default(), Some(day)).await
+    }
+
     async fn configured(config: Config) -> Self {
+        Self::built(config, None).await
+    }
+
+    async fn built(config: Config, debug_day: Option<Duration>) -> Self {
         let foundation = Foundation::new(11);
         let gaps = engine::testing::Gate::before(foundation.catalog.clone());
         let (open, commits) = (watch::Sender::new(true), watch::Sender::new(true));
@@ -281,7 +291,7 @@ impl World {
             entropy,
             admin_token: AdminToken::new("the-token"),
             status: facts.clone(),
-            debug_day: None,
+            debug_day,
             bodies_max: config.limits.bodies_max,
             registry: prometheus_client::registry::Registry::default(),
         });
