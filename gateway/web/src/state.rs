@@ -1,6 +1,7 @@
 //! What every request can reach: the store, who is who, time, randomness, metrics.
 
 use crate::budget::{Budget, Held};
+use crate::config::Limits;
 use crate::metrics::Metrics;
 use crate::query::Markers;
 use archive::vault::Vaults;
@@ -9,7 +10,6 @@ use base64::engine::general_purpose::STANDARD;
 use engine::BoxFuture;
 use engine::clock::Clock;
 use engine::entropy::Entropy;
-use engine::unit::ByteCount;
 use http::{HeaderMap, HeaderValue};
 use objectstore::ObjectStore;
 use prometheus_client::metrics::gauge::Gauge;
@@ -248,8 +248,6 @@ pub struct Parts {
     pub status: Arc<dyn StatusSource>,
     /// How long a calendar day lasts in a rehearsal; every answer of the HTTP port says it.
     pub debug_day: Option<Duration>,
-    /// Memory that the bodies of all requests together may hold: [`Limits::bodies_max`](crate::Limits::bodies_max).
-    pub bodies_max: ByteCount,
     /// Metrics of the other parts; the doors register their own in it.
     pub registry: Registry,
 }
@@ -326,8 +324,8 @@ impl State {
         self.vaults.get()
     }
 
-    /// Registers the doors' metrics and wires the rest.
-    pub fn new(parts: Parts) -> Arc<Self> {
+    /// Registers the doors' metrics and wires the rest. `limits` are those that the doors are opened with.
+    pub fn new(parts: Parts, limits: &Limits) -> Arc<Self> {
         let Parts { store, credentials, identities, account, region, clock, entropy, .. } = parts;
         let Parts { admin_token, status, kms, .. } = parts;
         let mut registry = parts.registry;
@@ -342,7 +340,7 @@ impl State {
             );
         }
         let (refused, ended) = (metrics.bodies_refused.clone(), metrics.bodies_ended.clone());
-        let bodies = Budget::new(parts.bodies_max, Arc::clone(&clock), refused, ended);
+        let bodies = Budget::new(limits.bodies_max, Arc::clone(&clock), refused, ended);
         registry.register_collector(Box::new(Held(Arc::clone(&bodies))));
         let mut marker_key = Zeroizing::new([0; 32]);
         entropy.fill(&mut *marker_key);

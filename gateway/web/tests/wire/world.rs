@@ -280,7 +280,7 @@ impl World {
             entropy: entropy.clone(),
             region: "us-east-1".to_owned(),
         });
-        let state = State::new(Parts {
+        let parts = Parts {
             store: store.clone(),
             credentials: identities.clone(),
             identities,
@@ -292,9 +292,9 @@ impl World {
             admin_token: AdminToken::new("the-token"),
             status: facts.clone(),
             debug_day,
-            bodies_max: config.limits.bodies_max,
             registry: prometheus_client::registry::Registry::default(),
-        });
+        };
+        let state = State::new(parts, &config.limits);
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let config = Config { http: any, admin: any, ..config };
         let places = Places::take(any, any).unwrap();
