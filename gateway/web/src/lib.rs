@@ -25,6 +25,7 @@ mod iam;
 mod ingest;
 mod json;
 mod kms;
+mod marker;
 mod metrics;
 mod query;
 mod s3;

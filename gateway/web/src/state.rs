@@ -2,8 +2,8 @@
 
 use crate::budget::{Budget, Held};
 use crate::config::Limits;
+use crate::marker::Markers;
 use crate::metrics::Metrics;
-use crate::query::Markers;
 use archive::vault::Vaults;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -258,7 +258,7 @@ pub struct State {
     pub(crate) credentials: Arc<dyn CredentialLookup>,
     pub(crate) identities: Arc<Identities>,
     pub(crate) kms: Arc<Kms>,
-    /// Seals where pages of IAM's listings begin.
+    /// Seals where pages of IAM's and KMS's listings begin.
     pub(crate) markers: Markers,
     pub(crate) account: AccountId,
     pub(crate) signing_keys: SigningKeys,

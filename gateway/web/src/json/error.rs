@@ -1,6 +1,7 @@
 //! What a client of the JSON protocol is told when it does not get what it asked for.
 
 use crate::failure::{Failed, Trouble};
+use crate::marker::MarkerError;
 use crate::s3::S3Error;
 use http::StatusCode;
 use security::kms::{Code, KmsError};
@@ -136,13 +137,33 @@ impl From<S3Error> for JsonError {
     }
 }
 
-/// A marker that was not given.
-impl From<crate::query::QueryError> for JsonError {
-    fn from(error: crate::query::QueryError) -> Self {
-        if error.status().is_server_error() {
-            let message = error.message().to_owned();
-            return Self::new(StatusCode::INTERNAL_SERVER_ERROR, "KMSInternalException", message);
+impl From<MarkerError> for JsonError {
+    fn from(error: MarkerError) -> Self {
+        match error {
+            MarkerError::Refused => {
+                Self::bad("InvalidMarkerException", "The marker is none that this operation has given.")
+            }
+            MarkerError::Unsealed(why) => {
+                let message = "The request could not be processed. Try again.";
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                let mut failed = Self::new(status, "KMSInternalException", message);
+                failed.0.cause = Some(why.to_owned());
+                failed
+            }
         }
-        Self::bad("InvalidMarkerException", error.message().to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::JsonError;
+    use crate::marker::MarkerError;
+
+    #[test]
+    fn a_marker_that_can_not_be_sealed_says_why_in_the_log_alone() {
+        let error = JsonError::from(MarkerError::Unsealed("no reason"));
+        assert_eq!((error.code(), error.failed().cause), ("KMSInternalException", Some("no reason")));
+        assert!(!error.message().contains("reason"), "{}", error.message());
+        assert_eq!(JsonError::from(MarkerError::Refused).code(), "InvalidMarkerException");
     }
 }

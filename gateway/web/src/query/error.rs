@@ -2,6 +2,7 @@
 //! signatures and of bodies become the protocol's.
 
 use crate::failure::{Failed, Trouble};
+use crate::marker::MarkerError;
 use crate::s3::S3Error;
 use engine::unit::ByteCount;
 use http::StatusCode;
@@ -214,6 +215,15 @@ impl From<IdentityError> for QueryError {
         refused.0.trouble = Trouble::of_cause(error.cause.as_ref());
         refused.0.cause = error.cause.map(|cause| cause.to_string());
         refused
+    }
+}
+
+impl From<MarkerError> for QueryError {
+    fn from(error: MarkerError) -> Self {
+        match error {
+            MarkerError::Refused => Self::invalid_input("The marker is none that this operation has given."),
+            MarkerError::Unsealed(why) => Self::internal(&why),
+        }
     }
 }
 

@@ -18,7 +18,6 @@ mod answer;
 mod context;
 mod error;
 pub(crate) mod form;
-mod marker;
 #[cfg(test)]
 pub(crate) mod page;
 pub(crate) mod read;
@@ -28,7 +27,6 @@ mod target;
 
 pub(crate) use answer::Reply;
 pub(crate) use error::QueryError;
-pub(crate) use marker::Markers;
 pub(crate) use read::Args;
 pub(crate) use table::{About, Row, Service, State, done, missing, row};
 pub(crate) use target::{Whom, whom};
