@@ -3,7 +3,7 @@
 
 use crate::budget::Sender;
 use crate::config::Config;
-use crate::s3::{Answer, Pace, Record, RequestBody, http_date, name_host, set_header};
+use crate::http::{Answer, Pace, Record, RequestBody, http_date, name_host, set_header};
 use crate::server::Peer;
 use crate::state::State;
 use engine::entropy::Entropy;

@@ -11,8 +11,9 @@
 //! round.
 
 use crate::config::Config;
+use crate::http::Answer;
 use crate::query::Service;
-use crate::s3::{Answer, names_bucket};
+use crate::s3::names_bucket;
 use crate::server::Peer;
 use crate::state::State;
 use crate::{glacier, iam, json, kms, query, s3, sts};

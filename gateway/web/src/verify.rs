@@ -6,7 +6,8 @@
 
 use crate::budget::Sender;
 use crate::exchange::Trace;
-use crate::s3::{RequestBody, S3Error};
+use crate::http::RequestBody;
+use crate::s3::S3Error;
 use crate::state::State;
 use aws_lc_rs::digest;
 use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use super::error::GlacierError;
 use super::{Answer, Call, json, told};
-use crate::s3::{answer_stream, set_header};
+use crate::http::{answer_stream, set_header};
 use archive::inventory::{Description, Format, Selection, date_with_millis};
 use archive::retrieval::{JobState, Subject, Tier};
 use archive::tree_hash::ByteRange;

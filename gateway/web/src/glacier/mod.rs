@@ -20,7 +20,7 @@ mod vaults;
 
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{Answer, RequestBody, answer_empty, answer_json, check_head, host, set_header};
+use crate::http::{Answer, RequestBody, answer_empty, answer_json, check_head, host, set_header};
 use crate::server::Peer;
 use crate::state::State;
 use crate::verify::{Covers, Verified, verify};

@@ -21,7 +21,7 @@ pub(crate) use table::{About, Row, Service, State, done, missing, row};
 
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{Answer, RequestBody, answer_json, check_head, host};
+use crate::http::{Answer, RequestBody, answer_json, check_head, host};
 use crate::server::Peer;
 use crate::state::State as Shared;
 use crate::verify::{Covers, Verified, verify};

@@ -33,7 +33,7 @@ pub(crate) use target::{Whom, whom};
 
 use crate::config::Config;
 use crate::exchange::{Exchange, Trace};
-use crate::s3::{Answer, RequestBody, check_head, host, text_xml};
+use crate::http::{Answer, RequestBody, check_head, host, text_xml};
 use crate::server::Peer;
 use crate::state::State as Shared;
 use crate::verify::{Covers, Verified, verify};

@@ -197,7 +197,7 @@ impl Logged {
     }
 
     /// Keeps what the bucket's log has of a request that is over.
-    pub(super) fn keep(&self, record: &Record, took: Duration) {
+    pub(crate) fn keep(&self, record: &Record, took: Duration) {
         let state = &record.state;
         let noted = self.notes.0.lock();
         let allowed = record.status.as_u16() < 400;

@@ -11,15 +11,11 @@
 //! request id; a body that was not read to its end either is (when short) or closes the connection.
 
 mod access;
-mod access_line;
 mod acl;
-mod answer;
-mod body;
 mod code;
 mod context;
 pub(crate) mod cors;
 mod customer;
-mod date;
 mod error;
 mod guard;
 mod headers;
@@ -39,20 +35,19 @@ mod route;
 mod target;
 mod website;
 
-pub use access_line::ACCESS_LINES;
-pub(crate) use access_line::AccessLine;
-pub(crate) use answer::{
-    Answer, Record, empty as answer_empty, json as answer_json, set as set_header, stream as answer_stream,
-    text_xml,
-};
-pub(crate) use body::{Pace, RequestBody};
-pub(crate) use date::{http as http_date, iso};
+pub(crate) use code::Code;
 pub(crate) use error::S3Error;
-pub(crate) use guard::{check_head, host, name_host};
+pub(crate) use headers::digits;
+pub(crate) use late::Late;
+pub(crate) use logged::Logged;
 pub(crate) use target::names_bucket;
 
 use crate::budget::Sender;
 use crate::config::Config;
+// Operations know these by their names here.
+use crate::http::{
+    AccessLine, Answer, Pace, Record, RequestBody, answer, body, check_head, date, host, name_host,
+};
 use crate::server::{Peer, Refused};
 use crate::state::State;
 use crate::xml::Element;
@@ -64,7 +59,7 @@ use cors::Page;
 use http::header::{CONNECTION, CONTENT_TYPE, DATE, SERVER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, request};
 use hyper::body::Incoming;
-use logged::{Logged, Notes};
+use logged::Notes;
 use objectstore::{ListWish, Origin, Writer};
 use operation::Operation;
 use query::Query;
@@ -174,7 +169,7 @@ pub(crate) async fn handle(
     request: Request<Incoming>,
 ) -> Answer {
     let (mut head, incoming) = request.into_parts();
-    guard::name_host(&mut head);
+    name_host(&mut head);
     let mut trace = Trace {
         id: RequestId::random(&*state.entropy),
         method: head.method.clone(),
@@ -229,8 +224,8 @@ async fn run(
     body: &mut RequestBody,
     trace: &mut Trace,
 ) -> Result<Answer, S3Error> {
-    guard::check_head(&head, &config.limits)?;
-    let host = guard::host(&head)?.to_owned();
+    check_head(&head, &config.limits)?;
+    let host = host(&head)?.to_owned();
     if let Some(bucket) = target::website_bucket(&host, &config.website_domains) {
         trace.website = true;
         trace.target = Target::of_website(bucket, head.uri.path())?;

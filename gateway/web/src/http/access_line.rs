@@ -1,5 +1,5 @@
 //! Access lines: one in the appliance's own log for each answer of the HTTP port, what never became a request included. A bucket's
-//! server access log is another thing (`logged.rs`).
+//! server access log is another thing (`s3/logged.rs`).
 //!
 //! Never a query: it may hold a signature.
 

@@ -4,9 +4,8 @@
 //! of a body cuts the connection, so that a client never takes half an object for a whole one.
 
 use super::access_line::AccessLine;
-use super::late::Late;
-use super::logged::Logged;
 use crate::metrics::OperationLabels;
+use crate::s3::{Late, Logged};
 use crate::state::State;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -62,14 +61,14 @@ pub(crate) fn json(status: StatusCode, document: String) -> Answer {
 }
 
 /// A page for people.
-pub(super) fn html(status: StatusCode, document: String) -> Answer {
+pub(crate) fn html(status: StatusCode, document: String) -> Answer {
     let mut answer = respond(status, Content::Whole(document.into()));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     answer
 }
 
 /// An XML answer that is still being worked on.
-pub(super) fn xml_late(late: Late) -> Answer {
+pub(crate) fn xml_late(late: Late) -> Answer {
     let mut answer = respond(StatusCode::OK, Content::Late(Box::new(late)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml"));
     answer
@@ -101,7 +100,7 @@ pub(crate) fn set_amz(headers: &mut HeaderMap, name: &'static str, value: &str) 
 
 impl AnswerBody {
     /// The document of an answer made by [`xml`]; nothing of any other.
-    pub(super) fn into_document(self) -> Bytes {
+    pub(crate) fn into_document(self) -> Bytes {
         match self.content {
             Content::Whole(document) => document,
             _ => Bytes::new(),

@@ -7,11 +7,9 @@
 //! The last piece is given out only after everything before it is proven: the payload's SHA-256, or the chunk and
 //! trailer signatures. An operation that has seen `None` has a body that is whole.
 
-use super::code::Code;
-use super::error::S3Error;
-use super::headers::digits;
 use crate::budget::{Budget, Sender, Share};
 use crate::config::Limits;
+use crate::s3::{Code, S3Error, digits};
 use aws_lc_rs::digest;
 use bytes::{Bytes, BytesMut};
 use engine::clock::Clock;
