@@ -71,18 +71,19 @@ fn full_is_known(state: &State) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Trouble;
-    use crate::budget::Crowded;
     use crate::glacier::GlacierError;
+    use crate::http::BodyError;
     use crate::json::JsonError;
     use crate::query::QueryError;
     use crate::s3::S3Error;
 
     #[test]
     fn who_is_told_to_slow_down_is_no_failure_of_any_service() {
-        let told = || S3Error::from(Crowded);
-        let (query, json, glacier) =
-            (QueryError::from(told()), JsonError::from(told()), GlacierError::from(told()));
-        for failed in [told().failed(), query.failed(), json.failed(), glacier.failed()] {
+        let s3 = S3Error::from(BodyError::Crowded);
+        let query = QueryError::from(BodyError::Crowded);
+        let json = JsonError::from(BodyError::Crowded);
+        let glacier = GlacierError::from(BodyError::Crowded);
+        for failed in [s3.failed(), query.failed(), json.failed(), glacier.failed()] {
             assert!(failed.status.is_server_error(), "{}", failed.code);
             assert_eq!(failed.trouble, Trouble::Crowded, "{}", failed.code);
         }

@@ -6,8 +6,7 @@
 
 use crate::budget::Sender;
 use crate::exchange::Trace;
-use crate::http::RequestBody;
-use crate::s3::S3Error;
+use crate::http::{BodyError, RequestBody};
 use crate::state::State;
 use aws_lc_rs::digest;
 use bytes::Bytes;
@@ -37,7 +36,7 @@ pub(crate) struct Verified {
 }
 
 /// Verifies a request for that service; `None`: it is not signed.
-pub(crate) async fn verify<E: From<AuthError> + From<S3Error>>(
+pub(crate) async fn verify<E: From<AuthError> + From<BodyError>>(
     service: &'static str,
     (state, head): (&State, &request::Parts),
     (body, covers): (&mut RequestBody, Covers),

@@ -1,7 +1,7 @@
 //! Errors as Glacier has them: `{"code": …, "message": …, "type": "Client"}`.
 
 use crate::failure::{Failed, Trouble};
-use crate::s3::S3Error;
+use crate::http::{BodyError, HeadError};
 use archive::lock::{LockError, LockErrorCode};
 use archive::retrieval::Refused;
 use archive::vault;
@@ -76,16 +76,33 @@ impl GlacierError {
     }
 }
 
-/// What reading a head or a body comes to.
-impl From<S3Error> for GlacierError {
-    fn from(error: S3Error) -> Self {
-        let (status, message) = (error.status(), error.message().to_owned());
-        match error.code() {
-            "RequestTimeout" => Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", message),
-            "SlowDown" => Self::unavailable(&message).troubled(Trouble::Crowded),
-            "XAmzContentSHA256Mismatch" => Self::invalid(message),
-            _ if status.is_server_error() => Self::internal(&error.cause().unwrap_or(&message)),
-            _ => Self::new(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message),
+impl From<HeadError> for GlacierError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::UriTooLong { .. }
+            | HeadError::HeadersTooLarge { .. }
+            | HeadError::Encoding
+            | HeadError::Framing
+            | HeadError::Host(_) => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<BodyError> for GlacierError {
+    fn from(error: BodyError) -> Self {
+        let told = error.to_string();
+        match error {
+            BodyError::Slow | BodyError::InTheWay => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", told)
+            }
+            BodyError::Crowded => Self::unavailable(&told).troubled(Trouble::Crowded),
+            BodyError::TooLarge { .. }
+            | BodyError::Incomplete
+            | BodyError::Unended
+            | BodyError::Chunk(_)
+            | BodyError::Signatures
+            | BodyError::Digest(_) => Self::invalid(told),
+            BodyError::Internal(why) => Self::internal(&why),
         }
     }
 }

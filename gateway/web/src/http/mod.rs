@@ -5,6 +5,7 @@ mod access_line;
 pub(crate) mod answer;
 pub(crate) mod body;
 pub(crate) mod date;
+mod error;
 pub(crate) mod head;
 
 pub use access_line::ACCESS_LINES;
@@ -15,4 +16,5 @@ pub(crate) use answer::{
 };
 pub(crate) use body::{Pace, RequestBody};
 pub(crate) use date::{http as http_date, iso};
-pub(crate) use head::{check_head, host, name_host};
+pub(crate) use error::{BodyError, HeadError};
+pub(crate) use head::{check_head, digits, host, name_host};

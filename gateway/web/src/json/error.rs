@@ -1,8 +1,8 @@
 //! What a client of the JSON protocol is told when it does not get what it asked for.
 
 use crate::failure::{Failed, Trouble};
+use crate::http::{BodyError, HeadError};
 use crate::marker::MarkerError;
-use crate::s3::S3Error;
 use http::StatusCode;
 use security::kms::{Code, KmsError};
 use security::sigv4::{AuthCode, AuthError};
@@ -122,18 +122,41 @@ impl From<KmsError> for JsonError {
     }
 }
 
-/// What reading a head or a body comes to: sizes, time, memory.
-impl From<S3Error> for JsonError {
-    fn from(error: S3Error) -> Self {
-        let (status, code) = match error.code() {
-            "MaxMessageLengthExceeded" => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
-            "SlowDown" => (error.status(), "ThrottlingException"),
-            "InternalError" => (error.status(), "InternalFailure"),
-            other => (error.status(), other),
+impl From<HeadError> for JsonError {
+    fn from(error: HeadError) -> Self {
+        let (status, code) = match error {
+            HeadError::UriTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestURITooLong"),
+            HeadError::HeadersTooLarge { .. } => (StatusCode::BAD_REQUEST, "RequestHeaderSectionTooLarge"),
+            HeadError::Encoding => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            HeadError::Framing | HeadError::Host(_) => (StatusCode::BAD_REQUEST, "InvalidRequest"),
         };
-        let message = error.message().to_owned().into();
-        let Failed { cause, trouble, .. } = error.failed();
-        Self(Box::new(Inner { status, code, message, cause: cause.map(str::to_owned), trouble }))
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<BodyError> for JsonError {
+    fn from(error: BodyError) -> Self {
+        let told = error.to_string();
+        match error {
+            BodyError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", told)
+            }
+            BodyError::Slow | BodyError::InTheWay => Self::bad("RequestTimeout", told),
+            BodyError::Crowded => {
+                let mut refused = Self::new(StatusCode::SERVICE_UNAVAILABLE, "ThrottlingException", told);
+                refused.0.trouble = Trouble::Crowded;
+                refused
+            }
+            BodyError::Incomplete | BodyError::Unended | BodyError::Chunk(_) | BodyError::Signatures => {
+                Self::bad("IncompleteBody", told)
+            }
+            BodyError::Digest(error) => error.into(),
+            BodyError::Internal(why) => {
+                let mut failed = Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalFailure", told);
+                failed.0.cause = Some(why.to_owned());
+                failed
+            }
+        }
     }
 }
 

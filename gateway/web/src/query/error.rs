@@ -2,8 +2,8 @@
 //! signatures and of bodies become the protocol's.
 
 use crate::failure::{Failed, Trouble};
+use crate::http::{BodyError, HeadError};
 use crate::marker::MarkerError;
-use crate::s3::S3Error;
 use engine::unit::ByteCount;
 use http::StatusCode;
 use security::identity::{Code, IdentityError};
@@ -227,22 +227,35 @@ impl From<MarkerError> for QueryError {
     }
 }
 
-/// What reading a head or a body comes to: sizes, time, memory.
-impl From<S3Error> for QueryError {
-    fn from(error: S3Error) -> Self {
-        let mut status = error.status();
-        let code = match error.code() {
-            "MaxMessageLengthExceeded" => {
-                status = StatusCode::PAYLOAD_TOO_LARGE;
-                "RequestEntityTooLarge"
-            }
-            "SlowDown" => "Throttling",
-            "InternalError" => "InternalFailure",
-            other => other,
+impl From<HeadError> for QueryError {
+    fn from(error: HeadError) -> Self {
+        let (status, code) = match error {
+            HeadError::UriTooLong { .. } => (StatusCode::URI_TOO_LONG, "RequestURITooLong"),
+            HeadError::HeadersTooLarge { .. } => (StatusCode::BAD_REQUEST, "RequestHeaderSectionTooLarge"),
+            HeadError::Encoding => (StatusCode::NOT_IMPLEMENTED, "NotImplemented"),
+            HeadError::Framing | HeadError::Host(_) => (StatusCode::BAD_REQUEST, "InvalidRequest"),
         };
-        let message = error.message().to_owned().into();
-        let Failed { cause, trouble, .. } = error.failed();
-        Self(Box::new(Inner { status, code, message, cause: cause.map(str::to_owned), trouble }))
+        Self::new(status, code, error.to_string())
+    }
+}
+
+impl From<BodyError> for QueryError {
+    fn from(error: BodyError) -> Self {
+        let told = error.to_string();
+        match error {
+            BodyError::TooLarge { max } => Self::too_large(max),
+            BodyError::Slow | BodyError::InTheWay => Self::bad("RequestTimeout", told),
+            BodyError::Crowded => {
+                let mut refused = Self::new(StatusCode::SERVICE_UNAVAILABLE, "Throttling", told);
+                refused.0.trouble = Trouble::Crowded;
+                refused
+            }
+            BodyError::Incomplete | BodyError::Unended | BodyError::Chunk(_) | BodyError::Signatures => {
+                Self::bad("IncompleteBody", told)
+            }
+            BodyError::Digest(error) => error.into(),
+            BodyError::Internal(why) => Self::internal(&why),
+        }
     }
 }
 

@@ -35,9 +35,7 @@ mod route;
 mod target;
 mod website;
 
-pub(crate) use code::Code;
 pub(crate) use error::S3Error;
-pub(crate) use headers::digits;
 pub(crate) use late::Late;
 pub(crate) use logged::Logged;
 pub(crate) use target::names_bucket;
