@@ -5,7 +5,6 @@ use super::{DAY, Facts, Guard, HoldName, Kept, LOCK_WINDOW, MAX_POLICY_BYTES, ag
 use engine::Error;
 use engine::catalog::record::Record;
 use engine::clock::Timestamp;
-use security::policy::{Context, GivenContext};
 use std::collections::BTreeMap;
 
 const T0: Timestamp = Timestamp::from_millis(1_700_000_000_000);

@@ -79,3 +79,35 @@ impl From<Crowded> for BodyError {
         Self::Crowded
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::HeadError;
+    use crate::glacier::GlacierError;
+    use crate::json::JsonError;
+    use crate::query::QueryError;
+    use crate::s3::S3Error;
+    use engine::unit::ByteCount;
+
+    #[test]
+    fn a_head_that_is_refused_is_its_clients_doing_whichever_service_it_asks() {
+        let max = ByteCount::kib(8);
+        let all: [fn(ByteCount) -> HeadError; 5] = [
+            |_| HeadError::UriTooLong { max: 1 },
+            |max| HeadError::HeadersTooLarge { max },
+            |_| HeadError::Encoding,
+            |_| HeadError::Framing,
+            |_| HeadError::Host("Missing required header for this request: Host"),
+        ];
+        for (made, expected) in all.into_iter().zip([414, 400, 501, 400, 400]) {
+            let told = [
+                S3Error::from(made(max)).failed().status,
+                QueryError::from(made(max)).failed().status,
+                JsonError::from(made(max)).failed().status,
+            ];
+            assert!(told.iter().all(|status| status.as_u16() == expected), "{:?}: {told:?}", made(max));
+            let glacier = GlacierError::from(made(max));
+            assert_eq!(glacier.failed().status.as_u16(), 400, "{:?}", made(max));
+        }
+    }
+}

@@ -39,6 +39,8 @@ async fn that_there_is_no_room_is_logged_once_a_minute_whichever_service_meets_i
         let logged = lines.with(&["level=ERROR", "failed to answer a request", "/secret/place"]);
         assert_eq!(logged.len(), minute, "{logged:?}");
         scene.world.clock.advance(Duration::from_mins(1));
+        // The old connection was idle for too long.
+        scene.client = scene.world.connect().await;
     }
     assert_eq!(lines.with(&["level=ERROR"]).len(), 2, "{:?}", lines.with(&["level=ERROR"]));
     scene.world.gate.full.store(false, Ordering::SeqCst);

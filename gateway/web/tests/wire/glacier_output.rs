@@ -54,7 +54,7 @@ async fn an_output_is_logged_and_counted_with_the_bytes_that_went_out_and_so_is_
     assert_eq!(number(&line[0], "bytes_sent"), bytes.len() as u64);
     assert!(metric(&scene.world, "firn_http_sent_bytes_total").await >= sent + bytes.len() as u64);
 
-    scene.world.foundation.faults.arm(Point::SegmentRead, Fault::Io, 1, u64::MAX);
+    scene.world.foundation.faults.arm(Point::SegmentRead, Fault::Io, 0, u64::MAX);
     let post = Post { service: "glacier", method: "GET", path: &path, content_type: "", ..Post::default() };
     let request = signed(&scene.world, &Key::root(), post, b"");
     scene.client.send(&request).await;
