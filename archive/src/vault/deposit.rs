@@ -12,7 +12,6 @@ use super::rows::{ArchiveRow, Garbage, PieceRow};
 use super::secrets::Spot;
 use super::{Error, Result, Vault, VaultName, Vaults, settings, tables};
 use crate::inventory::Description;
-use crate::lock::age_in_days;
 use crate::pack::ArchiveId;
 use crate::tree_hash::{TreeHash, TreeHasher};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -253,18 +252,5 @@ impl Vaults {
             }
         }
         Err(contended())
-    }
-
-    /// How old an archive is by the compliance clock: what policies ask for.
-    pub async fn age_in_days(
-        &self,
-        account: AccountId,
-        name: &VaultName,
-        archive: ArchiveId,
-    ) -> Result<Option<u64>> {
-        let vault = self.vault(account, name)?;
-        let row = self.at(vault.home).await?.get(tables::of_archive(tables::ARCHIVES, archive)).await?;
-        let row = row.map(|raw| ArchiveRow::from_bytes(&raw)).transpose()?;
-        Ok(row.map(|row| age_in_days(row.aged_from, self.compliance.now(), self.day)))
     }
 }

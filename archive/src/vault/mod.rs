@@ -58,7 +58,7 @@ pub use jobs::{JobInfo, JobPage, Wanted};
 pub use media::{MediumOptions, MediumStatus};
 pub use multipart::{PartInfo, PartPage, UploadInfo, UploadPage};
 pub use name::VaultName;
-pub use settings::{Notification, Tags};
+pub use settings::{Notification, Rules, Tags};
 
 use crate::pack::VaultId;
 use crate::retrieval::{Prices, RetrievalPolicy};

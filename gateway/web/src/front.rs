@@ -1,18 +1,19 @@
 //! Which service a request is for: that of the scope that it claims to be signed for, which its service then verifies.
 //!
 //! ```text
-//!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ kms ───────► json
+//!   Credential=AKIA…/20261129/us-east-1/iam/aws4_request ─┬─ kms ──────► json
 //!                                                         ├─ iam, sts ─► query
-//!   unsigned form to the path / of no bucket's host ──────┘
-//!                                              …/glacier/… ────────────────► glacier, where that door is open
-//!   everything else ─────────────────────────────────────────────────► s3
+//!                                                         └─ glacier ──► glacier, where that door is open
+//!   unsigned form to the path / of no bucket's host ───────────────────► query: sts
+//!   everything else ───────────────────────────────────────────────────► s3
 //! ```
 //! A request is verified for the service that answers it and for no other: one that is signed for IAM never reaches S3, and the other way
 //! round.
 
 use crate::config::Config;
+use crate::http::Answer;
 use crate::query::Service;
-use crate::s3::{Answer, names_bucket};
+use crate::s3::names_bucket;
 use crate::server::Peer;
 use crate::state::State;
 use crate::{glacier, iam, json, kms, query, s3, sts};
@@ -25,7 +26,7 @@ use std::sync::Arc;
 /// Services that speak the query protocol.
 static OF_QUERIES: [&Service; 2] = [&iam::SERVICE, &sts::SERVICE];
 
-/// The service that a request is for; `None`: S3.
+/// The service that a request is for, but Glacier; `None`: S3.
 enum For {
     Query(&'static Service),
     Json(&'static json::Service),

@@ -4,7 +4,8 @@
 use super::code::{Code, Names};
 use super::cors::document::DocumentError;
 use super::date;
-use crate::budget::Crowded;
+use crate::failure::{Failed, Trouble};
+use crate::http::{BodyError, HeadError};
 use crate::xml::{Malformed, XmlWriter};
 use http::header::{ETAG, HeaderName, HeaderValue, LAST_MODIFIED, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
@@ -126,6 +127,18 @@ impl S3Error {
         self.0.cause.as_deref()
     }
 
+    /// What of it is logged.
+    pub(crate) fn failed(&self) -> Failed<'_> {
+        let trouble = if self.is(Code::SlowDown) {
+            Trouble::Crowded
+        } else if self.is(Code::StorageFull) {
+            Trouble::Full
+        } else {
+            Trouble::Own
+        };
+        Failed { status: self.status(), code: self.code(), cause: self.cause(), trouble }
+    }
+
     fn has_field(&self, name: &str) -> bool {
         self.0.fields.iter().any(|(known, _)| *known == name)
     }
@@ -174,11 +187,36 @@ impl From<Malformed> for S3Error {
     }
 }
 
-impl From<Crowded> for S3Error {
-    fn from(_: Crowded) -> Self {
-        let message = "Please reduce your request rate. The bodies of requests under way hold all the memory that they may: try \
-                       again in a moment.";
-        Self::with(Code::SlowDown, message).header(RETRY_AFTER, "1")
+impl From<HeadError> for S3Error {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::UriTooLong { max } => {
+                Self::new(Code::RequestURITooLong).field("MaxURILengthBytes", max.to_string())
+            }
+            HeadError::HeadersTooLarge { max } => {
+                Self::new(Code::RequestHeaderSectionTooLarge).field("MaxSizeAllowed", max.get().to_string())
+            }
+            HeadError::Encoding => Self::unsupported_header("Transfer-Encoding"),
+            HeadError::Framing | HeadError::Host(_) => Self::with(Code::InvalidRequest, error.to_string()),
+        }
+    }
+}
+
+impl From<BodyError> for S3Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { max } => Self::new(Code::MaxMessageLengthExceeded)
+                .field("MaxMessageLengthBytes", max.get().to_string()),
+            BodyError::Slow => Self::new(Code::RequestTimeout),
+            BodyError::InTheWay => Self::with(Code::RequestTimeout, error.to_string()),
+            BodyError::Crowded => Self::with(Code::SlowDown, error.to_string()).header(RETRY_AFTER, "1"),
+            BodyError::Incomplete => Self::new(Code::IncompleteBody),
+            BodyError::Unended => Self::with(Code::IncompleteBody, error.to_string()),
+            BodyError::Chunk(error) => error.into(),
+            BodyError::Signatures => Self::new(Code::AccessDenied),
+            BodyError::Digest(error) => error.into(),
+            BodyError::Internal(why) => Self::new(Code::InternalError).caused_by(&why),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::code::Code;
 use super::date;
 use super::error::S3Error;
 use super::mime_word;
+pub(crate) use crate::http::digits;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use engine::unit::ByteCount;
@@ -17,7 +18,6 @@ use objectstore::{
     RangeSpec, ReadConditions, StorageClass, SystemMetadata, UserMetadata, WriteConditions,
 };
 use std::borrow::Cow;
-use std::str::FromStr;
 
 const USER_PREFIX: &str = "x-amz-meta-";
 const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
@@ -177,11 +177,6 @@ pub(crate) fn delete_conditions(headers: &HeaderMap) -> Result<DeleteConditions,
         if_modified_at: time.transpose()?,
         if_size: size.transpose()?,
     })
-}
-
-/// A number as protocols have it: digits only, where Rust's own reading takes a sign too.
-pub(crate) fn digits<N: FromStr>(text: &str) -> Option<N> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
 }
 
 /// A size in bytes.
