@@ -3,15 +3,12 @@
 use super::{Error, Result, Vaults};
 use bytes::Bytes;
 use engine::ErrorKind;
-use engine::catalog::{Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Version, Write};
+use engine::catalog::{Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Write, commit_known};
 use engine::id::{IdempotencyId, PartitionId};
 use std::sync::Arc;
 
 /// How often an operation decides again before it gives up.
 pub(super) const ATTEMPTS_MAX: u32 = 128;
-
-/// How often a commit of unknown outcome is repeated under its id.
-const UNKNOWN_RETRIES: u32 = 3;
 
 /// Checks and writes of one commit.
 #[derive(Debug, Default)]
@@ -89,38 +86,17 @@ impl Vaults {
         let Change { checks, writes, space, layout } = change;
         let layout = layout.unwrap_or(Layout::FIRST);
         let commit = Commit { checks, writes, space, layout, ..Commit::new(home, snapshot.read_version()) };
-        match self.until_known(commit).await {
-            Ok(_) => Ok(true),
+        let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
+        match commit_known(&*self.catalog, id, commit).await {
+            Ok(_) => {
+                if space == Space::Reserve {
+                    self.blobs.freed_something();
+                }
+                Ok(true)
+            }
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// Asks again for as long as the outcome is open, at the most so often. What may have passed is never said to be refused.
-    async fn until_known(&self, commit: Commit) -> engine::Result<Version> {
-        let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
-        let frees = commit.space == Space::Reserve;
-        let mut commit = Commit { idempotency: Some(id), id_is_fresh: true, ..commit };
-        let mut open: Option<String> = None;
-        for _ in 0..UNKNOWN_RETRIES {
-            match (self.catalog.commit(commit.clone()).await, open.take()) {
-                (Err(engine::Error::Unknown { reason }), _) => {
-                    commit.id_is_fresh = false;
-                    open = Some(reason);
-                }
-                (Err(error), Some(reason)) if error.kind() != ErrorKind::Conflict => {
-                    let reason = format!("{reason}; asked again: {error}");
-                    return Err(engine::Error::Unknown { reason });
-                }
-                (outcome, _) => {
-                    if frees && outcome.is_ok() {
-                        self.blobs.freed_something();
-                    }
-                    return outcome;
-                }
-            }
-        }
-        Err(engine::Error::Unknown { reason: open.unwrap_or_default() })
     }
 
     /// A page of a table, from `start` on, of what begins with `prefix`.
