@@ -33,15 +33,11 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use engine::blob::{BlobWriter, Copies};
 use engine::catalog::{Key, Write};
-use engine::codec::chunk::CHUNK_BYTES;
 use engine::codec::{DataKey, inline};
 use engine::memory::MemoryHold;
 use engine::unit::ByteCount;
 use security::envelope::CustomerKey;
 use std::sync::Arc;
-
-/// Bytes of a blob's first record.
-const FIRST_RECORD: u64 = 1 << 20;
 
 /// Largest body of one PUT or part.
 pub const BODY_BYTES_MAX: ByteCount = ByteCount::gib(5);
@@ -183,12 +179,10 @@ impl Upload {
         let written = if self.dedup.is_some() {
             dedup::Sink::memory(&self.store.blobs, most)
         } else {
-            self.store.blobs.writer_memory(most, self.target.copies())
+            let is_announced = self.target.announced().is_some();
+            self.store.blobs.writer_memory(most, is_announced, self.target.copies())
         };
-        // A record whose length nobody says begins with room for a chunk, and grows by doubling.
-        let grown = most.filter(|_| self.target.announced().is_none());
-        let grown = grown.map_or(0, |most| most.get().min(FIRST_RECORD) + 2 * CHUNK_BYTES as u64);
-        ByteCount::new(written.get() + grown + Running::memory(most).get())
+        written + Running::memory(most)
     }
 
     /// Takes the next bytes. Memory stays bounded whatever the body's size. After an error it is of no more use.

@@ -204,9 +204,9 @@ pub(super) fn arrives(archive: ArchiveId, row: &ArchiveRow) -> Change {
 }
 
 impl Vaults {
-    /// Most bytes that an upload of at most so many holds in memory.
+    /// Most bytes that an upload of so many, or of an unknown length, holds in memory.
     pub fn upload_memory(&self, most: Option<u64>) -> ByteCount {
-        self.blobs.writer_memory(most.map(ByteCount::new), Copies::Configured)
+        self.blobs.writer_memory(most.map(ByteCount::new), true, Copies::Configured)
     }
 
     /// Begins an upload. `length`: where it is known.

@@ -201,7 +201,7 @@ impl Ingest {
             if self.dedups {
                 dedup::Sink::memory(&self.store.blobs, most).get()
             } else {
-                self.store.blobs.writer_memory(most, Copies::Configured).get()
+                self.store.blobs.writer_memory(most, true, Copies::Configured).get()
             }
         };
         // The bytes of a small one are the digests' too.
