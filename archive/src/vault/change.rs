@@ -17,6 +17,8 @@ pub(super) struct Change {
     pub(super) writes: Vec<Write>,
     pub(super) space: Space,
     layout: Option<Layout>,
+    /// Where the cleaner gets work by it.
+    dirty: Option<PartitionId>,
 }
 
 impl Change {
@@ -63,6 +65,13 @@ impl Change {
         self
     }
 
+    /// The cleaner gets work by it in the partition of a vault: it looks there once this may have come through.
+    #[must_use]
+    pub(super) const fn dirty(mut self, home: PartitionId) -> Self {
+        self.dirty = Some(home);
+        self
+    }
+
     /// Whoever reads it must know of vaults.
     #[must_use]
     pub(super) const fn of_vaults(mut self) -> Self {
@@ -83,20 +92,23 @@ impl Vaults {
         snapshot: &dyn Snapshot,
         change: Change,
     ) -> Result<bool> {
-        let Change { checks, writes, space, layout } = change;
+        let Change { checks, writes, space, layout, dirty } = change;
         let layout = layout.unwrap_or(Layout::FIRST);
         let commit = Commit { checks, writes, space, layout, ..Commit::new(home, snapshot.read_version()) };
         let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
-        match commit_known(&*self.catalog, id, commit).await {
-            Ok(_) => {
-                if space == Space::Reserve {
-                    self.blobs.freed_something();
-                }
-                Ok(true)
-            }
-            Err(error) if error.kind() == ErrorKind::Conflict => Ok(false),
-            Err(error) => Err(error.into()),
+        let outcome = commit_known(&*self.catalog, id, commit).await;
+        if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Conflict) {
+            return Ok(false);
         }
+        // Also where the outcome is open: else nobody would look for what it left.
+        if let Some(home) = dirty {
+            self.mark_dirty(home);
+        }
+        outcome?;
+        if space == Space::Reserve {
+            self.blobs.freed_something();
+        }
+        Ok(true)
     }
 
     /// A page of a table, from `start` on, of what begins with `prefix`.

@@ -14,8 +14,8 @@ use super::rows::{ConfigRow, State, VaultRow};
 use super::secrets::Secrets;
 use super::{Error, Result, Vault, VaultName, Vaults, tables};
 use crate::pack::VaultId;
-use engine::catalog::Scan;
 use engine::catalog::record::Record;
+use engine::catalog::{Scan, Snapshot};
 use engine::clock::Timestamp;
 use engine::id::PartitionId;
 use security::AccountId;
@@ -90,7 +90,20 @@ impl Vaults {
                 tracing::error!(vault = name.as_str(), %account, %error, "a vault stays half made");
             }
         }
-        let page = self.page(&*root, tables::DELETED, (b"", None), 10_000).await?;
+        self.mark_deleted(&*root).await
+    }
+
+    /// Marks every vault for the cleaner, as when a commit shows late whose outcome nobody knew.
+    pub(super) async fn mark_all(&self) -> Result<()> {
+        let homes: Vec<PartitionId> = self.known.read().homes.keys().copied().collect();
+        self.dirty.lock().extend(homes);
+        let root = self.at(PartitionId::ROOT).await?;
+        self.mark_deleted(&*root).await
+    }
+
+    /// Marks what deleted vaults left.
+    async fn mark_deleted(&self, root: &dyn Snapshot) -> Result<()> {
+        let page = self.page(root, tables::DELETED, (b"", None), 10_000).await?;
         for (key, _) in &page.rows {
             let home = key.as_ref().try_into().map(PartitionId::from_bytes);
             self.dirty.lock().extend(home.ok());
@@ -250,9 +263,9 @@ impl Vaults {
                 .delete(key)
                 .delete(tables::of_name(tables::INTENTS, account, name))
                 .put(tables::of_partition(tables::DELETED, row.partition), tables::PRESENT)
-                .freeing();
+                .freeing()
+                .dirty(row.partition);
             if self.try_commit(PartitionId::ROOT, &*root, change).await? {
-                self.mark_dirty(row.partition);
                 return Ok(());
             }
         }
@@ -287,7 +300,7 @@ impl Vaults {
     }
 
     /// Whether a vault has neither archives nor uploads, and as of when.
-    async fn is_empty(&self, vault: &Vault) -> Result<(bool, Arc<dyn engine::catalog::Snapshot>)> {
+    async fn is_empty(&self, vault: &Vault) -> Result<(bool, Arc<dyn Snapshot>)> {
         let snapshot = self.at(vault.home).await?;
         let mut empty = true;
         for table in [tables::ARCHIVES, tables::UPLOADS] {

@@ -246,9 +246,9 @@ impl Vaults {
                 .put(tables::of_archive(tables::GARBAGE, archive), Garbage::All.to_bytes())
                 .add(tables::only(tables::COUNT), -1)
                 .add(tables::only(tables::BYTES), -length)
-                .freeing();
+                .freeing()
+                .dirty(vault.home);
             if self.try_commit(vault.home, &*snapshot, change).await? {
-                self.mark_dirty(vault.home);
                 return Ok(true);
             }
         }

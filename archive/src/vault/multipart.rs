@@ -259,9 +259,9 @@ impl Vaults {
                 .delete(upload_key(upload))
                 .delete(tables::of_archive(tables::PART_EPOCH, upload))
                 .put(tables::of_archive(tables::GARBAGE, upload), Garbage::All.to_bytes())
-                .freeing();
+                .freeing()
+                .dirty(vault.home);
             if self.try_commit(vault.home, &*snapshot, change).await? {
-                self.mark_dirty(vault.home);
                 return Ok(());
             }
         }

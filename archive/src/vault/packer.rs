@@ -339,8 +339,7 @@ impl Vaults {
                     .put(tables::of_pack(tables::PACKS, *other), there.to_bytes())
                     .put(tables::pack_use(*other, built.pack), tables::PRESENT);
             }
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                self.mark_dirty(vault.home);
+            if self.try_commit(vault.home, &*snapshot, change.dirty(vault.home)).await? {
                 return Ok(Some(alive.len() as u64));
             }
         }

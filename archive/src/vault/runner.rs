@@ -418,7 +418,9 @@ impl Vaults {
                 }
             }
             if effects.contains(&Effect::DropCopy) {
-                change = change.put(tables::of_job(tables::GARBAGE, job), Garbage::All.to_bytes());
+                change = change
+                    .put(tables::of_job(tables::GARBAGE, job), Garbage::All.to_bytes())
+                    .dirty(vault.home);
             }
             if self.try_commit(vault.home, &*snapshot, change).await? {
                 if is_gone {
@@ -442,13 +444,12 @@ impl Vaults {
                 Effect::Unschedule => {
                     self.counter.lock().scheduler.cancel(job.id);
                 }
-                Effect::DropCopy => self.mark_dirty(vault.home),
                 Effect::Notify => {
                     let (vault, topic) = (vault.name.as_str(), job.topic.as_str());
                     tracing::info!(job = %job.id, vault, topic, state = job.state.name(), "a retrieval came to its end");
                 }
-                // The plan was told before the row.
-                Effect::Reschedule => {}
+                // The plan was told before the row, and the cleaner by the commit.
+                Effect::Reschedule | Effect::DropCopy => {}
             }
         }
         if let JobState::Failed { since, .. } = job.state {
@@ -499,11 +500,11 @@ impl Vaults {
             .delete(key)
             .delete(tables::of_job(tables::FACTS, job))
             .put(tables::of_job(tables::GARBAGE, job), Garbage::All.to_bytes())
-            .freeing();
+            .freeing()
+            .dirty(vault.home);
         if !self.try_commit(vault.home, &*snapshot, change).await? {
             return Err(no_job(job));
         }
-        self.mark_dirty(vault.home);
         self.counter.lock().leave(job);
         Ok(())
     }
