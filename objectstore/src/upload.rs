@@ -17,18 +17,17 @@ use crate::access::Asks;
 use crate::checksum::{Running, Sums};
 use crate::dedup;
 use crate::envelope::{Envelope, Material};
-use crate::event::{EventType, Occasion};
+use crate::event::Occasion;
 use crate::id::OwnerId;
 use crate::multipart::PartTarget;
-use crate::publish::{Draft, Expected, Published};
+use crate::publish::{Draft, Expected};
 use crate::record::{Content, Extent, Stored};
 use crate::stack::blob_owner;
 use crate::store::{Bucket, Kept};
 use crate::transact::contended;
 use crate::{
-    BucketName, ChecksumAlgorithm, ETag, Error, Expect, Metadata, ObjectChecksum, ObjectKey, ObjectStore,
-    Origin, PutRequest, Result, StorageClass, Subresources, Uploaded, WriteConditions, WriteQuestions,
-    Writer, tables,
+    ChecksumAlgorithm, ETag, Error, Expect, Metadata, ObjectChecksum, ObjectStore, PutRequest, Result,
+    StorageClass, Uploaded, tables,
 };
 use bytes::{Bytes, BytesMut};
 use engine::blob::{BlobWriter, Copies};
@@ -287,27 +286,6 @@ impl SealedObject {
     }
 }
 
-/// A landed object on its way to its name.
-pub(crate) struct Arrival<'a> {
-    pub(crate) bucket: Bucket,
-    pub(crate) name: &'a BucketName,
-    pub(crate) key: &'a ObjectKey,
-    pub(crate) stored: Stored,
-    /// What its row is to seal.
-    pub(crate) material: Option<&'a Material>,
-    pub(crate) subresources: Subresources,
-    pub(crate) writer: &'a Writer,
-    pub(crate) origin: &'a Origin,
-    pub(crate) conditions: &'a WriteConditions,
-    pub(crate) asks: Option<&'a WriteQuestions>,
-    /// What else changes in the commit.
-    pub(crate) writes: Vec<Write>,
-    /// What else must hold for it.
-    pub(crate) expect: Vec<(Key, Expected)>,
-    /// Keeps its bytes in place.
-    pub(crate) kept: Option<Kept>,
-}
-
 /// Whether a body may be as long as what came of it: neither longer than announced, nor than any may be.
 pub(crate) fn check_so_far(announced: Option<ByteCount>, got: ByteCount) -> Result<()> {
     if let Some(announced) = announced.filter(|announced| got > *announced) {
@@ -422,23 +400,18 @@ impl ObjectStore {
         let stored = stored(&sums, &landed, request.class, request.metadata).enclosed(envelope);
         // Whoever asked for a checksum is told it, kept or not.
         let (etag, checksum) = (stored.etag, sums.checksum.map(ObjectChecksum::full));
-        let arrival = Arrival {
-            bucket,
-            name: &request.bucket,
-            key: &request.key,
-            stored,
-            material: material.as_ref(),
+        let draft = Draft {
             subresources: request.subresources,
-            writer: &request.writer,
-            origin: &request.origin,
-            conditions: &request.conditions,
-            asks: request.asks.as_ref(),
-            writes: landed.writes.clone(),
-            expect: landed.expect.clone(),
-            kept: landed.kept.clone(),
+            writer: Some(&request.writer),
+            asks: request.asks.as_ref().map(|asks| Asks::new(&request.bucket, asks)),
+            writes: landed.writes,
+            expect: landed.expect,
+            kept: landed.kept,
+            tells: Some(Occasion::of_put(&request.bucket, &request.origin)),
+            ..Draft::object(bucket, &request.key, stored, material.as_ref(), &request.conditions)
         };
         // A plain write expects nothing that anybody else changes, so there is nothing that can be stale.
-        let published = self.publish_arrival(arrival).await?.ok_or_else(contended)?;
+        let published = self.publish(&draft).await?.ok_or_else(contended)?;
         let (version, expires) = (published.shown, published.expires);
         Ok(Uploaded { etag, checksum, version, size, encrypted_by: envelope.by(), expires })
     }
@@ -451,21 +424,6 @@ impl ObjectStore {
     ) -> Result<(Envelope, Option<Material>)> {
         let Some(key) = &landed.data_key else { return Ok((Envelope::Appliance, None)) };
         self.enclosed(key.clone().into(), by).map(|(envelope, material)| (envelope, Some(material)))
-    }
-
-    /// One commit names an object that has landed. `None` when what it expects does not hold.
-    pub(crate) async fn publish_arrival(&self, arrival: Arrival<'_>) -> Result<Option<Published>> {
-        let Arrival { bucket, key, stored, material, conditions, origin, .. } = arrival;
-        let mut draft = Draft::object(bucket, key, stored, material, conditions);
-        draft.subresources = arrival.subresources;
-        draft.writer = Some(arrival.writer);
-        draft.asks = arrival.asks.map(|asks| Asks::new(arrival.name, asks));
-        draft.writes = arrival.writes;
-        draft.expect = arrival.expect;
-        draft.kept = arrival.kept;
-        let what = if origin.by_form { EventType::POST } else { EventType::PUT };
-        draft.tells = Some(Occasion { what, bucket: arrival.name, origin });
-        self.publish(&draft).await
     }
 }
 
