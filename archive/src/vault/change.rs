@@ -1,14 +1,24 @@
-//! How rows are changed: read at one version, decide, commit if it still holds; again if somebody was faster.
+//! How rows are changed: read at one version, decide by what was read, commit if it still holds; again if somebody was faster.
+//!
+//! ```text
+//!   attempt ─┬─► Answer                             that is it, nothing is left to write
+//!            ├─► Commit ─► passed ─► its answer
+//!            │          └► Conflict, TooOld ─► the next attempt
+//!            └─► Again ─────────────────────► the next attempt
+//! ```
+//! Whoever is called again by a turn of its own (the cleaner) commits once: [`Vaults::try_commit`].
 
 use super::{Error, Result, Vaults};
 use bytes::Bytes;
 use engine::ErrorKind;
-use engine::catalog::{Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Write, commit_known};
+use engine::catalog::{
+    Check, Commit, Key, Layout, Page, Scan, Snapshot, Space, Table, Version, Write, commit_known,
+};
 use engine::id::{IdempotencyId, PartitionId};
 use std::sync::Arc;
 
 /// How often an operation decides again before it gives up.
-pub(super) const ATTEMPTS_MAX: u32 = 128;
+const ATTEMPTS_MAX: u32 = 128;
 
 /// Checks and writes of one commit.
 #[derive(Debug, Default)]
@@ -78,11 +88,53 @@ impl Change {
         self.layout = Some(Layout::VAULTS);
         self
     }
+
+    /// Proposes it for a partition as a snapshot shows it.
+    pub(super) fn at(self, home: PartitionId, snapshot: &dyn Snapshot) -> Proposal {
+        Proposal { home, read_version: snapshot.read_version(), change: self }
+    }
+}
+
+/// A change of what a partition has at one version.
+#[derive(Debug)]
+pub(super) struct Proposal {
+    home: PartitionId,
+    read_version: Version,
+    change: Change,
+}
+
+/// What an attempt comes to.
+pub(super) enum Attempt<T> {
+    /// This, and there is nothing to write, or it is written already.
+    Answer(T),
+    /// This, once the change has come through.
+    Commit(Proposal, T),
+    /// What was read does not hold any more: read again, decide again.
+    Again,
 }
 
 impl Vaults {
     pub(super) async fn at(&self, home: PartitionId) -> Result<Arc<dyn Snapshot>> {
         Ok(self.catalog.snapshot(home).await?)
+    }
+
+    /// Attempts until there is an answer.
+    pub(super) async fn transact<T, F>(&self, attempt: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<Attempt<T>>>,
+    {
+        for _ in 0..ATTEMPTS_MAX {
+            match attempt().await? {
+                Attempt::Answer(answer) => return Ok(answer),
+                Attempt::Commit(proposal, answer) => {
+                    if self.commit(proposal).await? {
+                        return Ok(answer);
+                    }
+                }
+                Attempt::Again => {}
+            }
+        }
+        Err(contended())
     }
 
     /// Commits once. `false`: somebody was faster.
@@ -92,9 +144,14 @@ impl Vaults {
         snapshot: &dyn Snapshot,
         change: Change,
     ) -> Result<bool> {
+        self.commit(change.at(home, snapshot)).await
+    }
+
+    async fn commit(&self, proposal: Proposal) -> Result<bool> {
+        let Proposal { home, read_version, change } = proposal;
         let Change { checks, writes, space, layout, dirty } = change;
         let layout = layout.unwrap_or(Layout::FIRST);
-        let commit = Commit { checks, writes, space, layout, ..Commit::new(home, snapshot.read_version()) };
+        let commit = Commit { checks, writes, space, layout, ..Commit::new(home, read_version) };
         let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
         let outcome = commit_known(&*self.catalog, id, commit).await;
         if matches!(&outcome, Err(error) if error.kind() == ErrorKind::Conflict) {

@@ -9,7 +9,7 @@
 //! - Of the fence and the configuration, one is there at the most; a name that is settled is Active if the configuration is there.
 //! - A vault is deleted only in a commit that proves that no archive and no upload came since it was seen to have none.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change, contended};
 use super::rows::{ConfigRow, State, VaultRow};
 use super::secrets::Secrets;
 use super::{Error, Result, Vault, VaultName, Vaults, tables};
@@ -149,19 +149,19 @@ impl Vaults {
         let _naming = self.naming.lock().await;
         self.keys.prepare(KeyScope::vaults(account)).await.map_err(super::error::of_keys)?;
         self.media.register().await?;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let root = self.at(PartitionId::ROOT).await?;
             let key = tables::of_name(tables::VAULTS, account, name);
             if let Some(raw) = root.get(key.clone()).await? {
                 let row = VaultRow::from_bytes(&raw)?;
                 if row.state != State::Active {
                     self.settle(account, name, &row).await?;
-                    continue;
+                    return Ok(Attempt::Again);
                 }
                 if self.vault(account, name).is_err() {
                     self.know(account, name, &row).await?;
                 }
-                return Ok(false);
+                return Ok(Attempt::Answer(false));
             }
             if self.of_account(account).count() >= VAULTS_MAX {
                 return Err(Error::TooMany { what: "vaults of the account", limit: VAULTS_MAX as u64 });
@@ -175,17 +175,17 @@ impl Vaults {
             let change = Change::default().of_vaults().absent(key.clone()).put(key, row.to_bytes());
             let intent = tables::of_name(tables::INTENTS, account, name);
             if !self.try_commit(PartitionId::ROOT, &*root, change.put(intent, tables::PRESENT)).await? {
-                continue;
+                return Ok(Attempt::Again);
             }
             let secrets = Secrets::random(row.vault, &*self.entropy);
             if !self.found(account, &row, new, &secrets).await? {
-                continue;
+                return Ok(Attempt::Again);
             }
             self.set_state(account, name, &row, State::Active).await?;
             self.remember(account, name, &row, secrets);
-            return Ok(true);
-        }
-        Err(contended())
+            Ok(Attempt::Answer(true))
+        })
+        .await
     }
 
     /// The commit that makes a vault exist. `false`: somebody took us for dead and fenced it off.
@@ -251,12 +251,12 @@ impl Vaults {
     /// The name is free, and what lies behind it is to be cleared.
     async fn give_up_name(&self, account: AccountId, name: &VaultName, row: &VaultRow) -> Result<()> {
         self.forget(account, name, row.partition);
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let root = self.at(PartitionId::ROOT).await?;
             let key = tables::of_name(tables::VAULTS, account, name);
             let there = root.get(key.clone()).await?.map(|raw| VaultRow::from_bytes(&raw)).transpose()?;
             if there.is_none_or(|there| there.partition != row.partition) {
-                return Ok(());
+                return Ok(Attempt::Answer(()));
             }
             let change = Change::default()
                 .unchanged(key.clone())
@@ -265,11 +265,9 @@ impl Vaults {
                 .put(tables::of_partition(tables::DELETED, row.partition), tables::PRESENT)
                 .freeing()
                 .dirty(row.partition);
-            if self.try_commit(PartitionId::ROOT, &*root, change).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(PartitionId::ROOT, &*root), ()))
+        })
+        .await
     }
 
     /// Deletes a vault in which nothing is.

@@ -7,7 +7,7 @@
 //! ```
 //! A crash, or dropping it, leaves garbage that the blob store's collector owns.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::rows::{ArchiveRow, Garbage, PieceRow};
 use super::secrets::Spot;
 use super::{Error, Result, Vault, VaultName, Vaults, settings, tables};
@@ -173,20 +173,20 @@ impl Upload {
         let archive = ArchiveId::random(&*vaults.entropy);
         let at = Spot { of: *archive.as_bytes(), offset: 0 };
         let pieces = piece_writes(&vault, tables::PIECES, at, &taken)?;
-        for _ in 0..ATTEMPTS_MAX {
-            let snapshot = vaults.at(vault.home).await?;
-            if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
-                return Err(vaults.gone(&vault));
-            }
-            let change = arrives(archive, &row)
-                .absent(tables::of_archive(tables::ARCHIVES, archive))
-                .writes(pieces.iter().cloned());
-            if vaults.try_commit(vault.home, &*snapshot, change).await? {
-                vaults.bells.packer.notify_one();
-                return Ok(Uploaded { archive, tree_hash: row.tree_hash, length: row.length });
-            }
-        }
-        Err(contended())
+        vaults
+            .transact(|| async {
+                let snapshot = vaults.at(vault.home).await?;
+                if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
+                    return Err(vaults.gone(&vault));
+                }
+                let change = arrives(archive, &row)
+                    .absent(tables::of_archive(tables::ARCHIVES, archive))
+                    .writes(pieces.iter().cloned());
+                Ok(Attempt::Commit(change.at(vault.home, &*snapshot), ()))
+            })
+            .await?;
+        vaults.bells.packer.notify_one();
+        Ok(Uploaded { archive, tree_hash: row.tree_hash, length: row.length })
     }
 }
 
@@ -230,10 +230,10 @@ impl Vaults {
         archive: ArchiveId,
     ) -> Result<bool> {
         let vault = self.vault(account, name)?;
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             let key = tables::of_archive(tables::ARCHIVES, archive);
-            let Some(raw) = snapshot.get(key.clone()).await? else { return Ok(false) };
+            let Some(raw) = snapshot.get(key.clone()).await? else { return Ok(Attempt::Answer(false)) };
             let row = ArchiveRow::from_bytes(&raw)?;
             self.check_guard(&*snapshot, row.aged_from).await?;
             let length = i64::try_from(row.length).unwrap_or(i64::MAX);
@@ -248,11 +248,9 @@ impl Vaults {
                 .add(tables::only(tables::BYTES), -length)
                 .freeing()
                 .dirty(vault.home);
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                return Ok(true);
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), true))
+        })
+        .await
     }
 
     /// How old an archive is by the compliance clock: what policies ask for.

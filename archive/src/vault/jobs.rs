@@ -2,7 +2,7 @@
 //!
 //! The row is what counts; the plan of media and drives is in memory, and made again from the rows at a start.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::fetch::Placed;
 use super::output::no_job;
 use super::rows::{ArchiveRow, ConfigRow, FactsRow};
@@ -285,7 +285,7 @@ impl Vaults {
     }
 
     async fn enter_row(&self, vault: &Vault, job: &Job, facts: &FactsRow) -> Result<()> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
                 return Err(self.gone(vault));
@@ -302,11 +302,9 @@ impl Vaults {
                 }
                 change = change.unchanged(key);
             }
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                return Ok(());
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), ()))
+        })
+        .await
     }
 
     /// What a job is about, where that lies, and how much it is.

@@ -4,6 +4,7 @@ use super::{World, account, noise};
 use crate::inventory::Description;
 use crate::pack::ArchiveId;
 use crate::tree_hash::{ByteRange, PartSize};
+use crate::vault::change::{Attempt, Change};
 use crate::vault::{Error, Expected, VaultName, Vaults, tables};
 use engine::BoxFuture;
 use engine::catalog::{Catalog, Commit, Limits, Snapshot, UNKNOWN_RETRIES_MAX, Version};
@@ -129,4 +130,29 @@ async fn what_was_given_up_by_a_commit_that_shows_late_is_released_within_the_ho
     world.clock.advance(Duration::from_hours(1));
     clean(&mut cleaner).await;
     assert_eq!((world.count(home, tables::GARBAGE).await, world.references(home).await), (0, 0));
+}
+
+#[tokio::test]
+async fn who_loses_every_race_for_a_row_of_a_vault_is_told_so() {
+    let world = World::new(13).await;
+    let vault = world.create("v").await;
+    let (home, attempts) = (world.home(&vault), AtomicUsize::new(0));
+    let row = tables::only(tables::CONFIG);
+    let lost = world.vaults.transact(|| async {
+        attempts.fetch_add(1, Ordering::SeqCst);
+        let snapshot = world.vaults.at(home).await?;
+        let raw = snapshot.get(row.clone()).await?.unwrap();
+        // Somebody else is always faster.
+        let theirs = Change::default().put(row.clone(), raw.clone());
+        assert!(world.vaults.try_commit(home, &*snapshot, theirs).await?);
+        let ours = Change::default().unchanged(row.clone()).put(row.clone(), raw);
+        Ok(Attempt::Commit(ours.at(home, &*snapshot), ()))
+    });
+    let Err(Error::Contended { attempts: said }) = lost.await else { panic!("it lost all of them") };
+    assert_eq!(attempts.load(Ordering::SeqCst), said as usize);
+    let second = world.vaults.transact(|| async {
+        let again = attempts.swap(0, Ordering::SeqCst) > 0;
+        Ok(if again { Attempt::Again } else { Attempt::Answer("the second") })
+    });
+    assert_eq!(second.await.unwrap(), "the second");
 }
