@@ -9,7 +9,7 @@ use super::noted::Notes;
 use super::outage::Outage;
 use super::plan::{Job, Planned, Seen, Spot};
 use super::progress::Progress;
-use super::report::{LISTED_MAX, SHOWN_MAX, Stopped, TransferReport};
+use super::report::{Done, LISTED_MAX, SHOWN_MAX, Stopped, TransferReport};
 use super::taken::{self, FileState, Taken};
 use super::{Stream, copy, download, upload};
 use crate::exit::{Exit, Failure};
@@ -86,18 +86,6 @@ pub(super) struct Shared {
     pub(super) notes: Arc<Notes>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) output: Output,
-}
-
-/// What one job did.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Done {
-    pub(super) bytes: u64,
-    pub(super) parts_resumed: u64,
-    pub(super) unverified: bool,
-    /// Nothing proves that the copy has the bytes of its source.
-    pub(super) unproven: bool,
-    /// A move left its source where it is: behind a link.
-    pub(super) stays: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -376,10 +364,7 @@ impl Runner {
         if !matches!(what, What::Same) {
             self.shared.progress.done();
         }
-        self.report.bytes += ByteCount::new(done.bytes);
-        self.report.parts_resumed += done.parts_resumed;
-        self.report.unverified += u64::from(done.unverified);
-        self.report.left_behind_links += u64::from(done.stays);
+        self.report.add(done);
     }
 
     fn fail(&mut self, name: &str, error: anyhow::Error) {
