@@ -101,8 +101,6 @@ enum What {
 #[derive(Debug)]
 pub(crate) struct Runner {
     shared: Arc<Shared>,
-    output: Output,
-    clock: Arc<dyn Clock>,
     report: TransferReport,
     outage: Outage,
 }
@@ -135,11 +133,9 @@ impl Runner {
         let (dry_run, moves) = (settings.dry_run, settings.move_source);
         let report = TransferReport { dry_run, moves, ..TransferReport::default() };
         let last = Mutex::default();
-        let (notes, shared_clock) = (Arc::new(Notes::of_environment()), Arc::clone(&clock));
-        let shared =
-            Shared { client, settings, progress, pending, permits, last, notes, clock: shared_clock, output };
-        let shared = Arc::new(shared);
-        Self { shared, output, clock, report, outage: Outage::default() }
+        let notes = Arc::new(Notes::of_environment());
+        let shared = Shared { client, settings, progress, pending, permits, last, notes, clock, output };
+        Self { shared: Arc::new(shared), report, outage: Outage::default() }
     }
 
     /// Whether a file of this size goes in parts, and so goes on when the same is asked for again.
@@ -154,7 +150,7 @@ impl Runner {
 
     /// Does all of a plan. An error is one that ends it; what failed by itself stands in the report.
     pub(crate) async fn run(mut self, mut plan: Stream<Planned>) -> anyhow::Result<TransferReport> {
-        let started = self.clock.boottime();
+        let started = self.shared.clock.boottime();
         let mut work = Work::default();
         if let Err(gone) = self.work(&mut plan, &mut work).await? {
             let stopped = self.stop(&mut plan, work, gone).await?;
@@ -175,7 +171,7 @@ impl Runner {
         self.remove_last().await;
         self.shared.progress.finish();
         self.report.count_moved();
-        let elapsed = self.clock.boottime().saturating_sub(started);
+        let elapsed = self.shared.clock.boottime().saturating_sub(started);
         self.report.duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         Ok(self.report)
     }
@@ -253,7 +249,7 @@ impl Runner {
         for planned in work.waiting {
             self.leave(planned, &mut stopped);
         }
-        let enough = Arc::clone(&self.clock);
+        let enough = Arc::clone(&self.shared.clock);
         let rest = async {
             while let Some(planned) = plan.recv().await {
                 if matches!(planned, Planned::Broken(_)) {
@@ -288,7 +284,7 @@ impl Runner {
                 Some((_, rest)) if self.would_move(&job) => format!("move {rest}"),
                 _ => job_text,
             };
-            self.output.note(&format!("would {}", crate::text::printable(&shown)));
+            self.shared.output.note(&format!("would {}", crate::text::printable(&shown)));
             return self.count_dry(&job);
         }
         let shared = self.shared.clone();
@@ -368,7 +364,7 @@ impl Runner {
     }
 
     fn fail(&mut self, name: &str, error: anyhow::Error) {
-        if self.output.draws_progress() && self.report.failed.len() < SHOWN_MAX {
+        if self.shared.output.draws_progress() && self.report.failed.len() < SHOWN_MAX {
             let line = format!("failed: {name}: {}", crate::text::chain(&error));
             self.shared.progress.say(&crate::text::printable(&line));
         }
