@@ -249,7 +249,7 @@ impl ObjectStore {
     /// ahead.
     pub fn copy_memory(&self, encloses: bool) -> ByteCount {
         let written =
-            if encloses { self.blobs.writer_memory(None, Copies::Configured) } else { ByteCount::ZERO };
+            if encloses { self.blobs.writer_memory(None, true, Copies::Configured) } else { ByteCount::ZERO };
         Running::memory(None) + written
     }
 
@@ -261,7 +261,7 @@ impl ObjectStore {
             }
             _ => None,
         };
-        Running::memory(None) + self.blobs.writer_memory(most, Copies::Configured)
+        Running::memory(None) + self.blobs.writer_memory(most, true, Copies::Configured)
     }
 
     /// Reads an extent of a source for its digests alone.

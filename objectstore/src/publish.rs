@@ -40,6 +40,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) tells: Option<Occasion<'a>>,
     /// Keeps what it names in place until the commit has answered.
     pub(crate) kept: Option<Kept>,
+    /// Queues get work by its writes.
+    pub(crate) dirty: bool,
 }
 
 /// What must hold of what is on top.
@@ -105,6 +107,7 @@ impl<'a> Draft<'a> {
             writes_named: None,
             tells: None,
             kept: None,
+            dirty: false,
         }
     }
 }
@@ -173,6 +176,7 @@ impl ObjectStore {
         change.checks.extend(checks);
         change.writes.extend_from_slice(&draft.writes);
         change.kept.clone_from(&draft.kept);
+        change.dirty |= draft.dirty;
         if let Some(named) = draft.writes_named {
             change.writes.extend(named(shown));
         }

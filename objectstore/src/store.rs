@@ -16,7 +16,7 @@ use crate::{BucketName, Error, LogOptions, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
-use engine::catalog::{Catalog, Commit, Key, Snapshot, Space, Version};
+use engine::catalog::{Catalog, Commit, Key, Snapshot, Space, Version, commit_known};
 use engine::clock::compliance::ComplianceClock;
 use engine::clock::{Clock, Timestamp};
 use engine::entropy::Entropy;
@@ -29,8 +29,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often a commit of unknown outcome is repeated under its idempotency id.
-const UNKNOWN_RETRIES: u32 = 3;
 /// Keys share this many in-process locks, so that writers of one key queue here and not by conflicts.
 const STRIPES: usize = 1024;
 /// Names kept resolved.
@@ -299,16 +297,15 @@ impl ObjectStore {
         kept: Option<Kept>,
     ) -> engine::Result<Version> {
         let id = IdempotencyId::from_bytes(self.growing.next(self.clock.now(), &*self.entropy));
-        let commit = Commit { idempotency: Some(id), id_is_fresh: true, ..commit };
         if posted.is_empty() {
-            let outcome = until_known(&*self.catalog, &self.blobs, commit).await;
+            let outcome = commit_freeing(&*self.catalog, &self.blobs, id, commit).await;
             drop(kept);
             return outcome;
         }
         let (catalog, blobs) = (Arc::clone(&self.catalog), Arc::clone(&self.blobs));
         let (outbox, partition) = (Arc::clone(&self.outbox), commit.partition);
         let task = tokio::spawn(async move {
-            let outcome = until_known(&*catalog, &blobs, commit).await;
+            let outcome = commit_freeing(&*catalog, &blobs, id, commit).await;
             match &outcome {
                 Ok(_) => outbox.committed(partition, &posted),
                 Err(error) if error.kind() == engine::ErrorKind::Conflict => {}
@@ -324,33 +321,15 @@ impl ObjectStore {
 /// What keeps bytes in place as long as it lives.
 pub(crate) type Kept = Arc<dyn std::any::Any + Send + Sync>;
 
-/// Commits what has an id until the outcome is known, at the most so often. A commit of which it was open once whether it passed is
-/// never said to be refused because asking again was.
-async fn until_known(
+/// Commits, and tells who waits for space if it gave some up.
+async fn commit_freeing(
     catalog: &dyn Catalog,
     blobs: &BlobStore,
-    mut commit: Commit,
+    id: IdempotencyId,
+    commit: Commit,
 ) -> engine::Result<Version> {
     let frees = commit.space == Space::Reserve;
-    let (mut retries, mut open) = (0..UNKNOWN_RETRIES, None);
-    let outcome = loop {
-        match catalog.commit(commit.clone()).await {
-            Err(engine::Error::Unknown { reason }) if retries.next().is_some() => {
-                commit.id_is_fresh = false;
-                open = Some(reason);
-            }
-            // Judged, and not found to have happened.
-            Err(error) if error.kind() == engine::ErrorKind::Conflict => break Err(error),
-            Err(error @ engine::Error::Unknown { .. }) => break Err(error),
-            Err(error) => match open {
-                Some(reason) => {
-                    break Err(engine::Error::Unknown { reason: format!("{reason}; asked again: {error}") });
-                }
-                None => break Err(error),
-            },
-            passed => break passed,
-        }
-    };
+    let outcome = commit_known(catalog, id, commit).await;
     if frees && outcome.is_ok() {
         blobs.freed_something();
     }

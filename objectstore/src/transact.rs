@@ -19,6 +19,7 @@
 //! - Whoever is called again by a turn of its own (workers, settings beside a quota's count) commits once: [`ObjectStore::try_commit`].
 //! - Losing every race is no error to `dedup::index`, which writes anew what it could not hold, nor to `lifecycle::act`, which goes on
 //!   with its next turn: they count their own attempts.
+//! - Who only reads has nothing to commit, and looks again by a rule of its own: `read.rs`.
 //! - Straight to the catalog go three commits that nobody decides by: the confirmation of a copy's intent, the layout that a start
 //!   marks, and the mark of a recovery, before the doors open.
 

@@ -2,7 +2,7 @@
 //!
 //! Policies are bytes here that `security::policy` has found good.
 
-use super::change::{ATTEMPTS_MAX, Change, contended};
+use super::change::{Attempt, Change};
 use super::rows::ArchiveRow;
 use super::{Error, Result, Vault, VaultName, Vaults, tables};
 use crate::lock::{Facts, Guard, Kept, LockEvent, LockId, LockPolicy, VaultLock, age_in_days};
@@ -122,12 +122,12 @@ impl Vaults {
         kind: Kind,
         change: impl Fn(Option<&Bytes>) -> Result<(Option<Bytes>, T)>,
     ) -> Result<T> {
-        for _ in 0..ATTEMPTS_MAX {
+        self.transact(|| async {
             let snapshot = self.at(vault.home).await?;
             let old = snapshot.get(key(kind)).await?;
             let (new, answer) = change(old.as_ref())?;
             if new == old {
-                return Ok(answer);
+                return Ok(Attempt::Answer(answer));
             }
             let base = Change::default().unchanged(key(kind)).unchanged(tables::only(tables::CONFIG));
             let change = match new {
@@ -137,11 +137,9 @@ impl Vaults {
             if snapshot.get(tables::only(tables::CONFIG)).await?.is_none() {
                 return Err(self.gone(vault));
             }
-            if self.try_commit(vault.home, &*snapshot, change).await? {
-                return Ok(answer);
-            }
-        }
-        Err(contended())
+            Ok(Attempt::Commit(change.at(vault.home, &*snapshot), answer))
+        })
+        .await
     }
 
     /// The error of a vault that went meanwhile.

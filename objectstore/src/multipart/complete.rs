@@ -192,12 +192,12 @@ impl ObjectStore {
         draft.subresources = plan.subresources.clone();
         draft.expect = expect;
         draft.writes = writes;
+        draft.dirty = true;
         draft.writes_named = Some(&named);
         let (what, origin) = (EventType::COMPLETE, &request.origin);
         draft.tells = Some(Occasion { what, bucket: &request.bucket, origin });
         draft.asks = request.asks.as_ref().map(|asks| Asks::new(&request.bucket, asks));
         let Some(published) = self.publish(&draft).await? else { return Ok(None) };
-        self.mark_dirty(bucket.partition);
         let CompletedRow { etag, checksum, size, encrypted_by, .. } = plan.completed;
         let (size, expires) = (ByteCount::new(size), published.expires);
         Ok(Some(Uploaded { etag, checksum, version: published.shown, size, encrypted_by, expires }))

@@ -50,6 +50,15 @@ async fn a_commit_whose_outcome_stays_open_ends_it_and_its_partition_is_looked_a
     assert_eq!(mute.left.load(Ordering::Relaxed), 0);
     // It came through: what is left of the upload is found without a restart.
     assert!(beside.store.dirty.lock().contains(&partition));
+    // A completion's garbage, as well.
+    let upload = world.begin(&name, "k").await;
+    let part = world.part(&name, "k", upload, 1, "x").await.unwrap();
+    beside.store.dirty.lock().clear();
+    mute.left.store(4, Ordering::Relaxed);
+    let open = beside.complete(&name, "k", upload, vec![part]).await;
+    assert!(matches!(open, Err(Error::Engine(engine::Error::Unknown { .. }))), "{open:?}");
+    assert_eq!(mute.left.load(Ordering::Relaxed), 0);
+    assert!(beside.store.dirty.lock().contains(&partition));
     // Who was just not fast enough, or did nothing, gives nobody work.
     beside.store.dirty.lock().clear();
     let gone = beside.store.abort_upload(&name, &key("k"), upload).await;
