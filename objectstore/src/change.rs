@@ -189,3 +189,31 @@ impl Change {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Change, Delta};
+    use crate::tables;
+    use engine::catalog::{Space, Table, Write};
+
+    #[test]
+    fn what_joins_a_change_brings_all_but_another_word_on_what_is_on_top() {
+        let of = |version: u8| {
+            let current = tables::CURRENT.key(vec![0]);
+            let change = Change::default().unchanged(current.clone());
+            let change = change.delete(tables::VERSIONS.key(vec![version])).delete(current);
+            Change { delta: Delta { bytes: version.into(), versions: 1 }, ..change }
+        };
+        let mut all = Change::default();
+        all.join(of(1));
+        assert!(!all.dirty && all.space == Space::Ordinary);
+        all.join(Change { dirty: true, ..of(2).freeing() });
+        all.join(of(4));
+        assert!(all.dirty && all.space == Space::Reserve);
+        assert_eq!((all.delta.bytes, all.delta.versions, all.checks.len()), (7, 3, 3));
+        let written: Vec<(Table, u8)> =
+            all.writes.iter().map(Write::key).map(|key| (key.table, key.bytes[0])).collect();
+        let versions = [1, 2, 4].map(|version| (tables::VERSIONS, version));
+        assert_eq!(written, [versions[0], (tables::CURRENT, 0), versions[1], versions[2]]);
+    }
+}

@@ -93,6 +93,7 @@ pub use api::{
     PartRequest, PartsRequest, Place, PutRequest, Range, RangeSpec, UploadEntry, UploadInfo, UploadPage,
     Uploaded, UploadsRequest, VersionEntry, VersionPage, Versioning, VersionsRequest, WriteQuestions,
 };
+pub use bucket::DamagedBucket;
 pub use checksum::{ChecksumAlgorithm, ChecksumType, ChecksumValue, ObjectChecksum};
 pub use condition::{DeleteConditions, IfRange, ReadConditions, WriteConditions};
 pub use content_type::content_type_of;

@@ -12,7 +12,7 @@ use crate::policies::Policies;
 use crate::quota::Watch;
 use crate::record::ConfigRow;
 use crate::setting::Settings;
-use crate::{BucketName, Error, LogOptions, ObjectKey, Result, tables};
+use crate::{BucketName, DamagedBucket, Error, LogOptions, ObjectKey, Result, tables};
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
@@ -33,6 +33,9 @@ use std::time::Duration;
 const STRIPES: usize = 1024;
 /// Names kept resolved.
 const CACHED_BUCKETS_MAX: usize = 65_536;
+
+/// Damaged buckets that a start tells of.
+const DAMAGED_TOLD: usize = 20;
 
 /// What an object store is made of.
 #[derive(Clone)]
@@ -179,6 +182,9 @@ impl ObjectStore {
         store.find_events().await?;
         store.find_logged().await?;
         store.find_policies().await?;
+        for DamagedBucket { name, error } in store.damaged_buckets(DAMAGED_TOLD).await? {
+            tracing::error!(bucket = name, error, "a bucket can't be served: its row is damaged");
+        }
         Ok(Arc::new(store))
     }
 

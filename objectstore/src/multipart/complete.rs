@@ -174,6 +174,8 @@ impl ObjectStore {
         if plan.pages.len() > 1 {
             self.write_pages(bucket, draft_row.clone(), page_writes.collect()).await?;
             expect.push((draft_row.clone(), Expected::Present));
+            // Who cleans it away begins with the first page, and may not have come to the end.
+            expect.push((tables::manifest_page(plan.manifest, 0), Expected::Present));
             writes.push(Write::Delete(draft_row));
         } else {
             writes.extend(page_writes);

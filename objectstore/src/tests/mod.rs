@@ -22,6 +22,7 @@ mod lifecycle;
 mod lifecycle_races;
 mod lock;
 mod lock_races;
+mod lost_span;
 mod model;
 mod multipart;
 mod policies;
