@@ -13,6 +13,7 @@
 //! This crate renders and parses; it decides no storage semantics. Everything that comes in is hostile: heads, bodies
 //! and XML are bounded in size, depth and time before they are looked at.
 
+mod actions;
 mod admin;
 mod budget;
 #[cfg(any(test, feature = "checks"))]
@@ -39,6 +40,7 @@ mod verify;
 mod xml;
 
 pub use self::http::ACCESS_LINES;
+pub use actions::actions_in_vain;
 pub use config::{Config, Limits};
 pub use s3::read_lifecycle;
 pub use server::{Identity, Places, Server};

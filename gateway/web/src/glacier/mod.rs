@@ -36,6 +36,7 @@ use security::sigv4::{decode_path, query_pairs};
 use security::{AccountId, Principal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+pub(crate) use table::actions;
 use table::{About, Row, Run};
 
 /// The service, as scopes name it.

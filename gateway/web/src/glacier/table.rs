@@ -151,6 +151,11 @@ pub(super) static ROWS: [Row; 33] = rows! {
     "PurchaseProvisionedCapacity", "POST", "provisioned-capacity", None => Run::Missing(NOT_YET);
 };
 
+/// The actions of all of them.
+pub(crate) fn actions() -> impl Iterator<Item = &'static str> {
+    ROWS.iter().map(|row| row.action)
+}
+
 /// The operation of a method and of what lies behind the account.
 pub(super) fn find(method: &str, segments: &[String], query: Option<&str>) -> Option<&'static Row> {
     let matches = |row: &&Row| {

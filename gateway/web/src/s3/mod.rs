@@ -38,6 +38,7 @@ mod website;
 pub(crate) use error::S3Error;
 pub(crate) use late::Late;
 pub(crate) use logged::Logged;
+pub(crate) use operation_keys::actions;
 pub(crate) use target::names_bucket;
 
 use crate::budget::Sender;
