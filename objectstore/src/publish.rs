@@ -2,6 +2,7 @@
 //! faster. What S3 calls a conditional write is decided here, against the row that the commit checks.
 
 use crate::access::{Asked, Asks, Writer};
+use crate::cold::deposit_hint;
 use crate::envelope::Material;
 use crate::event::Occasion;
 use crate::lifecycle::Expiry;
@@ -172,6 +173,12 @@ impl ObjectStore {
         }
         if draft.material.is_some_and(Material::is_new) {
             change = change.known_by(Layout::ENVELOPES);
+        }
+        if row.is_archived() {
+            change = change.known_by(Layout::CLASSES);
+            let bucket = draft.tells.as_ref().map(|told| told.bucket);
+            change.writes.extend(bucket.map(|bucket| deposit_hint(draft.key, row.version, bucket)));
+            change.cold = true;
         }
         change.checks.extend(checks);
         change.writes.extend_from_slice(&draft.writes);

@@ -13,7 +13,7 @@ use crate::envelope::{Envelope, Keys, Material, not_applicable};
 use crate::lifecycle::unread;
 use crate::lookup::{by_id, newest, null_row};
 use crate::pages::{Page, Pages};
-use crate::record::{Content, Extent, ObjectRow};
+use crate::record::{Cold, Content, Extent, ObjectRow};
 use crate::store::View;
 use crate::{
     BucketName, ChecksumValue, Error, ErrorKind, GetOutcome, GetRequest, IfRange, ObjectInfo, ObjectKey,
@@ -48,6 +48,8 @@ pub(crate) struct Found {
     pub(crate) closed: Option<(Envelope, Material)>,
     pub(crate) info: ObjectInfo,
     pub(crate) extent: Extent,
+    /// What is archived of it.
+    pub(crate) cold: Option<Cold>,
 }
 
 impl Found {
@@ -136,11 +138,13 @@ impl ObjectStore {
         version: VersionSelector,
         found: &Found,
     ) -> Result<bool> {
-        Ok(self.find(bucket, key, version).await?.extent.owner != found.extent.owner)
+        let now = self.find(bucket, key, version).await?;
+        Ok(now.extent.owner != found.extent.owner || now.cold != found.cold)
     }
 
     async fn get_found(self: &Arc<Self>, request: &GetRequest, found: &Found) -> Result<GetOutcome> {
         let Selected { range, part_checksum } = self.select(request, found).await?;
+        self.refuse_archived(found, (&request.bucket, &request.key, request.version))?;
         let (first, length) = span(range, found.extent.length);
         let mut body = stream::empty().boxed();
         if length > 0 {
@@ -214,7 +218,7 @@ impl ObjectStore {
         {
             self.rules(&view).await?.check_object(asks, (bucket, key), &row.subresources)?;
         }
-        let extent = stored.extent;
+        let (extent, cold) = (stored.extent, stored.cold);
         let mut info = row.info(view.config.versioning)?.ok_or_else(|| corrupt("object row", "no body"))?;
         if self.is_unknown(&view, &row).await? {
             info.subresources.legal_hold = Some(true);
@@ -229,7 +233,7 @@ impl ObjectStore {
             Some(material) => (None, Some((envelope, material))),
             None => (None, None),
         };
-        Ok(Found { view, keys, closed, info, extent })
+        Ok(Found { view, keys, closed, info, extent, cold })
     }
 
     /// The row of a version, or why there is none.

@@ -4,6 +4,7 @@
 
 use crate::access_log::AccessLogs;
 use crate::checksum::Lanes;
+use crate::cold::ColdWork;
 use crate::id::OwnerId;
 use crate::inventory::Inventories;
 use crate::keyring::Keyring;
@@ -13,6 +14,7 @@ use crate::quota::Watch;
 use crate::record::ConfigRow;
 use crate::setting::Settings;
 use crate::{BucketName, DamagedBucket, Error, LogOptions, ObjectKey, Result, tables};
+use archive::vault::Vaults;
 use bytes::Bytes;
 use engine::blob::BlobStore;
 use engine::catalog::record::Record;
@@ -58,6 +60,8 @@ pub struct Components {
     pub outbox: Arc<Outbox>,
     /// How server access logs are written.
     pub access_logs: LogOptions,
+    /// Where bytes of archived classes go; `None`: they stay in the pool.
+    pub vaults: Option<Arc<Vaults>>,
     /// The region, as locations and ARNs have it.
     pub region: String,
     /// The appliance's account: who owns new buckets unless another is named.
@@ -104,6 +108,10 @@ pub struct ObjectStore {
     pub(crate) inventories: Inventories,
     /// Which buckets have rules that changed.
     pub(crate) lifecycles: Lifecycles,
+    /// Where bytes of archived classes go.
+    pub(crate) vaults: Option<Arc<Vaults>>,
+    /// Which partitions have archived versions to look after.
+    pub(crate) cold: ColdWork,
 }
 
 /// A bucket, found.
@@ -149,7 +157,7 @@ impl ObjectStore {
     /// Opens the store. What a crash left half done is finished by the [`workers`](Self::workers).
     pub async fn open(components: Components) -> Result<Arc<Self>> {
         let Components { catalog, blobs, keys, clock, compliance, day, entropy, outbox, .. } = components;
-        let Components { access_logs, region, account, .. } = components;
+        let Components { access_logs, vaults, region, account, .. } = components;
         let store = Self {
             catalog,
             blobs,
@@ -176,7 +184,12 @@ impl ObjectStore {
             access_logs: AccessLogs::new(access_logs),
             inventories: Inventories::default(),
             lifecycles: Lifecycles::default(),
+            vaults,
+            cold: ColdWork::default(),
         };
+        if let Some(vaults) = &store.vaults {
+            vaults.ring_at_ends(Arc::clone(&store.cold.bell));
+        }
         let counted = store.find_work().await?;
         *store.bucket_counts.lock() = Some(counted);
         store.find_events().await?;
@@ -211,6 +224,10 @@ impl ObjectStore {
     pub(crate) fn mark_dirty(&self, partition: PartitionId) {
         self.dirty.lock().insert(partition);
         self.dirty_intents.lock().insert(partition);
+        self.cold.dirty.lock().insert(partition);
+        if let Some(vaults) = &self.vaults {
+            vaults.freed(partition);
+        }
     }
 
     /// Queues writers of one key, so that they do not wear one another down by conflicts. Correctness never rests on it.

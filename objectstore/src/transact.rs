@@ -92,7 +92,8 @@ impl ObjectStore {
     /// Commits once. That somebody was faster is an error like another.
     pub(crate) async fn commit(&self, proposal: Proposal) -> Result<Version> {
         let Proposal { partition, read_version, change } = proposal;
-        let Change { checks, writes, posted, kept, dirty, space, durability, layout, charge, .. } = change;
+        let Change { checks, writes, posted, kept, dirty, cold, space, durability, layout, charge, .. } =
+            change;
         let layout = layout.unwrap_or(Layout::FIRST);
         let commit =
             Commit { checks, writes, space, durability, layout, ..Commit::new(partition, read_version) };
@@ -100,6 +101,9 @@ impl ObjectStore {
         let is_lost = outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict);
         if dirty && !is_lost {
             self.mark_dirty(partition);
+        }
+        if cold && !is_lost {
+            self.mark_cold(partition);
         }
         match (outcome, charge) {
             (Err(engine::Error::OverLimit { check }), Some((first, charge))) => {

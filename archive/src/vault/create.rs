@@ -90,6 +90,7 @@ impl Vaults {
                 tracing::error!(vault = name.as_str(), %account, %error, "a vault stays half made");
             }
         }
+        self.find_systems().await?;
         self.mark_deleted(&*root).await
     }
 
@@ -197,16 +198,27 @@ impl Vaults {
         secrets: &Secrets,
     ) -> Result<bool> {
         let snapshot = self.at(row.partition).await?;
+        let change = self.first_rows(account, row, new, secrets)?;
+        self.try_commit(row.partition, &*snapshot, change).await
+    }
+
+    /// The rows by which a vault is there, where neither they nor a fence are.
+    pub(super) fn first_rows(
+        &self,
+        account: AccountId,
+        row: &VaultRow,
+        new: NewVault,
+        secrets: &Secrets,
+    ) -> Result<Change> {
         let (deduplicates, keeps_timetable) = (new.deduplicates, new.keeps_timetable);
         let config = ConfigRow { vault: row.vault, deduplicates, keeps_timetable };
         let sealed = secrets.seal(&self.keys, account, row.partition)?;
-        let change = Change::default()
+        Ok(Change::default()
             .of_vaults()
             .absent(tables::only(tables::CONFIG))
             .absent(tables::only(tables::FENCE))
             .put(tables::only(tables::CONFIG), config.to_bytes())
-            .put(tables::only(tables::SECRETS), sealed);
-        self.try_commit(row.partition, &*snapshot, change).await
+            .put(tables::only(tables::SECRETS), sealed))
     }
 
     /// The name of a vault that is there, or will be deleted.

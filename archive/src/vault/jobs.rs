@@ -199,15 +199,18 @@ impl Vaults {
         wanted: Wanted,
     ) -> Result<JobInfo> {
         let (vaults, vault) = (Arc::clone(self), self.vault(account, name)?);
-        let task = tokio::spawn(async move { vaults.initiate_whole(account, vault, wanted).await });
+        let kept = (Depth::Flexible, self.scaled(KEEP));
+        let task = tokio::spawn(async move { vaults.initiate_whole(account, vault, wanted, kept).await });
         task.await.map_err(|_ended| engine::Error::Closed)?
     }
 
-    async fn initiate_whole(
+    /// `depth` and `keep`: how deep the archive lies, and how long its output stays.
+    pub(super) async fn initiate_whole(
         self: Arc<Self>,
         account: AccountId,
         vault: Arc<Vault>,
         wanted: Wanted,
+        (depth, keep): (Depth, Duration),
     ) -> Result<JobInfo> {
         let id = JobId::from_bytes(random_bytes(&*self.entropy));
         let snapshot = self.at(vault.home).await?;
@@ -222,10 +225,10 @@ impl Vaults {
             account,
             subject: wanted.subject,
             tier: wanted.tier,
-            depth: Depth::Flexible,
+            depth,
             description: wanted.description,
             topic: wanted.topic,
-            keep: self.scaled(KEEP),
+            keep,
             bytes: ByteCount::new(bytes),
             extents: parts.iter().map(|part| part.extent).collect(),
         };

@@ -372,7 +372,7 @@ impl Vaults {
         Ok(FactsRow { output: length, ended: Some(now), marker, ..facts })
     }
 
-    async fn apply(self: &Arc<Self>, job: JobId, event: JobEvent) -> Result<()> {
+    pub(super) async fn apply(self: &Arc<Self>, job: JobId, event: JobEvent) -> Result<()> {
         self.apply_with(job, event, None).await
     }
 
@@ -446,6 +446,9 @@ impl Vaults {
                 }
                 Effect::Notify => {
                     let (vault, topic) = (vault.name.as_str(), job.topic.as_str());
+                    if let Some(bell) = &*self.bells.ends.lock() {
+                        bell.notify_one();
+                    }
                     tracing::info!(job = %job.id, vault, topic, state = job.state.name(), "a retrieval came to its end");
                 }
                 // The plan was told before the row, and the cleaner by the commit.

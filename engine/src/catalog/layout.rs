@@ -33,10 +33,13 @@ impl Layout {
     pub const VAULTS: Self = Self(9);
     /// A catalog that may have a copy in a zone: whoever writes to it must see to the copy.
     pub(in crate::catalog) const COPIES: Self = Self(10);
+    /// Objects of classes that are archived: a firn that doesn't know of them would give out what is to be restored first, and look in vain
+    /// for bytes that lie in a vault.
+    pub const CLASSES: Self = Self(11);
     /// The newest that this code knows.
-    pub(in crate::catalog) const NEWEST: Self = Self::COPIES;
+    pub(in crate::catalog) const NEWEST: Self = Self::CLASSES;
     /// All that this code knows.
-    const KNOWN: [Self; 8] = [
+    const KNOWN: [Self; 9] = [
         Self::FIRST,
         Self::POLICIES,
         Self::IDENTITIES,
@@ -45,6 +48,7 @@ impl Layout {
         Self::ENVELOPES,
         Self::VAULTS,
         Self::COPIES,
+        Self::CLASSES,
     ];
 
     /// Its number on disk.

@@ -206,7 +206,7 @@ impl ObjectStore {
     }
 
     /// Writes the pages of a manifest that nobody refers to yet, and first the row by which the cleaner finds them.
-    async fn write_pages(&self, bucket: Bucket, draft_row: Key, pages: Vec<Write>) -> Result<()> {
+    pub(crate) async fn write_pages(&self, bucket: Bucket, draft_row: Key, pages: Vec<Write>) -> Result<()> {
         self.mark_dirty(bucket.partition);
         for batch in pages.chunks(PAGES_PER_COMMIT) {
             self.transact(|| async {
@@ -319,6 +319,18 @@ fn pages(
         start += length;
     }
     Ok(pages)
+}
+
+/// Writes of a manifest's pages.
+pub(crate) fn page_writes(
+    manifest: ManifestId,
+    key: &DataKey,
+    entries: &[(ManifestEntry, DataKey)],
+) -> Result<Vec<Write>> {
+    let pages = pages(manifest, key, entries)?.into_iter();
+    Ok(pages
+        .map(|(start, page)| Write::Put(tables::manifest_page(manifest, start), page.to_bytes()))
+        .collect())
 }
 
 /// All parts of an upload.

@@ -9,12 +9,14 @@
 //! | `access-logs` | writes server access logs |
 //! | `inventory` | makes inventory reports |
 //! | `lifecycle` | does what lifecycle rules ask for when its time has come |
+//! | `archived` | restores of archived versions, and their way into vaults |
 //!
 //! Each queue row goes in the same commit as the last of its work, so a crash leaves work to be done again, never half of it.
 //! Partitions with work are known in memory; opening the store, and every hour after that, marks all of them.
 
 mod access_logs;
 mod cleanup;
+mod cold;
 mod finisher;
 mod intents;
 pub(crate) mod inventory;
@@ -53,6 +55,7 @@ impl ObjectStore {
             Box::new(access_logs::AccessLogs::new(Arc::clone(self))),
             Box::new(inventory::Inventory::new(Arc::clone(self), Pace::default())),
             Box::new(lifecycle::Lifecycle::new(Arc::clone(self))),
+            Box::new(cold::Cold::new(Arc::clone(self))),
         ]
     }
 

@@ -114,6 +114,7 @@ mod tests {
             (Layout::ENVELOPES, *b"firncatl\x08\0\0\0\xcb\xf8\xc8\x41"),
             (Layout::VAULTS, *b"firncatl\x09\0\0\0\x73\x52\x8d\x9c"),
             (Layout::COPIES, *b"firncatl\x0a\0\0\0\x4a\xdb\xaf\xfe"),
+            (Layout::CLASSES, *b"firncatl\x0b\0\0\0\xf2\x71\xea\x23"),
         ] {
             assert_eq!(encode(layout.number().into()), golden);
             assert_eq!(decode(&golden, "catalog").unwrap(), layout);
@@ -124,7 +125,7 @@ mod tests {
                 decode(&golden[..at], "catalog").unwrap_err();
             }
         }
-        for (other, supported) in [(0, 10), (3, 10), (6, 10), (11, 10), (260, 10)] {
+        for (other, supported) in [(0, 11), (3, 11), (6, 11), (12, 11), (260, 11)] {
             let refused = decode(&encode(other), "catalog");
             assert!(
                 matches!(refused, Err(Error::Newer { found, supported: known, .. }) if (found, known) == (other, supported))

@@ -305,7 +305,12 @@ impl Facts {
                 })
             })
             .collect();
-        let why = if inline {
+        let why = if info.class.is_archived() && places.iter().any(|place| place["pool"] == "vault") {
+            "the archived bytes lie in packs of the bucket's vault, each encrypted and with parity of its own, on one medium"
+        } else if info.class.is_archived() {
+            "archived bytes lie in the pool like any other: no vault holds them (vault.enabled), or not of this kind; what takes the pool takes \
+             them"
+        } else if inline {
             "small objects lie encrypted beside their row in the catalog"
         } else if places.iter().any(|place| place["pool"] == "s3") {
             "larger objects lie encrypted in objects of the remote pool"

@@ -307,7 +307,7 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::TooManyBuckets { .. } => Code::TooManyBuckets,
         E::InvalidBucketName => Code::InvalidBucketName,
         E::KeyTooLong { .. } => Code::KeyTooLongError,
-        E::InvalidVersionId | E::InvalidArgument { .. } => Code::InvalidArgument,
+        E::InvalidVersionId | E::InvalidArgument { .. } | E::InvalidLifecycle { .. } => Code::InvalidArgument,
         E::InvalidRequest { .. }
         | E::InvalidSetting { .. }
         | E::PartWithoutChecksum { .. }
@@ -317,6 +317,10 @@ fn code_of(error: &objectstore::Error) -> Code {
         E::InvalidBucketState { .. } => Code::InvalidBucketState,
         E::InvalidRetentionPeriod => Code::InvalidRetentionPeriod,
         E::QuotaExceeded { .. } => Code::QuotaExceeded,
+        E::InvalidObjectState { .. } => Code::InvalidObjectState,
+        E::RestoreInProgress => Code::RestoreAlreadyInProgress,
+        E::NoExpeditedRestore => Code::GlacierExpeditedRetrievalNotAvailable,
+        E::NoVault | E::VaultRefused { .. } => Code::ServiceUnavailable,
         E::NoSuchQuota | E::NoSuchConfiguration => Code::NoSuchConfiguration,
         E::TooManyConfigurations { .. } => Code::TooManyConfigurations,
         E::MetadataTooLarge { .. } => Code::MetadataTooLarge,
@@ -366,7 +370,10 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
         | E::InvalidTag { detail }
         | E::InvalidBucketState { detail } => (*detail).into(),
         E::ObjectLocked => "Access Denied because object protected by object lock.".into(),
-        E::InvalidSetting { detail } => detail.clone().into(),
+        E::InvalidSetting { detail } | E::InvalidLifecycle { detail } => detail.clone().into(),
+        E::InvalidObjectState { what } => of_cold(what).into(),
+        E::VaultRefused { why } => format!("The vault does not do it now: {why}.").into(),
+        E::NoVault => "Its bytes lie in a vault, and the appliance runs without any: set vault.enabled.".into(),
         E::QuotaExceeded { prefix, unit, limit } => {
             let of = if prefix.is_empty() { "the bucket".to_owned() } else { format!("the prefix {prefix}") };
             format!("The quota of {of}, {limit} {unit}, leaves no room for this write.").into()
@@ -388,6 +395,22 @@ fn message_of(error: &objectstore::Error) -> Option<Cow<'static, str>> {
     })
 }
 
+/// What stands against a read of what is archived, with the command that restores it.
+fn of_cold(what: &objectstore::ColdObject) -> String {
+    if !what.class.is_archived() {
+        return "Restore is not allowed for the object's current storage class".to_owned();
+    }
+    if what.under_way {
+        return "The operation is not valid for the object's storage class: its restore is under way."
+            .to_owned();
+    }
+    let uri = format!("s3://{}/{}", what.bucket, what.key).replace('\'', "'\\''");
+    let version = what.version.map(|version| format!(" --version-id {version}")).unwrap_or_default();
+    format!(
+        "The operation is not valid for the object's storage class. Restore it: firn restore '{uri}'{version} --tier standard --days 7"
+    )
+}
+
 impl S3Error {
     /// Adds the elements and headers that S3 sends with an error of the store.
     fn telling(self, error: &objectstore::Error) -> Self {
@@ -396,6 +419,7 @@ impl S3Error {
             E::NoSuchKey { marker: Some(version) } => {
                 self.header(DELETE_MARKER, "true").header(VERSION_ID, &version.to_string())
             }
+            E::InvalidObjectState { what } => self.field("StorageClass", what.class.as_str()),
             E::NoSuchKey { marker: None } => self.header(DELETE_MARKER, "false"),
             E::IsDeleteMarker { version, modified } => self
                 .header(http::header::ALLOW, "DELETE")

@@ -107,17 +107,21 @@ fn without_aws_chunked(value: &str) -> Option<String> {
     Some(kept.join(", ")).filter(|kept| !kept.is_empty())
 }
 
-/// The class asked for. The archive classes need a vault, which is not there: they are refused, not pretended.
+/// The class asked for.
 pub(crate) fn storage_class(headers: &HeaderMap) -> Result<Option<StorageClass>, S3Error> {
     let Some(name) = text(headers, "x-amz-storage-class")? else { return Ok(None) };
-    let class: StorageClass = name
-        .parse()
-        .map_err(|_| S3Error::new(Code::InvalidStorageClass).field("StorageClassRequested", name))?;
-    match class {
-        StorageClass::Glacier | StorageClass::DeepArchive => {
+    let class: Result<StorageClass, _> = name.parse();
+    class.map(Some).map_err(|_| S3Error::new(Code::InvalidStorageClass).field("StorageClassRequested", name))
+}
+
+/// The same of what is taken out of an archive (tar): those are not archived as they come.
+pub(crate) fn class_of_entry(headers: &HeaderMap) -> Result<Option<StorageClass>, S3Error> {
+    match storage_class(headers)? {
+        Some(class) if class.is_archived() => {
+            let name = class.as_str();
             Err(S3Error::unsupported_header("x-amz-storage-class").field("StorageClassRequested", name))
         }
-        other => Ok(Some(other)),
+        class => Ok(class),
     }
 }
 
