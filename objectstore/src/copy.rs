@@ -53,7 +53,7 @@ impl ObjectStore {
             self.admit_key(&view, request.customer_key.as_ref()).await?;
             self.refuse_hopeless(&view, &request.key, Some(ByteCount::new(source.extent.length))).await?;
             let bucket = view.bucket;
-            let copied = match self.taken_over(&request, &source, bucket).await {
+            let copied = match Box::pin(self.taken_over(&request, &source, bucket)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }
@@ -161,7 +161,7 @@ impl ObjectStore {
             || by.is_some() && !is_enclosed(source) && !can_be_enclosed(&source.extent.content)
         {
             // Boxed: seldom, and as large as all else of a copy.
-            return Box::pin(self.written_anew(request, source)).await.map(Some);
+            return self.written_anew(request, source).await.map(Some);
         }
         let stored = self.copied(request, source).await?;
         self.keep_for(source, source.extent, request.class.unwrap_or_default()).await?;
@@ -297,7 +297,7 @@ impl ObjectStore {
                 || extent.content.depth() + 1 >= MANIFEST_DEPTH_MAX
                 || must_rewrite(&source, secret.is_some())
             {
-                match self.rewrite_part(&request, &source, extent).await {
+                match Box::pin(self.rewrite_part(&request, &source, extent)).await {
                     Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                         return Ok(Attempt::Again);
                     }
@@ -308,7 +308,7 @@ impl ObjectStore {
             let part = (request.upload, request.part);
             let others = self.room_for_part(&view, &request.key, part, length, None).await?;
             let algorithm = (secret.is_none() || upload.named).then_some(upload.checksum);
-            let mut sums = match self.digest(&source, extent, algorithm).await {
+            let mut sums = match Box::pin(self.digest(&source, extent, algorithm)).await {
                 Err(error) if self.source_replaced(&request.source, &source, &error).await? => {
                     return Ok(Attempt::Again);
                 }

@@ -18,7 +18,7 @@ use engine::id::{IdempotencyId, PartitionId};
 use std::sync::Arc;
 
 /// How often an operation decides again before it gives up.
-const ATTEMPTS_MAX: u32 = 128;
+pub(super) const ATTEMPTS_MAX: u32 = 128;
 
 /// Checks and writes of one commit.
 #[derive(Debug, Default)]

@@ -120,6 +120,7 @@ impl Disks {
         let store = ObjectStore::open(Components {
             catalog: rows,
             blobs: blobs.clone(),
+            vaults: None,
             keys,
             clock: self.clock.clone(),
             compliance,

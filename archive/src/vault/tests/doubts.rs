@@ -54,7 +54,7 @@ impl Mute {
         self.left.store(UNKNOWN_RETRIES_MAX as usize + 1, Ordering::SeqCst);
     }
 
-    fn end<T: std::fmt::Debug>(&self, outcome: Result<T, Error>) {
+    fn end<T: std::fmt::Debug>(&self, outcome: &Result<T, Error>) {
         assert!(matches!(outcome, Err(Error::Engine(engine::Error::Unknown { .. }))), "{outcome:?}");
         assert_eq!(self.left.load(Ordering::SeqCst), 0);
     }
@@ -99,13 +99,13 @@ async fn what_was_given_up_is_released_though_nobody_knows_that_it_was() {
     let home = world.home(&vault);
     assert_eq!(world.files("vault").len(), 1);
     mute.begin();
-    mute.end(vaults.delete_archive(account(), &vault, archive).await);
+    mute.end(&vaults.delete_archive(account(), &vault, archive).await);
     assert_eq!(world.count(home, tables::GARBAGE).await, 1, "it came through");
     clean(&mut cleaner).await;
     assert_eq!((world.count(home, tables::GARBAGE).await, world.files("vault").len()), (0, 0));
     let upload = begin_and_send(&vaults, &vault).await;
     mute.begin();
-    mute.end(vaults.abort_upload(account(), &vault, upload).await);
+    mute.end(&vaults.abort_upload(account(), &vault, upload).await);
     assert_eq!(world.references(home).await, 1);
     clean(&mut cleaner).await;
     assert_eq!((world.count(home, tables::GARBAGE).await, world.references(home).await), (0, 0));
@@ -120,7 +120,7 @@ async fn what_was_given_up_by_a_commit_that_shows_late_is_released_within_the_ho
     let upload = begin_and_send(&vaults, &vault).await;
     mute.keeps.store(true, Ordering::SeqCst);
     mute.begin();
-    mute.end(vaults.abort_upload(account(), &vault, upload).await);
+    mute.end(&vaults.abort_upload(account(), &vault, upload).await);
     // However often it looks, it isn't there yet.
     clean(&mut cleaner).await;
     let kept = mute.kept.lock().take().unwrap();

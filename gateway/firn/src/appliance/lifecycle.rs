@@ -7,7 +7,7 @@ use crate::report::time::json_time;
 use engine::clock::Timestamp;
 use objectstore::{
     BucketName, Error, LifecycleDamage, LifecycleHold, LifecyclePlace, LifecycleVerdict, ObjectKey,
-    ObjectStore, PreviewAfter, VersionExplained,
+    ObjectStore, PreviewAfter, StorageClass, VersionExplained,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ pub(super) async fn answer(
                         "at": json_time(Some(row.at)),
                         "rule": row.rule,
                         "action": row.act.name(),
-                        "class": row.act.class().map(|class| class.as_str()),
+                        "class": row.act.class().map(StorageClass::as_str),
                         "count": row.count,
                         "bytes": row.bytes,
                         "freed_bytes": row.freed_bytes,
@@ -189,7 +189,7 @@ fn verdict(verdict: &LifecycleVerdict) -> Value {
             "rule": verdict.rule,
             "at": json_time(Some(*at)),
             "action": act.name(),
-            "class": act.class().map(|class| class.as_str()),
+            "class": act.class().map(StorageClass::as_str),
         }),
         Err(why) => json!({ "rule": verdict.rule, "why_not": why }),
     }

@@ -1,7 +1,5 @@
 //! What decides about a vault and can't be read: a Deny that hangs on it holds all the same.
 
-#![expect(clippy::unwrap_used, reason = "a test's world fails loudly")]
-
 use crate::glacier_walk::Scene;
 use crate::iam_world::Key;
 use crate::world::ACCOUNT;
