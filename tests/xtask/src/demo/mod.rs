@@ -3,7 +3,7 @@
 //! ```text
 //!   packages ► RocksDB ► release binary ► firn server ./data ► first object (aws-cli)
 //!     ► sync in: cargo's registry sources (many small), wheel and binary (some large) ► list ► sync out ► compare
-//!     ► where the bytes lie ► an archive, two checkpoints, a quota, a lock (promises) ► what to try next
+//!     ► where the bytes lie ► an archive, two checkpoints, a quota, a lock, a restore (promises) ► what to try next
 //! ```
 //!
 //! It can be run again: the appliance is found running, and of the trees what is in the bucket already is not sent twice. Never:
@@ -30,9 +30,9 @@ const BUCKET: &str = "s3://demo";
 /// Runs all of it.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let whole = Stopwatch::start();
-    say::line("firn's demo. On a machine of two cores the first run takes about 14 minutes:");
+    say::line("firn's demo. On a machine of two cores the first run takes 10 to 14 minutes:");
     say::line(
-        "  RocksDB 4 min 30 s (once per machine), the release binary 8 min 30 s; later runs take about 1.",
+        "  RocksDB 3 min 30 s to 4 min 30 s (once per machine), the release binary 6 min 30 s to 8 min 30 s; later runs take about 1.",
     );
     say::heading("1. packages and compilers");
     packages::ensure(&packages::for_demo())?;
@@ -118,8 +118,10 @@ fn show(workspace: &Workspace, clients: &Path, appliance: &Appliance, watch: Sto
     stage.quota()?;
     say::heading("10. what is locked stays");
     stage.lock()?;
+    say::heading("11. what is archived comes back when it is asked for");
+    stage.archived()?;
 
-    say::heading("11. how the appliance is");
+    say::heading("12. how the appliance is");
     process::run(appliance.firn(&["status"]).arg(&appliance.directory))?;
     Ok(())
 }
