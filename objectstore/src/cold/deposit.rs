@@ -18,7 +18,7 @@
 //! Pages of a manifest that the cleaner owns. What was hashed is hashed again.
 //!
 //! # Limits
-//! [`STEP`] bytes a step; one version at a time; 10,000 pieces.
+//! [`STEP`] bytes a step; one version at a time; [`PIECES_MAX`] pieces: what has more parts stays in the pool.
 
 use super::{name_of, of_vault, watch::Watched};
 use crate::envelope::{Keys, Material};
@@ -43,6 +43,8 @@ use std::sync::Arc;
 
 /// Bytes that are read in one step.
 const STEP: u64 = 256 << 20;
+/// Pieces of a deposit, two rows each: all are of one commit, which has 10,000 rows with its checks.
+const PIECES_MAX: usize = 4_900;
 
 /// A blob of the body.
 struct Leaf {
@@ -141,6 +143,10 @@ impl ObjectStore {
                 }
             }
         }
+        if leaves.len() > PIECES_MAX {
+            tracing::info!(bucket = %name, key = key.as_str(), parts = leaves.len(), "an archived version has too many parts for a vault, and stays in the pool");
+            return Ok(None);
+        }
         if leaves.iter().map(|leaf| leaf.length).sum::<u64>() != extent.length || extent.length == 0 {
             return Ok(None);
         }
@@ -159,12 +165,19 @@ impl ObjectStore {
         }))
     }
 
-    /// Reads on, a bounded step. `true`: all is read, and deposited if nobody changed the version meanwhile.
-    pub(crate) async fn deposit_step(self: &Arc<Self>, gathering: &mut Gathering) -> Result<bool> {
+    /// Drops the hint of a version that can't be deposited, whatever is tried: it is archived all the same, and restored from the pool.
+    pub(crate) async fn leave_in_pool(&self, gathering: &Gathering, error: &engine::Error) -> Result<()> {
+        let Gathering { key, id, name, bucket, .. } = gathering;
+        tracing::error!(bucket = %name, key = key.as_str(), version = %id, %error, "an archived version stays in the pool: its bytes can't go to a vault");
+        self.drop_hint(bucket.partition, tables::deposit(key, *id)).await.map(drop)
+    }
+
+    /// Reads on, a bounded step. Where all is read: whether it is deposited, for which nobody may have changed the version meanwhile.
+    pub(crate) async fn deposit_step(self: &Arc<Self>, gathering: &mut Gathering) -> Result<Option<bool>> {
         let mut left = STEP;
         while let Some(leaf) = gathering.leaves.get(gathering.pieces.len()) {
             if left == 0 {
-                return Ok(false);
+                return Ok(None);
             }
             let to = leaf.length.min(gathering.at + left);
             let home = gathering.bucket.partition;
@@ -184,12 +197,11 @@ impl ObjectStore {
             }
         }
         let tree_hash = std::mem::replace(&mut gathering.whole, TreeHasher::new()).finish();
-        self.finish_deposit(gathering, tree_hash).await?;
-        Ok(true)
+        self.finish_deposit(gathering, tree_hash).await.map(Some)
     }
 
     /// The commit by which the vault has the bytes.
-    async fn finish_deposit(self: &Arc<Self>, gathering: &Gathering, tree_hash: TreeHash) -> Result<()> {
+    async fn finish_deposit(self: &Arc<Self>, gathering: &Gathering, tree_hash: TreeHash) -> Result<bool> {
         let Gathering { key, bucket, extent, .. } = gathering;
         let skeleton = self.skeleton(gathering).await?;
         let deposit =
@@ -212,7 +224,7 @@ impl ObjectStore {
                     return Ok(Attempt::Answer(false));
                 }
                 let amended = self.deposited_row(&view, (key, &row), skeleton.as_ref(), deposit.at)?;
-                let mut change = stack.replace(&amended).known_by(Layout::CLASSES).unchanged(held);
+                let mut change = stack.replace(&amended).known_by(Layout::CLASSES).unchanged(held).freeing();
                 change.checks.extend(deposit.checks.iter().cloned());
                 change.writes.extend(deposit.writes.iter().cloned());
                 let (released, dirty) = release_content(bucket.partition, extent.owner, &extent.content)?;
@@ -236,7 +248,7 @@ impl ObjectStore {
             self.vaults()?.deposited();
             tracing::debug!(bucket = %gathering.name, "an archived version's bytes are in its vault");
         }
-        Ok(())
+        Ok(done)
     }
 
     /// The row of a version whose bytes are in a vault.

@@ -33,6 +33,7 @@ use crate::{
     BodyStream, BucketName, ColdObject, Error, ObjectKey, ObjectStore, Origin, Result, StorageClass,
     VersionName, VersionSelector, tables,
 };
+use archive::pack::ArchiveId;
 use archive::retrieval::{Depth, JobId, Refused, Tier};
 use archive::vault::{Retrieve, Vaults, end_job};
 use bytes::Bytes;
@@ -167,14 +168,14 @@ impl ObjectStore {
             return Err(Error::InvalidArgument { name: "Days", detail: "Days must be a positive integer" });
         }
         let bucket = self.view(&request.bucket).await?.bucket;
-        let begun = Mutex::new(None::<JobId>);
+        let begun = Mutex::new(None::<(ArchiveId, JobId)>);
         let outcome = self.transact(|| self.try_restore(bucket, request, asks, &begun)).await;
         // Of a commit of unknown outcome it may be the row's; of any other it is nobody's.
         let unknown =
             matches!(outcome, Err(Error::Engine(engine::Error::Unknown { .. } | engine::Error::Closed)));
         let left =
             if matches!(outcome, Ok(RestoreOutcome::Begun)) || unknown { None } else { begun.lock().take() };
-        if let Some(job) = left {
+        if let Some((_, job)) = left {
             self.drop_job(bucket.partition, job).await;
         }
         outcome
@@ -196,7 +197,7 @@ impl ObjectStore {
         bucket: Bucket,
         request: &RestoreRequest,
         asks: Option<&Question>,
-        begun: &Mutex<Option<JobId>>,
+        begun: &Mutex<Option<(ArchiveId, JobId)>>,
     ) -> Result<Attempt<RestoreOutcome>> {
         let _turn = self.queue(bucket.partition, &request.key).await;
         let (view, stack) = self.stack(bucket, &request.key).await?;
@@ -218,14 +219,20 @@ impl ObjectStore {
             return Err(Error::InvalidArgument { name: "Tier", detail });
         }
         let (now, cold) = (self.clock.now(), row.cold().copied().unwrap_or_default());
-        let (restore, mut writes, told, outcome) = match cold.restore {
+        // A copy that the vault has lost before its time is none: it is asked for anew.
+        let there = match cold.restore {
             Some(restore) if restore.until.is_some_and(|until| until > now) => {
-                let until = self.kept_until(&view, &restore, request.days, now).await?;
+                self.kept_until(&view, &restore, request.days, now).await?
+            }
+            _ => None,
+        };
+        let (restore, mut writes, told, outcome) = match (cold.restore, there) {
+            (Some(restore), Some(until)) => {
                 let before = tables::cold(restore.until.unwrap_or(now), &request.key, row.version);
                 let restore = Restore { days: request.days, until: Some(until), ..restore };
                 (restore, vec![Write::Delete(before)], false, RestoreOutcome::There(until))
             }
-            Some(restore) if restore.until.is_none() => {
+            (Some(restore), None) if restore.until.is_none() => {
                 if request.tier >= restore.tier {
                     return Err(Error::RestoreInProgress);
                 }
@@ -234,7 +241,7 @@ impl ObjectStore {
                 }
                 (Restore { tier: request.tier, ..restore }, Vec::new(), false, RestoreOutcome::Begun)
             }
-            over => {
+            (over, _) => {
                 let left = over.and_then(|over| over.job).map(end_job).unwrap_or_default();
                 let job = self.begin(&view, (request, class), &cold, begun).await?;
                 let (tier, days) = (request.tier, request.days);
@@ -261,17 +268,21 @@ impl ObjectStore {
         view: &View,
         (request, class): (&RestoreRequest, StorageClass),
         cold: &Cold,
-        begun: &Mutex<Option<JobId>>,
+        begun: &Mutex<Option<(ArchiveId, JobId)>>,
     ) -> Result<Option<JobId>> {
         let Some(at) = cold.archive else { return Ok(None) };
-        if let Some(job) = *begun.lock() {
-            return Ok(Some(job));
+        // An attempt before this one may have met another version.
+        let before = *begun.lock();
+        match before {
+            Some((archive, job)) if archive == at.id => return Ok(Some(job)),
+            Some((_, job)) => self.drop_job(view.bucket.partition, job).await,
+            None => {}
         }
         let (tier, depth) = (request.tier, depth(class));
         let keep = self.days(request.days.saturating_add(SLACK_DAYS)).max(KEEP_MIN);
         let what = Retrieve { archive: at.id, tier, depth, keep };
         let job = self.vaults()?.retrieve(view.bucket.partition, what).await.map_err(of_vault)?;
-        *begun.lock() = Some(job);
+        *begun.lock() = Some((at.id, job));
         Ok(Some(job))
     }
 
@@ -280,24 +291,23 @@ impl ObjectStore {
         self.day.saturating_mul(days)
     }
 
-    /// Until when a copy that is there stays, by a request of now; the vault keeps it so long.
+    /// Until when a copy that is there stays, by a request of now; the vault keeps it so long. `None`: it has it no more.
     pub(crate) async fn kept_until(
         &self,
         view: &View,
         restore: &Restore,
         days: u32,
         now: Timestamp,
-    ) -> Result<Timestamp> {
+    ) -> Result<Option<Timestamp>> {
         let until = self.calendar().days_after(now, days);
         if let Some(job) = restore.job {
             let kept = until.plus(self.days(SLACK_DAYS));
             let vaults = self.vaults()?;
             if !vaults.keep_output_until(view.bucket.partition, job, kept).await.map_err(of_vault)? {
-                let why = "the restored copy is gone; restore the object again".to_owned();
-                return Err(Error::VaultRefused { why });
+                return Ok(None);
             }
         }
-        Ok(until)
+        Ok(Some(until))
     }
 
     /// A version's row that says something else of what is archived.

@@ -83,16 +83,19 @@ impl ObjectStore {
         };
         let (now, cold) = (self.clock.now(), row.cold().copied().unwrap_or_default());
         let next = self.next(&view, &restore, now).await?;
+        let kept = match next {
+            Next::There => self.kept_until(&view, &restore, restore.days, now).await?,
+            _ => None,
+        };
         let (restore, what, at) = match next {
             Next::Waits => return Ok(Watched::Waits),
             Next::Later(at) => {
                 return self.look_later(&view, (look, tables::cold(at, &key, id)), &key, &name).await;
             }
-            Next::There => {
-                let until = self.kept_until(&view, &restore, restore.days, now).await?;
-                (Some(Restore { until: Some(until), ..restore }), Some(EventType::RESTORED), Some(until))
+            Next::There if kept.is_some() => {
+                (Some(Restore { until: kept, ..restore }), Some(EventType::RESTORED), kept)
             }
-            Next::Failed => {
+            Next::There | Next::Failed => {
                 tracing::error!(bucket = %name, "a restore came to nothing: the archive can't be read, see the vault's jobs");
                 (None, None, None)
             }

@@ -439,7 +439,8 @@ impl ObjectStore {
                 break;
             }
         }
-        let won = self.try_change_key(view, at.key, change).await?;
+        // On a full disk, too: what comes behind may free some, and this is the way onto a medium.
+        let won = self.try_change_key(view, at.key, change.freeing()).await?;
         if won {
             for (operation, version, size) in told {
                 self.log_deed((at.name, at.key), operation, &[(version, Some(size))]);

@@ -251,6 +251,30 @@ async fn archived_bytes_go_to_a_vault_and_come_back_from_it_bit_by_bit() {
 }
 
 #[tokio::test]
+async fn a_restore_waits_for_no_bucket_whose_bytes_go_to_a_vault() {
+    let world = World::with_vaults(509).await;
+    let mut names = Vec::new();
+    for name in ["one", "other"] {
+        let name = world.create(name, Versioning::Off).await;
+        names.push((world.partition(&name).await, name));
+    }
+    // The worker comes by the lesser partition first.
+    names.sort_unstable_by_key(|(partition, _)| *partition);
+    let [(home, busy), (_, calm)] = &names[..] else { panic!("two") };
+    for n in 0..40 {
+        archive(&world, busy, &format!("k{n}"), StorageClass::Glacier, &bytes(n, 20_000)).await;
+    }
+    archive(&world, calm, "k", StorageClass::Glacier, &bytes(99, 100)).await;
+    restore(&world, calm, "k", 1).await.unwrap();
+    let mut worker = world.store.workers().into_iter().find(|worker| worker.name() == "archived").unwrap();
+    for _ in 0..4 {
+        worker.tick().await.unwrap();
+    }
+    assert!(matches!(state(&world, calm, "k").await, Some(RestoreState::Until(_))));
+    assert!(world.rows(*home, tables::DEPOSITS).await > 30, "they are on their way still");
+}
+
+#[tokio::test]
 async fn what_was_archived_before_there_were_vaults_goes_there_when_there_are() {
     let mut world = World::new(503).await;
     let name = world.create("bkt", Versioning::Off).await;

@@ -1,78 +1,70 @@
 //! Looks after archived versions: restores whose time has come, and bytes that are to go to a vault.
 //!
 //! A partition is in the set as long as it has rows of either kind: those of restores are read by time, so what is not due costs nothing.
+//! Each kind has a tour of its own, so that restores do not wait for a terabyte that is on its way to a vault.
 
 use super::{BATCH, REST, is_empty, reported};
 use crate::cold::{Gathering, Watched};
 use crate::{ObjectStore, tables};
 use bytes::Bytes;
-use engine::BoxFuture;
 use engine::catalog::Scan;
 use engine::id::PartitionId;
 use engine::worker::{Progress, Stop, Tour, Visitor, Worker};
+use engine::{BoxFuture, ErrorKind};
 use std::ops::Bound;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
 pub(super) struct Cold {
-    work: Archived,
-    tour: Tour<(Queue, Bytes)>,
+    restores: Restores,
+    to_restores: Tour<Bytes>,
+    deposits: Deposits,
+    to_deposits: Tour<Bytes>,
 }
 
-/// Partitions with archived versions to look after, each in its turn.
-struct Archived {
+/// Restores of each partition, in its turn.
+struct Restores {
+    store: Arc<ObjectStore>,
+}
+
+/// What is to go to the vault of each partition, in its turn.
+struct Deposits {
     store: Arc<ObjectStore>,
     /// The one whose bytes are being hashed, and in which partition.
     gathering: Option<(PartitionId, Box<Gathering>)>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Queue {
-    #[default]
-    Restores,
-    Deposits,
-}
-
 impl Cold {
     pub(super) fn new(store: Arc<ObjectStore>) -> Self {
-        Self { work: Archived { store, gathering: None }, tour: Tour::default() }
+        Self {
+            restores: Restores { store: Arc::clone(&store) },
+            to_restores: Tour::default(),
+            deposits: Deposits { store, gathering: None },
+            to_deposits: Tour::default(),
+        }
     }
 }
 
-impl Visitor for Archived {
-    type Cursor = (Queue, Bytes);
+fn next_dirty(store: &ObjectStore, from: Bound<PartitionId>) -> Option<PartitionId> {
+    store.cold.dirty.lock().range((from, Bound::Unbounded)).next().copied()
+}
+
+impl Visitor for Restores {
+    type Cursor = Bytes;
 
     fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
-        self.store.cold.dirty.lock().range((from, Bound::Unbounded)).next().copied()
+        next_dirty(&self.store, from)
     }
 
-    async fn visit(&mut self, stop: &mut Stop<(Queue, Bytes)>) -> engine::Result<()> {
-        let partition = stop.partition();
-        let (queue, start) = stop.cursor();
-        if queue == Queue::Restores {
-            return self.restores(stop, start).await;
-        }
-        // Whoever marks it from here on has it looked at again.
-        self.store.cold.dirty.lock().remove(&partition);
-        let outcome = Box::pin(self.deposits(stop, start)).await;
-        if outcome.as_ref().map_or(true, |left| *left) || stop.has_failed() {
-            self.store.cold.dirty.lock().insert(partition);
-        }
-        outcome.map(drop)
-    }
-}
-
-impl Archived {
     /// A page of restores whose time has come.
-    async fn restores(&self, stop: &mut Stop<(Queue, Bytes)>, start: Bytes) -> engine::Result<()> {
-        let partition = stop.partition();
+    async fn visit(&mut self, stop: &mut Stop<Bytes>) -> engine::Result<()> {
+        let (partition, start) = (stop.partition(), stop.cursor());
         let snapshot = self.store.catalog.snapshot(partition).await?;
         let mut scan = tables::cold_by(self.store.clock.now(), BATCH);
         scan.start = scan.start.max(start);
         let page = snapshot.scan(scan.clone()).await?;
-        match scan.behind(&page) {
-            Some(behind) => stop.go_on_at((Queue::Restores, behind.start)),
-            None => stop.go_on_at((Queue::Deposits, Bytes::new())),
+        if let Some(behind) = scan.behind(&page) {
+            stop.go_on_at(behind.start);
         }
         for (raw, name) in &page.rows {
             match self.store.watch_restore(partition, (raw, name)).await {
@@ -83,9 +75,32 @@ impl Archived {
         }
         Ok(())
     }
+}
 
-    /// Goes on with the one that is being hashed, or looks for the next. Whether the partition is to be looked at again.
-    async fn deposits(&mut self, stop: &mut Stop<(Queue, Bytes)>, start: Bytes) -> engine::Result<bool> {
+impl Visitor for Deposits {
+    type Cursor = Bytes;
+
+    fn next(&self, from: Bound<PartitionId>) -> Option<PartitionId> {
+        next_dirty(&self.store, from)
+    }
+
+    async fn visit(&mut self, stop: &mut Stop<Bytes>) -> engine::Result<()> {
+        let partition = stop.partition();
+        // Whoever marks it from here on has it looked at again.
+        self.store.cold.dirty.lock().remove(&partition);
+        let start = stop.cursor();
+        let outcome = Box::pin(self.deposits(stop, start)).await;
+        if outcome.as_ref().map_or(true, |left| *left) || stop.has_failed() {
+            self.store.cold.dirty.lock().insert(partition);
+        }
+        outcome.map(drop)
+    }
+}
+
+impl Deposits {
+    /// Goes on with the one that is being hashed, or looks for the next. Whether the partition is to be looked at again. Only what leaves the
+    /// queue is done: behind a round in which nothing did, the worker rests.
+    async fn deposits(&mut self, stop: &mut Stop<Bytes>, start: Bytes) -> engine::Result<bool> {
         let partition = stop.partition();
         // Until there is a vault they wait where they are.
         if self.store.vaults.is_none() {
@@ -93,14 +108,19 @@ impl Archived {
             return Ok(!is_empty(&*snapshot, tables::COLD).await?);
         }
         if let Some((_, mut gathering)) = self.gathering.take_if(|(of, _)| *of == partition) {
-            stop.go_on_at((Queue::Deposits, start));
+            stop.go_on_at(start);
             match self.store.deposit_step(&mut gathering).await {
-                Ok(true) => stop.did(1),
-                Ok(false) => {
-                    stop.did(1);
-                    self.gathering = Some((partition, gathering));
+                Ok(Some(done)) => stop.did(u64::from(done)),
+                Ok(None) => self.gathering = Some((partition, gathering)),
+                Err(error) => {
+                    let error = reported(error);
+                    if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid) {
+                        self.store.leave_in_pool(&gathering, &error).await.map_err(reported)?;
+                        stop.did(1);
+                    } else {
+                        stop.set_aside(error);
+                    }
                 }
-                Err(error) => stop.set_aside(reported(error)),
             }
             return Ok(true);
         }
@@ -111,8 +131,7 @@ impl Archived {
             match self.store.begin_deposit(partition, (raw, name)).await {
                 Ok((Some(gathering), _)) => {
                     self.gathering = Some((partition, gathering));
-                    stop.did(1);
-                    stop.go_on_at((Queue::Deposits, engine::catalog::key_after(raw)));
+                    stop.go_on_at(engine::catalog::key_after(raw));
                     return Ok(true);
                 }
                 Ok((None, Watched::Done)) => stop.did(1),
@@ -121,7 +140,7 @@ impl Archived {
             }
         }
         if let Some(behind) = scan.behind(&page) {
-            stop.go_on_at((Queue::Deposits, behind.start));
+            stop.go_on_at(behind.start);
             return Ok(true);
         }
         let snapshot = self.store.catalog.snapshot(partition).await?;
@@ -135,14 +154,24 @@ impl Worker for Cold {
     }
 
     fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.work.store.cold.bell)
+        Arc::clone(&self.restores.store.cold.bell)
     }
 
     fn trouble(&self) -> Option<String> {
-        self.tour.trouble()
+        self.to_restores.trouble().or_else(|| self.to_deposits.trouble())
     }
 
+    /// Between two steps of deposits, each of which may read for a while, restores have theirs.
     fn tick(&mut self) -> BoxFuture<'_, engine::Result<Progress>> {
-        Box::pin(self.tour.tick(&mut self.work, REST))
+        Box::pin(async {
+            let restores = self.to_restores.tick(&mut self.restores, REST).await;
+            let deposits = self.to_deposits.tick(&mut self.deposits, REST).await;
+            Ok(match (restores?, deposits?) {
+                (Progress::More { done }, Progress::More { done: more }) => {
+                    Progress::More { done: done + more }
+                }
+                (Progress::Idle { .. }, progress) | (progress, Progress::Idle { .. }) => progress,
+            })
+        })
     }
 }

@@ -31,8 +31,7 @@ const WAITING_MAX: usize = 16_384;
 const COUNT_WITHIN: Duration = Duration::from_secs(2);
 
 /// What firn takes as `--storage-class`.
-const CLASSES: &str =
-    "firn has STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR and REDUCED_REDUNDANCY";
+const CLASSES: &str = "firn has STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR, GLACIER, DEEP_ARCHIVE and REDUCED_REDUNDANCY";
 
 /// How to transfer.
 #[derive(Clone, Debug)]
