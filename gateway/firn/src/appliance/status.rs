@@ -486,13 +486,13 @@ mod tests {
     async fn a_bucket_whose_row_is_damaged_is_told_by_doctor_and_keeps_nothing_else_from_starting() {
         let dir = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::new(Timestamp::from_millis(1_769_860_800_000)));
-        let open = async || {
-            let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(1));
+        let open = async |seed| {
+            let entropy: Arc<dyn Entropy> = Arc::new(SeededEntropy::new(seed));
             let config = config::load(None, &Overrides::default()).unwrap();
             let home = Home::open(dir.path(), &Wish::default(), &*clock, &entropy).unwrap();
             Appliance::open_on(home, &config, (clock.clone(), entropy, Arc::default())).await.unwrap()
         };
-        let appliance = open().await;
+        let appliance = open(1).await;
         let bucket = BucketName::parse("whole").unwrap();
         appliance.store.create_bucket(&bucket, &NewBucket::default()).await.unwrap();
         // Where docs/formats/objectstore-rows.md has them.
@@ -502,7 +502,7 @@ mod tests {
         appliance.close().await;
         drop(appliance);
 
-        let facts = Facts::new(Arc::new(open().await));
+        let facts = Facts::new(Arc::new(open(2).await));
         facts.appliance.store.head_bucket(&bucket).await.unwrap();
         let told = facts.call(AdminCall::Doctor).await.unwrap();
         let faults: Vec<&Value> = told["findings"]
