@@ -6,7 +6,7 @@
 //! zeros; the writer leaves it for the spare as soon as there is one, and goes on in it as long as there is none.
 //!
 //! Whole pages are written, from the memory of how the last one begins: the zeros' pages leave the page cache long before their turn comes,
-//! and to part of one that is not there the kernel writes when it has read it, with the sequencer waiting (measured: 3.6 KB read for each PUT).
+//! and to part of one that is not there the kernel writes when it has read it, with the sequencer waiting (docs/benchmarks.md).
 //!
 //! Files that the rows no longer need, beyond those retained for the backup, are used again or removed: at open, at every
 //! rotation, and when nothing else is to be done.
